@@ -1,0 +1,79 @@
+# Needs Python 3.11 or newer, make and a package index. Everything else goes into .venv, which is made on
+# first use and brought up to date when requirements.lock or pyproject.toml changes.
+
+PYTHON  ?= python3
+WORKERS ?= 2
+REP     ?= V**2*V.T+5V0
+GROUP   ?= SO(3)
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE  := solver api tests benchmarks docs
+
+# Recipes read REP and GROUP from the environment, so that parentheses, stars and quotes never meet the shell.
+export REP GROUP
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# One BLAS thread a worker: otherwise each worker starts a thread for every core and they get in each other's way.
+# Workers share the GPU where there is one, so none may take all of its memory at the start.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+.PHONY: help try test slow check bench format lock docs clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+try: $(READY) ## Solve REP='V**2*V.T+5V0' for GROUP='SO(3)' and print the basis with its certificate
+	@$(BIN)/intertwine basis $${GROUP:+"--group=$$GROUP"} -- "$$REP"
+
+test: $(READY) ## Run the tests, without those marked slow
+	$(PYTEST) -m "not slow"
+
+slow: $(READY) ## Run the tests marked slow
+	$(PYTEST) -m slow
+
+check: $(READY) ## Everything a change must pass: format, lint, types, tests, documentation
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory docs
+
+bench: $(READY) ## Time the solver on a table of cases
+	$(BIN)/python benchmarks/solve.py
+
+format: $(READY) ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix-only $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+docs: $(READY) ## Build the documentation in build/docs; a warning is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning docs build/docs
+
+lock: $(BIN)/uv ## Refresh requirements.lock after a change of dependencies (UPGRADE=1: to their newest versions)
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes \
+		--no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+
+clean: ## Remove the environment and whatever was built
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Intertwine needs Python 3.11 or newer; \
+	this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/uv: | $(BIN)/pip
+	$(BIN)/pip install --quiet uv
+
+# uv takes seconds where pip takes a minute, but is not built for every machine and reads no pip.conf. The lock holds
+# a hash for every file, and `sync` also removes what the lock no longer names.
+$(READY): requirements.lock pyproject.toml | $(BIN)/pip
+	@{ $(MAKE) --silent --no-print-directory $(BIN)/uv && \
+		$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock; } || \
+	{ echo "uv did not serve here: pip takes its place, and its time." && \
+		$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock; }
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

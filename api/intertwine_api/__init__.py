@@ -1,0 +1,4 @@
+"""Intertwine for people and programs outside Python: the command line.
+
+Importing this package loads neither the solver nor any web framework.
+"""

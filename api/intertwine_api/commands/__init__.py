@@ -1,0 +1,1 @@
+"""The commands of `intertwine`, one a module: `add_to` describes it, `run` does it."""

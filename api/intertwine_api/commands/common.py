@@ -1,0 +1,85 @@
+"""What the commands share: reading a rep with its group, and printing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from intertwine.groups import Group
+    from intertwine.reps import Rep
+
+
+def add_command(commands: Any, name: str, description: str, examples: str) -> Any:
+    """A sub-command with its description and examples."""
+    return commands.add_parser(
+        name,
+        help=description,
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_rep(parser: argparse.ArgumentParser) -> None:
+    """The text of a rep, and where its group comes from."""
+    parser.add_argument("text", metavar="TEXT", help="a rep, such as 'V**2*V.T+5V0' or 'T(2,1)'")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--group", metavar="NAME", help="a group, such as 'SO(3)', 'SO13p' or 'Z(3)*S(4)'"
+    )
+    group.add_argument(
+        "--generators",
+        metavar="FILE.json",
+        type=Path,
+        help='a group by its generators: {"lie_algebra": [...], "discrete_generators": [...]}',
+    )
+
+
+def read_group(arguments: argparse.Namespace) -> Group | None:
+    """The group of the options, if they name one."""
+    from intertwine.groups import group_from_json, parse_group
+
+    if arguments.group is not None:
+        return parse_group(arguments.group)
+    if arguments.generators is not None:
+        return group_from_json(_read_json(arguments.generators))
+    return None
+
+
+def read_rep(arguments: argparse.Namespace) -> Rep:
+    """The rep of the text, over the group of the options where it is given."""
+    from intertwine.reps import parse
+
+    rep, group = parse(arguments.text), read_group(arguments)
+    return rep if group is None else rep(group)
+
+
+def group_text(rep: Rep) -> str | None:
+    """The rep's one group, as text; None for a rep over several groups, or none."""
+    return None if rep.G is None else repr(rep.G)
+
+
+def print_json(document: Any) -> None:
+    """One JSON object on standard output; numbers that JSON does not have are an error."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(rows: Iterable[tuple[str, str]]) -> None:
+    """Two aligned columns."""
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+
+
+def _read_json(path: Path) -> Any:
+    from intertwine.errors import InvalidGroup
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InvalidGroup(f"{path} holds no JSON: {error}") from error

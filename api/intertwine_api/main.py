@@ -1,0 +1,74 @@
+"""The program `intertwine`: its commands, and how their errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from intertwine_api.commands import basis, doctor, groups, parse
+
+BAD_INPUT = 2
+FAILED = 1
+INTERRUPTED = 130
+
+_EPILOG = """\
+examples:
+  intertwine basis "V**2*V.T+5V0" --group "SO(3)"
+  intertwine parse "V>>V**2"
+  intertwine groups
+  intertwine doctor
+
+exit codes: 0 for success, 1 where a solve or a check failed, 2 for bad input.
+A text that begins with '-' goes behind '--'.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line, with every command's own help."""
+    import intertwine
+
+    parser = argparse.ArgumentParser(
+        prog="intertwine",
+        description="Find all linear maps that commute with a group's action.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=intertwine.__version__)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (parse, basis, groups, doctor):
+        command.add_to(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit code is 0, 1 (it failed) or 2 (the input was bad)."""
+    from intertwine.errors import IntertwineError, SolveError
+
+    arguments = build_parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except SolveError as error:
+        return _complain(error, FAILED)
+    except (IntertwineError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # whoever read us has left, as `head` does: nothing more to say, to nobody
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        return _complain(error, BAD_INPUT)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return code
+
+
+def _complain(error: Exception, code: int) -> int:
+    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+    print(f"intertwine: {error}{notes}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

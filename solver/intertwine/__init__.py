@@ -1,0 +1,25 @@
+"""Intertwine: all linear maps that commute with a group's action, found and proven.
+
+The library is light to import: its packages (`intertwine.reps`, `intertwine.groups`, ...) are
+loaded when they are first used, and JAX, SymPy and SciPy only by the work that needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+__version__ = "0.1.0"
+
+_PACKAGES = ("bases", "errors", "groups", "invariants", "operators", "reps", "verify")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Load a package of the library when it is first asked for (PEP 562)."""
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PACKAGES])

@@ -1,0 +1,58 @@
+"""Which array library a value belongs to, without importing any that is not there already."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+#: An array of NumPy or of JAX (a tracer too); shapes and dtypes are stated by jaxtyping.
+Array = Any
+
+
+def is_jax(value: object) -> bool:
+    """Whether `value` is a JAX array or tracer; JAX is not imported to find out."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.Array)
+
+
+def namespace(*values: object) -> Any:
+    """`jax.numpy` if any of the values is a JAX array, else `numpy`."""
+    if any(is_jax(value) for value in values):
+        import jax.numpy as jnp
+
+        return jnp
+    return np
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Let JAX compute in float64 inside, where it is loaded at all; nothing global changes."""
+    jax = sys.modules.get("jax")
+    if jax is None:
+        yield
+        return
+    with jax.enable_x64(True):
+        yield
+
+
+def working_dtype(argument: Array, own: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which a float64 or complex128 operator answers `argument`.
+
+    The argument's precision decides, and the result is complex if either of the two is:
+    float32 is answered in float32, float64 (and integers) in float64.
+    """
+    single = argument.dtype in (np.float32, np.complex64, np.float16)
+    is_complex = np.issubdtype(own, np.complexfloating) or np.issubdtype(
+        argument.dtype, np.complexfloating
+    )
+    names = ("complex64", "float32") if single else ("complex128", "float64")
+    dtype = np.dtype(names[0] if is_complex else names[1])
+    if is_jax(argument):
+        from jax.dtypes import canonicalize_dtype
+
+        return np.dtype(canonicalize_dtype(dtype))  # float32 where JAX has no float64 enabled
+    return dtype

@@ -1,0 +1,140 @@
+"""A basis of invariants, as a matrix that need not be written out."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.arrays import Array
+from intertwine.bases.certificate import Certificate
+from intertwine.bases.storage import Storage
+from intertwine.errors import TooLarge
+from intertwine.operators import LinearOperator
+
+_LOG = logging.getLogger("intertwine")
+_WORTH_SAYING = 2**30
+
+
+class Basis(LinearOperator):
+    """Q of shape (n, r) with QᴴQ = 1, whose columns span {v : ρ(g)v = v for all g}.
+
+    ``Q @ w`` and ``Q.T @ v`` (``Q.H`` for complex groups), ``Q[:, i]``, ``Q.project(v)`` work on
+    vectors, matrices and batches of matrices, in NumPy and in JAX (under `jit`, `grad`, `vmap`
+    too), and answer in the array library and precision of their argument. In arithmetic, and to
+    ``np.asarray``, it is the matrix. `certificate` is the evidence for it.
+    """
+
+    def __init__(self, storage: Storage, certificate: Certificate) -> None:
+        self.storage, self.certificate = storage, certificate
+        self.shape, self.dtype = storage.shape, storage.dtype
+        self.ndim = 2
+
+    @property
+    def rank(self) -> int:
+        """r, the number of independent invariants."""
+        return self.shape[1]
+
+    def _matmat(self, matrix: Array) -> Array:
+        return self.storage.apply(matrix)
+
+    def _adjoint(self) -> LinearOperator:
+        return _Adjoint(self)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Array:
+        """Columns ``Q[:, i]`` without the rest of the matrix; any other index, of the matrix."""
+        if isinstance(key, tuple) and len(key) == 2 and _is_all(key[0], self.shape[0]):
+            columns = np.atleast_1d(np.arange(self.rank)[key[1]])
+            selected = self @ np.eye(self.rank, dtype=self.dtype)[:, columns]
+            return selected[:, 0] if isinstance(key[1], int | np.integer) else selected
+        return self.dense()[key]
+
+    def project(self, v: Inexact[Any, "..."]) -> Inexact[Any, "..."]:
+        """QQᴴv, the nearest invariant to v; of shape (n,), (n, k) or (…, n, k) like v."""
+        return self @ (self.H @ v)
+
+    @property
+    def projector(self) -> Projector:
+        """P = QQᴴ as an operator."""
+        return Projector(self)
+
+    @property
+    def dense_bytes(self) -> int:
+        """What the dense matrix takes."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    def dense(self, max_bytes: int | None = None) -> Inexact[np.ndarray, "n r"]:
+        """The matrix. Raises `TooLarge` where it would take more than `max_bytes`."""
+        size = f"a dense basis of shape {self.shape} takes {self.dense_bytes / 1e9:,.3g} GB"
+        if max_bytes is not None and self.dense_bytes > max_bytes:
+            raise TooLarge(
+                f"{size}, more than the {max_bytes / 1e9:,.3g} GB allowed; apply it with @"
+            )
+        if self.dense_bytes > _WORTH_SAYING:
+            _LOG.warning(size)
+        return np.asarray(self @ np.eye(self.rank, dtype=self.dtype))
+
+    def sparse(self) -> Any:
+        """The matrix as a SciPy sparse array in CSC format."""
+        return self.storage.sparse()
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the stored form."""
+        return self.storage.nbytes
+
+    def __repr__(self) -> str:
+        return (
+            f"<Basis of shape {self.shape}, {self.dtype.name}, by {self.certificate.method}, "
+            f"residual {self.certificate.residual:.1e}>"
+        )
+
+    def _repr_html_(self) -> str:
+        head = f"<b>Basis</b> of {self.rank:,} invariants in {self.shape[0]:,} dimensions"
+        return head + self.certificate._repr_html_()
+
+
+class _Adjoint(LinearOperator):
+    """Qᴴ of a basis."""
+
+    def __init__(self, basis: Basis) -> None:
+        self.basis, self.dtype = basis, basis.dtype
+        self.shape = (basis.shape[1], basis.shape[0])
+
+    def _matmat(self, matrix: Array) -> Array:
+        return self.basis.storage.adjoint(matrix)
+
+    def _adjoint(self) -> LinearOperator:
+        return self.basis
+
+    def dense(self) -> Array:
+        """The matrix Qᴴ."""
+        return self.basis.dense().conj().T
+
+
+class Projector(LinearOperator):
+    """P = QQᴴ, the orthogonal projector on the span of a basis."""
+
+    def __init__(self, basis: Basis) -> None:
+        self.basis, self.dtype = basis, basis.dtype
+        self.shape = (basis.shape[0], basis.shape[0])
+
+    def _matmat(self, matrix: Array) -> Array:
+        return self.basis.project(matrix)
+
+    def _adjoint(self) -> LinearOperator:
+        return self
+
+    def dense(self) -> Array:
+        """The matrix QQᴴ."""
+        matrix = self.basis.dense()
+        return matrix @ matrix.conj().T
+
+
+def _is_all(index: Any, size: int) -> bool:
+    return isinstance(index, slice) and index.indices(size) == (0, size, 1)

@@ -1,0 +1,94 @@
+"""The evidence kept with a basis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from intertwine.errors import FormatError
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How a basis Q of shape (size, rank) was found, and how good it is.
+
+    `residual` bounds the largest ‖CQ‖ over the constraints of all generators as they were given:
+    dρ(A) for A scaled to spectral norm 1, and ρ(h) − 1 divided by max(1, ‖ρ(h)‖). `residuals`
+    has the bound for each generator of each group (named by its digest). `orthonormality` bounds
+    ‖QᴴQ − 1‖. `gap` is the smallest singular value that was taken for nonzero over the largest
+    taken for zero; it is infinite where one of the two kinds does not occur, or where the method
+    is exact. `iterations` counts the steps of iterative methods, `seconds` is wall time.
+    An assembled basis names the different methods of its parts, which have certificates too.
+    """
+
+    method: str
+    backend: str
+    device: str
+    size: int
+    rank: int
+    residual: float
+    orthonormality: float
+    gap: float
+    iterations: int
+    seconds: float
+    residuals: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    parts: Mapping[str, Certificate] = field(default_factory=dict)
+    version: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The certificate as JSON values; an infinite gap is None."""
+        return {
+            "method": self.method,
+            "backend": self.backend,
+            "device": self.device,
+            "size": self.size,
+            "rank": self.rank,
+            "residual": self.residual,
+            "orthonormality": self.orthonormality,
+            "gap": None if math.isinf(self.gap) else self.gap,
+            "iterations": self.iterations,
+            "seconds": self.seconds,
+            "residuals": {group: list(values) for group, values in self.residuals.items()},
+            "parts": {name: part.to_json() for name, part in self.parts.items()},
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_json(cls, document: Any) -> Certificate:
+        """The certificate of `to_json`. Raises `FormatError` for anything else."""
+        try:
+            values = {f.name: document[f.name] for f in fields(cls)}
+            return cls(
+                **{
+                    **values,
+                    "gap": math.inf if values["gap"] is None else float(values["gap"]),
+                    "residuals": {g: tuple(map(float, r)) for g, r in values["residuals"].items()},
+                    "parts": {n: cls.from_json(part) for n, part in values["parts"].items()},
+                }
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"this is no certificate of a basis: {error!r}") from error
+
+    def __str__(self) -> str:
+        gap = "infinite" if math.isinf(self.gap) else f"{self.gap:.1e}"
+        lines = [
+            ("method", f"{self.method} on {self.backend} ({self.device})"),
+            ("size × rank", f"{self.size:,} × {self.rank:,}"),
+            ("residual", f"{self.residual:.1e}"),
+            ("orthonormality", f"{self.orthonormality:.1e}"),
+            ("rank gap", gap),
+            ("iterations", f"{self.iterations:,}"),
+            ("seconds", f"{self.seconds:.3g}"),
+        ]
+        return "\n".join(f"{name:<15} {value}" for name, value in lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            line.split(None, 1) for line in str(self).replace("size × rank", "shape").split("\n")
+        ]
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{row[0]}</th><td>{row[1]}</td></tr>" for row in rows
+        )
+        return f"<table>{cells}</table>"

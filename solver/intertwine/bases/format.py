@@ -1,0 +1,48 @@
+"""The documented form of a basis: named arrays, and metadata in JSON (see docs/format.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from intertwine.bases.basis import Basis
+from intertwine.bases.certificate import Certificate
+from intertwine.bases.storage import Storage
+from intertwine.errors import FormatError
+
+NAME = "intertwine-basis"
+VERSION = 1
+
+
+def to_arrays(basis: Basis) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+    """The basis as named arrays and JSON metadata."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+
+    def put(meaning: str, array: np.ndarray[Any, Any]) -> str:
+        name = f"{meaning}.{len(arrays)}"
+        arrays[name] = np.ascontiguousarray(array)
+        return name
+
+    metadata = {
+        "format": NAME,
+        "version": VERSION,
+        "shape": list(basis.shape),
+        "storage": basis.storage.write(put),
+        "certificate": basis.certificate.to_json(),
+    }
+    return arrays, metadata
+
+
+def from_arrays(arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> Basis:
+    """The basis of `to_arrays`. Raises `FormatError` for anything that cannot be one."""
+    if metadata.get("format") != NAME or metadata.get("version") != VERSION:
+        raise FormatError(
+            f"expected {NAME} version {VERSION}, found {metadata.get('format')!r} version "
+            f"{metadata.get('version')!r}"
+        )
+    storage = Storage.read(metadata.get("storage") or {}, arrays)
+    if list(storage.shape) != metadata.get("shape"):
+        raise FormatError(f"the storage has shape {storage.shape}, not {metadata.get('shape')}")
+    return Basis(storage, Certificate.from_json(metadata.get("certificate")))

@@ -1,0 +1,127 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    IntertwineError
+    ├── ParseError            a text that is no rep, group or number: offset, caret, what was expected
+    ├── InvalidGroup          generators that generate nothing usable
+    ├── InvalidRep            a rep that cannot be built, or not be solved
+    │   └── NotConcrete       a rep that was not given its group
+    ├── UnknownMethod         a method, backend or option that does not exist
+    │   └── Unavailable       one that exists, but not on this machine
+    ├── MethodNotApplicable   a method asked for by name that cannot do this rep
+    ├── TooLarge              work refused before it starts, with the size and the bound
+    ├── FormatError           arrays or a file that do not hold a basis
+    └── SolveError            a solve that ended without a proven answer
+        ├── AmbiguousRank     singular values without a clear gap
+        └── NotConverged      an iteration that stopped short of its tolerance
+
+Each carries a stable `code` (used over HTTP and by scripts), and a message that says what
+happened, the value, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class IntertwineError(Exception):
+    """The root of the tree."""
+
+    code: ClassVar[str] = "error"
+
+
+class ParseError(IntertwineError, ValueError):
+    """A text could not be read: `offset` says where, `expected` what would have been accepted."""
+
+    code = "syntax"
+
+    def __init__(self, text: str, offset: int, expected: str, hint: str = "") -> None:
+        self.text, self.offset, self.expected, self.hint = text, offset, expected, hint
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """The complaint, the line of the text around the offset, and a caret beneath it."""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"expected {self.expected} at character {self.offset + 1}{hint}\n{self.caret}"
+
+    @property
+    def caret(self) -> str:
+        """At most 60 characters of the text around the offset, with a caret on a second line."""
+        start = max(0, self.offset - 40)
+        stop = min(len(self.text), start + 60)
+        shown = "".join(c if c.isprintable() else " " for c in self.text[start:stop])
+        lead = "…" if start else ""
+        tail = "…" if stop < len(self.text) else ""
+        column = len(lead) + self.offset - start
+        return f"  {lead}{shown}{tail}\n  {' ' * column}^"
+
+    def __reduce__(self) -> tuple[type[ParseError], tuple[str, int, str, str]]:
+        return type(self), (self.text, self.offset, self.expected, self.hint)
+
+
+class InvalidGroup(IntertwineError, ValueError):
+    """The generators of a group cannot be used."""
+
+    code = "invalid-group"
+
+
+class InvalidRep(IntertwineError, ValueError):
+    """A rep cannot be built, or what it maps group elements to is not a representation."""
+
+    code = "invalid-rep"
+
+
+class NotConcrete(InvalidRep):
+    """A rep was asked for something that depends on its group, and has none."""
+
+    code = "not-concrete"
+
+
+class UnknownMethod(IntertwineError, ValueError):
+    """A method, backend or option was named that does not exist."""
+
+    code = "unknown-method"
+
+
+class Unavailable(UnknownMethod):
+    """A backend or device was named that this machine does not have."""
+
+    code = "unavailable"
+
+
+class MethodNotApplicable(IntertwineError, ValueError):
+    """A method was asked for by name that cannot solve this rep."""
+
+    code = "method-not-applicable"
+
+
+class TooLarge(IntertwineError, ValueError):
+    """The work was refused before it started: what was asked for, and the bound it passes."""
+
+    code = "too-large"
+
+
+class FormatError(IntertwineError, ValueError):
+    """Arrays or a file do not hold a basis in the documented format."""
+
+    code = "format"
+
+
+class SolveError(IntertwineError, ArithmeticError):
+    """A solve ended without an answer that could be proven."""
+
+    code = "solve"
+
+
+class AmbiguousRank(SolveError):
+    """The singular values leave no clear gap, so the rank would be a guess."""
+
+    code = "ambiguous-rank"
+
+
+class NotConverged(SolveError):
+    """An iteration stopped before it reached its tolerance."""
+
+    code = "not-converged"

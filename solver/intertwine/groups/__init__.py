@@ -1,0 +1,68 @@
+"""Matrix groups, given by the generators of their base representation."""
+
+from intertwine.groups.catalogue import (
+    CATALOGUE,
+    GL,
+    O11,
+    O13,
+    SL,
+    SO,
+    SO13,
+    SU,
+    C,
+    D,
+    DkeR3,
+    Lorentz,
+    O,
+    O2eR3,
+    S,
+    Scaling,
+    SO2eR3,
+    SO11p,
+    SO13p,
+    Sp,
+    Trivial,
+    U,
+    Z,
+    ZksZnxZn,
+)
+from intertwine.groups.cubes import Cube, RubiksCube
+from intertwine.groups.document import group_from_json
+from intertwine.groups.embedding import Embed
+from intertwine.groups.group import Group
+from intertwine.groups.product import DirectProduct
+from intertwine.groups.text import parse_group
+
+__all__ = [
+    "CATALOGUE",
+    "GL",
+    "O11",
+    "O13",
+    "SL",
+    "SO",
+    "SO13",
+    "SU",
+    "C",
+    "Cube",
+    "D",
+    "DirectProduct",
+    "DkeR3",
+    "Embed",
+    "Group",
+    "Lorentz",
+    "O",
+    "O2eR3",
+    "RubiksCube",
+    "S",
+    "SO2eR3",
+    "SO11p",
+    "SO13p",
+    "Scaling",
+    "Sp",
+    "Trivial",
+    "U",
+    "Z",
+    "ZksZnxZn",
+    "group_from_json",
+    "parse_group",
+]

@@ -1,0 +1,55 @@
+"""The identity of a group: a digest of its generators, the same in every process and storage.
+
+Entries are rounded to 1e-12 of their matrix's largest entry and −0 is 0, so that last bits
+(cos(π/2) = 6e-17) do not tell two groups apart; only nonzero entries are hashed, so that a
+permutation and its matrix are one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Num
+
+from intertwine.groups.generators import Generator
+from intertwine.operators import Permutation
+
+_STEPS = 1e12
+
+
+def digest_of(d: int, lie_algebra: Iterable[Generator], discrete: Iterable[Generator]) -> str:
+    """The sha256, in hexadecimal, of the generators of a group of size d."""
+    sha = hashlib.sha256(f"intertwine group 1\nd {d}\n".encode())
+    for kind, generators in (("lie", lie_algebra), ("discrete", discrete)):
+        for generator in generators:
+            sha.update(f"{kind}\n".encode())
+            sha.update(matrix_bytes(generator))
+    return sha.hexdigest()
+
+
+def matrix_bytes(matrix: Generator | Num[np.ndarray, "m n"]) -> bytes:
+    """The canonical bytes of a matrix: its scale, and its nonzero entries in units of it."""
+    if isinstance(matrix, Permutation):
+        size = matrix.shape[0]
+        positions = np.arange(size) * size + matrix.indices
+        signs = np.ones(size) if matrix.signs is None else matrix.signs
+        return _bytes(matrix.shape, 1.0, positions, signs * _STEPS)
+    values = np.asarray(matrix)
+    scale = float(np.abs(values).max(initial=0.0))
+    flat = np.rint(values.ravel() / (scale or 1.0) * _STEPS)
+    positions = np.flatnonzero(flat)
+    return _bytes(values.shape, scale, positions, flat[positions])
+
+
+def _bytes(
+    shape: tuple[int, ...],
+    scale: float,
+    positions: np.ndarray[Any, Any],
+    steps: np.ndarray[Any, Any],
+) -> bytes:
+    head = f"{shape[0]} {shape[1]} {scale:.11e} {len(positions)}\n".encode()
+    parts = [positions, steps.real, steps.imag]
+    return head + b"".join(part.astype("<i8").tobytes() for part in parts)

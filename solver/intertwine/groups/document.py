@@ -1,0 +1,81 @@
+"""Groups from JSON: generators as numbers or exact strings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from intertwine.errors import InvalidGroup
+from intertwine.groups.generators import MAX_ENTRIES, refuse_large
+from intertwine.groups.group import Group
+from intertwine.groups.numbers import parse_number
+
+_KEYS = ("lie_algebra", "discrete_generators", "d", "name")
+MAX_EXACT_ENTRIES = 10_000
+"""The most entries that may be given as exact strings: each is parsed and evaluated."""
+
+
+def group_from_json(document: Any) -> Group:
+    """The group of a JSON object ``{"lie_algebra": […], "discrete_generators": […]}``.
+
+    Both are lists of square matrices, rows of numbers or of strings such as ``"sqrt(3)/2"`` and
+    ``"1/2 + I/3"``; a discrete generator may also be a permutation, a list of integers. A group
+    without generators has ``"d"``. Raises `InvalidGroup`, `ParseError` or `TooLarge`.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidGroup(f"a group is a JSON object with the keys {', '.join(_KEYS[:2])}")
+    unknown = [key for key in document if key not in _KEYS]
+    if unknown:
+        raise InvalidGroup(f"unknown keys {unknown} in a group; the known ones are {list(_KEYS)}")
+    d, name = document.get("d"), document.get("name")
+    if d is not None and (
+        isinstance(d, bool) or not isinstance(d, int) or not 1 <= d <= MAX_ENTRIES
+    ):
+        raise InvalidGroup(f"the size d of a group is a positive integer, not {d!r}")
+    if name is not None and not isinstance(name, str):
+        raise InvalidGroup(f"the name of a group is a text, not {name!r}")
+    exact = [0]
+    return Group(
+        lie_algebra=[_matrix(item, exact) for item in _list(document, "lie_algebra")],
+        discrete_generators=[
+            _matrix(item, exact) for item in _list(document, "discrete_generators")
+        ],
+        d=d,
+        name=name,
+    )
+
+
+def _list(document: Mapping[str, Any], key: str) -> list[Any]:
+    value = document.get(key) or []
+    if not isinstance(value, list):
+        raise InvalidGroup(f"{key} is a list of generators, not {type(value).__name__}")
+    return value
+
+
+def _matrix(item: Any, exact: list[int]) -> Any:
+    """One generator as an array, or as a list of integers where it is a permutation."""
+    if not isinstance(item, list) or not item:
+        raise InvalidGroup("a generator is a list of rows, or a permutation as a list of integers")
+    if not isinstance(item[0], list):
+        return item
+    if any(not isinstance(row, list) or len(row) != len(item) for row in item):
+        raise InvalidGroup(f"a generator of {len(item)} rows is not square")
+    refuse_large(len(item) ** 2, "a generator")
+    numbers = [[_number(entry, exact) for entry in row] for row in item]
+    return np.array(numbers)
+
+
+def _number(entry: Any, exact: list[int]) -> complex | float:
+    if isinstance(entry, str):
+        exact[0] += 1
+        if exact[0] > MAX_EXACT_ENTRIES:
+            raise InvalidGroup(
+                f"at most {MAX_EXACT_ENTRIES:,} entries may be exact strings; give numbers"
+            )
+        value = complex(parse_number(entry).evalf(30))
+        return value if value.imag else value.real
+    if isinstance(entry, bool) or not isinstance(entry, int | float):
+        raise InvalidGroup(f"an entry of a generator is a number or an exact string, not {entry!r}")
+    return float(entry)

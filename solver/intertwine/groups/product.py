@@ -1,0 +1,49 @@
+"""Direct products of groups."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from intertwine.groups.generators import Generator, refuse_large
+from intertwine.groups.group import Group
+from intertwine.operators import Permutation, dense
+
+
+class DirectProduct(Group):
+    """G₁ × G₂ acting on V₁ ⊗ V₂ by g₁ ⊗ g₂, of size d₁d₂.
+
+    (To let several groups act on a sum or on different factors, mix their reps instead:
+    ``V(Z(3)) * V(S(4))`` is solved group by group, and much faster.)
+    """
+
+    def __init__(self, left: Group, right: Group) -> None:
+        self.left, self.right = left, right
+        d = left.d * right.d
+        lie = [(a, right.d, True) for a in left.lie_generators]
+        lie += [(a, left.d, False) for a in right.lie_generators]
+        discrete = [(h, right.d, True) for h in left.group_generators]
+        discrete += [(h, left.d, False) for h in right.group_generators]
+        matrices = sum(not isinstance(item[0], Permutation) for item in (*lie, *discrete))
+        refuse_large(matrices * d * d + (len(lie) + len(discrete) - matrices) * d, repr(self))
+        super().__init__(
+            lie_algebra=[_extend(*item) for item in lie],
+            discrete_generators=[_extend(*item) for item in discrete],
+            d=d,
+        )
+
+    def __repr__(self) -> str:
+        return f"{self.left!r}*{self.right!r}"
+
+
+def _extend(generator: Generator, size: int, on_left: bool) -> Generator:
+    """The generator ⊗ 1 of that size, or 1 ⊗ the generator."""
+    if isinstance(generator, Permutation):
+        here, there = np.arange(generator.shape[0]), np.arange(size)
+        signs = np.ones(len(here), dtype=int) if generator.signs is None else generator.signs
+        if on_left:
+            indices = generator.indices[:, None] * size + there
+            return Permutation(indices.ravel(), np.repeat(signs, size))
+        indices = there[:, None] * len(here) + generator.indices
+        return Permutation(indices.ravel(), np.tile(signs, size))
+    matrix = np.asarray(dense(generator))
+    return np.kron(matrix, np.eye(size)) if on_left else np.kron(np.eye(size), matrix)

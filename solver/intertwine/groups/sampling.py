@@ -1,0 +1,62 @@
+"""Random elements of a group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Num
+
+from intertwine.groups.generators import Generator
+from intertwine.operators import Permutation, as_signed_permutation, dense
+
+_ROUNDS = 3
+_POWERS = (-5, 5)
+
+
+def sample_elements(
+    d: int,
+    lie_algebra: tuple[Generator, ...],
+    discrete: tuple[Generator, ...],
+    z_scale: Any,
+    n: int,
+    seed: int,
+) -> Num[np.ndarray, "n d d"]:
+    """n products of an exponential and of random powers of the discrete generators.
+
+    The drawing follows EMLP's (Finzi et al. 2021): normal coordinates in the Lie algebra, then
+    three rounds of powers k ∈ [−5, 5) of all discrete generators in a random order.
+    """
+    rng = np.random.default_rng(seed)
+    elements = np.broadcast_to(np.eye(d), (n, d, d))
+    if lie_algebra:
+        from scipy.linalg import expm
+
+        coordinates = rng.standard_normal((n, len(lie_algebra)))
+        if z_scale is not None:
+            coordinates = coordinates * np.asarray(z_scale)
+        algebra = np.stack([np.asarray(dense(a)) for a in lie_algebra])
+        elements = expm(np.tensordot(coordinates, algebra, axes=1))
+    if not discrete:
+        return np.array(elements)
+    permutations = [as_signed_permutation(h) for h in discrete]
+    return np.stack([_walk(g, discrete, permutations, rng) for g in elements])
+
+
+def _walk(
+    element: Num[np.ndarray, "d d"],
+    discrete: tuple[Generator, ...],
+    permutations: list[Permutation | None],
+    rng: np.random.Generator,
+) -> Num[np.ndarray, "d d"]:
+    for _ in range(_ROUNDS):
+        for i in rng.permutation(len(discrete)):
+            power = int(rng.integers(*_POWERS))
+            permutation = permutations[i]
+            if permutation is None:
+                element = np.linalg.matrix_power(np.asarray(dense(discrete[i])), power) @ element
+            else:
+                step = permutation if power > 0 else permutation.H
+                for _ in range(abs(power)):
+                    element = step @ element
+    return element

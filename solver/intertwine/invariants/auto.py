@@ -1,0 +1,45 @@
+"""All heuristics of the solver: which method and backend for which problem."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from intertwine.errors import UnknownMethod
+from intertwine.invariants.backends import Backend, get_backend
+from intertwine.invariants.problem import Problem
+
+METHODS = ("orbits", "svd", "krylov")
+SVD_UP_TO = 300
+"""The largest size for which the dense null space is chosen: below, it is the fastest."""
+ACCELERATOR_FROM = 50_000
+"""The size from which a GPU is looked for: compiling costs JAX a second or two."""
+
+
+def choose_method(problem: Problem, requested: str) -> str:
+    """The method to use: the requested one, or for ``auto`` the fastest that applies."""
+    if requested != "auto":
+        if requested not in METHODS:
+            known = ", ".join(("auto", *METHODS))
+            raise UnknownMethod(f"unknown method {requested!r}; there are {known}")
+        return requested
+    if problem.permutations is not None:
+        return "orbits"
+    return "svd" if problem.size <= SVD_UP_TO else "krylov"
+
+
+def choose_backend(problem: Problem, method: str, requested: str, device: str | None) -> Backend:
+    """The backend to use: the requested one, or for ``auto`` NumPy unless a GPU would pay.
+
+    Orbits are integers, found by NumPy whatever was requested.
+    """
+    if requested != "auto":
+        backend = get_backend(requested, device)
+        return get_backend("numpy") if method == "orbits" else backend
+    if method == "orbits":
+        return get_backend("numpy")
+    if device is not None:
+        return get_backend("jax" if device != "cpu" else "numpy", device)
+    large = problem.size >= ACCELERATOR_FROM and importlib.util.find_spec("jax") is not None
+    if large and not (backend := get_backend("jax")).device.startswith("cpu"):
+        return backend
+    return get_backend("numpy")

@@ -1,0 +1,121 @@
+"""The constraints C of a problem as one operator, applied slot by slot.
+
+C stacks dρ(A′ₖ) for an orthonormal basis A′ₖ of the Lie span and (ρ(h) − 1) / max(1, ‖ρ(h)‖).
+Neighbouring slots are joined while their product stays small: one matrix of size 64 is applied
+faster than six of size 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from math import prod
+from typing import Any
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.arrays import Array
+from intertwine.invariants.backends import Backend
+from intertwine.invariants.problem import Problem, Slots, norm2
+from intertwine.invariants.tolerances import Tolerances
+
+_JOINED = 64
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """C, by its blocks: matrices of shape (K, mᵢ, mᵢ) for each joined slot i.
+
+    `scale` bounds ‖C‖. `weights` are the divisors of the discrete blocks.
+    """
+
+    sizes: tuple[int, ...]
+    lie: tuple[Array, ...]
+    discrete: tuple[Array, ...]
+    weights: tuple[float, ...]
+    scale: float
+
+    @property
+    def count(self) -> int:
+        """The number of blocks of C."""
+        return (len(self.lie[0]) if self.lie else 0) + len(self.weights)
+
+
+def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances) -> Constraints:
+    """The constraints of a problem, on a backend."""
+    spans = _spans(problem.sizes)
+    lie = list(problem.independent_lie(tolerances.dependent))
+    discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
+    weights = tuple(1 / max(1.0, prod(map(norm2, slots))) for slots in discrete)
+    square = sum(sum(map(norm2, slots)) ** 2 for slots in lie)
+    square += sum((1 + 1 / weight) ** 2 * weight**2 for weight in weights)
+
+    def joined(generators: Sequence[Slots], join: Any) -> tuple[Array, ...]:
+        if not generators:
+            return ()
+        return tuple(
+            backend.put(np.stack([reduce(join, slots[start:stop]) for slots in generators]))
+            for start, stop in spans
+        )
+
+    return Constraints(
+        sizes=tuple(prod(problem.sizes[start:stop]) for start, stop in spans),
+        lie=joined(lie, _kron_sum),
+        discrete=joined(discrete, np.kron),
+        weights=weights,
+        scale=float(np.sqrt(square)),
+    )
+
+
+def _spans(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring slots whose joint size stays below the bound, as (start, stop)."""
+    spans: list[tuple[int, int]] = []
+    for slot in range(len(sizes)):
+        if spans and prod(sizes[spans[-1][0] : slot + 1]) <= _JOINED:
+            spans[-1] = (spans[-1][0], slot + 1)
+        else:
+            spans.append((slot, slot + 1))
+    return spans
+
+
+def _kron_sum(
+    left: Inexact[np.ndarray, "m m"], right: Inexact[np.ndarray, "n n"]
+) -> Inexact[np.ndarray, "mn mn"]:
+    return np.kron(left, np.eye(len(right))) + np.kron(np.eye(len(left)), right)
+
+
+def in_slot(matrix: Array, slot: int, sizes: tuple[int, ...], x: Array) -> Array:
+    """The matrix applied to one slot of x, of shape (n, k)."""
+    before = prod(sizes[:slot])
+    return (matrix @ x.reshape(before, sizes[slot], -1)).reshape(x.shape)
+
+
+def apply_lie(slots: Sequence[Array], sizes: tuple[int, ...], x: Array) -> Array:
+    """Σᵢ of the slots' matrices, each in its slot."""
+    return sum((in_slot(m, i, sizes, x) for i, m in enumerate(slots)), start=0 * x)
+
+
+def apply_discrete(slots: Sequence[Array], sizes: tuple[int, ...], x: Array) -> Array:
+    """The product of the slots' matrices, each in its slot."""
+    for i, matrix in enumerate(slots):
+        x = in_slot(matrix, i, sizes, x)
+    return x
+
+
+def gradient(constraints: Constraints, x: Array) -> tuple[Array, Array]:
+    """CᴴCx and ‖Cx‖², block by block: Cx itself, K times as large, is never kept."""
+    total, square = 0 * x, 0.0
+    for k in range(len(constraints.lie[0]) if constraints.lie else 0):
+        slots = [stack[k] for stack in constraints.lie]
+        y = apply_lie(slots, constraints.sizes, x)
+        square = square + (abs(y) ** 2).sum()
+        total = total + apply_lie([m.conj().T for m in slots], constraints.sizes, y)
+    for k, weight in enumerate(constraints.weights):
+        slots = [stack[k] for stack in constraints.discrete]
+        y = weight * (apply_discrete(slots, constraints.sizes, x) - x)
+        square = square + (abs(y) ** 2).sum()
+        back = apply_discrete([m.conj().T for m in slots], constraints.sizes, y)
+        total = total + weight * (back - y)
+    return total, square

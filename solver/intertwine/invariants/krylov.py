@@ -1,0 +1,196 @@
+"""The method `krylov`: random vectors projected on the null space by conjugate gradients.
+
+The nearest solution to X is X − L⁺LX for L = CᴴC, and conjugate gradients find it applying C and
+Cᴴ only. A whole block is one vector to the iteration, whose steps number the different
+eigenvalues of L (for a semisimple algebra in essence the Casimir operator's), not the columns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.arrays import Array
+from intertwine.errors import AmbiguousRank, NotConverged
+from intertwine.invariants.backends import Backend
+from intertwine.invariants.constraints import Constraints, build_constraints, gradient
+from intertwine.invariants.memory import require_memory
+from intertwine.invariants.problem import Problem
+from intertwine.invariants.progress import Progress, Report
+from intertwine.invariants.tolerances import Tolerances
+
+FIRST_BLOCK = 16
+_STEPS = 5000
+_ROUNDS = 5
+_ARRAYS = 8  # blocks of shape (n, b) alive at once in an iteration
+
+
+@dataclass(frozen=True)
+class Found:
+    """A null space: its orthonormal basis (n, r), the rank gap, and the iterations it took."""
+
+    basis: Inexact[np.ndarray, "n r"]
+    gap: float
+    iterations: int
+
+
+def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: Report) -> Found:
+    """A basis of the invariants from growing blocks of random vectors.
+
+    Blocks are drawn and projected until one is not filled by the null space; what was found
+    before is projected out first. Raises `AmbiguousRank` where the projected block's singular
+    values have no clear gap, `NotConverged` where the iteration stalls, `TooLarge` where a block
+    would not fit into memory.
+    """
+    n, rng = problem.size, np.random.default_rng(problem.seed)
+    itemsize = problem.dtype.itemsize
+    require_memory(_ARRAYS * n * min(n, FIRST_BLOCK) * itemsize, f"krylov for {n:,} dimensions")
+    with backend.active():
+        constraints = build_constraints(problem, backend, tolerances)
+        project = _Projection(constraints, backend, tolerances)
+        found = backend.put(np.zeros((n, 0), dtype=problem.dtype))
+        width, gap = min(n, FIRST_BLOCK), math.inf
+        while True:
+            rank = found.shape[1]
+            needed = (_ARRAYS * min(width, n - rank) + rank) * n * itemsize
+            require_memory(needed, f"krylov for {n:,} dimensions of rank {rank:,} or more")
+            stage = f"krylov, rank {rank} so far"
+            block = _random(rng, n, min(width, n - rank), problem.dtype)
+            new, gap = _extend(project, found, backend.put(block), partial(_say, report, stage))
+            found = backend.xp.concatenate([found, new], axis=1)
+            if new.shape[1] < block.shape[1] or found.shape[1] == n:
+                return Found(np.asarray(found), gap, project.iterations)
+            width *= 2
+
+
+def _say(report: Report, stage: str, fraction: float) -> None:
+    report(Progress(stage, fraction))
+
+
+def _random(
+    rng: np.random.Generator, n: int, width: int, dtype: np.dtype[Any]
+) -> Inexact[np.ndarray, "n width"]:
+    block = rng.standard_normal((n, width))
+    if np.issubdtype(dtype, np.complexfloating):
+        return block + 1j * rng.standard_normal((n, width))
+    return block
+
+
+class _Projection:
+    """X ↦ X − L⁺LX on a block, counting the steps."""
+
+    def __init__(self, constraints: Constraints, backend: Backend, tolerances: Tolerances) -> None:
+        self.constraints, self.tolerances, self.xp = constraints, tolerances, backend.xp
+        self.iterations = 0
+
+        def compute(lie: Any, discrete: Any, x: Array) -> tuple[Array, Array]:
+            parts = (constraints.sizes, lie, discrete, constraints.weights, constraints.scale)
+            return gradient(Constraints(*parts), x)
+
+        compiled = backend.compiled(compute)  # the matrices are arguments: constants bloat a trace
+        self.gradient = lambda x: compiled(constraints.lie, constraints.discrete, x)
+
+    def __call__(self, x: Array, say: Callable[[float], None]) -> Array:
+        """The nearest block of solutions; restarted until the residual is rounding."""
+        scale, reference, last = max(1.0, self.constraints.scale), self._norm(x), math.inf
+        if not self.constraints.count or not x.size:
+            return x
+        for _ in range(_ROUNDS):
+            residual, square = self.gradient(x)
+            error = math.sqrt(float(square)) / (scale * reference)
+            if not error < last / 4 or error < 4e-16:
+                break
+            last = error
+            x = self._descend(x, -residual, reference, say)
+            # a small null space leaves little of x: what counts is relative to what is left
+            reference = max(self._norm(x), 1e-7 * reference)
+        return x
+
+    def _descend(
+        self, x: Array, residual: Array, reference: float, say: Callable[[float], None]
+    ) -> Array:
+        scale = max(1.0, self.constraints.scale)
+        square = self._norm(residual) ** 2
+        first = math.sqrt(square)
+        # never resolve eigenvalues that are rounding errors: stop against a fixed scale too
+        stop = max(self.tolerances.cg * first, 1e-16 * scale**2 * reference)
+        direction = residual
+        for _ in range(_STEPS):
+            if math.sqrt(square) <= stop:
+                break
+            image, curvature = self.gradient(direction)
+            if not float(curvature) > 0:
+                break
+            length = square / float(curvature)
+            x = x + length * direction
+            residual = residual - length * image
+            new = self._norm(residual) ** 2
+            direction = residual + (new / square) * direction
+            square = new
+            self.iterations += 1
+            if square > 0:
+                say(math.log(first / math.sqrt(square)) / math.log(first / stop))
+        return x
+
+    def _norm(self, x: Array) -> float:
+        return float(self.xp.linalg.norm(x.ravel()))
+
+
+def _extend(
+    project: _Projection, found: Array, block: Array, say: Callable[[float], None]
+) -> tuple[Array, float]:
+    """Orthonormal null vectors in the block beyond those found, and the gap that tells them."""
+    xp, tolerances = project.xp, project.tolerances
+    block = _without(found, block)
+    reference = float(xp.linalg.norm(block.ravel())) / math.sqrt(max(1, block.shape[1]))
+    projected = _without(found, project(block, say))
+    q, r = xp.linalg.qr(projected)
+    u, values, _ = xp.linalg.svd(r, full_matrices=False)
+    values = np.asarray(values) / reference
+    kept = int((values > tolerances.distinct).sum())
+    below = float(values[kept:].max(initial=0.0))
+    above = float(values[:kept].min(initial=1.0))
+    if not below <= 1e2 * tolerances.null:
+        raise AmbiguousRank(
+            f"the rank is ambiguous: projected random vectors have singular values {above:.2g} and "
+            f"{below:.2g}, with no clear gap. Were the generators rounded? Give more digits, or "
+            f"exact entries"
+        )
+    vectors = project(q @ u[:, :kept], say)  # small singular values magnify errors: project again
+    vectors, _ = xp.linalg.qr(_without(found, vectors))
+    _check_null(project, vectors)
+    return vectors, above / below if below else math.inf
+
+
+def _without(found: Array, block: Array) -> Array:
+    """The block's part orthogonal to what was found; twice, for the rounding."""
+    for _ in range(2 if found.shape[1] else 0):
+        block = block - found @ (found.conj().T @ block)
+    return block
+
+
+def _check_null(project: _Projection, vectors: Array) -> None:
+    """Each vector must satisfy the constraints: a slow iteration leaves some that do not."""
+    if not vectors.shape[1] or not project.constraints.count:
+        return
+    _, square = project.gradient(vectors)
+    residual = math.sqrt(float(square))
+    if residual <= project.tolerances.null * max(1.0, project.constraints.scale) * math.sqrt(
+        vectors.shape[1]
+    ):
+        return
+    if residual >= project.tolerances.distinct:
+        raise NotConverged(
+            f"conjugate gradients stalled with a residual of {residual:.2g} after "
+            f"{project.iterations:,} steps; try method='svd' if the rep is small"
+        )
+    raise AmbiguousRank(
+        f"the rank is ambiguous: vectors satisfy the constraints to {residual:.2g}, neither to "
+        f"rounding nor clearly not. Were the generators rounded? Give more digits, or exact entries"
+    )

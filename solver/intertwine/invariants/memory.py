@@ -1,0 +1,32 @@
+"""Refusing work that would not fit into memory, before any is taken."""
+
+from __future__ import annotations
+
+import os
+
+from intertwine.errors import TooLarge
+
+MAX_SIZE = 10**9
+"""The largest rep that is solved at all, in dimensions."""
+_SHARE = 0.75
+
+
+def require_size(size: int, what: str) -> None:
+    """Raise `TooLarge` for a rep of more than `MAX_SIZE` dimensions."""
+    if size > MAX_SIZE:
+        raise TooLarge(f"{what} has {size:,} dimensions; at most {MAX_SIZE:,} are solved")
+
+
+def require_memory(needed: int, what: str) -> None:
+    """Raise `TooLarge` where the bytes needed are more than three quarters of this machine's."""
+    available = available_memory()
+    if needed > available:
+        raise TooLarge(
+            f"{what} needs about {needed / 1e9:,.3g} GB of memory; {available / 1e9:,.3g} GB of "
+            f"this machine's are used at most"
+        )
+
+
+def available_memory() -> int:
+    """The bytes that a solve may use: three quarters of this machine's."""
+    return int(_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -1,0 +1,27 @@
+"""Every tolerance of the solver, named, relative, and in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """Bounds relative to the constraints' own scale, which is 1: generators are normalised.
+
+    A singular value below `null` is a zero, one above `distinct` is none, and one between makes
+    the rank ambiguous: generators that were rounded to ten digits have such values, and no
+    method can know which rank was meant.
+    """
+
+    null: float = 1e-11
+    distinct: float = 1e-7
+    residual: float = 1e-10
+    """The largest ‖CQ‖ and ‖QᴴQ − 1‖ with which a basis is handed out."""
+    dependent: float = 1e-10
+    """Lie generators whose independent part is below this are combinations of the others."""
+    cg: float = 1e-14
+    """Conjugate gradients stop at this part of the first gradient."""
+
+
+DEFAULT = Tolerances()

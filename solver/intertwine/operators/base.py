@@ -1,0 +1,143 @@
+"""The interface of a linear operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Inexact, Num
+
+from intertwine.arrays import Array, namespace
+
+
+class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
+    """A linear map A of shape (m, n), given by what it does.
+
+    A subclass sets `shape` and defines two methods; all else follows from them:
+
+    * ``_matmat(X)`` is A X for X of shape (n, k);
+    * ``_adjoint()`` is Aᴴ, another operator, with ⟨A x, y⟩ = ⟨x, Aᴴ y⟩.
+
+    ``_matvec`` may be defined for vectors where that is simpler. The base class needs no
+    ``super().__init__()``. Arguments may be NumPy or JAX arrays; the answer is of the same kind.
+    Arithmetic with arrays (A - X, A**2, np.abs(A)) is that of the matrix.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+    def _matmat(self, matrix: Array) -> Array:
+        raise NotImplementedError(f"{type(self).__name__} defines no _matmat")
+
+    def _adjoint(self) -> LinearOperator:
+        raise NotImplementedError(f"{type(self).__name__} defines no _adjoint")
+
+    def _matvec(self, vector: Array) -> Array:
+        return self._matmat(vector[:, None])[:, 0]
+
+    def __matmul__(self, other: Any) -> Any:
+        """A @ x for a vector, a matrix, a batch of matrices (..., n, k), or another operator."""
+        if isinstance(other, LinearOperator):
+            return Product(self, other)
+        if not hasattr(other, "ndim") or not hasattr(other, "reshape"):
+            other = np.asarray(other)
+        if other.shape[-min(other.ndim, 2)] != self.shape[1]:
+            raise ValueError(f"{self!r} cannot be applied to an array of shape {other.shape}")
+        if other.ndim == 1:
+            return self._matvec(other)
+        if other.ndim == 2:
+            return self._matmat(other)
+        xp = namespace(other)
+        columns = xp.moveaxis(other, -2, 0)
+        result = self._matmat(columns.reshape(self.shape[1], -1))
+        return xp.moveaxis(result.reshape(self.shape[0], *columns.shape[1:]), 0, -2)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        """X @ A, as (Aᵀ Xᵀ)ᵀ."""
+        other = other if hasattr(other, "ndim") else np.asarray(other)
+        if other.ndim == 1:
+            return self.T @ other
+        xp = namespace(other)
+        return xp.swapaxes(self.T @ xp.swapaxes(other, -1, -2), -1, -2)
+
+    @property
+    def H(self) -> LinearOperator:
+        """The adjoint, the conjugate transpose."""
+        return self._adjoint()
+
+    @property
+    def T(self) -> LinearOperator:
+        """The transpose; for a complex operator not the adjoint."""
+        adjoint = self._adjoint()
+        return Conjugate(adjoint) if np.issubdtype(self.dtype, np.complexfloating) else adjoint
+
+    def dense(self) -> Array:
+        """The matrix itself, of shape (m, n)."""
+        return self._matmat(np.eye(self.shape[1], dtype=self.dtype))
+
+    to_dense = dense
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.asarray(self.dense(), dtype=dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__":
+            return NotImplemented
+        if ufunc is np.matmul:  # array @ operator
+            return self.__rmatmul__(inputs[0])
+        arrays = [dense(x) if isinstance(x, LinearOperator) else x for x in inputs]
+        return getattr(namespace(*arrays), ufunc.__name__)(*arrays, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of shape {self.shape}>"
+
+
+class Conjugate(LinearOperator):
+    """The entrywise complex conjugate of an operator."""
+
+    def __init__(self, operator: LinearOperator) -> None:
+        self.operator, self.shape, self.dtype = operator, operator.shape, operator.dtype
+
+    def _matmat(self, matrix: Array) -> Array:
+        return (self.operator @ matrix.conj()).conj()
+
+    def _adjoint(self) -> LinearOperator:
+        return Conjugate(self.operator.H)
+
+
+class Product(LinearOperator):
+    """The product A B of two operators, applied right to left."""
+
+    def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
+        if left.shape[1] != right.shape[0]:
+            raise ValueError(f"{left!r} and {right!r} cannot be multiplied")
+        self.left, self.right = left, right
+        self.shape = (left.shape[0], right.shape[1])
+        self.dtype = np.result_type(left.dtype, right.dtype)
+
+    def _matmat(self, matrix: Array) -> Array:
+        return self.left @ (self.right @ matrix)
+
+    def _adjoint(self) -> LinearOperator:
+        return Product(self.right.H, self.left.H)
+
+
+def dense(operator: LinearOperator | Num[Any, "m n"]) -> Num[Any, "m n"]:
+    """The matrix of an operator; an array is returned as it is."""
+    return operator.dense() if isinstance(operator, LinearOperator) else operator
+
+
+def apply_in_slot(
+    operator: LinearOperator | Num[Any, "n m"],
+    tensor: Inexact[Any, "before m after"],
+) -> Inexact[Any, "before n after"]:
+    """Apply an operator to the middle axis of a tensor."""
+    if isinstance(operator, LinearOperator):
+        xp = namespace(tensor)
+        before, size, after = tensor.shape
+        flat = xp.moveaxis(tensor, 1, 0).reshape(size, before * after)
+        return xp.moveaxis((operator @ flat).reshape(-1, before, after), 0, 1)
+    return operator @ tensor

@@ -1,0 +1,50 @@
+"""Direct sums: block-diagonal operators whose blocks may repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from intertwine.arrays import Array, namespace
+from intertwine.operators.base import LinearOperator, apply_in_slot, dense
+
+
+class DirectSum(LinearOperator):
+    """m₁A₁ ⊕ m₂A₂ ⊕ …: each block (an operator or array) mᵢ times along the diagonal."""
+
+    def __init__(self, blocks: Sequence[tuple[int, LinearOperator | Array]]) -> None:
+        self.blocks = tuple(blocks)
+        rows = sum(m * block.shape[0] for m, block in self.blocks)
+        columns = sum(m * block.shape[1] for m, block in self.blocks)
+        self.shape = (rows, columns)
+        self.dtype = np.result_type(np.float64, *(block.dtype for _, block in self.blocks))
+
+    def _matmat(self, matrix: Array) -> Array:
+        at, results = 0, []
+        for multiplicity, block in self.blocks:
+            stop = at + multiplicity * block.shape[1]
+            part = matrix[at:stop].reshape(multiplicity, block.shape[1], matrix.shape[1])
+            results.append(apply_in_slot(block, part).reshape(-1, matrix.shape[1]))
+            at = stop
+        return namespace(matrix, *results).concatenate(results) if results else matrix
+
+    def _adjoint(self) -> DirectSum:
+        return DirectSum(
+            [(m, b.H if isinstance(b, LinearOperator) else b.conj().T) for m, b in self.blocks]
+        )
+
+    def dense(self) -> Array:
+        """The block-diagonal matrix."""
+        matrices = [dense(block) for m, block in self.blocks for _ in range(m)]
+        xp = namespace(*matrices)
+        result = xp.zeros(self.shape, dtype=np.result_type(float, *(m.dtype for m in matrices)))
+        row = column = 0
+        for matrix in matrices:
+            rows, columns = slice(row, row + len(matrix)), slice(column, column + matrix.shape[1])
+            if xp is np:
+                result[rows, columns] = matrix
+            else:
+                result = result.at[rows, columns].set(matrix)
+            row, column = rows.stop, columns.stop
+        return result

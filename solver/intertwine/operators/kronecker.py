@@ -1,0 +1,73 @@
+"""Kronecker products and Kronecker sums: how a group and its Lie algebra act on tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from intertwine.arrays import Array, namespace
+from intertwine.operators.base import LinearOperator, apply_in_slot, dense
+
+
+class Kronecker(LinearOperator):
+    """A₁ ⊗ A₂ ⊗ … of square factors (operators or arrays), applied slot by slot."""
+
+    def __init__(self, factors: Sequence[LinearOperator | Array]) -> None:
+        self.factors = tuple(factors)
+        self.sizes = tuple(factor.shape[0] for factor in self.factors)
+        self.shape = (prod(self.sizes), prod(self.sizes))
+        self.dtype = np.result_type(*(factor.dtype for factor in self.factors))
+
+    def _matmat(self, matrix: Array) -> Array:
+        columns, result = matrix.shape[1], matrix
+        for slot, factor in enumerate(self.factors):
+            before = prod(self.sizes[:slot])
+            result = apply_in_slot(factor, result.reshape(before, self.sizes[slot], -1))
+        return result.reshape(self.shape[0], columns)
+
+    def _adjoint(self) -> Kronecker:
+        return Kronecker([_adjoint(factor) for factor in self.factors])
+
+    def dense(self) -> Array:
+        """The matrix A₁ ⊗ A₂ ⊗ …"""
+        matrices = [dense(factor) for factor in self.factors]
+        return reduce(namespace(*matrices).kron, matrices)
+
+
+class KroneckerSum(LinearOperator):
+    """Σᵢ 1 ⊗ … ⊗ Aᵢ ⊗ … ⊗ 1, the action of a Lie algebra element on a tensor product."""
+
+    def __init__(self, factors: Sequence[LinearOperator | Array]) -> None:
+        self.factors = tuple(factors)
+        self.sizes = tuple(factor.shape[0] for factor in self.factors)
+        self.shape = (prod(self.sizes), prod(self.sizes))
+        self.dtype = np.result_type(*(factor.dtype for factor in self.factors))
+
+    def _matmat(self, matrix: Array) -> Array:
+        result = 0
+        for slot, factor in enumerate(self.factors):
+            before = prod(self.sizes[:slot])
+            moved = apply_in_slot(factor, matrix.reshape(before, self.sizes[slot], -1))
+            result = result + moved.reshape(matrix.shape)
+        return result
+
+    def _adjoint(self) -> KroneckerSum:
+        return KroneckerSum([_adjoint(factor) for factor in self.factors])
+
+    def dense(self) -> Array:
+        """The matrix Σᵢ 1 ⊗ … ⊗ Aᵢ ⊗ … ⊗ 1."""
+        matrices = [dense(factor) for factor in self.factors]
+        xp = namespace(*matrices)
+
+        def add(left: Any, right: Any) -> Any:
+            return xp.kron(left, xp.eye(len(right))) + xp.kron(xp.eye(len(left)), right)
+
+        return reduce(add, matrices)
+
+
+def _adjoint(factor: LinearOperator | Array) -> LinearOperator | Array:
+    return factor.H if isinstance(factor, LinearOperator) else factor.conj().T

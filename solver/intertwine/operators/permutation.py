@@ -1,0 +1,65 @@
+"""Permutations of coordinates, with or without signs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Num
+
+from intertwine.arrays import Array, namespace
+from intertwine.operators.base import LinearOperator
+
+#: Entries closer than this to 0, 1 or −1 are that: cos(π/2) is 6e-17 and means zero.
+ENTRY_TOLERANCE = 1e-12
+
+
+class Permutation(LinearOperator):
+    """(P x)ᵢ = sᵢ x_{p(i)}, with signs sᵢ = ±1 that are all 1 where none are given.
+
+    `indices` is p as an integer array of shape (n,), each of 0 … n − 1 once.
+    """
+
+    def __init__(self, indices: Any, signs: Any = None) -> None:
+        self.indices: Int[np.ndarray, " n"] = np.asarray(indices)
+        if (
+            self.indices.ndim != 1
+            or not (np.issubdtype(self.indices.dtype, np.integer) or self.indices.size == 0)
+            or not np.array_equal(np.sort(self.indices), np.arange(self.indices.size))
+        ):
+            raise ValueError(f"{indices!r} is not a permutation of 0 … n − 1")
+        self.indices = self.indices.astype(np.intp)
+        self.signs: Int[np.ndarray, " n"] | None = None
+        if signs is not None and np.any(np.asarray(signs) < 0):
+            self.signs = np.asarray(signs, dtype=np.int8)
+        self.shape = (self.indices.size, self.indices.size)
+
+    def _matmat(self, matrix: Array) -> Array:
+        moved = matrix[self.indices]
+        if self.signs is None:
+            return moved
+        return moved * namespace(matrix).asarray(self.signs, dtype=matrix.dtype)[:, None]
+
+    def _adjoint(self) -> Permutation:
+        inverse = np.empty_like(self.indices)
+        inverse[self.indices] = np.arange(self.indices.size)
+        return Permutation(inverse, None if self.signs is None else self.signs[inverse])
+
+
+def as_signed_permutation(operator: LinearOperator | Num[np.ndarray, "n n"]) -> Permutation | None:
+    """The operator as a signed permutation, or None where it is something else."""
+    if isinstance(operator, Permutation):
+        return operator
+    matrix = np.asarray(operator)
+    rounded = np.rint(matrix.real)
+    # `not <=`: an entry that is not finite must fail too
+    if not np.all(np.abs(matrix - rounded) <= ENTRY_TOLERANCE):
+        return None
+    magnitudes = np.abs(rounded)
+    one_each = np.array_equal(magnitudes.sum(0), np.ones(len(matrix))) and np.array_equal(
+        magnitudes.sum(1), np.ones(len(matrix))
+    )
+    if not one_each or magnitudes.max(initial=0) > 1:
+        return None
+    indices = magnitudes.argmax(axis=1)
+    return Permutation(indices, rounded[np.arange(len(matrix)), indices])

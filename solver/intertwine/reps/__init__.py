@@ -1,0 +1,50 @@
+"""Representations: an algebra of frozen values, written in Python or as text."""
+
+from typing import Any
+
+from intertwine.operators import LinearOperator
+from intertwine.reps.canonical import Canonical, canonical
+from intertwine.reps.key import basis_key
+from intertwine.reps.parsing import parse
+from intertwine.reps.syntax import (
+    Base,
+    Dual,
+    Rep,
+    Scalar,
+    ScalarRep,
+    Sum,
+    T,
+    Tensor,
+    V,
+    Vector,
+    dimension,
+)
+
+__all__ = [
+    "Base",
+    "Canonical",
+    "Dual",
+    "LinearOperator",
+    "Rep",
+    "Scalar",
+    "ScalarRep",
+    "Sum",
+    "T",
+    "Tensor",
+    "V",
+    "Vector",
+    "basis_key",
+    "canonical",
+    "dimension",
+    "equivariance_error",
+    "parse",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`equivariance_error` is found here too, as in EMLP; it stands above reps in the imports."""
+    if name == "equivariance_error":
+        from intertwine.verify import equivariance_error
+
+        return equivariance_error
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,65 @@
+"""The derivative of a rep of the user's own, where only ρ was given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.arrays import double_precision, is_jax
+from intertwine.errors import InvalidRep
+from intertwine.operators import dense
+
+if TYPE_CHECKING:
+    from intertwine.reps.syntax import Element, Rep
+
+_STEP = 2.0**-4
+_NEAR_IDENTITY = 0.25
+
+
+def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
+    """dρ(A), the derivative of t ↦ ρ(exp tA) at t = 0.
+
+    JAX arrays are differentiated by JAX. For NumPy arrays ρ(exp tA) = exp(t dρ(A)) is solved for
+    dρ(A) at a small t: a logarithm near the identity, exact but for rounding, so ρ need not be
+    differentiable code. Raises `InvalidRep` if ρ is not multiplicative along exp tA.
+    """
+    from intertwine.reps.syntax import _element_of
+
+    matrix = dense(_element_of(rep, A))
+    if is_jax(matrix):
+        import jax
+        import jax.numpy as jnp
+
+        identity = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
+        return jax.jvp(lambda g: dense(rep.rho(g)), (identity,), (matrix,))[1]
+    return _logarithmic_derivative(rep, np.asarray(matrix))
+
+
+def _logarithmic_derivative(
+    rep: Rep, matrix: Inexact[np.ndarray, "d d"]
+) -> Inexact[np.ndarray, "n n"]:
+    from scipy.linalg import expm, logm
+
+    def image(t: float) -> Inexact[np.ndarray, "n n"]:
+        with double_precision():
+            found = np.asarray(dense(rep.rho(expm(t * matrix))))
+        return found.astype(np.result_type(found.dtype, np.float64))
+
+    identity = np.eye(len(image(0.0)))
+    norm = float(np.linalg.norm(matrix, 2)) or 1.0
+    t = _STEP / norm
+    for _ in range(40):
+        step = image(t)
+        if not np.all(np.isfinite(step)):
+            raise InvalidRep(f"rho of {rep!r} has entries that are not finite near the identity")
+        if np.linalg.norm(step - identity, 2) <= _NEAR_IDENTITY:
+            break
+        t /= 2
+    else:
+        raise InvalidRep(f"rho of {rep!r} does not tend to the identity along exp(tA)")
+    if not np.linalg.norm(image(2 * t) - step @ step, 2) <= 1e-6:
+        raise InvalidRep(f"rho of {rep!r} is not multiplicative: ρ(exp 2tA) ≠ ρ(exp tA)²")
+    logarithm = logm(step) / t
+    return logarithm if np.iscomplexobj(step) else np.real(logarithm)

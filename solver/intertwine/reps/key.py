@@ -1,0 +1,25 @@
+"""The key of a basis: what identifies a request, in every process and for every user."""
+
+from __future__ import annotations
+
+import hashlib
+
+from intertwine.reps.canonical import atom_order, canonical_terms
+from intertwine.reps.syntax import Rep
+
+FORMAT_VERSION = 1
+
+
+def basis_key(rep: Rep, method: str = "auto", backend: str = "auto") -> str:
+    """sha256, in hexadecimal, of (format version, group generators, canonical rep).
+
+    Names play no part in it, nor does the order in which a rep was written. A request that names
+    a method or a backend has a key of its own.
+    """
+    lines = [f"intertwine basis {FORMAT_VERSION}"]
+    for multiplicity, atoms in canonical_terms(rep):
+        parts = (f"{group}.{kind}.{digest}" for group, kind, digest in map(atom_order, atoms))
+        lines.append(f"{multiplicity} {' '.join(parts)}")
+    if (method, backend) != ("auto", "auto"):
+        lines.append(f"method {method} backend {backend}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

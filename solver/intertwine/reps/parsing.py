@@ -1,0 +1,220 @@
+"""Reps from text, by recursive descent; each function's docstring is its grammar rule.
+
+Precedence is Python's: powers and postfixes bind tightest, then ``*``, then ``+``, then ``>>``
+and ``<<``. The star is the product where a factor follows it, and the dual mark where none does:
+``V*V`` is V⊗V, and ``V*``, ``V*+5``, ``V*²``, ``V²⊗V*`` hold duals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from intertwine.errors import InvalidRep, ParseError, TooLarge
+from intertwine.groups import Group, parse_group
+from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, T, V, direct_sum
+from intertwine.scanner import Scanner, Token
+
+_SYMBOLS = ("**", ">>", "<<", "*", "⊗", "+", "⊕", "(", ")", ",", ".")
+_FACTOR = "a rep such as V, V², T(2,1) or an integer"
+MAX_SCALARS = 10**12
+"""The largest integer in a rep's text, and the largest that its integers may multiply to."""
+
+#: Integers stay integers until they meet a rep.
+_Value = Rep | int
+
+
+def parse(text: str, names: Mapping[str, Any] | None = None) -> Rep:
+    """The rep that a text describes, such as ``V**2*V.T+5V0``, ``5V⁰+5V`` or ``2V(SO(3))``.
+
+    `names` gives reps (and groups) of the user's own: ``parse("P*V", names={"P": P})``. Raises
+    `ParseError`, whose message shows the text with a caret and what was expected, and `TooLarge`
+    past the bounds on length, nesting, exponents and terms.
+    """
+    if not isinstance(text, str):
+        raise InvalidRep(f"a rep is parsed from text, not from {type(text).__name__}")
+    return _Parser(text, dict(names or {})).rep()
+
+
+class _Parser:
+    def __init__(self, text: str, names: dict[str, Any]) -> None:
+        wrong = {n: v for n, v in names.items() if not isinstance(v, Rep | Group)}
+        if wrong:
+            raise InvalidRep(f"names stand for reps and groups; these do not: {wrong}")
+        self.scanner = Scanner(text, _SYMBOLS, names=names)
+        self.reps = {"V": V, "Scalar": Scalar, "Vector": V}
+        self.reps |= {n: v for n, v in names.items() if isinstance(v, Rep)}
+        self.groups = {n: v for n, v in names.items() if isinstance(v, Group)}
+
+    def rep(self) -> Rep:
+        """rep := maps END."""
+        value = self.maps()
+        if self._starts_factor():
+            self.scanner.fail("an operator", "write V*V for a product and V+V for a sum")
+        self.scanner.expect_end("an operator or the end of the text")
+        return _rep(value)
+
+    def maps(self) -> _Value:
+        """maps := sum ((">>" | "<<") sum)*"""
+        value = self.sum()
+        while operator := self.scanner.accept(">>", "<<"):
+            left, right = _rep(value), _rep(self.sum())
+            source, target = (left, right) if operator.text == ">>" else (right, left)
+            value = self._build(operator, lambda a, b: a >> b, source, target)
+        return value
+
+    def sum(self) -> _Value:
+        """sum := product (("+" | "⊕") product)*"""
+        terms: list[_Value] = [self.product()]
+        first = self.scanner.next
+        while self.scanner.accept("+", "⊕"):
+            terms.append(self.product())
+        if all(isinstance(term, int) for term in terms):
+            return self._bounded(sum(term for term in terms if isinstance(term, int)), first)
+        return direct_sum([(1, _rep(term)) for term in terms])
+
+    def product(self) -> _Value:
+        """product := power (("*" | "⊗") power | power)*, the last where an integer stands before."""
+        value, written = self.power()
+        while True:
+            operator = self.scanner.accept("*", "⊗")
+            if operator is None and not (written and self._starts_factor()):
+                return value
+            if operator is None and self.scanner.next.kind == "integer":
+                return value
+            token = operator or self.scanner.next
+            right, written = self.power()
+            value = self._build(token, lambda a, b: a * b, value, right)
+
+    def power(self) -> tuple[_Value, bool]:
+        """power := postfixed ["**" power]; also whether it is an integer as written."""
+        start = self.scanner.next
+        value = self.postfixed()
+        operator = self.scanner.accept("**")
+        if operator is None:
+            return value, start.kind == "integer" and isinstance(value, int)
+        exponent_at = self.scanner.next
+        with self.scanner.nested():
+            exponent, _ = self.power()
+        if not isinstance(exponent, int):
+            self.scanner.fail("an integer exponent", offset=exponent_at.offset)
+        return self._raise(value, exponent, exponent_at), False
+
+    def postfixed(self) -> _Value:
+        """postfixed := atom (".T" | "*" | SUPERSCRIPT | "(" group ")")*"""
+        value = self.atom()
+        while True:
+            if self.scanner.accept("."):
+                if self.scanner.next.text != "T":
+                    self.scanner.fail("T, as in V.T")
+                self.scanner.take()
+                value = _rep(value).T
+            elif self.scanner.next.kind == "superscript":
+                exponent = self.scanner.take()
+                value = self._raise(value, exponent.integer, exponent)
+            elif self.scanner.sees("(") and not isinstance(value, int):
+                value = self._over(value)
+            elif self.scanner.sees("*") and self._star_is_dual():
+                self.scanner.take()
+                value = _rep(value).T
+            else:
+                return value
+
+    def atom(self) -> _Value:
+        """atom := INTEGER | "V" [DIGITS] | "T" "(" INTEGER ["," INTEGER] ")" | NAME | "(" maps ")"."""
+        token = self.scanner.next
+        if token.kind == "integer":
+            self.scanner.take()
+            return self._bounded(token.integer, token)
+        if self.scanner.accept("("):
+            with self.scanner.nested():
+                value = self.maps()
+            if self._starts_factor():
+                self.scanner.fail("an operator or ')'", "write V*V for a product")
+            self.scanner.expect(")")
+            return value
+        if token.kind != "name":
+            self.scanner.fail(_FACTOR)
+        self.scanner.take()
+        if token.text in self.reps:
+            return self.reps[token.text]
+        if token.text == "T":
+            return self._tensor(token)
+        if token.text[0] == "V" and token.text[1:].isascii() and token.text[1:].isdigit():
+            return self._raise(V, int(token.text[1:]), token)
+        hint = f"{token.text!r} is none of {', '.join([*self.reps, 'T(p,q)'])}"
+        if token.text in self.groups or token.text[:1].isupper():
+            hint += "; a group stands in parentheses behind a rep, as in V(SO(3))"
+        self.scanner.fail(_FACTOR, hint, token.offset)
+
+    def _tensor(self, name: Token) -> Rep:
+        """The rest of ``T(p)`` and ``T(p,q)``."""
+        self.scanner.expect("(")
+        p = self._exponent()
+        q = self._exponent() if self.scanner.accept(",") else 0
+        self.scanner.expect(")")
+        return self._build(name, lambda a, b: T(a, b), p, q)
+
+    def _exponent(self) -> int:
+        token = self.scanner.expect_kind("integer", "an integer")
+        return self._checked_exponent(token.integer, token)
+
+    def _over(self, value: Rep) -> Rep:
+        """``( group )`` behind a rep; the group's text has a grammar of its own."""
+        opening = self.scanner.next
+        closing = self.scanner.closing()
+        inside = self.scanner.text[opening.offset + 1 : closing]
+        try:
+            group = parse_group(inside, self.groups)
+        except ParseError as error:
+            offset = opening.offset + 1 + error.offset
+            self.scanner.fail(error.expected, error.hint, offset)
+        self.scanner.skip_to(closing + 1)
+        return self._build(opening, lambda rep, over: rep(over), value, group)
+
+    def _star_is_dual(self) -> bool:
+        """Whether no factor follows the star that is the next token."""
+        following = self.scanner._read(self.scanner.next.stop)
+        if following.kind == "symbol":
+            return following.text != "("
+        return following.kind in ("superscript", "end")
+
+    def _starts_factor(self) -> bool:
+        token = self.scanner.next
+        return token.kind in ("name", "integer") or token.text == "("
+
+    def _raise(self, base: _Value, exponent: int, token: Token) -> _Value:
+        exponent = self._checked_exponent(exponent, token)
+        if isinstance(base, int):
+            return self._bounded(base**exponent, token)
+        return self._build(token, lambda a, b: a**b, base, exponent)
+
+    def _checked_exponent(self, exponent: int, token: Token) -> int:
+        if exponent > MAX_EXPONENT:
+            self.scanner.fail(
+                f"an exponent of at most {MAX_EXPONENT}", f"not {exponent:,}", token.offset
+            )
+        return exponent
+
+    def _bounded(self, value: int, token: Token) -> int:
+        if value > MAX_SCALARS:
+            self.scanner.fail(
+                f"integers of at most {MAX_SCALARS:,}", "this makes a larger one", token.offset
+            )
+        return value
+
+    def _build(self, token: Token, operation: Any, *values: Any) -> Any:
+        """Apply an operation of the algebra; what it refuses is reported at the token."""
+        try:
+            result = operation(*values)
+        except (InvalidRep, TooLarge) as error:
+            raise type(error)(
+                f"{error}\n{ParseError(self.scanner.text, token.offset, '').caret}"
+            ) from error
+        if isinstance(result, int):
+            return self._bounded(result, token)
+        return result
+
+
+def _rep(value: _Value) -> Rep:
+    return value if isinstance(value, Rep) else direct_sum([(value, Scalar)])

@@ -1,0 +1,624 @@
+"""The algebra of representations: frozen values, built by + * ** .T >> << and calls.
+
+========================  ==========================================================
+`Base`                    V, the space on which the group's matrices act
+`ScalarRep`               V⁰, one dimension that nothing moves
+`Dual`                    ρ* of an atom, g ↦ ρ(g)⁻ᵀ
+`Tensor`                  ρ₁ ⊗ ρ₂ ⊗ …, flattened row-major
+`Sum`                     m₁ρ₁ ⊕ m₂ρ₂ ⊕ …
+a subclass of `Rep`       a rep of the user's own
+========================  ==========================================================
+
+Constructors normalise: nested sums and products are flattened, adjacent equal terms are merged,
+V⁰ leaves products, and (kρ)⊗σ is k(ρ⊗σ), which is the same matrix. Equality is of that form.
+Values hold no arrays, and compare, hash and sort by content alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Num
+
+from intertwine.arrays import Array, namespace
+from intertwine.errors import InvalidRep, NotConcrete, TooLarge
+from intertwine.groups import Group
+from intertwine.operators import DirectSum, Kronecker, KroneckerSum, LinearOperator, dense
+from intertwine.scanner import superscript
+
+if TYPE_CHECKING:
+    from intertwine.bases import Basis, Projector
+
+MAX_EXPONENT = 256
+"""The largest power of a rep."""
+MAX_FACTORS = 1024
+"""The most factors of a tensor product."""
+MAX_TERMS = 10_000
+"""The most terms of a sum, each with its multiplicity."""
+
+#: A group element: a matrix, an operator, or, for reps of several groups, one for each of them.
+Element = Num[Any, "d d"] | LinearOperator | Mapping[Group, Any]
+
+
+class Rep:
+    """A finite-dimensional representation ρ of a group G.
+
+    A rep of your own is a subclass with at least ``rho``, which gets a dense array of shape
+    (d, d) and returns one of shape (n, n), with ρ(gh) = ρ(g)ρ(h) and ρ(1) = 1. Set attributes as
+    you like; `G` is the group (None until the rep is called with one). The class and its
+    attributes are its identity. `size` and `drho` are derived from `rho` where they are not
+    given, and the dual is g ↦ ρ(g)⁻ᵀ.
+    """
+
+    G: Any = None
+    """The group; for a rep of several groups, or of none, it is None."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__dict__.get("__hash__", Rep.__hash__) is None:  # Python drops it beside an __eq__
+            cls.__hash__ = Rep.__hash__  # type: ignore[method-assign]
+
+    # -- what a rep is
+
+    def rho(self, M: Element) -> Array | LinearOperator:
+        """ρ(g), of shape (n, n), for a group element of shape (d, d); an array or an operator."""
+        raise NotImplementedError(f"{type(self).__name__} defines no rho")
+
+    def drho(self, A: Element) -> Array | LinearOperator:
+        """dρ(A) = d/dt ρ(exp tA) at t = 0, of shape (n, n), for A in the Lie algebra."""
+        from intertwine.reps.derivative import differentiate
+
+        return differentiate(self, A)
+
+    def size(self) -> int:
+        """The dimension of ρ. Raises `NotConcrete` for a rep without its group."""
+        self._require_group()
+        return int(dense(self.rho(np.eye(self.G.d))).shape[0])
+
+    @property
+    def T(self) -> Rep:
+        """The dual ρ*, g ↦ ρ(g)⁻ᵀ."""
+        return Dual(self)
+
+    def __call__(self, G: Group) -> Rep:
+        """The rep over the group G: its parts that have no group get this one."""
+        if self.G is not None:
+            return _already_bound(self, G)
+        bound = copy.copy(self)
+        bound.G = G
+        return bound
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether every part has its group."""
+        return self.G is not None
+
+    def rho_dense(self, M: Element) -> Num[Any, "n n"]:
+        """ρ(g) as a matrix, in the array library of g; works under `jax.vmap`."""
+        return dense(self.rho(M))
+
+    def drho_dense(self, A: Element) -> Num[Any, "n n"]:
+        """dρ(A) as a matrix."""
+        return dense(self.drho(A))
+
+    def _require_group(self) -> None:
+        if not self.is_concrete:
+            raise NotConcrete(
+                f"{self} has no group yet: call it with one, as in rep(SO(3)), or write V(SO(3))"
+            )
+
+    # -- what can be found of it
+
+    def equivariant_basis(self, **options: Any) -> Basis:
+        """The basis Q of shape (n, r) of all v with ρ(g)v = v, QᴴQ = 1, with its certificate.
+
+        Options are those of `intertwine.invariants.solve`: `method`, `backend`, `device`,
+        `progress`.
+        """
+        from intertwine.invariants import solve
+
+        return solve(self, **options)
+
+    def equivariant_projector(self, **options: Any) -> Projector:
+        """The orthogonal projector P = QQᴴ on the invariants, an operator of shape (n, n)."""
+        return self.equivariant_basis(**options).projector
+
+    symmetric_basis = equivariant_basis  # EMLP's earlier names
+    symmetric_projector = equivariant_projector
+
+    # -- the algebra
+
+    def __add__(self, other: Rep | int) -> Rep:
+        return direct_sum([(1, self), (1, _as_rep(other))])
+
+    def __radd__(self, other: int) -> Rep:
+        return direct_sum([(1, _as_rep(other)), (1, self)])
+
+    def __mul__(self, other: Rep | int) -> Rep:
+        if isinstance(other, Rep):
+            return tensor([self, other])
+        return direct_sum([(_count(other), self)])
+
+    def __rmul__(self, other: int) -> Rep:
+        return direct_sum([(_count(other), self)])
+
+    def __pow__(self, exponent: int) -> Rep:
+        if _count(exponent) > MAX_EXPONENT:
+            raise TooLarge(f"a power of {exponent:,} was asked for; at most {MAX_EXPONENT}")
+        return tensor([self] * int(exponent))
+
+    def __rshift__(self, other: Rep | int) -> Rep:
+        """Linear maps from self to other: other ⊗ self*, flattened from (dim other, dim self)."""
+        return tensor([_as_rep(other), self.T])
+
+    def __rrshift__(self, other: int) -> Rep:
+        return _as_rep(other) >> self
+
+    def __lshift__(self, other: Rep | int) -> Rep:
+        """Linear maps from other to self."""
+        return _as_rep(other) >> self
+
+    def __rlshift__(self, other: int) -> Rep:
+        return self >> _as_rep(other)
+
+    # -- identity, and how it looks
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rep):
+            return NotImplemented
+        return type(self) is type(other) and _frozen(vars(self)) == _frozen(vars(other))
+
+    def __hash__(self) -> int:
+        return hash((type(self).__module__, type(self).__qualname__))
+
+    def _text(self, with_groups: bool) -> str:
+        """The rep as text, base reps with or without their groups."""
+        return str(self)
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _latex(self) -> str:
+        return rf"\mathrm{{{self}}}"
+
+    def _repr_latex_(self) -> str:
+        return f"${self._latex()}$"
+
+
+class _Node(Rep):
+    """What the algebra's own values share: how they print."""
+
+    def __str__(self) -> str:
+        return self._text(with_groups=len(_groups_or_none(self)) > 1)
+
+    def __repr__(self) -> str:
+        groups = _groups_or_none(self)
+        if len(groups) != 1 or None in groups:
+            return str(self)
+        text = self._text(with_groups=False)
+        power = isinstance(self, Tensor) and not _compound(self)
+        return f"{text}({groups[0]!r})" if power else f"({text})({groups[0]!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class Base(_Node):
+    """The base representation V: ρ(g) = g."""
+
+    G: Group | None = None
+
+    def __call__(self, G: Group) -> Rep:
+        if self.G is not None:
+            return _already_bound(self, G)
+        return Base(G)
+
+    def rho(self, M: Element) -> Array | LinearOperator:
+        """The element itself."""
+        return _element_of(self, M)
+
+    def drho(self, A: Element) -> Array | LinearOperator:
+        """The element of the Lie algebra itself."""
+        return _element_of(self, A)
+
+    def size(self) -> int:
+        """The group's d."""
+        self._require_group()
+        assert self.G is not None
+        return int(self.G.d)
+
+    @property
+    def T(self) -> Rep:
+        """V*, which for a real orthogonal group is V itself."""
+        return self if self.G is not None and self.G.is_orthogonal else Dual(self)
+
+    def _text(self, with_groups: bool) -> str:
+        return f"V({self.G!r})" if with_groups and self.G is not None else "V"
+
+    def __repr__(self) -> str:
+        return self._text(with_groups=True)
+
+    def _latex(self) -> str:
+        return "V"
+
+
+@dataclass(frozen=True, repr=False)
+class ScalarRep(_Node):
+    """The scalar V⁰: ρ(g) = 1, for every group."""
+
+    def __call__(self, G: Group) -> Rep:
+        return self
+
+    @property
+    def is_concrete(self) -> bool:
+        """True: a scalar needs no group."""
+        return True
+
+    def rho(self, M: Element) -> Array | LinearOperator:
+        """The matrix 1."""
+        return np.eye(1)
+
+    def drho(self, A: Element) -> Array | LinearOperator:
+        """The matrix 0."""
+        return np.zeros((1, 1))
+
+    def size(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def T(self) -> Rep:
+        """V⁰ is its own dual."""
+        return self
+
+    def _text(self, with_groups: bool) -> str:
+        return "V⁰"
+
+    def _latex(self) -> str:
+        return "V^{0}"
+
+
+@dataclass(frozen=True, repr=False)
+class Dual(_Node):
+    """The dual ρ* of a base rep or of a rep of the user's own: g ↦ ρ(g)⁻ᵀ, A ↦ −dρ(A)ᵀ."""
+
+    rep: Rep
+
+    @property
+    def G(self) -> Any:  # type: ignore[override]
+        """The group of the rep."""
+        return self.rep.G
+
+    def __call__(self, G: Group) -> Rep:
+        return self.rep(G).T
+
+    def rho(self, M: Element) -> Array | LinearOperator:
+        """ρ(g)⁻ᵀ."""
+        matrix = dense(self.rep.rho(M))
+        return namespace(matrix).linalg.inv(matrix).T
+
+    def drho(self, A: Element) -> Array | LinearOperator:
+        """−dρ(A)ᵀ."""
+        return -dense(self.rep.drho(A)).T
+
+    def size(self) -> int:
+        """The size of the rep."""
+        return self.rep.size()
+
+    @property
+    def T(self) -> Rep:
+        """The rep itself."""
+        return self.rep
+
+    def _text(self, with_groups: bool) -> str:
+        return f"{self.rep._text(with_groups)}*"
+
+    def __repr__(self) -> str:
+        return f"{self.rep!r}*"
+
+    def _latex(self) -> str:
+        return f"{self.rep._latex()}^{{*}}"
+
+
+@dataclass(frozen=True, repr=False)
+class Tensor(_Node):
+    """ρ₁ ⊗ ρ₂ ⊗ …: two factors or more, none of them a tensor product or a scalar."""
+
+    factors: tuple[Rep, ...]
+
+    @property
+    def G(self) -> Any:  # type: ignore[override]
+        """The one group of all factors, or None."""
+        return _common_group(self)
+
+    def __call__(self, G: Group) -> Rep:
+        return tensor(_bind_all(self, self.factors, G))
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether every factor is."""
+        return all(factor.is_concrete for factor in self.factors)
+
+    def rho(self, M: Element) -> Array | LinearOperator:
+        """ρ₁(g) ⊗ ρ₂(g) ⊗ …"""
+        return Kronecker([factor.rho(_element_for(factor, M)) for factor in self.factors])
+
+    def drho(self, A: Element) -> Array | LinearOperator:
+        """Σᵢ 1 ⊗ … ⊗ dρᵢ(A) ⊗ … ⊗ 1."""
+        return KroneckerSum([factor.drho(_element_for(factor, A)) for factor in self.factors])
+
+    def size(self) -> int:
+        """The product of the sizes."""
+        return prod(factor.size() for factor in self.factors)
+
+    @property
+    def T(self) -> Rep:
+        """The tensor product of the duals, in the same order."""
+        return tensor([factor.T for factor in self.factors])
+
+    def _text(self, with_groups: bool) -> str:
+        return "⊗".join(
+            _powered(_factor_text(factor, with_groups), count, superscript)
+            for factor, count in _runs(self.factors)
+        )
+
+    def _latex(self) -> str:
+        return r"\otimes ".join(
+            _powered(
+                rf"\left({f._latex()}\right)" if isinstance(f, Sum) else f._latex(),
+                count,
+                lambda n: f"^{{{n}}}",
+                braces=isinstance(f, Dual),
+            )
+            for f, count in _runs(self.factors)
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Sum(_Node):
+    """m₁ρ₁ ⊕ m₂ρ₂ ⊕ …: terms (mᵢ, ρᵢ), none of them a sum; the empty sum is the rep of size 0."""
+
+    terms: tuple[tuple[int, Rep], ...]
+
+    @property
+    def G(self) -> Any:  # type: ignore[override]
+        """The one group of all terms, or None."""
+        return _common_group(self)
+
+    def __call__(self, G: Group) -> Rep:
+        bound = _bind_all(self, [rep for _, rep in self.terms], G)
+        return direct_sum([(m, rep) for (m, _), rep in zip(self.terms, bound, strict=True)])
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether every term is."""
+        return all(rep.is_concrete for _, rep in self.terms)
+
+    def rho(self, M: Element) -> Array | LinearOperator:
+        """The block-diagonal operator of the terms' ρ(g)."""
+        return DirectSum([(m, rep.rho(_element_for(rep, M))) for m, rep in self.terms])
+
+    def drho(self, A: Element) -> Array | LinearOperator:
+        """The block-diagonal operator of the terms' dρ(A)."""
+        return DirectSum([(m, rep.drho(_element_for(rep, A))) for m, rep in self.terms])
+
+    def size(self) -> int:
+        """The sum of the sizes, with multiplicities."""
+        return sum(m * rep.size() for m, rep in self.terms)
+
+    @property
+    def T(self) -> Rep:
+        """The sum of the duals, in the same order."""
+        return direct_sum([(m, rep.T) for m, rep in self.terms])
+
+    def _text(self, with_groups: bool) -> str:
+        def term(multiplicity: int, rep: Rep) -> str:
+            text = rep._text(with_groups)
+            if multiplicity == 1:
+                return text
+            # a multiplicity binds to the first factor: a sum there needs parentheses around all
+            opening = isinstance(rep, Tensor) and isinstance(rep.factors[0], Sum)
+            return f"{multiplicity}({text})" if opening else f"{multiplicity}{text}"
+
+        return "+".join(term(*pair) for pair in self.terms) or "0"
+
+    def _latex(self) -> str:
+        return (
+            r"\oplus ".join(
+                rep._latex() if m == 1 else f"{m}{rep._latex()}" for m, rep in self.terms
+            )
+            or "0"
+        )
+
+
+V = Vector = Base()
+Scalar = ScalarRep()
+
+
+def T(p: int, q: int = 0, G: Group | None = None) -> Rep:
+    """The tensors of type (p, q): V**p * V.T**q, over G where it is given."""
+    rep = V**p * V.T**q
+    return rep if G is None else rep(G)
+
+
+def tensor(factors: Iterable[Rep]) -> Rep:
+    """The tensor product of the factors, normalised; of none of them, the scalar."""
+    flat: list[Rep] = []
+    multiplicity = 1
+    for factor in factors:
+        if isinstance(factor, Sum) and not flat and len(factor.terms) == 1:
+            # (kρ)⊗σ = k(ρ⊗σ) as matrices; ρ⊗(kσ) is not
+            copies, factor = factor.terms[0]
+            multiplicity *= copies
+        if isinstance(factor, Tensor):
+            flat.extend(factor.factors)
+        elif not isinstance(factor, ScalarRep):
+            flat.append(factor)
+        if len(flat) > MAX_FACTORS:
+            raise TooLarge(f"a tensor product has at most {MAX_FACTORS:,} factors")
+    if any(isinstance(factor, Sum) and not factor.terms for factor in flat):
+        return Sum(())
+    product = Scalar if not flat else flat[0] if len(flat) == 1 else Tensor(tuple(flat))
+    return direct_sum([(multiplicity, product)])
+
+
+def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
+    """The sum of the terms (multiplicity, rep), normalised; of none of them, the rep of size 0."""
+    flat: list[tuple[int, Rep]] = []
+
+    def add(multiplicity: int, rep: Rep) -> None:
+        if multiplicity and flat and flat[-1][1] == rep:
+            flat[-1] = (flat[-1][0] + multiplicity, rep)
+        elif multiplicity:
+            flat.append((multiplicity, rep))
+
+    for multiplicity, rep in terms:
+        inner = rep.terms if isinstance(rep, Sum) else ((1, rep),)
+        if len(inner) == 1:
+            add(multiplicity * inner[0][0], inner[0][1])
+            continue
+        if len(flat) + multiplicity * len(inner) > MAX_TERMS:
+            raise TooLarge(
+                f"a sum of {len(flat) + multiplicity * len(inner):,} terms was asked for; at most "
+                f"{MAX_TERMS:,}. Equal terms side by side are one: write 9V+9W, not 9(V+W)"
+            )
+        for _ in range(multiplicity):
+            for pair in inner:
+                add(*pair)
+    return flat[0][1] if len(flat) == 1 and flat[0][0] == 1 else Sum(tuple(flat))
+
+
+def atoms(rep: Rep) -> Iterator[Rep]:
+    """The base reps, duals and reps of the user's own in an expression, left to right."""
+    if isinstance(rep, Tensor):
+        for factor in rep.factors:
+            yield from atoms(factor)
+    elif isinstance(rep, Sum):
+        for _, term in rep.terms:
+            yield from atoms(term)
+    elif not isinstance(rep, ScalarRep):
+        yield rep
+
+
+def groups_of(rep: Rep) -> tuple[Group, ...]:
+    """The different groups in an expression, in order of appearance."""
+    return tuple(group for group in _groups_or_none(rep) if group is not None)
+
+
+def dimension(rep: Rep) -> Any:
+    """The size as a SymPy expression: a polynomial in the base dimension d.
+
+    Base reps that have no group count as the symbol ``d``; those that have one, and reps of the
+    user's own, as their size.
+    """
+    import sympy
+
+    d = sympy.Symbol("d")
+
+    def measure(part: Rep) -> Any:
+        if isinstance(part, Tensor):
+            return sympy.Mul(*(measure(factor) for factor in part.factors))
+        if isinstance(part, Sum):
+            return sympy.Add(*(m * measure(term) for m, term in part.terms))
+        if isinstance(part, Base | Dual) and not part.is_concrete:
+            return d
+        return sympy.Integer(part.size())
+
+    return sympy.expand(measure(rep))
+
+
+# -- small helpers
+
+
+def _as_rep(value: Any) -> Rep:
+    """A rep, or an integer as that many scalars."""
+    return value if isinstance(value, Rep) else direct_sum([(_count(value), Scalar)])
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise InvalidRep(
+            f"multiplicities and powers are integers from 0 on, not {value!r}"
+            if isinstance(value, int | float | np.number)
+            else f"{value!r} is neither a rep nor an integer"
+        )
+    return int(value)
+
+
+def _groups_or_none(rep: Rep) -> tuple[Group | None, ...]:
+    return tuple(dict.fromkeys(atom.G for atom in atoms(rep)))
+
+
+def _common_group(rep: Rep) -> Group | None:
+    groups = _groups_or_none(rep)
+    return groups[0] if len(groups) == 1 else None
+
+
+def _already_bound(rep: Rep, G: Group) -> Rep:
+    if rep.G == G:
+        return rep
+    raise InvalidRep(f"{rep!r} is over {rep.G!r} already, and cannot be taken over {G!r}")
+
+
+def _bind_all(whole: Rep, parts: Iterable[Rep], G: Group) -> list[Rep]:
+    if whole.is_concrete and groups_of(whole) and groups_of(whole) != (G,):
+        raise InvalidRep(f"{whole!r} has its groups already, and cannot be taken over {G!r}")
+    return [part if part.is_concrete else part(G) for part in parts]
+
+
+def _element_for(rep: Rep, M: Element) -> Element:
+    """What a part's `rho` gets: a dense array, for reps of the user's own."""
+    return M if isinstance(rep, _Node) else dense(_element_of(rep, M))
+
+
+def _element_of(rep: Rep, M: Element) -> Array | LinearOperator:
+    if not isinstance(M, Mapping):
+        return M
+    if rep.G not in M:
+        raise InvalidRep(f"no element of {rep.G!r} was given for {rep!r}, only of {list(M)}")
+    return M[rep.G]
+
+
+def _frozen(value: Any) -> Any:
+    """A value that can be compared with ==, arrays by content."""
+    if isinstance(value, Mapping):
+        return {key: _frozen(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_frozen(item) for item in value]
+    if hasattr(value, "__array__") and not isinstance(value, Rep | LinearOperator):
+        array = np.asarray(value)
+        return ("array", array.shape, str(array.dtype), array.tobytes())
+    return value
+
+
+def _runs(factors: Iterable[Rep]) -> list[tuple[Rep, int]]:
+    """Adjacent equal factors with their count."""
+    runs: list[tuple[Rep, int]] = []
+    for factor in factors:
+        if runs and runs[-1][0] == factor:
+            runs[-1] = (factor, runs[-1][1] + 1)
+        else:
+            runs.append((factor, 1))
+    return runs
+
+
+def _compound(rep: Tensor) -> bool:
+    """Whether a tensor product is more than a power of one base rep."""
+    return len(_runs(rep.factors)) > 1 or not isinstance(rep.factors[0], Base)
+
+
+def _factor_text(factor: Rep, with_groups: bool) -> str:
+    text = factor._text(with_groups)
+    return f"({text})" if isinstance(factor, Sum) else text
+
+
+def _powered(text: str, count: int, power: Any, braces: bool = False) -> str:
+    if count == 1:
+        return text
+    return f"{{{text}}}{power(count)}" if braces else f"{text}{power(count)}"

@@ -1,0 +1,184 @@
+"""Reading user text: tokens with offsets, bounds, and errors with a caret.
+
+The grammars of reps, groups and exact numbers are written on top of this by recursive descent.
+Nothing here, or there, hands user text to an interpreter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+from intertwine.errors import ParseError, TooLarge
+
+MAX_LENGTH = 4096
+"""The longest text that is read, in characters."""
+MAX_DEPTH = 40
+"""The deepest nesting of parentheses."""
+MAX_DIGITS = 15
+"""The longest integer, in digits."""
+
+_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_TO_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of text: its `kind` is integer, decimal, name, superscript, symbol or end."""
+
+    kind: str
+    text: str
+    offset: int
+
+    @property
+    def integer(self) -> int:
+        """The value of an integer or of a run of superscript digits."""
+        return int(self.text.translate(_TO_DIGITS))
+
+    @property
+    def stop(self) -> int:
+        """The offset just behind the token."""
+        return self.offset + len(self.text)
+
+    def __str__(self) -> str:
+        return "the end of the text" if self.kind == "end" else f"{self.text!r}"
+
+
+class Scanner:
+    """The tokens of a text, one look ahead; every complaint goes through `fail`."""
+
+    def __init__(
+        self,
+        text: str,
+        symbols: Iterable[str],
+        *,
+        names: Iterable[str] = (),
+        decimals: bool = False,
+    ) -> None:
+        if len(text) > MAX_LENGTH:
+            raise TooLarge(
+                f"the text has {len(text):,} characters; at most {MAX_LENGTH:,} are read"
+            )
+        self.text = text
+        self._depth = 0
+        self._symbols = sorted(symbols, key=len, reverse=True)
+        self._names = sorted(filter(None, names), key=len, reverse=True)
+        self._decimals = decimals
+        self.next = self._read(0)
+
+    def _read(self, at: int) -> Token:
+        text = self.text
+        while at < len(text) and text[at].isspace():
+            at += 1
+        if at == len(text):
+            return Token("end", "", at)
+        here = text[at]
+        if here in "0123456789":
+            return self._number(at)
+        if here in _SUPERSCRIPTS:
+            return self._digits("superscript", at, at + self._run(at, _SUPERSCRIPTS))
+        given = next((name for name in self._names if text.startswith(name, at)), "")
+        word = self._word(at)
+        if given or word:
+            return Token("name", max(given, word, key=len), at)
+        for symbol in self._symbols:
+            if text.startswith(symbol, at):
+                return Token("symbol", symbol, at)
+        raise ParseError(text, at, "a known character", f"{here!r} means nothing here")
+
+    def _run(self, at: int, characters: str) -> int:
+        stop = at
+        while stop < len(self.text) and self.text[stop] in characters:
+            stop += 1
+        return stop - at
+
+    def _word(self, at: int) -> str:
+        if not self.text[at].isidentifier():
+            return ""
+        stop = at
+        while stop < len(self.text) and ("_" + self.text[stop]).isidentifier():
+            stop += 1
+        return self.text[at:stop]
+
+    def _number(self, at: int) -> Token:
+        stop = at + self._run(at, "0123456789")
+        if not self._decimals:
+            return self._digits("integer", at, stop)
+        kind = "integer"
+        if self.text[stop : stop + 1] == ".":
+            kind, stop = "decimal", stop + 1 + self._run(stop + 1, "0123456789")
+        if self.text[stop : stop + 1] in ("e", "E"):
+            sign = self.text[stop + 1 : stop + 2] in ("+", "-")
+            digits = self._run(stop + 1 + sign, "0123456789")
+            if digits:
+                kind, stop = "decimal", stop + 1 + sign + digits
+        return self._digits(kind, at, stop) if kind == "integer" else self._token(kind, at, stop)
+
+    def _digits(self, kind: str, at: int, stop: int) -> Token:
+        if stop - at > MAX_DIGITS:
+            raise ParseError(self.text, at, f"an integer of at most {MAX_DIGITS} digits")
+        return self._token(kind, at, stop)
+
+    def _token(self, kind: str, at: int, stop: int) -> Token:
+        return Token(kind, self.text[at:stop], at)
+
+    def take(self) -> Token:
+        """The next token, which is then behind us."""
+        token = self.next
+        self.next = self._read(token.stop)
+        return token
+
+    def skip_to(self, offset: int) -> None:
+        """Go on reading at `offset`: what lies before it was read by another grammar."""
+        self.next = self._read(offset)
+
+    def sees(self, *symbols: str) -> bool:
+        """Whether the next token is one of these symbols."""
+        return self.next.kind == "symbol" and self.next.text in symbols
+
+    def accept(self, *symbols: str) -> Token | None:
+        """Take the next token if it is one of these symbols."""
+        return self.take() if self.sees(*symbols) else None
+
+    def expect(self, symbol: str) -> Token:
+        """Take this symbol, or complain that it is missing."""
+        return self.accept(symbol) or self.fail(f"{symbol!r}")
+
+    def expect_kind(self, kind: str, expected: str) -> Token:
+        """Take a token of this kind, or complain that it is missing."""
+        return self.take() if self.next.kind == kind else self.fail(expected)
+
+    def expect_end(self, expected: str, hint: str = "") -> None:
+        """Complain unless the whole text was read."""
+        if self.next.kind != "end":
+            self.fail(expected, hint)
+
+    def fail(self, expected: str, hint: str = "", offset: int | None = None) -> NoReturn:
+        """Raise a `ParseError` at the next token, or at `offset`."""
+        at = self.next.offset if offset is None else offset
+        raise ParseError(self.text, at, expected, hint or f"found {self.next}")
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Count one level of nesting; too many are refused before the interpreter's stack is."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            self.fail("less nesting", f"parentheses go at most {MAX_DEPTH} deep")
+        yield
+        self._depth -= 1
+
+    def closing(self) -> int:
+        """The offset of the `)` that closes the `(` that is the next token."""
+        depth = 0
+        for at in range(self.next.offset, len(self.text)):
+            depth += {"(": 1, ")": -1}.get(self.text[at], 0)
+            if depth == 0:
+                return at
+        self.fail("a matching ')'", "this parenthesis is never closed")
+
+
+def superscript(number: int) -> str:
+    """The number in superscript digits."""
+    return str(number).translate(str.maketrans("0123456789", _SUPERSCRIPTS))

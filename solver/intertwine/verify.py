@@ -1,0 +1,84 @@
+"""Checking equivariance: is a linear map what it is said to be?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.errors import IntertwineError, InvalidRep
+from intertwine.groups import Group
+from intertwine.operators import LinearOperator
+from intertwine.reps.syntax import Element, Rep, groups_of
+
+
+class NotEquivariant(IntertwineError, AssertionError):
+    """A map that was asserted to be equivariant is not."""
+
+    code = "not-equivariant"
+
+
+def equivariance_error(
+    W: Any, rep_in: Rep, rep_out: Rep, G: Group | None = None, *, samples: int = 5, seed: int = 0
+) -> float:
+    """‖ρ₂(g)W − Wρ₁(g)‖ / (‖ρ₂(g)W‖ + ‖Wρ₁(g)‖) over sampled g, in the Frobenius norm.
+
+    W is a matrix of shape (n₂, n₁), a vector of its n₂n₁ entries, or a basis of such vectors of
+    shape (n₂n₁, r). The reps may be concrete or not: G is the group of those that are not. For
+    maps without entries, or that are zero, the error is 0. (The measure of EMLP, Finzi et al.
+    2021.) Raises `InvalidRep` where the sizes do not fit.
+    """
+    if G is not None:
+        rep_in, rep_out = (r if r.is_concrete else r(G) for r in (rep_in, rep_out))
+    n_out, n_in = rep_out.size(), rep_in.size()
+    maps = np.asarray(W)
+    if maps.size % max(1, n_out * n_in) or (maps.size and not n_out * n_in):
+        raise InvalidRep(f"maps of shape {maps.shape} do not fit reps of sizes {n_in} → {n_out}")
+    maps = maps.reshape(n_out, n_in, -1)
+    difference = total = 0.0
+    for element in _sampled_elements((rep_in, rep_out), samples, seed):
+        after = _apply(rep_out.rho(element), maps.reshape(n_out, -1)).reshape(maps.shape)
+        before = _apply_transposed(rep_in.rho(element), np.swapaxes(maps, 0, 1), n_in)
+        difference += float(np.sum(np.abs(after - before) ** 2))
+        total += float((np.linalg.norm(after) + np.linalg.norm(before)) ** 2)
+    return float(np.sqrt(difference / total)) if total != 0 else 0.0
+
+
+def assert_equivariant(
+    W: Any,
+    rep_in: Rep,
+    rep_out: Rep,
+    G: Group | None = None,
+    *,
+    tolerance: float = 1e-6,
+    samples: int = 5,
+    seed: int = 0,
+) -> None:
+    """Raise `NotEquivariant` unless `equivariance_error` is at most `tolerance` (NaN is not)."""
+    error = equivariance_error(W, rep_in, rep_out, G, samples=samples, seed=seed)
+    if not error <= tolerance:
+        raise NotEquivariant(
+            f"the map from {rep_in!r} to {rep_out!r} has an equivariance error of {error:.3g}, "
+            f"more than {tolerance:.3g}"
+        )
+
+
+def _sampled_elements(reps: tuple[Rep, ...], samples: int, seed: int) -> list[Element]:
+    """Elements for `rho`: of the one group, or one of each group."""
+    groups = tuple(dict.fromkeys(group for rep in reps for group in groups_of(rep)))
+    drawn = {group: group.samples(samples, seed) for group in groups}
+    return [{group: drawn[group][i] for group in groups} for i in range(samples)]
+
+
+def _apply(rho: Any, matrix: Inexact[np.ndarray, "n k"]) -> Inexact[np.ndarray, "n k"]:
+    return np.asarray(rho @ matrix)
+
+
+def _apply_transposed(
+    rho: Any, maps: Inexact[np.ndarray, "n_in n_out r"], n_in: int
+) -> Inexact[np.ndarray, "n_out n_in r"]:
+    """W ρ(g), as (ρ(g)ᵀ Wᵀ)ᵀ."""
+    transposed = rho.T if isinstance(rho, LinearOperator) else np.asarray(rho).T
+    flat = _apply(transposed, maps.reshape(n_in, -1))
+    return np.swapaxes(flat.reshape(maps.shape), 0, 1)
