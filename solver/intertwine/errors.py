@@ -3,7 +3,7 @@
 ::
 
     IntertwineError
-    ├── ParseError            a text that is no rep, group or number: offset, caret, what was expected
+    ├── ParseError            a text that is no rep, group or number, with offset and caret
     ├── InvalidGroup          generators that generate nothing usable
     ├── InvalidRep            a rep that cannot be built, or not be solved
     │   └── NotConcrete       a rep that was not given its group

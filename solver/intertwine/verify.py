@@ -10,7 +10,7 @@ from jaxtyping import Inexact
 from intertwine.errors import IntertwineError, InvalidRep
 from intertwine.groups import Group
 from intertwine.operators import LinearOperator
-from intertwine.reps.syntax import Element, Rep, groups_of
+from intertwine.reps.syntax import Element, Rep, groups_of, rho_of
 
 
 class NotEquivariant(IntertwineError, AssertionError):
@@ -38,8 +38,8 @@ def equivariance_error(
     maps = maps.reshape(n_out, n_in, -1)
     difference = total = 0.0
     for element in _sampled_elements((rep_in, rep_out), samples, seed):
-        after = _apply(rep_out.rho(element), maps.reshape(n_out, -1)).reshape(maps.shape)
-        before = _apply_transposed(rep_in.rho(element), np.swapaxes(maps, 0, 1), n_in)
+        after = _apply(rho_of(rep_out, element), maps.reshape(n_out, -1)).reshape(maps.shape)
+        before = _apply_transposed(rho_of(rep_in, element), np.swapaxes(maps, 0, 1), n_in)
         difference += float(np.sum(np.abs(after - before) ** 2))
         total += float((np.linalg.norm(after) + np.linalg.norm(before)) ** 2)
     return float(np.sqrt(difference / total)) if total != 0 else 0.0

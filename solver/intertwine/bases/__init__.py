@@ -1,10 +1,13 @@
 """Bases: what was found, how it is stored, and the evidence for it."""
 
+from intertwine.bases.assembled import Kronecker, Permuted, Sum
 from intertwine.bases.basis import Basis, Projector
 from intertwine.bases.certificate import Certificate
+from intertwine.bases.dense import Dense
 from intertwine.bases.files import check_suffix, load_basis, save_basis
 from intertwine.bases.format import from_arrays, to_arrays
-from intertwine.bases.storage import Dense, Kronecker, Orbits, Permuted, Storage, Sum
+from intertwine.bases.orbits import Orbits
+from intertwine.bases.storage import Storage
 
 __all__ = [
     "Basis",

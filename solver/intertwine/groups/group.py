@@ -181,6 +181,6 @@ def _as_given(generators: tuple[Generator, ...]) -> Any:
         return list(generators)
     if not generators:
         return []
-    stacked = np.stack(generators)  # type: ignore[arg-type]
+    stacked = np.stack(generators)
     stacked.flags.writeable = False
     return stacked

@@ -94,7 +94,12 @@ class _Projection:
             return gradient(Constraints(*parts), x)
 
         compiled = backend.compiled(compute)  # the matrices are arguments: constants bloat a trace
-        self.gradient = lambda x: compiled(constraints.lie, constraints.discrete, x)
+
+        def gradient_of(x: Array) -> tuple[Array, Array]:
+            square: tuple[Array, Array] = compiled(constraints.lie, constraints.discrete, x)
+            return square
+
+        self.gradient = gradient_of
 
     def __call__(self, x: Array, say: Callable[[float], None]) -> Array:
         """The nearest block of solutions; restarted until the residual is rounding."""

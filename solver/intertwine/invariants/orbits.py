@@ -76,7 +76,8 @@ def _by_first_appearance(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]
     first[labels[::-1]] = np.arange(len(labels) - 1, -1, -1)
     rank = np.empty(count, dtype=np.int64)
     rank[np.argsort(first)] = np.arange(count)
-    return rank[labels]
+    renamed: Int[np.ndarray, " n"] = rank[labels]
+    return renamed
 
 
 def _signed_orbits(

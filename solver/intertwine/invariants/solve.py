@@ -83,12 +83,12 @@ def _assemble(
     storage: Storage = blocks[0][1] if only_one else Sum(blocks)
     form = canonical(rep)
     if not form.is_identity:
-        storage = Permuted(form.permutation.H.indices, storage)
+        storage = Permuted(form.permutation.inverse.indices, storage)
     return storage, {repr(tensor(atoms)): part for atoms, (_, part) in solved.items()}
 
 
 def _by_group(term: Atoms) -> list[Problem]:
-    """The factors of a product group by group: invariants of G₁ × G₂ are those of each, tensored."""
+    """The factors group by group: invariants of G₁ × G₂ are those of each, tensored."""
     groups: dict[Group, list[Rep]] = {}
     for atom in term:
         groups.setdefault(atom.G, []).append(atom)

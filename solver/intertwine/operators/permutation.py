@@ -40,10 +40,15 @@ class Permutation(LinearOperator):
             return moved
         return moved * namespace(matrix).asarray(self.signs, dtype=matrix.dtype)[:, None]
 
-    def _adjoint(self) -> Permutation:
+    @property
+    def inverse(self) -> Permutation:
+        """P⁻¹, which is Pᵀ."""
         inverse = np.empty_like(self.indices)
         inverse[self.indices] = np.arange(self.indices.size)
         return Permutation(inverse, None if self.signs is None else self.signs[inverse])
+
+    def _adjoint(self) -> Permutation:
+        return self.inverse
 
 
 def as_signed_permutation(operator: LinearOperator | Num[np.ndarray, "n n"]) -> Permutation | None:

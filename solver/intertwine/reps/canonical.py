@@ -104,8 +104,8 @@ def _multiplicities(rep: Rep) -> dict[Atoms, int]:
     """How often each canonical term occurs; sums and products as those of polynomials."""
     result: dict[Atoms, int] = {}
     if isinstance(rep, Sum):
-        for multiplicity, term in rep.terms:
-            for atoms, count in _multiplicities(term).items():
+        for multiplicity, summand in rep.terms:
+            for atoms, count in _multiplicities(summand).items():
                 result[atoms] = result.get(atoms, 0) + multiplicity * count
         return result
     if not isinstance(rep, Tensor):

@@ -7,7 +7,7 @@ and ``<<``. The star is the product where a factor follows it, and the dual mark
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from intertwine.errors import InvalidRep, ParseError, TooLarge
@@ -42,7 +42,7 @@ class _Parser:
         if wrong:
             raise InvalidRep(f"names stand for reps and groups; these do not: {wrong}")
         self.scanner = Scanner(text, _SYMBOLS, names=names)
-        self.reps = {"V": V, "Scalar": Scalar, "Vector": V}
+        self.reps: dict[str, Rep] = {"V": V, "Scalar": Scalar, "Vector": V}
         self.reps |= {n: v for n, v in names.items() if isinstance(v, Rep)}
         self.groups = {n: v for n, v in names.items() if isinstance(v, Group)}
 
@@ -74,7 +74,7 @@ class _Parser:
         return direct_sum([(1, _rep(term)) for term in terms])
 
     def product(self) -> _Value:
-        """product := power (("*" | "⊗") power | power)*, the last where an integer stands before."""
+        """product := power ([ "*" | "⊗" ] power)*, the operator left out only behind an integer."""
         value, written = self.power()
         while True:
             operator = self.scanner.accept("*", "⊗")
@@ -121,7 +121,7 @@ class _Parser:
                 return value
 
     def atom(self) -> _Value:
-        """atom := INTEGER | "V" [DIGITS] | "T" "(" INTEGER ["," INTEGER] ")" | NAME | "(" maps ")"."""
+        """atom := INTEGER | "V" [DIGITS] | "T" indices | NAME | "(" maps ")"."""
         token = self.scanner.next
         if token.kind == "integer":
             self.scanner.take()
@@ -148,12 +148,12 @@ class _Parser:
         self.scanner.fail(_FACTOR, hint, token.offset)
 
     def _tensor(self, name: Token) -> Rep:
-        """The rest of ``T(p)`` and ``T(p,q)``."""
+        """indices := "(" INTEGER ["," INTEGER] ")"."""
         self.scanner.expect("(")
         p = self._exponent()
         q = self._exponent() if self.scanner.accept(",") else 0
         self.scanner.expect(")")
-        return self._build(name, lambda a, b: T(a, b), p, q)
+        return _rep(self._build(name, lambda a, b: T(a, b), p, q))
 
     def _exponent(self) -> int:
         token = self.scanner.expect_kind("integer", "an integer")
@@ -170,7 +170,7 @@ class _Parser:
             offset = opening.offset + 1 + error.offset
             self.scanner.fail(error.expected, error.hint, offset)
         self.scanner.skip_to(closing + 1)
-        return self._build(opening, lambda rep, over: rep(over), value, group)
+        return _rep(self._build(opening, lambda rep, over: rep(over), value, group))
 
     def _star_is_dual(self) -> bool:
         """Whether no factor follows the star that is the next token."""
@@ -203,7 +203,7 @@ class _Parser:
             )
         return value
 
-    def _build(self, token: Token, operation: Any, *values: Any) -> Any:
+    def _build(self, token: Token, operation: Callable[..., _Value], *values: Any) -> _Value:
         """Apply an operation of the algebra; what it refuses is reported at the token."""
         try:
             result = operation(*values)

@@ -90,7 +90,7 @@ class Rep:
         if self.G is not None:
             return _already_bound(self, G)
         bound = copy.copy(self)
-        bound.G = G
+        object.__setattr__(bound, "G", G)  # a frozen dataclass is a rep too
         return bound
 
     @property
@@ -100,11 +100,11 @@ class Rep:
 
     def rho_dense(self, M: Element) -> Num[Any, "n n"]:
         """ρ(g) as a matrix, in the array library of g; works under `jax.vmap`."""
-        return dense(self.rho(M))
+        return dense(rho_of(self, M))
 
     def drho_dense(self, A: Element) -> Num[Any, "n n"]:
         """dρ(A) as a matrix."""
-        return dense(self.drho(A))
+        return dense(drho_of(self, A))
 
     def _require_group(self) -> None:
         if not self.is_concrete:
@@ -215,6 +215,7 @@ class Base(_Node):
     G: Group | None = None
 
     def __call__(self, G: Group) -> Rep:
+        """V over the group G."""
         if self.G is not None:
             return _already_bound(self, G)
         return Base(G)
@@ -253,6 +254,7 @@ class ScalarRep(_Node):
     """The scalar V⁰: ρ(g) = 1, for every group."""
 
     def __call__(self, G: Group) -> Rep:
+        """The same scalar."""
         return self
 
     @property
@@ -291,21 +293,22 @@ class Dual(_Node):
     rep: Rep
 
     @property
-    def G(self) -> Any:  # type: ignore[override]
+    def G(self) -> Any:
         """The group of the rep."""
         return self.rep.G
 
     def __call__(self, G: Group) -> Rep:
+        """The dual over the group G."""
         return self.rep(G).T
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """ρ(g)⁻ᵀ."""
-        matrix = dense(self.rep.rho(M))
+        matrix = dense(rho_of(self.rep, M))
         return namespace(matrix).linalg.inv(matrix).T
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """−dρ(A)ᵀ."""
-        return -dense(self.rep.drho(A)).T
+        return -dense(drho_of(self.rep, A)).T
 
     def size(self) -> int:
         """The size of the rep."""
@@ -333,11 +336,12 @@ class Tensor(_Node):
     factors: tuple[Rep, ...]
 
     @property
-    def G(self) -> Any:  # type: ignore[override]
+    def G(self) -> Any:
         """The one group of all factors, or None."""
         return _common_group(self)
 
     def __call__(self, G: Group) -> Rep:
+        """The product, its factors without a group over G."""
         return tensor(_bind_all(self, self.factors, G))
 
     @property
@@ -347,11 +351,11 @@ class Tensor(_Node):
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """ρ₁(g) ⊗ ρ₂(g) ⊗ …"""
-        return Kronecker([factor.rho(_element_for(factor, M)) for factor in self.factors])
+        return Kronecker([rho_of(factor, M) for factor in self.factors])
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """Σᵢ 1 ⊗ … ⊗ dρᵢ(A) ⊗ … ⊗ 1."""
-        return KroneckerSum([factor.drho(_element_for(factor, A)) for factor in self.factors])
+        return KroneckerSum([drho_of(factor, A) for factor in self.factors])
 
     def size(self) -> int:
         """The product of the sizes."""
@@ -387,11 +391,12 @@ class Sum(_Node):
     terms: tuple[tuple[int, Rep], ...]
 
     @property
-    def G(self) -> Any:  # type: ignore[override]
+    def G(self) -> Any:
         """The one group of all terms, or None."""
         return _common_group(self)
 
     def __call__(self, G: Group) -> Rep:
+        """The sum, its terms without a group over G."""
         bound = _bind_all(self, [rep for _, rep in self.terms], G)
         return direct_sum([(m, rep) for (m, _), rep in zip(self.terms, bound, strict=True)])
 
@@ -402,11 +407,11 @@ class Sum(_Node):
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """The block-diagonal operator of the terms' ρ(g)."""
-        return DirectSum([(m, rep.rho(_element_for(rep, M))) for m, rep in self.terms])
+        return DirectSum([(m, rho_of(rep, M)) for m, rep in self.terms])
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """The block-diagonal operator of the terms' dρ(A)."""
-        return DirectSum([(m, rep.drho(_element_for(rep, A))) for m, rep in self.terms])
+        return DirectSum([(m, drho_of(rep, A)) for m, rep in self.terms])
 
     def size(self) -> int:
         """The sum of the sizes, with multiplicities."""
@@ -494,6 +499,16 @@ def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
     return flat[0][1] if len(flat) == 1 and flat[0][0] == 1 else Sum(tuple(flat))
 
 
+def rho_of(rep: Rep, M: Element) -> Array | LinearOperator:
+    """ρ(g), where a rep of the user's own gets its group's element as a dense array."""
+    return rep.rho(M if isinstance(rep, _Node) else dense(_element_of(rep, M)))
+
+
+def drho_of(rep: Rep, A: Element) -> Array | LinearOperator:
+    """dρ(A), likewise."""
+    return rep.drho(A if isinstance(rep, _Node) else dense(_element_of(rep, A)))
+
+
 def atoms(rep: Rep) -> Iterator[Rep]:
     """The base reps, duals and reps of the user's own in an expression, left to right."""
     if isinstance(rep, Tensor):
@@ -570,11 +585,6 @@ def _bind_all(whole: Rep, parts: Iterable[Rep], G: Group) -> list[Rep]:
     if whole.is_concrete and groups_of(whole) and groups_of(whole) != (G,):
         raise InvalidRep(f"{whole!r} has its groups already, and cannot be taken over {G!r}")
     return [part if part.is_concrete else part(G) for part in parts]
-
-
-def _element_for(rep: Rep, M: Element) -> Element:
-    """What a part's `rho` gets: a dense array, for reps of the user's own."""
-    return M if isinstance(rep, _Node) else dense(_element_of(rep, M))
 
 
 def _element_of(rep: Rep, M: Element) -> Array | LinearOperator:

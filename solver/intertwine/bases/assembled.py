@@ -1,0 +1,173 @@
+"""Bases put together from others: direct sums, Kronecker products, reordered coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property, reduce
+from math import prod
+from typing import Any
+
+import numpy as np
+from jaxtyping import Inexact, Int
+
+from intertwine.arrays import Array, namespace, working_dtype
+from intertwine.bases.storage import Put, Storage
+from intertwine.errors import FormatError
+
+
+class Sum(Storage):
+    """The block-diagonal matrix m₁Q₁ ⊕ m₂Q₂ ⊕ …, each block kept once."""
+
+    kind = "sum"
+
+    def __init__(self, blocks: Sequence[tuple[int, Storage]]) -> None:
+        self.blocks = tuple(blocks)
+        rows, columns = (sum(m * block.shape[axis] for m, block in blocks) for axis in (0, 1))
+        self.shape = (rows, columns)
+        self.dtype = np.result_type(np.float64, *(block.dtype for _, block in blocks))
+
+    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+        """Q w, block by block."""
+        return self._blockwise(w, 1, lambda block: block.apply)
+
+    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+        """Qᴴ v, block by block."""
+        return self._blockwise(v, 0, lambda block: block.adjoint)
+
+    def _blockwise(self, x: Array, axis: int, operation: Any) -> Array:
+        xp, k, at, results = namespace(x), x.shape[1], 0, []
+        for multiplicity, block in self.blocks:
+            size = block.shape[axis]
+            part = x[at : at + multiplicity * size].reshape(multiplicity, size, k)
+            at += multiplicity * size
+            columns = xp.swapaxes(part, 0, 1).reshape(size, multiplicity * k)
+            moved = operation(block)(columns).reshape(-1, multiplicity, k)
+            results.append(xp.swapaxes(moved, 0, 1).reshape(-1, k))
+        if not results:
+            return xp.zeros((0, k), dtype=working_dtype(x, self.dtype))
+        return xp.concatenate(results)
+
+    def sparse(self) -> Any:
+        """The block-diagonal sparse array."""
+        from scipy.sparse import block_diag, csc_array
+
+        blocks = [block.sparse() for m, block in self.blocks for _ in range(m)]
+        return block_diag(blocks, format="csc") if blocks else csc_array(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the blocks, each once."""
+        return sum(block.nbytes for _, block in self.blocks)
+
+    def write(self, put: Put) -> dict[str, Any]:
+        """The blocks in order."""
+        blocks = [{"multiplicity": m, "storage": block.write(put)} for m, block in self.blocks]
+        return {"kind": self.kind, "blocks": blocks}
+
+    @classmethod
+    def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum:
+        blocks = [
+            (int(b["multiplicity"]), Storage.read(b["storage"], arrays)) for b in meta["blocks"]
+        ]
+        if any(multiplicity < 1 for multiplicity, _ in blocks):
+            raise FormatError("a block of a sum has a multiplicity below one")
+        return cls(blocks)
+
+
+class Kronecker(Storage):
+    """The Kronecker product Q₁ ⊗ Q₂ ⊗ … of bases over different groups."""
+
+    kind = "kronecker"
+
+    def __init__(self, factors: Sequence[Storage]) -> None:
+        self.factors = tuple(factors)
+        rows, columns = (prod(factor.shape[axis] for factor in factors) for axis in (0, 1))
+        self.shape = (rows, columns)
+        self.dtype = np.result_type(np.float64, *(factor.dtype for factor in factors))
+
+    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+        """Q w, factor by factor."""
+        return self._factorwise(w, 1, lambda factor: factor.apply)
+
+    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+        """Qᴴ v, factor by factor."""
+        return self._factorwise(v, 0, lambda factor: factor.adjoint)
+
+    def _factorwise(self, x: Array, axis: int, operation: Any) -> Array:
+        xp, k = namespace(x), x.shape[1]
+        tensor = x.reshape(*(factor.shape[axis] for factor in self.factors), k)
+        for slot, factor in enumerate(self.factors):
+            moved = xp.moveaxis(tensor, slot, 0)
+            # zero-sized axes leave -1 ambiguous, so the shape is spelled out
+            flat = moved.reshape(moved.shape[0], prod(moved.shape[1:]))
+            result = operation(factor)(flat).reshape(factor.shape[1 - axis], *moved.shape[1:])
+            tensor = xp.moveaxis(result, 0, slot)
+        return tensor.reshape(self.shape[1 - axis], k)
+
+    def sparse(self) -> Any:
+        """The Kronecker product of the sparse factors."""
+        from scipy.sparse import csc_array, kron
+
+        product = reduce(lambda a, b: kron(a, b, format="csc"), [f.sparse() for f in self.factors])
+        return csc_array(product)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the factors."""
+        return sum(factor.nbytes for factor in self.factors)
+
+    def write(self, put: Put) -> dict[str, Any]:
+        """The factors in order."""
+        return {"kind": self.kind, "factors": [factor.write(put) for factor in self.factors]}
+
+    @classmethod
+    def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Kronecker:
+        return cls([Storage.read(factor, arrays) for factor in meta["factors"]])
+
+
+class Permuted(Storage):
+    """A basis whose coordinates are reordered: row i is row `rows[i]` of the inner one."""
+
+    kind = "permuted"
+
+    def __init__(self, rows: Int[np.ndarray, " n"], inner: Storage) -> None:
+        self.rows, self.inner = rows, inner
+        self.shape, self.dtype = inner.shape, inner.dtype
+
+    @cached_property
+    def _inverse(self) -> Int[np.ndarray, " n"]:
+        inverse = np.empty_like(self.rows)
+        inverse[self.rows] = np.arange(len(self.rows))
+        return inverse
+
+    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+        """Q w, reordered."""
+        return self.inner.apply(w)[self.rows]
+
+    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+        """Qᴴ v, of v in the inner order."""
+        return self.inner.adjoint(v[self._inverse])
+
+    def sparse(self) -> Any:
+        """The inner one with its rows reordered."""
+        return self.inner.sparse().tocsr()[self.rows].tocsc()
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the order and of the inner storage."""
+        return self.rows.nbytes + self.inner.nbytes
+
+    def write(self, put: Put) -> dict[str, Any]:
+        """The order, and the inner storage."""
+        return {
+            "kind": self.kind,
+            "rows": put("rows", self.rows),
+            "storage": self.inner.write(put),
+        }
+
+    @classmethod
+    def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Permuted:
+        rows, inner = arrays[meta["rows"]], Storage.read(meta["storage"], arrays)
+        if not np.array_equal(np.sort(rows), np.arange(inner.shape[0])):
+            raise FormatError("the order of a permuted basis is no permutation")
+        return cls(rows, inner)

@@ -1,0 +1,60 @@
+"""A basis as a dense matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.arrays import Array, namespace, working_dtype
+from intertwine.bases.storage import Put, Storage
+from intertwine.errors import FormatError
+
+
+class Dense(Storage):
+    """The matrix itself, float64 or complex128."""
+
+    kind = "dense"
+
+    def __init__(self, matrix: Inexact[np.ndarray, "n r"]) -> None:
+        self.matrix = matrix
+        self.shape = (matrix.shape[0], matrix.shape[1])
+        self.dtype = matrix.dtype
+
+    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+        """Q w."""
+        return self._in(w) @ w
+
+    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+        """Qᴴ v."""
+        return self._in(v).conj().T @ v
+
+    def _in(self, argument: Array) -> Array:
+        dtype = working_dtype(argument, self.dtype)
+        return namespace(argument).asarray(self.matrix, dtype=dtype)
+
+    def sparse(self) -> Any:
+        """Q without the entries that are rounding errors of zero."""
+        from scipy.sparse import csc_array
+
+        return csc_array(np.where(np.abs(self.matrix) > 1e-14, self.matrix, 0))
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the matrix."""
+        return self.matrix.nbytes
+
+    def write(self, put: Put) -> dict[str, Any]:
+        """One array."""
+        return {"kind": self.kind, "matrix": put("matrix", self.matrix)}
+
+    @classmethod
+    def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Dense:
+        matrix = arrays[meta["matrix"]]
+        if matrix.ndim != 2 or matrix.dtype not in (np.float64, np.complex128):
+            raise FormatError(
+                f"a dense basis is a float64 matrix, not {matrix.dtype}{matrix.shape}"
+            )
+        return cls(matrix)
