@@ -9,22 +9,28 @@ from intertwine.invariants.backends import Backend, get_backend
 from intertwine.invariants.problem import Problem
 
 METHODS = ("orbits", "svd", "krylov")
-SVD_UP_TO = 300
+SVD_UP_TO = 100
 """The largest size for which the dense null space is chosen: below, it is the fastest."""
+SVD_INSTEAD_UP_TO = 1500
+"""The largest size for which it takes over where `krylov` does not converge."""
 ACCELERATOR_FROM = 50_000
 """The size from which a GPU is looked for: compiling costs JAX a second or two."""
 
 
-def choose_method(problem: Problem, requested: str) -> str:
-    """The method to use: the requested one, or for ``auto`` the fastest that applies."""
+def choose_methods(problem: Problem, requested: str) -> tuple[str, ...]:
+    """The methods to try in turn: the requested one alone, or for ``auto`` the fastest that
+    applies, and where its iteration could fail, one that cannot.
+    """
     if requested != "auto":
         if requested not in METHODS:
             known = ", ".join(("auto", *METHODS))
             raise UnknownMethod(f"unknown method {requested!r}; there are {known}")
-        return requested
+        return (requested,)
     if problem.permutations is not None:
-        return "orbits"
-    return "svd" if problem.size <= SVD_UP_TO else "krylov"
+        return ("orbits",)
+    if problem.size <= SVD_UP_TO:
+        return ("svd",)
+    return ("krylov", "svd") if problem.size <= SVD_INSTEAD_UP_TO else ("krylov",)
 
 
 def choose_backend(problem: Problem, method: str, requested: str, device: str | None) -> Backend:

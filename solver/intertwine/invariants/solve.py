@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -11,10 +12,10 @@ import numpy as np
 
 import intertwine
 from intertwine.bases import Basis, Certificate, Dense, Kronecker, Permuted, Storage, Sum
-from intertwine.errors import NotConcrete
+from intertwine.errors import NotConcrete, SolveError
 from intertwine.groups import Group
 from intertwine.invariants import certify
-from intertwine.invariants.auto import choose_backend, choose_method
+from intertwine.invariants.auto import choose_backend, choose_methods
 from intertwine.invariants.krylov import krylov
 from intertwine.invariants.memory import require_size
 from intertwine.invariants.orbits import orbits
@@ -24,6 +25,8 @@ from intertwine.invariants.svd import svd
 from intertwine.invariants.tolerances import DEFAULT, Tolerances
 from intertwine.reps.canonical import Atoms, canonical, canonical_terms
 from intertwine.reps.syntax import Rep, tensor
+
+_LOG = logging.getLogger("intertwine")
 
 
 @dataclass(frozen=True)
@@ -98,21 +101,34 @@ def _by_group(term: Atoms) -> list[Problem]:
 def _solve_problem(
     problem: Problem, options: Options, report: Report
 ) -> tuple[Storage, Certificate]:
+    """The methods in turn, until one has a proven answer."""
+    *first, last = choose_methods(problem, options.method)
+    for method in first:
+        try:
+            return _run(method, problem, options, report)
+        except SolveError as error:
+            _LOG.info("%s failed (%s); trying another method", method, error)
+    return _run(last, problem, options, report)
+
+
+def _run(
+    method: str, problem: Problem, options: Options, report: Report
+) -> tuple[Storage, Certificate]:
+    """One method's answer, checked."""
     started = time.perf_counter()
-    method = choose_method(problem, options.method)
     backend = choose_backend(problem, method, options.backend, options.device)
     storage: Storage
     if method == "orbits":
         storage, gap, iterations = orbits(problem, report), math.inf, 0
     else:
-        run = {"svd": svd, "krylov": krylov}[method]
-        found = run(problem, backend, options.tolerances, report)
+        find = {"svd": svd, "krylov": krylov}[method]
+        found = find(problem, backend, options.tolerances, report)
         storage, gap, iterations = Dense(found.basis), found.gap, found.iterations
-    each = certify.residuals(problem, storage)
-    residual = float(np.max(each, initial=0.0))
-    orthogonal = certify.orthonormality(storage)
+    residuals = certify.residuals(problem, storage)
+    residual = float(np.max(residuals, initial=0.0))
+    orthonormality = certify.orthonormality(storage)
     what = repr(tensor(problem.atoms))
-    certify.require_proven(residual, orthogonal, what, options.tolerances)
+    certify.require_proven(residual, orthonormality, what, options.tolerances)
     certificate = Certificate(
         method=method,
         backend=backend.name,
@@ -120,11 +136,11 @@ def _solve_problem(
         size=storage.shape[0],
         rank=storage.shape[1],
         residual=residual,
-        orthonormality=orthogonal,
+        orthonormality=orthonormality,
         gap=gap,
         iterations=iterations,
         seconds=time.perf_counter() - started,
-        residuals={problem.group.digest: each} if problem.group else {},
+        residuals={problem.group.digest: residuals} if problem.group else {},
         version=intertwine.__version__,
     )
     return storage, certificate

@@ -4,6 +4,7 @@ from typing import Any
 
 from intertwine.operators import LinearOperator
 from intertwine.reps.canonical import Canonical, canonical
+from intertwine.reps.dimension import dimension
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse
 from intertwine.reps.syntax import (
@@ -17,7 +18,6 @@ from intertwine.reps.syntax import (
     Tensor,
     V,
     Vector,
-    dimension,
 )
 
 __all__ = [

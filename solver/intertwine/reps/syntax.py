@@ -29,7 +29,6 @@ from intertwine.arrays import Array, namespace
 from intertwine.errors import InvalidRep, NotConcrete, TooLarge
 from intertwine.groups import Group
 from intertwine.operators import DirectSum, Kronecker, KroneckerSum, LinearOperator, dense
-from intertwine.scanner import superscript
 
 if TYPE_CHECKING:
     from intertwine.bases import Basis, Projector
@@ -176,36 +175,30 @@ class Rep:
     def __hash__(self) -> int:
         return hash((type(self).__module__, type(self).__qualname__))
 
-    def _text(self, with_groups: bool) -> str:
-        """The rep as text, base reps with or without their groups."""
-        return str(self)
-
     def __str__(self) -> str:
         return type(self).__name__
 
     def __repr__(self) -> str:
         return str(self)
 
-    def _latex(self) -> str:
-        return rf"\mathrm{{{self}}}"
-
     def _repr_latex_(self) -> str:
-        return f"${self._latex()}$"
+        from intertwine.reps import printing
+
+        return f"${printing.latex(self)}$"
 
 
 class _Node(Rep):
-    """What the algebra's own values share: how they print."""
+    """What the algebra's own values share: how they print (see `intertwine.reps.printing`)."""
 
     def __str__(self) -> str:
-        return self._text(with_groups=len(_groups_or_none(self)) > 1)
+        from intertwine.reps import printing
+
+        return printing.as_written(self)
 
     def __repr__(self) -> str:
-        groups = _groups_or_none(self)
-        if len(groups) != 1 or None in groups:
-            return str(self)
-        text = self._text(with_groups=False)
-        power = isinstance(self, Tensor) and not _compound(self)
-        return f"{text}({groups[0]!r})" if power else f"({text})({groups[0]!r})"
+        from intertwine.reps import printing
+
+        return printing.with_group(self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -239,15 +232,6 @@ class Base(_Node):
         """V*, which for a real orthogonal group is V itself."""
         return self if self.G is not None and self.G.is_orthogonal else Dual(self)
 
-    def _text(self, with_groups: bool) -> str:
-        return f"V({self.G!r})" if with_groups and self.G is not None else "V"
-
-    def __repr__(self) -> str:
-        return self._text(with_groups=True)
-
-    def _latex(self) -> str:
-        return "V"
-
 
 @dataclass(frozen=True, repr=False)
 class ScalarRep(_Node):
@@ -278,12 +262,6 @@ class ScalarRep(_Node):
     def T(self) -> Rep:
         """V⁰ is its own dual."""
         return self
-
-    def _text(self, with_groups: bool) -> str:
-        return "V⁰"
-
-    def _latex(self) -> str:
-        return "V^{0}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -318,15 +296,6 @@ class Dual(_Node):
     def T(self) -> Rep:
         """The rep itself."""
         return self.rep
-
-    def _text(self, with_groups: bool) -> str:
-        return f"{self.rep._text(with_groups)}*"
-
-    def __repr__(self) -> str:
-        return f"{self.rep!r}*"
-
-    def _latex(self) -> str:
-        return f"{self.rep._latex()}^{{*}}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -366,23 +335,6 @@ class Tensor(_Node):
         """The tensor product of the duals, in the same order."""
         return tensor([factor.T for factor in self.factors])
 
-    def _text(self, with_groups: bool) -> str:
-        return "⊗".join(
-            _powered(_factor_text(factor, with_groups), count, superscript)
-            for factor, count in _runs(self.factors)
-        )
-
-    def _latex(self) -> str:
-        return r"\otimes ".join(
-            _powered(
-                rf"\left({f._latex()}\right)" if isinstance(f, Sum) else f._latex(),
-                count,
-                lambda n: f"^{{{n}}}",
-                braces=isinstance(f, Dual),
-            )
-            for f, count in _runs(self.factors)
-        )
-
 
 @dataclass(frozen=True, repr=False)
 class Sum(_Node):
@@ -421,25 +373,6 @@ class Sum(_Node):
     def T(self) -> Rep:
         """The sum of the duals, in the same order."""
         return direct_sum([(m, rep.T) for m, rep in self.terms])
-
-    def _text(self, with_groups: bool) -> str:
-        def term(multiplicity: int, rep: Rep) -> str:
-            text = rep._text(with_groups)
-            if multiplicity == 1:
-                return text
-            # a multiplicity binds to the first factor: a sum there needs parentheses around all
-            opening = isinstance(rep, Tensor) and isinstance(rep.factors[0], Sum)
-            return f"{multiplicity}({text})" if opening else f"{multiplicity}{text}"
-
-        return "+".join(term(*pair) for pair in self.terms) or "0"
-
-    def _latex(self) -> str:
-        return (
-            r"\oplus ".join(
-                rep._latex() if m == 1 else f"{m}{rep._latex()}" for m, rep in self.terms
-            )
-            or "0"
-        )
 
 
 V = Vector = Base()
@@ -521,31 +454,14 @@ def atoms(rep: Rep) -> Iterator[Rep]:
         yield rep
 
 
+def groups_or_none(rep: Rep) -> tuple[Group | None, ...]:
+    """The different groups in an expression, None among them if a part has no group yet."""
+    return tuple(dict.fromkeys(atom.G for atom in atoms(rep)))
+
+
 def groups_of(rep: Rep) -> tuple[Group, ...]:
     """The different groups in an expression, in order of appearance."""
-    return tuple(group for group in _groups_or_none(rep) if group is not None)
-
-
-def dimension(rep: Rep) -> Any:
-    """The size as a SymPy expression: a polynomial in the base dimension d.
-
-    Base reps that have no group count as the symbol ``d``; those that have one, and reps of the
-    user's own, as their size.
-    """
-    import sympy
-
-    d = sympy.Symbol("d")
-
-    def measure(part: Rep) -> Any:
-        if isinstance(part, Tensor):
-            return sympy.Mul(*(measure(factor) for factor in part.factors))
-        if isinstance(part, Sum):
-            return sympy.Add(*(m * measure(term) for m, term in part.terms))
-        if isinstance(part, Base | Dual) and not part.is_concrete:
-            return d
-        return sympy.Integer(part.size())
-
-    return sympy.expand(measure(rep))
+    return tuple(group for group in groups_or_none(rep) if group is not None)
 
 
 # -- small helpers
@@ -566,12 +482,8 @@ def _count(value: Any) -> int:
     return int(value)
 
 
-def _groups_or_none(rep: Rep) -> tuple[Group | None, ...]:
-    return tuple(dict.fromkeys(atom.G for atom in atoms(rep)))
-
-
 def _common_group(rep: Rep) -> Group | None:
-    groups = _groups_or_none(rep)
+    groups = groups_or_none(rep)
     return groups[0] if len(groups) == 1 else None
 
 
@@ -605,30 +517,3 @@ def _frozen(value: Any) -> Any:
         array = np.asarray(value)
         return ("array", array.shape, str(array.dtype), array.tobytes())
     return value
-
-
-def _runs(factors: Iterable[Rep]) -> list[tuple[Rep, int]]:
-    """Adjacent equal factors with their count."""
-    runs: list[tuple[Rep, int]] = []
-    for factor in factors:
-        if runs and runs[-1][0] == factor:
-            runs[-1] = (factor, runs[-1][1] + 1)
-        else:
-            runs.append((factor, 1))
-    return runs
-
-
-def _compound(rep: Tensor) -> bool:
-    """Whether a tensor product is more than a power of one base rep."""
-    return len(_runs(rep.factors)) > 1 or not isinstance(rep.factors[0], Base)
-
-
-def _factor_text(factor: Rep, with_groups: bool) -> str:
-    text = factor._text(with_groups)
-    return f"({text})" if isinstance(factor, Sum) else text
-
-
-def _powered(text: str, count: int, power: Any, braces: bool = False) -> str:
-    if count == 1:
-        return text
-    return f"{{{text}}}{power(count)}" if braces else f"{text}{power(count)}"

@@ -1,0 +1,96 @@
+"""How reps print: as text that `parse` reads back, and as LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, groups_or_none
+from intertwine.scanner import superscript
+
+
+def as_written(rep: Rep) -> str:
+    """The rep as it was written; with the groups' names only where there are several."""
+    return _text(rep, with_groups=len(groups_or_none(rep)) > 1)
+
+
+def with_group(rep: Rep) -> str:
+    """The rep with its group, so that the text alone says all."""
+    groups = groups_or_none(rep)
+    if len(groups) != 1 or groups[0] is None:
+        return as_written(rep)
+    if isinstance(rep, Base | Dual):
+        return _text(rep, with_groups=True)
+    text = _text(rep, with_groups=False)
+    power_of_v = isinstance(rep, Tensor) and set(map(type, rep.factors)) == {Base}
+    return f"{text}({groups[0]!r})" if power_of_v else f"({text})({groups[0]!r})"
+
+
+def latex(rep: Rep) -> str:
+    """The rep in LaTeX, without its groups."""
+    if isinstance(rep, Sum):
+        terms = (latex(part) if m == 1 else f"{m}{_latex_factor(part)}" for m, part in rep.terms)
+        return r"\oplus ".join(terms) or "0"
+    if isinstance(rep, Tensor):
+        factors = (
+            _powered(_latex_factor(f, power=n > 1), n, _latex_power) for f, n in _runs(rep.factors)
+        )
+        return r"\otimes ".join(factors)
+    if isinstance(rep, Dual):
+        return f"{latex(rep.rep)}^{{*}}"
+    if isinstance(rep, Base | ScalarRep):
+        return "V" if isinstance(rep, Base) else "V^{0}"
+    return rf"\mathrm{{{rep}}}"
+
+
+def _text(rep: Rep, with_groups: bool) -> str:
+    if isinstance(rep, Sum):
+        return "+".join(_term(m, part, with_groups) for m, part in rep.terms) or "0"
+    if isinstance(rep, Tensor):
+        return "⊗".join(
+            _powered(_factor(factor, with_groups), count, superscript)
+            for factor, count in _runs(rep.factors)
+        )
+    if isinstance(rep, Dual):
+        return f"{_text(rep.rep, with_groups)}*"
+    if isinstance(rep, Base):
+        return f"V({rep.G!r})" if with_groups and rep.G is not None else "V"
+    return "V⁰" if isinstance(rep, ScalarRep) else str(rep)
+
+
+def _term(multiplicity: int, rep: Rep, with_groups: bool) -> str:
+    text = _text(rep, with_groups)
+    if multiplicity == 1:
+        return text
+    # a multiplicity binds to the first factor: a sum there needs parentheses around all
+    opens_with_sum = isinstance(rep, Tensor) and isinstance(rep.factors[0], Sum)
+    return f"{multiplicity}({text})" if opens_with_sum else f"{multiplicity}{text}"
+
+
+def _factor(rep: Rep, with_groups: bool) -> str:
+    text = _text(rep, with_groups)
+    return f"({text})" if isinstance(rep, Sum) else text
+
+
+def _latex_factor(rep: Rep, power: bool = False) -> str:
+    if isinstance(rep, Sum):
+        return rf"\left({latex(rep)}\right)"
+    return f"{{{latex(rep)}}}" if power and isinstance(rep, Dual) else latex(rep)
+
+
+def _latex_power(exponent: int) -> str:
+    return f"^{{{exponent}}}"
+
+
+def _powered(text: str, count: int, power: Callable[[int], str]) -> str:
+    return text if count == 1 else f"{text}{power(count)}"
+
+
+def _runs(factors: Iterable[Rep]) -> list[tuple[Rep, int]]:
+    """Adjacent equal factors with their count."""
+    runs: list[tuple[Rep, int]] = []
+    for factor in factors:
+        if runs and runs[-1][0] == factor:
+            runs[-1] = (factor, runs[-1][1] + 1)
+        else:
+            runs.append((factor, 1))
+    return runs
