@@ -168,6 +168,8 @@ class Permuted(Storage):
     @classmethod
     def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Permuted:
         rows, inner = arrays[meta["rows"]], Storage.read(meta["storage"], arrays)
-        if not np.array_equal(np.sort(rows), np.arange(inner.shape[0])):
+        seen = np.zeros(inner.shape[0], dtype=bool)
+        seen[rows] = True
+        if rows.shape != seen.shape or rows.min(initial=0) < 0 or not np.all(seen):
             raise FormatError("the order of a permuted basis is no permutation")
         return cls(rows, inner)

@@ -96,7 +96,8 @@ class Orbits(Storage):
             raise FormatError(
                 f"labels are integers, one an index, not {labels.dtype}{labels.shape}"
             )
-        if not np.array_equal(np.unique(labels[labels >= 0]), np.arange(rank)):
+        used = np.bincount(labels[labels >= 0], minlength=rank)
+        if labels.min(initial=0) < -1 or len(used) != rank or not np.all(used):
             raise FormatError(f"the labels do not name {rank} orbits")
         if signs is not None and (signs.shape != labels.shape or np.any(np.abs(signs) != 1)):
             raise FormatError("the signs are not ±1, one an index")
