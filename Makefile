@@ -72,7 +72,7 @@ $(BIN)/uv: | $(BIN)/pip
 # a hash for every file, and `sync` also removes what the lock no longer names.
 $(READY): requirements.lock pyproject.toml | $(BIN)/pip
 	@{ $(MAKE) --silent --no-print-directory $(BIN)/uv && \
-		$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock; } || \
+		$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock; } || \
 	{ echo "uv did not serve here: pip takes its place, and its time." && \
 		$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock; }
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code is 0, 1 (it failed) or 2 (the input was bad)."""
     from intertwine.errors import IntertwineError, SolveError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no ⊗ shows its code
     arguments = build_parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
@@ -58,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
         return _complain(error, BAD_INPUT)
+    except (MemoryError, RecursionError, ArithmeticError) as error:
+        return _complain(type(error)(f"this was too much: {error!r}"), FAILED)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

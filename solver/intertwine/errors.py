@@ -12,6 +12,9 @@
     ├── MethodNotApplicable   a method asked for by name that cannot do this rep
     ├── TooLarge              work refused before it starts, with the size and the bound
     ├── FormatError           arrays or a file that do not hold a basis
+    ├── InvalidSetting        a setting of a program that cannot be used
+    ├── NotFound              a thing that was named, and is not there
+    ├── NotEquivariant        a map that was asserted to be equivariant
     └── SolveError            a solve that ended without a proven answer
         ├── AmbiguousRank     singular values without a clear gap
         └── NotConverged      an iteration that stopped short of its tolerance
@@ -107,6 +110,24 @@ class FormatError(IntertwineError, ValueError):
     """Arrays or a file do not hold a basis in the documented format."""
 
     code = "format"
+
+
+class InvalidSetting(IntertwineError, ValueError):
+    """A setting of a program cannot be used."""
+
+    code = "invalid-setting"
+
+
+class NotFound(IntertwineError, LookupError):
+    """A thing was named that is not there."""
+
+    code = "not-found"
+
+
+class NotEquivariant(IntertwineError, AssertionError):
+    """A map that was asserted to be equivariant is not."""
+
+    code = "not-equivariant"
 
 
 class SolveError(IntertwineError, ArithmeticError):

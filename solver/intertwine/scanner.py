@@ -130,6 +130,10 @@ class Scanner:
         self.next = self._read(token.stop)
         return token
 
+    def after(self, token: Token) -> Token:
+        """The token behind another: a look further ahead."""
+        return self._read(token.stop)
+
     def skip_to(self, offset: int) -> None:
         """Go on reading at `offset`: what lies before it was read by another grammar."""
         self.next = self._read(offset)
@@ -157,8 +161,9 @@ class Scanner:
 
     def fail(self, expected: str, hint: str = "", offset: int | None = None) -> NoReturn:
         """Raise a `ParseError` at the next token, or at `offset`."""
-        at = self.next.offset if offset is None else offset
-        raise ParseError(self.text, at, expected, hint or f"found {self.next}")
+        if offset is None:
+            raise ParseError(self.text, self.next.offset, expected, hint or f"found {self.next}")
+        raise ParseError(self.text, offset, expected, hint)
 
     @contextmanager
     def nested(self) -> Iterator[None]:

@@ -7,16 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.errors import IntertwineError, InvalidRep
+from intertwine.errors import InvalidRep, NotEquivariant
 from intertwine.groups import Group
 from intertwine.operators import LinearOperator
 from intertwine.reps.syntax import Element, Rep, groups_of, rho_of
-
-
-class NotEquivariant(IntertwineError, AssertionError):
-    """A map that was asserted to be equivariant is not."""
-
-    code = "not-equivariant"
 
 
 def equivariance_error(
@@ -33,9 +27,10 @@ def equivariance_error(
         rep_in, rep_out = (r if r.is_concrete else r(G) for r in (rep_in, rep_out))
     n_out, n_in = rep_out.size(), rep_in.size()
     maps = np.asarray(W)
-    if maps.size % max(1, n_out * n_in) or (maps.size and not n_out * n_in):
+    shapes = [(n_out, n_in), (n_out * n_in,), (n_out * n_in, -1), (n_out, n_in, -1)]
+    if not any(_fits(maps.shape, shape) for shape in shapes):
         raise InvalidRep(f"maps of shape {maps.shape} do not fit reps of sizes {n_in} → {n_out}")
-    maps = maps.reshape(n_out, n_in, -1)
+    maps = maps.reshape(n_out, n_in, maps.size // max(1, n_out * n_in))
     difference = total = 0.0
     for element in _sampled_elements((rep_in, rep_out), samples, seed):
         after = _apply(rho_of(rep_out, element), maps.reshape(n_out, -1)).reshape(maps.shape)
@@ -62,6 +57,12 @@ def assert_equivariant(
             f"the map from {rep_in!r} to {rep_out!r} has an equivariance error of {error:.3g}, "
             f"more than {tolerance:.3g}"
         )
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        b in (a, -1) for a, b in zip(shape, wanted, strict=True)
+    )
 
 
 def _sampled_elements(reps: tuple[Rep, ...], samples: int, seed: int) -> list[Element]:

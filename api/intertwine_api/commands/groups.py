@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from typing import Any
 
 from intertwine_api.commands import common
@@ -27,38 +26,15 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the catalogue, or one group."""
-    document = catalogue() if arguments.group is None else describe(arguments.group)
+    from intertwine.groups import describe_catalogue, describe_group, parse_group
+
+    document: dict[str, Any]
+    if arguments.group is None:
+        document = {entry["form"]: entry["summary"] for entry in describe_catalogue()}
+    else:
+        document = describe_group(parse_group(arguments.group))
     if arguments.json:
         common.print_json(document)
     else:
         common.print_table((name, str(value)) for name, value in document.items())
     return 0
-
-
-def catalogue() -> dict[str, str]:
-    """Each group of the catalogue as it is written, with its summary."""
-    from intertwine.groups import CATALOGUE
-
-    return {
-        f"{name}({', '.join(inspect.signature(group).parameters)})": (
-            inspect.getdoc(group) or ""
-        ).partition("\n")[0]
-        for name, group in CATALOGUE.items()
-    }
-
-
-def describe(text: str) -> dict[str, Any]:
-    """What is known of one group."""
-    from intertwine.groups import parse_group
-
-    group = parse_group(text)
-    return {
-        "group": repr(group),
-        "d": group.d,
-        "lie_generators": len(group.lie_generators),
-        "discrete_generators": len(group.group_generators),
-        "orthogonal": group.is_orthogonal,
-        "permutation": group.is_permutation,
-        "complex": group.is_complex,
-        "digest": group.digest,
-    }

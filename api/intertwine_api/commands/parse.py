@@ -26,7 +26,7 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Parse, and print."""
-    from intertwine.reps import canonical, dimension
+    from intertwine.reps import canonical, dimension, latex
 
     rep = common.read_rep(arguments)
     document = {
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         "group": common.group_text(rep),
         "size": rep.size() if rep.is_concrete else None,
         "dimension": str(dimension(rep)),
-        "latex": rep._repr_latex_().strip("$"),
+        "latex": latex(rep),
     }
     if arguments.json:
         common.print_json(document)

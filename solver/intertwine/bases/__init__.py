@@ -4,7 +4,7 @@ from intertwine.bases.assembled import Kronecker, Permuted, Sum
 from intertwine.bases.basis import Basis, Projector
 from intertwine.bases.certificate import Certificate
 from intertwine.bases.dense import Dense
-from intertwine.bases.files import check_suffix, load_basis, save_basis
+from intertwine.bases.files import check_suffix, from_bytes, load_basis, save_basis, to_bytes
 from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.bases.orbits import Orbits
 from intertwine.bases.storage import Storage
@@ -21,7 +21,9 @@ __all__ = [
     "Sum",
     "check_suffix",
     "from_arrays",
+    "from_bytes",
     "load_basis",
     "save_basis",
     "to_arrays",
+    "to_bytes",
 ]

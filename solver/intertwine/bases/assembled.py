@@ -41,8 +41,9 @@ class Sum(Storage):
             part = x[at : at + multiplicity * size].reshape(multiplicity, size, k)
             at += multiplicity * size
             columns = xp.swapaxes(part, 0, 1).reshape(size, multiplicity * k)
-            moved = operation(block)(columns).reshape(-1, multiplicity, k)
-            results.append(xp.swapaxes(moved, 0, 1).reshape(-1, k))
+            rows = block.shape[1 - axis]  # spelled out: -1 is ambiguous where an axis is empty
+            moved = operation(block)(columns).reshape(rows, multiplicity, k)
+            results.append(xp.swapaxes(moved, 0, 1).reshape(multiplicity * rows, k))
         if not results:
             return xp.zeros((0, k), dtype=working_dtype(x, self.dtype))
         return xp.concatenate(results)

@@ -24,11 +24,12 @@ class Basis(LinearOperator):
     ``Q @ w`` and ``Q.T @ v`` (``Q.H`` for complex groups), ``Q[:, i]``, ``Q.project(v)`` work on
     vectors, matrices and batches of matrices, in NumPy and in JAX (under `jit`, `grad`, `vmap`
     too), and answer in the array library and precision of their argument. In arithmetic, and to
-    ``np.asarray``, it is the matrix. `certificate` is the evidence for it.
+    ``np.asarray``, it is the matrix. `certificate` is the evidence for it, and `cached` says
+    whether it came from a store.
     """
 
-    def __init__(self, storage: Storage, certificate: Certificate) -> None:
-        self.storage, self.certificate = storage, certificate
+    def __init__(self, storage: Storage, certificate: Certificate, *, cached: bool = False) -> None:
+        self.storage, self.certificate, self.cached = storage, certificate, cached
         self.shape, self.dtype = storage.shape, storage.dtype
         self.ndim = 2
 
@@ -49,9 +50,12 @@ class Basis(LinearOperator):
     def __getitem__(self, key: Any) -> Array:
         """Columns ``Q[:, i]`` without the rest of the matrix; any other index, of the matrix."""
         if isinstance(key, tuple) and len(key) == 2 and _is_all(key[0], self.shape[0]):
-            columns = np.atleast_1d(np.arange(self.rank)[key[1]])
-            selected = self @ np.eye(self.rank, dtype=self.dtype)[:, columns]
-            return selected[:, 0] if isinstance(key[1], int | np.integer) else selected
+            try:
+                columns = np.arange(self.rank)[key[1]]
+            except TypeError:  # a tracer: which column is not known yet
+                return self.dense()[key]
+            if np.ndim(columns) <= 1:
+                return self @ np.eye(self.rank, dtype=self.dtype)[:, columns]
         return self.dense()[key]
 
     def project(self, v: Inexact[Any, "..."]) -> Inexact[Any, "..."]:

@@ -36,7 +36,7 @@ class Orbits(Storage):
     def _weights(self) -> Inexact[np.ndarray, " n"]:
         """The one nonzero entry of each row."""
         kept = self.labels >= 0
-        sizes = np.bincount(self.labels[kept], minlength=self.shape[1])
+        sizes = np.bincount(self.labels[kept], minlength=max(1, self.shape[1]))
         weights = np.where(kept, 1 / np.sqrt(np.maximum(sizes, 1))[self.labels], 0.0)
         return weights if self.signs is None else weights * self.signs
 

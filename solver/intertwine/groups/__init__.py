@@ -27,6 +27,7 @@ from intertwine.groups.catalogue import (
     ZksZnxZn,
 )
 from intertwine.groups.cubes import Cube, RubiksCube
+from intertwine.groups.description import describe_catalogue, describe_group
 from intertwine.groups.document import group_from_json
 from intertwine.groups.embedding import Embed
 from intertwine.groups.group import Group
@@ -63,6 +64,8 @@ __all__ = [
     "U",
     "Z",
     "ZksZnxZn",
+    "describe_catalogue",
+    "describe_group",
     "group_from_json",
     "parse_group",
 ]

@@ -18,6 +18,7 @@ from intertwine.groups.generators import Generator
 from intertwine.operators import Permutation
 
 _STEPS = 1e12
+_OFFSET = 0.137  # dyadic fractions lie halfway between steps, where last bits would decide
 
 
 def digest_of(d: int, lie_algebra: Iterable[Generator], discrete: Iterable[Generator]) -> str:
@@ -39,7 +40,8 @@ def matrix_bytes(matrix: Generator | Num[np.ndarray, "m n"]) -> bytes:
         return _bytes(matrix.shape, 1.0, positions, signs * _STEPS)
     values = np.asarray(matrix)
     scale = float(np.abs(values).max(initial=0.0))
-    flat = np.rint(values.ravel() / (scale or 1.0) * _STEPS)
+    offset = _OFFSET * (1 + 1j) if np.iscomplexobj(values) else _OFFSET
+    flat = np.rint(values.ravel() / (scale or 1.0) * _STEPS + offset)
     positions = np.flatnonzero(flat)
     return _bytes(values.shape, scale, positions, flat[positions])
 
@@ -50,6 +52,7 @@ def _bytes(
     positions: np.ndarray[Any, Any],
     steps: np.ndarray[Any, Any],
 ) -> bytes:
-    head = f"{shape[0]} {shape[1]} {scale:.11e} {len(positions)}\n".encode()
+    rounded = f"{scale * (1 + 10 * _OFFSET / _STEPS):.11e}"
+    head = f"{shape[0]} {shape[1]} {rounded} {len(positions)}\n".encode()
     parts = [positions, steps.real, steps.imag]
     return head + b"".join(part.astype("<i8").tobytes() for part in parts)

@@ -58,7 +58,9 @@ def _matrix(item: Any, exact: list[int]) -> Any:
     """One generator as an array, or as a list of integers where it is a permutation."""
     if not isinstance(item, list) or not item:
         raise InvalidGroup("a generator is a list of rows, or a permutation as a list of integers")
-    if not isinstance(item[0], list):
+    if not any(isinstance(row, list) for row in item):
+        if any(isinstance(index, bool) or not isinstance(index, int) for index in item):
+            raise InvalidGroup(f"a generator with one axis is a permutation of integers: {item}")
         return item
     if any(not isinstance(row, list) or len(row) != len(item) for row in item):
         raise InvalidGroup(f"a generator of {len(item)} rows is not square")
@@ -78,4 +80,7 @@ def _number(entry: Any, exact: list[int]) -> complex | float:
         return value if value.imag else value.real
     if isinstance(entry, bool) or not isinstance(entry, int | float):
         raise InvalidGroup(f"an entry of a generator is a number or an exact string, not {entry!r}")
-    return float(entry)
+    try:
+        return float(entry)
+    except OverflowError:
+        raise InvalidGroup("an entry of a generator is larger than a float64 can be") from None

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Num
 
 from intertwine.errors import InvalidGroup, TooLarge
-from intertwine.operators import LinearOperator, Permutation
+from intertwine.operators import LinearOperator, Permutation, as_signed_permutation
 
-#: A generator as it is kept: a float64 or complex128 matrix, or an operator that stands for one.
-Generator = Num[np.ndarray, "d d"] | LinearOperator
+#: A generator as it is kept: a float64 or complex128 matrix, or a permutation.
+Generator = Num[np.ndarray, "d d"] | Permutation
 
-MAX_ENTRIES = 20_000_000
-"""The most matrix entries that a group's generators may have together (160 MB of float64)."""
+MAX_ENTRIES = 10_000_000
+"""The most matrix entries that a group's generators may have together (80 MB of float64)."""
 
 
 def refuse_large(entries: int, what: str) -> None:
@@ -64,10 +64,10 @@ def _read_discrete(value: Any) -> Generator:
 
 
 def _read(value: Any, what: str) -> Generator:
-    if isinstance(value, LinearOperator):
-        if len(value.shape) != 2 or value.shape[0] != value.shape[1]:
-            raise InvalidGroup(f"a {what} has shape {value.shape}; it must be square")
+    if isinstance(value, Permutation):
         return value
+    if isinstance(value, LinearOperator):
+        refuse_large(value.shape[0] * value.shape[1], f"a {what} of shape {value.shape}")
     try:
         entries = np.asarray(value)
     except ValueError as error:
@@ -84,7 +84,9 @@ def _read(value: Any, what: str) -> Generator:
     if np.iscomplexobj(matrix) and not np.any(matrix.imag):
         matrix = matrix.real.copy()
     matrix.flags.writeable = False
-    return matrix
+    # an operator that permutes stays one: there may be many, of many coordinates
+    permutation = as_signed_permutation(matrix) if isinstance(value, LinearOperator) else None
+    return matrix if permutation is None else permutation
 
 
 def _evaluate(entries: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:

@@ -12,7 +12,7 @@ from intertwine.errors import InvalidGroup
 from intertwine.groups.digest import digest_of
 from intertwine.groups.generators import Generator, read_discrete, read_lie_algebra
 from intertwine.groups.sampling import sample_elements
-from intertwine.operators import as_signed_permutation, dense
+from intertwine.operators import Permutation, as_signed_permutation, dense
 
 _GENERATORS = {"lie_algebra": read_lie_algebra, "discrete_generators": read_discrete}
 _DERIVED = ("digest", "is_orthogonal", "is_permutation", "is_complex")
@@ -50,7 +50,10 @@ class Group:
     def __new__(cls, *args: Any, **kwargs: Any) -> Group:
         """Remember the arguments, for `repr`, whatever a subclass does with them."""
         self = super().__new__(cls)
-        self.__dict__["_arguments"] = args
+        given = [*args, *kwargs.values()]
+        self.__dict__["_arguments"] = tuple(
+            int(value) if isinstance(value, np.integer) else value for value in given
+        )
         return self
 
     def __init__(
@@ -66,8 +69,13 @@ class Group:
         self._name = name
         for attribute, value in given.items():
             setattr(self, attribute, getattr(self, attribute) if value is None else value)
+        self.d = self._common_size(self.d if d is None else d)
+        for attribute in _GENERATORS:
+            if len(getattr(self, attribute)) == 0:
+                object.__setattr__(self, attribute, np.zeros((0, self.d, self.d)))
+
+    def _common_size(self, declared: Any) -> int:
         sizes = {generator.shape[0] for generator in (*self._lie, *self._discrete)}
-        declared = d if d is not None else self.d
         if declared is not NotImplemented:
             sizes.add(int(declared))
         if len(sizes) != 1:
@@ -76,10 +84,7 @@ class Group:
                 if sizes
                 else "a group without generators needs its size: Group(d=3)"
             )
-        self.d = sizes.pop()
-        for attribute in _GENERATORS:
-            if len(getattr(self, attribute)) == 0:
-                object.__setattr__(self, attribute, np.zeros((0, self.d, self.d)))
+        return int(sizes.pop())
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         # A subclass may fill its arrays before __init__, and replace them after it (EMLP's D does).
@@ -90,10 +95,19 @@ class Group:
             value = _as_given(generators)
             for derived in _DERIVED:
                 self.__dict__.pop(derived, None)
+            if "d" in self.__dict__:
+                self._common_size(self.d)
+        elif self._ready and attribute == "d":
+            value = self._common_size(value)
         object.__setattr__(self, attribute, value)
 
     _lie: tuple[Generator, ...] = ()
     _discrete: tuple[Generator, ...] = ()
+
+    @property
+    def is_initialised(self) -> bool:
+        """Whether `Group.__init__` has run: a subclass may have forgotten to call it."""
+        return "d" in self.__dict__
 
     @property
     def lie_generators(self) -> tuple[Generator, ...]:
@@ -104,6 +118,14 @@ class Group:
     def group_generators(self) -> tuple[Generator, ...]:
         """The discrete generators hᵢ, each a matrix or an operator."""
         return self._discrete
+
+    @property
+    def entries(self) -> int:
+        """How many numbers the generators are kept in."""
+        return sum(
+            self.d if isinstance(generator, Permutation) else self.d**2
+            for generator in (*self._lie, *self._discrete)
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -129,7 +151,7 @@ class Group:
             return False
         for generator in self._lie:
             a = np.asarray(dense(generator))
-            if not np.abs(a + a.T).max() <= 1e-12 * max(1.0, np.abs(a).max()):
+            if not np.abs(a + a.T).max() <= 1e-12 * np.abs(a).max():
                 return False
         for generator in self._discrete:
             if as_signed_permutation(generator) is None:

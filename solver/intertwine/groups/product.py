@@ -24,7 +24,7 @@ class DirectProduct(Group):
         discrete = [(h, right.d, True) for h in left.group_generators]
         discrete += [(h, left.d, False) for h in right.group_generators]
         matrices = sum(not isinstance(item[0], Permutation) for item in (*lie, *discrete))
-        refuse_large(matrices * d * d + (len(lie) + len(discrete) - matrices) * d, repr(self))
+        refuse_large(matrices * d * d + (len(lie) + len(discrete) - matrices) * d, "the product")
         super().__init__(
             lie_algebra=[_extend(*item) for item in lie],
             discrete_generators=[_extend(*item) for item in discrete],

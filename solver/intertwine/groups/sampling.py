@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num
 
+from intertwine.errors import TooLarge
 from intertwine.groups.generators import Generator
 from intertwine.operators import Permutation, as_signed_permutation, dense
 
+MAX_SAMPLED = 10**8
+"""The most matrix entries that are sampled at once (0.8 GB of float64)."""
 _ROUNDS = 3
 _POWERS = (-5, 5)
 
@@ -27,6 +30,8 @@ def sample_elements(
     The drawing follows EMLP's (Finzi et al. 2021): normal coordinates in the Lie algebra, then
     three rounds of powers k ∈ [−5, 5) of all discrete generators in a random order.
     """
+    if n * d * d > MAX_SAMPLED:
+        raise TooLarge(f"{n:,} samples of size {d:,} have more than {MAX_SAMPLED:,} entries")
     rng = np.random.default_rng(seed)
     elements = np.broadcast_to(np.eye(d), (n, d, d))
     if lie_algebra:
@@ -37,7 +42,7 @@ def sample_elements(
             coordinates = coordinates * np.asarray(z_scale)
         algebra = np.stack([np.asarray(dense(a)) for a in lie_algebra])
         elements = expm(np.tensordot(coordinates, algebra, axes=1))
-    if not discrete:
+    if not discrete or not n:
         return np.array(elements)
     permutations = [as_signed_permutation(h) for h in discrete]
     return np.stack([_walk(g, discrete, permutations, rng) for g in elements])

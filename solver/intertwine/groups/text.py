@@ -12,6 +12,8 @@ from intertwine.scanner import Scanner
 
 _SYMBOLS = ("(", ")", ",", "*", "×")
 _GROUP = "a group such as SO(3)"
+MAX_FACTORS = 16
+"""The most groups in a product."""
 
 
 def parse_group(text: str, names: Mapping[str, Group] | None = None) -> Group:
@@ -29,8 +31,11 @@ def parse_group(text: str, names: Mapping[str, Group] | None = None) -> Group:
 
 def _product(scanner: Scanner, names: Mapping[str, Group]) -> Group:
     """product := factor ("*" factor)*"""
-    group = _factor(scanner, names)
+    group, factors = _factor(scanner, names), 1
     while scanner.accept("*", "×"):
+        factors += 1
+        if factors > MAX_FACTORS:
+            scanner.fail(f"at most {MAX_FACTORS} groups in a product")
         group = group * _factor(scanner, names)
     return group
 

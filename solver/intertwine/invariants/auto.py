@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from intertwine.errors import UnknownMethod
-from intertwine.invariants.backends import Backend, get_backend
+from intertwine.invariants.backends import BACKENDS, Backend, get_backend
 from intertwine.invariants.problem import Problem
 
 METHODS = ("orbits", "svd", "krylov")
@@ -17,14 +17,19 @@ ACCELERATOR_FROM = 50_000
 """The size from which a GPU is looked for: compiling costs JAX a second or two."""
 
 
+def require_known(method: str, backend: str) -> None:
+    """Raise `UnknownMethod` for a method or backend that does not exist."""
+    for kind, name, known in (("method", method, METHODS), ("backend", backend, BACKENDS)):
+        if name not in ("auto", *known):
+            names = ", ".join(("auto", *known))
+            raise UnknownMethod(f"unknown {kind} {name!r}; there are {names}")
+
+
 def choose_methods(problem: Problem, requested: str) -> tuple[str, ...]:
     """The methods to try in turn: the requested one alone, or for ``auto`` the fastest that
     applies, and where its iteration could fail, one that cannot.
     """
     if requested != "auto":
-        if requested not in METHODS:
-            known = ", ".join(("auto", *METHODS))
-            raise UnknownMethod(f"unknown method {requested!r}; there are {known}")
         return (requested,)
     if problem.permutations is not None:
         return ("orbits",)
@@ -41,6 +46,8 @@ def choose_backend(problem: Problem, method: str, requested: str, device: str | 
     if requested != "auto":
         backend = get_backend(requested, device)
         return get_backend("numpy") if method == "orbits" else backend
+    if device is not None and method == "orbits":
+        get_backend("numpy" if device == "cpu" else "jax", device)  # it must exist all the same
     if method == "orbits":
         return get_backend("numpy")
     if device is not None:

@@ -15,7 +15,6 @@ from intertwine.invariants.constraints import apply_discrete, apply_lie
 from intertwine.invariants.orbits import _combine
 from intertwine.invariants.problem import Problem, norm2
 from intertwine.invariants.tolerances import Tolerances
-from intertwine.operators import dense
 
 _BLOCK_BYTES = 2**28
 
@@ -27,14 +26,12 @@ def residuals(problem: Problem, storage: Storage) -> tuple[float, ...]:
     assert isinstance(storage, Dense)
     found = []
     for k in range(problem.lie_count):
-        assert problem.group is not None
-        norm = norm2(np.asarray(dense(problem.group.lie_generators[k])))
-        slots = problem.lie(k)
+        slots = problem.unit_lie(k)
         square = sum(
             float(np.sum(np.abs(apply_lie(slots, problem.sizes, block)) ** 2))
             for block in _blocks(storage.matrix)
         )
-        found.append(math.sqrt(square) / norm if norm else 0.0)
+        found.append(math.sqrt(square))
     for k in range(problem.discrete_count):
         slots = problem.discrete(k)
         norm = max(1.0, prod(map(norm2, slots)))

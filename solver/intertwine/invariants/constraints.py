@@ -46,7 +46,7 @@ class Constraints:
 def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances) -> Constraints:
     """The constraints of a problem, on a backend."""
     spans = _spans(problem.sizes)
-    lie = list(problem.independent_lie(tolerances.dependent))
+    lie = list(problem.independent_lie(tolerances))
     discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
     weights = tuple(1 / max(1.0, prod(map(norm2, slots))) for slots in discrete)
     square = sum(sum(map(norm2, slots)) ** 2 for slots in lie)

@@ -49,8 +49,7 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
     would not fit into memory.
     """
     n, rng = problem.size, np.random.default_rng(problem.seed)
-    itemsize = problem.dtype.itemsize
-    require_memory(_ARRAYS * n * min(n, FIRST_BLOCK) * itemsize, f"krylov for {n:,} dimensions")
+    require_memory(memory(problem, min(n, FIRST_BLOCK)), f"krylov for {n:,} dimensions")
     with backend.active():
         constraints = build_constraints(problem, backend, tolerances)
         project = _Projection(constraints, backend, tolerances)
@@ -58,7 +57,7 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
         width, gap = min(n, FIRST_BLOCK), math.inf
         while True:
             rank = found.shape[1]
-            needed = (_ARRAYS * min(width, n - rank) + rank) * n * itemsize
+            needed = memory(problem, min(width, n - rank), rank)
             require_memory(needed, f"krylov for {n:,} dimensions of rank {rank:,} or more")
             stage = f"krylov, rank {rank} so far"
             block = _random(rng, n, min(width, n - rank), problem.dtype)
@@ -67,6 +66,13 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
             if new.shape[1] < block.shape[1] or found.shape[1] == n:
                 return Found(np.asarray(found), gap, project.iterations)
             width *= 2
+
+
+def memory(problem: Problem, block: int, rank: int = 0) -> int:
+    """About the bytes that a block of vectors takes, with those found before."""
+    generators = problem.lie_count + problem.discrete_count
+    matrices = generators * sum(size**2 for size in set(problem.sizes))
+    return ((_ARRAYS * block + rank) * problem.size + matrices) * problem.dtype.itemsize
 
 
 def _say(report: Report, stage: str, fraction: float) -> None:

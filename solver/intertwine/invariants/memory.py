@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from intertwine.errors import TooLarge
@@ -14,7 +15,8 @@ _SHARE = 0.75
 def require_size(size: int, what: str) -> None:
     """Raise `TooLarge` for a rep of more than `MAX_SIZE` dimensions."""
     if size > MAX_SIZE:
-        raise TooLarge(f"{what} has {size:,} dimensions; at most {MAX_SIZE:,} are solved")
+        number = f"{size:,}" if size < 10**18 else f"about 10^{math.log10(size):.0f}"
+        raise TooLarge(f"{what} has {number} dimensions; at most {MAX_SIZE:,} are solved")
 
 
 def require_memory(needed: int, what: str) -> None:

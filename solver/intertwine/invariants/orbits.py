@@ -29,16 +29,25 @@ def orbits(problem: Problem, report: Report) -> Orbits:
             f"the method 'orbits' needs generators that permute coordinates (up to signs); those "
             f"of {problem.group!r} do not, on this rep. Use 'svd', 'krylov' or 'auto'"
         )
-    n, count = problem.size, max(1, len(problem.permutations))
-    signed = any(slot.signs is not None for slots in problem.permutations for slot in slots)
-    nodes = 2 * n if signed else n
-    require_memory(nodes * (20 * count + 40), f"orbits for {n:,} dimensions")
+    n = problem.size
+    require_memory(memory(problem), f"orbits for {n:,} dimensions")
     report(Progress("orbits", 0.0))
     moves = [_combine(slots) for slots in problem.permutations]
-    if not signed:
+    if not _signed(problem):
         labels = _components([indices for indices, _ in moves], n)
         return Orbits(_compact(labels), None, int(labels.max(initial=-1)) + 1)
     return _signed_orbits(moves, n)
+
+
+def memory(problem: Problem) -> int:
+    """About the bytes that it takes."""
+    nodes = 2 * problem.size if _signed(problem) else problem.size
+    return nodes * (20 * max(1, problem.discrete_count) + 40)
+
+
+def _signed(problem: Problem) -> bool:
+    slots = (slot for slots in problem.permutations or () for slot in slots)
+    return any(slot.signs is not None for slot in slots)
 
 
 def _combine(slots: Sequence[Permutation]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:

@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from intertwine.errors import AmbiguousRank
 from intertwine.groups import Group
+from intertwine.invariants.tolerances import Tolerances
 from intertwine.operators import Permutation, as_signed_permutation, dense
 from intertwine.reps.canonical import Atoms
 from intertwine.reps.images import Images, images
 from intertwine.reps.key import basis_key
-from intertwine.reps.syntax import tensor
+from intertwine.reps.syntax import Rep, tensor
+
+_DEFECTIVE = 1e7  # eigenvectors of a condition from here on are those of a defective matrix
 
 #: One matrix a slot: how a generator acts on each factor of the product.
 Slots = tuple[Inexact[np.ndarray, "m m"], ...]
@@ -94,27 +98,87 @@ class Problem:
             found.append(tuple(slot for slot in slots if slot is not None))
         return tuple(found)
 
-    def independent_lie(self, dependent: float) -> Iterator[Slots]:
+    @cached_property
+    def lie_norms(self) -> tuple[float, ...]:
+        """The spectral norm of each Lie generator as given."""
+        return tuple(map(norm2, map(np.asarray, self.group.lie_generators if self.group else ())))
+
+    def unit_lie(self, k: int) -> Slots:
+        """dρᵢ(Aₖ / ‖Aₖ‖) in each slot i; zero for Aₖ = 0. No scale is too large or too small."""
+        norm = self.lie_norms[k]
+        if not norm:
+            return tuple(np.zeros_like(matrix) for matrix in self.lie(k))
+        largest = float(np.abs(np.asarray(self.group.lie_generators[k])).max()) if self.group else 1
+        # in two steps: neither the square of a tiny number nor its inverse may be out of range
+        return tuple(matrix / largest / (norm / largest) for matrix in self.lie(k))
+
+    @cached_property
+    def unit_span(self) -> Float[np.ndarray, "k d2"]:
+        """The Lie generators, each scaled to norm 1, flattened to real vectors."""
+        assert self.group is not None
+        rows = []
+        for generator, norm in zip(self.group.lie_generators, self.lie_norms, strict=True):
+            matrix = np.asarray(generator)
+            largest = float(np.abs(matrix).max()) or 1.0
+            flat = np.ravel(matrix / largest) / ((norm / largest) or 1.0)
+            rows.append(np.concatenate([flat.real, flat.imag]))
+        return np.stack(rows)
+
+    def independent_lie(self, tolerances: Tolerances) -> Iterator[Slots]:
         """An orthonormal basis of the Lie span (in V, scaled to norm √d), in each slot.
 
-        Combinations are real, so that reps that are only real-linear in A stay right. Generators
-        are normalised one by one first, unless they vanish beside the others.
+        Combinations are real, so that reps that are only real-linear in A stay right. Raises
+        `AmbiguousRank` where a generator is nearly, but not quite, a combination of the others:
+        scaled up, a rounding error would be a constraint that nobody meant.
         """
         if self.group is None or not self.lie_count:
             return
-        flat = np.stack([np.ravel(np.asarray(dense(a))) for a in self.group.lie_generators])
-        flat = np.concatenate([flat.real, flat.imag], axis=1)
-        norms = np.linalg.norm(flat, axis=1)
-        weights = np.where(norms > 1e-14 * norms.max(), 1 / np.maximum(norms, 1e-300), 0.0)
-        u, s, _ = np.linalg.svd(weights[:, None] * flat, full_matrices=False)
-        kept = s > dependent * max(1.0, s[0])
-        combinations = (u[:, kept] / s[kept]).T * weights * np.sqrt(self.group.d)
-        stacks = {
-            atom: np.stack([np.asarray(dense(a)) for a in image.lie])
-            for atom, image in zip(self.atoms, self.images, strict=True)
-        }
+        u, s, _ = np.linalg.svd(self.unit_span, full_matrices=False)
+        doubtful = s[(s > tolerances.null * s[0]) & (s < tolerances.distinct * s[0])]
+        if doubtful.size:
+            raise AmbiguousRank(
+                f"the rank is ambiguous: some Lie generators are combinations of the others but "
+                f"for {doubtful / s[0]}. Were they rounded? Give more digits, or exact entries"
+            )
+        kept = s >= max(tolerances.distinct * s[0], np.finfo(float).tiny)
+        combinations = (u[:, kept] / s[kept]).T * np.sqrt(self.group.d)
+        units = [self.unit_lie(k) for k in range(self.lie_count)]
         for combination in combinations:
-            yield tuple(np.tensordot(combination, stacks[atom], axes=1) for atom in self.atoms)
+            yield tuple(
+                sum(
+                    (c * unit[i] for c, unit in zip(combination, units, strict=True)),
+                    0 * units[0][i],
+                )
+                for i in range(len(self.atoms))
+            )
+
+    @cached_property
+    def obliqueness(self) -> float:
+        """How far the frame may push nonzero singular values of the constraints towards zero.
+
+        For a discrete generator ∏ max(1, ‖ρᵢ(h)‖) max(1, ‖ρᵢ(h)⁻¹‖); for a Lie generator the
+        condition of its eigenvectors, to the power of the slots, where the span is not closed
+        under adjoints (in a good frame of a reductive group it is). Nilpotent and defective
+        generators, which no frame makes normal, are passed over.
+        """
+        worst = 1.0
+        for k in range(self.discrete_count):
+            worst = max(worst, prod(map(_stretch, self.discrete(k))))
+        if self.lie_count and not self._closed_under_adjoints:
+            for k in range(self.lie_count):
+                worst = max(worst, prod(map(_eigenvector_condition, self.unit_lie(k))))
+        return worst
+
+    @property
+    def _closed_under_adjoints(self) -> bool:
+        assert self.group is not None
+        d, span = self.group.d, self.unit_span
+        halves = span.shape[1] // 2
+        matrices = (span[:, :halves] + 1j * span[:, halves:]).reshape(-1, d, d)
+        adjoints = np.swapaxes(matrices, 1, 2).conj().reshape(len(span), -1)
+        flat = np.concatenate([adjoints.real, adjoints.imag], axis=1)
+        coefficients = np.linalg.lstsq(span.T, flat.T, rcond=None)[0]
+        return bool(np.linalg.norm(span.T @ coefficients - flat.T) <= 1e-8 * np.linalg.norm(flat))
 
     @cached_property
     def seed(self) -> int:
@@ -123,7 +187,27 @@ class Problem:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
+def problems_of(term: Atoms) -> list[Problem]:
+    """A canonical term group by group: invariants of G₁ × G₂ are those of each, tensored."""
+    groups: dict[Group, list[Rep]] = {}
+    for atom in term:
+        groups.setdefault(atom.G, []).append(atom)
+    return [Problem(tuple(atoms), group) for group, atoms in groups.items()] or [Problem((), None)]
+
+
+def _stretch(matrix: Inexact[np.ndarray, "m m"]) -> float:
+    values = np.linalg.svd(matrix, compute_uv=False)
+    return float(max(1.0, values[0]) * max(1.0, 1 / values[-1])) if values.size else 1.0
+
+
+def _eigenvector_condition(matrix: Inexact[np.ndarray, "m m"]) -> float:
+    condition = float(np.linalg.cond(np.linalg.eig(matrix)[1])) if matrix.size else 1.0
+    return condition if condition < _DEFECTIVE else 1.0
+
+
 def norm2(matrix: Inexact[np.ndarray, "m n"]) -> float:
     """The spectral norm."""
-    values: Float[np.ndarray, " k"] = np.linalg.svd(matrix, compute_uv=False)
-    return float(values.max(initial=0.0))
+    largest = float(np.abs(matrix).max(initial=0.0))
+    if not largest:
+        return 0.0
+    return largest * float(np.linalg.svd(matrix / largest, compute_uv=False)[0])

@@ -12,18 +12,19 @@ import numpy as np
 
 import intertwine
 from intertwine.bases import Basis, Certificate, Dense, Kronecker, Permuted, Storage, Sum
-from intertwine.errors import NotConcrete, SolveError
-from intertwine.groups import Group
+from intertwine.bases.store import BasisStore, find_store, obtain
+from intertwine.errors import AmbiguousRank, NotConcrete, SolveError
 from intertwine.invariants import certify
-from intertwine.invariants.auto import choose_backend, choose_methods
-from intertwine.invariants.krylov import krylov
-from intertwine.invariants.memory import require_size
+from intertwine.invariants.auto import choose_backend, choose_methods, require_known
+from intertwine.invariants.krylov import krylov, memory
+from intertwine.invariants.memory import require_memory, require_size
 from intertwine.invariants.orbits import orbits
-from intertwine.invariants.problem import Problem
+from intertwine.invariants.problem import Problem, problems_of
 from intertwine.invariants.progress import Report, reporting
 from intertwine.invariants.svd import svd
 from intertwine.invariants.tolerances import DEFAULT, Tolerances
-from intertwine.reps.canonical import Atoms, canonical, canonical_terms
+from intertwine.reps.canonical import Atoms, Canonical, canonical, canonical_terms
+from intertwine.reps.key import basis_key
 from intertwine.reps.syntax import Rep, tensor
 
 _LOG = logging.getLogger("intertwine")
@@ -47,6 +48,7 @@ def solve(
     device: str | None = None,
     tolerances: Tolerances = DEFAULT,
     progress: Report | bool | None = None,
+    store: BasisStore | bool = True,
 ) -> Basis:
     """The basis Q of shape (n, r) of the invariants of a concrete rep, with its certificate.
 
@@ -55,47 +57,64 @@ def solve(
     True shows a bar, False none, and None one on a terminal. Different groups are solved apart
     and every different product once; the result is checked against every generator as given.
 
+    A `store` keeps bases between processes: True means the one that is installed and switched on
+    (see `INTERTWINE_CACHE`), False none. `basis.cached` says whether this one was there.
+    Tolerances of your own are not what others would get, so such a solve never uses a store.
+
     Raises `NotConcrete`, `UnknownMethod`, `MethodNotApplicable`, `TooLarge`, `AmbiguousRank` or
     another `SolveError`.
     """
     if not rep.is_concrete:
         raise NotConcrete(f"{rep} has no group yet: call it with one, as in rep(SO(3))")
     require_size(rep.size(), f"the rep {rep}")
-    started = time.perf_counter()
+    require_known(method, backend)
     options = Options(method, backend, device, tolerances)
+    form = canonical(rep)
+    chosen = find_store() if store is True else store
+    if not chosen or tolerances != DEFAULT:
+        basis = _solve_canonical(form.rep, options, progress)
+    else:
+        key, details = basis_key(rep, method, backend), describe(form.rep)
+        basis = obtain(chosen, key, details, lambda: _solve_canonical(form.rep, options, progress))
+    return basis if form.is_identity else _in_order(basis, form)
+
+
+def describe(rep: Rep) -> dict[str, str | None]:
+    """What a basis is of, for a store's lists: the canonical rep and its group, as text."""
+    form = canonical(rep).rep
+    return {"canonical": str(form), "group": None if rep.G is None else repr(rep.G)}
+
+
+def _in_order(basis: Basis, form: Canonical) -> Basis:
+    """The basis of the canonical rep in the order of the original's coordinates."""
+    require_memory(6 * 8 * form.original.size(), f"reordering {form.original}")
+    storage = Permuted(form.permutation.inverse.indices, basis.storage)
+    return Basis(storage, basis.certificate, cached=basis.cached)
+
+
+def _solve_canonical(rep: Rep, options: Options, progress: Report | bool | None) -> Basis:
+    started = time.perf_counter()
     with reporting(progress) as report:
         storage, parts = _assemble(rep, options, report)
-    seconds = time.perf_counter() - started
-    return Basis(storage, _summary(storage, parts, seconds))
+    return Basis(storage, _summary(storage, parts, time.perf_counter() - started))
 
 
 def _assemble(
     rep: Rep, options: Options, report: Report
 ) -> tuple[Storage, Mapping[str, Certificate]]:
-    """The basis of a rep from those of its canonical terms, and their certificates."""
+    """The basis of a canonical rep from those of its terms, and their certificates."""
     solved: dict[Atoms, tuple[Storage, Certificate]] = {}
     blocks: list[tuple[int, Storage]] = []
     for multiplicity, term in canonical_terms(rep):
         factors = []
-        for problem in _by_group(term):
+        for problem in problems_of(term):
             if problem.atoms not in solved:
                 solved[problem.atoms] = _solve_problem(problem, options, report)
             factors.append(solved[problem.atoms][0])
         blocks.append((multiplicity, factors[0] if len(factors) == 1 else Kronecker(factors)))
     only_one = len(blocks) == 1 and blocks[0][0] == 1
     storage: Storage = blocks[0][1] if only_one else Sum(blocks)
-    form = canonical(rep)
-    if not form.is_identity:
-        storage = Permuted(form.permutation.inverse.indices, storage)
     return storage, {repr(tensor(atoms)): part for atoms, (_, part) in solved.items()}
-
-
-def _by_group(term: Atoms) -> list[Problem]:
-    """The factors group by group: invariants of G₁ × G₂ are those of each, tensored."""
-    groups: dict[Group, list[Rep]] = {}
-    for atom in term:
-        groups.setdefault(atom.G, []).append(atom)
-    return [Problem(tuple(atoms), group) for group, atoms in groups.items()] or [Problem((), None)]
 
 
 def _solve_problem(
@@ -116,18 +135,20 @@ def _run(
 ) -> tuple[Storage, Certificate]:
     """One method's answer, checked."""
     started = time.perf_counter()
+    what = repr(tensor(problem.atoms))
     backend = choose_backend(problem, method, options.backend, options.device)
     storage: Storage
     if method == "orbits":
         storage, gap, iterations = orbits(problem, report), math.inf, 0
     else:
+        require_memory(memory(problem, 0), what)
+        _refuse_oblique(problem, options.tolerances)
         find = {"svd": svd, "krylov": krylov}[method]
         found = find(problem, backend, options.tolerances, report)
         storage, gap, iterations = Dense(found.basis), found.gap, found.iterations
     residuals = certify.residuals(problem, storage)
     residual = float(np.max(residuals, initial=0.0))
     orthonormality = certify.orthonormality(storage)
-    what = repr(tensor(problem.atoms))
     certify.require_proven(residual, orthonormality, what, options.tolerances)
     certificate = Certificate(
         method=method,
@@ -144,6 +165,15 @@ def _run(
         version=intertwine.__version__,
     )
     return storage, certificate
+
+
+def _refuse_oblique(problem: Problem, tolerances: Tolerances) -> None:
+    if not problem.obliqueness <= tolerances.oblique:
+        raise AmbiguousRank(
+            f"the rank is ambiguous: in the frame of these generators their images on "
+            f"{tensor(problem.atoms)} have the condition {problem.obliqueness:.1e}, and ranks are "
+            f"told up to {tolerances.oblique:.0e}. Conjugate the generators to an orthogonal frame"
+        )
 
 
 def _summary(storage: Storage, parts: Mapping[str, Certificate], seconds: float) -> Certificate:

@@ -28,7 +28,7 @@ def svd(problem: Problem, backend: Backend, tolerances: Tolerances, report: Repo
     values that are neither zero nor distinct from it.
     """
     n, xp = problem.size, backend.xp
-    require_memory(6 * n * n * problem.dtype.itemsize, f"svd for {n:,} dimensions")
+    require_memory(memory(problem), f"svd for {n:,} dimensions")
     with backend.active():
         constraints = build_constraints(problem, backend, tolerances)
         triangle = xp.zeros((0, n), dtype=problem.dtype)
@@ -63,3 +63,10 @@ def svd(problem: Problem, backend: Backend, tolerances: Tolerances, report: Repo
     below = float(values[zero].max(initial=0.0))
     gap = float(values[nonzero].min(initial=math.inf)) / below if below else math.inf
     return Found(rows[int(nonzero.sum()) :].conj().T, gap, 0)
+
+
+def memory(problem: Problem) -> int:
+    """About the bytes that it takes: some n × n matrices at once."""
+    generators = problem.lie_count + problem.discrete_count
+    matrices = generators * sum(size**2 for size in set(problem.sizes))
+    return (6 * problem.size**2 + matrices) * problem.dtype.itemsize

@@ -14,12 +14,12 @@ class Tolerances:
     method can know which rank was meant.
     """
 
-    null: float = 1e-11
+    null: float = 1e-12
     distinct: float = 1e-7
+    oblique: float = 1e11
+    """The largest condition of the generators' images with which a rank can be told."""
     residual: float = 1e-10
     """The largest ‖CQ‖ and ‖QᴴQ − 1‖ with which a basis is handed out."""
-    dependent: float = 1e-10
-    """Lie generators whose independent part is below this are combinations of the others."""
     cg: float = 1e-14
     """Conjugate gradients stop at this part of the first gradient."""
 

@@ -28,6 +28,7 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
 
     __hash__ = object.__hash__
     __eq__ = object.__eq__
+    __ne__ = object.__ne__
 
     def _matmat(self, matrix: Array) -> Array:
         raise NotImplementedError(f"{type(self).__name__} defines no _matmat")
@@ -44,7 +45,7 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
             return Product(self, other)
         if not hasattr(other, "ndim") or not hasattr(other, "reshape"):
             other = np.asarray(other)
-        if other.shape[-min(other.ndim, 2)] != self.shape[1]:
+        if other.ndim == 0 or other.shape[-min(other.ndim, 2)] != self.shape[1]:
             raise ValueError(f"{self!r} cannot be applied to an array of shape {other.shape}")
         if other.ndim == 1:
             return self._matvec(other)
@@ -80,6 +81,15 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
 
     to_dense = dense
 
+    def __getitem__(self, key: Any) -> Array:
+        """Entries of the matrix."""
+        return self.dense()[key]
+
+    def __jax_array__(self) -> Array:
+        import jax.numpy as jnp
+
+        return jnp.asarray(self.dense())
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.asarray(self.dense(), dtype=dtype)
 
@@ -87,7 +97,8 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
         if method != "__call__":
             return NotImplemented
         if ufunc is np.matmul:  # array @ operator
-            return self.__rmatmul__(inputs[0])
+            left, right = inputs
+            return left @ right if isinstance(left, LinearOperator) else right.__rmatmul__(left)
         arrays = [dense(x) if isinstance(x, LinearOperator) else x for x in inputs]
         return getattr(namespace(*arrays), ufunc.__name__)(*arrays, **kwargs)
 

@@ -25,7 +25,8 @@ class DirectSum(LinearOperator):
         for multiplicity, block in self.blocks:
             stop = at + multiplicity * block.shape[1]
             part = matrix[at:stop].reshape(multiplicity, block.shape[1], matrix.shape[1])
-            results.append(apply_in_slot(block, part).reshape(-1, matrix.shape[1]))
+            moved = apply_in_slot(block, part)
+            results.append(moved.reshape(multiplicity * block.shape[0], matrix.shape[1]))
             at = stop
         return namespace(matrix, *results).concatenate(results) if results else matrix
 

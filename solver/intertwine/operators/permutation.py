@@ -30,8 +30,11 @@ class Permutation(LinearOperator):
             raise ValueError(f"{indices!r} is not a permutation of 0 … n − 1")
         self.indices = self.indices.astype(np.intp)
         self.signs: Int[np.ndarray, " n"] | None = None
-        if signs is not None and np.any(np.asarray(signs) < 0):
-            self.signs = np.asarray(signs, dtype=np.int8)
+        if signs is not None:
+            given = np.asarray(signs)
+            if given.shape != self.indices.shape or not np.all(np.abs(given) == 1):
+                raise ValueError(f"{signs!r} are not signs ±1, one an index")
+            self.signs = given.astype(np.int8) if np.any(given < 0) else None
         self.shape = (self.indices.size, self.indices.size)
 
     def _matmat(self, matrix: Array) -> Array:

@@ -7,6 +7,7 @@ from intertwine.reps.canonical import Canonical, canonical
 from intertwine.reps.dimension import dimension
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse
+from intertwine.reps.printing import latex
 from intertwine.reps.syntax import (
     Base,
     Dual,
@@ -37,6 +38,7 @@ __all__ = [
     "canonical",
     "dimension",
     "equivariance_error",
+    "latex",
     "parse",
 ]
 

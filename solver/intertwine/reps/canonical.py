@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,16 @@ from intertwine.reps.syntax import (
     ScalarRep,
     Sum,
     Tensor,
+    atoms,
     direct_sum,
     tensor,
 )
 
 #: The factors of a canonical term, sorted.
 Atoms = tuple[Rep, ...]
+
+MAX_PAIRS = 1_000_000
+"""The most products of two terms that an expansion may take."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,9 @@ class Canonical:
         """P with (P v) the vector of the canonical rep for the vector v of the original."""
         if self.is_identity:
             return Permutation(np.arange(self.original.size()))
-        indices = _indices(self.original)
-        parts = [indices[term].ravel() for term in _sorted_terms(indices)]
+        order = _Order(self.original)
+        indices = _indices(self.original, order)
+        parts = [indices[term].ravel() for term in sorted(indices, key=order.of_term)]
         return Permutation(np.concatenate(parts) if parts else np.arange(0))
 
 
@@ -67,15 +72,15 @@ def canonical(rep: Rep) -> Canonical:
 
     Raises `TooLarge` where there would be more than `MAX_TERMS` different terms.
     """
-    multiplicities = _multiplicities(rep)
-    terms = [(multiplicities[term], tensor(term)) for term in _sorted_terms(multiplicities)]
+    terms = [(multiplicity, tensor(term)) for multiplicity, term in canonical_terms(rep)]
     return Canonical(rep, direct_sum(terms))
 
 
 def canonical_terms(rep: Rep) -> list[tuple[int, Atoms]]:
     """The terms of the canonical form, as (multiplicity, sorted factors)."""
-    multiplicities = _multiplicities(rep)
-    return [(multiplicities[term], term) for term in _sorted_terms(multiplicities)]
+    order = _Order(rep)
+    found = [(order.factors(powers), count) for powers, count in _expand(rep, order).items()]
+    return [(count, term) for term, count in sorted(found, key=lambda f: order.of_term(f[0]))]
 
 
 def atom_order(atom: Rep) -> tuple[str, int, str]:
@@ -87,36 +92,60 @@ def atom_order(atom: Rep) -> tuple[str, int, str]:
     return (group, 2, atom_digest(atom))
 
 
-def _sorted_terms(terms: dict[Atoms, Any]) -> list[Atoms]:
-    def order(term: Atoms) -> tuple[int, list[tuple[str, int, str]]]:
-        return (len(term), [atom_order(atom) for atom in term])
+class _Order:
+    """The different atoms of a rep in their order; atoms of one key are one atom."""
 
-    return sorted(terms, key=order)
+    def __init__(self, rep: Rep) -> None:
+        self._keys = {atom: atom_order(atom) for atom in dict.fromkeys(atoms(rep))}
+        self._sorted = sorted(set(self._keys.values()))
+        first = {key: atom for atom, key in reversed(self._keys.items())}
+        self._atoms = [first[key] for key in self._sorted]
+
+    def place(self, atom: Rep) -> int:
+        """Where an atom comes."""
+        return self._sorted.index(self._keys[atom])
+
+    def one(self) -> _Powers:
+        """The product of no atoms."""
+        return (0,) * len(self._sorted)
+
+    def single(self, atom: Rep) -> _Powers:
+        """The product of one atom."""
+        place = self.place(atom)
+        return tuple(int(i == place) for i in range(len(self._sorted)))
+
+    def factors(self, powers: _Powers) -> Atoms:
+        """The sorted factors of a product."""
+        return tuple(atom for atom, n in zip(self._atoms, powers, strict=True) for _ in range(n))
+
+    def of_term(self, term: Atoms) -> tuple[int, list[tuple[str, int, str]]]:
+        """Terms of fewer factors come first."""
+        return (len(term), [self._keys[atom] for atom in term])
 
 
-def _sort(atoms: Atoms) -> tuple[Atoms, list[int]]:
-    keys = [atom_order(atom) for atom in atoms]
-    axes = sorted(range(len(atoms)), key=keys.__getitem__)
-    return tuple(atoms[i] for i in axes), axes
+#: A product of atoms, by how often each occurs.
+_Powers = tuple[int, ...]
 
 
-def _multiplicities(rep: Rep) -> dict[Atoms, int]:
+def _expand(rep: Rep, order: _Order) -> dict[_Powers, int]:
     """How often each canonical term occurs; sums and products as those of polynomials."""
-    result: dict[Atoms, int] = {}
+    result: dict[_Powers, int] = {}
     if isinstance(rep, Sum):
         for multiplicity, summand in rep.terms:
-            for atoms, count in _multiplicities(summand).items():
-                result[atoms] = result.get(atoms, 0) + multiplicity * count
+            for powers, count in _expand(summand, order).items():
+                result[powers] = result.get(powers, 0) + multiplicity * count
         return result
     if not isinstance(rep, Tensor):
-        return {(): 1} if isinstance(rep, ScalarRep) else {(rep,): 1}
-    result = {(): 1}
+        return {order.one() if isinstance(rep, ScalarRep) else order.single(rep): 1}
+    result = {order.one(): 1}
     for factor in rep.factors:
-        new: dict[Atoms, int] = {}
-        right = _multiplicities(factor)
+        right = _expand(factor, order)
+        if len(result) * len(right) > MAX_PAIRS:
+            raise TooLarge(f"expanding the rep takes more than {MAX_PAIRS:,} products of terms")
+        new: dict[_Powers, int] = {}
         for left, left_count in result.items():
-            for atoms, count in right.items():
-                term, _ = _sort(left + atoms)
+            for powers, count in right.items():
+                term = tuple(map(add, left, powers))
                 new[term] = new.get(term, 0) + left_count * count
         if len(new) > MAX_TERMS:
             raise TooLarge(f"the rep has more than {MAX_TERMS:,} different terms when expanded")
@@ -124,42 +153,39 @@ def _multiplicities(rep: Rep) -> dict[Atoms, int]:
     return result
 
 
-def _indices(rep: Rep) -> dict[Atoms, Int[np.ndarray, "copies *sizes"]]:
+def _indices(rep: Rep, order: _Order) -> dict[Atoms, Int[np.ndarray, "copies *sizes"]]:
     """For each canonical term the coordinates in `rep` of all its copies' entries."""
     if isinstance(rep, Sum):
-        return _indices_of_sum(rep)
+        return _indices_of_sum(rep, order)
     if not isinstance(rep, Tensor):
         if isinstance(rep, ScalarRep):
             return {(): np.zeros(1, dtype=np.intp)}
-        return {(rep,): np.arange(rep.size())[None]}
+        return {order.factors(order.single(rep)): np.arange(rep.size())[None]}
     result: dict[Atoms, Any] = {(): np.zeros(1, dtype=np.intp)}
     for factor in rep.factors:
         new: dict[Atoms, list[Any]] = {}
-        right, size = _indices(factor), factor.size()
+        right, size = _indices(factor, order), factor.size()
         for left, left_index in result.items():
-            for atoms, index in right.items():
-                term, axes = _sort(left + atoms)
+            for atoms_, index in right.items():
+                both = left + atoms_
+                axes = sorted(range(len(both)), key=lambda i: order.place(both[i]))
                 pairs = np.add.outer(left_index * size, index)
                 pairs = np.moveaxis(pairs, left_index.ndim, 1)
                 pairs = pairs.reshape(-1, *pairs.shape[2:])
-                new.setdefault(term, []).append(pairs.transpose(0, *(1 + a for a in axes)))
+                term = tuple(both[i] for i in axes)
+                new.setdefault(term, []).append(pairs.transpose(0, *(1 + i for i in axes)))
         result = {term: np.concatenate(parts) for term, parts in new.items()}
     return result
 
 
-def _indices_of_sum(rep: Sum) -> dict[Atoms, Int[np.ndarray, "copies *sizes"]]:
+def _indices_of_sum(rep: Sum, order: _Order) -> dict[Atoms, Int[np.ndarray, "copies *sizes"]]:
     collected: dict[Atoms, list[Any]] = {}
     offset = 0
-    for multiplicity, term in rep.terms:
-        size = term.size()
+    for multiplicity, summand in rep.terms:
+        size = summand.size()
         starts = offset + size * np.arange(multiplicity)
-        for atoms, index in _indices(term).items():
+        for term, index in _indices(summand, order).items():
             copies = np.add.outer(starts, index)
-            collected.setdefault(atoms, []).append(copies.reshape(-1, *index.shape[1:]))
+            collected.setdefault(term, []).append(copies.reshape(-1, *index.shape[1:]))
         offset += size * multiplicity
-    return {atoms: np.concatenate(parts) for atoms, parts in collected.items()}
-
-
-def term_size(atoms: Atoms) -> int:
-    """The size of a canonical term."""
-    return prod(atom.size() for atom in atoms)
+    return {term: np.concatenate(parts) for term, parts in collected.items()}

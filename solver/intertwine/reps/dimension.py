@@ -6,6 +6,9 @@ from typing import Any
 
 from intertwine.reps.syntax import Base, Dual, Rep, Sum, Tensor
 
+#: A polynomial in d, as coefficients by degree.
+_Polynomial = dict[int, int]
+
 
 def dimension(rep: Rep) -> Any:
     """The size as a SymPy expression: a polynomial in the base dimension d.
@@ -16,14 +19,29 @@ def dimension(rep: Rep) -> Any:
     import sympy
 
     d = sympy.Symbol("d")
+    return sympy.Add(*(coefficient * d**degree for degree, coefficient in _measure(rep).items()))
 
-    def measure(part: Rep) -> Any:
-        if isinstance(part, Tensor):
-            return sympy.Mul(*(measure(factor) for factor in part.factors))
-        if isinstance(part, Sum):
-            return sympy.Add(*(m * measure(term) for m, term in part.terms))
-        if isinstance(part, Base | Dual) and not part.is_concrete:
-            return d
-        return sympy.Integer(part.size())
 
-    return sympy.expand(measure(rep))
+def _measure(rep: Rep) -> _Polynomial:
+    if isinstance(rep, Tensor):
+        product = {0: 1}
+        for factor in rep.factors:
+            product = _multiply(product, _measure(factor))
+        return product
+    if isinstance(rep, Sum):
+        total: _Polynomial = {}
+        for multiplicity, term in rep.terms:
+            for degree, coefficient in _measure(term).items():
+                total[degree] = total.get(degree, 0) + multiplicity * coefficient
+        return total
+    if isinstance(rep, Base | Dual) and not rep.is_concrete:
+        return {1: 1}
+    return {0: rep.size()}
+
+
+def _multiply(left: _Polynomial, right: _Polynomial) -> _Polynomial:
+    product: _Polynomial = {}
+    for i, a in left.items():
+        for j, b in right.items():
+            product[i + j] = product.get(i + j, 0) + a * b
+    return product

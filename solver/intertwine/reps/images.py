@@ -13,10 +13,12 @@ from intertwine.arrays import double_precision
 from intertwine.errors import InvalidRep, NotConcrete
 from intertwine.groups.digest import matrix_bytes
 from intertwine.groups.generators import Generator
-from intertwine.operators import LinearOperator, Permutation, as_signed_permutation, dense
+from intertwine.operators import LinearOperator, as_signed_permutation, dense
 from intertwine.reps.syntax import Base, Dual, Rep
 
 _HOMOMORPHISM_TOLERANCE = 1e-6
+_CHECKED_SAMPLES = 6
+_CHECKED_GENERATORS = 6
 
 
 @dataclass(frozen=True)
@@ -65,39 +67,64 @@ def atom_digest(atom: Rep) -> str:
 def _contragredient(generator: Generator) -> Generator:
     permutation = as_signed_permutation(generator)
     if permutation is not None:
-        return permutation if isinstance(generator, LinearOperator) else generator
+        return generator
     return np.linalg.inv(np.asarray(dense(generator))).T
 
 
 def _image(atom: Rep, generator: Generator, *, lie: bool) -> Inexact[np.ndarray, "n n"]:
     element = np.asarray(dense(generator))
+    matrix = _matrix(atom, "drho", element) if lie else _matrix(atom, "rho", element)
+    if matrix.shape[0] != atom.size():
+        raise InvalidRep(f"{atom!r} has size {atom.size()}, and matrices of shape {matrix.shape}")
+    real = np.iscomplexobj(matrix) and not np.any(matrix.imag)
+    image: Inexact[np.ndarray, "n n"] = matrix.real.copy() if real else matrix
+    return image  # equal images make equal keys, and equal bases
+
+
+def _matrix(atom: Rep, name: str, element: Inexact[np.ndarray, "d d"]) -> Any:
+    """ρ(g) or dρ(A) as a finite square matrix in double precision."""
     with double_precision():
-        found = dense(atom.drho(element) if lie else atom.rho(element))
-    matrix = np.asarray(found)
-    size = atom.size()
-    if matrix.shape != (size, size):
-        name = "drho" if lie else "rho"
-        raise InvalidRep(f"{name} of {atom!r} has shape {matrix.shape} for a rep of size {size}")
-    if not np.all(np.isfinite(matrix)):
-        raise InvalidRep(f"{atom!r} maps a generator to a matrix that is not finite:\n{matrix}")
+        found = getattr(atom, name)(element)
+        matrix = np.asarray(dense(found) if isinstance(found, LinearOperator) else found)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise InvalidRep(f"{name} of {atom!r} returns an array of shape {matrix.shape}, not (n, n)")
+    if not np.issubdtype(matrix.dtype, np.number) or not np.all(np.isfinite(matrix)):
+        raise InvalidRep(
+            f"{name} of {atom!r} returns entries that are no finite numbers:\n{matrix}"
+        )
     return matrix.astype(np.result_type(matrix.dtype, np.float64))
 
 
 def _check_homomorphism(atom: Rep) -> None:
-    """ρ(gh) = ρ(g)ρ(h) on two samples: a slip in a user's rho would otherwise solve nonsense."""
-    g, h = atom.G.samples(2, seed=20210419)
-    with double_precision():
-        left: Any = np.asarray(dense(atom.rho(g @ h)))
-        right: Any = np.asarray(dense(atom.rho(g))) @ np.asarray(dense(atom.rho(h)))
-    scale = max(1.0, float(np.abs(right).max(initial=0.0)))
-    if (
-        left.shape != right.shape
-        or not np.abs(left - right).max() <= _HOMOMORPHISM_TOLERANCE * scale
-    ):
-        raise InvalidRep(
-            f"rho of {atom!r} is no representation: ρ(gh) differs from ρ(g)ρ(h) for sampled "
-            f"elements of {atom.G!r}"
+    """ρ(gh) = ρ(g)ρ(h) on samples and generators, and dρ is ρ's derivative along one direction.
+
+    A slip in a user's rho would otherwise solve nonsense, with a perfect certificate.
+    """
+    group = atom.G
+    discrete = [np.asarray(dense(h)) for h in group.group_generators[:_CHECKED_GENERATORS]]
+    elements = [*group.samples(_CHECKED_SAMPLES, seed=20210419), *discrete]
+    found = [_matrix(atom, "rho", g) for g in elements]
+    for i, g in enumerate(elements):
+        for j in {(i + 1) % len(elements), i, *range(_CHECKED_SAMPLES, len(elements))}:
+            product = _matrix(atom, "rho", g @ elements[j])
+            _require_close(atom, product, found[i] @ found[j], "ρ(gh) differs from ρ(g)ρ(h)")
+    if group.lie_generators:
+        from scipy.linalg import expm
+
+        weights = np.random.default_rng(1).standard_normal(len(group.lie_generators))
+        algebra = [np.asarray(dense(a)) for a in group.lie_generators]
+        direction = sum(
+            w * a / (np.abs(a).max() or 1.0) for w, a in zip(weights, algebra, strict=True)
         )
+        direction = direction / (np.linalg.norm(direction) or 1.0)
+        exponential = expm(_matrix(atom, "drho", direction))
+        along = _matrix(atom, "rho", expm(direction))
+        _require_close(atom, along, exponential, "ρ(exp A) differs from exp dρ(A)")
 
 
-__all__ = ["Images", "Permutation", "atom_digest", "images"]
+def _require_close(atom: Rep, left: Any, right: Any, slip: str) -> None:
+    scale = max(1.0, float(np.abs(right).max(initial=0.0)))
+    if left.shape != right.shape or not np.all(
+        np.abs(left - right) <= _HOMOMORPHISM_TOLERANCE * scale
+    ):
+        raise InvalidRep(f"{atom!r} is no representation of {atom.G!r}: {slip}")

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from intertwine.errors import InvalidRep, ParseError, TooLarge
-from intertwine.groups import Group, parse_group
+from intertwine.groups import CATALOGUE, Group, parse_group
+from intertwine.groups.generators import MAX_ENTRIES
 from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, T, V, direct_sum
 from intertwine.scanner import Scanner, Token
 
@@ -45,6 +46,8 @@ class _Parser:
         self.reps: dict[str, Rep] = {"V": V, "Scalar": Scalar, "Vector": V}
         self.reps |= {n: v for n, v in names.items() if isinstance(v, Rep)}
         self.groups = {n: v for n, v in names.items() if isinstance(v, Group)}
+        self.known: dict[str, Group | None] = {}
+        self.entries = 0
 
     def rep(self) -> Rep:
         """rep := maps END."""
@@ -87,18 +90,25 @@ class _Parser:
             value = self._build(token, lambda a, b: a * b, value, right)
 
     def power(self) -> tuple[_Value, bool]:
-        """power := postfixed ["**" power]; also whether it is an integer as written."""
+        """power := postfixed ["**" power] "*"*; also whether it is an integer as written."""
         start = self.scanner.next
+        value, raised = self.raised()
+        while self.scanner.sees("*") and self._star_is_dual():
+            self.scanner.take()
+            value, raised = _rep(value).T, True
+        return value, not raised and start.kind == "integer" and isinstance(value, int)
+
+    def raised(self) -> tuple[_Value, bool]:
+        """raised := postfixed ["**" raised]; also whether there is a power."""
         value = self.postfixed()
-        operator = self.scanner.accept("**")
-        if operator is None:
-            return value, start.kind == "integer" and isinstance(value, int)
+        if self.scanner.accept("**") is None:
+            return value, False
         exponent_at = self.scanner.next
         with self.scanner.nested():
-            exponent, _ = self.power()
+            exponent, _ = self.raised()
         if not isinstance(exponent, int):
-            self.scanner.fail("an integer exponent", offset=exponent_at.offset)
-        return self._raise(value, exponent, exponent_at), False
+            self.scanner.fail("an integer exponent", f"not {exponent}", exponent_at.offset)
+        return self._raise(value, exponent, exponent_at), True
 
     def postfixed(self) -> _Value:
         """postfixed := atom (".T" | "*" | SUPERSCRIPT | "(" group ")")*"""
@@ -114,7 +124,7 @@ class _Parser:
                 value = self._raise(value, exponent.integer, exponent)
             elif self.scanner.sees("(") and not isinstance(value, int):
                 value = self._over(value)
-            elif self.scanner.sees("*") and self._star_is_dual():
+            elif self.scanner.sees("*") and not isinstance(value, int) and self._star_is_dual():
                 self.scanner.take()
                 value = _rep(value).T
             else:
@@ -165,19 +175,31 @@ class _Parser:
         closing = self.scanner.closing()
         inside = self.scanner.text[opening.offset + 1 : closing]
         try:
-            group = parse_group(inside, self.groups)
+            group = self.known.setdefault(inside, None) or parse_group(inside, self.groups)
         except ParseError as error:
             offset = opening.offset + 1 + error.offset
             self.scanner.fail(error.expected, error.hint, offset)
+        self._count_group(inside, group, opening)
         self.scanner.skip_to(closing + 1)
         return _rep(self._build(opening, lambda rep, over: rep(over), value, group))
 
+    def _count_group(self, text: str, group: Group, token: Token) -> None:
+        """Bound the generators of all groups of a text together."""
+        if self.known[text] is None:
+            self.known[text] = group
+            self.entries += group.entries
+        if self.entries > MAX_ENTRIES:
+            self.scanner.fail(
+                f"groups of at most {MAX_ENTRIES:,} matrix entries in all", "", token.offset
+            )
+
     def _star_is_dual(self) -> bool:
         """Whether no factor follows the star that is the next token."""
-        following = self.scanner._read(self.scanner.next.stop)
-        if following.kind == "symbol":
-            return following.text != "("
-        return following.kind in ("superscript", "end")
+        following = self.scanner.after(self.scanner.next)
+        if following.text == "(":  # a group in parentheses is no factor: V*(SO13p())
+            inside = self.scanner.after(following).text
+            return inside not in self.reps and (inside in CATALOGUE or inside in self.groups)
+        return following.kind in ("symbol", "superscript", "end")
 
     def _starts_factor(self) -> bool:
         token = self.scanner.next

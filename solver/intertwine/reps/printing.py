@@ -89,7 +89,9 @@ def _runs(factors: Iterable[Rep]) -> list[tuple[Rep, int]]:
     """Adjacent equal factors with their count."""
     runs: list[tuple[Rep, int]] = []
     for factor in factors:
-        if runs and runs[-1][0] == factor:
+        # (2V)² would read as 2(V⊗2V): a multiplicity leaves the front of a product
+        copies = isinstance(factor, Sum) and len(factor.terms) == 1
+        if runs and runs[-1][0] == factor and not copies:
             runs[-1] = (factor, runs[-1][1] + 1)
         else:
             runs.append((factor, 1))

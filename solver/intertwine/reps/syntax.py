@@ -17,6 +17,7 @@ Values hold no arrays, and compare, hash and sort by content alone.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -26,7 +27,7 @@ import numpy as np
 from jaxtyping import Num
 
 from intertwine.arrays import Array, namespace
-from intertwine.errors import InvalidRep, NotConcrete, TooLarge
+from intertwine.errors import InvalidGroup, InvalidRep, NotConcrete, TooLarge
 from intertwine.groups import Group
 from intertwine.operators import DirectSum, Kronecker, KroneckerSum, LinearOperator, dense
 
@@ -39,6 +40,9 @@ MAX_FACTORS = 1024
 """The most factors of a tensor product."""
 MAX_TERMS = 10_000
 """The most terms of a sum, each with its multiplicity."""
+
+MAX_TOLD = 10**100
+"""The largest size that is told as a number."""
 
 #: A group element: a matrix, an operator, or, for reps of several groups, one for each of them.
 Element = Num[Any, "d d"] | LinearOperator | Mapping[Group, Any]
@@ -89,7 +93,7 @@ class Rep:
         if self.G is not None:
             return _already_bound(self, G)
         bound = copy.copy(self)
-        object.__setattr__(bound, "G", G)  # a frozen dataclass is a rep too
+        object.__setattr__(bound, "G", _require_group(G))  # a frozen dataclass is a rep too
         return bound
 
     @property
@@ -170,6 +174,8 @@ class Rep:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Rep):
             return NotImplemented
+        if self is other:
+            return True
         return type(self) is type(other) and _frozen(vars(self)) == _frozen(vars(other))
 
     def __hash__(self) -> int:
@@ -211,7 +217,7 @@ class Base(_Node):
         """V over the group G."""
         if self.G is not None:
             return _already_bound(self, G)
-        return Base(G)
+        return Base(_require_group(G))
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """The element itself."""
@@ -328,7 +334,7 @@ class Tensor(_Node):
 
     def size(self) -> int:
         """The product of the sizes."""
-        return prod(factor.size() for factor in self.factors)
+        return _told(prod(factor.size() for factor in self.factors))
 
     @property
     def T(self) -> Rep:
@@ -367,7 +373,7 @@ class Sum(_Node):
 
     def size(self) -> int:
         """The sum of the sizes, with multiplicities."""
-        return sum(m * rep.size() for m, rep in self.terms)
+        return _told(sum(m * rep.size() for m, rep in self.terms))
 
     @property
     def T(self) -> Rep:
@@ -418,6 +424,8 @@ def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
 
     for multiplicity, rep in terms:
         inner = rep.terms if isinstance(rep, Sum) else ((1, rep),)
+        if not inner:
+            continue
         if len(inner) == 1:
             add(multiplicity * inner[0][0], inner[0][1])
             continue
@@ -485,6 +493,23 @@ def _count(value: Any) -> int:
 def _common_group(rep: Rep) -> Group | None:
     groups = groups_or_none(rep)
     return groups[0] if len(groups) == 1 else None
+
+
+def _require_group(G: Any) -> Group:
+    if isinstance(G, Group) and G.is_initialised:
+        return G
+    if isinstance(G, Group):
+        raise InvalidGroup(
+            f"{type(G).__name__} does not call super().__init__(...) in its __init__"
+        )
+    hint = f"; call it, as in {G.__name__}(3)" if isinstance(G, type) else ""
+    raise InvalidGroup(f"a rep is taken over a group such as SO(3), not over {G!r}{hint}")
+
+
+def _told(size: int) -> int:
+    if size > MAX_TOLD:
+        raise TooLarge(f"the rep has about 10^{math.log10(size):.0f} dimensions")
+    return size
 
 
 def _already_bound(rep: Rep, G: Group) -> Rep:

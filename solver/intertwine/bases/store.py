@@ -1,0 +1,96 @@
+"""Keeping bases between processes: what the solver asks of a store, and how it finds one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from intertwine.bases.basis import Basis
+from intertwine.bases.files import load_basis, write_safetensors
+from intertwine.errors import FormatError
+
+ENTRY_POINTS = "intertwine.store"
+"""The group of entry points in which a store announces a function that returns it, or None."""
+_LOG = logging.getLogger("intertwine")
+
+
+class BasisStore(Protocol):
+    """What the solver knows of a store: keys, files, and details in JSON."""
+
+    def read(self, key: str) -> tuple[Any, Path] | None:
+        """The entry under a key and the file of its bytes, checked; None where there is none."""
+
+    def reject(self, key: str, reason: str) -> None:
+        """Take an entry out: its bytes could not be read as a basis."""
+
+    def claim(self, key: str) -> AbstractContextManager[None]:
+        """Held while solving for a key, so that others wait for the result; best effort."""
+
+    def publish(
+        self,
+        key: str,
+        write_to: Callable[[Callable[[bytes | memoryview], Any]], None],
+        details: Mapping[str, Any],
+    ) -> tuple[Any, Path] | None:
+        """Keep the bytes that `write_to` hands over; what is under the key then, if anything."""
+
+
+def find_store() -> BasisStore | None:
+    """The store that is installed and switched on, if any (see `INTERTWINE_CACHE`)."""
+    for factory in _factories():
+        store: BasisStore | None = factory()
+        if store is not None:
+            return store
+    return None
+
+
+@cache
+def _factories() -> tuple[Callable[[], Any], ...]:
+    return tuple(entry.load() for entry in importlib.metadata.entry_points(group=ENTRY_POINTS))
+
+
+def obtain(
+    store: BasisStore, key: str, details: Mapping[str, Any], solve: Callable[[], Basis]
+) -> Basis:
+    """The basis under a key: from the store if it is there, else solved, once at a time, and kept.
+
+    `basis.cached` says which. The first to publish a key wins, so that everybody has one gauge.
+    """
+    found = _read(store, key)
+    if found is not None:
+        return found
+    with store.claim(key):
+        found = _read(store, key)  # another may have solved it while we waited
+        if found is not None:
+            return found
+        basis = solve()
+        evidence = json.loads(json.dumps({**details, "certificate": basis.certificate.to_json()}))
+        kept = store.publish(key, lambda write: write_safetensors(basis, write), evidence)
+    if kept is None:
+        return basis
+    try:
+        return load_basis(kept[1])
+    except (FormatError, OSError) as error:
+        _LOG.warning("the store lost %s at once: %s", key, error)
+        return basis
+
+
+def _read(store: BasisStore, key: str) -> Basis | None:
+    entry = store.read(key)
+    if entry is None:
+        return None
+    try:
+        basis = load_basis(entry[1])
+    except FileNotFoundError:
+        return None  # evicted since
+    except FormatError as error:
+        store.reject(key, str(error))
+        return None
+    basis.cached = True
+    return basis

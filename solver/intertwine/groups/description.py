@@ -1,0 +1,35 @@
+"""What is known of groups, as plain values for tables and JSON."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from intertwine.groups.catalogue import CATALOGUE
+from intertwine.groups.group import Group
+
+
+def describe_catalogue() -> list[dict[str, str]]:
+    """Each group of the catalogue: its name, how it is written, and a summary."""
+    return [
+        {
+            "name": name,
+            "form": f"{name}({', '.join(inspect.signature(group).parameters)})",
+            "summary": (inspect.getdoc(group) or "").partition("\n")[0],
+        }
+        for name, group in CATALOGUE.items()
+    ]
+
+
+def describe_group(group: Group) -> dict[str, Any]:
+    """A group's size, its numbers of generators, and its kind."""
+    return {
+        "group": repr(group),
+        "d": group.d,
+        "lie_generators": len(group.lie_generators),
+        "discrete_generators": len(group.group_generators),
+        "orthogonal": group.is_orthogonal,
+        "permutation": group.is_permutation,
+        "complex": group.is_complex,
+        "digest": group.digest,
+    }

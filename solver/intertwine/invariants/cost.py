@@ -1,0 +1,47 @@
+"""What a solve would cost, before it is begun."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from intertwine.invariants import krylov, orbits, svd
+from intertwine.invariants.auto import choose_methods
+from intertwine.invariants.problem import Problem, problems_of
+from intertwine.reps.canonical import canonical_terms
+from intertwine.reps.syntax import Rep
+
+_STEPS = 60  # conjugate gradient steps, with restarts: what most groups take
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate: operations in floating point or of integers, and bytes of memory at once."""
+
+    operations: float
+    memory: int
+
+
+def estimate(rep: Rep, method: str = "auto") -> Cost:
+    """About what solving a concrete rep costs; for `krylov`, whose cost grows with the rank it
+    finds, a lower bound: that of its first block.
+    """
+    different = {
+        problem.atoms: problem for _, term in canonical_terms(rep) for problem in problems_of(term)
+    }
+    costs = [_cost(problem, choose_methods(problem, method)[0]) for problem in different.values()]
+    operations = sum(cost.operations for cost in costs) + rep.size()
+    # reordering a rep takes two integers a dimension
+    return Cost(operations, max((cost.memory for cost in costs), default=0) + 16 * rep.size())
+
+
+def _cost(problem: Problem, method: str) -> Cost:
+    n, generators = float(problem.size), problem.lie_count + problem.discrete_count
+    if method == "orbits":
+        return Cost(20 * n * max(1, generators), orbits.memory(problem))
+    if method == "svd":
+        return Cost(4 * n**3 * (generators + 5), svd.memory(problem))
+    slots = sum(problem.sizes)
+    block = min(n, krylov.FIRST_BLOCK)
+    return Cost(
+        4 * n * block * slots * generators * _STEPS, krylov.memory(problem, block=int(block))
+    )
