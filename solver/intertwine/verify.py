@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Num
 
 from intertwine.errors import InvalidRep, NotEquivariant
 from intertwine.groups import Group
@@ -28,12 +28,13 @@ def equivariance_error(
     n_out, n_in = rep_out.size(), rep_in.size()
     maps = np.asarray(W)
     shapes = [(n_out, n_in), (n_out * n_in,), (n_out * n_in, -1), (n_out, n_in, -1)]
-    if not any(_fits(maps.shape, shape) for shape in shapes):
+    fitting = next((shape for shape in shapes if _fits(maps.shape, shape)), None)
+    if fitting is None:
         raise InvalidRep(f"maps of shape {maps.shape} do not fit reps of sizes {n_in} → {n_out}")
-    maps = maps.reshape(n_out, n_in, maps.size // max(1, n_out * n_in))
+    maps = maps.reshape(n_out, n_in, maps.shape[-1] if shapes.index(fitting) > 1 else 1)
     difference = total = 0.0
     for element in _sampled_elements((rep_in, rep_out), samples, seed):
-        after = _apply(rho_of(rep_out, element), maps.reshape(n_out, -1)).reshape(maps.shape)
+        after = _apply(rho_of(rep_out, element), _flat(maps)).reshape(maps.shape)
         before = _apply_transposed(rho_of(rep_in, element), np.swapaxes(maps, 0, 1), n_in)
         difference += float(np.sum(np.abs(after - before) ** 2))
         total += float((np.linalg.norm(after) + np.linalg.norm(before)) ** 2)
@@ -72,14 +73,19 @@ def _sampled_elements(reps: tuple[Rep, ...], samples: int, seed: int) -> list[El
     return [{group: drawn[group][i] for group in groups} for i in range(samples)]
 
 
-def _apply(rho: Any, matrix: Inexact[np.ndarray, "n k"]) -> Inexact[np.ndarray, "n k"]:
+def _flat(maps: Num[np.ndarray, "n m r"]) -> Num[np.ndarray, "n mr"]:
+    """Spelled out: -1 is ambiguous where an axis is empty."""
+    return maps.reshape(maps.shape[0], maps.shape[1] * maps.shape[2])
+
+
+def _apply(rho: Any, matrix: Num[np.ndarray, "n k"]) -> Num[np.ndarray, "n k"]:
     return np.asarray(rho @ matrix)
 
 
 def _apply_transposed(
-    rho: Any, maps: Inexact[np.ndarray, "n_in n_out r"], n_in: int
-) -> Inexact[np.ndarray, "n_out n_in r"]:
+    rho: Any, maps: Num[np.ndarray, "n_in n_out r"], n_in: int
+) -> Num[np.ndarray, "n_out n_in r"]:
     """W ρ(g), as (ρ(g)ᵀ Wᵀ)ᵀ."""
     transposed = rho.T if isinstance(rho, LinearOperator) else np.asarray(rho).T
-    flat = _apply(transposed, maps.reshape(n_in, -1))
+    flat = _apply(transposed, _flat(maps))
     return np.swapaxes(flat.reshape(maps.shape), 0, 1)

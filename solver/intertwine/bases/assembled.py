@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact, Int
+from jaxtyping import Int, Num
 
 from intertwine.arrays import Array, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage
@@ -26,11 +26,11 @@ class Sum(Storage):
         self.shape = (rows, columns)
         self.dtype = np.result_type(np.float64, *(block.dtype for _, block in blocks))
 
-    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+    def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Q w, block by block."""
         return self._blockwise(w, 1, lambda block: block.apply)
 
-    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+    def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Qᴴ v, block by block."""
         return self._blockwise(v, 0, lambda block: block.adjoint)
 
@@ -86,11 +86,11 @@ class Kronecker(Storage):
         self.shape = (rows, columns)
         self.dtype = np.result_type(np.float64, *(factor.dtype for factor in factors))
 
-    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+    def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Q w, factor by factor."""
         return self._factorwise(w, 1, lambda factor: factor.apply)
 
-    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+    def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Qᴴ v, factor by factor."""
         return self._factorwise(v, 0, lambda factor: factor.adjoint)
 
@@ -141,11 +141,11 @@ class Permuted(Storage):
         inverse[self.rows] = np.arange(len(self.rows))
         return inverse
 
-    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+    def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Q w, reordered."""
         return self.inner.apply(w)[self.rows]
 
-    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+    def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Qᴴ v, of v in the inner order."""
         return self.inner.adjoint(v[self._inverse])
 

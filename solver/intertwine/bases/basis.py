@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Inexact, Num
 
 from intertwine.arrays import Array
 from intertwine.bases.certificate import Certificate
@@ -58,7 +58,7 @@ class Basis(LinearOperator):
                 return self @ np.eye(self.rank, dtype=self.dtype)[:, columns]
         return self.dense()[key]
 
-    def project(self, v: Inexact[Any, "..."]) -> Inexact[Any, "..."]:
+    def project(self, v: Num[Any, "..."]) -> Num[Any, "..."]:
         """QQᴴv, the nearest invariant to v; of shape (n,), (n, k) or (…, n, k) like v."""
         return self @ (self.H @ v)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Inexact, Num
 
 from intertwine.arrays import Array, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage
@@ -23,11 +23,11 @@ class Dense(Storage):
         self.shape = (matrix.shape[0], matrix.shape[1])
         self.dtype = matrix.dtype
 
-    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+    def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Q w."""
         return self._in(w) @ w
 
-    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+    def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Qᴴ v."""
         return self._in(v).conj().T @ v
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from intertwine.bases.basis import Basis
 from intertwine.bases.format import from_arrays, to_arrays
@@ -113,7 +114,7 @@ def write_safetensors(basis: Basis, write: Callable[[bytes | memoryview], Any]) 
         write(array.reshape(-1).view(np.uint8).data)
 
 
-def _read(blob: np.ndarray[Any, np.dtype[np.uint8]]) -> Basis:
+def _read(blob: UInt8[np.ndarray, " bytes"]) -> Basis:
     """The basis in the bytes of a safetensors file whose header was checked."""
     start = 8 + int.from_bytes(blob[:8].tobytes(), "little")
     header = json.loads(blob[8:start].tobytes())

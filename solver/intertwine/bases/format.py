@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from intertwine.bases.basis import Basis
 from intertwine.bases.certificate import Certificate
@@ -16,11 +17,11 @@ NAME = "intertwine-basis"
 VERSION = 1
 
 
-def to_arrays(basis: Basis) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+def to_arrays(basis: Basis) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[str, Any]]:
     """The basis as named arrays and JSON metadata."""
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    arrays: dict[str, Shaped[np.ndarray, "..."]] = {}
 
-    def put(meaning: str, array: np.ndarray[Any, Any]) -> str:
+    def put(meaning: str, array: Shaped[np.ndarray, "..."]) -> str:
         name = f"{meaning}.{len(arrays)}"
         arrays[name] = np.ascontiguousarray(array)
         return name

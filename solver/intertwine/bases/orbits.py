@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact, Int
+from jaxtyping import Inexact, Int, Num
 
 from intertwine.arrays import is_jax, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage
@@ -47,14 +47,14 @@ class Orbits(Storage):
         order = order[np.searchsorted(self.labels[order], 0) :]
         return order, np.searchsorted(self.labels[order], np.arange(self.shape[1]))
 
-    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+    def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Q w: each row is its orbit's entry of w, weighted."""
         xp, dtype = namespace(w), working_dtype(w, self.dtype)
         if self.shape[1] == 0:
             return xp.zeros((self.shape[0], w.shape[1]), dtype=dtype)
         return xp.asarray(self._weights, dtype=dtype)[:, None] * w[self.labels]
 
-    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+    def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Qᴴ v: weighted sums over the orbits."""
         xp, dtype = namespace(v), working_dtype(v, self.dtype)
         if self.shape[1] == 0:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Num, Shaped
 
 from intertwine.errors import FormatError
 
 #: Takes an array and a hint at its meaning, and returns the name under which it was put.
-Put = Callable[[str, "np.ndarray[Any, Any]"], str]
+Put = Callable[[str, Shaped[np.ndarray, "..."]], str]
 
 
 class Storage(ABC):
@@ -36,11 +36,11 @@ class Storage(ABC):
         Storage._kinds[cls.kind] = cls
 
     @abstractmethod
-    def apply(self, w: Inexact[Any, "r k"]) -> Inexact[Any, "n k"]:
+    def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Q w."""
 
     @abstractmethod
-    def adjoint(self, v: Inexact[Any, "n k"]) -> Inexact[Any, "r k"]:
+    def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Qᴴ v."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from intertwine.bases.basis import Basis
 from intertwine.bases.files import load_basis, write_safetensors
@@ -20,6 +20,7 @@ ENTRY_POINTS = "intertwine.store"
 _LOG = logging.getLogger("intertwine")
 
 
+@runtime_checkable
 class BasisStore(Protocol):
     """What the solver knows of a store: keys, files, and details in JSON."""
 

@@ -6,7 +6,7 @@ Lorentz groups have time first; the reflection in D is diag(−1, 1); C turns by
 
 from __future__ import annotations
 
-from itertools import combinations, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def _unit(n: int, i: int, j: int) -> Float[np.ndarray, "n n"]:
 
 def _rotations(n: int) -> list[Float[np.ndarray, "n n"]]:
     """A basis of so(n): Eᵢⱼ − Eⱼᵢ for i > j."""
-    return [_unit(n, i, j) - _unit(n, j, i) for j, i in combinations(range(n), 2)]
+    return [_unit(n, i, j) - _unit(n, j, i) for i in range(n) for j in range(i)]
 
 
 def _flip(n: int) -> Float[np.ndarray, "n n"]:
@@ -186,8 +186,10 @@ class GL(Group):
 def _skew_hermitian(n: int) -> list[Complex[np.ndarray, "n n"]]:
     """The off-diagonal part of u(n): Eᵢⱼ − Eⱼᵢ and i(Eᵢⱼ + Eⱼᵢ)."""
     algebra = []
-    for j, i in combinations(range(n), 2):
-        algebra += [_unit(n, i, j) - _unit(n, j, i) + 0j, 1j * (_unit(n, i, j) + _unit(n, j, i))]
+    for i in range(n):
+        for j in range(i):
+            ij, ji = _unit(n, i, j), _unit(n, j, i)
+            algebra += [ij - ji + 0j, 1j * (ij + ji)]
     return algebra
 
 

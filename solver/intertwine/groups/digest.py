@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Num, Shaped
 
 from intertwine.groups.generators import Generator
 from intertwine.operators import Permutation
@@ -49,8 +48,8 @@ def matrix_bytes(matrix: Generator | Num[np.ndarray, "m n"]) -> bytes:
 def _bytes(
     shape: tuple[int, ...],
     scale: float,
-    positions: np.ndarray[Any, Any],
-    steps: np.ndarray[Any, Any],
+    positions: Shaped[np.ndarray, "..."],
+    steps: Shaped[np.ndarray, "..."],
 ) -> bytes:
     rounded = f"{scale * (1 + 10 * _OFFSET / _STEPS):.11e}"
     head = f"{shape[0]} {shape[1]} {rounded} {len(positions)}\n".encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from intertwine.errors import InvalidGroup
 from intertwine.groups.generators import Generator, refuse_large
@@ -28,7 +29,7 @@ class Embed(Group):
         count = len(group.lie_generators) + len(group.group_generators)
         refuse_large(count * d * d, f"an embedding into {d} dimensions")
 
-        def embed(generator: Generator, rest: float) -> np.ndarray[Any, Any]:
+        def embed(generator: Generator, rest: float) -> Shaped[np.ndarray, "..."]:
             matrix = np.asarray(dense(generator))
             result = (rest * np.eye(d)).astype(matrix.dtype)
             result[np.ix_(where, where)] = matrix

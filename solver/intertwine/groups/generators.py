@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Num, Shaped
 
 from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.operators import LinearOperator, Permutation, as_signed_permutation
@@ -89,7 +89,7 @@ def _read(value: Any, what: str) -> Generator:
     return matrix if permutation is None else permutation
 
 
-def _evaluate(entries: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
+def _evaluate(entries: Shaped[np.ndarray, "..."], what: str) -> Shaped[np.ndarray, "..."]:
     """Exact (SymPy) entries as floating-point numbers, correctly rounded."""
 
     def number(entry: Any) -> complex:

@@ -187,6 +187,10 @@ class Group:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __lt__(self, other: Group) -> bool:
+        """An order by content: JAX sorts the keys of a dict {group: elements} to map over it."""
+        return self.digest < other.digest if isinstance(other, Group) else NotImplemented
+
     def __repr__(self) -> str:
         if self._name:
             return self._name

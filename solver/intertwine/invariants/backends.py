@@ -75,11 +75,12 @@ class JaxBackend(Backend):
             return self._jax.devices()[0]
         platform, _, index = wanted.partition(":")
         try:
-            found = self._jax.devices(platform)
-            return found[int(index or 0)]
-        except (RuntimeError, ValueError, IndexError) as error:
-            known = ", ".join(f"{d.platform}:{d.id}" for d in self._jax.devices())
-            raise Unavailable(f"JAX has no device {wanted!r} here; it has {known}") from error
+            if platform and (index.isdecimal() or wanted == platform):
+                return self._jax.devices(platform)[int(index or 0)]
+        except (RuntimeError, IndexError):
+            pass
+        known = ", ".join(f"{d.platform}:{d.id}" for d in self._jax.devices())
+        raise Unavailable(f"JAX has no device {wanted!r} here; it has {known}")
 
     def active(self) -> AbstractContextManager[Any]:
         """float64, on the device."""

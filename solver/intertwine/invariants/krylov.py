@@ -26,7 +26,6 @@ from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tolerances import Tolerances
 
 FIRST_BLOCK = 16
-_STEPS = 5000
 _ROUNDS = 5
 _ARRAYS = 8  # blocks of shape (n, b) alive at once in an iteration
 
@@ -76,7 +75,7 @@ def memory(problem: Problem, block: int, rank: int = 0) -> int:
 
 
 def _say(report: Report, stage: str, fraction: float) -> None:
-    report(Progress(stage, fraction))
+    report(Progress(stage, min(1.0, max(0.0, fraction))))
 
 
 def _random(
@@ -132,7 +131,7 @@ class _Projection:
         # never resolve eigenvalues that are rounding errors: stop against a fixed scale too
         stop = max(self.tolerances.cg * first, 1e-16 * scale**2 * reference)
         direction = residual
-        for _ in range(_STEPS):
+        for _ in range(self.tolerances.steps):
             if math.sqrt(square) <= stop:
                 break
             image, curvature = self.gradient(direction)
@@ -166,7 +165,7 @@ def _extend(
     values = np.asarray(values) / reference
     kept = int((values > tolerances.distinct).sum())
     below = float(values[kept:].max(initial=0.0))
-    above = float(values[:kept].min(initial=1.0))
+    above = float(values[:kept].min(initial=math.inf))
     if not below <= 1e2 * tolerances.null:
         raise AmbiguousRank(
             f"the rank is ambiguous: projected random vectors have singular values {above:.2g} and "

@@ -24,7 +24,7 @@ from intertwine.reps.syntax import Rep, tensor
 _DEFECTIVE = 1e7  # eigenvectors of a condition from here on are those of a defective matrix
 
 #: One matrix a slot: how a generator acts on each factor of the product.
-Slots = tuple[Inexact[np.ndarray, "m m"], ...]
+Slots = tuple[Inexact[np.ndarray, "_ _"], ...]  # slots differ in size
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ class Problem:
         if doubtful.size:
             raise AmbiguousRank(
                 f"the rank is ambiguous: some Lie generators are combinations of the others but "
-                f"for {doubtful / s[0]}. Were they rounded? Give more digits, or exact entries"
+                f"for {doubtful[0] / s[0]:.2g} of their norm. Were they rounded? Give more "
+                f"digits, or exact entries"
             )
         kept = s >= max(tolerances.distinct * s[0], np.finfo(float).tiny)
         combinations = (u[:, kept] / s[kept]).T * np.sqrt(self.group.d)

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -124,10 +124,15 @@ def _solve_problem(
     *first, last = choose_methods(problem, options.method)
     for method in first:
         try:
-            return _run(method, problem, options, report)
+            return _run(method, problem, _in_brief(options), report)
         except SolveError as error:
             _LOG.info("%s failed (%s); trying another method", method, error)
     return _run(last, problem, options, report)
+
+
+def _in_brief(options: Options) -> Options:
+    """The same, with few steps: another method stands by, and takes seconds."""
+    return replace(options, tolerances=replace(options.tolerances, steps=200))
 
 
 def _run(

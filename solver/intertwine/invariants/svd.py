@@ -54,11 +54,12 @@ def svd(problem: Problem, backend: Backend, tolerances: Tolerances, report: Repo
     scale = max(1.0, constraints.scale)
     zero, nonzero = values <= tolerances.null * scale, values >= tolerances.distinct * scale
     if not np.all(zero | nonzero):
-        doubtful = values[~(zero | nonzero)]
+        doubtful = values[~(zero | nonzero)] / scale
         raise AmbiguousRank(
-            f"the rank is ambiguous: the singular values {doubtful[:5] / scale} (relative to the "
-            f"generators) are neither zero nor clearly not. Were the generators rounded? Give more "
-            f"digits, or exact entries"
+            f"the rank is ambiguous: there are {doubtful.size} singular values from "
+            f"{doubtful[-1]:.2g} to {doubtful[0]:.2g} (relative to the generators), neither zero "
+            f"(below {tolerances.null:.0e}) nor clearly not (above {tolerances.distinct:.0e}). "
+            f"Were the generators rounded? Give more digits, or exact entries"
         )
     below = float(values[zero].max(initial=0.0))
     gap = float(values[nonzero].min(initial=math.inf)) / below if below else math.inf

@@ -20,6 +20,8 @@ class Tolerances:
     """The largest condition of the generators' images with which a rank can be told."""
     residual: float = 1e-10
     """The largest ‖CQ‖ and ‖QᴴQ − 1‖ with which a basis is handed out."""
+    steps: int = 5000
+    """The most steps of one descent by conjugate gradients."""
     cg: float = 1e-14
     """Conjugate gradients stop at this part of the first gradient."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact, Num
+from jaxtyping import Num, Shaped
 
 from intertwine.arrays import Array, namespace
 
@@ -85,12 +85,7 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
         """Entries of the matrix."""
         return self.dense()[key]
 
-    def __jax_array__(self) -> Array:
-        import jax.numpy as jnp
-
-        return jnp.asarray(self.dense())
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Shaped[np.ndarray, "..."]:
         return np.asarray(self.dense(), dtype=dtype)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -143,8 +138,8 @@ def dense(operator: LinearOperator | Num[Any, "m n"]) -> Num[Any, "m n"]:
 
 def apply_in_slot(
     operator: LinearOperator | Num[Any, "n m"],
-    tensor: Inexact[Any, "before m after"],
-) -> Inexact[Any, "before n after"]:
+    tensor: Shaped[Any, "before m after"],
+) -> Shaped[Any, "before n after"]:
     """Apply an operator to the middle axis of a tensor."""
     if isinstance(operator, LinearOperator):
         xp = namespace(tensor)

@@ -39,7 +39,8 @@ class DirectSum(LinearOperator):
         """The block-diagonal matrix."""
         matrices = [dense(block) for m, block in self.blocks for _ in range(m)]
         xp = namespace(*matrices)
-        result = xp.zeros(self.shape, dtype=np.result_type(float, *(m.dtype for m in matrices)))
+        dtype = xp.result_type(np.float32, *matrices) if matrices else self.dtype
+        result = xp.zeros(self.shape, dtype=dtype)
         row = column = 0
         for matrix in matrices:
             rows, columns = slice(row, row + len(matrix)), slice(column, column + matrix.shape[1])

@@ -41,7 +41,8 @@ class Permutation(LinearOperator):
         moved = matrix[self.indices]
         if self.signs is None:
             return moved
-        return moved * namespace(matrix).asarray(self.signs, dtype=matrix.dtype)[:, None]
+        xp = namespace(matrix)
+        return moved * xp.asarray(self.signs, dtype=xp.result_type(matrix.dtype, np.int8))[:, None]
 
     @property
     def inverse(self) -> Permutation:

@@ -18,6 +18,7 @@ from intertwine.reps.syntax import Base, Dual, Rep
 
 _HOMOMORPHISM_TOLERANCE = 1e-6
 _CHECKED_SAMPLES = 6
+_ORTHOGONAL = 1e-11
 _CHECKED_GENERATORS = 6
 
 
@@ -62,6 +63,20 @@ def atom_digest(atom: Rep) -> str:
             sha.update(f"{kind}\n".encode())
             sha.update(matrix_bytes(generator))
     return sha.hexdigest()
+
+
+def acts_orthogonally(atom: Rep) -> bool:
+    """Whether a rep of the user's own is, over its group, real and orthogonal: its own dual."""
+    if atom.G is None:
+        return False
+    found = images(atom)
+    lie = [np.asarray(dense(a)) for a in found.lie]
+    discrete = [np.asarray(dense(h)) for h in found.discrete]
+    if any(np.iscomplexobj(matrix) for matrix in (*lie, *discrete)):
+        return False
+    return all(
+        np.abs(a + a.T).max(initial=0.0) <= _ORTHOGONAL * np.abs(a).max(initial=0.0) for a in lie
+    ) and all(np.abs(h @ h.T - np.eye(len(h))).max(initial=0.0) <= _ORTHOGONAL for h in discrete)
 
 
 def _contragredient(generator: Generator) -> Generator:

@@ -85,8 +85,10 @@ class Rep:
 
     @property
     def T(self) -> Rep:
-        """The dual ρ*, g ↦ ρ(g)⁻ᵀ."""
-        return Dual(self)
+        """The dual ρ*, g ↦ ρ(g)⁻ᵀ; the rep itself where every ρ(g) is real and orthogonal."""
+        from intertwine.reps.images import acts_orthogonally
+
+        return self if acts_orthogonally(self) else Dual(self)
 
     def __call__(self, G: Group) -> Rep:
         """The rep over the group G: its parts that have no group get this one."""
@@ -334,6 +336,7 @@ class Tensor(_Node):
 
     def size(self) -> int:
         """The product of the sizes."""
+        self._require_group()
         return _told(prod(factor.size() for factor in self.factors))
 
     @property
@@ -373,6 +376,7 @@ class Sum(_Node):
 
     def size(self) -> int:
         """The sum of the sizes, with multiplicities."""
+        self._require_group()
         return _told(sum(m * rep.size() for m, rep in self.terms))
 
     @property
