@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.operators import (
     DirectSum,
@@ -23,6 +23,8 @@ from intertwine.operators import (
 )
 from intertwine.operators.base import Conjugate, apply_in_slot
 from scipy.linalg import block_diag
+
+laws = settings(deadline=None, max_examples=60)
 
 Matrix = np.ndarray[Any, Any]
 
@@ -166,6 +168,7 @@ def _vector(shape: Any, seed: int, is_complex: bool = False) -> Matrix:
 # -- laws of all operators
 
 
+@laws
 @given(RECIPES)
 def test_the_matrix_is_the_one_that_is_defined(recipe: Recipe) -> None:
     A = operator(recipe)
@@ -178,6 +181,7 @@ def test_the_matrix_is_the_one_that_is_defined(recipe: Recipe) -> None:
     assert np.iscomplexobj(A.dense()) == np.issubdtype(A.dtype, np.complexfloating)
 
 
+@laws
 @given(RECIPES, _seeds, st.booleans())
 def test_applying_is_multiplying_by_the_matrix(recipe: Recipe, seed: int, is_complex: bool) -> None:
     A = operator(recipe)
@@ -191,6 +195,7 @@ def test_applying_is_multiplying_by_the_matrix(recipe: Recipe, seed: int, is_com
         np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
+@laws
 @given(RECIPES, _seeds)
 def test_an_array_may_stand_on_the_left(recipe: Recipe, seed: int) -> None:
     A = operator(recipe)
@@ -202,6 +207,7 @@ def test_an_array_may_stand_on_the_left(recipe: Recipe, seed: int) -> None:
         np.testing.assert_allclose(found, x @ matrix, atol=1e-10)
 
 
+@laws
 @given(RECIPES, _seeds)
 def test_the_adjoint_moves_to_the_other_side_of_the_inner_product(
     recipe: Recipe, seed: int
@@ -217,6 +223,7 @@ def test_the_adjoint_moves_to_the_other_side_of_the_inner_product(
     assert A.H.shape == A.T.shape == A.shape[::-1]
 
 
+@laws
 @given(RECIPES, RECIPES)
 def test_a_product_is_applied_from_right_to_left(left: Recipe, right: Recipe) -> None:
     A, B = operator(left), operator(right)
@@ -228,6 +235,7 @@ def test_a_product_is_applied_from_right_to_left(left: Recipe, right: Recipe) ->
     np.testing.assert_allclose(np.asarray(product.H), expected.conj().T, atol=1e-9)
 
 
+@laws
 @given(RECIPES, _seeds)
 def test_arithmetic_is_that_of_the_matrix(recipe: Recipe, seed: int) -> None:
     A = operator(recipe)
@@ -254,6 +262,7 @@ def test_arithmetic_is_that_of_the_matrix(recipe: Recipe, seed: int) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
+@laws
 @given(RECIPES, _seeds)
 def test_numpys_functions_know_an_operator(recipe: Recipe, seed: int) -> None:
     A = operator(recipe)
@@ -407,6 +416,7 @@ def test_dense_leaves_arrays_alone() -> None:
     assert dense(ROTATION) is ROTATION
 
 
+@laws
 @given(st.integers(1, 4), st.integers(1, 4), _seeds)
 def test_apply_in_slot_acts_on_the_middle_axis(before: int, after: int, seed: int) -> None:
     x, matrix = _vector((before, 3, after), seed), _vector((3, 3), seed + 1)

@@ -8,16 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.operators import DirectSum, Permutation
 from scipy.linalg import block_diag
+
+laws = settings(deadline=None, max_examples=60)
 
 
 def _matrix(n: int, seed: int) -> Any:
     return np.random.default_rng([n, seed]).standard_normal((n, n))
 
 
+@laws
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), max_size=4), st.integers(0, 99))
 def test_every_block_acts_on_its_own_coordinates(blocks: list[tuple[int, int]], seed: int) -> None:
     matrices = [(m, _matrix(n, seed)) for m, n in blocks]

@@ -6,10 +6,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.operators import Kronecker, KroneckerSum, Permutation
 from scipy.linalg import expm
+
+laws = settings(deadline=None, max_examples=60)
 
 
 def _matrices(sizes: list[int], seed: int) -> list[Any]:
@@ -21,6 +23,7 @@ _sizes = st.lists(st.integers(1, 3), min_size=1, max_size=4)
 _seeds = st.integers(0, 99)
 
 
+@laws
 @given(_sizes, _seeds)
 def test_the_product_acts_on_a_product_of_vectors_factor_by_factor(
     sizes: list[int], seed: int
@@ -33,6 +36,7 @@ def test_the_product_acts_on_a_product_of_vectors_factor_by_factor(
     np.testing.assert_allclose(Kronecker(matrices) @ whole, moved, atol=1e-10)
 
 
+@laws
 @given(_sizes, _seeds)
 def test_products_multiply_factor_by_factor(sizes: list[int], seed: int) -> None:
     left, right = _matrices(sizes, seed), _matrices(sizes, seed + 1)
@@ -41,6 +45,7 @@ def test_products_multiply_factor_by_factor(sizes: list[int], seed: int) -> None
     np.testing.assert_allclose(np.asarray(product), np.asarray(expected), atol=1e-9)
 
 
+@laws
 @given(_sizes, _seeds)
 def test_the_sum_is_the_generator_of_the_product(sizes: list[int], seed: int) -> None:
     """exp(A ⊕ B) = exp A ⊗ exp B."""
@@ -50,6 +55,7 @@ def test_the_sum_is_the_generator_of_the_product(sizes: list[int], seed: int) ->
     np.testing.assert_allclose(left, right, atol=1e-9)
 
 
+@laws
 @given(_sizes, _seeds)
 def test_the_sum_follows_the_product_rule(sizes: list[int], seed: int) -> None:
     """[A, B] factor by factor is the bracket of the sums."""

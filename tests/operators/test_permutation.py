@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.groups import C, RubiksCube
 from intertwine.operators import Kronecker, LinearOperator, Permutation, as_signed_permutation
+
+laws = settings(deadline=None, max_examples=60)
 
 
 @st.composite
@@ -22,6 +24,7 @@ def signed(draw: Any) -> tuple[list[int], list[int]]:
     return list(indices), signs
 
 
+@laws
 @given(signed())
 def test_entry_i_is_entry_p_of_i_with_its_sign(drawn: tuple[list[int], list[int]]) -> None:
     indices, signs = drawn
@@ -33,6 +36,7 @@ def test_entry_i_is_entry_p_of_i_with_its_sign(drawn: tuple[list[int], list[int]
     )
 
 
+@laws
 @given(signed())
 def test_the_adjoint_is_the_inverse(drawn: tuple[list[int], list[int]]) -> None:
     P = Permutation(*drawn)
@@ -44,6 +48,7 @@ def test_the_adjoint_is_the_inverse(drawn: tuple[list[int], list[int]]) -> None:
     np.testing.assert_array_equal(np.asarray(P.H), np.linalg.inv(np.asarray(P)))
 
 
+@laws
 @given(signed())
 def test_its_matrix_is_recognised(drawn: tuple[list[int], list[int]]) -> None:
     P = Permutation(*drawn)

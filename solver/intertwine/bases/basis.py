@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Num
 
-from intertwine.arrays import Array
+from intertwine.arrays import Array, namespace
 from intertwine.bases.certificate import Certificate
 from intertwine.bases.storage import Storage
 from intertwine.errors import TooLarge
@@ -53,9 +53,11 @@ class Basis(LinearOperator):
             try:
                 columns = np.arange(self.rank)[key[1]]
             except TypeError:  # a tracer: which column is not known yet
-                return self.dense()[key]
+                return namespace(key[1]).asarray(self.dense())[key]
             if np.ndim(columns) <= 1:
-                return self @ np.eye(self.rank, dtype=self.dtype)[:, columns]
+                selection = np.zeros((self.rank, *np.shape(np.atleast_1d(columns))), self.dtype)
+                selection[columns, np.arange(selection.shape[1])] = 1
+                return self @ (selection if np.ndim(columns) else selection[:, 0])
         return self.dense()[key]
 
     def project(self, v: Num[Any, "..."]) -> Num[Any, "..."]:

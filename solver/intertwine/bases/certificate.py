@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from html import escape
 from typing import Any
 
 from intertwine.errors import FormatError
@@ -68,12 +69,15 @@ class Certificate:
                     "parts": {n: cls.from_json(part) for n, part in values["parts"].items()},
                 }
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise FormatError(f"this is no certificate of a basis: {error!r}") from error
 
     def __str__(self) -> str:
+        return "\n".join(f"{name:<15} {value}" for name, value in self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
         gap = "infinite" if math.isinf(self.gap) else f"{self.gap:.1e}"
-        lines = [
+        return [
             ("method", f"{self.method} on {self.backend} ({self.device})"),
             ("size × rank", f"{self.size:,} × {self.rank:,}"),
             ("residual", f"{self.residual:.1e}"),
@@ -82,13 +86,10 @@ class Certificate:
             ("iterations", f"{self.iterations:,}"),
             ("seconds", f"{self.seconds:.3g}"),
         ]
-        return "\n".join(f"{name:<15} {value}" for name, value in lines)
 
     def _repr_html_(self) -> str:
-        rows = [
-            line.split(None, 1) for line in str(self).replace("size × rank", "shape").split("\n")
-        ]
         cells = "".join(
-            f"<tr><th style='text-align:left'>{row[0]}</th><td>{row[1]}</td></tr>" for row in rows
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>"
+            for name, value in self._rows()
         )
         return f"<table>{cells}</table>"

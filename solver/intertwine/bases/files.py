@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.errors import FormatError
 
 _ALIGNMENT = 64  # from here JAX takes an array without copying it
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 _DTYPES = {"float64": "F64", "int64": "I64", "int32": "I32", "int8": "I8"}
 SUFFIXES = (".safetensors", ".npy", ".npz")
 
@@ -28,7 +30,7 @@ def save_basis(basis: Basis, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     check_suffix(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as file:
             if path.suffix == ".safetensors":
@@ -62,7 +64,9 @@ def load_basis(path: str | os.PathLike[str]) -> Basis:
         with safe_open(path, "np"):  # the library checks the header; it would copy the arrays
             pass
         return _read(np.memmap(path, mode="r"))
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except FormatError as error:
+        raise FormatError(f"{os.fspath(path)} holds no basis: {error}") from error
+    except (SafetensorError, *_UNREADABLE) as error:
         raise FormatError(f"{os.fspath(path)} holds no basis: {error!r}") from error
 
 
@@ -80,7 +84,9 @@ def from_bytes(blob: bytes) -> Basis:
     try:
         deserialize(blob)  # type: ignore[no-untyped-call]  # the library checks the header
         return _read(np.frombuffer(blob, dtype=np.uint8))
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except FormatError:
+        raise
+    except (SafetensorError, *_UNREADABLE) as error:
         raise FormatError(f"this is no basis in a safetensors file: {error!r}") from error
 
 

@@ -36,8 +36,10 @@ def to_arrays(basis: Basis) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[
     return arrays, metadata
 
 
-def from_arrays(arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> Basis:
+def from_arrays(arrays: Mapping[str, Any], metadata: Any) -> Basis:
     """The basis of `to_arrays`. Raises `FormatError` for anything that cannot be one."""
+    if not isinstance(metadata, Mapping):
+        raise FormatError(f"the metadata of a basis are an object, not {type(metadata).__name__}")
     if metadata.get("format") != NAME or metadata.get("version") != VERSION:
         raise FormatError(
             f"expected {NAME} version {VERSION}, found {metadata.get('format')!r} version "

@@ -19,6 +19,10 @@ from intertwine.errors import FormatError
 Put = Callable[[str, Shaped[np.ndarray, "..."]], str]
 
 
+#: What a malformed document makes a reader run into.
+_UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
+
+
 class Storage(ABC):
     """A matrix Q of shape (n, r) with orthonormal columns.
 
@@ -57,13 +61,13 @@ class Storage(ABC):
         """Hand the arrays to `put`, and return the JSON metadata that refers to them."""
 
     @staticmethod
-    def read(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Storage:
+    def read(meta: Any, arrays: Mapping[str, Any]) -> Storage:
         """The storage that `write` described. Raises `FormatError` for what it cannot be."""
         try:
             return Storage._kinds[meta["kind"]]._read(meta, arrays)
         except FormatError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except _UNREADABLE as error:
             raise FormatError(f"this is no stored basis: {error!r}") from error
 
     @classmethod

@@ -12,7 +12,7 @@ from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.operators import LinearOperator, Permutation, as_signed_permutation
 
 #: A generator as it is kept: a float64 or complex128 matrix, or a permutation.
-Generator = Num[np.ndarray, "d d"] | Permutation
+Generator = Num[np.ndarray, "_ _"] | Permutation
 
 MAX_ENTRIES = 10_000_000
 """The most matrix entries that a group's generators may have together (80 MB of float64)."""

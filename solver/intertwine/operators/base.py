@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,8 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
             return self._matmat(other)
         xp = namespace(other)
         columns = xp.moveaxis(other, -2, 0)
-        result = self._matmat(columns.reshape(self.shape[1], -1))
+        width = prod(columns.shape[1:])  # spelled out: -1 is ambiguous where an axis is empty
+        result = self._matmat(columns.reshape(self.shape[1], width))
         return xp.moveaxis(result.reshape(self.shape[0], *columns.shape[1:]), 0, -2)
 
     def __rmatmul__(self, other: Any) -> Any:
@@ -89,12 +91,14 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
         return np.asarray(self.dense(), dtype=dtype)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__":
-            return NotImplemented
-        if ufunc is np.matmul:  # array @ operator
+        if kwargs.get("out") is not None:
+            return NotImplemented  # an operator cannot be changed in place
+        if method == "__call__" and ufunc is np.matmul:
             left, right = inputs
             return left @ right if isinstance(left, LinearOperator) else right.__rmatmul__(left)
         arrays = [dense(x) if isinstance(x, LinearOperator) else x for x in inputs]
+        if method != "__call__" or namespace(*arrays) is np:
+            return getattr(ufunc, method)(*arrays, **kwargs)
         return getattr(namespace(*arrays), ufunc.__name__)(*arrays, **kwargs)
 
     def __repr__(self) -> str:
@@ -145,5 +149,5 @@ def apply_in_slot(
         xp = namespace(tensor)
         before, size, after = tensor.shape
         flat = xp.moveaxis(tensor, 1, 0).reshape(size, before * after)
-        return xp.moveaxis((operator @ flat).reshape(-1, before, after), 0, 1)
+        return xp.moveaxis((operator @ flat).reshape(operator.shape[0], before, after), 0, 1)
     return operator @ tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from intertwine.errors import NotConcrete
 from intertwine.reps.canonical import atom_order, canonical_terms
 from intertwine.reps.syntax import Rep
 
@@ -14,8 +15,10 @@ def basis_key(rep: Rep, method: str = "auto", backend: str = "auto") -> str:
     """sha256, in hexadecimal, of (format version, group generators, canonical rep).
 
     Names play no part in it, nor does the order in which a rep was written. A request that names
-    a method or a backend has a key of its own.
+    a method or a backend has a key of its own. Raises `NotConcrete` for a rep without its group.
     """
+    if not rep.is_concrete:
+        raise NotConcrete(f"{rep} has no group yet, and without one no key")
     lines = [f"intertwine basis {FORMAT_VERSION}"]
     for multiplicity, atoms in canonical_terms(rep):
         parts = (f"{group}.{kind}.{digest}" for group, kind, digest in map(atom_order, atoms))

@@ -138,37 +138,37 @@ class Rep:
 
     # -- the algebra
 
-    def __add__(self, other: Rep | int) -> Rep:
+    def __add__(self, other: Any) -> Rep:
         return direct_sum([(1, self), (1, _as_rep(other))])
 
-    def __radd__(self, other: int) -> Rep:
+    def __radd__(self, other: Any) -> Rep:
         return direct_sum([(1, _as_rep(other)), (1, self)])
 
-    def __mul__(self, other: Rep | int) -> Rep:
+    def __mul__(self, other: Any) -> Rep:
         if isinstance(other, Rep):
             return tensor([self, other])
         return direct_sum([(_count(other), self)])
 
-    def __rmul__(self, other: int) -> Rep:
+    def __rmul__(self, other: Any) -> Rep:
         return direct_sum([(_count(other), self)])
 
-    def __pow__(self, exponent: int) -> Rep:
+    def __pow__(self, exponent: Any) -> Rep:
         if _count(exponent) > MAX_EXPONENT:
             raise TooLarge(f"a power of {exponent:,} was asked for; at most {MAX_EXPONENT}")
         return tensor([self] * int(exponent))
 
-    def __rshift__(self, other: Rep | int) -> Rep:
+    def __rshift__(self, other: Any) -> Rep:
         """Linear maps from self to other: other ⊗ self*, flattened from (dim other, dim self)."""
         return tensor([_as_rep(other), self.T])
 
-    def __rrshift__(self, other: int) -> Rep:
+    def __rrshift__(self, other: Any) -> Rep:
         return _as_rep(other) >> self
 
-    def __lshift__(self, other: Rep | int) -> Rep:
+    def __lshift__(self, other: Any) -> Rep:
         """Linear maps from other to self."""
         return _as_rep(other) >> self
 
-    def __rlshift__(self, other: int) -> Rep:
+    def __rlshift__(self, other: Any) -> Rep:
         return self >> _as_rep(other)
 
     # -- identity, and how it looks
