@@ -1,0 +1,75 @@
+"""The application: routes, errors and bounds around one `Service`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import intertwine
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from intertwine_api import problems
+from intertwine_api.middleware import BoundedBody, Counted
+from intertwine_api.problems import Problem
+from intertwine_api.routes import bases, blobs, groups, pages, reps
+from intertwine_api.service import Service
+from intertwine_api.settings import Settings
+
+_DESCRIPTION = """
+Find all linear maps that commute with a group's action. `POST /v1/bases` with a rep and a group
+answers with a manifest: the evidence, and the address of the basis, as safetensors.
+
+Errors are problem documents (RFC 9457) with a stable `code`; `/problems` lists them.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service as an ASGI application. Its workers start and end with it."""
+    service = Service(settings or Settings())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.end()
+
+    app = FastAPI(
+        title="Intertwine",
+        version=intertwine.__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        root_path=service.settings.root_path,
+    )
+    app.state.service = service
+    for module in (bases, blobs, reps, groups, pages):
+        app.include_router(module.router)
+    problems.install(app)
+    app.add_middleware(Counted, metrics=service.metrics)
+    app.add_middleware(BoundedBody, limit=service.settings.body_bytes)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the problem document among its schemas."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schema = Problem.model_json_schema()
+        document["components"]["schemas"]["Problem"] = schema
+        _replace_default_errors(document)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _replace_default_errors(document: dict[str, Any]) -> None:
+    """FastAPI documents its own form of a 422, which this service never sends."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            content = operation["responses"].get("422", {}).get("content", {})
+            content.pop("application/json", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)

@@ -1,0 +1,61 @@
+"""What a request asks for: its rep, read and named by its key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from intertwine.errors import NotConcrete
+from intertwine.groups import group_from_json, parse_group
+from intertwine.invariants import require_known
+from intertwine.reps import Rep, basis_key, canonical, parse
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for a basis, read: `key` names it, `canonical` is what will be solved."""
+
+    key: str
+    rep: Rep
+    canonical: Rep
+    method: str
+    backend: str
+    task: str
+    """The request itself as JSON, for a worker to read it once more."""
+
+
+def ask(document: Mapping[str, Any]) -> Asked:
+    """Read ``{rep, group?, method?, backend?}``; the group is a text or generators.
+
+    Raises the library's errors for what it cannot be.
+    """
+    return _ask(json.dumps(document, sort_keys=True))
+
+
+def read_rep(text: str, group: str | Mapping[str, Any] | None) -> Rep:
+    """The rep of a text over a group, where one is given."""
+    rep = parse(text)
+    if group is None:
+        return rep
+    return rep(parse_group(group) if isinstance(group, str) else group_from_json(group))
+
+
+@lru_cache(maxsize=1024)
+def _ask(task: str) -> Asked:
+    document = json.loads(task)
+    method, backend = document.get("method") or "auto", document.get("backend") or "auto"
+    require_known(method, backend)
+    rep = read_rep(document["rep"], document.get("group"))
+    if not rep.is_concrete:
+        raise NotConcrete(f"{rep} has no group: give one, or write it in the text: V(SO(3))")
+    return Asked(
+        key=basis_key(rep, method, backend),
+        rep=rep,
+        canonical=canonical(rep).rep,
+        method=method,
+        backend=backend,
+        task=task,
+    )

@@ -1,0 +1,148 @@
+"""Errors over HTTP: RFC 9457 problem documents, each with a stable code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from intertwine.errors import IntertwineError, ParseError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+#: Every code, its HTTP status and its title. The library's own errors keep their codes.
+CODES: dict[str, tuple[int, str]] = {
+    "syntax": (422, "A text could not be read"),
+    "invalid-group": (422, "The generators of a group cannot be used"),
+    "invalid-rep": (422, "The rep cannot be built"),
+    "not-concrete": (422, "The rep has no group"),
+    "unknown-method": (422, "There is no such method or backend"),
+    "unavailable": (422, "The backend or device is not available here"),
+    "method-not-applicable": (422, "The method cannot solve this rep"),
+    "too-large": (422, "The request is larger than what is solved"),
+    "too-costly": (422, "The solve would cost more than this service spends"),
+    "ambiguous-rank": (422, "The rank is ambiguous"),
+    "not-converged": (422, "The iteration did not converge"),
+    "solve": (500, "The result failed its check"),
+    "format": (422, "The data are not in the documented format"),
+    "invalid-request": (422, "The request does not have the documented form"),
+    "malformed": (400, "The request body could not be read"),
+    "not-found": (404, "There is no such thing here"),
+    "method-not-allowed": (405, "The address does not take this method"),
+    "body-too-large": (413, "The request body is too large"),
+    "range-not-satisfiable": (416, "The range lies outside of the data"),
+    "out-of-time": (422, "The solve took longer than this service allows"),
+    "out-of-memory": (422, "The solve took more memory than this service allows"),
+    "worker-died": (500, "The process that solved died"),
+    "queue-full": (503, "Too many solves are waiting"),
+    "not-ready": (503, "The service is not ready"),
+    "internal": (500, "Something went wrong here"),
+}
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457). `code` is stable; `detail` is for people."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="the address of the code's documentation")
+    title: str
+    status: int
+    code: str
+    detail: str
+
+    @classmethod
+    def of(cls, code: str, detail: str, **extensions: Any) -> Problem:
+        """The problem of a code, with its status and title."""
+        status, title = CODES[code]
+        return cls(
+            type=f"/problems#{code}",
+            title=title,
+            status=status,
+            code=code,
+            detail=detail,
+            **extensions,
+        )
+
+
+class ProblemError(Exception):
+    """Raised where a request ends in a problem."""
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.detail)
+        self.problem, self.headers = problem, dict(headers or {})
+
+
+def from_error(error: IntertwineError) -> Problem:
+    """The problem of one of the library's errors; a syntax error also says where."""
+    notes = " ".join(getattr(error, "__notes__", ()))
+    detail = f"{error} {notes}".strip()
+    code = error.code if error.code in CODES else "internal"
+    if isinstance(error, ParseError):
+        return Problem.of(
+            code, detail, offset=error.offset, expected=error.expected, caret=error.caret
+        )
+    return Problem.of(code, detail)
+
+
+def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The response of a problem."""
+    return JSONResponse(
+        problem.model_dump(), problem.status, headers=dict(headers or {}), media_type=MEDIA_TYPE
+    )
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may end in these problems."""
+    by_status: dict[int | str, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(CODES[code][0], []).append(code)
+    return {
+        status: {
+            "description": ", ".join(f"`{code}`" for code in listed),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, listed in by_status.items()
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app with a problem document."""
+
+    @app.exception_handler(ProblemError)
+    async def _problem(request: Request, error: ProblemError) -> JSONResponse:
+        return respond(error.problem, error.headers)
+
+    @app.exception_handler(IntertwineError)
+    async def _library(request: Request, error: IntertwineError) -> JSONResponse:
+        return respond(from_error(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        faults = [
+            {"where": "/".join(map(str, fault["loc"])), "what": fault["msg"]}
+            for fault in error.errors()
+        ]
+        malformed = any(fault["type"] == "json_invalid" for fault in error.errors())
+        detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults)
+        code = "malformed" if malformed else "invalid-request"
+        return respond(Problem.of(code, detail, faults=faults))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        codes = {
+            404: "not-found",
+            405: "method-not-allowed",
+            400: "malformed",
+            416: "range-not-satisfiable",
+        }
+        code = codes.get(error.status_code, "internal")
+        return respond(Problem.of(code, str(error.detail)), error.headers)
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        return respond(Problem.of("internal", "an unexpected error; the log of the service has it"))

@@ -1,0 +1,287 @@
+"""Bases: asked for, waited for, listed, sent dense, and applied."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from intertwine.bases import Basis
+from intertwine.invariants import estimate
+from jaxtyping import Shaped
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from intertwine_api.asking import Asked
+from intertwine_api.problems import Problem, ProblemError, documented
+from intertwine_api.schemas import (
+    BasisManifest,
+    BasisPage,
+    BasisRequest,
+    Digest,
+    Pending,
+    Progress,
+    Projected,
+    ProjectRequest,
+)
+from intertwine_api.service import Service, TheService
+from intertwine_api.solves import Solve
+
+router = APIRouter(prefix="/v1", tags=["bases"])
+
+SAFETENSORS = "application/vnd.safetensors"
+_READING = (
+    "syntax", "invalid-group", "invalid-rep", "not-concrete", "unknown-method", "unavailable",
+    "too-large", "invalid-request", "malformed", "body-too-large",
+)  # fmt: skip
+_SOLVING = (
+    "method-not-applicable", "too-costly", "ambiguous-rank", "not-converged", "solve",
+    "out-of-time", "out-of-memory", "worker-died", "queue-full", "not-ready", "internal",
+)  # fmt: skip
+_PENDING: dict[int | str, dict[str, Any]] = {
+    202: {"model": Pending, "description": "The solve goes on; ask again at `Location`."}
+}
+Key = Annotated[Digest, Path(description="the key of a basis")]
+
+
+@router.post(
+    "/bases",
+    summary="Find the basis of a rep's invariants",
+    operation_id="find_basis",
+    response_model=BasisManifest,
+    responses={**_PENDING, **documented(*_READING, *_SOLVING)},
+)
+async def find_basis(
+    asked_for: BasisRequest,
+    service: TheService,
+    response: Response,
+    prefer: Annotated[str | None, Header(description="wait=N: for how many seconds")] = None,
+) -> Any:
+    """Answer at once where the basis is known; else solve, waiting as long as `Prefer: wait` says.
+
+    Equal requests in flight share one solve, and a caller who leaves does not stop it.
+    """
+    asked = await service.ask(asked_for.model_dump(exclude_none=True))
+    found = await run_in_threadpool(service.find, asked.key)
+    if found is not None:
+        return service.manifest(found[0], cached=True, rep=str(asked.rep))
+    wait = _wait(prefer, service)
+    if prefer is not None:
+        response.headers["Preference-Applied"] = f"wait={wait:g}"
+    solve = service.solves.running(asked.key)
+    if solve is None:
+        await run_in_threadpool(_refuse_costly, asked, service)
+        solve = service.solves.start(asked)
+    if not await solve.wait(wait):
+        return _pending(solve)
+    return await run_in_threadpool(_ended, solve, service)
+
+
+@router.get(
+    "/bases",
+    summary="List the bases that are known",
+    operation_id="list_bases",
+    response_model=BasisPage,
+    responses=documented("invalid-request"),
+)
+def list_bases(
+    service: TheService,
+    limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
+    after: Annotated[Digest | None, Query(description="the cursor, from `next`")] = None,
+    group: Annotated[str | None, Query(description="only of this group, as printed")] = None,
+    method: Annotated[str | None, Query(description="only found by this method")] = None,
+) -> BasisPage:
+    """The bases in the store, in the order of their keys."""
+    page: list[BasisManifest] = []
+    for manifest in service.store.manifests(after=after or ""):
+        document = service.manifest(manifest, cached=True)
+        if group not in (None, document.group) or method not in (None, document.method):
+            continue
+        if len(page) == limit:
+            return BasisPage(data=page, has_more=True, next=page[-1].key)
+        page.append(document)
+    return BasisPage(data=page, has_more=False, next=None)
+
+
+@router.get(
+    "/bases/{key}",
+    summary="A basis by its key, or how far its solve is",
+    operation_id="get_basis",
+    response_model=BasisManifest,
+    responses={**_PENDING, **documented("not-found", "invalid-request", *_SOLVING)},
+)
+async def get_basis(key: Key, service: TheService) -> Any:
+    """The manifest; while it is being solved, its progress; or the problem that ended it."""
+    found = await run_in_threadpool(service.find, key)
+    if found is not None:
+        return service.manifest(found[0], cached=True)
+    solve = service.solves.running(key)
+    if solve is not None:
+        return _pending(solve)
+    problem = service.solves.failure(key)
+    raise ProblemError(problem or Problem.of("not-found", f"no basis is known under {key}"))
+
+
+@router.get(
+    "/bases/{key}/dense.npy",
+    summary="The dense matrix of a basis",
+    operation_id="get_dense",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/x-npy": {}}, "description": "The matrix as a .npy file."},
+        **documented("not-found", "too-large", "invalid-request"),
+    },
+)
+def get_dense(key: Key, service: TheService) -> Response:
+    """The matrix Q of shape (size, rank), rows in the order of the canonical rep."""
+    basis = service.basis(key)
+    matrix = basis.dense(max_bytes=service.settings.dense_bytes)
+    buffer = io.BytesIO()
+    np.save(buffer, matrix, allow_pickle=False)
+    headers = {"Content-Disposition": f'attachment; filename="{key[:12]}.npy"'}
+    return Response(buffer.getvalue(), media_type="application/x-npy", headers=headers)
+
+
+@router.post(
+    "/bases/{key}:project",
+    summary="Project vectors on the invariants",
+    operation_id="project",
+    response_model=Projected,
+    responses={
+        200: {"content": {SAFETENSORS: {}}, "description": "As the request: JSON, or safetensors."},
+        **documented("not-found", "format", "invalid-request", "malformed", "body-too-large"),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": ProjectRequest.model_json_schema()},
+                SAFETENSORS: {"schema": {"type": "string", "format": "binary"}},
+            },
+        }
+    },
+)
+async def project(key: Key, service: TheService, request: Request) -> Any:
+    """QQᴴv and Qᴴv for each vector v, in the order of the canonical rep.
+
+    Vectors come as JSON, or as a safetensors body with an array `vectors` of shape (k, size) (of
+    shape (k, size, 2), real and imaginary parts, if complex); the answer is of the same kind.
+    """
+    body = await request.body()
+    binary = request.headers.get("content-type", "").startswith(SAFETENSORS)
+    return await run_in_threadpool(_project, key, body, binary, service)
+
+
+def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
+    basis = service.basis(key)
+    vectors = _checked(_from_safetensors(body) if binary else _from_json(body), basis)
+    coordinates = basis.H @ vectors.T
+    result = {"vectors": (basis @ coordinates).T, "coordinates": coordinates.T}
+    if binary:
+        from safetensors.numpy import save
+
+        return Response(save({k: _real_view(v) for k, v in result.items()}), media_type=SAFETENSORS)
+    both = np.iscomplexobj(result["vectors"])
+    return Projected(
+        vectors=result["vectors"].real.tolist(),
+        coordinates=result["coordinates"].real.tolist(),
+        imaginary=result["vectors"].imag.tolist() if both else None,
+        coordinates_imaginary=result["coordinates"].imag.tolist() if both else None,
+    )
+
+
+def _real_view(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    array = np.ascontiguousarray(array)
+    return array.view(np.float64).reshape(*array.shape, 2) if np.iscomplexobj(array) else array
+
+
+def _from_safetensors(body: bytes) -> Shaped[np.ndarray, "..."]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        vectors: Shaped[np.ndarray, "..."] = load(body)["vectors"]
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ProblemError(Problem.of("format", f"no array `vectors`: {error}")) from error
+    if vectors.ndim == 3 and vectors.shape[2] == 2:
+        return vectors[..., 0] + 1j * vectors[..., 1]
+    return vectors
+
+
+def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
+    try:
+        request = ProjectRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False)) from error
+    parts = [request.vectors, request.imaginary or []]
+    try:
+        real, imaginary = (np.array(part, dtype=float) for part in parts)
+    except ValueError as error:
+        raise ProblemError(Problem.of("invalid-request", "the vectors differ in length")) from error
+    if request.imaginary is None:
+        return real
+    if real.shape != imaginary.shape:
+        raise ProblemError(Problem.of("invalid-request", "imaginary parts are shaped otherwise"))
+    return real + 1j * imaginary
+
+
+def _checked(vectors: Shaped[np.ndarray, "..."], basis: Basis) -> Shaped[np.ndarray, "..."]:
+    """The vectors as an array of shape (k, size) of finite numbers."""
+    if vectors.size == 0:
+        vectors = vectors.reshape(0, basis.shape[0])
+    if vectors.ndim != 2 or vectors.shape[1] != basis.shape[0]:
+        detail = f"vectors of shape {vectors.shape} are no (k, {basis.shape[0]})"
+        raise ProblemError(Problem.of("invalid-request", detail))
+    if not np.all(np.isfinite(vectors)):
+        raise ProblemError(Problem.of("invalid-request", "the vectors have entries not finite"))
+    return vectors if np.iscomplexobj(vectors) else vectors.astype(float)
+
+
+def _wait(prefer: str | None, service: Service) -> float:
+    match = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})", prefer or "")
+    wanted = float(match[1]) if match else service.settings.wait_seconds
+    return min(wanted, service.settings.wait_most)
+
+
+def _refuse_costly(asked: Asked, service: Service) -> None:
+    cost = estimate(asked.canonical, asked.method)
+    limits = service.settings
+    if cost.operations > limits.solve_operations or cost.memory > limits.solve_memory:
+        raise ProblemError(
+            Problem.of(
+                "too-costly",
+                f"{asked.canonical} would take about {cost.operations:.2g} operations and "
+                f"{cost.memory / 1e9:.3g} GB; this service spends {limits.solve_operations:.2g} "
+                f"and {limits.solve_memory / 1e9:.3g} GB on a solve",
+                estimate={"operations": cost.operations, "bytes": cost.memory},
+                limit={"operations": limits.solve_operations, "bytes": limits.solve_memory},
+            )
+        )
+
+
+def _pending(solve: Solve) -> JSONResponse:
+    fraction = solve.fraction if math.isfinite(solve.fraction) else 0.0
+    document = Pending(
+        key=solve.asked.key,
+        state=solve.state,
+        progress=Progress(stage=solve.stage, fraction=min(1.0, max(0.0, fraction))),
+    )
+    headers = {"Location": f"/v1/bases/{solve.asked.key}", "Retry-After": "1"}
+    return JSONResponse(document.model_dump(), 202, headers=headers)
+
+
+def _ended(solve: Solve, service: Service) -> BasisManifest:
+    if solve.problem is not None:
+        raise ProblemError(solve.problem)
+    found = service.store.read(solve.asked.key)
+    if found is not None:
+        return service.manifest(found[0], cached=False, rep=str(solve.asked.rep))
+    held = service.solves.unkept(solve.asked.key)
+    if held is not None:
+        return service.unkept_manifest(solve.asked, held)
+    raise ProblemError(Problem.of("internal", "the basis was found, and could not be kept"))

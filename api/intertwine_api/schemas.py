@@ -1,0 +1,147 @@
+"""The documents of the service: what goes in and what comes out, as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+#: A sha256 in hexadecimal: a key, or a blob's digest.
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+_GROUP = "a group's text such as SO(3), or its generators; left out where the text names its groups"
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Generators(_Request):
+    """A group by its generators: numbers, or exact texts such as ``sqrt(3)/2``."""
+
+    lie_algebra: list[Any] | None = Field(None, description="square matrices, as lists of rows")
+    discrete_generators: list[Any] | None = Field(
+        None, description="square matrices, or permutations as lists of integers"
+    )
+    d: int | None = Field(None, description="the size, for a group without generators")
+    name: str | None = Field(None, description="a name to print")
+
+
+class RepRequest(_Request):
+    """A rep, and its group."""
+
+    rep: str = Field(description="the text of a rep", examples=["V**2*V.T+5V0"])
+    group: str | Generators | None = Field(None, description=_GROUP, examples=["SO(3)"])
+
+
+class BasisRequest(RepRequest):
+    """A request for the basis of a rep's invariants."""
+
+    method: str = Field("auto", description="auto, orbits, svd or krylov")
+    backend: str = Field("auto", description="auto, numpy or jax")
+
+
+class ProjectRequest(_Request):
+    """Vectors to project on the invariants, each as long as the canonical rep is large."""
+
+    vectors: list[list[float]] = Field(description="the vectors' real parts")
+    imaginary: list[list[float]] | None = Field(None, description="their imaginary parts")
+
+
+class Projected(BaseModel):
+    """The nearest invariants, and their coordinates in the basis."""
+
+    vectors: list[list[float]]
+    coordinates: list[list[float]]
+    imaginary: list[list[float]] | None = None
+    coordinates_imaginary: list[list[float]] | None = None
+
+
+class BasisCertificate(BaseModel):
+    """The evidence kept with a basis; `gap` is null where it is infinite."""
+
+    model_config = ConfigDict(extra="allow")
+
+    method: str
+    backend: str
+    device: str
+    size: int
+    rank: int
+    residual: float
+    orthonormality: float
+    gap: float | None
+    iterations: int
+    seconds: float
+
+
+class BasisManifest(BaseModel):
+    """A basis that is known: what it answers, where its bytes are, and the evidence."""
+
+    key: Digest
+    group: str | None = Field(description="the rep's one group; null for several, or none")
+    rep: str = Field(description="as it was asked for")
+    canonical: str = Field(description="the canonical rep, in whose order the basis is")
+    size: int
+    rank: int
+    method: str
+    cached: bool = Field(description="whether it was there before the request")
+    digest: Digest | None = Field(description="of its blob; null where the store could not keep it")
+    bytes: int
+    certificate: BasisCertificate
+    links: dict[str, str]
+
+
+class Progress(BaseModel):
+    """How far a solve is: a stage in words, and the fraction of that stage."""
+
+    stage: str
+    fraction: float
+
+
+class Pending(BaseModel):
+    """A solve in flight."""
+
+    key: Digest
+    state: str = Field(description="queued or running")
+    progress: Progress
+
+
+class BasisPage(BaseModel):
+    """Some of the bases that are known, in the order of their keys."""
+
+    data: list[BasisManifest]
+    has_more: bool
+    next: str | None = Field(description="the cursor of the next page")
+
+
+class ParsedRep(BaseModel):
+    """What a rep's text means."""
+
+    rep: str
+    canonical: str
+    group: str | None
+    size: int | None = Field(description="null where a group is missing")
+    dimension: str = Field(description="the size as a polynomial in d")
+    latex: str
+    ast: dict[str, Any]
+
+
+class GroupSummary(BaseModel):
+    """A group of the catalogue, as it is written."""
+
+    name: str
+    form: str
+    summary: str
+
+
+class GroupDescription(BaseModel):
+    """What is known of a group."""
+
+    group: str
+    d: int
+    lie_generators: int
+    discrete_generators: int
+    orthogonal: bool
+    permutation: bool
+    complex: bool
+    digest: Digest

@@ -1,0 +1,134 @@
+"""What the routes share: the store, the solves in flight, and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from intertwine.bases import Basis, from_bytes, load_basis
+from intertwine.errors import FormatError
+from intertwine_cache import Manifest, Store, default_place
+from intertwine_cache.place import default_limit
+from starlette.concurrency import run_in_threadpool
+
+from intertwine_api.asking import Asked, ask
+from intertwine_api.metrics import Metrics
+from intertwine_api.pool import Pool
+from intertwine_api.problems import Problem, ProblemError
+from intertwine_api.schemas import BasisManifest
+from intertwine_api.settings import Settings
+from intertwine_api.solves import Solves
+
+
+class Service:
+    """One running service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = _store(settings)
+        self.metrics = Metrics()
+        self.pool = Pool(
+            settings.workers,
+            str(self.store.layout.root),
+            self.store.limit,
+            settings.solve_seconds,
+            settings.solve_memory,
+        )
+        self.solves = Solves(self.pool, settings.queue, self.metrics)
+        self.ready = False
+
+    async def start(self) -> None:
+        """Start the workers."""
+        await self.pool.start()
+        self.ready = True
+
+    async def end(self) -> None:
+        """Give up the solves in flight, and end the workers."""
+        self.ready = False
+        await self.solves.end()
+        await self.pool.end()
+
+    async def ask(self, document: Mapping[str, Any]) -> Asked:
+        """Read a request off the event loop: texts and generators may take a while."""
+        return await run_in_threadpool(ask, document)
+
+    def find(self, key: str) -> tuple[Manifest, Path] | None:
+        """The entry of a key in the store."""
+        found = self.store.read(key)
+        self.metrics.lookups.labels("disk" if found else "none").inc()
+        return found
+
+    def basis(self, key: str) -> Basis:
+        """The basis of a key. Raises `ProblemError` with ``not-found`` where it is not known."""
+        held = self.solves.unkept(key)
+        if held is not None:
+            return from_bytes(held)
+        found = self.store.read(key)
+        if found is not None:
+            try:
+                return load_basis(found[1])
+            except FormatError as error:
+                self.store.reject(key, str(error))
+        raise ProblemError(Problem.of("not-found", f"no basis is known under the key {key}"))
+
+    def manifest(self, manifest: Manifest, *, cached: bool, rep: str = "") -> BasisManifest:
+        """The document of an entry; `rep` is how this request wrote it."""
+        details = dict(manifest.details)
+        return _document(
+            manifest.key, details, manifest.size, manifest.digest, cached=cached, rep=rep
+        )
+
+    def unkept_manifest(self, asked: Asked, blob: bytes) -> BasisManifest:
+        """The document of a basis that the store could not keep."""
+        from intertwine.invariants import describe
+
+        basis = from_bytes(blob)
+        details = {**describe(asked.canonical), "certificate": basis.certificate.to_json()}
+        return _document(asked.key, details, len(blob), None, cached=False, rep=str(asked.rep))
+
+
+def _document(
+    key: str, details: dict[str, Any], size: int, digest: str | None, *, cached: bool, rep: str
+) -> BasisManifest:
+    certificate = details["certificate"]
+    here = f"/v1/bases/{key}"
+    links = {"self": here, "dense": f"{here}/dense.npy", "project": f"{here}:project"}
+    if digest is not None:
+        links["blob"] = f"/v1/blobs/{digest}"
+    return BasisManifest(
+        key=key,
+        group=details["group"],
+        rep=rep or details["canonical"],
+        canonical=details["canonical"],
+        size=certificate["size"],
+        rank=certificate["rank"],
+        method=certificate["method"],
+        cached=cached,
+        digest=digest,
+        bytes=size,
+        certificate=certificate,
+        links=links,
+    )
+
+
+def _store(settings: Settings) -> Store:
+    place = settings.data / "cache" if settings.data is not None else default_place()
+    if place is None:
+        raise ValueError(
+            "the service needs a store, and INTERTWINE_CACHE=off says that there is none: "
+            "name a folder with --data"
+        )
+    store = Store(place, default_limit())
+    store.layout.create()
+    return store
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+#: The running service, as a route's argument.
+TheService = Annotated[Service, Depends(_service)]

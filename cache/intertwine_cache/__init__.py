@@ -1,0 +1,11 @@
+"""A store for results that are expensive to find: named by what was asked for, kept by content.
+
+It knows nothing of what it keeps. The solver finds it through the entry point `intertwine.store`.
+"""
+
+from intertwine_cache.manifest import Manifest
+from intertwine_cache.place import default_place, default_store
+from intertwine_cache.store import Store
+from intertwine_cache.verification import Finding, verify
+
+__all__ = ["Finding", "Manifest", "Store", "default_place", "default_store", "verify"]

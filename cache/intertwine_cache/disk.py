@@ -1,0 +1,78 @@
+"""The steps of an atomic publish, each a function of its own.
+
+The order, and why a crash between any two steps leaves nothing false:
+
+1. *write* a temporary file of a unique name in the store, hashing;
+2. *sync* it, so that its bytes are on the disk before its name is;
+3. *rename* it to its final name (a blob's is the sha256 of its bytes, so overwriting one is
+   harmless), or *link* it there (a manifest's, which must not replace one that exists);
+4. *sync* the folder, so that the name survives too.
+
+The blob goes through all four before its manifest begins. A crash leaves temporary files, or a
+blob that no manifest names; the janitor removes both when they are old.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write(file: BinaryIO, piece: bytes | memoryview) -> None:
+    """Append bytes to an open file."""
+    file.write(piece)
+
+
+def sync_file(file: BinaryIO) -> None:
+    """Wait until the file's bytes are on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a file its final name, replacing what has it."""
+    source.replace(target)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a further name. Raises `FileExistsError` if something has it."""
+    target.hardlink_to(source)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the folder's names are on the disk (a no-op where folders cannot be synced)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder whose name survives a crash."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def put_new(temporary: Path, target: Path, content: Callable[[BinaryIO], None]) -> bool:
+    """Publish a file under a name that may be taken; whether it was ours that got it."""
+    try:
+        with temporary.open("xb") as file:
+            content(file)
+            sync_file(file)
+        make_folder(target.parent)
+        try:
+            link(temporary, target)
+        except FileExistsError:
+            return False
+        sync_folder(target.parent)
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)

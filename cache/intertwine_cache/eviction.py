@@ -1,0 +1,85 @@
+"""Keeping a store below its limit, and free of what crashes left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from pathlib import Path
+
+from intertwine_cache.layout import Layout
+from intertwine_cache.manifest import Manifest
+
+_LOG = logging.getLogger("intertwine.cache")
+_LOW_WATER = 0.9  # an eviction goes somewhat below the limit, so that the next is not due at once
+ABANDONED = 24 * 3600.0
+"""Seconds after which a temporary file, or a blob that no manifest names, has no writer left."""
+
+
+def evict(layout: Layout, limit: int) -> int:
+    """Delete what was used longest ago until the blobs fit; the bytes that were freed.
+
+    A manifest goes before its blob: a crash in between leaves a blob that nobody names, never a
+    name without a blob. A reader that has a blob mapped keeps it until it closes it.
+    """
+    remove_abandoned(layout)
+    blobs = {path.name: stat.st_size for path in layout.all_blobs() if (stat := _stat(path))}
+    total = sum(blobs.values())
+    if total <= limit:
+        return 0
+    freed = 0
+    named = _manifests_by_use(layout)
+    names = [digest for _, digest in named]
+    for path, digest in named:
+        if total - freed <= _LOW_WATER * limit:
+            break
+        _delete(path)
+        names.remove(digest)
+        if digest in blobs and digest not in names:
+            _delete(layout.blob(digest))
+            freed += blobs.pop(digest)
+    _LOG.info("evicted %s bytes from %s", f"{freed:,}", layout.root)
+    return freed
+
+
+def remove_abandoned(layout: Layout, age: float = ABANDONED) -> None:
+    """Delete temporary files, locks and unnamed blobs that are older than `age` seconds."""
+    old = time.time() - age
+    for folder in (layout.temporaries, layout.locks):
+        for path in folder.glob("*"):
+            stat = _stat(path)
+            if stat and stat.st_mtime < old:
+                _delete(path)
+    unnamed = [path for path in layout.all_blobs() if (s := _stat(path)) and s.st_mtime < old]
+    if unnamed:
+        named = {digest for _, digest in _manifests_by_use(layout)}
+        for path in unnamed:
+            if path.name not in named:
+                _delete(path)
+
+
+def _manifests_by_use(layout: Layout) -> list[tuple[Path, str]]:
+    """Manifests with their blobs' digests, the one used longest ago first."""
+    found = []
+    for path in layout.all_manifests():
+        stat = _stat(path)
+        with contextlib.suppress(OSError, ValueError):  # gone, or for a reader to quarantine
+            digest = Manifest.from_bytes(path.stem, path.read_bytes()).digest
+            if stat:
+                found.append((stat.st_mtime_ns, path, digest))
+    return [(path, digest) for _, path, digest in sorted(found)]
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        _LOG.warning("cannot delete %s: %s", path, error)

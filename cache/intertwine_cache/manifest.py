@@ -1,0 +1,62 @@
+"""Manifests: what was asked for, and which blob answers it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+VERSION = 1
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def is_digest(text: str) -> bool:
+    """Whether the text is a sha256 in hexadecimal, as keys and blobs' names are."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A request's key, the digest and size of the blob that answers it, and details.
+
+    The details are the publisher's own, as JSON: what was asked for and the evidence.
+    """
+
+    key: str
+    digest: str
+    size: int
+    created: float
+    details: Mapping[str, Any]
+
+    def to_bytes(self) -> bytes:
+        """The manifest as JSON."""
+        document = {
+            "version": VERSION,
+            "key": self.key,
+            "digest": self.digest,
+            "size": self.size,
+            "created": self.created,
+            "details": dict(self.details),
+        }
+        return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_bytes(cls, key: str, content: bytes) -> Manifest:
+        """The manifest under this key. Raises `ValueError`, with a reason, for anything else."""
+        try:
+            document = json.loads(content)
+            version = document["version"]
+            if version != VERSION:
+                raise ValueError(f"version {version!r} is not {VERSION}")
+            manifest = cls(**{name: document[name] for name in cls.__dataclass_fields__})
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"no manifest: {error!r}") from error
+        if manifest.key != key or not isinstance(manifest.details, dict):
+            raise ValueError(f"a manifest of {manifest.key!r} stands under {key}")
+        if not isinstance(manifest.digest, str) or not is_digest(manifest.digest):
+            raise ValueError(f"{manifest.digest!r} is no digest")
+        if not isinstance(manifest.size, int) or not isinstance(manifest.created, int | float):
+            raise ValueError("its size or time is no number")
+        return manifest

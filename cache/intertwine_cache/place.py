@@ -1,0 +1,46 @@
+"""Where the store is, and whether there is one."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from intertwine_cache.store import Store
+
+PLACE = "INTERTWINE_CACHE"
+"""The environment variable that names the store's folder; ``off`` means that there is none."""
+LIMIT = "INTERTWINE_CACHE_SIZE"
+"""The environment variable with the store's size limit, such as ``500MB`` or ``20GB``."""
+DEFAULT_LIMIT = 10 * 10**9
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def default_place() -> Path | None:
+    """The folder of `INTERTWINE_CACHE`, else the platform's for caches; None where it is off."""
+    named = os.environ.get(PLACE, "").strip()
+    if named.lower() == "off":
+        return None
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("intertwine", appauthor=False)
+
+
+def default_store() -> Store | None:
+    """The store at the default place. Raises `ValueError` for a limit that is no size."""
+    place = default_place()
+    return None if place is None else Store(place, limit=default_limit())
+
+
+def default_limit() -> int:
+    """The size limit in bytes."""
+    text = os.environ.get(LIMIT, "").strip()
+    if not text:
+        return DEFAULT_LIMIT
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.upper())
+    if match is None:
+        raise ValueError(f"{LIMIT} is a size such as 500MB or 20GB, not {text!r}")
+    return int(float(match[1]) * _UNITS[match[2]])

@@ -1,0 +1,309 @@
+"""The store: manifests by request key, blobs by content, on a disk that may fail at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from intertwine_cache import disk
+from intertwine_cache.eviction import evict
+from intertwine_cache.layout import Layout
+from intertwine_cache.manifest import Manifest
+
+_LOG = logging.getLogger("intertwine.cache")
+_POLL = 0.02  # seconds between looks at a lock that another holds
+_KEPT_FREE = 2**26  # bytes that a publish leaves free on the disk
+
+#: Takes the pieces of a blob, one after the other.
+Write = Callable[[bytes | memoryview], Any]
+
+
+class Store:
+    """Results on a local disk, shared by every thread and process that opens the same folder.
+
+    Nothing that goes wrong with the disk is the caller's problem: a store that cannot be read
+    has nothing, one that cannot be written keeps nothing, and both say so in the log.
+    `limit` bounds the bytes of all blobs; past it, what was used longest ago goes, in the
+    background. Failures are never kept: a time-out today may be a result tomorrow.
+    """
+
+    def __init__(self, root: Path, limit: int = 10 * 10**9) -> None:
+        self.layout = Layout(Path(root))
+        self.limit = limit
+        self._eviction: threading.Thread | None = None
+        self._mutex = threading.Lock()
+
+    # -- reading
+
+    def read(self, key: str) -> tuple[Manifest, Path] | None:
+        """The manifest of a key and its blob's file, checked against its digest; None if neither.
+
+        What is found wrong is put into quarantine and is a miss.
+        """
+        manifest = self.manifest(key)
+        if manifest is None:
+            return None
+        blob = self.layout.blob(manifest.digest)
+        try:
+            reason = self._fault(manifest.digest, blob, manifest.size)
+        except FileNotFoundError:
+            # evicted, or deleted by hand, since the manifest was read
+            self._forget(self.layout.manifest(key))
+            return None
+        except OSError as error:
+            _LOG.warning("cannot read %s: %s", blob, error)
+            return None
+        if reason:
+            self.quarantine(blob, reason)
+            self.quarantine(self.layout.manifest(key), f"its blob: {reason}")
+            return None
+        self._mark_used(self.layout.manifest(key))
+        return manifest, blob
+
+    def blob(self, digest: str) -> Path | None:
+        """A blob's file, checked against its digest; None where it is not there, or wrong."""
+        path = self.layout.blob(digest)
+        try:
+            reason = self._fault(digest, path)
+        except OSError:
+            return None
+        if reason:
+            self.quarantine(path, reason)
+            return None
+        return path
+
+    def manifest(self, key: str) -> Manifest | None:
+        """The manifest of a key, without a look at its blob."""
+        path = self.layout.manifest(key)
+        try:
+            return Manifest.from_bytes(key, path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _LOG.warning("cannot read %s: %s", path, error)
+        except ValueError as error:
+            self.quarantine(path, str(error))
+        return None
+
+    def manifests(self, after: str = "") -> Iterator[Manifest]:
+        """Every readable manifest in the order of their keys, behind the key `after`."""
+        for path in sorted(p for p in self.layout.all_manifests() if p.stem > after):
+            manifest = self.manifest(path.stem)
+            if manifest is not None:
+                yield manifest
+
+    def reject(self, key: str, reason: str) -> None:
+        """Put a key's manifest and blob into quarantine: its reader could make nothing of them."""
+        manifest = self.manifest(key)
+        if manifest is not None:
+            self.quarantine(self.layout.blob(manifest.digest), reason)
+            self.quarantine(self.layout.manifest(key), reason)
+
+    def _fault(self, digest: str, blob: Path, size: int | None = None) -> str:
+        """What is wrong with a blob, if anything. It is hashed once a host and state."""
+        stat = blob.stat()
+        if size is not None and stat.st_size != size:
+            return f"{stat.st_size} bytes instead of {size}"
+        state = _state(stat)
+        try:
+            if self.layout.checked(digest).read_text() == state:
+                return ""
+        except OSError:
+            pass  # not checked yet; or the note cannot be read, and the blob is checked again
+        if digest_of(blob) != digest:
+            return "its bytes do not have its digest"
+        self._note_checked(digest, state)
+        return ""
+
+    def _note_checked(self, digest: str, state: str) -> None:
+        note = self.layout.checked(digest)
+        try:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self.layout.temporary()
+            temporary.write_text(state)
+            temporary.replace(note)
+        except OSError as error:
+            _LOG.debug("cannot note that %s was checked: %s", digest, error)
+
+    # -- writing
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[None]:
+        """One holder at a time for each key, among threads and processes of this host.
+
+        The lock is the kernel's, which releases it when its holder dies. It is best effort, and
+        only saves work: where locks cannot be made, everybody solves, and the first publish wins.
+        """
+        lock = FileLock(self.layout.lock(key), poll_interval=_POLL, thread_local=False)
+        try:
+            self.layout.create()
+            lock.acquire()
+        except (OSError, NotImplementedError) as error:
+            _LOG.warning("cannot lock in %s: %s", self.layout.root, error)
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def publish(
+        self, key: str, write_to: Callable[[Write], None], details: Mapping[str, Any]
+    ) -> tuple[Manifest, Path] | None:
+        """Keep a blob, and a manifest that names it, in the order of `disk`.
+
+        The first publish of a key wins: the answer is what the store has under the key then, or
+        None where it could not be kept.
+        """
+        try:
+            self.layout.create()
+            digest, size = self._publish_blob(write_to)
+            manifest = Manifest(key, digest, size, time.time(), details)
+            target = self.layout.manifest(key)
+            disk.put_new(
+                self.layout.temporary(), target, lambda file: disk.write(file, manifest.to_bytes())
+            )
+        except _DoesNotFit as error:
+            _LOG.warning("not kept in %s: %s", self.layout.root, error)
+            return None
+        except OSError as error:
+            _LOG.warning("cannot write to %s: %s", self.layout.root, error)
+            return None
+        self._evict_in_background()
+        return self.read(key)
+
+    def _publish_blob(self, write_to: Callable[[Write], None]) -> tuple[str, int]:
+        temporary = self.layout.temporary()
+        sha, size = hashlib.sha256(), 0
+        try:
+            with temporary.open("xb") as file:
+
+                def write(piece: bytes | memoryview) -> None:
+                    nonlocal size
+                    size += len(piece)
+                    self._require_room(size)
+                    sha.update(piece)
+                    disk.write(file, piece)
+
+                write_to(write)
+                disk.sync_file(file)
+            temporary.chmod(0o444)
+            target = self.layout.blob(sha.hexdigest())
+            disk.make_folder(target.parent)
+            disk.rename(temporary, target)
+            disk.sync_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._note_checked(sha.hexdigest(), _state(target.stat()))
+        return sha.hexdigest(), size
+
+    def _require_room(self, size: int) -> None:
+        if size > self.limit:
+            raise _DoesNotFit(f"{size:,} bytes or more, and the limit is {self.limit:,}")
+        free = shutil.disk_usage(self.layout.temporaries).free
+        if free < _KEPT_FREE:
+            raise _DoesNotFit(f"only {free:,} bytes are free on the disk")
+
+    # -- housekeeping
+
+    def _evict_in_background(self) -> None:
+        with self._mutex:
+            if self._eviction is not None and self._eviction.is_alive():
+                return
+            self._eviction = threading.Thread(
+                target=evict, args=(self.layout, self.limit), name="eviction", daemon=True
+            )
+            self._eviction.start()
+
+    def wait_for_eviction(self) -> None:
+        """Return when no eviction of this store object is running."""
+        with self._mutex:
+            running = self._eviction
+        if running is not None:
+            running.join()
+
+    def remove(self, key: str) -> bool:
+        """Forget a key, and its blob unless another key has the same; whether it was there."""
+        manifest = self.manifest(key)
+        if manifest is None:
+            return False
+        self._forget(self.layout.manifest(key))
+        if all(other.digest != manifest.digest for other in self.manifests()):
+            self._forget(self.layout.blob(manifest.digest))
+        return True
+
+    def clear(self) -> int:
+        """Delete everything that is kept; the number of manifests there were."""
+        paths = list(self.layout.all_manifests())
+        for path in (*paths, *self.layout.all_blobs()):
+            self._forget(path)
+        shutil.rmtree(self.layout.quarantine, ignore_errors=True)
+        return len(paths)
+
+    def statistics(self) -> dict[str, Any]:
+        """What there is: counts and bytes."""
+        sizes = [size for path in self.layout.all_blobs() if (size := _size(path)) is not None]
+        return {
+            "place": str(self.layout.root),
+            "entries": sum(1 for _ in self.layout.all_manifests()),
+            "blobs": len(sizes),
+            "bytes": sum(sizes),
+            "limit": self.limit,
+            "quarantined": sum(1 for _ in self.layout.quarantine.glob("*.reason")),
+        }
+
+    def quarantine(self, path: Path, reason: str) -> None:
+        """Move a file out of the way, with a note of what is wrong with it."""
+        _LOG.warning("quarantined %s: %s", path, reason)
+        try:
+            self.layout.quarantine.mkdir(parents=True, exist_ok=True)
+            path.replace(self.layout.quarantine / path.name)
+            (self.layout.quarantine / f"{path.name}.reason").write_text(f"{reason}\n")
+        except FileNotFoundError:
+            pass  # another process was faster
+        except OSError as error:
+            _LOG.warning("cannot move %s into quarantine: %s", path, error)
+
+    def _forget(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            _LOG.warning("cannot delete %s: %s", path, error)
+
+    def _mark_used(self, path: Path) -> None:
+        try:
+            path.touch(exist_ok=True)
+        except OSError as error:
+            _LOG.debug("cannot mark %s as used: %s", path, error)
+
+
+class _DoesNotFit(Exception):
+    """A blob is larger than the store's limit, or the disk is full."""
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _state(stat: os.stat_result) -> str:
+    """What changes when a file's bytes do."""
+    return f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

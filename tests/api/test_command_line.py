@@ -1,0 +1,722 @@
+"""The program `intertwine`, run in processes of its own: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import intertwine as library
+import numpy as np
+import pytest
+from intertwine.bases import Certificate, load_basis
+from intertwine.groups import CATALOGUE, SO, Group
+from intertwine.reps import basis_key, parse
+from program import KEYS, PROGRAM, Ended, environment, intertwine, python
+
+COMMANDS = ("parse", "basis", "groups", "doctor")
+GENEROUS = 30  # seconds, on a busy machine, for what must be refused at once
+ENOUGH = 3 * 2**30  # bytes of address space, for what must be refused before memory is taken
+
+
+def complaint(ended: Ended, code: int = 2) -> str:
+    """The one message of a program that would not do it."""
+    assert ended.code == code, ended.err or ended.out
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    assert "Exception ignored" not in ended.err
+    usage, _, message = ended.err.rpartition("error: ")  # as argparse complains, or as we do
+    if not usage:
+        assert ended.err.startswith("intertwine: "), ended.err
+        message = ended.err.removeprefix("intertwine: ")
+    assert 10 < len(message) < 2000
+    assert ended.err.count("intertwine: ") <= 1
+    return message.strip()
+
+
+def write_json(folder: Path, document: Any) -> Path:
+    path = folder / "group.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return path
+
+
+class TestHelp:
+    def test_the_program_names_its_commands_with_examples(self) -> None:
+        ended = intertwine("--help")
+        assert ended.code == 0
+        assert ended.err == ""
+        for command in COMMANDS:
+            assert re.search(rf"^    {command}  +\w", ended.out, re.MULTILINE)
+        assert 'intertwine basis "V**2*V.T+5V0" --group "SO(3)"' in ended.out
+        assert "'--'" in ended.out
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_every_command_has_examples_and_they_run(self, command: str, tmp_path: Path) -> None:
+        write_json(tmp_path, {"lie_algebra": [[[0, 1], [-1, 0]]]})
+        ended = intertwine(command, "--help")
+        assert ended.code == 0
+        _, _, epilog = ended.out.partition("examples:\n")
+        examples = [line.strip() for line in epilog.splitlines() if line.startswith("  ")]
+        assert len(examples) >= 2
+        for example in examples:
+            program, *arguments = shlex.split(example)
+            assert program == "intertwine"
+            assert arguments[0] == command
+            ran = intertwine(*arguments, cwd=tmp_path)
+            assert ran.code == 0, ran.err
+            assert ran.out
+
+    def test_the_version_is_the_librarys(self) -> None:
+        assert intertwine("--version").out == f"{library.__version__}\n"
+
+    def test_nothing_and_what_is_unknown_are_bad_input(self) -> None:
+        assert "COMMAND" in complaint(intertwine())
+        assert "invalid choice: 'solve'" in complaint(intertwine("solve"))
+        assert "--groop" in complaint(intertwine("parse", "V", "--groop"))
+        assert "TEXT" in complaint(intertwine("basis"))
+        assert "unrecognized arguments: W" in complaint(intertwine("parse", "V", "W"))
+
+
+class TestParse:
+    def test_it_shows_how_a_text_is_read(self) -> None:
+        ended = intertwine("parse", "V+V**2*V.T+5V0", "--group", "SO13p")
+        assert (ended.code, ended.err) == (0, "")
+        shown = dict(line.split(None, 1) for line in ended.out.splitlines())
+        assert shown["rep"] == "V+V²⊗V*+5V⁰"
+        assert shown["canonical"] == "5V⁰+V+V²⊗V*"
+        assert shown["group"] == "SO13p()"
+        assert shown["size"] == "73"
+
+    def test_as_json(self) -> None:
+        document = intertwine("parse", "--json", "V**2*V.T+5V0").json
+        assert list(document) == ["rep", "canonical", "group", "size", "dimension", "latex"]
+        assert document["rep"] == "V²⊗V*+5V⁰"
+        assert document["group"] is document["size"] is None
+        assert document["dimension"] == "d**3 + 5"
+        assert "otimes" in document["latex"]
+
+    def test_a_size_that_would_not_be_solved_is_shown_all_the_same(self) -> None:
+        document = intertwine("parse", "1000000000000V0", "--json").json
+        assert document["size"] == 10**12
+
+    def test_where_output_has_few_characters_the_others_are_spelled_out(self) -> None:
+        env = {"PYTHONIOENCODING": "ascii"}
+        ended = intertwine("parse", "V**2*V.T", env=env)
+        assert (ended.code, ended.err) == (0, "")
+        assert "V\\xb2\\u2297V*" in ended.out
+        assert intertwine("parse", "V**2*V.T", "--json", env=env).json["rep"] == "V²⊗V*"
+        assert "Traceback" not in complaint(intertwine("parse", "V⊗⊗V", env=env))
+
+
+class TestBasis:
+    def test_it_prints_the_basis_with_its_certificate(self) -> None:
+        ended = intertwine("basis", "V>>V**2", "--group", "SO(3)")
+        assert (ended.code, ended.err) == (0, "")
+        lines = ended.out.splitlines()
+        assert lines[0] == "V³(SO(3)): 1 invariants in 27 dimensions"
+        assert "method          svd on numpy (cpu)" in lines
+        assert "size × rank     27 × 1" in lines
+        assert any(line.startswith("residual") for line in lines)
+        assert "0.4082" in ended.out
+
+    def test_a_large_matrix_is_not_printed(self) -> None:
+        ended = intertwine("basis", "V**4", "--group", "S(10)")
+        assert "15 invariants in 10,000 dimensions" in ended.out
+        assert len(ended.out.splitlines()) < 15
+
+    @pytest.mark.parametrize(
+        ("text", "group", "size", "rank"),
+        [
+            ("V**2*V.T+5V0", "SO(3)", 32, 6),
+            ("T(2,2)", "SO13p", 256, 4),
+            ("2V(Z(3))*V(S(4)) + V(O(3))**2", None, 33, 3),
+            ("V*V.T", "U(2)", 4, 1),
+            ("V", "SO(3)", 3, 0),
+            ("0", None, 0, 0),
+            ("5", None, 5, 5),
+        ],
+    )
+    def test_as_json_it_is_one_object(
+        self, text: str, group: str | None, size: int, rank: int
+    ) -> None:
+        ended = intertwine("basis", text, "--json", *(["--group", group] if group else []))
+        assert (ended.code, ended.err) == (0, "")
+        document = ended.json
+        assert list(document) == KEYS
+        assert (document["size"], document["rank"]) == (size, rank)
+        assert re.fullmatch("[0-9a-f]{64}", document["key"])
+        for name in ("residual", "orthonormality"):
+            assert 0 <= document[name] <= 1e-10
+        for name in ("size", "rank", "iterations", "bytes"):
+            assert type(document[name]) is int
+        assert 0 <= document["seconds"] < 60
+        assert document["gap"] is None or document["gap"] > 1e3
+
+    def test_the_json_says_what_was_asked_and_what_was_found(self) -> None:
+        document = intertwine("basis", "5V0+V.T*V**2", "--group", "SO(3)", "--json").json
+        rep = parse("5V0+V.T*V**2")(SO(3))
+        assert document["group"] == "SO(3)"
+        assert document["rep"] == str(rep) == "5V⁰+V³"
+        assert document["canonical"] == "5V⁰+V³"
+        assert document["key"] == basis_key(rep)
+        assert "svd" in document["method"]
+        assert document["backend"] == "numpy"
+        assert document["device"] == "cpu"
+
+    def test_an_infinite_gap_is_null(self) -> None:
+        document = intertwine("basis", "V**2", "--group", "S(4)", "--json").json
+        assert document["gap"] is None
+        assert document["method"] == "orbits"
+
+    @pytest.mark.parametrize("method", ["svd", "krylov", "orbits"])
+    def test_a_method_asked_for_by_name_is_run(self, method: str) -> None:
+        ended = intertwine("basis", "V**3", "--group", "S(4)", "--method", method, "--json")
+        document = ended.json
+        assert document["method"] == method
+        assert document["rank"] == 5
+        assert (document["iterations"] > 0) == (method == "krylov")
+        plain = intertwine("basis", "V**3", "--group", "S(4)", "--json").json
+        assert document["key"] != plain["key"]
+        assert plain["method"] == "orbits"
+
+    def test_jax_is_used_where_it_is_asked_for(self) -> None:
+        ended = intertwine(
+            "basis", "V**3", "--group", "SO(3)", "--backend", "jax", "--device", "cpu", "--json"
+        )
+        assert ended.json["backend"] == "jax"
+        assert ended.json["device"].startswith("cpu")
+        assert ended.json["rank"] == 1
+
+    @pytest.mark.parametrize("as_json", [False, True], ids=["printed", "json"])
+    @pytest.mark.parametrize("suffix", [".safetensors", ".npy", ".npz"])
+    def test_it_writes_the_basis_to_a_file(
+        self, suffix: str, as_json: bool, tmp_path: Path
+    ) -> None:
+        options = ["--json"] if as_json else []
+        ended = intertwine(
+            "basis", "V**2*V.T+5V0", "--group=SO(3)", "-o", f"q{suffix}", *options, cwd=tmp_path
+        )
+        assert (ended.code, ended.err) == (0, "")
+        assert [entry.name for entry in tmp_path.iterdir()] == [f"q{suffix}"]
+        path = tmp_path / f"q{suffix}"
+        if suffix == ".safetensors":
+            read = load_basis(path)
+            matrix, certificate = read.dense(), read.certificate
+        elif suffix == ".npy":
+            matrix, certificate = np.load(path, allow_pickle=False), None
+        else:
+            with np.load(path, allow_pickle=False) as file:
+                matrix = file["basis"]
+                certificate = Certificate.from_json(json.loads(str(file["certificate"])))
+        right = parse("V**2*V.T+5V0")(SO(3)).equivariant_basis().dense()
+        np.testing.assert_allclose(matrix @ matrix.T, right @ right.T, atol=1e-10)
+        assert certificate is None or (certificate.size, certificate.rank) == (32, 6)
+        if as_json:
+            assert list(ended.json) == KEYS
+        else:
+            assert ended.out.endswith(f"\nwritten to q{suffix}\n")
+
+    def test_a_file_that_is_there_is_replaced(self, tmp_path: Path) -> None:
+        (tmp_path / "q.npy").write_text("old")
+        arguments = ("basis", "V**2", "--group", "SO(3)", "--output", tmp_path / "q.npy")
+        assert intertwine(*arguments).code == 0
+        assert np.load(tmp_path / "q.npy").shape == (9, 1)
+
+    def test_the_same_input_gives_the_same_answer_in_every_process(self) -> None:
+        def answer(seed: str) -> Any:
+            arguments = ("basis", "V+V**2*V.T+3", "--group", "SL(2)", "--json")
+            document = intertwine(*arguments, env={"PYTHONHASHSEED": seed}).json
+            return {key: document[key] for key in ("key", "group", "rep", "canonical", "rank")}
+
+        assert answer("0") == answer("1") == answer("random")
+
+
+class TestTextsThatBeginWithADash:
+    def test_stand_behind_two_dashes(self) -> None:
+        ended = intertwine("parse", "--json", "--", "V")
+        assert ended.json["rep"] == "V"
+        message = complaint(intertwine("parse", "--", "-V"))
+        assert message.startswith("expected")
+        assert message.endswith("  -V\n  ^")
+        assert complaint(intertwine("basis", "--group", "SO(3)", "--", "--help")).endswith(
+            "--help\n  ^"
+        )
+        assert complaint(intertwine("groups", "--", "-SO(3)")).endswith("  -SO(3)\n  ^")
+
+    def test_without_them_it_is_said_what_is_missing(self) -> None:
+        assert complaint(intertwine("parse", "-V")).endswith("are required: TEXT")
+
+    def test_as_make_try_gives_them(self) -> None:
+        ended = intertwine("basis", "--group=SO(3)", "--", "V**2*V.T+5V0")
+        assert "6 invariants in 32 dimensions" in ended.out
+
+
+#: Files that hold no group, and what is said of them. Each is a process, so most run with the slow.
+WORST = ("not finite", "at most 40 deep", "singular", "expected a number")
+SPOILED: list[tuple[Any, str]] = [
+    ("", "holds no JSON"),
+    ("{", "holds no JSON"),
+    ("lie_algebra: []", "holds no JSON"),
+    ("[" * 1_000_000, "holds no JSON"),
+    ("\x00\x01", "holds no JSON"),
+    ("[]", "a group is a JSON object"),
+    ("null", "a group is a JSON object"),
+    ("{}", "needs its size"),
+    ({"generators": []}, "unknown keys"),
+    ({"lie_algebra": 1}, "a list"),
+    ({"lie_algebra": {"a": 1}}, "a list"),
+    ({"lie_algebra": [1]}, "a list of rows"),
+    ({"lie_algebra": [[]]}, "a list of rows"),
+    ({"lie_algebra": [[[]]]}, "not square"),
+    ({"lie_algebra": [[[1, 2]]]}, "not square"),
+    ({"lie_algebra": [[[1, 2], [3]]]}, "not square"),
+    ({"lie_algebra": [[[1, 2], 3]]}, "not square"),
+    ({"lie_algebra": [[[[1]]]]}, "a number"),
+    ({"lie_algebra": [[[None]]]}, "a number"),
+    ({"lie_algebra": [[[True]]]}, "a number"),
+    ({"lie_algebra": [[0, 1]]}, "square"),
+    ({"lie_algebra": [[[1]], [[1, 0], [0, 1]]]}, "mixed sizes"),
+    ({"lie_algebra": [[[1]]], "discrete_generators": [[1, 0]]}, "mixed sizes"),
+    ({"lie_algebra": [[[1]]], "d": 3}, "mixed sizes"),
+    ('{"lie_algebra": [[[NaN]]]}', "not finite"),
+    ('{"discrete_generators": [[[NaN, 0], [0, 1]]]}', "not finite"),
+    ('{"lie_algebra": [[[Infinity]]]}', "not finite"),
+    ('{"lie_algebra": [[[1e999]]]}', "not finite"),
+    ({"lie_algebra": [[[10**400]]]}, "float64"),
+    ({"lie_algebra": [[["10**64*10**64*10**64*10**64*10**64"]]]}, "not finite"),
+    ({"lie_algebra": [[["nan"]]]}, "expected a number"),
+    ({"lie_algebra": [[["1/0"]]]}, "a divisor other than zero"),
+    ({"lie_algebra": [[["oo"]]]}, "expected a number"),
+    ({"lie_algebra": [[[""]]]}, "expected a number"),
+    ({"lie_algebra": [[["__import__('os').system('touch pwned')"]]]}, "expected a number"),
+    ({"lie_algebra": [[["(" * 2000 + "1" + ")" * 2000]]]}, "at most 40 deep"),
+    ({"lie_algebra": [[["1+" * 500_000 + "1"]]]}, "characters"),
+    ({"lie_algebra": [[["2**9999"]]]}, "an exponent of at most 64"),
+    ({"lie_algebra": [[["((9**64)**64)**64"]]]}, "bits"),
+    ({"lie_algebra": [[["1e99999"]]]}, "exponent"),
+    ({"discrete_generators": [[[0, 0], [0, 1]]]}, "singular"),
+    ({"discrete_generators": [[0, 0]]}, "permutation"),
+    ({"discrete_generators": [[1, 2]]}, "permutation"),
+    ({"discrete_generators": [[0.5, 1]]}, "permutation"),
+    ({"discrete_generators": [["a", "b"]]}, "permutation"),
+    ({"discrete_generators": [[0, None]]}, "permutation"),
+    ({"discrete_generators": [[0, [1]]]}, "generator"),
+    ({"discrete_generators": [[10**30, 0]]}, "permutation"),
+    ({"d": 0}, "positive integer"),
+    ({"d": -3}, "positive integer"),
+    ({"d": True}, "positive integer"),
+    ({"d": "3"}, "positive integer"),
+    ({"d": 10**12}, "positive integer"),
+    ({"d": 3, "name": 3}, "a text"),
+]
+
+
+class TestGenerators:
+    ROTATION = ((0, 1), (-1, 0))
+
+    @pytest.mark.parametrize(
+        ("document", "rep", "rank"),
+        [
+            ({"lie_algebra": [ROTATION]}, "V**2", 2),
+            ({"lie_algebra": [ROTATION], "discrete_generators": [[[1, 0], [0, -1]]]}, "V**2", 1),
+            ({"discrete_generators": [[1, 2, 0], [1, 0, 2]]}, "V**2", 2),
+            ({"discrete_generators": [[["0", "1"], ["-1", "0"]]]}, "V**2", 2),
+            (
+                {"discrete_generators": [[["cos(2*pi/3)", "sin(2*pi/3)"], ["-sqrt(3)/2", "-1/2"]]]},
+                "V**2",
+                2,
+            ),
+            ({"lie_algebra": [[["I"]]]}, "V*V.T", 1),
+            ({"lie_algebra": [[["2.5e-1*I"]]]}, "V", 0),
+            ({"d": 3}, "V", 3),
+            ({"d": 2, "lie_algebra": [], "discrete_generators": []}, "V", 2),
+        ],
+        ids=[
+            "rotations",
+            "reflections",
+            "permutations",
+            "strings",
+            "roots",
+            "i",
+            "decimal",
+            "d",
+            "none",
+        ],
+    )
+    def test_from_a_file(self, document: Any, rep: str, rank: int, tmp_path: Path) -> None:
+        path = write_json(tmp_path, document)
+        ended = intertwine("basis", rep, "--generators", path, "--json")
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.json["rank"] == rank
+        assert ended.json["group"].startswith("<Group of size")
+
+    def test_a_name_is_the_groups(self, tmp_path: Path) -> None:
+        path = write_json(tmp_path, {"lie_algebra": [self.ROTATION], "name": "turns"})
+        assert intertwine("parse", "V", "--generators", path, "--json").json["group"] == "turns"
+
+    def test_they_make_the_group_that_they_generate(self, tmp_path: Path) -> None:
+        path = write_json(tmp_path, {"lie_algebra": SO(3).lie_algebra.tolist()})
+        key = intertwine("basis", "V**3", "--generators", path, "--json").json["key"]
+        assert key == intertwine("basis", "V**3", "--group", "SO(3)", "--json").json["key"]
+        assert key == basis_key((parse("V**3"))(Group(lie_algebra=SO(3).lie_algebra)))
+
+    @pytest.mark.parametrize(
+        ("document", "expected"),
+        [
+            pytest.param(*pair, marks=[] if pair[1] in WORST else [pytest.mark.slow])
+            for pair in SPOILED
+        ],
+        ids=lambda value: re.sub(r"\s+", " ", str(value))[:60],
+    )
+    def test_that_are_none_are_refused(self, document: Any, expected: str, tmp_path: Path) -> None:
+        path = write_json(tmp_path, document)
+        ended = intertwine(
+            "basis", "V", "--generators", path, cwd=tmp_path, memory=ENOUGH, timeout=GENEROUS
+        )
+        assert expected in complaint(ended)
+        assert [entry.name for entry in tmp_path.iterdir()] == ["group.json"]
+
+    def test_a_file_that_cannot_be_read_is_named(self, tmp_path: Path) -> None:
+        missing = tmp_path / "missing.json"
+        assert str(missing) in complaint(intertwine("basis", "V", "--generators", missing))
+        assert str(tmp_path) in complaint(intertwine("basis", "V", "--generators", tmp_path))
+        (tmp_path / "latin.json").write_bytes(b'{"name": "Sym\xe9trie"}')
+        latin = tmp_path / "latin.json"
+        assert "latin.json holds no JSON" in complaint(
+            intertwine("basis", "V", "--generators", latin)
+        )
+
+    def test_too_many_exact_entries_are_refused_before_they_are_evaluated(
+        self, tmp_path: Path
+    ) -> None:
+        matrix = [["sqrt(2)/3+cos(pi/7)"] * 101] * 101
+        path = write_json(tmp_path, {"lie_algebra": [matrix]})
+        ended = intertwine("basis", "V", "--generators", path, timeout=60)
+        assert "at most 10,000 entries" in complaint(ended)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["parse", ""], "expected a rep"),
+            (["parse", "   "], "expected a rep"),
+            (["parse", "V+"], "  V+\n    ^"),
+            (["parse", "V V"], "write V*V"),
+            (["parse", "V**"], "  V**\n     ^"),
+            (["parse", "V@V"], "  V@V\n   ^"),
+            (["parse", "V**-1"], "  V**-1\n     ^"),
+            (["parse", "(V"], "expected"),
+            (["parse", "W"], "'W' is none of"),
+            (["parse", "V\nW"], "expected"),
+            (["parse", "V;import os"], "expected"),
+            (["parse", "__import__('os').system('id')"], "expected"),
+            (["parse", "().__class__.__bases__"], "expected"),
+            (["parse", "V.size"], "T, as in V.T"),
+            (["parse", b"V\xff"], "\\udcff"),
+            (["parse", "(" * 5000 + "V"], "4,096"),
+            (["parse", "(" * 2000 + "V" + ")" * 2000], "at most 40 deep"),
+            (["parse", "V**(" * 500 + "2" + ")" * 500], "at most 40 deep"),
+            (["parse", "V(" * 1000 + ")" * 1000], "expected"),
+            (["parse", "V**999999"], "an exponent of at most 256"),
+            (["parse", "V**99999999999999999999"], "at most 15 digits"),
+            (["parse", "9" * 4000 + "V"], "at most 15 digits"),
+            (["parse", "V⁹⁹⁹⁹⁹⁹"], "an exponent of at most 256"),
+            (["parse", "V999999"], "an exponent of at most 256"),
+            (["parse", "T(999999)"], "an exponent of at most 256"),
+            (["parse", "((((V**99)**99)**99)**99)**99"], "factors"),
+            (["parse", "99999(V+V0)"], "a sum of 199,998 terms was asked for; at most 10,000"),
+            (["parse", "(V+V.T+V0)**256"], "more than 10,000 different terms"),
+            (["parse", "99999999*99999999"], "integers of at most 1,000,000,000,000"),
+            (["parse", "(999999999999V)**200*(999999999999V)**200"], "10^"),
+            (["parse", "(999999999999V+V0)**200*(999999999999V+V0)**200"], "10^"),
+            (["parse", "*".join(["V**256"] * 4), "--group", "Z(9999999)"], "10^"),
+            (["parse", "V*" * 60_000], "the text has 120,000 characters; at most 4,096 are read"),
+            (["basis", "V" * 120_000, "--group", "SO(3)"], "the text has 120,000 characters"),
+            (["basis", "V", "--group", "(" * 120_000], "120,000 characters"),
+            (["basis", "V", "--group", "(" * 2_000], "at most 40 deep"),
+            (["basis", "1000000000000V0"], "1,000,000,000,000 dimensions"),
+            (["basis", "V**40", "--group", "SO(3)"], "dimensions; at most 1,000,000,000"),
+            (["basis", "V**256", "--group", "SO(30)"], "about 10^378 dimensions"),
+            (["basis", "V**18", "--group", "SO(3)"], "GB"),
+            (["basis", "V**13", "--group", "SO(3)", "--method", "svd"], "GB"),
+            (["basis", "V"], "--group"),
+            (["basis", "V(SO(3))*V"], "no group"),
+            (["basis", "V", "--group", ""], "expected a group"),
+            (["basis", "V", "--group", "so(3)"], "'so' is none of"),
+            (["basis", "V", "--group", "SO"], "SO(n)"),
+            (["basis", "V", "--group", "SO(3,4)"], "found 2 arguments"),
+            (["basis", "V", "--group", "SO(3"], "expected"),
+            (["basis", "V", "--group", "SO(0)"], "SO(n) takes integers from 1 on, not 0"),
+            (["basis", "V", "--group", "SO(-3)"], "  SO(-3)\n     ^"),
+            (["basis", "V", "--group", "SO(2.5)"], "expected"),
+            (["basis", "V", "--group", "SO(99999)"], "matrix entries"),
+            (["basis", "V", "--group", "S(999999999999)"], "matrix entries"),
+            (["basis", "V", "--group", "Z(999999999999)"], "matrix entries"),
+            (["basis", "V", "--group", "Trivial(999999999999)"], "at most"),
+            (["basis", "V", "--group", "C(999999999999999)**2"], "expected"),
+            (["basis", "V", "--group", "*".join(["Z(9999)"] * 9)], "matrix entries"),
+            (["basis", "V", "--group", "*".join(["Trivial(9999)"] * 9)], "at most"),
+            (["basis", "V", "--group", "SO(3)", "--method", "magic"], "unknown method 'magic'"),
+            (["basis", "V", "--group", "SO(3)", "--method", ""], "unknown method ''"),
+            (["basis", "V", "--group", "SO(3)", "--method", "orbits"], "'orbits'"),
+            (["basis", "V", "--group", "SO(3)", "--method", "irreps"], "irreps"),
+            (["basis", "V", "--group", "SO(3)", "--backend", "torch"], "unknown backend 'torch'"),
+            (["basis", "V", "--group", "S(3)", "--backend", "torch"], "unknown backend 'torch'"),
+            (["basis", "V", "--group", "SO(3)", "--backend", "numpy", "--device", "gpu"], "'gpu'"),
+            (
+                ["basis", "V", "--group", "SO(3)", "--backend", "jax", "--device", "abacus"],
+                "abacus",
+            ),
+            (["basis", "5", "--method", "magic"], "unknown method 'magic'"),
+            (["basis", "0", "--backend", "torch"], "unknown backend 'torch'"),
+            (["basis", "V(SO(3))", "--group", "O(3)"], "over SO(3) already"),
+            (["basis", "V", "--group", "SO(3)", "--group", "O(3)"], "--group"),
+            (["basis", "V", "--group", "SO(3)", "--generators", "x.json"], "not allowed with"),
+            (["basis", "V", "--generators", "x.json", "--generators", "y.json"], "--generators"),
+            (["parse", "V", "--group", "SO(3)", "--group", "O(3)"], "--group"),
+            (["groups", "SO(3"], "expected"),
+            (["groups", "E8"], "'E8' is none of"),
+        ],
+        ids=lambda value: str(value)[:60],
+    )
+    def test_is_refused_at_once_with_one_message(
+        self, arguments: list[str | bytes], expected: str
+    ) -> None:
+        memory = None if "jax" in arguments else ENOUGH
+        ended = intertwine(*arguments, memory=memory, timeout=GENEROUS)
+        assert expected in complaint(ended)
+
+    @pytest.mark.parametrize(
+        ("output", "expected"),
+        [
+            ("nowhere/q.npy", "there is no folder"),
+            ("q.txt", "a basis is written to .safetensors, .npy, .npz files, not to 'q.txt'"),
+            ("q", "a basis is written to"),
+            ("", "a basis is written to"),
+            (".", "a basis is written to"),
+            ("folder.npy", "folder.npy"),
+            ("file.txt/q.npy", "file.txt"),
+        ],
+    )
+    def test_a_file_that_cannot_be_written_is_refused_before_the_solve(
+        self, output: str, expected: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "folder.npy").mkdir()
+        (tmp_path / "file.txt").write_text("")
+        ended = intertwine(
+            *("basis", "V**8", "--group", "SO(4)", "--method", "krylov", "-o", output),
+            cwd=tmp_path,
+            timeout=GENEROUS,
+        )
+        assert expected in complaint(ended)
+        assert sorted(entry.name for entry in tmp_path.rglob("*")) == ["file.txt", "folder.npy"]
+
+    def test_where_memory_runs_out_after_all_it_says_so(self) -> None:
+        ended = intertwine(
+            *("basis", "V**8", "--group", "SO(3)", "--method", "svd"), memory=900 * 2**20
+        )
+        assert "memory" in complaint(ended, code=1).lower()
+
+    def test_a_solve_that_fails_is_no_bad_input(self, tmp_path: Path) -> None:
+        path = write_json(tmp_path, {"discrete_generators": [[[1, 1e-9], [0, 1]]]})
+        ended = intertwine("basis", "V", "--generators", path)
+        assert "the rank is ambiguous" in complaint(ended, code=1)
+
+
+class TestGroups:
+    def test_the_whole_catalogue_is_listed(self) -> None:
+        ended = intertwine("groups")
+        assert (ended.code, ended.err) == (0, "")
+        names = [re.match(r"\w+", line)[0] for line in ended.out.splitlines()]
+        assert names == list(CATALOGUE)
+        assert list(intertwine("groups", "--json").json) == [
+            line.split("  ")[0] for line in ended.out.splitlines()
+        ]
+
+    def test_one_group_is_described(self) -> None:
+        document = intertwine("groups", "Z(3)*S(4)", "--json").json
+        assert document["group"] == "Z(3)*S(4)"
+        assert document["d"] == 12
+        assert document["discrete_generators"] == 4
+        assert document["permutation"] is True
+        lines = intertwine("groups", "SO(3)").out.splitlines()
+        assert "d" in {line.split()[0] for line in lines}
+
+
+class TestDoctor:
+    def test_it_finds_this_installation_in_order(self) -> None:
+        ended = intertwine("doctor")
+        assert ended.code == 0, ended.out
+        assert "FAIL" not in ended.out
+        for word in ("numpy", "scipy", "memory", "jax", "V²→V of SO(3) has rank 1"):
+            assert word in ended.out
+
+    def test_as_json(self) -> None:
+        document = intertwine("doctor", "--json").json
+        assert document["ok"] is True
+        assert all(check["ok"] for check in document["checks"])
+        assert {"versions", "solve"} <= {check["check"] for check in document["checks"]}
+
+
+class TestTheWayItEnds:
+    @pytest.mark.parametrize(
+        "arguments", [["--help"], ["basis", "--help"], ["groups"], ["groups", "--json"]], ids=str
+    )
+    def test_who_reads_no_further_hears_no_more(self, arguments: list[str]) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)  # the reader has left before the first line
+        with os.fdopen(writing, "wb") as nobody:
+            ended = subprocess.run(
+                [PROGRAM, *arguments],
+                stdout=nobody,
+                stderr=subprocess.PIPE,
+                env=environment(),
+                timeout=60,
+                check=False,
+            )
+        assert ended.stderr == b""
+        assert ended.returncode in (0, 1)
+
+    def test_in_a_shell_with_head(self) -> None:
+        ended = subprocess.run(
+            ["sh", "-c", f'"{PROGRAM}" groups | head -1'],
+            capture_output=True,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+        assert ended.stderr == b""
+        assert ended.stdout.startswith(b"Trivial(n)")
+        assert ended.stdout.count(b"\n") == 1
+
+    def test_where_nothing_can_be_written_it_says_so(self) -> None:
+        if not Path("/dev/full").exists():
+            pytest.skip("this system has no /dev/full")
+        with Path("/dev/full").open("wb") as full:
+            ended = subprocess.run(
+                [PROGRAM, "groups"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                env=environment(),
+                timeout=60,
+                check=False,
+            )
+        message = ended.stderr.decode()
+        assert message.startswith("intertwine: ")
+        assert "No space left" in message
+        assert message.count("\n") == 1
+        assert ended.returncode in (1, 2)
+
+    def test_without_any_output_it_still_does_its_work(self, tmp_path: Path) -> None:
+        command = f'exec "{PROGRAM}" basis "V**2" --group "SO(3)" -o q.npy >&-'
+        ended = subprocess.run(
+            ["sh", "-c", command],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+        assert ended.stderr == b""
+        assert ended.returncode == 0
+        assert np.load(tmp_path / "q.npy").shape == (9, 1)
+
+    def test_interrupted_while_it_reads(self, tmp_path: Path) -> None:
+        fifo = tmp_path / "group.json"
+        os.mkfifo(fifo)
+        running = subprocess.Popen(
+            [PROGRAM, "basis", "V", "--generators", fifo],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+        with fifo.open("w"):  # opens when the program does
+            time.sleep(0.2)
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+        assert (running.returncode, out, err) == (130, b"", b"interrupted\n")
+
+    def test_interrupted_while_it_solves(self, tmp_path: Path) -> None:
+        fifo = tmp_path / "group.json"
+        os.mkfifo(fifo)
+        running = subprocess.Popen(
+            [
+                *(PROGRAM, "basis", "V**8", "--generators", fifo),
+                *("--method", "krylov", "-o", tmp_path / "q.npy"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+        fifo.write_text(json.dumps({"lie_algebra": SO(4).lie_algebra.tolist()}))
+        time.sleep(3)
+        assert running.poll() is None  # it takes minutes
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+        assert (running.returncode, out, err) == (130, b"", b"interrupted\n")
+        assert [entry.name for entry in tmp_path.iterdir()] == ["group.json"]
+
+    def test_interrupted_while_it_starts(self) -> None:
+        for delay in (0.05, 0.1, 0.2, 0.4):
+            running = subprocess.Popen(
+                [PROGRAM, "basis", "V**8", "--group", "SO(4)", "--method", "krylov"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment(),
+            )
+            time.sleep(delay)
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=60)
+            if running.returncode == 130:
+                assert err == b"interrupted\n"
+            else:  # Python itself was still starting: that is not ours to speak for
+                assert running.returncode == -signal.SIGINT
+                assert b", in main\n" not in err
+
+
+class TestLightToStart:
+    HEAVY = ("fastapi", "starlette", "pydantic", "uvicorn", "sqlalchemy", "jax", "jaxlib", "sympy")
+    PLOTS = ("matplotlib", "PIL", "IPython")
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [["--help"], ["--version"], ["parse", "--help"], ["basis", "--help"], ["groups", "SO(3)"]],
+        ids=" ".join,
+    )
+    def test_nothing_heavy_is_loaded_for_what_does_not_need_it(self, arguments: list[str]) -> None:
+        program = (
+            "import sys\n"
+            "from intertwine_api.main import main\n"
+            "try:\n"
+            "    main(sys.argv[1:])\n"
+            "except SystemExit:\n"
+            "    pass\n"
+            "print('loaded', *sorted(sys.modules))\n"
+        )
+        assert not self.loaded(program, *arguments) & {*self.HEAVY, *self.PLOTS}
+
+    def test_importing_the_package_loads_neither_the_solver_nor_numpy(self) -> None:
+        program = "import sys, intertwine_api\nprint('loaded', *sys.modules)\n"
+        heavy = {*self.HEAVY, *self.PLOTS, "numpy", "scipy", "intertwine"}
+        assert not self.loaded(program) & heavy
+
+    def test_a_solve_on_numpy_needs_neither_jax_nor_sympy(self) -> None:
+        program = (
+            "import sys\n"
+            "from intertwine_api.main import main\n"
+            "main(['basis', 'V**2', '--group', 'SO(3)', '--json'])\n"
+            "print('loaded', *sys.modules)\n"
+        )
+        assert not self.loaded(program) & {*self.HEAVY, *self.PLOTS}
+
+    def loaded(self, program: str, *arguments: str) -> set[str]:
+        """The modules that a program has loaded at its end, which it prints last."""
+        _, _, modules = python(program, *arguments).rpartition("loaded ")
+        return set(modules.split())

@@ -1,0 +1,170 @@
+"""The laws that every storage keeps, of whatever kind and however deeply nested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from example_bases import BASES, STORAGES, Plan, basis_of, build, matrix_of, plans
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from intertwine.bases import Storage, from_arrays, to_arrays
+
+each = pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES.keys())
+anything = settings(deadline=None, max_examples=150)
+
+#: What a real basis answers, and what a complex one, to an argument of each type.
+ANSWERS = {
+    "float16": ("float32", "complex64"),
+    "float32": ("float32", "complex64"),
+    "float64": ("float64", "complex128"),
+    "int32": ("float64", "complex128"),
+    "int64": ("float64", "complex128"),
+    "uint8": ("float64", "complex128"),
+    "complex64": ("complex64", "complex64"),
+    "complex128": ("complex128", "complex128"),
+}
+
+
+def entries(rows: int, columns: int, dtype: str = "float64", seed: int = 0) -> np.ndarray[Any, Any]:
+    """Random entries, small integers so that every type holds them exactly."""
+    rng = np.random.default_rng([rows, columns, seed])
+    values = rng.integers(0, 5, (2, rows, columns))
+    is_complex = np.issubdtype(dtype, np.complexfloating)
+    return (values[0] + 1j * values[1] if is_complex else values[0]).astype(dtype)
+
+
+@each
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_apply_is_multiplication_by_the_matrix(storage: Storage, k: int) -> None:
+    w = entries(storage.shape[1], k)
+    result = storage.apply(w)
+    assert result.shape == (storage.shape[0], k)
+    np.testing.assert_allclose(result, matrix_of(storage) @ w, atol=1e-13)
+
+
+@each
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_adjoint_is_multiplication_by_the_conjugate_transpose(storage: Storage, k: int) -> None:
+    v = entries(storage.shape[0], k)
+    result = storage.adjoint(v)
+    assert result.shape == (storage.shape[1], k)
+    np.testing.assert_allclose(result, matrix_of(storage).conj().T @ v, atol=1e-13)
+
+
+@anything
+@given(plans(), st.integers(0, 3), st.booleans())
+def test_any_storage_is_its_matrix(plan: Plan, k: int, is_complex: bool) -> None:
+    storage = build(plan)
+    matrix = matrix_of(storage)
+    dtype = "complex128" if is_complex else "float64"
+    w, v = entries(storage.shape[1], k, dtype), entries(storage.shape[0], k, dtype)
+    assert storage.shape == matrix.shape
+    np.testing.assert_allclose(storage.apply(w), matrix @ w, atol=1e-12)
+    np.testing.assert_allclose(storage.adjoint(v), matrix.conj().T @ v, atol=1e-12)
+
+
+@anything
+@given(plans())
+def test_adjoint_and_apply_agree_in_the_scalar_product(plan: Plan) -> None:
+    storage = build(plan)
+    w = entries(storage.shape[1], 1, "complex128", seed=1)
+    v = entries(storage.shape[0], 1, "complex128", seed=2)
+    left = np.vdot(storage.apply(w), v)
+    right = np.vdot(w, storage.adjoint(v))
+    assert abs(left - right) <= 1e-12 * (1 + abs(left))
+
+
+@anything
+@given(plans())
+def test_adjoint_undoes_apply(plan: Plan) -> None:
+    storage = build(plan)
+    w = entries(storage.shape[1], 2, "complex128")
+    np.testing.assert_allclose(storage.adjoint(storage.apply(w)), w, atol=1e-12)
+
+
+@each
+@pytest.mark.parametrize("given_dtype", ANSWERS)
+def test_the_precision_of_the_argument_decides_that_of_the_answer(
+    storage: Storage, given_dtype: str
+) -> None:
+    is_complex = np.issubdtype(storage.dtype, np.complexfloating)
+    matrix = matrix_of(storage)
+    w = entries(storage.shape[1], 2, given_dtype)
+    v = entries(storage.shape[0], 2, given_dtype)
+    tolerance = 1e-4 if given_dtype in ("float16", "float32", "complex64") else 1e-12
+    for answer, right in (
+        (storage.apply(w), matrix @ w),
+        (storage.adjoint(v), matrix.conj().T @ v),
+    ):
+        assert isinstance(answer, np.ndarray)
+        assert answer.dtype == ANSWERS[given_dtype][is_complex]
+        np.testing.assert_allclose(answer, right, atol=tolerance)
+
+
+@each
+def test_a_storage_knows_its_shape_and_type(storage: Storage) -> None:
+    matrix = matrix_of(storage)
+    assert storage.shape == matrix.shape
+    assert storage.dtype == matrix.dtype
+    assert all(type(size) is int for size in storage.shape)
+
+
+@each
+def test_sparse_is_the_matrix_in_csc_format(storage: Storage) -> None:
+    from scipy.sparse import issparse
+
+    matrix = storage.sparse()
+    assert issparse(matrix)
+    assert matrix.format == "csc"
+    assert matrix.shape == storage.shape
+    np.testing.assert_allclose(matrix.toarray(), matrix_of(storage), atol=1e-13)
+
+
+@anything
+@given(plans())
+def test_any_storage_has_a_sparse_form(plan: Plan) -> None:
+    storage = build(plan)
+    matrix = storage.sparse()
+    assert matrix.format == "csc"
+    np.testing.assert_allclose(matrix.toarray(), matrix_of(storage), atol=1e-12)
+
+
+@each
+def test_a_sparse_form_stores_no_zeros(storage: Storage) -> None:
+    matrix = storage.sparse()
+    assert np.all(np.abs(matrix.data) > 1e-14)
+    assert matrix.nnz == np.count_nonzero(np.abs(matrix_of(storage)) > 1e-14)
+
+
+@each
+def test_the_bytes_are_those_of_the_arrays_that_are_written(storage: Storage) -> None:
+    arrays, _ = to_arrays(basis_of(storage))
+    assert storage.nbytes == sum(array.nbytes for array in arrays.values())
+
+
+@anything
+@given(plans())
+def test_what_was_written_is_read_as_the_same_matrix(plan: Plan) -> None:
+    storage = build(plan)
+    arrays, metadata = to_arrays(basis_of(storage))
+    read = from_arrays(arrays, metadata)
+    assert type(read.storage) is type(storage)
+    assert (read.shape, read.dtype) == (storage.shape, storage.dtype)
+    assert np.array_equal(matrix_of(read.storage), matrix_of(storage))
+
+
+def test_applying_changes_neither_the_argument_nor_the_storage() -> None:
+    for basis in BASES.values():
+        w = entries(basis.shape[1], 2)
+        before, matrix = w.copy(), matrix_of(basis.storage).copy()
+        result = basis.storage.apply(w)
+        result[...] = 7.0
+        assert np.array_equal(w, before)
+        assert np.array_equal(matrix_of(basis.storage), matrix)
+        v = entries(basis.shape[0], 2)
+        before = v.copy()
+        basis.storage.adjoint(v)[...] = 7.0
+        assert np.array_equal(v, before)
+        np.testing.assert_allclose(basis.storage.apply(w), matrix @ w, atol=1e-13)

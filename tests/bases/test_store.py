@@ -1,0 +1,540 @@
+"""A basis is solved once; then whoever asks has it from the store, with its evidence."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from example_bases import BASES, basis_of, orthonormal
+from example_stores import BLOB_FAULTS, digest, faults, key, overwrite, quarantined
+from intertwine.bases import Basis, Dense, to_bytes
+from intertwine.bases.store import find_store, obtain
+from intertwine.errors import (
+    AmbiguousRank,
+    MethodNotApplicable,
+    NotConcrete,
+    NotConverged,
+    TooLarge,
+    UnknownMethod,
+)
+from intertwine.groups import SO, C, Group, S
+from intertwine.invariants import Tolerances
+from intertwine.reps import Rep, T, V, basis_key, parse
+from intertwine_cache import Store
+from oracle import discrete_generators, projector_distance
+from support import run_python
+
+REP: Rep = (V**2 * V.T + V)(SO(3))
+KEY = key("a request")
+each = pytest.mark.parametrize("basis", BASES.values(), ids=BASES.keys())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+class Solve:
+    """Hands out a basis, another one each time, and counts how often it is called."""
+
+    def __init__(self, basis: Basis | None = None) -> None:
+        self.basis, self.times = basis, 0
+
+    def __call__(self) -> Basis:
+        self.times += 1
+        return self.basis or basis_of(Dense(orthonormal(6, 2, seed=self.times)))
+
+
+def never() -> Basis:
+    raise AssertionError("it was solved again")
+
+
+def is_mapped(array: np.ndarray[Any, Any]) -> bool:
+    """Whether the numbers are a file's, looked at where they are, rather than a copy of them."""
+    base: Any = array
+    while base is not None:
+        if isinstance(base, np.memmap):
+            return True
+        base = getattr(base, "base", None)
+    return False
+
+
+class TestObtain:
+    def test_it_is_solved_the_first_time_and_read_the_second(self, store: Store) -> None:
+        solve = Solve()
+        first = obtain(store, KEY, {}, solve)
+        second = obtain(store, KEY, {}, never)
+        assert solve.times == 1
+        assert (first.cached, second.cached) == (False, True)
+        assert np.array_equal(first.dense(), second.dense())
+        assert first.certificate == second.certificate
+
+    @each
+    def test_any_basis_comes_back_as_it_was(self, store: Store, basis: Basis) -> None:
+        obtain(store, KEY, {}, lambda: basis)
+        read = obtain(Store(store.layout.root), KEY, {}, never)
+        assert read.cached
+        assert type(read.storage) is type(basis.storage)
+        assert (read.shape, read.dtype) == (basis.shape, basis.dtype)
+        assert np.array_equal(read.dense(), basis.dense())
+        assert read.certificate == basis.certificate
+
+    def test_the_one_who_solved_it_gets_what_the_others_will_get(self, store: Store) -> None:
+        """Two processes solved at once; the second to publish gets the basis of the first."""
+
+        def overtaken() -> Basis:
+            mine = basis_of(Dense(orthonormal(6, 2, seed=1)))
+            theirs = basis_of(Dense(orthonormal(6, 2, seed=2)))
+            assert store.publish(KEY, lambda write: write(to_bytes(theirs)), {}) is not None
+            return mine
+
+        basis = obtain(store, KEY, {}, overtaken)
+        assert np.array_equal(basis.dense(), orthonormal(6, 2, seed=2))
+        assert np.array_equal(obtain(store, KEY, {}, never).dense(), basis.dense())
+
+    def test_the_numbers_are_mapped_and_cannot_be_changed(self, store: Store) -> None:
+        for basis in (obtain(store, KEY, {}, Solve()), obtain(store, KEY, {}, never)):
+            assert isinstance(basis.storage, Dense)
+            assert is_mapped(basis.storage.matrix)
+            with pytest.raises(ValueError, match="read-only"):
+                basis.storage.matrix[0, 0] = 7.0
+        assert faults(store) == {}
+
+    def test_the_details_and_the_certificate_are_in_the_manifest(self, store: Store) -> None:
+        basis = obtain(store, KEY, {"canonical": "V", "group": None}, Solve(BASES["nested"]))
+        manifest = store.manifest(KEY)
+        assert manifest is not None
+        assert manifest.details == {
+            "canonical": "V",
+            "group": None,
+            "certificate": basis.certificate.to_json(),
+        }
+
+    def test_a_certificate_without_a_gap_has_none_in_the_manifest(self, store: Store) -> None:
+        exact = (V**2)(S(3)).equivariant_basis(store=store)
+        assert math.isinf(exact.certificate.gap)
+        (manifest,) = store.manifests()
+        assert manifest.details["certificate"]["gap"] is None
+        assert json.loads(manifest.to_bytes())["details"] == manifest.details
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            AmbiguousRank("no clear gap"),
+            NotConverged("stopped short"),
+            TooLarge("more than the bound"),
+            MemoryError("no memory"),
+            TimeoutError("no time"),
+            OSError(28, "the solver's own disk is full"),
+            KeyboardInterrupt(),
+            SystemExit(3),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_a_solve_that_fails_fails_as_it_did_and_is_never_kept(
+        self, store: Store, error: BaseException
+    ) -> None:
+        def fail() -> Basis:
+            raise error
+
+        for _ in range(2):
+            with pytest.raises(type(error)) as raised:
+                obtain(store, KEY, {}, fail)
+            assert raised.value is error
+        assert store.read(KEY) is None
+        assert store.statistics()["blobs"] == 0
+        solve = Solve()
+        assert not obtain(store, KEY, {}, solve).cached
+        assert solve.times == 1
+        assert obtain(store, KEY, {}, never).cached
+
+    @pytest.mark.parametrize(
+        "spoil", BLOB_FAULTS.values(), ids=[name.replace(" ", "-") for name in BLOB_FAULTS]
+    )
+    def test_a_spoilt_file_is_solved_again_and_kept_again(
+        self, store: Store, spoil: Callable[[Path], None]
+    ) -> None:
+        obtain(store, KEY, {}, Solve())
+        entry = store.read(KEY)
+        assert entry is not None
+        spoil(entry[1])
+        solve = Solve()
+        again = obtain(store, KEY, {}, solve)
+        assert (solve.times, again.cached) == (1, False)
+        assert obtain(store, KEY, {}, never).cached
+        assert set(quarantined(store)) == {entry[0].digest, f"{KEY}.json"}
+
+    @pytest.mark.parametrize(
+        "blob",
+        [
+            b"",
+            b"no basis",
+            b"\x10\0\0\0\0\0\0\0" + b"{}".ljust(16),
+            to_bytes(BASES["dense"])[:-8],
+            to_bytes(BASES["dense"]) + b"more",
+            to_bytes(BASES["dense"]).replace(b'intertwine-basis\\"', b'intertwine-basi2\\"'),
+            to_bytes(BASES["dense"]).replace(b'\\"version\\": 1', b'\\"version\\": 9'),
+        ],
+        ids=["empty", "text", "bare", "short", "long", "other format", "future version"],
+    )
+    def test_bytes_that_are_no_basis_are_rejected_and_solved_again(
+        self, store: Store, blob: bytes
+    ) -> None:
+        """Their digest is right: whoever published them was wrong, or newer."""
+        assert store.publish(KEY, lambda write: write(blob), {}) is not None
+        solve = Solve()
+        basis = obtain(store, KEY, {}, solve)
+        assert (solve.times, basis.cached) == (1, False)
+        assert basis.shape == (6, 2)
+        assert obtain(store, KEY, {}, never).cached
+        assert "holds no basis" in quarantined(store)[f"{KEY}.json"]
+
+    def test_two_keys_never_meet(self, store: Store) -> None:
+        one = obtain(store, key("one"), {}, Solve(BASES["dense"]))
+        two = obtain(store, key("two"), {}, Solve(BASES["nested"]))
+        assert obtain(store, key("one"), {}, never).shape == one.shape
+        assert obtain(store, key("two"), {}, never).shape == two.shape
+
+    def test_a_basis_in_use_outlives_its_file(self, store: Store) -> None:
+        basis = obtain(store, KEY, {}, Solve())
+        before = basis.dense().copy()
+        store.clear()
+        assert np.array_equal(basis.dense(), before)
+
+    def test_a_store_that_takes_nothing_costs_nothing(self, tmp_path: Path) -> None:
+        full = Store(tmp_path, limit=10)
+        solve = Solve()
+        for _ in range(2):
+            basis = obtain(full, KEY, {}, solve)
+            assert not basis.cached
+            assert basis.shape == (6, 2)
+        assert solve.times == 2
+
+    def test_sixteen_threads_solve_once(self, store: Store) -> None:
+        start = threading.Barrier(16)
+        solve, found = Solve(), []
+
+        def slowly() -> Basis:
+            threading.Event().wait(0.2)
+            return solve()
+
+        def ask(number: int) -> None:
+            mine = store if number % 2 else Store(store.layout.root)
+            start.wait()
+            found.append(obtain(mine, KEY, {}, slowly))
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert solve.times == 1
+        assert sorted(basis.cached for basis in found) == [False] + [True] * 15
+        for basis in found:
+            assert np.array_equal(basis.dense(), found[0].dense())
+
+
+class Shelf:
+    """The least that is a store: four methods, and files without any checks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rejected: list[str] = []
+        self.details: Mapping[str, Any] = {}
+
+    def read(self, key: str) -> tuple[Any, Path] | None:
+        path = self.folder / key
+        return ("anything", path) if path.exists() else None
+
+    def reject(self, key: str, reason: str) -> None:
+        self.rejected.append(reason)
+        (self.folder / key).unlink()
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[None]:
+        yield
+
+    def publish(
+        self,
+        key: str,
+        write_to: Callable[[Callable[[bytes | memoryview], Any]], None],
+        details: Mapping[str, Any],
+    ) -> tuple[Any, Path] | None:
+        with (self.folder / key).open("wb") as file:
+            write_to(file.write)
+        self.details = details
+        return self.read(key)
+
+
+class TestTheProtocol:
+    """The solver asks no more of a store than its four methods."""
+
+    def test_anything_with_the_four_methods_is_a_store(self, tmp_path: Path) -> None:
+        shelf = Shelf(tmp_path)
+        first, second = (REP.equivariant_basis(store=shelf) for _ in range(2))
+        assert (first.cached, second.cached) == (False, True)
+        assert projector_distance(first, second) <= 1e-14
+        assert first.certificate == second.certificate
+        json.dumps(dict(shelf.details), allow_nan=False)
+
+    def test_a_file_that_is_gone_by_the_time_it_is_opened_is_a_miss(self, tmp_path: Path) -> None:
+        class Hasty(Shelf):
+            def read(self, key: str) -> tuple[Any, Path] | None:
+                return "anything", self.folder / "gone"
+
+        hasty = Hasty(tmp_path)
+        assert not obtain(hasty, KEY, {}, Solve()).cached
+        assert hasty.rejected == []
+
+    @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to(path)])
+    def test_a_file_that_cannot_be_opened_is_a_miss(
+        self, tmp_path: Path, make: Callable[[Path], None]
+    ) -> None:
+        class Broken(Shelf):
+            def read(self, key: str) -> tuple[Any, Path] | None:
+                return "anything", self.folder / "broken"
+
+            def reject(self, key: str, reason: str) -> None:
+                self.rejected.append(reason)
+
+        make(tmp_path / "broken")
+        assert not obtain(Broken(tmp_path), KEY, {}, Solve()).cached
+
+    def test_what_the_store_loses_at_once_is_delivered_all_the_same(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Forgetful(Shelf):
+            def publish(self, *arguments: Any) -> tuple[Any, Path] | None:
+                entry = super().publish(*arguments)
+                assert entry is not None
+                entry[1].unlink()
+                return entry
+
+        with caplog.at_level(logging.WARNING, logger="intertwine"):
+            basis = obtain(Forgetful(tmp_path), KEY, {}, Solve())
+        assert basis.shape == (6, 2)
+        assert f"the store lost {KEY} at once" in caplog.text
+
+
+class TestEquivariantBasis:
+    @pytest.mark.parametrize(
+        "rep",
+        [
+            (V**2)(SO(3)),
+            REP,
+            (V + V**2)(SO(3)),
+            (V.T * V + V**0 * 5)(parse("V(SO13p)").G),
+            parse("V(Z(3))*V(S(4)) + V(O(3))**2 + V(S(4))*V(Z(3))"),
+            parse("T(2,2)")(parse("V(U(2))").G),
+            T(4)(S(4)),
+            parse("V**3")(SO(2)),  # of rank 0
+            parse("0V")(SO(3)),
+        ],
+        ids=str,
+    )
+    def test_the_second_time_it_is_read_and_is_the_same(self, store: Store, rep: Rep) -> None:
+        first = rep.equivariant_basis(store=store)
+        second = rep.equivariant_basis(store=Store(store.layout.root))
+        without = rep.equivariant_basis(store=False)
+        assert (first.cached, second.cached, without.cached) == (False, True, False)
+        assert second.certificate == first.certificate
+        assert first.shape == second.shape == without.shape
+        assert np.array_equal(first.dense(), second.dense())
+        assert projector_distance(second, without) <= 1e-10
+
+    @pytest.mark.parametrize(
+        ("text", "other"),
+        [
+            ("V**2*V.T + V", "V + V.T*V**2"),
+            ("V + V**2 + V", "V**2 + 2V"),
+            ("V >> V**2", "V*V*V"),
+        ],
+    )
+    def test_a_rep_in_another_order_has_the_same_entry_in_its_own_order(
+        self, store: Store, text: str, other: str
+    ) -> None:
+        group = parse("V(SO13p)").G if ">>" not in text else SO(3)
+        parse(text)(group).equivariant_basis(store=store)
+        rep = parse(other)(group)
+        basis = rep.equivariant_basis(store=store)
+        assert basis.cached
+        assert projector_distance(basis, rep.equivariant_basis(store=False)) <= 1e-10
+        assert store.statistics()["entries"] == 1
+
+    def test_a_group_of_the_same_generators_has_the_same_entry(self, store: Store) -> None:
+        (V**2)(SO(3)).equivariant_basis(store=store)
+        mine = Group(lie_algebra=[np.asarray(a) for a in SO(3).lie_algebra], name="mine")
+        assert (V**2)(mine).equivariant_basis(store=store).cached
+        assert not (V**2)(SO(4)).equivariant_basis(store=store).cached
+
+    def test_a_named_method_or_backend_has_an_entry_of_its_own(self, store: Store) -> None:
+        asked: list[dict[str, str]] = [
+            {},
+            {"method": "svd"},
+            {"method": "krylov"},
+            {"backend": "numpy"},
+            {"method": "svd", "backend": "numpy"},
+        ]
+        for options in asked:
+            assert not REP.equivariant_basis(store=store, **options).cached
+        for options in asked:
+            basis = REP.equivariant_basis(store=store, **options)
+            assert basis.cached
+            assert basis.certificate.method == options.get("method", basis.certificate.method)
+        keys = [manifest.key for manifest in store.manifests()]
+        assert keys == sorted(basis_key(REP, **options) for options in asked)
+
+    def test_a_named_method_that_cannot_do_it_gets_no_other_s_result(self, store: Store) -> None:
+        REP.equivariant_basis(store=store)
+        with pytest.raises(MethodNotApplicable):
+            REP.equivariant_basis(store=store, method="orbits")
+
+    def test_what_cannot_be_asked_is_refused_before_the_store_is_asked(self, store: Store) -> None:
+        with pytest.raises(NotConcrete):
+            V.equivariant_basis(store=store)
+        with pytest.raises(UnknownMethod):
+            REP.equivariant_basis(store=store, method="guess")
+        with pytest.raises(TooLarge):
+            (V**60)(SO(3)).equivariant_basis(store=store)
+        assert not store.layout.root.exists()
+
+    def test_an_ambiguous_rank_is_found_anew_each_time(self, store: Store) -> None:
+        rounded = [np.round(h, 9) for h in discrete_generators(C(5))]
+        group = Group(discrete_generators=rounded)
+        for _ in range(2):
+            with pytest.raises(AmbiguousRank):
+                T(4)(group).equivariant_basis(store=store)
+        assert store.statistics()["entries"] == 0
+
+    def test_tolerances_of_one_s_own_neither_read_nor_keep(self, store: Store) -> None:
+        loose = Tolerances(residual=1e-6)
+        REP.equivariant_basis(store=store, tolerances=loose)
+        assert not store.layout.root.exists()
+        REP.equivariant_basis(store=store)
+        assert not REP.equivariant_basis(store=store, tolerances=loose).cached
+
+    def test_without_a_store_nothing_is_kept(self, tmp_path: Path) -> None:
+        program = """
+            import os, sys
+            from intertwine.groups import SO
+            from intertwine.reps import V
+            found = [(V**2)(SO(3)).equivariant_basis(store=False).cached for _ in range(2)]
+            answer([found, os.listdir(sys.argv[1]), "intertwine_cache" in sys.modules])
+        """
+        done = run_python(program, str(tmp_path), env={"INTERTWINE_CACHE": str(tmp_path)})
+        assert done.status == 0, done.stderr
+        assert done.value == [[False, False], [], False]
+
+    def test_a_spoilt_store_costs_a_solve_and_is_mended(self, store: Store) -> None:
+        right = np.array(REP.equivariant_basis(store=store).dense())
+        for path in (store.layout.manifest(basis_key(REP)), *store.layout.all_blobs()):
+            overwrite(path, b"spoilt")
+        again = REP.equivariant_basis(store=store)
+        assert not again.cached
+        assert projector_distance(right, again) <= 1e-10
+        assert REP.equivariant_basis(store=store).cached
+
+    def test_a_basis_of_another_rep_under_the_key_is_rejected(self, store: Store) -> None:
+        """Its bytes and format are right: someone published it under the wrong key."""
+        wrong = to_bytes((V**4)(SO(3)).equivariant_basis(store=False))
+        store.publish(basis_key(REP), lambda write: write(wrong), {})
+        basis = REP.equivariant_basis(store=store)
+        assert basis.shape[0] == REP.size()
+        assert not basis.cached
+        assert REP.equivariant_basis(store=store).cached
+        assert digest(wrong) in quarantined(store)
+
+    def test_the_second_process_reads_what_the_first_solved(self, store: Store) -> None:
+        program = """
+            import sys
+            from pathlib import Path
+            import numpy as np
+            from intertwine.groups import SO
+            from intertwine.reps import V
+            from intertwine_cache import Store
+            basis = (V**3)(SO(3)).equivariant_basis(store=Store(Path(sys.argv[1])))
+            base = basis.storage.matrix
+            while not isinstance(base, (np.memmap, type(None))):
+                base = getattr(base, "base", None)
+            projector = basis.projector.dense().tolist()
+            answer([basis.cached, base is not None, projector, basis.certificate.to_json()])
+        """
+        said = []
+        for _ in range(2):
+            done = run_python(program, str(store.layout.root))
+            assert done.status == 0, done.stderr
+            said.append(done.value)
+        (first, second) = said
+        assert (first[0], second[0]) == (False, True)
+        assert second[1]
+        assert second[2:] == first[2:]
+
+
+class TestFindStore:
+    """What is installed announces its store; the environment says where it is, or off."""
+
+    def test_no_test_has_one(self) -> None:
+        assert find_store() is None
+        assert not (V**2)(SO(3)).equivariant_basis().cached
+
+    def test_it_is_found_where_the_environment_says(self, tmp_path: Path) -> None:
+        program = """
+            from intertwine.bases.store import find_store
+            store = find_store()
+            answer([type(store).__module__, str(store.layout.root), store.limit])
+        """
+        env = {"INTERTWINE_CACHE": str(tmp_path / "here"), "INTERTWINE_CACHE_SIZE": "3MB"}
+        done = run_python(program, env=env)
+        assert done.status == 0, done.stderr
+        assert done.value == ["intertwine_cache.store", str(tmp_path / "here"), 3 * 10**6]
+
+    def test_python_use_is_transparent(self, tmp_path: Path) -> None:
+        program = """
+            from intertwine.groups import SO
+            from intertwine.reps import V
+            answer((V**2)(SO(3)).equivariant_basis().cached)
+        """
+        cached = [
+            run_python(program, env={"INTERTWINE_CACHE": place}).value
+            for place in (str(tmp_path), str(tmp_path), "off", str(tmp_path))
+        ]
+        assert cached == [False, True, False, True]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("INTERTWINE_CACHE_SIZE", "plenty"), ("INTERTWINE_CACHE", "~nobody-has-this-name/bases")],
+    )
+    def test_a_setting_that_cannot_be_meant_is_an_error_that_names_it(
+        self, tmp_path: Path, name: str, value: str
+    ) -> None:
+        program = """
+            from intertwine.errors import IntertwineError
+            from intertwine.groups import SO
+            from intertwine.reps import V
+            try:
+                (V**2)(SO(3)).equivariant_basis()
+            except IntertwineError as error:
+                answer([error.code, str(error)])
+        """
+        done = run_python(program, env={"INTERTWINE_CACHE": str(tmp_path), name: value})
+        assert done.status == 0, done.stderr
+        code, message = done.value
+        assert code == "invalid-setting"
+        assert name in message
+        assert repr(value) in message
+
+
+def test_a_copy_is_told_from_a_map(store: Store) -> None:
+    """Otherwise the tests above would show nothing."""
+    basis = obtain(store, KEY, {}, Solve())
+    assert isinstance(basis.storage, Dense)
+    assert is_mapped(basis.storage.matrix[1:, :1])
+    assert not is_mapped(np.array(basis.storage.matrix))

@@ -1,0 +1,69 @@
+"""What the pages show is what happens: every block of code on them is run as it is printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from documents import PRINTED, ROOT, blocks, console, printed_by_python, run_python, run_shell, same
+
+PAGES = ("README.md", "docs/index.md", "docs/format.md", "docs/command-line.md")
+each = pytest.mark.parametrize("page", [ROOT / name for name in PAGES], ids=PAGES)
+#: Languages that nothing can be done with but read them.
+TO_READ = ("bibtex", "{toctree}", "{include} ../CHANGELOG.md")
+
+
+@each
+def test_every_block_is_of_a_language_that_is_tested(page: Path) -> None:
+    known = ("python", "shell", "console", *PRINTED, *TO_READ)
+    assert [block for block in blocks(page) if block.language not in known] == []
+
+
+@each
+def test_python_blocks_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
+    printed = run_python(page, tmp_path)
+    shown = list(printed_by_python(page))
+    for number, block in shown:
+        assert same(printed[number], block.text), f"{page.name}:{block.line}\n{printed[number]}"
+    # a block of output belongs to a program: none is there for its looks
+    assert len(shown) == sum(block.language in PRINTED for block in blocks(page))
+
+
+@each
+def test_shell_blocks_run(page: Path, tmp_path: Path) -> None:
+    for block in blocks(page):
+        if block.language != "shell":
+            continue
+        lines = [line for line in block.text.splitlines(keepends=True) if not is_make(line)]
+        ended = run_shell("".join(lines), tmp_path)
+        assert ended.returncode == 0, f"{page.name}:{block.line}\n{ended.stdout}"
+
+
+@each
+def test_console_blocks_print_what_is_shown(page: Path, tmp_path: Path) -> None:
+    for block in blocks(page):
+        for command, shown in console(block) if block.language == "console" else ():
+            ended = run_shell(command, tmp_path)
+            assert same(ended.stdout, shown), f"{page.name}: {command}\n{ended.stdout}"
+            assert ended.returncode == (2 if shown.startswith("intertwine: ") else 0)
+
+
+@each
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith("https://"):
+            file, _, section = target.partition("#")
+            aim = page.parent / file if file else page
+            assert aim.is_file(), target
+            if section:
+                titles = re.findall(r"^#+ (.+)$", aim.read_text(encoding="utf-8"), re.MULTILINE)
+                slugs = [
+                    re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
+                ]
+                assert section in slugs, target
+
+
+def is_make(line: str) -> bool:
+    return re.match(r"make( |$)", line) is not None

@@ -1,0 +1,108 @@
+"""Pages of documentation as programs: their code blocks, run as they are printed.
+
+A ``python`` block is run with the names of the page's blocks before it; a ``text`` or ``json``
+block behind it is what it prints. A ``shell`` block is run by bash. A ``console`` block has
+commands behind ``$``, each followed by what it prints; there ``...`` stands for anything.
+"""
+
+from __future__ import annotations
+
+import doctest
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from program import PROGRAM, environment
+
+ROOT = Path(__file__).resolve().parent.parent
+PRINTED = ("text", "json")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: its language, its text, and the line where it begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [
+        Block(match[1].strip(), match[2], text.count("\n", 0, match.start()) + 1) for match in found
+    ]
+
+
+def same(printed: str, expected: str) -> bool:
+    """Whether a program printed what the page says, where ``...`` stands for anything."""
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    return doctest.OutputChecker().check_output(expected.strip(), printed.strip(), flags)
+
+
+_RUNNER = """
+import contextlib, io, json, sys
+outputs, names = [], {"__name__": "__main__"}
+for line, text in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile("\\n" * line + text, sys.argv[1], "exec"), names)
+    outputs.append(printed.getvalue())
+print(json.dumps(outputs))
+"""
+
+
+def run_python(page: Path, folder: Path) -> list[str]:
+    """What each Python block of a page prints, run in a fresh interpreter where a warning fails."""
+    programs = [(block.line, block.text) for block in blocks(page) if block.language == "python"]
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _RUNNER, str(page)],
+        input=json.dumps(programs),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment(),
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    printed: list[str] = json.loads(ended.stdout)
+    return printed
+
+
+def printed_by_python(page: Path) -> Iterator[tuple[int, Block]]:
+    """For each block that a Python block prints, the number of that among the Python blocks."""
+    number, before = -1, ""
+    for block in blocks(page):
+        number += block.language == "python"
+        if block.language in PRINTED and before == "python":
+            yield number, block
+        before = block.language
+
+
+def run_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would, with our program on the path; both outputs are one."""
+    path = f"{PROGRAM.parent}:{environment().get('PATH', '')}"
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+        env=environment(PATH=path),
+        timeout=300,
+        check=False,
+    )
+
+
+def console(block: Block) -> Iterator[tuple[str, str]]:
+    """The commands of a console block, each with what it prints."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, printed = part.partition("\n")
+        yield command, printed

@@ -1,0 +1,93 @@
+"""The installed program `intertwine`, run as a user runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(sys.executable).with_name("intertwine")
+
+#: The keys of ``intertwine basis --json``, in their order.
+KEYS = [
+    *("key", "group", "rep", "canonical", "size", "rank", "method", "backend", "device"),
+    *("residual", "orthonormality", "gap", "iterations", "seconds", "bytes"),
+]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the program ended: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on standard output; NaN and infinity are none."""
+
+        def refuse(constant: str) -> None:
+            raise ValueError(f"{constant} is no JSON")
+
+        return json.loads(self.out, parse_constant=refuse)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """An environment that is the same everywhere, and leaves the user's cache alone."""
+    return {
+        **os.environ,
+        "COLUMNS": "100",
+        "INTERTWINE_CACHE": "off",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        **changes,
+    }
+
+
+def intertwine(
+    *arguments: str | bytes | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    memory: int | None = None,
+    timeout: float = 120,
+) -> Ended:
+    """Run the program to its end; with at most so many bytes of address space, if that is given."""
+    command = [PROGRAM, *arguments]
+    return _run(command, cwd=cwd, env=env, memory=memory, timeout=timeout)
+
+
+def python(program: str, *arguments: str, memory: int | None = None, timeout: float = 120) -> str:
+    """What a Python program prints, run in a fresh interpreter; it must end well."""
+    command = [sys.executable, "-c", program, *arguments]
+    ended = _run(command, cwd=None, env=None, memory=memory, timeout=timeout)
+    assert ended.code == 0, ended.err
+    return ended.out
+
+
+def _run(
+    command: Sequence[Any],
+    *,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    memory: int | None,
+    timeout: float,
+) -> Ended:
+    if memory is not None:
+        limited = f'ulimit -v {memory // 1024} 2>/dev/null; exec "$@"'
+        command = ["sh", "-c", limited, "sh", *command]
+    ended = subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment(**(env or {})),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
