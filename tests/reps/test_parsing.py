@@ -645,7 +645,7 @@ def _texts(draw: Any, form: str = "maps", depth: int = 3) -> tuple[str, bool]:
     return kind, kind.isdigit()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(_texts(depth=2))
 def test_precedence_is_pythons(drawn: tuple[str, bool]) -> None:
     """The same text, evaluated by Python itself, is the same rep."""
