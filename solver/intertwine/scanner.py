@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from reprlib import repr as shortened
 from typing import NoReturn
 
-from intertwine.errors import ParseError, TooLarge
+from intertwine.errors import IntertwineError, ParseError, TooLarge
 
 MAX_LENGTH = 4096
 """The longest text that is read, in characters."""
@@ -43,11 +44,15 @@ class Token:
         return self.offset + len(self.text)
 
     def __str__(self) -> str:
-        return "the end of the text" if self.kind == "end" else f"{self.text!r}"
+        """As complaints show it: a long one without its middle."""
+        return shortened(self.text) if self.text else "the end of the text"
 
 
 class Scanner:
-    """The tokens of a text, one look ahead; every complaint goes through `fail`."""
+    """The tokens of a text, one look ahead; every complaint goes through `fail`.
+
+    With a `span` only that part of the text is read, and complaints still show all of it.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class Scanner:
         *,
         names: Iterable[str] = (),
         decimals: bool = False,
+        span: tuple[int, int] | None = None,
     ) -> None:
         if len(text) > MAX_LENGTH:
             raise TooLarge(
@@ -66,14 +72,15 @@ class Scanner:
         self._symbols = sorted(symbols, key=len, reverse=True)
         self._names = sorted(filter(None, names), key=len, reverse=True)
         self._decimals = decimals
-        self.next = self._read(0)
+        start, self._stop = span or (0, len(text))
+        self.next = self._read(start)
 
     def _read(self, at: int) -> Token:
         text = self.text
-        while at < len(text) and text[at].isspace():
+        while at < self._stop and text[at].isspace():
             at += 1
-        if at == len(text):
-            return Token("end", "", at)
+        if at >= self._stop:
+            return Token("end", text[self._stop : self._stop + 1], self._stop)
         here = text[at]
         if here in "0123456789":
             return self._number(at)
@@ -164,6 +171,17 @@ class Scanner:
         if offset is None:
             raise ParseError(self.text, self.next.offset, expected, hint or f"found {self.next}")
         raise ParseError(self.text, offset, expected, hint)
+
+    @contextmanager
+    def showing(self, offset: int) -> Iterator[None]:
+        """Show the place in the text beneath whatever a constructor refuses inside."""
+        try:
+            yield
+        except ParseError:
+            raise
+        except IntertwineError as error:
+            caret = ParseError(self.text, offset, "").caret
+            raise type(error)(f"{error}\n{caret}") from error
 
     @contextmanager
     def nested(self) -> Iterator[None]:

@@ -1,14 +1,14 @@
-"""Exact numbers from text: safely, exactly, and within bounds."""
+"""Numbers from text: safely, correctly rounded, and within bounds."""
 
 from __future__ import annotations
 
 import ast
+import cmath
 import json
 import operator
 from typing import Any
 
 import pytest
-import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, ParseError, TooLarge
@@ -57,8 +57,8 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("text", "value"), [pytest.param(*row, id=row[0]) for row in VALUES])
-def test_the_text_means_the_exact_number(text: str, value: Any) -> None:
-    assert parse_number(text) == value
+def test_the_text_means_the_number(text: str, value: Any) -> None:
+    assert parse_number(text) == complex(value.evalf(40))
 
 
 @laws
@@ -105,9 +105,9 @@ def test_precedence_is_pythons(text: str) -> None:
             parse_number(text)
         return
     try:
-        assert parse_number(text) == expected
+        assert parse_number(text) == int(expected.p) / int(expected.q)
     except ParseError as error:
-        assert "bits" in str(error)  # noqa: PT017 - a bound may be passed on the way
+        assert "1e300" in str(error)  # noqa: PT017 - a bound may be passed on the way
         assert max(abs(expected.p), expected.q).bit_length() > 100
 
 
@@ -138,8 +138,9 @@ COMPLAINTS = [
     ("2**x", "expected an integer exponent at character 4 (found 'x')"),
     ("2**0.5", "expected an integer exponent at character 4 (found '0.5')"),
     ("2**65", "expected an exponent of at most 64 at character 2"),
-    ("1e999", "expected a decimal exponent of at most 400 at character 1"),
-    ("2+1e-999", "expected a decimal exponent of at most 400 at character 3"),
+    ("1e999", "expected a decimal exponent of at most 300 at character 1 (found '1e999')"),
+    ("2+1e-999", "expected a decimal exponent of at most 300 at character 3 (found '1e-999')"),
+    ("cos(10**7)", "expected an angle of at most 1,000,000 at character 11 (this one is larger)"),
     ("9" * 16, "expected an integer of at most 15 digits at character 1"),
 ]
 
@@ -216,7 +217,7 @@ def outcome(text):
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
-parse_number("cos(pi/5)+sqrt(2)*sin(1)").evalf(30)  # SymPy loads parts of itself on first use
+parse_number("cos(pi/5)+sqrt(2)*sin(1)")  # what it needs is loaded on first use
 outcomes = {}
 for name, text in json.loads(sys.argv[1]).items():
     reading, writing = os.pipe()
@@ -259,6 +260,5 @@ def test_random_texts_give_a_number_or_a_complaint(text: str) -> None:
         value = parse_number(text)
     except IntertwineError:
         return
-    assert isinstance(value, sympy.Expr)
-    assert value.is_number
-    assert not value.has(sympy.nan, sympy.oo, sympy.zoo)
+    assert isinstance(value, complex)
+    assert cmath.isfinite(value)

@@ -20,8 +20,14 @@ every_group = pytest.mark.parametrize("G", GROUPS, ids=repr)
 def test_samples_are_the_same_for_the_same_seed(G: Group) -> None:
     np.testing.assert_array_equal(G.samples(4), G.samples(4, seed=0))
     np.testing.assert_array_equal(G.samples(4, seed=7), G.samples(4, 7))
-    np.testing.assert_array_equal(G.sample(), G.samples(1)[0])
-    np.testing.assert_array_equal(G.sample(seed=3), G.samples(1, seed=3)[0])
+    np.testing.assert_array_equal(G.sample(), G.sample(seed=0))
+
+
+@pytest.mark.parametrize("G", [Z(2), Z(4), S(3), D(3), SO(2), O(3)], ids=repr)
+def test_one_sample_moves_something(G: Group) -> None:
+    """Whoever tries a map on one element does not want the identity."""
+    for seed in range(5):
+        assert np.abs(G.sample(seed) - np.eye(G.d)).max() > 1e-6
 
 
 @every_group

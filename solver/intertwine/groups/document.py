@@ -76,7 +76,7 @@ def _number(entry: Any, exact: list[int]) -> complex | float:
             raise InvalidGroup(
                 f"at most {MAX_EXACT_ENTRIES:,} entries may be exact strings; give numbers"
             )
-        value = complex(parse_number(entry).evalf(30))
+        value = parse_number(entry)
         return value if value.imag else value.real
     if isinstance(entry, bool) or not isinstance(entry, int | float):
         raise InvalidGroup(f"an entry of a generator is a number or an exact string, not {entry!r}")

@@ -20,14 +20,14 @@ class Embed(Group):
     """
 
     def __init__(self, group: Group, d: int, slots: Any) -> None:
-        where = np.arange(d)[slots if isinstance(slots, slice) else np.asarray(slots)]
-        if len(set(where.tolist())) != group.d or where.ndim != 1:
+        count = len(group.lie_generators) + len(group.group_generators)
+        refuse_large(max(count * d, 1) * d, f"an embedding into {d} dimensions")
+        where = _coordinates(d, slots)
+        if where.shape != (group.d,) or len(np.unique(where)) != group.d:
             raise InvalidGroup(
                 f"{group!r} acts on {group.d} coordinates; the slots {slots} of {d} give "
                 f"{where.tolist()}"
             )
-        count = len(group.lie_generators) + len(group.group_generators)
-        refuse_large(count * d * d, f"an embedding into {d} dimensions")
 
         def embed(generator: Generator, rest: float) -> Shaped[np.ndarray, "..."]:
             matrix = np.asarray(dense(generator))
@@ -40,3 +40,11 @@ class Embed(Group):
             discrete_generators=[embed(h, 1.0) for h in group.group_generators],
             d=d,
         )
+        self.z_scale = group.z_scale
+
+
+def _coordinates(d: int, slots: Any) -> Shaped[np.ndarray, "..."]:
+    try:
+        return np.atleast_1d(np.arange(d)[slots if isinstance(slots, slice) else np.array(slots)])
+    except (IndexError, ValueError) as error:
+        raise InvalidGroup(f"the slots {slots} pick no coordinates of {d}: {error}") from None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num, Shaped
 
+from intertwine.arrays import double_precision
 from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.operators import LinearOperator, Permutation, as_signed_permutation
 
@@ -16,6 +17,10 @@ Generator = Num[np.ndarray, "_ _"] | Permutation
 
 MAX_ENTRIES = 10_000_000
 """The most matrix entries that a group's generators may have together (80 MB of float64)."""
+
+
+MAX_DIMENSION = 10**9
+"""The largest space that a group may act on."""
 
 
 def refuse_large(entries: int, what: str) -> None:
@@ -52,7 +57,7 @@ def _items(values: Any) -> list[Any]:
 
 
 def _read_discrete(value: Any) -> Generator:
-    if not isinstance(value, LinearOperator) and np.ndim(value) == 1:
+    if not isinstance(value, LinearOperator) and np.ndim(value) == 1 and np.size(value):
         try:
             return Permutation(value)
         except ValueError as error:
@@ -69,7 +74,8 @@ def _read(value: Any, what: str) -> Generator:
     if isinstance(value, LinearOperator):
         refuse_large(value.shape[0] * value.shape[1], f"a {what} of shape {value.shape}")
     try:
-        entries = np.asarray(value)
+        with double_precision():  # an operator may be written in JAX
+            entries = np.asarray(value)
     except ValueError as error:
         raise InvalidGroup(f"a {what} is not a matrix: {error}") from None
     if entries.ndim != 2 or entries.shape[0] != entries.shape[1] or entries.size == 0:
@@ -95,6 +101,8 @@ def _evaluate(entries: Shaped[np.ndarray, "..."], what: str) -> Shaped[np.ndarra
     def number(entry: Any) -> complex:
         try:
             return complex(entry.evalf(30) if hasattr(entry, "evalf") else entry)
+        except OverflowError:
+            raise InvalidGroup(f"a {what} has an entry that no float64 holds") from None
         except (TypeError, ValueError):
             raise InvalidGroup(f"a {what} has the entry {entry!r}, which is no number") from None
 

@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num
 
-from intertwine.errors import InvalidGroup
+from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups.digest import digest_of
-from intertwine.groups.generators import Generator, read_discrete, read_lie_algebra
+from intertwine.groups.generators import (
+    MAX_DIMENSION,
+    Generator,
+    read_discrete,
+    read_lie_algebra,
+)
 from intertwine.groups.sampling import sample_elements
 from intertwine.operators import Permutation, as_signed_permutation, dense
 
 _GENERATORS = {"lie_algebra": read_lie_algebra, "discrete_generators": read_discrete}
+_TRIES = 8  # of a group of order two, one sample in 256 seeds is then the identity
 _DERIVED = ("digest", "is_orthogonal", "is_permutation", "is_complex")
 
 
@@ -77,7 +83,7 @@ class Group:
     def _common_size(self, declared: Any) -> int:
         sizes = {generator.shape[0] for generator in (*self._lie, *self._discrete)}
         if declared is not NotImplemented:
-            sizes.add(int(declared))
+            sizes.add(_size(declared))
         if len(sizes) != 1:
             raise InvalidGroup(
                 f"the generators have mixed sizes {sorted(sizes)}; they act on one space"
@@ -169,8 +175,10 @@ class Group:
         return sample_elements(self.d, self._lie, self._discrete, self.z_scale, n, seed)
 
     def sample(self, seed: int = 0) -> Num[np.ndarray, "d d"]:
-        """One group element of shape (d, d)."""
-        sampled: Num[np.ndarray, "d d"] = self.samples(1, seed)[0]
+        """One group element of shape (d, d): the first of `samples` that moves anything."""
+        drawn = self.samples(_TRIES, seed)
+        moving = np.abs(drawn - np.eye(self.d)).max(axis=(1, 2)) > 1e-6
+        sampled: Num[np.ndarray, "d d"] = drawn[int(np.argmax(moving))]
         return sampled
 
     def __mul__(self, other: Group) -> Group:
@@ -200,6 +208,18 @@ class Group:
                 f"{len(self._discrete)} discrete generators, {self.digest[:8]}>"
             )
         return f"{type(self).__name__}({', '.join(map(repr, self._arguments))})"
+
+
+def _size(declared: Any) -> int:
+    is_integer = isinstance(declared, int | np.integer) and not isinstance(declared, bool)
+    if not is_integer or declared < 1:
+        raise InvalidGroup(f"the size of a group's space is an integer from 1 on, not {declared!r}")
+    if declared > MAX_DIMENSION:
+        raise TooLarge(
+            f"a group on a space of {declared:,} dimensions was asked for; at most "
+            f"{MAX_DIMENSION:,}"
+        )
+    return int(declared)
 
 
 def _as_given(generators: tuple[Generator, ...]) -> Any:

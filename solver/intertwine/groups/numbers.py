@@ -1,8 +1,11 @@
-"""Exact numbers from text, such as ``sqrt(3)/2`` or ``-1/2 + I*sin(pi/5)``."""
+"""Numbers from text, such as ``sqrt(3)/2`` or ``-1/2 + I*sin(pi/5)``."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
+
+from mpmath import MPContext
 
 from intertwine.scanner import Scanner
 
@@ -11,98 +14,128 @@ _FUNCTIONS = ("sqrt", "cos", "sin")
 _NUMBER = "a number, sqrt(…), cos(…), sin(…), pi or I"
 MAX_EXPONENT = 64
 """The largest exponent of a power, in magnitude."""
-MAX_BITS = 2048
-"""The longest exact integer, numerator or denominator that may arise on the way."""
+MAX_MAGNITUDE = 300
+"""No number may pass 10 to this on the way, or its inverse 10 to minus this."""
+MAX_ANGLE = 10**6
+"""The largest argument of sin and cos, in magnitude."""
+_DIGITS = 100
+_KEPT = 60  # what cancels to less than this many digits of its terms was zero
 
 
-def parse_number(text: str) -> Any:
-    """The text's value as an exact SymPy expression.
+@cache
+def _context() -> Any:
+    """Arithmetic of 100 digits that nobody else can change (mpmath's own is global)."""
+    context = MPContext()
+    context.dps = _DIGITS
+    return context
 
-    Raises `ParseError` for anything but + − * / ** , parentheses, decimal numbers, sqrt, cos,
-    sin, pi and I (or i), and `TooLarge` for a text that is too long.
+
+def parse_number(text: str) -> complex:
+    """The text's value, correctly rounded to complex128.
+
+    It is worked out to 100 digits, so that ``cos(pi/2)`` and ``sqrt(2)**2 - 2`` are zero and
+    none of the rounding on the way is seen. Raises `ParseError` for anything but + − * / ** ,
+    parentheses, decimal numbers, sqrt, cos, sin, pi and I (or i), for a division by zero, and for
+    numbers past 10^300 on the way; `TooLarge` for a text that is too long.
     """
-    scanner = Scanner(text, _SYMBOLS, decimals=True)
-    value = _sum(scanner)
-    scanner.expect_end("an operator or the end of the number")
-    return value
+    reader = _Reader(Scanner(text, _SYMBOLS, decimals=True))
+    value = reader.sum()
+    reader.scanner.expect_end("an operator or the end of the number")
+    return complex(value)
 
 
-def _sum(scanner: Scanner) -> Any:
-    """sum := ["+" | "-"] product (("+" | "-") product)*"""
-    sign = scanner.accept("+", "-")
-    value = _product(scanner)
-    if sign and sign.text == "-":
-        value = -value
-    while operator := scanner.accept("+", "-"):
-        other = _product(scanner)
-        value = _bounded(scanner, value + other if operator.text == "+" else value - other)
-    return value
+class _Reader:
+    """The grammar; each function's docstring is its rule."""
 
+    def __init__(self, scanner: Scanner) -> None:
+        self.scanner = scanner
+        self.context = _context()
+        self.noise = self.context.mpf(10) ** -_KEPT
 
-def _product(scanner: Scanner) -> Any:
-    """product := power (("*" | "/") power)*"""
-    value = _power(scanner)
-    while operator := scanner.accept("*", "/"):
-        other = _power(scanner)
-        if operator.text == "/" and other.is_zero:
-            scanner.fail("a divisor other than zero", offset=operator.offset)
-        value = _bounded(scanner, value * other if operator.text == "*" else value / other)
-    return value
+    def sum(self) -> Any:
+        """sum := ["+" | "-"] product (("+" | "-") product)*"""
+        sign = self.scanner.accept("+", "-")
+        value = self.product()
+        if sign and sign.text == "-":
+            value = -value
+        while operator := self.scanner.accept("+", "-"):
+            other = self.product()
+            total = value + other if operator.text == "+" else value - other
+            value = self._bounded(self._cleared(total, abs(value) + abs(other)))
+        return value
 
+    def product(self) -> Any:
+        """product := power (("*" | "/") power)*"""
+        value = self.power()
+        while operator := self.scanner.accept("*", "/"):
+            other = self.power()
+            if operator.text == "/" and other == 0:
+                self.scanner.fail("a divisor other than zero", offset=operator.offset)
+            value = self._bounded(value * other if operator.text == "*" else value / other)
+        return value
 
-def _power(scanner: Scanner) -> Any:
-    """power := atom ["**" ["-"] INTEGER]."""
-    value = _atom(scanner)
-    if operator := scanner.accept("**"):
-        sign = -1 if scanner.accept("-") else 1
-        exponent = scanner.expect_kind("integer", "an integer exponent").integer
-        if exponent > MAX_EXPONENT:
-            scanner.fail(f"an exponent of at most {MAX_EXPONENT}", offset=operator.offset)
-        if sign < 0 and value.is_zero:
-            scanner.fail("a base other than zero", offset=operator.offset)
-        value = _bounded(scanner, value ** (sign * exponent))
-    return value
+    def power(self) -> Any:
+        """power := atom ["**" ["-"] INTEGER]."""
+        value = self.atom()
+        if operator := self.scanner.accept("**"):
+            sign = -1 if self.scanner.accept("-") else 1
+            exponent = self.scanner.expect_kind("integer", "an integer exponent").integer
+            if exponent > MAX_EXPONENT:
+                self.scanner.fail(f"an exponent of at most {MAX_EXPONENT}", offset=operator.offset)
+            if sign < 0 and value == 0:
+                self.scanner.fail("a base other than zero", offset=operator.offset)
+            value = self._bounded(value ** (sign * exponent))
+        return value
 
+    def atom(self) -> Any:
+        """atom := NUMBER | "pi" | "I" | FUNCTION "(" sum ")" | "(" sum ")"."""
+        token = self.scanner.next
+        if token.kind in ("integer", "decimal"):
+            _, _, exponent = token.text.lower().partition("e")
+            if abs(int(exponent or 0)) > MAX_MAGNITUDE:
+                self.scanner.fail(f"a decimal exponent of at most {MAX_MAGNITUDE}")
+            self.scanner.take()
+            return self._bounded(self.context.mpf(token.text))
+        if self.scanner.accept("("):
+            return self._inside()
+        constants = {"pi": self.context.pi, "I": self.context.j, "i": self.context.j}
+        if token.text in constants and token.kind == "name":
+            self.scanner.take()
+            return +constants[token.text]
+        if token.text in _FUNCTIONS and token.kind == "name":
+            self.scanner.take()
+            self.scanner.expect("(")
+            return self._bounded(self._function(token.text, self._inside()))
+        return self.scanner.fail(_NUMBER)
 
-def _atom(scanner: Scanner) -> Any:
-    """atom := NUMBER | "pi" | "I" | FUNCTION "(" sum ")" | "(" sum ")"."""
-    import sympy
+    def _inside(self) -> Any:
+        """inside := sum ")"."""
+        with self.scanner.nested():
+            value = self.sum()
+        self.scanner.expect(")")
+        return value
 
-    if scanner.next.kind in ("integer", "decimal"):
-        text = scanner.take().text
-        _, _, exponent = text.lower().partition("e")
-        if abs(int(exponent or 0)) > 400:
-            scanner.fail("a decimal exponent of at most 400")
-        return sympy.Rational(text)
-    if scanner.accept("("):
-        return _inside(scanner)
-    if scanner.next.kind == "name":
-        name = scanner.next.text
-        if name in _FUNCTIONS:
-            scanner.take()
-            scanner.expect("(")
-            function = {"sqrt": sympy.sqrt, "cos": sympy.cos, "sin": sympy.sin}[name]
-            return function(_inside(scanner))
-        constant = {"pi": sympy.pi, "I": sympy.I, "i": sympy.I}.get(name)
-        if constant is not None:
-            scanner.take()
-            return constant
-    return scanner.fail(_NUMBER)
+    def _function(self, name: str, argument: Any) -> Any:
+        if name == "sqrt":
+            return self.context.sqrt(argument)
+        if abs(argument) > MAX_ANGLE or abs(self.context.im(argument)) > MAX_MAGNITUDE:
+            self.scanner.fail(f"an angle of at most {MAX_ANGLE:,}", "this one is larger")
+        found = self.context.cos(argument) if name == "cos" else self.context.sin(argument)
+        return self._cleared(found, 1)
 
+    def _cleared(self, value: Any, scale: Any) -> Any:
+        """The value without what is only rounding beside numbers of this scale."""
+        real, imaginary = self.context.re(value), self.context.im(value)
+        small = self.noise * scale
+        real = real if abs(real) > small else self.context.zero
+        return real if abs(imaginary) <= small else self.context.mpc(real, imaginary)
 
-def _inside(scanner: Scanner) -> Any:
-    """inside := sum ")"."""
-    with scanner.nested():
-        value = _sum(scanner)
-    scanner.expect(")")
-    return value
-
-
-def _bounded(scanner: Scanner, value: Any) -> Any:
-    for rational in value.atoms() if hasattr(value, "atoms") else ():
-        if (
-            rational.is_Rational
-            and max(rational.p.bit_length(), rational.q.bit_length()) > MAX_BITS
-        ):
-            scanner.fail(f"integers of at most {MAX_BITS} bits")
-    return value
+    def _bounded(self, value: Any) -> Any:
+        magnitude = abs(value)
+        limit = self.context.mpf(10) ** MAX_MAGNITUDE
+        if magnitude > limit or 0 < magnitude < 1 / limit:
+            self.scanner.fail(
+                f"numbers between 1e-{MAX_MAGNITUDE} and 1e{MAX_MAGNITUDE} in magnitude",
+                "this makes one outside",
+            )
+        return value

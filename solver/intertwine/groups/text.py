@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
-from intertwine.errors import IntertwineError, ParseError
 from intertwine.groups.catalogue import CATALOGUE
 from intertwine.groups.group import Group
 from intertwine.scanner import Scanner
@@ -22,9 +21,13 @@ def parse_group(text: str, names: Mapping[str, Group] | None = None) -> Group:
     Raises `ParseError` for a text that names no group, and `InvalidGroup` or `TooLarge` for
     arguments that a group does not take.
     """
-    given = dict(names or {})
-    scanner = Scanner(text, _SYMBOLS, names=given)
-    group = _product(scanner, given)
+    return parse_group_within(text, (0, len(text)), names or {})
+
+
+def parse_group_within(text: str, span: tuple[int, int], names: Mapping[str, Group]) -> Group:
+    """The group that a part of a text names; complaints show its place in the whole."""
+    scanner = Scanner(text, _SYMBOLS, names=names, span=span)
+    group = _product(scanner, names)
     scanner.expect_end("'*' or the end of the text")
     return group
 
@@ -32,11 +35,13 @@ def parse_group(text: str, names: Mapping[str, Group] | None = None) -> Group:
 def _product(scanner: Scanner, names: Mapping[str, Group]) -> Group:
     """product := factor ("*" factor)*"""
     group, factors = _factor(scanner, names), 1
-    while scanner.accept("*", "×"):
+    while times := scanner.accept("*", "×"):
         factors += 1
         if factors > MAX_FACTORS:
             scanner.fail(f"at most {MAX_FACTORS} groups in a product")
-        group = group * _factor(scanner, names)
+        right = _factor(scanner, names)
+        with scanner.showing(times.offset):
+            group = group * right
     return group
 
 
@@ -52,19 +57,14 @@ def _factor(scanner: Scanner, names: Mapping[str, Group]) -> Group:
         return names[name.text]
     if name.text not in CATALOGUE:
         known = ", ".join([*names, *CATALOGUE])
-        scanner.fail(_GROUP, f"{name.text!r} is none of {known}", name.offset)
+        scanner.fail(_GROUP, f"{name} is none of {known}", name.offset)
     arguments = _arguments(scanner)
     wanted = [parameter for parameter in inspect.signature(CATALOGUE[name.text]).parameters]
     if len(arguments) != len(wanted):
         form = f"{name.text}({', '.join(wanted)})"
         scanner.fail(form, f"found {len(arguments)} arguments", name.offset)
-    try:
+    with scanner.showing(name.offset):
         return CATALOGUE[name.text](*arguments)
-    except ParseError:
-        raise
-    except IntertwineError as error:
-        error.add_note(f"in {scanner.text!r}, at character {name.offset + 1}")
-        raise
 
 
 def _arguments(scanner: Scanner) -> list[int]:

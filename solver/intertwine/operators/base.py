@@ -25,6 +25,7 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
     """
 
     shape: tuple[int, int]
+    ndim = 2
     dtype: np.dtype[Any] = np.dtype(np.float64)
 
     __hash__ = object.__hash__
@@ -61,6 +62,8 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
     def __rmatmul__(self, other: Any) -> Any:
         """X @ A, as (Aᵀ Xᵀ)ᵀ."""
         other = other if hasattr(other, "ndim") else np.asarray(other)
+        if other.ndim == 0:
+            raise ValueError(f"{self!r} cannot be applied to an array of shape {other.shape}")
         if other.ndim == 1:
             return self.T @ other
         xp = namespace(other)
@@ -81,7 +84,9 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
         """The matrix itself, of shape (m, n)."""
         return self._matmat(np.eye(self.shape[1], dtype=self.dtype))
 
-    to_dense = dense
+    def to_dense(self) -> Array:
+        """EMLP's name of `dense`."""
+        return self.dense()
 
     def __getitem__(self, key: Any) -> Array:
         """Entries of the matrix."""

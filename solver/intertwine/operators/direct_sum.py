@@ -14,7 +14,7 @@ class DirectSum(LinearOperator):
     """m₁A₁ ⊕ m₂A₂ ⊕ …: each block (an operator or array) mᵢ times along the diagonal."""
 
     def __init__(self, blocks: Sequence[tuple[int, LinearOperator | Array]]) -> None:
-        self.blocks = tuple(blocks)
+        self.blocks = tuple((m, block) for m, block in blocks if m)
         rows = sum(m * block.shape[0] for m, block in self.blocks)
         columns = sum(m * block.shape[1] for m, block in self.blocks)
         self.shape = (rows, columns)

@@ -25,8 +25,7 @@ class Kronecker(LinearOperator):
     def _matmat(self, matrix: Array) -> Array:
         columns, result = matrix.shape[1], matrix
         for slot, factor in enumerate(self.factors):
-            before = prod(self.sizes[:slot])
-            result = apply_in_slot(factor, result.reshape(before, self.sizes[slot], -1))
+            result = apply_in_slot(factor, result.reshape(_around(self.sizes, slot, columns)))
         return result.reshape(self.shape[0], columns)
 
     def _adjoint(self) -> Kronecker:
@@ -50,8 +49,8 @@ class KroneckerSum(LinearOperator):
     def _matmat(self, matrix: Array) -> Array:
         result = 0
         for slot, factor in enumerate(self.factors):
-            before = prod(self.sizes[:slot])
-            moved = apply_in_slot(factor, matrix.reshape(before, self.sizes[slot], -1))
+            around = _around(self.sizes, slot, matrix.shape[1])
+            moved = apply_in_slot(factor, matrix.reshape(around))
             result = result + moved.reshape(matrix.shape)
         return result
 
@@ -67,6 +66,11 @@ class KroneckerSum(LinearOperator):
             return xp.kron(left, xp.eye(len(right))) + xp.kron(xp.eye(len(left)), right)
 
         return reduce(add, matrices)
+
+
+def _around(sizes: Sequence[int], slot: int, columns: int) -> tuple[int, int, int]:
+    """The shape with one axis for what stands before the slot, the slot, and what follows."""
+    return prod(sizes[:slot]), sizes[slot], prod(sizes[slot + 1 :]) * columns
 
 
 def _adjoint(factor: LinearOperator | Array) -> LinearOperator | Array:

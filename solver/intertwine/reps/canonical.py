@@ -92,18 +92,32 @@ def atom_order(atom: Rep) -> tuple[str, int, str]:
     return (group, 2, atom_digest(atom))
 
 
+def _name_order(atom: Rep) -> tuple[bool, str, str, str]:
+    inner = atom.rep if isinstance(atom, Dual) else atom
+    kind = type(inner)
+    return (isinstance(atom, Dual), kind.__module__, kind.__qualname__, repr(atom))
+
+
 class _Order:
     """The different atoms of a rep in their order; atoms of one key are one atom."""
 
     def __init__(self, rep: Rep) -> None:
-        self._keys = {atom: atom_order(atom) for atom in dict.fromkeys(atoms(rep))}
+        # an __eq__ of the user's own need not look at the group
+        different = dict.fromkeys((atom.G, atom) for atom in atoms(rep))
+        self._keys = {(group, atom): atom_order(atom) for group, atom in different}
         self._sorted = sorted(set(self._keys.values()))
-        first = {key: atom for atom, key in reversed(self._keys.items())}
-        self._atoms = [first[key] for key in self._sorted]
+        # of atoms that act alike the same one stands for all, whichever was written first
+        named = sorted(different, key=lambda pair: _name_order(pair[1]), reverse=True)
+        standing = {self._keys[pair]: pair[1] for pair in named}
+        self._atoms = [standing[key] for key in self._sorted]
 
     def place(self, atom: Rep) -> int:
         """Where an atom comes."""
-        return self._sorted.index(self._keys[atom])
+        return self._sorted.index(self.key(atom))
+
+    def key(self, atom: Rep) -> tuple[str, int, str]:
+        """What an atom is, in an order of content."""
+        return self._keys[atom.G, atom]
 
     def one(self) -> _Powers:
         """The product of no atoms."""
@@ -120,7 +134,7 @@ class _Order:
 
     def of_term(self, term: Atoms) -> tuple[int, list[tuple[str, int, str]]]:
         """Terms of fewer factors come first."""
-        return (len(term), [self._keys[atom] for atom in term])
+        return (len(term), [self.key(atom) for atom in term])
 
 
 #: A product of atoms, by how often each occurs.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.arrays import double_precision, is_jax
+from intertwine.arrays import is_jax
 from intertwine.errors import InvalidRep
 from intertwine.operators import dense
 
@@ -25,15 +25,21 @@ def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
     dρ(A) at a small t: a logarithm near the identity, exact but for rounding, so ρ need not be
     differentiable code. Raises `InvalidRep` if ρ is not multiplicative along exp tA.
     """
-    from intertwine.reps.syntax import _element_of
+    from intertwine.reps.syntax import element_of
 
-    matrix = dense(_element_of(rep, A))
+    matrix = dense(element_of(rep, A))
     if is_jax(matrix):
         import jax
         import jax.numpy as jnp
 
         identity = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
-        return jax.jvp(lambda g: dense(rep.rho(g)), (identity,), (matrix,))[1]
+        try:
+            return jax.jvp(lambda g: dense(rep.rho(g)), (identity,), (matrix,))[1]
+        except jax.errors.TracerArrayConversionError:
+            if isinstance(matrix, jax.core.Tracer):
+                raise
+            # ρ is written in NumPy, which cannot be traced; the logarithm needs no trace
+            return jnp.asarray(_logarithmic_derivative(rep, np.asarray(matrix)), matrix.dtype)
     return _logarithmic_derivative(rep, np.asarray(matrix))
 
 
@@ -42,18 +48,16 @@ def _logarithmic_derivative(
 ) -> Inexact[np.ndarray, "n n"]:
     from scipy.linalg import expm, logm
 
+    from intertwine.reps.images import matrix_of
+
     def image(t: float) -> Inexact[np.ndarray, "n n"]:
-        with double_precision():
-            found = np.asarray(dense(rep.rho(expm(t * matrix))))
-        return found.astype(np.result_type(found.dtype, np.float64))
+        return matrix_of(rep, "rho", expm(t * matrix))
 
     identity = np.eye(len(image(0.0)))
     norm = float(np.linalg.norm(matrix, 2)) or 1.0
     t = _STEP / norm
     for _ in range(40):
         step = image(t)
-        if not np.all(np.isfinite(step)):
-            raise InvalidRep(f"rho of {rep!r} has entries that are not finite near the identity")
         if np.linalg.norm(step - identity, 2) <= _NEAR_IDENTITY:
             break
         t /= 2

@@ -14,7 +14,7 @@ from intertwine.errors import InvalidRep, NotConcrete
 from intertwine.groups.digest import matrix_bytes
 from intertwine.groups.generators import Generator
 from intertwine.operators import LinearOperator, as_signed_permutation, dense
-from intertwine.reps.syntax import Base, Dual, Rep
+from intertwine.reps.syntax import Base, Dual, Rep, frozen
 
 _HOMOMORPHISM_TOLERANCE = 1e-6
 _CHECKED_SAMPLES = 6
@@ -55,7 +55,9 @@ def images(atom: Rep) -> Images:
 def atom_digest(atom: Rep) -> str:
     """The identity of a rep of the user's own: a digest of the images of its generators."""
     if atom.G is None:
-        return f"{type(atom).__module__}.{type(atom).__qualname__} {atom}"
+        inner = atom.rep if isinstance(atom, Dual) else atom
+        kind = type(inner)
+        return f"{kind.__module__}.{kind.__qualname__} {atom} {frozen(vars(inner))!r}"
     found = images(atom)
     sha = hashlib.sha256(f"intertwine images 1\n{atom.size()}\n".encode())
     for kind, generators in (("lie", found.lie), ("discrete", found.discrete)):
@@ -88,7 +90,7 @@ def _contragredient(generator: Generator) -> Generator:
 
 def _image(atom: Rep, generator: Generator, *, lie: bool) -> Inexact[np.ndarray, "n n"]:
     element = np.asarray(dense(generator))
-    matrix = _matrix(atom, "drho", element) if lie else _matrix(atom, "rho", element)
+    matrix = matrix_of(atom, "drho" if lie else "rho", element)
     if matrix.shape[0] != atom.size():
         raise InvalidRep(f"{atom!r} has size {atom.size()}, and matrices of shape {matrix.shape}")
     real = np.iscomplexobj(matrix) and not np.any(matrix.imag)
@@ -96,8 +98,11 @@ def _image(atom: Rep, generator: Generator, *, lie: bool) -> Inexact[np.ndarray,
     return image  # equal images make equal keys, and equal bases
 
 
-def _matrix(atom: Rep, name: str, element: Inexact[np.ndarray, "d d"]) -> Any:
-    """ρ(g) or dρ(A) as a finite square matrix in double precision."""
+def matrix_of(atom: Rep, name: str, element: Inexact[np.ndarray, "d d"]) -> Any:
+    """ρ(g) or dρ(A) as a finite square matrix in double precision.
+
+    Raises `InvalidRep` where a rep of the user's own returns anything else.
+    """
     with double_precision():
         found = getattr(atom, name)(element)
         matrix = np.asarray(dense(found) if isinstance(found, LinearOperator) else found)
@@ -118,10 +123,12 @@ def _check_homomorphism(atom: Rep) -> None:
     group = atom.G
     discrete = [np.asarray(dense(h)) for h in group.group_generators[:_CHECKED_GENERATORS]]
     elements = [*group.samples(_CHECKED_SAMPLES, seed=20210419), *discrete]
-    found = [_matrix(atom, "rho", g) for g in elements]
+    found = [matrix_of(atom, "rho", g) for g in elements]
+    identity = matrix_of(atom, "rho", np.eye(group.d))
+    _require_close(atom, identity, np.eye(len(identity)), "ρ(1) is not the identity")
     for i, g in enumerate(elements):
         for j in {(i + 1) % len(elements), i, *range(_CHECKED_SAMPLES, len(elements))}:
-            product = _matrix(atom, "rho", g @ elements[j])
+            product = matrix_of(atom, "rho", g @ elements[j])
             _require_close(atom, product, found[i] @ found[j], "ρ(gh) differs from ρ(g)ρ(h)")
     if group.lie_generators:
         from scipy.linalg import expm
@@ -132,8 +139,8 @@ def _check_homomorphism(atom: Rep) -> None:
             w * a / (np.abs(a).max() or 1.0) for w, a in zip(weights, algebra, strict=True)
         )
         direction = direction / (np.linalg.norm(direction) or 1.0)
-        exponential = expm(_matrix(atom, "drho", direction))
-        along = _matrix(atom, "rho", expm(direction))
+        exponential = expm(matrix_of(atom, "drho", direction))
+        along = matrix_of(atom, "rho", expm(direction))
         _require_close(atom, along, exponential, "ρ(exp A) differs from exp dρ(A)")
 
 

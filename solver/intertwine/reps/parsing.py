@@ -8,18 +8,29 @@ and ``<<``. The star is the product where a factor follows it, and the dual mark
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
-from intertwine.errors import InvalidRep, ParseError, TooLarge
-from intertwine.groups import CATALOGUE, Group, parse_group
+from intertwine.errors import InvalidRep
+from intertwine.groups import CATALOGUE, Group
 from intertwine.groups.generators import MAX_ENTRIES
-from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, T, V, direct_sum
+from intertwine.groups.text import parse_group_within
+from intertwine.reps.syntax import (
+    MAX_EXPONENT,
+    MAX_MULTIPLICITY,
+    Rep,
+    Scalar,
+    T,
+    V,
+    atoms,
+    direct_sum,
+)
 from intertwine.scanner import Scanner, Token
 
 _SYMBOLS = ("**", ">>", "<<", "*", "⊗", "+", "⊕", "(", ")", ",", ".")
 _FACTOR = "a rep such as V, V², T(2,1) or an integer"
-MAX_SCALARS = 10**12
-"""The largest integer in a rep's text, and the largest that its integers may multiply to."""
+MAX_BUILT = 100_000
+"""The most terms and factors that the operations of one text may build, all together."""
 
 #: Integers stay integers until they meet a rep.
 _Value = Rep | int
@@ -46,8 +57,9 @@ class _Parser:
         self.reps: dict[str, Rep] = {"V": V, "Scalar": Scalar, "Vector": V}
         self.reps |= {n: v for n, v in names.items() if isinstance(v, Rep)}
         self.groups = {n: v for n, v in names.items() if isinstance(v, Group)}
-        self.known: dict[str, Group | None] = {}
+        self.known: dict[str, Group] = {}
         self.entries = 0
+        self.built = 0
 
     def rep(self) -> Rep:
         """rep := maps END."""
@@ -74,7 +86,7 @@ class _Parser:
             terms.append(self.product())
         if all(isinstance(term, int) for term in terms):
             return self._bounded(sum(term for term in terms if isinstance(term, int)), first)
-        return direct_sum([(1, _rep(term)) for term in terms])
+        return self._build(first, lambda *all: direct_sum([(1, _rep(one)) for one in all]), *terms)
 
     def product(self) -> _Value:
         """product := power ([ "*" | "⊗" ] power)*, the operator left out only behind an integer."""
@@ -94,8 +106,7 @@ class _Parser:
         start = self.scanner.next
         value, raised = self.raised()
         while self.scanner.sees("*") and self._star_is_dual():
-            self.scanner.take()
-            value, raised = _rep(value).T, True
+            value, raised = self._dual(self.scanner.take(), value), True
         return value, not raised and start.kind == "integer" and isinstance(value, int)
 
     def raised(self) -> tuple[_Value, bool]:
@@ -105,6 +116,8 @@ class _Parser:
             return value, False
         exponent_at = self.scanner.next
         with self.scanner.nested():
+            if not (self.scanner.next.kind == "integer" or self._starts_factor()):
+                self.scanner.fail("an integer exponent")
             exponent, _ = self.raised()
         if not isinstance(exponent, int):
             self.scanner.fail("an integer exponent", f"not {exponent}", exponent_at.offset)
@@ -117,16 +130,14 @@ class _Parser:
             if self.scanner.accept("."):
                 if self.scanner.next.text != "T":
                     self.scanner.fail("T, as in V.T")
-                self.scanner.take()
-                value = _rep(value).T
+                value = self._dual(self.scanner.take(), value)
             elif self.scanner.next.kind == "superscript":
                 exponent = self.scanner.take()
                 value = self._raise(value, exponent.integer, exponent)
             elif self.scanner.sees("(") and not isinstance(value, int):
                 value = self._over(value)
             elif self.scanner.sees("*") and not isinstance(value, int) and self._star_is_dual():
-                self.scanner.take()
-                value = _rep(value).T
+                value = self._dual(self.scanner.take(), value)
             else:
                 return value
 
@@ -152,7 +163,7 @@ class _Parser:
             return self._tensor(token)
         if token.text[0] == "V" and token.text[1:].isascii() and token.text[1:].isdigit():
             return self._raise(V, int(token.text[1:]), token)
-        hint = f"{token.text!r} is none of {', '.join([*self.reps, 'T(p,q)'])}"
+        hint = f"{token} is none of {', '.join([*self.reps, 'T(p,q)'])}"
         if token.text in self.groups or token.text[:1].isupper():
             hint += "; a group stands in parentheses behind a rep, as in V(SO(3))"
         self.scanner.fail(_FACTOR, hint, token.offset)
@@ -173,21 +184,19 @@ class _Parser:
         """``( group )`` behind a rep; the group's text has a grammar of its own."""
         opening = self.scanner.next
         closing = self.scanner.closing()
-        inside = self.scanner.text[opening.offset + 1 : closing]
-        try:
-            group = self.known.setdefault(inside, None) or parse_group(inside, self.groups)
-        except ParseError as error:
-            offset = opening.offset + 1 + error.offset
-            self.scanner.fail(error.expected, error.hint, offset)
-        self._count_group(inside, group, opening)
+        span = (opening.offset + 1, closing)
+        inside = self.scanner.text[slice(*span)]
+        group = self.known.get(inside)
+        if group is None:
+            group = parse_group_within(self.scanner.text, span, self.groups)
+            self._count_group(inside, group, opening)
         self.scanner.skip_to(closing + 1)
         return _rep(self._build(opening, lambda rep, over: rep(over), value, group))
 
     def _count_group(self, text: str, group: Group, token: Token) -> None:
         """Bound the generators of all groups of a text together."""
-        if self.known[text] is None:
-            self.known[text] = group
-            self.entries += group.entries
+        self.known[text] = group
+        self.entries += group.entries
         if self.entries > MAX_ENTRIES:
             self.scanner.fail(
                 f"groups of at most {MAX_ENTRIES:,} matrix entries in all", "", token.offset
@@ -213,29 +222,34 @@ class _Parser:
 
     def _checked_exponent(self, exponent: int, token: Token) -> int:
         if exponent > MAX_EXPONENT:
-            self.scanner.fail(
-                f"an exponent of at most {MAX_EXPONENT}", f"not {exponent:,}", token.offset
-            )
+            hint = f"not {exponent:,}" if exponent < 10**15 else "this is a longer one"
+            self.scanner.fail(f"an exponent of at most {MAX_EXPONENT}", hint, token.offset)
         return exponent
 
     def _bounded(self, value: int, token: Token) -> int:
-        if value > MAX_SCALARS:
+        if value > MAX_MULTIPLICITY:
             self.scanner.fail(
-                f"integers of at most {MAX_SCALARS:,}", "this makes a larger one", token.offset
+                f"integers of at most {MAX_MULTIPLICITY:,}", "this makes a larger one", token.offset
             )
         return value
 
     def _build(self, token: Token, operation: Callable[..., _Value], *values: Any) -> _Value:
         """Apply an operation of the algebra; what it refuses is reported at the token."""
-        try:
+        with self.scanner.showing(token.offset):
             result = operation(*values)
-        except (InvalidRep, TooLarge) as error:
-            raise type(error)(
-                f"{error}\n{ParseError(self.scanner.text, token.offset, '').caret}"
-            ) from error
         if isinstance(result, int):
             return self._bounded(result, token)
+        self.built += sum(1 for _ in islice(atoms(result), MAX_BUILT + 1))
+        if self.built > MAX_BUILT:
+            self.scanner.fail(
+                "a shorter rep",
+                f"its operations build at most {MAX_BUILT:,} terms and factors in all",
+                token.offset,
+            )
         return result
+
+    def _dual(self, token: Token, value: _Value) -> Rep:
+        return _rep(self._build(token, lambda rep: rep.T, _rep(value)))
 
 
 def _rep(value: _Value) -> Rep:

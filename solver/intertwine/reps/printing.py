@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, groups_or_none
+from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, groups_or_none, same
 from intertwine.scanner import superscript
 
 
@@ -18,7 +18,7 @@ def with_group(rep: Rep) -> str:
     groups = groups_or_none(rep)
     if len(groups) != 1 or groups[0] is None:
         return as_written(rep)
-    if isinstance(rep, Base | Dual):
+    if not isinstance(rep, Tensor | Sum):
         return _text(rep, with_groups=True)
     text = _text(rep, with_groups=False)
     power_of_v = isinstance(rep, Tensor) and set(map(type, rep.factors)) == {Base}
@@ -52,9 +52,10 @@ def _text(rep: Rep, with_groups: bool) -> str:
         )
     if isinstance(rep, Dual):
         return f"{_text(rep.rep, with_groups)}*"
-    if isinstance(rep, Base):
-        return f"V({rep.G!r})" if with_groups and rep.G is not None else "V"
-    return "V⁰" if isinstance(rep, ScalarRep) else str(rep)
+    if isinstance(rep, ScalarRep):
+        return "V⁰"
+    name = "V" if isinstance(rep, Base) else str(rep)
+    return f"{name}({rep.G!r})" if with_groups and rep.G is not None else name
 
 
 def _term(multiplicity: int, rep: Rep, with_groups: bool) -> str:
@@ -91,7 +92,7 @@ def _runs(factors: Iterable[Rep]) -> list[tuple[Rep, int]]:
     for factor in factors:
         # (2V)² would read as 2(V⊗2V): a multiplicity leaves the front of a product
         copies = isinstance(factor, Sum) and len(factor.terms) == 1
-        if runs and runs[-1][0] == factor and not copies:
+        if runs and same(runs[-1][0], factor) and not copies:
             runs[-1] = (factor, runs[-1][1] + 1)
         else:
             runs.append((factor, 1))

@@ -41,6 +41,9 @@ MAX_FACTORS = 1024
 MAX_TERMS = 10_000
 """The most terms of a sum, each with its multiplicity."""
 
+MAX_MULTIPLICITY = 10**12
+"""The most copies of one term; multiplicities of multiplicities would else grow without bound."""
+
 MAX_TOLD = 10**100
 """The largest size that is told as a number."""
 
@@ -61,10 +64,11 @@ class Rep:
     G: Any = None
     """The group; for a rep of several groups, or of none, it is None."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if cls.__dict__.get("__hash__", Rep.__hash__) is None:  # Python drops it beside an __eq__
-            cls.__hash__ = Rep.__hash__  # type: ignore[method-assign]
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Give a class its hash back that Python (or a dataclass) drops beside an __eq__."""
+        if cls.__hash__ is None:
+            cls.__hash__ = Rep.__hash__  # type: ignore[unreachable]
+        return super().__new__(cls)
 
     # -- what a rep is
 
@@ -80,8 +84,10 @@ class Rep:
 
     def size(self) -> int:
         """The dimension of ρ. Raises `NotConcrete` for a rep without its group."""
+        from intertwine.reps.images import matrix_of
+
         self._require_group()
-        return int(dense(self.rho(np.eye(self.G.d))).shape[0])
+        return int(matrix_of(self, "rho", np.eye(self.G.d)).shape[0])
 
     @property
     def T(self) -> Rep:
@@ -178,7 +184,7 @@ class Rep:
             return NotImplemented
         if self is other:
             return True
-        return type(self) is type(other) and _frozen(vars(self)) == _frozen(vars(other))
+        return type(self) is type(other) and frozen(vars(self)) == frozen(vars(other))
 
     def __hash__(self) -> int:
         return hash((type(self).__module__, type(self).__qualname__))
@@ -187,7 +193,9 @@ class Rep:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        return str(self)
+        from intertwine.reps import printing
+
+        return printing.with_group(self)
 
     def _repr_latex_(self) -> str:
         from intertwine.reps import printing
@@ -202,11 +210,6 @@ class _Node(Rep):
         from intertwine.reps import printing
 
         return printing.as_written(self)
-
-    def __repr__(self) -> str:
-        from intertwine.reps import printing
-
-        return printing.with_group(self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -223,11 +226,11 @@ class Base(_Node):
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """The element itself."""
-        return _element_of(self, M)
+        return element_of(self, M)
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """The element of the Lie algebra itself."""
-        return _element_of(self, A)
+        return element_of(self, A)
 
     def size(self) -> int:
         """The group's d."""
@@ -328,10 +331,12 @@ class Tensor(_Node):
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """ρ₁(g) ⊗ ρ₂(g) ⊗ …"""
+        _refuse_one_for_several(self, M)
         return Kronecker([rho_of(factor, M) for factor in self.factors])
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """Σᵢ 1 ⊗ … ⊗ dρᵢ(A) ⊗ … ⊗ 1."""
+        _refuse_one_for_several(self, A)
         return KroneckerSum([drho_of(factor, A) for factor in self.factors])
 
     def size(self) -> int:
@@ -368,10 +373,12 @@ class Sum(_Node):
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """The block-diagonal operator of the terms' ρ(g)."""
+        _refuse_one_for_several(self, M)
         return DirectSum([(m, rho_of(rep, M)) for m, rep in self.terms])
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """The block-diagonal operator of the terms' dρ(A)."""
+        _refuse_one_for_several(self, A)
         return DirectSum([(m, drho_of(rep, A)) for m, rep in self.terms])
 
     def size(self) -> int:
@@ -403,7 +410,7 @@ def tensor(factors: Iterable[Rep]) -> Rep:
         if isinstance(factor, Sum) and not flat and len(factor.terms) == 1:
             # (kρ)⊗σ = k(ρ⊗σ) as matrices; ρ⊗(kσ) is not
             copies, factor = factor.terms[0]
-            multiplicity *= copies
+            multiplicity = _bounded(multiplicity * copies)
         if isinstance(factor, Tensor):
             flat.extend(factor.factors)
         elif not isinstance(factor, ScalarRep):
@@ -421,10 +428,10 @@ def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
     flat: list[tuple[int, Rep]] = []
 
     def add(multiplicity: int, rep: Rep) -> None:
-        if multiplicity and flat and flat[-1][1] == rep:
-            flat[-1] = (flat[-1][0] + multiplicity, rep)
+        if multiplicity and flat and same(flat[-1][1], rep):
+            flat[-1] = (_bounded(flat[-1][0] + multiplicity), rep)
         elif multiplicity:
-            flat.append((multiplicity, rep))
+            flat.append((_bounded(multiplicity), rep))
 
     for multiplicity, rep in terms:
         inner = rep.terms if isinstance(rep, Sum) else ((1, rep),)
@@ -446,12 +453,12 @@ def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
 
 def rho_of(rep: Rep, M: Element) -> Array | LinearOperator:
     """ρ(g), where a rep of the user's own gets its group's element as a dense array."""
-    return rep.rho(M if isinstance(rep, _Node) else dense(_element_of(rep, M)))
+    return rep.rho(M if isinstance(rep, _Node) else dense(element_of(rep, M)))
 
 
 def drho_of(rep: Rep, A: Element) -> Array | LinearOperator:
     """dρ(A), likewise."""
-    return rep.drho(A if isinstance(rep, _Node) else dense(_element_of(rep, A)))
+    return rep.drho(A if isinstance(rep, _Node) else dense(element_of(rep, A)))
 
 
 def atoms(rep: Rep) -> Iterator[Rep]:
@@ -464,6 +471,11 @@ def atoms(rep: Rep) -> Iterator[Rep]:
             yield from atoms(term)
     elif not isinstance(rep, ScalarRep):
         yield rep
+
+
+def same(a: Rep, b: Rep) -> bool:
+    """Equality, and of the groups too where an __eq__ of the user's own does not look at them."""
+    return a == b and all(x.G == y.G for x, y in zip(atoms(a), atoms(b), strict=True))
 
 
 def groups_or_none(rep: Rep) -> tuple[Group | None, ...]:
@@ -492,6 +504,19 @@ def _count(value: Any) -> int:
             else f"{value!r} is neither a rep nor an integer"
         )
     return int(value)
+
+
+def _bounded(multiplicity: int) -> int:
+    if multiplicity > MAX_MULTIPLICITY:
+        raise TooLarge(f"more copies of one rep were asked for than at most {MAX_MULTIPLICITY:,}")
+    return multiplicity
+
+
+def _refuse_one_for_several(rep: Rep, element: Element) -> None:
+    if not isinstance(element, Mapping) and len(groups_of(rep)) > 1:
+        raise InvalidRep(
+            f"{rep!r} is over several groups, and takes a dict from each of them to its element"
+        )
 
 
 def _common_group(rep: Rep) -> Group | None:
@@ -528,7 +553,8 @@ def _bind_all(whole: Rep, parts: Iterable[Rep], G: Group) -> list[Rep]:
     return [part if part.is_concrete else part(G) for part in parts]
 
 
-def _element_of(rep: Rep, M: Element) -> Array | LinearOperator:
+def element_of(rep: Rep, M: Element) -> Array | LinearOperator:
+    """The element of the rep's group, out of a dict from groups to elements where there is one."""
     if not isinstance(M, Mapping):
         return M
     if rep.G not in M:
@@ -536,12 +562,12 @@ def _element_of(rep: Rep, M: Element) -> Array | LinearOperator:
     return M[rep.G]
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
     """A value that can be compared with ==, arrays by content."""
     if isinstance(value, Mapping):
-        return {key: _frozen(item) for key, item in value.items()}
+        return {key: frozen(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_frozen(item) for item in value]
+        return [frozen(item) for item in value]
     if hasattr(value, "__array__") and not isinstance(value, Rep | LinearOperator):
         array = np.asarray(value)
         return ("array", array.shape, str(array.dtype), array.tobytes())
