@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from intertwine.arrays import Array, namespace, working_dtype
-from intertwine.bases.storage import Put, Storage
+from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
 
 
@@ -68,10 +68,9 @@ class Sum(Storage):
     @classmethod
     def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum:
         blocks = [
-            (int(b["multiplicity"]), Storage.read(b["storage"], arrays)) for b in meta["blocks"]
+            (read_count(b["multiplicity"], "a multiplicity", 1), Storage.read(b["storage"], arrays))
+            for b in meta["blocks"]
         ]
-        if any(multiplicity < 1 for multiplicity, _ in blocks):
-            raise FormatError("a block of a sum has a multiplicity below one")
         return cls(blocks)
 
 
@@ -123,7 +122,10 @@ class Kronecker(Storage):
 
     @classmethod
     def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Kronecker:
-        return cls([Storage.read(factor, arrays) for factor in meta["factors"]])
+        factors = [Storage.read(factor, arrays) for factor in meta["factors"]]
+        if not factors:
+            raise FormatError("a Kronecker product has factors")
+        return cls(factors)
 
 
 class Permuted(Storage):

@@ -8,7 +8,25 @@ from dataclasses import dataclass, field, fields
 from html import escape
 from typing import Any
 
+from intertwine.bases.storage import UNREADABLE
 from intertwine.errors import FormatError
+
+
+_TEXTS = ("method", "backend", "device", "version")
+_COUNTS = ("size", "rank", "iterations")
+_MEASURES = ("residual", "orthonormality", "seconds")
+
+
+def _typed(value: Any, kind: type) -> Any:
+    """The value as text, list, or number from zero on; an integer may stand for a float."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and number:
+        value = float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    if number and not 0 <= value < math.inf:
+        raise ValueError(f"{value!r} is not finite, or below zero")
+    return value
 
 
 @dataclass(frozen=True)
@@ -61,15 +79,21 @@ class Certificate:
         """The certificate of `to_json`. Raises `FormatError` for anything else."""
         try:
             values = {f.name: document[f.name] for f in fields(cls)}
+            residuals = values["residuals"].items()
             return cls(
-                **{
-                    **values,
-                    "gap": math.inf if values["gap"] is None else float(values["gap"]),
-                    "residuals": {g: tuple(map(float, r)) for g, r in values["residuals"].items()},
-                    "parts": {n: cls.from_json(part) for n, part in values["parts"].items()},
-                }
+                **{name: _typed(values[name], str) for name in _TEXTS},
+                **{name: _typed(values[name], int) for name in _COUNTS},
+                **{name: _typed(values[name], float) for name in _MEASURES},
+                gap=math.inf if values["gap"] is None else _typed(values["gap"], float),
+                residuals={
+                    group: tuple(_typed(value, float) for value in _typed(bounds, list))
+                    for group, bounds in residuals
+                },
+                parts={name: cls.from_json(part) for name, part in values["parts"].items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except FormatError:
+            raise
+        except UNREADABLE as error:
             raise FormatError(f"this is no certificate of a basis: {error!r}") from error
 
     def __str__(self) -> str:

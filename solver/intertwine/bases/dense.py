@@ -13,6 +13,9 @@ from intertwine.bases.storage import Put, Storage
 from intertwine.errors import FormatError
 
 
+_LENGTH_TOLERANCE = 1e-6
+
+
 class Dense(Storage):
     """The matrix itself, float64 or complex128."""
 
@@ -57,4 +60,8 @@ class Dense(Storage):
             raise FormatError(
                 f"a dense basis is a float64 matrix, not {matrix.dtype}{matrix.shape}"
             )
+        # one pass tells NaN, infinities and what was scaled from a basis: the columns have length 1
+        length, rank = np.vdot(matrix, matrix).real, matrix.shape[1]
+        if not abs(length - rank) <= _LENGTH_TOLERANCE * max(1, rank):
+            raise FormatError(f"the {rank} columns of a dense basis have ‖Q‖² = {length:.6g}")
         return cls(matrix)

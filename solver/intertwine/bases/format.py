@@ -48,4 +48,10 @@ def from_arrays(arrays: Mapping[str, Any], metadata: Any) -> Basis:
     storage = Storage.read(metadata.get("storage") or {}, arrays)
     if list(storage.shape) != metadata.get("shape"):
         raise FormatError(f"the storage has shape {storage.shape}, not {metadata.get('shape')}")
-    return Basis(storage, Certificate.from_json(metadata.get("certificate")))
+    certificate = Certificate.from_json(metadata.get("certificate"))
+    if (certificate.size, certificate.rank) != storage.shape:
+        raise FormatError(
+            f"the certificate is of a basis of shape {(certificate.size, certificate.rank)}, and "
+            f"the storage has shape {storage.shape}"
+        )
+    return Basis(storage, certificate)

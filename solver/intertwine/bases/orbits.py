@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Inexact, Int, Num
 
 from intertwine.arrays import is_jax, namespace, working_dtype
-from intertwine.bases.storage import Put, Storage
+from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
 
 
@@ -90,14 +90,14 @@ class Orbits(Storage):
 
     @classmethod
     def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Orbits:
-        labels, rank = arrays[meta["labels"]], int(meta["rank"])
+        labels, rank = arrays[meta["labels"]], read_count(meta["rank"], "the rank")
         signs = None if meta["signs"] is None else arrays[meta["signs"]]
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise FormatError(
                 f"labels are integers, one an index, not {labels.dtype}{labels.shape}"
             )
-        used = np.bincount(labels[labels >= 0], minlength=rank)
-        if labels.min(initial=0) < -1 or len(used) != rank or not np.all(used):
+        fits = rank <= len(labels) and np.all((labels >= -1) & (labels < rank))
+        if not fits or not np.all(np.bincount(labels[labels >= 0], minlength=rank)):
             raise FormatError(f"the labels do not name {rank} orbits")
         if signs is not None and (signs.shape != labels.shape or np.any(np.abs(signs) != 1)):
             raise FormatError("the signs are not ±1, one an index")

@@ -20,7 +20,14 @@ Put = Callable[[str, Shaped[np.ndarray, "..."]], str]
 
 
 #: What a malformed document makes a reader run into.
-_UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
+UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
+
+
+def read_count(value: Any, what: str, least: int = 0) -> int:
+    """An integer of a document. Raises `FormatError` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise FormatError(f"{what} is an integer from {least} on, not {value!r}")
+    return value
 
 
 class Storage(ABC):
@@ -67,7 +74,7 @@ class Storage(ABC):
             return Storage._kinds[meta["kind"]]._read(meta, arrays)
         except FormatError:
             raise
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise FormatError(f"this is no stored basis: {error!r}") from error
 
     @classmethod
