@@ -693,7 +693,7 @@ class TestLightToStart:
     def test_nothing_heavy_is_loaded_for_what_does_not_need_it(self, arguments: list[str]) -> None:
         program = (
             "import sys\n"
-            "from intertwine_api.main import main\n"
+            "from intertwine_api.program import main\n"
             "try:\n"
             "    main(sys.argv[1:])\n"
             "except SystemExit:\n"
@@ -710,7 +710,7 @@ class TestLightToStart:
     def test_a_solve_on_numpy_needs_neither_jax_nor_sympy(self) -> None:
         program = (
             "import sys\n"
-            "from intertwine_api.main import main\n"
+            "from intertwine_api.program import main\n"
             "main(['basis', 'V**2', '--group', 'SO(3)', '--json'])\n"
             "print('loaded', *sys.modules)\n"
         )

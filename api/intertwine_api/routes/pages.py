@@ -49,7 +49,7 @@ async def home(service: TheService) -> HTMLResponse:
 @router.get(
     "/problems", summary="Problem codes", operation_id="problems", response_class=HTMLResponse
 )
-async def problems() -> HTMLResponse:
+async def list_problems() -> HTMLResponse:
     """Every problem code with its HTTP status and meaning."""
     rows = "".join(
         f'<tr id="{code}"><th>{code}<td>{status}<td>{escape(title)}'
@@ -79,7 +79,7 @@ async def readyz(service: TheService) -> dict[str, str]:
 
 
 @router.get("/metrics", summary="Counters for Prometheus", operation_id="metrics")
-async def metrics(service: TheService) -> Response:
+async def export_metrics(service: TheService) -> Response:
     """Solves, seconds, lookups by level, bytes, and the queue."""
     statistics = await run_in_threadpool(service.store.statistics)
     service.metrics.store_bytes.set(statistics["bytes"])

@@ -3,9 +3,9 @@
 from intertwine.bases.assembled import Kronecker, Permuted, Sum
 from intertwine.bases.basis import Basis, Projector
 from intertwine.bases.certificate import Certificate
-from intertwine.bases.dense import Dense
 from intertwine.bases.files import check_suffix, from_bytes, load_basis, save_basis, to_bytes
 from intertwine.bases.format import from_arrays, to_arrays
+from intertwine.bases.matrix import Dense
 from intertwine.bases.orbits import Orbits
 from intertwine.bases.storage import Storage
 

@@ -11,7 +11,6 @@ from typing import Any
 from intertwine.bases.storage import UNREADABLE
 from intertwine.errors import FormatError
 
-
 _TEXTS = ("method", "backend", "device", "version")
 _COUNTS = ("size", "rank", "iterations")
 _MEASURES = ("residual", "orthonormality", "seconds")

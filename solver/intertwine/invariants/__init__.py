@@ -4,7 +4,7 @@ from intertwine.invariants.auto import METHODS, require_known
 from intertwine.invariants.backends import BACKENDS
 from intertwine.invariants.cost import Cost, estimate
 from intertwine.invariants.progress import Progress
-from intertwine.invariants.solve import describe, solve
+from intertwine.invariants.solver import describe, solve
 from intertwine.invariants.tolerances import Tolerances
 
 __all__ = [

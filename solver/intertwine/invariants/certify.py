@@ -11,8 +11,8 @@ from jaxtyping import Inexact
 
 from intertwine.bases import Dense, Orbits, Storage
 from intertwine.errors import SolveError
+from intertwine.invariants.by_orbits import _combine
 from intertwine.invariants.constraints import apply_discrete, apply_lie
-from intertwine.invariants.orbits import _combine
 from intertwine.invariants.problem import Problem, norm2
 from intertwine.invariants.tolerances import Tolerances
 

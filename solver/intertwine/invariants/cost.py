@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from intertwine.invariants import krylov, orbits, svd
+from intertwine.invariants import by_krylov, by_orbits, by_svd
 from intertwine.invariants.auto import choose_methods
 from intertwine.invariants.problem import Problem, problems_of
-from intertwine.reps.canonical import canonical_terms
+from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import Rep
 
 _STEPS = 60  # conjugate gradient steps, with restarts: what most groups take
@@ -37,11 +37,12 @@ def estimate(rep: Rep, method: str = "auto") -> Cost:
 def _cost(problem: Problem, method: str) -> Cost:
     n, generators = float(problem.size), problem.lie_count + problem.discrete_count
     if method == "orbits":
-        return Cost(20 * n * max(1, generators), orbits.memory(problem))
+        return Cost(20 * n * max(1, generators), by_orbits.bytes_needed(problem))
     if method == "svd":
-        return Cost(4 * n**3 * (generators + 5), svd.memory(problem))
+        return Cost(4 * n**3 * (generators + 5), by_svd.bytes_needed(problem))
     slots = sum(problem.sizes)
     block = min(n, krylov.FIRST_BLOCK)
     return Cost(
-        4 * n * block * slots * generators * _STEPS, krylov.memory(problem, block=int(block))
+        4 * n * block * slots * generators * _STEPS,
+        by_krylov.bytes_needed(problem, block=int(block)),
     )

@@ -16,8 +16,8 @@ from intertwine.errors import AmbiguousRank
 from intertwine.groups import Group
 from intertwine.invariants.tolerances import Tolerances
 from intertwine.operators import Permutation, as_signed_permutation, dense
-from intertwine.reps.canonical import Atoms
-from intertwine.reps.images import Images, images
+from intertwine.reps.canonical_form import Atoms
+from intertwine.reps.generator_images import Images, images
 from intertwine.reps.key import basis_key
 from intertwine.reps.syntax import Rep, tensor
 

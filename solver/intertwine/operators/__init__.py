@@ -1,7 +1,7 @@
 """Lazily applied linear operators: what a group element does, without its matrix."""
 
 from intertwine.operators.base import LinearOperator, Product, dense
-from intertwine.operators.direct_sum import DirectSum
+from intertwine.operators.block_diagonal import DirectSum
 from intertwine.operators.kronecker import Kronecker, KroneckerSum
 from intertwine.operators.permutation import Permutation, as_signed_permutation
 

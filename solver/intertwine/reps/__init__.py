@@ -3,11 +3,11 @@
 from typing import Any
 
 from intertwine.operators import LinearOperator
-from intertwine.reps.canonical import Canonical, canonical
-from intertwine.reps.dimension import dimension
+from intertwine.reps.canonical_form import Canonical, canonical
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse
 from intertwine.reps.printing import latex
+from intertwine.reps.symbolic_size import dimension
 from intertwine.reps.syntax import (
     Base,
     Dual,

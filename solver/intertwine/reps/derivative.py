@@ -48,7 +48,7 @@ def _logarithmic_derivative(
 ) -> Inexact[np.ndarray, "n n"]:
     from scipy.linalg import expm, logm
 
-    from intertwine.reps.images import matrix_of
+    from intertwine.reps.generator_images import matrix_of
 
     def image(t: float) -> Inexact[np.ndarray, "n n"]:
         return matrix_of(rep, "rho", expm(t * matrix))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from intertwine.errors import NotConcrete
-from intertwine.reps.canonical import atom_order, canonical_terms
+from intertwine.reps.canonical_form import atom_order, canonical_terms
 from intertwine.reps.syntax import Rep
 
 FORMAT_VERSION = 1

@@ -84,7 +84,7 @@ class Rep:
 
     def size(self) -> int:
         """The dimension of ρ. Raises `NotConcrete` for a rep without its group."""
-        from intertwine.reps.images import matrix_of
+        from intertwine.reps.generator_images import matrix_of
 
         self._require_group()
         return int(matrix_of(self, "rho", np.eye(self.G.d)).shape[0])
@@ -92,7 +92,7 @@ class Rep:
     @property
     def T(self) -> Rep:
         """The dual ρ*, g ↦ ρ(g)⁻ᵀ; the rep itself where every ρ(g) is real and orthogonal."""
-        from intertwine.reps.images import acts_orthogonally
+        from intertwine.reps.generator_images import acts_orthogonally
 
         return self if acts_orthogonally(self) else Dual(self)
 
@@ -128,7 +128,7 @@ class Rep:
     def equivariant_basis(self, **options: Any) -> Basis:
         """The basis Q of shape (n, r) of all v with ρ(g)v = v, QᴴQ = 1, with its certificate.
 
-        Options are those of `intertwine.invariants.solve`: `method`, `backend`, `device`,
+        Options are those of `intertwine.invariants.solver`: `method`, `backend`, `device`,
         `progress`.
         """
         from intertwine.invariants import solve

@@ -30,7 +30,7 @@ def orbits(problem: Problem, report: Report) -> Orbits:
             f"of {problem.group!r} do not, on this rep. Use 'svd', 'krylov' or 'auto'"
         )
     n = problem.size
-    require_memory(memory(problem), f"orbits for {n:,} dimensions")
+    require_memory(bytes_needed(problem), f"orbits for {n:,} dimensions")
     report(Progress("orbits", 0.0))
     moves = [_combine(slots) for slots in problem.permutations]
     if not _signed(problem):
@@ -39,7 +39,7 @@ def orbits(problem: Problem, report: Report) -> Orbits:
     return _signed_orbits(moves, n)
 
 
-def memory(problem: Problem) -> int:
+def bytes_needed(problem: Problem) -> int:
     """About the bytes that it takes."""
     nodes = 2 * problem.size if _signed(problem) else problem.size
     return nodes * (20 * max(1, problem.discrete_count) + 40)

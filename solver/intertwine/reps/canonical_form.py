@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from intertwine.errors import TooLarge
 from intertwine.operators import Permutation
-from intertwine.reps.images import atom_digest
+from intertwine.reps.generator_images import atom_digest
 from intertwine.reps.syntax import (
     MAX_TERMS,
     Base,

@@ -48,7 +48,7 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
     would not fit into memory.
     """
     n, rng = problem.size, np.random.default_rng(problem.seed)
-    require_memory(memory(problem, min(n, FIRST_BLOCK)), f"krylov for {n:,} dimensions")
+    require_memory(bytes_needed(problem, min(n, FIRST_BLOCK)), f"krylov for {n:,} dimensions")
     with backend.active():
         constraints = build_constraints(problem, backend, tolerances)
         project = _Projection(constraints, backend, tolerances)
@@ -56,7 +56,7 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
         width, gap = min(n, FIRST_BLOCK), math.inf
         while True:
             rank = found.shape[1]
-            needed = memory(problem, min(width, n - rank), rank)
+            needed = bytes_needed(problem, min(width, n - rank), rank)
             require_memory(needed, f"krylov for {n:,} dimensions of rank {rank:,} or more")
             stage = f"krylov, rank {rank} so far"
             block = _random(rng, n, min(width, n - rank), problem.dtype)
@@ -67,7 +67,7 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
             width *= 2
 
 
-def memory(problem: Problem, block: int, rank: int = 0) -> int:
+def bytes_needed(problem: Problem, block: int, rank: int = 0) -> int:
     """About the bytes that a block of vectors takes, with those found before."""
     generators = problem.lie_count + problem.discrete_count
     matrices = generators * sum(size**2 for size in set(problem.sizes))

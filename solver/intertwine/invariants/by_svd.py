@@ -12,8 +12,8 @@ import numpy as np
 
 from intertwine.errors import AmbiguousRank
 from intertwine.invariants.backends import Backend
+from intertwine.invariants.by_krylov import Found
 from intertwine.invariants.constraints import build_constraints
-from intertwine.invariants.krylov import Found
 from intertwine.invariants.memory import require_memory
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
@@ -28,7 +28,7 @@ def svd(problem: Problem, backend: Backend, tolerances: Tolerances, report: Repo
     values that are neither zero nor distinct from it.
     """
     n, xp = problem.size, backend.xp
-    require_memory(memory(problem), f"svd for {n:,} dimensions")
+    require_memory(bytes_needed(problem), f"svd for {n:,} dimensions")
     with backend.active():
         constraints = build_constraints(problem, backend, tolerances)
         triangle = xp.zeros((0, n), dtype=problem.dtype)
@@ -66,7 +66,7 @@ def svd(problem: Problem, backend: Backend, tolerances: Tolerances, report: Repo
     return Found(rows[int(nonzero.sum()) :].conj().T, gap, 0)
 
 
-def memory(problem: Problem) -> int:
+def bytes_needed(problem: Problem) -> int:
     """About the bytes that it takes: some n × n matrices at once."""
     generators = problem.lie_count + problem.discrete_count
     matrices = generators * sum(size**2 for size in set(problem.sizes))

@@ -12,7 +12,6 @@ from intertwine.arrays import Array, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage
 from intertwine.errors import FormatError
 
-
 _LENGTH_TOLERANCE = 1e-6
 
 

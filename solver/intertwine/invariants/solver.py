@@ -16,14 +16,14 @@ from intertwine.bases.store import BasisStore, find_store, obtain
 from intertwine.errors import AmbiguousRank, NotConcrete, SolveError
 from intertwine.invariants import certify
 from intertwine.invariants.auto import choose_backend, choose_methods, require_known
-from intertwine.invariants.krylov import krylov, memory
+from intertwine.invariants.by_krylov import bytes_needed, krylov
+from intertwine.invariants.by_orbits import orbits
+from intertwine.invariants.by_svd import svd
 from intertwine.invariants.memory import require_memory, require_size
-from intertwine.invariants.orbits import orbits
 from intertwine.invariants.problem import Problem, problems_of
 from intertwine.invariants.progress import Report, reporting
-from intertwine.invariants.svd import svd
 from intertwine.invariants.tolerances import DEFAULT, Tolerances
-from intertwine.reps.canonical import Atoms, Canonical, canonical, canonical_terms
+from intertwine.reps.canonical_form import Atoms, Canonical, canonical, canonical_terms
 from intertwine.reps.key import basis_key
 from intertwine.reps.syntax import Rep, tensor
 
@@ -146,7 +146,7 @@ def _run(
     if method == "orbits":
         storage, gap, iterations = orbits(problem, report), math.inf, 0
     else:
-        require_memory(memory(problem, 0), what)
+        require_memory(bytes_needed(problem, 0), what)
         _refuse_oblique(problem, options.tolerances)
         find = {"svd": svd, "krylov": krylov}[method]
         found = find(problem, backend, options.tolerances, report)

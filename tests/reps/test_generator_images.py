@@ -10,7 +10,7 @@ from intertwine.errors import InvalidRep, NotConcrete
 from intertwine.groups import GL, SO, C, O, S, SO13p, Sp, Z
 from intertwine.operators import LinearOperator, Permutation
 from intertwine.reps import Rep, V
-from intertwine.reps.images import images
+from intertwine.reps.generator_images import images
 from support import run_python
 
 
