@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # nobody may be listening
+            sys.stdout.flush()
     except SolveError as error:
         return _complain(error, FAILED)
     except (IntertwineError, OSError) as error:
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return FAILED
         return _complain(error, BAD_INPUT)
     except (MemoryError, RecursionError, ArithmeticError) as error:
-        return _complain(type(error)(f"this was too much: {error!r}"), FAILED)
+        return _complain(ArithmeticError(f"this was too much: {error!r}"), FAILED)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -289,7 +289,7 @@ SPOILED: list[tuple[Any, str]] = [
     ('{"lie_algebra": [[[Infinity]]]}', "not finite"),
     ('{"lie_algebra": [[[1e999]]]}', "not finite"),
     ({"lie_algebra": [[[10**400]]]}, "float64"),
-    ({"lie_algebra": [[["10**64*10**64*10**64*10**64*10**64"]]]}, "not finite"),
+    ({"lie_algebra": [[["10**64*10**64*10**64*10**64*10**64"]]]}, "between 1e-300 and 1e300"),
     ({"lie_algebra": [[["nan"]]]}, "expected a number"),
     ({"lie_algebra": [[["1/0"]]]}, "a divisor other than zero"),
     ({"lie_algebra": [[["oo"]]]}, "expected a number"),
@@ -434,8 +434,8 @@ class TestBadInput:
             (["parse", "99999(V+V0)"], "a sum of 199,998 terms was asked for; at most 10,000"),
             (["parse", "(V+V.T+V0)**256"], "more than 10,000 different terms"),
             (["parse", "99999999*99999999"], "integers of at most 1,000,000,000,000"),
-            (["parse", "(999999999999V)**200*(999999999999V)**200"], "10^"),
-            (["parse", "(999999999999V+V0)**200*(999999999999V+V0)**200"], "10^"),
+            (["parse", "(999999999999V)**200*(999999999999V)**200"], "at most 1,000,000,000,000"),
+            (["parse", "(999999999999V+V0)**200*(999999999999V+V0)**200"], "1,000,000,000,000"),
             (["parse", "*".join(["V**256"] * 4), "--group", "Z(9999999)"], "10^"),
             (["parse", "V*" * 60_000], "the text has 120,000 characters; at most 4,096 are read"),
             (["basis", "V" * 120_000, "--group", "SO(3)"], "the text has 120,000 characters"),
@@ -672,8 +672,10 @@ class TestTheWayItEnds:
                 env=environment(),
             )
             time.sleep(delay)
-            running.send_signal(signal.SIGINT)
-            _, err = running.communicate(timeout=60)
+            while running.poll() is None:  # code in C that is being imported may pass over one
+                running.send_signal(signal.SIGINT)
+                time.sleep(1)
+            _, err = running.communicate()
             if running.returncode == 130:
                 assert err == b"interrupted\n"
             else:  # Python itself was still starting: that is not ours to speak for

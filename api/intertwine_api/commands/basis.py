@@ -55,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         check_suffix(arguments.output)
         if not arguments.output.absolute().parent.is_dir():
             raise FileNotFoundError(f"there is no folder {arguments.output.absolute().parent}")
+        if arguments.output.is_dir():
+            raise IsADirectoryError(f"{arguments.output} is a folder")
     basis = rep.equivariant_basis(
         method=arguments.method, backend=arguments.backend, device=arguments.device
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,17 +25,32 @@ def add_command(commands: Any, name: str, description: str, examples: str) -> An
     )
 
 
+class _Once(argparse.Action):
+    """An option that may be given once: of two groups the first would else be forgotten."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option} was given twice")
+        setattr(namespace, self.dest, values)
+
+
 def add_rep(parser: argparse.ArgumentParser) -> None:
     """The text of a rep, and where its group comes from."""
     parser.add_argument("text", metavar="TEXT", help="a rep, such as 'V**2*V.T+5V0' or 'T(2,1)'")
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
-        "--group", metavar="NAME", help="a group, such as 'SO(3)', 'SO13p' or 'Z(3)*S(4)'"
+        "--group",
+        metavar="NAME",
+        action=_Once,
+        help="a group, such as 'SO(3)', 'SO13p' or 'Z(3)*S(4)'",
     )
     group.add_argument(
         "--generators",
         metavar="FILE.json",
         type=Path,
+        action=_Once,
         help='a group by its generators: {"lie_algebra": [...], "discrete_generators": [...]}',
     )
 
@@ -65,7 +81,8 @@ def group_text(rep: Rep) -> str | None:
 
 def print_json(document: Any) -> None:
     """One JSON object on standard output; numbers that JSON does not have are an error."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    readable = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+    print(json.dumps(document, indent=2, ensure_ascii=not readable, allow_nan=False))
 
 
 def print_table(rows: Iterable[tuple[str, str]]) -> None:

@@ -16,14 +16,13 @@ _COUNTS = ("size", "rank", "iterations")
 _MEASURES = ("residual", "orthonormality", "seconds")
 
 
-def _typed(value: Any, kind: type) -> Any:
+def _typed(value: Any, kind: type[Any]) -> Any:
     """The value as text, list, or number from zero on; an integer may stand for a float."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and number:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f"{value!r} is no {kind.__name__}")
-    if number and not 0 <= value < math.inf:
+    if isinstance(value, int | float) and not 0 <= value < math.inf:
         raise ValueError(f"{value!r} is not finite, or below zero")
     return value
 

@@ -19,7 +19,7 @@ from intertwine.invariants.progress import Progress, Report
 from intertwine.operators import Permutation
 
 
-def orbits(problem: Problem, report: Report) -> Orbits:
+def index_orbits(problem: Problem, report: Report) -> Orbits:
     """The orbits of index tuples, as a basis. Exact.
 
     Raises `MethodNotApplicable` where a generator is no signed permutation in some slot.

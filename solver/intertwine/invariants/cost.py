@@ -41,8 +41,6 @@ def _cost(problem: Problem, method: str) -> Cost:
     if method == "svd":
         return Cost(4 * n**3 * (generators + 5), by_svd.bytes_needed(problem))
     slots = sum(problem.sizes)
-    block = min(n, krylov.FIRST_BLOCK)
-    return Cost(
-        4 * n * block * slots * generators * _STEPS,
-        by_krylov.bytes_needed(problem, block=int(block)),
-    )
+    block = int(min(n, by_krylov.FIRST_BLOCK))
+    flops = 4 * n * block * slots * generators * _STEPS
+    return Cost(flops, by_krylov.bytes_needed(problem, block))

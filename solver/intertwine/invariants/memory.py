@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
 
 from intertwine.errors import TooLarge
 
 MAX_SIZE = 10**9
 """The largest rep that is solved at all, in dimensions."""
 _SHARE = 0.75
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")  # the limit of a container, as Linux tells it inside
 
 
 def require_size(size: int, what: str) -> None:
@@ -30,5 +32,7 @@ def require_memory(needed: int, what: str) -> None:
 
 
 def available_memory() -> int:
-    """The bytes that a solve may use: three quarters of this machine's."""
-    return int(_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    """The bytes that a solve may use: three quarters of this machine's, or of its container's."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    allowed = _CONTAINER.read_text().strip() if _CONTAINER.exists() else "max"
+    return int(_SHARE * min(machine, int(allowed) if allowed.isdigit() else machine))

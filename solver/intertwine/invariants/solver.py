@@ -17,7 +17,7 @@ from intertwine.errors import AmbiguousRank, NotConcrete, SolveError
 from intertwine.invariants import certify
 from intertwine.invariants.auto import choose_backend, choose_methods, require_known
 from intertwine.invariants.by_krylov import bytes_needed, krylov
-from intertwine.invariants.by_orbits import orbits
+from intertwine.invariants.by_orbits import index_orbits
 from intertwine.invariants.by_svd import svd
 from intertwine.invariants.memory import require_memory, require_size
 from intertwine.invariants.problem import Problem, problems_of
@@ -144,7 +144,7 @@ def _run(
     backend = choose_backend(problem, method, options.backend, options.device)
     storage: Storage
     if method == "orbits":
-        storage, gap, iterations = orbits(problem, report), math.inf, 0
+        storage, gap, iterations = index_orbits(problem, report), math.inf, 0
     else:
         require_memory(bytes_needed(problem, 0), what)
         _refuse_oblique(problem, options.tolerances)

@@ -51,7 +51,8 @@ def _logarithmic_derivative(
     from intertwine.reps.generator_images import matrix_of
 
     def image(t: float) -> Inexact[np.ndarray, "n n"]:
-        return matrix_of(rep, "rho", expm(t * matrix))
+        found: Inexact[np.ndarray, "n n"] = matrix_of(rep, "rho", expm(t * matrix))
+        return found
 
     identity = np.eye(len(image(0.0)))
     norm = float(np.linalg.norm(matrix, 2)) or 1.0

@@ -55,9 +55,8 @@ def images(atom: Rep) -> Images:
 def atom_digest(atom: Rep) -> str:
     """The identity of a rep of the user's own: a digest of the images of its generators."""
     if atom.G is None:
-        inner = atom.rep if isinstance(atom, Dual) else atom
-        kind = type(inner)
-        return f"{kind.__module__}.{kind.__qualname__} {atom} {frozen(vars(inner))!r}"
+        own = atom.rep if isinstance(atom, Dual) else atom
+        return f"{type(own).__module__}.{type(own).__qualname__} {atom} {frozen(vars(own))!r}"
     found = images(atom)
     sha = hashlib.sha256(f"intertwine images 1\n{atom.size()}\n".encode())
     for kind, generators in (("lie", found.lie), ("discrete", found.discrete)):

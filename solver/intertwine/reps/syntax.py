@@ -67,7 +67,7 @@ class Rep:
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Give a class its hash back that Python (or a dataclass) drops beside an __eq__."""
         if cls.__hash__ is None:
-            cls.__hash__ = Rep.__hash__  # type: ignore[unreachable]
+            cls.__hash__ = Rep.__hash__
         return super().__new__(cls)
 
     # -- what a rep is
