@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from mpmath import MPContext
-
 from intertwine.scanner import Scanner
 
 _SYMBOLS = ("**", "+", "-", "*", "/", "(", ")")
@@ -25,6 +23,8 @@ _KEPT = 60  # what cancels to less than this many digits of its terms was zero
 @cache
 def _context() -> Any:
     """Arithmetic of 100 digits that nobody else can change (mpmath's own is global)."""
+    from mpmath import MPContext
+
     context = MPContext()
     context.dps = _DIGITS
     return context
