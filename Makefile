@@ -9,7 +9,7 @@ GROUP   ?= SO(3)
 VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE  := solver api tests benchmarks docs
+CODE  := solver cache api tests benchmarks docs
 
 # Recipes read REP and GROUP from the environment, so that parentheses, stars and quotes never meet the shell.
 export REP GROUP

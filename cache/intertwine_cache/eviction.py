@@ -6,15 +6,17 @@ import contextlib
 import logging
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
-from intertwine_cache.layout import Layout
+from intertwine_cache.layout import Layout, files
 from intertwine_cache.manifest import Manifest
 
 _LOG = logging.getLogger("intertwine.cache")
 _LOW_WATER = 0.9  # an eviction goes somewhat below the limit, so that the next is not due at once
 ABANDONED = 24 * 3600.0
 """Seconds after which a temporary file, or a blob that no manifest names, has no writer left."""
+_LOOKED_AT = 30 * ABANDONED  # what is in quarantine that long, nobody looks at any more
 
 
 def evict(layout: Layout, limit: int) -> int:
@@ -30,14 +32,15 @@ def evict(layout: Layout, limit: int) -> int:
         return 0
     freed = 0
     named = _manifests_by_use(layout)
-    names = [digest for _, digest in named]
-    for path, digest in named:
-        if total - freed <= _LOW_WATER * limit:
+    names = Counter(digest for _, digest in named)
+    for number, (path, digest) in enumerate(named, start=1):
+        enough = limit if number == len(named) else _LOW_WATER * limit  # the latest may fill it
+        if total - freed <= enough:
             break
         _delete(path)
-        names.remove(digest)
-        if digest in blobs and digest not in names:
-            _delete(layout.blob(digest))
+        names[digest] -= 1
+        if digest in blobs and not names[digest]:
+            delete_blob(layout, digest)
             freed += blobs.pop(digest)
     _LOG.info("evicted %s bytes from %s", f"{freed:,}", layout.root)
     return freed
@@ -46,17 +49,27 @@ def evict(layout: Layout, limit: int) -> int:
 def remove_abandoned(layout: Layout, age: float = ABANDONED) -> None:
     """Delete temporary files, locks and unnamed blobs that are older than `age` seconds."""
     old = time.time() - age
-    for folder in (layout.temporaries, layout.locks):
-        for path in folder.glob("*"):
+    for folder, since in (
+        (layout.temporaries, old),
+        (layout.locks, old),
+        (layout.quarantine, time.time() - max(age, _LOOKED_AT)),
+    ):
+        for path in files(folder, "*"):
             stat = _stat(path)
-            if stat and stat.st_mtime < old:
+            if stat and stat.st_mtime < since:
                 _delete(path)
     unnamed = [path for path in layout.all_blobs() if (s := _stat(path)) and s.st_mtime < old]
     if unnamed:
         named = {digest for _, digest in _manifests_by_use(layout)}
         for path in unnamed:
             if path.name not in named:
-                _delete(path)
+                delete_blob(layout, path.name)
+
+
+def delete_blob(layout: Layout, digest: str) -> None:
+    """Delete a blob, and the notes that it was checked."""
+    for path in (layout.blob(digest), *layout.notes(digest)):
+        _delete(path)
 
 
 def _manifests_by_use(layout: Layout) -> list[tuple[Path, str]]:
@@ -74,7 +87,7 @@ def _manifests_by_use(layout: Layout) -> list[tuple[Path, str]]:
 def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
 
 

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -58,17 +59,21 @@ class Layout:
     def _host(self) -> str:
         return hashlib.sha256(platform.node().encode()).hexdigest()[:16]
 
+    def notes(self, digest: str) -> Iterator[Path]:
+        """Every host's note that it has hashed the blob."""
+        return files(self._base / "checked", f"*/{_checked(digest)}")
+
     def temporary(self) -> Path:
         """A new name for a file being written."""
         return self.temporaries / f"{os.getpid()}-{uuid.uuid4().hex}"
 
     def all_manifests(self) -> Iterator[Path]:
         """Every file that is named like a manifest."""
-        return (path for path in self.manifests.glob("??/*.json") if is_digest(path.stem))
+        return (path for path in files(self.manifests, "??/*.json") if is_digest(path.stem))
 
     def all_blobs(self) -> Iterator[Path]:
         """Every file that is named like a blob."""
-        return (path for path in self.blobs.glob("??/*") if is_digest(path.name))
+        return (path for path in files(self.blobs, "??/*") if is_digest(path.name))
 
     def create(self) -> None:
         """Make the folders, and tag the root as a cache."""
@@ -77,6 +82,12 @@ class Layout:
         tag = self.root / "CACHEDIR.TAG"
         if not tag.exists():
             tag.write_text(_TAG)
+
+
+def files(folder: Path, pattern: str) -> Iterator[Path]:
+    """What is there; a folder that vanishes meanwhile has no more (Python 3.13 says so itself)."""
+    with contextlib.suppress(OSError):
+        yield from folder.glob(pattern)
 
 
 def _checked(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Manifest:
             "created": self.created,
             "details": dict(self.details),
         }
-        return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False).encode()
+        return json.dumps(document, indent=1, allow_nan=False).encode()
 
     @classmethod
     def from_bytes(cls, key: str, content: bytes) -> Manifest:
@@ -53,10 +54,17 @@ class Manifest:
             manifest = cls(**{name: document[name] for name in cls.__dataclass_fields__})
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"no manifest: {error!r}") from error
-        if manifest.key != key or not isinstance(manifest.details, dict):
+        if manifest.key != key:
             raise ValueError(f"a manifest of {manifest.key!r} stands under {key}")
         if not isinstance(manifest.digest, str) or not is_digest(manifest.digest):
             raise ValueError(f"{manifest.digest!r} is no digest")
-        if not isinstance(manifest.size, int) or not isinstance(manifest.created, int | float):
+        if type(manifest.size) is not int or manifest.size < 0 or not _is_time(manifest.created):
             raise ValueError("its size or time is no number")
+        if not isinstance(manifest.details, dict):
+            raise ValueError("its details are no object")
         return manifest
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a clock may have shown it, so that it can be printed as a date."""
+    return type(value) in (int, float) and 0 <= value < 1e12 and math.isfinite(value)

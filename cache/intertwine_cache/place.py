@@ -23,10 +23,16 @@ def default_place() -> Path | None:
     if named.lower() == "off":
         return None
     if named:
-        return Path(named).expanduser()
+        try:
+            return Path(named).expanduser().absolute()  # it stays when the process moves
+        except RuntimeError as error:
+            raise ValueError(f"{PLACE} names no folder: {named!r} ({error})") from error
     from platformdirs import user_cache_path
 
-    return user_cache_path("intertwine", appauthor=False)
+    try:
+        return user_cache_path("intertwine", appauthor=False)
+    except RuntimeError:  # a user without a home has none
+        return None
 
 
 def default_store() -> Store | None:
@@ -40,7 +46,7 @@ def default_limit() -> int:
     text = os.environ.get(LIMIT, "").strip()
     if not text:
         return DEFAULT_LIMIT
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.upper())
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)B?", text.upper())
     if match is None:
         raise ValueError(f"{LIMIT} is a size such as 500MB or 20GB, not {text!r}")
     return int(float(match[1]) * _UNITS[match[2]])

@@ -6,18 +6,17 @@ import hashlib
 import logging
 import os
 import shutil
+import stat as modes
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from intertwine_cache import disk
-from intertwine_cache.eviction import evict
-from intertwine_cache.layout import Layout
+from intertwine_cache.eviction import delete_blob, evict
+from intertwine_cache.layout import Layout, files
 from intertwine_cache.manifest import Manifest
 
 _LOG = logging.getLogger("intertwine.cache")
@@ -112,11 +111,13 @@ class Store:
     def _fault(self, digest: str, blob: Path, size: int | None = None) -> str:
         """What is wrong with a blob, if anything. It is hashed once a host and state."""
         stat = blob.stat()
+        if not modes.S_ISREG(stat.st_mode):
+            return "it is no file"
         if size is not None and stat.st_size != size:
             return f"{stat.st_size} bytes instead of {size}"
         state = _state(stat)
         try:
-            if self.layout.checked(digest).read_text() == state:
+            if self.layout.checked(digest).read_bytes() == state.encode():
                 return ""
         except OSError:
             pass  # not checked yet; or the note cannot be read, and the blob is checked again
@@ -126,14 +127,14 @@ class Store:
         return ""
 
     def _note_checked(self, digest: str, state: str) -> None:
-        note = self.layout.checked(digest)
+        note, temporary = self.layout.checked(digest), self.layout.temporary()
         try:
             note.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.layout.temporary()
             temporary.write_text(state)
             temporary.replace(note)
         except OSError as error:
             _LOG.debug("cannot note that %s was checked: %s", digest, error)
+            self._forget(temporary)
 
     # -- writing
 
@@ -144,14 +145,16 @@ class Store:
         The lock is the kernel's, which releases it when its holder dies. It is best effort, and
         only saves work: where locks cannot be made, everybody solves, and the first publish wins.
         """
-        lock = FileLock(self.layout.lock(key), poll_interval=_POLL, thread_local=False)
+        from filelock import FileLock  # with asyncio, which a read need not wait for
+
+        path = self.layout.lock(key)
+        lock = FileLock(path, poll_interval=_POLL, thread_local=False)
         try:
             self.layout.create()
             lock.acquire()
+            self._mark_used(path)  # however old the file is, it is no one's leftover
         except (OSError, NotImplementedError) as error:
             _LOG.warning("cannot lock in %s: %s", self.layout.root, error)
-            yield
-            return
         try:
             yield
         finally:
@@ -165,14 +168,19 @@ class Store:
         The first publish of a key wins: the answer is what the store has under the key then, or
         None where it could not be kept.
         """
+        target = self.layout.manifest(key)
         try:
             self.layout.create()
             digest, size = self._publish_blob(write_to)
-            manifest = Manifest(key, digest, size, time.time(), details)
-            target = self.layout.manifest(key)
-            disk.put_new(
-                self.layout.temporary(), target, lambda file: disk.write(file, manifest.to_bytes())
-            )
+            manifest = Manifest(key, digest, size, time.time(), details).to_bytes()
+            for _ in range(2):  # what has the name may be spoilt: reading it puts it aside
+                if (
+                    disk.put_new(
+                        self.layout.temporary(), target, lambda file: disk.write(file, manifest)
+                    )
+                    or self.read(key) is not None
+                ):
+                    break
         except _DoesNotFit as error:
             _LOG.warning("not kept in %s: %s", self.layout.root, error)
             return None
@@ -191,7 +199,7 @@ class Store:
                 def write(piece: bytes | memoryview) -> None:
                     nonlocal size
                     size += len(piece)
-                    self._require_room(size)
+                    self._require_room(size, len(piece))
                     sha.update(piece)
                     disk.write(file, piece)
 
@@ -204,14 +212,15 @@ class Store:
             disk.sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
-        self._note_checked(sha.hexdigest(), _state(target.stat()))
+        with suppress(FileNotFoundError):  # deleted by somebody meanwhile
+            self._note_checked(sha.hexdigest(), _state(target.stat()))
         return sha.hexdigest(), size
 
-    def _require_room(self, size: int) -> None:
+    def _require_room(self, size: int, more: int) -> None:
         if size > self.limit:
             raise _DoesNotFit(f"{size:,} bytes or more, and the limit is {self.limit:,}")
         free = shutil.disk_usage(self.layout.temporaries).free
-        if free < _KEPT_FREE:
+        if free - more < _KEPT_FREE:
             raise _DoesNotFit(f"only {free:,} bytes are free on the disk")
 
     # -- housekeeping
@@ -237,18 +246,19 @@ class Store:
         manifest = self.manifest(key)
         if manifest is None:
             return False
-        self._forget(self.layout.manifest(key))
+        if not self._forget(self.layout.manifest(key)):
+            return False
         if all(other.digest != manifest.digest for other in self.manifests()):
-            self._forget(self.layout.blob(manifest.digest))
+            delete_blob(self.layout, manifest.digest)
         return True
 
     def clear(self) -> int:
         """Delete everything that is kept; the number of manifests there were."""
-        paths = list(self.layout.all_manifests())
-        for path in (*paths, *self.layout.all_blobs()):
-            self._forget(path)
+        count = sum(self._forget(path) for path in list(self.layout.all_manifests()))
+        for path in list(self.layout.all_blobs()):
+            delete_blob(self.layout, path.name)
         shutil.rmtree(self.layout.quarantine, ignore_errors=True)
-        return len(paths)
+        return count
 
     def statistics(self) -> dict[str, Any]:
         """What there is: counts and bytes."""
@@ -259,7 +269,7 @@ class Store:
             "blobs": len(sizes),
             "bytes": sum(sizes),
             "limit": self.limit,
-            "quarantined": sum(1 for _ in self.layout.quarantine.glob("*.reason")),
+            "quarantined": sum(1 for _ in files(self.layout.quarantine, "*.reason")),
         }
 
     def quarantine(self, path: Path, reason: str) -> None:
@@ -274,15 +284,20 @@ class Store:
         except OSError as error:
             _LOG.warning("cannot move %s into quarantine: %s", path, error)
 
-    def _forget(self, path: Path) -> None:
+    def _forget(self, path: Path) -> bool:
+        """Delete a file; whether it was there and no longer is."""
         try:
-            path.unlink(missing_ok=True)
+            path.unlink()
+        except FileNotFoundError:
+            return False
         except OSError as error:
             _LOG.warning("cannot delete %s: %s", path, error)
+            return False
+        return True
 
     def _mark_used(self, path: Path) -> None:
         try:
-            path.touch(exist_ok=True)
+            os.utime(path)  # `touch` would make it anew, empty, if it was deleted meanwhile
         except OSError as error:
             _LOG.debug("cannot mark %s as used: %s", path, error)
 
@@ -305,5 +320,5 @@ def _state(stat: os.stat_result) -> str:
 def _size(path: Path) -> int | None:
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return None

@@ -27,15 +27,25 @@ def verify(store: Store, repair: bool = False) -> Iterator[Finding]:
     layout = store.layout
     bad: set[str] = set()
     for path in sorted(layout.all_blobs()):
-        if digest_of(path) != path.name:
+        reason = _blob_fault(path)
+        if reason:
             bad.add(path.name)
-            yield _found(store, path, "its bytes do not have its digest", repair)
+            yield _found(store, path, reason, repair)
     for path in sorted(layout.all_manifests()):
         reason = _manifest_fault(store, path, bad)
-        if reason:
+        if reason and path.exists():  # if not, somebody deleted it with its blob meanwhile
             yield _found(store, path, reason, repair)
     if repair:
         remove_abandoned(layout)
+
+
+def _blob_fault(path: Path) -> str:
+    try:
+        return "" if digest_of(path) == path.name else "its bytes do not have its digest"
+    except FileNotFoundError:
+        return ""  # deleted meanwhile
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
 
 
 def _manifest_fault(store: Store, path: Path, bad_blobs: set[str]) -> str:
@@ -43,14 +53,18 @@ def _manifest_fault(store: Store, path: Path, bad_blobs: set[str]) -> str:
         manifest = Manifest.from_bytes(path.stem, path.read_bytes())
     except ValueError as error:
         return str(error)
+    except FileNotFoundError:
+        return ""  # deleted meanwhile
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
     blob = store.layout.blob(manifest.digest)
     if manifest.digest in bad_blobs:
         return "its blob's bytes do not have its digest"
-    if not blob.is_file():
+    try:
+        size = blob.stat().st_size
+    except FileNotFoundError:
         return "its blob is missing"
-    if blob.stat().st_size != manifest.size:
-        return f"its blob has {blob.stat().st_size} bytes instead of {manifest.size}"
-    return ""
+    return "" if size == manifest.size else f"its blob has {size} bytes instead of {manifest.size}"
 
 
 def _found(store: Store, path: Path, reason: str, repair: bool) -> Finding:

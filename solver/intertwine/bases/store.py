@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from intertwine.bases.basis import Basis
 from intertwine.bases.files import load_basis, write_safetensors
-from intertwine.errors import FormatError
+from intertwine.errors import FormatError, InvalidSetting
 
 ENTRY_POINTS = "intertwine.store"
 """The group of entry points in which a store announces a function that returns it, or None."""
@@ -43,9 +43,15 @@ class BasisStore(Protocol):
 
 
 def find_store() -> BasisStore | None:
-    """The store that is installed and switched on, if any (see `INTERTWINE_CACHE`)."""
+    """The store that is installed and switched on, if any (see `INTERTWINE_CACHE`).
+
+    Raises `InvalidSetting` where the environment says something that cannot be meant.
+    """
     for factory in _factories():
-        store: BasisStore | None = factory()
+        try:
+            store: BasisStore | None = factory()
+        except ValueError as error:
+            raise InvalidSetting(str(error)) from error
         if store is not None:
             return store
     return None
@@ -57,17 +63,22 @@ def _factories() -> tuple[Callable[[], Any], ...]:
 
 
 def obtain(
-    store: BasisStore, key: str, details: Mapping[str, Any], solve: Callable[[], Basis]
+    store: BasisStore,
+    key: str,
+    details: Mapping[str, Any],
+    solve: Callable[[], Basis],
+    size: int | None = None,
 ) -> Basis:
     """The basis under a key: from the store if it is there, else solved, once at a time, and kept.
 
+    A kept one in other than `size` dimensions is somebody's mistake, and is solved again.
     `basis.cached` says which. The first to publish a key wins, so that everybody has one gauge.
     """
-    found = _read(store, key)
+    found = _read(store, key, size)
     if found is not None:
         return found
     with store.claim(key):
-        found = _read(store, key)  # another may have solved it while we waited
+        found = _read(store, key, size)  # another may have solved it while we waited
         if found is not None:
             return found
         basis = solve()
@@ -82,16 +93,20 @@ def obtain(
         return basis
 
 
-def _read(store: BasisStore, key: str) -> Basis | None:
+def _read(store: BasisStore, key: str, size: int | None) -> Basis | None:
     entry = store.read(key)
     if entry is None:
         return None
     try:
         basis = load_basis(entry[1])
-    except FileNotFoundError:
-        return None  # evicted since
+    except OSError as error:
+        _LOG.info("the store lost %s: %s", key, error)  # evicted since, perhaps
+        return None
     except FormatError as error:
         store.reject(key, str(error))
+        return None
+    if size is not None and basis.shape[0] != size:
+        store.reject(key, f"a basis in {basis.shape[0]} dimensions, not {size}")
         return None
     basis.cached = True
     return basis

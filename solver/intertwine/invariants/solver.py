@@ -75,7 +75,13 @@ def solve(
         basis = _solve_canonical(form.rep, options, progress)
     else:
         key, details = basis_key(rep, method, backend), describe(form.rep)
-        basis = obtain(chosen, key, details, lambda: _solve_canonical(form.rep, options, progress))
+        basis = obtain(
+            chosen,
+            key,
+            details,
+            lambda: _solve_canonical(form.rep, options, progress),
+            size=rep.size(),
+        )
     return basis if form.is_identity else _in_order(basis, form)
 
 
