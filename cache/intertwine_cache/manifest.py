@@ -51,18 +51,20 @@ class Manifest:
             version = document["version"]
             if version != VERSION:
                 raise ValueError(f"version {version!r} is not {VERSION}")
-            manifest = cls(**{name: document[name] for name in cls.__dataclass_fields__})
+            found, digest, size, created, details = (
+                document[name] for name in ("key", "digest", "size", "created", "details")
+            )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"no manifest: {error!r}") from error
-        if manifest.key != key:
-            raise ValueError(f"a manifest of {manifest.key!r} stands under {key}")
-        if not isinstance(manifest.digest, str) or not is_digest(manifest.digest):
-            raise ValueError(f"{manifest.digest!r} is no digest")
-        if type(manifest.size) is not int or manifest.size < 0 or not _is_time(manifest.created):
+        if found != key:
+            raise ValueError(f"a manifest of {found!r} stands under {key}")
+        if not isinstance(digest, str) or not is_digest(digest):
+            raise ValueError(f"{digest!r} is no digest")
+        if type(size) is not int or size < 0 or not _is_time(created):
             raise ValueError("its size or time is no number")
-        if not isinstance(manifest.details, dict):
+        if not isinstance(details, dict):
             raise ValueError("its details are no object")
-        return manifest
+        return cls(key, digest, size, float(created), details)
 
 
 def _is_time(value: Any) -> bool:
