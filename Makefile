@@ -20,11 +20,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help try test slow check bench format lock docs clean
+.PHONY: help serve try test slow check bench format lock docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
 		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+serve: $(READY) ## Start the service on this machine and print where to look (PORT=8000)
+	@$(BIN)/intertwine serve $${PORT:+"--port=$$PORT"}
 
 try: $(READY) ## Solve REP='V**2*V.T+5V0' for GROUP='SO(3)' and print the basis with its certificate
 	@$(BIN)/intertwine basis $${GROUP:+"--group=$$GROUP"} -- "$$REP"
@@ -44,6 +47,8 @@ check: $(READY) ## Everything a change must pass: format, lint, types, tests, do
 
 bench: $(READY) ## Time the solver on a table of cases
 	$(BIN)/python benchmarks/solve.py
+	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/serve.py
 
 format: $(READY) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only $(CODE)

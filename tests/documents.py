@@ -95,7 +95,7 @@ def run_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=folder,
-        env=environment(PATH=path),
+        env=environment(PATH=path, INTERTWINE_CACHE=str(folder / "cache")),
         timeout=300,
         check=False,
     )

@@ -33,6 +33,7 @@ class Worker:
     async def solve(self, task: str, say: Say) -> dict[str, Any]:
         """The worker's result of a task. Raises `ProblemError` for whatever ended it."""
         try:
+            await self.start()
             async with asyncio.timeout(self._seconds):
                 process = await self._started()
                 assert process.stdin is not None

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from intertwine_api.commands import basis, doctor, groups, parse
+from intertwine_api.commands import basis, cache, doctor, groups, parse, serve
 
 BAD_INPUT = 2
 FAILED = 1
@@ -19,6 +19,8 @@ examples:
   intertwine basis "V**2*V.T+5V0" --group "SO(3)"
   intertwine parse "V>>V**2"
   intertwine groups
+  intertwine cache stats
+  intertwine serve
   intertwine doctor
 
 exit codes: 0 for success, 1 where a solve or a check failed, 2 for bad input.
@@ -38,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=intertwine.__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (parse, basis, groups, doctor):
+    for command in (parse, basis, groups, cache, serve, doctor):
         command.add_to(commands)
     return parser
 

@@ -7,16 +7,22 @@ from pathlib import Path
 
 import pytest
 from documents import PRINTED, ROOT, blocks, console, printed_by_python, run_python, run_shell, same
+from intertwine.bases import load_basis
+from service import running_service
 
-PAGES = ("README.md", "docs/index.md", "docs/format.md", "docs/command-line.md")
+PAGES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("index", "format", "command-line", "store", "service")),
+)
+ASKING = ("README.md", "docs/service.md")
 each = pytest.mark.parametrize("page", [ROOT / name for name in PAGES], ids=PAGES)
 #: Languages that nothing can be done with but read them.
-TO_READ = ("bibtex", "{toctree}", "{include} ../CHANGELOG.md")
+TO_READ = ("bibtex", "none", "{toctree}", "{include} ../CHANGELOG.md")
 
 
 @each
 def test_every_block_is_of_a_language_that_is_tested(page: Path) -> None:
-    known = ("python", "shell", "console", *PRINTED, *TO_READ)
+    known = ("python", "shell", "bash", "console", *PRINTED, *TO_READ)
     assert [block for block in blocks(page) if block.language not in known] == []
 
 
@@ -47,6 +53,24 @@ def test_console_blocks_print_what_is_shown(page: Path, tmp_path: Path) -> None:
             ended = run_shell(command, tmp_path)
             assert same(ended.stdout, shown), f"{page.name}: {command}\n{ended.stdout}"
             assert ended.returncode == (2 if shown.startswith("intertwine: ") else 0)
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "docs/service.md"], ids=lambda p: p.name
+)
+def test_requests_are_answered_by_a_running_service(page: Path, tmp_path: Path) -> None:
+    """The blocks in `bash`, as printed but for the port, which may be taken here."""
+    asked = [block for block in blocks(page) if block.language == "bash"]
+    assert asked
+    with running_service(tmp_path / "data") as client:
+        for block in asked:
+            assert "http://127.0.0.1:8000/" in block.text
+            text = block.text.replace("http://127.0.0.1:8000", str(client.base_url).rstrip("/"))
+            ended = run_shell(text, tmp_path)
+            assert ended.returncode == 0, ended.stdout
+            assert "problem" not in ended.stdout
+    if (tmp_path / "basis.safetensors").exists():
+        assert load_basis(tmp_path / "basis.safetensors").shape == (27, 1)
 
 
 @each

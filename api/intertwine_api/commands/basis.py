@@ -37,6 +37,9 @@ def add_to(commands: Any) -> None:
         type=Path,
         help="write the basis to FILE.safetensors, or its dense matrix to FILE.npy or FILE.npz",
     )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="solve, whatever the store has, and keep nothing"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -58,7 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.output.is_dir():
             raise IsADirectoryError(f"{arguments.output} is a folder")
     basis = rep.equivariant_basis(
-        method=arguments.method, backend=arguments.backend, device=arguments.device
+        method=arguments.method,
+        backend=arguments.backend,
+        device=arguments.device,
+        store=not arguments.no_cache,
     )
     if arguments.output is not None:
         save_basis(basis, arguments.output)
@@ -87,13 +93,15 @@ def describe(rep: Rep, basis: Basis, method: str, backend: str) -> dict[str, Any
         "device": certificate["device"],
         **{name: certificate[name] for name in evidence},
         "bytes": basis.nbytes,
+        "cached": basis.cached,
     }
 
 
 def _print(rep: Rep, basis: Basis, output: Path | None) -> None:
     import numpy as np
 
-    print(f"{rep!r}: {basis.rank:,} invariants in {basis.shape[0]:,} dimensions\n")
+    known = ", from the cache" if basis.cached else ""
+    print(f"{rep!r}: {basis.rank:,} invariants in {basis.shape[0]:,} dimensions{known}\n")
     print(basis.certificate)
     if basis.rank and basis.dense_bytes <= 8 * 100 * 20:
         with np.printoptions(precision=4, suppress=True, linewidth=100, threshold=200):

@@ -100,10 +100,13 @@ def run_clear(arguments: argparse.Namespace) -> int:
 
 
 def _store() -> Store:
-    from intertwine.errors import NotFound
+    from intertwine.errors import InvalidSetting, NotFound
     from intertwine_cache import default_store
 
-    store = default_store()
+    try:
+        store = default_store()
+    except ValueError as error:
+        raise InvalidSetting(str(error)) from error
     if store is None:
         raise NotFound("there is no store: INTERTWINE_CACHE=off turns it off")
     return store

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 import os
 import platform
+import shutil
+import socket
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +20,11 @@ _EXAMPLES = """\
   intertwine doctor
   intertwine doctor --json
 """
+
+
+_PORT = 8000
+_SERVICE = ("fastapi", "uvicorn", "pydantic_settings", "prometheus_client")
+_LITTLE = 2**28  # bytes
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def check_solve() -> Finding:
     from intertwine.verify import equivariance_error
 
     rep, group = V(SO(3)), SO(3)
-    basis = (rep**2 >> rep).equivariant_basis(progress=False)
+    basis = (rep**2 >> rep).equivariant_basis(progress=False, store=False)
     error = equivariance_error(basis, rep**2, rep, group)
     right = basis.rank == 1 and error <= 1e-12
     advice = "" if right else "the linear algebra of this installation is broken; reinstall NumPy"
@@ -113,10 +122,61 @@ def check_solve() -> Finding:
     )
 
 
+def check_store() -> Finding:
+    """Whether the store of bases can be written, and how full it and its disk are."""
+    from intertwine_cache import default_store
+
+    try:
+        store = default_store()
+    except ValueError as error:
+        return Finding("cache", False, str(error), "correct it, or leave it out")
+    if store is None:
+        return Finding("cache", True, "none: INTERTWINE_CACHE=off turns it off")
+    place = store.layout.root
+    try:
+        store.layout.create()
+        with tempfile.TemporaryFile(dir=store.layout.temporaries):
+            pass
+    except OSError as error:
+        return Finding(
+            "cache",
+            False,
+            f"{place} cannot be written: {error.strerror}",
+            "solves work, but nothing is kept; name another folder with INTERTWINE_CACHE",
+        )
+    found, free = store.statistics(), shutil.disk_usage(place).free
+    text = f"{found['entries']:,} bases, {found['bytes'] / 1e6:,.1f} MB of at most "
+    text += f"{found['limit'] / 1e9:,.3g} GB in {place}; {free / 1e9:,.1f} GB free on its disk"
+    if free < _LITTLE:
+        return Finding("cache", False, text, "free some of the disk: nothing is kept on a full one")
+    if found["quarantined"]:
+        advice = "some files were found spoilt and put aside: intertwine cache verify looks further"
+        return Finding("cache", True, text, advice)
+    return Finding("cache", True, text)
+
+
+def check_service() -> Finding:
+    """Whether `intertwine serve` has what it needs, and its port."""
+    missing = [name for name in _SERVICE if importlib.util.find_spec(name) is None]
+    if missing:
+        advice = "pip install 'intertwine[serve]', if this machine is to serve"
+        return Finding("service", True, f"not installed: {', '.join(missing)}", advice)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", _PORT))
+        except OSError as error:
+            advice = "the service may be running already; another one needs --port"
+            return Finding("service", True, f"port {_PORT} is taken ({error.strerror})", advice)
+    return Finding("service", True, f"port {_PORT} is free")
+
+
 CHECKS: tuple[Callable[[], Finding], ...] = (
     check_versions,
     check_processors,
     check_memory,
     check_devices,
+    check_store,
+    check_service,
     check_solve,
 )

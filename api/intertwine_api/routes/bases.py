@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -59,7 +60,6 @@ Key = Annotated[Digest, Path(description="the key of a basis")]
 async def find_basis(
     asked_for: BasisRequest,
     service: TheService,
-    response: Response,
     prefer: Annotated[str | None, Header(description="wait=N: for how many seconds")] = None,
 ) -> Any:
     """Answer at once where the basis is known; else solve, waiting as long as `Prefer: wait` says.
@@ -71,14 +71,12 @@ async def find_basis(
     if found is not None:
         return service.manifest(found[0], cached=True, rep=str(asked.rep))
     wait = _wait(prefer, service)
-    if prefer is not None:
-        response.headers["Preference-Applied"] = f"wait={wait:g}"
     solve = service.solves.running(asked.key)
     if solve is None:
         await run_in_threadpool(_refuse_costly, asked, service)
         solve = service.solves.start(asked)
     if not await solve.wait(wait):
-        return _pending(solve)
+        return _pending(solve, {"Preference-Applied": f"wait={wait:g}"} if prefer else {})
     return await run_in_threadpool(_ended, solve, service)
 
 
@@ -264,14 +262,14 @@ def _refuse_costly(asked: Asked, service: Service) -> None:
         )
 
 
-def _pending(solve: Solve) -> JSONResponse:
+def _pending(solve: Solve, more: Mapping[str, str] | None = None) -> JSONResponse:
     fraction = solve.fraction if math.isfinite(solve.fraction) else 0.0
     document = Pending(
         key=solve.asked.key,
         state=solve.state,
         progress=Progress(stage=solve.stage, fraction=min(1.0, max(0.0, fraction))),
     )
-    headers = {"Location": f"/v1/bases/{solve.asked.key}", "Retry-After": "1"}
+    headers = {"Location": f"/v1/bases/{solve.asked.key}", "Retry-After": "1", **(more or {})}
     return JSONResponse(document.model_dump(), 202, headers=headers)
 
 

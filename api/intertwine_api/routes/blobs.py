@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Response
+from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Message, Receive, Scope, Send
 
-from intertwine_api.problems import Problem, ProblemError, documented
+from intertwine_api.problems import Problem, ProblemError, documented, respond
 from intertwine_api.schemas import Digest
 from intertwine_api.service import TheService
 
 router = APIRouter(prefix="/v1", tags=["blobs"])
 
 _SAFETENSORS = "application/vnd.safetensors"
-_CHUNK = (
-    4 * 2**20
-)  # bytes read at a time: in the default 64 KB, handing over costs more than reading
+_CHUNK = 4 * 2**20  # bytes read at a time: of the default 64 KB, handing over costs the most
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {_SAFETENSORS: {}}, "description": "The bytes, as safetensors."},
@@ -29,6 +30,25 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 class _Blob(FileResponse):
     chunk_size = _CHUNK
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file; a range that it does not have is a problem like every other."""
+        refused = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                refused = message["status"]
+            if not refused:
+                await send(message)
+
+        await super().__call__(scope, receive, watched)
+        if refused:
+            code = "range-not-satisfiable" if refused == 416 else "malformed"
+            asked = dict(scope["headers"]).get(b"range", b"").decode("latin-1")
+            size = Path(self.path).stat().st_size
+            problem = Problem.of(code, f"the range {asked!r} is not in {size:,} bytes")
+            await respond(problem, {"Content-Range": f"bytes */{size}"})(scope, receive, send)
 
 
 @router.get(
@@ -46,7 +66,7 @@ class _Blob(FileResponse):
     responses=_RESPONSES,
 )
 async def get_blob(
-    digest: Annotated[Digest, Path(description="the sha256 of the bytes")],
+    digest: Annotated[Digest, InPath(description="the sha256 of the bytes")],
     service: TheService,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
