@@ -8,6 +8,9 @@ from intertwine_api.metrics import Metrics
 from intertwine_api.problems import Problem, respond
 
 
+_DRAINED = 4  # times the limit
+
+
 class BoundedBody:
     """Refuse bodies past a bound: by their stated length, and else while they arrive."""
 
@@ -45,6 +48,13 @@ class BoundedBody:
                 await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # who is still sending does not hear an answer, so some more is read, and thrown away
+        seen = 0
+        while seen <= _DRAINED * self.limit:
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                break
         problem = Problem.of("body-too-large", f"a body has at most {self.limit:,} bytes here")
         await respond(problem, {"Connection": "close"})(scope, receive, send)
 

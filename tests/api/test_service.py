@@ -20,6 +20,7 @@ import pytest
 from documents import ROOT
 from intertwine.bases import from_bytes
 from intertwine.groups import SO, SO13p, U
+from intertwine.invariants import estimate
 from intertwine.reps import V
 from intertwine_api.problems import CODES
 from intertwine_api.settings import Settings
@@ -437,7 +438,15 @@ class TestLimits:
             assert client.post("/v1/bases", json=SO3).json()["rank"] == 6  # that solve alone ended
             assert client.get("/v1/bases").json()["data"][0]["canonical"] == "5V⁰+V³"
 
-    def test_of_memory(self, tmp_path: Path) -> None:
+    def test_of_memory_that_is_reached(self, tmp_path: Path) -> None:
+        asked = {"rep": "V**7", "group": "SO(3)", "method": "svd"}
+        limit = estimate((V**7)(SO(3)), "svd").memory + 2_000_000  # the rest is the process's own
+        with running_service(tmp_path / "data", solve_memory=str(limit)) as client:
+            document = problem(client.post("/v1/bases", json=asked), 422, "out-of-memory")
+            assert document["limit_bytes"] == limit
+            assert client.post("/v1/bases", json=SO3).json()["rank"] == 6  # that solve alone ended
+
+    def test_of_memory_that_is_foreseen(self, tmp_path: Path) -> None:
         with running_service(
             tmp_path / "data", solve_memory="700000000", solve_operations="1e99"
         ) as client:
@@ -482,6 +491,33 @@ class TestLimits:
 def _workers(data: Path) -> list[int]:
     listed = subprocess.run(["pgrep", "-f", f"worker.*{data}"], capture_output=True, check=True)
     return [int(line) for line in listed.stdout.split()]
+
+
+CHECKS = (
+    *("not_a_server_error", "status_code_conformance", "content_type_conformance"),
+    *("response_schema_conformance", "response_headers_conformance"),
+)
+
+
+@pytest.mark.slow
+def test_whatever_the_openapi_document_allows_is_answered_as_it_says(tmp_path: Path) -> None:
+    """By schemathesis: no undocumented status, no undocumented document, no 500."""
+    settings = {"workers": "1", "solve_seconds": "2", "solve_operations": "1e10"}
+    with running_service(tmp_path / "data", **settings) as client:
+        ended = subprocess.run(
+            [
+                *(Path(sys.executable).with_name("st"), "run", f"{client.base_url}/openapi.json"),
+                *("--checks", ",".join(CHECKS), "--seed", "7", "--no-color"),
+                *("--max-examples", "30", "--max-time", "150"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+    assert ended.returncode == 0, ended.stdout[-5000:]
+    assert "Traceback" not in (tmp_path / "data.log").read_text()
 
 
 class TestOpenDoors:

@@ -78,7 +78,13 @@ async def readyz(service: TheService) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics", summary="Counters for Prometheus", operation_id="metrics")
+@router.get(
+    "/metrics",
+    summary="Counters for Prometheus",
+    operation_id="metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "In Prometheus' text format."}},
+)
 async def export_metrics(service: TheService) -> Response:
     """Solves, seconds, lookups by level, bytes, and the queue."""
     statistics = await run_in_threadpool(service.store.statistics)
