@@ -106,6 +106,7 @@ def keep(folder: Path, key: str, rows: int, columns: int, seed: int) -> float:
     from intertwine_cache import Store
 
     matrix = np.random.default_rng(seed).standard_normal((rows, columns))
+    matrix *= np.sqrt(columns) / np.linalg.norm(matrix)  # as long as a basis is
     certificate = Certificate("krylov", "numpy", "cpu", rows, columns, 0.0, 0.0, 1e9, 10, 1.0)
     basis, store = Basis(Dense(matrix), certificate), Store(folder)
     seconds = timed(lambda: obtain(store, key, {}, lambda: basis))
