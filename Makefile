@@ -17,7 +17,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # One BLAS thread a worker: otherwise each worker starts a thread for every core and they get in each other's way.
 # Workers share the GPU where there is one, so none may take all of its memory at the start.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
+# Many tests start processes: those keep their compiled modules, also where a machine is set not to.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: help serve try test slow check bench format lock docs clean

@@ -6,12 +6,11 @@ import pickle
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine import errors
 from intertwine.errors import IntertwineError, ParseError
-
-laws = settings(deadline=None, max_examples=60)
+from laws import laws
 
 CLASSES = {
     name: kind

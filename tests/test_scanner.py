@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import ParseError, TooLarge
 from intertwine.scanner import MAX_DEPTH, MAX_DIGITS, MAX_LENGTH, Scanner, Token, superscript
-
-laws = settings(deadline=None, max_examples=60)
+from laws import laws
 
 SYMBOLS = ("*", "**", "+", ">>", "(", ")", ",", ".")
 

@@ -135,7 +135,13 @@ class TestPrecision:
 
 class TestTransformed:
     @some
-    @pytest.mark.parametrize("x64", [False, True], ids=["float32", "float64"])
+    @pytest.mark.parametrize(
+        "x64",
+        [
+            pytest.param(False, id="float32", marks=pytest.mark.slow),
+            pytest.param(True, id="float64"),
+        ],
+    )
     def test_under_jit_grad_and_vmap(self, basis: Basis, x64: bool) -> None:
         matrix, adjoint = matrices(basis)
         dtype, tolerance = (np.float64, 1e-12) if x64 else (np.float32, 1e-4)

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, InvalidGroup, ParseError, TooLarge
 from intertwine.groups import SO, C, Group, O, S, Trivial, U, Z, group_from_json
-
-laws = settings(deadline=None, max_examples=60)
+from laws import laws
 
 
 def test_generators_are_numbers_or_exact_texts() -> None:

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups import SO, Embed, SO2eR3, SO13p, Z, parse_group
-
-laws = settings(deadline=None, max_examples=60)
+from laws import laws
 
 
 @laws

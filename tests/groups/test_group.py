@@ -10,16 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import InvalidGroup
 from intertwine.groups import SO, C, Group, S, SO13p, Trivial, Z, parse_group
 from intertwine.groups import D as OurD
 from intertwine.operators import Kronecker, LinearOperator, Permutation
 from intertwine.reps import T, V
+from laws import laws
 from support import run_python
-
-laws = settings(deadline=None, max_examples=60)
 
 TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
 

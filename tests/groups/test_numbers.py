@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, ParseError, TooLarge
 from intertwine.groups.numbers import parse_number
+from laws import laws
 from support import run_python
 from sympy import I, Integer, Rational, cos, pi, sin, sqrt
-
-laws = settings(deadline=None, max_examples=60)
 
 VALUES = [
     ("0", Integer(0)),

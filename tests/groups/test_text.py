@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import InvalidGroup, ParseError, TooLarge
 from intertwine.groups import (
@@ -20,8 +20,7 @@ from intertwine.groups import (
     ZksZnxZn,
     parse_group,
 )
-
-laws = settings(deadline=None, max_examples=60)
+from laws import laws
 
 MEANINGS = [
     ("SO(3)", SO(3)),

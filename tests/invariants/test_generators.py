@@ -100,7 +100,7 @@ def test_powers_of_discrete_generators_change_nothing(method: str) -> None:
     assert projector_distance(basis, T(4)(C(5)).equivariant_basis()) <= 1e-10
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(st.integers(-300, 300), min_size=3, max_size=3),
     st.sampled_from(["svd", "krylov"]),

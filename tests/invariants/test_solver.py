@@ -153,7 +153,7 @@ def _assert_as_if_whole(rep: Rep, basis: Basis) -> None:
     assert projector_distance(basis, whole) <= 1e-10
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(_texts("SO(2)", "S(3)", "SL(2)", "C(4)"))
 def test_what_is_assembled_is_what_would_be_found_whole(text: str) -> None:
     rep = _small(text)
@@ -162,21 +162,21 @@ def test_what_is_assembled_is_what_would_be_found_whole(text: str) -> None:
     assert_proven(examine(rep, basis))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(_texts("SU(2)", "S(3)", "U(1)"))
 def test_complex_groups_are_assembled_alike(text: str) -> None:
     rep = _small(text)
     _assert_as_if_whole(rep, rep.equivariant_basis())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(_texts("SO(3)", "D(3)", "Z(2)"), st.sampled_from(["svd", "krylov"]))
 def test_a_method_by_name_assembles_alike(text: str, method: str) -> None:
     rep = _small(text)
     _assert_as_if_whole(rep, rep.equivariant_basis(method=method))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(_texts("SO(2)", "S(3)", "C(3)"))
 def test_a_rep_and_its_canonical_form_share_their_invariants(text: str) -> None:
     rep = _small(text)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.operators import (
     DirectSum,
@@ -22,9 +22,8 @@ from intertwine.operators import (
     dense,
 )
 from intertwine.operators.base import Conjugate, apply_in_slot
+from laws import laws
 from scipy.linalg import block_diag
-
-laws = settings(deadline=None, max_examples=60)
 
 Matrix = np.ndarray[Any, Any]
 

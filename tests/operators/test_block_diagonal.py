@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.operators import DirectSum, Permutation
+from laws import laws
 from scipy.linalg import block_diag
-
-laws = settings(deadline=None, max_examples=60)
 
 
 def _matrix(n: int, seed: int) -> Any:

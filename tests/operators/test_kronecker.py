@@ -6,12 +6,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.operators import Kronecker, KroneckerSum, Permutation
+from laws import laws
 from scipy.linalg import expm
-
-laws = settings(deadline=None, max_examples=60)
 
 
 def _matrices(sizes: list[int], seed: int) -> list[Any]:

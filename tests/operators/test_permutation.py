@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.groups import C, RubiksCube
 from intertwine.operators import Kronecker, LinearOperator, Permutation, as_signed_permutation
-
-laws = settings(deadline=None, max_examples=60)
+from laws import laws
 
 
 @st.composite

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from example_reps import Tree, build, shuffled, trees
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import NotConcrete
 from intertwine.groups import SO, C, Group, O, S, SO11p, SO13p, Z
 from intertwine.reps import Rep, Scalar, V, basis_key, canonical, parse
+from laws import laws
 from support import run_python
-
-laws = settings(deadline=None, max_examples=60)
 
 
 class Twist(Rep):

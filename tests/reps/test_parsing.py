@@ -28,11 +28,9 @@ from intertwine.groups import (
 from intertwine.groups.generators import MAX_ENTRIES
 from intertwine.reps import Rep, Scalar, T, V, parse
 from intertwine.reps.syntax import MAX_FACTORS
+from laws import laws
 
 SO3 = RotationGroup(3)
-
-
-laws = settings(deadline=None, max_examples=60)
 
 
 class P(Rep):

@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 from example_reps import Tree, build, trees
-from hypothesis import given, settings
+from hypothesis import given
 from intertwine.groups import SO, SO13, Embed, Group, O, S, SO13p, Z
 from intertwine.reps import Rep, Scalar, T, V, parse
+from laws import laws
 
 O4 = O(4)
-
-
-laws = settings(deadline=None, max_examples=60)
 
 
 class PseudoScalar(Rep):

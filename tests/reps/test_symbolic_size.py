@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 import sympy
 from example_reps import Tree, build, size, trees
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import NotConcrete, TooLarge
 from intertwine.groups import SO, S, Trivial, Z
 from intertwine.reps import Rep, Scalar, V, dimension, parse
-
-laws = settings(deadline=None, max_examples=60)
+from laws import laws
 
 d = sympy.Symbol("d")
 
