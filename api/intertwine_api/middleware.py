@@ -7,7 +7,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from intertwine_api.metrics import Metrics
 from intertwine_api.problems import Problem, respond
 
-
 _DRAINED = 4  # times the limit
 
 
