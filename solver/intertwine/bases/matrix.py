@@ -13,6 +13,7 @@ from intertwine.bases.storage import Put, Storage
 from intertwine.errors import FormatError
 
 _LENGTH_TOLERANCE = 1e-6
+_LOOKED_AT = 2**20  # entries
 
 
 class Dense(Storage):
@@ -59,8 +60,18 @@ class Dense(Storage):
             raise FormatError(
                 f"a dense basis is a float64 matrix, not {matrix.dtype}{matrix.shape}"
             )
-        # one pass tells NaN, infinities and what was scaled from a basis: the columns have length 1
-        length, rank = np.vdot(matrix, matrix).real, matrix.shape[1]
-        if not abs(length - rank) <= _LENGTH_TOLERANCE * max(1, rank):
-            raise FormatError(f"the {rank} columns of a dense basis have ‖Q‖² = {length:.6g}")
+        _refuse_no_basis(matrix)
         return cls(matrix)
+
+
+def _refuse_no_basis(matrix: Inexact[np.ndarray, "n r"]) -> None:
+    """Tell NaN, infinities and what was scaled from a basis, whose columns have length 1.
+
+    Of a large one only the first rows are looked at: it may be mapped, and is not to be read whole.
+    """
+    rank = matrix.shape[1]
+    looked_at = matrix[: max(1, _LOOKED_AT // max(1, rank))]
+    length = np.vdot(looked_at, looked_at).real
+    too_short = len(looked_at) == len(matrix) and length < rank * (1 - _LENGTH_TOLERANCE)
+    if too_short or not length <= rank * (1 + _LENGTH_TOLERANCE):
+        raise FormatError(f"the {rank} columns of a dense basis have ‖Q‖² = {length:.6g}")
