@@ -206,11 +206,10 @@ class TestAllAtOnce:
     @pytest.mark.parametrize(
         "roles",
         [
-            "use,use,look",
-            "use,use,look,clear",
-            "use,use,look,evict,evict",
-            "use,use,look,repair",
-            "use,use,look,remove",
+            *(
+                pytest.param(f"use,use,look{more}", marks=pytest.mark.slow)
+                for more in ("", ",clear", ",evict,evict", ",repair", ",remove")
+            ),
             "use,use,use,look,clear,evict,repair,remove",
         ],
     )

@@ -679,7 +679,7 @@ SPELLINGS: list[tuple[str, Callable[[str], str]]] = [
 
 
 @pytest.mark.parametrize("respell", [pytest.param(f, id=name) for name, f in SPELLINGS])
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(drawn=_texts(depth=1))
 def test_other_spellings_mean_the_same(
     respell: Callable[[str], str], drawn: tuple[str, bool]
