@@ -14,6 +14,9 @@ from intertwine.invariants import require_known
 from intertwine.reps import Rep, basis_key, canonical, parse
 
 
+_SHORT = 2**14  # characters; a longer request brings its generators, and is not worth keeping
+
+
 @dataclass(frozen=True)
 class Asked:
     """A request for a basis, read: `key` names it, `canonical` is what will be solved."""
@@ -32,7 +35,8 @@ def ask(document: Mapping[str, Any]) -> Asked:
 
     Raises the library's errors for what it cannot be.
     """
-    return _ask(json.dumps(document, sort_keys=True))
+    task = json.dumps(document, sort_keys=True)
+    return _remembered(task) if len(task) <= _SHORT else _ask(task)
 
 
 def read_rep(text: str, group: str | Mapping[str, Any] | None) -> Rep:
@@ -43,7 +47,11 @@ def read_rep(text: str, group: str | Mapping[str, Any] | None) -> Rep:
     return rep(parse_group(group) if isinstance(group, str) else group_from_json(group))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
+def _remembered(task: str) -> Asked:
+    return _ask(task)
+
+
 def _ask(task: str) -> Asked:
     document = json.loads(task)
     method, backend = document.get("method") or "auto", document.get("backend") or "auto"
