@@ -13,7 +13,6 @@ from intertwine.groups import group_from_json, parse_group
 from intertwine.invariants import require_known
 from intertwine.reps import Rep, basis_key, canonical, parse
 
-
 _SHORT = 2**14  # characters; a longer request brings its generators, and is not worth keeping
 
 
