@@ -91,9 +91,21 @@ def from_error(error: IntertwineError) -> Problem:
 
 def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The response of a problem."""
+    document = printable(problem.model_dump())
     return JSONResponse(
-        problem.model_dump(), problem.status, headers=dict(headers or {}), media_type=MEDIA_TYPE
+        document, problem.status, headers=dict(headers or {}), media_type=MEDIA_TYPE
     )
+
+
+def printable(value: Any) -> Any:
+    """The document without lone surrogates, which JSON can say and UTF-8 cannot."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {printable(key): printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable(item) for item in value]
+    return value
 
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:

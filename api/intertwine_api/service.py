@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from intertwine_api.asking import Asked, ask
 from intertwine_api.metrics import Metrics
 from intertwine_api.pool import Pool
-from intertwine_api.problems import Problem, ProblemError
+from intertwine_api.problems import Problem, ProblemError, printable
 from intertwine_api.schemas import BasisManifest
 from intertwine_api.settings import Settings
 from intertwine_api.solves import Solves
@@ -92,6 +92,7 @@ class Service:
 def _document(
     key: str, details: dict[str, Any], size: int, digest: str | None, *, cached: bool, rep: str
 ) -> BasisManifest:
+    details = printable(details)  # whoever shares the store may have named a group anything
     certificate = details["certificate"]
     here = f"/v1/bases/{key}"
     links = {"self": here, "dense": f"{here}/dense.npy", "project": f"{here}:project"}

@@ -229,6 +229,13 @@ class TestUsingABasis:
         answer = client.post(known["links"]["project"], json=asked).json()
         found = np.array(answer["vectors"]) + 1j * np.array(answer["imaginary"])
         np.testing.assert_allclose(found, vectors @ Q.conj() @ Q.T, atol=1e-12)
+        headers = {"content-type": "application/vnd.safetensors"}
+        for kind in (np.float64, np.float32):
+            parts = np.stack([vectors.real, vectors.imag], axis=-1).astype(kind)
+            body = save({"vectors": parts})
+            binary = client.post(known["links"]["project"], content=body, headers=headers)
+            pair = load(binary.content)["vectors"]
+            np.testing.assert_allclose(pair[..., 0] + 1j * pair[..., 1], found, atol=1e-6)
 
     @pytest.mark.parametrize(
         ("vectors", "status", "code"),
@@ -332,6 +339,27 @@ class TestBadInput:
             )
             assert answer.status_code in (400, 422), answer.text
             problem(answer, answer.status_code, answer.json()["code"])
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"rep": "\ud800", "group": "SO(3)"},
+            {"rep": "V", "group": "\ud800"},
+            {"rep": "V", "group": "SO(3)", "method": "\ud800"},
+            {"rep": "V", "group": "SO(3)", "\ud800": 1},
+            {"rep": "V", "group": {"name": "\ud800", "d": 2}},
+            {"rep": "V", "group": {"lie_algebra": [[["\ud800"]]]}},
+        ],
+        ids=["rep", "group", "method", "key", "name", "entry"],
+    )
+    def test_text_that_no_utf8_can_say_is_refused(
+        self, client: httpx.Client, document: Any
+    ) -> None:
+        body = json.dumps(document).encode()
+        headers = {"content-type": "application/json"}
+        for address in ("/v1/bases", "/v1/reps:parse"):
+            answer = client.post(address, content=body, headers=headers)
+            problem(answer, 422, answer.json()["code"])
 
     def test_a_huge_body_is_refused_by_its_length(self, client: httpx.Client) -> None:
         body = b" " * (Settings().body_bytes + 1)

@@ -237,7 +237,7 @@ def _checked(vectors: Shaped[np.ndarray, "..."], basis: Basis) -> Shaped[np.ndar
         raise ProblemError(Problem.of("invalid-request", detail))
     if not np.all(np.isfinite(vectors)):
         raise ProblemError(Problem.of("invalid-request", "the vectors have entries not finite"))
-    return vectors if np.iscomplexobj(vectors) else vectors.astype(float)
+    return vectors.astype(complex if np.iscomplexobj(vectors) else float)
 
 
 def _wait(prefer: str | None, service: Service) -> float:

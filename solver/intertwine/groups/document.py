@@ -34,8 +34,8 @@ def group_from_json(document: Any) -> Group:
         isinstance(d, bool) or not isinstance(d, int) or not 1 <= d <= MAX_ENTRIES
     ):
         raise InvalidGroup(f"the size d of a group is a positive integer, not {d!r}")
-    if name is not None and not isinstance(name, str):
-        raise InvalidGroup(f"the name of a group is a text, not {name!r}")
+    if name is not None and not (isinstance(name, str) and name.isprintable()):
+        raise InvalidGroup(f"the name of a group is a printable text, not {name!r}")
     exact = [0]
     return Group(
         lie_algebra=[_matrix(item, exact) for item in _list(document, "lie_algebra")],
