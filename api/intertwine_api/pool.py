@@ -34,6 +34,13 @@ class Worker:
         """The worker's result of a task. Raises `ProblemError` for whatever ended it."""
         try:
             await self.start()
+        except TimeoutError:
+            await self.end()
+            detail = f"the process that solves did not start in {_START_SECONDS:g} seconds"
+            raise ProblemError(Problem.of("worker-died", detail)) from None
+        except (ConnectionError, asyncio.IncompleteReadError):
+            raise await self._death() from None
+        try:
             async with asyncio.timeout(self._seconds):
                 process = await self._started()
                 assert process.stdin is not None

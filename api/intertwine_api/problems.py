@@ -12,6 +12,8 @@ from intertwine.errors import IntertwineError, ParseError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+_FAULTS = 20  # how many faults of a request are told, each in so many characters
+_TOLD = 200
 MEDIA_TYPE = "application/problem+json"
 
 #: Every code, its HTTP status and its title. The library's own errors keep their codes.
@@ -135,11 +137,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        errors = error.errors()
         faults = [
-            {"where": "/".join(map(str, fault["loc"])), "what": fault["msg"]}
-            for fault in error.errors()
+            {"where": "/".join(map(str, fault["loc"]))[:_TOLD], "what": fault["msg"][:_TOLD]}
+            for fault in errors[:_FAULTS]
         ]
-        malformed = any(fault["type"] == "json_invalid" for fault in error.errors())
+        malformed = any(fault["type"] == "json_invalid" for fault in errors)
         detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults)
         code = "malformed" if malformed else "invalid-request"
         return respond(Problem.of(code, detail, faults=faults))
@@ -157,4 +160,5 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-        return respond(Problem.of("internal", "an unexpected error; the log of the service has it"))
+        problem = Problem.of("internal", "an unexpected error; the log of the service has it")
+        return respond(problem, {"Connection": "close"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints
 
 #: A sha256 in hexadecimal: a key, or a blob's digest.
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -41,11 +41,16 @@ class BasisRequest(RepRequest):
     backend: str = Field("auto", description="auto, numpy or jax")
 
 
+_Row = Annotated[list[float], FailFast()]  # of a million faults the first is told
+
+
 class ProjectRequest(_Request):
     """Vectors to project on the invariants, each as long as the canonical rep is large."""
 
-    vectors: list[list[float]] = Field(description="the vectors' real parts")
-    imaginary: list[list[float]] | None = Field(None, description="their imaginary parts")
+    vectors: Annotated[list[_Row], FailFast()] = Field(description="the vectors' real parts")
+    imaginary: Annotated[list[_Row], FailFast()] = Field(
+        default_factory=list, description="their imaginary parts; left out for real vectors"
+    )
 
 
 class Projected(BaseModel):

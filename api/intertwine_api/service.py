@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from intertwine.bases import Basis, from_bytes, load_basis
-from intertwine.errors import FormatError
+from intertwine.errors import FormatError, InvalidSetting
+from intertwine.invariants import describe
 from intertwine_cache import Manifest, Store, default_place
 from intertwine_cache.place import default_limit
-from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.asking import Asked, ask
 from intertwine_api.metrics import Metrics
@@ -20,6 +22,8 @@ from intertwine_api.problems import Problem, ProblemError, printable
 from intertwine_api.schemas import BasisManifest
 from intertwine_api.settings import Settings
 from intertwine_api.solves import Solves
+
+_Result = TypeVar("_Result")
 
 
 class Service:
@@ -38,6 +42,7 @@ class Service:
         )
         self.solves = Solves(self.pool, settings.queue, self.metrics)
         self.ready = False
+        self._heavy = CapacityLimiter(2)
 
     async def start(self) -> None:
         """Start the workers."""
@@ -52,7 +57,11 @@ class Service:
 
     async def ask(self, document: Mapping[str, Any]) -> Asked:
         """Read a request off the event loop: texts and generators may take a while."""
-        return await run_in_threadpool(ask, document)
+        return await self.work(ask, document)
+
+    async def work(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Run what may take a while in a thread: a few at a time, so that reads have theirs."""
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._heavy)
 
     def find(self, key: str) -> tuple[Manifest, Path] | None:
         """The entry of a key in the store."""
@@ -64,7 +73,7 @@ class Service:
         """The basis of a key. Raises `ProblemError` with ``not-found`` where it is not known."""
         held = self.solves.unkept(key)
         if held is not None:
-            return from_bytes(held)
+            return from_bytes(held[1])
         found = self.store.read(key)
         if found is not None:
             try:
@@ -73,20 +82,23 @@ class Service:
                 self.store.reject(key, str(error))
         raise ProblemError(Problem.of("not-found", f"no basis is known under the key {key}"))
 
-    def manifest(self, manifest: Manifest, *, cached: bool, rep: str = "") -> BasisManifest:
-        """The document of an entry; `rep` is how this request wrote it."""
-        details = dict(manifest.details)
+    def manifest(
+        self, manifest: Manifest, *, cached: bool, asked: Asked | None = None
+    ) -> BasisManifest:
+        """The document of an entry, in the words of the request where there is one."""
+        details, rep = dict(manifest.details), ""
+        if asked is not None:
+            details["group"] = None if asked.rep.G is None else repr(asked.rep.G)
+            rep = str(asked.rep)
         return _document(
             manifest.key, details, manifest.size, manifest.digest, cached=cached, rep=rep
         )
 
-    def unkept_manifest(self, asked: Asked, blob: bytes) -> BasisManifest:
+    def unkept_manifest(self, asked: Asked, blob: bytes, *, cached: bool) -> BasisManifest:
         """The document of a basis that the store could not keep."""
-        from intertwine.invariants import describe
-
         basis = from_bytes(blob)
         details = {**describe(asked.canonical), "certificate": basis.certificate.to_json()}
-        return _document(asked.key, details, len(blob), None, cached=False, rep=str(asked.rep))
+        return _document(asked.key, details, len(blob), None, cached=cached, rep=str(asked.rep))
 
 
 def _document(
@@ -117,7 +129,7 @@ def _document(
 def _store(settings: Settings) -> Store:
     place = settings.data / "cache" if settings.data is not None else default_place()
     if place is None:
-        raise ValueError(
+        raise InvalidSetting(
             "the service needs a store, and INTERTWINE_CACHE=off says that there is none: "
             "name a folder with --data"
         )

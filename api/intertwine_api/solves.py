@@ -47,7 +47,7 @@ class Solves:
         self._pool, self._queue, self._metrics = pool, queue, metrics
         self._running: dict[str, Solve] = {}
         self._failed: OrderedDict[str, Problem] = OrderedDict()
-        self._unkept: OrderedDict[str, bytes] = OrderedDict()
+        self._unkept: OrderedDict[str, tuple[Asked, bytes]] = OrderedDict()
 
     def start(self, asked: Asked) -> Solve:
         """The solve of a key: the one that is in flight, or a new one.
@@ -74,8 +74,8 @@ class Solves:
         """The problem that ended the last solve of a key: remembered for a while, never stored."""
         return self._failed.get(key)
 
-    def unkept(self, key: str) -> bytes | None:
-        """The basis of a key that the store could not keep."""
+    def unkept(self, key: str) -> tuple[Asked, bytes] | None:
+        """The request and the basis of a key that the store could not keep."""
         return self._unkept.get(key)
 
     async def end(self) -> None:
@@ -96,7 +96,7 @@ class Solves:
 
                 done = await worker.solve(solve.asked.task, say)
             outcome = "joined" if done["cached"] else "solved"
-            self._hold(solve.asked.key, done)
+            self._hold(solve.asked, done)
         except ProblemError as error:
             self._fail(solve, error.problem)
         except asyncio.CancelledError:
@@ -109,16 +109,20 @@ class Solves:
             self._metrics.queue.set(len(self._running))
             solve.done.set()
 
+    @property
+    def _held_bytes(self) -> int:
+        return sum(len(blob) for _, blob in self._unkept.values())
+
     def _fail(self, solve: Solve, problem: Problem) -> None:
         solve.problem = problem
         self._failed[solve.asked.key] = problem
         while len(self._failed) > _REMEMBERED:
             self._failed.popitem(last=False)
 
-    def _hold(self, key: str, done: dict[str, Any]) -> None:
+    def _hold(self, asked: Asked, done: dict[str, Any]) -> None:
         if done["blob"] is None:
-            self._unkept.pop(key, None)
+            self._unkept.pop(asked.key, None)
             return
-        self._unkept[key] = base64.b64decode(done["blob"])
-        while len(self._unkept) > 1 and sum(map(len, self._unkept.values())) > _HELD_BYTES:
+        self._unkept[asked.key] = asked, base64.b64decode(done["blob"])
+        while len(self._unkept) > 1 and self._held_bytes > _HELD_BYTES:
             self._unkept.popitem(last=False)

@@ -95,6 +95,16 @@ class TestFindingABasis:
         exact = {"discrete_generators": [[["1/2", "-sqrt(3)/2"], ["sqrt(3)/2", "1/2"]]]}
         assert client.post("/v1/bases", json={"rep": "V**2", "group": exact}).json()["rank"] == 2
 
+    def test_a_name_is_its_owners(self, client: httpx.Client) -> None:
+        """It is not in the key: who asks next with the same generators does not see it."""
+        group = {"lie_algebra": [[[0, 3], [-3, 0]]]}
+        for name in ("alice's", "bob's"):
+            answer = client.post("/v1/bases", json={"rep": "V", "group": {**group, "name": name}})
+            assert answer.json()["group"] == name
+        plain = client.post("/v1/bases", json={"rep": "V", "group": group}).json()
+        assert plain["group"].startswith("<Group of size 2")
+        assert client.get(plain["links"]["self"]).json()["group"] == plain["group"]
+
     def test_the_text_may_name_its_groups(self, client: httpx.Client) -> None:
         answer = client.post("/v1/bases", json={"rep": "2V(Z(3))*V(S(4)) + V(O(3))**2"}).json()
         assert (answer["size"], answer["rank"], answer["group"]) == (33, 3, None)
@@ -361,6 +371,27 @@ class TestBadInput:
             answer = client.post(address, content=body, headers=headers)
             problem(answer, 422, answer.json()["code"])
 
+    def test_a_thousand_faults_make_a_short_answer(
+        self, client: httpx.Client, known: dict[str, Any]
+    ) -> None:
+        bodies = [
+            (known["links"]["project"], {"vectors": [[""]] * 10_000}),
+            ("/v1/bases", {"rep": "V", **{f"key{i}": 1 for i in range(10_000)}}),
+            ("/v1/bases", {"rep": "V", "group": {"discrete_generators": [[0.5] * 10_000]}}),
+            ("/v1/bases", {"rep": "V", "group": {"lie_algebra": [[[1.0]]] * 10_000}}),
+        ]
+        for address, document in bodies:
+            answer = client.post(address, json=document)
+            problem(answer, 422, answer.json()["code"])
+            assert len(answer.content) < 20_000
+
+    def test_vectors_past_every_float_are_refused(
+        self, client: httpx.Client, known: dict[str, Any]
+    ) -> None:
+        answer = client.post(known["links"]["project"], json={"vectors": [[1.7e308] * 32]})
+        assert answer.status_code in (200, 422)
+        assert answer.status_code == 422 or None not in answer.json()["vectors"][0]
+
     def test_a_huge_body_is_refused_by_its_length(self, client: httpx.Client) -> None:
         body = b" " * (Settings().body_bytes + 1)
         problem(client.post("/v1/bases", content=body), 413, "body-too-large")
@@ -546,6 +577,19 @@ def test_whatever_the_openapi_document_allows_is_answered_as_it_says(tmp_path: P
         )
     assert ended.returncode == 0, ended.stdout[-5000:]
     assert "Traceback" not in (tmp_path / "data.log").read_text()
+
+
+class TestAStoreThatKeepsNothing:
+    def test_a_basis_is_delivered_all_the_same(self, tmp_path: Path) -> None:
+        with running_service(tmp_path / "data", cache_size="100") as client:
+            first = client.post("/v1/bases", json=SO3).json()
+            assert (first["rank"], first["digest"], first["cached"]) == (6, None, False)
+            assert "blob" not in first["links"]
+            again = client.get(first["links"]["self"]).json()
+            assert (again["rank"], again["cached"]) == (6, True)
+            assert client.post("/v1/bases", json=SO3).json()["cached"]
+            assert metric(client, "intertwine_solves_total", outcome="solved") == 1
+            assert client.get(first["links"]["dense"]).status_code == 200
 
 
 class TestOpenDoors:

@@ -81,7 +81,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a size of zero": ({"d": 0}, "the size d of a group is a positive integer, not 0"),
     "a negative size": ({"d": -1}, "the size d of a group is a positive integer, not -1"),
     "a true size": ({"d": True}, "the size d of a group is a positive integer, not True"),
-    "a name that is no text": ({"d": 1, "name": 3}, "the name of a group is a printable text, not 3"),
+    "a name that is no text": (
+        {"d": 1, "name": 3},
+        "the name of a group is a printable text, not 3",
+    ),
     "generators that are no list": (
         {"lie_algebra": {"a": 1}},
         "lie_algebra is a list of generators, not dict",

@@ -18,6 +18,9 @@ _EXAMPLES = """\
 """
 
 
+_GRACE = 5  # seconds that callers have left when the service is asked to end
+
+
 def add_to(commands: Any) -> None:
     """Describe the command."""
     parser = common.add_command(
@@ -90,7 +93,13 @@ def _serve(settings: Settings) -> int:
     port = listener.getsockname()[1]
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     app = create_app(settings)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
     _announce(f"http://{shown}:{port}", app.state.service.store.layout.root)
     uvicorn.Server(config).run(sockets=[listener])
     return 0

@@ -69,7 +69,10 @@ async def find_basis(
     asked = await service.ask(asked_for.model_dump(exclude_none=True))
     found = await run_in_threadpool(service.find, asked.key)
     if found is not None:
-        return service.manifest(found[0], cached=True, rep=str(asked.rep))
+        return service.manifest(found[0], cached=True, asked=asked)
+    held = service.solves.unkept(asked.key)
+    if held is not None:
+        return await run_in_threadpool(service.unkept_manifest, asked, held[1], cached=True)
     wait = _wait(prefer, service)
     solve = service.solves.running(asked.key)
     if solve is None:
@@ -77,7 +80,7 @@ async def find_basis(
         solve = service.solves.start(asked)
     if not await solve.wait(wait):
         return _pending(solve, {"Preference-Applied": f"wait={wait:g}"} if prefer else {})
-    return await run_in_threadpool(_ended, solve, service)
+    return await run_in_threadpool(_ended, solve, asked, service)
 
 
 @router.get(
@@ -115,12 +118,17 @@ def list_bases(
 )
 async def get_basis(key: Key, service: TheService) -> Any:
     """The manifest; while it is being solved, its progress; or the problem that ended it."""
+    solve = service.solves.running(key)  # before the look into the store: it may end meanwhile
     found = await run_in_threadpool(service.find, key)
     if found is not None:
         return service.manifest(found[0], cached=True)
-    solve = service.solves.running(key)
-    if solve is not None:
+    if solve is not None and not solve.done.is_set():
         return _pending(solve)
+    if solve is not None:
+        return await run_in_threadpool(_ended, solve, solve.asked, service)
+    held = service.solves.unkept(key)
+    if held is not None:
+        return await run_in_threadpool(service.unkept_manifest, *held, cached=True)
     problem = service.solves.failure(key)
     raise ProblemError(problem or Problem.of("not-found", f"no basis is known under {key}"))
 
@@ -135,8 +143,12 @@ async def get_basis(key: Key, service: TheService) -> Any:
         **documented("not-found", "too-large", "invalid-request"),
     },
 )
-def get_dense(key: Key, service: TheService) -> Response:
+async def get_dense(key: Key, service: TheService) -> Response:
     """The matrix Q of shape (size, rank), rows in the order of the canonical rep."""
+    return await service.work(_dense, key, service)
+
+
+def _dense(key: str, service: Service) -> Response:
     basis = service.basis(key)
     matrix = basis.dense(max_bytes=service.settings.dense_bytes)
     buffer = io.BytesIO()
@@ -171,8 +183,8 @@ async def project(key: Key, service: TheService, request: Request) -> Any:
     shape (k, size, 2), real and imaginary parts, if complex); the answer is of the same kind.
     """
     body = await request.body()
-    binary = request.headers.get("content-type", "").startswith(SAFETENSORS)
-    return await run_in_threadpool(_project, key, body, binary, service)
+    binary = request.headers.get("content-type", "").lower().startswith(SAFETENSORS)
+    return await service.work(_project, key, body, binary, service)
 
 
 def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
@@ -180,17 +192,20 @@ def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
     vectors = _checked(_from_safetensors(body) if binary else _from_json(body), basis)
     coordinates = basis.H @ vectors.T
     result = {"vectors": (basis @ coordinates).T, "coordinates": coordinates.T}
+    if not all(np.all(np.isfinite(array)) for array in result.values()):
+        raise ProblemError(Problem.of("invalid-request", "the vectors are too long for float64"))
     if binary:
         from safetensors.numpy import save
 
         return Response(save({k: _real_view(v) for k, v in result.items()}), media_type=SAFETENSORS)
     both = np.iscomplexobj(result["vectors"])
-    return Projected(
+    document = Projected(
         vectors=result["vectors"].real.tolist(),
         coordinates=result["coordinates"].real.tolist(),
         imaginary=result["vectors"].imag.tolist() if both else None,
         coordinates_imaginary=result["coordinates"].imag.tolist() if both else None,
     )
+    return Response(document.model_dump_json(), media_type="application/json")  # off the loop
 
 
 def _real_view(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
@@ -216,12 +231,12 @@ def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
         request = ProjectRequest.model_validate_json(body)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False)) from error
-    parts = [request.vectors, request.imaginary or []]
+    parts = [request.vectors, request.imaginary]
     try:
         real, imaginary = (np.array(part, dtype=float) for part in parts)
     except ValueError as error:
         raise ProblemError(Problem.of("invalid-request", "the vectors differ in length")) from error
-    if request.imaginary is None:
+    if not request.imaginary:
         return real
     if real.shape != imaginary.shape:
         raise ProblemError(Problem.of("invalid-request", "imaginary parts are shaped otherwise"))
@@ -273,13 +288,13 @@ def _pending(solve: Solve, more: Mapping[str, str] | None = None) -> JSONRespons
     return JSONResponse(document.model_dump(), 202, headers=headers)
 
 
-def _ended(solve: Solve, service: Service) -> BasisManifest:
+def _ended(solve: Solve, asked: Asked, service: Service) -> BasisManifest:
     if solve.problem is not None:
         raise ProblemError(solve.problem)
     found = service.store.read(solve.asked.key)
     if found is not None:
-        return service.manifest(found[0], cached=False, rep=str(solve.asked.rep))
+        return service.manifest(found[0], cached=False, asked=asked)
     held = service.solves.unkept(solve.asked.key)
     if held is not None:
-        return service.unkept_manifest(solve.asked, held)
+        return service.unkept_manifest(asked, held[1], cached=False)
     raise ProblemError(Problem.of("internal", "the basis was found, and could not be kept"))

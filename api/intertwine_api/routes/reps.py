@@ -25,8 +25,12 @@ router = APIRouter(prefix="/v1", tags=["reps"])
         "body-too-large",
     ),
 )  # fmt: skip
-def parse_rep(asked: RepRequest, service: TheService) -> ParsedRep:
+async def parse_rep(asked: RepRequest, service: TheService) -> ParsedRep:
     """The rep's canonical form, size, LaTeX and syntax tree; for an error, where it is."""
+    return await service.work(_parse, asked)
+
+
+def _parse(asked: RepRequest) -> ParsedRep:
     group = (
         asked.group
         if isinstance(asked.group, str | None)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from reprlib import repr as shortened
 from typing import Any
 
 import numpy as np
 
-from intertwine.errors import InvalidGroup
+from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups.generators import MAX_ENTRIES, refuse_large
 from intertwine.groups.group import Group
 from intertwine.groups.numbers import parse_number
 
 _KEYS = ("lie_algebra", "discrete_generators", "d", "name")
+MAX_NAME = 100
+"""The longest name of a group, in characters."""
+MAX_GENERATORS = 1000
+"""The most generators of either kind."""
 MAX_EXACT_ENTRIES = 10_000
 """The most entries that may be given as exact strings: each is parsed and evaluated."""
 
@@ -35,7 +40,9 @@ def group_from_json(document: Any) -> Group:
     ):
         raise InvalidGroup(f"the size d of a group is a positive integer, not {d!r}")
     if name is not None and not (isinstance(name, str) and name.isprintable()):
-        raise InvalidGroup(f"the name of a group is a printable text, not {name!r}")
+        raise InvalidGroup(f"the name of a group is a printable text, not {shortened(name)}")
+    if len(name or "") > MAX_NAME:
+        raise InvalidGroup(f"the name of a group has at most {MAX_NAME} characters")
     exact = [0]
     return Group(
         lie_algebra=[_matrix(item, exact) for item in _list(document, "lie_algebra")],
@@ -51,6 +58,8 @@ def _list(document: Mapping[str, Any], key: str) -> list[Any]:
     value = document.get(key) or []
     if not isinstance(value, list):
         raise InvalidGroup(f"{key} is a list of generators, not {type(value).__name__}")
+    if len(value) > MAX_GENERATORS:
+        raise TooLarge(f"{key} has {len(value):,} generators; at most {MAX_GENERATORS:,} are read")
     return value
 
 
@@ -60,7 +69,9 @@ def _matrix(item: Any, exact: list[int]) -> Any:
         raise InvalidGroup("a generator is a list of rows, or a permutation as a list of integers")
     if not any(isinstance(row, list) for row in item):
         if any(isinstance(index, bool) or not isinstance(index, int) for index in item):
-            raise InvalidGroup(f"a generator with one axis is a permutation of integers: {item}")
+            raise InvalidGroup(
+                f"a generator with one axis is a permutation of integers: {shortened(item)}"
+            )
         return item
     if any(not isinstance(row, list) or len(row) != len(item) for row in item):
         raise InvalidGroup(f"a generator of {len(item)} rows is not square")
@@ -79,7 +90,9 @@ def _number(entry: Any, exact: list[int]) -> complex | float:
         value = parse_number(entry)
         return value if value.imag else value.real
     if isinstance(entry, bool) or not isinstance(entry, int | float):
-        raise InvalidGroup(f"an entry of a generator is a number or an exact string, not {entry!r}")
+        raise InvalidGroup(
+            f"an entry of a generator is a number or an exact string, not {shortened(entry)}"
+        )
     try:
         return float(entry)
     except OverflowError:

@@ -200,8 +200,11 @@ class Group:
         return self.digest < other.digest if isinstance(other, Group) else NotImplemented
 
     def __repr__(self) -> str:
-        if self._name:
-            return self._name
+        return self._name or self.description
+
+    @property
+    def description(self) -> str:
+        """What the group is, whatever somebody named it."""
         if type(self) is Group:
             return (
                 f"<Group of size {self.d} with {len(self._lie)} Lie and "

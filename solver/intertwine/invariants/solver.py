@@ -88,7 +88,7 @@ def solve(
 def describe(rep: Rep) -> dict[str, str | None]:
     """What a basis is of, for a store's lists: the canonical rep and its group, as text."""
     form = canonical(rep).rep
-    return {"canonical": str(form), "group": None if rep.G is None else repr(rep.G)}
+    return {"canonical": str(form), "group": None if rep.G is None else rep.G.description}
 
 
 def _in_order(basis: Basis, form: Canonical) -> Basis:
