@@ -314,7 +314,7 @@ SPOILED: list[tuple[Any, str]] = [
     ({"d": True}, "positive integer"),
     ({"d": "3"}, "positive integer"),
     ({"d": 10**12}, "positive integer"),
-    ({"d": 3, "name": 3}, "a text"),
+    ({"d": 3, "name": 3}, "a printable text"),
 ]
 
 
