@@ -194,7 +194,8 @@ class TestImports:
                 assert found.deferred or found.for_types, found
 
     def test_the_command_line_needs_no_web_framework_to_start(self) -> None:
-        at_the_start = {"intertwine_api", "intertwine_api.program", "intertwine_api.commands"}
+        own = ("program", "commands", "interrupts")
+        at_the_start = {"intertwine_api", *(f"intertwine_api.{name}" for name in own)}
         at_the_start |= {name for name in sources() if name.startswith("intertwine_api.commands.")}
         for found in all_imports():
             if found.module in at_the_start and not found.deferred and not found.for_types:

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from intertwine_api.commands import basis, cache, doctor, groups, parse, serve
+from intertwine_api.interrupts import INTERRUPTED, interruptible
 
 BAD_INPUT = 2
 FAILED = 1
-INTERRUPTED = 130
 
 _EPILOG = """\
 examples:
@@ -47,6 +47,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code is 0, 1 (it failed) or 2 (the input was bad)."""
+    try:
+        with interruptible():
+            return _run(argv)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     from intertwine.errors import IntertwineError, SolveError
 
     for stream in (sys.stdout, sys.stderr):
@@ -67,9 +76,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, BAD_INPUT)
     except (MemoryError, RecursionError, ArithmeticError) as error:
         return _complain(ArithmeticError(f"this was too much: {error!r}"), FAILED)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
     return code
 
 

@@ -127,13 +127,17 @@ def _document(
 
 
 def _store(settings: Settings) -> Store:
-    place = settings.data / "cache" if settings.data is not None else default_place()
+    try:
+        place = settings.data / "cache" if settings.data is not None else default_place()
+        limit = default_limit()
+    except ValueError as error:
+        raise InvalidSetting(str(error)) from error
     if place is None:
         raise InvalidSetting(
             "the service needs a store, and INTERTWINE_CACHE=off says that there is none: "
             "name a folder with --data"
         )
-    store = Store(place, default_limit())
+    store = Store(place, limit)
     store.layout.create()
     return store
 

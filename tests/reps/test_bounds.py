@@ -242,7 +242,7 @@ HOSTILE_GROUPS = [
 
 
 def test_so_are_hostile_names_of_groups(tmp_path: Path) -> None:
-    read_all(tmp_path, HOSTILE_GROUPS, reader="group", limit=2.0, apart=True)
+    read_all(tmp_path, HOSTILE_GROUPS, reader="group", limit=1.0, apart=True)
 
 
 @pytest.mark.parametrize(

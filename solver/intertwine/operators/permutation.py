@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Int, Num, Shaped
 
 from intertwine.arrays import Array, namespace
 from intertwine.operators.base import LinearOperator
@@ -22,11 +22,7 @@ class Permutation(LinearOperator):
 
     def __init__(self, indices: Any, signs: Any = None) -> None:
         self.indices: Int[np.ndarray, " n"] = np.asarray(indices)
-        if (
-            self.indices.ndim != 1
-            or not (np.issubdtype(self.indices.dtype, np.integer) or self.indices.size == 0)
-            or not np.array_equal(np.sort(self.indices), np.arange(self.indices.size))
-        ):
+        if not _is_permutation(self.indices):
             raise ValueError(f"{indices!r} is not a permutation of 0 … n − 1")
         self.indices = self.indices.astype(np.intp)
         self.signs: Int[np.ndarray, " n"] | None = None
@@ -53,6 +49,18 @@ class Permutation(LinearOperator):
 
     def _adjoint(self) -> Permutation:
         return self.inverse
+
+
+def _is_permutation(indices: Shaped[np.ndarray, "..."]) -> bool:
+    """Whether an array has each of 0 … n − 1 once."""
+    n = indices.size
+    if indices.ndim != 1 or n == 0:
+        return indices.ndim == 1
+    if not np.issubdtype(indices.dtype, np.integer) or indices.min() < 0 or indices.max() >= n:
+        return False
+    seen = np.zeros(n, dtype=bool)  # n marks at n places: cheaper than to sort
+    seen[indices] = True
+    return bool(seen.all())
 
 
 def as_signed_permutation(operator: LinearOperator | Num[np.ndarray, "n n"]) -> Permutation | None:
