@@ -8,11 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from program import PROGRAM, environment
 
 SO3 = {"rep": "V**2*V.T+5V0", "group": "SO(3)"}
+#: Takes about a second, and 729 numbers.
+SLOWER = {"rep": "V**6", "group": "SO(3)", "method": "krylov"}
+UNKNOWN = "0" * 64
 
 
 @contextmanager
@@ -54,6 +58,21 @@ def followed(client: httpx.Client, answer: httpx.Response, seconds: float = 120)
         time.sleep(0.05)
         answer = client.get(answer.headers["location"])
     return answer
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of an answer that is one, of this status and code."""
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    ), answer.text
+    document: dict[str, Any] = answer.json()
+    assert (document["status"], document["code"]) == (status, code), document
+    assert document["type"] == f"/problems#{code}"
+    assert document["title"]
+    assert document["detail"]
+    assert "Traceback" not in answer.text
+    return document
 
 
 def _wait_until_ready(client: httpx.Client) -> None:

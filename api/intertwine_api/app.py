@@ -9,9 +9,10 @@ from typing import Any
 import intertwine
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 
 from intertwine_api import problems
-from intertwine_api.middleware import BoundedBody, Counted
+from intertwine_api.middleware import BoundedBody, Counted, HeadAsGet
 from intertwine_api.problems import Problem
 from intertwine_api.routes import bases, blobs, groups, pages, reps
 from intertwine_api.service import Service
@@ -35,7 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         await service.end()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # its documentation needs no other host
         title="Intertwine",
         version=intertwine.__version__,
         description=_DESCRIPTION,
@@ -47,7 +48,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(Counted, metrics=service.metrics)
-    app.add_middleware(BoundedBody, limit=service.settings.body_bytes)
+    app.add_middleware(
+        BoundedBody,
+        limit=service.settings.json_bytes,
+        binary_limit=service.settings.body_bytes,
+    )
+    app.add_middleware(HeadAsGet)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -1,61 +1,82 @@
-"""What happens to every request: its body is bounded, and it is counted."""
+"""What happens to every request: its body is bounded, it is counted, and HEAD is answered."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intertwine_api.metrics import Metrics
-from intertwine_api.problems import Problem, respond
+from intertwine_api.problems import SAFETENSORS, Problem, respond
 
 _DRAINED = 4  # times the limit
 
 
 class BoundedBody:
-    """Refuse bodies past a bound: by their stated length, and else while they arrive."""
+    """Refuse bodies past a bound: by their stated length, and else while they arrive.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self.app, self.limit = app, limit
+    Arrays in binary may be larger than JSON, which is read in one go that holds up everybody.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, binary_limit: int) -> None:
+        self.app, self.limit, self.binary_limit = app, limit, binary_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it with ``body-too-large``."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        stated = dict(scope["headers"]).get(b"content-length", b"0")
-        if stated.isdigit() and int(stated) > self.limit:
-            await self._refuse(scope, receive, send)
+        headers = dict(scope["headers"])
+        limit = self.binary_limit if is_safetensors(headers) else self.limit
+        stated = headers.get(b"content-length", b"0")
+        if stated.isdigit() and int(stated) > limit:
+            await self._refuse(limit, True, scope, receive, send)
             return
-        seen, started = 0, False
+        seen, more, over, started = 0, True, False, False
 
         async def bounded() -> Message:
-            nonlocal seen
+            nonlocal seen, more, over
             message = await receive()
+            more = message.get("more_body", False)
             seen += len(message.get("body", b""))
-            if seen > self.limit:
+            if seen > limit:
+                over = True
                 raise _TooLarge
             return message
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            if not over or started:  # else it answers that the body is broken: we know better
+                started = True
+                await send(message)
 
-        try:
+        with suppress(_TooLarge):
             await self.app(scope, bounded, watched)
-        except _TooLarge:
-            if not started:
-                await self._refuse(scope, receive, send)
+        if over and not started:
+            await self._refuse(limit, more, scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(
+        self, limit: int, more: bool, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         # who is still sending does not hear an answer, so some more is read, and thrown away
         seen = 0
-        while seen <= _DRAINED * self.limit:
+        while more and seen <= _DRAINED * self.binary_limit:
             message = await receive()
             seen += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                break
-        problem = Problem.of("body-too-large", f"a body has at most {self.limit:,} bytes here")
+            more = message.get("more_body", False)
+        problem = Problem.of(
+            "body-too-large",
+            f"a body has at most {self.limit:,} bytes here, and one of vectors as safetensors "
+            f"{self.binary_limit:,}",
+            limit_bytes=limit,
+        )
         await respond(problem, {"Connection": "close"})(scope, receive, send)
+
+
+def is_safetensors(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request's headers say that its body is safetensors."""
+    return headers.get(b"content-type", b"").lower().startswith(SAFETENSORS.encode())
 
 
 class _TooLarge(Exception):
@@ -79,3 +100,20 @@ class Counted:
             await send(message)
 
         await self.app(scope, receive, counting if scope["type"] == "http" else send)
+
+
+class HeadAsGet:
+    """Answer HEAD wherever GET is (RFC 9110, §9.1): the server leaves the body out.
+
+    Blobs do so themselves, without reading their file.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a HEAD on as the GET that it stands for."""
+        head = scope["type"] == "http" and scope["method"] == "HEAD"
+        if head and not scope["path"].startswith("/v1/blobs/"):
+            scope = {**scope, "method": "GET"}
+        await self.app(scope, receive, send)

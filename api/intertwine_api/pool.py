@@ -11,9 +11,11 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from intertwine_api.problems import Problem, ProblemError
+from intertwine_api.settings import Settings
 
 _LOG = logging.getLogger("intertwine.service")
 _LINE = 2**28  # the longest message, in bytes
@@ -29,6 +31,7 @@ class Worker:
     def __init__(self, command: list[str], seconds: float, memory: int) -> None:
         self._command, self._seconds, self._memory = command, seconds, memory
         self._process: asyncio.subprocess.Process | None = None
+        self._kills = 0
 
     async def solve(self, task: str, say: Say) -> dict[str, Any]:
         """The worker's result of a task. Raises `ProblemError` for whatever ended it."""
@@ -86,8 +89,12 @@ class Worker:
             limit=_LINE,
             start_new_session=True,
         )
-        self._process = process
-        await self._message(process)  # that it is ready
+        self._process, self._kills = process, _kills_for_memory()
+        try:
+            await self._message(process)  # that it is ready
+        except asyncio.CancelledError:
+            await self.end()
+            raise
         return process
 
     async def _message(self, process: asyncio.subprocess.Process) -> dict[str, Any]:
@@ -124,19 +131,33 @@ class Worker:
         process, self._process = self._process, None
         code = await process.wait() if process is not None else None
         _LOG.error("a worker ended with exit code %s", code)
-        if code == -signal.SIGKILL:  # nobody here sends that without knowing: the kernel did
+        if code == -signal.SIGKILL and _kills_for_memory() > self._kills:
             return ProblemError(self._out_of_memory())
         name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return ProblemError(Problem.of("worker-died", f"the process that solved ended: {name}"))
 
 
+def _kills_for_memory() -> int:
+    """How many processes the kernel has killed for want of memory: 0 where it does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
+
+
 class Pool:
     """A fixed number of workers, lent out one at a time."""
 
-    def __init__(self, count: int, store: str, limit: int, seconds: float, memory: int) -> None:
+    def __init__(self, settings: Settings, store: str, limit: int) -> None:
+        memory = settings.solve_memory
         command = [sys.executable, "-m", "intertwine_api.worker", "--store", store]
         command += ["--store-limit", str(limit), "--memory", str(memory)]
-        self._workers = [Worker(command, seconds, memory) for _ in range(count)]
+        command += ["--unkept", str(settings.unkept_bytes)]
+        self._workers = [
+            Worker(command, settings.solve_seconds, memory) for _ in range(settings.workers)
+        ]
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
         for worker in self._workers:
             self._free.put_nowait(worker)

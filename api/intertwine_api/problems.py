@@ -11,10 +11,12 @@ from fastapi.responses import JSONResponse
 from intertwine.errors import IntertwineError, ParseError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 _FAULTS = 20  # how many faults of a request are told, each in so many characters
 _TOLD = 200
 MEDIA_TYPE = "application/problem+json"
+SAFETENSORS = "application/vnd.safetensors"
 
 #: Every code, its HTTP status and its title. The library's own errors keep their codes.
 CODES: dict[str, tuple[int, str]] = {
@@ -40,6 +42,7 @@ CODES: dict[str, tuple[int, str]] = {
     "out-of-time": (422, "The solve took longer than this service allows"),
     "out-of-memory": (422, "The solve took more memory than this service allows"),
     "worker-died": (500, "The process that solved died"),
+    "not-kept": (507, "The basis was found, and the store could not keep it"),
     "queue-full": (503, "Too many solves are waiting"),
     "not-ready": (503, "The service is not ready"),
     "internal": (500, "Something went wrong here"),
@@ -124,6 +127,15 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def _allowed(app: FastAPI, path: str) -> list[str]:
+    """The methods of an address: of all its routes, of which the one that refused knows its own."""
+    paths = app.openapi()["paths"]
+    fitting = [template for template in paths if compile_path(template)[0].match(path)]
+    closest = max(fitting, key=len, default=None)  # {key}:project fits {key} too
+    allowed = {method.upper() for method in paths.get(closest, ())}
+    return sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the app with a problem document."""
 
@@ -156,7 +168,10 @@ def install(app: FastAPI) -> None:
             416: "range-not-satisfiable",
         }
         code = codes.get(error.status_code, "internal")
-        return respond(Problem.of(code, str(error.detail)), error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed(app, request.url.path))
+        return respond(Problem.of(code, str(error.detail)), headers)
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -14,6 +14,7 @@ from intertwine.errors import FormatError, InvalidSetting
 from intertwine.invariants import describe
 from intertwine_cache import Manifest, Store, default_place
 from intertwine_cache.place import default_limit
+from pydantic import ValidationError
 
 from intertwine_api.asking import Asked, ask
 from intertwine_api.metrics import Metrics
@@ -33,13 +34,7 @@ class Service:
         self.settings = settings
         self.store = _store(settings)
         self.metrics = Metrics()
-        self.pool = Pool(
-            settings.workers,
-            str(self.store.layout.root),
-            self.store.limit,
-            settings.solve_seconds,
-            settings.solve_memory,
-        )
+        self.pool = Pool(settings, str(self.store.layout.root), self.store.limit)
         self.solves = Solves(self.pool, settings.queue, self.metrics)
         self.ready = False
         self._heavy = CapacityLimiter(2)
@@ -63,11 +58,28 @@ class Service:
         """Run what may take a while in a thread: a few at a time, so that reads have theirs."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._heavy)
 
-    def find(self, key: str) -> tuple[Manifest, Path] | None:
-        """The entry of a key in the store."""
-        found = self.store.read(key)
+    def find(self, key: str, asked: Asked | None = None) -> BasisManifest | None:
+        """The document of a key where the store has it, counted as a look into the cache."""
+        found = self.read(key, cached=True, asked=asked)
         self.metrics.lookups.labels("disk" if found else "none").inc()
         return found
+
+    def read(self, key: str, *, cached: bool, asked: Asked | None = None) -> BasisManifest | None:
+        """The document of a key where the store has it, in the words of the request, if any."""
+        found = self.store.read(key)
+        if found is None:
+            return None
+        try:
+            return _from_manifest(found[0], cached=cached, asked=asked)
+        except FormatError as error:
+            self.store.reject(key, str(error))
+            return None
+
+    def manifests(self, after: str) -> Iterator[BasisManifest]:
+        """The documents of all that the store has, in the order of their keys, from `after` on."""
+        for manifest in self.store.manifests(after):
+            with suppress(FormatError):  # told, and put away, when somebody asks for it
+                yield _from_manifest(manifest, cached=True)
 
     def basis(self, key: str) -> Basis:
         """The basis of a key. Raises `ProblemError` with ``not-found`` where it is not known."""
@@ -82,23 +94,27 @@ class Service:
                 self.store.reject(key, str(error))
         raise ProblemError(Problem.of("not-found", f"no basis is known under the key {key}"))
 
-    def manifest(
-        self, manifest: Manifest, *, cached: bool, asked: Asked | None = None
-    ) -> BasisManifest:
-        """The document of an entry, in the words of the request where there is one."""
-        details, rep = dict(manifest.details), ""
-        if asked is not None:
-            details["group"] = None if asked.rep.G is None else repr(asked.rep.G)
-            rep = str(asked.rep)
-        return _document(
-            manifest.key, details, manifest.size, manifest.digest, cached=cached, rep=rep
-        )
-
     def unkept_manifest(self, asked: Asked, blob: bytes, *, cached: bool) -> BasisManifest:
         """The document of a basis that the store could not keep."""
         basis = from_bytes(blob)
         details = {**describe(asked.canonical), "certificate": basis.certificate.to_json()}
         return _document(asked.key, details, len(blob), None, cached=cached, rep=str(asked.rep))
+
+
+def _from_manifest(
+    manifest: Manifest, *, cached: bool, asked: Asked | None = None
+) -> BasisManifest:
+    """The document of an entry. Raises `FormatError` where its details are not a basis's."""
+    details, rep = dict(manifest.details), ""
+    if asked is not None:
+        details["group"] = None if asked.rep.G is None else repr(asked.rep.G)
+        rep = str(asked.rep)
+    try:
+        return _document(
+            manifest.key, details, manifest.size, manifest.digest, cached=cached, rep=rep
+        )
+    except (KeyError, TypeError, ValidationError) as error:
+        raise FormatError(f"the manifest {manifest.key} is not of a basis: {error!r}") from error
 
 
 def _document(

@@ -38,7 +38,10 @@ class Settings(BaseSettings):
         default=600.0, gt=0, description="the wall time that one solve may take"
     )
     solve_memory: int = Field(
-        default=4 * 10**9, gt=0, description="the bytes of memory that one solve may take"
+        default=4 * 10**9,
+        ge=2 * 10**8,
+        description="the bytes of memory that one solve may take; the process starts "
+        "with some 200 MB",
     )
     solve_operations: float = Field(
         default=1e14, gt=0, description="the estimated operations past which a solve is refused"
@@ -47,11 +50,20 @@ class Settings(BaseSettings):
         default=10.0, ge=0, description="how long a request waits for its solve if it does not say"
     )
     wait_most: float = Field(default=60.0, ge=0, description="the longest that a request may wait")
+    json_bytes: int = Field(
+        default=2 * 2**20, gt=0, description="the largest request body of JSON, in bytes"
+    )
     body_bytes: int = Field(
-        default=32 * 2**20, gt=0, description="the largest request body, in bytes"
+        default=32 * 2**20, gt=0, description="the largest request body of safetensors, in bytes"
     )
     dense_bytes: int = Field(
         default=256 * 2**20, gt=0, description="the largest dense matrix that is sent, in bytes"
+    )
+    unkept_bytes: int = Field(
+        default=64 * 2**20,
+        ge=0,
+        description="the largest basis, in bytes, that is served from memory where the store "
+        "cannot keep it",
     )
     root_path: str = Field(
         default="", description="the path under which a proxy serves the service"

@@ -27,6 +27,7 @@ class Solve:
     stage: str = "waiting for a worker"
     fraction: float = 0.0
     problem: Problem | None = None
+    cached: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -95,7 +96,8 @@ class Solves:
                     solve.stage, solve.fraction = stage, fraction
 
                 done = await worker.solve(solve.asked.task, say)
-            outcome = "joined" if done["cached"] else "solved"
+            solve.cached = done["cached"]
+            outcome = "joined" if solve.cached else "solved"
             self._hold(solve.asked, done)
         except ProblemError as error:
             self._fail(solve, error.problem)

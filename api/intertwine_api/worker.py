@@ -21,8 +21,6 @@ from intertwine.errors import IntertwineError
 Send = Callable[[dict[str, Any]], None]
 
 _INTERVAL = 0.2  # seconds between two messages of progress
-SENT_WHOLE = 64 * 2**20
-"""The largest basis, in bytes, that is sent in a message where the store could not keep it."""
 
 
 def main() -> int:
@@ -43,13 +41,13 @@ def main() -> int:
     send({"ready": os.getpid()})
     for line in sys.stdin:
         try:
-            _solve(line, store, send)
+            _solve(line, store, send, arguments.unkept)
         except MemoryError:
             send({"failed": {"code": "out-of-memory"}})
     return 0
 
 
-def _solve(task: str, store: Any, send: Send) -> None:
+def _solve(task: str, store: Any, send: Send, unkept: int) -> None:
     from intertwine.bases import to_bytes
     from intertwine.invariants import Progress, solve
 
@@ -77,7 +75,7 @@ def _solve(task: str, store: Any, send: Send) -> None:
         send({"failed": from_error(error).model_dump()})
         return
     done: dict[str, Any] = {"cached": basis.cached, "blob": None}
-    if store.manifest(asked.key) is None and basis.nbytes <= SENT_WHOLE:
+    if store.manifest(asked.key) is None and basis.nbytes <= unkept:
         done["blob"] = base64.b64encode(to_bytes(basis)).decode()
     send({"done": done})
 
@@ -95,6 +93,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", required=True, help="the folder of the store")
     parser.add_argument("--store-limit", type=int, required=True, help="its limit in bytes")
     parser.add_argument("--memory", type=int, default=0, help="the bytes of memory to take at most")
+    parser.add_argument(
+        "--unkept",
+        type=int,
+        default=0,
+        help="the largest basis, in bytes, to send in a message where the store cannot keep it",
+    )
     return parser.parse_args()
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from intertwine.bases import Basis
 from intertwine.invariants import estimate
 from jaxtyping import Shaped
@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.asking import Asked
-from intertwine_api.problems import Problem, ProblemError, documented
+from intertwine_api.middleware import is_safetensors
+from intertwine_api.problems import SAFETENSORS, Problem, ProblemError, documented
 from intertwine_api.schemas import (
     BasisManifest,
     BasisPage,
@@ -35,18 +36,20 @@ from intertwine_api.solves import Solve
 
 router = APIRouter(prefix="/v1", tags=["bases"])
 
-SAFETENSORS = "application/vnd.safetensors"
 _READING = (
     "syntax", "invalid-group", "invalid-rep", "not-concrete", "unknown-method", "unavailable",
     "too-large", "invalid-request", "malformed", "body-too-large",
 )  # fmt: skip
 _SOLVING = (
     "method-not-applicable", "too-costly", "ambiguous-rank", "not-converged", "solve",
-    "out-of-time", "out-of-memory", "worker-died", "queue-full", "not-ready", "internal",
+    "out-of-time", "out-of-memory", "worker-died", "not-kept", "queue-full", "not-ready",
+    "internal",
 )  # fmt: skip
 _PENDING: dict[int | str, dict[str, Any]] = {
     202: {"model": Pending, "description": "The solve goes on; ask again at `Location`."}
 }
+_READ_MOST = 2000  # manifests that are read for one page, however few of them pass the filter
+_PART = 4 * 2**20  # bytes of a dense matrix that are handed over at a time
 Key = Annotated[Digest, Path(description="the key of a basis")]
 
 
@@ -67,9 +70,9 @@ async def find_basis(
     Equal requests in flight share one solve, and a caller who leaves does not stop it.
     """
     asked = await service.ask(asked_for.model_dump(exclude_none=True))
-    found = await run_in_threadpool(service.find, asked.key)
+    found = await run_in_threadpool(service.find, asked.key, asked)
     if found is not None:
-        return service.manifest(found[0], cached=True, asked=asked)
+        return found
     held = service.solves.unkept(asked.key)
     if held is not None:
         return await run_in_threadpool(service.unkept_manifest, asked, held[1], cached=True)
@@ -97,15 +100,18 @@ def list_bases(
     group: Annotated[str | None, Query(description="only of this group, as printed")] = None,
     method: Annotated[str | None, Query(description="only found by this method")] = None,
 ) -> BasisPage:
-    """The bases in the store, in the order of their keys."""
+    """The bases in the store, in the order of their keys.
+
+    A page with a filter may be short, or empty, and yet not the last: `has_more` says.
+    """
     page: list[BasisManifest] = []
-    for manifest in service.store.manifests(after=after or ""):
-        document = service.manifest(manifest, cached=True)
-        if group not in (None, document.group) or method not in (None, document.method):
-            continue
-        if len(page) == limit:
-            return BasisPage(data=page, has_more=True, next=page[-1].key)
-        page.append(document)
+    last = None
+    for read, document in enumerate(service.manifests(after=after or "")):
+        if len(page) == limit or read == _READ_MOST:
+            return BasisPage(data=page, has_more=True, next=last)
+        last = document.key
+        if group in (None, document.group) and method in (None, document.method):
+            page.append(document)
     return BasisPage(data=page, has_more=False, next=None)
 
 
@@ -121,7 +127,7 @@ async def get_basis(key: Key, service: TheService) -> Any:
     solve = service.solves.running(key)  # before the look into the store: it may end meanwhile
     found = await run_in_threadpool(service.find, key)
     if found is not None:
-        return service.manifest(found[0], cached=True)
+        return found
     if solve is not None and not solve.done.is_set():
         return _pending(solve)
     if solve is not None:
@@ -150,11 +156,21 @@ async def get_dense(key: Key, service: TheService) -> Response:
 
 def _dense(key: str, service: Service) -> Response:
     basis = service.basis(key)
-    matrix = basis.dense(max_bytes=service.settings.dense_bytes)
-    buffer = io.BytesIO()
-    np.save(buffer, matrix, allow_pickle=False)
-    headers = {"Content-Disposition": f'attachment; filename="{key[:12]}.npy"'}
-    return Response(buffer.getvalue(), media_type="application/x-npy", headers=headers)
+    matrix = np.ascontiguousarray(basis.dense(max_bytes=service.settings.dense_bytes))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(matrix))
+    content = matrix.reshape(-1).view(np.uint8).data  # sent as it lies: no second copy
+
+    async def parts() -> AsyncIterator[bytes | memoryview]:
+        yield header.getvalue()
+        for start in range(0, len(content), _PART):
+            yield content[start : start + _PART]
+
+    headers = {
+        "Content-Disposition": f'attachment; filename="{key[:12]}.npy"',
+        "Content-Length": str(header.tell() + len(content)),
+    }
+    return StreamingResponse(parts(), media_type="application/x-npy", headers=headers)
 
 
 @router.post(
@@ -183,7 +199,7 @@ async def project(key: Key, service: TheService, request: Request) -> Any:
     shape (k, size, 2), real and imaginary parts, if complex); the answer is of the same kind.
     """
     body = await request.body()
-    binary = request.headers.get("content-type", "").lower().startswith(SAFETENSORS)
+    binary = is_safetensors(dict(request.scope["headers"]))
     return await service.work(_project, key, body, binary, service)
 
 
@@ -291,10 +307,17 @@ def _pending(solve: Solve, more: Mapping[str, str] | None = None) -> JSONRespons
 def _ended(solve: Solve, asked: Asked, service: Service) -> BasisManifest:
     if solve.problem is not None:
         raise ProblemError(solve.problem)
-    found = service.store.read(solve.asked.key)
+    found = service.read(solve.asked.key, cached=solve.cached, asked=asked)
     if found is not None:
-        return service.manifest(found[0], cached=False, asked=asked)
+        return found
     held = service.solves.unkept(solve.asked.key)
     if held is not None:
-        return service.unkept_manifest(asked, held[1], cached=False)
-    raise ProblemError(Problem.of("internal", "the basis was found, and could not be kept"))
+        return service.unkept_manifest(asked, held[1], cached=solve.cached)
+    raise ProblemError(
+        Problem.of(
+            "not-kept",
+            f"the basis of {asked.canonical} was found, but {service.store.layout.root} could not "
+            f"keep it, and it is too large for this service's memory: see that the store can be "
+            f"written to, and has room",
+        )
+    )

@@ -2,51 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse
+from prometheus_client import Counter
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
-from intertwine_api.problems import Problem, ProblemError, documented, respond
+from intertwine_api.problems import SAFETENSORS, Problem, ProblemError, documented, respond
 from intertwine_api.schemas import Digest
-from intertwine_api.service import TheService
+from intertwine_api.service import Service, TheService
 
 router = APIRouter(prefix="/v1", tags=["blobs"])
 
-_SAFETENSORS = "application/vnd.safetensors"
 _CHUNK = 4 * 2**20  # bytes read at a time: of the default 64 KB, handing over costs the most
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {_SAFETENSORS: {}}, "description": "The bytes, as safetensors."},
-    206: {"content": {_SAFETENSORS: {}}, "description": "The bytes of the `Range` asked for."},
+    200: {"content": {SAFETENSORS: {}}, "description": "The bytes, as safetensors."},
+    206: {"content": {SAFETENSORS: {}}, "description": "The bytes of the `Range` asked for."},
     304: {"description": "The caller has these bytes: its `If-None-Match` names them."},
     **documented("not-found", "invalid-request", "range-not-satisfiable", "malformed"),
 }
 
 
-class _Blob(FileResponse):
+class Blob(FileResponse):
+    """The file of a blob, sent in answer to one request."""
+
     chunk_size = _CHUNK
 
+    def __init__(self, path: Path, headers: Mapping[str, str], sent: Counter) -> None:
+        super().__init__(path, media_type=SAFETENSORS, headers=headers, stat_result=path.stat())
+        self.sent = sent
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file; a range that it does not have is a problem like every other."""
-        refused = 0
+        """Send the file; what does not come to that is a problem like every other."""
+        asked = dict(scope["headers"]).get(b"range", b"").decode("latin-1")
+        if asked.partition("=")[0].strip().lower() != "bytes":  # RFC 9110 §14.2: not of our units
+            headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+            scope = {**scope, "headers": headers}
+        start: Message = {}
+        refused = sending = False
 
         async def watched(message: Message) -> None:
-            nonlocal refused
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                refused = message["status"]
-            if not refused:
+            nonlocal start, refused, sending
+            if message["type"] == "http.response.start":
+                start, refused = message, message["status"] >= 400
+            elif not refused:
+                if not sending:  # the file is open now: nothing can take it away any more
+                    sending = True
+                    await send(start)
+                self.sent.inc(len(message.get("body", b"")))
                 await send(message)
 
-        await super().__call__(scope, receive, watched)
+        try:
+            await super().__call__(scope, receive, watched)
+        except FileNotFoundError:
+            if sending:
+                raise
+            problem = Problem.of("not-found", f"the blob {Path(self.path).name} has just gone")
+            await respond(problem)(scope, receive, send)
+            return
         if refused:
-            code = "range-not-satisfiable" if refused == 416 else "malformed"
-            asked = dict(scope["headers"]).get(b"range", b"").decode("latin-1")
-            size = Path(self.path).stat().st_size
+            code = "range-not-satisfiable" if start["status"] == 416 else "malformed"
+            size = int(self.headers["content-length"])
             problem = Problem.of(code, f"the range {asked!r} is not in {size:,} bytes")
             await respond(problem, {"Content-Range": f"bytes */{size}"})(scope, receive, send)
 
@@ -55,14 +78,14 @@ class _Blob(FileResponse):
     "/blobs/{digest}",
     summary="The bytes of a basis",
     operation_id="get_blob",
-    response_class=_Blob,
+    response_class=Response,
     responses=_RESPONSES,
 )
 @router.head(
     "/blobs/{digest}",
     summary="The size of the bytes of a basis",
     operation_id="head_blob",
-    response_class=_Blob,
+    response_class=Response,
     responses=_RESPONSES,
 )
 async def get_blob(
@@ -71,17 +94,24 @@ async def get_blob(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Immutable content with a strong ETag, whole or by `Range`."""
-    path = await run_in_threadpool(service.store.blob, digest)
-    if path is None:
-        raise ProblemError(Problem.of("not-found", f"there is no blob {digest}"))
     headers = {
         "ETag": f'"{digest}"',
         "Cache-Control": "public, max-age=31536000, immutable",
     }
+    blob = await run_in_threadpool(_find, digest, headers, service)
+    if blob is None:
+        raise ProblemError(Problem.of("not-found", f"there is no blob {digest}"))
     if _names(if_none_match, digest):
         return Response(status_code=304, headers=headers)
-    service.metrics.bytes_sent.inc(path.stat().st_size)
-    return _Blob(path, media_type=_SAFETENSORS, headers=headers)
+    return blob
+
+
+def _find(digest: str, headers: Mapping[str, str], service: Service) -> Blob | None:
+    path = service.store.blob(digest)
+    if path is not None:
+        with suppress(FileNotFoundError):  # evicted meanwhile
+            return Blob(path, headers, service.metrics.bytes_sent)
+    return None
 
 
 def _names(if_none_match: str | None, digest: str) -> bool:

@@ -1,0 +1,71 @@
+"""Solves that many ask for, and a store that cannot keep them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from service import SLOWER, SO3, followed, metric, problem, running_service
+
+
+class TestManyAtOnce:
+    def test_sixty_four_who_ask_share_one_solve(self, tmp_path: Path) -> None:
+        asked = {"rep": "V**7", "group": "SO(3)"}
+        with running_service(tmp_path / "data") as client, ThreadPoolExecutor(64) as threads:
+
+            def ask(_: int) -> httpx.Response:
+                return httpx.post(f"{client.base_url}/v1/bases", json=asked, timeout=120)
+
+            answers = [followed(client, answer) for answer in threads.map(ask, range(64))]
+            assert {answer.status_code for answer in answers} == {200}
+            assert {answer.json()["rank"] for answer in answers} == {36}
+            assert len({answer.json()["digest"] for answer in answers}) == 1
+            assert metric(client, "intertwine_solves_total", outcome="solved") == 1
+            assert metric(client, "intertwine_solve_seconds_count") == 1
+
+    def test_two_services_on_one_store_share_a_solve(self, tmp_path: Path) -> None:
+        asked = {"rep": "V**7", "group": "SO(3)"}
+        with (
+            running_service(tmp_path / "data") as one,
+            running_service(tmp_path / "data") as other,
+            ThreadPoolExecutor(2) as threads,
+        ):
+            answers = list(threads.map(lambda c: c.post("/v1/bases", json=asked), (one, other)))
+            ended = [followed(c, a) for c, a in zip((one, other), answers, strict=True)]
+            assert [answer.json()["rank"] for answer in ended] == [36, 36]
+            assert len({answer.json()["digest"] for answer in ended}) == 1
+            counts = [metric(c, "intertwine_solves_total", outcome="solved") for c in (one, other)]
+            assert sum(counts) == 1
+
+    def test_a_caller_who_leaves_stops_nothing(self, tmp_path: Path) -> None:
+        with running_service(tmp_path / "data") as client:
+            with pytest.raises(httpx.ReadTimeout):
+                client.post("/v1/bases", json=SLOWER, timeout=0.05)
+            answer = followed(client, client.post("/v1/bases", json=SLOWER))
+            assert answer.json()["rank"] == 15
+            assert metric(client, "intertwine_solve_seconds_count") == 1
+
+    def test_after_a_restart_it_is_still_known(self, tmp_path: Path) -> None:
+        for cached in (False, True):
+            with running_service(tmp_path / "data") as client:
+                assert client.post("/v1/bases", json=SO3).json()["cached"] is cached
+
+
+class TestAStoreThatKeepsNothing:
+    def test_a_basis_is_delivered_all_the_same(self, tmp_path: Path) -> None:
+        with running_service(tmp_path / "data", cache_size="100") as client:
+            first = client.post("/v1/bases", json=SO3).json()
+            assert (first["rank"], first["digest"], first["cached"]) == (6, None, False)
+            assert "blob" not in first["links"]
+            again = client.get(first["links"]["self"]).json()
+            assert (again["rank"], again["cached"]) == (6, True)
+            assert client.post("/v1/bases", json=SO3).json()["cached"]
+            assert metric(client, "intertwine_solves_total", outcome="solved") == 1
+            assert client.get(first["links"]["dense"]).status_code == 200
+
+    def test_one_too_large_for_memory_is_told_so(self, tmp_path: Path) -> None:
+        with running_service(tmp_path / "data", cache_size="100", unkept_bytes="100") as client:
+            document = problem(client.post("/v1/bases", json=SO3), 507, "not-kept")
+            assert "has room" in document["detail"]
