@@ -35,6 +35,7 @@ class Worker:
 
     async def solve(self, task: str, say: Say) -> dict[str, Any]:
         """The worker's result of a task. Raises `ProblemError` for whatever ended it."""
+        self._kills = _kills_for_memory()
         try:
             await self.start()
         except TimeoutError:
@@ -89,7 +90,7 @@ class Worker:
             limit=_LINE,
             start_new_session=True,
         )
-        self._process, self._kills = process, _kills_for_memory()
+        self._process = process
         try:
             await self._message(process)  # that it is ready
         except asyncio.CancelledError:
