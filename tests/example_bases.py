@@ -16,11 +16,13 @@ from intertwine.bases import (
     Basis,
     Certificate,
     Dense,
+    Intertwiners,
     Kronecker,
     Orbits,
     Permuted,
     Storage,
     Sum,
+    Transform,
 )
 
 
@@ -50,6 +52,36 @@ def _nested() -> Storage:
     inner = Sum([(2, product), (1, Sum([(3, orbits([0, -1], [-1, 1])), (1, Dense(np.eye(2)))]))])
     order = np.random.default_rng(7).permutation(inner.shape[0])
     return Permuted(order, inner)
+
+
+def _intertwiners(*, is_complex: bool = False, square: bool = True) -> Intertwiners:
+    """Maps between products of two slots, along steps that are random isometries."""
+    rows = orthonormal(4, 4, seed=1, is_complex=is_complex)
+    first = {0: {1: orthonormal(2, 2, is_complex=is_complex).reshape(1, 2, 1, 2)}}
+    second = {
+        1: {0: rows[:2].reshape(2, 1, 2, 2), 5: rows[2:].reshape(1, 2, 2, 2)},
+    }
+    whole = Transform([2, 2], [first, second])
+    turn = np.array([[0.0, -1.0], [1.0, 0.0]])
+    if not square:
+        slot = Transform([2], [{0: {5: np.eye(2).reshape(1, 2, 1, 2)}}])
+        return Intertwiners(whole.only({5}), slot, {5: np.array([np.eye(2), turn])})
+    return Intertwiners(whole, whole, {0: np.ones((1, 1, 1)), 5: np.array([np.eye(2), turn])})
+
+
+def _copies(transform: Transform) -> dict[int, list[np.ndarray[Any, Any]]]:
+    """Uᴴ of a transform: for each irrep the rows of its copies, in order."""
+    found: dict[int, list[np.ndarray[Any, Any]]] = {0: [np.ones((1, 1))]}
+    for step in transform.steps:
+        new: dict[int, list[np.ndarray[Any, Any]]] = {}
+        for irrep in sorted(found):
+            for row in found[irrep]:
+                for target, maps in step.get(irrep, {}).items():
+                    for one in maps:
+                        product = np.einsum("kav,ax->kxv", one, row)
+                        new.setdefault(target, []).append(product.reshape(len(product), -1))
+        found = new
+    return found
 
 
 STORAGES: dict[str, Storage] = {
@@ -89,6 +121,15 @@ STORAGES: dict[str, Storage] = {
     "kronecker, with a factor without columns": Kronecker(
         [Dense(orthonormal(3, 2)), Dense(np.zeros((2, 0)))]
     ),
+    "intertwiners": _intertwiners(),
+    "intertwiners, complex": _intertwiners(is_complex=True),
+    "intertwiners, of different halves": _intertwiners(square=False),
+    "intertwiners, of scalars": Intertwiners(
+        Transform([], []), Transform([], []), {0: np.ones((1, 1, 1))}
+    ),
+    "intertwiners, without columns": Intertwiners(
+        Transform([2], [{}]), Transform([3], [{}]), {}
+    ),
     "permuted": Permuted(np.array([3, 0, 4, 1, 2]), Dense(orthonormal(5, 2))),
     "permuted, complex": Permuted(
         np.array([1, 3, 0, 2]), Dense(orthonormal(4, 3, is_complex=True))
@@ -115,6 +156,16 @@ def matrix_of(storage: Storage) -> np.ndarray[Any, Any]:
         return _block_diagonal(blocks)
     if isinstance(storage, Kronecker):
         return reduce(np.kron, map(matrix_of, storage.factors))
+    if isinstance(storage, Intertwiners):
+        left, right = _copies(storage.left), _copies(storage.right)
+        columns = [
+            (a.conj().T @ unit @ b / math.sqrt(len(unit))).ravel()
+            for irrep, units in storage.endomorphisms.items()
+            for a in left[irrep]
+            for b in right[irrep]
+            for unit in units
+        ]
+        return np.stack(columns, axis=1) if columns else np.zeros(storage.shape)
     assert isinstance(storage, Permuted)
     return matrix_of(storage.inner)[storage.rows]
 

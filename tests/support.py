@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RANKS = Path(__file__).resolve().parent / "conformance" / "ranks.json"
 ORIGINAL_RANKS = ROOT.parent / "shared" / "conformance" / "ranks.json"
 
-METHODS = ("svd", "krylov", "orbits")
+METHODS = ("svd", "krylov", "orbits", "irreps")
 BACKENDS = ("numpy", "jax")
 
 #: Groups whose every generator permutes coordinates.

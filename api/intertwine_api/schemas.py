@@ -37,7 +37,7 @@ class RepRequest(_Request):
 class BasisRequest(RepRequest):
     """A request for the basis of a rep's invariants."""
 
-    method: str = Field("auto", description="auto, orbits, svd or krylov")
+    method: str = Field("auto", description="auto, orbits, irreps, svd or krylov")
     backend: str = Field("auto", description="auto, numpy or jax")
 
 

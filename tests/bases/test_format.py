@@ -144,10 +144,19 @@ def _array_names(storage: Metadata) -> Iterator[str]:
     for key in ("matrix", "labels", "signs", "rows"):
         if storage.get(key) is not None:
             yield storage[key]
+    names = {
+        name for side in ("left", "right") if storage.get(side) for name in _maps(storage[side])
+    }
+    yield from sorted(names)
+    yield from (name for _, name in storage.get("endomorphisms", ()))
     for inner in [storage.get("storage"), *storage.get("factors", ())]:
         yield from _array_names(inner) if inner else ()
     for block in storage.get("blocks", ()):
         yield from _array_names(block["storage"])
+
+
+def _maps(transform: Metadata) -> Iterator[str]:
+    return (name for step in transform["steps"] for _, _, name in step)
 
 
 def _set(*path: Any) -> Callable[[Metadata], None]:

@@ -27,7 +27,9 @@ def add_to(commands: Any) -> None:
         commands, "basis", "Find the equivariant basis of a rep, and prove it.", _EXAMPLES
     )
     common.add_rep(parser)
-    parser.add_argument("--method", default="auto", help="auto (default), orbits, svd or krylov")
+    parser.add_argument(
+        "--method", default="auto", help="auto (default), orbits, irreps, svd or krylov"
+    )
     parser.add_argument("--backend", default="auto", help="auto (default), numpy or jax")
     parser.add_argument("--device", help="for jax: cpu, gpu, gpu:1, ...")
     parser.add_argument(

@@ -8,7 +8,8 @@ from intertwine.errors import UnknownMethod
 from intertwine.invariants.backends import BACKENDS, Backend, get_backend
 from intertwine.invariants.problem import Problem
 
-METHODS = ("orbits", "svd", "krylov")
+METHODS = ("orbits", "irreps", "svd", "krylov")
+_ON_NUMPY = ("orbits", "irreps")
 SVD_UP_TO = 100
 """The largest size for which the dense null space is chosen: below, it is the fastest."""
 SVD_INSTEAD_UP_TO = 1500
@@ -35,20 +36,23 @@ def choose_methods(problem: Problem, requested: str) -> tuple[str, ...]:
         return ("orbits",)
     if problem.size <= SVD_UP_TO:
         return ("svd",)
-    return ("krylov", "svd") if problem.size <= SVD_INSTEAD_UP_TO else ("krylov",)
+    always = ("krylov", "svd") if problem.size <= SVD_INSTEAD_UP_TO else ("krylov",)
+    # in halves, a product of one large factor and little else is as large a problem as the whole
+    halves = max(problem.sizes) ** 2 <= problem.size
+    return ("irreps", *always) if halves else always
 
 
 def choose_backend(problem: Problem, method: str, requested: str, device: str | None) -> Backend:
     """The backend to use: the requested one, or for ``auto`` NumPy unless a GPU would pay.
 
-    Orbits are integers, found by NumPy whatever was requested.
+    Orbits are integers, and irreps small matrices: both are found by NumPy whatever was requested.
     """
     if requested != "auto":
         backend = get_backend(requested, device)
-        return get_backend("numpy") if method == "orbits" else backend
-    if device is not None and method == "orbits":
+        return get_backend("numpy") if method in _ON_NUMPY else backend
+    if device is not None and method in _ON_NUMPY:
         get_backend("numpy" if device == "cpu" else "jax", device)  # it must exist all the same
-    if method == "orbits":
+    if method in _ON_NUMPY:
         return get_backend("numpy")
     if device is not None:
         return get_backend("jax" if device != "cpu" else "numpy", device)

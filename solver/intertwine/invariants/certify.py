@@ -11,9 +11,10 @@ from jaxtyping import Inexact
 
 from intertwine.bases import Dense, Orbits, Storage
 from intertwine.errors import SolveError
+from intertwine.groups.lie_span import spectral_norm
 from intertwine.invariants.by_orbits import _combine
 from intertwine.invariants.constraints import apply_discrete, apply_lie
-from intertwine.invariants.problem import Problem, norm2
+from intertwine.invariants.problem import Problem
 from intertwine.invariants.tolerances import Tolerances
 
 _BLOCK_BYTES = 2**28
@@ -34,7 +35,7 @@ def residuals(problem: Problem, storage: Storage) -> tuple[float, ...]:
         found.append(math.sqrt(square))
     for k in range(problem.discrete_count):
         slots = problem.discrete(k)
-        norm = max(1.0, prod(map(norm2, slots)))
+        norm = max(1.0, prod(map(spectral_norm, slots)))
         square = sum(
             float(np.sum(np.abs(apply_discrete(slots, problem.sizes, block) - block) ** 2))
             for block in _blocks(storage.matrix)

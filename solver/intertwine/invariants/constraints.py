@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.arrays import Array
+from intertwine.groups.lie_span import spectral_norm
 from intertwine.invariants.backends import Backend
-from intertwine.invariants.problem import Problem, Slots, norm2
+from intertwine.invariants.problem import Problem, Slots
 from intertwine.invariants.tolerances import Tolerances
 
 _JOINED = 64
@@ -48,8 +49,8 @@ def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances
     spans = _spans(problem.sizes)
     lie = list(problem.independent_lie(tolerances))
     discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
-    weights = tuple(1 / max(1.0, prod(map(norm2, slots))) for slots in discrete)
-    square = sum(sum(map(norm2, slots)) ** 2 for slots in lie)
+    weights = tuple(1 / max(1.0, prod(map(spectral_norm, slots))) for slots in discrete)
+    square = sum(sum(map(spectral_norm, slots)) ** 2 for slots in lie)
     square += sum((1 + 1 / weight) ** 2 * weight**2 for weight in weights)
 
     def joined(generators: Sequence[Slots], join: Any) -> tuple[Array, ...]:

@@ -38,6 +38,9 @@ def _cost(problem: Problem, method: str) -> Cost:
     n, generators = float(problem.size), problem.lie_count + problem.discrete_count
     if method == "orbits":
         return Cost(20 * n * max(1, generators), by_orbits.bytes_needed(problem))
+    if method == "irreps":  # a few matrices of the size of an irrep times a slot
+        step = float(max(problem.sizes, default=1)) ** 2
+        return Cost(1e3 * (generators + 1) * step**2 + n, int(16 * step**2) + 2**20)
     if method == "svd":
         return Cost(4 * n**3 * (generators + 5), by_svd.bytes_needed(problem))
     slots = sum(problem.sizes)

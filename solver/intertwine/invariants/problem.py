@@ -10,10 +10,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Inexact
+from jaxtyping import Inexact
 
-from intertwine.errors import AmbiguousRank
 from intertwine.groups import Group
+from intertwine.groups.lie_span import LieSpan
 from intertwine.invariants.tolerances import Tolerances
 from intertwine.operators import Permutation, as_signed_permutation, dense
 from intertwine.reps.canonical_form import Atoms
@@ -99,52 +99,25 @@ class Problem:
         return tuple(found)
 
     @cached_property
-    def lie_norms(self) -> tuple[float, ...]:
-        """The spectral norm of each Lie generator as given."""
-        return tuple(map(norm2, map(np.asarray, self.group.lie_generators if self.group else ())))
+    def lie_span(self) -> LieSpan:
+        """The span of the Lie generators."""
+        assert self.group is not None
+        return LieSpan(self.group)
 
     def unit_lie(self, k: int) -> Slots:
         """dρᵢ(Aₖ / ‖Aₖ‖) in each slot i; zero for Aₖ = 0. No scale is too large or too small."""
-        norm = self.lie_norms[k]
-        if not norm:
-            return tuple(np.zeros_like(matrix) for matrix in self.lie(k))
-        largest = float(np.abs(np.asarray(self.group.lie_generators[k])).max()) if self.group else 1
-        # in two steps: neither the square of a tiny number nor its inverse may be out of range
-        return tuple(matrix / largest / (norm / largest) for matrix in self.lie(k))
-
-    @cached_property
-    def unit_span(self) -> Float[np.ndarray, "k d2"]:
-        """The Lie generators, each scaled to norm 1, flattened to real vectors."""
-        assert self.group is not None
-        rows = []
-        for generator, norm in zip(self.group.lie_generators, self.lie_norms, strict=True):
-            matrix = np.asarray(generator)
-            largest = float(np.abs(matrix).max()) or 1.0
-            flat = np.ravel(matrix / largest) / ((norm / largest) or 1.0)
-            rows.append(np.concatenate([flat.real, flat.imag]))
-        return np.stack(rows)
+        return tuple(self.lie_span.scaled(k, matrix) for matrix in self.lie(k))
 
     def independent_lie(self, tolerances: Tolerances) -> Iterator[Slots]:
         """An orthonormal basis of the Lie span (in V, scaled to norm √d), in each slot.
 
-        Combinations are real, so that reps that are only real-linear in A stay right. Raises
-        `AmbiguousRank` where a generator is nearly, but not quite, a combination of the others:
-        scaled up, a rounding error would be a constraint that nobody meant.
+        Raises `AmbiguousRank` where a generator is nearly, but not quite, a combination of the
+        others.
         """
-        if self.group is None or not self.lie_count:
+        if not self.lie_count:
             return
-        u, s, _ = np.linalg.svd(self.unit_span, full_matrices=False)
-        doubtful = s[(s > tolerances.null * s[0]) & (s < tolerances.distinct * s[0])]
-        if doubtful.size:
-            raise AmbiguousRank(
-                f"the rank is ambiguous: some Lie generators are combinations of the others but "
-                f"for {doubtful[0] / s[0]:.2g} of their norm. Were they rounded? Give more "
-                f"digits, or exact entries"
-            )
-        kept = s >= max(tolerances.distinct * s[0], np.finfo(float).tiny)
-        combinations = (u[:, kept] / s[kept]).T * np.sqrt(self.group.d)
         units = [self.unit_lie(k) for k in range(self.lie_count)]
-        for combination in combinations:
+        for combination in self.lie_span.combinations(tolerances.null, tolerances.distinct):
             yield tuple(
                 sum(
                     (c * unit[i] for c, unit in zip(combination, units, strict=True)),
@@ -165,21 +138,10 @@ class Problem:
         worst = 1.0
         for k in range(self.discrete_count):
             worst = max(worst, prod(map(_stretch, self.discrete(k))))
-        if self.lie_count and not self._closed_under_adjoints:
+        if self.lie_count and not self.lie_span.is_closed_under_adjoints:
             for k in range(self.lie_count):
                 worst = max(worst, prod(map(_eigenvector_condition, self.unit_lie(k))))
         return worst
-
-    @property
-    def _closed_under_adjoints(self) -> bool:
-        assert self.group is not None
-        d, span = self.group.d, self.unit_span
-        halves = span.shape[1] // 2
-        matrices = (span[:, :halves] + 1j * span[:, halves:]).reshape(-1, d, d)
-        adjoints = np.swapaxes(matrices, 1, 2).conj().reshape(len(span), -1)
-        flat = np.concatenate([adjoints.real, adjoints.imag], axis=1)
-        coefficients = np.linalg.lstsq(span.T, flat.T, rcond=None)[0]
-        return bool(np.linalg.norm(span.T @ coefficients - flat.T) <= 1e-8 * np.linalg.norm(flat))
 
     @cached_property
     def seed(self) -> int:
@@ -204,11 +166,3 @@ def _stretch(matrix: Inexact[np.ndarray, "m m"]) -> float:
 def _eigenvector_condition(matrix: Inexact[np.ndarray, "m m"]) -> float:
     condition = float(np.linalg.cond(np.linalg.eig(matrix)[1])) if matrix.size else 1.0
     return condition if condition < _DEFECTIVE else 1.0
-
-
-def norm2(matrix: Inexact[np.ndarray, "m n"]) -> float:
-    """The spectral norm."""
-    largest = float(np.abs(matrix).max(initial=0.0))
-    if not largest:
-        return 0.0
-    return largest * float(np.linalg.svd(matrix / largest, compute_uv=False)[0])

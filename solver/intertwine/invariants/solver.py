@@ -13,9 +13,10 @@ import numpy as np
 import intertwine
 from intertwine.bases import Basis, Certificate, Dense, Kronecker, Permuted, Storage, Sum
 from intertwine.bases.store import BasisStore, find_store, obtain
-from intertwine.errors import AmbiguousRank, NotConcrete, SolveError
+from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConcrete, SolveError
 from intertwine.invariants import certify
 from intertwine.invariants.auto import choose_backend, choose_methods, require_known
+from intertwine.invariants.by_irreps import match_irreps
 from intertwine.invariants.by_krylov import bytes_needed, krylov
 from intertwine.invariants.by_orbits import index_orbits
 from intertwine.invariants.by_svd import svd
@@ -52,10 +53,11 @@ def solve(
 ) -> Basis:
     """The basis Q of shape (n, r) of the invariants of a concrete rep, with its certificate.
 
-    `method` is ``auto``, ``orbits``, ``svd`` or ``krylov``; `backend` is ``auto``, ``numpy`` or
-    ``jax``, on `device` (``cpu``, ``gpu``, ``gpu:1``). `progress` is called with `Progress`;
-    True shows a bar, False none, and None one on a terminal. Different groups are solved apart
-    and every different product once; the result is checked against every generator as given.
+    `method` is ``auto``, ``orbits``, ``irreps``, ``svd`` or ``krylov``; `backend` is ``auto``,
+    ``numpy`` or ``jax``, on `device` (``cpu``, ``gpu``, ``gpu:1``). `progress` is called with
+    `Progress`; True shows a bar, False none, and None one on a terminal. Different groups are
+    solved apart and every different product once; the result is checked against every generator
+    as given.
 
     A `store` keeps bases between processes: True means the one that is installed and switched on
     (see `INTERTWINE_CACHE`), False none. `basis.cached` says whether this one was there.
@@ -131,7 +133,7 @@ def _solve_problem(
     for method in first:
         try:
             return _run(method, problem, _in_brief(options), report)
-        except SolveError as error:
+        except (SolveError, MethodNotApplicable) as error:
             _LOG.info("%s failed (%s); trying another method", method, error)
     return _run(last, problem, options, report)
 
@@ -149,17 +151,27 @@ def _run(
     what = repr(tensor(problem.atoms))
     backend = choose_backend(problem, method, options.backend, options.device)
     storage: Storage
+    residuals: tuple[float, ...] | None = None
+    orthonormality = None
+    iterations = 0
     if method == "orbits":
-        storage, gap, iterations = index_orbits(problem, report), math.inf, 0
+        storage, gap = index_orbits(problem, report), math.inf
+    elif method == "irreps":
+        factored = match_irreps(problem, report)
+        storage, gap = factored.storage, factored.gap
+        residuals, orthonormality = factored.residuals, factored.orthonormality
     else:
         require_memory(bytes_needed(problem, 0), what)
         _refuse_oblique(problem, options.tolerances)
         find = {"svd": svd, "krylov": krylov}[method]
         found = find(problem, backend, options.tolerances, report)
         storage, gap, iterations = Dense(found.basis), found.gap, found.iterations
-    residuals = certify.residuals(problem, storage)
+    if residuals is None or orthonormality is None:
+        residuals, orthonormality = (
+            certify.residuals(problem, storage),
+            certify.orthonormality(storage),
+        )
     residual = float(np.max(residuals, initial=0.0))
-    orthonormality = certify.orthonormality(storage)
     certify.require_proven(residual, orthonormality, what, options.tolerances)
     certificate = Certificate(
         method=method,

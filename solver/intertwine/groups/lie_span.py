@@ -1,0 +1,83 @@
+"""The span of a Lie algebra's generators, whatever their scale, order and number."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Inexact
+
+from intertwine.errors import AmbiguousRank
+from intertwine.groups.group import Group
+from intertwine.operators import dense
+
+_CLOSED = 1e-8
+
+
+def spectral_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
+    """The spectral norm, of numbers however large or small."""
+    largest = float(np.abs(matrix).max(initial=0.0))
+    if not largest:
+        return 0.0
+    return largest * float(np.linalg.svd(matrix / largest, compute_uv=False)[0])
+
+
+class LieSpan:
+    """The real span of Lie generators Aₖ, each first scaled to spectral norm 1."""
+
+    def __init__(self, group: Group) -> None:
+        self._d = group.d
+        self._matrices = [np.asarray(dense(generator)) for generator in group.lie_generators]
+        self._largest = [float(np.abs(matrix).max(initial=0.0)) for matrix in self._matrices]
+        self.norms = tuple(map(spectral_norm, self._matrices))
+
+    def scaled(self, k: int, image: Inexact[np.ndarray, "n n"]) -> Inexact[np.ndarray, "n n"]:
+        """The image dρ(Aₖ), scaled to that of Aₖ / ‖Aₖ‖; zero for Aₖ = 0."""
+        if not self.norms[k]:
+            return np.zeros_like(image)
+        # in two steps: neither the square of a tiny number nor its inverse may be out of range
+        return image / self._largest[k] / (self.norms[k] / self._largest[k])
+
+    @cached_property
+    def rows(self) -> Float[np.ndarray, "k d2"]:
+        """The scaled generators, flattened to real vectors."""
+        flat = [np.ravel(self.scaled(k, matrix)) for k, matrix in enumerate(self._matrices)]
+        rows = [np.concatenate([row.real, row.imag]) for row in flat]
+        return np.stack(rows) if rows else np.zeros((0, 2 * self._d**2))
+
+    def combinations(self, null: float, distinct: float) -> Float[np.ndarray, "j k"]:
+        """Coefficients c such that the Σₖ cⱼₖ Aₖ/‖Aₖ‖ are orthonormal, up to a factor √d.
+
+        They depend on the span alone: Gram–Schmidt of fixed matrices projected on it. They are
+        real, so that reps that are only real-linear in A stay right. Raises `AmbiguousRank` where
+        a generator is nearly, but not quite, a combination of the others: scaled up, a rounding
+        error would be a constraint that nobody meant.
+        """
+        if not len(self.rows):
+            return np.zeros((0, 0))
+        u, s, vh = np.linalg.svd(self.rows, full_matrices=False)
+        doubtful = s[(s > null * s[0]) & (s < distinct * s[0])]
+        if doubtful.size:
+            raise AmbiguousRank(
+                f"the rank is ambiguous: some Lie generators are combinations of the others but "
+                f"for {doubtful[0] / s[0]:.2g} of their norm. Were they rounded? Give more "
+                f"digits, or exact entries"
+            )
+        kept = s >= max(distinct * s[0], np.finfo(float).tiny)
+        u, s, vh = u[:, kept], s[kept], vh[kept]
+        fixed = np.random.default_rng(9).standard_normal(vh.shape) @ vh.T
+        q, r = np.linalg.qr(fixed.T)
+        q = (q * np.where(np.diag(r) < 0, -1.0, 1.0)).T  # of equal singular values the vectors are
+        found: Float[np.ndarray, "j k"] = q @ (u / s).T * np.sqrt(self._d)  # the machine's choice
+        return found
+
+    @cached_property
+    def is_closed_under_adjoints(self) -> bool:
+        """Whether Aᴴ is in the span for every A in it."""
+        d, rows = self._d, self.rows
+        matrices = (rows[:, : d * d] + 1j * rows[:, d * d :]).reshape(-1, d, d)
+        adjoints = np.swapaxes(matrices, 1, 2).conj().reshape(len(rows), -1)
+        flat = np.concatenate([adjoints.real, adjoints.imag], axis=1)
+        coefficients = np.linalg.lstsq(rows.T, flat.T, rcond=None)[0]
+        outside = np.linalg.norm(rows.T @ coefficients - flat.T)
+        return bool(outside <= _CLOSED * np.linalg.norm(flat))

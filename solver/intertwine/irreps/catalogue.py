@@ -1,0 +1,185 @@
+"""The irreps of one group, as they are found, and how products of them decompose."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from jaxtyping import Float, Inexact
+
+from intertwine.irreps.actions import MatrixRep, adjoint, norm
+from intertwine.irreps.gauge import canonical_basis
+from intertwine.irreps.irrep import Irrep, Isometries
+from intertwine.irreps.projection import project, random_block
+from intertwine.irreps.splitting import (
+    Gap,
+    SplitError,
+    endomorphisms,
+    leak,
+    polished,
+    split,
+)
+from intertwine.irreps.words import Words, order_of, same
+
+_TRIES = 4
+_INVARIANT = 1e-12  # how far a new irrep's subspace may be from invariant
+_PRECISE = 1e-14  # from here on it is polished first
+_REMAINS = 1e-6  # a projected random map is zero below this
+_COPY = 1e-5  # how far an approximate copy may be from the exact one
+_ORTHONORMAL = 1e-10
+
+TRIVIAL = 0
+"""The index of the trivial irrep."""
+
+
+class Catalogue:
+    """The irreps of a group found so far, in canonical bases.
+
+    It grows as products are decomposed; what is in it does not change. Irreps are named by their
+    index, 0 is the trivial one. The generators are those of `MatrixRep.given` (Lie first), in a
+    frame where the group is closed under adjoints. May be used by several threads.
+    """
+
+    def __init__(self, trivial: MatrixRep, dtype: np.dtype[np.inexact]) -> None:
+        self.dtype, self.gap = dtype, Gap()
+        self.words = Words(trivial.given.count)
+        self.irreps: list[Irrep] = []
+        self._products: dict[tuple[int, int], Isometries] = {}
+        self._lock = threading.RLock()
+        self._add(trivial)
+
+    def decompose(self, rep: MatrixRep) -> Isometries:
+        """For each irrep λ in ρ isometric equivariant maps λ → ρ, of shape (n, copies, d),
+        orthonormal together and complete.
+
+        They come from fixed random matrices, projected on Hom(λ, ρ): of the eigenvectors that
+        split ρ nothing but the multiplicities survives. Raises `SplitError`.
+        """
+        if not rep.given.count:
+            return {TRIVIAL: np.eye(rep.size, dtype=self.dtype)[:, :, None]}
+        failure = None
+        with self._lock:
+            for seed in range(_TRIES):
+                try:
+                    return self._decompose(rep, seed)
+                except SplitError as error:
+                    failure = error
+        assert failure is not None
+        raise failure
+
+    def product(self, a: int, b: int) -> Isometries:
+        """The Clebsch–Gordan isometries of a ⊗ b, of shape (dₐd_b, copies, d)."""
+        with self._lock:
+            if (a, b) not in self._products:
+                left, right = self.irreps[a], self.irreps[b]
+                if a == TRIVIAL or b == TRIVIAL:
+                    other = b if a == TRIVIAL else a
+                    identity = np.eye(self.irreps[other].dimension, dtype=self.dtype)
+                    self._products[a, b] = {other: identity[:, None, :]}
+                else:
+                    self._products[a, b] = self.decompose(left.rep.tensor(right.rep))
+            return self._products[a, b]
+
+    def _decompose(self, rep: MatrixRep, seed: int) -> Isometries:
+        subspaces = [(w, rep.restrict(w)) for w in split(rep, seed, self.dtype, self.gap)]
+        prints = [self.words.fingerprint(sub) for _, sub in subspaces]
+        # an order of content, so that irreps are numbered alike whatever split found them
+        order = sorted(
+            range(len(prints)), key=lambda i: (subspaces[i][1].size, order_of(prints[i]))
+        )
+        copies: dict[int, list[Inexact[np.ndarray, "n _"]]] = {}
+        for i in order:
+            index, w = self._align(rep, *subspaces[i], prints[i])
+            copies.setdefault(index, []).append(w)
+        found = {
+            index: self._isometries(rep, self.irreps[index], np.stack(spaces, axis=1))
+            for index, spaces in sorted(copies.items())
+        }
+        u = np.concatenate([x.reshape(rep.size, -1) for x in found.values()], axis=1)
+        if u.shape[1] != rep.size or not norm(adjoint(u) @ u - np.eye(rep.size)) <= _ORTHONORMAL:
+            raise SplitError("the irreps found do not fill the rep")
+        return found
+
+    def _align(
+        self,
+        rep: MatrixRep,
+        w: Inexact[np.ndarray, "n d"],
+        sub: MatrixRep,
+        fingerprint: Float[np.ndarray, " f"],
+    ) -> tuple[int, Inexact[np.ndarray, "n d"]]:
+        """The irrep that lives on a subspace, new or known, and the subspace in its basis."""
+        for irrep in self.irreps:
+            if irrep.dimension == sub.size and same(irrep.fingerprint, fingerprint):
+                return irrep.index, w @ self._change_of_basis(sub, irrep)
+        if leak(rep, w) > _PRECISE:
+            w = polished(rep, w)
+        if not leak(rep, w) <= _INVARIANT:
+            raise SplitError(f"a subspace is not invariant: {leak(rep, w):.1e}")
+        irrep, basis = self._add(rep.restrict(w))
+        return irrep.index, w @ basis
+
+    def _change_of_basis(self, sub: MatrixRep, irrep: Irrep) -> Inexact[np.ndarray, "d d"]:
+        d = irrep.dimension
+        x = random_block((3, irrep.index), (d, 1, d), self.dtype)
+        found = project(sub.constraints, irrep.rep.constraints, x)[:, 0]
+        if not norm(found) > _REMAINS:
+            raise SplitError("two reps of equal fingerprints are not equivalent")
+        aligned: Inexact[np.ndarray, "d d"] = found * (np.sqrt(d) / norm(found))
+        return aligned
+
+    def _add(self, rep: MatrixRep) -> tuple[Irrep, Inexact[np.ndarray, "d d"]]:
+        """Catalogue a rep, after proving it irreducible; also its canonical basis."""
+        found = endomorphisms(rep, self.dtype, self.gap)
+        basis, found = canonical_basis(rep, found, self.words)
+        rep = rep.restrict(basis)
+        irrep = Irrep(len(self.irreps), rep, found, self.words.fingerprint(rep))
+        self.irreps.append(irrep)
+        return irrep, basis
+
+    def _isometries(
+        self, rep: MatrixRep, irrep: Irrep, copies: Inexact[np.ndarray, "n m d"]
+    ) -> Inexact[np.ndarray, "n m d"]:
+        """From approximate copies of an irrep to canonical ones.
+
+        Their projection on Hom(λ, ρ) spans it; its canonical basis is the Gram–Schmidt of fixed
+        random matrices projected on that span, in which no eigenvector has any say.
+        """
+        n, m, d = copies.shape
+        exact = project(rep.constraints, irrep.rep.constraints, copies)
+        if not norm(exact - copies) <= _COPY * norm(copies):
+            raise SplitError("a copy of an irrep is none")
+        span = _gram_schmidt(exact, irrep.endomorphisms)
+        fixed = random_block((4, irrep.index, m, n), (n, m, d), self.dtype)
+        coordinates = _coefficients(span, fixed, irrep.endomorphisms)
+        projected = np.einsum("nae,abef->nbf", span, coordinates, optimize=True)
+        return _gram_schmidt(projected, irrep.endomorphisms)
+
+
+def _coefficients(
+    u: Inexact[np.ndarray, "n a d"],
+    x: Inexact[np.ndarray, "n b d"],
+    endomorphisms: Inexact[np.ndarray, "e d d"],
+) -> Inexact[np.ndarray, "a b d d"]:
+    """The coefficients uₐᴴx_b, projected on the endomorphisms: those of x's part along u."""
+    d = u.shape[2]
+    inner = np.tensordot(u.conj(), x, (0, 0))  # a d b d
+    along = np.einsum("eij,aibj->abe", endomorphisms.conj(), inner, optimize=True) / d
+    found: Inexact[np.ndarray, "a b d d"] = np.einsum("abe,eij->abij", along, endomorphisms)
+    return found
+
+
+def _gram_schmidt(
+    x: Inexact[np.ndarray, "n m d"], endomorphisms: Inexact[np.ndarray, "e d d"]
+) -> Inexact[np.ndarray, "n m d"]:
+    """Gram–Schmidt with coefficients in the endomorphisms: isometries of orthogonal images."""
+    n, m, d = x.shape
+    u = np.zeros((n, m, d), dtype=np.result_type(x, endomorphisms))
+    for j in range(m):
+        column, start = x[:, j : j + 1], norm(x[:, j])
+        for _ in range(2 if j else 0):
+            along = _coefficients(u[:, :j], column, endomorphisms)[:, 0]
+            column = column - np.tensordot(u[:, :j], along, ((1, 2), (0, 1)))[:, None]
+        if not norm(column) > 1e-7 * start:
+            raise SplitError("an irrep has fewer maps into the rep than copies in it")
+        u[:, j] = column[:, 0] * (np.sqrt(d) / norm(column))
+    return u

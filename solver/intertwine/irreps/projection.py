@@ -1,0 +1,80 @@
+"""The one primitive: the equivariant maps nearest to given ones, by conjugate gradients."""
+
+from __future__ import annotations
+
+from math import inf, sqrt
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.irreps.actions import Action, norm
+
+_ROUNDS = 4
+_STEPS = 5000
+_REDUCTION = 1e-14  # a descent ends at this part of its first gradient
+_ROUNDING = 4e-16  # a relative residual that no descent makes smaller
+_REMAINS = 1e-7  # what is left of a block is none of it below this part
+
+
+def project(
+    target: Action, source: Action, block: Inexact[np.ndarray, "m b n"]
+) -> Inexact[np.ndarray, "m b n"]:
+    """The nearest equivariant maps source → target to the maps block[:, j] of shape (m, n).
+
+    X − L⁺LX for L = CᴴC and CX = M₂X − XM₁ (DESIGN §5.1). The block is one vector to conjugate
+    gradients: L ⊗ 1 has the eigenvalues of L, so the steps do not grow with b. Descents are
+    repeated until the residual is rounding. Generators are normalised: their unit is 1.
+    """
+    m, b, n = block.shape
+    scale = target.scale + source.scale
+    x = block.copy()
+    if not scale:
+        return x
+    scale = max(1.0, scale)
+
+    def constrain(x: Inexact[np.ndarray, "m b n"]) -> Inexact[np.ndarray, "K mb n"]:
+        found = target.left(x.reshape(m, b * n)).reshape(target.count, m * b, n)
+        found -= source.right(x.reshape(m * b, n))
+        return found
+
+    def back(y: Inexact[np.ndarray, "K mb n"]) -> Inexact[np.ndarray, "m b n"]:
+        found = target.left_adjoint(y.reshape(target.count, m, b * n)).reshape(m, b, n)
+        found -= source.right_adjoint(y).reshape(m, b, n)
+        return found
+
+    reference, last = norm(x), inf
+    for _ in range(_ROUNDS):
+        violation = constrain(x)
+        residual = norm(violation) / (scale * reference) if reference else 0.0
+        if residual < _ROUNDING or not residual <= last / 4:
+            break
+        last, gradient = residual, back(violation)
+        direction, square = gradient, norm(gradient) ** 2
+        # against a fixed scale too, or it would resolve eigenvalues that are rounding errors
+        stop = max(_REDUCTION * sqrt(square), 1e-16 * scale**2 * reference)
+        for _ in range(_STEPS):
+            if sqrt(square) <= stop:
+                break
+            image = constrain(direction)
+            curvature = norm(image) ** 2
+            if not curvature > 0:
+                break
+            length = square / curvature
+            x -= length * direction
+            gradient = gradient - length * back(image)
+            square, before = norm(gradient) ** 2, square
+            direction = gradient + (square / before) * direction
+        if norm(x) > _REMAINS * reference:
+            reference = norm(x)
+    return x
+
+
+def random_block(
+    seed: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype[np.inexact]
+) -> Inexact[np.ndarray, "..."]:
+    """Standard normal numbers, complex where the dtype is, the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    real = rng.standard_normal(shape)
+    if np.issubdtype(dtype, np.complexfloating):
+        return real + 1j * rng.standard_normal(shape)
+    return real

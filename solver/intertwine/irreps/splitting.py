@@ -1,0 +1,112 @@
+"""Splitting a rep: its irreducible subspaces, and the proof that one is irreducible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, sqrt
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.irreps.actions import MatrixRep, adjoint, norm
+from intertwine.irreps.projection import project, random_block
+
+_HERMITIAN = 1e-9  # how far from Hermitian the projection of a Hermitian matrix may be
+_CUT = 1e-7  # eigenvalues closer than this part of their spread belong to one subspace
+_INDEPENDENT = 1e-8  # endomorphisms of singular values below are rounding
+
+
+class SplitError(ArithmeticError):
+    """The rep does not split as those of reductive groups in a good frame do."""
+
+
+@dataclass
+class Gap:
+    """The smallest quantity that was taken for nonzero, and the largest taken for zero."""
+
+    above: float = inf
+    below: float = 0.0
+
+    def saw(self, kept: Inexact[np.ndarray, " k"], dropped: Inexact[np.ndarray, " l"]) -> None:
+        """Note what one decision kept and dropped."""
+        self.above = min(self.above, float(kept.min(initial=inf)))
+        self.below = max(self.below, float(dropped.max(initial=0.0)))
+
+    @property
+    def ratio(self) -> float:
+        """How clear the decisions were; infinite where nothing was close."""
+        return self.above / self.below if self.below else inf
+
+
+def split(
+    rep: MatrixRep, seed: int, dtype: np.dtype[np.inexact], gap: Gap
+) -> list[Inexact[np.ndarray, "n _"]]:
+    """Orthonormal bases of irreducible subspaces (with probability one): the eigenspaces of a
+    random Hermitian matrix projected on the commutant.
+
+    Raises `SplitError` where the projection is not Hermitian: then the commutant is not closed
+    under adjoints, and the frame is wrong or the group not reductive.
+    """
+    n = rep.size
+    x = random_block((0, seed, n), (n, n), dtype)
+    found = project(rep.constraints, rep.constraints, ((x + adjoint(x)) / 2)[:, None, :])[:, 0]
+    oblique = norm(found - adjoint(found)) / norm(found)
+    if not oblique <= _HERMITIAN:
+        raise SplitError(f"the commutant is not closed under adjoints: {oblique:.1e}")
+    values, vectors = np.linalg.eigh((found + adjoint(found)) / 2)
+    spread = max(values[-1] - values[0], 1e-3 * np.abs(values).max())
+    steps = np.diff(values) / spread
+    cut = steps > _CUT
+    gap.saw(steps[cut], steps[~cut])
+    return [vectors[:, part] for part in np.split(np.arange(n), np.flatnonzero(cut) + 1)]
+
+
+def leak(rep: MatrixRep, w: Inexact[np.ndarray, "n d"]) -> float:
+    """How far a subspace is from invariant, relative to the generators."""
+    moved = rep.given.left(w)
+    outside = moved - w @ (adjoint(w) @ moved)
+    return norm(outside) / (1 + rep.given.scale) / sqrt(w.shape[1])
+
+
+def polished(rep: MatrixRep, w: Inexact[np.ndarray, "n d"]) -> Inexact[np.ndarray, "n d"]:
+    """The invariant subspace nearest to w: its projector has the eigenvalues 0 and 1, whose gap
+    is 1 however close eigenvalues were when w was found.
+    """
+    near = project(rep.constraints, rep.constraints, (w @ adjoint(w))[:, None, :])[:, 0]
+    vectors = np.linalg.eigh((near + adjoint(near)) / 2)[1]
+    return vectors[:, -w.shape[1] :]
+
+
+def endomorphisms(
+    rep: MatrixRep, dtype: np.dtype[np.inexact], gap: Gap
+) -> Inexact[np.ndarray, "e d d"]:
+    """A basis E of what commutes with an irrep, E₀ = 1 and tr(EᵢᴴEⱼ) = d δᵢⱼ.
+
+    Random matrices other than those that split the rep are projected on the commutant; they span
+    ℝ, ℂ or ℍ (over ℂ: ℂ), or the rep is not irreducible. Raises `SplitError` then.
+    """
+    d, is_complex = rep.size, np.issubdtype(dtype, np.complexfloating)
+    found = project(rep.constraints, rep.constraints, random_block((1, d), (d, 1, d), dtype))
+    if is_complex or norm(found[:, 0] - adjoint(found[:, 0])) > _HERMITIAN * norm(found):
+        more = random_block((2, d), (d, 5, d), dtype)
+        more = project(rep.constraints, rep.constraints, more)
+        found = np.concatenate([found, more], axis=1)
+    found = np.moveaxis(found, 1, 0)
+    values = np.linalg.svd(found.reshape(len(found), d * d), compute_uv=False)
+    kept = values > _INDEPENDENT * values[0]
+    gap.saw(values[kept] / values[0], values[~kept] / values[0])
+    e = int(kept.sum())
+    traces = np.trace(found, axis1=1, axis2=2)[:, None, None]
+    hermitian = found + adjoint(found) - (traces + traces.conj()) / d * np.eye(d)
+    fields = (1,) if is_complex else (1, 2, 4)
+    if e not in fields or not norm(hermitian) <= _HERMITIAN * norm(found):
+        raise SplitError(f"a subspace of dimension {d} has {e} endomorphisms: it is reducible")
+    basis = [np.eye(d, dtype=dtype)]
+    for x in found:
+        if len(basis) == e:
+            break
+        x = (x - adjoint(x)) / 2
+        for _ in range(2):
+            x = x - sum(np.vdot(y, x) / d * y for y in basis)
+        basis.append(x * (np.sqrt(d) / norm(x)))
+    return np.array(basis)

@@ -1,0 +1,63 @@
+"""Fixed words in a rep's generators: what tells irreps apart, and fixes their bases.
+
+Words are polynomials a, b, c in fixed random combinations of the generators' matrices. Traces of
+words are equal for equivalent irreps and different for others. (A Casimir value does not separate,
+and discrete groups have none.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Inexact
+
+from intertwine.irreps.actions import MatrixRep, adjoint
+
+_LETTERS = 3
+_SAME = 1e-7  # traces of equivalent irreps differ by rounding, those of others by far more
+
+
+class Words:
+    """Words for one number of generators."""
+
+    def __init__(self, count: int) -> None:
+        rng = np.random.default_rng(7)
+        self._combinations = rng.standard_normal((_LETTERS, count)) / np.sqrt(max(count, 1))
+
+    def letters(self, rep: MatrixRep) -> Inexact[np.ndarray, "3 n n"]:
+        """a, b and c on a rep."""
+        found: Inexact[np.ndarray, "3 n n"] = np.tensordot(
+            self._combinations, rep.given.matrices, (1, 0)
+        )
+        return found
+
+    def fingerprint(self, rep: MatrixRep) -> Float[np.ndarray, " f"]:
+        """Traces of nine words over the dimension, as real numbers."""
+        a, b, c = self.letters(rep)
+        ab, aa, bc = a @ b, a @ a, b @ c
+        pairs = ((a, a), (a, b), (ab, c), (ab, bc), (aa, ab), (aa, bc), (ab @ c, ab))
+        traces = [np.trace(a), np.trace(b), *(np.vdot(x.T.conj(), y) for x, y in pairs)]
+        found = np.array(traces) / rep.size
+        return np.concatenate([found.real, found.imag]) if np.iscomplexobj(found) else found
+
+    def hermitian(self, rep: MatrixRep) -> Inexact[np.ndarray, "n n"]:
+        """A Hermitian word, whose eigenvectors are a basis."""
+        a, b, c = self.letters(rep)
+        word = adjoint(a) @ a + b @ c + a
+        found: Inexact[np.ndarray, "n n"] = word + adjoint(word)
+        return found
+
+    def phasing(self, rep: MatrixRep) -> tuple[Inexact[np.ndarray, "n n"], ...]:
+        """Two more words, to fix the phases of that basis."""
+        a, b, c = self.letters(rep)
+        return b + a @ c + c @ b @ a, c + b @ a + a @ c @ b
+
+
+def same(left: Float[np.ndarray, " f"], right: Float[np.ndarray, " f"]) -> bool:
+    """Whether two fingerprints are of equivalent irreps."""
+    scale = 1 + np.abs(right).max(initial=0.0)
+    return bool(np.abs(left - right).max(initial=0.0) < _SAME * scale)
+
+
+def order_of(fingerprint: Float[np.ndarray, " f"]) -> float:
+    """A fixed combination of the traces, by which equally large irreps are ordered."""
+    return float(np.random.default_rng(8).standard_normal(len(fingerprint)) @ fingerprint)
