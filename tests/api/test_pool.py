@@ -19,7 +19,7 @@ from service import SO3, followed, problem, running_service
 class TestLimits:
     def test_of_time(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", solve_seconds="2") as client:
-            asked = {"rep": "V**9", "group": "SO(3)"}
+            asked = {"rep": "V**9", "group": "SO(3)", "method": "krylov"}
             document = problem(client.post("/v1/bases", json=asked), 422, "out-of-time")
             assert document["limit_seconds"] == 2
             assert client.post("/v1/bases", json=SO3).json()["rank"] == 6  # that solve alone ended
@@ -44,13 +44,13 @@ class TestLimits:
 
     def test_of_cost(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", solve_operations="1e6") as client:
-            asked = {"rep": "V**8", "group": "SO(3)"}
+            asked = {"rep": "V**8", "group": "SO(3)", "method": "krylov"}
             document = problem(client.post("/v1/bases", json=asked), 422, "too-costly")
             assert document["estimate"]["operations"] > document["limit"]["operations"] == 1e6
 
     def test_of_the_queue(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", queue="1", workers="1") as client:
-            slow = {"rep": "V**8", "group": "SO(3)"}
+            slow = {"rep": "V**8", "group": "SO(3)", "method": "krylov"}
             client.post("/v1/bases", json=slow, headers={"prefer": "wait=0"})
             answer = client.post("/v1/bases", json=SO3)
             problem(answer, 503, "queue-full")
@@ -67,7 +67,7 @@ class TestLimits:
         self, tmp_path: Path, ended_by: signal.Signals
     ) -> None:
         with running_service(tmp_path / "data", workers="1") as client:
-            asked = {"rep": "V**9", "group": "SO(3)"}
+            asked = {"rep": "V**9", "group": "SO(3)", "method": "krylov"}
             pending = client.post("/v1/bases", json=asked, headers={"prefer": "wait=0"})
             while client.get(pending.headers["location"]).json()["state"] != "running":
                 time.sleep(0.02)
