@@ -16,7 +16,7 @@ PROGRAM = Path(sys.executable).with_name("intertwine")
 #: The keys of ``intertwine basis --json``, in their order.
 KEYS = [
     *("key", "group", "rep", "canonical", "size", "rank", "method", "backend", "device"),
-    *("residual", "orthonormality", "gap", "iterations", "seconds", "bytes", "cached"),
+    *("residual", "orthonormality", "gap", "iterations", "seconds", "notes", "bytes", "cached"),
 ]
 
 

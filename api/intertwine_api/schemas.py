@@ -77,6 +77,7 @@ class BasisCertificate(BaseModel):
     gap: float | None
     iterations: int
     seconds: float
+    notes: list[str] = Field(default=[], description="why a faster method was passed over")
 
 
 class BasisManifest(BaseModel):

@@ -41,6 +41,7 @@ def documents() -> st.SearchStrategy[dict[str, Any]]:
                 "residuals": st.dictionaries(words, st.lists(amounts, max_size=3), max_size=2),
                 "parts": parts,
                 "version": words,
+                "notes": st.lists(words, max_size=2),
             }
         )
 

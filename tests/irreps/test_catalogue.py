@@ -149,5 +149,3 @@ def test_a_frame_that_is_not_closed_under_adjoints_is_seen(matrix: list[list[flo
     group = Group(lie_algebra=[np.array(matrix)])
     with pytest.raises(SplitError, match="not closed under adjoints"):
         _decomposer(group).decompose((V(group), V(group)))
-    basis = (V**7)(group).equivariant_basis()
-    assert basis.certificate.method in ("krylov", "svd")

@@ -82,7 +82,7 @@ def describe(rep: Rep, basis: Basis, method: str, backend: str) -> dict[str, Any
     from intertwine.reps import basis_key, canonical
 
     certificate = basis.certificate.to_json()
-    evidence = ("residual", "orthonormality", "gap", "iterations", "seconds")
+    evidence = ("residual", "orthonormality", "gap", "iterations", "seconds", "notes")
     return {
         "key": basis_key(rep, method, backend),
         "group": common.group_text(rep),

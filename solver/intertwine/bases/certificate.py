@@ -36,7 +36,8 @@ class Certificate:
     has the bound for each generator of each group (named by its digest). `orthonormality` bounds
     ‖QᴴQ − 1‖. `gap` is the smallest singular value that was taken for nonzero over the largest
     taken for zero; it is infinite where one of the two kinds does not occur, or where the method
-    is exact. `iterations` counts the steps of iterative methods, `seconds` is wall time.
+    is exact. `iterations` counts the steps of iterative methods, `seconds` is wall time. `notes`
+    say why a method that would have been faster was passed over.
     An assembled basis names the different methods of its parts, which have certificates too.
     """
 
@@ -53,6 +54,7 @@ class Certificate:
     residuals: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     parts: Mapping[str, Certificate] = field(default_factory=dict)
     version: str = ""
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The certificate as JSON values; an infinite gap is None."""
@@ -70,13 +72,15 @@ class Certificate:
             "residuals": {group: list(values) for group, values in self.residuals.items()},
             "parts": {name: part.to_json() for name, part in self.parts.items()},
             "version": self.version,
+            "notes": list(self.notes),
         }
 
     @classmethod
     def from_json(cls, document: Any) -> Certificate:
         """The certificate of `to_json`. Raises `FormatError` for anything else."""
         try:
-            values = {f.name: document[f.name] for f in fields(cls)}
+            values = {f.name: document[f.name] for f in fields(cls) if f.name != "notes"}
+            notes = _typed(document.get("notes", []), list)  # younger than the format
             residuals = values["residuals"].items()
             return cls(
                 **{name: _typed(values[name], str) for name in _TEXTS},
@@ -88,6 +92,7 @@ class Certificate:
                     for group, bounds in residuals
                 },
                 parts={name: cls.from_json(part) for name, part in values["parts"].items()},
+                notes=tuple(_typed(note, str) for note in notes),
             )
         except FormatError:
             raise
@@ -107,6 +112,7 @@ class Certificate:
             ("rank gap", gap),
             ("iterations", f"{self.iterations:,}"),
             ("seconds", f"{self.seconds:.3g}"),
+            *(("note", note) for note in self.notes),
         ]
 
     def _repr_html_(self) -> str:

@@ -14,6 +14,8 @@ SVD_UP_TO = 100
 """The largest size for which the dense null space is chosen: below, it is the fastest."""
 SVD_INSTEAD_UP_TO = 1500
 """The largest size for which it takes over where `krylov` does not converge."""
+OBLIQUE_FROM = 10.0
+"""The condition of the generators' images from which their frame is worth straightening first."""
 ACCELERATOR_FROM = 50_000
 """The size from which a GPU is looked for: compiling costs JAX a second or two."""
 
@@ -34,12 +36,13 @@ def choose_methods(problem: Problem, requested: str) -> tuple[str, ...]:
         return (requested,)
     if problem.permutations is not None:
         return ("orbits",)
+    is_oblique = problem.obliqueness > OBLIQUE_FROM
     if problem.size <= SVD_UP_TO:
-        return ("svd",)
+        return ("irreps", "svd") if is_oblique else ("svd",)
     always = ("krylov", "svd") if problem.size <= SVD_INSTEAD_UP_TO else ("krylov",)
     # in halves, a product of one large factor and little else is as large a problem as the whole
     halves = max(problem.sizes) ** 2 <= problem.size
-    return ("irreps", *always) if halves else always
+    return ("irreps", *always) if halves or is_oblique else always
 
 
 def choose_backend(problem: Problem, method: str, requested: str, device: str | None) -> Backend:

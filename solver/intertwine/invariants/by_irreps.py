@@ -9,37 +9,62 @@ from dataclasses import dataclass
 from math import inf, prod
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 
-from intertwine.bases import Intertwiners, Transform
+from intertwine.bases import Dense, Intertwiners, Storage, Transform
 from intertwine.errors import MethodNotApplicable
+from intertwine.invariants.backends import Backend
+from intertwine.invariants.by_krylov import orthonormal_invariants
+from intertwine.invariants.constraints import apply_discrete
+from intertwine.invariants.memory import require_memory
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
-from intertwine.irreps import Decomposer, SplitError, decomposer_of
+from intertwine.invariants.tolerances import Tolerances
+from intertwine.irreps import REDUCTIVE, Decomposer, SplitError, Verdict, decomposer_of, verdict_of
 from intertwine.irreps.decomposer import Decomposed
+from intertwine.reps.syntax import Base
 
 
 @dataclass(frozen=True)
 class Factored:
     """The basis in factors, bounds on its residual for each generator as given (Lie ones first)
-    and on its orthonormality, and how clear the decisions about irreps were.
+    and on its orthonormality, and how clear the decisions about irreps were. A basis brought back
+    from another frame is dense, and yet to be checked: it has no bounds.
     """
 
-    storage: Intertwiners
-    residuals: tuple[float, ...]
-    orthonormality: float
+    storage: Storage
+    residuals: tuple[float, ...] | None
+    orthonormality: float | None
     gap: float
 
 
-def match_irreps(problem: Problem, report: Report) -> Factored:
+def match_irreps(
+    problem: Problem, backend: Backend, tolerances: Tolerances, report: Report
+) -> Factored:
     """The invariants of a product as maps between its halves (Schur).
 
-    Raises `MethodNotApplicable` where the group is not completely reducible in its given frame.
+    Where the group is closed under adjoints in another frame than the given one, they are found
+    there and brought back. Raises `MethodNotApplicable` where its reps are not seen to be
+    completely reducible.
     """
     report(Progress("irreps", 0.0))
     if problem.group is None:
         scalar = Transform((), ())
         return Factored(Intertwiners(scalar, scalar, {0: np.ones((1, 1, 1))}), (), 0.0, inf)
+    verdict = verdict_of(problem.group)
+    if verdict.kind != REDUCTIVE:
+        raise MethodNotApplicable(
+            f"the method 'irreps' needs a group whose reps are completely reducible, and "
+            f"{problem.group!r} is {verdict.kind}: {verdict.reason}"
+        )
+    if verdict.frame is None:
+        return _match(problem)
+    straight = _straightened(problem, verdict)
+    return _brought_back(_match(straight), problem, verdict.frame, backend, tolerances)
+
+
+def _match(problem: Problem) -> Factored:
+    assert problem.group is not None
     decomposer = decomposer_of(problem.group, problem.dtype)
     cut = _middle(problem.sizes)
     left, right = problem.atoms[:cut], tuple(atom.T for atom in problem.atoms[cut:])
@@ -48,8 +73,8 @@ def match_irreps(problem: Problem, report: Report) -> Factored:
         b = a if right == left else decomposer.decompose(right)
     except SplitError as error:
         raise MethodNotApplicable(
-            f"the method 'irreps' needs a completely reducible rep in a frame where the group is "
-            f"closed under adjoints, and {problem.group!r} is not seen to be one: {error}"
+            f"the method 'irreps' needs completely reducible reps in a frame where the group is "
+            f"closed under adjoints, and those of {problem.group!r} are not seen to be: {error}"
         ) from error
     return _joined(problem, decomposer, a, b)
 
@@ -101,6 +126,36 @@ def _as_given(
     coefficients = rows @ basis.T / decomposer.group.d
     missing = np.linalg.norm(rows - coefficients @ basis, axis=1) * len(problem.atoms)
     return tuple(map(float, np.abs(coefficients) @ errors + missing))
+
+
+def _straightened(problem: Problem, verdict: Verdict) -> Problem:
+    """The same problem for the group S⁻¹GS."""
+    base, straight = Base(problem.group), Base(verdict.straight)
+    known = {base: straight, base.T: straight.T}
+    strange = [atom for atom in problem.atoms if atom not in known]
+    if strange:
+        raise MethodNotApplicable(
+            f"the method 'irreps' would change the frame of {problem.group!r} (of condition "
+            f"{verdict.condition:.3g}), and what that does to {strange[0]} is not known"
+        )
+    return Problem(tuple(known[atom] for atom in problem.atoms), verdict.straight)
+
+
+def _brought_back(
+    found: Factored,
+    problem: Problem,
+    frame: Inexact[np.ndarray, "d d"],
+    backend: Backend,
+    tolerances: Tolerances,
+) -> Factored:
+    """The basis in the given frame, (S₁ ⊗ … ⊗ S_p)Q with Sᵢ = S or S⁻ᵀ, made orthonormal."""
+    n, rank = found.storage.shape
+    require_memory(6 * 8 * n * rank, f"a basis of shape {n:,} × {rank:,} in an oblique frame")
+    dual = np.linalg.inv(frame).T
+    slots = tuple(frame if isinstance(atom, Base) else dual for atom in problem.atoms)
+    moved = apply_discrete(slots, problem.sizes, found.storage.apply(np.eye(rank)))
+    basis = orthonormal_invariants(problem, moved, backend, tolerances)
+    return Factored(Dense(basis), None, None, found.gap)
 
 
 def _middle(sizes: tuple[int, ...]) -> int:

@@ -26,6 +26,7 @@ from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tolerances import Tolerances
 
 FIRST_BLOCK = 16
+_STILL_THERE = 0.9  # singular values of an orthonormal basis after its projection
 _ROUNDS = 5
 _ARRAYS = 8  # blocks of shape (n, b) alive at once in an iteration
 
@@ -65,6 +66,32 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
             if new.shape[1] < block.shape[1] or found.shape[1] == n:
                 return Found(np.asarray(found), gap, project.iterations)
             width *= 2
+
+
+def orthonormal_invariants(
+    problem: Problem,
+    basis: Inexact[np.ndarray, "n r"],
+    backend: Backend,
+    tolerances: Tolerances,
+) -> Inexact[np.ndarray, "n r"]:
+    """An orthonormal basis of the span of invariants that are nearly so, projected once more.
+
+    Of the two, before and after the projection, the one that violates the constraints less.
+    """
+    q = np.linalg.qr(basis)[0]
+    with backend.active():
+        constraints = build_constraints(problem, backend, tolerances)
+        if not constraints.count or not q.shape[1]:
+            return q
+        project = _Projection(constraints, backend, tolerances)
+        near = backend.put(q)
+        projected = np.asarray(project(near, lambda fraction: None))
+        u, values, vh = np.linalg.svd(projected, full_matrices=False)
+        if not values.min() > _STILL_THERE:  # what was invariant is not, to this iteration
+            return q
+        better = u @ vh
+        before, after = (float(project.gradient(backend.put(x))[1]) for x in (q, better))
+        return better if after < before else q
 
 
 def bytes_needed(problem: Problem, block: int, rank: int = 0) -> int:

@@ -131,9 +131,10 @@ class Problem:
         """How far the frame may push nonzero singular values of the constraints towards zero.
 
         For a discrete generator ∏ max(1, ‖ρᵢ(h)‖) max(1, ‖ρᵢ(h)⁻¹‖); for a Lie generator the
-        condition of its eigenvectors, to the power of the slots, where the span is not closed
-        under adjoints (in a good frame of a reductive group it is). Nilpotent and defective
-        generators, which no frame makes normal, are passed over.
+        squared condition of its eigenvectors, slot by slot, where the span is not closed under
+        adjoints (in a good frame of a reductive group it is): S⁻¹AS may have a singular value
+        cond(S)² times smaller than its largest. Nilpotent and defective generators, which no
+        frame makes normal, are passed over.
         """
         worst = 1.0
         for k in range(self.discrete_count):
@@ -165,4 +166,4 @@ def _stretch(matrix: Inexact[np.ndarray, "m m"]) -> float:
 
 def _eigenvector_condition(matrix: Inexact[np.ndarray, "m m"]) -> float:
     condition = float(np.linalg.cond(np.linalg.eig(matrix)[1])) if matrix.size else 1.0
-    return condition if condition < _DEFECTIVE else 1.0
+    return condition**2 if condition < _DEFECTIVE else 1.0

@@ -130,12 +130,18 @@ def _solve_problem(
 ) -> tuple[Storage, Certificate]:
     """The methods in turn, until one has a proven answer."""
     *first, last = choose_methods(problem, options.method)
+    notes: list[str] = []
     for method in first:
         try:
-            return _run(method, problem, _in_brief(options), report)
+            storage, certificate = _run(method, problem, _in_brief(options), report)
+            break
         except (SolveError, MethodNotApplicable) as error:
             _LOG.info("%s failed (%s); trying another method", method, error)
-    return _run(last, problem, options, report)
+            applies = not isinstance(error, MethodNotApplicable)
+            notes.append(f"{method} failed: {error}" if applies else str(error))
+    else:
+        storage, certificate = _run(last, problem, options, report)
+    return storage, replace(certificate, notes=tuple(notes))
 
 
 def _in_brief(options: Options) -> Options:
@@ -157,7 +163,7 @@ def _run(
     if method == "orbits":
         storage, gap = index_orbits(problem, report), math.inf
     elif method == "irreps":
-        factored = match_irreps(problem, report)
+        factored = match_irreps(problem, backend, options.tolerances, report)
         storage, gap = factored.storage, factored.gap
         residuals, orthonormality = factored.residuals, factored.orthonormality
     else:
@@ -225,6 +231,7 @@ def _summary(storage: Storage, parts: Mapping[str, Certificate], seconds: float)
         residuals=residuals,
         parts=parts if len(parts) > 1 else {},
         version=intertwine.__version__,
+        notes=tuple(dict.fromkeys(note for c in certificates for note in c.notes)),
     )
 
 

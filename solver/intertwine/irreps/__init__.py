@@ -3,6 +3,17 @@
 from intertwine.irreps.catalogue import Catalogue
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.irrep import Irrep
+from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
 from intertwine.irreps.splitting import SplitError
 
-__all__ = ["Catalogue", "Decomposer", "Irrep", "SplitError", "decomposer_of"]
+__all__ = [
+    "REDUCTIVE",
+    "Catalogue",
+    "Decomposer",
+    "Irrep",
+    "SplitError",
+    "Verdict",
+    "decomposer_of",
+    "judge",
+    "verdict_of",
+]

@@ -22,7 +22,7 @@ from intertwine.irreps.splitting import (
 from intertwine.irreps.words import Words, order_of, same
 
 _TRIES = 4
-_INVARIANT = 1e-12  # how far a new irrep's subspace may be from invariant
+_INVARIANT = 1e-10  # how far a new irrep's subspace may be from invariant
 _PRECISE = 1e-14  # from here on it is polished first
 _REMAINS = 1e-6  # a projected random map is zero below this
 _COPY = 1e-5  # how far an approximate copy may be from the exact one

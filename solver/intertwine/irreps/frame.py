@@ -1,0 +1,280 @@
+"""The frame in which a reductive group is closed under adjoints (Mostow, 1955), by descent along
+geodesics (Kempf and Ness, 1979).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Inexact
+
+from intertwine.irreps.actions import adjoint, norm
+from intertwine.irreps.matrix_spans import openness, orthonormal_span
+
+_STEPS = 200
+_SMALL_GRADIENT = 1e-13
+_NEARLY_THERE = 1e-6  # gradients below that no longer fall for some steps are at their end
+_ALL_ROUNDING = 1e-3  # with such gradients changes of the function are: Newton is trusted
+_PATIENCE = 3
+_COMMUTES = 1e-7
+_TURNS = 4
+
+
+@dataclass(frozen=True)
+class Frame:
+    """S, Hermitian and positive with det S = 1, such that S⁻¹GS is closed under adjoints as far
+    as three numbers say: the norm of the gradient where the descent ended, how far the Lie
+    algebra is from closed there, and the discrete generators' cosets from unitary.
+
+    `cosets` has for each discrete generator h, over |det h|^(1/d), the unitary S⁻¹hgS of an
+    element g of the Lie algebra's group, as near to 1 as was seen.
+    """
+
+    matrix: Inexact[np.ndarray, "d d"]
+    cosets: Inexact[np.ndarray, "l d d"]
+    gradient: float
+    openness: float
+    stretch: float
+
+    @property
+    def error(self) -> float:
+        """How far the group is from closed under adjoints."""
+        return float(np.max([self.openness, self.stretch]))
+
+
+def conjugated(
+    matrices: Inexact[np.ndarray, "k d d"], s: Inexact[np.ndarray, "d d"]
+) -> Inexact[np.ndarray, "k d d"]:
+    """S⁻¹MS of each matrix."""
+    found: Inexact[np.ndarray, "k d d"] = np.linalg.solve(s, matrices) @ s
+    return found
+
+
+def find_frame(lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l d d"]) -> Frame:
+    """The frame of the group that a Lie algebra (of an algebraic group) and elements generate.
+
+    First the Lie algebra: S minimises ½ log det Gram(S⁻¹·lie·S), unique up to lie's own group
+    and what commutes with it. Then, within what commutes, S and elements gᵢ of lie's group
+    minimise Σ log ‖S⁻¹hᵢgᵢS‖ for |det hᵢ| = 1: at the minimum every hᵢgᵢ is unitary, so only the
+    coset of hᵢ matters. Both are convex along geodesics.
+    """
+    d, dtype = lie.shape[-1], np.result_type(lie, discrete)
+    directions = _hermitian_matrices(d, dtype)
+    s, gradient, stretch = np.eye(d, dtype=dtype), 0.0, 0.0
+    cosets = np.zeros((0, d, d), dtype=dtype)
+    if len(lie):
+        first = _descend([orthonormal_span(lie)], directions, directions[:0])
+        s, gradient = first.matrix, first.gradient
+        directions = _commuting(directions, first.spaces[0])
+    if len(discrete):
+        own = directions[:0]
+        moved = conjugated(discrete, s)
+        sizes = np.abs(np.linalg.det(moved)) ** (-1 / d)
+        elements = moved * sizes[:, None, None]
+        if len(lie):
+            own = _parts(_traceless(first.spaces[0]), 1)
+            elements = _without_own_part(elements, own)
+        second = _descend(list(elements[:, None]), directions, own)
+        s, gradient = s @ second.matrix, max(gradient, second.gradient)
+        cosets, stretch = _unitary(np.concatenate(second.spaces), conjugated(discrete, s))
+    u, values, vectors = np.linalg.svd(s)
+    s = (u * (values / np.exp(np.log(values).mean()))) @ adjoint(u)  # only SSᴴ matters
+    turn = u @ vectors
+    straight = orthonormal_span(conjugated(lie, s))
+    cosets = turn @ cosets @ adjoint(turn)
+    if len(lie):
+        cosets = _without_rotations(cosets, straight)
+    return Frame(s, cosets, gradient, openness(straight), stretch)
+
+
+@dataclass(frozen=True)
+class _Reached:
+    matrix: Inexact[np.ndarray, "d d"]
+    spaces: list[Inexact[np.ndarray, "_ _ _"]]
+    gradient: float
+
+
+def _descend(
+    spaces: list[Inexact[np.ndarray, "_ _ _"]],
+    directions: Inexact[np.ndarray, "e d d"],
+    own: Inexact[np.ndarray, "f d d"],
+) -> _Reached:
+    """Newton's method for Σᵢ ½ log det Gram(S⁻¹Wᵢgᵢ S), S ∈ exp span `directions`, gᵢ ∈ exp span
+    `own`, both Hermitian: the best S met, and the spaces Wᵢ there, with orthonormal bases.
+    """
+    d, e = directions.shape[-1], len(directions)
+    s = np.eye(d, dtype=directions.dtype)
+    spaces = [orthonormal_span(space) for space in spaces]
+    best, best_at = _Reached(s, spaces, np.inf), 0
+    for step in range(_STEPS + 1):
+        gradient, hessian = _derivatives(spaces, directions, own)
+        size = norm(gradient)
+        if not size >= best.gradient:
+            best, best_at = _Reached(s, spaces, size), step
+        stalls = best.gradient < _NEARLY_THERE and step > best_at + _PATIENCE
+        if size < _SMALL_GRADIENT or stalls or not np.isfinite(size):
+            break
+        values, vectors = np.linalg.eigh(hessian)
+        # damped: along the centraliser the function is flat, and there is no need to go far in it
+        floor = 1e-7 * max(values[-1], np.finfo(float).tiny)
+        move = -vectors @ ((vectors.T @ gradient) / np.maximum(values + 0.03 * size, floor))
+        frame_step = np.tensordot(move[:e], directions, (0, 0))
+        own_steps = [np.tensordot(x, own, (0, 0)) for x in move[e:].reshape(len(spaces), -1)]
+        largest = max(np.abs(np.linalg.eigvalsh(x)).max() for x in (frame_step, *own_steps))
+        length = min(1.0, 2.0 / max(largest, np.finfo(float).tiny))
+        for _ in range(30):
+            forward, back = _exponential(length * frame_step), _exponential(-length * frame_step)
+            moved = [
+                back @ space @ forward @ _exponential(length * own_step)
+                for space, own_step in zip(spaces, own_steps, strict=True)
+            ]
+            if size < _ALL_ROUNDING or _volume(moved) <= 1e-4 * length * float(gradient @ move):
+                break
+            length /= 2
+        else:
+            break
+        s, spaces = s @ forward, [orthonormal_span(space) for space in moved]
+    return best
+
+
+def _derivatives(
+    spaces: list[Inexact[np.ndarray, "_ _ _"]],
+    directions: Inexact[np.ndarray, "e d d"],
+    own: Inexact[np.ndarray, "f d d"],
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m m"]]:
+    """Gradient and Hessian at S = 1, g = 1.
+
+    For an orthonormal basis q of W and cⱼ its derivative along the j-th direction, the function's
+    are Re⟨cⱼ, q⟩, and 2 Re⟨c'ⱼ, c'ₖ⟩ for c' the part of c outside W: directions act on matrices
+    by Hermitian operators.
+    """
+    e, f = len(directions), len(own)
+    gradient = np.zeros(e + f * len(spaces))
+    hessian = np.zeros((len(gradient), len(gradient)))
+    for i, space in enumerate(spaces):
+        n, flat = len(space), space.reshape(len(space), -1)
+        at = np.r_[:e, e + f * i : e + f * (i + 1)]
+        by_frame = np.matmul(space[:, None], directions) - np.matmul(directions, space[:, None])
+        by_own = np.matmul(space[:, None], own)
+        change = np.concatenate([by_frame, by_own], axis=1).reshape(n, len(at), -1)
+        gradient[at] += np.einsum("kjx,kx->j", change, flat.conj()).real
+        change = change - np.matmul(change, adjoint(flat)) @ flat
+        change = np.swapaxes(change, 0, 1).reshape(len(at), -1)
+        hessian[np.ix_(at, at)] += 2 * (change @ adjoint(change)).real
+    return gradient, hessian
+
+
+def _volume(spaces: list[Inexact[np.ndarray, "_ _ _"]]) -> float:
+    """Σ ½ log det Gram of bases that were orthonormal before a step: the function's change."""
+    return sum(
+        float(np.log(np.linalg.svd(x.reshape(len(x), -1), compute_uv=False)).sum()) for x in spaces
+    )
+
+
+def _exponential(x: Inexact[np.ndarray, "*k d d"]) -> Inexact[np.ndarray, "*k d d"]:
+    """exp of Hermitian matrices."""
+    values, vectors = np.linalg.eigh(x)
+    found: Inexact[np.ndarray, "*k d d"] = (vectors * np.exp(values)[..., None, :]) @ adjoint(
+        vectors
+    )
+    return found
+
+
+def _hermitian_matrices(d: int, dtype: np.dtype[np.inexact]) -> Inexact[np.ndarray, "e d d"]:
+    """An orthonormal basis (over ℝ) of the Hermitian matrices."""
+    found = []
+    for i, j in zip(*np.tril_indices(d), strict=True):
+        unit = np.zeros((d, d), dtype=dtype)
+        unit[i, j] = 1
+        found.append(unit + unit.T)
+        if np.iscomplexobj(unit) and i != j:
+            found.append(1j * (unit - unit.T))
+    return np.array([x / norm(x) for x in found])
+
+
+def _commuting(
+    directions: Inexact[np.ndarray, "e d d"], span: Inexact[np.ndarray, "k d d"]
+) -> Inexact[np.ndarray, "f d d"]:
+    """The part of some Hermitian matrices that commutes with a span."""
+    commutators = np.matmul(span[:, None], directions) - np.matmul(directions, span[:, None])
+    flat = np.swapaxes(commutators, 0, 1).reshape(len(directions), -1)
+    values, vectors = np.linalg.eigh((flat @ adjoint(flat)).real)
+    zero = values < _COMMUTES * max(values[-1], np.finfo(float).tiny)
+    found: Inexact[np.ndarray, "f d d"] = np.tensordot(vectors[:, zero].T, directions, (1, 0))
+    return found
+
+
+def _parts(span: Inexact[np.ndarray, "k d d"], sign: int) -> Inexact[np.ndarray, "f d d"]:
+    """An orthonormal basis (over ℝ) of the Hermitian (sign 1) or anti-Hermitian (−1) parts of a
+    span's elements.
+    """
+    if np.iscomplexobj(span):
+        span = np.concatenate([span, 1j * span])
+    parts = np.ascontiguousarray((span + sign * adjoint(span)) / 2)
+    flat = parts.reshape(len(parts), -1).view(np.float64)
+    values, vectors = np.linalg.svd(flat, full_matrices=False)[1:]
+    found: Inexact[np.ndarray, "f d d"] = np.ascontiguousarray(vectors[values > 1e-6])
+    return found.view(span.dtype).reshape(-1, *span.shape[1:])
+
+
+def _traceless(span: Inexact[np.ndarray, "k d d"]) -> Inexact[np.ndarray, "k d d"]:
+    d = span.shape[-1]
+    traces = np.trace(span, axis1=1, axis2=2)[:, None, None]
+    found: Inexact[np.ndarray, "k d d"] = span - traces / d * np.eye(d)
+    return found
+
+
+def _without_own_part(
+    elements: Inexact[np.ndarray, "l d d"], own: Inexact[np.ndarray, "f d d"]
+) -> Inexact[np.ndarray, "l d d"]:
+    """h = k exp X for unitary k: X normalises lie, so is of lie and what commutes with it; off
+    with lie's part, which may be huge.
+    """
+    for _ in range(2):
+        values, vectors = np.linalg.svd(elements)[1:]
+        x = (adjoint(vectors) * np.log(values)[:, None, :]) @ vectors
+        coordinates = np.einsum("kab,jab->jk", own.conj(), x).real
+        elements = elements @ _exponential(-np.tensordot(coordinates, own, (1, 0)))
+    return elements
+
+
+def _without_rotations(
+    elements: Inexact[np.ndarray, "l d d"], lie: Inexact[np.ndarray, "k d d"]
+) -> Inexact[np.ndarray, "l d d"]:
+    """Unitary elements, brought nearer to 1 by elements of the compact part of a Lie algebra
+    that is closed under adjoints: one of its own group becomes 1.
+    """
+    rotations = _parts(lie, -1)
+    turned = [_turned(element, rotations) for element in elements]
+    return np.array(turned, dtype=elements.dtype).reshape(elements.shape)
+
+
+def _turned(
+    element: Inexact[np.ndarray, "d d"], rotations: Inexact[np.ndarray, "k d d"]
+) -> Inexact[np.ndarray, "d d"]:
+    one, best = np.eye(len(element)), element
+    for _ in range(_TURNS):
+        values, basis = np.linalg.eig(element)
+        logarithm = (basis * (1j * np.angle(values))) @ np.linalg.inv(basis)
+        coordinates = np.einsum("kij,ij->k", rotations.conj(), logarithm).real
+        angles, axes = np.linalg.eigh(1j * np.tensordot(coordinates, rotations, (0, 0)))
+        back = (axes * np.exp(1j * angles)) @ adjoint(axes)
+        element = element @ (back if np.iscomplexobj(element) else back.real)
+        if norm(element - one) < norm(best - one):
+            best = element
+    return best
+
+
+def _unitary(
+    cosets: Inexact[np.ndarray, "l d d"], elements: Inexact[np.ndarray, "l d d"]
+) -> tuple[Inexact[np.ndarray, "l d d"], float]:
+    """The unitary matrices nearest to hg that are unitary up to a factor, and the largest
+    ‖h − ug⁻¹‖/‖h‖.
+    """
+    d = cosets.shape[-1]
+    u, values, vectors = np.linalg.svd(cosets)
+    values = values * np.sqrt(d)
+    off = (u * (1 - 1 / values)[:, None, :]) @ adjoint(u)
+    stretch = max(norm(x @ h) / norm(h) for x, h in zip(off, elements, strict=True))
+    return u @ vectors, stretch

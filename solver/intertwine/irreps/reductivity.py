@@ -1,0 +1,167 @@
+"""Is a group reductive, and in which frame? Decided by numbers alone (DESIGN §5.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.groups.group import Group
+from intertwine.groups.lie_span import LieSpan
+from intertwine.irreps.actions import adjoint, norm
+from intertwine.irreps.frame import Frame, conjugated, find_frame
+from intertwine.irreps.matrix_spans import (
+    TraceForm,
+    lie_of_closure,
+    openness,
+    orthonormal_span,
+    trace_form,
+)
+from intertwine.operators import dense
+
+_CLOSED = 1e-12
+_PER_CONDITION = 100.0  # rounding errors in a frame of condition c reach that times ε·c²
+_AT_THE_END = 1e-8  # the gradient of a descent that arrived
+_OBLIQUE = 3e3  # frames of a larger condition leave too few digits to decide anything
+_PRECISE = 1e-9  # the error of a generator's unitary representative with which it is of use
+_TELLING = 1e-3  # a representative that may be 1 only if it is nearer than this is told from 1
+_REMEMBERED = 128
+_TESTED_UP_TO = 24
+"""The largest d for which a frame is looked for: the algebra has up to d² dimensions."""
+
+REDUCTIVE, NOT_REDUCTIVE, AMBIGUOUS = "reductive", "not reductive", "ambiguous"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`reductive`, `not reductive` or `ambiguous`, and why.
+
+    Of a reductive group also the frame S, Hermitian, in which S⁻¹GS is closed under adjoints, and
+    a group that there has the same invariants, `straight`; None where G is so as given.
+    """
+
+    kind: str
+    reason: str
+    frame: Inexact[np.ndarray, "d d"] | None = None
+    straight: Group | None = None
+
+    @property
+    def condition(self) -> float:
+        """The frame's condition."""
+        return 1.0 if self.frame is None else float(np.linalg.cond(self.frame))
+
+
+def judge(group: Group) -> Verdict:
+    """Whether every tensor rep of the group is completely reducible.
+
+    By Dickson's test on its base representation, and by finding the frame, which certifies it.
+    What lies between clear answers is `ambiguous`, and nobody's guess.
+    """
+    lie, discrete = _generators(group, LieSpan(group))
+    lie = orthonormal_span(lie)
+    if not (len(lie) or len(discrete)):
+        return Verdict(REDUCTIVE, "no generators")
+    unitary = all(norm(h @ adjoint(h) - np.eye(group.d)) <= _CLOSED * group.d for h in discrete)
+    if unitary and openness(lie) <= _CLOSED:
+        return Verdict(REDUCTIVE, "closed under adjoints as given")
+    if group.d > _TESTED_UP_TO:
+        return Verdict(
+            AMBIGUOUS,
+            f"its generators are not closed under adjoints, and frames are looked for up to "
+            f"d = {_TESTED_UP_TO}, not {group.d}",
+        )
+    try:
+        return _search(lie, discrete)
+    except np.linalg.LinAlgError as error:
+        return Verdict(AMBIGUOUS, f"no frame was found: {error}")
+
+
+def _search(lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l d d"]) -> Verdict:
+    """Dickson's test, then the frame: of the group as given, and, in what that reached, of the
+    group with the Lie algebra of its Zariski closure.
+    """
+    form = trace_form(lie, discrete)
+    if form.is_clear and form.radical:
+        return _with_radical(form)
+    s, closure, given = np.eye(lie.shape[-1], dtype=lie.dtype), None, lie
+    reached = "none of a condition that leaves digits enough"
+    for enlarged in (False, True):
+        if enlarged:
+            closure = lie_of_closure(lie, discrete)
+            lie = closure.span
+        found = find_frame(lie, discrete)
+        candidate = s @ found.matrix
+        if not np.linalg.cond(candidate) < _OBLIQUE:
+            continue
+        s, lie = candidate, orthonormal_span(conjugated(lie, found.matrix))
+        given = orthonormal_span(conjugated(given, found.matrix))
+        discrete = conjugated(discrete, found.matrix)
+        reached = f"in the best frame found the group is {found.error:.1e} from closed"
+        rounding = _PER_CONDITION * np.finfo(float).eps * np.linalg.cond(s) ** 2
+        if not (found.error < _CLOSED + rounding and found.gradient < _AT_THE_END):
+            continue
+        if closure is not None and not closure.is_clear:
+            return Verdict(AMBIGUOUS, "the Lie algebra of its closure has no clear dimension")
+        if not form.is_clear:
+            form = trace_form(lie, discrete)  # clearer in a better frame
+        if not form.is_clear:
+            return Verdict(AMBIGUOUS, "the trace form of its algebra has no clear rank")
+        if form.radical:
+            return _with_radical(form)
+        simpler = discrete if enlarged else _representatives(discrete, found)
+        if simpler is None:
+            return Verdict(AMBIGUOUS, "some generator is too large to be told from redundant ones")
+        straight = Group(lie_algebra=given, discrete_generators=simpler, d=lie.shape[-1])
+        return Verdict(REDUCTIVE, f"of a frame of condition {np.linalg.cond(s):.3g}", s, straight)
+    return Verdict(AMBIGUOUS, f"no frame is clearly closed under adjoints: {reached}")
+
+
+def _representatives(
+    discrete: Inexact[np.ndarray, "l d d"], found: Frame
+) -> Inexact[np.ndarray, "j d d"] | None:
+    """Unitary representatives (up to the determinants) of the discrete generators' cosets; none
+    of a redundant generator. None where rounding does not tell which is which.
+    """
+    d, kept = discrete.shape[-1], []
+    for h, unitary in zip(discrete, found.cosets, strict=True):
+        size = abs(np.linalg.det(h)) ** (1 / d)
+        rounding = np.finfo(float).eps * max(
+            1.0, np.linalg.cond(h), np.linalg.cond(found.matrix) ** 2
+        )
+        distance = norm(size * unitary - np.eye(d))
+        if distance <= 1e2 * rounding < _TELLING:
+            continue
+        if not rounding < _PRECISE:
+            return None
+        kept.append(size * unitary)
+    return np.array(kept, dtype=discrete.dtype).reshape(-1, d, d)
+
+
+def _with_radical(form: TraceForm) -> Verdict:
+    return Verdict(
+        NOT_REDUCTIVE,
+        f"the algebra that it generates, of dimension {len(form.values)}, has a radical of "
+        f"dimension {form.radical} (Dickson's test)",
+    )
+
+
+def _generators(
+    group: Group, span: LieSpan
+) -> tuple[Inexact[np.ndarray, "k d d"], Inexact[np.ndarray, "l d d"]]:
+    """Lie generators scaled to norm 1, and discrete ones, of one dtype."""
+    d = group.d
+    lie = [span.scaled(k, np.asarray(dense(a))) for k, a in enumerate(group.lie_generators)]
+    discrete = [np.asarray(dense(h)) for h in group.group_generators]
+    dtype = np.result_type(np.float64, *lie, *discrete)
+    return (
+        np.array(lie, dtype=dtype).reshape(-1, d, d),
+        np.array(discrete, dtype=dtype).reshape(-1, d, d),
+    )
+
+
+@lru_cache(_REMEMBERED)
+def verdict_of(group: Group) -> Verdict:
+    """`judge`, remembered for a number of groups."""
+    return judge(group)
