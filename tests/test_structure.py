@@ -45,6 +45,7 @@ ORDER = (
 #: The imports that go up, all of them inside a function that is called when all is loaded.
 UPWARD = {
     ("intertwine.reps.syntax", "invariants"),  # rep.equivariant_basis()
+    ("intertwine.reps.parsing", "irreps"),  # an irrep's name in a text
     ("intertwine.reps", "verify"),  # equivariance_error, which EMLP has in its reps
 }
 #: What is imported for its types alone, and so not at all.

@@ -20,9 +20,15 @@ from intertwine.invariants.memory import require_memory
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tolerances import Tolerances
-from intertwine.irreps import REDUCTIVE, Decomposer, SplitError, Verdict, decomposer_of, verdict_of
+from intertwine.irreps import (
+    REDUCTIVE,
+    Decomposer,
+    SplitError,
+    decomposer_of,
+    in_straight_frame,
+    verdict_of,
+)
 from intertwine.irreps.decomposer import Decomposed
-from intertwine.reps.syntax import Base
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,12 @@ def match_irreps(
             f"the method 'irreps' needs a group whose reps are completely reducible, and "
             f"{problem.group!r} is {verdict.kind}: {verdict.reason}"
         )
-    if verdict.frame is None:
+    if verdict.straight is None:
         return _match(problem)
-    straight = _straightened(problem, verdict)
-    return _brought_back(_match(straight), problem, verdict.frame, backend, tolerances)
+    straight = [in_straight_frame(atom) for atom in problem.atoms]
+    found = _match(Problem(tuple(atom for atom, _ in straight), verdict.straight))
+    frames = [np.eye(a.size()) if frame is None else frame for a, frame in straight]
+    return _brought_back(found, problem, frames, backend, tolerances)
 
 
 def _match(problem: Problem) -> Factored:
@@ -128,32 +136,17 @@ def _as_given(
     return tuple(map(float, np.abs(coefficients) @ errors + missing))
 
 
-def _straightened(problem: Problem, verdict: Verdict) -> Problem:
-    """The same problem for the group S⁻¹GS."""
-    base, straight = Base(problem.group), Base(verdict.straight)
-    known = {base: straight, base.T: straight.T}
-    strange = [atom for atom in problem.atoms if atom not in known]
-    if strange:
-        raise MethodNotApplicable(
-            f"the method 'irreps' would change the frame of {problem.group!r} (of condition "
-            f"{verdict.condition:.3g}), and what that does to {strange[0]} is not known"
-        )
-    return Problem(tuple(known[atom] for atom in problem.atoms), verdict.straight)
-
-
 def _brought_back(
     found: Factored,
     problem: Problem,
-    frame: Inexact[np.ndarray, "d d"],
+    frames: list[Inexact[np.ndarray, "_ _"]],
     backend: Backend,
     tolerances: Tolerances,
 ) -> Factored:
-    """The basis in the given frame, (S₁ ⊗ … ⊗ S_p)Q with Sᵢ = S or S⁻ᵀ, made orthonormal."""
+    """The basis in the given frame, (S₁ ⊗ … ⊗ S_p)Q, made orthonormal."""
     n, rank = found.storage.shape
     require_memory(6 * 8 * n * rank, f"a basis of shape {n:,} × {rank:,} in an oblique frame")
-    dual = np.linalg.inv(frame).T
-    slots = tuple(frame if isinstance(atom, Base) else dual for atom in problem.atoms)
-    moved = apply_discrete(slots, problem.sizes, found.storage.apply(np.eye(rank)))
+    moved = apply_discrete(tuple(frames), problem.sizes, found.storage.apply(np.eye(rank)))
     basis = orthonormal_invariants(problem, moved, backend, tolerances)
     return Factored(Dense(basis), None, None, found.gap)
 

@@ -2,7 +2,8 @@
 
 from intertwine.irreps.catalogue import Catalogue
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
-from intertwine.irreps.irrep import Irrep
+from intertwine.irreps.decomposition import Decomposition, clebsch_gordan, decompose
+from intertwine.irreps.irrep import Irrep, in_straight_frame
 from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
 from intertwine.irreps.splitting import SplitError
 
@@ -10,10 +11,14 @@ __all__ = [
     "REDUCTIVE",
     "Catalogue",
     "Decomposer",
+    "Decomposition",
     "Irrep",
     "SplitError",
     "Verdict",
+    "clebsch_gordan",
+    "decompose",
     "decomposer_of",
+    "in_straight_frame",
     "judge",
     "verdict_of",
 ]

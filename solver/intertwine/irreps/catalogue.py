@@ -9,7 +9,7 @@ from jaxtyping import Float, Inexact
 
 from intertwine.irreps.actions import MatrixRep, adjoint, norm
 from intertwine.irreps.gauge import canonical_basis
-from intertwine.irreps.irrep import Irrep, Isometries
+from intertwine.irreps.irreducible import Irreducible, Isometries, Origin
 from intertwine.irreps.projection import project, random_block
 from intertwine.irreps.splitting import (
     Gap,
@@ -20,6 +20,7 @@ from intertwine.irreps.splitting import (
     split,
 )
 from intertwine.irreps.words import Words, order_of, same
+from intertwine.reps.syntax import Rep
 
 _TRIES = 4
 _INVARIANT = 1e-10  # how far a new irrep's subspace may be from invariant
@@ -43,17 +44,22 @@ class Catalogue:
     def __init__(self, trivial: MatrixRep, dtype: np.dtype[np.inexact]) -> None:
         self.dtype, self.gap = dtype, Gap()
         self.words = Words(trivial.given.count)
-        self.irreps: list[Irrep] = []
+        self.irreps: list[Irreducible] = []
         self._products: dict[tuple[int, int], Isometries] = {}
         self._lock = threading.RLock()
-        self._add(trivial)
+        self._add(trivial, None)
 
-    def decompose(self, rep: MatrixRep) -> Isometries:
+    def named(self, name: str) -> Irreducible | None:
+        """The irrep of a name, if it was found so far."""
+        return next((irrep for irrep in self.irreps if irrep.name == name), None)
+
+    def decompose(self, rep: MatrixRep, inside: Rep | tuple[int, int]) -> Isometries:
         """For each irrep λ in ρ isometric equivariant maps λ → ρ, of shape (n, copies, d),
         orthonormal together and complete.
 
         They come from fixed random matrices, projected on Hom(λ, ρ): of the eigenvectors that
-        split ρ nothing but the multiplicities survives. Raises `SplitError`.
+        split ρ nothing but the multiplicities survives. `inside` says what ρ is: an atom, or the
+        product of two irreps. Raises `SplitError`.
         """
         if not rep.given.count:
             return {TRIVIAL: np.eye(rep.size, dtype=self.dtype)[:, :, None]}
@@ -61,7 +67,7 @@ class Catalogue:
         with self._lock:
             for seed in range(_TRIES):
                 try:
-                    return self._decompose(rep, seed)
+                    return self._decompose(rep, inside, seed)
                 except SplitError as error:
                     failure = error
         assert failure is not None
@@ -77,10 +83,10 @@ class Catalogue:
                     identity = np.eye(self.irreps[other].dimension, dtype=self.dtype)
                     self._products[a, b] = {other: identity[:, None, :]}
                 else:
-                    self._products[a, b] = self.decompose(left.rep.tensor(right.rep))
+                    self._products[a, b] = self.decompose(left.rep.tensor(right.rep), (a, b))
             return self._products[a, b]
 
-    def _decompose(self, rep: MatrixRep, seed: int) -> Isometries:
+    def _decompose(self, rep: MatrixRep, inside: Rep | tuple[int, int], seed: int) -> Isometries:
         subspaces = [(w, rep.restrict(w)) for w in split(rep, seed, self.dtype, self.gap)]
         prints = [self.words.fingerprint(sub) for _, sub in subspaces]
         # an order of content, so that irreps are numbered alike whatever split found them
@@ -89,7 +95,7 @@ class Catalogue:
         )
         copies: dict[int, list[Inexact[np.ndarray, "n _"]]] = {}
         for i in order:
-            index, w = self._align(rep, *subspaces[i], prints[i])
+            index, w = self._align(rep, inside, *subspaces[i], prints[i])
             copies.setdefault(index, []).append(w)
         found = {
             index: self._isometries(rep, self.irreps[index], np.stack(spaces, axis=1))
@@ -103,6 +109,7 @@ class Catalogue:
     def _align(
         self,
         rep: MatrixRep,
+        inside: Rep | tuple[int, int],
         w: Inexact[np.ndarray, "n d"],
         sub: MatrixRep,
         fingerprint: Float[np.ndarray, " f"],
@@ -115,10 +122,10 @@ class Catalogue:
             w = polished(rep, w)
         if not leak(rep, w) <= _INVARIANT:
             raise SplitError(f"a subspace is not invariant: {leak(rep, w):.1e}")
-        irrep, basis = self._add(rep.restrict(w))
+        irrep, basis = self._add(rep.restrict(w), Origin(inside, w))
         return irrep.index, w @ basis
 
-    def _change_of_basis(self, sub: MatrixRep, irrep: Irrep) -> Inexact[np.ndarray, "d d"]:
+    def _change_of_basis(self, sub: MatrixRep, irrep: Irreducible) -> Inexact[np.ndarray, "d d"]:
         d = irrep.dimension
         x = random_block((3, irrep.index), (d, 1, d), self.dtype)
         found = project(sub.constraints, irrep.rep.constraints, x)[:, 0]
@@ -127,17 +134,22 @@ class Catalogue:
         aligned: Inexact[np.ndarray, "d d"] = found * (np.sqrt(d) / norm(found))
         return aligned
 
-    def _add(self, rep: MatrixRep) -> tuple[Irrep, Inexact[np.ndarray, "d d"]]:
+    def _add(
+        self, rep: MatrixRep, origin: Origin | None
+    ) -> tuple[Irreducible, Inexact[np.ndarray, "d d"]]:
         """Catalogue a rep, after proving it irreducible; also its canonical basis."""
         found = endomorphisms(rep, self.dtype, self.gap)
         basis, found = canonical_basis(rep, found, self.words)
         rep = rep.restrict(basis)
-        irrep = Irrep(len(self.irreps), rep, found, self.words.fingerprint(rep))
+        if origin is not None:
+            origin = Origin(origin.inside, origin.isometry @ basis)
+        fingerprint = self.words.fingerprint(rep)
+        irrep = Irreducible(len(self.irreps), origin, rep, found, fingerprint)
         self.irreps.append(irrep)
         return irrep, basis
 
     def _isometries(
-        self, rep: MatrixRep, irrep: Irrep, copies: Inexact[np.ndarray, "n m d"]
+        self, rep: MatrixRep, irrep: Irreducible, copies: Inexact[np.ndarray, "n m d"]
     ) -> Inexact[np.ndarray, "n m d"]:
         """From approximate copies of an irrep to canonical ones.
 

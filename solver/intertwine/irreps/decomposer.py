@@ -15,7 +15,7 @@ from intertwine.groups.lie_span import LieSpan
 from intertwine.irreps.actions import MatrixRep, ProductAction, adjoint
 from intertwine.irreps.catalogue import Catalogue
 from intertwine.irreps.generators import given_action, is_unitary, trivial_rep, with_constraints
-from intertwine.irreps.irrep import Isometries
+from intertwine.irreps.irreducible import Isometries
 from intertwine.reps.canonical_form import Atoms, atom_order
 from intertwine.reps.syntax import Base, Rep
 
@@ -71,7 +71,7 @@ class Decomposer:
             if key not in self._atoms:
                 given = given_action(atom, self.span, self.combinations, self.dtype)
                 rep = with_constraints(given, self._compact)
-                self._atoms[key] = rep, self.catalogue.decompose(rep)
+                self._atoms[key] = rep, self.catalogue.decompose(rep, atom)
             return self._atoms[key]
 
     def step(self, irrep: int, atom: Rep) -> CheckedStep:

@@ -142,7 +142,7 @@ class _Parser:
                 return value
 
     def atom(self) -> _Value:
-        """atom := INTEGER | "V" [DIGITS] | "T" indices | NAME | "(" maps ")"."""
+        """atom := INTEGER | "V" [DIGITS] | "T" indices | IRREP | NAME | "(" maps ")"."""
         token = self.scanner.next
         if token.kind == "integer":
             self.scanner.take()
@@ -163,6 +163,11 @@ class _Parser:
             return self._tensor(token)
         if token.text[0] == "V" and token.text[1:].isascii() and token.text[1:].isdigit():
             return self._raise(V, int(token.text[1:]), token)
+        if token.text[0] == "W":
+            from intertwine.irreps import Irrep
+
+            if Irrep.is_name(token.text):
+                return Irrep(token.text)
         hint = f"{token} is none of {', '.join([*self.reps, 'T(p,q)'])}"
         if token.text in self.groups or token.text[:1].isupper():
             hint += "; a group stands in parentheses behind a rep, as in V(SO(3))"

@@ -39,7 +39,7 @@ def latex(rep: Rep) -> str:
         return f"{latex(rep.rep)}^{{*}}"
     if isinstance(rep, Base | ScalarRep):
         return "V" if isinstance(rep, Base) else "V^{0}"
-    return rf"\mathrm{{{rep}}}"
+    return rep.latex_name()
 
 
 def _text(rep: Rep, with_groups: bool) -> str:

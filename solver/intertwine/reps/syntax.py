@@ -192,6 +192,10 @@ class Rep:
     def __str__(self) -> str:
         return type(self).__name__
 
+    def latex_name(self) -> str:
+        """How a rep of one's own is named in LaTeX."""
+        return rf"\mathrm{{{self}}}"
+
     def __repr__(self) -> str:
         from intertwine.reps import printing
 

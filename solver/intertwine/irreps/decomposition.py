@@ -1,0 +1,211 @@
+"""A rep as a sum of irreps, with the change of basis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+
+import numpy as np
+from jaxtyping import Inexact, Num
+
+from intertwine.arrays import Array, namespace
+from intertwine.bases.transform import Transform
+from intertwine.errors import MethodNotApplicable
+from intertwine.groups.group import Group
+from intertwine.irreps.decomposer import Decomposer
+from intertwine.irreps.irrep import Irrep, decomposer_for, in_straight_frame
+from intertwine.irreps.splitting import SplitError
+from intertwine.operators import Kronecker, LinearOperator, Permutation
+from intertwine.reps.canonical_form import Atoms, canonical, canonical_terms
+from intertwine.reps.generator_images import images
+from intertwine.reps.syntax import Rep
+
+
+@dataclass(frozen=True)
+class _Term:
+    """`multiplicity` copies of a product of atoms, decomposed in the straight frame; `frame`
+    leads from there to the given one.
+    """
+
+    multiplicity: int
+    transform: Transform
+    frame: LinearOperator | None
+    back: LinearOperator | None
+
+    @property
+    def size(self) -> int:
+        return self.multiplicity * self.transform.size
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """ρ ≅ ⊕ m_λ λ: multiplicities, and the change of basis U with U⁻¹ρ(g)U = ⊕ 1 ⊗ λ(g).
+
+    U is unitary where the group is closed under adjoints in its given frame (else its condition
+    is that frame's). Its columns are ordered by irrep (as in `multiplicities`), copy, component.
+    It is applied slot by slot; `matrix()` writes it out. `residual` bounds ‖ρ(A)U − U(⊕ …)‖ over
+    an orthonormal basis of the Lie algebra and the discrete generators, `orthonormality`
+    ‖UᴴU − 1‖, both in the straight frame.
+    """
+
+    rep: Rep
+    multiplicities: Mapping[Irrep, int]
+    residual: float
+    orthonormality: float
+    _indices: tuple[int, ...]
+    _terms: tuple[_Term, ...]
+    _order: Permutation
+
+    def to_irreps(self, x: Num[Array, "n c"]) -> dict[Irrep, Num[Array, "m d c"]]:
+        """U⁻¹x, irrep by irrep: copies, components, columns. NumPy and JAX arrays."""
+        xp, columns = namespace(x), x.shape[1]
+        x = self._order @ x
+        found: dict[int, list[Array]] = {index: [] for index in self._indices}
+        at = 0
+        for term in self._terms:
+            for _ in range(term.multiplicity):
+                part = x[at : at + term.transform.size]
+                at += term.transform.size
+                part = part if term.back is None else term.back @ part
+                for index, block in term.transform.forward(part).items():
+                    found[index].append(block.reshape(-1, block.shape[1], columns))
+        return {
+            irrep: xp.concatenate(found[index])
+            for irrep, index in zip(self.multiplicities, self._indices, strict=True)
+        }
+
+    def from_irreps(self, parts: Mapping[Irrep, Num[Array, "m d c"]]) -> Num[Array, "n c"]:
+        """Ux."""
+        by_index = dict(
+            zip(self._indices, map(parts.__getitem__, self.multiplicities), strict=True)
+        )
+        some = next(iter(by_index.values()))
+        xp, columns = namespace(some), some.shape[2]
+        taken = dict.fromkeys(by_index, 0)
+        blocks = []
+        for term in self._terms:
+            for _ in range(term.multiplicity):
+                rows = {}
+                for index, copies in term.transform.multiplicities.items():
+                    rows[index] = by_index[index][taken[index] : taken[index] + copies]
+                    taken[index] += copies
+                block = term.transform.backward(rows, columns)
+                blocks.append(block if term.frame is None else term.frame @ block)
+        return self._order.H @ xp.concatenate(blocks)
+
+    def matrix(self) -> Inexact[np.ndarray, "n n"]:
+        """U, written out."""
+        n = self.rep.size()
+        parts, at = {}, 0
+        for irrep, m in self.multiplicities.items():
+            d = irrep.size()
+            unit = np.zeros((m * d, n))
+            unit[:, at : at + m * d] = np.eye(m * d)
+            parts[irrep] = unit.reshape(m, d, n)
+            at += m * d
+        if not parts:
+            return np.zeros((0, 0))
+        found: Inexact[np.ndarray, "n n"] = np.asarray(self.from_irreps(parts))
+        return found
+
+    @cached_property
+    def _rows(self) -> list[tuple[str, int, str, int]]:
+        return [(i.name, i.size(), i.type, m) for i, m in self.multiplicities.items()]
+
+    def __str__(self) -> str:
+        header = f"{'irrep':<16} {'dimension':>9} {'type':>5} {'multiplicity':>13}"
+        rows = (f"{name:<16} {d:>9,} {kind:>5} {m:>13,}" for name, d, kind, m in self._rows)
+        return "\n".join([header, *rows])
+
+    def __repr__(self) -> str:
+        parts = "+".join(f"{m if m > 1 else ''}{name}" for name, _, _, m in self._rows)
+        return f"<{self.rep!r} = {parts or '0'}>"
+
+    def _repr_html_(self) -> str:
+        head = "<tr><th>irrep</th><th>dimension</th><th>type</th><th>multiplicity</th></tr>"
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>"
+            for row in self._rows
+        )
+        return f"<table>{head}{body}</table>"
+
+
+def decompose(rep: Rep) -> Decomposition:
+    """A concrete rep of one group as a sum of irreps.
+
+    Raises `NotConcrete`, and `MethodNotApplicable` for a rep of several groups, or of a group
+    whose reps are not seen to be completely reducible.
+    """
+    rep._require_group()
+    form = canonical(rep)
+    terms = canonical_terms(form.rep)
+    groups = {atom.G for _, atoms in terms for atom in atoms}
+    if len(groups) != 1:
+        raise MethodNotApplicable(
+            f"a rep of one group is decomposed, and {rep} has {len(groups) or 'no'} groups"
+        )
+    (group,) = groups
+    decomposer = decomposer_for(group, is_complex=_is_complex(terms))
+    found, residual, orthonormality = [], 0.0, 0.0
+    for multiplicity, atoms in terms:
+        straight = [in_straight_frame(atom) for atom in atoms]
+        try:
+            result = decomposer.decompose(tuple(atom for atom, _ in straight))
+        except SplitError as error:
+            raise MethodNotApplicable(
+                f"{rep!r} is not seen to be a sum of irreps: {error}"
+            ) from error
+        frames = [frame for _, frame in straight]
+        crooked = any(frame is not None for frame in frames)
+        eyes = [np.eye(a.size()) if f is None else f for a, f in straight]
+        found.append(
+            _Term(
+                multiplicity,
+                result.transform,
+                Kronecker(eyes) if crooked else None,
+                Kronecker([np.linalg.inv(x) for x in eyes]) if crooked else None,
+            )
+        )
+        residual = max(residual, float(result.errors.max(initial=0.0)))
+        orthonormality = max(orthonormality, result.defect)
+    counts: dict[int, int] = {}
+    for term in found:
+        for index, copies in term.transform.multiplicities.items():
+            counts[index] = counts.get(index, 0) + term.multiplicity * copies
+    indices = tuple(sorted(counts))
+    multiplicities = {_public(decomposer, group, i): counts[i] for i in indices}
+    return Decomposition(
+        rep, multiplicities, residual, orthonormality, indices, tuple(found), form.permutation
+    )
+
+
+def clebsch_gordan(a: Irrep, b: Irrep) -> dict[Irrep, Inexact[np.ndarray, "a b m c"]]:
+    """The Clebsch–Gordan coefficients of a ⊗ b: for each irrep c in it isometric equivariant maps
+    c → a ⊗ b, as arrays of shape (dₐ, d_b, copies, d_c), orthonormal together and complete.
+
+    They intertwine the irreps' own matrices, in whichever frame the group is given. Raises
+    `MethodNotApplicable` for irreps of different groups.
+    """
+    if a.G != b.G or a.is_over_complex_numbers != b.is_over_complex_numbers:
+        raise MethodNotApplicable(f"{a!r} and {b!r} are not of one group and field")
+    decomposer = decomposer_for(a.G, is_complex=a.is_over_complex_numbers)
+    found = decomposer.catalogue.product(a.entry.index, b.entry.index)
+    return {
+        _public(decomposer, a.G, index): maps.reshape(a.size(), b.size(), *maps.shape[1:]).copy()
+        for index, maps in found.items()
+    }
+
+
+def _public(decomposer: Decomposer, group: Group, index: int) -> Irrep:
+    return Irrep(decomposer.catalogue.irreps[index].name, group)
+
+
+def _is_complex(terms: list[tuple[int, Atoms]]) -> bool:
+    found = [images(atom) for atom in {atom for _, atoms in terms for atom in atoms}]
+    return any(
+        np.issubdtype(generator.dtype, np.complexfloating)
+        for image in found
+        for generator in (*image.lie, *image.discrete)
+    )
