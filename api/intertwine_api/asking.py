@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -44,6 +44,13 @@ def read_rep(text: str, group: str | Mapping[str, Any] | None) -> Rep:
     if group is None:
         return rep
     return rep(parse_group(group) if isinstance(group, str) else group_from_json(group))
+
+
+def to_decompose(document: Mapping[str, Any]) -> Asked:
+    """Read ``{rep, group?}`` for a worker to decompose; its key is that of no basis."""
+    asked = ask(document)
+    task = json.dumps({**document, "decompose": True}, sort_keys=True)
+    return replace(asked, key=f"decompose {asked.key} {asked.rep}", task=task)
 
 
 @lru_cache(maxsize=256)

@@ -113,6 +113,18 @@ def printable(value: Any) -> Any:
     return value
 
 
+#: What may be wrong with a request, and what may end the work that it asks for.
+READING = (
+    "syntax", "invalid-group", "invalid-rep", "not-concrete", "unknown-method", "unavailable",
+    "too-large", "invalid-request", "malformed", "body-too-large",
+)  # fmt: skip
+SOLVING = (
+    "method-not-applicable", "too-costly", "ambiguous-rank", "not-converged", "solve",
+    "out-of-time", "out-of-memory", "worker-died", "not-kept", "queue-full", "not-ready",
+    "internal",
+)  # fmt: skip
+
+
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may end in these problems."""
     by_status: dict[int | str, list[str]] = {}

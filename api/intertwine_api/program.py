@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from intertwine_api.commands import basis, cache, doctor, groups, parse, serve
+from intertwine_api.commands import basis, cache, doctor, groups, irreps, parse, serve
 from intertwine_api.interrupts import INTERRUPTED, interruptible
 
 BAD_INPUT = 2
@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=intertwine.__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (parse, basis, groups, cache, serve, doctor):
+    for command in (parse, basis, irreps, groups, cache, serve, doctor):
         command.add_to(commands)
     return parser
 

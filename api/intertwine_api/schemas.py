@@ -132,6 +132,28 @@ class ParsedRep(BaseModel):
     ast: dict[str, Any]
 
 
+class IrrepEntry(BaseModel):
+    """An irrep, and how often it occurs."""
+
+    name: str = Field(description="the same in every process; it may stand in a rep's text")
+    dimension: int
+    type: str = Field(description="ℝ, ℂ or ℍ: what commutes with it")
+    multiplicity: int
+
+
+class DecomposedRep(BaseModel):
+    """A rep as a sum of irreps."""
+
+    rep: str
+    group: str
+    size: int
+    irreps: list[IrrepEntry]
+    residual: float = Field(
+        description="a bound on how far the change of basis is from equivariant"
+    )
+    orthonormality: float
+
+
 class GroupSummary(BaseModel):
     """A group of the catalogue, as it is written."""
 

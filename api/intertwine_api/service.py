@@ -16,7 +16,7 @@ from intertwine_cache import Manifest, Store, default_place
 from intertwine_cache.place import default_limit
 from pydantic import ValidationError
 
-from intertwine_api.asking import Asked, ask
+from intertwine_api.asking import Asked, ask, to_decompose
 from intertwine_api.metrics import Metrics
 from intertwine_api.pool import Pool
 from intertwine_api.problems import Problem, ProblemError, printable
@@ -57,6 +57,16 @@ class Service:
     async def work(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """Run what may take a while in a thread: a few at a time, so that reads have theirs."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._heavy)
+
+    async def decompose(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """A rep as a sum of irreps, found by a worker. Raises `ProblemError`."""
+        asked = await self.work(to_decompose, document)
+        solve = self.solves.start(asked)
+        await solve.done.wait()
+        if solve.document is None:
+            assert solve.problem is not None
+            raise ProblemError(solve.problem)
+        return solve.document
 
     def find(self, key: str, asked: Asked | None = None) -> BasisManifest | None:
         """The document of a key where the store has it, counted as a look into the cache."""

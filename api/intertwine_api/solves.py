@@ -27,6 +27,7 @@ class Solve:
     stage: str = "waiting for a worker"
     fraction: float = 0.0
     problem: Problem | None = None
+    document: dict[str, Any] | None = None
     cached: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -96,7 +97,7 @@ class Solves:
                     solve.stage, solve.fraction = stage, fraction
 
                 done = await worker.solve(solve.asked.task, say)
-            solve.cached = done["cached"]
+            solve.cached, solve.document = done["cached"], done.get("document")
             outcome = "joined" if solve.cached else "solved"
             self._hold(solve.asked, done)
         except ProblemError as error:

@@ -41,13 +41,31 @@ def main() -> int:
     send({"ready": os.getpid()})
     for line in sys.stdin:
         try:
-            _solve(line, store, send, arguments.unkept)
+            task = json.loads(line)
+            if task.pop("decompose", False):
+                _decompose(task, send)
+            else:
+                _solve(task, store, send, arguments.unkept)
         except MemoryError:
             send({"failed": {"code": "out-of-memory"}})
     return 0
 
 
-def _solve(task: str, store: Any, send: Send, unkept: int) -> None:
+def _decompose(task: dict[str, Any], send: Send) -> None:
+    from intertwine.irreps import decompose
+
+    from intertwine_api.asking import read_rep
+    from intertwine_api.problems import from_error
+
+    try:
+        found = decompose(read_rep(task["rep"], task.get("group")))
+    except IntertwineError as error:
+        send({"failed": from_error(error).model_dump()})
+        return
+    send({"done": {"cached": False, "blob": None, "document": found.to_json()}})
+
+
+def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
     from intertwine.bases import to_bytes
     from intertwine.invariants import Progress, solve
 
@@ -63,7 +81,7 @@ def _solve(task: str, store: Any, send: Send, unkept: int) -> None:
             send({"progress": {"stage": progress.stage, "fraction": progress.fraction}})
 
     try:
-        asked = ask(json.loads(task))
+        asked = ask(task)
         basis = solve(
             asked.canonical,
             method=asked.method,

@@ -16,7 +16,7 @@ from intertwine.groups import CATALOGUE, SO, Group
 from intertwine.reps import basis_key, parse
 from program import KEYS, Ended, intertwine
 
-COMMANDS = ("parse", "basis", "groups", "doctor")
+COMMANDS = ("parse", "basis", "irreps", "groups", "doctor")
 GENEROUS = 30  # seconds, on a busy machine, for what must be refused at once
 ENOUGH = 3 * 2**30  # bytes of address space, for what must be refused before memory is taken
 
@@ -544,6 +544,24 @@ class TestGroups:
         assert document["permutation"] is True
         lines = intertwine("groups", "SO(3)").out.splitlines()
         assert "d" in {line.split()[0] for line in lines}
+
+
+class TestIrreps:
+    def test_a_table(self) -> None:
+        ended = intertwine("irreps", "V**2", "--group", "SO(3)")
+        header, *rows = ended.out.splitlines()
+        assert header.split() == ["irrep", "dimension", "type", "multiplicity"]
+        assert [row.split()[1:] for row in rows] == [[d, "ℝ", "1"] for d in ("1", "3", "5")]
+
+    def test_as_json(self) -> None:
+        document = json.loads(intertwine("irreps", "T(2,1)", "--group", "SO13p", "--json").out)
+        assert sum(i["dimension"] * i["multiplicity"] for i in document["irreps"]) == 64
+        assert document["residual"] < 1e-12
+
+    def test_several_groups_are_refused(self) -> None:
+        ended = intertwine("irreps", "V(Z(3))*V(O(3))")
+        assert (ended.code, ended.out) == (2, "")
+        assert "one group" in ended.err
 
 
 class TestDoctor:

@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.asking import Asked
 from intertwine_api.middleware import is_safetensors
-from intertwine_api.problems import SAFETENSORS, Problem, ProblemError, documented
+from intertwine_api.problems import READING, SAFETENSORS, SOLVING, Problem, ProblemError, documented
 from intertwine_api.schemas import (
     BasisManifest,
     BasisPage,
@@ -36,15 +36,6 @@ from intertwine_api.solves import Solve
 
 router = APIRouter(prefix="/v1", tags=["bases"])
 
-_READING = (
-    "syntax", "invalid-group", "invalid-rep", "not-concrete", "unknown-method", "unavailable",
-    "too-large", "invalid-request", "malformed", "body-too-large",
-)  # fmt: skip
-_SOLVING = (
-    "method-not-applicable", "too-costly", "ambiguous-rank", "not-converged", "solve",
-    "out-of-time", "out-of-memory", "worker-died", "not-kept", "queue-full", "not-ready",
-    "internal",
-)  # fmt: skip
 _PENDING: dict[int | str, dict[str, Any]] = {
     202: {"model": Pending, "description": "The solve goes on; ask again at `Location`."}
 }
@@ -58,7 +49,7 @@ Key = Annotated[Digest, Path(description="the key of a basis")]
     summary="Find the basis of a rep's invariants",
     operation_id="find_basis",
     response_model=BasisManifest,
-    responses={**_PENDING, **documented(*_READING, *_SOLVING)},
+    responses={**_PENDING, **documented(*READING, *SOLVING)},
 )
 async def find_basis(
     asked_for: BasisRequest,
@@ -120,7 +111,7 @@ def list_bases(
     summary="A basis by its key, or how far its solve is",
     operation_id="get_basis",
     response_model=BasisManifest,
-    responses={**_PENDING, **documented("not-found", "invalid-request", *_SOLVING)},
+    responses={**_PENDING, **documented("not-found", "invalid-request", *SOLVING)},
 )
 async def get_basis(key: Key, service: TheService) -> Any:
     """The manifest; while it is being solved, its progress; or the problem that ended it."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from intertwine.groups import describe_catalogue, describe_group, parse_group
 
-from intertwine_api.problems import documented
-from intertwine_api.schemas import GroupDescription, GroupSummary
+from intertwine_api.problems import READING, SOLVING, documented
+from intertwine_api.schemas import DecomposedRep, GroupDescription, GroupSummary
 from intertwine_api.service import TheService
 
 router = APIRouter(prefix="/v1", tags=["groups"])
@@ -38,3 +38,20 @@ def get_group(
 ) -> GroupDescription:
     """The group's size, generators and kind."""
     return GroupDescription(**describe_group(parse_group(name)))
+
+
+@router.get(
+    "/groups/{name}/irreps",
+    summary="A group's irreps in its small tensors",
+    operation_id="list_irreps",
+    response_model=DecomposedRep,
+    responses=documented(*READING, *SOLVING),
+)
+async def list_irreps(
+    name: Annotated[str, Path(description="a text such as SO(3)", examples=["SO(3)"])],
+    service: TheService,
+    power: Annotated[int, Query(ge=1, le=6, description="the most factors of a tensor")] = 2,
+) -> DecomposedRep:
+    """The irreps in all T(p, q) with p + q up to `power`, and how often they occur there."""
+    tensors = [f"T({p},{total - p})" for total in range(power + 1) for p in range(total + 1)]
+    return DecomposedRep(**await service.decompose({"rep": "+".join(tensors), "group": name}))

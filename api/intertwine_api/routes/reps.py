@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
+from intertwine.irreps import Irrep
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor, canonical, dimension, latex
 
 from intertwine_api.asking import read_rep
-from intertwine_api.problems import documented
-from intertwine_api.schemas import ParsedRep, RepRequest
+from intertwine_api.problems import READING, SOLVING, documented
+from intertwine_api.schemas import DecomposedRep, ParsedRep, RepRequest
 from intertwine_api.service import TheService
 
 router = APIRouter(prefix="/v1", tags=["reps"])
@@ -28,6 +29,18 @@ router = APIRouter(prefix="/v1", tags=["reps"])
 async def parse_rep(asked: RepRequest, service: TheService) -> ParsedRep:
     """The rep's canonical form, size, LaTeX and syntax tree; for an error, where it is."""
     return await service.work(_parse, asked)
+
+
+@router.post(
+    "/reps:decompose",
+    summary="Decompose a rep into irreps",
+    operation_id="decompose_rep",
+    response_model=DecomposedRep,
+    responses=documented(*READING, *SOLVING),
+)
+async def decompose_rep(asked: RepRequest, service: TheService) -> DecomposedRep:
+    """The irreps of a rep of one reductive group, with their multiplicities."""
+    return DecomposedRep(**await service.decompose(asked.model_dump(exclude_none=True)))
 
 
 def _parse(asked: RepRequest) -> ParsedRep:
@@ -58,5 +71,7 @@ def _tree(rep: Rep) -> dict[str, Any]:
         return {"kind": "dual", "rep": _tree(rep.rep)}
     if isinstance(rep, ScalarRep):
         return {"kind": "scalar"}
+    if isinstance(rep, Irrep):
+        return {"kind": "irrep", "name": rep.name, "group": None if rep.G is None else repr(rep.G)}
     assert isinstance(rep, Base)
     return {"kind": "base", "group": None if rep.G is None else repr(rep.G)}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from typing import Any
 
 import numpy as np
 from jaxtyping import Inexact, Num
@@ -118,6 +119,18 @@ class Decomposition:
         header = f"{'irrep':<16} {'dimension':>9} {'type':>5} {'multiplicity':>13}"
         rows = (f"{name:<16} {d:>9,} {kind:>5} {m:>13,}" for name, d, kind, m in self._rows)
         return "\n".join([header, *rows])
+
+    def to_json(self) -> dict[str, Any]:
+        """What was found, as JSON values."""
+        names = ("name", "dimension", "type", "multiplicity")
+        return {
+            "rep": str(self.rep),
+            "group": repr(self.rep.G),
+            "size": self.rep.size(),
+            "irreps": [dict(zip(names, row, strict=True)) for row in self._rows],
+            "residual": self.residual,
+            "orthonormality": self.orthonormality,
+        }
 
     def __repr__(self) -> str:
         parts = "+".join(f"{m if m > 1 else ''}{name}" for name, _, _, m in self._rows)

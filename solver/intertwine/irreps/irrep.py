@@ -18,6 +18,7 @@ from intertwine.irreps.irreducible import Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.irreps.splitting import SplitError
 from intertwine.operators import LinearOperator, dense
+from intertwine.reps.generator_images import Images, images
 from intertwine.reps.syntax import Base, Dual, Rep
 
 _NAME = re.compile(r"W(c?)(\d{1,6})_[0-9a-f]{6}")
@@ -89,6 +90,17 @@ class Irrep(Rep):
     def endomorphisms(self) -> Inexact[np.ndarray, "e d d"]:
         """A basis E of what commutes with it, E₀ = 1 and tr(EᵢᴴEⱼ) = d δᵢⱼ."""
         return self.entry.endomorphisms.copy()
+
+    @property
+    def generators(self) -> Images:
+        """Its matrices: dλ(Aₖ) and λ(hᵢ) for the group's generators as they were given."""
+        self._require_group()
+        return images(self)
+
+    @property
+    def identity(self) -> str:
+        """Its name: in a key it stands for its matrices, which may not have been looked for."""
+        return f"irrep {self.name}"
 
     def rho(self, M: Any) -> Array:
         """λ(g), in the array library of g."""

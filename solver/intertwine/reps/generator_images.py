@@ -53,10 +53,16 @@ def images(atom: Rep) -> Images:
 
 
 def atom_digest(atom: Rep) -> str:
-    """The identity of a rep of the user's own: a digest of the images of its generators."""
+    """The identity of a rep of the user's own: a digest of the images of its generators, or of
+    the name by which it identifies itself.
+    """
     if atom.G is None:
         own = atom.rep if isinstance(atom, Dual) else atom
         return f"{type(own).__module__}.{type(own).__qualname__} {atom} {frozen(vars(own))!r}"
+    inner = atom.rep if isinstance(atom, Dual) else atom
+    if inner.identity is not None:
+        text = f"intertwine {'dual of ' if inner is not atom else ''}{inner.identity}\n"
+        return hashlib.sha256(text.encode()).hexdigest()
     found = images(atom)
     sha = hashlib.sha256(f"intertwine images 1\n{atom.size()}\n".encode())
     for kind, generators in (("lie", found.lie), ("discrete", found.discrete)):

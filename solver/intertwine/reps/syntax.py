@@ -192,6 +192,11 @@ class Rep:
     def __str__(self) -> str:
         return type(self).__name__
 
+    @property
+    def identity(self) -> str | None:
+        """What identifies a rep over its group without its matrices; None where they do."""
+        return None
+
     def latex_name(self) -> str:
         """How a rep of one's own is named in LaTeX."""
         return rf"\mathrm{{{self}}}"

@@ -30,3 +30,28 @@ class TestRepsAndGroups:
         found = client.get("/v1/groups/Z(3)*S(4)").json()
         assert (found["d"], found["permutation"], found["lie_generators"]) == (12, True, 0)
         problem(client.get("/v1/groups/E8"), 422, "syntax")
+
+    def test_a_rep_is_decomposed(self, client: httpx.Client) -> None:
+        found = client.post("/v1/reps:decompose", json={"rep": "V**2", "group": "SO(3)"}).json()
+        sizes = [(irrep["dimension"], irrep["multiplicity"]) for irrep in found["irreps"]]
+        assert sizes == [(1, 1), (3, 1), (5, 1)]
+        assert (found["rep"], found["group"], found["size"]) == ("V²", "SO(3)", 9)
+        name = found["irreps"][2]["name"]
+        again = client.post("/v1/reps:decompose", json={"rep": name, "group": "SO(3)"}).json()
+        assert [irrep["name"] for irrep in again["irreps"]] == [name]
+        parsed = client.post("/v1/reps:parse", json={"rep": f"{name}*V", "group": "SO(3)"}).json()
+        assert (parsed["size"], parsed["ast"]["factors"][0]["name"]) == (15, name)
+        basis = client.post("/v1/bases", json={"rep": f"{name} >> V**2", "group": "SO(3)"}).json()
+        assert (basis["size"], basis["rank"]) == (45, 1)
+
+    def test_what_cannot_be_decomposed(self, client: httpx.Client) -> None:
+        shear = {"discrete_generators": [[[1, 1], [0, 1]]]}
+        answer = client.post("/v1/reps:decompose", json={"rep": "V", "group": shear})
+        assert "Dickson" in problem(answer, 422, "method-not-applicable")["detail"]
+        unknown = client.post("/v1/bases", json={"rep": "W5_ffffff", "group": "SO(3)"})
+        assert "W5_ffffff" in problem(unknown, 422, "invalid-rep")["detail"]
+
+    def test_the_irreps_of_a_group(self, client: httpx.Client) -> None:
+        found = client.get("/v1/groups/SO(3)/irreps", params={"power": 3}).json()
+        assert {irrep["dimension"] for irrep in found["irreps"]} == {1, 3, 5, 7}
+        problem(client.get("/v1/groups/SO(3)/irreps", params={"power": 7}), 422, "invalid-request")
