@@ -11,7 +11,17 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("bases", "errors", "groups", "invariants", "irreps", "operators", "reps", "verify")
+_PACKAGES = (
+    "bases",
+    "errors",
+    "exact",
+    "groups",
+    "invariants",
+    "irreps",
+    "operators",
+    "reps",
+    "verify",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

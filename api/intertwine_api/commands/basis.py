@@ -10,6 +10,7 @@ from intertwine_api.commands import common
 
 if TYPE_CHECKING:
     from intertwine.bases import Basis
+    from intertwine.exact import RankBound
     from intertwine.reps import Rep
 
 _EXAMPLES = """\
@@ -18,6 +19,7 @@ _EXAMPLES = """\
   intertwine basis "T(2,2)" --group SO13p --method krylov --backend jax
   intertwine basis "2V(Z(3))*V(S(4)) + V(O(3))**2" --json
   intertwine basis "V**2" --generators group.json
+  intertwine basis "V**4" --group "SO(3)" --prove
 """
 
 
@@ -41,6 +43,11 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--no-cache", action="store_true", help="solve, whatever the store has, and keep nothing"
+    )
+    parser.add_argument(
+        "--prove",
+        action="store_true",
+        help="bound the rank from above by exact arithmetic modulo a prime, too",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
@@ -70,11 +77,36 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.output is not None:
         save_basis(basis, arguments.output)
+    bound = _prove(rep, basis) if arguments.prove else None
     if arguments.json:
-        common.print_json(describe(rep, basis, arguments.method, arguments.backend))
+        document = describe(rep, basis, arguments.method, arguments.backend)
+        if bound is not None:
+            document["rank_bound"] = bound.bound
+        common.print_json(document)
     else:
         _print(rep, basis, arguments.output)
+        if bound is not None:
+            print(f"\n{_verdict(bound, basis.rank)}")
     return 0
+
+
+def _prove(rep: Rep, basis: Basis) -> RankBound:
+    from intertwine.errors import SolveError
+    from intertwine.exact import rank_bound
+
+    bound = rank_bound(rep)
+    if bound.bound < basis.rank:
+        raise SolveError(
+            f"{basis.rank} invariants of {rep!r} were found, and modulo {bound.prime} there are at "
+            f"most {bound.bound}. Please report this"
+        )
+    return bound
+
+
+def _verdict(bound: RankBound, rank: int) -> str:
+    if bound.bound == rank:
+        return f"proven: modulo {bound.prime} there are at most {rank:,} invariants"
+    return f"not proven: modulo {bound.prime} there may be up to {bound.bound:,} invariants"
 
 
 def describe(rep: Rep, basis: Basis, method: str, backend: str) -> dict[str, Any]:

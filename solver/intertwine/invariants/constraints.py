@@ -46,7 +46,7 @@ class Constraints:
 
 def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances) -> Constraints:
     """The constraints of a problem, on a backend."""
-    spans = _spans(problem.sizes)
+    spans = joined_slots(problem.sizes)
     lie = list(problem.independent_lie(tolerances))
     discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
     weights = tuple(1 / max(1.0, prod(map(spectral_norm, slots))) for slots in discrete)
@@ -70,7 +70,7 @@ def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances
     )
 
 
-def _spans(sizes: Sequence[int]) -> list[tuple[int, int]]:
+def joined_slots(sizes: Sequence[int]) -> list[tuple[int, int]]:
     """Neighbouring slots whose joint size stays below the bound, as (start, stop)."""
     spans: list[tuple[int, int]] = []
     for slot in range(len(sizes)):

@@ -14,7 +14,7 @@ import intertwine
 from intertwine.bases import Basis, Certificate, Dense, Kronecker, Permuted, Storage, Sum
 from intertwine.bases.store import BasisStore, find_store, obtain
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConcrete, SolveError
-from intertwine.invariants import certify
+from intertwine.invariants import evidence
 from intertwine.invariants.auto import choose_backend, choose_methods, require_known
 from intertwine.invariants.by_irreps import match_irreps
 from intertwine.invariants.by_krylov import bytes_needed, krylov
@@ -174,11 +174,11 @@ def _run(
         storage, gap, iterations = Dense(found.basis), found.gap, found.iterations
     if residuals is None or orthonormality is None:
         residuals, orthonormality = (
-            certify.residuals(problem, storage),
-            certify.orthonormality(storage),
+            evidence.residuals(problem, storage),
+            evidence.orthonormality(storage),
         )
     residual = float(np.max(residuals, initial=0.0))
-    certify.require_proven(residual, orthonormality, what, options.tolerances)
+    evidence.require_proven(residual, orthonormality, what, options.tolerances)
     certificate = Certificate(
         method=method,
         backend=backend.name,

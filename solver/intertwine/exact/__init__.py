@@ -1,0 +1,14 @@
+"""What floating point has no part in: bounds on ranks, exact bases, ranks from character theory."""
+
+from intertwine.exact.basis import ExactBasis, certify, exact_basis
+from intertwine.exact.characters import character_rank
+from intertwine.exact.modular import RankBound, rank_bound
+
+__all__ = [
+    "ExactBasis",
+    "RankBound",
+    "certify",
+    "character_rank",
+    "exact_basis",
+    "rank_bound",
+]

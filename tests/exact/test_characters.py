@@ -1,0 +1,61 @@
+"""Ranks from character theory agree with the conformance file and the solver."""
+
+from __future__ import annotations
+
+import pytest
+from intertwine.errors import NotConcrete
+from intertwine.exact import character_rank
+from intertwine.groups import SO, Group, parse_group
+from intertwine.reps import T, V, parse
+from support import CASES, Case
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_conformance_file(case: Case) -> None:
+    found = character_rank(case.build())
+    assert found in (case.rank, None)
+
+
+def test_most_of_the_file_is_counted() -> None:
+    counted = [case for case in CASES if character_rank(case.build()) is not None]
+    assert len(counted) >= 0.9 * len(CASES)
+
+
+@pytest.mark.parametrize(
+    ("name", "p", "q", "rank"),
+    [
+        ("SO(3)", 14, 0, 30537),
+        ("O(7)", 6, 0, 15),
+        ("SO13p()", 4, 4, 196),
+        ("SU(3)", 3, 0, 1),
+        ("SL(2)", 3, 1, 2),
+        ("S(20)", 4, 0, 15),
+        ("Sp(2)", 4, 4, 84),
+    ],
+)
+def test_ranks_known_by_heart(name: str, p: int, q: int, rank: int) -> None:
+    assert character_rank(T(p, q)(parse_group(name))) == rank
+
+
+@pytest.mark.parametrize(
+    "name", ["SO(2)", "O(2)", "SO(4)", "SL(3)", "GL(2)", "SU(2)", "U(2)", "Sp(1)", "D(5)", "Cube()"]
+)
+@pytest.mark.parametrize("powers", [(1, 1), (3, 0), (2, 2), (4, 1)])
+def test_they_are_those_of_the_solver(name: str, powers: tuple[int, int]) -> None:
+    rep = T(*powers)(parse_group(name))
+    assert character_rank(rep) == rep.equivariant_basis(store=False).rank
+
+
+def test_sums_and_several_groups() -> None:
+    rep = parse("2V(Z(3))*V(S(4)) + V(O(3))**2 + 5")
+    assert character_rank(rep) == rep.equivariant_basis(store=False).rank
+
+
+def test_what_is_not_recognised() -> None:
+    boost = Group(lie_algebra=[[[1.0, 2.0], [0.0, -1.0]]])
+    assert character_rank(T(2)(boost)) is None
+    infinite = Group(discrete_generators=[[[1.0, 1.0], [0.0, 1.0]]])
+    assert character_rank(T(2)(infinite)) is None
+    assert character_rank(T(60)(SO(2))) is None
+    with pytest.raises(NotConcrete):
+        character_rank(V)
