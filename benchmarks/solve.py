@@ -7,6 +7,7 @@ were taken on two cores and are for orientation.
     python benchmarks/solve.py                          the whole table
     python benchmarks/solve.py "SO(3)" --backend jax    the cases that contain a text, on JAX
     python benchmarks/solve.py --group "Sp(2)" --rep "T(2,2)" --method krylov
+    python benchmarks/solve.py --plot solve.svg         time against size, drawn
 """
 
 from __future__ import annotations
@@ -64,9 +65,16 @@ CASES = (
     Case("SO(3)", "T(6)", "2.5 s"),
     Case("SO(3)", "T(7)", "11 s"),
     Case("SO(3)", "T(8)", "155 s"),
+    Case("SO(3)", "T(10)"),
+    Case("SO(3)", "T(12)"),
+    Case("SO(3)", "T(14)"),
     Case("SO13p", "T(3,3)", "18 s"),
+    Case("SO13p", "T(4,4)", "> 300 s"),
+    Case("O(3)", "T(8)", "200 s"),
     Case("O(5)", "T(6)", "54 s"),
+    Case("O(7)", "T(6)"),
     Case("Sp(2)", "T(3,3)"),
+    Case("Sp(2)", "T(4,4)"),
     Case("SU(4)", "T(3,3)"),
     Case("O(2)", "T(8)"),
     Case("D(6)", "T(6)"),
@@ -77,6 +85,13 @@ CASES = (
     Case("RubiksCube", "T(4)"),
     Case(None, "V(S(4))**3*V(SO(3))**4"),
 )
+
+#: What `--plot` draws: tensors of growing size over three groups.
+CURVES = {
+    "SO(3)": tuple(Case("SO(3)", f"T({p})") for p in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14)),
+    "S(n), T(3)": tuple(Case(f"S({n})", "T(3)") for n in (3, 4, 6, 8, 10, 14, 20, 28, 40)),
+    "SO13p": tuple(Case("SO13p", f"T({p},{p})") for p in (1, 2, 3, 4)),
+}
 
 _COLUMNS = (
     ("group", 11), ("rep", 23), ("method", 7), ("backend", 14), ("size", 10), ("rank", 6),
@@ -95,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:  # no rep, no group
         print(error, file=sys.stderr)
         return 2
+    if options.plot:
+        return _plot(options)
     if not options.json:
         _print_heading()
     failed = False
@@ -125,6 +142,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--timeout", type=float, default=600, help="seconds for one process")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--plot", metavar="FILE", help="draw time against size into FILE (.svg)")
     parser.add_argument("--list", action="store_true", help="list the cases and stop")
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # what a fresh process is told to do
     options = parser.parse_args(arguments)
@@ -151,8 +169,8 @@ def _runs(options: argparse.Namespace) -> Iterator[Run]:
     for case in _chosen(options):
         for method in [options.method] if options.method else _methods(case):
             for backend in [options.backend] if options.backend else backends:
-                if method == "orbits" and backend == "jax" and not options.backend:
-                    continue  # integers, found by NumPy
+                if method in ("orbits", "irreps") and backend == "jax" and not options.backend:
+                    continue  # integers, and small matrices: found by NumPy
                 device = options.device if backend == "jax" else None
                 yield Run(case, method, backend, device, options.repeat)
 
@@ -167,9 +185,40 @@ def _methods(case: Case) -> list[str]:
         and all(as_signed_permutation(h) is not None for h in group.group_generators)
         for group in groups_of(rep)
     )
-    methods = ["orbits"] * permutes
+    methods = ["orbits"] * permutes + ["irreps"]
     methods += ["svd"] * (rep.size() <= SVD_UP_TO)
     return methods + ["krylov"] * (rep.size() <= KRYLOV_UP_TO)
+
+
+def _plot(options: argparse.Namespace) -> int:
+    """Draw seconds against size, a panel for each group and a line for each method."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(CURVES), figsize=(13, 4), sharey=True)
+    for panel, (title, cases) in zip(panels, CURVES.items(), strict=True):
+        lines: dict[str, list[tuple[int, float]]] = {}
+        for case in cases:
+            for method in _methods(case):
+                run = Run(case, method, "numpy", None, max(3, options.repeat))
+                found = _in_fresh_process(run, options.timeout)
+                if "error" in found:
+                    print(f"{case} by {method}: {found['error']}", file=sys.stderr)
+                    continue
+                print(f"{case} by {method}: {found['seconds']:.3g} s", flush=True)
+                lines.setdefault(method, []).append((found["size"], found["seconds"]))
+        for method, points in lines.items():
+            panel.loglog(*zip(*points, strict=True), marker="o", label=method)
+        panel.set(title=title, xlabel="size n")
+        panel.grid(alpha=0.3)
+        panel.legend()
+    panels[0].set_ylabel("seconds of the first solve")
+    figure.tight_layout()
+    figure.savefig(options.plot)
+    print(f"drawn into {options.plot}")
+    return 0
 
 
 def _in_fresh_process(run: Run, timeout: float) -> dict[str, Any]:

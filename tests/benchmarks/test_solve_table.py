@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support import ROOT
@@ -42,7 +44,8 @@ def test_a_line_has_what_was_asked_for() -> None:
         "group", "rep", "method", "backend", "size", "rank", "seconds", "again", "memory", "EMLP"
     ]  # fmt: skip
     assert [line.split()[:7] for line in lines] == [
-        ["D(4)", "T(2)", method, "numpy", "cpu", "4", "1"] for method in ("orbits", "svd", "krylov")
+        ["D(4)", "T(2)", method, "numpy", "cpu", "4", "1"]
+        for method in ("orbits", "irreps", "svd", "krylov")
     ]
     assert all(line.endswith(" MB") for line in lines)
 
@@ -51,7 +54,7 @@ def test_each_line_is_measured_in_a_process_of_its_own() -> None:
     done = _bench("--rep", "V(S(3))**2", "--json", "--backend", "numpy")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [line["method"] for line in lines] == ["orbits", "svd", "krylov"]
+    assert [line["method"] for line in lines] == ["orbits", "irreps", "svd", "krylov"]
     assert {(line["size"], line["rank"]) for line in lines} == {(9, 2)}
     assert all(0 < line["seconds"] < 60 for line in lines)
     # a process that has not loaded JAX, whatever this one holds
@@ -88,3 +91,13 @@ def test_bad_input_is_refused(arguments: list[str], complaint: str) -> None:
     assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_time_against_size_is_drawn(tmp_path: Path) -> None:
+    benchmarks = runpy.run_path(str(ROOT / "benchmarks" / "solve.py"))
+    assert set(benchmarks["CURVES"]) == {"SO(3)", "S(n), T(3)", "SO13p"}
+    small = {"SO(2)": (benchmarks["Case"]("SO(2)", "T(2)"), benchmarks["Case"]("SO(2)", "T(4)"))}
+    benchmarks["main"].__globals__["CURVES"] = {**small, "S(n)": small["SO(2)"]}
+    assert benchmarks["main"](["--plot", str(tmp_path / "solve.svg")]) == 0
+    drawn = (tmp_path / "solve.svg").read_text(encoding="utf-8")
+    assert drawn.count('<g id="axes_') == 2
