@@ -77,7 +77,7 @@ class Service:
     def read(self, key: str, *, cached: bool, asked: Asked | None = None) -> BasisManifest | None:
         """The document of a key where the store has it, in the words of the request, if any."""
         found = self.store.read(key)
-        if found is None:
+        if found is None or found[0].details.get("kind") == "irreps":  # no basis, and no fault
             return None
         try:
             return _from_manifest(found[0], cached=cached, asked=asked)
@@ -97,7 +97,7 @@ class Service:
         if held is not None:
             return from_bytes(held[1])
         found = self.store.read(key)
-        if found is not None:
+        if found is not None and found[0].details.get("kind") != "irreps":
             try:
                 return load_basis(found[1])
             except FormatError as error:

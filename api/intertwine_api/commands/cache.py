@@ -51,14 +51,14 @@ def run_stats(arguments: argparse.Namespace) -> int:
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """Print a line for each basis."""
+    """Print a line for each basis, and for each group's irreps."""
     manifests = list(_store().manifests())
     if arguments.json:
         common.print_json([_document(manifest) for manifest in manifests])
         return 0
     for manifest in manifests:
-        certificate = manifest.details.get("certificate", {})
-        shape = f"{certificate.get('size')} × {certificate.get('rank')}"
+        certificate = manifest.details.get("certificate")
+        shape = f"{certificate.get('size')} × {certificate.get('rank')}" if certificate else "-"
         what = f"{manifest.details.get('canonical')} {manifest.details.get('group') or ''}"
         print(f"{manifest.key[:12]}  {shape:>16}  {manifest.size:>12,} B  {what.strip()}")
     return 0

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from intertwine.bases import Dense, Intertwiners, Storage, Transform
+from intertwine.bases.store import BasisStore
 from intertwine.errors import MethodNotApplicable
 from intertwine.invariants.backends import Backend
 from intertwine.invariants.by_krylov import orthonormal_invariants
@@ -26,6 +27,8 @@ from intertwine.irreps import (
     SplitError,
     decomposer_of,
     in_straight_frame,
+    put_up,
+    take_down,
     verdict_of,
 )
 from intertwine.irreps.decomposer import Decomposed
@@ -45,13 +48,17 @@ class Factored:
 
 
 def match_irreps(
-    problem: Problem, backend: Backend, tolerances: Tolerances, report: Report
+    problem: Problem,
+    backend: Backend,
+    tolerances: Tolerances,
+    report: Report,
+    store: BasisStore | None = None,
 ) -> Factored:
     """The invariants of a product as maps between its halves (Schur).
 
     Where the group is closed under adjoints in another frame than the given one, they are found
-    there and brought back. Raises `MethodNotApplicable` where its reps are not seen to be
-    completely reducible.
+    there and brought back. A `store` keeps the irreps for the next time. Raises
+    `MethodNotApplicable` where its reps are not seen to be completely reducible.
     """
     report(Progress("irreps", 0.0))
     if problem.group is None:
@@ -64,16 +71,18 @@ def match_irreps(
             f"{problem.group!r} is {verdict.kind}: {verdict.reason}"
         )
     if verdict.straight is None:
-        return _match(problem)
+        return _match(problem, store)
     straight = [in_straight_frame(atom) for atom in problem.atoms]
-    found = _match(Problem(tuple(atom for atom, _ in straight), verdict.straight))
+    found = _match(Problem(tuple(atom for atom, _ in straight), verdict.straight), store)
     frames = [np.eye(a.size()) if frame is None else frame for a, frame in straight]
     return _brought_back(found, problem, frames, backend, tolerances)
 
 
-def _match(problem: Problem) -> Factored:
+def _match(problem: Problem, store: BasisStore | None) -> Factored:
     assert problem.group is not None
     decomposer = decomposer_of(problem.group, problem.dtype)
+    if store is not None:
+        take_down(decomposer, store)
     cut = _middle(problem.sizes)
     left, right = problem.atoms[:cut], tuple(atom.T for atom in problem.atoms[cut:])
     try:
@@ -84,6 +93,8 @@ def _match(problem: Problem) -> Factored:
             f"the method 'irreps' needs completely reducible reps in a frame where the group is "
             f"closed under adjoints, and those of {problem.group!r} are not seen to be: {error}"
         ) from error
+    if store is not None:
+        put_up(decomposer, store)
     return _joined(problem, decomposer, a, b)
 
 

@@ -39,6 +39,7 @@ class Options:
     backend: str = "auto"
     device: str | None = None
     tolerances: Tolerances = DEFAULT
+    store: BasisStore | None = None
 
 
 def solve(
@@ -70,9 +71,9 @@ def solve(
         raise NotConcrete(f"{rep} has no group yet: call it with one, as in rep(SO(3))")
     require_size(rep.size(), f"the rep {rep}")
     require_known(method, backend)
-    options = Options(method, backend, device, tolerances)
     form = canonical(rep)
     chosen = find_store() if store is True else store
+    options = Options(method, backend, device, tolerances, chosen or None)
     if not chosen or tolerances != DEFAULT:
         basis = _solve_canonical(form.rep, options, progress)
     else:
@@ -163,7 +164,7 @@ def _run(
     if method == "orbits":
         storage, gap = index_orbits(problem, report), math.inf
     elif method == "irreps":
-        factored = match_irreps(problem, backend, options.tolerances, report)
+        factored = match_irreps(problem, backend, options.tolerances, report, options.store)
         storage, gap = factored.storage, factored.gap
         residuals, orthonormality = factored.residuals, factored.orthonormality
     else:

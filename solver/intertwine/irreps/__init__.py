@@ -5,6 +5,7 @@ from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.decomposition import Decomposition, clebsch_gordan, decompose
 from intertwine.irreps.irrep import Irrep, in_straight_frame
 from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
+from intertwine.irreps.shelf import put_up, take_down
 from intertwine.irreps.splitting import SplitError
 
 __all__ = [
@@ -20,5 +21,7 @@ __all__ = [
     "decomposer_of",
     "in_straight_frame",
     "judge",
+    "put_up",
+    "take_down",
     "verdict_of",
 ]

@@ -45,7 +45,7 @@ class Catalogue:
         self.dtype, self.gap = dtype, Gap()
         self.words = Words(trivial.given.count)
         self.irreps: list[Irreducible] = []
-        self._products: dict[tuple[int, int], Isometries] = {}
+        self.products: dict[tuple[int, int], Isometries] = {}
         self._lock = threading.RLock()
         self._add(trivial, None)
 
@@ -76,15 +76,15 @@ class Catalogue:
     def product(self, a: int, b: int) -> Isometries:
         """The Clebsch–Gordan isometries of a ⊗ b, of shape (dₐd_b, copies, d)."""
         with self._lock:
-            if (a, b) not in self._products:
+            if (a, b) not in self.products:
                 left, right = self.irreps[a], self.irreps[b]
                 if a == TRIVIAL or b == TRIVIAL:
                     other = b if a == TRIVIAL else a
                     identity = np.eye(self.irreps[other].dimension, dtype=self.dtype)
-                    self._products[a, b] = {other: identity[:, None, :]}
+                    self.products[a, b] = {other: identity[:, None, :]}
                 else:
-                    self._products[a, b] = self.decompose(left.rep.tensor(right.rep), (a, b))
-            return self._products[a, b]
+                    self.products[a, b] = self.decompose(left.rep.tensor(right.rep), (a, b))
+            return self.products[a, b]
 
     def _decompose(self, rep: MatrixRep, inside: Rep | tuple[int, int], seed: int) -> Isometries:
         subspaces = [(w, rep.restrict(w)) for w in split(rep, seed, self.dtype, self.gap)]

@@ -62,12 +62,13 @@ class Decomposer:
         self.catalogue = Catalogue(trivial, dtype)
         self._atoms: dict[_Key, tuple[MatrixRep, Isometries]] = {}
         self._steps: dict[tuple[int, _Key], CheckedStep] = {}
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        self.kept = 0  # how much of the catalogue is in a store (see `shelf`)
 
     def atom(self, atom: Rep) -> tuple[MatrixRep, Isometries]:
         """An atom's matrices, and its irreps. Raises `SplitError`."""
         key = atom_order(atom)
-        with self._lock:
+        with self.lock:
             if key not in self._atoms:
                 given = given_action(atom, self.span, self.combinations, self.dtype)
                 rep = with_constraints(given, self._compact)
@@ -77,7 +78,7 @@ class Decomposer:
     def step(self, irrep: int, atom: Rep) -> CheckedStep:
         """λ ⊗ atom, decomposed through the irreps of the atom. Raises `SplitError`."""
         key = irrep, atom_order(atom)
-        with self._lock:
+        with self.lock:
             if key not in self._steps:
                 self._steps[key] = self._decompose(irrep, atom)
             return self._steps[key]

@@ -12,11 +12,13 @@ import numpy as np
 from jaxtyping import Inexact, Num
 
 from intertwine.arrays import Array, namespace
+from intertwine.bases.store import BasisStore, find_store
 from intertwine.bases.transform import Transform
 from intertwine.errors import MethodNotApplicable
 from intertwine.groups.group import Group
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.irrep import Irrep, decomposer_for, in_straight_frame
+from intertwine.irreps.shelf import put_up, take_down
 from intertwine.irreps.splitting import SplitError
 from intertwine.operators import Kronecker, LinearOperator, Permutation
 from intertwine.reps.canonical_form import Atoms, canonical, canonical_terms
@@ -145,11 +147,12 @@ class Decomposition:
         return f"<table>{head}{body}</table>"
 
 
-def decompose(rep: Rep) -> Decomposition:
+def decompose(rep: Rep, *, store: BasisStore | bool = True) -> Decomposition:
     """A concrete rep of one group as a sum of irreps.
 
-    Raises `NotConcrete`, and `MethodNotApplicable` for a rep of several groups, or of a group
-    whose reps are not seen to be completely reducible.
+    A `store` keeps irreps between processes: True means the one that is installed and switched
+    on, False none. Raises `NotConcrete`, and `MethodNotApplicable` for a rep of several groups, or
+    of a group whose reps are not seen to be completely reducible.
     """
     rep._require_group()
     form = canonical(rep)
@@ -161,6 +164,9 @@ def decompose(rep: Rep) -> Decomposition:
         )
     (group,) = groups
     decomposer = decomposer_for(group, is_complex=_is_complex(terms))
+    chosen = find_store() if store is True else store
+    if chosen:
+        take_down(decomposer, chosen)
     found, residual, orthonormality = [], 0.0, 0.0
     for multiplicity, atoms in terms:
         straight = [in_straight_frame(atom) for atom in atoms]
@@ -183,6 +189,8 @@ def decompose(rep: Rep) -> Decomposition:
         )
         residual = max(residual, float(result.errors.max(initial=0.0)))
         orthonormality = max(orthonormality, result.defect)
+    if chosen:
+        put_up(decomposer, chosen)
     counts: dict[int, int] = {}
     for term in found:
         for index, copies in term.transform.multiplicities.items():

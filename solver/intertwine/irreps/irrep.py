@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.arrays import Array, namespace
+from intertwine.bases.store import find_store
 from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups.group import Group
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.irreducible import Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
+from intertwine.irreps.shelf import take_down
 from intertwine.irreps.splitting import SplitError
 from intertwine.operators import LinearOperator, dense
 from intertwine.reps.generator_images import Images, images
@@ -123,6 +125,10 @@ class Irrep(Rep):
         """It in its group's catalogue. Raises `InvalidRep` where it is not found."""
         decomposer = self._decomposer()
         found = decomposer.catalogue.named(self.name)
+        store = find_store() if found is None else None
+        if store is not None:
+            take_down(decomposer, store)
+            found = decomposer.catalogue.named(self.name)
         if found is None:
             _search(decomposer, self.name)
             found = decomposer.catalogue.named(self.name)

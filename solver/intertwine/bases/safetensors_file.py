@@ -1,0 +1,93 @@
+"""Named arrays with metadata in JSON, as the bytes of a safetensors file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from intertwine.errors import FormatError
+
+_ALIGNMENT = 64  # from here JAX takes an array without copying it
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+_DTYPES = {"float64": "F64", "int64": "I64", "int32": "I32", "int8": "I8"}
+
+
+def write_arrays(
+    arrays: Mapping[str, Shaped[np.ndarray, "..."]],
+    metadata: Mapping[str, Any],
+    write: Callable[[bytes | memoryview], Any],
+) -> None:
+    """Hand the bytes of a safetensors file to `write`, piece by piece and without a copy.
+
+    The data start at a multiple of 64 bytes, which the library's own writer does not do. It has
+    no complex128 either: such an array is kept as float64 with a last axis of two, and named in
+    the metadata under ``complex``.
+    """
+    is_complex = [name for name, array in arrays.items() if np.iscomplexobj(array)]
+    text = json.dumps({**metadata, "complex": is_complex}, allow_nan=False)
+    header: dict[str, Any] = {"__metadata__": {"intertwine": text}}
+    at, pieces = 0, []
+    for name in sorted(arrays, key=lambda name: (-arrays[name].itemsize, name)):  # keeps alignment
+        array = np.ascontiguousarray(arrays[name])
+        if name in is_complex:
+            array = array.view(np.float64).reshape(*array.shape, 2)
+        header[name] = {
+            "dtype": _DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [at, at + array.nbytes],
+        }
+        at += array.nbytes
+        pieces.append(array)
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-(8 + len(head)) % _ALIGNMENT)  # the format allows spaces behind the header
+    write(len(head).to_bytes(8, "little") + head)
+    for array in pieces:
+        write(array.reshape(-1).view(np.uint8).data)
+
+
+def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays of a file, mapped into memory rather than copied, and its metadata.
+
+    Raises `FormatError` where the file is none of ours, `FileNotFoundError` where there is none.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(Path(path), "np"):  # the library checks the header; it would copy the arrays
+            pass
+        return _read(np.memmap(path, mode="r"))
+    except (SafetensorError, *_UNREADABLE) as error:
+        raise FormatError(f"this is no safetensors file of ours: {error!r}") from error
+
+
+def read_bytes(blob: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays and metadata of a file's bytes. Raises `FormatError` for anything else."""
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        deserialize(blob)  # type: ignore[no-untyped-call]  # the library checks the header
+        return _read(np.frombuffer(blob, dtype=np.uint8))
+    except (SafetensorError, *_UNREADABLE) as error:
+        raise FormatError(f"this is no safetensors file of ours: {error!r}") from error
+
+
+def _read(blob: UInt8[np.ndarray, " bytes"]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The contents of a safetensors file whose header was checked."""
+    start = 8 + int.from_bytes(blob[:8].tobytes(), "little")
+    header = json.loads(blob[8:start].tobytes())
+    metadata = json.loads(header.pop("__metadata__")["intertwine"])
+    names = {short: name for name, short in _DTYPES.items()}
+    arrays = {}
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        array = blob[start + first : start + last].view(names[entry["dtype"]])
+        arrays[name] = array.reshape(entry["shape"])
+    for name in metadata.get("complex", []):
+        arrays[name] = arrays[name].view(np.complex128)[..., 0]
+    return arrays, metadata

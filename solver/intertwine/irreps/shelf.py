@@ -1,0 +1,208 @@
+"""Keeping a group's catalogue in the store, for the next process and the next user.
+
+A catalogue grows, and what is in a store does not change: so it is kept in generations, each a
+file of its own under a key of (format, group, field, generation), each half as large again as the
+one before. The newest is read. `docs/format.md` describes the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from intertwine.bases.safetensors_file import read_file, write_arrays
+from intertwine.bases.storage import UNREADABLE, Put, read_count
+from intertwine.bases.store import BasisStore
+from intertwine.errors import FormatError
+from intertwine.irreps.actions import Action, MatrixRep
+from intertwine.irreps.catalogue import Catalogue
+from intertwine.irreps.decomposer import Decomposer
+from intertwine.irreps.irreducible import Irreducible, Isometries, Origin
+from intertwine.reps.syntax import Base, Dual, Rep
+
+NAME, VERSION = "intertwine-irreps", 1
+_GROWTH = 1.5
+_LOG = logging.getLogger("intertwine")
+
+
+def shelf_key(decomposer: Decomposer, generation: int) -> str:
+    """sha256, in hexadecimal, of (format version, group generators, field, generation)."""
+    text = f"{NAME} {VERSION}\n{decomposer.group.digest}\n{decomposer.dtype.name}\n{generation}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def take_down(decomposer: Decomposer, store: BasisStore) -> None:
+    """Fill a catalogue that has nothing yet with the newest that the store has of its group."""
+    with decomposer.lock:
+        if len(decomposer.catalogue.irreps) > 1:
+            return
+        generation, path = _newest(decomposer, store)
+        if path is None:
+            return
+        try:
+            _read(decomposer, *read_file(path))
+        except OSError as error:
+            _LOG.info("the store lost the irreps of %r: %s", decomposer.group, error)
+        except (FormatError, *UNREADABLE) as error:
+            store.reject(shelf_key(decomposer, generation), f"no catalogue of irreps: {error}")
+        decomposer.kept = _weight(decomposer.catalogue)
+
+
+def put_up(decomposer: Decomposer, store: BasisStore) -> None:
+    """Keep a catalogue that has grown by half since it was last kept.
+
+    One with irreps of a user's own reps stays at home: no other process knows those.
+    """
+    with decomposer.lock:
+        weight = _weight(decomposer.catalogue)
+        if not weight or weight < _GROWTH * decomposer.kept or not _is_portable(decomposer):
+            return
+        decomposer.kept = weight
+        generation, path = _newest(decomposer, store)
+        if path is not None and weight < _GROWTH * _kept_weight(path):
+            return
+        arrays, metadata = _write(decomposer)
+    group = decomposer.group.description
+    found = f"{len(decomposer.catalogue.irreps)} irreps"
+    details = {"canonical": found, "group": group, "kind": "irreps"}
+    key = shelf_key(decomposer, generation + 1)
+    store.publish(key, lambda write: write_arrays(arrays, metadata, write), details)
+
+
+def _newest(decomposer: Decomposer, store: BasisStore) -> tuple[int, Path | None]:
+    """The last generation, and its file; −1 and None where there is none."""
+    newest: tuple[int, Path | None] = (-1, None)
+    for generation in count():
+        entry = store.read(shelf_key(decomposer, generation))
+        if entry is None:
+            return newest
+        newest = generation, entry[1]
+    raise AssertionError("unreachable")
+
+
+def _kept_weight(path: Path) -> int:
+    try:
+        return int(read_file(path)[1]["weight"])
+    except (OSError, FormatError, *UNREADABLE):
+        return 0
+
+
+def _weight(catalogue: Catalogue) -> int:
+    return len(catalogue.irreps) - 1 + len(catalogue.products)
+
+
+def _is_portable(decomposer: Decomposer) -> bool:
+    known = (Base(decomposer.group), Base(decomposer.group).T)
+    origins = [irrep.origin for irrep in decomposer.catalogue.irreps if irrep.origin]
+    return all(isinstance(o.inside, tuple) or o.inside in known for o in origins)
+
+
+def _write(decomposer: Decomposer) -> tuple[dict[str, Any], dict[str, Any]]:
+    arrays: dict[str, Shaped[np.ndarray, "..."]] = {}
+
+    def put(meaning: str, array: Shaped[np.ndarray, "..."]) -> str:
+        name = f"{meaning}.{len(arrays)}"
+        arrays[name] = np.ascontiguousarray(array)
+        return name
+
+    catalogue = decomposer.catalogue
+    metadata = {
+        "format": NAME,
+        "version": VERSION,
+        "weight": _weight(catalogue),
+        "irreps": [_write_irrep(irrep, put) for irrep in catalogue.irreps[1:]],
+        "products": [
+            [a, b, [[target, put("isometries", maps)] for target, maps in sorted(found.items())]]
+            for (a, b), found in sorted(catalogue.products.items())
+        ],
+    }
+    return arrays, metadata
+
+
+def _write_irrep(irrep: Irreducible, put: Put) -> dict[str, Any]:
+    assert irrep.origin is not None
+    inside, rep = irrep.origin.inside, irrep.rep
+    named = ("V*" if isinstance(inside, Dual) else "V") if isinstance(inside, Rep) else list(inside)
+    same = rep.constraints is rep.given
+    return {
+        "inside": named,
+        "isometry": put("isometry", irrep.origin.isometry),
+        "matrices": put("matrices", rep.given.matrices),
+        "constraints": None if same else put("constraints", rep.constraints.matrices),
+        "endomorphisms": put("endomorphisms", irrep.endomorphisms),
+        "fingerprint": put("fingerprint", irrep.fingerprint),
+    }
+
+
+def _read(decomposer: Decomposer, arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    """Fill a catalogue. Raises `FormatError`, and leaves it as it is, for what does not fit."""
+    if metadata["format"] != NAME or metadata["version"] != VERSION:
+        raise FormatError(f"expected {NAME} version {VERSION}")
+    catalogue = decomposer.catalogue
+    irreps = [catalogue.irreps[0]]
+    for entry in metadata["irreps"]:
+        irreps.append(_read_irrep(decomposer, irreps, entry, arrays))
+    products: dict[tuple[int, int], Isometries] = {}
+    for a, b, listed in metadata["products"]:
+        n = (
+            irreps[read_count(a, "an irrep")].dimension
+            * irreps[read_count(b, "an irrep")].dimension
+        )
+        found = {}
+        for target, name in listed:
+            maps = np.array(arrays[name])
+            d = irreps[read_count(target, "an irrep")].dimension
+            if maps.ndim != 3 or (maps.shape[0], maps.shape[2]) != (n, d):
+                raise FormatError(f"isometries of shape {maps.shape} are no ({n}, m, {d})")
+            found[target] = maps
+        if sum(maps.shape[1] * maps.shape[2] for maps in found.values()) != n:
+            raise FormatError(f"the product of irreps {a} and {b} is not complete")
+        products[a, b] = found
+    catalogue.irreps[:] = irreps
+    catalogue.products.update(products)
+
+
+def _read_irrep(
+    decomposer: Decomposer,
+    before: list[Irreducible],
+    entry: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+) -> Irreducible:
+    trivial, base = before[0], Base(decomposer.group)
+    isometry, matrices = np.array(arrays[entry["isometry"]]), np.array(arrays[entry["matrices"]])
+    endomorphisms = np.array(arrays[entry["endomorphisms"]])
+    n, d = isometry.shape
+    given = Action(matrices, trivial.rep.given.lie_count)
+    constraints = given
+    if entry["constraints"] is not None:
+        expected = trivial.rep.constraints
+        constraints = Action(np.array(arrays[entry["constraints"]]), expected.lie_count)
+        if constraints.matrices.shape != (expected.count, d, d):
+            raise FormatError("the elements that an irrep was solved with do not fit")
+    inside: Rep | tuple[int, int]
+    if isinstance(entry["inside"], str):
+        inside = {"V": base, "V*": base.T}[entry["inside"]]
+        size = inside.size()
+    else:
+        a, b = (read_count(index, "an irrep") for index in entry["inside"])
+        inside, size = (a, b), before[a].dimension * before[b].dimension
+    shapes = (matrices.shape, endomorphisms.shape[1:], n)
+    if shapes != ((trivial.rep.given.count, d, d), (d, d), size):
+        raise FormatError(f"an irrep's arrays have the shapes {shapes}, which do not fit")
+    found = Irreducible(
+        len(before),
+        Origin(inside, isometry),
+        MatrixRep(given, constraints),
+        endomorphisms,
+        np.array(arrays[entry["fingerprint"]]),
+    )
+    if not np.allclose(decomposer.catalogue.words.fingerprint(found.rep), found.fingerprint):
+        raise FormatError("an irrep's traces are not those of its matrices")
+    return found
