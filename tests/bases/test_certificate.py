@@ -63,7 +63,7 @@ def test_it_survives_json(document: dict[str, Any]) -> None:
 @settings(deadline=None)
 @given(documents(), st.data())
 def test_json_without_one_of_its_keys_is_refused(document: dict[str, Any], data: Any) -> None:
-    del document[data.draw(st.sampled_from(sorted(document)))]
+    del document[data.draw(st.sampled_from(sorted(document.keys() - {"notes"})))]
     with pytest.raises(FormatError, match="this is no certificate of a basis"):
         Certificate.from_json(document)
 

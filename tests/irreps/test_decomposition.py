@@ -15,10 +15,7 @@ from oblique_groups import REDUCTIVE, conjugate, random_frame
 from program import python
 from scipy.linalg import block_diag
 
-GROUPS = (
-    *("SO(2)", "SO(3)", "O(3)", "SO13p()", "Sp(1)", "SL(3)", "SU(3)", "U(2)", "S(4)", "D(5)"),
-    *("Z(3)*S(3)", "GL(2)"),
-)
+GROUPS = (*("SO(2)", "O(3)", "SO13p()", "Sp(1)", "SU(3)", "U(2)", "S(4)", "D(5)", "GL(2)"),)
 REPS = (V, V.T, V**2, V**2 * V.T, 3 * V + V**2 + 2 * Scalar, V * (V + V.T) + V)
 
 

@@ -18,7 +18,7 @@ from support import CASES, Case
 
 PRECISE = 1e-13
 SINGLE = [case for case in CASES if case.group is not None]
-SMALL = [case for case in SINGLE if case.size <= 729]
+SMALL = [case for case in SINGLE if case.size <= 100]
 
 
 def _worst(rep: Rep) -> float:

@@ -63,12 +63,13 @@ class TestTheVerdict:
         assert "Dickson" in verdict.reason
 
     @pytest.mark.parametrize("name", GROUPS)
-    @pytest.mark.parametrize("condition", [10, 100])
+    @pytest.mark.parametrize("condition", [pytest.param(10, marks=pytest.mark.slow), 100])
     def test_in_oblique_frames(self, name: str, condition: float) -> None:
         expected = "reductive" if name in REDUCTIVE else "not reductive"
         for group in _variants(name, condition):
             assert judge(group).kind == expected
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", GROUPS)
     @pytest.mark.parametrize("condition", [1e3, 1e4])
     def test_is_never_wrong_in_very_oblique_frames(self, name: str, condition: float) -> None:
@@ -119,7 +120,7 @@ class TestTheFrame:
 
 class TestRanks:
     @pytest.mark.parametrize("name", REDUCTIVE)
-    @pytest.mark.parametrize("condition", [10, 100])
+    @pytest.mark.parametrize("condition", [pytest.param(10, marks=pytest.mark.slow), 100])
     def test_are_right_in_oblique_frames(self, name: str, condition: float) -> None:
         for group in _variants(name, condition):
             for rep in REPS:
