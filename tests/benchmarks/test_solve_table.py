@@ -66,7 +66,7 @@ def test_jax_runs_where_it_is_asked_for() -> None:
     done = _bench("SO(3) T(4)", "--backend", "jax", "--json")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [line["method"] for line in lines] == ["svd", "krylov"]
+    assert [line["method"] for line in lines] == ["irreps", "svd", "krylov"]
     assert all(line["ran"].startswith("jax ") for line in lines)
     assert {line["rank"] for line in lines} == {3}
 

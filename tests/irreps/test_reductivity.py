@@ -176,3 +176,14 @@ class TestRanks:
         rep = (V**4 * Determinant())(group)
         with pytest.raises(MethodNotApplicable, match="frame"):
             rep.equivariant_basis(store=False, method="irreps")
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_rounding_in_a_frame_does_not_pass_for_a_larger_group(self, seed: int) -> None:
+        """In a frame of condition 100,000 Sp(2) is seen as SL(4) is, to eight digits."""
+        rng = np.random.default_rng(seed)
+        group = conjugate(parse_group("Sp(2)"), random_frame(4, 1e5, rng))
+        try:
+            rank = T(2, 2)(group).equivariant_basis(store=False).rank
+        except AmbiguousRank:
+            return
+        assert rank == 3

@@ -23,6 +23,7 @@ from intertwine.operators import dense
 
 _CLOSED = 1e-12
 _PER_CONDITION = 100.0  # rounding errors in a frame of condition c reach that times ε·c²
+_FAITHFUL = 1e-10  # beyond: rounding of the generators could pass for a larger group
 _AT_THE_END = 1e-8  # the gradient of a descent that arrived
 _OBLIQUE = 3e3  # frames of a larger condition leave too few digits to decide anything
 _PRECISE = 1e-9  # the error of a generator's unitary representative with which it is of use
@@ -100,7 +101,8 @@ def _search(lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l 
         discrete = conjugated(discrete, found.matrix)
         reached = f"in the best frame found the group is {found.error:.1e} from closed"
         rounding = _PER_CONDITION * np.finfo(float).eps * np.linalg.cond(s) ** 2
-        if not (found.error < _CLOSED + rounding and found.gradient < _AT_THE_END):
+        allowed = min(_CLOSED + rounding, _FAITHFUL)
+        if not (found.error < allowed and found.gradient < _AT_THE_END):
             continue
         if closure is not None and not closure.is_clear:
             return Verdict(AMBIGUOUS, "the Lie algebra of its closure has no clear dimension")

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from intertwine.irreps.actions import MatrixRep, adjoint
+from intertwine.irreps.splitting import SplitError
 
 _LETTERS = 3
-_SAME = 1e-7  # traces of equivalent irreps differ by rounding, those of others by far more
+_SAME, _DIFFERENT = 1e-9, 1e-6  # rounding reaches 1e-14; others were never seen nearer than 1e-3
 
 
 class Words:
@@ -53,9 +54,13 @@ class Words:
 
 
 def same(left: Float[np.ndarray, " f"], right: Float[np.ndarray, " f"]) -> bool:
-    """Whether two fingerprints are of equivalent irreps."""
-    scale = 1 + np.abs(right).max(initial=0.0)
-    return bool(np.abs(left - right).max(initial=0.0) < _SAME * scale)
+    """Whether two fingerprints are of equivalent irreps. Raises `SplitError` in doubt."""
+    distance = np.abs(left - right).max(initial=0.0) / (1 + np.abs(right).max(initial=0.0))
+    if _SAME < distance < _DIFFERENT:
+        raise SplitError(
+            f"two irreps may or may not be equivalent: traces differ by {distance:.1e}"
+        )
+    return bool(distance <= _SAME)
 
 
 def order_of(fingerprint: Float[np.ndarray, " f"]) -> float:
