@@ -57,9 +57,7 @@ def same(left: Float[np.ndarray, " f"], right: Float[np.ndarray, " f"]) -> bool:
     """Whether two fingerprints are of equivalent irreps. Raises `SplitError` in doubt."""
     distance = np.abs(left - right).max(initial=0.0) / (1 + np.abs(right).max(initial=0.0))
     if _SAME < distance < _DIFFERENT:
-        raise SplitError(
-            f"two irreps may or may not be equivalent: traces differ by {distance:.1e}"
-        )
+        raise SplitError(f"traces differ by {distance:.1e}: equivalent or not?")
     return bool(distance <= _SAME)
 
 
