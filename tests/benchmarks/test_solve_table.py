@@ -67,7 +67,8 @@ def test_jax_runs_where_it_is_asked_for() -> None:
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["method"] for line in lines] == ["irreps", "svd", "krylov"]
-    assert all(line["ran"].startswith("jax ") for line in lines)
+    # a decomposition into irreps is small and runs in NumPy, whatever the backend
+    assert [line["ran"].split()[0] for line in lines] == ["numpy", "jax", "jax"]
     assert {line["rank"] for line in lines} == {3}
 
 
