@@ -84,7 +84,7 @@ def check_processors() -> Finding:
 
 def check_memory() -> Finding:
     """The memory that a solve may use of this machine's."""
-    from intertwine.invariants.memory import available_memory
+    from intertwine.memory import available_memory
 
     size = available_memory()
     advice = "solves of large reps will be refused; use a larger machine" if size < 2e9 else ""

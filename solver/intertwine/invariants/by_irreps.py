@@ -17,7 +17,6 @@ from intertwine.errors import MethodNotApplicable
 from intertwine.invariants.backends import Backend
 from intertwine.invariants.by_krylov import orthonormal_invariants
 from intertwine.invariants.constraints import apply_discrete
-from intertwine.invariants.memory import require_memory
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tolerances import Tolerances
@@ -32,6 +31,7 @@ from intertwine.irreps import (
     verdict_of,
 )
 from intertwine.irreps.decomposer import Decomposed
+from intertwine.memory import require_memory
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _joined(problem: Problem, decomposer: Decomposer, a: Decomposed, b: Decompos
     for irrep in irreps.values():
         matrices, units = irrep.rep.given.matrices, irrep.endomorphisms
         commutators = np.matmul(matrices[:, None], units) - np.matmul(units, matrices[:, None])
-        sizes = np.linalg.norm(commutators.reshape(len(matrices), -1), axis=1)
+        sizes = np.sqrt((np.abs(commutators) ** 2).sum(axis=(1, 2, 3)))
         crooked = np.maximum(crooked, sizes)
         gram = np.einsum("eij,fij->ef", units.conj(), units) / irrep.dimension
         defect = max(defect, float(np.linalg.norm(gram - np.eye(len(units)))))

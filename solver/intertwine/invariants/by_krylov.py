@@ -20,10 +20,10 @@ from intertwine.arrays import Array
 from intertwine.errors import AmbiguousRank, NotConverged
 from intertwine.invariants.backends import Backend
 from intertwine.invariants.constraints import Constraints, build_constraints, gradient
-from intertwine.invariants.memory import require_memory
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tolerances import Tolerances
+from intertwine.memory import require_memory
 
 FIRST_BLOCK = 16
 _STILL_THERE = 0.9  # singular values of an orthonormal basis after its projection

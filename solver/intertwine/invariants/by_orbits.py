@@ -13,9 +13,9 @@ from jaxtyping import Int
 
 from intertwine.bases import Orbits
 from intertwine.errors import MethodNotApplicable
-from intertwine.invariants.memory import require_memory
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
+from intertwine.memory import require_memory
 from intertwine.operators import Permutation
 
 

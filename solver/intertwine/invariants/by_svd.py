@@ -14,10 +14,10 @@ from intertwine.errors import AmbiguousRank
 from intertwine.invariants.backends import Backend
 from intertwine.invariants.by_krylov import Found
 from intertwine.invariants.constraints import build_constraints
-from intertwine.invariants.memory import require_memory
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tolerances import Tolerances
+from intertwine.memory import require_memory
 
 
 def svd(problem: Problem, backend: Backend, tolerances: Tolerances, report: Report) -> Found:

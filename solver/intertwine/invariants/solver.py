@@ -20,10 +20,10 @@ from intertwine.invariants.by_irreps import match_irreps
 from intertwine.invariants.by_krylov import bytes_needed, krylov
 from intertwine.invariants.by_orbits import index_orbits
 from intertwine.invariants.by_svd import svd
-from intertwine.invariants.memory import require_memory, require_size
 from intertwine.invariants.problem import Problem, problems_of
 from intertwine.invariants.progress import Report, reporting
 from intertwine.invariants.tolerances import DEFAULT, Tolerances
+from intertwine.memory import require_memory, require_size
 from intertwine.reps.canonical_form import Atoms, Canonical, canonical, canonical_terms
 from intertwine.reps.key import basis_key
 from intertwine.reps.syntax import Rep, tensor

@@ -20,6 +20,7 @@ from intertwine.irreps.splitting import (
     split,
 )
 from intertwine.irreps.words import Words, order_of, same
+from intertwine.memory import require_memory
 from intertwine.reps.syntax import Rep
 
 _TRIES = 4
@@ -28,6 +29,7 @@ _PRECISE = 1e-14  # from here on it is polished first
 _REMAINS = 1e-6  # a projected random map is zero below this
 _COPY = 1e-5  # how far an approximate copy may be from the exact one
 _ORTHONORMAL = 1e-10
+_MATRICES = 8  # of a rep's size squared, in memory while it is split
 
 TRIVIAL = 0
 """The index of the trivial irrep."""
@@ -59,8 +61,10 @@ class Catalogue:
 
         They come from fixed random matrices, projected on Hom(λ, ρ): of the eigenvectors that
         split ρ nothing but the multiplicities survives. `inside` says what ρ is: an atom, or the
-        product of two irreps. Raises `SplitError`.
+        product of two irreps. Raises `SplitError`, and `TooLarge` where memory is short.
         """
+        needed = _MATRICES * rep.size**2 * self.dtype.itemsize
+        require_memory(needed, f"splitting a rep of {rep.size:,} dimensions")
         if not rep.given.count:
             return {TRIVIAL: np.eye(rep.size, dtype=self.dtype)[:, :, None]}
         failure = None

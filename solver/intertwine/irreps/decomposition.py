@@ -14,16 +14,19 @@ from jaxtyping import Inexact, Num
 from intertwine.arrays import Array, namespace
 from intertwine.bases.store import BasisStore, find_store
 from intertwine.bases.transform import Transform
-from intertwine.errors import MethodNotApplicable
+from intertwine.errors import MethodNotApplicable, TooLarge
 from intertwine.groups.group import Group
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.irrep import Irrep, decomposer_for, in_straight_frame
 from intertwine.irreps.shelf import put_up, take_down
 from intertwine.irreps.splitting import SplitError
-from intertwine.operators import Kronecker, LinearOperator, Permutation
-from intertwine.reps.canonical_form import Atoms, canonical, canonical_terms
+from intertwine.operators import Kronecker, LinearOperator
+from intertwine.reps.canonical_form import Atoms, Canonical, canonical, canonical_terms
 from intertwine.reps.generator_images import images
 from intertwine.reps.syntax import Rep
+
+_MAX_SIZE = 2**62
+"""The largest rep that is decomposed: arrays of more coordinates cannot be indexed."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ class Decomposition:
     orthonormality: float
     _indices: tuple[int, ...]
     _terms: tuple[_Term, ...]
-    _order: Permutation
+    _form: Canonical
 
     def to_irreps(self, x: Num[Array, "n c"]) -> dict[Irrep, Num[Array, "m d c"]]:
         """U⁻¹x, irrep by irrep: copies, components, columns. NumPy and JAX arrays."""
         xp, columns = namespace(x), x.shape[1]
-        x = self._order @ x
+        x = x if self._form.is_identity else self._form.permutation @ x
         found: dict[int, list[Array]] = {index: [] for index in self._indices}
         at = 0
         for term in self._terms:
@@ -96,7 +99,8 @@ class Decomposition:
                     taken[index] += copies
                 block = term.transform.backward(rows, columns)
                 blocks.append(block if term.frame is None else term.frame @ block)
-        return self._order.H @ xp.concatenate(blocks)
+        x = xp.concatenate(blocks)
+        return x if self._form.is_identity else self._form.permutation.H @ x
 
     def matrix(self) -> Inexact[np.ndarray, "n n"]:
         """U, written out."""
@@ -152,9 +156,13 @@ def decompose(rep: Rep, *, store: BasisStore | bool = True) -> Decomposition:
 
     A `store` keeps irreps between processes: True means the one that is installed and switched
     on, False none. Raises `NotConcrete`, and `MethodNotApplicable` for a rep of several groups, or
-    of a group whose reps are not seen to be completely reducible.
+    of a group whose reps are not seen to be completely reducible. Raises `TooLarge` above 2⁶²
+    dimensions, and where an irrep times a slot does not fit into memory; the coordinates of the
+    rep as a whole take none before a vector is transformed.
     """
     rep._require_group()
+    if rep.size() > _MAX_SIZE:
+        raise TooLarge("the rep has more than 2^62 dimensions: it is not decomposed")
     form = canonical(rep)
     terms = canonical_terms(form.rep)
     groups = {atom.G for _, atoms in terms for atom in atoms}
@@ -197,9 +205,7 @@ def decompose(rep: Rep, *, store: BasisStore | bool = True) -> Decomposition:
             counts[index] = counts.get(index, 0) + term.multiplicity * copies
     indices = tuple(sorted(counts))
     multiplicities = {_public(decomposer, group, i): counts[i] for i in indices}
-    return Decomposition(
-        rep, multiplicities, residual, orthonormality, indices, tuple(found), form.permutation
-    )
+    return Decomposition(rep, multiplicities, residual, orthonormality, indices, tuple(found), form)
 
 
 def clebsch_gordan(a: Irrep, b: Irrep) -> dict[Irrep, Inexact[np.ndarray, "a b m c"]]:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Inexact
 from intertwine.groups.group import Group
 from intertwine.groups.lie_span import LieSpan
 from intertwine.irreps.actions import Action, MatrixRep, adjoint
+from intertwine.memory import require_memory
 from intertwine.operators import dense
 from intertwine.reps.generator_images import images
 from intertwine.reps.syntax import Rep
@@ -22,8 +23,13 @@ _BETWEEN = 15
 def given_action(
     atom: Rep, span: LieSpan, combinations: Float[np.ndarray, "j k"], dtype: np.dtype[np.inexact]
 ) -> Action:
-    """The images of an orthonormal basis of the Lie algebra, then of the discrete generators."""
+    """The images of an orthonormal basis of the Lie algebra, then of the discrete generators.
+
+    Raises `TooLarge` where their dense matrices do not fit into memory.
+    """
     found, n = images(atom), atom.size()
+    count = len(found.lie) + len(found.discrete) + 1
+    require_memory(2 * count * n * n * dtype.itemsize, f"{atom!r} in dense matrices")
     lie = [span.scaled(k, np.asarray(dense(a))) for k, a in enumerate(found.lie)]
     units = np.array(lie, dtype=dtype).reshape(len(lie), n, n)
     discrete = np.array([np.asarray(dense(h)) for h in found.discrete], dtype=dtype)
