@@ -78,6 +78,7 @@ class BasisCertificate(BaseModel):
     iterations: int
     seconds: float
     notes: list[str] = Field(default=[], description="why a faster method was passed over")
+    rank_bound: int | None = Field(None, description="an exact upper bound, where one is known")
 
 
 class BasisManifest(BaseModel):

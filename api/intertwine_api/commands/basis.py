@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from intertwine_api.commands import common
 
 if TYPE_CHECKING:
-    from intertwine.bases import Basis
-    from intertwine.exact import RankBound
+    from intertwine.bases import Basis, Certificate
     from intertwine.reps import Rep
 
 _EXAMPLES = """\
@@ -75,38 +74,26 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         store=not arguments.no_cache,
     )
+    if arguments.prove:
+        from intertwine.exact import prove
+
+        basis = prove(rep, basis)
     if arguments.output is not None:
         save_basis(basis, arguments.output)
-    bound = _prove(rep, basis) if arguments.prove else None
     if arguments.json:
-        document = describe(rep, basis, arguments.method, arguments.backend)
-        if bound is not None:
-            document["rank_bound"] = bound.bound
-        common.print_json(document)
+        common.print_json(describe(rep, basis, arguments.method, arguments.backend))
     else:
         _print(rep, basis, arguments.output)
-        if bound is not None:
-            print(f"\n{_verdict(bound, basis.rank)}")
+        if arguments.prove:
+            print(f"\n{_verdict(basis.certificate)}")
     return 0
 
 
-def _prove(rep: Rep, basis: Basis) -> RankBound:
-    from intertwine.errors import SolveError
-    from intertwine.exact import rank_bound
-
-    bound = rank_bound(rep)
-    if bound.bound < basis.rank:
-        raise SolveError(
-            f"{basis.rank} invariants of {rep!r} were found, and modulo {bound.prime} there are at "
-            f"most {bound.bound}. Please report this"
-        )
-    return bound
-
-
-def _verdict(bound: RankBound, rank: int) -> str:
-    if bound.bound == rank:
-        return f"proven: modulo {bound.prime} there are at most {rank:,} invariants"
-    return f"not proven: modulo {bound.prime} there may be up to {bound.bound:,} invariants"
+def _verdict(certificate: Certificate) -> str:
+    most = f"{certificate.rank_bound:,} invariants"
+    if certificate.is_proven:
+        return f"proven: in exact arithmetic there are at most {most}"
+    return f"not proven: the bound in exact arithmetic is {most}"
 
 
 def describe(rep: Rep, basis: Basis, method: str, backend: str) -> dict[str, Any]:

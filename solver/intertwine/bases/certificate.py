@@ -14,6 +14,7 @@ from intertwine.errors import FormatError
 _TEXTS = ("method", "backend", "device", "version")
 _COUNTS = ("size", "rank", "iterations")
 _MEASURES = ("residual", "orthonormality", "seconds")
+_YOUNGER = ("notes", "rank_bound")  # than the format: older files have none
 
 
 def _typed(value: Any, kind: type[Any]) -> Any:
@@ -37,7 +38,8 @@ class Certificate:
     ‖QᴴQ − 1‖. `gap` is the smallest singular value that was taken for nonzero over the largest
     taken for zero; it is infinite where one of the two kinds does not occur, or where the method
     is exact. `iterations` counts the steps of iterative methods, `seconds` is wall time. `notes`
-    say why a method that would have been faster was passed over.
+    say why a method that would have been faster was passed over. `rank_bound` is an upper bound
+    on the rank in exact arithmetic, where one was asked for (`intertwine.exact.prove`).
     An assembled basis names the different methods of its parts, which have certificates too.
     """
 
@@ -55,6 +57,12 @@ class Certificate:
     parts: Mapping[str, Certificate] = field(default_factory=dict)
     version: str = ""
     notes: tuple[str, ...] = ()
+    rank_bound: int | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether an exact bound says that there are no more invariants than were found."""
+        return self.rank_bound == self.rank
 
     def to_json(self) -> dict[str, Any]:
         """The certificate as JSON values; an infinite gap is None."""
@@ -73,14 +81,16 @@ class Certificate:
             "parts": {name: part.to_json() for name, part in self.parts.items()},
             "version": self.version,
             "notes": list(self.notes),
+            "rank_bound": self.rank_bound,
         }
 
     @classmethod
     def from_json(cls, document: Any) -> Certificate:
         """The certificate of `to_json`. Raises `FormatError` for anything else."""
         try:
-            values = {f.name: document[f.name] for f in fields(cls) if f.name != "notes"}
-            notes = _typed(document.get("notes", []), list)  # younger than the format
+            values = {f.name: document[f.name] for f in fields(cls) if f.name not in _YOUNGER}
+            notes = _typed(document.get("notes", []), list)
+            bound = document.get("rank_bound")
             residuals = values["residuals"].items()
             return cls(
                 **{name: _typed(values[name], str) for name in _TEXTS},
@@ -93,6 +103,7 @@ class Certificate:
                 },
                 parts={name: cls.from_json(part) for name, part in values["parts"].items()},
                 notes=tuple(_typed(note, str) for note in notes),
+                rank_bound=None if bound is None else _typed(bound, int),
             )
         except FormatError:
             raise
@@ -104,12 +115,14 @@ class Certificate:
 
     def _rows(self) -> list[tuple[str, str]]:
         gap = "infinite" if math.isinf(self.gap) else f"{self.gap:.1e}"
+        bound = [] if self.rank_bound is None else [("rank at most", f"{self.rank_bound:,}")]
         return [
             ("method", f"{self.method} on {self.backend} ({self.device})"),
             ("size × rank", f"{self.size:,} × {self.rank:,}"),
             ("residual", f"{self.residual:.1e}"),
             ("orthonormality", f"{self.orthonormality:.1e}"),
             ("rank gap", gap),
+            *bound,
             ("iterations", f"{self.iterations:,}"),
             ("seconds", f"{self.seconds:.3g}"),
             *(("note", note) for note in self.notes),

@@ -3,6 +3,7 @@
 from intertwine.exact.basis import ExactBasis, certify, exact_basis
 from intertwine.exact.characters import character_rank
 from intertwine.exact.modular import RankBound, rank_bound
+from intertwine.exact.proof import prove
 
 __all__ = [
     "ExactBasis",
@@ -10,5 +11,6 @@ __all__ = [
     "certify",
     "character_rank",
     "exact_basis",
+    "prove",
     "rank_bound",
 ]

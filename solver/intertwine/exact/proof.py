@@ -1,0 +1,27 @@
+"""A basis with an exact bound on its rank in its certificate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from intertwine.bases import Basis
+from intertwine.errors import SolveError
+from intertwine.exact.modular import rank_bound
+from intertwine.reps.syntax import Rep
+
+
+def prove(rep: Rep, basis: Basis) -> Basis:
+    """The basis, with the upper bound on its rank from `rank_bound` in its certificate.
+
+    Floating point shows that the columns are invariant and independent: no fewer than r. The
+    bound, which has no part in floating point, shows that there are no more. Raises what
+    `rank_bound` raises, and `SolveError` where the two contradict each other.
+    """
+    bound = rank_bound(rep)
+    if bound.bound < basis.rank:
+        raise SolveError(
+            f"{basis.rank} invariants of {rep!r} were found, and modulo {bound.prime} there are at "
+            f"most {bound.bound}. Please report this"
+        )
+    certificate = replace(basis.certificate, rank_bound=bound.bound)
+    return Basis(basis.storage, certificate, cached=basis.cached)
