@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from intertwine.errors import NotConcrete
 from intertwine.exact import character_rank
-from intertwine.groups import SO, Group, parse_group
+from intertwine.groups import SO, C, Group, parse_group
 from intertwine.reps import T, V, parse
 from support import CASES
 
@@ -52,5 +53,23 @@ def test_what_is_not_recognised() -> None:
     infinite = Group(discrete_generators=[[[1.0, 1.0], [0.0, 1.0]]])
     assert character_rank(T(2)(infinite)) is None
     assert character_rank(T(60)(SO(2))) is None
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [[[0.5]], [[1.0, 1e-7], [0.0, 1.0]], C(10**8).discrete_generators[0]],
+    ids=["scaling", "shear", "small turn"],
+)
+def test_groups_that_look_finite_after_rounding(generator: np.ndarray) -> None:
+    assert character_rank(T(1, 1)(Group(discrete_generators=[generator]))) is None
+
+
+def test_groups_whose_matrices_would_not_fit() -> None:
+    assert character_rank(T(2)(Group(d=10**9))) == 10**18
+    shift = Group(discrete_generators=[np.roll(np.arange(300_000), 2)])
+    assert character_rank(V(shift)) is None
+
+
+def test_a_rep_without_its_group() -> None:
     with pytest.raises(NotConcrete):
         character_rank(V)

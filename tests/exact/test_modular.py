@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import MethodNotApplicable, NotConcrete, TooLarge
 from intertwine.exact import rank_bound
-from intertwine.exact.prime_field import eigenbasis, inverse, multiply, nullspace, rank
+from intertwine.exact.prime_field import eigenbasis, inverse, multiply, nullspace, rank, residues
+from intertwine.exact.recognition import Entry, Surd
 from intertwine.groups import SO, Group, O, S, Z, parse_group
 from intertwine.reps import T, V, parse
 from support import CASES, Case
@@ -41,6 +44,26 @@ def test_sums_and_several_groups() -> None:
 def test_generators_of_any_scale_and_order() -> None:
     algebra = SO(3).lie_algebra[::-1] * 7
     assert rank_bound(T(4)(Group(lie_algebra=algebra))).bound == 3
+
+
+class TestSquareRoots:
+    @pytest.mark.parametrize("axis", range(3))
+    def test_of_two_three_and_six_in_one_generator(self, axis: int) -> None:
+        """A reflection in a frame with entries 1/√2, 1/√3, 1/√6."""
+        frame = np.sqrt(np.array([[2, 2, 2], [3, 3, 0], [1, 1, 4]]) / 6)
+        frame *= [[1, 1, 1], [1, -1, 1], [1, 1, -1]]
+        group = Group(discrete_generators=[frame.T @ np.diag(1 - 2 * np.eye(3)[axis]) @ frame])
+        for rep in (V(group), T(2)(group), T(3)(group)):
+            assert rank_bound(rep).bound == rep.equivariant_basis(store=False).rank
+
+    @pytest.mark.parametrize("p", [2097143, 1999, 2003, 2011, 23, 47])
+    def test_they_multiply_as_the_numbers_do(self, p: int) -> None:
+        surds = [[Entry(Surd(Fraction(0), Fraction(1), m), Surd(Fraction(0))) for m in (2, 3, 6)]]
+        try:
+            a, b, c = residues(surds, p)[0]
+        except ValueError:  # not every prime has them
+            return
+        assert (a * b - c) % p == 0
 
 
 class TestWhatIsRefused:

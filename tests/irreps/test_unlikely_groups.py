@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, TooLarge
 from intertwine.groups import SO, Group, S, Trivial
 from intertwine.invariants import solve
@@ -72,6 +74,29 @@ _GROUPS = {
     "one dimension, scaling": _lie(np.eye(1)),
     "a generator that is zero": _lie(np.zeros((2, 2))),
     "a generator that is one": _discrete(np.eye(3)),
+    "a scaling of one axis, redundantly twice": Group(
+        lie_algebra=[_FIRST], discrete_generators=[np.diag([4.0, 1.0])]
+    ),
+    "a scaling of one axis beside another of determinant 4": Group(
+        lie_algebra=[np.diag([1.0, 0, 0])], discrete_generators=[np.diag([4.0, -1, -1])]
+    ),
+    "every matrix with its determinant, and a scaling": Group(
+        lie_algebra=[unit(3, 0, 1), unit(3, 1, 0), np.diag([1.0, 0, 1])],
+        discrete_generators=[np.diag([2.0, 2, 4])],
+    ),
+    "scalars beside a scaling": Group(
+        lie_algebra=[np.eye(2)], discrete_generators=[np.diag([4.0, 1.0])]
+    ),
+    "a complex scaling of one axis, redundantly twice": Group(
+        lie_algebra=[1j * _FIRST], discrete_generators=[np.diag([4.0, 1.0])]
+    ),
+    "five signs": _discrete(*(np.diag(1 - 2 * row) for row in np.eye(5))),
+    "five swaps": _discrete(
+        *(
+            np.kron(np.diag(row), 1 - np.eye(2)) + np.kron(np.diag(1 - row), np.eye(2))
+            for row in np.eye(5)
+        )
+    ),
     "a complex torus": _lie(np.diag([1j, 2j, -3j])),
     "a complex root of one": _discrete(np.diag([np.exp(2j * np.pi / 3), 1])),
     "a complex spiral": _lie(np.diag([1 + 1j, 1 - 1j])),
@@ -97,6 +122,39 @@ def test_methods_agree(name: str, rep: Rep) -> None:
     concrete = rep(_GROUPS[name])
     ranks = {_outcome(concrete, method) for method in ("irreps", "svd", "krylov")} - {None}
     assert ranks == {_outcome(concrete, "auto")}
+
+
+_WEIGHTS = st.lists(st.integers(-2, 2), min_size=3, max_size=3).filter(any)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    _WEIGHTS, _WEIGHTS, st.lists(st.sampled_from([-1, 1]), min_size=3, max_size=3), st.booleans()
+)
+def test_a_torus_with_components_by_counting(
+    lie: list[int], discrete: list[int], signs: list[int], oblique: bool
+) -> None:
+    """Diagonal groups: invariant are the products of coordinates with weight 0 and sign 1."""
+    change = _FRAME[:3, :3] if oblique else np.eye(3)
+    algebra, element = np.diag(lie), np.diag(signs * 2.0 ** np.array(discrete))
+    group = Group(
+        lie_algebra=[np.linalg.solve(change, algebra @ change)],
+        discrete_generators=[np.linalg.solve(change, element @ change)],
+    )
+    for p, q in ((1, 0), (2, 0), (1, 1), (2, 1)):
+        weights, total, sign = np.array([lie, discrete]), np.zeros((2, 1)), np.ones(1)
+        for k in range(p + q):
+            slot = weights if k < p else -weights
+            total = (total[:, :, None] + slot[:, None, :]).reshape(2, -1)
+            sign = np.outer(sign, signs).ravel()
+        expected = int((~total.any(axis=0) & (sign > 0)).sum())
+        assert _outcome(T(p, q)(group), "irreps") in (expected, None)
+        assert _outcome(T(p, q)(group), "auto") == expected
+
+
+def test_of_many_signs_the_irreps_are_found() -> None:
+    rep = T(2)(_GROUPS["five signs"])
+    assert sorted(decompose(rep, store=False).multiplicities.values()) == [2] * 10 + [5]
 
 
 class TestExtremeSizes:

@@ -31,6 +31,7 @@ from intertwine.reps.syntax import Base, Dual, Rep
 MAX_ELEMENTS = 20_000
 """The largest order of a finite group whose elements are enumerated."""
 _MAX_POWER = 40
+_SAME = 1e-10  # elements of a finite group that differ by less, relatively, are one
 
 _Partition = tuple[int, ...]
 
@@ -174,6 +175,9 @@ def _mean(group: Group, p: int, q: int) -> int | None:
     """The mean of χ^p χ̄^q over a finite group's elements; None for one that is not seen to be."""
     if len(group.lie_generators):
         return None
+    if not len(group.group_generators):
+        everything: int = group.d ** (p + q)
+        return everything
     traces = _traces(group)
     if traces is None:
         return None
@@ -182,6 +186,11 @@ def _mean(group: Group, p: int, q: int) -> int | None:
 
 @cache
 def _traces(group: Group) -> Num[np.ndarray, " k"] | None:
+    """The traces of all elements; None where products come near earlier ones without being them,
+    as in a group that is infinite.
+    """
+    if group.d**2 > MAX_ELEMENTS * 16:
+        return None
     generators = [np.asarray(dense(h)) for h in group.group_generators]
     one = np.eye(group.d, dtype=np.result_type(*generators, float))
     known, new = {_rounded(one): one}, [one]
@@ -194,6 +203,8 @@ def _traces(group: Group) -> Num[np.ndarray, " k"] | None:
                 if name not in known:
                     known[name] = image
                     found.append(image)
+                elif not np.linalg.norm(image - known[name]) <= _SAME * np.linalg.norm(image):
+                    return None
             if len(known) * group.d**2 > MAX_ELEMENTS * 16 or len(known) > MAX_ELEMENTS:
                 return None
         new = found

@@ -25,12 +25,16 @@ def residues(rows: list[list[Entry]], p: int) -> Int[np.ndarray, "m n"]:
 
 
 def _root(m: int, p: int) -> int:
-    from sympy import sqrt_mod
+    """√m, as the product of its prime factors' roots: so √2·√3 is √6, as it must be."""
+    from sympy import factorint, sqrt_mod
 
-    root = sqrt_mod(m, p)
-    if root is None:
-        raise ValueError(f"{m} has no square root modulo {p}")
-    return int(root)
+    root = 1
+    for factor in factorint(m):  # square-free; −1 is a factor
+        found = sqrt_mod(factor, p)
+        if found is None:
+            raise ValueError(f"{factor} has no square root modulo {p}")
+        root = root * int(found) % p
+    return root
 
 
 def _residue(number: Surd, roots: dict[int, int], p: int) -> int:

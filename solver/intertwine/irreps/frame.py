@@ -19,6 +19,8 @@ _ALL_ROUNDING = 1e-3  # with such gradients changes of the function are: Newton 
 _PATIENCE = 3
 _COMMUTES = 1e-7
 _TURNS = 4
+_SCALAR = 1e-10  # a line of the Lie algebra nearer than this to the scalars is the scalars
+_NOT_SCALAR = 1e-3  # one farther than that has a traceless part to move along
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Frame:
     as three numbers say: the norm of the gradient where the descent ended, how far the Lie
     algebra is from closed there, and the discrete generators' cosets from unitary.
 
-    `cosets` has for each discrete generator h, over |det h|^(1/d), the unitary S⁻¹hgS of an
-    element g of the Lie algebra's group, as near to 1 as was seen.
+    `cosets` has for each discrete generator h the S⁻¹hgS of an element g of the Lie algebra's
+    group, unitary up to a factor and as near to 1 as was seen.
     """
 
     matrix: Inexact[np.ndarray, "d d"]
@@ -62,22 +64,24 @@ def find_frame(lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, 
     d, dtype = lie.shape[-1], np.result_type(lie, discrete)
     directions = _hermitian_matrices(d, dtype)
     s, gradient, stretch = np.eye(d, dtype=dtype), 0.0, 0.0
-    cosets = np.zeros((0, d, d), dtype=dtype)
+    cosets, sizes = np.zeros((0, d, d), dtype=dtype), np.ones(0)
     if len(lie):
         first = _descend([orthonormal_span(lie)], directions, directions[:0])
         s, gradient = first.matrix, first.gradient
         directions = _commuting(directions, first.spaces[0])
     if len(discrete):
-        own = directions[:0]
+        own = _own_directions(first.spaces[0] if len(lie) else lie)
         moved = conjugated(discrete, s)
-        sizes = np.abs(np.linalg.det(moved)) ** (-1 / d)
-        elements = moved * sizes[:, None, None]
-        if len(lie):
-            own = _parts(_traceless(first.spaces[0]), 1)
-            elements = _without_own_part(elements, own)
-        second = _descend(list(elements[:, None]), directions, own)
+        sizes = np.abs(np.linalg.det(moved)) ** (1 / d)
+        elements, before = _without_own_part(moved / sizes[:, None, None], own.traceless)
+        second = _descend(list(elements[:, None]), directions, own.traceless)
         s, gradient = s @ second.matrix, max(gradient, second.gradient)
         cosets, stretch = _unitary(np.concatenate(second.spaces), conjugated(discrete, s))
+        sizes = (
+            np.ones(len(sizes))
+            if own.scalars
+            else sizes * np.exp((before + second.coordinates) @ own.factors)
+        )
     u, values, vectors = np.linalg.svd(s)
     s = (u * (values / np.exp(np.log(values).mean()))) @ adjoint(u)  # only SSᴴ matters
     turn = u @ vectors
@@ -85,6 +89,7 @@ def find_frame(lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, 
     cosets = turn @ cosets @ adjoint(turn)
     if len(lie):
         cosets = _without_rotations(cosets, straight)
+    cosets = cosets * sizes[:, None, None]
     return Frame(s, cosets, gradient, openness(straight), stretch)
 
 
@@ -93,6 +98,44 @@ class _Reached:
     matrix: Inexact[np.ndarray, "d d"]
     spaces: list[Inexact[np.ndarray, "_ _ _"]]
     gradient: float
+    coordinates: Float[np.ndarray, "n f"]
+
+
+@dataclass(frozen=True)
+class _Own:
+    """Where a Lie algebra closed under adjoints may move an element of determinant ±1.
+
+    Scalars do not change the function to minimise, but g must be of the algebra's group: moving
+    along the traceless X is moving along X + tI in the algebra, which multiplies by exp t too.
+    `factors` are these t, one for each orthonormal direction. They say nothing where the algebra
+    contains the scalars.
+    """
+
+    traceless: Inexact[np.ndarray, "f d d"]
+    factors: Float[np.ndarray, " f"]
+    scalars: bool
+
+
+def _own_directions(lie: Inexact[np.ndarray, "k d d"]) -> _Own:
+    """Raises numpy's LinAlgError where it is unclear whether the scalars are in the algebra."""
+    d, span = lie.shape[-1], _parts(lie, 1) if len(lie) else lie
+    traces = np.trace(span, axis1=1, axis2=2).real / np.sqrt(d)
+    size = norm(traces)
+    if not size > _SCALAR:
+        return _Own(span, np.zeros(len(span)), scalars=False)
+    turn = np.linalg.qr(np.column_stack([traces, np.eye(len(span))]))[0]
+    line = np.tensordot(traces / size, span, (0, 0))  # all others are traceless
+    rest = np.tensordot(turn[:, 1:].T, span, (1, 0))
+    slanted = line - size / np.sqrt(d) * np.eye(d)
+    distance = norm(slanted)
+    if distance < _SCALAR:
+        return _Own(rest, np.zeros(len(rest)), scalars=True)
+    if distance < _NOT_SCALAR:
+        raise np.linalg.LinAlgError(f"the scalars are {distance:.1e} from its Lie algebra")
+    directions = np.concatenate([slanted[None] / distance, rest])
+    factors = np.zeros(len(directions))
+    factors[0] = size / np.sqrt(d) / distance
+    return _Own(directions, factors, scalars=False)
 
 
 def _descend(
@@ -106,12 +149,13 @@ def _descend(
     d, e = directions.shape[-1], len(directions)
     s = np.eye(d, dtype=directions.dtype)
     spaces = [orthonormal_span(space) for space in spaces]
-    best, best_at = _Reached(s, spaces, np.inf), 0
+    coordinates = np.zeros((len(spaces), len(own)))
+    best, best_at = _Reached(s, spaces, np.inf, coordinates), 0
     for step in range(_STEPS + 1):
         gradient, hessian = _derivatives(spaces, directions, own)
         size = norm(gradient)
         if not size >= best.gradient:
-            best, best_at = _Reached(s, spaces, size), step
+            best, best_at = _Reached(s, spaces, size, coordinates), step
         stalls = best.gradient < _NEARLY_THERE and step > best_at + _PATIENCE
         if size < _SMALL_GRADIENT or stalls or not np.isfinite(size):
             break
@@ -120,7 +164,8 @@ def _descend(
         floor = 1e-7 * max(values[-1], np.finfo(float).tiny)
         move = -vectors @ ((vectors.T @ gradient) / np.maximum(values + 0.03 * size, floor))
         frame_step = np.tensordot(move[:e], directions, (0, 0))
-        own_steps = [np.tensordot(x, own, (0, 0)) for x in move[e:].reshape(len(spaces), -1)]
+        own_move = move[e:].reshape(coordinates.shape)
+        own_steps = [np.tensordot(x, own, (0, 0)) for x in own_move]
         largest = max(np.abs(np.linalg.eigvalsh(x)).max() for x in (frame_step, *own_steps))
         length = min(1.0, 2.0 / max(largest, np.finfo(float).tiny))
         for _ in range(30):
@@ -135,6 +180,7 @@ def _descend(
         else:
             break
         s, spaces = s @ forward, [orthonormal_span(space) for space in moved]
+        coordinates = coordinates + length * own_move
     return best
 
 
@@ -218,25 +264,20 @@ def _parts(span: Inexact[np.ndarray, "k d d"], sign: int) -> Inexact[np.ndarray,
     return found.view(span.dtype).reshape(-1, *span.shape[1:])
 
 
-def _traceless(span: Inexact[np.ndarray, "k d d"]) -> Inexact[np.ndarray, "k d d"]:
-    d = span.shape[-1]
-    traces = np.trace(span, axis1=1, axis2=2)[:, None, None]
-    found: Inexact[np.ndarray, "k d d"] = span - traces / d * np.eye(d)
-    return found
-
-
 def _without_own_part(
     elements: Inexact[np.ndarray, "l d d"], own: Inexact[np.ndarray, "f d d"]
-) -> Inexact[np.ndarray, "l d d"]:
+) -> tuple[Inexact[np.ndarray, "l d d"], Float[np.ndarray, "l f"]]:
     """h = k exp X for unitary k: X normalises lie, so is of lie and what commutes with it; off
-    with lie's part, which may be huge.
+    with lie's part, which may be huge. The coordinates of what h was moved by, too.
     """
-    for _ in range(2):
+    moved = np.zeros((len(elements), len(own)))
+    for _ in range(2 if len(own) else 0):
         values, vectors = np.linalg.svd(elements)[1:]
         x = (adjoint(vectors) * np.log(values)[:, None, :]) @ vectors
         coordinates = np.einsum("kab,jab->jk", own.conj(), x).real
         elements = elements @ _exponential(-np.tensordot(coordinates, own, (1, 0)))
-    return elements
+        moved = moved - coordinates
+    return elements, moved
 
 
 def _without_rotations(

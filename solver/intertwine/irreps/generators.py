@@ -65,24 +65,35 @@ def _random_elements(given: Action) -> Inexact[np.ndarray, "r n n"]:
     """Images of random elements of a compact group: by product replacement (Celler and others,
     1995) from the discrete generators, times exponentials of random Lie elements.
 
-    The elements are the same for every rep of the group: words and coefficients are fixed.
+    Each discrete generator h gives h[a, b] with random a and b: what these generate is all of
+    the group up to commutators, where an abelian quotient such as (ℤ₂)⁵ needs as many elements as
+    it has generators. The elements are the same for every rep of the group: words and
+    coefficients are fixed.
     """
     rng = np.random.default_rng(11)
     lie, discrete = given.matrices[: given.lie_count], given.matrices[given.lie_count :]
     slots = list(discrete) * (1 + 10 // max(1, len(discrete)))
     walk, found = np.eye(given.size, dtype=given.matrices.dtype), []
-    for step in range(1, _MIXING + _BETWEEN * _FEW + 1):
-        if slots:
+
+    def advance(steps: int) -> Inexact[np.ndarray, "n n"]:
+        nonlocal walk
+        for _ in range(steps if slots else 0):
             i, j = rng.choice(len(slots), 2, replace=False)
             slots[i] = slots[i] @ (slots[j] if rng.random() < 0.5 else adjoint(slots[j]))
             walk = walk @ slots[i]
-        if step > _MIXING and (step - _MIXING) % _BETWEEN == 0:
-            element = walk
-            if len(lie):
-                direction = np.tensordot(3 * rng.standard_normal(len(lie)), lie, (0, 0))
-                element = walk @ _exponential(direction)
-            u, _, vh = np.linalg.svd(element)
-            found.append(u @ vh)
+        return walk
+
+    advance(_MIXING)
+    for k in range(max(_FEW, len(discrete))):
+        element = advance(_BETWEEN)
+        if k < len(discrete):
+            other = advance(_BETWEEN)
+            element = discrete[k] @ element @ other @ adjoint(element) @ adjoint(other)
+        if len(lie):
+            direction = np.tensordot(3 * rng.standard_normal(len(lie)), lie, (0, 0))
+            element = element @ _exponential(direction)
+        u, _, vh = np.linalg.svd(element)
+        found.append(u @ vh)
     return np.array(found)
 
 

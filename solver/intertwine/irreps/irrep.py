@@ -23,7 +23,7 @@ from intertwine.operators import LinearOperator, dense
 from intertwine.reps.generator_images import Images, images
 from intertwine.reps.syntax import Base, Dual, Rep
 
-_NAME = re.compile(r"W(c?)(\d{1,6})_[0-9a-f]{6}")
+_NAME = re.compile(r"W(c?)([1-9]\d{0,5})_[0-9a-f]{6}")
 _SEARCHED_POWERS = 8
 _SEARCHED_SIZE = 5_000
 """An irrep that nobody has found is looked for in T(p, q) with p + q and size up to these."""

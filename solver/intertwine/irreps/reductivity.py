@@ -123,21 +123,20 @@ def _search(lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l 
 def _representatives(
     discrete: Inexact[np.ndarray, "l d d"], found: Frame
 ) -> Inexact[np.ndarray, "j d d"] | None:
-    """Unitary representatives (up to the determinants) of the discrete generators' cosets; none
-    of a redundant generator. None where rounding does not tell which is which.
+    """Representatives of the discrete generators' cosets, unitary up to a factor; none of a
+    redundant generator. None where rounding does not tell which is which.
     """
     d, kept = discrete.shape[-1], []
-    for h, unitary in zip(discrete, found.cosets, strict=True):
-        size = abs(np.linalg.det(h)) ** (1 / d)
+    for h, simpler in zip(discrete, found.cosets, strict=True):
         rounding = np.finfo(float).eps * max(
             1.0, np.linalg.cond(h), np.linalg.cond(found.matrix) ** 2
         )
-        distance = norm(size * unitary - np.eye(d))
+        distance = norm(simpler - np.eye(d))
         if distance <= 1e2 * rounding < _TELLING:
             continue
         if not rounding < _PRECISE:
             return None
-        kept.append(size * unitary)
+        kept.append(simpler)
     return np.array(kept, dtype=discrete.dtype).reshape(-1, d, d)
 
 
