@@ -23,7 +23,7 @@ from intertwine.irreps.splitting import SplitError
 from intertwine.operators import Kronecker, LinearOperator
 from intertwine.reps.canonical_form import Atoms, Canonical, canonical, canonical_terms
 from intertwine.reps.generator_images import images
-from intertwine.reps.syntax import Rep
+from intertwine.reps.syntax import Base, Rep
 
 _MAX_SIZE = 2**62
 """The largest rep that is decomposed: arrays of more coordinates cannot be indexed."""
@@ -151,9 +151,12 @@ class Decomposition:
         return f"<table>{head}{body}</table>"
 
 
-def decompose(rep: Rep, *, store: BasisStore | bool = True) -> Decomposition:
+def decompose(
+    rep: Rep, *, group: Group | None = None, store: BasisStore | bool = True
+) -> Decomposition:
     """A concrete rep of one group as a sum of irreps.
 
+    Scalars alone are a rep of any group: of them, and of nothing else, `group` says which.
     A `store` keeps irreps between processes: True means the one that is installed and switched
     on, False none. Raises `NotConcrete`, and `MethodNotApplicable` for a rep of several groups, or
     of a group whose reps are not seen to be completely reducible. Raises `TooLarge` above 2⁶²
@@ -166,12 +169,14 @@ def decompose(rep: Rep, *, store: BasisStore | bool = True) -> Decomposition:
     form = canonical(rep)
     terms = canonical_terms(form.rep)
     groups = {atom.G for _, atoms in terms for atom in atoms}
+    if not groups and group is not None:
+        groups = {group}
     if len(groups) != 1:
         raise MethodNotApplicable(
             f"a rep of one group is decomposed, and {rep} has {len(groups) or 'no'} groups"
         )
     (group,) = groups
-    decomposer = decomposer_for(group, is_complex=_is_complex(terms))
+    decomposer = decomposer_for(group, is_complex=_is_complex(terms, group))
     chosen = find_store() if store is True else store
     if chosen:
         take_down(decomposer, chosen)
@@ -229,8 +234,9 @@ def _public(decomposer: Decomposer, group: Group, index: int) -> Irrep:
     return Irrep(decomposer.catalogue.irreps[index].name, group)
 
 
-def _is_complex(terms: list[tuple[int, Atoms]]) -> bool:
-    found = [images(atom) for atom in {atom for _, atoms in terms for atom in atoms}]
+def _is_complex(terms: list[tuple[int, Atoms]], group: Group) -> bool:
+    used = {atom for _, atoms in terms for atom in atoms} or {Base(group)}
+    found = [images(atom) for atom in used]
     return any(
         np.issubdtype(generator.dtype, np.complexfloating)
         for image in found

@@ -1,0 +1,96 @@
+"""The equivariant bilinear layer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import equinox as eqx
+from jaxtyping import Array, Inexact, PRNGKeyArray
+
+from intertwine.errors import InvalidSetting
+from intertwine.groups import Group
+from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps
+from intertwine.nn.initial import as_key, draw, working
+from intertwine.nn.linear_maps import bound, rows
+from intertwine.nn.paper_maps import PaperMaps, paper_maps
+from intertwine.reps import Rep
+from intertwine.reps.syntax import groups_of
+
+_SHARE = 0.1  # of the paper's code: a shortcut's variance beside which this one is added
+
+Bilinear = Literal["channelwise", "paper"]
+
+
+class BiLinear(eqx.Module):
+    """x ↦ 0.1 B(x, x) with B bilinear and equivariant: B(ρ_in(g)x, ρ_in(g)x) = ρ_out(g)B(x, x).
+
+    ``bilinear="channelwise"`` multiplies at most `channels` linear combinations of the copies of
+    each irrep by Clebsch–Gordan maps (`ChannelwiseMaps`); it needs reps that are sums of irreps.
+    ``"paper"`` is exactly the family of Finzi, Welling and Wilson (2021, §6.2): the components of
+    x fill the matrix that x is multiplied by (`PaperMaps`); it takes any groups. Neither builds an
+    array of (batch, out, in).
+
+    As a pure function it is ``0.1 * layer.maps.apply(layer.weights, x)``, x of shape (batch, n).
+    Where no products lead to `rep_out` the layer is zero: ``layer.weights`` is empty then.
+    """
+
+    weights: dict[str, Inexact[Array, "_ _"]]
+    maps: ChannelwiseMaps | PaperMaps = eqx.field(static=True)
+
+    def __init__(
+        self,
+        rep_in: Rep,
+        rep_out: Rep,
+        group: Group | None = None,
+        *,
+        bilinear: Bilinear = "channelwise",
+        channels: int = 16,
+        key: int | PRNGKeyArray = 0,
+        dtype: Any = None,
+    ) -> None:
+        source, target = bound(rep_in, group), bound(rep_out, group)
+        if require_form(bilinear) == "paper":
+            self.maps = paper_maps(source, target)
+        else:
+            self.maps = channelwise_maps(source, target, one_group(source, target, group), channels)
+        self.weights = draw(as_key(key), self.maps.wanted, working(dtype, self.maps.is_complex))
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        return self.maps.rep_in
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of what x is mapped to."""
+        return self.maps.rep_out
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """0.1 B(x, x) for each vector of x; `training` changes nothing."""
+        kind = next((w.dtype for w in self.weights.values()), working(None, self.maps.is_complex))
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
+        return (_SHARE * self.maps.apply(self.weights, flat)).reshape(*batch, -1)
+
+    def __repr__(self) -> str:
+        kind = "paper" if isinstance(self.maps, PaperMaps) else "channelwise"
+        return f"BiLinear({self.rep_in!r} → {self.rep_out!r}, {kind})"
+
+
+def require_form(bilinear: str) -> str:
+    """The form of the products. Raises `InvalidSetting` for an unknown one."""
+    if bilinear not in ("channelwise", "paper"):
+        raise InvalidSetting(f'bilinear is "channelwise" or "paper", not {bilinear!r}')
+    return bilinear
+
+
+def one_group(rep_in: Rep, rep_out: Rep, group: Group | None) -> Group:
+    """The group of two reps. Raises `InvalidSetting` where it is not one."""
+    groups = {*groups_of(rep_in), *groups_of(rep_out)} or {group} - {None}
+    if len(groups) != 1:
+        raise InvalidSetting(
+            f"channelwise products need reps of one group, and these have {len(groups) or 'none'}: "
+            f'say bilinear="paper", or give a group'
+        )
+    (found,) = groups
+    assert found is not None
+    return found

@@ -1,0 +1,106 @@
+"""What a block is made of: its gates, and which products it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from intertwine.groups import Group
+from intertwine.nn.features import Kind
+from intertwine.nn.irrep_space import IrrepSpace, irrep_space
+from intertwine.nn.products import Products, couplings
+from intertwine.reps import Scalar
+
+_FEWEST = 4  # copies of an irrep below which it stays out of products
+_THIRD = 3  # of its copies enter them
+_ELEMENTWISE = 0.2
+"""Products may take so many operations a sample for each multiplication of the linear maps."""
+_TERMS = 320
+"""The most terms of all products of a block: each is an instruction, and time to compile."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockShape:
+    """A block, its weights left out: multiplicities by irrep's name, and the products.
+
+    Behind the linear maps (`before` the gates) are the outputs, and a gate for each copy of an
+    irrep that is not trivial.
+    """
+
+    kinds: Mapping[str, Kind]
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+    trivial: str
+    products: Products
+
+    @property
+    def gated(self) -> dict[str, int]:
+        """The irreps with gates, and how many."""
+        return {name: m for name, m in self.reached.items() if name != self.trivial}
+
+    @property
+    def reached(self) -> dict[str, int]:
+        """The outputs that are not always zero."""
+        from_products = {*self.products.fan_in, self.trivial}
+        return {n: m for n, m in self.outputs.items() if n in self.inputs or n in from_products}
+
+    @property
+    def before(self) -> dict[str, int]:
+        """The multiplicities before the gates."""
+        scalars = self.outputs.get(self.trivial, 0) + sum(self.gated.values())
+        return {**self.reached, self.trivial: scalars}
+
+
+def block_shape(
+    source: IrrepSpace, inputs: Mapping[str, int], target: IrrepSpace, group: Group, channels: int
+) -> BlockShape:
+    """The shape of a block between two reps, of whose source `inputs` are not always zero.
+
+    Products are taken of at most so many `channels` an irrep, the cheapest first, within a budget
+    of time and of terms. Equal arguments give the same object, and so one compilation.
+    """
+    return _block_shape(source, tuple(inputs.items()), target, group, channels)
+
+
+@lru_cache(maxsize=256)
+def _block_shape(
+    source: IrrepSpace,
+    inputs: tuple[tuple[str, int], ...],
+    target: IrrepSpace,
+    group: Group,
+    channels: int,
+) -> BlockShape:
+    present, outputs = dict(inputs), dict(target.multiplicities)
+    with_gates = irrep_space(target.rep + Scalar, group)
+    kinds = {**source.kinds, **with_gates.kinds}
+    assert with_gates.trivial is not None
+    # a few inputs are as good a start for products as many
+    copies = {name: max(m, outputs.get(name, 0)) for name, m in present.items()}
+    entering = {name: min(channels, -(-m // _THIRD)) for name, m in copies.items() if m >= _FEWEST}
+    linear = BlockShape(kinds, present, outputs, with_gates.trivial, Products(kinds, {}, ()))
+    every = Products(kinds, entering, couplings([*entering], kinds, target.kinds, group))
+    chosen = _affordable(every, _ELEMENTWISE * _linear_cost(linear, copies))
+    return BlockShape(kinds, present, outputs, with_gates.trivial, chosen)
+
+
+def _affordable(every: Products, time: float) -> Products:
+    """The cheapest products that fit into so many operations a sample, and into `_TERMS`."""
+    chosen, terms = [], _TERMS
+    for coupling in sorted(every.couplings, key=lambda c: c.operations):
+        time -= coupling.operations * every.width(coupling)
+        terms -= coupling.operations
+        if min(time, terms) >= 0:
+            chosen.append(coupling)
+    used = {name for coupling in chosen for name in (coupling.left, coupling.right)}
+    channels = {name: c for name, c in every.channels.items() if name in used}
+    return Products(every.kinds, channels, tuple(chosen))
+
+
+def _linear_cost(shape: BlockShape, copies: Mapping[str, int]) -> int:
+    """Multiplications a sample of the linear maps."""
+    before = shape.before
+    return sum(
+        m * before.get(name, 0) * shape.kinds[name].dimension * shape.kinds[name].freedom
+        for name, m in copies.items()
+    )

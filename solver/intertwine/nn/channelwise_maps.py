@@ -1,0 +1,86 @@
+"""Equivariant quadratic maps of limited rank: products of a few channels of each irrep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import jax.numpy as jnp
+from jaxtyping import Inexact
+
+from intertwine.arrays import Array
+from intertwine.groups import Group
+from intertwine.nn.features import Features, cut, mixed
+from intertwine.nn.initial import Wanted
+from intertwine.nn.irrep_space import IrrepSpace, irrep_space
+from intertwine.nn.linear_maps import Weights
+from intertwine.nn.products import Products, couplings
+from intertwine.reps import Rep
+
+_ENTER, _LEAVE = "into ", "out of "
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelwiseMaps:
+    """y_ν = C_ν · concat over λ, μ of CG(A_λx_λ, B_μx_μ), channel by channel (DESIGN §6).
+
+    With channels enough these are all equivariant quadratic maps but products of two scalars.
+    """
+
+    space_in: IrrepSpace
+    space_out: IrrepSpace
+    products: Products
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        return self.space_in.rep
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of what x is mapped to."""
+        return self.space_out.rep
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the coordinates are complex numbers."""
+        return self.space_in.is_complex or self.space_out.is_complex
+
+    @property
+    def wanted(self) -> Wanted:
+        """Shapes of the weights, and variances with which outputs have that of the inputs."""
+        found = {}
+        for name, channels in self.products.channels.items():
+            fan_in = self.space_in.multiplicities[name] * self.products.kinds[name].freedom
+            found[_ENTER + name] = (2 * channels, fan_in), 1 / fan_in
+        for name, fan_in in self.products.fan_in.items():
+            found[_LEAVE + name] = (self.space_out.multiplicities[name], fan_in), 1 / fan_in
+        return found
+
+    def apply(self, weights: Weights, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
+        """The image of a batch, a pure function."""
+        features = self.space_in.enter(x.T)
+        a: Features = {}
+        b: Features = {}
+        for name, c in self.products.channels.items():
+            kind = self.products.kinds[name]
+            a[name], b[name] = cut(mixed(weights[_ENTER + name], kind, features[name]), [c, c])
+        leaving = {name: weights[_LEAVE + name] for name in self.products.fan_in}
+        found = self.products(leaving, a, b)
+        if not found:
+            return jnp.zeros((x.shape[0], self.space_out.size), x.dtype)
+        return self.space_out.leave(found).T
+
+
+@lru_cache(maxsize=256)
+def channelwise_maps(rep_in: Rep, rep_out: Rep, group: Group, channels: int) -> ChannelwiseMaps:
+    """The products of at most so many channels an irrep, between concrete reps of one group.
+
+    Raises `MethodNotApplicable` for reps that are not seen to be sums of irreps.
+    """
+    space_in, space_out = irrep_space(rep_in, group), irrep_space(rep_out, group)
+    kinds = {**space_in.kinds, **space_out.kinds}
+    found = couplings([*space_in.kinds], kinds, space_out.kinds, group)
+    used = {name for coupling in found for name in (coupling.left, coupling.right)}
+    entering = {n: min(channels, 2 * m) for n, m in space_in.multiplicities.items() if n in used}
+    return ChannelwiseMaps(space_in, space_out, Products(kinds, entering, tuple(found)))

@@ -1,0 +1,66 @@
+"""A block of the paper's network, as layers one after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Inexact, PRNGKeyArray
+
+from intertwine.groups import Group
+from intertwine.nn.bilinear import BiLinear, Bilinear
+from intertwine.nn.gates import GatedNonlinearity, gated
+from intertwine.nn.initial import as_key
+from intertwine.nn.linear import Linear
+from intertwine.nn.linear_maps import bound
+from intertwine.reps import Rep
+
+
+class EMLPBlock(eqx.Module):
+    """x ↦ gate(h + B(h, h)) with h = Wx + b: from ρ_in to ``gated(ρ_out)`` and on to ρ_out.
+
+    Finzi, Welling and Wilson (2021, §6.2): linear, bilinear with a shortcut, gated nonlinearity.
+    Equivariant as each of them is.
+    """
+
+    linear: Linear
+    bilinear: BiLinear
+    nonlinearity: GatedNonlinearity
+
+    def __init__(
+        self,
+        rep_in: Rep,
+        rep_out: Rep,
+        group: Group | None = None,
+        *,
+        bilinear: Bilinear = "channelwise",
+        channels: int = 16,
+        key: int | PRNGKeyArray = 0,
+        dtype: Any = None,
+    ) -> None:
+        source, target = bound(rep_in, group), bound(rep_out, group)
+        wide, (first, second) = gated(target), jax.random.split(as_key(key))
+        self.linear = Linear(source, wide, key=first, dtype=dtype)
+        self.bilinear = BiLinear(
+            wide, wide, group, bilinear=bilinear, channels=channels, key=second, dtype=dtype
+        )
+        self.nonlinearity = GatedNonlinearity(target)
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        return self.linear.rep_in
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of what x is mapped to."""
+        return self.nonlinearity.rep_out
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """The image of each vector of x; `training` changes nothing."""
+        h = self.linear(x)
+        return self.nonlinearity(h + self.bilinear(h))
+
+    def __repr__(self) -> str:
+        return f"EMLPBlock({self.rep_in!r} → {self.rep_out!r})"

@@ -1,0 +1,125 @@
+"""Gated nonlinearities: each tensor times a function of an invariant of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Inexact, Int
+
+from intertwine.groups import Group
+from intertwine.nn.linear_maps import bound, rows
+from intertwine.operators import dense
+from intertwine.reps import Rep, Scalar, canonical
+from intertwine.reps.canonical_form import Atoms, canonical_terms
+from intertwine.reps.generator_images import images
+from intertwine.reps.syntax import direct_sum
+
+
+def gated(rep: Rep) -> Rep:
+    """The rep that a `GatedNonlinearity` takes: `rep`, and behind it a scalar as the gate of each
+    tensor that is neither a scalar nor of a group of permutations.
+
+    As in Finzi, Welling and Wilson (2021, §6.2): components that a group only permutes, or leaves
+    alone, may go through any function, and are their own gates.
+    """
+    count = sum(m for m, atoms in canonical_terms(rep) if not _is_permuted(atoms))
+    return direct_sum([(1, rep), (count, Scalar)])
+
+
+def gate_indices(rep: Rep) -> Int[np.ndarray, " n"]:
+    """For each of the n coordinates of `rep`, which one of ``gated(rep)`` is its gate.
+
+    Tensors have theirs in the order of the canonical form.
+    """
+    form, found, gate = canonical(rep), [], rep.size()
+    for multiplicity, atoms in canonical_terms(rep):
+        size = int(np.prod([atom.size() for atom in atoms], dtype=int))
+        if _is_permuted(atoms):
+            found.append(np.zeros(multiplicity * size, dtype=int) - 1)
+        else:
+            found.append(np.repeat(np.arange(gate, gate + multiplicity), size))
+            gate += multiplicity
+    gates = np.concatenate(found) if found else np.zeros(0, dtype=int)
+    if not form.is_identity:
+        gates = np.asarray(form.permutation.H @ gates).astype(int)
+    indices: Int[np.ndarray, " n"] = np.where(gates < 0, np.arange(len(gates)), gates)
+    return indices
+
+
+@dataclass(frozen=True, eq=False)
+class Gates:
+    """Which coordinate is the gate of each: `gated(rep)` and `gate_indices(rep)`, found once."""
+
+    rep: Rep
+    wide: Rep
+    indices: Int[np.ndarray, " n"]
+
+
+@lru_cache(maxsize=256)
+def _gates(rep: Rep) -> Gates:
+    return Gates(rep, gated(rep), gate_indices(rep))
+
+
+class GatedNonlinearity(eqx.Module):
+    """xᵢ ↦ sigmoid(Re x_{gate(i)}) xᵢ, from ``gated(rep)`` to ``rep``.
+
+    Equivariant: a gate is invariant, or, for components that are permuted, goes with its
+    component (which is then swish). Over the complex numbers gates act by real numbers.
+    """
+
+    gates: Gates = eqx.field(static=True)
+
+    def __init__(self, rep: Rep, group: Group | None = None) -> None:
+        self.gates = _gates(bound(rep, group))
+
+    @property
+    def rep_in(self) -> Rep:
+        """`gated(rep)`."""
+        return self.gates.wide
+
+    @property
+    def rep_out(self) -> Rep:
+        """`rep`."""
+        return self.gates.rep
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """The gated vectors; `training` changes nothing."""
+        x = jnp.asarray(x)
+        kind = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.float32
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
+        return gate(self.gates.indices, flat).reshape(*batch, -1)
+
+    def __repr__(self) -> str:
+        return f"GatedNonlinearity({self.rep_out!r})"
+
+
+def gate(indices: Int[np.ndarray, " n"], x: Inexact[Array, "b g"]) -> Inexact[Array, "b n"]:
+    """The functional core: the first n columns, each times the sigmoid of its gate's."""
+    opened: Inexact[Array, "b n"] = jax.nn.sigmoid(x[:, indices].real) * x[:, : len(indices)]
+    return opened
+
+
+def _is_permuted(atoms: Atoms) -> bool:
+    return all(_permutes(atom) for atom in atoms)
+
+
+@lru_cache(maxsize=1024)
+def _permutes(atom: Rep) -> bool:
+    """Whether a group acts by permutations of an atom's components."""
+    found = images(atom)
+    return not any(np.any(dense(a)) for a in found.lie) and all(
+        _is_permutation(np.asarray(dense(h))) for h in found.discrete
+    )
+
+
+def _is_permutation(matrix: Inexact[np.ndarray, "n n"]) -> bool:
+    ones = matrix == 1
+    return bool(
+        np.all(ones | (matrix == 0)) and np.all(ones.sum(0) == 1) and np.all(ones.sum(1) == 1)
+    )

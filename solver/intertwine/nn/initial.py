@@ -1,0 +1,62 @@
+"""Weights at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Inexact, PRNGKeyArray
+
+from intertwine.errors import InvalidSetting
+
+#: By name the shape of a weight and the variance of its entries.
+Wanted = Mapping[str, tuple[tuple[int, ...], float]]
+
+
+def as_key(key: int | PRNGKeyArray) -> PRNGKeyArray:
+    """A key, from a key or a seed."""
+    return jax.random.key(key) if isinstance(key, int) else key
+
+
+def working(dtype: Any, is_complex: bool) -> Any:
+    """The dtype of weights: as asked for, or float32; the complex one of that precision."""
+    chosen = jnp.dtype(jnp.float32 if dtype is None else dtype)
+    if not jnp.issubdtype(chosen, jnp.inexact):
+        raise InvalidSetting(f"weights are floating-point numbers, not {chosen}")
+    return jnp.result_type(chosen, jnp.complex64) if is_complex else chosen
+
+
+def draw(key: PRNGKeyArray, wanted: Wanted, dtype: Any) -> dict[str, Inexact[Array, "..."]]:
+    """Normally distributed weights."""
+    return as_weights(sampled(key, wanted, dtype), dtype)
+
+
+def as_weights(arrays: Mapping[str, Any], dtype: Any) -> dict[str, Inexact[Array, "..."]]:
+    """Arrays of JAX, in the dtype of weights."""
+    return {name: jnp.asarray(array, dtype) for name, array in arrays.items()}
+
+
+def sampled(key: PRNGKeyArray, wanted: Wanted, dtype: Any) -> dict[str, Any]:
+    """Normally distributed numbers, of one draw: one of each shape would be compiled each. They are
+    NumPy arrays, unless the key is traced.
+
+    The draw is longer than it need be, a power of two: equal lengths are compiled once.
+    """
+    sizes = [prod(shape) for shape, _ in wanted.values()]
+    numbers = jax.random.normal(key, (1 << sum(sizes).bit_length(),), dtype)
+    parts = _parts(numbers, sizes)
+    return {
+        name: (part * np.sqrt(variance)).reshape(shape)
+        for part, (name, (shape, variance)) in zip(parts, wanted.items(), strict=True)
+    }
+
+
+def _parts(numbers: Inexact[Array, " n"], sizes: list[int]) -> list[Any]:
+    if isinstance(numbers, jax.core.Tracer):  # a whole ensemble, under vmap
+        return list(lax.split(numbers, [*sizes, numbers.size - int(sum(sizes))]))[:-1]
+    return np.split(np.asarray(numbers), np.cumsum(sizes))[:-1]

@@ -1,0 +1,86 @@
+"""A network whose features stay in irrep coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Inexact, PRNGKeyArray
+
+from intertwine.arrays import Array
+from intertwine.errors import InvalidRep
+from intertwine.groups import Group
+from intertwine.nn.block import Block
+from intertwine.nn.block_shape import block_shape
+from intertwine.nn.features import mixed
+from intertwine.nn.initial import working
+from intertwine.nn.irrep_space import IrrepSpace, irrep_space
+from intertwine.nn.start import example, first_block, last_weights
+from intertwine.reps import Rep
+
+
+class IrrepNetwork(eqx.Module):
+    """Blocks of linear map, products and gates, then a linear map, on a batch of vectors.
+
+    Coordinates change at the border only (DESIGN §6); between layers no basis but the irreps'
+    is ever seen.
+    """
+
+    blocks: tuple[Block, ...]
+    weights: dict[str, Inexact[Array, "_ _"]]
+    bias: Inexact[Array, " s"]
+    space_in: IrrepSpace = eqx.field(static=True)
+    space_out: IrrepSpace = eqx.field(static=True)
+
+    def __init__(
+        self,
+        reps: Sequence[Rep],
+        group: Group,
+        channels: int,
+        key: PRNGKeyArray,
+        dtype: Any,
+    ) -> None:
+        spaces = [irrep_space(rep, group) for rep in reps]
+        self.space_in, *hidden, self.space_out = spaces
+        dtype = working(dtype, any(space.is_complex for space in spaces))
+        *keys, last = jax.random.split(key, len(hidden) + 1)
+        blocks: list[Block] = []
+        source, present = self.space_in, dict(self.space_in.multiplicities)
+        features = example(self.space_in)
+        for k, target in zip(keys, hidden, strict=True):
+            shape = block_shape(source, present, target, group, channels)
+            block, features = first_block(shape, features, k, dtype)
+            blocks.append(block)
+            source, present = target, shape.reached
+        self.blocks = tuple(blocks)
+        self.weights = last_weights(self.space_out, features, last, dtype)
+        if not self.weights and self.space_out.size:
+            raise InvalidRep(
+                f"no equivariant network leads from {reps[0]!r} to {reps[-1]!r} but a constant "
+                f"one: what its hidden layers reach shares no irreps with the output"
+            )
+        trivial = self.space_out.trivial
+        self.bias = jnp.zeros(self.space_out.multiplicities[trivial] if trivial else 0, dtype)
+
+    @property
+    def hidden(self) -> str:
+        """The multiplicities between the blocks, in words."""
+        return ", ".join(str(dict(block.shape.reached)) for block in self.blocks)
+
+    def __call__(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
+        """f(x) of a batch."""
+        features = self.space_in.enter(x.T)
+        for block in self.blocks:
+            features = block(features)
+        out = {
+            name: mixed(weight, self.space_out.kinds[name], features[name])
+            for name, weight in self.weights.items()
+        }
+        if self.space_out.trivial:
+            name = self.space_out.trivial
+            bias = self.bias[:, None] @ jnp.ones((1, x.shape[0]), self.bias.dtype)
+            out[name] = [out[name][0] + bias] if name in out else [bias]
+        return self.space_out.leave(out).T

@@ -1,0 +1,71 @@
+"""The equivariant linear layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Inexact, PRNGKeyArray
+
+from intertwine.groups import Group
+from intertwine.nn.initial import as_key, draw, working
+from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps, rows
+from intertwine.reps import Rep
+
+
+class Linear(eqx.Module):
+    """x ↦ Wx + b, any equivariant W and any invariant b: ρ_out(g)W = Wρ_in(g), ρ_out(g)b = b.
+
+    The same maps as those of Finzi, Welling and Wilson (2021, §6.1), who project a dense W and b;
+    here the weights are coordinates of exactly that subspace, and there is nothing to project.
+    At the start outputs have the mean square of the inputs, and b is 0. `dtype` is that of the
+    weights, float32 unless given (complex64 for groups of complex matrices).
+
+    ``layer(x)`` takes x of shape (…, n) to (…, m). As a pure function it is
+    ``layer.maps.apply(layer.weights, layer.bias, x)`` for x of shape (batch, n). Raises
+    `InvalidRep` where no equivariant map but zero exists, and for x of another size.
+    """
+
+    weights: dict[str, Inexact[Array, "_ _"]]
+    bias: Inexact[Array, " k"]
+    maps: LinearMaps = eqx.field(static=True)
+
+    def __init__(
+        self,
+        rep_in: Rep,
+        rep_out: Rep,
+        group: Group | None = None,
+        *,
+        key: int | PRNGKeyArray = 0,
+        dtype: Any = None,
+    ) -> None:
+        self.maps = linear_maps(bound(rep_in, group), bound(rep_out, group))
+        chosen = working(dtype, self.maps.is_complex)
+        self.weights = draw(as_key(key), self.maps.wanted, chosen)
+        self.bias = jnp.zeros(self.maps.constants, chosen)
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        return self.maps.rep_in
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of what x is mapped to."""
+        return self.maps.rep_out
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """Wx + b for each vector of x; `training` changes nothing."""
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
+        return self.maps.apply(self.weights, self.bias, flat).reshape(*batch, -1)
+
+    def matrix(self) -> tuple[Inexact[np.ndarray, "m n"], Inexact[np.ndarray, " m"]]:
+        """W and b, dense."""
+        n = self.rep_in.size()
+        images = np.asarray(self(np.concatenate([np.zeros((1, n)), np.eye(n)])))
+        return (images[1:] - images[0]).T, images[0]
+
+    def __repr__(self) -> str:
+        return f"Linear({self.rep_in!r} → {self.rep_out!r})"

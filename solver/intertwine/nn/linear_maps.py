@@ -1,0 +1,176 @@
+"""All equivariant affine maps between two reps, by their coordinates: as Schur's lemma has them in
+irreps, or by a basis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.arrays import Array
+from intertwine.bases import Basis
+from intertwine.errors import InvalidRep, MethodNotApplicable
+from intertwine.groups import Group, Trivial
+from intertwine.nn.features import mixed
+from intertwine.nn.initial import Wanted
+from intertwine.nn.irrep_space import IrrepSpace, irrep_space
+from intertwine.reps import Rep
+from intertwine.reps.syntax import groups_of
+
+#: The coordinates of a linear map, by name; the shapes are in `wanted`.
+Weights = dict[str, Inexact[Array, "_ _"]]
+
+
+@dataclass(frozen=True, eq=False)
+class SchurMaps:
+    """x ↦ U_out(⊕_λ W_λ ⊗ 1 + b)U_in⁻¹x, for reps that are sums of irreps.
+
+    W_λ has m'_λ × e·m_λ entries, e being the dimension of what commutes with λ, and b is in the
+    trivial irreps: no other vectors are invariant.
+    """
+
+    space_in: IrrepSpace
+    space_out: IrrepSpace
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        return self.space_in.rep
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of what x is mapped to."""
+        return self.space_out.rep
+
+    @property
+    def wanted(self) -> Wanted:
+        """Shapes of the weights, and variances with which outputs keep the variance of inputs."""
+        shapes = {
+            name: (m, self.space_in.multiplicities[name] * self.space_in.kinds[name].freedom)
+            for name, m in self.space_out.multiplicities.items()
+            if name in self.space_in.kinds
+        }
+        return {name: (shape, 1 / shape[1]) for name, shape in shapes.items()}
+
+    @property
+    def constants(self) -> int:
+        """How many coordinates the bias has."""
+        return self.space_out.multiplicities.get(self.space_out.trivial or "", 0)
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the coordinates are complex numbers."""
+        return self.space_in.is_complex or self.space_out.is_complex
+
+    def apply(
+        self, weights: Weights, bias: Inexact[Array, " k"], x: Inexact[Array, "b n"]
+    ) -> Inexact[Array, "b m"]:
+        """The image of a batch, a pure function."""
+        features = self.space_in.enter(x.T)
+        out = {n: mixed(w, self.space_out.kinds[n], features[n]) for n, w in weights.items()}
+        if self.constants:
+            name = self.space_out.trivial or ""
+            constant = bias[:, None] @ jnp.ones((1, x.shape[0]), bias.dtype)
+            out[name] = [out[name][0] + constant] if name in out else [constant]
+        return self.space_out.leave(out).T
+
+
+@dataclass(frozen=True, eq=False)
+class BasisMaps:
+    """x ↦ Σ cᵢQᵢx + Σ bⱼvⱼ for a basis Q of the equivariant maps and one of invariant vectors v:
+    for any groups, several or not reductive, at the cost of a dense matrix.
+    """
+
+    rep_in: Rep
+    rep_out: Rep
+    basis: Basis
+    invariants: Basis
+
+    @property
+    def wanted(self) -> Wanted:
+        """The shape of the coordinates, and their variance."""
+        r = self.basis.rank
+        return {"basis": ((r, 1), self.rep_out.size() / r)} if r else {}
+
+    @property
+    def constants(self) -> int:
+        """How many coordinates the bias has."""
+        return self.invariants.rank
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the coordinates are complex numbers."""
+        kinds = (self.basis.dtype, self.invariants.dtype)
+        return any(np.issubdtype(kind, np.complexfloating) for kind in kinds)
+
+    def apply(
+        self, weights: Weights, bias: Inexact[Array, " k"], x: Inexact[Array, "b n"]
+    ) -> Inexact[Array, "b m"]:
+        """The image of a batch, a pure function."""
+        out = jnp.zeros((x.shape[0], self.rep_out.size()), x.dtype)
+        if weights:
+            matrix = self.basis @ weights["basis"][:, 0]
+            out = x @ matrix.reshape(self.rep_out.size(), self.rep_in.size()).T
+        return out + self.invariants @ bias if self.constants else out
+
+
+LinearMaps = SchurMaps | BasisMaps
+
+
+@lru_cache(maxsize=256)
+def linear_maps(rep_in: Rep, rep_out: Rep) -> LinearMaps:
+    """The equivariant affine maps between concrete reps, made once: in irreps where both reps are
+    sums of irreps of one group, else by a basis.
+
+    Raises `InvalidRep` where there are none but constants.
+    """
+    groups = {*groups_of(rep_in), *groups_of(rep_out)} or {Trivial(1)}
+    found = _in_irreps(rep_in, rep_out, groups.pop()) if len(groups) == 1 else None
+    maps = found or _by_basis(rep_in, rep_out)
+    if not maps.wanted and rep_in.size() and rep_out.size():
+        raise InvalidRep(
+            f"no equivariant linear map but zero leads from {rep_in!r} to {rep_out!r}: a layer "
+            f"between them would be constant"
+        )
+    return maps
+
+
+def _in_irreps(rep_in: Rep, rep_out: Rep, group: Group) -> SchurMaps | None:
+    try:
+        return SchurMaps(irrep_space(rep_in, group), irrep_space(rep_out, group))
+    except MethodNotApplicable:  # not a sum of irreps, or not seen to be one
+        return None
+
+
+def _by_basis(rep_in: Rep, rep_out: Rep) -> BasisMaps:
+    return BasisMaps(
+        rep_in,
+        rep_out,
+        (rep_in >> rep_out).equivariant_basis(),
+        rep_out.equivariant_basis(),
+    )
+
+
+def bound(rep: Rep, group: Group | None) -> Rep:
+    """A rep with its group. Raises `InvalidRep` where one is needed and none is there."""
+    if rep.is_concrete:
+        return rep
+    if group is None:
+        raise InvalidRep(f"{rep} has no group: give the layer `group=`, or write {rep}(SO(3))")
+    return rep(group)
+
+
+def rows(x: Any, size: int, rep: Rep, dtype: Any) -> tuple[Array, tuple[int, ...]]:
+    """x of shape (…, n) as a matrix of its vectors, and its batch axes. Checks n."""
+    x = jnp.asarray(x)
+    x = x.astype(jnp.result_type(dtype, jnp.complex64 if jnp.iscomplexobj(x) else jnp.float32))
+    if not x.ndim or x.shape[-1] != size:
+        raise InvalidRep(f"{rep!r} has size {size}, and the input has the shape {x.shape}")
+    *batch, _ = x.shape
+    return x.reshape(prod(batch), size), tuple(batch)

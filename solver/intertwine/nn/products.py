@@ -1,0 +1,109 @@
+"""Channelwise Clebsch–Gordan products of features in irrep coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.arrays import Array
+from intertwine.groups import Group
+from intertwine.irreps import Irrep, clebsch_gordan
+from intertwine.nn.features import ZERO, Features, Kind, joined, mixed, scaled, summed
+from intertwine.nn.sparse_basis import sparse_basis
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """An equivariant map λ ⊗ μ → ν of unit-length rows: coefficients C of shape (d_ν, d_λ, d_μ)."""
+
+    left: str
+    right: str
+    target: str
+    coefficients: Inexact[np.ndarray, "o i j"]
+
+    @property
+    def operations(self) -> int:
+        """How many of its coefficients are not zero."""
+        return int((np.abs(self.coefficients) > ZERO).sum())
+
+    def __call__(self, a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
+        """C(a, b), channel by channel."""
+        pairs: dict[tuple[int, int], Array] = {}
+        found = []
+        for row in self.coefficients:
+            terms = []
+            for i, j in zip(*np.nonzero(np.abs(row) > ZERO), strict=True):
+                if (i, j) not in pairs:
+                    pairs[i, j] = a[i] * b[j]
+                terms.append(scaled(row[i, j], pairs[i, j]))
+            found.append(summed(terms) if terms else 0 * a[0])
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """(a, b) ↦ y_ν = C_ν · concat over λ, μ of CG(a_λ, b_μ), the weights C_ν left out.
+
+    `channels` says how many copies of each irrep a and b have.
+    """
+
+    kinds: Mapping[str, Kind]
+    channels: Mapping[str, int]
+    couplings: Sequence[Coupling]
+
+    def width(self, coupling: Coupling) -> int:
+        """On how many channels a product is taken."""
+        return min(self.channels[coupling.left], self.channels[coupling.right])
+
+    @property
+    def fan_in(self) -> dict[str, int]:
+        """The columns of C_ν by target: how many numbers the products give for each component."""
+        found: dict[str, int] = {}
+        for coupling in self.couplings:
+            numbers = self.width(coupling) * self.kinds[coupling.target].freedom
+            found[coupling.target] = found.get(coupling.target, 0) + numbers
+        return found
+
+    def __call__(
+        self, weights: Mapping[str, Inexact[Array, "_ _"]], a: Features, b: Features
+    ) -> Features:
+        """All products, by target, and mixed by the weights."""
+        found: dict[str, list[list[Array]]] = {}
+        for coupling in self.couplings:
+            n = self.width(coupling)
+            left = [component[:n] for component in a[coupling.left]]
+            right = [component[:n] for component in b[coupling.right]]
+            found.setdefault(coupling.target, []).append(coupling(left, right))
+        return {
+            name: mixed(weights[name], self.kinds[name], joined(parts))
+            for name, parts in found.items()
+        }
+
+
+def couplings(
+    names: Sequence[str], kinds: Mapping[str, Kind], targets: Mapping[str, Kind], group: Group
+) -> list[Coupling]:
+    """The equivariant maps from products of two of the named irreps to the targets: for each triple
+    a basis, over the target's endomorphisms. Products of two scalars are left out: they need no
+    group.
+    """
+    found = []
+    ordered = sorted(names, key=lambda name: (kinds[name].dimension, name))
+    for i, left in enumerate(ordered):
+        for right in ordered[i:]:
+            if not (kinds[left].is_trivial and kinds[right].is_trivial):
+                found += _couplings(Irrep(left, group), Irrep(right, group), targets)
+    return found
+
+
+def _couplings(a: Irrep, b: Irrep, targets: Mapping[str, Kind]) -> list[Coupling]:
+    found, in_a, in_b = [], sparse_basis(a), sparse_basis(b)
+    for c, maps in clebsch_gordan(a, b).items():
+        if c.name in targets:
+            bases = (in_a, in_b, sparse_basis(c).conj())
+            turned = np.einsum("abmc,ai,bj,co->moij", maps.conj(), *bases, optimize=True)
+            found += [Coupling(a.name, b.name, c.name, one) for one in turned]
+    return found

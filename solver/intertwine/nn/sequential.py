@@ -1,0 +1,74 @@
+"""Layers one after another."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Inexact
+
+from intertwine.errors import InvalidRep, NotEquivariant
+from intertwine.reps import Rep
+
+
+class Sequential(eqx.Module):
+    """x ↦ f_k(… f₁(x)), equivariant as each layer is: the output of one has the rep that the next
+    one takes.
+
+    Raises `NotEquivariant` for a layer that does not say its reps (a plain function of coordinates
+    commutes with no rotation: take `GatedNonlinearity`, or `Pointwise` where coordinates are only
+    permuted), and `InvalidRep` for reps that do not fit.
+    """
+
+    layers: tuple[Any, ...]
+
+    def __init__(self, *layers: Any) -> None:
+        if not layers:
+            raise InvalidRep("a Sequential needs a layer at least")
+        for layer in layers:
+            if not (hasattr(layer, "rep_in") and hasattr(layer, "rep_out")):
+                raise NotEquivariant(
+                    f"{layer!r} does not say between which reps it is equivariant: take "
+                    f"GatedNonlinearity, or Pointwise where coordinates are only permuted"
+                )
+        for before, after in pairwise(layers):
+            if before.rep_out != after.rep_in:
+                raise InvalidRep(
+                    f"{before!r} gives {before.rep_out!r}, and {after!r} takes {after.rep_in!r}"
+                )
+        self.layers = layers
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        rep: Rep = self.layers[0].rep_in
+        return rep
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of what x is mapped to."""
+        rep: Rep = self.layers[-1].rep_out
+        return rep
+
+    @property
+    def hidden(self) -> str:
+        """The reps between the layers, in words."""
+        return ", ".join(repr(layer.rep_out) for layer in self.layers[:-1])
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """The image of each vector of x under all layers; each is told whether it is `training`."""
+        for layer in self.layers:
+            x = layer(x, training=training)
+        found: Inexact[Array, "..."] = x
+        return found
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.layers[index]
+
+    def __repr__(self) -> str:
+        inner = ",\n  ".join(map(repr, self.layers))
+        return f"Sequential(\n  {inner}\n)"

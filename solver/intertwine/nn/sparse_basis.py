@@ -1,0 +1,99 @@
+"""For each irrep a basis in which products with others have few terms.
+
+The canonical basis of a catalogue is as good as a random one; that of V, or of pairs of
+coordinates in V ⊗ V, leaves most Clebsch–Gordan coefficients zero. What a network computes does
+not depend on it, but how much it computes does.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.errors import MethodNotApplicable
+from intertwine.groups import Group
+from intertwine.irreps import Irrep, clebsch_gordan, decompose
+from intertwine.reps import Rep, V
+
+_LEVELS = 3
+_LARGEST = 300
+"""Products of irreps up to this size are looked at."""
+_TIE = 1e-6
+
+
+def sparse_basis(irrep: Irrep) -> Inexact[np.ndarray, "d d"]:
+    """R, unitary: its columns are the new basis vectors in the coordinates of the catalogue.
+
+    λ is looked for in V and V*, then in products of what was found with those, always in the same
+    order: the basis depends on the group alone. An irrep that is not found keeps its own.
+    """
+    for found in _levels(irrep.G, irrep.is_over_complex_numbers):
+        if irrep.name in found:
+            return found[irrep.name]
+    return np.eye(irrep.size())
+
+
+@lru_cache(maxsize=64)
+def _levels(group: Group, is_complex: bool) -> list[dict[str, Inexact[np.ndarray, "_ _"]]]:
+    """Bases by the irreps' names: of V and V*, then level by level of products with those."""
+    known: dict[str, tuple[Irrep, Inexact[np.ndarray, "_ _"]]] = {}
+    for rep in (V(group), V(group).T):
+        for irrep, maps in _in_base(rep):
+            if irrep.is_over_complex_numbers == is_complex and irrep.name not in known:
+                known[irrep.name] = irrep, _pivoted(maps)
+    first, newest, levels = list(known.values()), list(known.values()), [_bases(known)]
+    for _ in range(_LEVELS - 1):
+        new: dict[str, tuple[Irrep, Inexact[np.ndarray, "_ _"]]] = {}
+        for a, in_a in sorted(newest, key=_order):
+            for b, in_b in sorted(first, key=_order):
+                if a.size() * b.size() > _LARGEST:
+                    continue
+                for c, maps in sorted(clebsch_gordan(a, b).items(), key=lambda m: m[0].name):
+                    if c.name not in known and c.name not in new:
+                        one = np.einsum("ai,bj,abc->ijc", in_a.conj(), in_b.conj(), maps[:, :, 0])
+                        new[c.name] = c, _pivoted(one.reshape(-1, c.size()))
+        known |= new
+        newest = list(new.values())
+        levels.append(_bases(new))
+    return levels
+
+
+def _bases(
+    found: dict[str, tuple[Irrep, Inexact[np.ndarray, "_ _"]]],
+) -> dict[str, Inexact[np.ndarray, "_ _"]]:
+    return {name: basis for name, (_, basis) in found.items()}
+
+
+def _order(found: tuple[Irrep, Inexact[np.ndarray, "_ _"]]) -> tuple[int, str]:
+    return found[0].size(), found[0].name
+
+
+def _in_base(rep: Rep) -> list[tuple[Irrep, Inexact[np.ndarray, "n d"]]]:
+    """The irreps of V with isometries, where there are any."""
+    try:
+        found = decompose(rep)
+    except MethodNotApplicable:
+        return []
+    u, at, parts = found.matrix(), 0, []
+    for irrep, m in found.multiplicities.items():
+        parts.append((irrep, u[:, at : at + irrep.size()]))
+        at += m * irrep.size()
+    return parts
+
+
+def _pivoted(isometry: Inexact[np.ndarray, "n d"]) -> Inexact[np.ndarray, "d d"]:
+    """R with few entries in WR: Gram–Schmidt of the longest columns of the projector WWᴴ, the
+    first among equals.
+    """
+    w, d = isometry, isometry.shape[1]
+    left, chosen = w.conj().T.copy(), np.zeros((d, d), dtype=w.dtype)
+    for j in range(d):
+        lengths = np.linalg.norm(left, axis=0)
+        column = left[:, np.argmax(lengths >= lengths.max() - _TIE)]
+        for _ in range(2):
+            column = column - chosen[:, :j] @ (chosen[:, :j].conj().T @ column)
+        chosen[:, j] = column / np.linalg.norm(column)
+        left = left - np.outer(chosen[:, j], chosen[:, j].conj() @ left)
+    return chosen

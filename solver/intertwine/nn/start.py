@@ -1,0 +1,125 @@
+"""The weights of a network at the start, so that features neither grow nor vanish with depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Inexact, PRNGKeyArray
+
+from intertwine.arrays import Array, namespace
+from intertwine.nn.block import Block, gate, linear_part, together
+from intertwine.nn.block_shape import BlockShape
+from intertwine.nn.features import Features, mixed
+from intertwine.nn.initial import as_weights, sampled
+from intertwine.nn.irrep_space import IrrepSpace
+
+_EXAMPLES = 256
+_SHARE = 0.1
+"""The size of the bilinear part, of a whole of one. It grows with the square of the features: more
+of it, and a few layers let outliers explode.
+"""
+
+
+def example(space: IrrepSpace) -> Features:
+    """Features of a few standard normal vectors, always the same ones."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((space.size, _EXAMPLES))
+    if space.is_complex:
+        x = (x + 1j * rng.standard_normal(x.shape)) / np.sqrt(2)
+    return space.enter(x)
+
+
+def first_block(
+    shape: BlockShape, x: Features, key: PRNGKeyArray, dtype: Any
+) -> tuple[Block, Features]:
+    """A block at the start, and what it makes of example features x.
+
+    Weights are normally distributed, and scaled such that the factors of products, and what goes
+    through the gates, have mean square one over the examples, irrep by irrep. (A layer at a time,
+    on data, as in Mishkin and Matas 2016: products of features are not normally distributed.)
+    """
+    linear, bilinear = (
+        sampled(k, wanted, dtype)
+        for k, wanted in zip(jax.random.split(key), _wanted(shape), strict=True)
+    )
+    h, a, b = linear_part(shape, linear, x)
+    factors = {name: _unit(a[name] + b[name]) for name in a}
+    y = shape.products(bilinear, _times(factors, a), _times(factors, b))
+    own = {name: _unit(parts) for name, parts in h.items()}
+    share = {name: (_SHARE if name in h else 1) * _unit(parts) for name, parts in y.items()}
+    whole = together(_times(own, h), _times(share, y))
+    to_one = {name: _unit(parts) for name, parts in whole.items()}
+    before = shape.before
+    block = Block(
+        as_weights(
+            {
+                name: _rows_scaled(
+                    weight,
+                    before.get(name, 0),
+                    own.get(name, 1) * to_one.get(name, 1),
+                    factors[name],
+                )
+                for name, weight in linear.items()
+            },
+            dtype,
+        ),
+        as_weights({name: w * share[name] * to_one[name] for name, w in bilinear.items()}, dtype),
+        jnp.zeros(before[shape.trivial], dtype),
+        shape,
+    )
+    return block, gate(shape, {**_silent(shape, whole), **_times(to_one, whole)})
+
+
+def last_weights(
+    space: IrrepSpace, x: Features, key: PRNGKeyArray, dtype: Any
+) -> dict[str, Inexact[Array, "_ _"]]:
+    """Weights of a linear map to a space, whose outputs on the examples have mean square one."""
+    wanted = {
+        name: ((space.multiplicities[name], len(x[name][0]) * kind.freedom), 1.0)
+        for name, kind in space.kinds.items()
+        if name in x
+    }
+    weights = sampled(key, wanted, dtype)
+    return as_weights(
+        {n: w * _unit(mixed(w, space.kinds[n], x[n])) for n, w in weights.items()}, dtype
+    )
+
+
+def _wanted(shape: BlockShape) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Shapes of the linear and of the bilinear weights, and the variance of their entries."""
+    before, channels = shape.before, shape.products.channels
+    rows = {n: before.get(n, 0) + 2 * channels.get(n, 0) for n in shape.inputs}
+    linear = {
+        name: ((rows[name], m * shape.kinds[name].freedom), 1.0)
+        for name, m in shape.inputs.items()
+        if rows[name]
+    }
+    return linear, {n: ((before[n], fan_in), 1.0) for n, fan_in in shape.products.fan_in.items()}
+
+
+def _unit(parts: list[Array]) -> Array:
+    """What brings an irrep's components to mean square one; 1 where they are zero."""
+    if not parts or not parts[0].size:
+        return 1.0
+    xp = namespace(*parts)
+    mean = sum(xp.mean(xp.abs(component) ** 2) for component in parts) / len(parts)
+    return xp.where(mean > 0, 1 / xp.sqrt(xp.where(mean > 0, mean, 1)), 1)
+
+
+def _times(factors: Mapping[str, Array], x: Features) -> Features:
+    return {name: [factors[name] * component for component in parts] for name, parts in x.items()}
+
+
+def _rows_scaled(weight: Array, rows: int, first: Array, rest: Array) -> Array:
+    """The first rows times a number, the rest times another."""
+    return namespace(weight).concatenate([weight[:rows] * first, weight[rows:] * rest])
+
+
+def _silent(shape: BlockShape, h: Features) -> Features:
+    """The scalars, which are there for their bias alone where nothing leads to them."""
+    some = next(iter(h.values()))[0] if h else np.zeros((0, _EXAMPLES))
+    return {shape.trivial: [np.zeros((shape.before[shape.trivial], some.shape[1]))]}

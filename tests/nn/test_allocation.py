@@ -1,0 +1,31 @@
+"""The paper's heuristic for the hidden rep."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from intertwine.groups import SO, SU, Group, S, Trivial, parse_group
+from intertwine.nn import uniform_rep
+from intertwine.reps import Scalar, T, V, canonical
+
+
+def test_it_is_the_papers_for_its_tasks() -> None:
+    found = uniform_rep(384, SO(3))
+    expected = 102 * Scalar + 34 * V(SO(3)) + 11 * T(2)(SO(3)) + 3 * T(3)(SO(3))
+    assert canonical(found).rep == canonical(expected).rep
+
+
+@given(st.integers(1, 3000), st.sampled_from(["SO(3)", "O(5)", "SO13p", "SU(3)", "S(4)", "Z(2)"]))
+def test_it_has_the_size_that_was_asked_for(ch: int, name: str) -> None:
+    assert uniform_rep(ch, parse_group(name)).size() == ch
+
+
+def test_tensors_are_divided_like_binomial_coefficients() -> None:
+    assert str(uniform_rep(24, parse_group("SL(2)"))).count("V*") > 0
+    assert uniform_rep(384, SU(3)) == uniform_rep(384, SU(3))
+
+
+@pytest.mark.parametrize("group", [Group(d=1), Trivial(1), S(1)], ids=repr)
+def test_one_dimension(group: Group) -> None:
+    assert uniform_rep(7, group).size() == 7
