@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import equinox as eqx
-from jaxtyping import Array, Inexact, PRNGKeyArray
+from jaxtyping import Inexact, PRNGKeyArray
 
+from intertwine.arrays import Array
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
 from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps

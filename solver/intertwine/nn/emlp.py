@@ -7,8 +7,9 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Inexact, PRNGKeyArray
+from jaxtyping import Inexact, PRNGKeyArray
 
+from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, InvalidSetting, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.nn.allocation import uniform_rep

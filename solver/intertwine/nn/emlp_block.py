@@ -6,8 +6,9 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Inexact, PRNGKeyArray
+from jaxtyping import Inexact, PRNGKeyArray
 
+from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.bilinear import BiLinear, Bilinear
 from intertwine.nn.gates import GatedNonlinearity, gated

@@ -10,8 +10,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Inexact, Int
+from jaxtyping import Inexact, Int
 
+from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.operators import dense

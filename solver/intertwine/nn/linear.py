@@ -7,8 +7,9 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Inexact, PRNGKeyArray
+from jaxtyping import Inexact, PRNGKeyArray
 
+from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.initial import as_key, draw, working
 from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps, rows

@@ -6,8 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Inexact
+from jaxtyping import Inexact
 
+from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, NotEquivariant
 from intertwine.reps import Rep
 
