@@ -38,7 +38,8 @@ ORDER = (
     ("bases",),
     ("irreps",),
     ("invariants",),
-    ("nn", "exact", "verify", "vis", "datasets"),
+    ("verify",),
+    ("nn", "exact", "vis", "datasets"),
     ("training",),
 )
 
@@ -47,6 +48,7 @@ UPWARD = {
     ("intertwine.reps.syntax", "invariants"),  # rep.equivariant_basis()
     ("intertwine.reps.parsing", "irreps"),  # an irrep's name in a text
     ("intertwine.reps", "verify"),  # equivariance_error, which EMLP has in its reps
+    ("intertwine.reps", "vis"),  # vis and sparsify_basis, likewise
 }
 #: What is imported for its types alone, and so not at all.
 FOR_TYPES = {("intertwine.reps.syntax", "bases")}

@@ -14,13 +14,17 @@ __version__ = "0.1.0"
 _PACKAGES = (
     "bases",
     "errors",
+    "datasets",
     "exact",
     "groups",
     "invariants",
     "irreps",
+    "nn",
     "operators",
     "reps",
+    "training",
     "verify",
+    "vis",
 )
 
 

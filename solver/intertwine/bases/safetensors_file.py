@@ -15,7 +15,8 @@ from intertwine.errors import FormatError
 
 _ALIGNMENT = 64  # from here JAX takes an array without copying it
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
-_DTYPES = {"float64": "F64", "int64": "I64", "int32": "I32", "int8": "I8"}
+_DTYPES = {"float64": "F64", "float32": "F32", "int64": "I64", "int32": "I32", "int8": "I8"}
+_REAL = {"complex128": np.float64, "complex64": np.float32}
 
 
 def write_arrays(
@@ -26,8 +27,8 @@ def write_arrays(
     """Hand the bytes of a safetensors file to `write`, piece by piece and without a copy.
 
     The data start at a multiple of 64 bytes, which the library's own writer does not do. It has
-    no complex128 either: such an array is kept as float64 with a last axis of two, and named in
-    the metadata under ``complex``.
+    no complex128 either: a complex array is kept as real numbers with a last axis of two, and
+    named in the metadata under ``complex``.
     """
     is_complex = [name for name, array in arrays.items() if np.iscomplexobj(array)]
     text = json.dumps({**metadata, "complex": is_complex}, allow_nan=False)
@@ -36,7 +37,7 @@ def write_arrays(
     for name in sorted(arrays, key=lambda name: (-arrays[name].itemsize, name)):  # keeps alignment
         array = np.ascontiguousarray(arrays[name])
         if name in is_complex:
-            array = array.view(np.float64).reshape(*array.shape, 2)
+            array = array.view(_REAL[array.dtype.name]).reshape(*array.shape, 2)
         header[name] = {
             "dtype": _DTYPES[array.dtype.name],
             "shape": list(array.shape),
@@ -89,5 +90,7 @@ def _read(blob: UInt8[np.ndarray, " bytes"]) -> tuple[dict[str, Any], dict[str, 
         array = blob[start + first : start + last].view(names[entry["dtype"]])
         arrays[name] = array.reshape(entry["shape"])
     for name in metadata.get("complex", []):
-        arrays[name] = arrays[name].view(np.complex128)[..., 0]
+        numbers = arrays[name]
+        single = numbers.dtype == np.float32
+        arrays[name] = numbers.view(np.complex64 if single else np.complex128)[..., 0]
     return arrays, metadata

@@ -22,7 +22,7 @@ from intertwine.irreps.shelf import put_up, take_down
 from intertwine.irreps.splitting import SplitError
 from intertwine.operators import Kronecker, LinearOperator
 from intertwine.reps.canonical_form import Atoms, Canonical, canonical, canonical_terms
-from intertwine.reps.generator_images import images
+from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import Base, Rep
 
 _MAX_SIZE = 2**62
@@ -176,7 +176,8 @@ def decompose(
             f"a rep of one group is decomposed, and {rep} has {len(groups) or 'no'} groups"
         )
     (group,) = groups
-    decomposer = decomposer_for(group, is_complex=_is_complex(terms, group))
+    atoms_used = {atom for _, atoms in terms for atom in atoms} or {Base(group)}
+    decomposer = decomposer_for(group, is_complex=act_by_complex_numbers(atoms_used))
     chosen = find_store() if store is True else store
     if chosen:
         take_down(decomposer, chosen)
@@ -232,13 +233,3 @@ def clebsch_gordan(a: Irrep, b: Irrep) -> dict[Irrep, Inexact[np.ndarray, "a b m
 
 def _public(decomposer: Decomposer, group: Group, index: int) -> Irrep:
     return Irrep(decomposer.catalogue.irreps[index].name, group)
-
-
-def _is_complex(terms: list[tuple[int, Atoms]], group: Group) -> bool:
-    used = {atom for _, atoms in terms for atom in atoms} or {Base(group)}
-    found = [images(atom) for atom in used]
-    return any(
-        np.issubdtype(generator.dtype, np.complexfloating)
-        for image in found
-        for generator in (*image.lie, *image.discrete)
-    )

@@ -1,21 +1,37 @@
 """Equivariant layers and networks, on Equinox. Needs the extra ``nn``."""
 
 from intertwine.nn.allocation import uniform_rep
+from intertwine.nn.baked import BakedNetwork, Dense
+from intertwine.nn.baking import bake
 from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
+from intertwine.nn.exporting import export
 from intertwine.nn.gates import GatedNonlinearity, gate_indices, gated
 from intertwine.nn.linear import Linear
+from intertwine.nn.mlp import MLP
+from intertwine.nn.pointwise import Pointwise
+from intertwine.nn.saving import load, save
 from intertwine.nn.sequential import Sequential
+from intertwine.nn.standardize import Standardize
 
 __all__ = [
     "EMLP",
+    "MLP",
+    "BakedNetwork",
     "BiLinear",
+    "Dense",
     "EMLPBlock",
     "GatedNonlinearity",
     "Linear",
+    "Pointwise",
     "Sequential",
+    "Standardize",
+    "bake",
+    "export",
     "gate_indices",
     "gated",
+    "load",
+    "save",
     "uniform_rep",
 ]

@@ -10,10 +10,10 @@ from jaxtyping import Inexact, PRNGKeyArray
 from intertwine.arrays import Array
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
-from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps
+from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps_of
 from intertwine.nn.initial import as_key, draw, working
 from intertwine.nn.linear_maps import bound, rows
-from intertwine.nn.paper_maps import PaperMaps, paper_maps
+from intertwine.nn.paper_maps import PaperMaps, paper_maps_of
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
@@ -51,9 +51,11 @@ class BiLinear(eqx.Module):
     ) -> None:
         source, target = bound(rep_in, group), bound(rep_out, group)
         if require_form(bilinear) == "paper":
-            self.maps = paper_maps(source, target)
+            self.maps = paper_maps_of(source, target)
         else:
-            self.maps = channelwise_maps(source, target, one_group(source, target, group), channels)
+            self.maps = channelwise_maps_of(
+                source, target, one_group(source, target, group), channels
+            )
         self.weights = draw(as_key(key), self.maps.wanted, working(dtype, self.maps.is_complex))
 
     @property

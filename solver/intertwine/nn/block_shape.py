@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from intertwine.groups import Group
 from intertwine.nn.features import Kind
-from intertwine.nn.irrep_space import IrrepSpace, irrep_space
+from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
 from intertwine.nn.products import Products, couplings
 from intertwine.reps import Scalar
 
@@ -52,7 +52,7 @@ class BlockShape:
         return {**self.reached, self.trivial: scalars}
 
 
-def block_shape(
+def block_shape_of(
     source: IrrepSpace, inputs: Mapping[str, int], target: IrrepSpace, group: Group, channels: int
 ) -> BlockShape:
     """The shape of a block between two reps, of whose source `inputs` are not always zero.
@@ -72,7 +72,7 @@ def _block_shape(
     channels: int,
 ) -> BlockShape:
     present, outputs = dict(inputs), dict(target.multiplicities)
-    with_gates = irrep_space(target.rep + Scalar, group)
+    with_gates = irrep_space_of(target.rep + Scalar, group)
     kinds = {**source.kinds, **with_gates.kinds}
     assert with_gates.trivial is not None
     # a few inputs are as good a start for products as many

@@ -12,7 +12,7 @@ from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.features import Features, cut, mixed
 from intertwine.nn.initial import Wanted
-from intertwine.nn.irrep_space import IrrepSpace, irrep_space
+from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
 from intertwine.nn.linear_maps import Weights
 from intertwine.nn.products import Products, couplings
 from intertwine.reps import Rep
@@ -73,12 +73,12 @@ class ChannelwiseMaps:
 
 
 @lru_cache(maxsize=256)
-def channelwise_maps(rep_in: Rep, rep_out: Rep, group: Group, channels: int) -> ChannelwiseMaps:
+def channelwise_maps_of(rep_in: Rep, rep_out: Rep, group: Group, channels: int) -> ChannelwiseMaps:
     """The products of at most so many channels an irrep, between concrete reps of one group.
 
     Raises `MethodNotApplicable` for reps that are not seen to be sums of irreps.
     """
-    space_in, space_out = irrep_space(rep_in, group), irrep_space(rep_out, group)
+    space_in, space_out = irrep_space_of(rep_in, group), irrep_space_of(rep_out, group)
     kinds = {**space_in.kinds, **space_out.kinds}
     found = couplings([*space_in.kinds], kinds, space_out.kinds, group)
     used = {name for coupling in found for name in (coupling.left, coupling.right)}

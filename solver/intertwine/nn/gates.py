@@ -29,7 +29,7 @@ def gated(rep: Rep) -> Rep:
     As in Finzi, Welling and Wilson (2021, §6.2): components that a group only permutes, or leaves
     alone, may go through any function, and are their own gates.
     """
-    count = sum(m for m, atoms in canonical_terms(rep) if not _is_permuted(atoms))
+    count = sum(m for m, atoms in canonical_terms(rep) if not is_permuted(atoms))
     return direct_sum([(1, rep), (count, Scalar)])
 
 
@@ -41,7 +41,7 @@ def gate_indices(rep: Rep) -> Int[np.ndarray, " n"]:
     form, found, gate = canonical(rep), [], rep.size()
     for multiplicity, atoms in canonical_terms(rep):
         size = int(np.prod([atom.size() for atom in atoms], dtype=int))
-        if _is_permuted(atoms):
+        if is_permuted(atoms):
             found.append(np.zeros(multiplicity * size, dtype=int) - 1)
         else:
             found.append(np.repeat(np.arange(gate, gate + multiplicity), size))
@@ -106,7 +106,8 @@ def gate(indices: Int[np.ndarray, " n"], x: Inexact[Array, "b g"]) -> Inexact[Ar
     return opened
 
 
-def _is_permuted(atoms: Atoms) -> bool:
+def is_permuted(atoms: Atoms) -> bool:
+    """Whether the group only permutes the components of a product of atoms."""
     return all(_permutes(atom) for atom in atoms)
 
 

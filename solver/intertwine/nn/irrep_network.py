@@ -14,10 +14,10 @@ from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.nn.block import Block
-from intertwine.nn.block_shape import block_shape
+from intertwine.nn.block_shape import block_shape_of
 from intertwine.nn.features import mixed
 from intertwine.nn.initial import working
-from intertwine.nn.irrep_space import IrrepSpace, irrep_space
+from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
 from intertwine.nn.start import example, first_block, last_weights
 from intertwine.reps import Rep
 
@@ -43,7 +43,7 @@ class IrrepNetwork(eqx.Module):
         key: PRNGKeyArray,
         dtype: Any,
     ) -> None:
-        spaces = [irrep_space(rep, group) for rep in reps]
+        spaces = [irrep_space_of(rep, group) for rep in reps]
         self.space_in, *hidden, self.space_out = spaces
         dtype = working(dtype, any(space.is_complex for space in spaces))
         *keys, last = jax.random.split(key, len(hidden) + 1)
@@ -51,7 +51,7 @@ class IrrepNetwork(eqx.Module):
         source, present = self.space_in, dict(self.space_in.multiplicities)
         features = example(self.space_in)
         for k, target in zip(keys, hidden, strict=True):
-            shape = block_shape(source, present, target, group, channels)
+            shape = block_shape_of(source, present, target, group, channels)
             block, features = first_block(shape, features, k, dtype)
             blocks.append(block)
             source, present = target, shape.reached

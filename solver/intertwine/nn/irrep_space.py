@@ -15,7 +15,7 @@ from intertwine.errors import TooLarge
 from intertwine.groups import Group
 from intertwine.irreps import Decomposition, Irrep, decompose
 from intertwine.nn.features import Features, Kind, combined, split
-from intertwine.nn.sparse_basis import sparse_basis
+from intertwine.nn.sparse_basis import sparse_basis_of
 from intertwine.reps import Rep
 
 _DENSE_UP_TO = 256
@@ -131,7 +131,7 @@ class IrrepSpace:
 
 
 @lru_cache(maxsize=256)
-def irrep_space(rep: Rep, group: Group) -> IrrepSpace:
+def irrep_space_of(rep: Rep, group: Group) -> IrrepSpace:
     """The space of a rep, made once. `group` is that of scalars alone.
 
     Raises `MethodNotApplicable` for a rep of several groups, and for one that is not seen to be a
@@ -139,7 +139,7 @@ def irrep_space(rep: Rep, group: Group) -> IrrepSpace:
     """
     decomposition = decompose(rep, group=group)
     irreps = list(decomposition.multiplicities)
-    stepwise = StepwiseChange(decomposition, {i.name: sparse_basis(i) for i in irreps})
+    stepwise = StepwiseChange(decomposition, {i.name: sparse_basis_of(i) for i in irreps})
     return IrrepSpace(
         rep,
         {irrep.name: _kind(irrep) for irrep in irreps},
@@ -157,6 +157,6 @@ def like(constant: np.ndarray, x: Array) -> np.dtype[np.inexact]:
 
 
 def _kind(irrep: Irrep) -> Kind:
-    basis = sparse_basis(irrep)
+    basis = sparse_basis_of(irrep)
     units = np.matmul(basis.conj().T, np.matmul(irrep.endomorphisms, basis))
     return Kind(irrep.name, irrep.entry.origin is None, units)

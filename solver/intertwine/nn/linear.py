@@ -12,7 +12,7 @@ from jaxtyping import Inexact, PRNGKeyArray
 from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.initial import as_key, draw, working
-from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps, rows
+from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps_of, rows
 from intertwine.reps import Rep
 
 
@@ -42,7 +42,7 @@ class Linear(eqx.Module):
         key: int | PRNGKeyArray = 0,
         dtype: Any = None,
     ) -> None:
-        self.maps = linear_maps(bound(rep_in, group), bound(rep_out, group))
+        self.maps = linear_maps_of(bound(rep_in, group), bound(rep_out, group))
         chosen = working(dtype, self.maps.is_complex)
         self.weights = draw(as_key(key), self.maps.wanted, chosen)
         self.bias = jnp.zeros(self.maps.constants, chosen)

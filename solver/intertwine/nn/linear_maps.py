@@ -19,7 +19,7 @@ from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group, Trivial
 from intertwine.nn.features import mixed
 from intertwine.nn.initial import Wanted
-from intertwine.nn.irrep_space import IrrepSpace, irrep_space
+from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
@@ -124,7 +124,7 @@ LinearMaps = SchurMaps | BasisMaps
 
 
 @lru_cache(maxsize=256)
-def linear_maps(rep_in: Rep, rep_out: Rep) -> LinearMaps:
+def linear_maps_of(rep_in: Rep, rep_out: Rep) -> LinearMaps:
     """The equivariant affine maps between concrete reps, made once: in irreps where both reps are
     sums of irreps of one group, else by a basis.
 
@@ -143,7 +143,7 @@ def linear_maps(rep_in: Rep, rep_out: Rep) -> LinearMaps:
 
 def _in_irreps(rep_in: Rep, rep_out: Rep, group: Group) -> SchurMaps | None:
     try:
-        return SchurMaps(irrep_space(rep_in, group), irrep_space(rep_out, group))
+        return SchurMaps(irrep_space_of(rep_in, group), irrep_space_of(rep_out, group))
     except MethodNotApplicable:  # not a sum of irreps, or not seen to be one
         return None
 

@@ -14,7 +14,7 @@ from intertwine.nn.initial import Wanted
 from intertwine.nn.linear_maps import Weights
 from intertwine.reps import Rep, canonical
 from intertwine.reps.canonical_form import Atoms, canonical_terms
-from intertwine.reps.generator_images import images
+from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import tensor
 
 
@@ -90,7 +90,7 @@ class PaperMaps:
 
 
 @lru_cache(maxsize=256)
-def paper_maps(rep_in: Rep, rep_out: Rep) -> PaperMaps:
+def paper_maps_of(rep_in: Rep, rep_out: Rep) -> PaperMaps:
     """The paper's bilinear layer between concrete reps, of any groups, made once."""
     terms_in, terms_out = _terms(rep_in), _terms(rep_out)
     tensors = {atoms: copies for atoms, copies in terms_in if atoms}
@@ -112,7 +112,7 @@ def paper_maps(rep_in: Rep, rep_out: Rep) -> PaperMaps:
         _canonical_places(rep_in),
         _canonical_places(rep_out, inverse=True),
         tuple(targets),
-        any(_is_complex(atom) for atoms, _ in terms_in + terms_out for atom in atoms),
+        act_by_complex_numbers(atom for atoms, _ in terms_in + terms_out for atom in atoms),
     )
 
 
@@ -132,11 +132,3 @@ def _canonical_places(rep: Rep, inverse: bool = False) -> Int[np.ndarray, " n"]:
         return places
     permutation = form.permutation.H if inverse else form.permutation
     return np.asarray(permutation @ places).astype(int)
-
-
-def _is_complex(atom: Rep) -> bool:
-    found = images(atom)
-    return any(
-        np.issubdtype(generator.dtype, np.complexfloating)
-        for generator in (*found.lie, *found.discrete)
-    )

@@ -12,7 +12,7 @@ from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.irreps import Irrep, clebsch_gordan
 from intertwine.nn.features import ZERO, Features, Kind, joined, mixed, scaled, summed
-from intertwine.nn.sparse_basis import sparse_basis
+from intertwine.nn.sparse_basis import sparse_basis_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +100,10 @@ def couplings(
 
 
 def _couplings(a: Irrep, b: Irrep, targets: Mapping[str, Kind]) -> list[Coupling]:
-    found, in_a, in_b = [], sparse_basis(a), sparse_basis(b)
+    found, in_a, in_b = [], sparse_basis_of(a), sparse_basis_of(b)
     for c, maps in clebsch_gordan(a, b).items():
         if c.name in targets:
-            bases = (in_a, in_b, sparse_basis(c).conj())
+            bases = (in_a, in_b, sparse_basis_of(c).conj())
             turned = np.einsum("abmc,ai,bj,co->moij", maps.conj(), *bases, optimize=True)
             found += [Coupling(a.name, b.name, c.name, one) for one in turned]
     return found

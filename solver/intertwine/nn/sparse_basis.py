@@ -23,7 +23,7 @@ _LARGEST = 300
 _TIE = 1e-6
 
 
-def sparse_basis(irrep: Irrep) -> Inexact[np.ndarray, "d d"]:
+def sparse_basis_of(irrep: Irrep) -> Inexact[np.ndarray, "d d"]:
     """R, unitary: its columns are the new basis vectors in the coordinates of the catalogue.
 
     λ is looked for in V and V*, then in products of what was found with those, always in the same

@@ -40,13 +40,19 @@ __all__ = [
     "equivariance_error",
     "latex",
     "parse",
+    "sparsify_basis",
+    "vis",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """`equivariance_error` is found here too, as in EMLP; it stands above reps in the imports."""
+    """What EMLP has among its reps is found here too; it stands above reps in the imports."""
     if name == "equivariance_error":
         from intertwine.verify import equivariance_error
 
         return equivariance_error
+    if name in ("sparsify_basis", "vis"):
+        from intertwine.vis import sparsify_basis, vis
+
+        return vis if name == "vis" else sparsify_basis
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

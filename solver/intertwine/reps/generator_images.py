@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,15 @@ def images(atom: Rep) -> Images:
     lie = tuple(_image(atom, a, lie=True) for a in atom.G.lie_generators)
     discrete = tuple(_image(atom, h, lie=False) for h in atom.G.group_generators)
     return Images(lie, discrete)
+
+
+def act_by_complex_numbers(atoms: Iterable[Rep]) -> bool:
+    """Whether a generator of any of the atoms is a complex matrix."""
+    return any(
+        np.issubdtype(generator.dtype, np.complexfloating)
+        for found in map(images, dict.fromkeys(atoms))
+        for generator in (*found.lie, *found.discrete)
+    )
 
 
 def atom_digest(atom: Rep) -> str:

@@ -1,0 +1,103 @@
+"""Rubik's cube, and cubes that were taken apart and put together wrongly."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+from jaxtyping import Int
+
+from intertwine.datasets.dataset import Dataset
+from intertwine.datasets.scrambling import one_hot, scrambled
+from intertwine.datasets.settings import group_of_size, random_numbers, truth, whole_number
+from intertwine.datasets.standardisation import Stats, moments, no_moments
+from intertwine.groups import Group, RubiksCube
+from intertwine.memory import require_memory
+from intertwine.reps import Scalar, Vector
+
+
+class BrokenRubiksCube(Dataset):
+    """Can the cube be solved? 6V → 2V⁰ (Finzi et al. 2021, §7).
+
+    A point is x of shape (288,): six channels, one a colour, each 1 at the facelets of that
+    colour and 0 at the others, of the 48 that turns of `RubiksCube` move; and y is the class, 1
+    for a cube that turns can solve and 0 for a broken one, an int64 of shape (), as
+    cross-entropies take it beside the two scores that a model gives.
+
+    A cube can be put together in 12!·8!·2¹²·3⁸ ways, twelve times the order of the group: by
+    whether corners are twisted (0, 1 or 2 thirds in all), an edge is flipped, and two edges are
+    exchanged. One of the twelve classes can be solved. The training set is 11 copies of the
+    solved cube and the simplest state of each of the other eleven (n = 22); the test set, with
+    `train=False`, has them scrambled (n = 440). For other n, solved and broken cubes take turns.
+
+    Raises `InvalidSetting` for arguments that make no sense, `TooLarge` where n points do not
+    fit into memory.
+    """
+
+    classes = ("broken", "solvable")
+    """The names of the classes 0 and 1."""
+
+    def __init__(
+        self,
+        train: bool = True,
+        n: int | None = None,
+        *,
+        symmetry: Group | None = None,
+        seed: int = 0,
+    ) -> None:
+        train = truth(train, "train, before n,")
+        n = whole_number((22 if train else 440) if n is None else n, "n, the number of points,")
+        seed = whole_number(seed, "seed", least=0)
+        group = group_of_size(
+            RubiksCube() if symmetry is None else symmetry, 48, "BrokenRubiksCube"
+        )
+        require_memory(n * (5 * 288 + 3 * 8 * 48), f"BrokenRubiksCube of {n:,} points")
+        solved, *broken = _one_of_each_class()
+        solvable = np.arange(n) % 2 == 0
+        wrong = np.stack(broken)[np.arange(n) // 2 % len(broken)]
+        colours = np.where(solvable[:, None], solved, wrong)
+        if not train:
+            numbers = random_numbers("BrokenRubiksCube", seed, n=n)
+            colours = scrambled(colours, RubiksCube(), numbers)
+        super().__init__(
+            one_hot(colours),
+            solvable.astype(np.int64),
+            rep_in=6 * Vector,
+            rep_out=2 * Scalar,
+            symmetry=group,
+            settings={"train": train, "n": n, "seed": seed},
+        )
+
+    @cached_property
+    def stats(self) -> Stats:
+        """Means and scales of X; scores have none of their own, so theirs are 0 and 1."""
+        return Stats(*moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out))
+
+
+def _one_of_each_class() -> list[Int[np.ndarray, " 48"]]:
+    """The colours of twelve cubes of which no two are linked by turns, the solved one first."""
+    solved = np.repeat(np.arange(6), 8)  # eight movable facelets a face, face after face
+    corner, edge, other = _piece(0, 2, 4), _piece(0, 2), _piece(0, 4)
+    states = []
+    for twist, flip, exchange in product(range(3), range(2), range(2)):
+        colours = solved.copy()
+        colours[corner] = np.roll(colours[corner], twist)
+        colours[edge] = np.roll(colours[edge], flip)
+        if exchange:
+            colours[[*edge, *other]] = colours[[*other, *edge]]
+        states.append(colours)
+    return states
+
+
+def _piece(*faces: int) -> list[int]:
+    """The facelets of the corner or edge between these faces: what their turns move, and no other.
+
+    Faces are numbered as the generators of `RubiksCube` are: +x, −x, +y, −y, +z, −z.
+    """
+    turns = RubiksCube().group_generators
+    places = np.arange(48)
+    moved = np.stack([np.asarray(turn @ places) != places for turn in turns])
+    belongs = np.isin(np.arange(len(turns)), faces)
+    facelets: list[int] = np.flatnonzero((moved == belongs[:, None]).all(axis=0)).tolist()
+    return facelets

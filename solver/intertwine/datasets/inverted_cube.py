@@ -1,0 +1,71 @@
+"""A cube and its mirror image."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from intertwine.datasets.dataset import Dataset
+from intertwine.datasets.scrambling import one_hot, scrambled
+from intertwine.datasets.settings import group_of_size, random_numbers, truth, whole_number
+from intertwine.datasets.standardisation import Stats, moments, no_moments
+from intertwine.groups import Cube, Group
+from intertwine.memory import require_memory
+from intertwine.reps import Scalar, Vector
+
+#: The colours of the faces +x, −x, +y, −y, +z, −z of the catalogue's `Cube`.
+SOLVED = (0, 1, 2, 3, 4, 5)
+#: Each face has changed places with the opposite one: −1, which is no rotation of ℝ³.
+INVERTED = (1, 0, 3, 2, 5, 4)
+
+
+class InvertedCube(Dataset):
+    """Is a cube of six colours itself, or its mirror image? 6V → 2V⁰ (Finzi et al. 2021, §7).
+
+    A point is x of shape (36,): six channels, one a colour, each 1 at the face of that colour
+    and 0 at the others; and y is the class, 1 for the cube and 0 for its mirror image, an int64
+    of shape (), as cross-entropies take it beside the two scores that a model gives. The
+    classes are not linked by any of the 24 rotations of `Cube`.
+
+    The training set is the cube and its mirror image, as they are (n = 2); the test set, with
+    `train=False`, has them in random orientations (n = 100). For other n the two take turns.
+
+    Raises `InvalidSetting` for arguments that make no sense, `TooLarge` where n points do not
+    fit into memory.
+    """
+
+    classes = ("inverted", "solved")
+    """The names of the classes 0 and 1."""
+
+    def __init__(
+        self,
+        train: bool = True,
+        n: int | None = None,
+        *,
+        symmetry: Group | None = None,
+        seed: int = 0,
+    ) -> None:
+        train = truth(train, "train, before n,")
+        n = whole_number((2 if train else 100) if n is None else n, "n, the number of points,")
+        seed = whole_number(seed, "seed", least=0)
+        group = group_of_size(Cube() if symmetry is None else symmetry, 6, "InvertedCube")
+        require_memory(n * (5 * 36 + 3 * 8 * 6), f"InvertedCube of {n:,} points")
+        solved = np.arange(n) % 2 == 0
+        colours = np.where(solved[:, None], SOLVED, INVERTED)
+        if not train:
+            numbers = random_numbers("InvertedCube", seed, n=n)
+            colours = scrambled(colours, Cube(), numbers)
+        super().__init__(
+            one_hot(colours),
+            solved.astype(np.int64),
+            rep_in=6 * Vector,
+            rep_out=2 * Scalar,
+            symmetry=group,
+            settings={"train": train, "n": n, "seed": seed},
+        )
+
+    @cached_property
+    def stats(self) -> Stats:
+        """Means and scales of X; scores have none of their own, so theirs are 0 and 1."""
+        return Stats(*moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out))

@@ -1,0 +1,83 @@
+"""Trained models as plain matrices: for inference, and for other frameworks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Inexact, Int
+
+from intertwine.arrays import Array
+from intertwine.nn.gates import gate
+from intertwine.nn.linear_maps import rows
+from intertwine.reps import Rep
+
+
+class Dense(eqx.Module):
+    """x ↦ Wx + b, written out."""
+
+    matrix: Inexact[Array, "m n"]
+    bias: Inexact[Array, " m"]
+    rep_in: Rep = eqx.field(static=True)
+    rep_out: Rep = eqx.field(static=True)
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """Wx + b for each vector of x; `training` changes nothing."""
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
+        return self.apply(flat).reshape(*batch, self.rep_out.size())
+
+    def apply(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
+        """Wx + b of a batch."""
+        return x @ self.matrix.T + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """Which coordinates are multiplied: z_q is a sum over t of products of left[q, t] and
+    right[q, t], and gates[i] opens the output i.
+    """
+
+    left: Int[np.ndarray, "q t"]
+    right: Int[np.ndarray, "q t"]
+    gates: Int[np.ndarray, " m"]
+
+
+class BakedBlock(eqx.Module):
+    """x ↦ gate(h + Cz), [h; a] = Mx + [b; 0], z_q = Σ_t K_qt a_left(q,t) a_right(q,t)."""
+
+    matrix: Inexact[Array, "u n"]
+    bias: Inexact[Array, " h"]
+    coefficients: Inexact[Array, "q t"]
+    products: Inexact[Array, "h q"]
+    wiring: Wiring = eqx.field(static=True)
+
+    def __call__(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
+        """The vectors behind the block."""
+        wide = x @ self.matrix.T
+        h, a = wide[:, : len(self.bias)] + self.bias, wide[:, len(self.bias) :]
+        if self.coefficients.size:
+            pairs = a[:, self.wiring.left] * a[:, self.wiring.right]
+            h = h + jnp.sum(self.coefficients * pairs, axis=-1) @ self.products.T
+        return gate(self.wiring.gates, h)
+
+
+class BakedNetwork(eqx.Module):
+    """A network in irrep coordinates, with every linear map as one dense matrix."""
+
+    blocks: tuple[BakedBlock, ...]
+    last: Dense
+    rep_in: Rep = eqx.field(static=True)
+    rep_out: Rep = eqx.field(static=True)
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """f(x) for each vector of x; `training` changes nothing."""
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.last.bias.dtype)
+        for block in self.blocks:
+            flat = block(flat)
+        return self.last.apply(flat).reshape(*batch, self.rep_out.size())
+
+    def __repr__(self) -> str:
+        return f"BakedNetwork({self.rep_in!r} → {self.rep_out!r}, {len(self.blocks)} blocks)"

@@ -1,0 +1,202 @@
+"""A model as plain data: a tree of JSON values, and named arrays.
+
+Everything that an output depends on is in it, the change of basis to irreps too: their gauge may
+differ in its last digits from one machine to the next (DESIGN §5.5). Nothing is executed on the
+way back: classes are looked up in a fixed list, groups and reps are values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Shaped
+
+from intertwine.bases import Basis
+from intertwine.bases.format import from_arrays, to_arrays
+from intertwine.errors import FormatError, IntertwineError, InvalidRep
+from intertwine.groups import Group, parse_group
+from intertwine.irreps import Irrep
+from intertwine.nn.baked import BakedBlock, BakedNetwork, Dense, Wiring
+from intertwine.nn.bilinear import BiLinear
+from intertwine.nn.block import Block
+from intertwine.nn.block_shape import BlockShape
+from intertwine.nn.channelwise_maps import ChannelwiseMaps
+from intertwine.nn.emlp import EMLP
+from intertwine.nn.emlp_block import EMLPBlock
+from intertwine.nn.features import Kind
+from intertwine.nn.gates import GatedNonlinearity, Gates
+from intertwine.nn.irrep_network import IrrepNetwork
+from intertwine.nn.irrep_space import DenseChange, IrrepSpace
+from intertwine.nn.linear import Linear
+from intertwine.nn.linear_maps import BasisMaps, SchurMaps
+from intertwine.nn.mlp import MLP
+from intertwine.nn.paper_maps import Copies, PaperMaps, Path
+from intertwine.nn.pointwise import Pointwise
+from intertwine.nn.products import Coupling, Products
+from intertwine.nn.sequential import Sequential
+from intertwine.nn.standardize import Standardize
+from intertwine.operators import dense
+from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
+
+Arrays = dict[str, Shaped[np.ndarray, "..."]]
+
+#: What a model may consist of. All of them are dataclasses.
+_CLASSES: dict[str, Any] = {
+    cls.__name__: cls
+    for cls in (
+        *(EMLP, MLP, Sequential, Standardize, EMLPBlock, Linear, BiLinear, GatedNonlinearity),
+        *(Pointwise, IrrepNetwork, Block, BlockShape, Products, Coupling, Kind),
+        *(IrrepSpace, DenseChange, SchurMaps, BasisMaps, ChannelwiseMaps, PaperMaps, Path, Copies),
+        *(Gates, BakedNetwork, BakedBlock, Dense, Wiring),
+        *(Base, Dual, ScalarRep, Sum, Tensor, Irrep),
+    )
+}
+
+
+def encode(model: Any, names: Mapping[str, Rep] | None = None) -> tuple[Any, Arrays]:
+    """The model as JSON values and arrays. `names` are reps of the user's own in it.
+
+    Raises `InvalidRep` for a rep or a layer that is not known by name.
+    """
+    writer = _Writer(names or {})
+    return writer.value(model, ""), writer.arrays
+
+
+def decode(tree: Any, arrays: Mapping[str, Any], names: Mapping[str, Rep] | None = None) -> Any:
+    """The model of `encode`. Raises `FormatError` for anything else."""
+    try:
+        return _Reader(arrays, names or {}).value(tree)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if isinstance(error, IntertwineError):
+            raise
+        raise FormatError(f"this is no model of ours: {error!r}") from error
+
+
+class _Writer:
+    def __init__(self, names: Mapping[str, Rep]) -> None:
+        self.names = names
+        self.arrays: Arrays = {}
+        self.seen: dict[int, tuple[int, Any]] = {}
+
+    def value(self, value: Any, path: str) -> Any:
+        """A value as JSON; arrays go under their path in the model."""
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, tuple | list):
+            return {"items": [self.value(v, f"{path}.{i}") for i, v in enumerate(value)]}
+        if isinstance(value, Mapping):
+            return {"map": [[k, self.value(v, f"{path}.{k}")] for k, v in value.items()]}
+        if isinstance(value, jax.Array):
+            return {"weights": self._put(path, np.asarray(value))}
+        if isinstance(value, np.ndarray):
+            return {"constants": self._put(path, value)}
+        return self._shared(value, path)
+
+    def _put(self, path: str, array: Shaped[np.ndarray, "..."]) -> str:
+        name = path.lstrip(".")
+        self.arrays[name] = array
+        return name
+
+    def _shared(self, value: Any, path: str) -> Any:
+        """An object, once: later ones refer to it."""
+        if id(value) in self.seen:
+            return {"same": self.seen[id(value)][0]}
+        number = len(self.seen)
+        self.seen[id(value)] = number, value  # kept alive: its id stays its own
+        return {"number": number, **self._object(value, path)}
+
+    def _object(self, value: Any, path: str) -> dict[str, Any]:
+        for name, rep in self.names.items():
+            if isinstance(value, Rep) and value == rep:
+                return {"name": name}
+        if isinstance(value, Group):
+            return self._group(value, path)
+        if isinstance(value, Basis):
+            arrays, metadata = to_arrays(value)
+            for name, array in arrays.items():
+                self._put(f"{path}.{name}", array)
+            return {"basis": metadata, "at": path.lstrip(".")}
+        if isinstance(value, IrrepSpace):
+            value = value.written()
+        kind = type(value).__name__
+        if _CLASSES.get(kind) is not type(value):
+            own = f"{value!r}: give it by name, as names={{'P': P}}"
+            said = own if isinstance(value, Rep) else kind
+            raise InvalidRep(f"a model cannot be saved with {said}")
+        inner = {
+            f.name: self.value(getattr(value, f.name), f"{path}.{f.name}") for f in fields(value)
+        }
+        return {"class": kind, "fields": inner}
+
+    def _group(self, group: Group, path: str) -> dict[str, Any]:
+        if _is_catalogued(group):
+            return {"group": repr(group)}
+        generators = {
+            "lie_algebra": [np.asarray(dense(a)) for a in group.lie_generators],
+            "discrete_generators": [np.asarray(dense(h)) for h in group.group_generators],
+        }
+        return {"generators": self.value(generators, f"{path}.group"), "d": group.d}
+
+
+class _Reader:
+    def __init__(self, arrays: Mapping[str, Any], names: Mapping[str, Rep]) -> None:
+        self.arrays, self.names = arrays, names
+        self.seen: dict[int, Any] = {}
+
+    def value(self, tree: Any) -> Any:
+        """The value of `_Writer.value`."""
+        if tree is None or isinstance(tree, bool | int | float | str):
+            return tree
+        if "items" in tree:
+            return tuple(map(self.value, tree["items"]))
+        if "map" in tree:
+            return {key: self.value(inner) for key, inner in tree["map"]}
+        if "weights" in tree:
+            return jnp.asarray(self.arrays[tree["weights"]])
+        if "constants" in tree:
+            return np.array(self.arrays[tree["constants"]])
+        if "same" in tree:
+            return self.seen[tree["same"]]
+        found = self.seen[tree["number"]] = self._object(tree)
+        return found
+
+    def _object(self, tree: Mapping[str, Any]) -> Any:
+        if "name" in tree:
+            return self._named(tree["name"])
+        if "group" in tree:
+            return parse_group(tree["group"])
+        if "generators" in tree:
+            return Group(**self.value(tree["generators"]), d=tree["d"])
+        if "basis" in tree:
+            prefix = f"{tree['at']}."
+            own = {n[len(prefix) :]: a for n, a in self.arrays.items() if n.startswith(prefix)}
+            return from_arrays(own, tree["basis"])
+        if tree["class"] not in _CLASSES:
+            raise FormatError(f"a model holds no {tree['class']!r}")
+        cls = _CLASSES[tree["class"]]
+        values = {name: self.value(inner) for name, inner in tree["fields"].items()}
+        if {*values} != {f.name for f in fields(cls)}:
+            raise FormatError(f"a {tree['class']} has other fields than {sorted(values)}")
+        found: Any = object.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(found, name, value)
+        return found
+
+    def _named(self, name: str) -> Rep:
+        if name not in self.names:
+            raise FormatError(
+                f"the model has a rep of its author's, {name!r}: give it as names={{{name!r}: …}}"
+            )
+        return self.names[name]
+
+
+def _is_catalogued(group: Group) -> bool:
+    try:
+        return parse_group(repr(group)) == group
+    except IntertwineError:
+        return False

@@ -1,0 +1,44 @@
+"""Models as programs that need nothing of ours: StableHLO, by `jax.export`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from intertwine.errors import InvalidRep, Unavailable
+
+
+def export(
+    model: Any, path: str | os.PathLike[str] | None = None, *, platforms: Sequence[str] = ("cpu",)
+) -> bytes:
+    """The model as StableHLO for any batch size, weights included; written to `path` if given.
+
+    ``jax.export.deserialize(blob).call(x)`` runs it in any process that has JAX, for x of shape
+    (batch, n) in the dtype of the weights. `platforms` are of "cpu", "cuda", "rocm" and "tpu". JAX
+    keeps such programs readable for some months, not for years: `save` is for keeping. Raises
+    `Unavailable` where the package flatbuffers is missing.
+    """
+    if not (callable(model) and hasattr(model, "rep_in")):
+        raise InvalidRep(f"a model is exported, and {model!r} is none")
+    from jax import export as jax_export
+
+    weights = [leaf for leaf in jax.tree.leaves(model) if eqx.is_inexact_array(leaf)]
+    dtype = weights[0].dtype if weights else jnp.dtype(jnp.float32)
+    (batch,) = jax_export.symbolic_shape("batch")
+    x = jax.eval_shape(lambda: jnp.zeros((batch, model.rep_in.size()), dtype))
+    program = jax_export.export(jax.jit(lambda x: model(x)), platforms=list(platforms))(x)
+    try:
+        blob = bytes(program.serialize())
+    except ImportError as error:
+        raise Unavailable(
+            "exporting needs the package flatbuffers: pip install 'intertwine[nn]'"
+        ) from error
+    if path is not None:
+        Path(path).write_bytes(blob)
+    return blob

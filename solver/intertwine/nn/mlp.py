@@ -1,0 +1,85 @@
+"""The plain network, to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Inexact, PRNGKeyArray
+
+from intertwine.arrays import Array
+from intertwine.groups import Group
+from intertwine.nn.emlp import hidden_reps
+from intertwine.nn.initial import as_key, sampled, working
+from intertwine.nn.linear_maps import bound, rows
+from intertwine.reps import Rep
+from intertwine.reps.generator_images import act_by_complex_numbers
+from intertwine.reps.syntax import atoms
+
+_GAIN = 1 / 0.3557
+"""1 / E[swish(x)²] for x of the standard normal distribution."""
+
+
+class MLP(eqx.Module):
+    """Dense layers and swish, of the sizes of an `EMLP` with the same arguments; not equivariant.
+
+    Of a complex rep it takes, and gives, the real and the imaginary parts as numbers of their own.
+    `ch` is the width of the hidden layers, or a rep of that size, or a list of either.
+    """
+
+    weights: tuple[Inexact[Array, "_ _"], ...]
+    biases: tuple[Inexact[Array, " _"], ...]
+    rep_in: Rep = eqx.field(static=True)
+    rep_out: Rep = eqx.field(static=True)
+    takes_complex: bool = eqx.field(static=True)
+    gives_complex: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        rep_in: Rep,
+        rep_out: Rep,
+        group: Group,
+        ch: int | Rep | Sequence[int | Rep] = 384,
+        num_layers: int = 3,
+        *,
+        key: int | PRNGKeyArray = 0,
+        dtype: Any = None,
+    ) -> None:
+        self.rep_in, self.rep_out = bound(rep_in, group), bound(rep_out, group)
+        self.takes_complex, self.gives_complex = (
+            act_by_complex_numbers(atoms(rep)) for rep in (self.rep_in, self.rep_out)
+        )
+        hidden = [rep.size() for rep in hidden_reps(ch, num_layers, group)]
+        first = self.rep_in.size() * (2 if self.takes_complex else 1)
+        last = self.rep_out.size() * (2 if self.gives_complex else 1)
+        sizes, dtype = [first, *hidden, last], working(dtype, is_complex=False)
+        wanted = {
+            str(i): ((n, m), (_GAIN if i else 1) / max(n, 1))
+            for i, (n, m) in enumerate(pairwise(sizes))
+        }
+        drawn = sampled(as_key(key), wanted, dtype)
+        self.weights = tuple(jnp.asarray(w, dtype) for w in drawn.values())
+        self.biases = tuple(jnp.zeros(n, dtype) for n in sizes[1:])
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "*batch m"]:
+        """f(x) for each vector of x; `training` changes nothing."""
+        kind = working(self.biases[-1].dtype, self.takes_complex)
+        h, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
+        if self.takes_complex:
+            h = jnp.concatenate([h.real, h.imag], axis=1)
+        *inner, last = zip(self.weights, self.biases, strict=True)
+        for weight, bias in inner:
+            h = jax.nn.swish(h @ weight + bias)
+        y = h @ last[0] + last[1]
+        if self.gives_complex:
+            y = jax.lax.complex(*jnp.split(y, 2, axis=1))
+        return y.reshape(*batch, self.rep_out.size())
+
+    def __repr__(self) -> str:
+        widths = ", ".join(str(np.shape(bias)[0]) for bias in self.biases[:-1])
+        return f"MLP({self.rep_in!r} → {widths} → {self.rep_out!r})"

@@ -1,0 +1,69 @@
+"""One function for every coordinate, where coordinates are only permuted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Inexact
+
+from intertwine.arrays import Array
+from intertwine.errors import InvalidSetting, NotEquivariant
+from intertwine.groups import Group
+from intertwine.nn.gates import is_permuted
+from intertwine.nn.linear_maps import bound, rows
+from intertwine.reps import Rep
+from intertwine.reps.canonical_form import canonical_terms
+
+_FUNCTIONS = {
+    "swish": jax.nn.swish,
+    "relu": jax.nn.relu,
+    "gelu": jax.nn.gelu,
+    "sigmoid": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+    "tanh": jnp.tanh,
+}
+
+
+class Pointwise(eqx.Module):
+    """xᵢ ↦ s(xᵢ) for one function s, by its name.
+
+    That commutes with every permutation of coordinates, and with nothing else that a group of
+    matrices may do: `NotEquivariant` is raised for a rep that does more.
+    """
+
+    rep: Rep = eqx.field(static=True)
+    function: str = eqx.field(static=True)
+
+    def __init__(self, rep: Rep, function: str = "swish", group: Group | None = None) -> None:
+        if function not in _FUNCTIONS:
+            raise InvalidSetting(f"no function {function!r}; there are {', '.join(_FUNCTIONS)}")
+        self.rep, self.function = bound(rep, group), function
+        moved = [atoms for _, atoms in canonical_terms(self.rep) if not is_permuted(atoms)]
+        if moved:
+            raise NotEquivariant(
+                f"{function} of each coordinate of {self.rep!r} breaks equivariance, since the "
+                f"group does not only permute them: take GatedNonlinearity"
+            )
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        return self.rep
+
+    @property
+    def rep_out(self) -> Rep:
+        """The same."""
+        return self.rep
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """s of every coordinate; `training` changes nothing."""
+        x = jnp.asarray(x)
+        flat, batch = rows(x, self.rep.size(), self.rep, jnp.result_type(x.dtype, jnp.float32))
+        found: Inexact[Array, "..."] = _FUNCTIONS[self.function](flat)
+        return found.reshape(*batch, self.rep.size())
+
+    def __repr__(self) -> str:
+        return f"Pointwise({self.rep!r}, {self.function!r})"

@@ -1,0 +1,112 @@
+"""Models in files: a JSON config beside a safetensors file with the numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+import uuid
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import intertwine
+from intertwine.bases.safetensors_file import read_bytes, write_arrays
+from intertwine.errors import FormatError
+from intertwine.nn.codec import decode, encode
+from intertwine.reps import Rep
+
+_FORMAT, _VERSION = "intertwine-model", 1
+_CONFIG = "config.json"
+
+
+def save(
+    model: Any, folder: str | os.PathLike[str], *, names: Mapping[str, Rep] | None = None
+) -> None:
+    """Write a model to a folder: ``config.json``, and ``weights-….safetensors`` beside it.
+
+    The config is written last and replaces an older one at once, so that a crash leaves a whole
+    model behind, the old one or the new one. Reps of the user's own are given by `names`.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config, blob = to_config(model, names=names)
+    _publish(folder / config["weights"], blob)
+    _publish(folder / _CONFIG, json.dumps(config, indent=1).encode())
+    for other in folder.glob("weights-*.safetensors"):
+        if other.name != config["weights"]:
+            other.unlink(missing_ok=True)
+
+
+def load(folder: str | os.PathLike[str], *, names: Mapping[str, Rep] | None = None) -> Any:
+    """The model of `save`: its outputs are those of the model that was saved.
+
+    Raises `FormatError` for a folder that holds no whole model, `FileNotFoundError` without one.
+    """
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / _CONFIG).read_bytes())
+        name = config["weights"]
+        if not isinstance(name, str) or Path(name).name != name:
+            raise FormatError(f"{name!r} is no file beside the config")
+        return from_config(config, (folder / name).read_bytes(), names=names)
+    except (FormatError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise FormatError(f"{os.fspath(folder)} holds no whole model: {error}") from error
+
+
+def to_config(
+    model: Any, *, names: Mapping[str, Rep] | None = None
+) -> tuple[dict[str, Any], bytes]:
+    """The JSON config of a model, and the bytes of the safetensors file that it names."""
+    tree, arrays = encode(model, names)
+    buffer = io.BytesIO()
+    write_arrays(arrays, {"format": _FORMAT, "version": _VERSION}, buffer.write)
+    blob = buffer.getvalue()
+    digest = hashlib.sha256(blob).hexdigest()
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "weights": f"weights-{digest[:16]}.safetensors",
+        "sha256": digest,
+        "summary": repr(model),
+        "written_with": {
+            "intertwine": intertwine.__version__,
+            **{package: version(package) for package in ("jax", "equinox", "numpy")},
+            "python": platform.python_version(),
+        },
+        "model": tree,
+    }, blob
+
+
+def from_config(
+    config: Mapping[str, Any], blob: bytes, *, names: Mapping[str, Rep] | None = None
+) -> Any:
+    """The model of `to_config`. Raises `FormatError` where the two do not belong together."""
+    if config.get("format") != _FORMAT or config.get("version") != _VERSION:
+        raise FormatError(
+            f"expected {_FORMAT} version {_VERSION}, found {config.get('format')!r} version "
+            f"{config.get('version')!r}"
+        )
+    digest = hashlib.sha256(blob).hexdigest()
+    if digest != config.get("sha256"):
+        raise FormatError(
+            f"the weights have the sha256 {digest}, and the config says {config.get('sha256')}"
+        )
+    arrays, _ = read_bytes(blob)
+    return decode(config["model"], arrays, names)
+
+
+def _publish(path: Path, content: bytes) -> None:
+    """A file that appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

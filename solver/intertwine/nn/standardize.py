@@ -1,0 +1,103 @@
+"""A network between data as they are and data of mean zero and size one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Inexact
+
+from intertwine.arrays import Array
+from intertwine.errors import InvalidRep, NotEquivariant
+from intertwine.reps import Rep, Scalar
+from intertwine.reps.syntax import groups_of
+from intertwine.verify import equivariance_error
+
+_TOLERANCE = 1e-5  # of statistics in float32
+
+#: Numbers by coordinate, as a value: it may be part of what is compiled.
+_Constants = tuple[float, ...]
+
+
+class Standardize(eqx.Module):
+    """x ↦ σ_y f((x − μ_x)/σ_x) + μ_y, or without μ_y and σ_y where `stats` are two.
+
+    Equivariant as f is where the means are invariant and each scale belongs to a whole irrep (a
+    vector has one scale, not three), which is checked: `NotEquivariant` is raised elsewhere. The
+    statistics are constants: training leaves them as they are.
+    """
+
+    model: Any
+    shift_in: _Constants = eqx.field(static=True)
+    scale_in: _Constants = eqx.field(static=True)
+    shift_out: _Constants = eqx.field(static=True)
+    scale_out: _Constants = eqx.field(static=True)
+
+    def __init__(self, model: Any, stats: Iterable[Any]) -> None:
+        parts = list(stats)
+        if len(parts) not in (2, 4):
+            raise InvalidRep(f"stats are two arrays or four (means, scales), not {len(parts)}")
+        self.model = model
+        self.shift_in, self.scale_in = _statistics(parts[0], parts[1], model.rep_in)
+        mean, scale = parts[2:] or (0.0, 1.0)
+        self.shift_out, self.scale_out = _statistics(mean, scale, model.rep_out)
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        rep: Rep = self.model.rep_in
+        return rep
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of what x is mapped to."""
+        rep: Rep = self.model.rep_out
+        return rep
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """The image of each vector of x; the model is told whether it is `training`."""
+        x = jnp.asarray(x)
+        if x.shape[-1:] != (len(self.shift_in),):
+            raise InvalidRep(f"{self.rep_in!r} has size {len(self.shift_in)}, x shape {x.shape}")
+        standard = (x - _like(self.shift_in, x)) / _like(self.scale_in, x)
+        y = self.model(standard, training=training)
+        return _like(self.scale_out, y) * y + _like(self.shift_out, y)
+
+    def __repr__(self) -> str:
+        return f"Standardize({self.model!r})"
+
+
+def _statistics(mean: Any, scale: Any, rep: Rep) -> tuple[_Constants, _Constants]:
+    shift = np.array(np.broadcast_to(np.asarray(mean, float), (rep.size(),)))
+    factor = np.array(np.broadcast_to(np.asarray(scale, float), (rep.size(),)))
+    if not (np.all(np.isfinite(shift)) and np.all(np.isfinite(factor)) and np.all(factor > 0)):
+        raise InvalidRep(f"means are finite, and scales finite and positive: {mean}, {scale}")
+    if groups_of(rep):
+        _require_equivariant(shift, factor, rep)
+    return tuple(shift.tolist()), tuple(factor.tolist())
+
+
+def _require_equivariant(
+    shift: Float[np.ndarray, " n"], factor: Float[np.ndarray, " n"], rep: Rep
+) -> None:
+    error = equivariance_error(shift[:, None], Scalar, rep)
+    if not error <= _TOLERANCE:
+        raise NotEquivariant(
+            f"a mean of {rep!r} that the group moves breaks equivariance (error {error:.1e}): take "
+            f"its invariant part, which is 0 for vectors"
+        )
+    error = equivariance_error(np.diag(factor), rep, rep)
+    if not error <= _TOLERANCE:
+        raise NotEquivariant(
+            f"scales of {rep!r} that differ within an irrep break equivariance (error {error:.1e}):"
+            f" give each tensor one scale"
+        )
+
+
+def _like(constants: _Constants, x: Array) -> Float[Array, " n"]:
+    """In the precision of x."""
+    single = x.dtype in (jnp.float32, jnp.complex64) or not jnp.issubdtype(x.dtype, jnp.inexact)
+    return jnp.asarray(constants, jnp.float32 if single else jnp.float64)

@@ -1,0 +1,7 @@
+"""Seeing a basis: its picture, which of its entries are tied to each other, and a sparse form."""
+
+from intertwine.vis.clusters import Clusters, orbit_labels
+from intertwine.vis.picture import draw_basis, draw_maps, vis
+from intertwine.vis.sparsity import sparsify_basis
+
+__all__ = ["Clusters", "draw_basis", "draw_maps", "orbit_labels", "sparsify_basis", "vis"]

@@ -1,0 +1,223 @@
+"""The picture of a basis: which entries of an equivariant matrix are free, tied, or zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Inexact, Int, Num
+
+from intertwine.bases import Basis
+from intertwine.errors import InvalidRep, TooLarge, Unavailable
+from intertwine.groups import Group
+from intertwine.reps import Rep
+from intertwine.reps.syntax import Sum, groups_of
+from intertwine.vis.clusters import cluster_rows, project_random
+from intertwine.vis.palette import paint_clusters, paint_values
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAX_ENTRIES = 4_000_000
+"""The most entries of a matrix that is drawn."""
+_LONG_SIDE = 4.5  # inches
+_SHORT_SIDE = 0.5
+_MARGIN = 0.8
+_SLIMMEST = 1 / 10  # matrices slimmer than this are drawn with oblong entries
+_GRID_FROM = 0.1  # inches an entry needs to be set apart from its neighbours
+_CHARACTER = 0.085, 0.17  # inches, its width and height
+_LONGEST_NAME = 36
+
+
+def draw_maps(
+    rep_in: Rep,
+    rep_out: Rep,
+    cluster: bool = True,
+    *,
+    title: bool | str = True,
+    ax: Axes | None = None,
+    G: Group | None = None,
+) -> Axes:
+    """Draw the equivariant maps rep_in → rep_out, as a matrix of shape (dim rep_out, dim rep_in).
+
+    With `cluster`, entries have one colour exactly when every equivariant matrix has them equal
+    up to sign (see `orbit_labels`): for a group of permutations, each orbit its own. Pale entries
+    (with a minus where they are large enough) are the negatives of strong ones, and grey ones
+    are always zero. Without `cluster`, the entries of one random equivariant matrix are drawn:
+    blue is positive, vermilion negative (over ℂ the hue is the phase), and strength is magnitude.
+
+    Lines are where terms of the reps end. G is the group of reps that are not concrete. This is
+    EMLP's ``vis(repin, repout)`` (Finzi et al. 2021, figure 1), without its k-means.
+
+    The result is a Matplotlib `Axes`: that of `ax`, or else one on a figure of its own, which a
+    notebook shows as the picture where a cell ends with it. The figure is ``ax.figure``
+    (``ax.figure.savefig("maps.png")``); pyplot does not know it, so it is neither shown by
+    ``plt.show()`` nor to be closed. The same reps give the same picture.
+
+    Raises `NotConcrete` for reps without a group, `TooLarge` for matrices of more than
+    `MAX_ENTRIES`, `Unavailable` where Matplotlib is not installed, and what a solve does.
+    """
+    if G is not None:
+        rep_in, rep_out = (rep if rep.is_concrete else rep(G) for rep in (rep_in, rep_out))
+    shape = rep_out.size(), rep_in.size()
+    _require_drawable(shape)
+    _require_matplotlib()
+    basis = (rep_in >> rep_out).equivariant_basis()
+    name = _title(rep_in, rep_out, basis.rank) if title is True else title or ""
+    axes = draw_basis(basis, shape, cluster, title=name, ax=ax)
+    across, down = _inches_per_entry(axes, shape)
+    _mark_terms(axes.xaxis, axes.axvline, rep_in, lambda name: len(name) * _CHARACTER[0] / across)
+    _mark_terms(axes.yaxis, axes.axhline, rep_out, lambda name: _CHARACTER[1] / down)
+    return axes
+
+
+vis = draw_maps
+"""EMLP's name."""
+
+
+def draw_basis(
+    Q: Basis | Num[Any, "n r"],
+    shape: tuple[int, int],
+    cluster: bool = True,
+    *,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw any basis of matrices of that shape, given as (rows · columns, r); as `draw_maps` does.
+
+    Raises `InvalidRep` where the shape does not fit.
+    """
+    _require_drawable(shape)
+    _require_matplotlib()
+    if Q.shape[0] != shape[0] * shape[1]:
+        raise InvalidRep(
+            f"matrices of shape {shape} have {shape[0] * shape[1]:,} entries; the basis has "
+            f"{Q.shape[0]:,} rows"
+        )
+    rows = project_random(Q)
+    labels, signs = cluster_rows(rows)
+    signs = signs.reshape(shape)
+    if cluster:
+        image = paint_clusters(labels.reshape(shape), signs)
+    else:
+        image = paint_values(_clearest(rows, labels).reshape(shape))
+    axes = _new_axes(shape) if ax is None else ax
+    axes.imshow(image, aspect="auto" if min(shape) < _SLIMMEST * max(shape) else "equal")
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.spines[:].set(linewidth=0.6, color="0.4")
+    entry = min(_inches_per_entry(axes, shape))
+    if entry >= _GRID_FROM:
+        _separate_entries(axes, shape, entry)
+        if cluster:
+            _write_minus(axes, signs, entry)
+    return axes
+
+
+def _require_drawable(shape: tuple[int, int]) -> None:
+    entries = shape[0] * shape[1]
+    if entries > MAX_ENTRIES:
+        raise TooLarge(
+            f"a matrix of shape {shape} has {entries:,} entries; at most {MAX_ENTRIES:,} are "
+            f"drawn. Draw a smaller rep of the same kind, or parts of it"
+        )
+    if not entries:
+        raise InvalidRep(f"a matrix of shape {shape} has no entries to draw")
+
+
+def _require_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise Unavailable(
+            "pictures are drawn by Matplotlib, which is not installed: pip install "
+            "'intertwine[vis]'"
+        ) from error
+
+
+def _clearest(
+    rows: Inexact[np.ndarray, "n k"], labels: Int[np.ndarray, " n"]
+) -> Inexact[np.ndarray, " n"]:
+    """Of the projected random vectors, the one whose magnitudes differ most clearly."""
+    firsts = np.unique(labels, return_index=True)[1]
+    gaps = np.diff(np.sort(np.abs(rows[firsts]), axis=0), axis=0)
+    smallest = gaps.min(axis=0, initial=1.0) / np.abs(rows).max(axis=0, initial=1e-300)
+    chosen: Inexact[np.ndarray, " n"] = rows[:, np.argmax(smallest)]
+    return chosen
+
+
+def _new_axes(shape: tuple[int, int]) -> Axes:
+    """Axes on a figure of their own, which a notebook shows as its picture."""
+    from io import BytesIO
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    height, width = (max(_SHORT_SIDE, _LONG_SIDE * side / max(shape)) + _MARGIN for side in shape)
+    figure = Figure(figsize=(max(width, 3.0), height), layout="constrained")
+
+    class Picture(Axes):
+        def _repr_png_(self) -> bytes:
+            data = BytesIO()
+            figure.savefig(data, format="png", dpi=120, bbox_inches="tight")
+            return data.getvalue()
+
+    return figure.add_subplot(axes_class=Picture)
+
+
+def _inches_per_entry(axes: Axes, shape: tuple[int, int]) -> tuple[float, float]:
+    """How wide and how high an entry will be."""
+    box = axes.get_window_extent()
+    dpi = axes.figure.dpi
+    wide, high = box.width / dpi / shape[1], box.height / dpi / shape[0]
+    return (wide, high) if axes.get_aspect() == "auto" else (min(wide, high),) * 2
+
+
+def _separate_entries(axes: Axes, shape: tuple[int, int], entry: float) -> None:
+    """White lines between entries."""
+    axes.set_xticks(np.arange(0.5, shape[1] - 1), minor=True)
+    axes.set_yticks(np.arange(0.5, shape[0] - 1), minor=True)
+    axes.grid(which="minor", color="white", linewidth=min(1.5, 4 * entry))
+    axes.tick_params(which="minor", length=0)
+
+
+def _write_minus(axes: Axes, signs: Inexact[np.ndarray, "n m"], entry: float) -> None:
+    """A minus in each entry that is the negative of the first of its cluster."""
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.25"}
+    for row, column in np.argwhere(np.abs(signs + 1) < 1e-6):
+        axes.text(column, row, "−", fontsize=min(14.0, 50 * entry), **style)
+
+
+def _mark_terms(axis: Any, draw_line: Any, rep: Rep, room_for: Callable[[str], float]) -> None:
+    """A line where each term ends, and its name in the middle where there is room for it."""
+    at, centres, names = 0, [], []
+    terms = list(_terms(rep))
+    for term in terms:
+        width, name = term.size(), _shortened(str(term))
+        if at:
+            draw_line(at - 0.5, color="0.15", linewidth=1.0)
+        if width >= room_for(name) or len(terms) == 1:
+            centres.append(at + (width - 1) / 2)
+            names.append(name)
+        at += width
+    axis.set_ticks(centres, names)
+    axis.set_tick_params(which="major", length=0)
+
+
+def _terms(rep: Rep) -> Iterator[Rep]:
+    """The terms of a sum, equal neighbours together; any other rep is one."""
+    if isinstance(rep, Sum):
+        yield from (multiplicity * term for multiplicity, term in rep.terms)
+    else:
+        yield rep
+
+
+def _title(rep_in: Rep, rep_out: Rep, rank: int) -> str:
+    """As ``V → V²: rank 1``, with the group where one is enough to name."""
+    groups = dict.fromkeys((*groups_of(rep_in), *groups_of(rep_out)))
+    over = f" over {_shortened(repr(next(iter(groups))))}" if len(groups) == 1 else ""
+    return f"{_shortened(str(rep_in))} → {_shortened(str(rep_out))}{over}: rank {rank:,}"
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
