@@ -72,6 +72,7 @@ CODES = {
     "SolveError": "solve",
     "AmbiguousRank": "ambiguous-rank",
     "NotConverged": "not-converged",
+    "NonFiniteLoss": "non-finite-loss",
 }
 
 

@@ -17,7 +17,8 @@
     ├── NotEquivariant        a map that was asserted to be equivariant
     └── SolveError            a solve that ended without a proven answer
         ├── AmbiguousRank     singular values without a clear gap
-        └── NotConverged      an iteration that stopped short of its tolerance
+        ├── NotConverged      an iteration that stopped short of its tolerance
+        └── NonFiniteLoss     a training that left the finite numbers
 
 Each carries a stable `code` (used over HTTP and by scripts), and a message that says what
 happened, the value, and what to do.
@@ -146,3 +147,9 @@ class NotConverged(SolveError):
     """An iteration stopped before it reached its tolerance."""
 
     code = "not-converged"
+
+
+class NonFiniteLoss(SolveError):
+    """A loss or a weight of a training is no longer a finite number."""
+
+    code = "non-finite-loss"

@@ -1,0 +1,265 @@
+"""Test error against training-set size on the paper's tasks, beside the figures published there.
+
+The protocol is that of Finzi, Welling and Wilson (2021, §7.1; see `published.json`): Adam, batches of
+500, width 384, 3 layers, min(900000/n, 1000) epochs, 1000 validation and 5000 test points, the
+weights with the least validation loss. `--training paper` has a constant learning rate of 3e-3 and
+targets as they are; `--training better` warms up to that rate and lets it fall to zero along a
+cosine, and standardises targets too. Rows are added to a file as they come, and a later run goes on
+with what is missing.
+
+    python benchmarks/paper.py --short                      # three minutes: one size a task
+    python benchmarks/paper.py --rows build/paper.jsonl     # all of it: an hour or two
+    python benchmarks/paper.py --rows build/paper.jsonl --table --plot build
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from intertwine.datasets import Inertia, O5Synthetic, ParticleInteraction
+from intertwine.groups import O13, SO, SO13, Group, O, SO13p
+from intertwine.nn import EMLP, MLP, Standardize
+from intertwine.training import evaluate, fit, model_equivariance_error
+
+PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
+SIZES: list[int] = PUBLISHED["sizes"]
+DATA = {"Inertia": Inertia, "O5Synthetic": O5Synthetic, "ParticleInteraction": ParticleInteraction}
+GROUPS: dict[str, dict[str, Group]] = {
+    "Inertia": {"O(3)": O(3), "SO(3)": SO(3)},
+    "O5Synthetic": {"O(5)": O(5), "SO(5)": SO(5)},
+    "ParticleInteraction": {"O(1,3)": O13(), "SO+(1,3)": SO13p(), "SO(1,3)": SO13()},
+}
+BASELINES = ("MLP", "MLP+Aug")
+TRAININGS = ("paper", "better")
+RATE, LARGEST_BATCH, VALIDATION, TEST = 3e-3, 500, 1000, 5000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network trained once."""
+
+    task: str
+    network: str
+    training: str
+    size: int
+    trial: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came out of a run: the mean squared error of the test set, on the targets' own scale."""
+
+    task: str
+    network: str
+    training: str
+    size: int
+    trial: int
+    test_mse: float
+    equivariance_error: float
+    best_epoch: int
+    epochs: int
+    seconds: float
+
+    @property
+    def run(self) -> Run:
+        return Run(self.task, self.network, self.training, self.size, self.trial)
+
+
+def measure(run: Run) -> Row:
+    """Train and test one network."""
+    start = time.perf_counter()
+    network = EMLP if run.network.startswith("EMLP") else MLP
+    groups = GROUPS[run.task]
+    group = groups.get(run.network.removeprefix("EMLP-"), next(iter(groups.values())))
+    train, validation, test = (
+        DATA[run.task](n, symmetry=group, seed=3 * run.trial + part)
+        for part, n in enumerate((run.size, VALIDATION, TEST))
+    )
+    model = network(train.rep_in, train.rep_out, group, key=run.trial)
+    better = run.training == "better"
+    epochs = min(900_000 // run.size, 1000)
+    trained = fit(
+        Standardize(model, train.stats if better else tuple(train.stats)[:2]),
+        train,
+        validation=validation,
+        epochs=epochs,
+        batch_size=LARGEST_BATCH,
+        learning_rate=RATE,
+        schedule="warmup cosine" if better else "constant",
+        augment=run.network == "MLP+Aug",
+        seed=run.trial,
+        evaluate_every=max(1, epochs // 200),
+        progress=False,
+    )
+    return Row(
+        **asdict(run),
+        test_mse=evaluate(trained.best, test),
+        equivariance_error=model_equivariance_error(trained.best, test),
+        best_epoch=trained.best_epoch,
+        epochs=epochs,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def runs(
+    tasks: list[str], networks: list[str], trainings: list[str], sizes: list[int], trials: int
+) -> Iterator[Run]:
+    """All that was asked for; runs that share a compilation come one after another."""
+    for task in tasks:
+        for network in [*(f"EMLP-{name}" for name in GROUPS[task]), *BASELINES]:
+            for training in trainings:
+                if networks and not any(network.startswith(asked) for asked in networks):
+                    continue
+                for size in sizes:
+                    for trial in range(trials):
+                        yield Run(task, network, training, size, trial)
+
+
+def read(path: Path | None) -> list[Row]:
+    """The rows that are there."""
+    if path is None or not path.exists():
+        return []
+    return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def table(rows: list[Row]) -> str:
+    """Mean test errors, a line a network and training, beside the published ones."""
+    lines = [
+        f"{'task':<20} {'network':<15} {'training':<10} " + "".join(f"{n:>10,}" for n in SIZES)
+    ]
+    for task, groups in GROUPS.items():
+        for network in [*(f"EMLP-{name}" for name in groups), *BASELINES]:
+            published = PUBLISHED[task].get(network)
+            head = f"{task:<20} {network:<15} "
+            if published:
+                lines.append(
+                    f"{head}{'published':<10} " + "".join(f"{v:>10.3g}" for v in published)
+                )
+            for training in TRAININGS:
+                means = {n: mean(rows, task, network, training, n) for n in SIZES}
+                if any(m is not None for m in means.values()):
+                    cells = (
+                        f"{m:>10.3g}" if m is not None else f"{'':>10}" for m in means.values()
+                    )
+                    lines.append(f"{head}{training:<10} " + "".join(cells))
+    return "\n".join(lines)
+
+
+def mean(rows: list[Row], task: str, network: str, training: str, size: int) -> float | None:
+    """The mean over the trials."""
+    wanted = (task, network, training, size)
+    found = [r.test_mse for r in rows if (r.task, r.network, r.training, r.size) == wanted]
+    return float(np.mean(found)) if found else None
+
+
+def plot(rows: list[Row], folder: Path) -> None:
+    """A picture a task: test error against training-set size, ours and the published ones."""
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for task, groups in GROUPS.items():
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+        axes = figure.add_subplot()
+        networks = [*(f"EMLP-{name}" for name in groups), *BASELINES]
+        for number, network in enumerate(networks):
+            colour = f"C{number}"
+            if network in PUBLISHED[task]:
+                axes.plot(SIZES, PUBLISHED[task][network], ":", color=colour, alpha=0.7)
+            for training, style in zip(TRAININGS, ("--o", "-o"), strict=True):
+                means = {n: mean(rows, task, network, training, n) for n in SIZES}
+                points = {n: m for n, m in means.items() if m is not None}
+                if points:
+                    label = f"{network}, {training} training"
+                    axes.plot([*points], [*points.values()], style, color=colour, label=label)
+        axes.plot([], [], ":", color="grey", label="published (Finzi et al. 2021)")
+        axes.set(
+            xscale="log", yscale="log", xlabel="training points", ylabel="test MSE", title=task
+        )
+        axes.legend(fontsize="x-small")
+        figure.savefig(folder / f"paper-{task.lower()}.png", dpi=120)
+
+
+def short() -> list[Run]:
+    """One size a task, one trial, EMLP and the plain network."""
+    chosen = {
+        "Inertia": "EMLP-SO(3)",
+        "O5Synthetic": "EMLP-O(5)",
+        "ParticleInteraction": "EMLP-SO+(1,3)",
+    }
+    return [
+        Run(task, network, "better", 1000, 0)
+        for task, emlp in chosen.items()
+        for network in (emlp, "MLP")
+    ]
+
+
+def failures(rows: list[Row]) -> list[str]:
+    """What a short run must show: EMLP below what was published, below MLP, and equivariant."""
+    found = []
+    by_task = {task: [r for r in rows if r.task == task] for task in DATA}
+    for task, (ours, plain) in by_task.items():
+        published = PUBLISHED[task][ours.network][SIZES.index(ours.size)]
+        bound = 2e-6 if task == "ParticleInteraction" else 5e-7
+        if not ours.test_mse <= published:
+            found.append(f"{task}: test MSE {ours.test_mse:.3g}, published {published:.3g}")
+        if not ours.test_mse < plain.test_mse:
+            found.append(f"{task}: EMLP {ours.test_mse:.3g}, MLP {plain.test_mse:.3g}")
+        if not ours.equivariance_error <= bound:
+            found.append(f"{task}: equivariance error {ours.equivariance_error:.1e} > {bound:.0e}")
+    return found
+
+
+def main() -> None:
+    """Run what is missing, print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=[*DATA], default=[*DATA])
+    parser.add_argument("--networks", nargs="+", default=[], metavar="PREFIX")
+    parser.add_argument("--training", nargs="+", choices=TRAININGS, default=[*TRAININGS])
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
+    parser.add_argument("--trials", type=int, default=3)
+    parser.add_argument("--rows", type=Path, help="a file of JSON lines, to add to")
+    parser.add_argument(
+        "--short", action="store_true", help="three minutes; fails if EMLP is worse"
+    )
+    parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw a picture for each task")
+    arguments = parser.parse_args()
+    rows = read(arguments.rows)
+    wanted = (
+        short()
+        if arguments.short
+        else list(
+            runs(
+                arguments.tasks,
+                arguments.networks,
+                arguments.training,
+                arguments.sizes,
+                arguments.trials,
+            )
+        )
+    )
+    done = {row.run for row in rows}
+    for run in () if arguments.table else wanted:
+        if run not in done:
+            rows.append(row := measure(run))
+            print(json.dumps(asdict(row)), flush=True)
+            if arguments.rows:
+                arguments.rows.parent.mkdir(parents=True, exist_ok=True)
+                with arguments.rows.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(row)) + "\n")
+    print(table(rows))
+    if arguments.plot:
+        plot(rows, arguments.plot)
+    if arguments.short and (bad := failures(rows)):
+        raise SystemExit("\n".join(bad))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Training of models, equivariant or not, and how equivariant they are. Needs the extra ``nn``."""
+
+from intertwine.training.data import Data
+from intertwine.training.equivariance import model_equivariance_error, model_equivariance_errors
+from intertwine.training.evaluation import evaluate
+from intertwine.training.fitting import fit
+from intertwine.training.history import Epoch, History
+from intertwine.training.losses import cross_entropy, mean_absolute_error, mean_squared_error
+from intertwine.training.trained import Event, Trained
+
+__all__ = [
+    "Data",
+    "Epoch",
+    "Event",
+    "History",
+    "Trained",
+    "cross_entropy",
+    "evaluate",
+    "fit",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "model_equivariance_error",
+    "model_equivariance_errors",
+]

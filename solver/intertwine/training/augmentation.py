@@ -1,0 +1,134 @@
+"""Showing a model transformed samples: x ↦ ρ_in(g)x, y ↦ ρ_out(g)y for random g."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Inexact, Int32, Shaped
+
+from intertwine.errors import InvalidSetting, TooLarge
+from intertwine.reps import Rep
+from intertwine.reps.syntax import Element, groups_of
+from intertwine.training.batches import ELEMENTS, SLOTS, random_numbers
+from intertwine.training.data import Samples
+from intertwine.training.elements import elements_of
+
+_LARGEST = 1024
+_FEWEST = 16
+_BYTES = 2**26
+_USES = 64
+"""How often an element is used before a new pool is drawn, which costs about 50 μs an element."""
+
+
+class Pool(NamedTuple):
+    """Group elements as they act: ρ_in(g) and ρ_out(g) for each g; None leaves labels alone."""
+
+    rho_in: Inexact[Array, "k n n"]
+    rho_out: Inexact[Array, "k m m"] | None
+
+    def move(
+        self, x: Shaped[Array, "b n"], y: Shaped[Array, "b ..."], slots: Int32[Array, " b"]
+    ) -> tuple[Shaped[Array, "b n"], Shaped[Array, "b ..."]]:
+        """Each sample under the element that its slot names."""
+        x = jnp.einsum("bij,bj->bi", self.rho_in[slots], x)
+        if self.rho_out is not None:
+            y = jnp.einsum("bij,bj->bi", self.rho_out[slots], y)
+        return x, y
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A random group element for every sample of every batch, all of it known from the seed.
+
+    Elements come from a pool of `size`, drawn by ``G.samples`` (1024, or as many as fit in 64 MB),
+    each sample of each epoch choosing its own. After `period` epochs, when every element was used
+    some 64 times, a new pool is drawn: no finite subset of a continuous group is ever fitted.
+    """
+
+    rep_in: Rep
+    rep_out: Rep
+    samples: int
+    seed: int
+
+    def check(self, samples: Samples) -> None:
+        """Raise where the reps do not fit the samples, or are too large to augment with."""
+        is_label = jnp.issubdtype(samples.y.dtype, jnp.integer)
+        if is_label and groups_of(self.rep_out):
+            raise InvalidSetting(
+                f"the targets are integers, which {self.rep_out!r} would move: give them as "
+                f"floating-point numbers to augment them"
+            )
+        for rep, array in ((self.rep_in, samples.x), (self.rep_out, samples.y)):
+            if array.shape[1:] != (rep.size(),) and not (is_label and array is samples.y):
+                raise InvalidSetting(
+                    f"{rep!r} has size {rep.size()}, and cannot act on an array of shape "
+                    f"{array.shape}"
+                )
+        if self.size < _FEWEST:
+            raise TooLarge(
+                f"the matrices of {_FEWEST} elements on {self.rep_in!r} and {self.rep_out!r} take "
+                f"more than {_BYTES / 1e6:.0f} MB: this is too large to augment with"
+            )
+
+    @property
+    def size(self) -> int:
+        """How many elements a pool has."""
+        entries = self.rep_in.size() ** 2 + self.rep_out.size() ** 2
+        return min(_LARGEST, _BYTES // (8 * max(entries, 1)))
+
+    @property
+    def period(self) -> int:
+        """For how many epochs a pool lasts."""
+        return max(1, _USES * self.size // self.samples)
+
+    def pool(self, epoch: int, samples: Samples) -> Pool:
+        """The pool of an epoch, in the dtypes of inputs and targets."""
+        seed = int(random_numbers(self.seed, ELEMENTS, epoch // self.period).integers(2**31))
+        drawn = elements_of((self.rep_in, self.rep_out), self.size, seed)
+        labels = jnp.issubdtype(samples.y.dtype, jnp.integer)
+        return Pool(
+            _images(self.rep_in, drawn, samples.x.dtype),
+            None if labels else _images(self.rep_out, drawn, samples.y.dtype),
+        )
+
+    def slots(self, epoch: int) -> Int32[np.ndarray, " n"]:
+        """Which element of the pool moves each sample of an epoch."""
+        numbers = random_numbers(self.seed, SLOTS, epoch)
+        return numbers.integers(self.size, size=self.samples, dtype=np.int32)
+
+
+class Pools:
+    """The pool of the day: drawn when it is first asked for, and kept as long as it lasts."""
+
+    def __init__(self, augmentation: Augmentation | None, samples: Samples) -> None:
+        self._augmentation, self._samples = augmentation, samples
+        self._number = -1
+        self._pool: Pool | None = None
+
+    def at(self, epoch: int) -> Pool | None:
+        """The pool of an epoch; None without augmentation."""
+        if self._augmentation is None:
+            return None
+        number = epoch // self._augmentation.period
+        if number != self._number:
+            self._number, self._pool = number, self._augmentation.pool(epoch, self._samples)
+        return self._pool
+
+    def until(self, epoch: int, end: int) -> int:
+        """The epoch at which the next pool is due; `end` if none will be."""
+        if self._augmentation is None:
+            return end
+        return (epoch // self._augmentation.period + 1) * self._augmentation.period
+
+
+def _images(rep: Rep, elements: list[Element], dtype: Any) -> Inexact[Array, "k n n"]:
+    images = np.stack([np.asarray(rep.rho_dense(g)) for g in elements])
+    if np.iscomplexobj(images) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        raise InvalidSetting(
+            f"{rep!r} acts by complex matrices, and the samples are real: give them as complex "
+            f"numbers to augment them"
+        )
+    return jnp.asarray(images, dtype)

@@ -1,0 +1,78 @@
+"""How an epoch is cut into batches, and in which order its samples come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Int32
+
+from intertwine.errors import InvalidSetting
+
+#: What random numbers are for: each purpose has a stream of its own.
+SHUFFLING, SLOTS, ELEMENTS = range(3)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """n samples in ⌈n / batch_size⌉ batches, whose sizes differ by at most one.
+
+    Every sample is in exactly one batch of an epoch: none is dropped, repeated or padded, and the
+    mean over an epoch is the mean of its batches weighted by their `sizes`. No batch is a small
+    rest, whose gradient would be noise. At most two sizes occur, the larger first.
+    """
+
+    samples: int
+    count: int
+
+    @classmethod
+    def of(cls, samples: int, batch_size: int) -> Batches:
+        """The batches of at most `batch_size` samples."""
+        if batch_size < 1:
+            raise InvalidSetting(f"a batch has at least one sample, not {batch_size}")
+        return cls(samples, -(-samples // batch_size))
+
+    @property
+    def sizes(self) -> Int32[np.ndarray, " count"]:
+        """The size of each batch."""
+        size, larger = divmod(self.samples, self.count)
+        return size + (np.arange(self.count) < larger).astype(np.int32)
+
+    def scan(
+        self, step: Callable[[Any, Any, Any], Any], carry: Any, by_sample: Any, by_batch: Any
+    ) -> Any:
+        """``carry, out = step(carry, samples, batch)`` for every batch, compiled.
+
+        `by_sample` is a tree of arrays with n rows, in their order, `by_batch` one of arrays with
+        `count` rows. Returns the last carry and the outs, stacked.
+        """
+        size, larger = divmod(self.samples, self.count)
+        outs, row, batch = [], 0, 0
+        for count, length in ((larger, size + 1), (self.count - larger, size)):
+            if count == 0:
+                continue
+            rows, batches = slice(row, row + count * length), slice(batch, batch + count)
+            cut = jax.tree.map(
+                lambda a, rows=rows, shape=(count, length): a[rows].reshape(*shape, *a.shape[1:]),
+                by_sample,
+            )
+            rest = jax.tree.map(lambda a, batches=batches: a[batches], by_batch)
+            carry, out = lax.scan(lambda c, both: step(c, *both), carry, (cut, rest))
+            outs.append(out)
+            row, batch = rows.stop, batches.stop
+        return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts), *outs)
+
+
+def random_numbers(seed: int, purpose: int, index: int) -> np.random.Generator:
+    """The stream of one epoch (or pool): a resumed run finds the same one."""
+    return np.random.default_rng([seed, purpose, index])
+
+
+def order_of(epoch: int, samples: int, seed: int) -> Int32[np.ndarray, " n"]:
+    """The order of the samples in an epoch: by NumPy, and so the same on every device."""
+    return random_numbers(seed, SHUFFLING, epoch).permutation(samples).astype(np.int32)

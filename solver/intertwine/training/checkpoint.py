@@ -1,0 +1,195 @@
+"""A fit on the disk, from which it goes on after a crash as if nothing had happened.
+
+One file holds everything, so that it is never half old and half new: a safetensors file with the
+arrays, and the rest as JSON in its header. It is written under another name, synced and renamed; a
+crash leaves the previous one. A digest covers all of it, so that damage is seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from intertwine.errors import FormatError, InvalidSetting
+from intertwine.training.course import Best, Course
+from intertwine.training.epochs import State
+from intertwine.training.history import History
+
+#: The learning rate of every step.
+Rates = Float[np.ndarray, "epochs batches"]
+
+_NAME = "checkpoint.safetensors"
+_FORMAT, _VERSION = "intertwine-checkpoint", 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a fit is kept: a folder, and the settings that another fit must share to go on."""
+
+    folder: Path
+    settings: Mapping[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / _NAME
+
+    def save(self, course: Course, rates: Rates) -> None:
+        """Write the course of a fit, whole or not at all."""
+        arrays = {
+            **_flat("weights", course.state.weights),
+            **_flat("moments", course.state.moments),
+        }
+        best = None
+        if course.best is not None:
+            arrays |= _flat("best", course.best.weights)
+            best = {"epoch": course.best.epoch, "loss": course.best.loss}
+        content = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "settings": dict(self.settings),
+            "history": course.history.to_json(),
+            "best": best,
+            "rates": _digest_of(rates[: course.epoch]),
+        }
+        _publish(self.path, arrays, json.dumps(content, allow_nan=False))
+
+    def resume(self, start: Course, rates: Rates) -> Course:
+        """The course of the fit that was kept here; `start` itself where there is none.
+
+        Raises `InvalidSetting` for the checkpoint of another fit, `FormatError` for a damaged one.
+        """
+        if not self.path.exists():
+            return start
+        try:
+            arrays, content = _read(self.path)
+            self._require_same(content["settings"])
+            rows = list(History.from_json(content["history"]))
+            self._require_rates(content["rates"], rates, len(rows))
+            best = content["best"]
+            return Course(
+                State(
+                    _tree("weights", arrays, start.state.weights),
+                    _tree("moments", arrays, start.state.moments),
+                ),
+                rows,
+                best and Best(_tree("best", arrays, start.state.weights), **best),
+            )
+        except (FormatError, KeyError) as error:
+            raise FormatError(
+                f"the checkpoint {self.path} cannot be read: {error}. Delete it to start this fit "
+                f"anew, or put a copy of it back"
+            ) from error
+
+    def _require_same(self, kept: Mapping[str, Any]) -> None:
+        different = [
+            f"{name} is {kept.get(name)} there and {self.settings.get(name)} here"
+            for name in sorted({*kept, *self.settings})
+            if kept.get(name) != self.settings.get(name)
+        ]
+        if different:
+            raise InvalidSetting(
+                f"the checkpoint {self.path} is of another fit: {'; '.join(different)}. Give the "
+                f"same arguments to go on with it, or another folder"
+            )
+
+    def _require_rates(self, kept: str, rates: Rates, epochs: int) -> None:
+        if epochs > len(rates) or _digest_of(rates[:epochs]) != kept:
+            raise InvalidSetting(
+                f"the checkpoint {self.path} is of another fit: its {epochs} epochs had other "
+                f"learning rates than those here, or are more than those here. Give the same "
+                f"learning_rate, schedule and epochs to go on with it, or another folder"
+            )
+
+
+def _publish(path: Path, arrays: dict[str, Shaped[np.ndarray, "..."]], text: str) -> None:
+    from safetensors.numpy import save
+
+    metadata = {"intertwine": text, "sha256": _digest(arrays, text)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(save(arrays, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the folder's names are on the disk (a no-op where folders cannot be synced)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise FormatError(f"it is no whole safetensors file ({error})") from error
+    text = metadata.get("intertwine", "")
+    if metadata.get("sha256") != _digest(arrays, text):
+        raise FormatError("its content is not what was written")
+    content = json.loads(text)
+    if (content["format"], content["version"]) != (_FORMAT, _VERSION):
+        raise FormatError(f"its format is {content['format']} {content['version']}, which is newer")
+    return arrays, content
+
+
+def _digest(arrays: Mapping[str, Shaped[np.ndarray, "..."]], text: str) -> str:
+    found = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        found.update(f"{name}{arrays[name].dtype.name}{arrays[name].shape}".encode())
+        found.update(arrays[name].tobytes())
+    return found.hexdigest()
+
+
+def _digest_of(rates: Rates) -> str:
+    return hashlib.sha256(rates.tobytes()).hexdigest()
+
+
+def _flat(name: str, tree: Any) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """The arrays of a tree by number; complex ones as real ones with a last axis of two."""
+    return {f"{name}.{i}": _real(np.asarray(a)) for i, a in enumerate(jax.tree.leaves(tree))}
+
+
+def _real(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    if not np.iscomplexobj(array):
+        return array.copy()
+    return np.stack([array.real, array.imag], axis=-1)
+
+
+def _tree(name: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]], like: Any) -> Any:
+    """The tree of `_flat`, shaped like another. Raises `FormatError` where it is not."""
+    leaves, structure = jax.tree.flatten(like)
+    found = []
+    for i, leaf in enumerate(leaves):
+        array = arrays[f"{name}.{i}"]
+        if np.iscomplexobj(leaf):
+            array = np.ascontiguousarray(array).view(leaf.dtype)[..., 0]
+        if array.shape != leaf.shape or array.dtype != leaf.dtype:
+            raise FormatError(f"{name} number {i} has shape {array.shape}, not {leaf.shape}")
+        found.append(jax.numpy.asarray(array))
+    return jax.tree.unflatten(structure, found)

@@ -1,0 +1,120 @@
+"""What is trained on: pairs of inputs and targets, with or without the reps they live in."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from intertwine.errors import InvalidSetting
+from intertwine.groups import Group
+from intertwine.reps import Rep
+
+
+@runtime_checkable
+class Data(Protocol):
+    """Samples of a map x ↦ y with ρ_in(g)x ↦ ρ_out(g)y: what `intertwine.datasets` makes.
+
+    X has shape (n, d_in) and Y (n, d_out); the reps may still be without their group, which is
+    then `symmetry`.
+    """
+
+    X: Any
+    Y: Any
+    rep_in: Any
+    rep_out: Any
+    symmetry: Any
+
+
+#: Samples without reps: X of shape (n, …) and Y of shape (n, …).
+Pair = tuple[Any, Any]
+
+
+class Samples(NamedTuple):
+    """Inputs and targets on the device, in the dtype of the weights."""
+
+    x: Shaped[Array, "n ..."]
+    y: Shaped[Array, "n ..."]
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the two arrays, with their shapes and dtypes."""
+        found = hashlib.sha256()
+        for array in map(np.asarray, self):
+            found.update(f"{array.dtype.name}{array.shape}".encode())
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
+
+
+def samples_of(data: Data | Pair, dtype: Any, name: str = "the data") -> Samples:
+    """The samples, with inputs cast to `dtype` (to the complex one of its precision where they are
+    complex). Targets too, unless they are integers: those are class labels.
+
+    Raises `InvalidSetting` for data without samples, of unequal lengths, or that are not finite.
+    """
+    given_x, given_y = (data[0], data[1]) if isinstance(data, tuple) else (data.X, data.Y)
+    x, y = _cast(np.asarray(given_x), dtype), np.asarray(given_y)
+    y = y if np.issubdtype(y.dtype, np.integer) else _cast(y, dtype)
+    if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
+        raise InvalidSetting(
+            f"{name} have inputs of shape {x.shape} and targets of shape {y.shape}: give at least "
+            f"one sample, and as many targets as inputs"
+        )
+    for part, array in (("inputs", x), ("targets", y)):
+        _require_finite(array, f"the {part} of {name}")
+    return Samples(jnp.asarray(x), jnp.asarray(y))
+
+
+def reps_of(
+    data: Data | Any, rep_in: Rep | None, rep_out: Rep | None, group: Group | None
+) -> tuple[Rep, Rep]:
+    """The concrete reps of inputs and targets: as given, or else as the data have them.
+
+    Raises `InvalidSetting` where there are none, `NotConcrete` where no group is known.
+    """
+    if isinstance(data, Data):
+        rep_in, rep_out = rep_in or data.rep_in, rep_out or data.rep_out
+    if rep_in is None or rep_out is None:
+        raise InvalidSetting(
+            "plain arrays do not say how the group acts on them: give data with rep_in, rep_out "
+            "and symmetry, as those of intertwine.datasets"
+        )
+    if group is None and isinstance(data, Data):
+        rep_in, rep_out = (r if r.is_concrete else r(data.symmetry) for r in (rep_in, rep_out))
+    elif group is not None:
+        rep_in, rep_out = rep_in(group), rep_out(group)
+    for rep in (rep_in, rep_out):
+        rep.size()  # which a rep without its group has not
+    return rep_in, rep_out
+
+
+def weights_dtype(model: Any) -> np.dtype[Any] | None:
+    """The common dtype of a model's weights, its inexact JAX arrays; None where it has none."""
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(model) if is_weight(leaf)}
+    return np.result_type(*dtypes) if dtypes else None
+
+
+def is_weight(leaf: Any) -> bool:
+    """Whether a leaf of a model is trained: JAX arrays of inexact numbers are, NumPy's are not."""
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def _cast(array: Shaped[np.ndarray, "..."], dtype: Any) -> Shaped[np.ndarray, "..."]:
+    with np.errstate(over="ignore"):  # what overflows is found by `_require_finite`
+        return array.astype(
+            np.result_type(dtype, np.complex64) if np.iscomplexobj(array) else dtype
+        )
+
+
+def _require_finite(array: Shaped[np.ndarray, "n ..."], what: str) -> None:
+    bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InvalidSetting(
+            f"{what} are not finite in row {row} ({int(bad.sum()):,} of {len(bad):,} rows, as "
+            f"{array.dtype.name}): remove or mend those rows"
+        )

@@ -1,0 +1,174 @@
+"""Whole epochs as one compiled function.
+
+What is compiled depends on shapes and on a `Program` alone. Learning rates, orders and the number
+of epochs are data: a sweep over seeds, rates or lengths compiles once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int32
+
+from intertwine.training.augmentation import Pool
+from intertwine.training.batches import Batches
+from intertwine.training.data import Samples, is_weight
+from intertwine.training.losses import Loss
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What of a model is not in arrays: its other leaves, and how it is built of leaves."""
+
+    leaves: tuple[Hashable, ...]
+    structure: Hashable
+
+    @property
+    def tree(self) -> Any:
+        """The model without arrays."""
+        return jax.tree.unflatten(self.structure, self.leaves)
+
+
+class Parts(NamedTuple):
+    """A model in three: what is trained, other arrays, and what is no array."""
+
+    weights: Any
+    constants: Any
+    frame: Frame
+
+    @classmethod
+    def of(cls, model: Any) -> Parts:
+        """The parts: weights are what `is_weight` says."""
+        weights, others = eqx.partition(model, is_weight)
+        constants, rest = eqx.partition(others, _is_array)
+        leaves, structure = jax.tree.flatten(rest)
+        return cls(weights, constants, Frame(tuple(leaves), structure))
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        return eqx.combine(self.weights, self.constants, self.frame.tree)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What distinguishes one compiled function from another, beside shapes."""
+
+    frame: Frame
+    loss: Loss
+    optimizer: optax.GradientTransformation
+    batches: Batches
+
+
+class State(NamedTuple):
+    """Where training is: the weights and what the optimiser remembers."""
+
+    weights: Any
+    moments: Any
+
+
+class Orders(NamedTuple):
+    """Epochs to come, of which only the first few may be run: a fixed number, compiled once."""
+
+    samples: Int32[np.ndarray, "e n"]
+    slots: Int32[np.ndarray, "e n"] | None
+    rates: Float[np.ndarray, "e batches"]
+
+
+class Outcome(NamedTuple):
+    """The state after some epochs and the loss of each of their batches.
+
+    Where a loss is not finite, `state` is the one before that batch, and the epochs behind were not
+    run. `sound` says whether all losses and weights are finite.
+    """
+
+    state: State
+    losses: Float[Array, "e batches"]
+    sound: Bool[Array, ""]
+
+
+@partial(jax.jit, static_argnames=("program",), donate_argnames=("state",))
+def train_epochs(
+    program: Program,
+    state: State,
+    constants: Any,
+    samples: Samples,
+    pool: Pool | None,
+    orders: Orders,
+    count: Any,
+) -> Outcome:
+    """The first `count` of the epochs in `orders`. Consumes the state."""
+
+    def step(carry: tuple[State, Any], own: Any, rate: Any) -> Any:
+        (state, alive), (order, slots) = carry, own
+        x, y = samples.x[order], samples.y[order]
+        if pool is not None:
+            x, y = pool.move(x, y, slots)
+
+        def loss_of(weights: Any) -> Any:
+            return program.loss(Parts(weights, constants, program.frame).model, x, y)
+
+        loss, gradient = jax.value_and_grad(loss_of)(state.weights)
+        alive = alive & jnp.isfinite(loss)
+        moved = _moved(program.optimizer, state, gradient, rate)
+        kept = jax.tree.map(partial(jnp.where, alive), moved, state)
+        return (kept, alive), loss
+
+    def epoch(carry: tuple[Any, State, Any, Any]) -> tuple[Any, State, Any, Any]:
+        index, state, alive, losses = carry
+        slots = None if orders.slots is None else orders.slots[index]
+        by_sample, by_batch = (orders.samples[index], slots), orders.rates[index]
+        carried, found = program.batches.scan(step, (state, alive), by_sample, by_batch)
+        return index + 1, *carried, losses.at[index].set(found)
+
+    losses = jnp.zeros(orders.rates.shape, _loss_dtype(state.weights))
+    start = (jnp.int32(0), state, jnp.bool_(True), losses)
+    _, state, alive, losses = lax.while_loop(lambda c: (c[0] < count) & c[2], epoch, start)
+    return Outcome(state, losses, alive & all_finite(state.weights))
+
+
+@partial(jax.jit, static_argnames=("frame", "loss", "batches"))
+def batch_losses(
+    frame: Frame, loss: Loss, batches: Batches, weights: Any, constants: Any, samples: Samples
+) -> Float[Array, " batches"]:
+    """The loss of each batch, in the order of the samples."""
+    model = Parts(weights, constants, frame).model
+
+    def step(carry: None, own: Samples, batch: None) -> tuple[None, Any]:
+        return None, loss(model, own.x, own.y)
+
+    _, losses = batches.scan(step, None, samples, None)
+    return losses  # type: ignore[no-any-return]
+
+
+def all_finite(tree: Any) -> Bool[Array, ""]:
+    """Whether every number of a tree of arrays is finite."""
+    return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]))
+
+
+def _moved(optimizer: Any, state: State, gradient: Any, rate: Any) -> State:
+    """One step. JAX's gradient of a real function of complex z is the conjugate of the ascent."""
+    updates, moments = optimizer.update(
+        jax.tree.map(jnp.conj, gradient), state.moments, state.weights
+    )
+    weights = jax.tree.map(
+        lambda w, u: w + (rate.astype(w.real.dtype) * u).astype(w.dtype), state.weights, updates
+    )
+    return State(weights, moments)
+
+
+def _loss_dtype(weights: Any) -> Any:
+    return jnp.result_type(*jax.tree.leaves(weights), jnp.float32).type(0).real.dtype
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)

@@ -1,0 +1,113 @@
+"""How far a model is from being equivariant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Inexact, Num, Shaped
+
+from intertwine.errors import InvalidRep
+from intertwine.groups import Group
+from intertwine.reps import Rep
+from intertwine.reps.syntax import Element, rho_of
+from intertwine.training.data import Data, Pair, reps_of, weights_dtype
+from intertwine.training.elements import elements_of
+from intertwine.training.precision import precision_of
+
+
+def model_equivariance_error(
+    model: Any,
+    data: Data | Pair | Any,
+    rep_in: Rep | None = None,
+    rep_out: Rep | None = None,
+    group: Group | None = None,
+    *,
+    samples: int = 500,
+    seed: int = 0,
+    batch_size: int = 500,
+) -> float:
+    """The mean over x of ‖f(ρ_in(g)x) − ρ_out(g)f(x)‖ / (‖f(ρ_in(g)x)‖ + ‖ρ_out(g)f(x)‖).
+
+    Each x has a random g of its own. 0 is equivariant, up to rounding (1e-6 in float32); 1 is the
+    worst. The measure of EMLP (Finzi et al. 2021), there taken of a whole batch at once. For its
+    largest value, or its distribution, see `model_equivariance_errors`.
+    """
+    errors = model_equivariance_errors(
+        model, data, rep_in, rep_out, group, samples=samples, seed=seed, batch_size=batch_size
+    )
+    return float(errors.mean())
+
+
+def model_equivariance_errors(
+    model: Any,
+    data: Data | Pair | Any,
+    rep_in: Rep | None = None,
+    rep_out: Rep | None = None,
+    group: Group | None = None,
+    *,
+    samples: int = 500,
+    seed: int = 0,
+    batch_size: int = 500,
+) -> Float[np.ndarray, " n"]:
+    """The error at every point of the data, of shape (n,).
+
+    `data` are those of a fit, or inputs of shape (n, d_in); the reps are theirs unless given, and
+    `group` is that of reps without one. At most `samples` different elements are drawn, by
+    ``G.samples``: with more points than that, point i shares its element with point i + samples.
+    ρ is applied in float64, and the model runs in its own precision. The error is 0 where both
+    sides vanish. Raises `InvalidRep` where the reps do not fit, `NotConcrete` without a group.
+    """
+    X = np.asarray(data.X if isinstance(data, Data) else data[0] if _is_pair(data) else data)
+    bound_in, bound_out = reps_of(data, rep_in, rep_out, group)
+    _require_size(X, bound_in, "inputs")
+    elements = elements_of((bound_in, bound_out), min(len(X), samples), seed)
+    moved_after = _act(bound_out, elements, _answers(model, X, batch_size))
+    moved_before = _answers(model, _act(bound_in, elements, X), batch_size)
+    difference = np.linalg.norm(moved_before - moved_after, axis=1)
+    total = np.linalg.norm(moved_before, axis=1) + np.linalg.norm(moved_after, axis=1)
+    return np.asarray(np.where(total == 0, 0.0, difference / np.where(total == 0, 1.0, total)))
+
+
+def _act(
+    rep: Rep, elements: list[Element], points: Shaped[np.ndarray, "n d"]
+) -> Inexact[np.ndarray, "n d"]:
+    """ρ(gᵢ)xᵢ, the elements taking turns."""
+    _require_size(points, rep, "outputs of the model")
+    columns = points.T.astype(np.result_type(points.dtype, np.float64))
+    moved = [
+        np.asarray(rho_of(rep, g) @ columns[:, i :: len(elements)]) for i, g in enumerate(elements)
+    ]
+    result = np.empty(points.shape, np.result_type(*moved, np.float64))
+    for i, part in enumerate(moved):
+        result[i :: len(elements)] = part.T
+    return result
+
+
+def _answers(model: Any, X: Num[np.ndarray, "n d"], batch_size: int) -> Inexact[np.ndarray, "n m"]:
+    """f(x) for every row, in the model's precision, as float64 or complex128."""
+    with precision_of(model):
+        dtype = weights_dtype(model) or jnp.zeros(()).dtype
+        x = X.astype(np.result_type(dtype, np.complex64) if np.iscomplexobj(X) else dtype)
+        starts = range(0, len(x), batch_size)
+        answers = [np.asarray(_predict(model, x[at : at + batch_size])) for at in starts]
+    whole = np.concatenate(answers)
+    return whole.astype(np.result_type(whole.dtype, np.float64))
+
+
+@eqx.filter_jit
+def _predict(model: Any, x: Any) -> Any:
+    return model(jnp.asarray(x))
+
+
+def _is_pair(data: Any) -> bool:
+    return isinstance(data, tuple)
+
+
+def _require_size(points: Shaped[np.ndarray, "..."], rep: Rep, what: str) -> None:
+    if points.ndim != 2 or points.shape[1] != rep.size() or not len(points):
+        raise InvalidRep(
+            f"{rep!r} has size {rep.size()}, and the {what} have the shape {points.shape}"
+        )

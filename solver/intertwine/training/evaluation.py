@@ -1,0 +1,39 @@
+"""The loss of a model over data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from intertwine.training.batches import Batches
+from intertwine.training.data import Data, Pair, Samples, samples_of, weights_dtype
+from intertwine.training.epochs import Parts, batch_losses
+from intertwine.training.losses import Loss, loss_of
+from intertwine.training.precision import precision_of
+
+
+def evaluate(
+    model: Any, data: Data | Pair, loss: str | Loss = "mse", *, batch_size: int = 500
+) -> float:
+    """The mean loss over all samples, compiled, in batches of at most `batch_size`.
+
+    Exactly the mean over samples, whatever the batch size. Losses are those of `fit`.
+    """
+    with precision_of(model):
+        samples = samples_of(data, weights_dtype(model) or jnp.zeros(()).dtype)
+        return mean_loss(Parts.of(model), samples, loss_of(loss), batch_size)
+
+
+def mean_loss(parts: Parts, samples: Samples, loss: Loss, batch_size: int) -> float:
+    """The mean loss of a model in parts."""
+    batches = Batches.of(len(samples.x), batch_size)
+    losses = batch_losses(parts.frame, loss, batches, parts.weights, parts.constants, samples)
+    return weighted_mean(np.asarray(losses), batches)
+
+
+def weighted_mean(losses: Float[np.ndarray, " batches"], batches: Batches) -> float:
+    """The mean over samples, from the means over batches; in float64."""
+    return float(losses.astype(float) @ batches.sizes / batches.samples)

@@ -1,0 +1,217 @@
+"""Fitting a model to data."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jaxtyping import Float
+
+from intertwine.errors import InvalidSetting
+from intertwine.groups import Group
+from intertwine.training.augmentation import Augmentation
+from intertwine.training.bar import progress_bar
+from intertwine.training.batches import Batches
+from intertwine.training.checkpoint import Checkpoint
+from intertwine.training.data import Data, Pair, Samples, reps_of, samples_of, weights_dtype
+from intertwine.training.epochs import Parts, Program
+from intertwine.training.loop import Callback, Loop
+from intertwine.training.losses import Loss, loss_of
+from intertwine.training.optimizers import Optimizer, has_own_rate, transformation
+from intertwine.training.precision import precision_of
+from intertwine.training.schedules import Schedule, learning_rates
+from intertwine.training.trained import Trained, versions
+
+_LEARNING_RATE = 3e-3
+
+
+def fit(
+    model: Any,
+    data: Data | Pair,
+    *,
+    test: Data | Pair | None = None,
+    validation: Data | Pair | None = None,
+    epochs: int = 100,
+    batch_size: int = 500,
+    learning_rate: float | None = None,
+    schedule: str | Schedule = "constant",
+    optimizer: Optimizer = optax.adam,
+    loss: str | Loss = "mse",
+    augment: bool | Group = False,
+    seed: int = 0,
+    patience: int | None = None,
+    evaluate_every: int = 1,
+    callback: Callback | None = None,
+    progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 10,
+) -> Trained:
+    """Train a model: minimise the mean of `loss` over the data. The model given stays as it was.
+
+    `model` is an Equinox module, called with batches of inputs, of which the inexact JAX arrays are
+    trained, in their own dtype, to which the data are cast. `data`, `test` and `validation` are
+    those of `intertwine.datasets`, or pairs (X, Y).
+
+    An epoch sees each sample once, in batches of equal size (to within one) up to `batch_size`, in
+    an order that depends on `seed` and the epoch alone. `learning_rate` (0.003) follows `schedule`:
+    "constant", "cosine", "warmup cosine", or a function of the step that is the learning rate
+    itself. `optimizer` is a function such as ``optax.adamw`` whose steps are multiplied by that
+    rate, or an optax transformation such as ``optax.adamw(1e-3)``, which has its own.
+
+    `loss` is "mse", the mean of |f(x) − y|²; "mae", of |f(x) − y|; "cross-entropy", for labels or
+    probabilities; or a function loss(model, x, y) to a real scalar, the mean over the batch. With
+    `augment`, a group (True: that of the data), every sample is moved by a random element of it
+    each time it is seen.
+
+    Test and validation losses are measured every `evaluate_every` epochs and after the last, and
+    then `callback` is called with an `Event`: if it returns True the fit ends. With `patience` it
+    ends when the validation loss (without validation data, the test loss) has not improved for so
+    many epochs.
+
+    `checkpoint` is a folder: the fit is kept there every `checkpoint_every` epochs, and the same
+    call goes on from there, with the same result, bit for bit on the same machine. There may be
+    more epochs the second time, if that does not change the learning rates before.
+
+    Raises `NonFiniteLoss` when a loss or a weight is no longer finite, `InvalidSetting` for data or
+    arguments that cannot be used and for a checkpoint of another fit, `FormatError` for a damaged
+    checkpoint.
+    """
+    _require_at_least(1, evaluate_every=evaluate_every, checkpoint_every=checkpoint_every)
+    _require_at_least(1, patience=1 if patience is None else patience, batch_size=batch_size)
+    _require_at_least(0, epochs=epochs, seed=seed)
+    if patience is not None and test is None and validation is None:
+        raise InvalidSetting("patience watches a loss: give validation= or test= data with it")
+    with precision_of(model):
+        dtype = _trained_dtype(model)
+        samples = samples_of(data, dtype)
+        batches = Batches.of(len(samples.x), batch_size)
+        rates = _rates(optimizer, schedule, learning_rate, epochs, batches.count)
+        parts = Parts.of(model)
+        given = {"test": test, "validation": validation}
+        loop = Loop(
+            program=Program(parts.frame, loss_of(loss), transformation(optimizer), batches),
+            constants=parts.constants,
+            samples=samples,
+            watched={
+                name: samples_of(one, dtype, f"the {name} data")
+                for name, one in given.items()
+                if one is not None
+            },
+            batch_size=batch_size,
+            seed=seed,
+            augmentation=_augmentation(augment, data, samples, seed),
+            rates=rates,
+            shows_rates=not has_own_rate(optimizer),
+            patience=patience,
+            evaluate_every=evaluate_every,
+            callback=callback,
+        )
+        settings = _settings(loop, parts, optimizer)
+        course = loop.start(parts.weights)
+        kept = None if checkpoint is None else Checkpoint(Path(checkpoint), settings)
+        if kept is not None:
+            course = kept.resume(course, rates)
+        with progress_bar(progress, epochs, course.epoch) as show:
+            stopped = loop.run(course, kept, checkpoint_every, show)
+        model, best = loop.model(course.state.weights), course.best
+        return Trained(
+            model,
+            model if best is None else loop.model(best.weights),
+            course.epoch if best is None else best.epoch,
+            course.history,
+            stopped,
+            {**settings, "epochs": epochs, "schedule": _name(schedule), **versions()},
+        )
+
+
+def _require_at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise InvalidSetting(f"{name} is at least {least}, not {value}")
+
+
+def _trained_dtype(model: Any) -> np.dtype[Any]:
+    dtype = weights_dtype(model)
+    if dtype is None:
+        raise InvalidSetting(
+            f"{type(model).__name__} has no weights: what is trained are its inexact JAX arrays"
+        )
+    return dtype
+
+
+def _rates(
+    optimizer: Optimizer,
+    schedule: str | Schedule,
+    learning_rate: float | None,
+    epochs: int,
+    batches: int,
+) -> Float[np.ndarray, "epochs batches"]:
+    """What the optimiser's steps are multiplied by: 1 where it has a rate of its own."""
+    if has_own_rate(optimizer):
+        if learning_rate is not None or schedule != "constant":
+            raise InvalidSetting(
+                "the optimizer has a learning rate of its own: give optax.adamw rather than "
+                "optax.adamw(1e-3), or leave learning_rate and schedule out"
+            )
+        return np.ones((epochs, batches))
+    if callable(schedule) and learning_rate is not None:
+        raise InvalidSetting("a schedule that is a function is the learning rate: give one of them")
+    rate = _LEARNING_RATE if learning_rate is None else learning_rate
+    return learning_rates(schedule, rate, epochs, batches)
+
+
+def _augmentation(
+    augment: bool | Group, data: Data | Pair, samples: Samples, seed: int
+) -> Augmentation | None:
+    if augment is False:
+        return None
+    reps = reps_of(data, None, None, None if augment is True else augment)
+    augmentation = Augmentation(*reps, len(samples.x), seed)
+    augmentation.check(samples)
+    return augmentation
+
+
+def _settings(loop: Loop, parts: Parts, optimizer: Optimizer) -> Mapping[str, Any]:
+    """What two fits must share to be one: all but the learning rates and the number of epochs."""
+    augmentation = loop.augmentation
+    shapes = [f"{leaf.dtype.name}{leaf.shape}" for leaf in jax.tree.leaves(parts.weights)]
+    return {
+        "seed": loop.seed,
+        "batch_size": loop.batch_size,
+        "loss": _name(loop.program.loss),
+        "optimizer": _name(optimizer),
+        "augment": None
+        if augmentation is None
+        else f"{augmentation.rep_in!r} → {augmentation.rep_out!r}",
+        "patience": loop.patience,
+        "evaluate_every": loop.evaluate_every,
+        "data": loop.samples.digest,
+        **{name: samples.digest for name, samples in loop.watched.items()},
+        "weights": ", ".join(shapes),
+        "initial weights": _digest(parts.weights),
+    }
+
+
+def _name(value: Any) -> str:
+    """How a function is called, in every process alike."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, functools.partial):
+        return f"{_name(value.func)}(*{value.args}, **{value.keywords})"
+    if isinstance(value, optax.GradientTransformation):
+        return _name(value.update)
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _digest(weights: Any) -> str:
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(weights):
+        found.update(np.asarray(leaf).tobytes())
+    return found.hexdigest()

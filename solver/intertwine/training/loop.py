@@ -1,0 +1,180 @@
+"""The loop over the epochs of a fit, as few calls of compiled code as may be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from intertwine.training.augmentation import Augmentation, Pool, Pools
+from intertwine.training.batches import order_of
+from intertwine.training.checkpoint import Checkpoint
+from intertwine.training.course import Best, Course
+from intertwine.training.data import Samples
+from intertwine.training.epochs import Orders, Parts, Program, State, train_epochs
+from intertwine.training.evaluation import mean_loss, weighted_mean
+from intertwine.training.failure import not_finite, require_finite_loss
+from intertwine.training.history import Epoch
+from intertwine.training.trained import Event, Stopped
+
+#: Called after an epoch; what returns True ends the fit.
+Callback = Callable[[Event], bool | None]
+
+_INDICES = 2**16
+_MOST_EPOCHS = 128
+"""Of how many epochs, and of how many samples, the order is handed over at once."""
+_SECONDS = 0.5
+"""How long a call of compiled code lasts at most: the bar moves, and Ctrl-C is heard."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Everything about a fit that stays: the program, its data, and when to look up from it."""
+
+    program: Program
+    constants: Any
+    samples: Samples
+    watched: Mapping[str, Samples]
+    batch_size: int
+    seed: int
+    augmentation: Augmentation | None
+    rates: Float[np.ndarray, "epochs batches"]
+    shows_rates: bool
+    patience: int | None
+    evaluate_every: int
+    callback: Callback | None
+
+    def model(self, weights: Any) -> Any:
+        """The model with these weights."""
+        return Parts(weights, self.constants, self.program.frame).model
+
+    def start(self, weights: Any) -> Course:
+        """The course before the first epoch. The weights are copied: training consumes its own."""
+        return Course(_copy(State(weights, self.program.optimizer.init(weights))))
+
+    def run(
+        self,
+        course: Course,
+        checkpoint: Checkpoint | None,
+        checkpoint_every: int,
+        show: Callable[[Epoch], None],
+    ) -> Stopped:
+        """Run the epochs that are left, and say why it ended."""
+        pace, pools = 1, Pools(self.augmentation, self.samples)
+        while (stopped := self._stopped(course)) is None:
+            looks = [len(self.rates), pools.until(course.epoch, len(self.rates))]
+            if self.watched or self.callback:
+                looks.append(_next(course.epoch, self.evaluate_every))
+            if checkpoint is not None:
+                looks.append(_next(course.epoch, checkpoint_every))
+            count = min(pace, self._capacity, min(looks) - course.epoch)
+            seconds = self._advance(course, count, pools.at(course.epoch))
+            pace = max(1, int(_SECONDS * count / seconds))
+            show(course.rows[-1])
+            asked_to_stop = self._is_told_to_stop(course)
+            ends = asked_to_stop or self._stopped(course) is not None
+            if checkpoint is not None and (ends or course.epoch % checkpoint_every == 0):
+                checkpoint.save(course, self.rates)
+            if asked_to_stop:
+                return "callback"
+        return stopped
+
+    def _stopped(self, course: Course) -> Stopped | None:
+        if course.epoch >= len(self.rates):
+            return "all epochs"
+        is_stale = self._looks_at(course.epoch) and course.is_stale(self.patience)
+        return "patience" if is_stale else None
+
+    def _looks_at(self, epoch: int) -> bool:
+        """Whether losses are measured after an epoch, the callback asked, and patience lost."""
+        return epoch % self.evaluate_every == 0 or epoch == len(self.rates)
+
+    @property
+    def _capacity(self) -> int:
+        """The most epochs of one call: of the data alone, so that all fits share the code."""
+        return int(np.clip(_INDICES // self.program.batches.samples, 1, _MOST_EPOCHS))
+
+    def _advance(self, course: Course, count: int, pool: Pool | None) -> float:
+        """Run `count` epochs, write their rows, and return the seconds they took."""
+        begun, first, last = time.perf_counter(), course.epoch, course.epoch + count
+        outcome = train_epochs(
+            self.program,
+            course.state,
+            self.constants,
+            self.samples,
+            pool,
+            self._orders(first, count),
+            count,
+        )
+        course.state = outcome.state
+        losses = np.asarray(outcome.losses)[:count]
+        if not outcome.sound:
+            raise not_finite(losses, self.rates[first:last], course, outcome.state.weights)
+        measured = self._measure(course, last)
+        seconds, before = time.perf_counter() - begun, course.seconds
+        for i in range(count):
+            known = measured if i == count - 1 else {}
+            course.rows.append(
+                Epoch(
+                    epoch=first + i + 1,
+                    train_loss=weighted_mean(losses[i], self.program.batches),
+                    test_loss=known.get("test"),
+                    validation_loss=known.get("validation"),
+                    learning_rate=float(self.rates[first + i, 0]) if self.shows_rates else None,
+                    seconds=before + seconds * (i + 1) / count,
+                )
+            )
+        return seconds
+
+    def _orders(self, first: int, count: int) -> Orders:
+        """Order, slots and rates of `count` epochs, in arrays with room for the most."""
+        n, epochs = self.program.batches.samples, range(first, first + count)
+        orders = np.zeros((self._capacity, n), np.int32)
+        rates = np.zeros((self._capacity, self.program.batches.count), jnp.zeros(()).dtype)
+        slots = None if self.augmentation is None else np.zeros_like(orders)
+        for i, epoch in enumerate(epochs):
+            orders[i], rates[i] = order_of(epoch, n, self.seed), self.rates[epoch]
+            if self.augmentation is not None and slots is not None:
+                slots[i] = self.augmentation.slots(epoch)
+        return Orders(orders, slots, rates)
+
+    def _measure(self, course: Course, epoch: int) -> dict[str, float]:
+        """The watched losses, where it is time for them; the best weights are kept."""
+        if not self._looks_at(epoch):
+            return {}
+        parts = Parts(course.state.weights, self.constants, self.program.frame)
+        measured = {
+            name: mean_loss(parts, samples, self.program.loss, self.batch_size)
+            for name, samples in self.watched.items()
+        }
+        for name, loss in measured.items():
+            require_finite_loss(loss, name, epoch)
+        watched = "validation" if self.patience is None or "validation" in measured else "test"
+        deciding = measured.get(watched)
+        if deciding is not None and (course.best is None or deciding < course.best.loss):
+            course.best = Best(_copy(course.state.weights), deciding, epoch)
+        return measured
+
+    def _is_told_to_stop(self, course: Course) -> bool:
+        """What the callback says, where it is time to ask it."""
+        if self.callback is None or not self._looks_at(course.epoch):
+            return False
+        model = self.model(_copy(course.state.weights))
+        return self.callback(Event(**asdict(course.rows[-1]), model=model)) is True
+
+
+def _next(epoch: int, every: int) -> int:
+    """The first multiple behind an epoch."""
+    return (epoch // every + 1) * every
+
+
+@jax.jit
+def _copy(tree: Any) -> Any:
+    """The arrays once more, without weak types: what is given away is nobody else's."""
+    return jax.tree.map(lambda a: jnp.array(a, a.dtype), tree)

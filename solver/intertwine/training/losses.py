@@ -1,0 +1,79 @@
+"""What a fit makes small: means over a batch, as functions of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Shaped
+
+from intertwine.errors import InvalidSetting, UnknownMethod
+
+#: loss(model, x, y), a real scalar: the mean over the samples of a batch.
+Loss = Callable[[Any, Any, Any], Any]
+
+
+def mean_squared_error(
+    model: Any, x: Shaped[Array, "b ..."], y: Shaped[Array, "b ..."]
+) -> Float[Array, ""]:
+    """The mean of |f(x) − y|² over samples and components; complex components count once."""
+    return jnp.mean(jnp.abs(_difference(model, x, y)) ** 2)
+
+
+def mean_absolute_error(
+    model: Any, x: Shaped[Array, "b ..."], y: Shaped[Array, "b ..."]
+) -> Float[Array, ""]:
+    """The mean of |f(x) − y| over samples and components."""
+    return jnp.mean(jnp.abs(_difference(model, x, y)))
+
+
+def cross_entropy(
+    model: Any, x: Shaped[Array, "b ..."], y: Shaped[Array, "b ..."]
+) -> Float[Array, ""]:
+    """−log softmax(f(x)) at the right class, the mean over samples.
+
+    f(x) has shape (b, classes). y holds integer labels, of shape (b,) or (b, 1), or probabilities
+    of shape (b, classes).
+    """
+    logits = model(x)
+    if jnp.issubdtype(y.dtype, jnp.integer) and y.shape != logits.shape:
+        labels = y.reshape(len(y))
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
+    _require_shape(logits, y)
+    return jnp.mean(optax.softmax_cross_entropy(logits, y))
+
+
+LOSSES: dict[str, Loss] = {
+    "mse": mean_squared_error,
+    "mae": mean_absolute_error,
+    "cross-entropy": cross_entropy,
+}
+
+
+def loss_of(loss: str | Loss) -> Loss:
+    """A loss, by its name or as given. Raises `UnknownMethod` for a name that is none."""
+    if callable(loss):
+        return loss
+    if loss not in LOSSES:
+        raise UnknownMethod(
+            f"there is no loss {loss!r}: there are {', '.join(LOSSES)}, or give a function "
+            f"loss(model, x, y) that returns a scalar"
+        )
+    return LOSSES[loss]
+
+
+def _difference(model: Any, x: Array, y: Array) -> Array:
+    predicted = model(x)
+    _require_shape(predicted, y)
+    return jnp.subtract(predicted, y)
+
+
+def _require_shape(predicted: Array, y: Array) -> None:
+    """Broadcasting (b,) against (b, 1) would compare every sample with every other."""
+    if predicted.shape != y.shape:
+        raise InvalidSetting(
+            f"the model answers a batch with the shape {predicted.shape}, and its targets have the "
+            f"shape {y.shape}: they must agree"
+        )

@@ -1,0 +1,224 @@
+"""Fits that are cut off and go on: with the same result, or with a refusal that says why."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import pytest
+from example_training import Small, affine, lengths, pairs
+from intertwine.errors import FormatError, InvalidSetting
+from intertwine.groups import SO
+from intertwine.training import Event, Trained, fit
+
+FILE = "checkpoint.safetensors"
+
+
+class Crash(Exception):
+    """What ends a fit in these tests."""
+
+
+def crash_at(epoch: int) -> Any:
+    def callback(event: Event) -> None:
+        if event.epoch == epoch:
+            raise Crash
+
+    return callback
+
+
+def assert_same(a: Trained, b: Trained) -> None:
+    """Bit for bit, but for the clock."""
+    for one, other in ((a.model, b.model), (a.best, b.best)):
+        for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+            assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
+    rows = [[{**row, "seconds": 0} for row in t.history.to_json()] for t in (a, b)]
+    assert rows[0] == rows[1]
+    assert (a.best_epoch, a.stopped) == (b.best_epoch, b.stopped)
+
+
+def small_fit(**more: Any) -> Trained:
+    settings = {"epochs": 20, "batch_size": 16, "schedule": "cosine", "test": pairs(20, 1)}
+    return fit(Small(3, 2), pairs(), **{**settings, **more})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        pytest.param(
+            {"optimizer": optax.sgd, "learning_rate": 0.05, "batch_size": 10},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"optimizer": optax.adamw(1e-3), "schedule": "constant"}, marks=pytest.mark.slow
+        ),
+        {"patience": 50, "validation": pairs(30, 2), "evaluate_every": 3},
+    ],
+    ids=["adam", "sgd, uneven batches", "own rate", "best"],
+)
+def test_a_fit_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path: Path, more: Any) -> None:
+    whole = small_fit(**more)
+    kept = {**more, "checkpoint": tmp_path, "checkpoint_every": 4}
+    for epoch in (6, 15):
+        with pytest.raises(Crash):
+            small_fit(**kept, callback=crash_at(epoch))
+    assert_same(small_fit(**kept), whole)
+
+
+def test_an_augmented_fit_goes_on_with_the_same_elements(tmp_path: Path) -> None:
+    def run(**more: Any) -> Trained:
+        return fit(Small(3, 1), lengths(30), epochs=12, batch_size=15, augment=SO(3), **more)
+
+    whole = run()
+    with pytest.raises(Crash):
+        run(checkpoint=tmp_path, checkpoint_every=5, callback=crash_at(8))
+    assert_same(run(checkpoint=tmp_path, checkpoint_every=5), whole)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128], ids=["64", "128"])
+def test_weights_of_every_kind_are_kept_exactly(tmp_path: Path, dtype: Any) -> None:
+    with jax.enable_x64(True):
+        model = affine(3, 2, dtype)
+
+    def run(**more: Any) -> Trained:
+        return fit(model, pairs(), epochs=8, batch_size=16, **more)
+
+    with pytest.raises(Crash):
+        run(checkpoint=tmp_path, checkpoint_every=3, callback=crash_at(4))
+    again = run(checkpoint=tmp_path, checkpoint_every=3)
+    assert again.model.matrix.dtype == dtype
+    assert_same(again, run())
+
+
+def test_a_process_that_was_killed_leaves_a_fit_that_another_finishes(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        f"""
+        import os, signal
+        from example_training import Small, pairs
+        from intertwine.training import fit
+
+        def kill(event):
+            if event.epoch == 11:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        fit(Small(3, 2), pairs(), epochs=20, batch_size=16, schedule="cosine", test=pairs(20, 1),
+            checkpoint={str(tmp_path)!r}, checkpoint_every=8, callback=kill)
+        """
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    seen: list[int] = []
+    resumed = small_fit(checkpoint=tmp_path, callback=lambda event: seen.append(event.epoch))
+    assert seen == list(range(9, 21))
+    assert_same(resumed, small_fit())
+
+
+def test_a_fit_that_is_over_is_not_run_again(tmp_path: Path) -> None:
+    first = small_fit(checkpoint=tmp_path)
+    again = small_fit(checkpoint=tmp_path, callback=crash_at(20))
+    assert again.history == first.history
+    assert_same(again, first)
+
+
+def test_patience_that_ran_out_stays_so(tmp_path: Path) -> None:
+    X, Y = pairs()
+    how: Any = {"validation": (X, -Y), "patience": 2, "checkpoint": tmp_path, "epochs": 500}
+    first = fit(Small(3, 2), (X, Y), **how)
+    assert first.stopped == "patience"
+    assert_same(fit(Small(3, 2), (X, Y), **how), first)
+
+
+def test_a_longer_fit_goes_on_if_its_learning_rates_agree(tmp_path: Path) -> None:
+    short = {"schedule": "constant", "checkpoint": tmp_path, "epochs": 5}
+    small_fit(**short)
+    assert_same(small_fit(**{**short, "epochs": 9}), small_fit(schedule="constant", epochs=9))
+    with pytest.raises(InvalidSetting, match=r"its 9 epochs had other learning rates"):
+        small_fit(**{**short, "schedule": "cosine", "epochs": 20})
+    with pytest.raises(InvalidSetting, match=r"or are more than those here"):
+        small_fit(**short)
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [
+        ({"seed": 1}, "seed is 0 there and 1 here"),
+        ({"batch_size": 32}, "batch_size is 16 there and 32 here"),
+        ({"learning_rate": 0.1}, "had other learning rates"),
+        ({"loss": "mae"}, "loss is .*mean_squared_error there and .*mean_absolute_error here"),
+        ({"optimizer": optax.sgd}, "optimizer is .*adam there and .*sgd here"),
+        ({"test": pairs(20, 3)}, "test is [0-9a-f]{64} there"),
+        ({"patience": 3}, "patience is None there and 3 here"),
+    ],
+    ids=str,
+)
+def test_the_checkpoint_of_another_fit_is_refused(
+    tmp_path: Path, other: Any, complaint: str
+) -> None:
+    small_fit(epochs=2, checkpoint=tmp_path, schedule="constant")
+    kept = (tmp_path / FILE).read_bytes()
+    with pytest.raises(InvalidSetting, match=complaint) as caught:
+        small_fit(**{"epochs": 2, "schedule": "constant", "checkpoint": tmp_path, **other})
+    assert "is of another fit" in str(caught.value)
+    assert str(tmp_path / FILE) in str(caught.value)
+    assert (tmp_path / FILE).read_bytes() == kept
+
+
+def test_so_is_that_of_another_model(tmp_path: Path) -> None:
+    fit(Small(3, 2), pairs(), epochs=1, checkpoint=tmp_path)
+    with pytest.raises(InvalidSetting, match=r"initial weights is \w+ there and \w+ here"):
+        fit(Small(3, 2, seed=1), pairs(), epochs=1, checkpoint=tmp_path)
+    with pytest.raises(InvalidSetting, match=r"weights is float32.* there and float32.* here"):
+        fit(affine(3, 2), pairs(), epochs=1, checkpoint=tmp_path)
+
+
+class TestDamage:
+    def damaged(self, tmp_path: Path, change: Any) -> None:
+        path = tmp_path / FILE
+        small_fit(epochs=2, schedule="constant", checkpoint=tmp_path)
+        path.write_bytes(change(path.read_bytes()))
+        with pytest.raises(FormatError, match=f"{FILE} cannot be read: .* Delete it to start"):
+            small_fit(epochs=2, schedule="constant", checkpoint=tmp_path)
+
+    @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+    def test_a_file_that_was_cut_off(self, tmp_path: Path, share: float) -> None:
+        self.damaged(tmp_path, lambda blob: blob[: int(share * len(blob))])
+
+    def test_a_bit_that_flipped(self, tmp_path: Path) -> None:
+        self.damaged(tmp_path, lambda blob: blob[:-3] + bytes([blob[-3] ^ 1]) + blob[-2:])
+
+    def test_a_history_that_was_edited(self, tmp_path: Path) -> None:
+        self.damaged(tmp_path, lambda blob: blob.replace(b'epoch\\": 2', b'epoch\\": 3', 1))
+
+    def test_a_file_of_another_kind(self, tmp_path: Path) -> None:
+        from safetensors.numpy import save
+
+        self.damaged(tmp_path, lambda blob: save({"a": np.zeros(3)}))
+
+
+def test_a_save_that_fails_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the second checkpoint is synced."""
+    syncs: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        syncs.append(descriptor)
+        if len(syncs) == 3:  # file, folder, file
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(OSError, match="No space left"):
+        small_fit(checkpoint=tmp_path, checkpoint_every=8)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert_same(small_fit(checkpoint=tmp_path, checkpoint_every=8), small_fit())

@@ -1,0 +1,144 @@
+"""The equivariance error of a model, by its definition and for models where it is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from example_training import Affine, Points, Small, lengths
+from intertwine.errors import InvalidRep, InvalidSetting, NotConcrete
+from intertwine.groups import SO, O, S, SO13p, U, Z
+from intertwine.reps import Rep, Scalar, T, V
+from intertwine.training import model_equivariance_error, model_equivariance_errors
+
+X = np.random.default_rng(0).standard_normal((40, 3))
+
+
+def test_equivariant_functions_have_none() -> None:
+    def cross(x: Any) -> Any:
+        return jnp.cross(x[..., :3], x[..., 3:]) * jnp.sum(x**2, axis=-1, keepdims=True)
+
+    pairs = np.random.default_rng(0).standard_normal((30, 6))
+    assert model_equivariance_error(cross, pairs, 2 * V, V, SO(3)) < 1e-6
+    assert model_equivariance_error(cross, pairs, 2 * V, V, O(3)) > 0.2  # pseudovectors
+
+
+def test_others_have_one_between_0_and_1() -> None:
+    errors = model_equivariance_errors(Small(3, 1), X, V, Scalar, SO(3))
+    assert errors.shape == (40,)
+    assert 0 < errors.min() < errors.max() <= 1
+    assert model_equivariance_error(Small(3, 1), X, V, Scalar, SO(3)) == errors.mean()
+
+
+def test_it_is_the_one_of_its_definition() -> None:
+    group, model = SO13p(), Small(4, 16)
+    points = np.random.default_rng(1).standard_normal((7, 4))
+    errors = model_equivariance_errors(model, points, V, T(2), group, samples=3, seed=5)
+    elements = group.samples(3, 5)
+    for i, x in enumerate(points):
+        g = elements[i % 3]
+        before = np.asarray(model(np.float32(g @ x)), float)
+        after = np.kron(g, g) @ np.asarray(model(np.float32(x)), float)
+        expected = np.linalg.norm(before - after) / (np.linalg.norm(before) + np.linalg.norm(after))
+        assert errors[i] == pytest.approx(expected, rel=1e-4)
+
+
+def test_it_is_as_small_as_the_models_precision() -> None:
+    def norm(model: Any, x: Any) -> Any:
+        return jnp.sum(x**2, axis=-1, keepdims=True) * model.scale
+
+    class Norm(eqx.Module):
+        scale: Any
+
+        __call__ = norm
+
+    single = model_equivariance_error(Norm(jnp.ones(1)), X, V, Scalar, SO(3))
+    with jax.enable_x64(True):
+        model = Norm(jnp.ones(1, np.float64))
+    double = model_equivariance_error(model, X, V, Scalar, SO(3))
+    assert double < 1e-14 < 1e-9 < single < 1e-6
+
+
+def test_data_bring_their_own_reps() -> None:
+    data = lengths(30)
+    model = Small(3, 1)
+    expected = model_equivariance_error(model, data.X, V, Scalar, SO(3))
+    assert model_equivariance_error(model, data) == expected
+    bound = replace(data, rep_in=V(SO(3)))
+    assert model_equivariance_error(model, bound) == expected
+    assert model_equivariance_error(model, data, group=S(3)) != expected
+
+
+def test_batches_change_nothing_and_seeds_do() -> None:
+    model, how = Small(3, 1), (X, V, Scalar, SO(3))
+    errors = model_equivariance_errors(model, *how)
+    np.testing.assert_allclose(
+        model_equivariance_errors(model, *how, batch_size=7), errors, rtol=1e-4
+    )
+    assert not np.allclose(model_equivariance_errors(model, *how, seed=1), errors)
+
+
+def test_a_model_that_answers_nothing_is_equivariant() -> None:
+    zero = Affine(jnp.zeros((3, 2)), jnp.zeros(2))
+    assert model_equivariance_error(zero, X, V, 2 * Scalar, SO(3)) == 0.0
+
+
+def test_one_that_answers_nan_is_not() -> None:
+    broken = Affine(jnp.full((3, 1), jnp.nan), jnp.zeros(1))
+    assert np.isnan(model_equivariance_error(broken, X, V, Scalar, SO(3)))
+
+
+def test_groups_mix_and_complex_ones_act_by_the_dual() -> None:
+    rep = V(Z(3)) + V(S(4))
+    points = np.random.default_rng(0).standard_normal((20, 7))
+
+    def sums(x: Any) -> Any:
+        return jnp.stack([x[..., :3].sum(-1), x[..., 3:].sum(-1)], axis=-1)
+
+    assert model_equivariance_error(sums, points, rep, 2 * Scalar) < 1e-6
+    assert model_equivariance_error(lambda x: x[..., :2], points, rep, 2 * Scalar) > 0.1
+    z = points[:, :2] + 1j * points[:, 2:4]
+    assert model_equivariance_error(jnp.conj, z, V, V.T, U(2)) < 1e-6
+    assert model_equivariance_error(jnp.conj, z, V, V, U(2)) > 0.1
+
+
+def test_reps_of_the_users_own_in_numpy() -> None:
+    class Axial(Rep):
+        """Pseudovectors."""
+
+        def rho(self, M: Any) -> Any:
+            return np.linalg.det(M) * M
+
+    assert model_equivariance_error(lambda x: x, X, Axial(), Axial(), O(3)) < 1e-6
+    assert model_equivariance_error(lambda x: x, X, Axial(), V, O(3)) > 0.1
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    model = Small(3, 1)
+    with pytest.raises(InvalidRep, match=r"size 9, and the inputs have the shape \(40, 3\)"):
+        model_equivariance_error(model, X, V**2, Scalar, SO(3))
+    with pytest.raises(InvalidRep, match=r"size 3, and the outputs of the model have .* \(40, 1\)"):
+        model_equivariance_error(model, X, V, V, SO(3))
+    with pytest.raises(InvalidRep, match=r"shape \(0, 3\)"):
+        model_equivariance_error(model, X[:0], V, Scalar, SO(3))
+    with pytest.raises(NotConcrete):
+        model_equivariance_error(model, X, V, Scalar)
+    with pytest.raises(InvalidSetting, match="plain arrays do not say"):
+        model_equivariance_error(model, X)
+
+
+def test_an_emlp_is_equivariant_and_stays_so_when_trained() -> None:
+    from intertwine.nn import EMLP
+    from intertwine.training import fit
+
+    data = Points(X, np.sum(X**2, axis=1, keepdims=True), V, Scalar, SO(3))
+    model = EMLP(V, Scalar, SO(3), ch=16, num_layers=1)
+    trained = fit(model, data, epochs=20, learning_rate=0.01)
+    assert trained.history[-1].train_loss < trained.history[0].train_loss
+    for one in (model, trained.model):
+        assert model_equivariance_errors(one, data).max() < 1e-4

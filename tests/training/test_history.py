@@ -1,0 +1,75 @@
+"""The history of a fit: rows, JSON, and curves."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from example_training import affine, pairs
+from intertwine.errors import FormatError
+from intertwine.training import Epoch, History, fit
+
+ROWS = (
+    Epoch(1, 2.0, None, None, 0.003, 0.5),
+    Epoch(2, 0.1 + 0.2, 3.0, 4.0, None, 1.25),
+    Epoch(3, 0.01, None, None, 0.003, 1.5),
+)
+
+
+def test_it_is_a_sequence_of_epochs() -> None:
+    history = History(ROWS)
+    assert len(history) == 3
+    assert history[-1] == ROWS[2]
+    assert list(history) == list(ROWS)
+    assert history[1:] == History(ROWS[1:])
+    assert history.column("train_loss") == [(1, 2.0), (2, 0.1 + 0.2), (3, 0.01)]
+    assert history.column("test_loss") == [(2, 3.0)]
+
+
+def test_it_goes_through_json_exactly() -> None:
+    history = History(ROWS)
+    assert History.from_json(json.loads(json.dumps(history.to_json()))) == history
+
+
+@pytest.mark.parametrize("rows", [None, [1], [{"epoch": 1}], {"epoch": 1}], ids=str)
+def test_what_is_none_is_refused(rows: object) -> None:
+    with pytest.raises(FormatError, match="a history is a list of objects with epoch, "):
+        History.from_json(rows)
+
+
+def test_it_says_how_it_ended() -> None:
+    told = "History of 3 epochs in 1.5 s, train loss 0.01, validation loss 4, test loss 3"
+    assert repr(History(ROWS)) == told
+    assert repr(History(())) == "History of no epochs"
+
+
+def test_curves_are_drawn_on_a_logarithmic_scale(tmp_path: Path) -> None:
+    path = tmp_path / "losses.png"
+    History(ROWS).save(path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    axes = History(ROWS).plot().axes[0]
+    assert axes.get_yscale() == "log"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "train",
+        "validation",
+        "test",
+    ]
+    assert list(axes.lines[0].get_ydata()) == [2.0, 0.1 + 0.2, 0.01]
+
+
+def test_losses_of_zero_and_no_epochs_are_drawn_too() -> None:
+    zero = History((Epoch(1, 0.0, None, None, None, 0.0),))
+    assert zero.plot().axes[0].get_yscale() == "linear"
+    assert History(())._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_notebook_shows_the_curves() -> None:
+    trained = fit(affine(3, 2), pairs(), test=pairs(9), epochs=3)
+    html = trained._repr_html_()
+    assert "data:image/png;base64," in html
+    assert "History of 3 epochs" in html
+    assert trained.history._repr_png_().startswith(b"\x89PNG")
+    assert repr(trained).startswith("<Trained Affine: History of 3 epochs in ")
+    assert all(math.isfinite(row["train_loss"]) for row in trained.history.to_json())
