@@ -33,7 +33,7 @@ def equivariance_error(
         raise InvalidRep(f"maps of shape {maps.shape} do not fit reps of sizes {n_in} → {n_out}")
     maps = maps.reshape(n_out, n_in, maps.shape[-1] if shapes.index(fitting) > 1 else 1)
     difference = total = 0.0
-    for element in _sampled_elements((rep_in, rep_out), samples, seed):
+    for element in sampled_elements((rep_in, rep_out), samples, seed):
         after = _apply(rho_of(rep_out, element), _flat(maps)).reshape(maps.shape)
         before = _apply_transposed(rho_of(rep_in, element), np.swapaxes(maps, 0, 1), n_in)
         difference += float(np.sum(np.abs(after - before) ** 2))
@@ -66,8 +66,8 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     )
 
 
-def _sampled_elements(reps: tuple[Rep, ...], samples: int, seed: int) -> list[Element]:
-    """Elements for `rho`: of the one group, or one of each group."""
+def sampled_elements(reps: tuple[Rep, ...], samples: int, seed: int) -> list[Element]:
+    """So many random elements for `rho`: for reps of several groups, one of each group."""
     groups = tuple(dict.fromkeys(group for rep in reps for group in groups_of(rep)))
     drawn = {group: group.samples(samples, seed) for group in groups}
     return [{group: drawn[group][i] for group in groups} for i in range(samples)]

@@ -32,7 +32,7 @@ def test_others_have_one_between_0_and_1() -> None:
     errors = model_equivariance_errors(Small(3, 1), X, V, Scalar, SO(3))
     assert errors.shape == (40,)
     assert 0 < errors.min() < errors.max() <= 1
-    assert model_equivariance_error(Small(3, 1), X, V, Scalar, SO(3)) == errors.mean()
+    assert errors.min() < model_equivariance_error(Small(3, 1), X, V, Scalar, SO(3)) < errors.max()
 
 
 def test_it_is_the_one_of_its_definition() -> None:

@@ -21,7 +21,7 @@ from intertwine.irreps.irrep import Irrep, decomposer_for, in_straight_frame
 from intertwine.irreps.shelf import put_up, take_down
 from intertwine.irreps.splitting import SplitError
 from intertwine.operators import Kronecker, LinearOperator
-from intertwine.reps.canonical_form import Atoms, Canonical, canonical, canonical_terms
+from intertwine.reps.canonical_form import Canonical, canonical, canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import Base, Rep
 

@@ -14,7 +14,7 @@ from intertwine.reps import Rep
 from intertwine.reps.syntax import Element, groups_of
 from intertwine.training.batches import ELEMENTS, SLOTS, random_numbers
 from intertwine.training.data import Samples
-from intertwine.training.elements import elements_of
+from intertwine.verify import sampled_elements
 
 _LARGEST = 1024
 _FEWEST = 16
@@ -87,7 +87,7 @@ class Augmentation:
     def pool(self, epoch: int, samples: Samples) -> Pool:
         """The pool of an epoch, in the dtypes of inputs and targets."""
         seed = int(random_numbers(self.seed, ELEMENTS, epoch // self.period).integers(2**31))
-        drawn = elements_of((self.rep_in, self.rep_out), self.size, seed)
+        drawn = sampled_elements((self.rep_in, self.rep_out), self.size, seed)
         labels = jnp.issubdtype(samples.y.dtype, jnp.integer)
         return Pool(
             _images(self.rep_in, drawn, samples.x.dtype),
