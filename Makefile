@@ -9,7 +9,7 @@ GROUP   ?= SO(3)
 VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE  := solver cache api tests benchmarks docs
+CODE  := solver cache api tests benchmarks docs examples
 
 # Recipes read REP and GROUP from the environment, so that parentheses, stars and quotes never meet the shell.
 export REP GROUP
@@ -21,11 +21,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help serve try test slow check bench format lock docs clean
+.PHONY: help serve try test slow check bench bench-paper format lock docs clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
-		printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
+		printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 serve: $(READY) ## Start the service on this machine and print where to look (PORT=8000)
 	@$(BIN)/intertwine serve $${PORT:+"--port=$$PORT"}
@@ -46,10 +46,14 @@ check: $(READY) ## Everything a change must pass: format, lint, types, tests, do
 	$(MAKE) --no-print-directory test
 	$(MAKE) --no-print-directory docs
 
-bench: $(READY) ## Time the solver on a table of cases
+bench: $(READY) ## Time the solver, the store, the service and the networks, each on a table of cases
 	$(BIN)/python benchmarks/solve.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/train_step.py
+
+bench-paper: $(READY) ## Train on the paper's tasks at every size, beside the published figures: an hour or two
+	$(BIN)/python benchmarks/paper.py --rows build/paper.jsonl --plot build
 
 format: $(READY) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only $(CODE)

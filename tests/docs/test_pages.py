@@ -12,12 +12,20 @@ from service import running_service
 
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("index", "format", "command-line", "store", "service")),
+    *(
+        f"docs/{name}.md"
+        for name in (
+            *("index", "format", "command-line", "store", "service"),
+            *("from-emlp", "how-it-works", "networks", "inertia"),
+        )
+    ),
 )
 ASKING = ("README.md", "docs/service.md")
 each = pytest.mark.parametrize("page", [ROOT / name for name in PAGES], ids=PAGES)
+#: The cells of a notebook are run, and their errors reported, when the documentation is built.
+NOTEBOOK = "{code-cell} ipython3"
 #: Languages that nothing can be done with but read them.
-TO_READ = ("bibtex", "none", "{toctree}", "{include} ../CHANGELOG.md")
+TO_READ = ("bibtex", "none", "{toctree}", "{include} ../CHANGELOG.md", NOTEBOOK)
 
 
 @each

@@ -33,7 +33,7 @@ def test_it_begins_with_two_commands() -> None:
 
 
 def test_the_notebook_has_five_lines() -> None:
-    (notebook,) = (block for block in blocks(README) if block.language == "python")
+    notebook = next(block for block in blocks(README) if block.language == "python")
     assert len(notebook.text.splitlines()) == 5
 
 

@@ -2,6 +2,7 @@
 
 import time
 
+import intertwine
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -252,6 +253,47 @@ def test_rows_and_columns_meet_a_lazy_basis_without_writing_it_out(precision, mo
         np.testing.assert_allclose(Q.T @ row, v @ matrix, atol=tolerance)
         np.testing.assert_allclose(Q @ column, matrix @ w, atol=tolerance)
         np.testing.assert_allclose(Q.project(row), matrix @ (v @ matrix), atol=tolerance)
+
+
+# -- the library's own pictures
+
+
+def colours(axes) -> int:
+    """How many colours a picture has."""
+    return len(np.unique(axes.images[0].get_array().reshape(-1, 3), axis=0))
+
+
+@pytest.mark.parametrize(
+    ("repin", "repout"),
+    [
+        (V(Z(6)), V(Z(6))),
+        (V(Z(3) * Z(4)), V(Z(3) * Z(4))),
+        (V(S(6)), V(S(6))),
+        (V(S(6)) ** 2, V(S(6)) ** 2),
+        (V(RubiksCube()), V(RubiksCube())),
+        ((V + V**2)(S(6)), V(S(6))),
+    ],
+    ids=["convolution", "two-dimensional", "set", "graph", "cube", "graph to set"],
+)
+def test_permutations_have_a_colour_for_each_map(repin: Rep, repout: Rep):
+    axes = intertwine.reps.vis(repin, repout)
+    assert axes.images[0].get_array().shape == (repout.size(), repin.size(), 3)
+    assert colours(axes) == (repin >> repout).equivariant_basis().shape[1]
+
+
+def test_the_cross_product_has_three_colours_for_1_and_its_negative_and_0():
+    W = V(SO(3))
+    assert colours(intertwine.reps.vis(W**2, W)) == 3
+    assert colours(intertwine.reps.vis(W**2, W, cluster=False)) == 3
+
+
+def test_rotations_of_rank_three_are_drawn_with_the_entries_that_must_vanish():
+    W = V(SO(3))
+    picture = intertwine.reps.vis(W**3, W**3, cluster=False).images[0].get_array()
+    allowed = np.abs((W**3 >> W**3).equivariant_basis().dense()).max(axis=1).reshape(27, 27) > 1e-12
+    zero = picture[~allowed]
+    np.testing.assert_array_equal(zero, np.broadcast_to(zero[0], zero.shape))
+    assert not np.any(np.all(picture[allowed] == zero[0], axis=-1))
 
 
 # -- where ours differs on purpose (docs/from-emlp.md)

@@ -1,6 +1,7 @@
-"""EMLP's README, its solver part, and the first lines of the page this library began with."""
+"""EMLP's README, and the first lines of the page this library began with."""
 # ruff: noqa: F403, F405 - the README imports with a star
 
+import intertwine
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from intertwine.errors import NotConcrete
 from intertwine.groups import *
 from intertwine.reps import *
 from intertwine.reps import V
+from intertwine.training import model_equivariance_error
 
 # -- what a star brings
 
@@ -19,7 +21,7 @@ def test_a_star_brings_the_groups_of_emlp():
 
 
 def test_a_star_brings_the_reps_of_emlp():
-    names = "V Vector Scalar Rep T LinearOperator equivariance_error"
+    names = "V Vector Scalar Rep T LinearOperator equivariance_error vis sparsify_basis"
     assert set(names.split()) <= set(globals())
 
 
@@ -73,6 +75,36 @@ def test_mixing_reps_of_three_groups():
     assert equivariance_error(Q, rep, rep) <= 1e-13
 
 
+@pytest.mark.parametrize(
+    ("repin", "repout", "shape", "title"),
+    [
+        (T(1, 0)(O13()), T(2, 1)(O13()), (64, 4), "V → V²⊗V* over O13(): rank 3"),
+        (V(RubiksCube()), V(RubiksCube()), (48, 48), "V → V over RubiksCube(): rank 9"),
+        (
+            (10 * T(1) + 5 * T(2))(S(5)),
+            (3 * T(0) + T(2))(S(5)),
+            (28, 175),
+            "10V+5V² → 3V⁰+V² over S(5): rank 185",
+        ),
+        (
+            V(Z(3)) * V(S(4)),
+            V(Z(3)) * V(S(4)),
+            (12, 12),
+            "V(Z(3))⊗V(S(4)) → V(Z(3))⊗V(S(4)): rank 6",
+        ),
+    ],
+    ids=["Lorentz", "Rubik", "graph", "mixed"],
+)
+def test_the_bases_of_these_examples_are_drawn(
+    repin: Rep, repout: Rep, shape: tuple[int, int], title: str
+):
+    axes = vis(repin, repout)
+    (image,) = axes.images
+    assert image.get_array().shape == (*shape, 3)
+    assert axes.get_title() == title
+    assert vis(repin, repout, cluster=False).images[0].get_array().shape == (*shape, 3)
+
+
 def test_the_reps_of_the_particle_model_and_a_batch_for_it():
     repin = 4 * T(1) + 2 * T(0)
     repout = 3 * T(0)
@@ -82,6 +114,27 @@ def test_the_reps_of_the_particle_model_and_a_batch_for_it():
     Q = (repin >> repout)(group).equivariant_basis()
     assert Q.shape == (54, 6)  # from the two scalars to the three
     assert group == O13()
+
+
+def test_the_particle_model_gives_the_same_logits_to_every_observer():
+    repin = 4 * T(1) + 2 * T(0)
+    repout = 3 * T(0)
+    model = intertwine.nn.EMLP(repin, repout, group=Lorentz(), num_layers=3, ch=384)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(repin(Lorentz()).size())
+    y = model(x)
+    assert y.shape == (3,)
+    batch = rng.standard_normal((100, x.size))
+    logits = np.asarray(model(batch))
+    np.testing.assert_allclose(logits[:1], model(batch[:1]), rtol=1e-4, atol=1e-6)
+    assert np.abs(logits).max() > 0.01
+    error = model_equivariance_error(model, batch, repin, repout, Lorentz())
+    assert error <= 2e-6
+    heavier = batch.copy()
+    heavier[:, 0] *= (
+        2  # the energy of the first particle, which another observer cannot change alone
+    )
+    assert np.abs(np.asarray(model(heavier)) - logits).max() > 0.01
 
 
 def test_the_size_of_a_rep_without_its_group_is_an_error_that_says_what_to_do():

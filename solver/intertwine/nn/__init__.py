@@ -1,5 +1,10 @@
 """Equivariant layers and networks, on Equinox. Needs the extra ``nn``."""
 
+from importlib.util import find_spec
+
+if any(find_spec(package) is None for package in ("jax", "equinox", "optax")):
+    raise ModuleNotFoundError("networks need JAX, Equinox and optax: pip install 'intertwine[nn]'")
+
 from intertwine.nn.allocation import uniform_rep
 from intertwine.nn.baked import BakedNetwork, Dense
 from intertwine.nn.baking import bake

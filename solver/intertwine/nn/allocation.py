@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import comb
 
 from intertwine.groups import Group
+from intertwine.nn.settings import natural
 from intertwine.reps import Rep, T
 from intertwine.reps.syntax import direct_sum
 
@@ -15,10 +16,11 @@ def uniform_rep(ch: int, group: Group) -> Rep:
     The heuristic of Finzi, Welling and Wilson (2021, §6): as often as they fit, tensors of rank
     0, 1, …, r in numbers of equal total size, r being the largest for which (r + 1)dʳ channels are
     left. Those of rank r are divided over T(p, r − p) like binomial coefficients; what does not
-    divide goes to the largest remainders, so that the rep is always the same.
+    divide goes to the largest remainders, so that the rep is always the same. Raises
+    `InvalidSetting` where `ch` is no natural number.
     """
     counts: dict[int, int] = {}
-    left, d = ch, group.d
+    left, d = natural(ch, "a number of channels"), group.d
     while left > 0:
         rank = _largest_rank(left, d)
         for r in range(rank + 1):

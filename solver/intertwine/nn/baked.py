@@ -12,11 +12,12 @@ from jaxtyping import Inexact, Int
 
 from intertwine.arrays import Array
 from intertwine.nn.gates import gate
+from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import rows
 from intertwine.reps import Rep
 
 
-class Dense(eqx.Module):
+class Dense(Layer):
     """x ↦ Wx + b, written out."""
 
     matrix: Inexact[Array, "m n"]
@@ -64,7 +65,7 @@ class BakedBlock(eqx.Module):
         return gate(self.wiring.gates, h)
 
 
-class BakedNetwork(eqx.Module):
+class BakedNetwork(Layer):
     """A network in irrep coordinates, with every linear map as one dense matrix."""
 
     blocks: tuple[BakedBlock, ...]

@@ -19,7 +19,6 @@ from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.features import ZERO, Features, Kind, mixed
 from intertwine.nn.irrep_network import IrrepNetwork
-from intertwine.nn.irrep_space import DenseChange, IrrepSpace
 from intertwine.nn.linear import Linear
 from intertwine.nn.products import Products
 from intertwine.nn.sequential import Sequential
@@ -93,16 +92,13 @@ def _layout(multiplicities: Mapping[str, int], kinds: Mapping[str, Kind]) -> _La
 def _network(network: IrrepNetwork) -> BakedNetwork:
     space_in, space_out, dtype = network.space_in, network.space_out, network.bias.dtype
     layout, kinds = _layout(space_in.multiplicities, space_in.kinds), dict(space_in.kinds)
-    into, blocks = _change(space_in).into, []
+    into, blocks = layout.whole(space_in.enter(np.eye(space_in.size))), []
     for block in network.blocks:
         blocks.append(_block(block, layout, into, dtype))
         layout, kinds = _outputs(block.shape), {**kinds, **block.shape.kinds}
         into = np.eye(len(layout))
-    out, unit, own = (
-        _change(space_out).out,
-        layout.unit(),
-        _layout(space_out.multiplicities, space_out.kinds),
-    )
+    unit, own = layout.unit(), _layout(space_out.multiplicities, space_out.kinds)
+    out = space_out.leave(own.unit(), np.eye(len(own))).T
     linear = {
         n: mixed(np.asarray(w), space_out.kinds[n], unit[n]) for n, w in network.weights.items()
     }
@@ -201,12 +197,6 @@ def _terms(
     table = np.array(padded).reshape(len(flat), width, 3)
     left, right = (table[:, :, k].real.astype(np.int32) for k in (0, 1))
     return left, right, table[:, :, 2], layout
-
-
-def _change(space: IrrepSpace) -> DenseChange:
-    change = space.written().change
-    assert isinstance(change, DenseChange)
-    return change
 
 
 def _dense(rep_in: Any, rep_out: Any, matrix: Any, bias: Any, dtype: Any) -> Dense:

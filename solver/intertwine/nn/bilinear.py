@@ -9,11 +9,13 @@ from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidSetting
-from intertwine.groups import Group
+from intertwine.groups import Group, Trivial
 from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps_of
-from intertwine.nn.initial import as_key, draw, working
+from intertwine.nn.initial import draw
+from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.paper_maps import PaperMaps, paper_maps_of
+from intertwine.nn.settings import as_key, natural, working
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
@@ -22,7 +24,7 @@ _SHARE = 0.1  # of the paper's code: a shortcut's variance beside which this one
 Bilinear = Literal["channelwise", "paper"]
 
 
-class BiLinear(eqx.Module):
+class BiLinear(Layer):
     """x ↦ 0.1 B(x, x) with B bilinear and equivariant: B(ρ_in(g)x, ρ_in(g)x) = ρ_out(g)B(x, x).
 
     ``bilinear="channelwise"`` multiplies at most `channels` linear combinations of the copies of
@@ -50,6 +52,7 @@ class BiLinear(eqx.Module):
         dtype: Any = None,
     ) -> None:
         source, target = bound(rep_in, group), bound(rep_out, group)
+        channels = natural(channels, "the number of channels")
         if require_form(bilinear) == "paper":
             self.maps = paper_maps_of(source, target)
         else:
@@ -72,7 +75,7 @@ class BiLinear(eqx.Module):
         """0.1 B(x, x) for each vector of x; `training` changes nothing."""
         kind = next((w.dtype for w in self.weights.values()), working(None, self.maps.is_complex))
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
-        return (_SHARE * self.maps.apply(self.weights, flat)).reshape(*batch, -1)
+        return (_SHARE * self.maps.apply(self.weights, flat)).reshape(*batch, self.rep_out.size())
 
     def __repr__(self) -> str:
         kind = "paper" if isinstance(self.maps, PaperMaps) else "channelwise"
@@ -87,13 +90,11 @@ def require_form(bilinear: str) -> str:
 
 
 def one_group(rep_in: Rep, rep_out: Rep, group: Group | None) -> Group:
-    """The group of two reps. Raises `InvalidSetting` where it is not one."""
-    groups = {*groups_of(rep_in), *groups_of(rep_out)} or {group} - {None}
-    if len(groups) != 1:
+    """The group of two reps; scalars have any. Raises `InvalidSetting` where there are several."""
+    first, *others = {*groups_of(rep_in), *groups_of(rep_out)} or {group or Trivial(1)}
+    if others:
         raise InvalidSetting(
-            f"channelwise products need reps of one group, and these have {len(groups) or 'none'}: "
-            f'say bilinear="paper", or give a group'
+            f"channelwise products need reps of one group, and these have {len(others) + 1}: "
+            f'say bilinear="paper"'
         )
-    (found,) = groups
-    assert found is not None
-    return found
+    return first

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from intertwine.groups import Group
 from intertwine.nn.features import Kind
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
-from intertwine.nn.products import Products, couplings
+from intertwine.nn.products import Coupling, Products, couplings
 from intertwine.reps import Scalar
 
-_FEWEST = 4  # copies of an irrep below which it stays out of products
+_FEWEST = 4  # copies of an irrep below which it stays out of products, if there are others
 _THIRD = 3  # of its copies enter them
 _ELEMENTWISE = 0.2
 """Products may take so many operations a sample for each multiplication of the linear maps."""
@@ -58,7 +58,8 @@ def block_shape_of(
     """The shape of a block between two reps, of whose source `inputs` are not always zero.
 
     Products are taken of at most so many `channels` an irrep, the cheapest first, within a budget
-    of time and of terms. Equal arguments give the same object, and so one compilation.
+    of time and of terms. Where nothing fits, one is taken to each irrep that no linear map leads
+    to. Equal arguments give the same object, and so one compilation.
     """
     return _block_shape(source, tuple(inputs.items()), target, group, channels)
 
@@ -77,24 +78,36 @@ def _block_shape(
     assert with_gates.trivial is not None
     # a few inputs are as good a start for products as many
     copies = {name: max(m, outputs.get(name, 0)) for name, m in present.items()}
-    entering = {name: min(channels, -(-m // _THIRD)) for name, m in copies.items() if m >= _FEWEST}
+    entering = {name: min(channels, -(-m // _THIRD)) for name, m in copies.items() if channels}
+    many = [name for name in entering if copies[name] >= _FEWEST]
     linear = BlockShape(kinds, present, outputs, with_gates.trivial, Products(kinds, {}, ()))
-    every = Products(kinds, entering, couplings([*entering], kinds, target.kinds, group))
+    every = Products(kinds, entering, couplings(many, kinds, target.kinds, group))
     chosen = _affordable(every, _ELEMENTWISE * _linear_cost(linear, copies))
-    return BlockShape(kinds, present, outputs, with_gates.trivial, chosen)
+    if not chosen:
+        missing = {name: kind for name, kind in target.kinds.items() if name not in present}
+        chosen = _cheapest(couplings([*entering], kinds, missing, group))
+    used = {name for coupling in chosen for name in (coupling.left, coupling.right)}
+    channels_of = {name: c for name, c in entering.items() if name in used}
+    products = Products(kinds, channels_of, tuple(chosen))
+    return BlockShape(kinds, present, outputs, with_gates.trivial, products)
 
 
-def _affordable(every: Products, time: float) -> Products:
+def _cheapest(every: Sequence[Coupling]) -> list[Coupling]:
+    """The cheapest product to each irrep."""
+    by_cost = sorted(every, key=lambda coupling: coupling.operations, reverse=True)
+    return [*{coupling.target: coupling for coupling in by_cost}.values()]
+
+
+def _affordable(every: Products, time: float) -> list[Coupling]:
     """The cheapest products that fit into so many operations a sample, and into `_TERMS`."""
-    chosen, terms = [], _TERMS
+    chosen: list[Coupling] = []
+    terms = _TERMS
     for coupling in sorted(every.couplings, key=lambda c: c.operations):
         time -= coupling.operations * every.width(coupling)
         terms -= coupling.operations
         if min(time, terms) >= 0:
             chosen.append(coupling)
-    used = {name for coupling in chosen for name in (coupling.left, coupling.right)}
-    channels = {name: c for name, c in every.channels.items() if name in used}
-    return Products(every.kinds, channels, tuple(chosen))
+    return chosen
 
 
 def _linear_cost(shape: BlockShape, copies: Mapping[str, int]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import jax.numpy as jnp
 from jaxtyping import Inexact
 
 from intertwine.arrays import Array
@@ -59,7 +58,7 @@ class ChannelwiseMaps:
 
     def apply(self, weights: Weights, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
         """The image of a batch, a pure function."""
-        features = self.space_in.enter(x.T)
+        features = self.space_in.enter(x)
         a: Features = {}
         b: Features = {}
         for name, c in self.products.channels.items():
@@ -67,9 +66,7 @@ class ChannelwiseMaps:
             a[name], b[name] = cut(mixed(weights[_ENTER + name], kind, features[name]), [c, c])
         leaving = {name: weights[_LEAVE + name] for name in self.products.fan_in}
         found = self.products(leaving, a, b)
-        if not found:
-            return jnp.zeros((x.shape[0], self.space_out.size), x.dtype)
-        return self.space_out.leave(found).T
+        return self.space_out.leave(found, x)
 
 
 @lru_cache(maxsize=256)
@@ -80,7 +77,7 @@ def channelwise_maps_of(rep_in: Rep, rep_out: Rep, group: Group, channels: int) 
     """
     space_in, space_out = irrep_space_of(rep_in, group), irrep_space_of(rep_out, group)
     kinds = {**space_in.kinds, **space_out.kinds}
-    found = couplings([*space_in.kinds], kinds, space_out.kinds, group)
+    found = couplings([*space_in.kinds], kinds, space_out.kinds, group) if channels else []
     used = {name for coupling in found for name in (coupling.left, coupling.right)}
     entering = {n: min(channels, 2 * m) for n, m in space_in.multiplicities.items() if n in used}
     return ChannelwiseMaps(space_in, space_out, Products(kinds, entering, tuple(found)))

@@ -31,7 +31,8 @@ from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.features import Kind
 from intertwine.nn.gates import GatedNonlinearity, Gates
 from intertwine.nn.irrep_network import IrrepNetwork
-from intertwine.nn.irrep_space import DenseChange, IrrepSpace
+from intertwine.nn.irrep_space import DenseChange, IrrepSpace, TermwiseChange
+from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
 from intertwine.nn.linear_maps import BasisMaps, SchurMaps
 from intertwine.nn.mlp import MLP
@@ -45,13 +46,28 @@ from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 
+_UNREADABLE = (
+    *(IntertwineError, KeyError, TypeError, ValueError, AttributeError, IndexError),
+    *(RecursionError, OverflowError),
+)
+
 #: What a model may consist of. All of them are dataclasses.
 _CLASSES: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
         *(EMLP, MLP, Sequential, Standardize, EMLPBlock, Linear, BiLinear, GatedNonlinearity),
         *(Pointwise, IrrepNetwork, Block, BlockShape, Products, Coupling, Kind),
-        *(IrrepSpace, DenseChange, SchurMaps, BasisMaps, ChannelwiseMaps, PaperMaps, Path, Copies),
+        *(
+            IrrepSpace,
+            DenseChange,
+            TermwiseChange,
+            SchurMaps,
+            BasisMaps,
+            ChannelwiseMaps,
+            PaperMaps,
+            Path,
+            Copies,
+        ),
         *(Gates, BakedNetwork, BakedBlock, Dense, Wiring),
         *(Base, Dual, ScalarRep, Sum, Tensor, Irrep),
     )
@@ -70,11 +86,14 @@ def encode(model: Any, names: Mapping[str, Rep] | None = None) -> tuple[Any, Arr
 def decode(tree: Any, arrays: Mapping[str, Any], names: Mapping[str, Rep] | None = None) -> Any:
     """The model of `encode`. Raises `FormatError` for anything else."""
     try:
-        return _Reader(arrays, names or {}).value(tree)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        if isinstance(error, IntertwineError):
-            raise
+        model = _Reader(arrays, names or {}).value(tree)
+    except FormatError:
+        raise
+    except _UNREADABLE as error:
         raise FormatError(f"this is no model of ours: {error!r}") from error
+    if not isinstance(model, Layer):
+        raise FormatError(f"this is no model of ours, but a {type(model).__name__}")
+    return model
 
 
 class _Writer:

@@ -10,20 +10,21 @@ import jax
 from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
-from intertwine.errors import InvalidRep, InvalidSetting, MethodNotApplicable
+from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.nn.allocation import uniform_rep
 from intertwine.nn.bilinear import Bilinear, require_form
 from intertwine.nn.emlp_block import EMLPBlock
-from intertwine.nn.initial import as_key
 from intertwine.nn.irrep_network import IrrepNetwork
+from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.sequential import Sequential
+from intertwine.nn.settings import as_key, natural
 from intertwine.reps import Rep
 
 
-class EMLP(eqx.Module):
+class EMLP(Layer):
     """f(ρ_in(g)x) = ρ_out(g)f(x): blocks of linear map, bilinear map and gates, then a linear map.
 
     The architecture of Finzi, Welling and Wilson (2021, §6.2). ``bilinear="channelwise"`` keeps
@@ -59,7 +60,10 @@ class EMLP(eqx.Module):
         dtype: Any = None,
     ) -> None:
         self.rep_in, self.rep_out = bound(rep_in, group), bound(rep_out, group)
+        if not self.rep_in.size():
+            raise InvalidRep("a network needs an input, and rep_in has size 0")
         hidden = hidden_reps(ch, num_layers, group)
+        channels = natural(channels, "the number of channels")
         reps = self.rep_in, *hidden, self.rep_out
         if bilinear is None or require_form(bilinear) == "channelwise":
             try:
@@ -84,12 +88,14 @@ class EMLP(eqx.Module):
 
 def hidden_reps(ch: int | Rep | Sequence[int | Rep], layers: int, group: Group) -> list[Rep]:
     """The reps of so many hidden layers, one a layer."""
-    if isinstance(layers, bool) or not isinstance(layers, int) or layers < 0:
-        raise InvalidSetting(f"the number of layers is a natural number, not {layers!r}")
+    layers = natural(layers, "the number of layers")
     each = list(ch) if isinstance(ch, Sequence) else [ch] * layers
     if len(each) != layers:
         raise InvalidRep(f"{layers} layers need as many widths or reps, and ch has {len(each)}")
-    return [bound(c, group) if isinstance(c, Rep) else uniform_rep(c, group) for c in each]
+    reps = [bound(c, group) if isinstance(c, Rep) else uniform_rep(c, group) for c in each]
+    if not all(rep.size() for rep in reps):
+        raise InvalidRep(f"a hidden layer needs a channel at least: ch is {ch!r}")
+    return reps
 
 
 def _layers(reps: Sequence[Rep], key: PRNGKeyArray, dtype: Any) -> Sequential:

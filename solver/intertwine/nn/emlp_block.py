@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 from jaxtyping import Inexact, PRNGKeyArray
 
@@ -12,13 +11,14 @@ from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.bilinear import BiLinear, Bilinear
 from intertwine.nn.gates import GatedNonlinearity, gated
-from intertwine.nn.initial import as_key
+from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
 from intertwine.nn.linear_maps import bound
+from intertwine.nn.settings import as_key
 from intertwine.reps import Rep
 
 
-class EMLPBlock(eqx.Module):
+class EMLPBlock(Layer):
     """x ↦ gate(h + B(h, h)) with h = Wx + b: from ρ_in to ``gated(ρ_out)`` and on to ρ_out.
 
     Finzi, Welling and Wilson (2021, §6.2): linear, bilinear with a shortcut, gated nonlinearity.

@@ -12,6 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from intertwine.errors import InvalidRep, Unavailable
+from intertwine.nn.settings import working
+from intertwine.reps.generator_images import act_by_complex_numbers
+from intertwine.reps.syntax import atoms
 
 
 def export(
@@ -20,16 +23,17 @@ def export(
     """The model as StableHLO for any batch size, weights included; written to `path` if given.
 
     ``jax.export.deserialize(blob).call(x)`` runs it in any process that has JAX, for x of shape
-    (batch, n) in the dtype of the weights. `platforms` are of "cpu", "cuda", "rocm" and "tpu". JAX
-    keeps such programs readable for some months, not for years: `save` is for keeping. Raises
-    `Unavailable` where the package flatbuffers is missing.
+    (batch, n) in the dtype of the weights, or the complex one where the rep is complex. `platforms`
+    are of "cpu", "cuda", "rocm" and "tpu". JAX keeps such programs readable for some months, not
+    for years: `save` is for keeping. Raises `Unavailable` where the package flatbuffers is missing.
     """
     if not (callable(model) and hasattr(model, "rep_in")):
         raise InvalidRep(f"a model is exported, and {model!r} is none")
     from jax import export as jax_export
 
     weights = [leaf for leaf in jax.tree.leaves(model) if eqx.is_inexact_array(leaf)]
-    dtype = weights[0].dtype if weights else jnp.dtype(jnp.float32)
+    is_complex = act_by_complex_numbers(atoms(model.rep_in))
+    dtype = working(weights[0].dtype if weights else None, is_complex)
     (batch,) = jax_export.symbolic_shape("batch")
     x = jax.eval_shape(lambda: jnp.zeros((batch, model.rep_in.size()), dtype))
     program = jax_export.export(jax.jit(lambda x: model(x)), platforms=list(platforms))(x)

@@ -14,6 +14,7 @@ from jaxtyping import Inexact, Int
 
 from intertwine.arrays import Array
 from intertwine.groups import Group
+from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.operators import dense
 from intertwine.reps import Rep, Scalar, canonical
@@ -50,7 +51,7 @@ def gate_indices(rep: Rep) -> Int[np.ndarray, " n"]:
     if not form.is_identity:
         gates = np.asarray(form.permutation.H @ gates).astype(int)
     indices: Int[np.ndarray, " n"] = np.where(gates < 0, np.arange(len(gates)), gates)
-    return indices
+    return indices.astype(np.int32)  # JAX has no other integers, unless it is told
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def _gates(rep: Rep) -> Gates:
     return Gates(rep, gated(rep), gate_indices(rep))
 
 
-class GatedNonlinearity(eqx.Module):
+class GatedNonlinearity(Layer):
     """xᵢ ↦ sigmoid(Re x_{gate(i)}) xᵢ, from ``gated(rep)`` to ``rep``.
 
     Equivariant: a gate is invariant, or, for components that are permuted, goes with its
@@ -94,7 +95,7 @@ class GatedNonlinearity(eqx.Module):
         x = jnp.asarray(x)
         kind = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.float32
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
-        return gate(self.gates.indices, flat).reshape(*batch, -1)
+        return gate(self.gates.indices, flat).reshape(*batch, self.rep_out.size())
 
     def __repr__(self) -> str:
         return f"GatedNonlinearity({self.rep_out!r})"

@@ -12,23 +12,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Inexact, PRNGKeyArray
 
-from intertwine.errors import InvalidSetting
-
 #: By name the shape of a weight and the variance of its entries.
 Wanted = Mapping[str, tuple[tuple[int, ...], float]]
-
-
-def as_key(key: int | PRNGKeyArray) -> PRNGKeyArray:
-    """A key, from a key or a seed."""
-    return jax.random.key(key) if isinstance(key, int) else key
-
-
-def working(dtype: Any, is_complex: bool) -> Any:
-    """The dtype of weights: as asked for, or float32; the complex one of that precision."""
-    chosen = jnp.dtype(jnp.float32 if dtype is None else dtype)
-    if not jnp.issubdtype(chosen, jnp.inexact):
-        raise InvalidSetting(f"weights are floating-point numbers, not {chosen}")
-    return jnp.result_type(chosen, jnp.complex64) if is_complex else chosen
 
 
 def draw(key: PRNGKeyArray, wanted: Wanted, dtype: Any) -> dict[str, Inexact[Array, "..."]]:

@@ -11,15 +11,16 @@ import jax.numpy as jnp
 from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
-from intertwine.errors import InvalidRep
+from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.nn.block import Block
 from intertwine.nn.block_shape import block_shape_of
 from intertwine.nn.features import mixed
-from intertwine.nn.initial import working
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
-from intertwine.nn.start import example, first_block, last_weights
+from intertwine.nn.settings import working
+from intertwine.nn.start import all_vanish, example, first_block, last_weights
 from intertwine.reps import Rep
+from intertwine.reps.syntax import groups_of
 
 
 class IrrepNetwork(eqx.Module):
@@ -43,6 +44,7 @@ class IrrepNetwork(eqx.Module):
         key: PRNGKeyArray,
         dtype: Any,
     ) -> None:
+        _require_one_group(reps, group)
         spaces = [irrep_space_of(rep, group) for rep in reps]
         self.space_in, *hidden, self.space_out = spaces
         dtype = working(dtype, any(space.is_complex for space in spaces))
@@ -57,10 +59,11 @@ class IrrepNetwork(eqx.Module):
             source, present = target, shape.reached
         self.blocks = tuple(blocks)
         self.weights = last_weights(self.space_out, features, last, dtype)
-        if not self.weights and self.space_out.size:
+        if self.space_out.size and all_vanish(features, self.weights):
             raise InvalidRep(
                 f"no equivariant network leads from {reps[0]!r} to {reps[-1]!r} but a constant "
-                f"one: what its hidden layers reach shares no irreps with the output"
+                f"one: what its hidden layers reach shares no irreps with the output; if wider "
+                f"ones would, give a larger ch"
             )
         trivial = self.space_out.trivial
         self.bias = jnp.zeros(self.space_out.multiplicities[trivial] if trivial else 0, dtype)
@@ -72,7 +75,7 @@ class IrrepNetwork(eqx.Module):
 
     def __call__(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
         """f(x) of a batch."""
-        features = self.space_in.enter(x.T)
+        features = self.space_in.enter(x)
         for block in self.blocks:
             features = block(features)
         out = {
@@ -83,4 +86,14 @@ class IrrepNetwork(eqx.Module):
             name = self.space_out.trivial
             bias = self.bias[:, None] @ jnp.ones((1, x.shape[0]), self.bias.dtype)
             out[name] = [out[name][0] + bias] if name in out else [bias]
-        return self.space_out.leave(out).T
+        return self.space_out.leave(out, x)
+
+
+def _require_one_group(reps: Sequence[Rep], group: Group) -> None:
+    """Irreps of several groups may have the same name, and are not the same."""
+    others = {other for rep in reps for other in groups_of(rep)} - {group}
+    if others:
+        raise MethodNotApplicable(
+            f"a network in irreps has reps of one group, here {group!r}, and there is one of "
+            f'{others.pop()!r}: say bilinear="paper"'
+        )

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array
+from intertwine.arrays import Array, namespace
 from intertwine.errors import TooLarge
 from intertwine.groups import Group
 from intertwine.irreps import Decomposition, Irrep, decompose
-from intertwine.nn.features import Features, Kind, combined, split
+from intertwine.nn.features import (
+    Features,
+    Kind,
+    combined,
+    cut,
+    joined,
+    joined_channels,
+    reordered,
+    split,
+)
 from intertwine.nn.sparse_basis import sparse_basis_of
-from intertwine.reps import Rep
+from intertwine.reps import Rep, canonical
+from intertwine.reps.canonical_form import canonical_terms
+from intertwine.reps.syntax import tensor
 
-_DENSE_UP_TO = 256
+_WHOLE_UP_TO = 128
 """Reps up to this size change their basis by one matrix: fewer, larger operations."""
-_WRITTEN_UP_TO = 4096
-"""Reps up to this size are saved: as that matrix."""
+_DENSE_UP_TO = 4096
+"""Terms up to this size change their basis by one matrix, and can be saved: as that matrix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +40,18 @@ class DenseChange:
 
     into: Inexact[np.ndarray, "n n"]
     out: Inexact[np.ndarray, "n n"]
+
+
+@dataclass(frozen=True, eq=False)
+class TermwiseChange:
+    """A change of basis term by term, all copies of a term at once.
+
+    `order` brings coordinates into the order of the terms, `back` undoes it.
+    """
+
+    terms: Sequence[tuple[int, IrrepSpace]]
+    order: Int[np.ndarray, " n"]
+    back: Int[np.ndarray, " n"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +82,7 @@ class IrrepSpace:
     rep: Rep
     kinds: Mapping[str, Kind]
     multiplicities: Mapping[str, int]
-    change: DenseChange | StepwiseChange
+    change: DenseChange | TermwiseChange | StepwiseChange
 
     @property
     def size(self) -> int:
@@ -77,14 +99,30 @@ class IrrepSpace:
         """Whether its irreps are over the complex numbers."""
         return any(np.iscomplexobj(kind.endomorphisms) for kind in self.kinds.values())
 
-    def enter(self, x: Inexact[Array, "n b"]) -> Features:
-        """From the user's coordinates, a column each, to irreps."""
+    def enter(self, x: Inexact[Array, "b n"]) -> Features:
+        """From vectors in the user's coordinates to irreps."""
+        return self._enter(x.T)
+
+    def leave(self, features: Features, x: Inexact[Array, "b _"]) -> Inexact[Array, "b n"]:
+        """Back to the user's coordinates, for as many vectors as x has. Irreps that are missing
+        are zero.
+        """
+        some = next((parts[0] for parts in features.values() if parts), x.T)
+        missing = {name: self._zeros(name, some) for name in self.kinds if name not in features}
+        if not self.kinds:
+            return namespace(x).zeros((x.shape[0], 0), x.dtype)
+        found: Inexact[Array, "b n"] = self._leave({**features, **missing}).T
+        return found
+
+    def _enter(self, x: Inexact[Array, "n b"]) -> Features:
         if isinstance(self.change, DenseChange):
             into = self.change.into.astype(like(self.change.into, x))
             components = iter(split(into @ x, self._heights))
             return {
                 n: [next(components) for _ in range(k.dimension)] for n, k in self.kinds.items()
             }
+        if isinstance(self.change, TermwiseChange):
+            return self._enter_by_terms(self.change, x)
         features = {}
         for irrep, copies in self.change.decomposition.to_irreps(x).items():
             basis = self.change.bases[irrep.name].conj().T
@@ -92,38 +130,71 @@ class IrrepSpace:
             features[irrep.name] = [combined(row, own) for row in basis]
         return features
 
-    def leave(self, features: Features) -> Inexact[Array, "n b"]:
-        """Back to the user's coordinates. Irreps that are missing are zero."""
-        some = next(iter(features.values()))[0]
-        whole = {name: features.get(name) or self._zeros(name, some) for name in self.kinds}
+    def _leave(self, whole: Features) -> Inexact[Array, "n b"]:
+        some = next(iter(whole.values()))[0]
         if isinstance(self.change, DenseChange):
             out = self.change.out.astype(like(self.change.out, some))
-            together = jnp.concatenate([component for part in whole.values() for component in part])
-            return jnp.asarray(out) @ together
-        parts = {}
+            return out @ joined_channels([c for name in self.kinds for c in whole[name]])
+        if isinstance(self.change, TermwiseChange):
+            return self._leave_by_terms(self.change, whole)
+        parts, xp = {}, namespace(some)
         for irrep in self.change.decomposition.multiplicities:
             basis, components = self.change.bases[irrep.name], whole[irrep.name]
-            parts[irrep] = jnp.stack([combined(row, components) for row in basis], axis=1)
+            parts[irrep] = xp.stack([combined(row, components) for row in basis], axis=1)
         found: Inexact[Array, "n b"] = self.change.decomposition.from_irreps(parts)
         return found
 
     def written(self) -> IrrepSpace:
-        """The same with its change of basis as a matrix: nothing of it is computed any more.
+        """The same with its change of basis as matrices: nothing of it is computed any more.
 
         Raises `TooLarge` where that is too large.
         """
         if isinstance(self.change, DenseChange):
             return self
-        if self.size > _WRITTEN_UP_TO:
+        if isinstance(self.change, TermwiseChange):
+            terms = tuple((count, term.written()) for count, term in self.change.terms)
+            return replace(self, change=replace(self.change, terms=terms))
+        if self.size > _DENSE_UP_TO:
             raise TooLarge(
                 f"a change of basis of {self.size:,} dimensions is not written out; at most "
-                f"{_WRITTEN_UP_TO:,} are"
+                f"{_DENSE_UP_TO:,} are"
             )
         return replace(self, change=self.change.dense())
 
+    def _enter_by_terms(self, change: TermwiseChange, x: Inexact[Array, "n b"]) -> Features:
+        b = x.shape[1]
+        found: dict[str, list[list[Array]]] = {}
+        pieces = split(reordered(x, change.order), [n * t.size for n, t in change.terms])
+        for (count, term), piece in zip(change.terms, pieces, strict=True):
+            columns = piece.reshape(count, term.size, b).swapaxes(0, 1)
+            inside = term._enter(columns.reshape(term.size, count * b))
+            for name, components in inside.items():
+                rows = count * term.multiplicities[name]
+                found.setdefault(name, []).append([c.reshape(rows, b) for c in components])
+        return {name: joined(parts) for name, parts in found.items()}
+
+    def _leave_by_terms(self, change: TermwiseChange, whole: Features) -> Inexact[Array, "n b"]:
+        some = next(iter(whole.values()))[0]
+        b = some.shape[1]
+        rows = {
+            name: iter(cut(parts, [n * t.multiplicities.get(name, 0) for n, t in change.terms]))
+            for name, parts in whole.items()
+            if name in self.kinds
+        }
+        pieces = []
+        for count, term in change.terms:
+            of_term = {name: next(parts) for name, parts in rows.items()}
+            inside = {
+                name: [c.reshape(m, count * b) for c in of_term[name]]
+                for name, m in term.multiplicities.items()
+            }
+            columns = term._leave(inside).reshape(term.size, count, b)
+            pieces.append(columns.swapaxes(0, 1).reshape(count * term.size, b))
+        return reordered(joined_channels(pieces), change.back)
+
     def _zeros(self, name: str, some: Array) -> list[Array]:
         shape = self.multiplicities[name], some.shape[1]
-        return [jnp.zeros(shape, some.dtype)] * self.kinds[name].dimension
+        return [namespace(some).zeros(shape, some.dtype)] * self.kinds[name].dimension
 
     @cached_property
     def _heights(self) -> list[int]:
@@ -137,6 +208,24 @@ def irrep_space_of(rep: Rep, group: Group) -> IrrepSpace:
     Raises `MethodNotApplicable` for a rep of several groups, and for one that is not seen to be a
     sum of irreps.
     """
+    terms = canonical_terms(rep)
+    if rep.size() <= _WHOLE_UP_TO or [count for count, _ in terms] == [1]:
+        return _as_one(rep, group)
+    inside = [(count, irrep_space_of(tensor(atoms), group)) for count, atoms in terms]
+    multiplicities: dict[str, int] = {}
+    for count, term in inside:
+        for name, m in term.multiplicities.items():
+            multiplicities[name] = multiplicities.get(name, 0) + count * m
+    order = canonical_places(rep)
+    return IrrepSpace(
+        rep,
+        {name: kind for _, term in inside for name, kind in term.kinds.items()},
+        multiplicities,
+        TermwiseChange(tuple(inside), order, np.argsort(order)),
+    )
+
+
+def _as_one(rep: Rep, group: Group) -> IrrepSpace:
     decomposition = decompose(rep, group=group)
     irreps = list(decomposition.multiplicities)
     stepwise = StepwiseChange(decomposition, {i.name: sparse_basis_of(i) for i in irreps})
@@ -146,6 +235,12 @@ def irrep_space_of(rep: Rep, group: Group) -> IrrepSpace:
         {irrep.name: m for irrep, m in decomposition.multiplicities.items()},
         stepwise.dense() if 0 < rep.size() <= _DENSE_UP_TO else stepwise,
     )
+
+
+def canonical_places(rep: Rep) -> Int[np.ndarray, " n"]:
+    """p with x[p] in the order of the rep's canonical form."""
+    form, places = canonical(rep), np.arange(rep.size())
+    return places if form.is_identity else np.asarray(form.permutation @ places).astype(int)
 
 
 def like(constant: np.ndarray, x: Array) -> np.dtype[np.inexact]:

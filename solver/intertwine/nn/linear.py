@@ -11,12 +11,14 @@ from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
 from intertwine.groups import Group
-from intertwine.nn.initial import as_key, draw, working
+from intertwine.nn.initial import draw
+from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps_of, rows
+from intertwine.nn.settings import as_key, working
 from intertwine.reps import Rep
 
 
-class Linear(eqx.Module):
+class Linear(Layer):
     """x ↦ Wx + b, any equivariant W and any invariant b: ρ_out(g)W = Wρ_in(g), ρ_out(g)b = b.
 
     The same maps as those of Finzi, Welling and Wilson (2021, §6.1), who project a dense W and b;
@@ -60,13 +62,13 @@ class Linear(eqx.Module):
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
         """Wx + b for each vector of x; `training` changes nothing."""
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
-        return self.maps.apply(self.weights, self.bias, flat).reshape(*batch, -1)
+        return self.maps.apply(self.weights, self.bias, flat).reshape(*batch, self.rep_out.size())
 
     def matrix(self) -> tuple[Inexact[np.ndarray, "m n"], Inexact[np.ndarray, " m"]]:
         """W and b, dense."""
         n = self.rep_in.size()
-        images = np.asarray(self(np.concatenate([np.zeros((1, n)), np.eye(n)])))
-        return (images[1:] - images[0]).T, images[0]
+        columns = self.maps.apply(self.weights, 0 * self.bias, jnp.eye(n, dtype=self.bias.dtype))
+        return np.asarray(columns).T, np.asarray(self(np.zeros(n)))
 
     def __repr__(self) -> str:
         return f"Linear({self.rep_in!r} → {self.rep_out!r})"

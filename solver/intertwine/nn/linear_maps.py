@@ -72,13 +72,13 @@ class SchurMaps:
         self, weights: Weights, bias: Inexact[Array, " k"], x: Inexact[Array, "b n"]
     ) -> Inexact[Array, "b m"]:
         """The image of a batch, a pure function."""
-        features = self.space_in.enter(x.T)
+        features = self.space_in.enter(x)
         out = {n: mixed(w, self.space_out.kinds[n], features[n]) for n, w in weights.items()}
         if self.constants:
             name = self.space_out.trivial or ""
             constant = bias[:, None] @ jnp.ones((1, x.shape[0]), bias.dtype)
             out[name] = [out[name][0] + constant] if name in out else [constant]
-        return self.space_out.leave(out).T
+        return self.space_out.leave(out, x)
 
 
 @dataclass(frozen=True, eq=False)

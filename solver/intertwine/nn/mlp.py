@@ -15,8 +15,10 @@ from jaxtyping import Inexact, PRNGKeyArray
 from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.emlp import hidden_reps
-from intertwine.nn.initial import as_key, sampled, working
+from intertwine.nn.initial import sampled
+from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
+from intertwine.nn.settings import as_key, working
 from intertwine.reps import Rep
 from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import atoms
@@ -25,7 +27,7 @@ _GAIN = 1 / 0.3557
 """1 / E[swish(x)²] for x of the standard normal distribution."""
 
 
-class MLP(eqx.Module):
+class MLP(Layer):
     """Dense layers and swish, of the sizes of an `EMLP` with the same arguments; not equivariant.
 
     Of a complex rep it takes, and gives, the real and the imaginary parts as numbers of their own.

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Inexact, Int
 
+from intertwine.nn.features import reordered
 from intertwine.nn.initial import Wanted
+from intertwine.nn.irrep_space import canonical_places
 from intertwine.nn.linear_maps import Weights
-from intertwine.reps import Rep, canonical
+from intertwine.reps import Rep
 from intertwine.reps.canonical_form import Atoms, canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import tensor
+
+_ELEMENTWISE = 5  # the time of a multiplication outside of a matrix product, in those inside
+
+#: The components of copies of a tensor, arrays of shape (count, batch).
+Components = list[Any]
 
 
 @dataclass(frozen=True)
@@ -26,24 +35,51 @@ class Copies:
     count: int
     size: int
 
-    def of(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b count size"]:
-        """They in a batch."""
-        whole = x[:, self.at : self.at + self.count * self.size]
-        return whole.reshape(x.shape[0], self.count, self.size)
+    def components_of(self, whole: Inexact[Array, "n b"]) -> Components:
+        """They in a batch, component by component."""
+        by_component = whole.reshape(self.count, self.size, whole.shape[1]).transpose(1, 0, 2)
+        return [part[0] for part in lax.split(by_component, [1] * self.size)]
 
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """A tensor K of the input that is a map from one of its terms to one of the output:
-    y_o += Σ_{k,a} P[o, (k, a)] K_k x_a.
+    """Copies K of a tensor of the input that are maps from one of its terms to one of the output:
+    y_o += Σ_{k,a} P[o, (k, a)] Σ_i K_{k,oi} x_{a,i}.
 
-    `order` brings the components of K into those of a matrix.
+    `order` says which component of K is that of a matrix.
     """
 
     name: str
     maps: Copies
     source: Copies
     order: Int[np.ndarray, "o i"]
+
+    def apply(
+        self, weight: Inexact[Array, "m ka"], maps: Components, vectors: Components
+    ) -> Components:
+        """The components of y. P goes to the smaller of the two sides: before or behind K."""
+        rows, columns = self.order.shape
+        if self._mixes_first(len(weight)):
+            by_map = jnp.split(weight, self.maps.count, axis=1)
+            mixed = [jnp.concatenate(by_map) @ v for v in vectors]
+            wide = [_spread(component, len(weight)) for component in maps]
+            found = [
+                sum(wide[self.order[o, i]] * mixed[i] for i in range(columns)) for o in range(rows)
+            ]
+            return [sum(lax.split(y, [len(weight)] * self.maps.count)) for y in found]
+        tiled = [jnp.concatenate([v] * self.maps.count) for v in vectors]
+        wide = [_spread(component, self.source.count) for component in maps]
+        return [
+            weight @ sum(wide[self.order[o, i]] * tiled[i] for i in range(columns))
+            for o in range(rows)
+        ]
+
+    def _mixes_first(self, outputs: int) -> bool:
+        rows, columns = map(int, self.order.shape)
+        k, a = self.maps.count, self.source.count
+        before = k * outputs * columns * (a + _ELEMENTWISE * rows)
+        behind = k * a * rows * (outputs + _ELEMENTWISE * columns)
+        return before < behind
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +95,7 @@ class PaperMaps:
     rep_out: Rep
     into: Int[np.ndarray, " n"]
     out: Int[np.ndarray, " m"]
+    sources: Sequence[Copies]
     targets: Sequence[tuple[Copies, Sequence[Path]]]
     is_complex: bool
 
@@ -75,18 +112,37 @@ class PaperMaps:
 
     def apply(self, weights: Weights, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
         """The image of a batch, a pure function."""
-        b = x.shape[0]
-        x = x[:, self.into]
-        parts = [jnp.zeros((b, 0), x.dtype)]
+        terms = {
+            term.at: term.components_of(part)
+            for term, part in zip(self.sources, self._parts(x.T), strict=True)
+        }
+        heads = {
+            maps: [component[: maps.count] for component in terms[maps.at]]
+            for maps in {path.maps: None for _, paths in self.targets for path in paths}
+        }
+        parts = [jnp.zeros((0, x.shape[0]), x.dtype)]
         for term, paths in self.targets:
-            y = jnp.zeros((b, term.count, term.size), x.dtype)
-            for path in paths:
-                maps = path.maps.of(x)[:, :, path.order]
-                products = jnp.einsum("bkoi,bai->bkao", maps, path.source.of(x))
-                flat = products.reshape(b, path.maps.count * path.source.count, term.size)
-                y = y + jnp.einsum("op,bpi->boi", weights[path.name], flat)
-            parts.append(y.reshape(b, term.count * term.size))
-        return jnp.concatenate(parts, axis=1)[:, self.out]
+            found = [
+                path.apply(weights[path.name], heads[path.maps], terms[path.source.at])
+                for path in paths
+            ]
+            size = term.count * term.size
+            parts.append(
+                jnp.stack([sum(c) for c in zip(*found, strict=True)], axis=1).reshape(size, -1)
+                if found
+                else jnp.zeros((size, x.shape[0]), x.dtype)
+            )
+        y: Inexact[Array, "b m"] = reordered(jnp.concatenate(parts), self.out).T
+        return y
+
+    def _parts(self, x: Inexact[Array, "n b"]) -> Sequence[Inexact[Array, "_ b"]]:
+        sizes = [term.count * term.size for term in self.sources]
+        return lax.split(reordered(x, self.into), sizes) if sizes else ()
+
+
+def _spread(x: Inexact[Array, "k b"], times: int) -> Inexact[Array, "kt b"]:
+    """Each row so many times, by a product with ones: the gradient of a broadcast is a slow sum."""
+    return jnp.kron(jnp.eye(len(x), dtype=x.dtype), jnp.ones((times, 1), x.dtype)) @ x
 
 
 @lru_cache(maxsize=256)
@@ -103,14 +159,15 @@ def paper_maps_of(rep_in: Rep, rep_out: Rep) -> PaperMaps:
             if atoms in tensors:
                 found = tensors[atoms]
                 maps = Copies(found.at, min(found.count, found.size), found.size)
-                order = _canonical_places(hom, inverse=True).reshape(target.size, source.size)
+                order = np.argsort(canonical_places(hom)).reshape(target.size, source.size)
                 paths.append(Path(f"{i}→{o}", maps, source, order))
         targets.append((target, tuple(paths)))
     return PaperMaps(
         rep_in,
         rep_out,
-        _canonical_places(rep_in),
-        _canonical_places(rep_out, inverse=True),
+        canonical_places(rep_in),
+        np.argsort(canonical_places(rep_out)),
+        tuple(copies for _, copies in terms_in),
         tuple(targets),
         act_by_complex_numbers(atom for atoms, _ in terms_in + terms_out for atom in atoms),
     )
@@ -123,12 +180,3 @@ def _terms(rep: Rep) -> list[tuple[Atoms, Copies]]:
         found.append((atoms, Copies(at, count, size)))
         at += count * size
     return found
-
-
-def _canonical_places(rep: Rep, inverse: bool = False) -> Int[np.ndarray, " n"]:
-    """p with x[p] in the canonical order; or back."""
-    form, places = canonical(rep), np.arange(rep.size())
-    if form.is_identity:
-        return places
-    permutation = form.permutation.H if inverse else form.permutation
-    return np.asarray(permutation @ places).astype(int)

@@ -13,6 +13,7 @@ from intertwine.arrays import Array
 from intertwine.errors import InvalidSetting, NotEquivariant
 from intertwine.groups import Group
 from intertwine.nn.gates import is_permuted
+from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.reps import Rep
 from intertwine.reps.canonical_form import canonical_terms
@@ -27,7 +28,7 @@ _FUNCTIONS = {
 }
 
 
-class Pointwise(eqx.Module):
+class Pointwise(Layer):
     """xᵢ ↦ s(xᵢ) for one function s, by its name.
 
     That commutes with every permutation of coordinates, and with nothing else that a group of

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import re
 import uuid
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from intertwine.reps import Rep
 
 _FORMAT, _VERSION = "intertwine-model", 1
 _CONFIG = "config.json"
+_WEIGHTS = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 
 
 def save(
@@ -47,13 +49,11 @@ def load(folder: str | os.PathLike[str], *, names: Mapping[str, Rep] | None = No
     Raises `FormatError` for a folder that holds no whole model, `FileNotFoundError` without one.
     """
     folder = Path(folder)
+    text = (folder / _CONFIG).read_bytes()
     try:
-        config = json.loads((folder / _CONFIG).read_bytes())
-        name = config["weights"]
-        if not isinstance(name, str) or Path(name).name != name:
-            raise FormatError(f"{name!r} is no file beside the config")
-        return from_config(config, (folder / name).read_bytes(), names=names)
-    except (FormatError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        config = _read(text)
+        return from_config(config, _weights(folder, config), names=names)
+    except FormatError as error:
         raise FormatError(f"{os.fspath(folder)} holds no whole model: {error}") from error
 
 
@@ -71,6 +71,7 @@ def to_config(
         "version": _VERSION,
         "weights": f"weights-{digest[:16]}.safetensors",
         "sha256": digest,
+        "model_sha256": _digest(tree),
         "summary": repr(model),
         "written_with": {
             "intertwine": intertwine.__version__,
@@ -95,8 +96,37 @@ def from_config(
         raise FormatError(
             f"the weights have the sha256 {digest}, and the config says {config.get('sha256')}"
         )
+    if _digest(config.get("model")) != config.get("model_sha256"):
+        raise FormatError("the model in the config was changed since it was written")
     arrays, _ = read_bytes(blob)
     return decode(config["model"], arrays, names)
+
+
+def _read(text: bytes) -> dict[str, Any]:
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{_CONFIG} is no JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise FormatError(f"{_CONFIG} is no JSON object")
+    return config
+
+
+def _weights(folder: Path, config: Mapping[str, Any]) -> bytes:
+    """The bytes of the file that a config names, which lies beside it."""
+    name = config.get("weights")
+    if not (isinstance(name, str) and _WEIGHTS.fullmatch(name)):
+        raise FormatError(f"{name!r} is no name of a file of weights")
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise FormatError(f"{name} is missing") from error
+
+
+def _digest(tree: Any) -> str:
+    """The sha256 of JSON values, however they are laid out in a file."""
+    text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _publish(path: Path, content: bytes) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import equinox as eqx
 from jaxtyping import Inexact
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, NotEquivariant
+from intertwine.nn.layer import Layer
 from intertwine.reps import Rep
 
 
-class Sequential(eqx.Module):
+class Sequential(Layer):
     """x ↦ f_k(… f₁(x)), equivariant as each layer is: the output of one has the rep that the next
     one takes.
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Inexact
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, NotEquivariant
+from intertwine.nn.layer import Layer
 from intertwine.reps import Rep, Scalar
 from intertwine.reps.syntax import groups_of
 from intertwine.verify import equivariance_error
@@ -22,7 +23,7 @@ _TOLERANCE = 1e-5  # of statistics in float32
 _Constants = tuple[float, ...]
 
 
-class Standardize(eqx.Module):
+class Standardize(Layer):
     """x ↦ σ_y f((x − μ_x)/σ_x) + μ_y, or without μ_y and σ_y where `stats` are two.
 
     Equivariant as f is where the means are invariant and each scale belongs to a whole irrep (a
@@ -37,6 +38,8 @@ class Standardize(eqx.Module):
     scale_out: _Constants = eqx.field(static=True)
 
     def __init__(self, model: Any, stats: Iterable[Any]) -> None:
+        if not (hasattr(model, "rep_in") and hasattr(model, "rep_out")):
+            raise NotEquivariant(f"{model!r} does not say between which reps it is equivariant")
         parts = list(stats)
         if len(parts) not in (2, 4):
             raise InvalidRep(f"stats are two arrays or four (means, scales), not {len(parts)}")
@@ -71,13 +74,21 @@ class Standardize(eqx.Module):
 
 
 def _statistics(mean: Any, scale: Any, rep: Rep) -> tuple[_Constants, _Constants]:
-    shift = np.array(np.broadcast_to(np.asarray(mean, float), (rep.size(),)))
-    factor = np.array(np.broadcast_to(np.asarray(scale, float), (rep.size(),)))
+    shift, factor = (_numbers(given, rep) for given in (mean, scale))
     if not (np.all(np.isfinite(shift)) and np.all(np.isfinite(factor)) and np.all(factor > 0)):
         raise InvalidRep(f"means are finite, and scales finite and positive: {mean}, {scale}")
     if groups_of(rep):
         _require_equivariant(shift, factor, rep)
     return tuple(shift.tolist()), tuple(factor.tolist())
+
+
+def _numbers(given: Any, rep: Rep) -> Float[np.ndarray, " n"]:
+    try:
+        return np.array(np.broadcast_to(np.asarray(given, float), (rep.size(),)))
+    except (TypeError, ValueError) as error:
+        raise InvalidRep(
+            f"statistics of {rep!r} are {rep.size()} real numbers, or one for all, not {given!r}"
+        ) from error
 
 
 def _require_equivariant(
@@ -98,6 +109,6 @@ def _require_equivariant(
 
 
 def _like(constants: _Constants, x: Array) -> Float[Array, " n"]:
-    """In the precision of x."""
-    single = x.dtype in (jnp.float32, jnp.complex64) or not jnp.issubdtype(x.dtype, jnp.inexact)
-    return jnp.asarray(constants, jnp.float32 if single else jnp.float64)
+    """In the precision of x, single at least."""
+    double = x.dtype in (jnp.float64, jnp.complex128)
+    return jnp.asarray(constants, jnp.float64 if double else jnp.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,8 @@ Gates and swish are nearly linear there, and products a small correction: a netw
 a polynomial of low degree. From size 1 it learns the training points as well, and on the paper's
 tasks of polynomials errs 50 to 70 times as much between them (docs/networks.md).
 """
+_VANISHING = 1e-6
+"""The root mean square of what is zero but for rounding, as v × v is: its size is not to be set."""
 _SHARE = 0.1
 """The size of the bilinear part, of a whole of one. It grows with the square of the features: more
 of it, and a few layers let outliers explode.
@@ -37,7 +39,7 @@ def example(space: IrrepSpace) -> Features:
     x = rng.standard_normal((space.size, _EXAMPLES))
     if space.is_complex:
         x = (x + 1j * rng.standard_normal(x.shape)) / np.sqrt(2)
-    return space.enter(x)
+    return space.enter(x.T)
 
 
 def first_block(
@@ -96,6 +98,20 @@ def last_weights(
     )
 
 
+def all_vanish(x: Features, names: Iterable[str]) -> bool:
+    """Whether the named ones of example features are zero: constant, that is, at the start, when
+    every bias is 0. Nothing is said of features that are traced.
+    """
+    return all(_vanishes(x[name]) for name in names)
+
+
+def _vanishes(parts: Sequence[Array]) -> bool:
+    if not parts[0].size:
+        return True
+    size = _size(parts)
+    return not isinstance(size, jax.core.Tracer) and bool(size <= _VANISHING)
+
+
 def _wanted(shape: BlockShape) -> tuple[dict[str, Any], dict[str, Any]]:
     """Shapes of the linear and of the bilinear weights, and the variance of their entries."""
     before, channels = shape.before, shape.products.channels
@@ -109,12 +125,18 @@ def _wanted(shape: BlockShape) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _scale(parts: list[Array]) -> Array:
-    """What brings an irrep's components to the size `_SIZE`; 1 where they are zero."""
+    """What brings an irrep's components to the size `_SIZE`; 1 where they vanish."""
     if not parts or not parts[0].size:
         return 1.0
+    size = _size(parts)
+    xp = namespace(size)
+    return xp.where(size > _VANISHING, _SIZE / xp.maximum(size, _VANISHING), 1)
+
+
+def _size(parts: Sequence[Array]) -> Array:
+    """The root mean square of an irrep's components."""
     xp = namespace(*parts)
-    mean = sum(xp.mean(xp.abs(component) ** 2) for component in parts) / len(parts)
-    return xp.where(mean > 0, _SIZE / xp.sqrt(xp.where(mean > 0, mean, 1)), 1)
+    return xp.sqrt(sum(xp.mean(xp.abs(component) ** 2) for component in parts) / len(parts))
 
 
 def _times(factors: Mapping[str, Array], x: Features) -> Features:

@@ -1,5 +1,6 @@
 """Training of models, equivariant or not, and how equivariant they are. Needs the extra ``nn``."""
 
+from intertwine import nn as _nn  # noqa: F401  # which says what is missing, where something is
 from intertwine.training.data import Data
 from intertwine.training.equivariance import model_equivariance_error, model_equivariance_errors
 from intertwine.training.evaluation import evaluate

@@ -1,0 +1,166 @@
+"""Every layer is equivariant, for groups and reps of every kind, however its weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from example_networks import CASES, KINDS, Case, double_precision, error, moved, trained
+from intertwine.groups import S
+from intertwine.nn import (
+    EMLP,
+    BiLinear,
+    EMLPBlock,
+    GatedNonlinearity,
+    Linear,
+    Pointwise,
+    Sequential,
+    Standardize,
+    bake,
+    gated,
+    uniform_rep,
+)
+from intertwine.reps import Rep, T, V
+from intertwine.reps.syntax import groups_of
+
+SINGLE, DOUBLE = 1e-5, 1e-11
+#: These are of one group, and sums of irreps: they can be multiplied channel by channel.
+IN_IRREPS = [n for n in CASES if n not in ("several groups", "a set of vectors", "not reductive")]
+
+
+def hidden(case: Case) -> Rep:
+    if isinstance(case.hidden, int):
+        return uniform_rep(case.hidden, case.group)
+    return case.hidden if case.hidden.is_concrete else case.hidden(case.group)
+
+
+def layers(case: Case, bilinear: Any, dtype: Any) -> Sequential:
+    """All layers of the paper, one after another."""
+    return Sequential(
+        Linear(case.rep_in, gated(hidden(case)), dtype=dtype),
+        GatedNonlinearity(hidden(case)),
+        EMLPBlock(
+            hidden(case), hidden(case), case.group, bilinear=bilinear, channels=3, dtype=dtype
+        ),
+        Linear(hidden(case), case.rep_out, dtype=dtype),
+    )
+
+
+def network(case: Case, bilinear: Any, dtype: Any) -> EMLP:
+    return EMLP(
+        case.rep_in, case.rep_out, case.group, case.hidden, 2,
+        bilinear=bilinear, channels=3, dtype=dtype,
+    )  # fmt: skip
+
+
+def baked(case: Case, bilinear: Any, dtype: Any) -> Any:
+    return bake(network(case, bilinear, dtype))
+
+
+def standardized(case: Case, bilinear: Any, dtype: Any) -> Standardize:
+    return Standardize(network(case, bilinear, dtype), (0.0, 2.0, 0.0, 3.0))
+
+
+def linear(case: Case, bilinear: Any, dtype: Any) -> Linear:
+    return Linear(case.rep_in, case.rep_out, dtype=dtype)
+
+
+def products(case: Case, bilinear: Any, dtype: Any) -> Sequential:
+    """Products alone: what they are added to hides nothing."""
+    first = Linear(case.rep_in, hidden(case), dtype=dtype)
+    return Sequential(first, BiLinear(hidden(case), hidden(case), case.group, bilinear=bilinear))
+
+
+Maker = Callable[[Case, Any, Any], Any]
+
+
+@pytest.mark.parametrize("name", IN_IRREPS)
+def test_networks_in_irreps_in_double_precision(name: str) -> None:
+    check(network, CASES[name], "channelwise", double=True)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_papers_layers_in_double_precision(name: str) -> None:
+    check(layers, CASES[name], "paper", double=True)
+
+
+@pytest.mark.parametrize("name", [n for n in KINDS if n in IN_IRREPS])
+def test_networks_in_irreps_in_single_precision(name: str) -> None:
+    check(network, CASES[name], "channelwise")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_papers_layers_in_single_precision(name: str) -> None:
+    check(layers, CASES[name], "paper")
+
+
+@pytest.mark.parametrize("make", [layers, baked, standardized], ids=lambda make: make.__name__)
+def test_layers_with_channelwise_products_and_what_is_made_of_networks(make: Maker) -> None:
+    check(make, CASES["SO(2), of complex type"], "channelwise")
+
+
+@pytest.mark.parametrize("name", ["SO(3)", "SU(2)"])
+def test_after_steps_of_adam(name: str) -> None:
+    case = CASES[name]
+    model = trained(network(case, None, None))
+    assert error(model, case.rep_in, case.rep_out) < SINGLE
+
+
+def test_a_function_of_every_coordinate_under_permutations() -> None:
+    case = Case(T(2)(S(4)), V(S(4)), S(4))
+    model = Sequential(Pointwise(case.rep_in, "gelu"), Linear(case.rep_in, case.rep_out))
+    assert error(model, case.rep_in, case.rep_out) < SINGLE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
+@pytest.mark.parametrize("bilinear", ["channelwise", "paper"])
+@pytest.mark.parametrize(
+    "make", [linear, products, layers, network, baked, standardized], ids=lambda make: make.__name__
+)
+@pytest.mark.parametrize("name", CASES)
+def test_every_layer_before_and_after_training(
+    name: str, make: Maker, bilinear: str, double: bool
+) -> None:
+    if bilinear == "channelwise" and name not in IN_IRREPS:
+        pytest.skip("no irreps")
+    if make is linear and bilinear == "paper":
+        pytest.skip("there is one form")
+    if make is products and name == "scalars alone":
+        pytest.skip("no products are taken of scalars")
+    check(make, CASES[name], bilinear, double=double, training=True)
+
+
+def check(
+    make: Maker, case: Case, bilinear: str, *, double: bool = False, training: bool = False
+) -> None:
+    """The error at the start, and after every weight was moved, by itself or by training."""
+    if double:
+        with double_precision() as dtype:
+            _check(make(case, bilinear, dtype), case, DOUBLE, training=training)
+    else:
+        _check(make(case, bilinear, np.float32), case, SINGLE, training=training)
+
+
+def _check(model: Any, case: Case, tolerance: float, *, training: bool) -> None:
+    assert (model.rep_in, model.rep_out) == (case.rep_in, case.rep_out)
+    assert error(model, case.rep_in, case.rep_out) < tolerance
+    later = trained(model) if training and not _is_fixed(model) else moved_unless_baked(model)
+    assert error(later, case.rep_in, case.rep_out) < tolerance
+
+
+def _is_fixed(model: Any) -> bool:
+    return "Baked" in repr(model) or "Dense" in repr(model)
+
+
+def moved_unless_baked(model: Any) -> Any:
+    return model if _is_fixed(model) else moved(model)
+
+
+def test_the_reps_of_a_case_are_of_its_group() -> None:
+    for case in CASES.values():
+        assert {*groups_of(case.rep_in), *groups_of(case.rep_out)} >= {case.group} - {
+            CASES["scalars alone"].group
+        } or case is CASES["scalars alone"]
