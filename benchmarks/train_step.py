@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from intertwine.groups import SO, Group, O, parse_group
-from intertwine.nn import EMLP
+from intertwine.nn import EMLP, MLP
 from intertwine.reps import Rep, Scalar, V
 
 TASKS: dict[str, tuple[Rep, Rep, Group]] = {
@@ -31,6 +31,7 @@ TASKS: dict[str, tuple[Rep, Rep, Group]] = {
     "O5Synthetic": (2 * V, Scalar, O(5)),
     "ParticleInteraction": (4 * V, Scalar, parse_group("SO13p")),
 }
+NETWORKS = ("eqx.nn.MLP", "MLP", "EMLP", "EMLP, 8 channels", "EMLP, paper")
 INNER = 3
 
 
@@ -122,22 +123,24 @@ class _Batched(eqx.Module):
         return jax.vmap(self.model)(x)
 
 
-def measure(task: str, batch: int, rounds: int) -> list[Row]:
-    """All networks on one task."""
+def measure(task: str, batch: int, rounds: int, networks: Collection[str]) -> list[Row]:
+    """Networks on one task, `NETWORKS[0]` among them."""
     rep_in, rep_out, group = TASKS[task]
     n_in, n_out = rep_in(group).size(), rep_out(group).size() if rep_out != Scalar else 1
     rng = np.random.default_rng(0)
     x, y = (jnp.asarray(rng.standard_normal((batch, n)), jnp.float32) for n in (n_in, n_out))
-    made = {
+    made: dict[str, Callable[[], Any]] = {
         "eqx.nn.MLP": plain(n_in, n_out),
+        "MLP": lambda: MLP(rep_in, rep_out, group),
         "EMLP": lambda: EMLP(rep_in, rep_out, group),
         "EMLP, 8 channels": lambda: EMLP(rep_in, rep_out, group, channels=8),
+        "EMLP, paper": lambda: EMLP(rep_in, rep_out, group, bilinear="paper"),
     }
-    runners = {name: _Runner(make, x, y) for name, make in made.items()}
+    runners = {name: _Runner(made[name], x, y) for name in made if name in networks}
     for _ in range(rounds + 2):
         for runner in runners.values():
             runner.round()
-    base = runners["eqx.nn.MLP"]
+    base = runners[NETWORKS[0]]
     rows = []
     for name, runner in runners.items():
         steps, forwards = np.array(runner.steps[2:]), np.array(runner.forwards[2:])
@@ -167,6 +170,7 @@ def main() -> None:
     parser.add_argument("--batch", nargs="+", type=int, default=[500])
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     arguments = parser.parse_args()
     if unknown := [task for task in arguments.tasks if task not in TASKS]:
         parser.error(f"no such task: {', '.join(unknown)}; there are {', '.join(TASKS)}")
@@ -177,7 +181,7 @@ def main() -> None:
         )
     for task in arguments.tasks:
         for batch in arguments.batch:
-            for row in measure(task, batch, arguments.rounds):
+            for row in measure(task, batch, arguments.rounds, {NETWORKS[0], *arguments.networks}):
                 if arguments.json:
                     print(json.dumps(asdict(row)), flush=True)
                     continue

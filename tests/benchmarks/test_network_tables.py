@@ -1,0 +1,124 @@
+"""`benchmarks/train_step.py` and `benchmarks/paper.py`: what they run, keep, and print."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support import ROOT
+
+
+def _loaded(name: str) -> Any:
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "benchmarks" / name)))
+
+
+def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / name), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def paper() -> Any:
+    return _loaded("paper.py")
+
+
+@pytest.fixture
+def good_rows(paper: Any) -> list[Any]:
+    """What a short run might find."""
+    return [
+        paper.Row(
+            **asdict(run),
+            test_mse=1.0 if run.network == "MLP" else 1e-5,
+            equivariance_error=0.3 if run.network == "MLP" else 1e-7,
+            best_epoch=9,
+            epochs=10,
+            seconds=1.0,
+        )
+        for run in paper.short()
+    ]
+
+
+class TestPaper:
+    def test_every_published_network_is_run_at_every_size(self, paper: Any) -> None:
+        runs = list(paper.runs([*paper.DATA], [], ["paper"], paper.SIZES, 3))
+        networks = {(run.task, run.network) for run in runs}
+        assert len(runs) == len({*runs}) == 3 * 7 * len(networks)
+        for task in paper.DATA:
+            ours = {network for t, network in networks if t == task}
+            others = {"CGENN", "GLGENN", "EKAN-SO+(1,3)"}
+            assert {*paper.PUBLISHED[task]} - others == ours
+
+    def test_a_run_goes_on_with_what_is_missing(
+        self, paper: Any, good_rows: list[Any], tmp_path: Path
+    ) -> None:
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in good_rows))
+        assert paper.read(path) == good_rows
+        assert {row.run for row in good_rows} == {*paper.short()}
+        done = _run("paper.py", "--short", "--rows", str(path))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("task ")  # nothing was run
+
+    def test_the_table_has_means_beside_what_was_published(
+        self, paper: Any, good_rows: list[Any]
+    ) -> None:
+        rows = [*good_rows, replace(good_rows[0], trial=1, test_mse=3e-5)]
+        lines = paper.table(rows).splitlines()
+        ours = [line.split() for line in lines if line.startswith("Inertia") and "better" in line]
+        assert ours[0] == ["Inertia", "EMLP-SO(3)", "better", "2e-05"]
+        heads = [line.split()[:5] for line in lines]
+        assert ["Inertia", "EMLP-O(3)", "published", "4.11", "1.44"] in heads
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"test_mse": 0.07}, "published 0.0604"),
+            ({"test_mse": float("nan")}, "test MSE nan"),
+            ({"test_mse": 2.0}, "EMLP 2, MLP 1"),
+            ({"equivariance_error": 1e-6}, "equivariance error 1.0e-06"),
+        ],
+    )
+    def test_a_short_run_fails_where_networks_are_worse(
+        self, paper: Any, good_rows: list[Any], change: dict[str, float], said: str
+    ) -> None:
+        assert paper.failures(good_rows) == []
+        worse = [replace(good_rows[0], **change), *good_rows[1:]]
+        assert any(said in failure for failure in paper.failures(worse))
+
+
+class TestTrainStep:
+    def test_help_says_how_to_choose(self) -> None:
+        done = _run("train_step.py", "--help")
+        assert done.returncode == 0
+        assert "--batch" in done.stdout
+
+    def test_an_unknown_task_is_named(self) -> None:
+        done = _run("train_step.py", "Nothing")
+        assert done.returncode == 2
+        assert "no such task: Nothing" in done.stderr
+
+    @pytest.mark.slow
+    def test_a_line_has_a_network_and_its_ratio_to_the_plain_one(self) -> None:
+        done = _run(
+            "train_step.py", "O5Synthetic", "--batch", "1", "--rounds", "2", "--json",
+            "--networks", "EMLP",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        plain, ours = (json.loads(line) for line in done.stdout.splitlines())
+        assert (plain["network"], plain["step_ratio"]) == ("eqx.nn.MLP", 1.0)
+        assert ours["network"] == "EMLP"
+        assert 0 < ours["parameters"] < plain["parameters"]
+        measured = ("construct_s", "compile_s", "step_ms", "forward_ms")
+        assert all(ours[field] > 0 for field in measured)
