@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import jax
 import numpy as np
 from intertwine.datasets import Inertia, O5Synthetic, ParticleInteraction
 from intertwine.groups import O13, SO, SO13, Group, O, SO13p
@@ -248,6 +249,8 @@ def main() -> None:
     done = {row.run for row in rows}
     for run in () if arguments.table else wanted:
         if run not in done:
+            if run.trial == 0:  # what was compiled for other sizes would fill the memory
+                jax.clear_caches()
             rows.append(row := measure(run))
             print(json.dumps(asdict(row)), flush=True)
             if arguments.rows:

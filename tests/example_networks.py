@@ -65,10 +65,6 @@ class Case:
     group: Group
     hidden: Rep | int = 32
 
-    @property
-    def is_complex(self) -> bool:
-        return any(np.iscomplexobj(g.sample()) for g in (self.group,))
-
 
 def _case(group: Group, rep_in: Rep, rep_out: Rep, hidden: Rep | int = 32) -> Case:
     bound = (rep if rep.is_concrete else rep(group) for rep in (rep_in, rep_out))
@@ -105,8 +101,8 @@ CASES: dict[str, Case] = {
     "scalars alone": _case(SO(3), 3 * Scalar, 2 * Scalar, 8),
     "no scalars come out": _case(SO(3), 4 * V, V),
 }  # fmt: skip
-#: One of every kind that is treated in a way of its own.
-KINDS = ("SO(3)", "SO(2), of complex type", "SU(2)", "SO13p", "S(4)", "not reductive")
+#: These are of one group, and sums of irreps: they can be multiplied channel by channel.
+IN_IRREPS = [n for n in CASES if n not in ("several groups", "a set of vectors", "not reductive")]
 
 
 @contextmanager

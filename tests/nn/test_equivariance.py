@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
-from example_networks import CASES, KINDS, Case, double_precision, error, moved, trained
+from example_networks import CASES, IN_IRREPS, Case, double_precision, error, moved, trained
 from intertwine.groups import S
 from intertwine.nn import (
     EMLP,
@@ -23,11 +24,15 @@ from intertwine.nn import (
     uniform_rep,
 )
 from intertwine.reps import Rep, T, V
-from intertwine.reps.syntax import groups_of
 
 SINGLE, DOUBLE = 1e-5, 1e-11
-#: These are of one group, and sums of irreps: they can be multiplied channel by channel.
-IN_IRREPS = [n for n in CASES if n not in ("several groups", "a set of vectors", "not reductive")]
+#: What is tried by default; the slow test tries everything.
+NETWORKS = (
+    *("SO(3)", "SO(2), of complex type", "quaternionic type", "SU(2)", "SO13p", "S(4)"),
+    *("an oblique frame", "a rep of the user's own"),
+)
+PAPERS = (*("several groups", "not reductive", "SO13p", "S(4)", "a rep of the user's own"),)
+IN_SINGLE_PRECISION = ("SO(3)", "SU(2)", "S(4)")
 
 
 def hidden(case: Case) -> Rep:
@@ -68,30 +73,34 @@ def linear(case: Case, bilinear: Any, dtype: Any) -> Linear:
 
 
 def products(case: Case, bilinear: Any, dtype: Any) -> Sequential:
-    """Products alone: what they are added to hides nothing."""
-    first = Linear(case.rep_in, hidden(case), dtype=dtype)
-    return Sequential(first, BiLinear(hidden(case), hidden(case), case.group, bilinear=bilinear))
+    """Products with no shortcut around them, which might hide what they do."""
+    rep = hidden(case) + case.rep_out
+    return Sequential(
+        Linear(case.rep_in, rep, dtype=dtype),
+        BiLinear(rep, rep, case.group, bilinear=bilinear, dtype=dtype),
+        Linear(rep, case.rep_out, dtype=dtype),
+    )
 
 
 Maker = Callable[[Case, Any, Any], Any]
 
 
-@pytest.mark.parametrize("name", IN_IRREPS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_networks_in_irreps_in_double_precision(name: str) -> None:
     check(network, CASES[name], "channelwise", double=True)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", PAPERS)
 def test_the_papers_layers_in_double_precision(name: str) -> None:
     check(layers, CASES[name], "paper", double=True)
 
 
-@pytest.mark.parametrize("name", [n for n in KINDS if n in IN_IRREPS])
+@pytest.mark.parametrize("name", IN_SINGLE_PRECISION)
 def test_networks_in_irreps_in_single_precision(name: str) -> None:
     check(network, CASES[name], "channelwise")
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", IN_SINGLE_PRECISION)
 def test_the_papers_layers_in_single_precision(name: str) -> None:
     check(layers, CASES[name], "paper")
 
@@ -101,9 +110,8 @@ def test_layers_with_channelwise_products_and_what_is_made_of_networks(make: Mak
     check(make, CASES["SO(2), of complex type"], "channelwise")
 
 
-@pytest.mark.parametrize("name", ["SO(3)", "SU(2)"])
-def test_after_steps_of_adam(name: str) -> None:
-    case = CASES[name]
+def test_after_steps_of_adam() -> None:
+    case = CASES["SU(2)"]
     model = trained(network(case, None, None))
     assert error(model, case.rep_in, case.rep_out) < SINGLE
 
@@ -128,6 +136,8 @@ def test_every_layer_before_and_after_training(
         pytest.skip("no irreps")
     if make is linear and bilinear == "paper":
         pytest.skip("there is one form")
+    if make is linear and name in ("Sp(2)", "SO13p", "signed permutations"):
+        pytest.skip("there are no linear maps")
     if make is products and name == "scalars alone":
         pytest.skip("no products are taken of scalars")
     check(make, CASES[name], bilinear, double=double, training=True)
@@ -137,6 +147,8 @@ def check(
     make: Maker, case: Case, bilinear: str, *, double: bool = False, training: bool = False
 ) -> None:
     """The error at the start, and after every weight was moved, by itself or by training."""
+    if not double and training:
+        jax.clear_caches()  # JAX fails on index arrays of int64 that it kept from double precision
     if double:
         with double_precision() as dtype:
             _check(make(case, bilinear, dtype), case, DOUBLE, training=training)
@@ -157,10 +169,3 @@ def _is_fixed(model: Any) -> bool:
 
 def moved_unless_baked(model: Any) -> Any:
     return model if _is_fixed(model) else moved(model)
-
-
-def test_the_reps_of_a_case_are_of_its_group() -> None:
-    for case in CASES.values():
-        assert {*groups_of(case.rep_in), *groups_of(case.rep_out)} >= {case.group} - {
-            CASES["scalars alone"].group
-        } or case is CASES["scalars alone"]

@@ -75,9 +75,8 @@ class _Layout:
         """The unit vectors, a column each."""
         return {name: list(np.eye(len(self))[rows]) for name, rows in self.places().items()}
 
-    def whole(self, features: Features) -> Matrix:
-        """Features as vectors, a column each; what is missing is zero."""
-        width = next((parts[0].shape[1] for parts in features.values()), 0)
+    def whole(self, features: Features, width: int) -> Matrix:
+        """Features as so many vectors, a column each; what is missing is zero."""
         parts = [
             np.concatenate(features[name]) if name in features else np.zeros((copies * d, width))
             for name, (copies, d) in self.sizes.items()
@@ -92,7 +91,7 @@ def _layout(multiplicities: Mapping[str, int], kinds: Mapping[str, Kind]) -> _La
 def _network(network: IrrepNetwork) -> BakedNetwork:
     space_in, space_out, dtype = network.space_in, network.space_out, network.bias.dtype
     layout, kinds = _layout(space_in.multiplicities, space_in.kinds), dict(space_in.kinds)
-    into, blocks = layout.whole(space_in.enter(np.eye(space_in.size))), []
+    into, blocks = layout.whole(space_in.enter(np.eye(space_in.size)), space_in.size), []
     for block in network.blocks:
         blocks.append(_block(block, layout, into, dtype))
         layout, kinds = _outputs(block.shape), {**kinds, **block.shape.kinds}
@@ -106,8 +105,8 @@ def _network(network: IrrepNetwork) -> BakedNetwork:
     last = _dense(
         space_out.rep,
         space_out.rep,
-        out @ own.whole(linear) @ into,
-        (out @ own.whole(bias))[:, 0],
+        out @ own.whole(linear, len(layout)) @ into,
+        (out @ own.whole(bias, 1))[:, 0],
         dtype,
     )
     return BakedNetwork(tuple(blocks), last, space_in.rep, space_out.rep)
@@ -132,17 +131,16 @@ def _block(block: Block, inputs: _Layout, into: Matrix, dtype: Any) -> BakedBloc
     used = {f"a {n}": a[n] for n in products.channels} | {f"b {n}": b[n] for n in products.channels}
     left, right, coefficients, rows = _terms(products, factors)
     mixing = {n: mixed(couplings[n], shape.kinds[n], f) for n, f in rows.unit().items()}
-    gates = before.places()[_GATES][0]
+    bias = {shape.trivial: [np.asarray(block.bias)[:, None]]}
+    gates, n = before.places()[_GATES][0], len(inputs)
     return BakedBlock(
         jnp.asarray(
-            np.concatenate([before.whole(_opened(shape, h)), factors.whole(used)]) @ into, dtype
-        ),
-        jnp.asarray(
-            before.whole(_opened(shape, {shape.trivial: [np.asarray(block.bias)[:, None]]}))[:, 0],
+            np.concatenate([before.whole(_opened(shape, h), n), factors.whole(used, n)]) @ into,
             dtype,
         ),
+        jnp.asarray(before.whole(_opened(shape, bias), 1)[:, 0], dtype),
         jnp.asarray(coefficients, dtype),
-        jnp.asarray(before.whole(_opened(shape, mixing)), dtype),
+        jnp.asarray(before.whole(_opened(shape, mixing), len(rows)), dtype),
         Wiring(left, right, _gate_of(shape, outputs, gates)),
     )
 

@@ -23,7 +23,8 @@ _ENTER, _LEAVE = "into ", "out of "
 class ChannelwiseMaps:
     """y_ν = C_ν · concat over λ, μ of CG(A_λx_λ, B_μx_μ), channel by channel (DESIGN §6).
 
-    With channels enough these are all equivariant quadratic maps but products of two scalars.
+    Sums of such maps are all equivariant quadratic maps but products of two scalars. An irrep of m
+    copies enters by at most 2m channels.
     """
 
     space_in: IrrepSpace

@@ -46,6 +46,7 @@ from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 
+_DTYPES = ("float32", "float64", "complex64", "complex128", "int32", "int64", "int8")
 _UNREADABLE = (
     *(IntertwineError, KeyError, TypeError, ValueError, AttributeError, IndexError),
     *(RecursionError, OverflowError),
@@ -118,6 +119,10 @@ class _Writer:
 
     def _put(self, path: str, array: Shaped[np.ndarray, "..."]) -> str:
         name = path.lstrip(".")
+        if array.dtype.name not in _DTYPES:
+            raise InvalidRep(
+                f"{name} is of {array.dtype}, which is not saved: {', '.join(_DTYPES)} are"
+            )
         self.arrays[name] = array
         return name
 

@@ -15,6 +15,8 @@ from jaxtyping import Array, Inexact, PRNGKeyArray
 #: By name the shape of a weight and the variance of its entries.
 Wanted = Mapping[str, tuple[tuple[int, ...], float]]
 
+_FEWEST = 1 << 15
+
 
 def draw(key: PRNGKeyArray, wanted: Wanted, dtype: Any) -> dict[str, Inexact[Array, "..."]]:
     """Normally distributed weights."""
@@ -30,10 +32,11 @@ def sampled(key: PRNGKeyArray, wanted: Wanted, dtype: Any) -> dict[str, Any]:
     """Normally distributed numbers, of one draw: one of each shape would be compiled each. They are
     NumPy arrays, unless the key is traced.
 
-    The draw is longer than it need be, a power of two: equal lengths are compiled once.
+    The draw is longer than it need be, a power of two, and not a small one: equal lengths are
+    compiled once, for 0.2 s, and 32,768 numbers take less than a millisecond.
     """
     sizes = [prod(shape) for shape, _ in wanted.values()]
-    numbers = jax.random.normal(key, (1 << sum(sizes).bit_length(),), dtype)
+    numbers = jax.random.normal(key, (max(_FEWEST, 1 << sum(sizes).bit_length()),), dtype)
     parts = _parts(numbers, sizes)
     return {
         name: (part * np.sqrt(variance)).reshape(shape)

@@ -69,7 +69,7 @@ class StepwiseChange:
             own = matrix[:, at : at + m * d].reshape(-1, m, d) @ self.bases[irrep.name]
             parts.append(own.transpose(0, 2, 1).reshape(-1, m * d))
             at += m * d
-        out = np.concatenate(parts, axis=1)
+        out = np.concatenate(parts, axis=1) if parts else np.zeros((0, 0))
         return DenseChange(np.linalg.inv(out), out)
 
 

@@ -166,8 +166,10 @@ def bound(rep: Rep, group: Group | None) -> Rep:
     return rep(group)
 
 
-def rows(x: Any, size: int, rep: Rep, dtype: Any) -> tuple[Array, tuple[int, ...]]:
-    """x of shape (…, n) as a matrix of its vectors, and its batch axes. Checks n."""
+def rows(x: Any, size: int, rep: Rep, dtype: Any) -> tuple[Array, tuple[Any, ...]]:
+    """x of shape (…, n) as a matrix of its vectors, and its batch axes, which are symbols in a
+    program that is exported. Checks n.
+    """
     x = jnp.asarray(x)
     x = x.astype(jnp.result_type(dtype, jnp.complex64 if jnp.iscomplexobj(x) else jnp.float32))
     if not x.ndim or x.shape[-1] != size:

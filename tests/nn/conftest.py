@@ -1,0 +1,13 @@
+"""Here nearly all time would go into compiling what then runs once: so it is compiled in haste."""
+
+from collections.abc import Iterator
+
+import jax
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="package")
+def hastily_compiled() -> Iterator[None]:
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

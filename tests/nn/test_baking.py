@@ -1,0 +1,74 @@
+"""Baked models are the same functions, as plain matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from example_networks import CASES, IN_IRREPS, images, moved, points
+from intertwine.errors import InvalidRep
+from intertwine.groups import SO, S, U
+from intertwine.nn import (
+    EMLP,
+    MLP,
+    BakedNetwork,
+    Dense,
+    EMLPBlock,
+    Linear,
+    Pointwise,
+    Sequential,
+    Standardize,
+    bake,
+)
+from intertwine.reps import Scalar, V
+
+MANY = ("SO(2), of complex type", "SU(2)", "S(4)")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in MANY else pytest.param(n, marks=pytest.mark.slow) for n in IN_IRREPS],
+)
+def test_a_network_is_the_same_function(name: str) -> None:
+    case = CASES[name]
+    model = moved(EMLP(case.rep_in, case.rep_out, case.group, case.hidden, 2, channels=3))
+    baked = bake(model)
+    assert isinstance(baked, BakedNetwork)
+    assert (baked.rep_in, baked.rep_out) == (model.rep_in, model.rep_out)
+    assert_same(baked, model)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: EMLP(2 * V, V, SO(3), 4 * V + 4 * Scalar, 1, bilinear="paper"),
+        lambda: EMLPBlock(2 * V, V, SO(3)),
+        lambda: Standardize(EMLP(2 * V, V, SO(3), 16, 1), (0, 2, 0, 3)),
+        lambda: Sequential(Linear(2 * V, V, S(3)), Pointwise(V, "relu", S(3))),
+        lambda: MLP(V, V + Scalar, U(2), 8, 1),
+        lambda: EMLP(2 * V, V, SO(3), 24, 0),
+    ],
+    ids=["the paper's", "a block", "standardized", "one after another", "plain", "no layers"],
+)
+def test_so_is_whatever_holds_linear_maps(make: Any) -> None:
+    model = moved(make())
+    assert_same(bake(model), model)
+
+
+def assert_same(baked: Any, model: Any) -> None:
+    x = points(model.rep_in, 6)
+    y = images(model, x)
+    np.testing.assert_allclose(images(baked, x), y, atol=1e-5 * np.abs(y).max())
+
+
+def test_a_linear_layer_becomes_dense() -> None:
+    layer = Linear(V + Scalar, V + Scalar, SO(3))
+    baked = bake(layer)
+    assert isinstance(baked, Dense)
+    np.testing.assert_array_equal(baked.matrix, layer.matrix()[0])
+
+
+def test_what_is_no_model_is_refused() -> None:
+    with pytest.raises(InvalidRep, match=r"^a model is baked, and 5 is none$"):
+        bake(5)

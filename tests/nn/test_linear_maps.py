@@ -1,0 +1,130 @@
+"""Linear layers: every equivariant affine map, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from example_networks import CASES, OBLIQUE, double_precision, images
+from intertwine.errors import InvalidRep
+from intertwine.groups import SO, O, S
+from intertwine.nn import Linear
+from intertwine.nn.linear_maps import BasisMaps, SchurMaps, linear_maps_of
+from intertwine.reps import Scalar, T, V
+from intertwine.verify import equivariance_error
+
+
+def unit_maps(layer: Linear) -> np.ndarray:
+    """W and b, of shape (·, m, n + 1), for each weight being 1 and the others 0."""
+    n, kind = layer.rep_in.size(), layer.bias.dtype
+    inputs = jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n)]).astype(kind)
+    flat, shaped = jax.flatten_util.ravel_pytree((layer.weights, layer.bias))
+    images = jax.jit(jax.vmap(lambda w: layer.maps.apply(*shaped(w), inputs)))(np.eye(len(flat)))
+    constant, columns = images[:, :1], images[:, 1:] - images[:, :1]
+    return np.concatenate([columns, constant], axis=1).swapaxes(1, 2)
+
+
+def projector(rows: np.ndarray) -> np.ndarray:
+    """On the span of the rows, which must be independent."""
+    q, r = np.linalg.qr(rows.reshape(len(rows), rows[0].size).T)
+    if len(rows):
+        assert np.abs(np.diag(r)).min() > 1e-3 * np.abs(np.diag(r)).max()
+    return q @ q.conj().T
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_they_span_exactly_the_equivariant_affine_maps(name: str) -> None:
+    case = CASES[name]
+    rep_in = case.rep_in + case.rep_out  # to which some lead
+    with double_precision() as dtype:
+        layer = Linear(rep_in, case.rep_out, dtype=dtype)
+        maps = unit_maps(layer)
+    free = len(layer.bias)
+    linear, constant = maps[: len(maps) - free, :, :-1], maps[len(maps) - free :, :, -1]
+    hom = rep_in >> case.rep_out
+    expected = hom.equivariant_projector() @ np.eye(hom.size())
+    np.testing.assert_allclose(projector(linear), expected, atol=1e-10)
+    np.testing.assert_allclose(np.abs(maps[: len(maps) - free, :, -1]).max(), 0, atol=1e-12)
+    invariants = case.rep_out.equivariant_projector() @ np.eye(case.rep_out.size())
+    if free:
+        np.testing.assert_allclose(projector(constant), invariants, atol=1e-10)
+    else:
+        assert np.abs(invariants).max() < 1e-12
+
+
+def test_irreps_are_used_where_there_are_any() -> None:
+    forms = {name: linear_maps_of(c.rep_in, c.rep_in) for name, c in CASES.items()}
+    by_basis = {name for name, maps in forms.items() if isinstance(maps, BasisMaps)}
+    assert by_basis == {"several groups", "a set of vectors", "not reductive"}
+
+
+@pytest.mark.parametrize("group", [SO(3), OBLIQUE], ids=["SO(3)", "an oblique frame"])
+def test_reps_too_large_for_one_matrix_are_mapped_as_small_ones_are(group: Any) -> None:
+    layer = Linear(T(5) + V, 2 * V, group)
+    assert isinstance(layer.maps, SchurMaps)
+    matrix = images(layer, np.eye(246)).T
+    assert equivariance_error(matrix, layer.rep_in, layer.rep_out) < 1e-5
+    assert np.linalg.matrix_rank(matrix, tol=1e-4) == 6
+
+
+def test_at_the_start_outputs_have_the_mean_square_of_the_inputs() -> None:
+    x = np.random.default_rng(0).standard_normal((200, 240))
+    hidden = 60 * Scalar + 30 * V + 10 * T(2)
+    y = images(Linear(hidden, hidden, SO(3)), x)
+    assert 0.8 < np.mean(y**2) < 1.25
+    mixed = 8 * V(S(3)) * V(SO(3))
+    y = images(Linear(mixed, mixed), x[:, :72])
+    assert 0.7 < np.mean(y**2) < 1.4
+
+
+def test_its_matrix_is_exact_where_the_bias_is_large() -> None:
+    layer = Linear(V + Scalar, V + Scalar, SO(3))
+    matrix, _ = layer.matrix()
+    far = jax.tree.map(lambda w: w, layer)
+    object.__setattr__(far, "bias", layer.bias + 1e6)
+    np.testing.assert_array_equal(far.matrix()[0], matrix)
+    assert far.matrix()[1].max() == 1e6
+
+
+@pytest.mark.parametrize(
+    ("rep_in", "rep_out"),
+    [(0 * V, V), (V, 0 * V), (0 * V, Scalar), (0 * V, 0 * V)],
+    ids=["nothing → V", "V → nothing", "nothing → V⁰", "nothing → nothing"],
+)
+def test_reps_of_size_0(rep_in: Any, rep_out: Any) -> None:
+    layer = Linear(rep_in, rep_out, SO(3))
+    y = layer(np.ones((2, layer.rep_in.size())))
+    np.testing.assert_array_equal(y, np.zeros((2, layer.rep_out.size())))
+    assert layer.matrix()[0].shape == (layer.rep_out.size(), layer.rep_in.size())
+
+
+def test_multiplicity_0_is_no_multiplicity() -> None:
+    layer = Linear(0 * V + 2 * Scalar, 0 * T(2) + V**0 + 0 * V, SO(3))
+    assert layer(np.ones(2)).shape == (1,)
+
+
+def test_scalars_alone_need_no_group() -> None:
+    layer = Linear(2 * Scalar, 3 * Scalar)
+    assert layer.matrix()[0].shape == (3, 2)
+    assert np.linalg.matrix_rank(layer.matrix()[0]) == 2
+
+
+def test_what_cannot_be_built() -> None:
+    with pytest.raises(InvalidRep) as caught:
+        Linear(V, Scalar, O(3))
+    assert str(caught.value) == (
+        "no equivariant linear map but zero leads from V(O(3)) to V⁰: a layer between them would "
+        "be constant"
+    )
+    with pytest.raises(InvalidRep) as caught:
+        Linear(V, V)
+    assert str(caught.value) == "V has no group: give the layer `group=`, or write V(SO(3))"
+    with pytest.raises(InvalidRep, match=r"^V\(SO\(3\)\) has size 3, and the input has the shape"):
+        Linear(V, V, SO(3))(1.0)
+
+
+def test_equal_reps_share_their_maps_and_so_one_compilation() -> None:
+    assert Linear(V, V, SO(3)).maps is Linear(V(SO(3)), V + 0 * V, SO(3)).maps

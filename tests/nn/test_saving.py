@@ -1,0 +1,299 @@
+"""Saved models are the same ones elsewhere, and what is damaged is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from example_networks import CASES, OBLIQUE, QUATERNIONS, Turned, double_precision, images, points
+from hypothesis import given
+from hypothesis import strategies as st
+from intertwine.errors import FormatError, InvalidRep
+from intertwine.groups import SO, SU, U
+from intertwine.nn import (
+    EMLP,
+    MLP,
+    BiLinear,
+    Linear,
+    Pointwise,
+    Sequential,
+    Standardize,
+    bake,
+    load,
+    save,
+)
+from intertwine.nn.codec import decode
+from intertwine.nn.saving import _publish, to_config
+from intertwine.reps import Scalar, T, V
+from laws import laws
+from support import run_python
+
+OWN = Turned(2, SO(2))
+MODELS: dict[str, Callable[[], Any]] = {
+    "in irreps": lambda: EMLP(Scalar + 2 * V, T(2), SO(3), 24, 1),
+    "quaternionic": lambda: EMLP(2 * V, V, QUATERNIONS, 5 * V + 4 * Scalar, 1),
+    "a group of one's own": lambda: EMLP(V, V, OBLIQUE, 16, 1),
+    "complex": lambda: EMLP(2 * V, V + T(1, 1), SU(2), 12, 1),
+    "the paper's": lambda: EMLP(2 * V, V, SO(3), 4 * V + 4 * Scalar, 1, bilinear="paper"),
+    "several groups": lambda: Linear(*_reps("several groups")),
+    "not reductive": lambda: Linear(*_reps("not reductive")),
+    "standardized": lambda: Standardize(Linear(2 * V, V, SO(3)), (0, 2, 0, 1 / 3)),
+    "plain": lambda: MLP(V, V, U(2), 8, 1),
+    "baked": lambda: bake(EMLP(2 * V, V, SO(3), 16, 1)),
+    "one after another": lambda: Sequential(Linear(2 * V, V, SO(3)), Linear(V, T(2), SO(3))),
+    "a large rep": lambda: Linear(40 * V + T(4), V, SO(3)),
+    "irreps": lambda: Linear(*_reps("irreps of the catalogue")),
+    "pointwise": lambda: Pointwise(3 * Scalar, "gelu"),
+    "of size 0": lambda: Linear(0 * V, V, SO(3)),
+}  # fmt: skip
+
+
+def _reps(name: str) -> tuple[Any, Any]:
+    return CASES[name].rep_in, CASES[name].rep_out
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_was_loaded_has_the_same_outputs(name: str, tmp_path: Path) -> None:
+    model = MODELS[name]()
+    save(model, tmp_path)
+    x = points(model.rep_in, 4)
+    again = load(tmp_path)
+    np.testing.assert_allclose(images(again, x), images(model, x), rtol=1e-6, atol=1e-7)
+    assert repr(again) == repr(model)
+    assert (again.rep_in, again.rep_out) == (model.rep_in, model.rep_out)
+
+
+def test_models_loaded_in_a_fresh_process_predict_what_they_did(tmp_path: Path) -> None:
+    """EMLP's issue 8: there a reloaded model predicts something else."""
+    models = {name: make() for name, make in MODELS.items() if name in _ELSEWHERE}
+    for name, model in models.items():
+        save(model, tmp_path / name)
+        np.save(tmp_path / name / "x.npy", points(model.rep_in, 4))
+    env = {
+        "INTERTWINE_CACHE": str(tmp_path / "an empty cache"),
+        "PYTHONHASHSEED": "7",
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2"),
+    }
+    ended = run_python(_PROGRAM, str(tmp_path), env=env)
+    assert ended.status == 0, ended.stderr
+    for name, model in models.items():
+        y = images(model, points(model.rep_in, 4))
+        there = np.array(ended.value[name])
+        np.testing.assert_allclose(there[0], y.real, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(there[1], y.imag, rtol=1e-6, atol=1e-6)
+
+
+_ELSEWHERE = ("in irreps", "a group of one's own", "complex", "several groups", "standardized")
+_PROGRAM = """
+import sys
+from pathlib import Path
+import jax
+import numpy as np
+from intertwine.irreps import decompose
+from intertwine.groups import SO
+from intertwine.nn import load
+from intertwine.reps import T, V
+decompose((T(3) + V)(SO(3)))  # other irreps are found first
+found = {}
+for folder in Path(sys.argv[1]).iterdir():
+    if (folder / "config.json").exists():
+        y = np.asarray(jax.jit(load(folder))(np.load(folder / "x.npy")))
+        found[folder.name] = [y.real.tolist(), y.imag.tolist()]
+answer(found)
+"""
+
+
+def test_double_precision(tmp_path: Path) -> None:
+    with double_precision() as dtype:
+        model = EMLP(V, V, SO(3), 16, 1, dtype=dtype)
+        save(model, tmp_path)
+        again, x = load(tmp_path), points(model.rep_in, 3)
+        assert again(x).dtype == np.float64
+        np.testing.assert_allclose(images(again, x), images(model, x), rtol=1e-14)
+
+
+class TestOwnReps:
+    def test_they_are_given_by_name(self, tmp_path: Path) -> None:
+        model = Linear(2 * OWN, OWN)
+        save(model, tmp_path, names={"R": OWN})
+        x = points(model.rep_in, 3)
+        np.testing.assert_array_equal(load(tmp_path, names={"R": OWN})(x), model(x))
+
+    def test_without_a_name_they_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            InvalidRep, match=r"cannot be saved with .*: give it by name, as names="
+        ):
+            save(Linear(2 * OWN, OWN), tmp_path / "a")
+        save(Linear(2 * OWN, OWN), tmp_path, names={"R": OWN})
+        with pytest.raises(
+            FormatError, match=r"a rep of its author's, 'R': give it as names=\{'R'"
+        ):
+            load(tmp_path)
+
+    def test_what_is_no_layer_of_ours_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(InvalidRep, match="a model cannot be saved with"):
+            save(jax.nn.relu, tmp_path)
+
+
+class TestFiles:
+    def test_overwriting_leaves_one_file_of_weights(self, tmp_path: Path) -> None:
+        for key in (0, 1):
+            save(Linear(V, V, SO(3), key=key), tmp_path)
+        assert len([*tmp_path.iterdir()]) == 2
+        x = np.ones(3)
+        np.testing.assert_array_equal(load(tmp_path)(x), Linear(V, V, SO(3), key=1)(x))
+
+    def test_a_crash_between_the_files_leaves_the_old_model(self, tmp_path: Path) -> None:
+        old, new = (Linear(V, V, SO(3), key=k) for k in (0, 1))
+        save(old, tmp_path)
+        config, blob = to_config(new)
+        _publish(tmp_path / config["weights"], blob)  # and then the power went
+        np.testing.assert_array_equal(load(tmp_path)(np.ones(3)), old(np.ones(3)))
+        save(new, tmp_path)
+        assert len([*tmp_path.iterdir()]) == 2
+
+    def test_the_weights_are_a_plain_safetensors_file(self, tmp_path: Path) -> None:
+        from safetensors.numpy import load_file
+
+        model = Linear(V, V, SO(3))
+        save(model, tmp_path)
+        (path,) = tmp_path.glob("weights-*.safetensors")
+        assert any(a.shape == (1, 1) for a in load_file(path).values())
+        assert json.loads((tmp_path / "config.json").read_text())["weights"] == path.name
+
+    def test_a_folder_without_a_model(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            load(tmp_path)
+
+
+class TestDamage:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        save(Linear(V + Scalar, V, SO(3)), tmp_path)
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda c: c.update(weights="../../etc/passwd"), "is no name of a file of weights"),
+            (lambda c: c.update(weights=".."), "is no name of a file of weights"),
+            (lambda c: c.update(weights="config.json"), "is no name of a file of weights"),
+            (lambda c: c.update(weights=None), "is no name of a file of weights"),
+            (lambda c: c.pop("weights"), "is no name of a file of weights"),
+            (lambda c: c.update(weights=f"weights-{'0' * 16}.safetensors"), "is missing"),
+            (lambda c: c.update(version=2), "expected intertwine-model version 1, found"),
+            (lambda c: c.update(format="pickle"), "expected intertwine-model version 1, found"),
+            (lambda c: c.update(sha256="0"), "the weights have the sha256"),
+            (lambda c: c["model"].update({"class": "Popen"}), "was changed since it was written"),
+            (lambda c: c.pop("model"), "was changed since it was written"),
+        ],
+        ids=[
+            *("a path upwards", "the folder above", "another file", "no name", "no weights"),
+            *("missing weights", "another version", "another format", "other weights"),
+            *("another class", "no model"),
+        ],
+    )
+    def test_an_edited_config(
+        self, folder: Path, change: Callable[[dict[str, Any]], Any], said: str
+    ) -> None:
+        path = folder / "config.json"
+        config = json.loads(path.read_text())
+        change(config)
+        path.write_text(json.dumps(config))
+        with pytest.raises(FormatError, match=rf"holds no whole model: .*{said}"):
+            load(folder)
+
+    @pytest.mark.parametrize(
+        "text",
+        [b"", b"[]", b"5", b"null", b"{", b"\xff", b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"],
+        ids=lambda text: repr(text[:8]),
+    )
+    def test_a_config_that_is_something_else(self, folder: Path, text: bytes) -> None:
+        (folder / "config.json").write_bytes(text)
+        with pytest.raises(FormatError):
+            load(folder)
+
+    @pytest.mark.parametrize("keep", [0, 7, 100, -1])
+    def test_truncated_weights(self, folder: Path, keep: int) -> None:
+        (path,) = folder.glob("weights-*")
+        path.write_bytes(path.read_bytes()[:keep])
+        with pytest.raises(FormatError, match="the weights have the sha256"):
+            load(folder)
+
+
+def _tree() -> tuple[Any, Any]:
+    from intertwine.nn.codec import encode
+
+    return encode(Sequential(Linear(V, V, SO(3)), BiLinear(V, V, SO(3), bilinear="paper")))
+
+
+TREE, ARRAYS = _tree()
+
+
+def _places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list)
+        else ()
+    )
+    return [path, *(p for key, value in inner for p in _places(value, (*path, key)))]
+
+
+PLACES = _places(TREE)[1:]
+NONSENSE = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.sampled_from(
+        ["", "Linear", "EMLP", "Popen", "os.system", "SO(3)", "weights", "items", "S(99999999999)"]
+    ),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(
+        st.sampled_from(["class", "fields", "items", "map", "same", "number", "group", "weights",
+                         "constants", "basis", "name", "generators", "d", "at"]),
+        inner, max_size=3),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@laws
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(PLACES) - 1), st.booleans(), NONSENSE), min_size=1, max_size=3
+    )
+)
+def test_whatever_stands_in_a_tree_it_is_a_model_or_an_error_of_ours(
+    changes: list[tuple[int, bool, Any]],
+) -> None:
+    tree = copy.deepcopy(TREE)
+    for number, removed, value in changes:
+        *path, last = PLACES[number]
+        at = tree
+        try:
+            for key in path:
+                at = at[key]
+            if removed:
+                del at[last]
+            else:
+                at[last] = value
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier change took it away
+    with suppress(FormatError):
+        assert callable(decode(tree, ARRAYS))
+
+
+def test_a_tensor_that_is_missing() -> None:
+    for name in ARRAYS:
+        with pytest.raises(FormatError):
+            decode(TREE, {n: a for n, a in ARRAYS.items() if n != name})
+
+
+def test_weights_of_half_precision_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRep, match=r"is of bfloat16, which is not saved: float32, float64,"):
+        save(Linear(V, V, SO(3), dtype="bfloat16"), tmp_path)
+    assert not [*tmp_path.iterdir()]

@@ -1,0 +1,57 @@
+"""What layers are told is checked before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from intertwine.errors import InvalidSetting
+from intertwine.nn.settings import as_key, natural, working
+
+
+def test_natural_numbers_are_those_of_python_and_numpy() -> None:
+    assert natural(0, "it") == 0
+    assert natural(np.int64(7), "it") == 7
+    assert type(natural(np.int64(7), "it")) is int
+
+
+@pytest.mark.parametrize("seed", [5, np.int64(5), np.uint8(5)], ids=repr)
+def test_a_seed_is_a_key_whatever_integer_it_is(seed: Any) -> None:
+    assert as_key(seed) == jax.random.key(5)
+    assert as_key(as_key(seed)) == jax.random.key(5)
+
+
+def test_weights_are_complex_where_the_group_is() -> None:
+    assert working(None, is_complex=False) == jnp.float32
+    assert working(None, is_complex=True) == jnp.complex64
+    with jax.enable_x64(True):
+        assert working("float64", is_complex=True) == jnp.complex128
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "said"),
+    [
+        (lambda v: natural(v, "ch"), -1, "ch is a natural number, not -1"),
+        (lambda v: natural(v, "ch"), True, "ch is a natural number, not True"),
+        (lambda v: natural(v, "ch"), 384.0, "ch is a natural number, not 384.0"),
+        (lambda v: natural(v, "ch"), "8", "ch is a natural number, not '8'"),
+        (as_key, None, "key is a seed, such as 0, or a key of jax.random, not None"),
+        (as_key, 0.5, "key is a seed, such as 0, or a key of jax.random, not 0.5"),
+        (lambda v: working(v, False), "int32", "weights are floating-point numbers, not int32"),
+        (lambda v: working(v, False), "real", "'real' is no dtype, such as float32"),
+        (
+            lambda v: working(v, False),
+            "float64",
+            'JAX has no float64 unless it is told: jax.config.update("jax_enable_x64", True), '
+            "before anything else",
+        ),
+    ],
+)
+def test_what_is_refused(check: Callable[[Any], Any], value: Any, said: str) -> None:
+    with jax.enable_x64(False), pytest.raises(InvalidSetting) as caught:
+        check(value)
+    assert str(caught.value) == said
