@@ -159,7 +159,7 @@ def test_a_longer_fit_goes_on_if_its_learning_rates_agree(tmp_path: Path) -> Non
         ({"test": pairs(20, 3)}, "test is [0-9a-f]{64} there"),
         ({"patience": 3}, "patience is None there and 3 here"),
     ],
-    ids=str,
+    ids=["seed", "batch size", "learning rate", "loss", "optimizer", "test data", "patience"],
 )
 def test_the_checkpoint_of_another_fit_is_refused(
     tmp_path: Path, other: Any, complaint: str
