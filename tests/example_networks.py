@@ -106,10 +106,19 @@ IN_IRREPS = [n for n in CASES if n not in ("several groups", "a set of vectors",
 
 
 @contextmanager
-def double_precision() -> Iterator[Any]:
-    """JAX with float64, and that as the dtype of weights."""
+def double_precision(case: str | None = None) -> Iterator[Any]:
+    """JAX with float64, and that as the dtype of weights.
+
+    JAX keeps the index arrays of a permuted basis in one precision, and fails on them in the other:
+    so it forgets what it has compiled, if the case may have such.
+    """
+    forgets = case is not None and case not in IN_IRREPS
+    if forgets:
+        jax.clear_caches()
     with jax.enable_x64(True):
         yield np.float64
+    if forgets:
+        jax.clear_caches()
 
 
 def points(rep: Rep, count: int = 8, *, is_complex: bool = False, seed: int = 1) -> np.ndarray:
@@ -138,7 +147,7 @@ def error(model: Any, rep_in: Rep, rep_out: Rep, *, elements: int = 3, seed: int
     ]
     whole = images(model, np.concatenate([x, *(x @ a.T for a, _ in acting)]))
     y, *moved = np.split(whole, elements + 1)
-    assert np.linalg.norm(y - y.mean(axis=0)) > 1e-4 * np.linalg.norm(x), "f is constant"
+    assert np.linalg.norm(y - y.mean(axis=0)) > 1e-6 * np.linalg.norm(x), "f is constant"
     pairs = [(there, y @ b.T) for there, (_, b) in zip(moved, acting, strict=True)]
     return max(
         float(np.linalg.norm(a - b) / (np.linalg.norm(a) + np.linalg.norm(b))) for a, b in pairs

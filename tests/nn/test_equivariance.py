@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 from example_networks import CASES, IN_IRREPS, Case, double_precision, error, moved, trained
@@ -87,27 +86,27 @@ Maker = Callable[[Case, Any, Any], Any]
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_in_irreps_in_double_precision(name: str) -> None:
-    check(network, CASES[name], "channelwise", double=True)
+    check(network, name, "channelwise", double=True)
 
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_the_papers_layers_in_double_precision(name: str) -> None:
-    check(layers, CASES[name], "paper", double=True)
+    check(layers, name, "paper", double=True)
 
 
 @pytest.mark.parametrize("name", IN_SINGLE_PRECISION)
 def test_networks_in_irreps_in_single_precision(name: str) -> None:
-    check(network, CASES[name], "channelwise")
+    check(network, name, "channelwise")
 
 
 @pytest.mark.parametrize("name", IN_SINGLE_PRECISION)
 def test_the_papers_layers_in_single_precision(name: str) -> None:
-    check(layers, CASES[name], "paper")
+    check(layers, name, "paper")
 
 
 @pytest.mark.parametrize("make", [layers, baked, standardized], ids=lambda make: make.__name__)
 def test_layers_with_channelwise_products_and_what_is_made_of_networks(make: Maker) -> None:
-    check(make, CASES["SO(2), of complex type"], "channelwise")
+    check(make, "SO(2), of complex type", "channelwise")
 
 
 def test_after_steps_of_adam() -> None:
@@ -126,7 +125,7 @@ def test_a_function_of_every_coordinate_under_permutations() -> None:
 @pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
 @pytest.mark.parametrize("bilinear", ["channelwise", "paper"])
 @pytest.mark.parametrize(
-    "make", [linear, products, layers, network, baked, standardized], ids=lambda make: make.__name__
+    "make", [linear, products, layers, network], ids=lambda make: make.__name__
 )
 @pytest.mark.parametrize("name", CASES)
 def test_every_layer_before_and_after_training(
@@ -138,19 +137,18 @@ def test_every_layer_before_and_after_training(
         pytest.skip("there is one form")
     if make is linear and name in ("Sp(2)", "SO13p", "signed permutations"):
         pytest.skip("there are no linear maps")
-    if make is products and name == "scalars alone":
-        pytest.skip("no products are taken of scalars")
-    check(make, CASES[name], bilinear, double=double, training=True)
+    if make is products and not products(CASES[name], bilinear, None)[1].weights:
+        pytest.skip("no products lead anywhere")
+    check(make, name, bilinear, double=double, training=True)
 
 
 def check(
-    make: Maker, case: Case, bilinear: str, *, double: bool = False, training: bool = False
+    make: Maker, name: str, bilinear: str, *, double: bool = False, training: bool = False
 ) -> None:
     """The error at the start, and after every weight was moved, by itself or by training."""
-    if not double and training:
-        jax.clear_caches()  # JAX fails on index arrays of int64 that it kept from double precision
+    case = CASES[name]
     if double:
-        with double_precision() as dtype:
+        with double_precision(name) as dtype:
             _check(make(case, bilinear, dtype), case, DOUBLE, training=training)
     else:
         _check(make(case, bilinear, np.float32), case, SINGLE, training=training)

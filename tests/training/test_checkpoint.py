@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import optax
@@ -173,9 +174,16 @@ def test_the_checkpoint_of_another_fit_is_refused(
     assert (tmp_path / FILE).read_bytes() == kept
 
 
+def test_weights_that_were_rounded_otherwise_are_the_same(tmp_path: Path) -> None:
+    model = Small(3, 2)
+    rounded = eqx.tree_at(lambda m: m.first, model, model.first * (1 + 1e-6))
+    first = fit(model, pairs(), epochs=2, checkpoint=tmp_path)
+    assert_same(fit(rounded, pairs(), epochs=2, checkpoint=tmp_path), first)
+
+
 def test_so_is_that_of_another_model(tmp_path: Path) -> None:
     fit(Small(3, 2), pairs(), epochs=1, checkpoint=tmp_path)
-    with pytest.raises(InvalidSetting, match=r"initial weights is \w+ there and \w+ here"):
+    with pytest.raises(InvalidSetting, match=r"the initial weights differ"):
         fit(Small(3, 2, seed=1), pairs(), epochs=1, checkpoint=tmp_path)
     with pytest.raises(InvalidSetting, match=r"weights is float32.* there and float32.* here"):
         fit(affine(3, 2), pairs(), epochs=1, checkpoint=tmp_path)

@@ -93,9 +93,11 @@ class Checkpoint:
 
     def _require_same(self, kept: Mapping[str, Any]) -> None:
         different = [
-            f"{name} is {kept.get(name)} there and {self.settings.get(name)} here"
+            f"the {name} differ"
+            if isinstance(self.settings.get(name), list)
+            else f"{name} is {kept.get(name)} there and {self.settings.get(name)} here"
             for name in sorted({*kept, *self.settings})
-            if kept.get(name) != self.settings.get(name)
+            if not _agree(kept.get(name), self.settings.get(name))
         ]
         if different:
             raise InvalidSetting(
@@ -110,6 +112,13 @@ class Checkpoint:
                 f"learning rates than those here, or are more than those here. Give the same "
                 f"learning_rate, schedule and epochs to go on with it, or another folder"
             )
+
+
+def _agree(a: Any, b: Any) -> bool:
+    """Whether two settings are one; of weights at the start, up to how they were rounded."""
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return bool(np.allclose(a, b, rtol=1e-3, atol=1e-6))
+    return bool(a == b)
 
 
 def _publish(path: Path, arrays: dict[str, Shaped[np.ndarray, "..."]], text: str) -> None:
