@@ -15,7 +15,7 @@ import pytest
 from example_networks import CASES, OBLIQUE, QUATERNIONS, Turned, double_precision, images, points
 from hypothesis import given
 from hypothesis import strategies as st
-from intertwine.errors import FormatError, InvalidRep
+from intertwine.errors import FormatError, InvalidRep, InvalidSetting
 from intertwine.groups import SO, SU, U
 from intertwine.nn import (
     EMLP,
@@ -117,6 +117,8 @@ def test_double_precision(tmp_path: Path) -> None:
         again, x = load(tmp_path), points(model.rep_in, 3)
         assert again(x).dtype == np.float64
         np.testing.assert_allclose(images(again, x), images(model, x), rtol=1e-14)
+    with pytest.raises(InvalidSetting, match="JAX has no float64 unless it is told"):
+        load(tmp_path)  # and not quietly in float32
 
 
 class TestOwnReps:

@@ -18,7 +18,7 @@ from jaxtyping import Shaped
 
 from intertwine.bases import Basis
 from intertwine.bases.format import from_arrays, to_arrays
-from intertwine.errors import FormatError, IntertwineError, InvalidRep
+from intertwine.errors import FormatError, IntertwineError, InvalidRep, InvalidSetting
 from intertwine.groups import Group, parse_group
 from intertwine.irreps import Irrep
 from intertwine.nn.baked import BakedBlock, BakedNetwork, Dense, Wiring
@@ -40,6 +40,7 @@ from intertwine.nn.paper_maps import Copies, PaperMaps, Path
 from intertwine.nn.pointwise import Pointwise
 from intertwine.nn.products import Coupling, Products
 from intertwine.nn.sequential import Sequential
+from intertwine.nn.settings import working
 from intertwine.nn.standardize import Standardize
 from intertwine.operators import dense
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
@@ -85,10 +86,12 @@ def encode(model: Any, names: Mapping[str, Rep] | None = None) -> tuple[Any, Arr
 
 
 def decode(tree: Any, arrays: Mapping[str, Any], names: Mapping[str, Rep] | None = None) -> Any:
-    """The model of `encode`. Raises `FormatError` for anything else."""
+    """The model of `encode`. Raises `FormatError` for anything else, and `InvalidSetting` for
+    weights in float64 where JAX has not been told to use it.
+    """
     try:
         model = _Reader(arrays, names or {}).value(tree)
-    except FormatError:
+    except (FormatError, InvalidSetting):
         raise
     except _UNREADABLE as error:
         raise FormatError(f"this is no model of ours: {error!r}") from error
@@ -181,7 +184,8 @@ class _Reader:
         if "map" in tree:
             return {key: self.value(inner) for key, inner in tree["map"]}
         if "weights" in tree:
-            return jnp.asarray(self.arrays[tree["weights"]])
+            array = self.arrays[tree["weights"]]
+            return jnp.asarray(array, working(array.dtype, np.iscomplexobj(array)))
         if "constants" in tree:
             return np.array(self.arrays[tree["constants"]])
         if "same" in tree:

@@ -84,7 +84,7 @@ def reordered(x: Inexact[Array, "n b"], places: Int[np.ndarray, " n"]) -> Inexac
     if not len(ends):
         return x
     if len(ends) > _PIECES:
-        return x[places]
+        return x[places.astype(np.int32)]  # int64 where JAX has been told of it, and elsewhere not
     pieces = np.split(places, ends)
     by_start = sorted(range(len(pieces)), key=lambda i: int(pieces[i][0]))
     parts = split(x, [len(pieces[i]) for i in by_start])
