@@ -6,7 +6,7 @@ import jax
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def hastily_compiled() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
