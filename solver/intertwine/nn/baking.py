@@ -90,11 +90,11 @@ def _layout(multiplicities: Mapping[str, int], kinds: Mapping[str, Kind]) -> _La
 
 def _network(network: IrrepNetwork) -> BakedNetwork:
     space_in, space_out, dtype = network.space_in, network.space_out, network.bias.dtype
-    layout, kinds = _layout(space_in.multiplicities, space_in.kinds), dict(space_in.kinds)
+    layout = _layout(space_in.multiplicities, space_in.kinds)
     into, blocks = layout.whole(space_in.enter(np.eye(space_in.size)), space_in.size), []
     for block in network.blocks:
         blocks.append(_block(block, layout, into, dtype))
-        layout, kinds = _outputs(block.shape), {**kinds, **block.shape.kinds}
+        layout = _outputs(block.shape)
         into = np.eye(len(layout))
     unit, own = layout.unit(), _layout(space_out.multiplicities, space_out.kinds)
     out = space_out.leave(own.unit(), np.eye(len(own))).T
@@ -103,7 +103,7 @@ def _network(network: IrrepNetwork) -> BakedNetwork:
     }
     bias = {space_out.trivial or "": [np.asarray(network.bias)[:, None]]}
     last = _dense(
-        space_out.rep,
+        space_in.rep,
         space_out.rep,
         out @ own.whole(linear, len(layout)) @ into,
         (out @ own.whole(bias, 1))[:, 0],
