@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import jax
 import pytest
+from compiled import let_compiled_programs_go
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -12,3 +13,10 @@ def hastily_compiled() -> Iterator[None]:
     yield
     jax.config.update("jax_disable_most_optimizations", False)
     jax.clear_caches()  # others are compiled as users have them
+
+
+@pytest.fixture(autouse=True)
+def _compiled_programs_are_let_go() -> Iterator[None]:
+    """After every test, since one module trains hundreds of networks."""
+    yield
+    let_compiled_programs_go()
