@@ -27,11 +27,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {"intertwine": "solver", "intertwine_cache": "cache", "intertwine_api": "api"}
 
 #: The order of the library: each part may import those before it, and itself.
-#: `arrays` and `scanner` are foundations: which array library a value belongs to, and how text is
-#: cut into tokens. Some of the later parts are still to come.
+#: `arrays`, `scanner` and `whole_files` are foundations: which array library a value belongs to,
+#: how text is cut into tokens, and how a file is written.
 ORDER = (
     ("errors",),
-    ("arrays", "memory", "scanner"),
+    ("arrays", "memory", "scanner", "whole_files"),
     ("operators",),
     ("groups",),
     ("reps",),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from intertwine.bases.basis import Basis
 from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.bases.safetensors_file import read_bytes, read_file, write_arrays
 from intertwine.errors import FormatError
+from intertwine.whole_files import whole_file
 
 SUFFIXES = (".safetensors", ".npy", ".npz")
 
@@ -27,19 +27,14 @@ def save_basis(basis: Basis, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     check_suffix(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            if path.suffix == ".safetensors":
-                write_safetensors(basis, file.write)
-            elif path.suffix == ".npy":
-                np.save(file, basis.dense(), allow_pickle=False)
-            else:
-                certificate = np.array(json.dumps(basis.certificate.to_json()))
-                np.savez(file, basis=basis.dense(), certificate=certificate)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        if path.suffix == ".safetensors":
+            write_safetensors(basis, file.write)
+        elif path.suffix == ".npy":
+            np.save(file, basis.dense(), allow_pickle=False)
+        else:
+            certificate = np.array(json.dumps(basis.certificate.to_json()))
+            np.savez(file, basis=basis.dense(), certificate=certificate)
 
 
 def check_suffix(path: Path) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import re
-import uuid
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +18,7 @@ from intertwine.bases.safetensors_file import read_bytes, write_arrays
 from intertwine.errors import FormatError
 from intertwine.nn.codec import decode, encode
 from intertwine.reps import Rep
+from intertwine.whole_files import whole_file
 
 _FORMAT, _VERSION = "intertwine-model", 1
 _CONFIG = "config.json"
@@ -36,8 +36,12 @@ def save(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config, blob = to_config(model, names=names)
-    _publish(folder / config["weights"], blob)
-    _publish(folder / _CONFIG, json.dumps(config, indent=1).encode())
+    for name, content in (
+        (config["weights"], blob),
+        (_CONFIG, json.dumps(config, indent=1).encode()),
+    ):
+        with whole_file(folder / name) as file:
+            file.write(content)
     for other in folder.glob("weights-*.safetensors"):
         if other.name != config["weights"]:
             other.unlink(missing_ok=True)
@@ -127,16 +131,3 @@ def _digest(tree: Any) -> str:
     """The sha256 of JSON values, however they are laid out in a file."""
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _publish(path: Path, content: bytes) -> None:
-    """A file that appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from intertwine.errors import FormatError, InvalidSetting
 from intertwine.training.course import Best, Course
 from intertwine.training.epochs import State
 from intertwine.training.history import History
+from intertwine.whole_files import whole_file
 
 #: The learning rate of every step.
 Rates = Float[np.ndarray, "epochs batches"]
@@ -126,27 +125,8 @@ def _publish(path: Path, arrays: dict[str, Shaped[np.ndarray, "..."]], text: str
 
     metadata = {"intertwine": text, "sha256": _digest(arrays, text)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(save(arrays, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until the folder's names are on the disk (a no-op where folders cannot be synced)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with whole_file(path) as file:
+        file.write(save(arrays, metadata))
 
 
 def _read(path: Path) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[str, Any]]:
