@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from itertools import product
 
 import numpy as np
 from jaxtyping import Int
 
-from intertwine.datasets.dataset import Dataset
-from intertwine.datasets.scrambling import one_hot, scrambled
+from intertwine.datasets.coloured_cube import ColouredCube
+from intertwine.datasets.scrambling import scrambled
 from intertwine.datasets.settings import group_of_size, random_numbers, truth, whole_number
-from intertwine.datasets.standardisation import Stats, moments, no_moments
 from intertwine.groups import Group, RubiksCube
 from intertwine.memory import require_memory
-from intertwine.reps import Scalar, Vector
 
 
-class BrokenRubiksCube(Dataset):
+class BrokenRubiksCube(ColouredCube):
     """Can the cube be solved? 6V → 2V⁰ (Finzi et al. 2021, §7).
 
     A point is x of shape (288,): six channels, one a colour, each 1 at the facelets of that
@@ -60,19 +57,7 @@ class BrokenRubiksCube(Dataset):
         if not train:
             numbers = random_numbers("BrokenRubiksCube", seed, n=n)
             colours = scrambled(colours, RubiksCube(), numbers)
-        super().__init__(
-            one_hot(colours),
-            solvable.astype(np.int64),
-            rep_in=6 * Vector,
-            rep_out=2 * Scalar,
-            symmetry=group,
-            settings={"train": train, "n": n, "seed": seed},
-        )
-
-    @cached_property
-    def stats(self) -> Stats:
-        """Means and scales of X; scores have none of their own, so theirs are 0 and 1."""
-        return Stats(*moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out))
+        super().__init__(colours, solvable, group, {"train": train, "n": n, "seed": seed})
 
 
 def _one_of_each_class() -> list[Int[np.ndarray, " 48"]]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
-from intertwine.datasets.dataset import Dataset
-from intertwine.datasets.scrambling import one_hot, scrambled
+from intertwine.datasets.coloured_cube import ColouredCube
+from intertwine.datasets.scrambling import scrambled
 from intertwine.datasets.settings import group_of_size, random_numbers, truth, whole_number
-from intertwine.datasets.standardisation import Stats, moments, no_moments
 from intertwine.groups import Cube, Group
 from intertwine.memory import require_memory
-from intertwine.reps import Scalar, Vector
 
 #: The colours of the faces +x, −x, +y, −y, +z, −z of the catalogue's `Cube`.
 SOLVED = (0, 1, 2, 3, 4, 5)
@@ -20,7 +16,7 @@ SOLVED = (0, 1, 2, 3, 4, 5)
 INVERTED = (1, 0, 3, 2, 5, 4)
 
 
-class InvertedCube(Dataset):
+class InvertedCube(ColouredCube):
     """Is a cube of six colours itself, or its mirror image? 6V → 2V⁰ (Finzi et al. 2021, §7).
 
     A point is x of shape (36,): six channels, one a colour, each 1 at the face of that colour
@@ -56,16 +52,4 @@ class InvertedCube(Dataset):
         if not train:
             numbers = random_numbers("InvertedCube", seed, n=n)
             colours = scrambled(colours, Cube(), numbers)
-        super().__init__(
-            one_hot(colours),
-            solved.astype(np.int64),
-            rep_in=6 * Vector,
-            rep_out=2 * Scalar,
-            symmetry=group,
-            settings={"train": train, "n": n, "seed": seed},
-        )
-
-    @cached_property
-    def stats(self) -> Stats:
-        """Means and scales of X; scores have none of their own, so theirs are 0 and 1."""
-        return Stats(*moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out))
+        super().__init__(colours, solved, group, {"train": train, "n": n, "seed": seed})

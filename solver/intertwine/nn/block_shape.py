@@ -13,7 +13,6 @@ from intertwine.nn.products import Coupling, Products, couplings
 from intertwine.reps import Scalar
 
 _FEWEST = 4  # copies of an irrep below which it stays out of products, if there are others
-_THIRD = 3  # of its copies enter them
 _ELEMENTWISE = 0.2
 """Products may take so many operations a sample for each multiplication of the linear maps."""
 _TERMS = 320
@@ -78,7 +77,7 @@ def _block_shape(
     assert with_gates.trivial is not None
     # a few inputs are as good a start for products as many
     copies = {name: max(m, outputs.get(name, 0)) for name, m in present.items()}
-    entering = {name: min(channels, -(-m // _THIRD)) for name, m in copies.items() if channels}
+    entering = {name: min(channels, m) for name, m in copies.items() if channels}
     many = [name for name in entering if copies[name] >= _FEWEST]
     linear = BlockShape(kinds, present, outputs, with_gates.trivial, Products(kinds, {}, ()))
     every = Products(kinds, entering, couplings(many, kinds, target.kinds, group))
