@@ -21,6 +21,7 @@ from intertwine.training.batches import Batches
 from intertwine.training.checkpoint import Checkpoint
 from intertwine.training.data import Data, Pair, Samples, reps_of, samples_of, weights_dtype
 from intertwine.training.epochs import Parts, Program
+from intertwine.training.keeping import Keeping
 from intertwine.training.loop import Callback, Loop
 from intertwine.training.losses import Loss, loss_of
 from intertwine.training.optimizers import Optimizer, has_own_rate, transformation
@@ -50,7 +51,7 @@ def fit(
     callback: Callback | None = None,
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int = 10,
+    checkpoint_every: int | None = None,
 ) -> Trained:
     """Train a model: minimise the mean of `loss` over the data. The model given stays as it was.
 
@@ -74,16 +75,17 @@ def fit(
     ends when the validation loss (without validation data, the test loss) has not improved for so
     many epochs.
 
-    `checkpoint` is a folder: the fit is kept there every `checkpoint_every` epochs, and the same
-    call goes on from there, with the same result, bit for bit on the same machine. There may be
-    more epochs the second time, if that does not change the learning rates before.
+    `checkpoint` is a folder: the fit is kept there, every `checkpoint_every` epochs or else by the
+    clock (after seconds at first, and in a hundredth of the time), and the same call goes on from
+    there, with the same result, bit for bit on the same machine. There may be more epochs the
+    second time, if that does not change the learning rates before.
 
     Raises `NonFiniteLoss` when a loss or a weight is no longer finite, `InvalidSetting` for data or
     arguments that cannot be used and for a checkpoint of another fit, `FormatError` for a damaged
     checkpoint.
     """
-    _require_at_least(1, evaluate_every=evaluate_every, checkpoint_every=checkpoint_every)
-    _require_at_least(1, patience=1 if patience is None else patience, batch_size=batch_size)
+    _require_at_least(1, evaluate_every=evaluate_every, batch_size=batch_size)
+    _require_at_least(1, patience=patience, checkpoint_every=checkpoint_every)
     _require_at_least(0, epochs=epochs, seed=seed)
     if patience is not None and test is None and validation is None:
         raise InvalidSetting("patience watches a loss: give validation= or test= data with it")
@@ -118,7 +120,7 @@ def fit(
         if kept is not None:
             course = kept.resume(course, rates)
         with progress_bar(progress, epochs, course.epoch) as show:
-            stopped = loop.run(course, kept, checkpoint_every, show)
+            stopped = loop.run(course, Keeping(kept, checkpoint_every), show)
         model, best = loop.model(course.state.weights), course.best
         return Trained(
             model,
@@ -130,9 +132,9 @@ def fit(
         )
 
 
-def _require_at_least(least: int, **values: int) -> None:
+def _require_at_least(least: int, **values: int | None) -> None:
     for name, value in values.items():
-        if value < least:
+        if value is not None and value < least:
             raise InvalidSetting(f"{name} is at least {least}, not {value}")
 
 

@@ -14,13 +14,13 @@ from jaxtyping import Float
 
 from intertwine.training.augmentation import Augmentation, Pool, Pools
 from intertwine.training.batches import order_of
-from intertwine.training.checkpoint import Checkpoint
 from intertwine.training.course import Best, Course
 from intertwine.training.data import Samples
 from intertwine.training.epochs import Orders, Parts, Program, State, train_epochs
 from intertwine.training.evaluation import mean_loss, weighted_mean
 from intertwine.training.failure import not_finite, require_finite_loss
 from intertwine.training.history import Epoch
+from intertwine.training.keeping import Keeping
 from intertwine.training.trained import Event, Stopped
 
 #: Called after an epoch; what returns True ends the fit.
@@ -61,26 +61,23 @@ class Loop:
     def run(
         self,
         course: Course,
-        checkpoint: Checkpoint | None,
-        checkpoint_every: int,
+        keeping: Keeping,
         show: Callable[[Epoch], None],
     ) -> Stopped:
         """Run the epochs that are left, and say why it ended."""
         pace, pools = 1, Pools(self.augmentation, self.samples)
         while (stopped := self._stopped(course)) is None:
             looks = [len(self.rates), pools.until(course.epoch, len(self.rates))]
+            looks += keeping.looks(course.epoch)
             if self.watched or self.callback:
                 looks.append(_next(course.epoch, self.evaluate_every))
-            if checkpoint is not None:
-                looks.append(_next(course.epoch, checkpoint_every))
             count = min(pace, self._capacity, min(looks) - course.epoch)
             seconds = self._advance(course, count, pools.at(course.epoch))
             pace = max(1, int(_SECONDS * count / seconds))
             show(course.rows[-1])
             asked_to_stop = self._is_told_to_stop(course)
             ends = asked_to_stop or self._stopped(course) is not None
-            if checkpoint is not None and (ends or course.epoch % checkpoint_every == 0):
-                checkpoint.save(course, self.rates)
+            keeping.keep(course, self.rates, ends=ends)
             if asked_to_stop:
                 return "callback"
         return stopped
