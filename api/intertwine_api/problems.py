@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +13,10 @@ from fastapi.responses import JSONResponse
 from intertwine.errors import IntertwineError, ParseError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
+_LOG = logging.getLogger("intertwine.service")
 _FAULTS = 20  # how many faults of a request are told, each in so many characters
 _TOLD = 200
 MEDIA_TYPE = "application/problem+json"
@@ -35,13 +39,26 @@ CODES: dict[str, tuple[int, str]] = {
     "format": (422, "The data are not in the documented format"),
     "invalid-request": (422, "The request does not have the documented form"),
     "malformed": (400, "The request body could not be read"),
+    "unauthorized": (401, "The request names no key that is known here"),
+    "forbidden": (403, "The key does not allow this"),
     "not-found": (404, "There is no such thing here"),
     "method-not-allowed": (405, "The address does not take this method"),
+    "wrong-state": (409, "It is not in a state for this"),
+    "name-taken": (409, "The name belongs to somebody else"),
+    "unsupported-media-type": (415, "The body is of a type that is not read here"),
+    "idempotency-conflict": (422, "The idempotency key belongs to another request"),
     "body-too-large": (413, "The request body is too large"),
     "range-not-satisfiable": (416, "The range lies outside of the data"),
-    "out-of-time": (422, "The solve took longer than this service allows"),
-    "out-of-memory": (422, "The solve took more memory than this service allows"),
-    "worker-died": (500, "The process that solved died"),
+    "out-of-time": (422, "The work took longer than it may"),
+    "out-of-memory": (422, "The work took more memory than it may"),
+    "non-finite-loss": (422, "The training left the finite numbers"),
+    "not-equivariant": (422, "The map is not equivariant"),
+    "invalid-setting": (422, "A setting cannot be used"),
+    "worker-died": (500, "The process that did the work died"),
+    "disk-full": (507, "There is no room on the disk"),
+    "rate-limited": (429, "Too many requests"),
+    "too-many-jobs": (429, "Too many of the owner's jobs are unfinished"),
+    "busy": (429, "More waits already than can be done soon"),
     "not-kept": (507, "The basis was found, and the store could not keep it"),
     "queue-full": (503, "Too many solves are waiting"),
     "not-ready": (503, "The service is not ready"),
@@ -92,6 +109,13 @@ def from_error(error: IntertwineError) -> Problem:
             code, detail, offset=error.offset, expected=error.expected, caret=error.caret
         )
     return Problem.of(code, detail)
+
+
+def of_database(error: Exception) -> Problem:
+    """The problem of a database that cannot be used just now."""
+    if "disk is full" in str(error):
+        return Problem.of("disk-full", "the disk of the database is full: make room there")
+    return Problem.of("not-ready", "the database cannot be used just now; the log says why")
 
 
 def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -150,6 +174,9 @@ def _allowed(app: FastAPI, path: str) -> list[str]:
 
 def install(app: FastAPI) -> None:
     """Answer every error of the app with a problem document."""
+    # here, because a process that solves has problems, and no database
+    from sqlalchemy.exc import InterfaceError, OperationalError
+    from sqlalchemy.exc import TimeoutError as NoConnection
 
     @app.exception_handler(ProblemError)
     async def _problem(request: Request, error: ProblemError) -> JSONResponse:
@@ -184,6 +211,23 @@ def install(app: FastAPI) -> None:
         if error.status_code == 405:
             headers["Allow"] = ", ".join(_allowed(app, request.url.path))
         return respond(Problem.of(code, str(error.detail)), headers)
+
+    @app.exception_handler(InterfaceError)
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(NoConnection)
+    async def _database(request: Request, error: Exception) -> JSONResponse:
+        _LOG.error("the database cannot be used: %s", error)
+        return respond(of_database(error), {"Retry-After": "5"})
+
+    @app.exception_handler(OSError)
+    async def _disk(request: Request, error: OSError) -> JSONResponse:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        return respond(Problem.of("disk-full", "the disk of the service is full: make room there"))
+
+    @app.exception_handler(ClientDisconnect)
+    async def _left(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return respond(Problem.of("malformed", "the body ended too soon"))  # nobody hears it
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:

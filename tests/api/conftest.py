@@ -1,4 +1,4 @@
-"""One service for all tests that only ask it things."""
+"""One service for all tests that only ask it things, and databases of either kind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
+from databases import KINDS, Databases
+from intertwine_api.database import Database
 from service import SO3, running_service
 
 
@@ -21,3 +23,33 @@ def known(client: httpx.Client) -> dict[str, Any]:
     """The manifest of a basis that the service has."""
     document: dict[str, Any] = client.post("/v1/bases", json=SO3).json()
     return document
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Makes databases, for tests that need more than one."""
+    databases = Databases()
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(params=KINDS)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of database in its turn."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database_url(databases: Databases, database_kind: str) -> Iterator[str]:
+    """The URL of a database with all tables and no rows, for processes that a test starts."""
+    with databases.migrated(database_kind) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database with all tables and no rows: of SQLite, and of PostgreSQL."""
+    database = Database(database_url)
+    yield database
+    database.close()
