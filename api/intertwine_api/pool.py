@@ -11,9 +11,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
+from intertwine_api.memory_kills import kills_for_memory
 from intertwine_api.problems import Problem, ProblemError
 from intertwine_api.settings import Settings
 
@@ -35,7 +35,7 @@ class Worker:
 
     async def solve(self, task: str, say: Say) -> dict[str, Any]:
         """The worker's result of a task. Raises `ProblemError` for whatever ended it."""
-        self._kills = _kills_for_memory()
+        self._kills = kills_for_memory()
         try:
             await self.start()
         except TimeoutError:
@@ -132,20 +132,10 @@ class Worker:
         process, self._process = self._process, None
         code = await process.wait() if process is not None else None
         _LOG.error("a worker ended with exit code %s", code)
-        if code == -signal.SIGKILL and _kills_for_memory() > self._kills:
+        if code == -signal.SIGKILL and kills_for_memory() > self._kills:
             return ProblemError(self._out_of_memory())
         name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return ProblemError(Problem.of("worker-died", f"the process that solved ended: {name}"))
-
-
-def _kills_for_memory() -> int:
-    """How many processes the kernel has killed for want of memory: 0 where it does not say."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            name, _, count = line.partition(" ")
-            if name == "oom_kill":
-                return int(count)
-    return 0
 
 
 class Pool:

@@ -1,0 +1,164 @@
+"""The process of a job: ``python -m intertwine_api.jobs.process JOB ATTEMPT``.
+
+It says in the database that it runs, how far it is, and how it ended; a supervisor stands around
+it for what it can no longer say itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import faulthandler
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from intertwine_cache import Store
+from intertwine_cache.place import default_limit
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from intertwine_api.database import Database
+from intertwine_api.jobs.context import Context, Stopped
+from intertwine_api.jobs.failure import UNTOLD, from_exception
+from intertwine_api.jobs.folder import JobFolder
+from intertwine_api.jobs.job import Job
+from intertwine_api.jobs.metrics import Metrics
+from intertwine_api.jobs.pulse import Pulse
+from intertwine_api.jobs.queue import Fenced, Queue
+from intertwine_api.jobs.supervisor import SUPERVISOR
+from intertwine_api.jobs.surroundings import Surroundings
+from intertwine_api.objects import Objects
+from intertwine_api.problems import Problem
+
+#: For each kind of job the module whose function ``run(job, context)`` does it. It is imported by
+#: the job's process alone, and gives the job's result.
+MODULES: Mapping[str, str] = {
+    "solve": "intertwine_api.jobs.solving_job",
+    "train": "intertwine_api.jobs.training_job",
+}
+
+_LOG = logging.getLogger("intertwine.jobs")
+_INSISTENCE = 300.0  # seconds for which a database may be away
+_PR_SET_PDEATHSIG = 1  # see prctl(2)
+_OOM_SCORE = 300  # added to what makes the kernel choose whom it ends for want of memory
+
+_Value = TypeVar("_Value")
+
+
+def main(arguments: Sequence[str] | None = None, modules: Mapping[str, str] = MODULES) -> int:
+    """Run one attempt at a job, and tell its end. Exit code 0 if that could be told."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("job", help="the id of the job")
+    parser.add_argument("attempt", type=int, help="the number of the attempt")
+    asked = parser.parse_args(arguments)
+    _end_with_the_supervisor()
+    _prefer_to_be_killed()
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # others use the GPU too
+    faulthandler.enable()  # a crash in native code says in the log where it was
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    around = Surroundings.from_environment()
+    database = Database(around.database)
+    try:
+        queue = Queue(database, around.lease_seconds)
+        job = _insist(lambda: queue.begin(asked.job, asked.attempt))
+        _limit_memory(job.limits.memory)
+        ended = _work(job, modules[job.kind], around, database, queue)
+        _insist(lambda: _tell(queue, job, ended))
+    except (Fenced, Stopped) as error:
+        _LOG.warning("this process ends: %s", error)
+    except (OperationalError, InterfaceError) as error:
+        _LOG.error("the database is away, and this attempt is lost: %s", error)
+        return UNTOLD
+    finally:
+        database.close()
+    return 0
+
+
+def _work(
+    job: Job, module: str, around: Surroundings, database: Database, queue: Queue
+) -> Mapping[str, Any] | Problem:
+    """Do the job: its result, or the problem that ended it. Raises `Stopped` and `Fenced`."""
+    with Pulse(queue, job, around.lease_seconds) as pulse:
+        context = Context(
+            home=around.home,
+            files=JobFolder.of(around.home, job.id),
+            database=database,
+            queue=queue,
+            metrics=Metrics(database),
+            objects=Objects(around.home / "objects"),
+            store=Store(around.store, default_limit()),
+            report=pulse.report,
+            check=pulse.check,
+        )
+        try:
+            result: Mapping[str, Any] = import_module(module).run(job, context)
+        except (Fenced, Stopped):
+            raise
+        except Exception as error:
+            problem = from_exception(error, job.limits)
+            _LOG.error("%s: %s", problem.code, problem.detail, exc_info=problem.code == "internal")
+            return problem
+        return result
+
+
+def _tell(queue: Queue, job: Job, ended: Mapping[str, Any] | Problem) -> None:
+    if isinstance(ended, Problem):
+        queue.fail(job.id, job.attempt, ended)
+    else:
+        queue.succeed(job.id, job.attempt, ended)
+
+
+def _insist(say: Callable[[], _Value]) -> _Value:
+    """What the database answers, also if it is away for some minutes."""
+    give_up, pause = time.monotonic() + _INSISTENCE, 0.2
+    while True:
+        try:
+            return say()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > give_up:
+                raise
+            _LOG.warning("the database is away: %s", error)
+        time.sleep(pause)
+        pause = min(2 * pause, 5.0)
+
+
+def _end_with_the_supervisor() -> None:
+    """Have the kernel end this process when its supervisor ends, so that it never runs unseen."""
+    supervisor = os.environ.get(SUPERVISOR)
+    if supervisor is None:  # started by hand
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(supervisor):
+        raise SystemExit("the supervisor has ended already")
+
+
+def _prefer_to_be_killed() -> None:
+    """Where the machine runs out of memory, the job goes and the service stays."""
+    score = Path("/proc/self/oom_score_adj")
+    with suppress(OSError):  # not every system has it, or lets itself be told
+        score.write_text(str(max(_OOM_SCORE, int(score.read_text()))))
+
+
+def _limit_memory(limit: int) -> None:
+    """Refuse what no job of this limit can need: one huge array fails with a message of its own.
+
+    The supervisor ends a job that takes more than its limit. What is counted here is reserved
+    memory, of which much is never used, such as the stacks of threads.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = 2 * limit + 2**31
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""A job of the kind "train": samples and a description into a model that is published."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from intertwine_api.jobs.context import Context
+from intertwine_api.jobs.job import Job
+from intertwine_api.models import Models
+from intertwine_api.problems import Problem, ProblemError
+from intertwine_api.training.description import BuiltIn, SavedModel, TrainRequest
+from intertwine_api.training.material import Material
+from intertwine_api.training.points import Points
+from intertwine_api.training.samples import Datasets
+from intertwine_api.training.work import carry_out
+
+
+def run(job: Job, context: Context) -> dict[str, Any]:
+    """Train what ``POST /v1/jobs`` asks for, and publish it: {"model", "version", "test_loss",
+    "train_loss", "equivariance_error", "is_equivariant", "epochs", "seconds"}.
+
+    An attempt goes on from the checkpoint of the one before. Raises what `carry_out` and
+    `Models.publish` raise, and `ProblemError` with ``not-found`` for a dataset that is gone.
+    """
+    request = TrainRequest.model_validate(job.request)
+    name = request.name or f"job-{job.id}"
+    models = Models(context.database, context.objects)
+    models.require_free(name, job.owner)  # rather than in the end
+    context.report({"stage": "reading the samples", "epochs": request.training.epochs})
+    material = _material(request, job, context)
+    context.check()
+    course = _Course(job, context, request.training.epochs)
+    outcome = carry_out(request, material, folder=context.files.checkpoint, callback=course.tell)
+    context.report({**course.progress, "stage": "keeping the model", "eta_seconds": None})
+    version = models.publish(name, job.owner, job.id, outcome)
+    shutil.rmtree(context.files.checkpoint, ignore_errors=True)  # the job's folder goes one day
+    return {
+        "model": version.name,
+        "version": version.version,
+        "test_loss": outcome.metrics["test_loss"],
+        "train_loss": outcome.metrics["train_loss"],
+        "equivariance_error": outcome.equivariance_error,
+        "is_equivariant": outcome.is_equivariant,
+        "epochs": outcome.metrics["epochs"],
+        "seconds": outcome.metrics["seconds"],
+    }
+
+
+class _Course:
+    """How far a training is, as it is told."""
+
+    def __init__(self, job: Job, context: Context, epochs: int) -> None:
+        self._job, self._context, self._epochs = job, context, epochs
+        self._first: Mapping[str, Any] | None = None
+        self.progress: dict[str, Any] = {"stage": "training", "epochs": epochs}
+
+    def tell(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep rows, and report the last. Raises `Stopped` where the job is to end."""
+        self._context.metrics.add(self._job.id, self._job.attempt, rows)
+        last = rows[-1]
+        self._first = self._first or rows[0]
+        self.progress |= {
+            "fraction": last["epoch"] / self._epochs,
+            "epoch": last["epoch"],
+            "train_loss": last["train_loss"],
+            "test_loss": last["test_loss"],
+            "eta_seconds": self._seconds_left(last),
+        }
+        self._context.report(self.progress)
+        self._context.check()
+
+    def _seconds_left(self, last: Mapping[str, Any]) -> float | None:
+        """By the pace since the first epoch that was told: compiling comes before it."""
+        assert self._first is not None
+        done = last["epoch"] - self._first["epoch"]
+        if not done:
+            return None
+        pace = (last["seconds"] - self._first["seconds"]) / done
+        return float(pace * (self._epochs - last["epoch"]))
+
+
+def _material(request: TrainRequest, job: Job, context: Context) -> Material:
+    weights = None
+    if isinstance(request.model, SavedModel):
+        weights = _file(context, request.model.weights, "weights")
+    if isinstance(request.dataset, BuiltIn):
+        return Material.built_in(request, request.dataset, weights)
+    stored = Datasets(context.database, context.objects).get(request.dataset, job.owner)
+    points = Points.read(_file(context, request.dataset, "samples"))
+    return Material.uploaded(request, points, stored, weights)
+
+
+def _file(context: Context, digest: str, what: str) -> Path:
+    found = context.objects.path(digest)
+    if found is None:
+        raise ProblemError(
+            Problem.of("not-found", f"the {what} {digest} are gone: send them again, and retry")
+        )
+    return found

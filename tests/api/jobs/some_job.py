@@ -1,0 +1,97 @@
+"""The process of jobs for tests: each does what its request says."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from intertwine.errors import InvalidRep
+from intertwine_api.jobs.context import Context
+from intertwine_api.jobs.job import Job
+from intertwine_api.jobs.process import main
+
+
+def _sleep(job: Job, context: Context) -> dict[str, Any]:
+    """Tell who sleeps, and sleep; but only in the first attempts, if the request says so."""
+    if job.attempt <= job.request.get("attempts", 1000):
+        context.report({"stage": "asleep", "pid": os.getpid()})
+        time.sleep(job.request.get("seconds", 120))
+    return {"attempt": job.attempt}
+
+
+def _ask(job: Job, context: Context) -> dict[str, Any]:
+    context.report({"stage": "asking", "pid": os.getpid()})
+    while True:
+        time.sleep(0.01)
+        context.check()
+
+
+def _grow(job: Job, context: Context) -> dict[str, Any]:
+    kept = []
+    while True:
+        kept.append(b"x" * 10**7)
+        time.sleep(0.03)
+
+
+def _take_all_at_once(job: Job, context: Context) -> dict[str, Any]:
+    return {"taken": len(bytes(10**14))}
+
+
+def _reserve(job: Job, context: Context) -> dict[str, Any]:
+    return {"reserved": len(bytes(3 * 10**9))}  # the machine has it, and the job may not
+
+
+def _look_around(job: Job, context: Context) -> dict[str, Any]:
+    return {"oom_score_adj": Path("/proc/self/oom_score_adj").read_text()}
+
+
+def _refuse(job: Job, context: Context) -> dict[str, Any]:
+    raise InvalidRep("this cannot be")
+
+
+def _stumble(job: Job, context: Context) -> dict[str, Any]:
+    raise RuntimeError("a secret of the code")
+
+
+def _fill_the_disk(job: Job, context: Context) -> dict[str, Any]:
+    raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
+
+
+def _crash(job: Job, context: Context) -> dict[str, Any]:
+    print("the last words")
+    os.kill(os.getpid(), signal.SIGSEGV)
+    raise AssertionError("not reached")
+
+
+def _exit(job: Job, context: Context) -> dict[str, Any]:
+    os._exit(5)
+
+
+DEEDS: dict[str, Callable[[Job, Context], dict[str, Any]]] = {
+    "answer": lambda job, context: {"answer": 42, "folder": str(context.folder)},
+    "sleep": _sleep,
+    "ask": _ask,
+    "grow": _grow,
+    "take all at once": _take_all_at_once,
+    "reserve": _reserve,
+    "look around": _look_around,
+    "refuse": _refuse,
+    "stumble": _stumble,
+    "fill the disk": _fill_the_disk,
+    "crash": _crash,
+    "exit": _exit,
+}
+
+
+def run(job: Job, context: Context) -> dict[str, Any]:
+    return DEEDS[job.request["do"]](job, context)
+
+
+if __name__ == "__main__":
+    sys.exit(main(modules={"train": "some_job"}))

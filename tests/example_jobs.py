@@ -1,0 +1,57 @@
+"""Jobs for tests: as values, and the small programs that they run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from intertwine_api.jobs.job import Job, Limits
+
+_Value = TypeVar("_Value")
+
+GENEROUS = Limits(seconds=60, memory=4 * 10**9)
+
+_JOB = Job(
+    id="a1b2c3",
+    kind="train",
+    state="leased",
+    reason="for a test",
+    owner="somebody",
+    name="",
+    labels=(),
+    priority=0,
+    request={},
+    subject=None,
+    attempt=1,
+    limits=GENEROUS,
+    not_before=0.0,
+    host="here",
+    external_id=None,
+    lease_expires=None,
+    created=0.0,
+    updated=0.0,
+    started=None,
+    ended=None,
+)
+
+
+def a_job(**changes: Any) -> Job:
+    """A job that is held."""
+    return replace(_JOB, **changes)
+
+
+def program(text: str) -> Sequence[str]:
+    """The command of a Python program."""
+    return [sys.executable, "-c", text]
+
+
+def soon(what: Callable[[], _Value], seconds: float = 20.0) -> _Value:
+    """What is true at last. Fails if it does not become so in time."""
+    give_up = time.monotonic() + seconds
+    while not (value := what()):
+        assert time.monotonic() < give_up, "it did not become so"
+        time.sleep(0.02)
+    return value

@@ -1,0 +1,76 @@
+"""Jobs in a queue, for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from intertwine_api.database import Database
+from intertwine_api.database.tables import jobs
+from intertwine_api.jobs.job import Job, Limits, NewJob
+from intertwine_api.jobs.queue import Queue
+from intertwine_api.problems import Problem, ProblemError
+from sqlalchemy import update
+
+LIMITS = Limits(seconds=60.0, memory=10**9)
+
+
+def new_job(owner: str = "ada", **changes: Any) -> NewJob:
+    """What is handed in."""
+    said: dict[str, Any] = {"kind": "train", "request": {"epochs": 3}, "limits": LIMITS, **changes}
+    return NewJob(owner=owner, **said)
+
+
+def queued(queue: Queue, owner: str = "ada", **changes: Any) -> Job:
+    """A job that waits."""
+    job, is_new = queue.submit(new_job(owner, **changes))
+    assert is_new
+    return job
+
+
+def leased(queue: Queue, host: str = "here", **changes: Any) -> Job:
+    """A job that a host has taken; the only one that waits, or the first."""
+    queued(queue, **changes)
+    job = queue.claim(host, 1000)
+    assert job is not None
+    return job
+
+
+def running(queue: Queue, host: str = "here", **changes: Any) -> Job:
+    """A job whose process has begun."""
+    job = leased(queue, host, **changes)
+    return queue.begin(job.id, job.attempt)
+
+
+def let_time_pass(database: Database) -> None:
+    """Every job that is to be tried again later is due."""
+    with database.write() as connection:
+        connection.execute(update(jobs).values(not_before=0.0))
+
+
+def refused(code: str) -> Any:
+    """A context in which a `ProblemError` of this code is raised."""
+    return pytest.raises(ProblemError, check=lambda error: error.problem.code == code)
+
+
+def ids(jobs: list[Job]) -> list[str]:
+    """Which jobs they are."""
+    return [job.id for job in jobs]
+
+
+def claimed(queue: Queue, count: int, host: str = "here") -> list[Job]:
+    """So many jobs, as they come."""
+    jobs = [queue.claim(host, 1000) for _ in range(count)]
+    assert None not in jobs
+    return [job for job in jobs if job is not None]
+
+
+def ended(queue: Queue, state: str) -> Job:
+    """A job that has ended so."""
+    job = running(queue)
+    if state == "succeeded":
+        return queue.succeed(job.id, 1, {})
+    if state == "failed":
+        return queue.fail(job.id, 1, Problem.of("internal", "no"))
+    queue.cancel(job.id, "by ada")
+    return queue.cancelled(job.id, 1, "it was ended")
