@@ -2,7 +2,7 @@
 
 ::
 
-    <root>/CACHEDIR.TAG              backup programs leave the folder out
+    <root>/CACHEDIR.TAG              backup programs leave the folder out, if it is a cache
     <root>/v1/manifests/ab/<key>.json
     <root>/v1/blobs/ab/<digest>
     <root>/v1/checked/<host>/<digest>  a blob that this host has hashed, and its state then
@@ -30,8 +30,8 @@ _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of Intertwine; it
 class Layout:
     """The paths of a store below its root."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, is_cache: bool = True) -> None:
+        self.root, self._is_cache = root, is_cache
         self._base = root / "v1"
         self.temporaries = self._base / "temporary"
         self.quarantine = self._base / "quarantine"
@@ -76,11 +76,11 @@ class Layout:
         return (path for path in files(self.blobs, "??/*") if is_digest(path.name))
 
     def create(self) -> None:
-        """Make the folders, and tag the root as a cache."""
+        """Make the folders, and tag the root if it is a cache."""
         for folder in (self.temporaries, self.locks, self.manifests, self.blobs):
             folder.mkdir(parents=True, exist_ok=True)
         tag = self.root / "CACHEDIR.TAG"
-        if not tag.exists():
+        if self._is_cache and not tag.exists():
             tag.write_text(_TAG)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import shutil
 import stat as modes
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,11 +36,15 @@ class Store:
     has nothing, one that cannot be written keeps nothing, and both say so in the log.
     `limit` bounds the bytes of all blobs; past it, what was used longest ago goes, in the
     background. Failures are never kept: a time-out today may be a result tomorrow.
+
+    A store that is no cache, with ``is_cache=False``, has things that nobody could make anew:
+    it has no limit, nothing goes by itself, and no tag tells backup programs to leave it out.
+    There one writes with `keep`, which says so if it cannot.
     """
 
-    def __init__(self, root: Path, limit: int = 10 * 10**9) -> None:
-        self.layout = Layout(Path(root))
-        self.limit = limit
+    def __init__(self, root: Path, limit: int = 10 * 10**9, *, is_cache: bool = True) -> None:
+        self.layout = Layout(Path(root), is_cache=is_cache)
+        self.limit = limit if is_cache else sys.maxsize
         self._eviction: threading.Thread | None = None
         self._mutex = threading.Lock()
 
@@ -168,27 +174,37 @@ class Store:
         The first publish of a key wins: the answer is what the store has under the key then, or
         None where it could not be kept.
         """
-        target = self.layout.manifest(key)
         try:
-            self.layout.create()
-            digest, size = self._publish_blob(write_to)
-            manifest = Manifest(key, digest, size, time.time(), details).to_bytes()
-            for _ in range(2):  # what has the name may be spoilt: reading it puts it aside
-                if (
-                    disk.put_new(
-                        self.layout.temporary(), target, lambda file: disk.write(file, manifest)
-                    )
-                    or self.read(key) is not None
-                ):
-                    break
+            return self.keep(key, write_to, details)
         except _DoesNotFit as error:
-            _LOG.warning("not kept in %s: %s", self.layout.root, error)
-            return None
+            _LOG.warning("not kept in %s: %s", self.layout.root, error.strerror)
         except OSError as error:
             _LOG.warning("cannot write to %s: %s", self.layout.root, error)
-            return None
+        return None
+
+    def keep(
+        self, key: str, write_to: Callable[[Write], None], details: Mapping[str, Any]
+    ) -> tuple[Manifest, Path]:
+        """`publish`, where what cannot be kept is the caller's problem.
+
+        Raises `OSError` where the disk does; ENOSPC means that there is no room.
+        """
+        target = self.layout.manifest(key)
+        self.layout.create()
+        digest, size = self._publish_blob(write_to)
+        manifest = Manifest(key, digest, size, time.time(), details).to_bytes()
+        found = None
+        for _ in range(2):  # what has the name may be spoilt: reading it puts it aside
+            is_ours = disk.put_new(
+                self.layout.temporary(), target, lambda file: disk.write(file, manifest)
+            )
+            found = self.read(key)
+            if is_ours or found is not None:
+                break
+        if found is None:
+            raise OSError(errno.EIO, "it was written, and cannot be read", str(target))
         self._evict_in_background()
-        return self.read(key)
+        return found
 
     def _publish_blob(self, write_to: Callable[[Write], None]) -> tuple[str, int]:
         temporary = self.layout.temporary()
@@ -302,8 +318,11 @@ class Store:
             _LOG.debug("cannot mark %s as used: %s", path, error)
 
 
-class _DoesNotFit(Exception):
+class _DoesNotFit(OSError):
     """A blob is larger than the store's limit, or the disk is full."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.ENOSPC, reason)
 
 
 def digest_of(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import shutil
@@ -427,6 +428,28 @@ class TestChecking:
         _pretend_checked(Store(store.layout.root), b"content")
         monkeypatch.undo()
         assert content(store, "a") is None
+
+
+class TestAStoreThatIsNoCache:
+    def test_it_has_no_limit_and_no_tag(self, tmp_path: Path) -> None:
+        store = Store(tmp_path, limit=10, is_cache=False)
+        publish(store, "a", b"x" * 60)
+        publish(store, "b", b"y" * 60)
+        assert (content(store, "a"), content(store, "b")) == (b"x" * 60, b"y" * 60)
+        assert not (tmp_path / "CACHEDIR.TAG").exists()
+
+    def test_what_cannot_be_kept_is_said(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "store", is_cache=False)
+        manifest, path = store.keep(key("a"), lambda write: write(b"content"), {"n": 1})
+        assert (manifest.details, path.read_bytes()) == ({"n": 1}, b"content")
+        (tmp_path / "file").touch()
+        with pytest.raises(OSError, match="Not a directory"):
+            Store(tmp_path / "file" / "store").keep(key("a"), lambda write: write(b"content"), {})
+
+    def test_a_blob_past_the_limit_is_a_lack_of_room(self, tmp_path: Path) -> None:
+        with pytest.raises(OSError, match="and the limit is 10") as raised:
+            Store(tmp_path, limit=10).keep(key("a"), lambda write: write(b"x" * 11), {})
+        assert raised.value.errno == errno.ENOSPC
 
 
 class TestRoom:

@@ -1,0 +1,1 @@
+"""Training over the service: what is asked for, with which samples, and how it is done."""

@@ -1,0 +1,136 @@
+"""The network of a description, or of a saved model, before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from intertwine.errors import FormatError, InvalidSetting, TooLarge
+from intertwine.reps import Rep, parse
+from intertwine.reps.syntax import groups_of
+
+from intertwine_api.training.action import MOST_WIDE, Action
+from intertwine_api.training.description import ModelDescription, SavedModel
+
+MOST_WEIGHTS = 5 * 10**8
+"""Past which a network is not built: two gigabytes, five times when it is trained with Adam."""
+
+
+def build(description: ModelDescription, action: Action, dtype: str) -> Any:
+    """The network of a description, with fresh weights. Raises the library's errors.
+
+    One in float64 is to be used inside `precision`.
+    """
+    from intertwine.nn import EMLP, MLP
+
+    assert action.group is not None
+    arguments: dict[str, Any] = {
+        "ch": _channels(description.ch),
+        "num_layers": description.num_layers,
+        "key": description.key,
+        "dtype": dtype,
+    }
+    with precision(dtype):
+        if description.type == "MLP":
+            return MLP(action.rep_in, action.rep_out, action.group, **arguments)
+        return EMLP(
+            action.rep_in,
+            action.rep_out,
+            action.group,
+            bilinear=description.bilinear,
+            channels=description.channels,
+            **arguments,
+        )
+
+
+def load_saved(saved: SavedModel, weights: Path) -> Any:
+    """A saved model, with the weights of a file. Raises `FormatError` where it is none."""
+    from intertwine.nn.saving import from_config
+    from intertwine.training.data import weights_dtype
+
+    with precision("float64"):  # else weights in float64 would not be what they are
+        model = from_config(saved.config, weights.read_bytes())
+    if not (hasattr(model, "rep_in") and hasattr(model, "rep_out")):
+        raise FormatError(f"{model!r} does not say between which reps it is: it cannot be trained")
+    if weights_dtype(model) is None:
+        raise InvalidSetting(f"{model!r} has no weights that could be trained")
+    return model
+
+
+def action_of(model: Any) -> Action:
+    """The reps of a model that was loaded, and its group, if it has but one."""
+    groups = {group for rep in (model.rep_in, model.rep_out) for group in groups_of(rep)}
+    return Action(model.rep_in, model.rep_out, groups.pop() if len(groups) == 1 else None)
+
+
+def dtype_of(model: Any) -> str:
+    """The precision of a model's weights: "float32" or "float64"."""
+    from intertwine.training.data import weights_dtype
+
+    found = weights_dtype(model)
+    assert found is not None
+    return "float64" if found.name in ("float64", "complex128") else "float32"
+
+
+def precision(dtype: str) -> AbstractContextManager[Any]:
+    """Inside, JAX computes in float64 if that is asked for; nothing global changes."""
+    import jax
+
+    return jax.enable_x64(True) if dtype == "float64" else nullcontext()
+
+
+def require_affordable(
+    description: ModelDescription, action: Action, batch: int, samples: int, dtype: str, memory: int
+) -> None:
+    """Raise `TooLarge` where training surely takes too much memory, by counting alone.
+
+    The weights are counted as those of dense layers, five times for the optimiser and a step; what
+    a step remembers of a batch as eight numbers a channel and a sample.
+    """
+    widths = layer_widths(description, action)
+    weights = sum(a * b for a, b in pairwise(widths))
+    if weights > MOST_WEIGHTS:
+        raise TooLarge(
+            f"layers of {_told(widths)} channels may have {weights:,} weights; at most "
+            f"{MOST_WEIGHTS:,} are trained: give a smaller ch"
+        )
+    size = 8 if dtype == "float64" else 4
+    rows = min(batch, samples)
+    needed = size * (5 * weights + 8 * rows * sum(widths) + 3 * samples * (widths[0] + widths[-1]))
+    if needed > memory:
+        raise TooLarge(
+            f"a training with layers of {_told(widths)} channels, in batches of {rows:,} of "
+            f"{samples:,} samples, takes about {needed / 1e9:.3g} GB; it may have "
+            f"{memory / 1e9:.3g} GB: give a smaller ch or batch_size, or more memory in limits"
+        )
+
+
+def layer_widths(description: ModelDescription, action: Action) -> list[int]:
+    """The sizes of inputs, hidden layers and outputs. Raises `TooLarge` for one that is huge."""
+    ch = description.ch
+    each: Sequence[int | str] = ch if isinstance(ch, list) else [ch] * description.num_layers
+    hidden = [c if isinstance(c, int) else _size(c, action) for c in each]
+    return [action.rep_in.size(), *hidden, action.rep_out.size()]
+
+
+def _size(text: str, action: Action) -> int:
+    rep = parse(text)
+    bound = rep if action.group is None or rep.is_concrete else rep(action.group)
+    if bound.size() > MOST_WIDE:
+        raise TooLarge(
+            f"the hidden rep {bound!r} has size {bound.size():,}; at most {MOST_WIDE:,} are trained"
+        )
+    return bound.size()
+
+
+def _channels(ch: int | str | list[int | str]) -> int | Rep | list[int | Rep]:
+    if isinstance(ch, list):
+        return [c if isinstance(c, int) else parse(c) for c in ch]
+    return ch if isinstance(ch, int) else parse(ch)
+
+
+def _told(widths: Sequence[int]) -> str:
+    return ", ".join(f"{width:,}" for width in widths)

@@ -1,0 +1,107 @@
+"""A training in a file: TOML that says what ``POST /v1/jobs`` says, and where the samples are."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from intertwine.errors import FormatError, InvalidSetting
+from intertwine_cache.manifest import is_digest
+from pydantic import ValidationError
+
+from intertwine_api.job_documents import TrainJob
+from intertwine_api.training.description import BuiltIn, TrainRequest
+from intertwine_api.training.material import Material, facts_of
+from intertwine_api.training.points import Points
+from intertwine_api.training.reading import read_samples
+
+_UNKNOWN = "0" * 64  # stands for the digest of samples that were not read yet
+_MOST_BYTES = 2**40
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training as its file has it. `samples` is the file of its samples, if they have one."""
+
+    document: Mapping[str, Any]
+    samples: Path | None
+
+    @classmethod
+    def read(cls, path: Path, changes: Iterable[str] = ()) -> Config:
+        """The config of a file, changed by texts such as ``training.epochs=5``.
+
+        A text as dataset is the path of an npz or safetensors file, seen from the config's folder;
+        or the digest of a dataset that a service has.
+        Raises `FormatError` for what is no TOML, `InvalidSetting` for what it cannot say.
+        """
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise FormatError(f"{path} is no TOML: {error}") from error
+        for change in changes:
+            _change(document, change)
+        samples, dataset = None, document.get("dataset")
+        if isinstance(dataset, str) and not is_digest(dataset):
+            samples = path.parent / dataset
+            document["dataset"] = _UNKNOWN
+        config = cls(document, samples)
+        config.request()  # raises
+        return config
+
+    def request(self, digest: str | None = None) -> TrainRequest:
+        """What is asked for, with the digest of its samples where they are in a file."""
+        document = {"kind": "train", **self.document}
+        if digest is not None:
+            document["dataset"] = digest
+        try:
+            asked = TrainJob.model_validate(document)
+        except ValidationError as error:
+            raise InvalidSetting("; ".join(map(_told, error.errors()))) from error
+        return TrainRequest.model_validate(asked.request())
+
+    def gather(self) -> tuple[TrainRequest, Material]:
+        """The request and its samples, read or made. Raises what reading them raises."""
+        if self.samples is None:
+            request = self.request()
+            if not isinstance(request.dataset, BuiltIn):
+                raise InvalidSetting(
+                    f"the dataset {request.dataset[:12]}… is at a service: train there, with "
+                    f"--remote, or give the path of a file"
+                )
+            return request, Material.built_in(request, request.dataset)
+        points = self.points()
+        stored = facts_of(points)
+        request = self.request(stored.id)
+        return request, Material.uploaded(request, points, stored)
+
+    def points(self) -> Points:
+        """The samples of the file."""
+        assert self.samples is not None
+        return Points.of(*read_samples(self.samples, _MOST_BYTES))
+
+
+def _change(document: dict[str, Any], change: str) -> None:
+    """Write ``table.name=value`` into the document; a value that is no TOML is a text."""
+    name, equals, text = change.partition("=")
+    *tables, last = name.strip().split(".")
+    if not equals or not last:
+        raise InvalidSetting(f"{change!r} changes nothing: say it as training.epochs=5")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for table in tables:
+        inner = document.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise InvalidSetting(f"{name} cannot be set: {table} is {inner!r}, and no table")
+        document = inner
+    document[last] = value
+
+
+def _told(fault: Mapping[str, Any]) -> str:
+    skipped = ("described", "saved", "BuiltIn", "constrained-str")  # pydantic's, of unions
+    where = ".".join(str(part) for part in fault["loc"] if part not in skipped)
+    return f"{where or 'the training'}: {fault['msg']}"

@@ -1,0 +1,43 @@
+"""Trainings for tests: small ones, all of the same shapes, so that little is compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from intertwine_api.training.description import BuiltIn, TrainRequest
+from intertwine_api.training.material import Material, facts_of
+from intertwine_api.training.points import Points
+
+DATASET = {"name": "Inertia", "size": 30, "seed": 0}
+MODEL = {"type": "EMLP", "ch": 8, "num_layers": 1}
+TRAINING = {"epochs": 6, "batch_size": 16, "seed": 3}
+
+
+def a_request(**changes: Any) -> TrainRequest:
+    """A training that takes a moment; `model` and `training` are changed, the rest is replaced."""
+    document = {"dataset": DATASET, "name": "small", **changes}
+    document["model"] = {**MODEL, **changes.get("model", {})}
+    if "config" in document["model"]:
+        document["model"] = changes["model"]
+    document["training"] = {**TRAINING, **changes.get("training", {})}
+    return TrainRequest.model_validate(document)
+
+
+def material_of(request: TrainRequest) -> Material:
+    """The samples of a request for a built-in dataset."""
+    assert isinstance(request.dataset, BuiltIn)
+    return Material.built_in(request, request.dataset)
+
+
+def given(request: TrainRequest, X: Any, Y: Any, weights: Path | None = None) -> Material:
+    """Samples that somebody has."""
+    points = Points.of(np.asarray(X), np.asarray(Y))
+    return Material.uploaded(request, points, facts_of(points), weights)
+
+
+def lengths(n: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors in space, and the squares of their lengths."""
+    X = np.random.default_rng(seed).standard_normal((n, 3)).astype(np.float32)
+    return X, np.sum(X**2, axis=1, keepdims=True)
