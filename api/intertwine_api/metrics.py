@@ -41,3 +41,23 @@ class Metrics:
         self.store_bytes = Gauge(
             "intertwine_store_bytes", "Bytes of blobs in the store", registry=self.registry
         )
+        self.forward_seconds = Histogram(
+            "intertwine_forward_seconds",
+            "Seconds from a call of a model to its outputs",
+            buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1, 10),
+            registry=self.registry,
+        )
+        self.forward_batch_rows = Histogram(
+            "intertwine_forward_batch_rows",
+            "Rows that were computed together; their sum is the rows in all",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=self.registry,
+        )
+        self.forward_queue = Gauge(
+            "intertwine_forward_queue_rows", "Rows that wait for a model", registry=self.registry
+        )
+        self.models_in_memory = Gauge(
+            "intertwine_models_in_memory",
+            "Models that are ready, or being loaded",
+            registry=self.registry,
+        )

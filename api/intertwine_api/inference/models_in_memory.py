@@ -1,0 +1,163 @@
+"""The models that are kept ready: those that were used last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from intertwine_api.inference.batcher import Batcher, BatchSettings, Observe
+from intertwine_api.inference.loaded import Loaded
+from intertwine_api.models import Version
+from intertwine_api.problems import Problem, ProblemError
+
+_LOG = logging.getLogger("intertwine.service")
+_AT_ONCE = 2  # programs that are compiled at once: each takes a processor for about a second
+_BEYOND = 2  # times the limit: how many there may be while all are in use
+
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model that is ready, its batcher, and the task that compiles its other programs."""
+
+    loaded: Loaded
+    batcher: Batcher
+    warming: asyncio.Task[None]
+
+    async def end(self) -> None:
+        """Let go of it."""
+        self.warming.cancel()
+        await asyncio.gather(self.warming, return_exceptions=True)
+        await self.batcher.end()
+
+
+@dataclass
+class _Entry:
+    """A model that is ready or will be, and how many use it or wait for it."""
+
+    ready: asyncio.Task[Served]
+    users: int = 0
+
+    @property
+    def served(self) -> Served | None:
+        """The model, if it is ready."""
+        failed = not self.ready.done() or self.ready.cancelled() or self.ready.exception()
+        return None if failed else self.ready.result()
+
+
+class ModelsInMemory:
+    """Models, each loaded once however many ask for it first, `limit` of them kept.
+
+    Past that, the one goes that was used longest ago and is not in use now; while all are, there
+    may be twice as many. Loading never holds up the event loop. A model is ready when its largest
+    program is compiled, which has room for every batch; the smaller and faster ones follow, so
+    that no call waits for a compiler.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Version], Loaded],
+        limit: int,
+        settings: BatchSettings,
+        observe: Observe | None = None,
+    ) -> None:
+        self._load, self._limit, self._settings, self._observe = load, limit, settings, observe
+        self._entries: OrderedDict[tuple[str, ...], _Entry] = OrderedDict()  # used last is last
+        self._endings: set[asyncio.Task[None]] = set()
+        self._threads = CapacityLimiter(_AT_ONCE)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def waiting(self) -> int:
+        """The rows that wait, for all models together."""
+        ready = (entry.served for entry in self._entries.values())
+        return sum(served.batcher.waiting for served in ready if served is not None)
+
+    @asynccontextmanager
+    async def use(self, version: Version) -> AsyncIterator[Served]:
+        """The model of a version, ready, and kept so until the end of the block.
+
+        Raises what loading it raises, and `ProblemError` with ``busy`` where there is no room.
+        """
+        entry = self._entry(version)
+        entry.users += 1
+        try:
+            yield await asyncio.shield(entry.ready)  # others wait for it too
+        finally:
+            entry.users -= 1
+            self._shrink()
+
+    async def end(self) -> None:
+        """Let go of all models."""
+        entries = list(self._entries.values())
+        for entry in entries:
+            entry.ready.cancel()
+        found = await asyncio.gather(*(e.ready for e in entries), return_exceptions=True)
+        await asyncio.gather(
+            *self._endings, *(served.end() for served in found if isinstance(served, Served))
+        )
+
+    def _entry(self, version: Version) -> _Entry:
+        key = _identity(version)
+        if key in self._entries:
+            self._entries.move_to_end(key)
+            return self._entries[key]
+        if len(self._entries) >= _BEYOND * self._limit:
+            detail = f"all of the {len(self._entries)} models in memory are in use"
+            raise ProblemError(Problem.of("busy", detail), {"Retry-After": "1"})
+        entry = _Entry(asyncio.create_task(self._make(version)))
+        entry.ready.add_done_callback(lambda task: self._forget_failed(key, task))
+        self._entries[key] = entry
+        self._shrink()
+        return entry
+
+    async def _make(self, version: Version) -> Served:
+        loaded = await self._in_thread(self._load, version)
+        name = f"{version.name}/{version.version}"
+        batcher = Batcher(loaded, self._settings, observe=self._observe, name=name)
+        return Served(loaded, batcher, asyncio.create_task(self._warm(loaded, name)))
+
+    async def _warm(self, loaded: Loaded, name: str) -> None:
+        try:
+            for size in loaded.sizes:
+                if size not in loaded.compiled:
+                    await self._in_thread(loaded.compile, size)
+        except Exception:  # what is compiled already has room for every batch
+            _LOG.exception("the smaller programs of the model %s could not be compiled", name)
+
+    async def _in_thread(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        return await to_thread.run_sync(function, *arguments, limiter=self._threads)
+
+    def _forget_failed(self, key: tuple[str, ...], task: asyncio.Task[Served]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._entries.pop(key, None)  # so that the next caller tries again
+
+    def _shrink(self) -> None:
+        if len(self._entries) <= self._limit:
+            return
+        idle = [
+            (key, entry.served)
+            for key, entry in self._entries.items()
+            if not entry.users and entry.served is not None
+        ]
+        for key, served in idle[: len(self._entries) - self._limit]:
+            del self._entries[key]
+            ending = asyncio.create_task(served.end())
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
+
+
+def _identity(version: Version) -> tuple[str, ...]:
+    """What a model is by: a version's name may be given again after the model was deleted."""
+    return version.weights, str(version.config.get("model_sha256"))
