@@ -1,0 +1,105 @@
+"""Bases from a service: the same that a solve here would find."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from intertwine.errors import FormatError, InvalidRep
+
+from intertwine_api.client.blobs import download_blob
+from intertwine_api.client.errors import WaitedTooLong
+from intertwine_api.client.retries import Retries, answered
+from intertwine_api.client.sent_reps import SentRep
+from intertwine_api.client.steps import Ask, Operation, Pause, ask_json
+
+if TYPE_CHECKING:
+    from intertwine.bases import Basis
+    from intertwine.groups import Group
+    from intertwine.reps import Rep
+
+_WAIT = 20  # seconds for which a request waits for its solve
+_FIRST_LOOK, _LONGEST_LOOK = 0.2, 2.0
+
+
+def find_basis(
+    rep: str | Rep,
+    group: str | Group | Mapping[str, Any] | None,
+    options: Mapping[str, str],
+    timeout: float | None,
+    retries: Retries,
+) -> Operation[Basis]:
+    """The basis of a rep, solved there and in the order of the rep's own coordinates.
+
+    Raises `WaitedTooLong` after `timeout` seconds, and whatever a solve may end in.
+    """
+    sent = SentRep.of(rep, group)
+    give_up = None if timeout is None else time.monotonic() + timeout
+    wait = _WAIT if timeout is None else max(0, min(_WAIT, int(timeout)))
+    ask = ask_json(
+        "POST",
+        "/v1/bases",
+        {**sent.document, **options},
+        headers={"prefer": f"wait={wait}"},
+        repeatable=True,
+        patience=wait,
+    )
+    answer, pause = (yield from answered(ask, retries)), _FIRST_LOOK
+    while answer.status == 202:
+        left = pause if give_up is None else give_up - time.monotonic()
+        if left <= 0:
+            raise WaitedTooLong(
+                f"the basis of {sent.rep} was not found in {timeout:g} seconds; the solve goes on, "
+                f"and the same request finds what came of it"
+            )
+        yield Pause(min(pause, left))
+        pause = min(1.5 * pause, _LONGEST_LOOK)
+        key = answer.document["key"]
+        answer = yield from answered(Ask("GET", f"/v1/bases/{key}"), retries.patient)
+    manifest = answer.document
+    _require_same(sent, manifest, options)
+    return _in_own_order(sent.rep, (yield from _download(manifest, retries)))
+
+
+def _download(manifest: Mapping[str, Any], retries: Retries) -> Operation[Basis]:
+    from intertwine.bases import Basis, Certificate, Dense, from_bytes
+
+    if manifest["digest"] is not None:
+        blob = yield from download_blob(manifest["digest"], retries)
+        found = from_bytes(blob)
+        return Basis(found.storage, found.certificate, cached=manifest["cached"])
+    # a service whose store is full has no blob to give, but the matrix
+    import numpy as np
+
+    answer = yield from answered(Ask("GET", f"/v1/bases/{manifest['key']}/dense.npy"), retries)
+    try:
+        matrix = np.load(io.BytesIO(answer.content), allow_pickle=False)
+    except ValueError as error:
+        raise FormatError(f"the matrix that came cannot be read: {error}") from error
+    certificate = Certificate.from_json(manifest["certificate"])
+    return Basis(Dense(matrix), certificate, cached=manifest["cached"])
+
+
+def _in_own_order(rep: Rep, basis: Basis) -> Basis:
+    """The basis of the canonical rep in the order of the rep's own coordinates."""
+    from intertwine.bases import Basis, Permuted
+    from intertwine.reps import canonical
+
+    form = canonical(rep)
+    if form.is_identity:
+        return basis
+    storage = Permuted(form.permutation.inverse.indices, basis.storage)
+    return Basis(storage, basis.certificate, cached=basis.cached)
+
+
+def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[str, str]) -> None:
+    """That the service solved what was meant: both sides name it by its generators."""
+    from intertwine.reps import basis_key
+
+    if manifest["key"] != basis_key(sent.rep, **options):
+        raise InvalidRep(
+            f"the service read {sent.rep} as another rep ({manifest['canonical']}): this may be "
+            f"a rep of your own, or another version of Intertwine"
+        )

@@ -1,0 +1,98 @@
+"""A model at a service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intertwine_api.client import models
+from intertwine_api.client.connection import AsyncConnection, Connection
+from intertwine_api.client.model_view import ModelView
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Inexact
+
+
+class RemoteModel(ModelView):
+    """A model that is called at the service: ``model(x)`` takes arrays of shape (…, n) to (…, m).
+
+    It is one version, that which was asked for or else was the newest.
+    """
+
+    def __init__(self, connection: Connection, document: Mapping[str, Any]) -> None:
+        super().__init__(document)
+        self._connection = connection
+
+    def forward(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
+        """f(x) for each vector of an array of shape (…, n), computed at the service."""
+        return self._connection.run(
+            models.call_model(self.name, self.version, x, self._connection.retries)
+        )
+
+    def __call__(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
+        """The same as `forward`."""
+        return self.forward(x)
+
+    def download(self) -> Any:
+        """The model itself, here: ready to call, to train, to save. Needs the extra ``nn``."""
+        return self._connection.run(
+            models.download_model(self.name, self.version, self._connection.retries)
+        )
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model into a folder, from which `intertwine.nn.load` reads it."""
+        path, retries = Path(folder), self._connection.retries
+        self._connection.run(models.save_model(self.name, self.version, path, retries))
+
+    def versions(self) -> list[RemoteModel]:
+        """All versions of it, the newest first."""
+        found = self._connection.run(models.list_versions(self.name, self._connection.retries))
+        return [RemoteModel(self._connection, document) for document in found]
+
+    def delete(self) -> None:
+        """Delete this version; its number is not given again."""
+        self._connection.run(models.delete_model(self.name, self.version, self._connection.retries))
+
+
+class AsyncRemoteModel(ModelView):
+    """A `RemoteModel` whose methods, and calls, are awaited."""
+
+    def __init__(self, connection: AsyncConnection, document: Mapping[str, Any]) -> None:
+        super().__init__(document)
+        self._connection = connection
+
+    async def forward(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
+        """f(x) for each vector of an array of shape (…, n), computed at the service."""
+        return await self._connection.run(
+            models.call_model(self.name, self.version, x, self._connection.retries)
+        )
+
+    async def __call__(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
+        """The same as `forward`."""
+        return await self.forward(x)
+
+    async def download(self) -> Any:
+        """The model itself, here: ready to call, to train, to save. Needs the extra ``nn``."""
+        return await self._connection.run(
+            models.download_model(self.name, self.version, self._connection.retries)
+        )
+
+    async def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model into a folder, from which `intertwine.nn.load` reads it."""
+        path, retries = Path(folder), self._connection.retries
+        await self._connection.run(models.save_model(self.name, self.version, path, retries))
+
+    async def versions(self) -> list[AsyncRemoteModel]:
+        """All versions of it, the newest first."""
+        asked = models.list_versions(self.name, self._connection.retries)
+        found = await self._connection.run(asked)
+        return [AsyncRemoteModel(self._connection, document) for document in found]
+
+    async def delete(self) -> None:
+        """Delete this version; its number is not given again."""
+        await self._connection.run(
+            models.delete_model(self.name, self.version, self._connection.retries)
+        )

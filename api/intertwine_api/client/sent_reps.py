@@ -1,0 +1,114 @@
+"""Reps and groups as they are sent: as text, or by their generators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from intertwine.errors import IntertwineError, InvalidRep, NotConcrete
+
+if TYPE_CHECKING:
+    from intertwine.groups import Group
+    from intertwine.reps import Rep
+
+GroupDocument = str | dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SentRep:
+    """A concrete rep, its text, and its group, if it has but one."""
+
+    rep: Rep
+    text: str
+    group: GroupDocument | None
+
+    @classmethod
+    def of(cls, rep: str | Rep, group: str | Group | Mapping[str, Any] | None = None) -> SentRep:
+        """A rep, given as text or not, over a group, where that is not in it.
+
+        Raises what reading them raises, `NotConcrete` without a group, and `InvalidRep` for reps
+        of the user's own, which no text says.
+        """
+        from intertwine.reps import parse
+
+        bound = parse(rep) if isinstance(rep, str) else rep
+        if group is not None:
+            bound = bound(_read_group(group))
+        if not bound.is_concrete:
+            raise NotConcrete(f"{bound} has no group: give one, or write it in the text: V(SO(3))")
+        own = bound.G
+        sent = cls(bound, str(bound), None if own is None else group_document(own))
+        sent._require_readable()
+        return sent
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What is said of it in a request."""
+        return {"rep": self.text, **({} if self.group is None else {"group": self.group})}
+
+    def _require_readable(self) -> None:
+        from intertwine.reps import parse
+
+        try:
+            read = parse(self.text)
+            read = read if self.rep.G is None else read(self.rep.G)
+            same = read == self.rep
+        except IntertwineError:
+            same = False
+        if not same:
+            raise InvalidRep(
+                f"{self.text} cannot be sent: a service knows no reps of your own, and of several "
+                f"groups in one rep only those of its catalogue"
+            )
+
+
+def group_document(group: Group) -> GroupDocument:
+    """A group as JSON: its text where the catalogue has it, else its generators.
+
+    `intertwine.groups.group_from_json` reads those, to the last digit.
+    """
+    from intertwine.groups import parse_group
+
+    text = repr(group)
+    try:
+        if parse_group(text) == group:
+            return text
+    except IntertwineError:
+        pass  # a group of the user's own
+    name = {} if text == group.description else {"name": text}
+    return {
+        "lie_algebra": [_rows(a) for a in group.lie_generators],
+        "discrete_generators": [_generator(h) for h in group.group_generators],
+        "d": group.d,
+        **name,
+    }
+
+
+def _read_group(group: str | Group | Mapping[str, Any]) -> Group:
+    from intertwine.groups import group_from_json, parse_group
+
+    if isinstance(group, str):
+        return parse_group(group)
+    return group_from_json(group) if isinstance(group, Mapping) else group
+
+
+def _generator(generator: Any) -> list[Any]:
+    """A discrete generator: one that permutes as the list of its indices, another as its rows."""
+    from intertwine.operators import Permutation
+
+    if isinstance(generator, Permutation) and generator.signs is None:
+        return list(map(int, generator.indices))
+    return _rows(generator)
+
+
+def _rows(generator: Any) -> list[Any]:
+    """The rows of a matrix; complex numbers as texts, which JSON has no other way to say."""
+    import numpy as np
+    from intertwine.operators import dense
+
+    matrix = np.asarray(dense(generator))
+    rows: list[Any] = matrix.tolist()
+    if np.iscomplexobj(matrix):
+        return [[f"{z.real:.17g}{z.imag:+.17g}*I" for z in row] for row in rows]
+    return rows

@@ -1,0 +1,124 @@
+"""What an operation wants of the world outside: requests, pauses, streams.
+
+An operation is a generator that yields these and is sent what came of them; what it returns is
+its result. It does no input or output itself, so that the synchronous and the asynchronous client
+share all of it, and differ in who drives it (`intertwine_api.client.connection`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from intertwine_api.client.errors import ConnectionFailed
+
+_Result = TypeVar("_Result")
+
+#: The pieces of a body, sent one after the other.
+Pieces = tuple[bytes | memoryview, ...]
+
+_HARMLESS = ("GET", "HEAD", "DELETE")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Send a request; what comes of it is an `Answer`.
+
+    A `repeatable` one does no more when it arrives twice than when it arrives once, so that it
+    may be sent again. `patience` are the seconds that its answer may take beyond the usual.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Pieces = ()
+    repeatable: bool = False
+    patience: float = 0.0
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether it may be sent again where nobody knows if it arrived."""
+        return self.repeatable or self.method in _HARMLESS
+
+
+@dataclass(frozen=True)
+class Open:
+    """Send a request and leave the answer's body to be read piece by piece, with `Read`.
+
+    What comes of it is an `Answer` without its content, or with it where it is an error. An
+    operation has one body open at a time.
+    """
+
+    ask: Ask
+
+
+@dataclass(frozen=True)
+class Read:
+    """The next piece of the open body, as bytes; None at its end."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Let some seconds pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Hand something to whoever iterates over the operation, and go on when they want more."""
+
+    value: Any
+
+
+Step = Ask | Open | Read | Pause | Tell
+Operation = Generator[Step, Any, _Result]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service answered; the names of its headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = b""
+
+    @property
+    def document(self) -> Any:
+        """The content as JSON. Raises `ValueError` for anything else."""
+        return json.loads(self.content)
+
+
+def ask_json(method: str, path: str, document: Any, **more: Any) -> Ask:
+    """A request with a document as its body; further arguments are those of `Ask`."""
+    headers = {"content-type": "application/json", **more.pop("headers", {})}
+    body = json.dumps(document, allow_nan=False).encode()
+    return Ask(method, path, headers=headers, body=(body,), **more)
+
+
+class Course(Generic[_Result]):
+    """An operation on its way: the `step` that it wants now, or its `result` when that is None."""
+
+    result: _Result
+
+    def __init__(self, operation: Operation[_Result]) -> None:
+        self._operation = operation
+        self.step: Step | None = None
+        self.go_on(None)
+
+    def go_on(self, outcome: Any) -> None:
+        """What came of the step."""
+        self._advance(self._operation.send, outcome)
+
+    def fail(self, error: ConnectionFailed) -> None:
+        """The step could not be done."""
+        self._advance(self._operation.throw, error)
+
+    def _advance(self, into: Callable[[Any], Step], value: Any) -> None:
+        try:
+            self.step = into(value)
+        except StopIteration as done:
+            self.step, self.result = None, done.value

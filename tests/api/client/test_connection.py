@@ -1,0 +1,148 @@
+"""Operations over HTTP: from several threads, forgotten, interrupted, and awaited."""
+
+from __future__ import annotations
+
+import gc
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+from intertwine_api.client import AsyncClient, Client
+from intertwine_api.client.errors import ConnectionFailed, ServiceError
+from scripted_service import Reply, Request, json_reply, problem_reply, scripted_service
+
+JOB = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": ""}
+
+
+def echo(request: Request) -> Reply:
+    return json_reply({**JOB, "id": request.path.rpartition("/")[2]})
+
+
+def test_several_threads_may_use_one_client() -> None:
+    names = [f"job{i}" for i in range(60)]
+    with (
+        scripted_service(echo) as there,
+        Client(there.url) as lab,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        assert [job.id for job in pool.map(lab.job, names)] == names
+
+
+def test_a_client_that_is_forgotten_leaves_no_connection_open() -> None:
+    with scripted_service(echo) as there:
+        lab = Client(there.url)
+        lab.job("a")
+        del lab
+        gc.collect()  # a socket left open would warn here, and a warning is an error
+
+
+def test_closed_twice_it_is_closed() -> None:
+    lab = Client("http://127.0.0.1:1")
+    lab.close()
+    lab.close()
+
+
+def test_a_large_body_arrives_whole_and_may_be_sent_again() -> None:
+    bodies: list[bytes] = []
+
+    def busy_at_first(request: Request) -> Reply:
+        if request.path.startswith("/v1/datasets"):
+            bodies.append(request.body)
+            if len(bodies) == 1:
+                return problem_reply(503, "not-ready")
+        return json_reply({**JOB, "id": "0" * 64, "samples": 1}, 201)
+
+    X = np.random.default_rng(0).standard_normal((1000, 700))
+    with scripted_service(busy_at_first) as there, Client(there.url) as lab:
+        lab.upload(X, X[:, :1])
+    assert bodies[0] == bodies[1]
+    assert X.tobytes() in bodies[0]
+
+
+def test_a_refusal_in_the_middle_of_a_body_is_heard() -> None:
+    """A service that will have no more of it answers, and hangs up."""
+    import socket
+
+    refusal = json.dumps({"code": "body-too-large", "status": 413, "detail": "too large"}).encode()
+    answer = (
+        b"HTTP/1.1 413 Too Large\r\ncontent-type: application/problem+json\r\n"
+        b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (len(refusal), refusal)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            taken, _ = server.accept()
+            with taken:
+                taken.recv(2**16)
+                taken.sendall(answer)
+                while taken.recv(2**20):
+                    pass
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        large = np.zeros((1000, 1000))
+        with Client(url, retries=0) as lab, pytest.raises(ServiceError, match=r"^too large$"):
+            lab.upload(large, large)
+        thread.join()
+
+
+class TestAwaited:
+    def test_nobody_else_is_held_up(self) -> None:
+        def slow(request: Request) -> Reply:
+            time.sleep(0.3)
+            return echo(request)
+
+        async def many(url: str) -> float:
+            begun = time.perf_counter()
+            async with AsyncClient(url) as lab, anyio.create_task_group() as group:
+                for i in range(10):
+                    group.start_soon(lab.job, f"job{i}")
+            return time.perf_counter() - begun
+
+        with scripted_service(slow) as there:
+            assert anyio.run(many, there.url) < 2
+
+    def test_what_is_not_wanted_any_more_is_let_go(self) -> None:
+        def never(request: Request) -> Reply:
+            return json_reply({**JOB, "queue": {"position": 1, "why": "all is full"}})
+
+        async def give_up(url: str) -> bool:
+            async with AsyncClient(url) as lab:
+                job = await lab.job("a")
+                with anyio.move_on_after(0.5) as scope:
+                    await job.wait()
+                return scope.cancelled_caught
+
+        with scripted_service(never) as there:
+            assert anyio.run(give_up, there.url)
+
+    def test_failures_are_the_same(self) -> None:
+        async def ask(url: str) -> Any:
+            async with AsyncClient(url, retries=1) as lab:
+                with pytest.raises(ConnectionFailed, match="is the service running there"):
+                    await lab.job("a")
+
+        anyio.run(ask, "http://127.0.0.1:1")
+
+    def test_trainings_and_data_are_sent_as_well(self) -> None:
+        async def send(url: str) -> list[str]:
+            async with AsyncClient(url) as lab:
+                stored = await lab.upload(np.zeros((2, 3)), np.zeros((2, 1)), name="zeros")
+                job = await lab.train("MLP", stored, epochs=1)
+                other = await lab.train_request({"dataset": stored.digest})
+                await lab.delete_dataset(stored.digest)
+                return [stored.digest, job.id, other.id]
+
+        def answer(request: Request) -> Reply:
+            stored = request.path.startswith("/v1/datasets")
+            return json_reply({**JOB, "id": "d" if stored else "j", "samples": 2}, 201)
+
+        with scripted_service(answer) as there:
+            assert anyio.run(send, there.url) == ["d", "j", "j"]
+        assert [request.method for request in there.asked] == ["POST", "POST", "POST", "DELETE"]

@@ -1,0 +1,219 @@
+"""A job is followed through broken lines and restarts: each event once, in order, to the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from intertwine.errors import NotFound
+from intertwine_api.client import Client
+from intertwine_api.client.errors import ConnectionFailed
+from intertwine_api.client.following import Away, Follower, JobEvent, Seen
+from intertwine_api.client.retries import Retries
+from intertwine_api.client.steps import Answer, Ask, Course, Open, Pause, Read, Tell
+from scripted_service import (
+    HANG_UP,
+    Reply,
+    Request,
+    problem_reply,
+    scripted_service,
+)
+
+EVENTS = [
+    ("state", {"state": "queued", "reason": "handed in"}),
+    ("state", {"state": "running", "reason": "begun"}),
+    ("progress", {"epoch": 1, "epochs": 2, "fraction": 0.5}),
+    ("metrics", {"rows": [{"epoch": 1, "train_loss": 0.5}]}),
+    ("state", {"state": "succeeded", "reason": "done"}),
+]
+ALL = [JobEvent(n, kind, data) for n, (kind, data) in enumerate(EVENTS, 1)]
+HEADERS = {"content-type": "text/event-stream"}
+QUICK = Retries(first=0.01, longest=0.02)
+
+
+def stream(after: int) -> bytes:
+    """What a service sends to whoever has the events up to a number."""
+    frames = [
+        f"id: {n}\nevent: {kind}\ndata: {json.dumps(data)}\n\n: still here\n\n"
+        for n, (kind, data) in enumerate(EVENTS, 1)
+        if n > after
+    ]
+    return "".join([*frames, "event: end\ndata: {}\n\n"]).encode()
+
+
+class Service:
+    """A service without wires, each of whose streams breaks where it is told."""
+
+    def __init__(self, cuts: Iterator[int]) -> None:
+        self.cuts, self.pieces = cuts, iter(())
+        self.opened: list[int] = []
+
+    def do(self, step: Any) -> Any:
+        match step:
+            case Open(ask):
+                after = int(ask.headers["last-event-id"])
+                self.opened.append(after)
+                sent = stream(after)
+                self.pieces = self.broken(sent, next(self.cuts, len(sent)))
+                return Answer(200, HEADERS)
+            case Read():
+                return next(self.pieces)
+            case Ask():
+                return Answer(200, {}, json.dumps(JOB).encode())
+        return None
+
+    def broken(self, sent: bytes, cut: int) -> Iterator[bytes | None]:
+        yield sent[: cut // 2]
+        yield sent[cut // 2 : cut]
+        if cut % 2:
+            raise ConnectionFailed("the line broke")
+        yield None
+
+    def told(self, operation: Any) -> list[Any]:
+        course, found = Course(operation), []
+        while course.step is not None:
+            if isinstance(course.step, Tell):
+                found.append(course.step.value)
+            try:
+                outcome = self.do(course.step)
+            except ConnectionFailed as error:
+                course.fail(error)
+            else:
+                course.go_on(outcome)
+        return found
+
+
+JOB = {"id": "a", "state": "succeeded", "reason": "done", "queue": None, "last_event": 5}
+
+
+class TestEvents:
+    def test_each_comes_once_wherever_the_line_breaks(self) -> None:
+        for cut in range(len(stream(0))):
+            service = Service(iter([cut, 40, 1, 0]))
+            told = service.told(Follower("a", 0, QUICK).tell_events())
+            assert [event for event in told if isinstance(event, JobEvent)] == ALL, cut
+
+    def test_a_stream_is_opened_behind_the_last_event_that_came(self) -> None:
+        first = len(stream(0)) - len(stream(2)) + 5
+        service = Service(iter([first]))
+        service.told(Follower("a", 0, QUICK).tell_events())
+        assert service.opened == [0, 2]
+
+    def test_only_what_comes_after_a_number_is_told(self) -> None:
+        told = Service(iter(())).told(Follower("a", 3, QUICK).tell_events())
+        assert told == ALL[3:]
+
+    def test_what_a_service_repeats_is_not_repeated(self) -> None:
+        def always_from_the_start(request: Request) -> Reply:
+            return Reply(200, stream(0), HEADERS)
+
+        with scripted_service(always_from_the_start) as there, Client(there.url) as lab:
+            assert list(follow(lab, after=2)) == ALL[2:]
+
+    def test_over_real_lines_that_break(self) -> None:
+        replies = iter([Reply(200, stream(0)[:200], HEADERS, cut=True), HANG_UP])
+
+        def breaking(request: Request) -> Reply:
+            again = Reply(200, stream(int(request.headers["last-event-id"])), HEADERS)
+            return next(replies, again)
+
+        with scripted_service(breaking) as there, Client(there.url) as lab:
+            assert list(follow(lab)) == ALL
+            assert [r.headers["last-event-id"] for r in there.asked] == ["0", "2", "2"]
+
+    def test_whoever_stops_listening_hangs_up(self) -> None:
+        with scripted_service([Reply(200, stream(0), HEADERS)]) as there, Client(there.url) as lab:
+            assert next(iter(follow(lab))) == ALL[0]
+
+
+class TestAServiceThatIsAway:
+    def test_one_that_was_never_there_is_given_up_soon(self) -> None:
+        with scripted_service([HANG_UP]) as there, Client(there.url, retries=1) as lab:
+            with pytest.raises(ConnectionFailed):
+                list(follow(lab))
+            assert len(there.asked) == 2
+
+    def test_one_that_was_there_is_waited_for(self) -> None:
+        follower = Follower("a", 0, replace(QUICK, outage=0.2))
+        service = Service(iter([41]))
+        refusals = 0
+
+        def refuse_from_the_second_on(step: Any) -> Any:
+            nonlocal refusals
+            if isinstance(step, Open) and service.opened:
+                refusals += 1
+                raise ConnectionFailed("refused")
+            return Service.do(service, step)
+
+        service.do = refuse_from_the_second_on  # type: ignore[method-assign]
+        with pytest.raises(ConnectionFailed, match=r"^refused$"):
+            service.told(follower.tell_events())
+        assert refusals > QUICK.most + 10
+
+    def test_it_is_told_that_it_is_away(self) -> None:
+        told = Service(iter([41])).told(Follower("a", 0, QUICK).tell_events())
+        assert told[0] == Away("the line broke")
+
+    def test_a_stream_that_ends_at_once_is_not_opened_for_ever(self) -> None:
+        with (
+            scripted_service([Reply(200, b"", HEADERS)]) as there,
+            Client(there.url, retries=1, outage=1) as lab,
+            pytest.raises(ConnectionFailed, match="stream of events broke"),
+        ):
+            list(follow(lab))
+
+    def test_a_refusal_is_an_error_at_once(self) -> None:
+        with scripted_service([problem_reply(404, "not-found", "no job")]) as there:
+            with Client(there.url) as lab, pytest.raises(NotFound, match=r"^no job$"):
+                list(follow(lab))
+            assert len(there.asked) == 1
+
+    def test_too_many_streams_are_a_reason_to_wait(self) -> None:
+        busy = problem_reply(429, "rate-limited")
+        with (
+            scripted_service([busy, Reply(200, stream(0), HEADERS)]) as there,
+            Client(there.url) as lab,
+        ):
+            assert list(follow(lab)) == ALL
+
+
+class TestWatching:
+    def test_while_it_waits_it_is_looked_at_and_then_followed(self) -> None:
+        queue = {"position": 2, "why": "1 job runs here"}
+        waits = {**JOB, "state": "queued", "queue": queue}
+        documents = iter([waits, waits, {**JOB, "state": "running"}])
+        service = Service(iter(()))
+
+        def do(step: Any) -> Any:
+            if isinstance(step, Ask):
+                return Answer(200, {}, json.dumps(next(documents, JOB)).encode())
+            return Service.do(service, step)
+
+        service.do = do  # type: ignore[method-assign]
+        told = service.told(Follower("a", 0, QUICK).watch())
+        assert [t.document["state"] for t in told if isinstance(t, Seen)] == [
+            *("queued", "queued", "running", "succeeded")
+        ]
+        assert [t for t in told if isinstance(t, JobEvent)] == ALL
+
+    def test_one_that_waits_again_is_looked_at_again(self) -> None:
+        service = Service(iter(()))
+        told = service.told(Follower("a", 0, QUICK).tell_events(until_queued_after=0))
+        assert told == ALL[:1]
+        told = service.told(Follower("a", 0, QUICK).tell_events(until_queued_after=1))
+        assert told == ALL
+
+    def test_between_looks_a_second_passes(self) -> None:
+        course = Course(Follower("a", 0, QUICK).watch())
+        course.go_on(Answer(200, {}, json.dumps({**JOB, "state": "queued"}).encode()))
+        course.go_on(None)
+        assert course.step == Pause(1.0)
+
+
+def follow(lab: Client, after: int = 0) -> Iterator[JobEvent]:
+    from intertwine_api.client import Job
+
+    return Job(lab._connection, JOB).events(after)

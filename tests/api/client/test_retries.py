@@ -1,0 +1,252 @@
+"""Requests are sent again where that is safe and may help, and not elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from intertwine.errors import InvalidGroup, InvalidSetting, NotFound, ParseError
+from intertwine_api.client import Client
+from intertwine_api.client.errors import ConnectionFailed, ServiceError
+from intertwine_api.client.retries import Retries, answered
+from intertwine_api.client.steps import Answer, Ask, Course, Pause
+from scripted_service import HANG_UP, Reply, json_reply, problem_reply, scripted_service
+
+QUEUED = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": "", "queue": None}
+GOOD = json_reply(QUEUED)
+BUSY = problem_reply(503, "not-ready")
+
+
+def pauses(ask: Ask, *outcomes: Answer | ConnectionFailed) -> list[float]:
+    """The pauses of a request with these outcomes, in seconds."""
+    course, found = Course(answered(ask, Retries())), []
+    for outcome in outcomes:
+        if isinstance(outcome, ConnectionFailed):
+            course.fail(outcome)
+        else:
+            course.go_on(outcome)
+        if isinstance(course.step, Pause):
+            found.append(course.step.seconds)
+            course.go_on(None)
+    return found
+
+
+class TestWhatIsSentAgain:
+    @pytest.mark.parametrize("status", [429, 502, 503, 504])
+    def test_a_reading_that_may_work_another_time(self, status: int) -> None:
+        with scripted_service([problem_reply(status, "busy"), GOOD]) as there:
+            with Client(there.url) as lab:
+                assert lab.job("a").state == "queued"
+            assert [request.path for request in there.asked] == ["/v1/jobs/a"] * 2
+
+    def test_one_whose_connection_broke(self) -> None:
+        with scripted_service([HANG_UP, Reply(cut=True), GOOD]) as there:
+            with Client(there.url) as lab:
+                assert lab.job("a").id == "a"
+            assert len(there.asked) == 3
+
+    def test_a_job_that_is_handed_in_under_one_key(self) -> None:
+        with scripted_service([HANG_UP, BUSY, GOOD]) as there:
+            with Client(there.url) as lab:
+                lab.train_request({"dataset": "d"})
+            assert len({request.headers["idempotency-key"] for request in there.asked}) == 1
+            assert len({request.body for request in there.asked}) == 1
+            assert len(there.asked) == 3
+
+    def test_every_job_has_a_key_of_its_own(self) -> None:
+        with scripted_service([GOOD]) as there, Client(there.url) as lab:
+            lab.train_request({"dataset": "d"})
+            lab.train_request({"dataset": "d"})
+            keys = {request.headers["idempotency-key"] for request in there.asked}
+        assert len(keys) == 2
+
+    def test_a_cancel_but_no_retry_of_a_job(self) -> None:
+        with scripted_service([GOOD, BUSY, GOOD]) as there, Client(there.url) as lab:
+            lab.job("a").cancel()
+        with scripted_service([GOOD, BUSY, GOOD]) as there, Client(there.url) as lab:
+            job = lab.job("a")
+            with pytest.raises(ServiceError) as caught:
+                job.retry()
+            assert len(there.asked) == 2
+        assert (caught.value.code, caught.value.status) == ("not-ready", 503)
+
+    def test_a_deletion_that_had_been_done_is_done(self) -> None:
+        gone = problem_reply(404, "not-found")
+        with scripted_service([GOOD, HANG_UP, gone]) as there, Client(there.url) as lab:
+            lab.job("a").delete()
+        with scripted_service([GOOD, gone]) as there, Client(there.url) as lab:
+            job = lab.job("a")
+            with pytest.raises(NotFound):
+                job.delete()
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500, 507])
+    def test_nothing_that_would_end_the_same_way(self, status: int) -> None:
+        with scripted_service([problem_reply(status, "some-code", "because"), GOOD]) as there:
+            with (
+                Client(there.url) as lab,
+                pytest.raises(ServiceError, match=r"^because$") as caught,
+            ):
+                lab.job("a")
+            assert len(there.asked) == 1
+        assert (caught.value.status, caught.value.code) == (status, "some-code")
+
+    def test_it_is_given_up_after_some_times(self) -> None:
+        with scripted_service([BUSY]) as there, Client(there.url, retries=2) as lab:
+            with pytest.raises(ServiceError):
+                lab.job("a")
+            assert len(there.asked) == 3
+
+
+class TestHowLongItPauses:
+    READ = Ask("GET", "/")
+
+    def test_longer_each_time_and_never_the_same(self) -> None:
+        found = [pauses(self.READ, *[ConnectionFailed("broken")] * 4) for _ in range(20)]
+        for n, each in enumerate(zip(*found, strict=True)):
+            assert 0.125 * 2**n <= min(each) < max(each) <= 0.25 * 2**n
+        assert len({round(first, 6) for first, *_ in found}) > 10
+
+    def test_as_long_as_the_service_asks_for(self) -> None:
+        (pause,) = pauses(self.READ, Answer(429, {"retry-after": "7"}), Answer(200, {}))
+        assert pause == 7
+
+    def test_not_for_an_hour(self) -> None:
+        course = Course(answered(self.READ, Retries()))
+        with pytest.raises(ServiceError) as caught:
+            course.go_on(Answer(429, {"retry-after": "3600"}, b'{"code": "rate-limited"}'))
+        assert caught.value.retry_after == 3600
+
+    def test_a_date_is_left_to_our_own_pauses(self) -> None:
+        later = Answer(503, {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"})
+        assert pauses(self.READ, later)[0] <= 0.25
+
+    def test_patience_outlasts_what_it_says(self) -> None:
+        patient = Retries(outage=300).patient
+        least = sum(min(patient.longest, patient.first * 2**n) / 2 for n in range(patient.most))
+        assert least >= 300
+        assert patient.pause(10_000) <= patient.longest
+
+
+class TestWhatItSays:
+    def test_nobody_is_there(self) -> None:
+        with scripted_service([GOOD]) as there:
+            url = there.url
+        begun = time.perf_counter()
+        with Client(url) as lab, pytest.raises(ConnectionFailed) as caught:
+            lab.job("a")
+        assert str(caught.value) == (
+            f"{url} cannot be reached ([Errno 111] Connection refused): is the service running "
+            f"there (intertwine serve), and are name and port right?"
+        )
+        assert time.perf_counter() - begun < 6
+
+    def test_no_answer_in_time(self) -> None:
+        def slow(request: object) -> Reply:
+            time.sleep(0.5)
+            return GOOD
+
+        with (
+            scripted_service(slow) as there,
+            Client(there.url, answer_timeout=0.1, retries=0) as lab,
+            pytest.raises(ConnectionFailed, match=r"in 0\.1 seconds; answer_timeout="),
+        ):
+            lab.job("a")
+
+    def test_an_answer_of_somebody_else(self) -> None:
+        page = Reply(404, b"<html><title>Not here</title>  <b>nginx</b></html>", {})
+        with (
+            scripted_service([page]) as there,
+            Client(there.url) as lab,
+            pytest.raises(ServiceError) as caught,
+        ):
+            lab.job("a")
+        assert str(caught.value) == (
+            "an answer of status 404 that is none of Intertwine's: 'Not here nginx'"
+        )
+        assert caught.value.code == "strange-answer"
+
+    def test_a_service_that_moved_says_where_to(self) -> None:
+        moved = Reply(308, b"", {"location": "https://lab.example.org/"})
+        with scripted_service([moved]) as there, Client(there.url) as lab:
+            with pytest.raises(ServiceError, match=r"give the address https://lab\.example\.org/"):
+                lab.job("a")
+            assert len(there.asked) == 1
+
+    def test_the_library_s_errors_are_themselves(self) -> None:
+        with (
+            scripted_service([problem_reply(422, "invalid-group", "singular")]) as there,
+            Client(there.url) as lab,
+            pytest.raises(InvalidGroup, match=r"^singular$"),
+        ):
+            lab.job("a")
+
+    @pytest.mark.parametrize(
+        ("text", "offset"), [("V V", 2), ("V+" * 60 + "?", 120), ("V V" + "+V" * 80, 2), ("", 0)]
+    )
+    def test_so_are_complaints_about_texts(self, text: str, offset: int) -> None:
+        ours = ParseError(text, offset, "an operator", "write V*V")
+        document = {
+            "code": "syntax",
+            "detail": str(ours),
+            "offset": offset,
+            "expected": ours.expected,
+            "caret": ours.caret,
+        }
+        with (
+            scripted_service([json_reply(document, 422)]) as there,
+            Client(there.url) as lab,
+            pytest.raises(ParseError) as caught,
+        ):
+            lab.job("a")
+        assert str(caught.value) == str(ours)
+        assert (caught.value.offset, caught.value.hint) == (offset, ours.hint)
+
+
+class TestWhere:
+    def test_a_path_of_a_proxy_is_kept(self) -> None:
+        with scripted_service([GOOD], path="/lab/intertwine/") as there, Client(there.url) as lab:
+            lab.job("a/b ?#")
+            assert there.asked[0].path == "/lab/intertwine/v1/jobs/a%2Fb%20%3F%23"
+
+    def test_the_key_is_sent_and_never_shown(self) -> None:
+        with scripted_service([GOOD]) as there, Client(there.url, " itw_secret\n") as lab:
+            lab.job("a")
+            assert there.asked[0].headers["authorization"] == "Bearer itw_secret"
+            assert "secret" not in repr(lab) + repr(vars(lab)) + repr(lab._connection.place)
+
+    def test_the_environment_says_where_and_who(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with scripted_service([GOOD]) as there:
+            monkeypatch.setenv("INTERTWINE_URL", there.url)
+            monkeypatch.setenv("INTERTWINE_KEY", "itw_env")
+            with Client() as lab:
+                lab.job("a")
+            assert there.asked[0].headers["authorization"] == "Bearer itw_env"
+        monkeypatch.delenv("INTERTWINE_URL")
+        with Client() as lab:
+            assert lab.url == "http://127.0.0.1:8000"
+
+    @pytest.mark.parametrize("url", ["lab:8000", "ftp://lab", "http://", "http://lab?x=1", "lab"])
+    def test_an_address_of_no_service_is_refused(self, url: str) -> None:
+        with pytest.raises(InvalidSetting, match="the address of a service is like"):
+            Client(url)
+
+    def test_a_password_in_the_address_is_used_and_not_shown(self) -> None:
+        with scripted_service([GOOD]) as there:
+            url = there.url.replace("//", "//ann:secret@")
+            with Client(url) as lab:
+                lab.job("a")
+                assert there.asked[0].headers["authorization"] == "Basic YW5uOnNlY3JldA=="
+                assert repr(lab) == f"Client({there.url!r})"
+                assert "secret" not in repr(lab._connection.place)
+        with Client(url, retries=0) as lab, pytest.raises(ConnectionFailed) as caught:
+            lab.job("a")
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize("key", ["two words", "clé", "a\tb"])
+    def test_a_key_that_no_header_can_hold_is_refused(self, key: str) -> None:
+        with pytest.raises(InvalidSetting, match="a key is one word"):
+            Client(key=key)
+
+    def test_a_time_that_is_none_is_refused(self) -> None:
+        with pytest.raises(InvalidSetting, match="answer_timeout is a positive number"):
+            Client(answer_timeout=0)

@@ -1,0 +1,221 @@
+"""What is sent to have a model trained: the data, the model, and what is wanted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from intertwine.datasets import Inertia
+from intertwine.errors import FormatError, InvalidSetting, NotConcrete
+from intertwine.groups import SO, Group
+from intertwine.reps import T, V
+from intertwine_api.client import Client, StoredDataset
+from intertwine_api.client.errors import ServiceError
+from safetensors.numpy import load
+from scripted_service import Reply, Request, json_reply, problem_reply, scripted_service
+
+X = np.random.default_rng(0).standard_normal((7, 3))
+Y = X[:, :, None].repeat(3, axis=2).reshape(7, 9)[:, ::-1]  # not contiguous
+SQUARE = Group(discrete_generators=[[1, 2, 3, 0], [3, 2, 1, 0]])
+MANY = Group(discrete_generators=[[*range(1, 5000), 0]])
+
+
+class Sent:
+    """What a client sent: by address, the query and the body of each request."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, list[tuple[dict[str, str], bytes]]] = {}
+
+    def answer(self, request: Request) -> Reply:
+        parts = urlsplit(request.path)
+        query = {name: value for name, (value,) in parse_qs(parts.query).items()}
+        self.requests.setdefault(parts.path, []).append((query, request.body))
+        digest = hashlib.sha256(request.body).hexdigest()
+        if parts.path == "/v1/datasets":
+            return json_reply({"id": digest, "name": query.get("name", ""), "samples": 7}, 201)
+        if parts.path == "/v1/blobs":
+            return json_reply({"digest": digest, "bytes": len(request.body)}, 201)
+        return json_reply({"id": "a", "state": "queued"}, 202)
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """The document of the job that was handed in."""
+        ((_, body),) = self.requests["/v1/jobs"]
+        document: dict[str, Any] = json.loads(body)
+        return document
+
+    @property
+    def dataset(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """The query and the arrays of the dataset that was uploaded."""
+        ((query, body),) = self.requests["/v1/datasets"]
+        return query, load(body)
+
+
+def train(*arguments: Any, **more: Any) -> Sent:
+    sent = Sent()
+    with scripted_service(sent.answer) as there, Client(there.url) as lab:
+        lab.train(*arguments, **more)
+    return sent
+
+
+class TestData:
+    def test_arrays_arrive_with_the_reps_of_the_model(self) -> None:
+        sent = train({"type": "EMLP", "group": SO(3), "rep_in": V, "rep_out": T(2)}, X, Y)
+        query, arrays = sent.dataset
+        assert query == {"rep_in": "V", "rep_out": "V²", "group": "SO(3)"}
+        assert np.array_equal(arrays["X"], X)
+        assert np.array_equal(arrays["Y"], Y)
+        digest = hashlib.sha256(sent.requests["/v1/datasets"][0][1]).hexdigest()
+        assert sent.job["dataset"] == digest
+
+    def test_a_dataset_of_the_library_brings_its_own(self) -> None:
+        sent = train("EMLP", Inertia(7))
+        query, arrays = sent.dataset
+        assert query == {"rep_in": "5V⁰+5V", "rep_out": "V²", "group": "SO(3)"}
+        assert arrays["X"].dtype == np.float32
+        assert np.array_equal(arrays["Y"], Inertia(7).Y)
+        assert sent.job["model"] == {**query, "type": "EMLP"}
+
+    def test_what_is_said_goes_before_what_the_dataset_says(self) -> None:
+        group = Group(lie_algebra=SO(3).lie_algebra[:1])
+        query, _ = train("EMLP", Inertia(7), group=group).dataset
+        assert json.loads(query["group"])["lie_algebra"] == group.lie_algebra.tolist()
+
+    def test_a_pair_and_reps_do_as_well(self) -> None:
+        sent = train({}, (X, Y), rep_in="V", rep_out="V**2", group="SO(3)")
+        assert sent.dataset[0] == {"rep_in": "V", "rep_out": "V²", "group": "SO(3)"}
+
+    def test_without_reps_none_are_said(self) -> None:
+        sent = train("MLP", X, Y)
+        assert sent.dataset[0] == {}
+        assert sent.job["model"] == {"type": "MLP"}
+
+    def test_a_large_group_goes_with_the_model_alone(self) -> None:
+        sent = train("EMLP", X, Y, rep_in=V, rep_out=V, group=MANY)
+        assert sent.dataset[0] == {}
+        assert len(sent.job["model"]["group"]["discrete_generators"][0]) == 5000
+
+    def test_labels_stay_whole_numbers(self) -> None:
+        labels = np.arange(7, dtype=np.int16)
+        _, arrays = train("MLP", X, labels).dataset
+        assert arrays["Y"].dtype == np.int16
+        assert np.array_equal(arrays["Y"], labels)
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ("Inertia", {"name": "Inertia"}),
+            ({"name": "Inertia", "size": 50}, {"name": "Inertia", "size": 50}),
+            ("0" * 64, "0" * 64),
+            (StoredDataset("1" * 64, "mine", 7, {}), "1" * 64),
+        ],
+        ids=["a name", "a document", "a digest", "what was uploaded"],
+    )
+    def test_what_the_service_has_is_not_sent(self, given: Any, said: Any) -> None:
+        sent = train("EMLP", given)
+        assert "/v1/datasets" not in sent.requests
+        assert sent.job == {
+            "kind": "train",
+            "dataset": said,
+            "model": {"type": "EMLP"},
+            "training": {},
+        }
+
+    def test_data_may_be_sent_beforehand(self) -> None:
+        sent = Sent()
+        with scripted_service(sent.answer) as there, Client(there.url) as lab:
+            stored = lab.upload(X, Y, name="mine", rep_in=V(SQUARE) + 2, rep_out=V(SQUARE))
+        query, _ = sent.dataset
+        assert (stored.name, stored.samples, len(stored.digest)) == ("mine", 7, 64)
+        assert query["rep_in"] == "V+2V⁰"
+        assert json.loads(query["group"])["discrete_generators"] == [[1, 2, 3, 0], [3, 2, 1, 0]]
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "said"),
+        [
+            ((X,), InvalidSetting, "data are arrays X and Y, .*; not ndarray alone"),
+            ((X + 1j, Y), FormatError, "X is complex, and samples are real numbers"),
+            ((X, np.array(["a"] * 7)), FormatError, "Y holds no numbers that can be sent, but <U1"),
+        ],
+        ids=["no targets", "complex", "texts"],
+    )
+    def test_what_are_no_data_is_told_here(self, arguments: Any, error: Any, said: str) -> None:
+        with Client("http://127.0.0.1:1", retries=0) as nobody, pytest.raises(error, match=said):
+            nobody.train("MLP", *arguments)
+
+    def test_reps_without_a_group_are_told_here(self) -> None:
+        with Client("http://127.0.0.1:1", retries=0) as nobody, pytest.raises(NotConcrete):
+            nobody.train("EMLP", X, Y, rep_in=V, rep_out=V)
+
+
+class TestModels:
+    def test_a_description_is_sent_as_json(self) -> None:
+        description = {"type": "EMLP", "group": SQUARE, "ch": [8, V + 1], "rep_in": V}
+        sent = train(description, "Inertia").job["model"]
+        assert sent["ch"] == [8, "V+V⁰"]
+        assert sent["group"]["d"] == 4
+        assert sent["rep_in"] == "V"
+
+    def test_a_network_is_sent_with_its_weights(self) -> None:
+        from intertwine.nn import MLP
+        from intertwine.nn.saving import from_config
+
+        network = MLP(V, T(2), SO(3), ch=4, num_layers=1)
+        sent = train(network, X, Y)
+        assert sent.dataset[0] == {"rep_in": "V", "rep_out": "V²", "group": "SO(3)"}
+        ((_, weights),) = sent.requests["/v1/blobs"]
+        model = sent.job["model"]
+        assert model["weights"] == hashlib.sha256(weights).hexdigest()
+        found = from_config(model["config"], weights)
+        assert np.array_equal(found(X), network(X))
+
+    @pytest.mark.parametrize("given", [3, None, Inertia])
+    def test_what_is_no_model_is_told_here(self, given: Any) -> None:
+        with (
+            Client("http://127.0.0.1:1", retries=0) as nobody,
+            pytest.raises(InvalidSetting, match="a model is a network of"),
+        ):
+            nobody.train(given, "Inertia")
+
+
+class TestWishes:
+    def test_settings_are_those_that_were_said(self) -> None:
+        sent = train("EMLP", "Inertia", epochs=3, schedule="cosine", early_stopping=5)
+        assert sent.job["training"] == {
+            "epochs": 3,
+            "schedule": "cosine",
+            "early_stopping": {"patience": 5},
+        }
+
+    def test_so_is_what_the_job_is(self) -> None:
+        wishes = {"labels": ("a", "b"), "priority": 3, "seconds": 60.0, "memory": 10**9}
+        sent = train("EMLP", "Inertia", name="inertia", **wishes).job
+        assert (sent["name"], sent["labels"], sent["priority"]) == ("inertia", ["a", "b"], 3)
+        assert sent["limits"] == {"seconds": 60.0, "memory": 10**9}
+
+    def test_a_key_makes_two_requests_one_job(self) -> None:
+        with scripted_service([json_reply({"id": "a"}, 202)]) as there, Client(there.url) as lab:
+            for _ in range(2):
+                lab.train("EMLP", "Inertia", idempotency_key="mine")
+        assert [request.headers["idempotency-key"] for request in there.asked] == ["mine"] * 2
+
+    def test_a_setting_that_the_service_does_not_know_is_its_to_refuse(self) -> None:
+        refusal = problem_reply(422, "invalid-request", "training/epoch: extra")
+        with (
+            scripted_service([refusal]) as there,
+            Client(there.url) as lab,
+            pytest.raises(ServiceError, match="training/epoch: extra"),
+        ):
+            lab.train("EMLP", "Inertia", epoch=3)  # type: ignore[call-arg]
+
+
+def test_what_is_sent_is_not_copied_first() -> None:
+    from intertwine_api.client.safetensors_body import body_of
+
+    large = np.zeros((1000, 1000), np.float32)
+    _, piece = body_of({"X": large})
+    assert np.shares_memory(np.frombuffer(piece, np.float32), large)
