@@ -20,6 +20,8 @@ from program import PROGRAM, environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PRINTED = ("text", "json")
+#: Where the pages' examples find a service.
+ADDRESS = "http://127.0.0.1:8000"
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,16 @@ print(json.dumps(outputs))
 """
 
 
-def run_python(page: Path, folder: Path) -> list[str]:
-    """What each Python block of a page prints, run in a fresh interpreter where a warning fails."""
-    programs = [(block.line, block.text) for block in blocks(page) if block.language == "python"]
+def run_python(page: Path, folder: Path, address: str = ADDRESS) -> list[str]:
+    """What each Python block of a page prints, run in a fresh interpreter where a warning fails.
+
+    The service that a page speaks of is the one at `address`.
+    """
+    programs = [
+        (block.line, block.text.replace(ADDRESS, address))
+        for block in blocks(page)
+        if block.language == "python"
+    ]
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", _RUNNER, str(page)],
         input=json.dumps(programs),

@@ -6,11 +6,12 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from program import PROGRAM, environment
 
 SO3 = {"rep": "V**2*V.T+5V0", "group": "SO(3)"}
@@ -19,25 +20,91 @@ SLOWER = {"rep": "V**6", "group": "SO(3)", "method": "krylov"}
 UNKNOWN = "0" * 64
 
 
+class ServiceProcess:
+    """`intertwine serve` with a folder and settings ``INTERTWINE_…``, which a test may kill."""
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        named = {f"INTERTWINE_{name.upper()}": text for name, text in settings.items()}
+        self.data, self._environment = data, environment(**named)
+        self._log = data.parent / f"{data.name}.log"
+        self._process: subprocess.Popen[str] | None = None
+        self.port = 0  # a free one; a test may want the same once more
+        self.address, self.announced = "", ""
+
+    def start(self) -> str:
+        """Start it on a free port and wait until it is ready; its address."""
+        command = [PROGRAM, "serve", "--port", str(self.port), "--data", self.data]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, env=self._environment, text=True
+            )
+        assert self._process.stdout is not None
+        self.announced = ""
+        while "Ctrl-C" not in self.announced:
+            line = self._process.stdout.readline()
+            assert line, f"{self.announced!r}: {self._log.read_text()}"
+            self.announced += line
+        found = re.search(r"http://[\d.]+:\d+", self.announced)
+        assert found, self.announced
+        self.address = found[0].replace("0.0.0.0", "127.0.0.1")
+        with httpx.Client(base_url=self.address, timeout=120) as client:
+            _wait_until_ready(client)
+        return self.address
+
+    def kill(self) -> None:
+        """End it with SIGKILL, in the middle of whatever it does."""
+        assert self._process is not None
+        self._process.kill()
+        self._wait()
+
+    def end(self, seconds: float = 30) -> str:
+        """Ask it to end; what it printed then."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._wait(seconds)
+
+    def end_jobs(self) -> None:
+        """Kill the jobs that it left running."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):  # it has ended meanwhile, or is not ours
+                if process.environ().get("INTERTWINE_DATA") == str(self.data):
+                    process.kill()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started, and not ended."""
+        return self._process is not None
+
+    def _wait(self, seconds: float = 30) -> str:
+        process, self._process = self._process, None
+        assert process is not None
+        printed, _ = process.communicate(timeout=seconds)
+        return printed
+
+
+@contextmanager
+def service_process(
+    data: Path, service: ServiceProcess | None = None, **settings: str
+) -> Iterator[ServiceProcess]:
+    """A started service that may be killed; in the end nothing of it is left, nor of its jobs."""
+    service = service or ServiceProcess(data, **settings)
+    try:
+        service.start()
+        yield service
+    finally:
+        if service.is_running:
+            service.end()
+        service.end_jobs()
+
+
 @contextmanager
 def running_service(data: Path, **settings: str) -> Iterator[httpx.Client]:
     """`intertwine serve` on a free port, ready, with settings ``INTERTWINE_…``; then ended."""
-    env = environment(**{f"INTERTWINE_{name.upper()}": text for name, text in settings.items()})
-    command = [PROGRAM, "serve", "--port", "0", "--data", data]
-    with (data.parent / f"{data.name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=env, text=True)
-        try:
-            assert process.stdout is not None
-            announced = process.stdout.readline()
-            found = re.search(r"http://[\d.]+:\d+", announced)
-            assert found, f"{announced!r}: {Path(log.name).read_text()}"
-            with httpx.Client(base_url=found[0], timeout=120) as client:
-                _wait_until_ready(client)
-                yield client
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-            process.stdout.close()  # type: ignore[union-attr]
+    with (
+        service_process(data, **settings) as service,
+        httpx.Client(base_url=service.address, timeout=120) as client,
+    ):
+        yield client
 
 
 def metric(client: httpx.Client, name: str, **labels: str) -> float:

@@ -7,14 +7,28 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import intertwine
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from intertwine_api import problems
+from intertwine_api.access import ASKED, Guard, requires
+from intertwine_api.limits import AtOnce, Rates
 from intertwine_api.middleware import BoundedBody, Counted, HeadAsGet
-from intertwine_api.problems import Problem
-from intertwine_api.routes import bases, blobs, groups, pages, reps
+from intertwine_api.problems import Problem, documented
+from intertwine_api.routes import (
+    bases,
+    blobs,
+    datasets,
+    events,
+    forward,
+    groups,
+    jobs,
+    matrices,
+    models,
+    pages,
+    reps,
+)
 from intertwine_api.service import Service
 from intertwine_api.settings import Settings
 
@@ -44,18 +58,53 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         root_path=service.settings.root_path,
     )
     app.state.service = service
-    for module in (bases, blobs, reps, groups, pages):
-        app.include_router(module.router)
+    _include_routes(app)
     problems.install(app)
-    app.add_middleware(Counted, metrics=service.metrics)
-    app.add_middleware(
-        BoundedBody,
-        limit=service.settings.json_bytes,
-        binary_limit=service.settings.body_bytes,
-    )
-    app.add_middleware(HeadAsGet)
+    _wrap(app, service)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+#: The routes under ``/v1``, and the scopes of which a key must have one. (Some ask for more.)
+_GUARDED = (
+    (bases, ("bases:read",)),
+    (matrices, ("bases:read",)),
+    (reps, ("bases:read",)),
+    (groups, ("bases:read",)),
+    (blobs, ("bases:read", "jobs:write", "models:forward")),
+    (datasets, ("jobs:write",)),
+    (jobs, ("jobs:write",)),
+    (events, ("jobs:write",)),
+    (models, ("models:forward", "jobs:write")),
+)
+
+
+def _include_routes(app: FastAPI) -> None:
+    app.router.routes.extend(forward.router.routes)  # called most, and so tried first
+    app.include_router(pages.router)
+    for module, scopes in _GUARDED:
+        app.include_router(
+            module.router,
+            dependencies=[Depends(requires(*scopes))],
+            responses=documented(*ASKED, "not-ready"),
+        )
+
+
+def _wrap(app: FastAPI, service: Service) -> None:
+    """Put around the routes what happens to every request; what comes last here comes first."""
+    settings = service.settings
+    app.add_middleware(
+        Guard,
+        access=service.access,
+        rates=Rates(settings.key_requests_per_second, settings.key_requests_burst),
+        at_once=AtOnce(settings.key_requests_at_once, "requests of this key"),
+    )
+    app.add_middleware(Counted, metrics=service.metrics)
+    uploads = dict.fromkeys(("/v1/datasets", "/v1/blobs"), settings.dataset_bytes)
+    app.add_middleware(
+        BoundedBody, limit=settings.json_bytes, binary_limit=settings.body_bytes, uploads=uploads
+    )
+    app.add_middleware(HeadAsGet)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,16 +13,25 @@ from intertwine_api.metrics import Metrics
 from intertwine_api.problems import SAFETENSORS, Problem, respond
 
 _DRAINED = 4  # times the limit
+_HEAD = "intertwine.head"
 
 
 class BoundedBody:
     """Refuse bodies past a bound: by their stated length, and else while they arrive.
 
     Arrays in binary may be larger than JSON, which is read in one go that holds up everybody.
+    `uploads` are the addresses whose bodies go to a file piece by piece, each with its own bound.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, binary_limit: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int,
+        binary_limit: int,
+        uploads: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.app, self.limit, self.binary_limit = app, limit, binary_limit
+        self.uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it with ``body-too-large``."""
@@ -29,6 +40,7 @@ class BoundedBody:
             return
         headers = dict(scope["headers"])
         limit = self.binary_limit if is_safetensors(headers) else self.limit
+        limit = self.uploads.get(path_of(scope), limit)
         stated = headers.get(b"content-length", b"0")
         if stated.isdigit() and int(stated) > limit:
             await self._refuse(limit, True, scope, receive, send)
@@ -65,13 +77,22 @@ class BoundedBody:
             message = await receive()
             seen += len(message.get("body", b""))
             more = message.get("more_body", False)
+        upload = path_of(scope) in self.uploads
         problem = Problem.of(
             "body-too-large",
-            f"a body has at most {self.limit:,} bytes here, and one of vectors as safetensors "
+            f"a file has at most {limit:,} bytes here"
+            if upload
+            else f"a body has at most {self.limit:,} bytes here, and one of vectors as safetensors "
             f"{self.binary_limit:,}",
             limit_bytes=limit,
         )
         await respond(problem, {"Connection": "close"})(scope, receive, send)
+
+
+def path_of(scope: Scope) -> str:
+    """The address of a request, without what a proxy puts before it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "").rstrip("/"))
 
 
 def is_safetensors(headers: Mapping[bytes, bytes]) -> bool:
@@ -81,6 +102,11 @@ def is_safetensors(headers: Mapping[bytes, bytes]) -> bool:
 
 class _TooLarge(Exception):
     pass
+
+
+def is_head(scope: Mapping[str, Any]) -> bool:
+    """Whether a request that came to a route as GET is a HEAD: it may leave out its work."""
+    return bool(scope.get(_HEAD))
 
 
 class Counted:
@@ -114,6 +140,6 @@ class HeadAsGet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a HEAD on as the GET that it stands for."""
         head = scope["type"] == "http" and scope["method"] == "HEAD"
-        if head and not scope["path"].startswith("/v1/blobs/"):
-            scope = {**scope, "method": "GET"}
+        if head and not path_of(scope).startswith("/v1/blobs/"):
+            scope = {**scope, "method": "GET", _HEAD: True}
         await self.app(scope, receive, send)

@@ -8,12 +8,27 @@ import os
 import sys
 from collections.abc import Sequence
 
-from intertwine_api.commands import basis, cache, doctor, groups, irreps, parse, serve
+from intertwine_api.commands import (
+    basis,
+    cache,
+    doctor,
+    groups,
+    irreps,
+    jobs,
+    keys,
+    models,
+    parse,
+    serve,
+    train,
+    worker,
+)
 from intertwine_api.interrupts import INTERRUPTED, interruptible
 
-BAD_INPUT = 2
 FAILED = 1
+BAD_INPUT = 2
+UNREACHABLE = 3
 
+_COMMANDS = (parse, basis, irreps, groups, cache, train, jobs, models, serve, worker, keys, doctor)
 _EPILOG = """\
 examples:
   intertwine basis "V**2*V.T+5V0" --group "SO(3)"
@@ -21,9 +36,12 @@ examples:
   intertwine groups
   intertwine cache stats
   intertwine serve
+  intertwine train examples/inertia.toml
+  intertwine jobs watch JOB
   intertwine doctor
 
-exit codes: 0 for success, 1 where a solve or a check failed, 2 for bad input.
+exit codes: 0 for success, 1 where a solve, a check or a job failed, 2 for bad input,
+3 where a service cannot be reached, 130 after Ctrl-C.
 A text that begins with '-' goes behind '--'.
 """
 
@@ -40,18 +58,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=intertwine.__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (parse, basis, irreps, groups, cache, serve, doctor):
+    for command in _COMMANDS:
         command.add_to(commands)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code is 0, 1 (it failed) or 2 (the input was bad)."""
+    """Run a command line; the exit code is one of those that the help explains."""
     try:
         with interruptible():
             return _run(argv)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:  # one that has a message says what goes on
+        print(str(interrupt) or "interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -73,10 +91,25 @@ def _run(argv: Sequence[str] | None) -> int:
             # whoever read us has left, as `head` does: nothing more to say, to nobody
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
-        return _complain(error, BAD_INPUT)
+        return _complain(error, _exit_code(error))
     except (MemoryError, RecursionError, ArithmeticError) as error:
         return _complain(ArithmeticError(f"this was too much: {error!r}"), FAILED)
     return code
+
+
+def _exit_code(error: Exception) -> int:
+    """What a script is told of an error that is no failed solve."""
+    from intertwine_api.client.errors import (
+        ConnectionFailed,
+        JobFailed,
+        ServiceError,
+        WaitedTooLong,
+    )
+
+    if isinstance(error, ConnectionFailed):
+        return UNREACHABLE
+    its_fault = isinstance(error, ServiceError) and error.status >= 500
+    return FAILED if its_fault or isinstance(error, JobFailed | WaitedTooLong) else BAD_INPUT
 
 
 def _complain(error: Exception, code: int) -> int:

@@ -111,6 +111,9 @@ class Pending(BaseModel):
     key: Digest
     state: str = Field(description="queued or running")
     progress: Progress
+    job: str | None = Field(
+        default=None, description="the address of the job that solves; left out where a worker does"
+    )
 
 
 class BasisPage(BaseModel):
@@ -119,6 +122,14 @@ class BasisPage(BaseModel):
     data: list[BasisManifest]
     has_more: bool
     next: str | None = Field(description="the cursor of the next page")
+
+
+class BlobDocument(BaseModel):
+    """Bytes that are kept, by what they are."""
+
+    digest: Digest
+    bytes: int
+    links: dict[str, str]
 
 
 class ParsedRep(BaseModel):

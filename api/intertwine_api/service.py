@@ -1,4 +1,4 @@
-"""What the routes share: the store, the solves in flight, and the settings."""
+"""What the routes share: the store, the database and what is in it, and the work that goes on."""
 
 from __future__ import annotations
 
@@ -10,19 +10,34 @@ from typing import Annotated, Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from intertwine.bases import Basis, from_bytes, load_basis
-from intertwine.errors import FormatError, InvalidSetting
-from intertwine.invariants import describe
-from intertwine_cache import Manifest, Store, default_place
-from intertwine_cache.place import default_limit
-from pydantic import ValidationError
+from intertwine.errors import FormatError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
+from intertwine_api.access import Access
 from intertwine_api.asking import Asked, ask, to_decompose
+from intertwine_api.basis_documents import document_of, unkept_document
+from intertwine_api.database import Database
+from intertwine_api.inference.inference import Inference
+from intertwine_api.intake import Intake
+from intertwine_api.jobs.events import Events
+from intertwine_api.jobs.here import controller_of, places_of
+from intertwine_api.jobs.job import Job
+from intertwine_api.jobs.metrics import Metrics as MetricsOfJobs
+from intertwine_api.jobs.queue import Queue
+from intertwine_api.keys import Keys
 from intertwine_api.metrics import Metrics
+from intertwine_api.models import Models
+from intertwine_api.objects import Objects
 from intertwine_api.pool import Pool
-from intertwine_api.problems import Problem, ProblemError, printable
+from intertwine_api.problems import Problem, ProblemError
 from intertwine_api.schemas import BasisManifest
 from intertwine_api.settings import Settings
 from intertwine_api.solves import Solves
+from intertwine_api.stores import open_store
+from intertwine_api.streams import Streams
+from intertwine_api.training.samples import Datasets
+from intertwine_api.uploads import Uploads
 
 _Result = TypeVar("_Result")
 
@@ -32,23 +47,75 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = _store(settings)
+        self.store = open_store(settings)
         self.metrics = Metrics()
         self.pool = Pool(settings, str(self.store.layout.root), self.store.limit)
         self.solves = Solves(self.pool, settings.queue, self.metrics)
         self.ready = False
-        self._heavy = CapacityLimiter(2)
+        self.left: list[Job] = []
+        """The jobs that go on when the service has ended."""
+        self._heavy, self._files = CapacityLimiter(2), CapacityLimiter(1)
+        self._open(settings)
+
+    def _open(self, settings: Settings) -> None:
+        """What is in the database, and in the files beside it."""
+        self.database = Database(settings.database_url)
+        self.objects = Objects(settings.home / "objects")
+        self.uploads = Uploads(settings.home / "uploads")
+        self.keys = Keys(self.database)
+        self.access = Access(
+            self.keys, open_to_all=settings.on_loopback or settings.allow_unauthenticated
+        )
+        self.queue = Queue(self.database, settings.lease_seconds)
+        self.events = Events(self.database)
+        self.metrics_of_jobs = MetricsOfJobs(self.database)
+        self.streams = Streams(
+            self.database,
+            self.events,
+            heartbeat=settings.event_heartbeat,
+            most=settings.key_streams,
+        )
+        self.places = places_of(settings, self.store.layout.root)
+        self.controller = controller_of(settings, self.places, self.queue)
+        self.datasets = Datasets(self.database, self.objects, settings.dataset_bytes)
+        self.models = Models(self.database, self.objects)
+        self.inference = Inference(self.models, self.objects, settings, self.metrics)
+        self.intake = Intake(
+            settings, self.queue, self.datasets, self.models, self.objects, self.controller.wake
+        )
 
     async def start(self) -> None:
-        """Start the workers."""
+        """Bring the database up to date, start the workers, and take up this host's jobs."""
+        await to_thread.run_sync(self.database.migrate)
+        await to_thread.run_sync(self.uploads.remove_abandoned)
         await self.pool.start()
+        self.controller.start()
         self.ready = True
 
     async def end(self) -> None:
-        """Give up the solves in flight, and end the workers."""
+        """Give up the solves in flight, and end the workers. Jobs go on."""
         self.ready = False
+        self.streams.end()
+        await self.inference.end()
         await self.solves.end()
         await self.pool.end()
+        await to_thread.run_sync(self.controller.stop)
+        with suppress(SQLAlchemyError):  # the database is away: they go on all the same
+            self.left = await to_thread.run_sync(self.jobs_here)
+        self.database.close()
+
+    def jobs_here(self) -> list[Job]:
+        """The jobs that this host runs."""
+        return self.queue.held(self.places.host)
+
+    def require_database(self) -> None:
+        """Raises `ProblemError` with ``not-ready`` where the database does not answer."""
+        try:
+            with self.database.read() as connection:
+                connection.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
+            problem = Problem.of("not-ready", "the database cannot be reached")
+            raise ProblemError(problem, {"Retry-After": "5"}) from error
 
     async def ask(self, document: Mapping[str, Any]) -> Asked:
         """Read a request off the event loop: texts and generators may take a while."""
@@ -57,6 +124,10 @@ class Service:
     async def work(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """Run what may take a while in a thread: a few at a time, so that reads have theirs."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._heavy)
+
+    async def take_in(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Check and keep a file that was sent, in a thread: one at a time, as it may be large."""
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._files)
 
     async def decompose(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """A rep as a sum of irreps, found by a worker. Raises `ProblemError`."""
@@ -80,7 +151,7 @@ class Service:
         if found is None or found[0].details.get("kind") == "irreps":  # no basis, and no fault
             return None
         try:
-            return _from_manifest(found[0], cached=cached, asked=asked)
+            return document_of(found[0], cached=cached, asked=asked)
         except FormatError as error:
             self.store.reject(key, str(error))
             return None
@@ -89,7 +160,7 @@ class Service:
         """The documents of all that the store has, in the order of their keys, from `after` on."""
         for manifest in self.store.manifests(after):
             with suppress(FormatError):  # told, and put away, when somebody asks for it
-                yield _from_manifest(manifest, cached=True)
+                yield document_of(manifest, cached=True)
 
     def basis(self, key: str) -> Basis:
         """The basis of a key. Raises `ProblemError` with ``not-found`` where it is not known."""
@@ -106,69 +177,10 @@ class Service:
 
     def unkept_manifest(self, asked: Asked, blob: bytes, *, cached: bool) -> BasisManifest:
         """The document of a basis that the store could not keep."""
-        basis = from_bytes(blob)
-        details = {**describe(asked.canonical), "certificate": basis.certificate.to_json()}
-        return _document(asked.key, details, len(blob), None, cached=cached, rep=str(asked.rep))
+        return unkept_document(asked, blob, cached=cached)
 
 
-def _from_manifest(
-    manifest: Manifest, *, cached: bool, asked: Asked | None = None
-) -> BasisManifest:
-    """The document of an entry. Raises `FormatError` where its details are not a basis's."""
-    details, rep = dict(manifest.details), ""
-    if asked is not None:
-        details["group"] = None if asked.rep.G is None else repr(asked.rep.G)
-        rep = str(asked.rep)
-    try:
-        return _document(
-            manifest.key, details, manifest.size, manifest.digest, cached=cached, rep=rep
-        )
-    except (KeyError, TypeError, ValidationError) as error:
-        raise FormatError(f"the manifest {manifest.key} is not of a basis: {error!r}") from error
-
-
-def _document(
-    key: str, details: dict[str, Any], size: int, digest: str | None, *, cached: bool, rep: str
-) -> BasisManifest:
-    details = printable(details)  # whoever shares the store may have named a group anything
-    certificate = details["certificate"]
-    here = f"/v1/bases/{key}"
-    links = {"self": here, "dense": f"{here}/dense.npy", "project": f"{here}:project"}
-    if digest is not None:
-        links["blob"] = f"/v1/blobs/{digest}"
-    return BasisManifest(
-        key=key,
-        group=details["group"],
-        rep=rep or details["canonical"],
-        canonical=details["canonical"],
-        size=certificate["size"],
-        rank=certificate["rank"],
-        method=certificate["method"],
-        cached=cached,
-        digest=digest,
-        bytes=size,
-        certificate=certificate,
-        links=links,
-    )
-
-
-def _store(settings: Settings) -> Store:
-    try:
-        place = settings.data / "cache" if settings.data is not None else default_place()
-        limit = default_limit()
-    except ValueError as error:
-        raise InvalidSetting(str(error)) from error
-    if place is None:
-        raise InvalidSetting(
-            "the service needs a store, and INTERTWINE_CACHE=off says that there is none: "
-            "name a folder with --data"
-        )
-    store = Store(place, limit)
-    store.layout.create()
-    return store
-
-
-def _service(request: Request) -> Service:
+def _service(request: Request) -> Service:  # a plain function would cost a thread
     service: Service = request.app.state.service
     return service
 

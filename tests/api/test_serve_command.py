@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 from program import intertwine
+from service import problem, service_process
 
 
 class TestOpenDoors:
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-    def test_other_addresses_than_loopback_are_refused(self, host: str) -> None:
-        ended = intertwine("serve", "--host", host, "--port", "0")
+    def test_other_addresses_than_loopback_are_refused(self, host: str, tmp_path: Path) -> None:
+        ended = intertwine("serve", "--host", host, "--port", "0", "--data", tmp_path / "data")
         assert ended.code == 2
+        assert not (tmp_path / "data").exists()
         assert "--allow-unauthenticated" in ended.err
         assert "because the service asks nobody who they are" in ended.err
+        assert "intertwine keys create" in ended.err
 
+    def test_with_a_key_they_are_not(self, tmp_path: Path) -> None:
+        made = intertwine("keys", "create", "alice", "--data", tmp_path / "data")
+        settings = {"host": "0.0.0.0", "workers": "1", "jobs": "0"}
+        with service_process(tmp_path / "data", **settings) as service:
+            problem(httpx.get(f"{service.address}/v1/bases"), 401, "unauthorized")
+            headers = {"authorization": f"Bearer {made.out.strip()}"}
+            assert httpx.get(f"{service.address}/v1/bases", headers=headers).status_code == 200
+
+
+class TestWhatCannotBe:
     def test_settings_that_cannot_be_are_refused(self) -> None:
         ended = intertwine("serve", env={"INTERTWINE_PORT": "http", "INTERTWINE_WORKERS": "0"})
         assert ended.code == 2
@@ -43,7 +57,41 @@ class TestOpenDoors:
         assert said in ended.err
         assert "Traceback" not in ended.err
 
+    @pytest.mark.parametrize(
+        ("url", "said"),
+        [
+            ("nonsense", "the URL of the database cannot be read"),
+            ("mysql://host/name", "begins with mysql"),
+            ("postgresql://nobody:secret@127.0.0.1:1/name", "cannot be used: "),
+        ],
+    )
+    def test_a_database_that_cannot_be_used_is_said(
+        self, url: str, said: str, tmp_path: Path
+    ) -> None:
+        ended = intertwine("serve", "--port", "0", "--data", tmp_path, "--database", url)
+        assert (ended.code, ended.out) == (2, "")
+        assert said in ended.err
+        assert "secret" not in ended.err
+        assert "Traceback" not in ended.err
+
     def test_a_port_that_is_taken_is_said(self, client: httpx.Client, tmp_path: Path) -> None:
         ended = intertwine("serve", "--port", str(client.base_url.port), "--data", tmp_path)
         assert ended.code == 2
         assert "in use" in ended.err
+
+
+class TestComingAndGoing:
+    def test_it_says_where_things_are_and_which_jobs_go_on(self, tmp_path: Path) -> None:
+        endless = {"kind": "solve", "rep": "V**8", "group": "SO(4)", "method": "krylov"}
+        with service_process(tmp_path / "data", workers="1", jobs="1") as service:
+            assert service.announced.count("\n") > 3
+            assert f"database: sqlite:///{tmp_path}/data/intertwine.db" in service.announced
+            assert "jobs: at most 1 at once" in service.announced
+            here = httpx.post(f"{service.address}/v1/jobs", json=endless).json()["links"]["self"]
+            while httpx.get(service.address + here).json()["state"] != "running":
+                time.sleep(0.1)
+            left = service.end()
+            assert left == "1 job goes on running; the next `intertwine serve` takes it up again\n"
+            service.start()
+            assert "1 job goes on running from before" in service.announced
+            assert httpx.post(f"{service.address}{here}:cancel").json()["attempt"] == 1

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from documents import PRINTED, ROOT, blocks, console, printed_by_python, run_python, run_shell, same
+from documents import (
+    ADDRESS,
+    PRINTED,
+    ROOT,
+    blocks,
+    console,
+    printed_by_python,
+    run_python,
+    run_shell,
+    same,
+)
 from intertwine.bases import load_basis
 from service import running_service
 
@@ -16,11 +28,13 @@ PAGES = (
         f"docs/{name}.md"
         for name in (
             *("index", "format", "command-line", "store", "service"),
-            *("from-emlp", "how-it-works", "networks", "inertia"),
+            *("from-emlp", "how-it-works", "networks", "inertia", "remote"),
         )
     ),
 )
 ASKING = ("README.md", "docs/service.md")
+#: Trains several models.
+TRAINING = ("docs/remote.md",)
 each = pytest.mark.parametrize("page", [ROOT / name for name in PAGES], ids=PAGES)
 #: The cells of a notebook are run, and their errors reported, when the documentation is built.
 NOTEBOOK = "{code-cell} ipython3"
@@ -34,9 +48,26 @@ def test_every_block_is_of_a_language_that_is_tested(page: Path) -> None:
     assert [block for block in blocks(page) if block.language not in known] == []
 
 
-@each
+@contextmanager
+def service_of(page: Path, folder: Path) -> Iterator[str]:
+    """The address of a service that runs where the Python of a page asks one."""
+    if not any(b.language == "python" and ADDRESS in b.text for b in blocks(page)):
+        yield ADDRESS
+        return
+    with running_service(folder / "data") as client:
+        yield str(client.base_url)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(ROOT / name, marks=[pytest.mark.slow] if name in TRAINING else [], id=name)
+        for name in PAGES
+    ],
+)
 def test_python_blocks_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
-    printed = run_python(page, tmp_path)
+    with service_of(page, tmp_path) as address:
+        printed = run_python(page, tmp_path, address)
     shown = list(printed_by_python(page))
     for number, block in shown:
         assert same(printed[number], block.text), f"{page.name}:{block.line}\n{printed[number]}"
@@ -72,8 +103,8 @@ def test_requests_are_answered_by_a_running_service(page: Path, tmp_path: Path) 
     assert asked
     with running_service(tmp_path / "data") as client:
         for block in asked:
-            assert "http://127.0.0.1:8000/" in block.text
-            text = block.text.replace("http://127.0.0.1:8000", str(client.base_url).rstrip("/"))
+            assert f"{ADDRESS}/" in block.text
+            text = block.text.replace(ADDRESS, str(client.base_url).rstrip("/"))
             ended = run_shell(text, tmp_path)
             assert ended.returncode == 0, ended.stdout
             assert "problem" not in ended.stdout

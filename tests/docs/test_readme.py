@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 import tomllib
+from pathlib import Path
 from typing import Any
 
-from documents import ROOT, blocks, console, run_shell
+import nbformat
+import pytest
+from documents import ADDRESS, ROOT, blocks, console, run_shell
+from intertwine_api.client import Client
+from nbclient import NotebookClient
 from program import KEYS
+from service import ServiceProcess, running_service, service_process
 
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -35,6 +43,64 @@ def test_it_begins_with_two_commands() -> None:
 def test_the_notebook_has_five_lines() -> None:
     notebook = next(block for block in blocks(README) if block.language == "python")
     assert len(notebook.text.splitlines()) == 5
+
+
+class TestOnALabsServer:
+    """The second example, in a real notebook."""
+
+    def notebook(self, address: str) -> NotebookClient:
+        (example,) = (b for b in blocks(README) if b.language == "python" and ADDRESS in b.text)
+        cell = nbformat.v4.new_code_cell(example.text.replace(ADDRESS, address))
+        return NotebookClient(nbformat.v4.new_notebook(cells=[cell]), timeout=120)
+
+    def require_as_promised(self, notebook: NotebookClient) -> str:
+        """The losses were drawn, and the model that came back is equivariant; what the bar said."""
+        (cell,) = notebook.nb.cells
+        (picture,) = (o for o in cell.outputs if o.output_type == "display_data")
+        assert picture.data["image/png"]
+        printed = {"stdout": "", "stderr": ""}
+        for output in cell.outputs:
+            if output.output_type == "stream":
+                printed[output.name] += output.text
+        assert printed["stdout"] == "(1, 9) True\n"
+        assert "train loss" in printed["stderr"]
+        assert "succeeded 100%|" in printed["stderr"]
+        assert "Warning" not in printed["stderr"]
+        return printed["stderr"]
+
+    @pytest.mark.slow
+    def test_as_printed_it_takes_less_than_two_minutes(self, tmp_path: Path) -> None:
+        with running_service(tmp_path / "data") as client:
+            notebook = self.notebook(str(client.base_url))
+            begun = time.perf_counter()
+            notebook.execute()
+            assert time.perf_counter() - begun < 120
+        self.require_as_promised(notebook)
+
+    @pytest.mark.slow
+    def test_the_server_may_be_killed_in_the_middle_and_started_again(self, tmp_path: Path) -> None:
+        with service_process(tmp_path / "data") as service, Client(service.address) as lab:
+            notebook = self.notebook(service.address)
+            service.port = int(service.address.rpartition(":")[2])
+            trouble = threading.Thread(target=self.kill_and_start_again, args=(service, lab))
+            trouble.start()
+            notebook.execute()
+            trouble.join()
+            (job,) = lab.jobs()
+            assert (job.state, job.document["attempt"]) == ("succeeded", 1)
+            events = list(job.events())
+            assert [event.seq for event in events] == [*range(1, len(events) + 1)]
+        assert "cannot be reached" in self.require_as_promised(notebook)
+
+    def kill_and_start_again(self, service: ServiceProcess, lab: Client) -> None:
+        """Kill the service when the training is on its way, and have it away for a while."""
+        give_up = time.monotonic() + 60
+        while not any(job.progress for job in lab.jobs(state="running")):
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        service.kill()
+        time.sleep(3)
+        service.start()
 
 
 def test_make_try_of_another_rep_is_the_command_it_stands_for(tmp_path: Any) -> None:

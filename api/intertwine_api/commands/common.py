@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from intertwine.groups import Group
     from intertwine.reps import Rep
+
+    from intertwine_api.client import Client
+    from intertwine_api.database import Database
+    from intertwine_api.settings import Settings
 
 
 def add_command(commands: Any, name: str, description: str, examples: str) -> Any:
@@ -74,6 +79,72 @@ def read_rep(arguments: argparse.Namespace) -> Rep:
     return rep if group is None else rep(group)
 
 
+def add_service(parser: argparse.ArgumentParser) -> None:
+    """Which service is asked, and by whom."""
+    parser.add_argument(
+        "--remote",
+        metavar="URL",
+        help="the service's address (default INTERTWINE_URL, else http://127.0.0.1:8000)",
+    )
+    parser.add_argument(
+        "--key", metavar="KEY", help="an API key (default INTERTWINE_KEY, which no list shows)"
+    )
+
+
+def open_client(arguments: argparse.Namespace) -> Client:
+    """A client of the service that the options, or the environment, name."""
+    from intertwine_api.client import Client
+
+    return Client(arguments.remote, arguments.key)
+
+
+def add_host(parser: argparse.ArgumentParser) -> None:
+    """Where the service of this host has its data and its database."""
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder of the service's data")
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="its database: sqlite:///path (default: a file in the folder of the data) or "
+        "postgresql://user@host/name",
+    )
+
+
+def read_settings(arguments: argparse.Namespace, *names: str) -> Settings:
+    """The settings of the environment, but for the options that were given.
+
+    Raises `InvalidSetting` for what cannot be.
+    """
+    from intertwine.errors import InvalidSetting
+    from pydantic import ValidationError
+
+    from intertwine_api.settings import Settings
+
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = (f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
+        raise InvalidSetting("; ".join(faults)) from error
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The database of the settings, up to date. Raises `InvalidSetting` where it is not there."""
+    from intertwine.errors import InvalidSetting
+    from sqlalchemy.exc import OperationalError
+
+    from intertwine_api.database import Database
+
+    database = Database(settings.database_url)
+    try:
+        database.migrate()
+        yield database
+    except OperationalError as error:
+        raise InvalidSetting(f"{database} cannot be used: {error.orig}") from error
+    finally:
+        database.close()
+
+
 def group_text(rep: Rep) -> str | None:
     """The rep's one group, as text; None for a rep over several groups, or none."""
     return None if rep.G is None else repr(rep.G)
@@ -83,6 +154,15 @@ def print_json(document: Any) -> None:
     """One JSON object on standard output; numbers that JSON does not have are an error."""
     readable = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     print(json.dumps(document, indent=2, ensure_ascii=not readable, allow_nan=False))
+
+
+def print_columns(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Aligned columns under their names."""
+    table = [[name.upper() for name in names], *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def print_table(rows: Iterable[tuple[str, str]]) -> None:

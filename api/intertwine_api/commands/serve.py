@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intertwine_api.commands import common
 
 if TYPE_CHECKING:
+    from intertwine_api.service import Service
     from intertwine_api.settings import Settings
 
 _EXAMPLES = """\
   intertwine serve
   intertwine serve --port 9000 --data ./lab
+  intertwine serve --database postgresql://lab@db.example.org/intertwine --jobs 4
 """
 
 
@@ -24,11 +24,17 @@ _GRACE = 5  # seconds that callers have left when the service is asked to end
 def add_to(commands: Any) -> None:
     """Describe the command."""
     parser = common.add_command(
-        commands, "serve", "Run the HTTP service: bases for everybody, solved once.", _EXAMPLES
+        commands,
+        "serve",
+        "Run the HTTP service: bases, trainings and models for everybody.",
+        _EXAMPLES,
     )
     parser.add_argument("--host", help="the address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="the port (default 8000; 0 picks a free one)")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder of its data")
+    common.add_host(parser)
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="jobs at once (default: half of the processors)"
+    )
     parser.add_argument(
         "--allow-unauthenticated",
         action="store_true",
@@ -40,18 +46,8 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from intertwine.errors import InvalidSetting
-    from pydantic import ValidationError
-
-    from intertwine_api.settings import Settings
-
-    names = ("host", "port", "data", "allow_unauthenticated")
-    given = {n: v for n in names if (v := getattr(arguments, n)) is not None}
-    try:
-        settings = Settings(**given)
-    except ValidationError as error:
-        faults = (f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
-        raise InvalidSetting("; ".join(faults)) from error
+    names = ("host", "port", "data", "database", "jobs", "allow_unauthenticated")
+    settings = common.read_settings(arguments, *names)
     _refuse_open_doors(settings)
     return _serve(settings)
 
@@ -60,22 +56,24 @@ def _refuse_open_doors(settings: Settings) -> None:
     """Without keys, whoever reaches the port may use the machine."""
     from intertwine.errors import InvalidSetting
 
-    if settings.allow_unauthenticated or _is_loopback(settings.host):
+    if settings.allow_unauthenticated or settings.on_loopback or _has_keys(settings):
         return
     raise InvalidSetting(
         f"listening on {settings.host} lets everybody who can reach it use this machine, because "
-        f"the service asks nobody who they are. Listen on 127.0.0.1 (and let people in through ssh "
-        f"or a proxy that asks), or say --allow-unauthenticated where the network itself is closed"
+        f"the service asks nobody who they are. Make a key with `intertwine keys create`, and from "
+        f"then on it asks for one; or listen on 127.0.0.1 (and let people in through ssh or a "
+        f"proxy that asks); or say --allow-unauthenticated where the network itself is closed"
     )
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
+def _has_keys(settings: Settings) -> bool:
+    """Whether the database has keys; one that is not there yet is not made."""
+    from intertwine_api.keys import Keys
+
+    if settings.database is None and not (settings.home / "intertwine.db").exists():
         return False
+    with common.open_database(settings) as database:
+        return Keys(database).any()
 
 
 def _serve(settings: Settings) -> int:
@@ -84,6 +82,7 @@ def _serve(settings: Settings) -> int:
     import uvicorn
 
     from intertwine_api.app import create_app
+    from intertwine_api.garbage import collect_rarely
 
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # named as TCP, or asyncio leaves Nagle's algorithm on, and every answer waits 40 ms
@@ -93,6 +92,19 @@ def _serve(settings: Settings) -> int:
     port = listener.getsockname()[1]
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     app = create_app(settings)
+    service: Service = app.state.service
+
+    class Server(uvicorn.Server):
+        """Ends streams of events when it is asked to end, and says what goes on without it."""
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            service.streams.end()
+            super().handle_exit(sig, frame)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().shutdown(sockets)
+            _take_leave(service)
+
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -100,17 +112,35 @@ def _serve(settings: Settings) -> int:
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    _announce(f"http://{shown}:{port}", app.state.service.store.layout.root)
-    uvicorn.Server(config).run(sockets=[listener])
+    with common.open_database(settings):  # one that cannot be used is said before all else
+        _announce(f"http://{shown}:{port}", service)
+    collect_rarely()
+    Server(config).run(sockets=[listener])
     return 0
 
 
-def _announce(address: str, place: Path) -> None:
+def _announce(address: str, service: Service) -> None:
+    here = len(service.jobs_here())
+    go_on = f"{_jobs(here)} from before, " if here else "jobs: "
     print(
-        f"Intertwine serves {address}  (documentation: {address}/docs; store: {place})\n"
+        f"Intertwine serves {address}  (documentation: {address}/docs; "
+        f"store: {service.store.layout.root})\n"
+        f"database: {service.database.url.render_as_string(hide_password=True)}; "
+        f"{go_on}at most {service.places.slots} at once\n"
         f"try it:\n"
         f"  curl -s {address}/v1/bases -H 'content-type: application/json' \\\n"
         f'       -d \'{{"rep": "V**2*V.T+5V0", "group": "SO(3)"}}\'\n'
         f"stop it with Ctrl-C",
         flush=True,
     )
+
+
+def _take_leave(service: Service) -> None:
+    here = len(service.left)
+    if here:
+        them = "it" if here == 1 else "them"
+        print(f"{_jobs(here)}; the next `intertwine serve` takes {them} up again", flush=True)
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job goes on running" if count == 1 else f"{count} jobs go on running"

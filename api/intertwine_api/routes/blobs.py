@@ -1,4 +1,4 @@
-"""Blobs: the bytes of bases, by content, for ever the same."""
+"""Blobs: the bytes of bases, of models and of data, by content, for ever the same."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
+from intertwine.errors import FormatError
 from prometheus_client import Counter
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
+from intertwine_api.access import BlobsReader, Caller, JobsWriter
 from intertwine_api.problems import SAFETENSORS, Problem, ProblemError, documented, respond
-from intertwine_api.schemas import Digest
+from intertwine_api.schemas import BlobDocument, Digest
 from intertwine_api.service import Service, TheService
 
 router = APIRouter(prefix="/v1", tags=["blobs"])
 
 _CHUNK = 4 * 2**20  # bytes read at a time: of the default 64 KB, handing over costs the most
 
+_FILE = {"schema": {"type": "string", "format": "binary"}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {SAFETENSORS: {}}, "description": "The bytes, as safetensors."},
     206: {"content": {SAFETENSORS: {}}, "description": "The bytes of the `Range` asked for."},
@@ -74,16 +77,40 @@ class Blob(FileResponse):
             await respond(problem, {"Content-Range": f"bytes */{size}"})(scope, receive, send)
 
 
+@router.post(
+    "/blobs",
+    status_code=201,
+    summary="Upload the weights of a model",
+    operation_id="upload_blob",
+    response_model=BlobDocument,
+    responses=documented(
+        "format", "unsupported-media-type", "body-too-large", "disk-full", "malformed"
+    ),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {SAFETENSORS: _FILE, "application/octet-stream": _FILE},
+        }
+    },
+)
+async def upload_blob(request: Request, service: TheService, caller: JobsWriter) -> Response:
+    """A safetensors file, for a training to go on from. The same bytes are the same blob."""
+    async with service.uploads.receive(request) as file:
+        document = await service.take_in(_keep, file, service)
+    headers = {"Location": document.links["self"]}
+    return JSONResponse(document.model_dump(), 201, headers=headers)
+
+
 @router.get(
     "/blobs/{digest}",
-    summary="The bytes of a basis",
+    summary="The bytes of a basis, of a model or of a dataset",
     operation_id="get_blob",
     response_class=Response,
     responses=_RESPONSES,
 )
 @router.head(
     "/blobs/{digest}",
-    summary="The size of the bytes of a basis",
+    summary="The size of the bytes of a blob",
     operation_id="head_blob",
     response_class=Response,
     responses=_RESPONSES,
@@ -91,14 +118,16 @@ class Blob(FileResponse):
 async def get_blob(
     digest: Annotated[Digest, InPath(description="the sha256 of the bytes")],
     service: TheService,
+    caller: BlobsReader,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Immutable content with a strong ETag, whole or by `Range`."""
+    """Immutable content with a strong ETag, whole or by `Range`. Data are their owners' alone."""
+    shared = "public" if caller.key_id is None else "private"
     headers = {
         "ETag": f'"{digest}"',
-        "Cache-Control": "public, max-age=31536000, immutable",
+        "Cache-Control": f"{shared}, max-age=31536000, immutable",
     }
-    blob = await run_in_threadpool(_find, digest, headers, service)
+    blob = await run_in_threadpool(_find, digest, headers, service, caller)
     if blob is None:
         raise ProblemError(Problem.of("not-found", f"there is no blob {digest}"))
     if _names(if_none_match, digest):
@@ -106,12 +135,46 @@ async def get_blob(
     return blob
 
 
-def _find(digest: str, headers: Mapping[str, str], service: Service) -> Blob | None:
+def _keep(file: Path, service: Service) -> BlobDocument:
+    """Keep an uploaded file of weights. Raises `FormatError` for what is no safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "numpy") as arrays:  # reads, and checks, the header alone
+            names = list(arrays.keys())
+    except SafetensorError as error:
+        raise FormatError(f"the body is no safetensors file: {error}") from error
+    if not names:
+        raise FormatError("the body is a safetensors file without an array")
+    digest, size = service.objects.put(file)
+    return BlobDocument(digest=digest, bytes=size, links={"self": f"/v1/blobs/{digest}"})
+
+
+def _find(digest: str, headers: Mapping[str, str], service: Service, caller: Caller) -> Blob | None:
     path = service.store.blob(digest)
+    if path is None:
+        path = service.objects.path(digest)
+        if path is not None and not _may_read(path, service, caller):
+            path = None
     if path is not None:
         with suppress(FileNotFoundError):  # evicted meanwhile
             return Blob(path, headers, service.metrics.bytes_sent)
     return None
+
+
+def _may_read(path: Path, service: Service, caller: Caller) -> bool:
+    """Models are everybody's, and samples their owner's."""
+    from intertwine_api.training.points import Points
+
+    try:
+        Points.read(path)  # maps them into memory, and reads the header alone
+    except FormatError:
+        return True
+    try:
+        service.datasets.get(path.name, None if caller.is_admin else caller.owner)
+    except ProblemError:
+        return False
+    return True
 
 
 def _names(if_none_match: str | None, digest: str) -> bool:

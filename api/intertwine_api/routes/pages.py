@@ -5,11 +5,12 @@ from __future__ import annotations
 from html import escape
 
 import intertwine
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
+from intertwine_api.access import ASKED, requires
 from intertwine_api.problems import CODES, Problem, ProblemError, documented
 from intertwine_api.service import TheService
 
@@ -41,8 +42,9 @@ async def home(service: TheService) -> HTMLResponse:
 <pre>curl -s /v1/bases -H 'content-type: application/json' \\
      -d '{{"rep": "V**2*V.T+5V0", "group": "SO(3)"}}'</pre>
 <p><a href="docs">API documentation</a> · <a href="v1/bases">bases</a> ·
-<a href="v1/groups">groups</a> · <a href="problems">problem codes</a> ·
-<a href="metrics">metrics</a> · <a href="readyz">ready?</a></p>"""
+<a href="v1/groups">groups</a> · <a href="v1/jobs">jobs</a> · <a href="v1/models">models</a> ·
+<a href="problems">problem codes</a> · <a href="metrics">metrics</a> ·
+<a href="readyz">ready?</a></p>"""
     return HTMLResponse(_PAGE.format(title="Intertwine", body=body))
 
 
@@ -72,9 +74,10 @@ async def healthz() -> dict[str, str]:
     responses=documented("not-ready"),
 )
 async def readyz(service: TheService) -> dict[str, str]:
-    """Whether the workers have started."""
+    """Whether the workers have started, and the database answers."""
     if not service.ready:
         raise ProblemError(Problem.of("not-ready", "the workers are starting"))
+    await run_in_threadpool(service.require_database)
     return {"status": "ready"}
 
 
@@ -83,10 +86,14 @@ async def readyz(service: TheService) -> dict[str, str]:
     summary="Counters for Prometheus",
     operation_id="metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}, "description": "In Prometheus' text format."}},
+    responses={
+        200: {"content": {"text/plain": {}}, "description": "In Prometheus' text format."},
+        **documented(*ASKED, "not-ready"),
+    },
+    dependencies=[Depends(requires("admin"))],
 )
 async def export_metrics(service: TheService) -> Response:
-    """Solves, seconds, lookups by level, bytes, and the queue."""
+    """Solves, seconds, lookups by level, bytes, and the queue. With keys it takes an admin's."""
     statistics = await run_in_threadpool(service.store.statistics)
     service.metrics.store_bytes.set(statistics["bytes"])
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

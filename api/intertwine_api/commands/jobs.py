@@ -1,0 +1,171 @@
+"""`intertwine jobs`: the jobs of a service."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from intertwine_api.commands import common
+
+if TYPE_CHECKING:
+    from intertwine_api.client import Job
+
+_EXAMPLES = """\
+  intertwine jobs list --state running
+  intertwine jobs show JOB
+  intertwine jobs watch JOB && echo trained
+  intertwine jobs logs JOB --follow
+  intertwine jobs cancel JOB
+  intertwine jobs list --remote https://lab.example.org/intertwine
+"""
+_STATES = ("queued", "leased", "running", "cancelling", "succeeded", "failed", "cancelled")
+
+
+def add_to(commands: Any) -> None:
+    """Describe the command and its actions."""
+    parser = common.add_command(
+        commands, "jobs", "Look at a service's jobs, watch, cancel or delete them.", _EXAMPLES
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = _action(actions, "list", run_list, "your jobs, the newest first")
+    listing.add_argument("--state", choices=_STATES, help="only those in this state")
+    listing.add_argument("--kind", choices=("train", "solve"), help="only of this kind")
+    listing.add_argument("--label", help="only those with this label")
+    listing.add_argument("--owner", help="only this owner's; an admin sees everybody's")
+    listing.add_argument("--limit", type=int, default=50, help="how many at most (default 50)")
+    for name, run, summary in (
+        ("show", run_show, "one job: where it is, and what came of it"),
+        ("watch", run_watch, "how it goes, until it has ended; the exit code is 1 if it failed"),
+        ("logs", run_logs, "what its process printed"),
+        ("cancel", run_cancel, "end jobs"),
+        ("retry", run_retry, "let jobs that failed or were cancelled wait again"),
+        ("delete", run_delete, "delete jobs that have ended"),
+    ):
+        action = _action(actions, name, run, summary)
+        several = name in ("cancel", "retry", "delete")
+        action.add_argument(
+            "jobs" if several else "job",
+            metavar="JOB",
+            nargs="+" if several else None,
+            help="the id of a job",
+        )
+        if name == "logs":
+            action.add_argument("--tail", type=int, metavar="BYTES", help="only its end")
+            action.add_argument("--follow", action="store_true", help="go on until it has ended")
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Print a line for each job."""
+    filters = {name: getattr(arguments, name) for name in ("state", "kind", "label", "owner")}
+    with common.open_client(arguments) as lab:
+        found = lab.jobs(**filters, limit=arguments.limit)
+    if arguments.json:
+        common.print_json([job.document for job in found])
+    else:
+        columns = ("id", "name", "kind", "created", "state")
+        common.print_columns(columns, map(_row, found))
+    return 0
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Print one job."""
+    with common.open_client(arguments) as lab:
+        _print(lab.job(arguments.job), arguments)
+    return 0
+
+
+def run_watch(arguments: argparse.Namespace) -> int:
+    """Show how a job goes, until it has ended; its document, as JSON, at the end."""
+    with common.open_client(arguments) as lab:
+        job = lab.job(arguments.job)
+        if arguments.json:
+            job.wait()
+            common.print_json(job.document)
+        else:
+            job.watch()
+            print(job.reason)
+    return 0 if job.state == "succeeded" else 1
+
+
+def run_logs(arguments: argparse.Namespace) -> int:
+    """Print what a job's process printed."""
+    with common.open_client(arguments) as lab:
+        job = lab.job(arguments.job)
+        if arguments.json:
+            common.print_json({"job": job.id, "log": job.logs(arguments.tail)})
+        elif arguments.follow:
+            for piece in job.follow_logs(arguments.tail):
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+        else:
+            sys.stdout.write(job.logs(arguments.tail))
+    return 0
+
+
+def run_cancel(arguments: argparse.Namespace) -> int:
+    """End jobs."""
+    return _each(arguments, lambda job: job.cancel())
+
+
+def run_retry(arguments: argparse.Namespace) -> int:
+    """Let jobs wait again."""
+    return _each(arguments, lambda job: job.retry())
+
+
+def run_delete(arguments: argparse.Namespace) -> int:
+    """Delete jobs."""
+    with common.open_client(arguments) as lab:
+        for name in arguments.jobs:
+            lab.job(name).delete()
+    if arguments.json:
+        common.print_json({"deleted": arguments.jobs})
+    else:
+        print("\n".join(f"{name} is deleted" for name in arguments.jobs))
+    return 0
+
+
+def _action(actions: Any, name: str, run: Callable[..., int], summary: str) -> Any:
+    parser = actions.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    common.add_service(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _each(arguments: argparse.Namespace, change: Callable[[Job], Job]) -> int:
+    with common.open_client(arguments) as lab:
+        changed = [change(lab.job(name)) for name in arguments.jobs]
+    if arguments.json:
+        common.print_json([job.document for job in changed])
+    else:
+        print("\n".join(f"{job.id} is {job.reason}" for job in changed))
+    return 0
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    created = str(job.document["created"])[:16].replace("T", " ")
+    return job.id, job.name, str(job.document["kind"]), created, job.summary
+
+
+def _print(job: Job, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        common.print_json(job.document)
+        return
+    document = job.document
+    told = {
+        "job": job.id,
+        "name": job.name,
+        "kind": document["kind"],
+        "state": job.summary,
+        "owner": document["owner"],
+        "labels": ", ".join(document["labels"]),
+        "priority": document["priority"] or "",
+        "attempt": document["attempt"] or "",
+        **{name: document[name] or "" for name in ("created", "started", "ended")},
+        **(document["result"] or {}),
+    }
+    common.print_table((name, str(value)) for name, value in told.items() if str(value))

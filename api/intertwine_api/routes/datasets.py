@@ -1,0 +1,127 @@
+"""Datasets: sent once, checked, and trained on by the digest of their samples."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from intertwine_api.access import JobsWriter
+from intertwine_api.dataset_documents import DatasetDocument, DatasetPage, builtin, document
+from intertwine_api.job_documents import Line
+from intertwine_api.problems import SAFETENSORS, Problem, ProblemError, documented
+from intertwine_api.schemas import Digest, Generators
+from intertwine_api.service import TheService
+
+router = APIRouter(prefix="/v1", tags=["datasets"])
+
+_NPZ = ("application/zip", "application/x-npz", "application/octet-stream")
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+RepText = Annotated[Line, Query(max_length=1000)]
+Name = Annotated[Digest, Path(description="the digest of the samples")]
+
+
+@router.post(
+    "/datasets",
+    status_code=201,
+    summary="Send samples to train on",
+    operation_id="upload_dataset",
+    response_model=DatasetDocument,
+    responses=documented(
+        "format", "syntax", "invalid-group", "invalid-rep", "not-concrete", "too-large",
+        "invalid-request", "unsupported-media-type", "body-too-large", "disk-full", "malformed",
+    ),
+    openapi_extra={
+        "requestBody": {"required": True, "content": dict.fromkeys((SAFETENSORS, *_NPZ), _FILE)}
+    },
+)  # fmt: skip
+async def upload_dataset(
+    request: Request,
+    service: TheService,
+    caller: JobsWriter,
+    name: Annotated[Line, Query(description="for people")] = "",
+    rep_in: Annotated[RepText | None, Query(description="the rep of an input")] = None,
+    rep_out: Annotated[RepText | None, Query(description="the rep of a target")] = None,
+    group: Annotated[
+        str | None, Query(description="the reps' group: a text, or generators as JSON")
+    ] = None,
+) -> Response:
+    """A file of two arrays X and Y with a row for each sample: safetensors, or npz without pickle.
+
+    Shapes and numbers are checked, and the reps' sizes against them. The same samples are the same
+    dataset, in whatever file they come.
+    """
+    generators = _read_group(group)
+    async with service.uploads.receive(request) as file:
+        stored = await service.take_in(
+            service.datasets.add, caller.owner, file, name, rep_in, rep_out, generators
+        )
+    told = document(stored)
+    answer = told.model_dump(mode="json")
+    return JSONResponse(answer, 201, headers={"Location": told.links["self"]})
+
+
+@router.get(
+    "/datasets",
+    summary="List datasets",
+    operation_id="list_datasets",
+    response_model=DatasetPage,
+    responses=documented("invalid-request", "invalid-setting"),
+)
+def list_datasets(
+    service: TheService,
+    caller: JobsWriter,
+    limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
+    after: Annotated[Line | None, Query(description="the cursor, from `next`")] = None,
+) -> DatasetPage:
+    """The caller's datasets, the newest first; and, by name, those that the service can make."""
+    owner = None if caller.is_admin else caller.owner
+    found, following = service.datasets.page(owner, after, limit)
+    return DatasetPage(
+        data=list(map(document, found)),
+        builtin=builtin(),
+        has_more=following is not None,
+        next=following,
+    )
+
+
+@router.get(
+    "/datasets/{dataset}",
+    summary="A dataset: its shapes and its reps",
+    operation_id="get_dataset",
+    response_model=DatasetDocument,
+    responses=documented("not-found", "invalid-request"),
+)
+def get_dataset(dataset: Name, service: TheService, caller: JobsWriter) -> DatasetDocument:
+    """What is known of it; its samples are a blob."""
+    return document(service.datasets.get(dataset, None if caller.is_admin else caller.owner))
+
+
+@router.delete(
+    "/datasets/{dataset}",
+    status_code=204,
+    summary="Delete a dataset",
+    operation_id="delete_dataset",
+    response_class=Response,
+    responses=documented("not-found", "invalid-request"),
+)
+def delete_dataset(dataset: Name, service: TheService, caller: JobsWriter) -> Response:
+    """Its samples go with the last who has them; jobs that wait or run still find them."""
+    owner = caller.owner
+    if caller.is_admin:
+        owner = service.datasets.get(dataset).owner
+    service.datasets.delete(dataset, owner)
+    return Response(status_code=204)
+
+
+def _read_group(text: str | None) -> str | dict[str, Any] | None:
+    """A group's text as it is, and generators as their document."""
+    if text is None or not text.lstrip().startswith("{"):
+        return text
+    try:
+        return Generators.model_validate_json(text).model_dump(exclude_none=True)
+    except ValidationError as error:
+        detail = f"query/group: {error.errors()[0]['msg']}"
+        raise ProblemError(Problem.of("invalid-request", detail)) from error

@@ -1,0 +1,152 @@
+"""A training through the service beside the same fit in a script; and what it answers meanwhile.
+
+Rounds take turns: a script in a process of its own, which makes the network and fits it; then the
+same as a job. Both are timed from the start of the fit to its last epoch, by the fit's own clock,
+compiling included; and, with what is around it, from the start of the process to its end. While the
+job trains, /healthz is asked from four connections, as often as they are answered.
+
+    python benchmarks/remote.py                  five minutes
+    python benchmarks/remote.py --rounds 1 --epochs 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from serve import answer, get, quantiles, serving
+
+_SCRIPT = """
+import json, sys
+from functools import partial
+from intertwine.datasets import Inertia
+from intertwine.nn import EMLP, Standardize
+from intertwine.training import fit
+
+asked = json.loads(sys.argv[1])
+data = Inertia(asked["size"], seed=0)
+train = Inertia(asked["size"] - asked["size"] // 10, seed=1)
+test = Inertia(asked["size"] // 10, seed=2)
+model = Standardize(EMLP(data.rep_in, data.rep_out, data.symmetry), train.stats)
+fitted = fit(
+    model, train, test=test, epochs=asked["epochs"], batch_size=500, learning_rate=0.01,
+    schedule="warmup cosine", evaluate_every=max(1, asked["epochs"] // 200), progress=False,
+    callback=lambda event: None,
+)
+print(fitted.history[-1].seconds)
+"""
+_PROBES = 4
+_PAUSE = 0.01  # seconds between two questions of a connection
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--size", type=int, default=5000)
+    given = parser.parse_args(arguments)
+    asked = {"size": given.size, "epochs": given.epochs}
+    task = f"EMLP of width 384 on Inertia({given.size}), {given.epochs} epochs"
+    print(f"{task}; {os.cpu_count()} cores\n")
+    print(f"{'':8}{'fit s':>8}{'whole s':>9}{'healthz p50 ms':>16}{'p99 ms':>8}{'answers':>9}")
+    fits: dict[str, list[float]] = {"script": [], "job": []}
+    for _ in range(given.rounds):
+        seconds, whole = in_a_script(asked)
+        fits["script"].append(seconds)
+        print(f"{'script':8}{seconds:>8.2f}{whole:>9.2f}", flush=True)
+        with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as port:
+            seconds, whole, times = asyncio.run(as_a_job(port, asked))
+        fits["job"].append(seconds)
+        p50, p99 = (1e3 * t for t in quantiles(times))
+        print(f"{'job':8}{seconds:>8.2f}{whole:>9.2f}{p50:>16.2f}{p99:>8.2f}{len(times):>9,}")
+    script, job = (statistics.median(found) for found in fits.values())
+    print(f"\na job's fit takes {job / script:.3f} of the script's (medians of {given.rounds})")
+    return 0
+
+
+def in_a_script(asked: dict[str, int]) -> tuple[float, float]:
+    """The seconds of a fit, and of the process around it."""
+    started = time.perf_counter()
+    ended = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(ended.stdout), time.perf_counter() - started
+
+
+async def as_a_job(port: int, asked: dict[str, int]) -> tuple[float, float, list[float]]:
+    """The seconds of a job's fit, of the job, and of each answer meanwhile."""
+    job = await asyncio.to_thread(submit, port, asked)
+    done = asyncio.Event()
+    probes = [asyncio.create_task(probe(port, done)) for _ in range(_PROBES)]
+    while (document := await asyncio.to_thread(read, port, job))["state"] != "succeeded":
+        if document["state"] in ("failed", "cancelled"):
+            raise SystemExit(json.dumps(document["problem"], indent=1))
+        await asyncio.sleep(0.5)
+    done.set()
+    times = [seconds for found in await asyncio.gather(*probes) for seconds in found]
+    started, ended = (read_time(document[name]) for name in ("started", "ended"))
+    return document["result"]["seconds"], ended - started, times
+
+
+async def probe(port: int, done: asyncio.Event) -> list[float]:
+    """The seconds that each answer took."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    times = []
+    while not done.is_set():
+        started = time.perf_counter()
+        await answer(reader, writer, get("/healthz"))
+        times.append(time.perf_counter() - started)
+        await asyncio.sleep(_PAUSE)
+    writer.close()
+    return times
+
+
+def submit(port: int, asked: dict[str, int]) -> str:
+    """The address of a job that trains."""
+    document = {
+        "kind": "train",
+        "dataset": {"name": "Inertia", "size": asked["size"]},
+        "training": {"epochs": asked["epochs"]},
+    }
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/jobs",
+        json.dumps(document).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as response:
+        return str(json.load(response)["links"]["self"])
+
+
+def read(port: int, path: str) -> dict[str, Any]:
+    """The document at an address."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as response:
+        document: dict[str, Any] = json.load(response)
+    return document
+
+
+def read_time(text: str) -> float:
+    """Seconds since 1970."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

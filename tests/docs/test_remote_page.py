@@ -1,0 +1,52 @@
+"""The page on a lab's server says what there is."""
+
+from __future__ import annotations
+
+import re
+from typing import get_type_hints
+
+from documents import ROOT
+from intertwine_api.client import Client, Job, Training, errors
+from intertwine_api.commands import keys
+from intertwine_api.scopes import SCOPES
+from intertwine_api.training.description import TrainingDescription
+
+PAGE = (ROOT / "docs" / "remote.md").read_text(encoding="utf-8")
+
+
+def rows(after: str) -> dict[str, list[str]]:
+    """The table behind a heading: its rows by the word in the first column."""
+    table = re.search(r"^\|.*?(?=\n\n)", PAGE[PAGE.index(after) :], re.MULTILINE | re.DOTALL)
+    assert table
+    _, _, *lines = table[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return {found: row for row in cells for found in re.findall(r"`([\w:]+)`", row[0])}
+
+
+def test_every_setting_of_a_training_is_told_with_its_default() -> None:
+    fields, told = TrainingDescription.model_fields, rows("### How it is fitted")
+    assert list(told) == list(fields) == list(get_type_hints(Training))
+    for name, (_, default, _) in told.items():
+        known = fields[name].default
+        if known is not None:
+            shown = f'"{known}"' if isinstance(known, str) else f"{known}".removesuffix(".0")
+            assert default.strip("`") == shown, name
+
+
+def test_every_scope_is_told() -> None:
+    assert tuple(rows("### Keys")) == SCOPES == keys._SCOPES
+
+
+def test_every_error_is_told() -> None:
+    made = {
+        n for n, kind in vars(errors).items() if getattr(kind, "__module__", "") == errors.__name__
+    }
+    classes = {name for name in made if name[0].isupper()}
+    assert set(rows("## When something goes wrong")) == classes
+
+
+def test_every_method_is_told() -> None:
+    for kind, name in ((Client, "lab"), (Job, "job")):
+        for method in vars(kind):
+            if not method.startswith("_") and method not in ("close", "url"):
+                assert re.search(rf"\b{name}\.{method}\b", PAGE), f"{name}.{method}"
