@@ -205,4 +205,3 @@ BlobsReader = Annotated[Caller, Depends(requires("bases:read", "jobs:write", "mo
 BasesReader = Annotated[Caller, Depends(requires("bases:read"))]
 JobsWriter = Annotated[Caller, Depends(requires("jobs:write"))]
 ModelsReader = Annotated[Caller, Depends(requires("models:forward", "jobs:write"))]
-ModelsCaller = Annotated[Caller, Depends(requires("models:forward"))]

@@ -80,7 +80,8 @@ _GUARDED = (
 
 
 def _include_routes(app: FastAPI) -> None:
-    app.router.routes.extend(forward.router.routes)  # called most, and so tried first
+    app.router.routes.append(forward.route)  # called most, and so tried first
+    app.include_router(forward.router)
     app.include_router(pages.router)
     for module, scopes in _GUARDED:
         app.include_router(

@@ -33,7 +33,7 @@ def databases() -> Iterator[Databases]:
     databases.close()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database_kind(request: pytest.FixtureRequest) -> str:
     """Each kind of database in its turn."""
     kind: str = request.param

@@ -115,6 +115,7 @@ class TestScopes:
             ("GET", "/v1/jobs/1234/events", {"jobs:write"}),
             ("POST", "/v1/jobs/1234:cancel", {"jobs:write"}),
             ("POST", "/v1/models/nothing:forward", {"models:forward"}),
+            ("GET", "/v1/models/nothing", {"models:forward", "jobs:write"}),
             ("DELETE", "/v1/models/nothing", {"jobs:write"}),
             ("GET", "/metrics", set()),
         ],

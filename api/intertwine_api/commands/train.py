@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intertwine_api.commands import common
 
 if TYPE_CHECKING:
+    from intertwine.training import Epoch
+
     from intertwine_api.client import Client, Job
     from intertwine_api.training.config import Config
     from intertwine_api.training.work import Outcome
@@ -187,20 +190,18 @@ def _client(arguments: argparse.Namespace) -> Client:
     return Client(arguments.remote, arguments.key)
 
 
-def _bar(epochs: int) -> Any:
-    """A progress bar on a terminal: a context in which a function shows rows of epochs."""
-    from contextlib import contextmanager
-
-    from intertwine.training import Epoch
+@contextmanager
+def _bar(epochs: int) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
+    """A function that shows rows of epochs: on a bar, if there is a terminal, from the first on."""
+    from intertwine.training import Epoch as Row
     from intertwine.training.bar import progress_bar
 
-    @contextmanager
-    def shown() -> Any:
-        with progress_bar(None, epochs, 0) as show:
+    with ExitStack() as stack:
+        bars: list[Callable[[Epoch], None]] = []
 
-            def tell(rows: Sequence[Mapping[str, Any]]) -> None:
-                show(Epoch(**rows[-1]))
+        def show(rows: Sequence[Mapping[str, Any]]) -> None:
+            if not bars:  # an error before that has its line to itself
+                bars.append(stack.enter_context(progress_bar(None, epochs, 0)))
+            bars[0](Row(**rows[-1]))
 
-            yield tell
-
-    return shown()
+        yield show

@@ -1,8 +1,9 @@
 """Models, called.
 
-FastAPI would spend longer on the parameters and dependencies of this one route than all else here
-takes, and it is called more often than any other. So the request is read by hand, the key's scope
-too, and what FastAPI documents elsewhere by itself is written out.
+This is called more often than anything else, and FastAPI would spend longer on its parameters and
+dependencies than all the rest of it takes. So `route`, which answers, is one of Starlette's own and
+reads the request by hand, the key's scope too; `router` has the same address behind it, for the
+documentation alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
 
 from intertwine_api.access import ASKED, requires
 from intertwine_api.inference import bodies
@@ -89,6 +91,7 @@ async def call_model(request: Request) -> Any:
     last axis of 2 if complex; the answer is of the same kind, with an array `y`. Calls at the same
     time are computed together.
     """
+    request.scope["route"] = route  # as FastAPI's routes say it, for the metrics
     await _require_scope(request, None)
     service: Service = request.app.state.service
     number = _number(request)
@@ -105,6 +108,9 @@ async def call_model(request: Request) -> Any:
     content, kind = await _in_thread_if(is_large, bodies.write, answer.outputs, inputs)
     headers = {_MODEL: f"{name}/{answer.version.version}"}
     return Response(content, media_type=kind, headers=headers)
+
+
+route = Route("/v1/models/{name}:forward", call_model, methods=["POST"])
 
 
 def _number(request: Request) -> int | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
-from intertwine_api.access import Caller, JobsWriter, ModelsCaller
+from intertwine_api.access import Caller, JobsWriter, ModelsReader
 from intertwine_api.model_documents import (
     ModelDocument,
     ModelName,
@@ -38,7 +38,7 @@ Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 )
 def list_models(
     service: TheService,
-    caller: ModelsCaller,
+    caller: ModelsReader,
     limit: Limit = 50,
     after: Annotated[ModelName | None, Query(description="the cursor, from `next`")] = None,
 ) -> ModelPage:
@@ -56,7 +56,7 @@ def list_models(
     response_model=ModelDocument,
     responses=documented("not-found", "invalid-request"),
 )
-def get_model(name: Name, service: TheService, caller: ModelsCaller) -> ModelDocument:
+def get_model(name: Name, service: TheService, caller: ModelsReader) -> ModelDocument:
     """Whose it is, and its newest version."""
     return model_document(service.models.model(name))
 
@@ -71,7 +71,7 @@ def get_model(name: Name, service: TheService, caller: ModelsCaller) -> ModelDoc
 def list_versions(
     name: Name,
     service: TheService,
-    caller: ModelsCaller,
+    caller: ModelsReader,
     limit: Limit = 50,
     before: Annotated[
         int | None, Query(ge=1, le=_NUMBER, description="the cursor, from `next`")
@@ -92,7 +92,7 @@ def list_versions(
     responses=documented("not-found", "invalid-request"),
 )
 def get_version(
-    name: Name, number: Number, service: TheService, caller: ModelsCaller
+    name: Name, number: Number, service: TheService, caller: ModelsReader
 ) -> VersionDocument:
     """All that is known of it: its config, the blob of its weights, and where it comes from."""
     return version_document(service.models.get(name, number))
