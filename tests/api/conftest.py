@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from databases import KINDS, Databases
+from databases import Databases
 from intertwine_api.database import Database
 from service import SO3, running_service
 

@@ -70,7 +70,7 @@ def test_the_method_may_be_named(lab: Client) -> None:
 
 
 def test_a_long_solve_is_waited_for(lab: Client) -> None:
-    found = lab.basis("V**6", "SO(3)", method="krylov", timeout=60)
+    found = lab.basis("V**6", "O(3)", method="krylov", timeout=60)
     assert found.shape == (729, 15)
 
 

@@ -13,6 +13,8 @@ from intertwine_api.client import Client, Job
 from intertwine_api.client.errors import JobFailed, ServiceError
 from service import running_service
 
+pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
+
 DATA = Inertia(60)
 SMALL = {"type": "MLP", "ch": 8, "num_layers": 1}
 

@@ -14,6 +14,8 @@ import pytest
 from program import PROGRAM, Ended, environment, intertwine
 from service import running_service
 
+pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
+
 QUICK = {"rep": "V**2", "group": "SO(3)"}
 ENDLESS = {"rep": "V**9", "group": "SO(4)", "method": "krylov"}
 HOPELESS = {"rep": "V**3", "group": "SO(3)", "method": "orbits"}

@@ -14,6 +14,8 @@ from intertwine_api.keys import Keys
 from program import Ended, intertwine
 from service import problem, running_service
 
+pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
+
 ALL_BUT_ADMIN = ["bases:read", "bases:solve", "jobs:write", "models:forward"]
 
 

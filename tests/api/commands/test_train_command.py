@@ -21,6 +21,8 @@ from intertwine_api.training.config import Config
 from program import PROGRAM, Ended, environment, intertwine
 from service import running_service
 
+pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
+
 EXAMPLE = ROOT / "examples" / "inertia.toml"
 PNG = b"\x89PNG\r\n\x1a\n"
 HASTE = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}

@@ -15,6 +15,8 @@ from intertwine_api.client import Client
 from program import PROGRAM, environment, intertwine
 from service import ServiceProcess, service_process
 
+pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
+
 
 @contextmanager
 def running_worker(data: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:

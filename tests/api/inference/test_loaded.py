@@ -17,6 +17,8 @@ from intertwine.reps import Scalar, V
 from intertwine_api.inference.loaded import Loaded, load
 from intertwine_api.problems import ProblemError
 
+pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
+
 SIZES = (1, 2, 4)
 
 

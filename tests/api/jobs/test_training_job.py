@@ -30,6 +30,8 @@ from intertwine_api.training.description import TrainRequest
 from intertwine_api.training.samples import Datasets
 from intertwine_cache import Store
 
+pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
+
 LIMITS = Limits(seconds=600, memory=4 * 10**9)
 
 

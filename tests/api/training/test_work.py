@@ -23,6 +23,8 @@ from intertwine_api.training.description import SavedModel, TrainRequest
 from intertwine_api.training.material import Material
 from intertwine_api.training.work import Outcome, carry_out
 
+pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
+
 REQUEST = a_request()
 
 
