@@ -25,6 +25,12 @@ from intertwine_api.commands import (
 from intertwine_api.interrupts import INTERRUPTED, interruptible
 
 FAILED = 1
+
+#: What is not installed with the core, and the extra that brings it.
+_EXTRAS = {
+    **dict.fromkeys(("fastapi", "pydantic", "pydantic_settings", "sqlalchemy", "uvicorn"), "serve"),
+    **{"httpx": "client", "psycopg": "postgres", "equinox": "nn", "jax": "jax", "optax": "nn"},
+}
 BAD_INPUT = 2
 UNREACHABLE = 3
 
@@ -92,6 +98,12 @@ def _run(argv: Sequence[str] | None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
         return _complain(error, _exit_code(error))
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        missing = f"this needs {error.name}: pip install 'intertwine[{extra}]'"
+        return _complain(ModuleNotFoundError(missing), BAD_INPUT)
     except (MemoryError, RecursionError, ArithmeticError) as error:
         return _complain(ArithmeticError(f"this was too much: {error!r}"), FAILED)
     return code

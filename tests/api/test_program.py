@@ -202,3 +202,23 @@ class TestLightToStart:
         """The modules that a program has loaded at its end, which it prints last."""
         _, _, modules = python(program, *arguments).rpartition("loaded ")
         return set(modules.split())
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "extra"),
+    [("httpx", ["jobs", "list"], "client"), ("sqlalchemy", ["keys", "list"], "serve")],
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    module: str, arguments: list[str], extra: str
+) -> None:
+    program = f"""
+import sys
+sys.modules[{module!r}] = None
+from intertwine_api.program import main
+sys.exit(main(sys.argv[1:]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+    )
+    said = f"intertwine: this needs {module}: pip install 'intertwine[{extra}]'\n"
+    assert (ended.returncode, ended.stderr) == (2, said)
