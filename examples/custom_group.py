@@ -117,7 +117,7 @@ def compare(train: Measurements, test: Measurements, epochs: int) -> Any:
     print(f"\n{'network':14}  parameters  test error  equivariance error  seconds")
     for name, network, augment in NETWORKS:
         started = time.perf_counter()
-        model = network(train.rep_in, train.rep_out, train.symmetry, ch=128, num_layers=2)
+        model = network(train.rep_in, train.rep_out, train.symmetry, ch=160, num_layers=2)
         trained = fit(
             model, train, epochs=epochs, batch_size=100, schedule="cosine", augment=augment
         ).model

@@ -58,7 +58,7 @@ def test_with_a_key_too(tmp_path: Path, scope: str) -> None:
     token = Keys(database).create("somebody", [scope])[1]
     database.close()
     with service_process(service.data, service=service):
-        run_schemathesis(service, tmp_path, 30, "--header", f"Authorization: Bearer {token}")
+        run_schemathesis(service, tmp_path, 60, "--header", f"Authorization: Bearer {token}")
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from intertwine_api.jobs.controller import Controller, Places
@@ -11,8 +10,6 @@ from intertwine_api.jobs.queue import Queue
 from intertwine_api.jobs.surroundings import Surroundings
 from intertwine_api.settings import Settings
 
-_COMMAND = (sys.executable, "-P", "-m", "intertwine_api.jobs.process")
-
 
 def places_of(settings: Settings, store: Path) -> Places:
     """Where jobs run: how many at once, by which command, and with which surroundings."""
@@ -20,7 +17,6 @@ def places_of(settings: Settings, store: Path) -> Places:
     return Places(
         host=host_of(settings.home / "jobs"),
         slots=settings.jobs,
-        command=_COMMAND,
         environment=around.to_environment(),
         lease_seconds=settings.lease_seconds,
     )

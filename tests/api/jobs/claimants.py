@@ -70,6 +70,7 @@ def act(role: str, url: str, host: str, places: int, ready: Path) -> Any:
     database = Database(url)
     if role == "die":
         die(database, host, ready)
+    ready.with_name(f"waiting-{os.getpid()}").touch()
     while not ready.exists():
         time.sleep(0.001)
     answer = ROLES[role](database, host, places)
@@ -91,6 +92,8 @@ def main(url: str, places: int, roles: list[str]) -> None:
                 os._exit(0)
             children.append(child)
         if "die" not in roles:
+            while len([*Path(folder).glob("waiting-*")]) < len(roles):
+                time.sleep(0.001)
             ready.touch()
         ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         answers = [
