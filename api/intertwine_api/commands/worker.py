@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
         queue = Queue(database, settings.lease_seconds)
         controller = controller_of(settings, places, queue)
         stopped = _when_interrupted()
+        from_before = queue.held(places.host)  # asked first: the controller claims new ones at once
         controller.start()
         shown = database.url.render_as_string(hide_password=True)
         print(f"runs the jobs of {shown}, at most {places.slots} at once; stop it with Ctrl-C")
-        _list(queue.held(places.host), "from before")
+        _list(from_before, "from before")
         stopped.wait()
         controller.stop()
         _list(
@@ -69,4 +71,5 @@ def _when_interrupted() -> threading.Event:
 def _list(jobs: list[Job], what: str) -> None:
     for job in jobs:
         name = f" ({job.name})" if job.name else ""
-        print(f"job {job.id}{name} {what}", flush=True)
+        print(f"job {job.id}{name} {what}")
+    sys.stdout.flush()  # it may be a log that is read while the worker runs
