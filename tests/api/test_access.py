@@ -86,6 +86,7 @@ class TestKeys:
         assert answer.headers["ratelimit-policy"] == '"key";q=100;w=2'
         assert answer.headers["ratelimit"].startswith('"key";r=')
 
+    @pytest.mark.slow
     def test_a_key_that_is_revoked_ends_soon(self, lab: Lab) -> None:
         key, token = lab.keys.create("somebody", ["bases:read"])
         with lab.client(token) as client:

@@ -109,6 +109,7 @@ def test_a_spoilt_blob_is_found_and_repaired_by_the_next_request(store: Used, sp
     assert [store.run(*ASKED).json["cached"] for _ in range(2)] == [False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [_flip, _cut], ids=["changed", "cut off"])
 def test_whoever_asks_never_sees_a_spoilt_blob(store: Used, spoil: Any) -> None:
     rank = store.run(*ASKED).json["rank"]

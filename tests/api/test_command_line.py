@@ -181,6 +181,7 @@ class TestBasis:
         assert document["key"] != plain["key"]
         assert plain["method"] == "orbits"
 
+    @pytest.mark.slow
     def test_jax_is_used_where_it_is_asked_for(self) -> None:
         ended = intertwine(
             "basis", "V**3", "--group", "SO(3)", "--backend", "jax", "--device", "cpu", "--json"
@@ -388,6 +389,7 @@ class TestGenerators:
             intertwine("basis", "V", "--generators", latin)
         )
 
+    @pytest.mark.slow
     def test_too_many_exact_entries_are_refused_before_they_are_evaluated(
         self, tmp_path: Path
     ) -> None:
@@ -514,6 +516,7 @@ class TestBadInput:
         assert expected in complaint(ended)
         assert sorted(entry.name for entry in tmp_path.rglob("*")) == ["file.txt", "folder.npy"]
 
+    @pytest.mark.slow
     def test_where_memory_runs_out_after_all_it_says_so(self) -> None:
         ended = intertwine(
             *("basis", "V**8", "--group", "SO(3)", "--method", "svd"), memory=900 * 2**20

@@ -109,6 +109,7 @@ def service_with_keys(
 
 
 class TestAKey:
+    @pytest.mark.slow
     def test_asks_so_often_and_is_then_told_to_wait(self, tmp_path: Path) -> None:
         settings = {"key_requests_per_second": "2", "key_requests_burst": "4"}
         with service_with_keys(tmp_path, "alice", "bob", **settings) as (hers, his):

@@ -25,6 +25,7 @@ class TestLimits:
             assert client.post("/v1/bases", json=SO3).json()["rank"] == 6  # that solve alone ended
             assert client.get("/v1/bases").json()["data"][0]["canonical"] == "5V⁰+V³"
 
+    @pytest.mark.slow
     def test_of_memory_that_is_reached(self, tmp_path: Path) -> None:
         asked = {"rep": "V**7", "group": "SO(3)", "method": "svd"}
         limit = estimate((V**7)(SO(3)), "svd").memory + 2_000_000  # the rest is the process's own
@@ -33,6 +34,7 @@ class TestLimits:
             assert document["limit_bytes"] == limit
             assert client.post("/v1/bases", json=SO3).json()["rank"] == 6  # that solve alone ended
 
+    @pytest.mark.slow
     def test_of_memory_that_is_foreseen(self, tmp_path: Path) -> None:
         with running_service(
             tmp_path / "data", solve_memory="700000000", solve_operations="1e99"
@@ -56,6 +58,7 @@ class TestLimits:
             problem(answer, 503, "queue-full")
             assert "retry-after" in answer.headers
 
+    @pytest.mark.slow
     def test_of_a_dense_matrix(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", dense_bytes="100") as client:
             known = client.post("/v1/bases", json=SO3).json()

@@ -94,6 +94,7 @@ class TestTheWayItEnds:
             out, err = running.communicate(timeout=60)
         assert (running.returncode, out, err) == (130, b"", b"interrupted\n")
 
+    @pytest.mark.slow
     def test_interrupted_while_it_solves(self, tmp_path: Path) -> None:
         fifo = tmp_path / "group.json"
         os.mkfifo(fifo)
@@ -114,6 +115,7 @@ class TestTheWayItEnds:
         assert (running.returncode, out, err) == (130, b"", b"interrupted\n")
         assert [entry.name for entry in tmp_path.iterdir()] == ["group.json"]
 
+    @pytest.mark.slow
     def test_interrupted_while_it_starts(self) -> None:
         program = (
             "import sys\n"

@@ -12,6 +12,7 @@ from service import problem, service_process
 
 
 class TestOpenDoors:
+    @pytest.mark.slow
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
     def test_other_addresses_than_loopback_are_refused(self, host: str, tmp_path: Path) -> None:
         ended = intertwine("serve", "--host", host, "--port", "0", "--data", tmp_path / "data")
@@ -21,6 +22,7 @@ class TestOpenDoors:
         assert "because the service asks nobody who they are" in ended.err
         assert "intertwine keys create" in ended.err
 
+    @pytest.mark.slow
     def test_with_a_key_they_are_not(self, tmp_path: Path) -> None:
         made = intertwine("keys", "create", "alice", "--data", tmp_path / "data")
         settings = {"host": "0.0.0.0", "workers": "1", "jobs": "0"}
@@ -43,6 +45,7 @@ class TestWhatCannotBe:
         assert ended.code == 2
         assert ended.err.startswith("intertwine: solve_memory: Input should be greater")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("env", "said"),
         [
@@ -57,6 +60,7 @@ class TestWhatCannotBe:
         assert said in ended.err
         assert "Traceback" not in ended.err
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("url", "said"),
         [

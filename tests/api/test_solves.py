@@ -25,6 +25,7 @@ class TestManyAtOnce:
             assert metric(client, "intertwine_solves_total", outcome="solved") == 1
             assert metric(client, "intertwine_solve_seconds_count") == 1
 
+    @pytest.mark.slow
     def test_two_services_on_one_store_share_a_solve(self, tmp_path: Path) -> None:
         asked = {"rep": "V**7", "group": "SO(3)"}
         with (
@@ -39,6 +40,7 @@ class TestManyAtOnce:
             counts = [metric(c, "intertwine_solves_total", outcome="solved") for c in (one, other)]
             assert sum(counts) == 1
 
+    @pytest.mark.slow
     def test_a_caller_who_leaves_stops_nothing(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data") as client:
             with pytest.raises(httpx.ReadTimeout):
@@ -47,6 +49,7 @@ class TestManyAtOnce:
             assert answer.json()["rank"] == 15
             assert metric(client, "intertwine_solve_seconds_count") == 1
 
+    @pytest.mark.slow
     def test_after_a_restart_it_is_still_known(self, tmp_path: Path) -> None:
         for cached in (False, True):
             with running_service(tmp_path / "data") as client:
@@ -54,6 +57,7 @@ class TestManyAtOnce:
 
 
 class TestAStoreThatKeepsNothing:
+    @pytest.mark.slow
     def test_a_basis_is_delivered_all_the_same(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", cache_size="100") as client:
             first = client.post("/v1/bases", json=SO3).json()
@@ -65,6 +69,7 @@ class TestAStoreThatKeepsNothing:
             assert metric(client, "intertwine_solves_total", outcome="solved") == 1
             assert client.get(first["links"]["dense"]).status_code == 200
 
+    @pytest.mark.slow
     def test_one_too_large_for_memory_is_told_so(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", cache_size="100", unkept_bytes="100") as client:
             document = problem(client.post("/v1/bases", json=SO3), 507, "not-kept")

@@ -124,6 +124,7 @@ class TestSafetensors:
         assert np.array_equal(read.dense(), basis.dense())
         assert np.array_equal(np.asarray(read.H), np.asarray(basis.H))
 
+    @pytest.mark.slow
     def test_a_loaded_basis_works_like_the_saved_one(self, tmp_path: Path) -> None:
         for i, basis in enumerate(BASES.values()):
             path = tmp_path / f"{i}.safetensors"

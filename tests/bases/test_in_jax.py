@@ -102,6 +102,7 @@ class TestPrecision:
         with jax.enable_x64(True):
             check_everything(basis, normal(basis.shape[1]), normal(basis.shape[0]), single)
 
+    @pytest.mark.slow
     @some
     def test_complex_arguments_are_answered_in_their_precision(self, basis: Basis) -> None:
         w, v = normal(basis.rank, dtype=np.complex64), normal(len(basis), dtype=np.complex64)
@@ -110,6 +111,7 @@ class TestPrecision:
             w, v = normal(basis.rank, dtype=np.complex128), normal(len(basis), dtype=np.complex128)
             check_everything(basis, w, v, np.complex128)
 
+    @pytest.mark.slow
     @some
     def test_integers_are_answered_in_the_precision_that_jax_has(self, basis: Basis) -> None:
         is_complex = np.iscomplexobj(matrix_of(basis.storage))
@@ -134,6 +136,7 @@ class TestPrecision:
 
 
 class TestTransformed:
+    @pytest.mark.slow
     @some
     @pytest.mark.parametrize(
         "x64",
@@ -162,6 +165,7 @@ class TestTransformed:
             close(jax.jit(jax.vmap(jax.grad(energy)))(v), projected, tolerance)
             assert jax.jit(jax.vmap(jax.grad(energy)))(v).dtype == dtype
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["dense", "orbits, signed", "permuted, complex", "kronecker"])
     def test_without_jit(self, name: str) -> None:
         basis = BASES[name]
@@ -209,6 +213,7 @@ class TestTransformed:
 
 
 class TestArithmetic:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["dense", "orbits, signed", "permuted, complex", "kronecker"])
     def test_with_jax_arrays_it_is_the_matrix(self, name: str) -> None:
         basis = BASES[name]

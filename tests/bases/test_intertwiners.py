@@ -39,6 +39,7 @@ def test_it_is_the_basis(group: str, text: str) -> None:
     assert again.nbytes == basis.nbytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["SO(3)", "U(2)"])
 def test_it_works_in_jax(group: str) -> None:
     rep = parse("V**2*V.T**2")(parse_group(group))

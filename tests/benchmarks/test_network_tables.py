@@ -60,6 +60,7 @@ class TestPaper:
             others = {"CGENN", "GLGENN", "EKAN-SO+(1,3)"}
             assert {*paper.PUBLISHED[task]} - others == ours
 
+    @pytest.mark.slow
     def test_a_run_goes_on_with_what_is_missing(
         self, paper: Any, good_rows: list[Any], tmp_path: Path
     ) -> None:

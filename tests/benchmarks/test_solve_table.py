@@ -36,6 +36,7 @@ def test_the_cases_for_which_emlps_times_are_known_are_listed() -> None:
     assert len(set(listed)) == len(listed)
 
 
+@pytest.mark.slow
 def test_a_line_has_what_was_asked_for() -> None:
     done = _bench("--rep", "T(2)", "--group", "D(4)", "--backend", "numpy", "--repeat", "2")
     assert done.returncode == 0, done.stderr
@@ -94,6 +95,7 @@ def test_bad_input_is_refused(arguments: list[str], complaint: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_time_against_size_is_drawn(tmp_path: Path) -> None:
     benchmarks = runpy.run_path(str(ROOT / "benchmarks" / "solve.py"))
     assert set(benchmarks["CURVES"]) == {"SO(3)", "S(n), T(3)", "SO13p"}

@@ -155,6 +155,7 @@ class TestDeletedWhileInUse:
         assert obtain(store, KEY, {}, solve).shape == (200, 20)
         assert obtain(store, KEY, {}, solve).cached
 
+    @pytest.mark.slow
     def test_while_many_read_and_publish(self, tmp_path: Path) -> None:
         store = Store(tmp_path / "store")
         ended, wrong = threading.Event(), []

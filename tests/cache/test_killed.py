@@ -216,6 +216,7 @@ def test_half_a_temporary_file_is_never_taken_for_anything(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ["publish", "read", "reject", "remove", "clear", "evict", "repair"])
 def test_a_disk_without_space_from_any_step_on_is_nobody_s_problem(
     act: str, tmp_path: Path

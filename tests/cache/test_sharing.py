@@ -164,6 +164,7 @@ class TestAnOwnerThatDies:
         assert owner.returncode == -signal.SIGKILL
         assert entered[0] - killed < 5
 
+    @pytest.mark.slow
     def test_one_of_many_waiters_solves_and_the_others_have_it(self, tmp_path: Path) -> None:
         owner = self.start(tmp_path)
         killer = threading.Timer(4.0, owner.kill)  # by then all of them wait
@@ -203,6 +204,7 @@ class TestAnOwnerThatDies:
 class TestAllAtOnce:
     """Readers and publishers, while others delete what they read."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "roles",
         [

@@ -73,6 +73,7 @@ class TestTheData:
 
 
 class TestTheMechanics:
+    @pytest.mark.slow
     @pytest.mark.parametrize("k2", [1.0, 2.0])
     def test_states_move_along_the_symplectic_gradient(self, k2: float) -> None:
         pendulum = DoubleSpringPendulum(1, 2, 0.1, 0.2, k2=k2)

@@ -34,7 +34,7 @@ PAGES = (
 )
 ASKING = ("README.md", "docs/service.md")
 #: Trains several models.
-TRAINING = ("docs/remote.md",)
+TRAINING = ("docs/networks.md", "docs/remote.md")
 each = pytest.mark.parametrize("page", [ROOT / name for name in PAGES], ids=PAGES)
 #: The cells of a notebook are run, and their errors reported, when the documentation is built.
 NOTEBOOK = "{code-cell} ipython3"

@@ -99,6 +99,7 @@ def test_the_dataset_knows_its_types(capsys):
     assert (len(trainset), trainset.X.shape, trainset.Y.shape) == (1000, (1000, 20), (1000, 9))
 
 
+@pytest.mark.slow
 def test_the_losses_fall_together(page: Page):
     assert (len(page.train_losses), len(page.test_losses)) == (NUM_EPOCHS, NUM_EPOCHS // 10)
     assert page.test_losses[-1] < page.test_losses[0] / 20
@@ -106,6 +107,7 @@ def test_the_losses_fall_together(page: Page):
     assert page.test_losses[-1] < 3 * page.train_losses[-1]
 
 
+@pytest.mark.slow
 def test_the_trained_network_is_equivariant_by_the_pages_measure(page: Page):
     rin, rout = Inertia(1000).rep_in(G), Inertia(1000).rep_out(G)
     model = page.model
@@ -124,6 +126,7 @@ def test_the_trained_network_is_equivariant_by_the_pages_measure(page: Page):
     assert 0 < error <= 5e-7  # 4.34e-07 on the page
 
 
+@pytest.mark.slow
 def test_the_plain_network_in_its_place_learns_the_same_points_and_no_rotation(page: Page):
     trainset, testset = Inertia(1000), Inertia(2000)
     plain = intertwine.nn.MLP(trainset.rep_in, trainset.rep_out, group=G, num_layers=3, ch=384)
@@ -185,6 +188,7 @@ class EMLP(eqx.Module):
         return self.network(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bilinear", ["channelwise", pytest.param("paper", marks=pytest.mark.slow)])
 def test_a_network_of_these_layers_learns_and_stays_equivariant(bilinear: str):
     trainset, testset = Inertia(1000), Inertia(2000)
@@ -220,6 +224,7 @@ class Linear(eqx.Module):
         return x @ W.T + b
 
 
+@pytest.mark.slow
 def test_a_layer_of_projected_parameters_is_equivariant_and_can_be_trained():
     data = Inertia(1000)
     rin, rout = data.rep_in(G), data.rep_out(G)

@@ -72,6 +72,7 @@ def test_the_map_from_a_sequence_of_sets_to_matrices_is_the_identity_of_the_sum(
 # -- elements of several groups
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rep",
     [

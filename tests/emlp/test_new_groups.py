@@ -211,6 +211,7 @@ def test_a_hundred_things_take_a_fraction_of_the_pages_time(group, seconds_on_th
     np.testing.assert_allclose(Q.project(identity), identity, atol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["numpy", "jax"])
 @pytest.mark.parametrize("method", ["svd", "krylov"])
 def test_every_method_takes_operators_of_ones_own(method: str, backend: str):

@@ -161,6 +161,7 @@ def test_the_derivative_of_an_irrep_is_found_by_the_library(page):
     np.testing.assert_allclose(page.irrep(3).drho_dense(jnp.asarray(A)), 3 * A, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_rep_of_ones_own_maps_over_samples_in_jax(page, precision):
     gs = SO(2).samples(4)
     rep = page.irrep(2) * V(SO(2)) + page.irrep(3)

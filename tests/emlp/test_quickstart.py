@@ -159,6 +159,7 @@ def test_the_only_bilinear_map_of_rotations_is_the_cross_product(precision):
 # -- high dimensions
 
 
+@pytest.mark.slow
 def test_rotations_have_fifteen_maps_between_tensors_of_rank_three(precision):
     W = V(SO(3))
     image = vis(W**3, W**3)
@@ -177,6 +178,7 @@ def test_rotations_have_ninety_one_maps_from_rank_five_to_rank_three(precision):
     assert equivariance_error(image, W**5, W**3, SO(3)) <= rounding(precision)
 
 
+@pytest.mark.slow
 def test_the_real_cube_of_rubik_has_nine_equivariant_maps(precision):
     Q = (V(RubiksCube()) >> V(RubiksCube())).equivariant_basis()
     assert Q.shape == (2304, 9)

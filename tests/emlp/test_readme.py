@@ -116,6 +116,7 @@ def test_the_reps_of_the_particle_model_and_a_batch_for_it():
     assert group == O13()
 
 
+@pytest.mark.slow
 def test_the_particle_model_gives_the_same_logits_to_every_observer():
     repin = 4 * T(1) + 2 * T(0)
     repout = 3 * T(0)
@@ -150,6 +151,7 @@ def tensors(p, q=0):
     return V**p * V.T**q
 
 
+@pytest.mark.slow
 def test_lorentz_tensors_of_type_two_two_have_four_invariants(precision):
     Q = tensors(2, 2)(SO13p()).equivariant_basis()
     assert (Q.shape, Q.dtype) == ((256, 4), np.float64)

@@ -51,6 +51,7 @@ def test_there_are_three() -> None:
     assert NAMES == ["custom_group", "inertia", "multilinear"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_each_says_what_it_does_and_how_it_is_started(name: str, tmp_path: Path) -> None:
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
@@ -61,6 +62,7 @@ def test_each_says_what_it_does_and_how_it_is_started(name: str, tmp_path: Path)
 
 
 class TestInertia:
+    @pytest.mark.slow
     @pytest.mark.parametrize("network", ["EMLP", "MLP"])
     def test_a_few_epochs(self, network: str, tmp_path: Path) -> None:
         arguments = ("--network", network, "--epochs", "12", "--out", "curves.png")
@@ -72,6 +74,7 @@ class TestInertia:
         error = number("Average test equivariance error ", printed)
         assert error <= 5e-7 if network == "EMLP" else error > 0.05
 
+    @pytest.mark.slow
     def test_no_epochs_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match="at least one epoch, not 0"):
             run("inertia", "--epochs", "0", folder=tmp_path)
@@ -88,6 +91,7 @@ class TestInertia:
 
 
 class TestCustomGroup:
+    @pytest.mark.slow
     def test_a_few_epochs_and_a_model_that_is_kept(self, tmp_path: Path) -> None:
         printed = run("custom_group", "--epochs", "30", "--folder", "kept", folder=tmp_path)
         assert "4 linear maps lead from strain to polarisation" in printed

@@ -183,6 +183,7 @@ def test_a_bad_number_is_shown_with_a_caret() -> None:
     )
 
 
+@pytest.mark.slow
 def test_sizes_are_bounded() -> None:
     with pytest.raises((TooLarge, InvalidGroup)):
         group_from_json({"d": 10**12})

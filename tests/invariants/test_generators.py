@@ -172,6 +172,7 @@ def test_mildly_oblique_generators_are_solved(name: str, p: int, q: int) -> None
     assert_proven(examine(rep, basis))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "condition",
     [1e1, 1e3, *(pytest.param(condition, marks=pytest.mark.slow) for condition in (1e2, 1e4, 1e5))],

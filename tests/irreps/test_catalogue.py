@@ -66,6 +66,7 @@ def test_a_decomposition_is_unitary_and_block_diagonalises(name: str, power: int
         assert found.errors[k] <= 1e-12 * max(1.0, float(np.linalg.norm(image, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GROUPS)
 def test_between_different_irreps_there_are_no_maps(name: str) -> None:
     group = parse_group(name)

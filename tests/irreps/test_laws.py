@@ -53,11 +53,13 @@ def block_groups(draw: st.DrawFn) -> Group:
 
 
 class TestRandomGroups:
+    @pytest.mark.slow
     @settings(deadline=None, max_examples=25)
     @given(finite_groups(), st.integers(2, 3))
     def test_finite_ones_agree_with_the_average_of_characters(self, group: Group, p: int) -> None:
         assert _rank(T(p)(group), "irreps") == character_rank(T(p)(group))
 
+    @pytest.mark.slow
     @settings(deadline=None, max_examples=15)
     @given(block_groups())
     def test_subgroups_of_rotations_agree_with_the_dense_null_space(self, group: Group) -> None:

@@ -119,6 +119,7 @@ class TestTheFrame:
 
 
 class TestRanks:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", REDUCTIVE)
     @pytest.mark.parametrize("condition", [pytest.param(10, marks=pytest.mark.slow), 100])
     def test_are_right_in_oblique_frames(self, name: str, condition: float) -> None:

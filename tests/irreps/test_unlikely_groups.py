@@ -127,6 +127,7 @@ def test_methods_agree(name: str, rep: Rep) -> None:
 _WEIGHTS = st.lists(st.integers(-2, 2), min_size=3, max_size=3).filter(any)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(
     _WEIGHTS, _WEIGHTS, st.lists(st.sampled_from([-1, 1]), min_size=3, max_size=3), st.booleans()
@@ -158,6 +159,7 @@ def test_of_many_signs_the_irreps_are_found() -> None:
 
 
 class TestExtremeSizes:
+    @pytest.mark.slow
     def test_of_a_huge_power_irreps_are_counted_without_its_coordinates(self) -> None:
         found = decompose(T(24)(SO(3)), store=False)
         counts = {irrep.size(): m for irrep, m in found.multiplicities.items()}

@@ -75,6 +75,7 @@ def test_a_vector_of_another_size_is_refused(name: str) -> None:
             layer(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["channelwise", "paper"])
 def test_gradients_of_each_and_second_derivatives(form: Any) -> None:
     with double_precision() as dtype:
@@ -118,6 +119,7 @@ def test_a_layer_is_a_function_that_jax_compiles() -> None:
     np.testing.assert_allclose(jax.jit(second)(x), second(x), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_complex_features_meet_real_input_and_real_features_complex_input() -> None:
     unitary = EMLP(2 * V, V, SU(2), 8, 1)
     assert unitary(np.ones((2, 4))).dtype == jnp.complex64
@@ -127,6 +129,7 @@ def test_complex_features_meet_real_input_and_real_features_complex_input() -> N
     np.testing.assert_allclose(y, real([1, 0, 1]) + 1j * real([0, 2, 1]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_weights_say_the_precision() -> None:
     with double_precision() as dtype:
         x = np.ones(6)

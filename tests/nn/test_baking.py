@@ -26,6 +26,7 @@ from intertwine.reps import Scalar, V
 MANY = ("SO(2), of complex type", "SU(2)", "S(4)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [n if n in MANY else pytest.param(n, marks=pytest.mark.slow) for n in IN_IRREPS],

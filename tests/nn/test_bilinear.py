@@ -217,6 +217,7 @@ def test_what_cannot_be_built() -> None:
         BiLinear(V, V, NOT_REDUCTIVE["SE(2)"])
 
 
+@pytest.mark.slow
 def test_equal_arguments_share_their_maps() -> None:
     for form in ("channelwise", "paper"):
         first, second = (BiLinear(T(2) + V, V, SO(3), bilinear=form, key=k) for k in (0, 1))  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ def small(**settings: Any) -> EMLP:
 
 
 class TestDeterminism:
+    @pytest.mark.slow
     def test_equal_arguments_give_equal_networks_in_every_process(self) -> None:
         env = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
         there = run_python(_PROGRAM, env={"PYTHONHASHSEED": "2", **env}).value
@@ -38,6 +39,7 @@ class TestDeterminism:
         assert not np.allclose(made[0], made[1])
         np.testing.assert_array_equal(made[1], made[2])
 
+    @pytest.mark.slow
     def test_an_ensemble(self) -> None:
         keys = jax.random.split(jax.random.key(0), 3)
         models = eqx.filter_vmap(lambda k: small(key=k))(keys)

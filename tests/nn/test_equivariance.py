@@ -107,11 +107,13 @@ def test_networks_in_irreps_in_single_precision(name: str) -> None:
     check(network, name, "channelwise")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_SINGLE_PRECISION)
 def test_the_papers_layers_in_single_precision(name: str) -> None:
     check(layers, name, "paper")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [layers, baked, standardized], ids=lambda make: make.__name__)
 def test_layers_with_channelwise_products_and_what_is_made_of_networks(make: Maker) -> None:
     check(make, "SO(2), of complex type", "channelwise")

@@ -26,6 +26,7 @@ def models() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_program_gives_the_same_numbers_in_a_process_without_us(tmp_path: Path) -> None:
     for name, model in models().items():
         export(model, tmp_path / name)

@@ -110,6 +110,7 @@ answer(found)
 """
 
 
+@pytest.mark.slow
 def test_double_precision(tmp_path: Path) -> None:
     with double_precision() as dtype:
         model = EMLP(V, V, SO(3), 16, 1, dtype=dtype)

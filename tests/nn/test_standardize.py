@@ -29,6 +29,7 @@ def test_numbers_for_all_coordinates_and_iterators_are_statistics_too() -> None:
     np.testing.assert_allclose(Standardize(model, iter((0, 2)))(x), model(x / 2), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float16, np.int32, np.float64, np.complex128])
 def test_inputs_of_other_dtypes(dtype: Any) -> None:
     model = Standardize(Linear(V, V, SO(3)), (0, 2))

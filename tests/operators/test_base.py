@@ -358,6 +358,7 @@ every_example = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @every_example
 def test_jax_arrays_are_answered_with_jax_arrays(A: LinearOperator) -> None:
     matrix = written_out(A)
@@ -373,6 +374,7 @@ def test_jax_arrays_are_answered_with_jax_arrays(A: LinearOperator) -> None:
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @every_example
 def test_operators_work_under_jit_vmap_and_grad(A: LinearOperator) -> None:
     matrix, x = written_out(A), _vector((5, 4), 1)

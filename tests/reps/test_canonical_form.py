@@ -193,6 +193,7 @@ def test_the_form_of_a_rep_too_large_for_any_memory_is_immediate() -> None:
     assert time.perf_counter() - started < 1
 
 
+@pytest.mark.slow
 def test_too_many_different_terms_are_refused() -> None:
     several = sum((V(Trivial(n)) for n in range(1, 11)), 0 * V)
     assert len(canonical(several**5).rep.terms) == 2002

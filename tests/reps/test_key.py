@@ -71,6 +71,7 @@ DIFFERENT = [
 ]
 
 
+@pytest.mark.slow
 def test_different_requests_have_different_keys() -> None:
     for left, right in itertools.combinations(DIFFERENT, 2):
         assert basis_key(left) != basis_key(right), (left, right)
@@ -166,6 +167,7 @@ answer(found)
 """
 
 
+@pytest.mark.slow
 def test_keys_texts_and_permutations_are_the_same_in_every_process() -> None:
     outcomes = []
     for seed, threads in (("0", "1"), ("1", "2"), ("4242", "1")):

@@ -219,6 +219,7 @@ def test_the_size_is_derived_where_it_is_not_given(rep: Rep) -> None:
     assert rep(SO(2)).size() == rep(SO(2)).rho_dense(np.eye(2)).shape[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rep", KINDS, ids=lambda rep: type(rep).__name__)
 def test_every_kind_can_be_solved_alone_and_in_company(rep: Rep) -> None:
     G = O(2) if isinstance(rep, PseudoScalar) else SO(2)
@@ -365,6 +366,7 @@ def test_rho_always_gets_a_dense_array(G: Any, text: str) -> None:
     assert Q.shape == plain.equivariant_basis().shape
 
 
+@pytest.mark.slow
 def test_rho_dense_of_a_rep_of_the_users_own_can_be_vmapped_and_differentiated() -> None:
     G = SO(2)
     psi = SO2Irreps(3)

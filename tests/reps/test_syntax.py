@@ -502,6 +502,7 @@ def test_rho_dense_can_be_vmapped_in_double_precision(rep: Rep) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-11 * max(1, np.abs(expected).max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rep", CONCRETE[:-2], ids=repr)
 def test_the_jacobian_of_rho_dense_is_drho(rep: Rep) -> None:
     G = rep.G

@@ -43,6 +43,7 @@ def test_inputs_and_targets_are_moved_by_the_same_element(group: Group) -> None:
     np.testing.assert_allclose(squared, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "form"),
     [(SO(3), np.eye(3)), (O(5), np.eye(5)), (SO13p(), np.diag([-1.0, 1, 1, 1]))],
@@ -63,6 +64,7 @@ def test_every_epoch_moves_a_sample_anew() -> None:
     assert len({tuple(np.round(x, 3)) for x in seen}) == 3
 
 
+@pytest.mark.slow
 def test_a_model_learns_an_invariance_that_its_data_do_not_show() -> None:
     """The inputs lie along one axis: only with augmentation are the others like it."""
     data = lengths(100)
@@ -80,6 +82,7 @@ def test_the_group_may_be_a_smaller_one() -> None:
     assert not np.array_equal(a.first, b.first)
 
 
+@pytest.mark.slow
 def test_labels_are_left_alone() -> None:
     data = lengths()
     labels = (data.Y[:, 0] > 1).astype(int)

@@ -84,6 +84,7 @@ def test_an_augmented_fit_goes_on_with_the_same_elements(tmp_path: Path) -> None
     assert_same(run(checkpoint=tmp_path, checkpoint_every=5), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128], ids=["64", "128"])
 def test_weights_of_every_kind_are_kept_exactly(tmp_path: Path, dtype: Any) -> None:
     with jax.enable_x64(True):
@@ -99,6 +100,7 @@ def test_weights_of_every_kind_are_kept_exactly(tmp_path: Path, dtype: Any) -> N
     assert_same(again, run())
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_leaves_a_fit_that_another_finishes(tmp_path: Path) -> None:
     program = textwrap.dedent(
         f"""

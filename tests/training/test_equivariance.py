@@ -132,6 +132,7 @@ def test_what_does_not_fit_is_refused() -> None:
         model_equivariance_error(model, X)
 
 
+@pytest.mark.slow
 def test_an_emlp_is_equivariant_and_stays_so_when_trained() -> None:
     from intertwine.nn import EMLP
     from intertwine.training import fit

@@ -103,6 +103,7 @@ class TestPrecision:
         assert trained.history[-1].train_loss < 1e-20
         assert not jax.config.jax_enable_x64
 
+    @pytest.mark.slow
     def test_float32_weights_stay_so_where_jax_has_float64(self) -> None:
         with jax.enable_x64(True):
             trained = fit(Small(3, 2, dtype=np.float32), pairs(), epochs=2)
@@ -219,6 +220,7 @@ class TestLosses:
 
 
 class TestOptimizers:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "factory",
         [

@@ -67,6 +67,7 @@ def test_batches_are_equal_to_within_one_and_hold_every_sample(n: int, batch_siz
     assert (np.diff(sizes) <= 0).all()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)  # each is compiled
 @given(st.integers(1, 50), st.integers(1, 50))
 def test_a_scan_sees_each_batch_once_in_order(n: int, batch_size: int) -> None:

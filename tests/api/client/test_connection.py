@@ -93,6 +93,7 @@ def test_a_refusal_in_the_middle_of_a_body_is_heard() -> None:
 
 
 class TestAwaited:
+    @pytest.mark.slow
     def test_nobody_else_is_held_up(self) -> None:
         def slow(request: Request) -> Reply:
             time.sleep(0.3)

@@ -131,6 +131,7 @@ class TestOneThatDoesNot:
         assert str(caught.value) == f"job {job.id} failed: {caught.value.problem['detail']}"
         assert caught.value.problem["detail"] in repr(job)
 
+    @pytest.mark.slow
     def test_that_is_cancelled_says_so(self, http: httpx.Client, lab: Client) -> None:
         job = until(submit(http, lab, ENDLESS), "running")
         assert job.cancel().state == "cancelling"
@@ -165,6 +166,7 @@ class TestManyJobs:
 
 
 class TestAwaited:
+    @pytest.mark.slow
     def test_all_of_it(self, http: httpx.Client, lab: Client) -> None:
         job = submit(http, lab, QUICK, name="awaited")
 
@@ -218,6 +220,7 @@ with Client(sys.argv[1]) as lab:
         )
         assert not endless.refresh().has_ended
 
+    @pytest.mark.slow
     def test_leaves_the_client_as_it_was(self, lab: Client, endless: Job) -> None:
         stop = threading.Timer(0.7, _thread.interrupt_main)
         stop.start()

@@ -72,6 +72,7 @@ class TestCalling:
         monkeypatch.setattr(models, "_ROWS", 4)
         assert close(lab.model("small")(X), MODEL(X))
 
+    @pytest.mark.slow
     def test_complex_vectors_go_and_come(self, lab: Client) -> None:
         x = X[:, :4] + 1j * X[:, 4:]
         assert close(lab.model("complex")(x), COMPLEX(x))

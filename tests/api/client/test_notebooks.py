@@ -66,6 +66,7 @@ def notebook(url: str, *cells: str) -> NotebookClient:
     return NotebookClient(made, timeout=60, kernel_name="python3")
 
 
+@pytest.mark.slow
 def test_a_bar_and_a_picture_and_the_job_at_the_end() -> None:
     global service
     with scripted_service(answer) as service:
@@ -86,6 +87,7 @@ def test_a_bar_and_a_picture_and_the_job_at_the_end() -> None:
     assert "Warning" not in written
 
 
+@pytest.mark.slow
 def test_ctrl_c_shows_two_lines_and_no_traceback() -> None:
     with scripted_service(never_ending) as there:
         run = notebook(there.url, "job.watch()", "print('never')")

@@ -128,6 +128,7 @@ class TestHowLongItPauses:
 
 
 class TestWhatItSays:
+    @pytest.mark.slow
     def test_nobody_is_there(self) -> None:
         with scripted_service([GOOD]) as there:
             url = there.url

@@ -164,6 +164,7 @@ def test_past_the_limit_the_one_goes_that_was_used_longest_ago() -> None:
     asyncio.run(inside())
 
 
+@pytest.mark.slow
 def test_what_has_gone_leaves_memory() -> None:
     loader = Loader()
 

@@ -124,6 +124,7 @@ def test_a_job_runs_and_succeeds(lab: Lab, tmp_path: Path) -> None:
 class TestAJobThatFails:
     """All kinds at once, since each is a process that takes a second to start."""
 
+    @pytest.mark.slow
     def test_says_why_and_is_not_tried_again(self, lab: Lab) -> None:
         deeds = ("refuse", "stumble", "fill the disk", "crash", "exit", "take all at once")
         ids = {do: lab.submit(do) for do in deeds}
@@ -153,6 +154,7 @@ class TestAJobThatFails:
         assert "in _crash" in problems["crash"]["log"]  # where it was
         assert problems["exit"]["exit_code"] == 5
 
+    @pytest.mark.slow
     def test_by_its_limits_says_by_how_much(self, lab: Lab) -> None:
         greedy = lab.submit("grow", Limits(60, 250 * MB))
         slow = lab.submit("sleep", Limits(2, 10**9))
@@ -189,6 +191,7 @@ class TestALostWorker:
         assert (job.problem or {})["code"] == "worker-died"
         assert "SIGKILL" in job.reason
 
+    @pytest.mark.slow
     def test_is_replaced_when_its_lease_is_over_and_no_process_is_known(self, lab: Lab) -> None:
         queue = Queue(lab.database, lease_seconds=1)
         ids = [lab.submit("answer"), lab.submit("answer")]
@@ -225,6 +228,7 @@ class TestCancel:
         assert lab.ended(job_id).state == "cancelled"
         soon(lambda: is_dead(supervisor))
 
+    @pytest.mark.slow
     def test_of_a_job_that_waits_means_that_it_never_runs(self, lab: Lab) -> None:
         first, second = lab.submit("sleep", seconds=2), lab.submit("answer")
         lab.opens(slots=1)
@@ -266,6 +270,7 @@ class TestAController:
         job = lab.ended(goes_on)
         assert (job.state, job.attempt) == ("succeeded", 1)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("database_kind", KINDS, indirect=True)
     def test_runs_no_more_at_once_than_it_has_places_and_disturbs_no_other(self, lab: Lab) -> None:
         ids = [lab.submit("sleep", seconds=0.2) for _ in range(4)]
@@ -294,6 +299,7 @@ class TestAController:
         assert lab.ended(job_id).attempt == 1
 
 
+@pytest.mark.slow
 def test_an_attempt_that_was_replaced_ends(lab: Lab) -> None:
     asking, sleeping = lab.submit("ask"), lab.submit("sleep")
     controller = lab.opens()

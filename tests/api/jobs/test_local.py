@@ -171,6 +171,7 @@ class TestCancel:
         soon(lambda: is_dead(process))
         soon(lambda: executor.state(started.job) == "gone")
 
+    @pytest.mark.slow
     def test_does_not_rely_on_the_supervisor(self, executor: LocalExecutor) -> None:
         started = start(executor, STUBBORN)
         process = started.process()

@@ -93,6 +93,7 @@ def test_a_basis_that_cannot_be_solved_is_a_problem(host: Host) -> None:
     assert (problem["code"], problem["offset"]) == ("syntax", 3)
 
 
+@pytest.mark.slow
 def test_an_attempt_that_is_not_the_jobs_any_more_does_nothing(host: Host) -> None:
     job = host.takes({"do": "answer"})
     ended = host.runs(job, attempt=2)

@@ -37,6 +37,7 @@ def told(database: Database, job: Job) -> list[Any]:
     return [e.data for e in Events(database).after(job.id) if e.type == "progress"]
 
 
+@pytest.mark.slow
 def test_the_lease_lasts_while_it_beats(queue: Queue, job: Job) -> None:
     with Pulse(queue, job, 0.6):
         time.sleep(1)

@@ -139,6 +139,7 @@ class TestASupervisorThatIsTerminated:
         ended = supervised.ended()
         assert (ended.signal, ended.cause) == ("SIGTERM", None)
 
+    @pytest.mark.slow
     def test_kills_a_program_that_does_not_want_to(self, tmp_path: Path) -> None:
         supervised = Supervised(tmp_path, STUBBORN, grace=1)
         soon(supervised.printed)
@@ -150,6 +151,7 @@ class TestASupervisorThatIsTerminated:
         assert "asked" in supervised.printed()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_supervisor_is_small_and_sleeps(tmp_path: Path) -> None:
     supervised = Supervised(tmp_path, "print('ready', flush=True); import time; time.sleep(60)")

@@ -117,6 +117,7 @@ class TestList:
         only = client.get("/v1/bases", params={"method": "orbits"}).json()["data"]
         assert {manifest["method"] for manifest in only} == {"orbits"}
 
+    @pytest.mark.slow
     def test_a_page_reads_no_more_than_it_may(self, tmp_path: Path) -> None:
         def write(number: int, details: dict[str, Any]) -> None:
             path = layout.manifest(f"{number:064x}")

@@ -188,6 +188,7 @@ class TestLive:
                 assert time.monotonic() - begun < 5
         idle.post(f"/v1/jobs/{job}:cancel")
 
+    @pytest.mark.slow
     def test_a_service_that_is_asked_to_end_does_not_wait_for_followers(
         self, tmp_path: Path
     ) -> None:
@@ -205,6 +206,7 @@ class TestLive:
 
 
 class TestKilled:
+    @pytest.mark.slow
     def test_the_job_goes_on_and_so_do_its_events(self, tmp_path: Path) -> None:
         """kill -9 of the service: its job outlives it, and is looked after by the next."""
         heard: list[Event] = []

@@ -223,6 +223,7 @@ class TestCancel:
         problem(idle.delete(job["links"]["self"]), 409, "wrong-state")
         idle.post(job["links"]["cancel"])
 
+    @pytest.mark.slow
     def test_one_that_runs_is_ended(self, client: httpx.Client) -> None:
         job = submit(client, ENDLESS)
         reached(client, job, "running")
@@ -250,6 +251,7 @@ class TestLongSolves:
             assert (job["kind"], job["state"]) == ("solve", "succeeded")
             assert client.post("/v1/bases", json=SLOWER).json()["cached"]
 
+    @pytest.mark.slow
     def test_who_waits_gets_the_basis_or_what_ended_the_job(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", solve_job_operations="1") as client:
             answer = client.post("/v1/bases", json=SO3, headers={"prefer": "wait=60"})
@@ -262,6 +264,7 @@ class TestLongSolves:
                 problem(answer, 422, "ambiguous-rank")
             assert len(client.get("/v1/jobs").json()["data"]) == 3
 
+    @pytest.mark.slow
     def test_one_that_was_cancelled_is_told_so(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", solve_job_operations="1", jobs="0") as client:
             pending = client.post("/v1/bases", json=SO3, headers={"prefer": "wait=0"})
@@ -271,6 +274,7 @@ class TestLongSolves:
             assert "was cancelled" in gone["detail"]
             problem(client.get(f"/v1/bases/{UNKNOWN}"), 404, "not-found")
 
+    @pytest.mark.slow
     def test_a_job_may_take_more_memory_than_a_request_for_a_basis(self, tmp_path: Path) -> None:
         limits = {"solve_memory": "200000000", "jobs": "0"}
         with running_service(tmp_path / "data", **limits) as client:
