@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import jax
@@ -29,6 +30,7 @@ def bytes_only(content: bytes) -> TrainedModel:
     return TrainedModel({"model_sha256": "0" * 64, "note": "V⁰"}, content)
 
 
+@cache
 def small_model(
     key: int = 0,
     rep_in: Rep = 2 * Scalar + 2 * V,
@@ -36,7 +38,7 @@ def small_model(
     group: Group | None = None,
     dtype: str = "float32",
 ) -> Any:
-    """A network that is quick to compile."""
+    """A network that is quick to compile; for equal arguments the same object."""
     with jax.enable_x64(True):
         return EMLP(rep_in, rep_out, group or SO(3), ch=12, num_layers=1, key=key, dtype=dtype)
 

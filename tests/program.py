@@ -1,7 +1,9 @@
-"""The installed program `intertwine`, run as a user runs it: in a process of its own."""
+"""The program `intertwine`, run as a user runs it, in a process of its own, or called in this."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -10,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from intertwine_api.program import main
 
 PROGRAM = Path(sys.executable).with_name("intertwine")
 
@@ -60,6 +65,22 @@ def intertwine(
     """Run the program to its end; with at most so many bytes of address space, if that is given."""
     command = [PROGRAM, *arguments]
     return _run(command, cwd=cwd, env=env, memory=memory, timeout=timeout)
+
+
+def called(*arguments: str | bytes | Path, cwd: Path | None = None) -> Ended:
+    """The same in this process, which takes a tenth of the time."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with (
+        patch.dict(os.environ, environment()),
+        contextlib.chdir(cwd or Path.cwd()),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            code = main([os.fsdecode(argument) for argument in arguments])
+        except SystemExit as ended:  # as argparse ends
+            code = int(ended.code or 0)
+    return Ended(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
 
 def python(program: str, *arguments: str, memory: int | None = None, timeout: float = 120) -> str:

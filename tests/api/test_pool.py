@@ -17,6 +17,7 @@ from service import SO3, followed, problem, running_service
 
 
 class TestLimits:
+    @pytest.mark.slow
     def test_of_time(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", solve_seconds="2") as client:
             asked = {"rep": "V**9", "group": "SO(3)", "method": "krylov"}

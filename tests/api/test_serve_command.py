@@ -85,6 +85,7 @@ class TestWhatCannotBe:
 
 
 class TestComingAndGoing:
+    @pytest.mark.slow
     def test_it_says_where_things_are_and_which_jobs_go_on(self, tmp_path: Path) -> None:
         endless = {"kind": "solve", "rep": "V**8", "group": "SO(4)", "method": "krylov"}
         with service_process(tmp_path / "data", workers="1", jobs="1") as service:

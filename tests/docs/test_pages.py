@@ -33,9 +33,16 @@ PAGES = (
     ),
 )
 ASKING = ("README.md", "docs/service.md")
-#: Trains several models.
-TRAINING = ("docs/networks.md", "docs/remote.md")
+#: Their blocks train models, or start many processes.
+LONG = ("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md")
 each = pytest.mark.parametrize("page", [ROOT / name for name in PAGES], ids=PAGES)
+each_that_runs = pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(ROOT / name, marks=[pytest.mark.slow] if name in LONG else [], id=name)
+        for name in PAGES
+    ],
+)
 #: The cells of a notebook are run, and their errors reported, when the documentation is built.
 NOTEBOOK = "{code-cell} ipython3"
 #: Languages that nothing can be done with but read them.
@@ -58,13 +65,7 @@ def service_of(page: Path, folder: Path) -> Iterator[str]:
         yield str(client.base_url)
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(ROOT / name, marks=[pytest.mark.slow] if name in TRAINING else [], id=name)
-        for name in PAGES
-    ],
-)
+@each_that_runs
 def test_python_blocks_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     with service_of(page, tmp_path) as address:
         printed = run_python(page, tmp_path, address)
@@ -75,7 +76,7 @@ def test_python_blocks_run_and_print_what_is_shown(page: Path, tmp_path: Path) -
     assert len(shown) == sum(block.language in PRINTED for block in blocks(page))
 
 
-@each
+@each_that_runs
 def test_shell_blocks_run(page: Path, tmp_path: Path) -> None:
     for block in blocks(page):
         if block.language != "shell":
@@ -85,7 +86,7 @@ def test_shell_blocks_run(page: Path, tmp_path: Path) -> None:
         assert ended.returncode == 0, f"{page.name}:{block.line}\n{ended.stdout}"
 
 
-@each
+@each_that_runs
 def test_console_blocks_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     for block in blocks(page):
         for command, shown in console(block) if block.language == "console" else ():

@@ -190,6 +190,7 @@ def test_the_real_cube_of_rubik_has_nine_equivariant_maps(precision):
 # -- composite representations
 
 
+@pytest.mark.slow
 def test_there_are_seven_maps_from_a_graph_to_a_set(precision):
     W = V(S(6))
     repin = W + W**2
@@ -238,6 +239,7 @@ def test_that_projector_does_the_same_in_jax(precision):
     assert_projected_to_an_equivariant_matrix(jnp.asarray)
 
 
+@pytest.mark.slow
 def test_rows_and_columns_meet_a_lazy_basis_without_writing_it_out(precision, monkeypatch):
     W = V(S(6))
     Q = (W + W**2 >> W**2).equivariant_basis()

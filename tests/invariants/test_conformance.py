@@ -80,6 +80,7 @@ def test_svd_and_krylov_find_the_same_on_numpy(c: Case) -> None:
     _assert_methods_agree(c, "numpy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("c", _few_fast([c for c in CASES if c.size <= EVERY_METHOD]))
 def test_svd_and_krylov_find_the_same_on_jax(c: Case) -> None:
     _assert_methods_agree(c, "jax")

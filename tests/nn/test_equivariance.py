@@ -102,6 +102,7 @@ def test_the_papers_layers_in_double_precision(name: str) -> None:
     check(layers, name, "paper", double=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_SINGLE_PRECISION)
 def test_networks_in_irreps_in_single_precision(name: str) -> None:
     check(network, name, "channelwise")

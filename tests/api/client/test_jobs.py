@@ -197,6 +197,7 @@ with Client(sys.argv[1]) as lab:
     getattr(lab.job(sys.argv[2]), sys.argv[3])()
 """
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", ["watch", "result"])
     def test_leaves_the_job_alone_and_says_how_to_come_back(
         self, lab: Client, endless: Job, method: str, tmp_path: Path

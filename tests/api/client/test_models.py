@@ -21,9 +21,11 @@ from intertwine_api.models import Models
 from intertwine_api.objects import Objects
 from service import running_service
 
-MODEL = small_model()
-COMPLEX = small_model(rep_in=2 * V, rep_out=V, group=SU(2))
 X = np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32)
+
+
+def small_complex_model() -> Any:
+    return small_model(rep_in=2 * V, rep_out=V, group=SU(2))
 
 
 def publish(data: Path) -> None:
@@ -34,10 +36,10 @@ def publish(data: Path) -> None:
         database.migrate()
         registry = Models(database, Objects(data / "objects"))
         registry.publish("small", "local", None, trained(small_model(key=1)))
-        registry.publish("small", "local", None, trained(MODEL))
-        registry.publish("complex", "local", None, trained(COMPLEX))
+        registry.publish("small", "local", None, trained(small_model()))
+        registry.publish("complex", "local", None, trained(small_complex_model()))
         registry.publish("broken", "local", None, bytes_only(b"no weights"))
-        registry.publish("brief", "local", None, trained(MODEL))
+        registry.publish("brief", "local", None, trained(small_model()))
     finally:
         database.close()
 
@@ -60,27 +62,27 @@ class TestCalling:
         x = np.resize(X, shape)
         found = lab.model("small").forward(x)
         assert found.shape == (*shape[:-1], 3)
-        assert close(MODEL(x), found)
+        assert close(small_model()(x), found)
 
     def test_so_will_lists_and_other_numbers(self, lab: Client) -> None:
         model = lab.model("small")
-        assert close(model(X.tolist()), MODEL(X))
-        assert close(model(X.astype(np.float64)), MODEL(X))
+        assert close(model(X.tolist()), small_model()(X))
+        assert close(model(X.astype(np.float64)), small_model()(X))
         assert model(np.arange(8)).shape == (3,)
 
     def test_many_go_in_parts(self, lab: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(models, "_ROWS", 4)
-        assert close(lab.model("small")(X), MODEL(X))
+        assert close(lab.model("small")(X), small_model()(X))
 
     @pytest.mark.slow
     def test_complex_vectors_go_and_come(self, lab: Client) -> None:
         x = X[:, :4] + 1j * X[:, 4:]
-        assert close(lab.model("complex")(x), COMPLEX(x))
-        assert close(lab.model("complex")(x[0]), COMPLEX(x[0]))
+        assert close(lab.model("complex")(x), small_complex_model()(x))
+        assert close(lab.model("complex")(x[0]), small_complex_model()(x[0]))
 
     def test_a_version_may_be_named(self, lab: Client) -> None:
         assert lab.model("small").version == 2
-        assert not close(lab.model("small", version=1)(X), MODEL(X))
+        assert not close(lab.model("small", version=1)(X), small_model()(X))
 
     def test_it_can_be_awaited_by_many_at_once(self, lab: Client) -> None:
         found: list[Any] = [None] * len(X)
@@ -96,7 +98,7 @@ class TestCalling:
                     group.start_soon(one, i)
 
         anyio.run(ask)
-        assert close(np.stack(found), MODEL(X))
+        assert close(np.stack(found), small_model()(X))
 
     @pytest.mark.parametrize("shape", [(5,), (2, 7)], ids=str)
     def test_vectors_of_another_size_are_refused(self, lab: Client, shape: Any) -> None:
@@ -111,11 +113,11 @@ class TestCalling:
 
 class TestBringingHome:
     def test_it_is_the_model(self, lab: Client) -> None:
-        assert close(lab.model("small").download()(X), MODEL(X))
+        assert close(lab.model("small").download()(X), small_model()(X))
 
     def test_saved_it_is_read_by_the_library(self, lab: Client, tmp_path: Path) -> None:
         lab.model("small", version=2).save(tmp_path / "here")
-        assert close(load(tmp_path / "here")(X), MODEL(X))
+        assert close(load(tmp_path / "here")(X), small_model()(X))
 
     def test_what_is_no_model_is_told(self, lab: Client, tmp_path: Path) -> None:
         with pytest.raises(FormatError):

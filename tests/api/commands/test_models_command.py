@@ -15,7 +15,6 @@ from intertwine_api.objects import Objects
 from program import Ended, intertwine
 from service import running_service
 
-MODEL = small_model()
 X = np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32)
 
 
@@ -28,7 +27,7 @@ def publish(data: Path) -> None:
         database.migrate()
         registry = Models(database, Objects(data / "objects"))
         registry.publish("small", "local", None, bytes_only(b"first"))
-        registry.publish("small", "local", None, trained(MODEL))
+        registry.publish("small", "local", None, trained(small_model()))
         registry.publish("off", "ann", None, off)
     finally:
         database.close()
@@ -67,11 +66,11 @@ def test_get_brings_it_here_without_jax(url: str, tmp_path: Path) -> None:
     ended = models(url, "get", "small", cwd=tmp_path)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == "small, version 2, is in small: intertwine.nn.load reads it\n"
-    assert np.allclose(load(tmp_path / "small")(X), MODEL(X))
+    assert np.allclose(load(tmp_path / "small")(X), small_model()(X))
     folder = tmp_path / "deep" / "er"
     ended = models(url, "get", "small", "--version", "2", "-o", folder, "--json")
     assert ended.json == {"name": "small", "version": 2, "folder": str(folder)}
-    assert np.allclose(load(folder)(X), MODEL(X))
+    assert np.allclose(load(folder)(X), small_model()(X))
 
 
 @pytest.mark.parametrize("which", [("nothing",), ("small", "--version", "9")], ids=" ".join)
