@@ -447,6 +447,7 @@ class TestLightToStart:
     def test_importing_the_library_takes_at_most_twice_what_importing_numpy_takes(self) -> None:
         assert self.compare("import intertwine") <= 2
 
+    @pytest.mark.slow
     def test_what_a_first_line_imports_takes_little_more(self) -> None:
         names = "from intertwine.reps import V; from intertwine.groups import SO"
         assert self.compare(names) <= 3

@@ -73,6 +73,7 @@ def test_what_there_is_can_be_seen(store: Used) -> None:
         assert shown == listed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["ffff", "../..", "", "x"])
 def test_what_is_not_there_is_said(store: Used, key: str) -> None:
     for rep in ("V**2", "V**3"):
@@ -95,6 +96,7 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-8])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [_flip, _cut], ids=["changed", "cut off"])
 def test_a_spoilt_blob_is_found_and_repaired_by_the_next_request(store: Used, spoil: Any) -> None:
     store.run(*ASKED)
@@ -143,6 +145,7 @@ def test_a_store_that_is_full_keeps_nothing_and_delivers(store: Used) -> None:
     assert store.blobs == []
 
 
+@pytest.mark.slow
 def test_a_place_that_is_a_file_keeps_nothing_and_delivers(store: Used) -> None:
     store.folder.write_text("no folder")
     ended = store.run(*ASKED)
@@ -163,6 +166,7 @@ def test_settings_that_cannot_be_meant_are_refused(store: Used, command: Any) ->
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_turned_off_there_is_none(store: Used) -> None:
     ended = store.run("cache", "stats", INTERTWINE_CACHE="off")
     assert (ended.code, ended.out) == (2, "")
@@ -172,6 +176,7 @@ def test_turned_off_there_is_none(store: Used) -> None:
     assert "off" in next(check["found"] for check in found if check["check"] == "cache")
 
 
+@pytest.mark.slow
 def test_the_doctor_looks_at_the_store_and_the_port(store: Used) -> None:
     store.run(*ASKED)
     checks = {check["check"]: check for check in store.run("doctor", "--json").json["checks"]}

@@ -45,6 +45,7 @@ class TestLimits:
             assert document["estimate"]["bytes"] > document["limit"]["bytes"] == 700_000_000
             assert client.post("/v1/bases", json=SO3).json()["rank"] == 6
 
+    @pytest.mark.slow
     def test_of_cost(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", solve_operations="1e6") as client:
             asked = {"rep": "V**8", "group": "SO(3)", "method": "krylov"}
@@ -65,6 +66,7 @@ class TestLimits:
             known = client.post("/v1/bases", json=SO3).json()
             problem(client.get(known["links"]["dense"]), 422, "too-large")
 
+    @pytest.mark.slow
     @pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
     @pytest.mark.parametrize("ended_by", [signal.SIGSEGV, signal.SIGKILL])
     def test_a_worker_that_dies_costs_its_solve_alone(

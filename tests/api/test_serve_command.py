@@ -78,6 +78,7 @@ class TestWhatCannotBe:
         assert "secret" not in ended.err
         assert "Traceback" not in ended.err
 
+    @pytest.mark.slow
     def test_a_port_that_is_taken_is_said(self, client: httpx.Client, tmp_path: Path) -> None:
         ended = intertwine("serve", "--port", str(client.base_url.port), "--data", tmp_path)
         assert ended.code == 2

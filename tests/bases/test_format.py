@@ -409,6 +409,7 @@ NAMES = st.sampled_from(
 
 
 class TestAnyChange:
+    @pytest.mark.slow
     @settings(deadline=None, max_examples=400)
     @given(NAMES, st.integers(0, 10**6), st.sampled_from(["replace", "drop", "move"]), JSON)
     @example("permuted", 1, "replace", True)  # version

@@ -88,6 +88,7 @@ class TestPrecision:
         w, v = normal(basis.shape[1], 2), normal(2, basis.shape[0], 3)
         check_everything(basis, w, v, single)
 
+    @pytest.mark.slow
     @each
     def test_under_enable_x64_float64_is_answered_in_float64(self, basis: Basis) -> None:
         double = np.complex128 if np.iscomplexobj(matrix_of(basis.storage)) else np.float64

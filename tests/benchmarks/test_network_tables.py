@@ -100,11 +100,13 @@ class TestPaper:
 
 
 class TestTrainStep:
+    @pytest.mark.slow
     def test_help_says_how_to_choose(self) -> None:
         done = _run("train_step.py", "--help")
         assert done.returncode == 0
         assert "--batch" in done.stdout
 
+    @pytest.mark.slow
     def test_an_unknown_task_is_named(self) -> None:
         done = _run("train_step.py", "Nothing")
         assert done.returncode == 2

@@ -51,6 +51,7 @@ def test_a_line_has_what_was_asked_for() -> None:
     assert all(line.endswith(" MB") for line in lines)
 
 
+@pytest.mark.slow
 def test_each_line_is_measured_in_a_process_of_its_own() -> None:
     done = _bench("--rep", "V(S(3))**2", "--json", "--backend", "numpy")
     assert done.returncode == 0, done.stderr

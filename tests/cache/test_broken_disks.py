@@ -402,6 +402,7 @@ class TestFull:
         assert "No space left on device" in done.stderr
         assert "Traceback" not in done.stderr
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("most", [0, 10, 5_000, 20_000])
     def test_a_file_that_may_not_grow(self, tmp_path: Path, most: int) -> None:
         """A limit on the size of files, which every Unix has, fails in the same places."""

@@ -120,6 +120,7 @@ class TestWhatGoes:
         assert content(store, "c") == _bytes("c", 40)
         assert content(store, "a") is None
 
+    @pytest.mark.slow
     @given(
         sizes=st.lists(st.integers(0, 40), min_size=1, max_size=8),
         same=st.booleans(),

@@ -135,6 +135,7 @@ def test_each_dataset_draws_numbers_of_its_own() -> None:
     assert not np.isin(Inertia(100, k=5).X[:, 5:], five).any()
 
 
+@pytest.mark.slow
 def test_data_are_the_same_in_every_process() -> None:
     program = """
     import hashlib

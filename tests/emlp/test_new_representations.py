@@ -232,6 +232,7 @@ def invariants_by_counting(character):
     return round(np.mean([character(round(np.linalg.det(g)), np.trace(g)) for g in group]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("maps", "character"),
     [

@@ -11,6 +11,7 @@ from intertwine.reps import T, V, parse
 from support import CASES
 
 
+@pytest.mark.slow
 def test_the_conformance_file() -> None:
     found = {case: character_rank(case.build()) for case in CASES}
     assert {case: rank for case, rank in found.items() if rank not in (case.rank, None)} == {}

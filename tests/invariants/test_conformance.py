@@ -194,6 +194,7 @@ class _Calls:
                 self.functions.add(frame.f_code.co_name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_asked_for_by_name_is_what_runs(method: str, backend: str) -> None:

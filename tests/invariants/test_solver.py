@@ -103,6 +103,7 @@ def test_only_iterative_methods_count_iterations() -> None:
     assert 0 < counts["krylov"] < 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["svd", "krylov"])
 def test_the_device_is_named(method: str) -> None:
     rep = T(2)(SO(3))

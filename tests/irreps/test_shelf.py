@@ -35,6 +35,7 @@ def _grown(name: str, power: int = 3) -> Decomposer:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GROUPS)
 def test_what_was_kept_is_there_again(name: str, store: Store) -> None:
     first = _grown(name)

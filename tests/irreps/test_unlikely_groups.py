@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -107,6 +109,10 @@ _GROUPS = {
 }
 
 
+def slow(rep: Rep) -> Any:
+    return pytest.param(rep, marks=pytest.mark.slow, id=str(rep))
+
+
 def _outcome(rep: Rep, method: str) -> int | None:
     """The rank, or None for a refusal, which is always allowed but to `auto`."""
     try:
@@ -116,7 +122,7 @@ def _outcome(rep: Rep, method: str) -> int | None:
         return None
 
 
-@pytest.mark.parametrize("rep", [V, T(2), T(1, 1), T(3), T(2, 1)], ids=str)
+@pytest.mark.parametrize("rep", [V, T(2), T(1, 1), *map(slow, (T(3), T(2, 1)))], ids=str)
 @pytest.mark.parametrize("name", _GROUPS)
 def test_methods_agree(name: str, rep: Rep) -> None:
     concrete = rep(_GROUPS[name])

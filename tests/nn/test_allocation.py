@@ -17,6 +17,7 @@ def test_it_is_the_papers_for_its_tasks() -> None:
     assert canonical(found).rep == canonical(expected).rep
 
 
+@pytest.mark.slow
 @laws
 @given(st.integers(0, 1000), st.sampled_from(["SO(3)", "O(5)", "SO13p", "SU(3)", "S(4)", "Z(2)"]))
 def test_it_has_the_size_that_was_asked_for(ch: int, name: str) -> None:

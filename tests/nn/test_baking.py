@@ -40,6 +40,7 @@ def test_a_network_is_the_same_function(name: str) -> None:
     assert_same(baked, model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

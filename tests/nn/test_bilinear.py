@@ -159,6 +159,7 @@ def test_fewer_channels_have_fewer_parameters() -> None:
 # -- either form
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["channelwise", "paper"])
 def test_no_array_of_batch_out_in_is_built(form: Any) -> None:
     rep, batch = gated(uniform_rep(128, SO(3))), 7

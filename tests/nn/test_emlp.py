@@ -126,6 +126,7 @@ class TestConstruction:
 
 
 class TestStart:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["SO(3)", "Sp(2)"])
     def test_features_keep_their_size_through_depth(self, name: str) -> None:
         group = parse_group(name)

@@ -97,6 +97,7 @@ def test_networks_in_irreps_in_double_precision(name: str) -> None:
     check(network, name, "channelwise", double=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAPERS)
 def test_the_papers_layers_in_double_precision(name: str) -> None:
     check(layers, name, "paper", double=True)
@@ -120,6 +121,7 @@ def test_layers_with_channelwise_products_and_what_is_made_of_networks(make: Mak
     check(make, "SO(2), of complex type", "channelwise")
 
 
+@pytest.mark.slow
 def test_after_steps_of_adam() -> None:
     case = CASES["SU(2)"]
     model = trained(network(case, None, None))

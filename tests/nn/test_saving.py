@@ -70,6 +70,7 @@ def test_a_model_that_was_loaded_has_the_same_outputs(name: str, tmp_path: Path)
     assert (again.rep_in, again.rep_out) == (model.rep_in, model.rep_out)
 
 
+@pytest.mark.slow
 def test_models_loaded_in_a_fresh_process_predict_what_they_did(tmp_path: Path) -> None:
     """EMLP's issue 8: there a reloaded model predicts something else."""
     models = {name: make() for name, make in MODELS.items() if name in _ELSEWHERE}

@@ -493,6 +493,7 @@ def test_rho_dense_can_be_vmapped_over_samples(rep: Rep) -> None:
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rep", CONCRETE, ids=repr)
 def test_rho_dense_can_be_vmapped_in_double_precision(rep: Rep) -> None:
     samples = (rep.G or SO(3)).samples(3)

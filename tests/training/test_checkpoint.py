@@ -74,6 +74,7 @@ def test_a_fit_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path: Path, mo
     assert_same(small_fit(**kept), whole)
 
 
+@pytest.mark.slow
 def test_an_augmented_fit_goes_on_with_the_same_elements(tmp_path: Path) -> None:
     def run(**more: Any) -> Trained:
         return fit(Small(3, 1), lengths(30), epochs=12, batch_size=15, augment=SO(3), **more)

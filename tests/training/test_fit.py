@@ -162,6 +162,7 @@ class TestEpochs:
 
 
 class TestCompiling:
+    @pytest.mark.slow
     def test_fits_of_one_shape_are_compiled_once(self) -> None:
         class Own(Small):
             """A class that no other test has compiled."""

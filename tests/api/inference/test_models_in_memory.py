@@ -253,6 +253,7 @@ def test_the_event_loop_goes_on_while_a_model_is_loaded() -> None:
     asyncio.run(inside())
 
 
+@pytest.mark.slow
 def test_the_end_while_a_model_is_loaded_lets_go_of_it_too() -> None:
     loader = Loader()
     loader.may_go_on.clear()

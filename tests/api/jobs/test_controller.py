@@ -170,6 +170,7 @@ class TestAJobThatFails:
 
 
 class TestALostWorker:
+    @pytest.mark.slow
     def test_is_replaced_but_not_for_ever(self, lab: Lab) -> None:
         by_process = lab.submit("sleep", attempts=1)
         by_supervisor = lab.submit("sleep", attempts=1)

@@ -150,6 +150,7 @@ class TestCancel:
         assert started.ended().signal == "SIGTERM"
         assert is_dead(process)
 
+    @pytest.mark.slow
     def test_kills_what_does_not_want_to_end_and_all_it_started(
         self, executor: LocalExecutor
     ) -> None:

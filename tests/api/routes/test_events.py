@@ -141,6 +141,7 @@ class TestAStream:
 
 
 class TestLive:
+    @pytest.mark.slow
     def test_in_silence_it_says_that_it_lives(self, idle: httpx.Client) -> None:
         job = submit(idle, SOLVE)
         with followed(idle, job) as stream:

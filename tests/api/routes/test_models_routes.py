@@ -277,6 +277,7 @@ def test_the_service_answers_while_a_model_is_loaded(client: httpx.Client, folde
     assert np.median(times) < 0.05
 
 
+@pytest.mark.slow
 def test_keys_may_call_and_delete_as_their_scopes_and_owners_say(
     tmp_path: Path, inertia: Any
 ) -> None:
