@@ -79,12 +79,9 @@ class Intake:
         return checked.model_dump(mode="json", exclude_unset=True)
 
     def _submit(self, new: NewJob) -> Job:
-        earlier = None if new.idempotency_key is None else self._queue.handed_in(new)
-        if earlier is not None:  # which the most that there may be does not concern
-            return earlier
-        self.require_room(new.owner)
-        job, _ = self._queue.submit(new)
-        self._wake()
+        job, is_new = self._queue.submit(new, self._settings.key_jobs)
+        if is_new:
+            self._wake()
         return job
 
     def solve_once(self, asked: Asked, caller: Caller) -> Job:
@@ -110,16 +107,6 @@ class Intake:
             if error.problem.code != "idempotency-conflict" or winner is None:
                 raise
             return winner  # it wrote the same rep otherwise
-
-    def require_room(self, owner: str) -> None:
-        """Raises `ProblemError` with ``too-many-jobs`` where the owner has the most there may be.
-
-        Two requests at once may both find the last place free.
-        """
-        most = self._settings.key_jobs
-        if self._queue.unfinished(owner) >= most:
-            detail = f"{owner} has {most} unfinished jobs, which is the most: wait for one to end"
-            raise ProblemError(Problem.of("too-many-jobs", detail), {"Retry-After": "10"})
 
     def limits(self, asked: LimitsAsked) -> Limits:
         """What a job may take. Raises `ProblemError` where it asks for more than there is here."""

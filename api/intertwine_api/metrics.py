@@ -35,6 +35,12 @@ class Metrics:
             registry=self.registry,
         )
         self.queue = Gauge("intertwine_queue", "Solves waiting or running", registry=self.registry)
+        self.jobs = Gauge(
+            "intertwine_jobs",
+            "Jobs in the database, by kind and state",
+            ["kind", "state"],
+            registry=self.registry,
+        )
         self.bytes_sent = Counter(
             "intertwine_blob_bytes", "Bytes of blobs sent", registry=self.registry
         )

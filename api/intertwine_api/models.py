@@ -88,9 +88,15 @@ class Models:
         Raises `ProblemError` as `require_free` does.
         """
         with self._database.write() as connection:
-            _take_turns(connection)
-            made = _first(connection, _VERSIONS.where(versions.c.job == job)) if job else None
-            return made or self._add(connection, name, owner, job, trained)
+            return self.publish_in(connection, name, owner, job, trained)
+
+    def publish_in(
+        self, connection: Connection, name: str, owner: str, job: str | None, trained: Trained
+    ) -> Version:
+        """The same in a transaction, together with what else that writes."""
+        _take_turns(connection)
+        made = _first(connection, _VERSIONS.where(versions.c.job == job)) if job else None
+        return made or self._add(connection, name, owner, job, trained)
 
     def get(self, name: str, version: int | None = None) -> Version:
         """A version, or the newest. Raises `ProblemError` with ``not-found``."""

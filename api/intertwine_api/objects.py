@@ -69,6 +69,20 @@ class Objects:
         found = self._store.read(digest)
         return None if found is None else found[1]
 
+    def unused(self, since: float) -> list[str]:
+        """The digests of blobs that nobody has put or looked for since a time."""
+        keys = (manifest.key for manifest in self._store.manifests())
+        return [key for key in keys if self._is_unused(key, since)]
+
+    def remove_unused(self, digest: str, since: float) -> bool:
+        """Delete a blob unless somebody has put it or looked for it since; whether it has gone."""
+        with self._store.claim(digest):
+            return self._is_unused(digest, since) and self._store.remove(digest)
+
+    def _is_unused(self, digest: str, since: float) -> bool:
+        used = self._store.last_used(digest)
+        return used is not None and used < since
+
     def remove(self, digest: str) -> bool:
         """Delete a blob; whether it was there. Whoever has it open keeps it until they close it."""
         with self._store.claim(digest):

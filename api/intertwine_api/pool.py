@@ -143,7 +143,7 @@ class Pool:
 
     def __init__(self, settings: Settings, store: str, limit: int) -> None:
         memory = settings.solve_memory
-        command = [sys.executable, "-m", "intertwine_api.worker", "--store", store]
+        command = [sys.executable, "-P", "-m", "intertwine_api.worker", "--store", store]
         command += ["--store-limit", str(limit), "--memory", str(memory)]
         command += ["--unkept", str(settings.unkept_bytes)]
         self._workers = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -36,6 +37,7 @@ from intertwine_api.settings import Settings
 from intertwine_api.solves import Solves
 from intertwine_api.stores import open_store
 from intertwine_api.streams import Streams
+from intertwine_api.tidying import tidy_daily
 from intertwine_api.training.samples import Datasets
 from intertwine_api.uploads import Uploads
 
@@ -87,14 +89,16 @@ class Service:
     async def start(self) -> None:
         """Bring the database up to date, start the workers, and take up this host's jobs."""
         await to_thread.run_sync(self.database.migrate)
-        await to_thread.run_sync(self.uploads.remove_abandoned)
         await self.pool.start()
         self.controller.start()
+        tidying = tidy_daily(self.database, self.objects, self.uploads)
+        self._tidying = asyncio.create_task(tidying, name="tidying")
         self.ready = True
 
     async def end(self) -> None:
         """Give up the solves in flight, and end the workers. Jobs go on."""
         self.ready = False
+        self._tidying.cancel()
         self.streams.end()
         await self.inference.end()
         await self.solves.end()
@@ -107,6 +111,12 @@ class Service:
     def jobs_here(self) -> list[Job]:
         """The jobs that this host runs."""
         return self.queue.held(self.places.host)
+
+    def count_jobs(self) -> None:
+        """Bring the numbers of jobs up to date, also of those that there are no more."""
+        self.metrics.jobs.clear()
+        for (kind, state), number in self.queue.counts().items():
+            self.metrics.jobs.labels(kind, state).set(number)
 
     def require_database(self) -> None:
         """Raises `ProblemError` with ``not-ready`` where the database does not answer."""

@@ -14,7 +14,6 @@ from fastapi import Request
 
 from intertwine_api.problems import Problem, ProblemError
 
-_ABANDONED = 24 * 3600.0  # seconds after which nobody sends the rest of a file any more
 _PIECE = 2**20  # bytes that are written at a time
 
 
@@ -46,7 +45,7 @@ class Uploads:
         finally:
             path.unlink(missing_ok=True)
 
-    def remove_abandoned(self, age: float = _ABANDONED) -> None:
+    def remove_abandoned(self, age: float) -> None:
         """Delete what a crash left behind, if it is older than `age` seconds."""
         old = time.time() - age
         for path in self._folder.glob("*"):

@@ -107,6 +107,13 @@ class Store:
             if manifest is not None:
                 yield manifest
 
+    def last_used(self, key: str) -> float | None:
+        """When a key was last read or written, in seconds since 1970; None if it is not there."""
+        try:
+            return self.layout.manifest(key).stat().st_mtime
+        except OSError:
+            return None
+
     def reject(self, key: str, reason: str) -> None:
         """Put a key's manifest and blob into quarantine: its reader could make nothing of them."""
         manifest = self.manifest(key)

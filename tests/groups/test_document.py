@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, InvalidGroup, ParseError, TooLarge
-from intertwine.groups import SO, C, Group, O, S, Trivial, U, Z, group_from_json
+from intertwine.groups import SO, C, Group, O, S, Trivial, U, Z, group_from_json, group_to_json
 from laws import laws
 
 
@@ -47,16 +47,17 @@ def test_a_group_without_generators_has_its_size() -> None:
     assert group_from_json({"d": 3, "lie_algebra": [], "discrete_generators": None}) == Trivial(3)
 
 
-@pytest.mark.parametrize("G", [SO(3), O(2), C(5), Trivial(2)], ids=repr)
+@pytest.mark.parametrize(
+    "G", [SO(3), O(2), C(5), Trivial(2), U(2), S(4), Group(d=2, name="mine")], ids=repr
+)
 def test_what_is_written_as_json_is_read_back(G: Group) -> None:
-    text = json.dumps(
-        {
-            "lie_algebra": np.asarray(G.lie_algebra).tolist(),
-            "discrete_generators": np.asarray(G.discrete_generators).tolist(),
-            "d": G.d,
-        }
-    )
-    assert group_from_json(json.loads(text)) == G
+    read = group_from_json(json.loads(json.dumps(group_to_json(G))))
+    assert read == G
+    assert repr(read) == repr(G)
+
+
+def test_permutations_are_written_as_their_indices() -> None:
+    assert group_to_json(Z(3))["discrete_generators"] == [[2, 0, 1]]
 
 
 def test_permutations_are_read_back() -> None:

@@ -68,7 +68,7 @@ def group_document(group: Group) -> GroupDocument:
 
     `intertwine.groups.group_from_json` reads those, to the last digit.
     """
-    from intertwine.groups import parse_group
+    from intertwine.groups import group_to_json, parse_group
 
     text = repr(group)
     try:
@@ -76,13 +76,7 @@ def group_document(group: Group) -> GroupDocument:
             return text
     except IntertwineError:
         pass  # a group of the user's own
-    name = {} if text == group.description else {"name": text}
-    return {
-        "lie_algebra": [_rows(a) for a in group.lie_generators],
-        "discrete_generators": [_generator(h) for h in group.group_generators],
-        "d": group.d,
-        **name,
-    }
+    return group_to_json(group)
 
 
 def _read_group(group: str | Group | Mapping[str, Any]) -> Group:
@@ -91,24 +85,3 @@ def _read_group(group: str | Group | Mapping[str, Any]) -> Group:
     if isinstance(group, str):
         return parse_group(group)
     return group_from_json(group) if isinstance(group, Mapping) else group
-
-
-def _generator(generator: Any) -> list[Any]:
-    """A discrete generator: one that permutes as the list of its indices, another as its rows."""
-    from intertwine.operators import Permutation
-
-    if isinstance(generator, Permutation) and generator.signs is None:
-        return list(map(int, generator.indices))
-    return _rows(generator)
-
-
-def _rows(generator: Any) -> list[Any]:
-    """The rows of a matrix; complex numbers as texts, which JSON has no other way to say."""
-    import numpy as np
-    from intertwine.operators import dense
-
-    matrix = np.asarray(dense(generator))
-    rows: list[Any] = matrix.tolist()
-    if np.iscomplexobj(matrix):
-        return [[f"{z.real:.17g}{z.imag:+.17g}*I" for z in row] for row in rows]
-    return rows

@@ -81,9 +81,11 @@ def _serve(settings: Settings) -> int:
 
     import uvicorn
 
+    from intertwine_api import gpu
     from intertwine_api.app import create_app
     from intertwine_api.garbage import collect_rarely
 
+    gpu.share()
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # named as TCP, or asyncio leaves Nagle's algorithm on, and every answer waits 40 ms
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -34,13 +34,13 @@ _ORDER: tuple[ColumnElement[object], ...] = (
 )
 
 
-def lock_places(connection: Connection, host: str) -> None:
-    """Let nobody else claim for this host until the end of the transaction.
+def take_turns(connection: Connection, whose: str) -> None:
+    """Let nobody else claim for this host, or hand in for this owner, until the transaction ends.
 
     SQLite has one writer at a time, and so no need.
     """
     if connection.dialect.name != "sqlite":
-        number = zlib.crc32(host.encode()) - 2**31  # as a signed number of 32 bits
+        number = zlib.crc32(whose.encode()) - 2**31  # as a signed number of 32 bits
         connection.execute(select(func.pg_advisory_xact_lock(_LOCKS, number)))
 
 

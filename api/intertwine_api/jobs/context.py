@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from intertwine_cache import Store
+    from sqlalchemy import Connection
 
     from intertwine_api.database import Database
     from intertwine_api.jobs.folder import JobFolder
     from intertwine_api.jobs.metrics import Metrics
     from intertwine_api.jobs.queue import Queue
     from intertwine_api.objects import Objects
+
+
+#: What a job comes to: its result, or what keeps the last of it in the database and then gives the
+#: result. That is done in the transaction in which the job succeeds: neither is without the other.
+Result: TypeAlias = "Mapping[str, Any] | Callable[[Connection], Mapping[str, Any]]"
 
 
 class Stopped(Exception):

@@ -88,9 +88,16 @@ class Lookup:
 
     def unfinished(self, owner: str) -> int:
         """How many of an owner's jobs have not ended."""
-        counted = select(func.count()).where(jobs.c.owner == owner, jobs.c.state.not_in(ENDED))
         with self._database.read() as connection:
-            return int(connection.execute(counted).scalar_one())
+            return unfinished(connection, owner)
+
+    def counts(self) -> dict[tuple[Kind, State], int]:
+        """How many jobs there are of each kind in each state; of those that have none, nothing."""
+        counted = select(jobs.c.kind, jobs.c.state, func.count()).group_by(
+            jobs.c.kind, jobs.c.state
+        )
+        with self._database.read() as connection:
+            return {(kind, state): n for kind, state, n in connection.execute(counted)}
 
     def _jobs(self, query: Select[Any]) -> list[Job]:
         with self._database.read() as connection:
@@ -102,6 +109,12 @@ def known(job: Job | None, job_id: str) -> Job:
     if job is None:
         raise no_such_job(job_id)
     return job
+
+
+def unfinished(connection: Connection, owner: str) -> int:
+    """How many of an owner's jobs have not ended."""
+    counted = select(func.count()).where(jobs.c.owner == owner, jobs.c.state.not_in(ENDED))
+    return int(connection.execute(counted).scalar_one())
 
 
 def handed_in(connection: Connection, new: NewJob) -> Job | None:

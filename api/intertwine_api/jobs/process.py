@@ -12,6 +12,7 @@ import faulthandler
 import logging
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -19,14 +20,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from intertwine_cache import Store
 from intertwine_cache.place import default_limit
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from intertwine_api import gpu
 from intertwine_api.database import Database
-from intertwine_api.jobs.context import Context, Stopped
+from intertwine_api.jobs.context import Context, Result, Stopped
 from intertwine_api.jobs.failure import UNTOLD, from_exception
 from intertwine_api.jobs.folder import JobFolder
 from intertwine_api.jobs.job import Job
@@ -38,8 +40,8 @@ from intertwine_api.jobs.surroundings import Surroundings
 from intertwine_api.objects import Objects
 from intertwine_api.problems import Problem
 
-#: For each kind of job the module whose function ``run(job, context)`` does it. It is imported by
-#: the job's process alone, and gives the job's result.
+#: For each kind of job the module whose function ``run(job, context)`` does it, and gives an
+#: `Result`. It is imported by the job's process alone.
 MODULES: Mapping[str, str] = {
     "solve": "intertwine_api.jobs.solving_job",
     "train": "intertwine_api.jobs.training_job",
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None, modules: Mapping[str, str] = MO
     asked = parser.parse_args(arguments)
     _end_with_the_supervisor()
     _prefer_to_be_killed()
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # others use the GPU too
+    gpu.share()
     faulthandler.enable()  # a crash in native code says in the log where it was
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     around = Surroundings.from_environment()
@@ -71,7 +73,9 @@ def main(arguments: Sequence[str] | None = None, modules: Mapping[str, str] = MO
         job = _insist(lambda: queue.begin(asked.job, asked.attempt))
         _limit_memory(job.limits.memory)
         ended = _work(job, modules[job.kind], around, database, queue)
-        _insist(lambda: _tell(queue, job, ended))
+        if _insist(lambda: _tell(queue, job, ended)):
+            # what is left of the folder goes with the job
+            shutil.rmtree(JobFolder.of(around.home, job.id).checkpoint, ignore_errors=True)
     except (Fenced, Stopped) as error:
         _LOG.warning("this process ends: %s", error)
     except (OperationalError, InterfaceError) as error:
@@ -84,8 +88,8 @@ def main(arguments: Sequence[str] | None = None, modules: Mapping[str, str] = MO
 
 def _work(
     job: Job, module: str, around: Surroundings, database: Database, queue: Queue
-) -> Mapping[str, Any] | Problem:
-    """Do the job: its result, or the problem that ended it. Raises `Stopped` and `Fenced`."""
+) -> Result | Problem:
+    """Do the job: what it comes to, or the problem that ended it. Raises `Stopped` and `Fenced`."""
     with Pulse(queue, job, around.lease_seconds) as pulse:
         context = Context(
             home=around.home,
@@ -99,21 +103,33 @@ def _work(
             check=pulse.check,
         )
         try:
-            result: Mapping[str, Any] = import_module(module).run(job, context)
+            result: Result = import_module(module).run(job, context)
         except (Fenced, Stopped):
             raise
         except Exception as error:
-            problem = from_exception(error, job.limits)
-            _LOG.error("%s: %s", problem.code, problem.detail, exc_info=problem.code == "internal")
-            return problem
+            return _problem(error, job)
         return result
 
 
-def _tell(queue: Queue, job: Job, ended: Mapping[str, Any] | Problem) -> None:
-    if isinstance(ended, Problem):
-        queue.fail(job.id, job.attempt, ended)
-    else:
-        queue.succeed(job.id, job.attempt, ended)
+def _tell(queue: Queue, job: Job, ended: Result | Problem) -> bool:
+    """Tell how the job ended; whether it has succeeded."""
+    if not isinstance(ended, Problem):
+        try:
+            queue.succeed(job.id, job.attempt, ended)
+            return True
+        except (Fenced, OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # the last of it could not be kept
+            ended = _problem(error, job)
+    queue.fail(job.id, job.attempt, ended)
+    return False
+
+
+def _problem(error: Exception, job: Job) -> Problem:
+    problem = from_exception(error, job.limits)
+    unforeseen = error if problem.code == "internal" else None
+    _LOG.error("%s: %s", problem.code, problem.detail, exc_info=unforeseen)
+    return problem
 
 
 def _insist(say: Callable[[], _Value]) -> _Value:

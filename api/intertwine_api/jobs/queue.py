@@ -12,9 +12,10 @@ from intertwine_api.database import Database
 from intertwine_api.database.clock import now
 from intertwine_api.database.tables import jobs
 from intertwine_api.jobs import claims
+from intertwine_api.jobs.context import Result
 from intertwine_api.jobs.events import append
 from intertwine_api.jobs.job import ENDED, HELD, KINDS, Job, Kind, NewJob, State
-from intertwine_api.jobs.lookup import Lookup, handed_in, known
+from intertwine_api.jobs.lookup import Lookup, handed_in, known, unfinished
 from intertwine_api.jobs.rows import job_of
 from intertwine_api.jobs.transitions import Fenced, enter, held, locked, move
 from intertwine_api.problems import Problem, ProblemError
@@ -46,13 +47,20 @@ class Queue(Lookup):
 
     # -- what its owner does
 
-    def submit(self, new: NewJob) -> tuple[Job, bool]:
+    def submit(self, new: NewJob, most: int | None = None) -> tuple[Job, bool]:
         """Hand in a job: the job, and whether it is new.
 
         Under an idempotency key that the owner has used, the same request gives the job of then,
-        and another raises `ProblemError` with ``idempotency-conflict``.
+        and another raises `ProblemError` with ``idempotency-conflict``; ``too-many-jobs`` is raised
+        where the owner has `most` unfinished jobs, however many are handed in at once.
         """
         with self._database.write() as connection:
+            if most is not None:
+                claims.take_turns(connection, new.owner)
+                earlier = handed_in(connection, new)
+                if earlier is not None:
+                    return earlier, False
+                _require_room(connection, new.owner, most)
             job = enter(self._database, connection, new)
             if job is not None:
                 return job, True
@@ -70,13 +78,17 @@ class Queue(Lookup):
                 return move(connection, job, "cancelling", reason)
             return job
 
-    def retry(self, job_id: str) -> Job:
+    def retry(self, job_id: str, most: int | None = None) -> Job:
         """Queue a job again that failed or was cancelled, with as many attempts as at first.
 
-        Raises `ProblemError` with ``wrong-state`` for one in another state.
+        Raises `ProblemError` with ``wrong-state`` for one in another state, and with
+        ``too-many-jobs`` as `submit` does.
         """
         with self._database.write() as connection:
             job = known(locked(connection, job_id), job_id)
+            if most is not None:
+                claims.take_turns(connection, job.owner)
+                _require_room(connection, job.owner, most)
             if job.state not in ("failed", "cancelled"):
                 raise _wrong_state(job, "only a job that failed or was cancelled is tried again")
             return move(
@@ -111,7 +123,7 @@ class Queue(Lookup):
         No job is taken twice, and no host takes too many, however many processes claim at once.
         """
         with self._database.write() as connection:
-            claims.lock_places(connection, host)
+            claims.take_turns(connection, host)
             if claims.places_taken(connection, host) >= slots:
                 return None
             job = claims.next_due(connection, kinds)
@@ -180,12 +192,16 @@ class Queue(Lookup):
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
             return job.state
 
-    def succeed(self, job_id: str, attempt: int, result: Mapping[str, Any]) -> Job:
-        """The work is done, even if the job was to be cancelled."""
+    def succeed(self, job_id: str, attempt: int, result: Result) -> Job:
+        """The work is done, even if the job was to be cancelled.
+
+        Raises what keeping the last of it does, and then nothing has changed.
+        """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt, ("running", "cancelling"))
             reason = "done" if job.state == "running" else "was done before the cancel reached it"
-            changes = {"result": dict(result), "ended": now(connection)}
+            kept = result(connection) if callable(result) else result
+            changes = {"result": dict(kept), "ended": now(connection)}
             return move(connection, job, "succeeded", reason, **changes)
 
     def fail(self, job_id: str, attempt: int, problem: Problem) -> Job:
@@ -196,6 +212,12 @@ class Queue(Lookup):
 
     def _until(self, connection: Connection) -> ColumnElement[float]:
         return now(connection) + self._lease
+
+
+def _require_room(connection: Connection, owner: str, most: int) -> None:
+    if unfinished(connection, owner) >= most:
+        detail = f"{owner} has {most} unfinished jobs, which is the most: wait for one to end"
+        raise ProblemError(Problem.of("too-many-jobs", detail), {"Retry-After": "10"})
 
 
 def _failed(connection: Connection, job: Job, problem: Problem) -> Job:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Connection
 
 from intertwine_api.jobs.context import Context
 from intertwine_api.jobs.job import Job
@@ -18,12 +19,13 @@ from intertwine_api.training.samples import Datasets
 from intertwine_api.training.work import carry_out
 
 
-def run(job: Job, context: Context) -> dict[str, Any]:
-    """Train what ``POST /v1/jobs`` asks for, and publish it: {"model", "version", "test_loss",
-    "train_loss", "equivariance_error", "is_equivariant", "epochs", "seconds"}.
+def run(job: Job, context: Context) -> Callable[[Connection], dict[str, Any]]:
+    """Train what ``POST /v1/jobs`` asks for. The model is published when the job succeeds, and the
+    result is {"model", "version", "test_loss", "train_loss", "equivariance_error",
+    "is_equivariant", "epochs", "seconds"}.
 
-    An attempt goes on from the checkpoint of the one before. Raises what `carry_out` and
-    `Models.publish` raise, and `ProblemError` with ``not-found`` for a dataset that is gone.
+    An attempt goes on from the checkpoint of the one before. Raises what `carry_out` raises, and
+    `ProblemError` with ``not-found`` for a dataset that is gone.
     """
     request = TrainRequest.model_validate(job.request)
     name = request.name or f"job-{job.id}"
@@ -32,21 +34,25 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     context.report({"stage": "reading the samples", "epochs": request.training.epochs})
     material = _material(request, job, context)
     context.check()
+    context.report({"stage": "building and compiling the model", "epochs": request.training.epochs})
     course = _Course(job, context, request.training.epochs)
     outcome = carry_out(request, material, folder=context.files.checkpoint, callback=course.tell)
     context.report({**course.progress, "stage": "keeping the model", "eta_seconds": None})
-    version = models.publish(name, job.owner, job.id, outcome)
-    shutil.rmtree(context.files.checkpoint, ignore_errors=True)  # the job's folder goes one day
-    return {
-        "model": version.name,
-        "version": version.version,
-        "test_loss": outcome.metrics["test_loss"],
-        "train_loss": outcome.metrics["train_loss"],
-        "equivariance_error": outcome.equivariance_error,
-        "is_equivariant": outcome.is_equivariant,
-        "epochs": outcome.metrics["epochs"],
-        "seconds": outcome.metrics["seconds"],
-    }
+
+    def publish(connection: Connection) -> dict[str, Any]:
+        version = models.publish_in(connection, name, job.owner, job.id, outcome)
+        return {
+            "model": version.name,
+            "version": version.version,
+            "test_loss": outcome.metrics["test_loss"],
+            "train_loss": outcome.metrics["train_loss"],
+            "equivariance_error": outcome.equivariance_error,
+            "is_equivariant": outcome.is_equivariant,
+            "epochs": outcome.metrics["epochs"],
+            "seconds": outcome.metrics["seconds"],
+        }
+
+    return publish
 
 
 class _Course:

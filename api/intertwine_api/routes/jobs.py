@@ -143,8 +143,7 @@ def cancel_job(job: TheJob, service: TheService, caller: JobsWriter) -> JobDocum
 )
 def retry_job(job: TheJob, service: TheService) -> JobDocument:
     """One that failed or was cancelled waits again, and goes on from its last checkpoint."""
-    service.intake.require_room(job.owner)
-    job = service.queue.retry(job.id)
+    job = service.queue.retry(job.id, service.settings.key_jobs)
     service.controller.wake()
     return _document(job, service)
 

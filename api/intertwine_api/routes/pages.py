@@ -93,7 +93,8 @@ async def readyz(service: TheService) -> dict[str, str]:
     dependencies=[Depends(requires("admin"))],
 )
 async def export_metrics(service: TheService) -> Response:
-    """Solves, seconds, lookups by level, bytes, and the queue. With keys it takes an admin's."""
+    """Solves, jobs, seconds, lookups by level, bytes, and queues. With keys it takes an admin's."""
     statistics = await run_in_threadpool(service.store.statistics)
     service.metrics.store_bytes.set(statistics["bytes"])
+    await run_in_threadpool(service.count_jobs)
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""Groups from JSON: generators as numbers or exact strings."""
+"""Groups as JSON: generators as numbers or exact strings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups.generators import MAX_ENTRIES, refuse_large
 from intertwine.groups.group import Group
 from intertwine.groups.numbers import parse_number
+from intertwine.operators import Permutation, dense
 
 _KEYS = ("lie_algebra", "discrete_generators", "d", "name")
 MAX_NAME = 100
@@ -52,6 +53,34 @@ def group_from_json(document: Any) -> Group:
         d=d,
         name=name,
     )
+
+
+def group_to_json(group: Group) -> dict[str, Any]:
+    """The generators of a group, as `group_from_json` reads them to the last digit.
+
+    A discrete generator that permutes is the list of its indices; complex entries are texts.
+    """
+    nameless = type(group) is Group and repr(group) == group.description
+    name = {} if nameless else {"name": repr(group)}
+    return {
+        "lie_algebra": [_rows(generator) for generator in group.lie_generators],
+        "discrete_generators": [
+            [int(index) for index in generator.indices]
+            if isinstance(generator, Permutation) and generator.signs is None
+            else _rows(generator)
+            for generator in group.group_generators
+        ],
+        "d": group.d,
+        **name,
+    }
+
+
+def _rows(generator: Any) -> list[Any]:
+    matrix = np.asarray(dense(generator))
+    rows: list[Any] = matrix.tolist()
+    if np.iscomplexobj(matrix):
+        return [[f"{z.real:.17g}{z.imag:+.17g}*I" for z in row] for row in rows]
+    return rows
 
 
 def _list(document: Mapping[str, Any], key: str) -> list[Any]:

@@ -50,7 +50,7 @@ def claim(database: Database, host: str, places: int) -> Any:
 def die(database: Database, host: str, ready: Path) -> None:
     """End in the middle of taking a job, when it is written and not yet committed."""
     with database.write() as connection:
-        claims.lock_places(connection, host)
+        claims.take_turns(connection, host)
         job = claims.next_due(connection, KINDS)
         assert job is not None
         move(connection, job, "leased", "taken", attempt=job.attempt + 1, host=host)

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from intertwine.errors import InvalidRep
-from intertwine_api.jobs.context import Context
+from intertwine_api.database.tables import jobs
+from intertwine_api.jobs.context import Context, Result
 from intertwine_api.jobs.job import Job
 from intertwine_api.jobs.process import main
+from sqlalchemy import Connection, update
 
 
 def _sleep(job: Job, context: Context) -> dict[str, Any]:
@@ -51,6 +53,22 @@ def _look_around(job: Job, context: Context) -> dict[str, Any]:
     return {"oom_score_adj": Path("/proc/self/oom_score_adj").read_text()}
 
 
+def _keep(job: Job, context: Context) -> dict[str, Any]:
+    context.files.checkpoint.mkdir(parents=True)
+    (context.files.checkpoint / "state").write_text("half of the way")
+    return {}
+
+
+def _fail_in_the_end(job: Job, context: Context) -> Result:
+    _keep(job, context)
+
+    def keep(connection: Connection) -> dict[str, Any]:
+        connection.execute(update(jobs).values(name="what is not kept"))
+        raise InvalidRep("this cannot be kept")
+
+    return keep
+
+
 def _refuse(job: Job, context: Context) -> dict[str, Any]:
     raise InvalidRep("this cannot be")
 
@@ -73,7 +91,7 @@ def _exit(job: Job, context: Context) -> dict[str, Any]:
     os._exit(5)
 
 
-DEEDS: dict[str, Callable[[Job, Context], dict[str, Any]]] = {
+DEEDS: dict[str, Callable[[Job, Context], Result]] = {
     "answer": lambda job, context: {"answer": 42, "folder": str(context.folder)},
     "sleep": _sleep,
     "ask": _ask,
@@ -81,6 +99,8 @@ DEEDS: dict[str, Callable[[Job, Context], dict[str, Any]]] = {
     "take all at once": _take_all_at_once,
     "reserve": _reserve,
     "look around": _look_around,
+    "keep": _keep,
+    "fail in the end": _fail_in_the_end,
     "refuse": _refuse,
     "stumble": _stumble,
     "fill the disk": _fill_the_disk,
@@ -89,7 +109,7 @@ DEEDS: dict[str, Callable[[Job, Context], dict[str, Any]]] = {
 }
 
 
-def run(job: Job, context: Context) -> dict[str, Any]:
+def run(job: Job, context: Context) -> Result:
     return DEEDS[job.request["do"]](job, context)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from example_queues import claimed, ended, ids, leased, queued, refused, running
+from example_queues import claimed, ended, ids, leased, new_job, queued, refused, running
 from intertwine_api.database import Database
 from intertwine_api.jobs.queue import Queue
 
@@ -101,6 +101,20 @@ class TestLookups:
         queued(queue, "ada")
         queue.cancel(queued(queue, "ada").id, "by ada")
         assert (queue.unfinished("ada"), queue.unfinished("cleo")) == (2, 0)
+
+    def test_how_many_of_each_kind_are_in_each_state(self, queue: Queue) -> None:
+        assert queue.counts() == {}
+        queued(queue)
+        queued(queue)
+        queue.cancel(queued(queue).id, "by ada")
+        running(queue, owner="ada")
+        queue.submit(new_job(kind="solve"))
+        assert queue.counts() == {
+            ("train", "queued"): 2,
+            ("train", "cancelled"): 1,
+            ("train", "running"): 1,
+            ("solve", "queued"): 1,
+        }
 
 
 class TestWaiting:

@@ -13,6 +13,7 @@ from example_jobs import GENEROUS
 from intertwine.bases import load_basis
 from intertwine_api.database import Database
 from intertwine_api.jobs.events import Events
+from intertwine_api.jobs.folder import JobFolder
 from intertwine_api.jobs.job import Job, Kind, Limits, NewJob
 from intertwine_api.jobs.queue import Queue
 from intertwine_api.jobs.supervisor import SUPERVISOR
@@ -91,6 +92,23 @@ def test_a_basis_that_cannot_be_solved_is_a_problem(host: Host) -> None:
     problem = host.queue.get(job.id).problem
     assert problem is not None
     assert (problem["code"], problem["offset"]) == ("syntax", 3)
+
+
+def test_a_job_that_has_succeeded_needs_no_checkpoint(host: Host) -> None:
+    job = host.takes({"do": "keep"})
+    assert host.runs(job).returncode == 0
+    assert host.queue.get(job.id).state == "succeeded"
+    assert not JobFolder.of(host.around.home, job.id).checkpoint.exists()
+
+
+def test_what_is_kept_last_is_kept_with_the_jobs_success_or_not_at_all(host: Host) -> None:
+    job = host.takes({"do": "fail in the end"})
+    assert host.runs(job).returncode == 0
+    ended = host.queue.get(job.id)
+    assert (ended.state, ended.name) == ("failed", "")
+    assert ended.problem is not None
+    assert ended.problem["detail"] == "this cannot be kept"
+    assert JobFolder.of(host.around.home, job.id).checkpoint.exists()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -26,7 +27,7 @@ from intertwine_api.jobs.events import Events
 from intertwine_api.jobs.job import Limits
 from intertwine_api.jobs.queue import Fenced, Queue
 from intertwine_api.jobs.transitions import held, move
-from intertwine_api.problems import Problem
+from intertwine_api.problems import Problem, ProblemError
 from sqlalchemy import func, select
 
 
@@ -96,6 +97,27 @@ class TestSubmit:
         assert error.value.problem.model_dump()["job"] == job.id
         with refused("idempotency-conflict"):
             queue.handed_in(new_job(idempotency_key="k1", **change))
+
+    def test_an_owner_has_no_more_unfinished_than_the_most(self, queue: Queue) -> None:
+        def hand_in(_: int) -> str:
+            try:
+                return queue.submit(new_job("ada"), most=5)[0].state
+            except ProblemError as error:
+                return error.problem.code
+
+        with ThreadPoolExecutor(12) as threads:
+            answers = Counter(threads.map(hand_in, range(12)))
+        assert answers == {"queued": 5, "too-many-jobs": 7}
+        assert queue.submit(new_job("bea"), most=5)[1]
+        ended = queue.page(owner="ada", limit=1)[0][0]
+        queue.cancel(ended.id, "by ada")
+        assert queue.retry(ended.id, most=5).state == "queued"
+        with refused("too-many-jobs"):
+            queue.retry(ended.id, most=5)
+
+    def test_what_was_handed_in_is_found_whatever_the_most_is(self, queue: Queue) -> None:
+        job, _ = queue.submit(new_job(idempotency_key="k1"), most=1)
+        assert queue.submit(new_job(idempotency_key="k1"), most=1) == (job, False)
 
     def test_a_key_used_at_once_by_many_makes_one_job(self, queue: Queue) -> None:
         said = new_job(idempotency_key="k1")
