@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from intertwine_api.problems import SAFETENSORS, Problem, ProblemError
+from intertwine_api.vectors import complex_of, from_safetensors, to_safetensors
 
 _JSON = "application/json"
 _REAL, _IMAGINARY = "inputs", "imaginary"
@@ -28,7 +29,7 @@ class Inputs:
 
 def read(body: bytes, is_binary: bool) -> Inputs:
     """The inputs in a body. Raises `ProblemError` for what is not of the documented form."""
-    array = _from_safetensors(body) if is_binary else _from_json(body)
+    array = from_safetensors(body, "x") if is_binary else _from_json(body)
     if not array.ndim:
         raise _refused("the input is a number: send a vector, or several")
     is_one = array.ndim == 1 and array.size > 0
@@ -39,9 +40,7 @@ def write(outputs: Shaped[np.ndarray, "n m"], inputs: Inputs) -> tuple[bytes, st
     """The body that answers some inputs, and its media type."""
     array = outputs[0] if inputs.is_one else outputs
     if inputs.is_binary:
-        from safetensors.numpy import save
-
-        return save({"y": _as_real(array)}), SAFETENSORS
+        return to_safetensors({"y": array}), SAFETENSORS
     document = {"outputs": array.real.tolist()}
     if np.iscomplexobj(array):
         document["imaginary"] = array.imag.tolist()
@@ -61,7 +60,7 @@ def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
     imaginary = _numbers(document, _IMAGINARY)
     if real.shape != imaginary.shape:
         raise _refused(f"inputs have the shape {real.shape}, and imaginary {imaginary.shape}")
-    return _complex(real, imaginary)
+    return complex_of(real, imaginary)
 
 
 def _numbers(document: Mapping[str, Any], name: str) -> Shaped[np.ndarray, "..."]:
@@ -80,36 +79,6 @@ def _numbers(document: Mapping[str, Any], name: str) -> Shaped[np.ndarray, "..."
     except ValueError as error:
         raise _refused(f"the vectors in {name} differ in length") from error
     return array if is_matrix else array[0]
-
-
-def _from_safetensors(body: bytes) -> Shaped[np.ndarray, "..."]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        array: Shaped[np.ndarray, "..."] = load(body)["x"]
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise ProblemError(Problem.of("format", f"the body has no array `x`: {error}")) from error
-    if array.dtype.kind not in "fiu":
-        raise ProblemError(Problem.of("format", f"x holds no numbers, but {array.dtype}"))
-    if array.ndim == 3 and array.shape[2] == 2:
-        return _complex(array[..., 0], array[..., 1])
-    return array
-
-
-def _complex(
-    real: Shaped[np.ndarray, "..."], imaginary: Shaped[np.ndarray, "..."]
-) -> Shaped[np.ndarray, "..."]:
-    array = np.empty(real.shape, np.complex128)
-    array.real, array.imag = real, imaginary  # a product with 1j would make NaN of infinity
-    return array
-
-
-def _as_real(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """Complex numbers as pairs, along a last axis of 2."""
-    if not np.iscomplexobj(array):
-        return np.ascontiguousarray(array)
-    return np.stack([array.real, array.imag], axis=-1)
 
 
 def _refused(detail: str) -> ProblemError:

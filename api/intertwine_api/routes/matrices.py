@@ -19,6 +19,7 @@ from intertwine_api.problems import SAFETENSORS, Problem, ProblemError, document
 from intertwine_api.routes.bases import Key
 from intertwine_api.schemas import Projected, ProjectRequest
 from intertwine_api.service import Service, TheService
+from intertwine_api.vectors import complex_of, from_safetensors, to_safetensors
 
 router = APIRouter(prefix="/v1", tags=["bases"])
 
@@ -91,15 +92,13 @@ async def project(key: Key, service: TheService, request: Request) -> Any:
 
 def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
     basis = service.basis(key)
-    vectors = _checked(_from_safetensors(body) if binary else _from_json(body), basis)
+    vectors = _checked(from_safetensors(body, "vectors") if binary else _from_json(body), basis)
     coordinates = basis.H @ vectors.T
     result = {"vectors": (basis @ coordinates).T, "coordinates": coordinates.T}
     if not all(np.all(np.isfinite(array)) for array in result.values()):
         raise ProblemError(Problem.of("invalid-request", "the vectors are too long for float64"))
     if binary:
-        from safetensors.numpy import save
-
-        return Response(save({k: _real_view(v) for k, v in result.items()}), media_type=SAFETENSORS)
+        return Response(to_safetensors(result), media_type=SAFETENSORS)
     both = np.iscomplexobj(result["vectors"])
     document = Projected(
         vectors=result["vectors"].real.tolist(),
@@ -108,24 +107,6 @@ def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
         coordinates_imaginary=result["coordinates"].imag.tolist() if both else None,
     )
     return Response(document.model_dump_json(), media_type="application/json")  # off the loop
-
-
-def _real_view(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    array = np.ascontiguousarray(array)
-    return array.view(np.float64).reshape(*array.shape, 2) if np.iscomplexobj(array) else array
-
-
-def _from_safetensors(body: bytes) -> Shaped[np.ndarray, "..."]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        vectors: Shaped[np.ndarray, "..."] = load(body)["vectors"]
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ProblemError(Problem.of("format", f"no array `vectors`: {error}")) from error
-    if vectors.ndim == 3 and vectors.shape[2] == 2:
-        return vectors[..., 0] + 1j * vectors[..., 1]
-    return vectors
 
 
 def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
@@ -142,7 +123,7 @@ def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
         return real
     if real.shape != imaginary.shape:
         raise ProblemError(Problem.of("invalid-request", "imaginary parts are shaped otherwise"))
-    return real + 1j * imaginary
+    return complex_of(real, imaginary)
 
 
 def _checked(vectors: Shaped[np.ndarray, "..."], basis: Basis) -> Shaped[np.ndarray, "..."]:
