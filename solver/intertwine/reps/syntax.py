@@ -435,19 +435,12 @@ def tensor(factors: Iterable[Rep]) -> Rep:
 def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
     """The sum of the terms (multiplicity, rep), normalised; of none of them, the rep of size 0."""
     flat: list[tuple[int, Rep]] = []
-
-    def add(multiplicity: int, rep: Rep) -> None:
-        if multiplicity and flat and same(flat[-1][1], rep):
-            flat[-1] = (_bounded(flat[-1][0] + multiplicity), rep)
-        elif multiplicity:
-            flat.append((_bounded(multiplicity), rep))
-
     for multiplicity, rep in terms:
         inner = rep.terms if isinstance(rep, Sum) else ((1, rep),)
         if not inner:
             continue
         if len(inner) == 1:
-            add(multiplicity * inner[0][0], inner[0][1])
+            _add(flat, multiplicity * inner[0][0], inner[0][1])
             continue
         if len(flat) + multiplicity * len(inner) > MAX_TERMS:
             raise TooLarge(
@@ -456,8 +449,16 @@ def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
             )
         for _ in range(multiplicity):
             for pair in inner:
-                add(*pair)
+                _add(flat, *pair)
     return flat[0][1] if len(flat) == 1 and flat[0][0] == 1 else Sum(tuple(flat))
+
+
+def _add(terms: list[tuple[int, Rep]], multiplicity: int, rep: Rep) -> None:
+    """Put a term behind others, or into the last of them if that has the same rep."""
+    if multiplicity and terms and same(terms[-1][1], rep):
+        terms[-1] = (_bounded(terms[-1][0] + multiplicity), rep)
+    elif multiplicity:
+        terms.append((_bounded(multiplicity), rep))
 
 
 def rho_of(rep: Rep, M: Element) -> Array | LinearOperator:
