@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from intertwine_api.limits import AtOnce, Rates
 from intertwine_api.middleware import path_of
 from intertwine_api.problems import Problem, ProblemError, of_database, respond
-from intertwine_api.scopes import SCOPES
+from intertwine_api.scopes import SCOPES, meant
 
 if TYPE_CHECKING:
     from intertwine_api.keys import Keys
@@ -56,7 +56,7 @@ class Caller:
 
     def may(self, *scopes: str) -> bool:
         """Whether they have one of the scopes."""
-        return self.is_admin or not self.scopes.isdisjoint(scopes)
+        return self.is_admin or not meant(self.scopes).isdisjoint(scopes)
 
     def owns(self, owner: str) -> bool:
         """Whether what belongs to this owner is theirs to see."""

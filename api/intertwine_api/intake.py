@@ -46,28 +46,33 @@ class Intake:
     ) -> Job:
         """The job that is asked for, or the one that was handed in under its idempotency key.
 
+        The key finds what was sent under it before, whatever has become of its dataset meanwhile.
         Raises the library's errors and `ProblemError` for what it cannot be.
         """
+        said = asked_for.model_dump(mode="json", exclude_unset=True)
+        new = NewJob(
+            kind=asked_for.kind,
+            owner=caller.owner,
+            request=said,
+            limits=Limits(0, 0),
+            name=asked_for.name or "",
+            labels=tuple(asked_for.labels),
+            priority=asked_for.priority,
+            idempotency_key=idempotency_key,
+            said=said,
+        )
+        earlier = self._queue.handed_in(new)
+        if earlier is not None:
+            return earlier
         limits, subject = self.limits(asked_for.limits), None
         if isinstance(asked_for, SolveJob):
+            caller.require("bases:solve")
             asked = ask(asked_for.request())
             self._require_affordable(asked, limits.memory)
             request, subject = json.loads(asked.task), asked.key
         else:
             request = self._checked(asked_for, caller, limits)
-        return self._submit(
-            NewJob(
-                kind=asked_for.kind,
-                owner=caller.owner,
-                request=request,
-                limits=limits,
-                name=asked_for.name or "",
-                labels=tuple(asked_for.labels),
-                priority=asked_for.priority,
-                subject=subject,
-                idempotency_key=idempotency_key,
-            )
-        )
+        return self._submit(replace(new, request=request, limits=limits, subject=subject))
 
     def _checked(self, asked_for: TrainJob, caller: Caller, limits: Limits) -> dict[str, Any]:
         """What is to be trained, with what the dataset says of its reps."""
@@ -86,16 +91,18 @@ class Intake:
 
     def solve_once(self, asked: Asked, caller: Caller) -> Job:
         """The job that finds this basis: the one that waits or runs, whoever handed it in, or one
-        that is handed in now.
+        that is handed in now, as where the other may take less or waits behind everything.
         """
+        limits = Limits(self._settings.job_seconds, self._settings.solve_memory)
         latest = self._queue.latest(asked.key)
-        if latest is not None and not latest.has_ended:
+        goes_on = latest is not None and not latest.has_ended
+        if latest and goes_on and latest.limits == limits and latest.priority >= 0:
             return latest
         new = NewJob(
             kind="solve",
             owner=caller.owner,
             request=json.loads(asked.task),
-            limits=Limits(self._settings.job_seconds, self._settings.solve_memory),
+            limits=limits,
             subject=asked.key,
         )
         # so that one of two requests at the same time finds the other's job

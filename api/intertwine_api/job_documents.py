@@ -163,8 +163,12 @@ def document(
     *,
     waits: tuple[int, str] | None = None,
     last: Mapping[str, Any] | None = None,
+    in_list: bool = False,
 ) -> JobDocument:
-    """The document of a job, with its place in the queue and the last row of its metrics."""
+    """The document of a job, with its place in the queue and the last row of its metrics.
+
+    In a list the config of a saved model is left out: it may be long, and there are many.
+    """
     return JobDocument(
         id=job.id,
         kind=job.kind,
@@ -188,9 +192,16 @@ def document(
         limits=LimitsTold(
             seconds=job.limits.seconds, memory=job.limits.memory, attempts=job.limits.attempts
         ),
-        request=dict(job.request),
+        request=_without_config(job.request) if in_list else dict(job.request),
         links=_links(job),
     )
+
+
+def _without_config(request: Mapping[str, Any]) -> dict[str, Any]:
+    model = request.get("model")
+    if not isinstance(model, Mapping) or "config" not in model:
+        return dict(request)
+    return {**request, "model": {k: v for k, v in model.items() if k != "config"}}
 
 
 def instant(at: float) -> datetime:

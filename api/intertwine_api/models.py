@@ -82,6 +82,12 @@ class Models:
         with self._database.read() as connection:
             _require_free(connection, name, owner)
 
+    def is_free_in(self, connection: Connection, name: str, owner: str) -> bool:
+        """Whether the owner may publish under a name, until the transaction ends."""
+        _take_turns(connection)
+        taken = connection.execute(select(models.c.owner).where(models.c.name == name)).scalar()
+        return taken in (None, owner)
+
     def publish(self, name: str, owner: str, job: str | None, trained: Trained) -> Version:
         """Keep a model as the next version of its name: one version a job, however often it asks.
 

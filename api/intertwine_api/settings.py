@@ -118,10 +118,10 @@ class Settings(BaseSettings):
         default=0.002, ge=0, description="how long a forward waits for company, in seconds"
     )
     key_requests_per_second: float = Field(
-        default=50.0, gt=0, description="requests per second of one API key, in the long run"
+        default=500.0, gt=0, description="requests per second of one API key, in the long run"
     )
     key_requests_burst: int = Field(
-        default=100, ge=1, description="requests that one API key may make at once after a rest"
+        default=1000, ge=1, description="requests that one API key may make at once after a rest"
     )
     key_requests_at_once: int = Field(
         default=128, ge=1, description="requests of one API key that may be in the works at once"

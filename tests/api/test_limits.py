@@ -93,7 +93,7 @@ def service_with_keys(
     service = ServiceProcess(folder / "data", jobs="0", workers="1", **settings)
     database = Database(f"sqlite:///{service.data}/intertwine.db")
     database.migrate()
-    scopes = ("bases:read", "jobs:write")
+    scopes = ("bases:solve", "jobs:write")
     tokens = [Keys(database).create(owner, scopes)[1] for owner in owners]
     database.close()
     with service_process(service.data, service=service):

@@ -27,7 +27,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class NewJob:
-    """What is handed in."""
+    """What is handed in.
+
+    `said` is what was asked for where `request` is more than that by now: it tells one request
+    from another under the same idempotency key.
+    """
 
     kind: Kind
     owner: str
@@ -38,6 +42,7 @@ class NewJob:
     priority: int = 0
     subject: str | None = None
     idempotency_key: str | None = None
+    said: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

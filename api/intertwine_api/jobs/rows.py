@@ -70,9 +70,15 @@ def values_of(new: NewJob) -> dict[str, Any]:
 
 def digest_of(new: NewJob) -> str:
     """What tells a request from another under the same idempotency key."""
+    if new.said is not None:
+        return _digest([new.kind, new.said])
     limits = [float(new.limits.seconds), new.limits.memory, new.limits.attempts]
     said = [new.kind, new.name, new.labels, new.priority, new.subject, limits, new.request]
-    return hashlib.sha256(json.dumps(plain(said), sort_keys=True).encode()).hexdigest()
+    return _digest(said)
+
+
+def _digest(document: Any) -> str:
+    return hashlib.sha256(json.dumps(plain(document), sort_keys=True).encode()).hexdigest()
 
 
 def _require_fitting(column: str, text: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,17 @@ from intertwine_api.training.points import Points
 from intertwine_api.training.samples import Datasets
 from intertwine_api.training.work import carry_out
 
+_LOG = logging.getLogger("intertwine.jobs")
+
 
 def run(job: Job, context: Context) -> Callable[[Connection], dict[str, Any]]:
     """Train what ``POST /v1/jobs`` asks for. The model is published when the job succeeds, and the
     result is {"model", "version", "test_loss", "train_loss", "equivariance_error",
     "is_equivariant", "epochs", "seconds"}.
 
-    An attempt goes on from the checkpoint of the one before. Raises what `carry_out` raises, and
-    `ProblemError` with ``not-found`` for a dataset that is gone.
+    Where the name has become another's meanwhile, the model has one of the job's id: nothing that
+    was trained is lost. An attempt goes on from the checkpoint of the one before. Raises what
+    `carry_out` raises, and `ProblemError` with ``not-found`` for a dataset that is gone.
     """
     request = TrainRequest.model_validate(job.request)
     name = request.name or f"job-{job.id}"
@@ -40,7 +44,10 @@ def run(job: Job, context: Context) -> Callable[[Connection], dict[str, Any]]:
     context.report({**course.progress, "stage": "keeping the model", "eta_seconds": None})
 
     def publish(connection: Connection) -> dict[str, Any]:
-        version = models.publish_in(connection, name, job.owner, job.id, outcome)
+        free = name if models.is_free_in(connection, name, job.owner) else f"job-{job.id}"
+        if free != name:
+            _LOG.warning("%s is another's by now: the model is published as %s", name, free)
+        version = models.publish_in(connection, free, job.owner, job.id, outcome)
         return {
             "model": version.name,
             "version": version.version,

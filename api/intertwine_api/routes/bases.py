@@ -189,9 +189,9 @@ def _accepted(document: Pending, more: Mapping[str, str] | None) -> JSONResponse
 
 
 def _problem_of(job: Job) -> Problem:
-    """Why there is no basis although its job has ended."""
+    """Why there is no basis although its job has ended. What it printed is its owner's to see."""
     if job.problem is not None:
-        return Problem(**job.problem)
+        return Problem(**{name: value for name, value in job.problem.items() if name != "log"})
     why = "was cancelled" if job.state == "cancelled" else "succeeded, and the store has it no more"
     return Problem.of("not-found", f"the job that solved for it {why}: ask for the basis again")
 

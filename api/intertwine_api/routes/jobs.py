@@ -97,7 +97,7 @@ def list_jobs(
         Line | None, Query(description="only this owner's; an admin sees everybody's")
     ] = None,
 ) -> JobPage:
-    """The caller's jobs, the newest first."""
+    """The caller's jobs, the newest first; a saved model in a request is without its config."""
     if not caller.is_admin:
         if owner not in (None, caller.owner):
             raise ProblemError(Problem.of("forbidden", f"the jobs of {owner} are not yours to see"))
@@ -236,15 +236,15 @@ def _folder(job: Job, service: Service) -> JobFolder:
     return JobFolder.of(service.settings.home, job.id)
 
 
-def _document(job: Job, service: Service) -> JobDocument:
+def _document(job: Job, service: Service, *, in_list: bool = False) -> JobDocument:
     here, waits = service.places, None
     if job.state == "queued":
         waits = service.queue.waiting(job, host=here.host, slots=here.slots)
     last = service.metrics_of_jobs.last(job.id) if job.kind == "train" else None
     if waits is not None and not waits[0]:  # it has been taken since it was read
-        return _document(service.queue.get(job.id), service)
-    return document(job, waits=waits, last=last)
+        return _document(service.queue.get(job.id), service, in_list=in_list)
+    return document(job, waits=waits, last=last, in_list=in_list)
 
 
 def _documents(jobs: Sequence[Job], service: Service) -> list[JobDocument]:
-    return [_document(job, service) for job in jobs]
+    return [_document(job, service, in_list=True) for job in jobs]

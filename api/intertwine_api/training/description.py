@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,6 +25,9 @@ MOST_SAMPLES = 10**6
 """The largest built-in dataset."""
 MOST_ROWS = 10_000
 """How often the losses of one training are measured at most; each time is a row that is kept."""
+MOST_CONFIG = 2**18
+"""The longest config of a saved model, in characters of JSON; those of EMLP have some 10,000."""
+_DEEPEST = 64
 _LOOKS = 200  # by default: it costs a training a few hundredths of its time
 _MOST_SEED = 2**31 - 1
 
@@ -113,6 +117,28 @@ class SavedModel(_Description):
 
     config: dict[str, Any] = Field(description="the content of its config.json")
     weights: Digest = Field(description="the sha256 of its file of weights, uploaded before")
+
+    @model_validator(mode="after")
+    def _look(self) -> SavedModel:
+        if _depth(self.config) > _DEEPEST:
+            raise ValueError(f"config is more than {_DEEPEST} deep: no model's is")
+        size = len(json.dumps(self.config))
+        if size > MOST_CONFIG:
+            raise ValueError(f"config has {size:,} characters as JSON; at most {MOST_CONFIG:,}")
+        if self.config.get("sha256") != self.weights:
+            raise ValueError(
+                "config is not that of these weights: its sha256 is another, or it has none"
+            )
+        return self
+
+
+def _depth(document: Any) -> int:
+    """How many objects and lists lie in each other, found without a call for each."""
+    depth, level = 0, [document]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [x for item in level for x in (item.values() if isinstance(item, dict) else item)]
+    return depth
 
 
 class EarlyStopping(_Description):

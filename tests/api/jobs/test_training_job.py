@@ -191,9 +191,9 @@ class TestATraining:
 
     def test_a_name_that_was_taken_meanwhile(self, host: Host) -> None:
         job = host.takes(a_request())
-        with refused("name-taken"):
-            host.runs(job, meanwhile=lambda: publish(host, "small", "bob"))
-        assert host.queue.get(job.id).state == "running"
+        result = host.runs(job, meanwhile=lambda: publish(host, "small", "bob"))
+        assert result["model"] == f"job-{job.id}"
+        assert host.models.get(f"job-{job.id}").owner == "ada"
         assert host.models.model("small").owner == "bob"
 
 

@@ -4,6 +4,7 @@ when the service is killed.
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from example_models import small_model
+from intertwine.nn.saving import to_config
 from service import SLOWER, SO3, UNKNOWN, followed, problem, running_service
 
 #: Not what other tests ask the same service for, and find unsolved.
@@ -126,6 +130,44 @@ class TestHandingIn:
         problem(answer, 422, code)
 
 
+def test_a_key_finds_what_was_sent_under_it_although_its_data_are_gone(
+    idle: httpx.Client,
+) -> None:
+    sent = io.BytesIO()
+    np.savez(sent, X=np.ones((20, 3)), Y=np.ones((20, 1)))
+    params = {"rep_in": "V", "rep_out": "V0", "group": "SO(3)"}
+    answer = idle.post(
+        "/v1/datasets",
+        params=params,
+        content=sent.getvalue(),
+        headers={"content-type": "application/zip"},
+    )
+    dataset = answer.json()["id"]
+    train = {"kind": "train", "dataset": dataset, "model": {"ch": 8}}
+    job = submit(idle, train, **{"idempotency-key": "a script"})
+    idle.post(job["links"]["cancel"])
+    assert idle.delete(f"/v1/datasets/{dataset}").status_code == 204
+    assert submit(idle, train, **{"idempotency-key": "a script"})["id"] == job["id"]
+
+
+def test_a_list_is_without_the_configs_of_saved_models(idle: httpx.Client) -> None:
+    config, blob = to_config(small_model())
+    headers = {"content-type": "application/vnd.safetensors"}
+    weights = idle.post("/v1/blobs", content=blob, headers=headers).json()["digest"]
+    saved = {"config": config, "weights": weights}
+    job = submit(idle, {"kind": "train", "dataset": {"name": "Inertia"}, "model": saved})
+    assert idle.get(job["links"]["self"]).json()["request"]["model"]["config"] == config
+    listed = idle.get("/v1/jobs", params={"limit": 1}).json()["data"][0]
+    assert (listed["id"], listed["request"]["model"]) == (job["id"], {"weights": weights})
+    idle.post(job["links"]["cancel"])
+    saved["config"]["model"] = json.loads("[" * 300 + "]" * 300)
+    answer = idle.post(
+        "/v1/jobs", json={"kind": "train", "dataset": {"name": "Inertia"}, "model": saved}
+    )
+    problem(answer, 422, "invalid-request")
+    assert idle.get("/v1/jobs").status_code == 200
+
+
 class TestTheListOfJobs:
     def test_pages_are_followed_by_their_cursors_newest_first(self, idle: httpx.Client) -> None:
         ids = [submit(idle, {**SOLVE, "labels": ["paged"]})["id"] for _ in range(5)]
@@ -143,7 +185,8 @@ class TestTheListOfJobs:
             idle.post(f"/v1/jobs/{each}:cancel")
         cancelled = idle.get("/v1/jobs", params={"label": "paged", "state": "cancelled"}).json()
         assert len(cancelled["data"]) == 5
-        assert idle.get("/v1/jobs", params={"kind": "train"}).json()["data"] == []
+        trained = {"kind": "train", "label": "paged"}
+        assert idle.get("/v1/jobs", params=trained).json()["data"] == []
         assert idle.get("/v1/jobs", params={"owner": "nobody"}).json()["data"] == []
 
     @pytest.mark.parametrize(
@@ -273,6 +316,16 @@ class TestLongSolves:
             gone = problem(client.get(pending.headers["location"]), 404, "not-found")
             assert "was cancelled" in gone["detail"]
             problem(client.get(f"/v1/bases/{UNKNOWN}"), 404, "not-found")
+
+    def test_a_job_that_may_take_less_is_nobody_else_s(self, tmp_path: Path) -> None:
+        with running_service(tmp_path / "data", solve_job_operations="1", jobs="0") as client:
+            odd = {"kind": "solve", **SO3}
+            short = submit(client, {**odd, "limits": {"seconds": 0.5}})
+            late = submit(client, {**odd, "priority": -1})
+            document = client.post("/v1/bases", json=SO3, headers={"prefer": "wait=0"}).json()
+            assert document["job"] not in (short["links"]["self"], late["links"]["self"])
+            again = client.post("/v1/bases", json=SO3, headers={"prefer": "wait=0"}).json()
+            assert again["job"] == document["job"]
 
     @pytest.mark.slow
     def test_a_job_may_take_more_memory_than_a_request_for_a_basis(self, tmp_path: Path) -> None:

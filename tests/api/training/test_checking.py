@@ -166,11 +166,12 @@ class TestASavedModel:
 
     def test_weights_that_were_not_sent(self, objects: Objects) -> None:
         config, _ = to_config(small_model())
-        request = a_request(model={"config": config, "weights": "0" * 64})
+        request = a_request(model={"config": config, "weights": config["sha256"]})
         with pytest.raises(ProblemError, match="upload them first"):
             validate(request, SENT, objects)
 
     def test_a_config_that_is_none(self, objects: Objects) -> None:
         digest, _ = objects.put_bytes(b"nothing")
+        request = a_request(model={"config": {"sha256": digest}, "weights": digest})
         with pytest.raises(FormatError, match="expected intertwine-model"):
-            validate(a_request(model={"config": {}, "weights": digest}), SENT, objects)
+            validate(request, SENT, objects)

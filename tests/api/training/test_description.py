@@ -106,10 +106,33 @@ def test_a_group_is_a_text_or_generators() -> None:
 
 
 def test_a_saved_model_is_told_by_its_config() -> None:
-    document = {"dataset": DIGEST, "model": {"config": {}, "weights": DIGEST}}
+    document = {"dataset": DIGEST, "model": {"config": {"sha256": DIGEST}, "weights": DIGEST}}
     assert isinstance(TrainRequest.model_validate(document).model, SavedModel)
     with pytest.raises(ValidationError, match="weights"):
         TrainRequest.model_validate({"dataset": DIGEST, "model": {"config": {}}})
+
+
+def _deep(levels: int) -> Any:
+    document: Any = 1
+    for _ in range(levels):
+        document = [document]
+    return document
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ({}, "not that of these weights"),
+        ({"sha256": "1" * 64}, "not that of these weights"),
+        ({"sha256": DIGEST, "x": _deep(100)}, "more than 64 deep"),
+        ({"sha256": DIGEST, "x": _deep(100_000)}, "more than 64 deep"),
+        ({"sha256": DIGEST, "x": "y" * 300_000}, "300,0.. characters"),
+    ],
+    ids=["none", "of others", "deep", "deeper than calls go", "long"],
+)
+def test_a_config_that_no_model_has_is_refused(config: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        SavedModel(config=config, weights=DIGEST)
 
 
 class TestHowOftenLossesAreMeasured:
