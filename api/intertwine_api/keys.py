@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,10 @@ from intertwine_api.database.clock import now
 from intertwine_api.database.tables import keys
 from intertwine_api.scopes import SCOPES
 
+#: The longest that a key with an end lasts; its time is one that every calendar can show.
+MOST_DAYS = 36_500
+
+_DAY = 86_400.0
 _PREFIX = "itw"  # so that a key in the wrong place is found by whoever scans for keys
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 _NO_DIGEST = "0" * 64
@@ -48,7 +53,8 @@ class Keys:
     ) -> tuple[Key, str]:
         """A new key, and its token ``itw_<id>_<secret>``, which can be had only now.
 
-        Raises `InvalidSetting` for an owner's name, a scope or a time that cannot be.
+        Raises `InvalidSetting` for an owner's name, a scope or a time that cannot be, such as one
+        in more than `MOST_DAYS`.
         """
         if not _OWNER.fullmatch(owner):
             raise InvalidSetting(
@@ -62,8 +68,7 @@ class Keys:
         secret = secrets.token_urlsafe(32)
         with self._database.write() as connection:
             at = float(connection.execute(select(now(connection))).scalar_one())
-            if expires is not None and not at < expires < float("inf"):
-                raise InvalidSetting("the key would have expired already: give a time to come")
+            _require_to_come(at, expires)
             row = {
                 "id": secrets.token_hex(8),
                 "digest": _digest(secret),
@@ -110,6 +115,31 @@ class Keys:
         """Whether there has been any key: one that was revoked does not open what it closed."""
         with self._database.read() as connection:
             return bool(connection.execute(select(exists(select(keys.c.id)))).scalar())
+
+
+def expiry(days: float) -> float:
+    """The time at which a key of so many days expires.
+
+    Raises `InvalidSetting` for none, for less, and for more than `MOST_DAYS`.
+    """
+    if not 0 < days <= MOST_DAYS:
+        raise InvalidSetting(
+            f"a key cannot last for {days:.15g} days: give more than 0 and at most {MOST_DAYS:,}, "
+            f"or leave --days out for a key that lasts for ever"
+        )
+    return time.time() + days * _DAY
+
+
+def _require_to_come(now: float, expires: float | None) -> None:
+    if expires is None:
+        return
+    if not now < expires < float("inf"):
+        raise InvalidSetting("the key would have expired already: give a time to come")
+    if expires > now + (MOST_DAYS + 1) * _DAY:  # a day more, as the caller's clock is another
+        raise InvalidSetting(
+            f"the key would expire in more than {MOST_DAYS:,} days: give an earlier time, or none "
+            f"for a key that lasts for ever"
+        )
 
 
 def _valid(connection: Connection, key_id: str) -> Select[Any]:

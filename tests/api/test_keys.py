@@ -12,7 +12,7 @@ import pytest
 from intertwine.errors import InvalidSetting
 from intertwine_api.database import Database
 from intertwine_api.database.tables import keys as table
-from intertwine_api.keys import Keys
+from intertwine_api.keys import MOST_DAYS, Keys, expiry
 from intertwine_api.scopes import SCOPES
 from sqlalchemy import select, update
 
@@ -67,6 +67,28 @@ class TestCreate:
     def test_refuses_a_time_that_is_over_or_none(self, keys: Keys, expires: float) -> None:
         with pytest.raises(InvalidSetting, match="a time to come"):
             keys.create("ada", ["admin"], expires)
+
+    def test_refuses_a_time_that_no_calendar_shows(self, keys: Keys) -> None:
+        for days in (MOST_DAYS + 2, 1e12):
+            with pytest.raises(InvalidSetting, match="in more than 36,500 days: give an earlier"):
+                keys.create("ada", ["admin"], time.time() + days * 86_400)
+        assert not keys.any()
+        assert keys.create("ada", ["admin"], expiry(MOST_DAYS))[0].expires
+
+
+class TestExpiry:
+    @pytest.mark.parametrize("days", [0.5, 1.0, 36_500.0])
+    def test_is_so_many_days_from_now(self, days: float) -> None:
+        assert expiry(days) == pytest.approx(time.time() + days * 86_400, abs=30)
+
+    @pytest.mark.parametrize("days", ["0", "-1", "36500.5", "1000000000000", "nan", "inf", "-inf"])
+    def test_is_refused_where_it_is_no_time_to_come(self, days: str) -> None:
+        with pytest.raises(InvalidSetting) as refused:
+            expiry(float(days))
+        assert str(refused.value) == (
+            f"a key cannot last for {days} days: give more than 0 and at most 36,500, or leave "
+            f"--days out for a key that lasts for ever"
+        )
 
 
 class TestFind:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from program import intertwine
+from documents import run_shell
+from program import called, intertwine
 from service import problem, service_process
 
 
@@ -30,6 +33,14 @@ class TestOpenDoors:
             problem(httpx.get(f"{service.address}/v1/bases"), 401, "unauthorized")
             headers = {"authorization": f"Bearer {made.out.strip()}"}
             assert httpx.get(f"{service.address}/v1/bases", headers=headers).status_code == 200
+
+    def test_a_look_for_keys_makes_no_database(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/lab/x.db"
+        data = tmp_path / "data"
+        ended = called("serve", "--host", "0.0.0.0", "--data", data, "--database", url)
+        assert ended.code == 2
+        assert "intertwine keys create" in ended.err
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestWhatCannotBe:
@@ -80,9 +91,49 @@ class TestWhatCannotBe:
 
     @pytest.mark.slow
     def test_a_port_that_is_taken_is_said(self, client: httpx.Client, tmp_path: Path) -> None:
-        ended = intertwine("serve", "--port", str(client.base_url.port), "--data", tmp_path)
-        assert ended.code == 2
-        assert "in use" in ended.err
+        port = str(client.base_url.port)
+        ended = intertwine("serve", "--port", port, "--data", tmp_path / "data")
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err == (
+            f"intertwine: cannot listen on 127.0.0.1:{port}: address already in use. Give another "
+            f"port with --port; 0 picks a free one\n"
+        )
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("host", ["192.0.2.1", "::9", "nowhere.invalid"])
+    def test_an_address_of_another_machine_is_said(self, host: str, tmp_path: Path) -> None:
+        more = ("--port", "0", "--allow-unauthenticated", "--data", tmp_path)
+        ended = intertwine("serve", "--host", host, *more)
+        assert (ended.code, ended.out) == (2, "")
+        shown = "[::9]" if host == "::9" else host
+        assert ended.err.startswith(f"intertwine: cannot listen on {shown}:0: ")
+        assert ended.err.endswith(". Give another --host\n")
+
+
+class TestTheLineToTry:
+    @pytest.mark.slow
+    def test_it_finds_a_basis(self, tmp_path: Path) -> None:
+        with service_process(tmp_path / "data", workers="1", jobs="0") as service:
+            assert "Bearer" not in service.announced
+            assert answer_to(service.announced, tmp_path)["rank"] == 6
+
+    @pytest.mark.slow
+    def test_with_a_key_it_does_so_too(self, tmp_path: Path) -> None:
+        key = intertwine("keys", "create", "alice", "--data", tmp_path / "data").out.strip()
+        with service_process(tmp_path / "data", workers="1", jobs="0") as service:
+            assert "-H 'authorization: Bearer itw_…'" in service.announced
+            assert answer_to(service.announced.replace("itw_…", key), tmp_path)["rank"] == 6
+            assert answer_to(service.announced, tmp_path)["code"] == "unauthorized"
+
+
+def answer_to(announced: str, folder: Path) -> dict[str, Any]:
+    """The answer to the line of curl that a service prints as it starts."""
+    _, _, behind = announced.partition("try it:\n")
+    line, _, _ = behind.partition("stop it")
+    ended = run_shell(line, folder)
+    assert ended.returncode == 0, ended.stdout
+    answer: dict[str, Any] = json.loads(ended.stdout)
+    return answer
 
 
 class TestComingAndGoing:

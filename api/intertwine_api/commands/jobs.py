@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from intertwine_api.commands import common
 
 if TYPE_CHECKING:
+    from intertwine.errors import IntertwineError
+
     from intertwine_api.client import Job
 
 _EXAMPLES = """\
@@ -58,6 +60,12 @@ def add_to(commands: Any) -> None:
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Print a line for each job."""
+    from intertwine.errors import InvalidSetting
+
+    if arguments.limit < 1:
+        raise InvalidSetting(
+            f"--limit {arguments.limit} lists nothing: give how many jobs at most, 1 or more"
+        )
     filters = {name: getattr(arguments, name) for name in ("state", "kind", "label", "owner")}
     with common.open_client(arguments) as lab:
         found = lab.jobs(**filters, limit=arguments.limit)
@@ -106,24 +114,20 @@ def run_logs(arguments: argparse.Namespace) -> int:
 
 def run_cancel(arguments: argparse.Namespace) -> int:
     """End jobs."""
-    return _each(arguments, lambda job: job.cancel())
+    return _change(arguments, lambda job: job.cancel())
 
 
 def run_retry(arguments: argparse.Namespace) -> int:
     """Let jobs wait again."""
-    return _each(arguments, lambda job: job.retry())
+    return _change(arguments, lambda job: job.retry())
 
 
 def run_delete(arguments: argparse.Namespace) -> int:
     """Delete jobs."""
-    with common.open_client(arguments) as lab:
-        for name in arguments.jobs:
-            lab.job(name).delete()
+    done, code = _each(arguments, lambda job: job.delete(), lambda job: f"{job.id} is deleted")
     if arguments.json:
-        common.print_json({"deleted": arguments.jobs})
-    else:
-        print("\n".join(f"{name} is deleted" for name in arguments.jobs))
-    return 0
+        common.print_json({"deleted": [job.id for job in done]})
+    return code
 
 
 def _action(actions: Any, name: str, run: Callable[..., int], summary: str) -> Any:
@@ -136,14 +140,57 @@ def _action(actions: Any, name: str, run: Callable[..., int], summary: str) -> A
     return parser
 
 
-def _each(arguments: argparse.Namespace, change: Callable[[Job], Job]) -> int:
-    with common.open_client(arguments) as lab:
-        changed = [change(lab.job(name)) for name in arguments.jobs]
+def _change(arguments: argparse.Namespace, change: Callable[[Job], Job]) -> int:
+    done, code = _each(arguments, change, lambda job: f"{job.id} is {job.reason}")
     if arguments.json:
-        common.print_json([job.document for job in changed])
-    else:
-        print("\n".join(f"{job.id} is {job.reason}" for job in changed))
-    return 0
+        common.print_json([job.document for job in done])
+    return code
+
+
+def _each(
+    arguments: argparse.Namespace, act: Callable[[Job], object], told: Callable[[Job], str]
+) -> tuple[list[Job], int]:
+    """The jobs with which it went well, and the exit code of the worst that came of the others.
+
+    What becomes of each job is said at once; those behind a service that is not there any more
+    are not tried.
+    """
+    from intertwine.errors import IntertwineError
+
+    from intertwine_api.client.errors import ConnectionFailed
+
+    done, code = [], 0
+    with common.open_client(arguments) as lab:
+        for place, name in enumerate(arguments.jobs):
+            try:
+                job = lab.job(name)
+                act(job)
+            except IntertwineError as error:
+                print(f"intertwine: {error}", file=sys.stderr)
+                code = max(code, _exit_code(error))
+                if isinstance(error, ConnectionFailed):
+                    _tell_untried(arguments.jobs[place + 1 :])
+                    break
+            else:
+                done.append(job)
+                if not arguments.json:
+                    print(told(job))
+    return done, code
+
+
+def _exit_code(error: IntertwineError) -> int:
+    """The exit code of a job with which it went wrong, as the program has them."""
+    from intertwine_api.client.errors import ConnectionFailed, ServiceError
+    from intertwine_api.program import BAD_INPUT, FAILED, UNREACHABLE
+
+    if isinstance(error, ConnectionFailed):
+        return UNREACHABLE
+    return FAILED if isinstance(error, ServiceError) and error.status >= 500 else BAD_INPUT
+
+
+def _tell_untried(names: Sequence[str]) -> None:
+    if names:
+        print(f"intertwine: not tried: {', '.join(names)}", file=sys.stderr)
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intertwine_api.commands import common
 from intertwine_api.scopes import SCOPES
 
 if TYPE_CHECKING:
-    from intertwine_api.keys import Key, Keys
+    from intertwine_api.database import Database
+    from intertwine_api.keys import Key
+    from intertwine_api.settings import Settings
 
 _EXAMPLES = """\
   intertwine keys create alice
@@ -23,7 +26,7 @@ _EXAMPLES = """\
   intertwine keys list
   intertwine keys revoke 3f2a9c0b7d1e4f58
 """
-_DAY = 86_400.0
+_LAST_SECOND = 253_402_300_799.0  # of the year 9999, past which no date is written
 
 
 def add_to(commands: Any) -> None:
@@ -51,28 +54,32 @@ def add_to(commands: Any) -> None:
 
 def run_create(arguments: argparse.Namespace) -> int:
     """Print the key alone, for scripts, and what to do with it beside it."""
-    expires = None if arguments.days is None else time.time() + arguments.days * _DAY
-    with _keys(arguments) as keys:
+    from intertwine_api.keys import Keys, expiry
+
+    expires = None if arguments.days is None else expiry(arguments.days)
+    settings = _settings(arguments)
+    is_new = not has_database(settings)
+    with common.open_database(settings) as database:
+        keys = Keys(database)
         is_first = not keys.any()
         key, token = keys.create(arguments.owner, arguments.scope or SCOPES[:-1], expires)
-    if arguments.json:
-        common.print_json({**_document(key), "key": token})
-        return 0
-    print(token, flush=True)
-    print(
-        f"This is the key of {key.owner}, for {', '.join(key.scopes)}. It is shown this once: "
-        f"keep it, as INTERTWINE_KEY in the environment.",
-        file=sys.stderr,
-    )
-    if is_first:
-        print("It is the first: from now on the service asks everybody for one.", file=sys.stderr)
+        try:
+            _show(key, token, arguments)
+        except OSError as error:  # the disk is full, or nobody reads it
+            keys.revoke(key.id)
+            error.add_note(f"the key could not be shown, and is revoked: {key.id}")
+            raise
+    if not arguments.json:
+        _explain(key, database, is_new=is_new, is_first=is_first)
     return 0
 
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Print a line for each key."""
-    with _keys(arguments) as keys:
-        found = keys.list()
+    from intertwine_api.keys import Keys
+
+    with _known_database(arguments) as database:
+        found = Keys(database).list()
     if arguments.json:
         common.print_json([_document(key) for key in found])
     else:
@@ -85,8 +92,10 @@ def run_revoke(arguments: argparse.Namespace) -> int:
     """Revoke a key."""
     from intertwine.errors import NotFound
 
-    with _keys(arguments) as keys:
-        revoked = keys.revoke(arguments.id)
+    from intertwine_api.keys import Keys
+
+    with _known_database(arguments) as database:
+        revoked = Keys(database).revoke(arguments.id)
     if not revoked:
         raise NotFound(f"there is no key {arguments.id} that counts; see intertwine keys list")
     if arguments.json:
@@ -94,6 +103,17 @@ def run_revoke(arguments: argparse.Namespace) -> int:
     else:
         print(f"{arguments.id} counts no more, within a few seconds")
     return 0
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether there is a database: the file of SQLite's, which to open would make.
+
+    A server of PostgreSQL says by itself that it has none of a name.
+    """
+    from intertwine_api.database import Database
+
+    database = Database(settings.database_url)  # which connects to nothing yet
+    return not database.is_sqlite or Path(str(database.url.database)).is_file()
 
 
 def _action(actions: Any, name: str, run: Callable[..., int], summary: str) -> Any:
@@ -106,14 +126,43 @@ def _action(actions: Any, name: str, run: Callable[..., int], summary: str) -> A
     return parser
 
 
-@contextmanager
-def _keys(arguments: argparse.Namespace) -> Iterator[Keys]:
-    """The keys of the service's database."""
-    from intertwine_api.keys import Keys
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return common.read_settings(arguments, "data", "database")
 
-    settings = common.read_settings(arguments, "data", "database")
+
+@contextmanager
+def _known_database(arguments: argparse.Namespace) -> Iterator[Database]:
+    """The service's database. Raises `NotFound` where there is none: a look makes nothing."""
+    from intertwine.errors import NotFound
+
+    settings = _settings(arguments)
+    if not has_database(settings):
+        raise NotFound(
+            f"there is no database {settings.database_url} yet, and so no key: name the folder of "
+            f"the service's data with --data, or its database with --database"
+        )
     with common.open_database(settings) as database:
-        yield Keys(database)
+        yield database
+
+
+def _show(key: Key, token: str, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        common.print_json({**_document(key), "key": token})
+    else:
+        print(token)
+    sys.stdout.flush()
+
+
+def _explain(key: Key, database: Database, *, is_new: bool, is_first: bool) -> None:
+    place = f"the new database {database}" if is_new else f"the database {database}"
+    lines = [
+        f"A key is made in {place}: it counts for a service that has this one.",
+        f"This is the key of {key.owner}, for {', '.join(key.scopes)}. It is shown this once: "
+        f"keep it, as INTERTWINE_KEY in the environment.",
+    ]
+    if is_first:
+        lines.append("It is the first: from now on the service asks everybody for one.")
+    print("\n".join(lines), file=sys.stderr)
 
 
 def _document(key: Key) -> dict[str, Any]:
@@ -129,4 +178,7 @@ def _row(key: Key) -> tuple[str, ...]:
 
 
 def _time(at: float | None) -> str | None:
-    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    """A time as ISO 8601 has it; one past the year 9999 as the end of that."""
+    if at is None:
+        return None
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(at, _LAST_SECOND)))

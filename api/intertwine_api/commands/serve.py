@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from intertwine_api.commands import common
 
 if TYPE_CHECKING:
+    import socket
+
     from intertwine_api.service import Service
     from intertwine_api.settings import Settings
 
@@ -68,17 +70,47 @@ def _refuse_open_doors(settings: Settings) -> None:
 
 def _has_keys(settings: Settings) -> bool:
     """Whether the database has keys; one that is not there yet is not made."""
+    from intertwine_api.commands.keys import has_database
     from intertwine_api.keys import Keys
 
-    if settings.database is None and not (settings.home / "intertwine.db").exists():
+    if not has_database(settings):
         return False
     with common.open_database(settings) as database:
         return Keys(database).any()
 
 
-def _serve(settings: Settings) -> int:
+def _listen(settings: Settings) -> socket.socket:
+    """A socket that has the address of the settings, for callers that come later.
+
+    Raises `InvalidSetting` where it cannot be had.
+    """
+    import errno
     import socket
 
+    from intertwine.errors import InvalidSetting
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # named as TCP, or asyncio leaves Nagle's algorithm on, and every answer waits 40 ms
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        port_is_it = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        what = "another port with --port; 0 picks a free one" if port_is_it else "another --host"
+        raise InvalidSetting(
+            f"cannot listen on {_shown(settings.host)}:{settings.port}: "
+            f"{str(error.strerror).lower()}. Give {what}"
+        ) from error
+    return listener
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _serve(settings: Settings) -> int:
     import uvicorn
 
     from intertwine_api import gpu
@@ -86,13 +118,8 @@ def _serve(settings: Settings) -> int:
     from intertwine_api.garbage import collect_rarely
 
     gpu.share()
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # named as TCP, or asyncio leaves Nagle's algorithm on, and every answer waits 40 ms
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((settings.host, settings.port))
+    listener = _listen(settings)
     port = listener.getsockname()[1]
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     app = create_app(settings)
     service: Service = app.state.service
 
@@ -115,13 +142,14 @@ def _serve(settings: Settings) -> int:
         timeout_graceful_shutdown=_GRACE,
     )
     with common.open_database(settings):  # one that cannot be used is said before all else
-        _announce(f"http://{shown}:{port}", service)
+        _announce(f"http://{_shown(settings.host)}:{port}", service)
     collect_rarely()
     Server(config).run(sockets=[listener])
     return 0
 
 
 def _announce(address: str, service: Service) -> None:
+    key = "       -H 'authorization: Bearer itw_…' \\\n" if service.keys.any() else ""
     here = len(service.jobs_here())
     go_on = f"{_jobs(here)} from before, " if here else "jobs: "
     print(
@@ -131,6 +159,7 @@ def _announce(address: str, service: Service) -> None:
         f"{go_on}at most {service.places.slots} at once\n"
         f"try it:\n"
         f"  curl -s {address}/v1/bases -H 'content-type: application/json' \\\n"
+        f"{key}"
         f'       -d \'{{"rep": "V**2*V.T+5V0", "group": "SO(3)"}}\'\n'
         f"stop it with Ctrl-C",
         flush=True,

@@ -124,6 +124,46 @@ def test_what_has_not_ended_is_not_deleted(http: httpx.Client, endless: str) -> 
     assert "Traceback" not in ended.err
 
 
+def test_each_of_several_is_tried_and_told(http: httpx.Client, endless: str) -> None:
+    first, second = (submit(http, QUICK) for _ in range(2))  # which wait for the endless one
+    missing = "intertwine: there is no job nonexistent\n"
+    ended = jobs(http, "cancel", first, "nonexistent", second)
+    assert (ended.code, ended.err) == (2, missing)
+    assert ended.out == "".join(
+        f"{job} is cancelled, cancelled by local\n" for job in (first, second)
+    )
+    ended = jobs(http, "retry", "nonexistent", first, second, "--json")
+    assert (ended.code, ended.err) == (2, missing)
+    assert [(job["id"], job["state"]) for job in ended.json] == [
+        (first, "queued"),
+        (second, "queued"),
+    ]
+    jobs(http, "cancel", first, second)
+    ended = jobs(http, "delete", first, "nonexistent", endless, second)
+    assert (ended.code, ended.out) == (2, f"{first} is deleted\n{second} is deleted\n")
+    said = ended.err.splitlines(keepends=True)
+    assert said[0] == missing
+    assert said[1].startswith(f"intertwine: job {endless} is ")
+    assert jobs(http, "delete", first, second, "--json").json == {"deleted": []}
+
+
+def test_behind_a_service_that_went_away_no_job_is_tried() -> None:
+    ended = intertwine("jobs", "delete", "a", "b", "c", "--json", "--remote", "http://127.0.0.1:1")
+    assert (ended.code, ended.json) == (3, {"deleted": []})
+    first, second = ended.err.splitlines()
+    assert first.startswith("intertwine: http://127.0.0.1:1 cannot be reached")
+    assert second == "intertwine: not tried: b, c"
+
+
+@pytest.mark.parametrize("limit", ["0", "-1"])
+def test_a_limit_that_lists_nothing_is_refused(limit: str) -> None:
+    ended = intertwine("jobs", "list", "--limit", limit, "--remote", "http://127.0.0.1:1")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"intertwine: --limit {limit} lists nothing: give how many jobs at most, 1 or more\n"
+    )
+
+
 def test_ctrl_c_says_how_to_come_back(http: httpx.Client, endless: str) -> None:
     command = [PROGRAM, "jobs", "watch", endless, "--remote", str(http.base_url)]
     running = subprocess.Popen(
