@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -12,12 +13,15 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from example_training import Small, affine, lengths, pairs
 from intertwine.errors import FormatError, InvalidSetting
 from intertwine.groups import SO
+from intertwine.nn import Linear, Standardize
+from intertwine.reps import V
 from intertwine.training import Event, Trained, fit
 
 FILE = "checkpoint.safetensors"
@@ -142,6 +146,18 @@ def test_patience_that_ran_out_stays_so(tmp_path: Path) -> None:
     assert_same(fit(Small(3, 2), (X, Y), **how), first)
 
 
+@pytest.mark.parametrize("epochs", [8, 9, 10])
+def test_a_longer_fit_is_one_that_was_longer_from_the_start(tmp_path: Path, epochs: int) -> None:
+    """Also where the short one ended between two looks, and its last loss was the best."""
+    how: Any = {"schedule": "constant", "evaluate_every": 3, "validation": pairs(20, 2)}
+    short = small_fit(**how, epochs=epochs, checkpoint=tmp_path)
+    assert short.history.column("test_loss")[-1][0] == epochs
+    assert_same(small_fit(**how, epochs=epochs, checkpoint=tmp_path), short)
+    longer = small_fit(**how, epochs=14, checkpoint=tmp_path)
+    assert [epoch for epoch, _ in longer.history.column("test_loss")] == [3, 6, 9, 12, 14]
+    assert_same(longer, small_fit(**how, epochs=14))
+
+
 def test_a_longer_fit_goes_on_if_its_learning_rates_agree(tmp_path: Path) -> None:
     short = {"schedule": "constant", "checkpoint": tmp_path, "epochs": 5}
     small_fit(**short)
@@ -160,10 +176,17 @@ def test_a_longer_fit_goes_on_if_its_learning_rates_agree(tmp_path: Path) -> Non
         ({"learning_rate": 0.1}, "had other learning rates"),
         ({"loss": "mae"}, "loss is .*mean_squared_error there and .*mean_absolute_error here"),
         ({"optimizer": optax.sgd}, "optimizer is .*adam there and .*sgd here"),
+        (
+            {"optimizer": functools.partial(optax.adam, b1=0.8)},
+            r"optimizer is .*adam there and .*adam\(b1=0.8\) \(\w+\) here",
+        ),
         ({"test": pairs(20, 3)}, "test is [0-9a-f]{64} there"),
         ({"patience": 3}, "patience is None there and 3 here"),
     ],
-    ids=["seed", "batch size", "learning rate", "loss", "optimizer", "test data", "patience"],
+    ids=[
+        *("seed", "batch size", "learning rate", "loss", "optimizer", "hyperparameters"),
+        *("test data", "patience"),
+    ],
 )
 def test_the_checkpoint_of_another_fit_is_refused(
     tmp_path: Path, other: Any, complaint: str
@@ -190,6 +213,36 @@ def test_so_is_that_of_another_model(tmp_path: Path) -> None:
         fit(Small(3, 2, seed=1), pairs(), epochs=1, checkpoint=tmp_path)
     with pytest.raises(InvalidSetting, match=r"weights is float32.* there and float32.* here"):
         fit(affine(3, 2), pairs(), epochs=1, checkpoint=tmp_path)
+
+
+@pytest.mark.slow
+def test_so_is_that_of_a_model_with_the_same_weights(tmp_path: Path) -> None:
+    layer, data = Linear(V, V, SO(3)), (np.eye(3), 2 * np.eye(3))
+    stats = {scale: Standardize(layer, (0, scale)) for scale in (1, 2)}
+    fit(layer, data, epochs=1, checkpoint=tmp_path / "bare")
+    fit(stats[1], data, epochs=1, checkpoint=tmp_path / "standardized")
+    for folder, kept in (("bare", "Linear"), ("standardized", "Standardize")):
+        complaint = rf"model is .*{kept} \(\w+\) there and .*Standardize \(\w+\) here"
+        with pytest.raises(InvalidSetting, match=complaint):
+            fit(stats[2], data, epochs=1, checkpoint=tmp_path / folder)
+
+
+def test_so_is_that_of_another_loss_or_optimiser_of_the_same_name(tmp_path: Path) -> None:
+    def run(weight: float, rate: float) -> Trained:
+        return fit(
+            Small(3, 2),
+            pairs(),
+            loss=lambda model, x, y: weight * jnp.mean((model(x) - y) ** 2),
+            optimizer=optax.adam(rate),
+            epochs=1,
+            checkpoint=tmp_path,
+        )
+
+    assert_same(run(1.0, 1e-3), run(1.0, 1e-3))
+    with pytest.raises(InvalidSetting, match=r"loss is .*<lambda> \(\w+\) there and .*<lambda>"):
+        run(2.0, 1e-3)
+    with pytest.raises(InvalidSetting, match=r"optimizer is .* \(\w+\) there and .* here"):
+        run(1.0, 1e-1)
 
 
 class TestDamage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -143,3 +144,16 @@ def test_an_emlp_is_equivariant_and_stays_so_when_trained() -> None:
     assert trained.history[-1].train_loss < trained.history[0].train_loss
     for one in (model, trained.model):
         assert model_equivariance_errors(one, data).max() < 1e-4
+
+
+def test_less_than_one_sample_is_refused() -> None:
+    for wrong, said in (
+        ({"samples": 0}, "samples is at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size is at least 1, not 0"),
+        ({"samples": 5.0}, "samples is an integer, not 5.0"),
+    ):
+        for measure in (model_equivariance_error, model_equivariance_errors):
+            at_runtime: Any = inspect.unwrap(measure)  # without a test's checks of annotations
+            with pytest.raises(InvalidSetting) as caught:
+                at_runtime(Small(3, 1), X, V, Scalar, SO(3), **wrong)
+            assert str(caught.value) == said

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import re
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -15,8 +17,9 @@ import optax
 import pytest
 from example_training import Affine, Small, affine, pairs
 from intertwine.errors import InvalidSetting, NonFiniteLoss, UnknownMethod
-from intertwine.training import Event, Trained, evaluate, fit
+from intertwine.training import Event, Trained, evaluate, fit, mean_squared_error
 from intertwine.training.epochs import train_epochs
+from intertwine.training.optimizers import transformation
 
 
 def leaves(model: Any) -> list[np.ndarray]:
@@ -25,6 +28,11 @@ def leaves(model: Any) -> list[np.ndarray]:
 
 def same(a: Any, b: Any) -> bool:
     return all(x.tobytes() == y.tobytes() for x, y in zip(leaves(a), leaves(b), strict=True))
+
+
+def as_users_have_it(function: Any) -> Any:
+    """Without the checks of annotations that a test has."""
+    return inspect.unwrap(function)
 
 
 def losses(trained: Trained) -> list[float]:
@@ -208,6 +216,47 @@ class TestLosses:
         model = affine(1, 1, np.complex64)
         assert evaluate(model, (np.zeros((2, 1)), np.array([[3 + 4j], [0]]))) == pytest.approx(12.5)
 
+    @pytest.mark.parametrize(
+        ("label", "said"),
+        [
+            (-1, "the label in row 2 of the data is -1, and the model tells 2 classes apart: "),
+            (7, "the label in row 2 of the data is 7, and the model tells 2 classes apart: "),
+        ],
+    )
+    def test_labels_of_no_class_are_refused(self, label: int, said: str) -> None:
+        X, Y = np.eye(4, 3), np.array([0, 1, label, 0])
+        for run in (fit, evaluate):
+            for labels in (Y, Y[:, None]):
+                with pytest.raises(InvalidSetting) as caught:
+                    run(affine(3, 2), (X, labels), loss="cross-entropy")
+                assert str(caught.value) == f"{said}labels are integers from 0 to 1"
+        with pytest.raises(InvalidSetting, match="in row 2 of the test data"):
+            fit(affine(3, 2), (X, abs(Y) % 2), test=(X, Y), loss="cross-entropy")
+
+    def test_integers_of_the_shape_of_the_classes_are_probabilities(self) -> None:
+        loss = evaluate(affine(3, 2), (np.eye(2, 3), np.eye(2, dtype=int)), "cross-entropy")
+        assert loss == pytest.approx(np.log(2))
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("has_hash", [True, False])
+    def test_an_object_may_be_loss_optimiser_and_schedule(self, has_hash: bool) -> None:
+        class Called:
+            def __init__(self, function: Any) -> None:
+                self.function = function
+
+            def __call__(self, *args: Any) -> Any:
+                return self.function(*args)
+
+        if not has_hash:
+            Called.__hash__ = None  # type: ignore[assignment]
+        parts = {"loss": mean_squared_error, "optimizer": optax.sgd, "schedule": lambda step: 0.1}
+        objects = {name: Called(function) for name, function in parts.items()}
+        ours = fit(Small(3, 2), pairs(), epochs=3, **objects)
+        assert losses(ours) == losses(fit(Small(3, 2), pairs(), epochs=3, **parts))
+        for name in parts:
+            assert "Called" in ours.record[name]
+        assert evaluate(Small(3, 2), pairs(), objects["loss"]) == evaluate(Small(3, 2), pairs())
+
     def test_a_name_that_is_none_is_refused(self) -> None:
         with pytest.raises(UnknownMethod, match="no loss 'mes': there are mse, mae, cross-entropy"):
             fit(affine(3, 2), pairs(), loss="mes")
@@ -310,7 +359,14 @@ class TestStopping:
             assert evaluate(event.model, pairs(20)) == pytest.approx(event.test_loss, rel=1e-6)
 
     def test_what_a_callback_returns_otherwise_does_not_stop(self) -> None:
-        assert len(fit(affine(3, 2), pairs(), epochs=3, callback=lambda event: None).history) == 3
+        for answer in (None, 1, "yes", np.ones(2, bool), [True], np.False_):
+            trained = fit(affine(3, 2), pairs(), epochs=3, callback=lambda event, a=answer: a)
+            assert len(trained.history) == 3
+
+    @pytest.mark.parametrize("answer", [np.True_, np.array(True), jnp.array(True)], ids=repr)
+    def test_true_is_that_of_numpy_and_jax_too(self, answer: Any) -> None:
+        trained = fit(affine(3, 2), pairs(), epochs=3, callback=lambda event: answer)
+        assert (trained.stopped, len(trained.history)) == ("callback", 1)
 
     def test_it_looks_up_every_few_epochs_and_at_the_end(self) -> None:
         seen: list[int] = []
@@ -403,12 +459,19 @@ class TestArguments:
             ({"learning_rate": float("nan")}, "the learning rate is nan at step 0"),
             ({"learning_rate": -1.0}, "the learning rate is -1.0 at step 0"),
             ({"augment": True}, "give data with rep_in, rep_out"),
+            ({"epochs": 2.0}, "^epochs is an integer, not 2.0$"),
+            ({"batch_size": 10.0}, "^batch_size is an integer, not 10.0$"),
+            ({"seed": True}, "^seed is an integer, not True$"),
         ],
         ids=str,
     )
     def test_what_cannot_be_used_is_refused(self, arguments: Any, complaint: str) -> None:
         with pytest.raises(InvalidSetting, match=complaint):
-            fit(affine(3, 2), pairs(), **arguments)
+            as_users_have_it(fit)(affine(3, 2), pairs(), **arguments)
+
+    def test_what_is_no_optimiser_is_refused(self) -> None:
+        with pytest.raises(InvalidSetting, match=r"such as optax.adam, .*, not 'adam'$"):
+            as_users_have_it(transformation)("adam")
 
     def test_a_model_without_weights_is_refused(self) -> None:
         with pytest.raises(InvalidSetting, match="function has no weights"):
@@ -418,6 +481,26 @@ class TestArguments:
     def test_data_of_other_lengths_or_none_are_refused(self, shapes: Any) -> None:
         with pytest.raises(InvalidSetting, match="as many targets as inputs"):
             fit(affine(3, 2), tuple(map(np.zeros, shapes)))
+
+    @pytest.mark.parametrize(
+        ("data", "what"),
+        [([*pairs()], "list of 2"), ((*pairs(), 3), "tuple of 3"), (np.eye(3), "ndarray")],
+        ids=["a list", "a triple", "an array"],
+    )
+    def test_what_are_no_data_are_refused(self, data: Any, what: str) -> None:
+        for run in (fit, evaluate):
+            with pytest.raises(InvalidSetting) as caught:
+                as_users_have_it(run)(affine(3, 2), data)
+            assert str(caught.value) == (
+                "the data are a tuple (X, Y) of inputs and targets, or an object with X and Y such "
+                f"as those of intertwine.datasets, not a {what}"
+            )
+
+    def test_integers_of_numpy_are_integers(self, tmp_path: Path) -> None:
+        two = np.int64(2)
+        how: Any = {"epochs": two, "seed": two, "checkpoint": tmp_path}
+        trained = as_users_have_it(fit)(affine(3, 2), pairs(), **how)
+        assert len(trained.history) == 2
 
     def test_the_record_says_how_it_was_made(self) -> None:
         record = fit(affine(3, 2), pairs(), epochs=2, seed=5).record

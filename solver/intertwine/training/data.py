@@ -50,13 +50,14 @@ class Samples(NamedTuple):
         return found.hexdigest()
 
 
-def samples_of(data: Data | Pair, dtype: Any, name: str = "the data") -> Samples:
+def samples_of(data: Data | Pair | Any, dtype: Any, name: str = "the data") -> Samples:
     """The samples, with inputs cast to `dtype` (to the complex one of its precision where they are
     complex). Targets too, unless they are integers: those are class labels.
 
-    Raises `InvalidSetting` for data without samples, of unequal lengths, or that are not finite.
+    Raises `InvalidSetting` for data without samples, of unequal lengths, or that are not finite,
+    and for what are no data.
     """
-    given_x, given_y = (data[0], data[1]) if isinstance(data, tuple) else (data.X, data.Y)
+    given_x, given_y = _inputs_and_targets(data, name)
     x, y = _cast(np.asarray(given_x), dtype), np.asarray(given_y)
     y = y if np.issubdtype(y.dtype, np.integer) else _cast(y, dtype)
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
@@ -101,6 +102,20 @@ def weights_dtype(model: Any) -> np.dtype[Any] | None:
 def is_weight(leaf: Any) -> bool:
     """Whether a leaf of a model is trained: JAX arrays of inexact numbers are, NumPy's are not."""
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def _inputs_and_targets(data: Any, name: str) -> Pair:
+    if isinstance(data, tuple) and len(data) == 2:
+        return data
+    if hasattr(data, "X") and hasattr(data, "Y"):
+        return data.X, data.Y
+    what = type(data).__name__
+    if isinstance(data, tuple | list):
+        what += f" of {len(data)}"
+    raise InvalidSetting(
+        f"{name} are a tuple (X, Y) of inputs and targets, or an object with X and Y such as those "
+        f"of intertwine.datasets, not a {what}"
+    )
 
 
 def _cast(array: Shaped[np.ndarray, "..."], dtype: Any) -> Shaped[np.ndarray, "..."]:

@@ -13,6 +13,7 @@ from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.reps.syntax import Element, rho_of
+from intertwine.training.counts import at_least
 from intertwine.training.data import Data, Pair, reps_of, weights_dtype
 from intertwine.training.precision import precision_of
 from intertwine.verify import sampled_elements
@@ -61,7 +62,7 @@ def model_equivariance_errors(
     `group` is that of reps without one. At most `samples` different elements are drawn, by
     ``G.samples``: with more points than that, point i shares its element with point i + samples.
     ρ is applied in float64, and the model runs in its own precision. Raises `InvalidRep` where the
-    reps do not fit, `NotConcrete` without a group.
+    reps do not fit, `NotConcrete` without a group, `InvalidSetting` for fewer than one sample.
     """
     before, after = _both_ways(
         model, data, rep_in, rep_out, group, samples=samples, seed=seed, batch_size=batch_size
@@ -78,11 +79,12 @@ def _both_ways(
     rep_out: Rep | None,
     group: Group | None,
     *,
-    samples: int,
+    samples: Any,
     seed: int,
-    batch_size: int,
+    batch_size: Any,
 ) -> tuple[Inexact[np.ndarray, "n m"], Inexact[np.ndarray, "n m"]]:
     """f(ρ_in(g)x) and ρ_out(g)f(x) for every x."""
+    samples, batch_size = at_least(1, samples, "samples"), at_least(1, batch_size, "batch_size")
     X = np.asarray(data.X if isinstance(data, Data) else data[0] if _is_pair(data) else data)
     bound_in, bound_out = reps_of(data, rep_in, rep_out, group)
     _require_size(X, bound_in, "inputs")

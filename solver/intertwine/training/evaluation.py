@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from intertwine.training.batches import Batches
+from intertwine.training.counts import at_least
 from intertwine.training.data import Data, Pair, Samples, samples_of, weights_dtype
 from intertwine.training.epochs import Parts, batch_losses
-from intertwine.training.losses import Loss, loss_of
+from intertwine.training.losses import Loss, loss_of, require_labels
 from intertwine.training.precision import precision_of
 
 
@@ -20,11 +21,15 @@ def evaluate(
 ) -> float:
     """The mean loss over all samples, compiled, in batches of at most `batch_size`.
 
-    Exactly the mean over samples, whatever the batch size. Losses are those of `fit`.
+    Exactly the mean over samples, whatever the batch size. Losses are those of `fit`, and so is
+    what is raised.
     """
+    batch_size = at_least(1, batch_size, "batch_size")
     with precision_of(model):
         samples = samples_of(data, weights_dtype(model) or jnp.zeros(()).dtype)
-        return mean_loss(Parts.of(model), samples, loss_of(loss), batch_size)
+        found = loss_of(loss)
+        require_labels(found, model, samples)
+        return mean_loss(Parts.of(model), samples, found, batch_size)
 
 
 def mean_loss(parts: Parts, samples: Samples, loss: Loss, batch_size: int) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import optax
@@ -19,11 +19,21 @@ from intertwine.training.augmentation import Augmentation
 from intertwine.training.bar import progress_bar
 from intertwine.training.batches import Batches
 from intertwine.training.checkpoint import Checkpoint
-from intertwine.training.data import Data, Pair, Samples, reps_of, samples_of, weights_dtype
+from intertwine.training.counts import at_least
+from intertwine.training.data import (
+    Data,
+    Pair,
+    Samples,
+    is_weight,
+    reps_of,
+    samples_of,
+    weights_dtype,
+)
 from intertwine.training.epochs import Parts, Program
+from intertwine.training.identity import identity_of, name_of
 from intertwine.training.keeping import Keeping
 from intertwine.training.loop import Callback, Loop
-from intertwine.training.losses import Loss, loss_of
+from intertwine.training.losses import Loss, loss_of, require_labels
 from intertwine.training.optimizers import Optimizer, has_own_rate, transformation
 from intertwine.training.precision import precision_of
 from intertwine.training.schedules import Schedule, learning_rates
@@ -78,15 +88,21 @@ def fit(
     `checkpoint` is a folder: the fit is kept there, every `checkpoint_every` epochs or else by the
     clock (after seconds at first, and in a hundredth of the time), and the same call goes on from
     there, with the same result, bit for bit on the same machine. There may be more epochs the
-    second time, if that does not change the learning rates before.
+    second time, if that does not change the learning rates before: they end as one longer fit.
 
     Raises `NonFiniteLoss` when a loss or a weight is no longer finite, `InvalidSetting` for data or
     arguments that cannot be used and for a checkpoint of another fit, `FormatError` for a damaged
-    checkpoint.
+    checkpoint. A model, a loss or an optimiser is another one if its class, its constants, what it
+    closes over or the bytecode of a function of yours is; what that reads from global variables
+    is not seen, nor the code of what it calls.
     """
-    _require_at_least(1, evaluate_every=evaluate_every, batch_size=batch_size)
-    _require_at_least(1, patience=patience, checkpoint_every=checkpoint_every)
-    _require_at_least(0, epochs=epochs, seed=seed)
+    batch_size = at_least(1, batch_size, "batch_size")
+    evaluate_every = at_least(1, evaluate_every, "evaluate_every")
+    epochs, seed = at_least(0, epochs, "epochs"), at_least(0, seed, "seed")
+    if patience is not None:
+        patience = at_least(1, patience, "patience")
+    if checkpoint_every is not None:
+        checkpoint_every = at_least(1, checkpoint_every, "checkpoint_every")
     if patience is not None and test is None and validation is None:
         raise InvalidSetting("patience watches a loss: give validation= or test= data with it")
     with precision_of(model):
@@ -101,7 +117,7 @@ def fit(
             constants=parts.constants,
             samples=samples,
             watched={
-                name: samples_of(one, dtype, f"the {name} data")
+                name: samples_of(one, dtype, _called(name))
                 for name, one in given.items()
                 if one is not None
             },
@@ -114,7 +130,9 @@ def fit(
             evaluate_every=evaluate_every,
             callback=callback,
         )
-        settings = _settings(loop, parts, optimizer)
+        for name, given_samples in {"data": samples, **loop.watched}.items():
+            require_labels(loop.program.loss, model, given_samples, _called(name))
+        settings = _settings(loop, model, parts.weights, loss, optimizer)
         course = loop.start(parts.weights)
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), settings)
         if kept is not None:
@@ -128,14 +146,12 @@ def fit(
             course.epoch if best is None else best.epoch,
             course.history,
             stopped,
-            {**settings, "epochs": epochs, "schedule": _name(schedule), **versions()},
+            {**settings, "epochs": epochs, "schedule": name_of(schedule), **versions()},
         )
 
 
-def _require_at_least(least: int, **values: int | None) -> None:
-    for name, value in values.items():
-        if value is not None and value < least:
-            raise InvalidSetting(f"{name} is at least {least}, not {value}")
+def _called(name: str) -> str:
+    return "the data" if name == "data" else f"the {name} data"
 
 
 def _trained_dtype(model: Any) -> np.dtype[Any]:
@@ -179,15 +195,17 @@ def _augmentation(
     return augmentation
 
 
-def _settings(loop: Loop, parts: Parts, optimizer: Optimizer) -> Mapping[str, Any]:
+def _settings(
+    loop: Loop, model: Any, weights: Any, loss: str | Loss, optimizer: Optimizer
+) -> Mapping[str, Any]:
     """What two fits must share to be one: all but the learning rates and the number of epochs."""
     augmentation = loop.augmentation
-    shapes = [f"{leaf.dtype.name}{leaf.shape}" for leaf in jax.tree.leaves(parts.weights)]
+    shapes = [f"{leaf.dtype.name}{leaf.shape}" for leaf in jax.tree.leaves(weights)]
     return {
         "seed": loop.seed,
         "batch_size": loop.batch_size,
-        "loss": _name(loop.program.loss),
-        "optimizer": _name(optimizer),
+        "loss": identity_of(loss if callable(loss) else loop.program.loss),
+        "optimizer": identity_of(optimizer),
         "augment": None
         if augmentation is None
         else f"{augmentation.rep_in!r} → {augmentation.rep_out!r}",
@@ -195,20 +213,10 @@ def _settings(loop: Loop, parts: Parts, optimizer: Optimizer) -> Mapping[str, An
         "evaluate_every": loop.evaluate_every,
         "data": loop.samples.digest,
         **{name: samples.digest for name, samples in loop.watched.items()},
+        "model": identity_of(eqx.filter(model, is_weight, inverse=True)),
         "weights": ", ".join(shapes),
-        "initial weights": _fingerprint(parts.weights),
+        "initial weights": _fingerprint(weights),
     }
-
-
-def _name(value: Any) -> str:
-    """How a function is called, in every process alike."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, functools.partial):
-        return f"{_name(value.func)}(*{value.args}, **{value.keywords})"
-    if isinstance(value, optax.GradientTransformation):
-        return _name(value.update)
-    return f"{value.__module__}.{value.__qualname__}"
 
 
 def _fingerprint(weights: Any) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import jax
@@ -23,8 +23,8 @@ from intertwine.training.history import Epoch
 from intertwine.training.keeping import Keeping
 from intertwine.training.trained import Event, Stopped
 
-#: Called after an epoch; what returns True ends the fit.
-Callback = Callable[[Event], bool | None]
+#: Called after an epoch; what returns True, of Python or NumPy or JAX, ends the fit.
+Callback = Callable[[Event], Any]
 
 _INDICES = 2**16
 _MOST_EPOCHS = 128
@@ -65,6 +65,7 @@ class Loop:
         show: Callable[[Epoch], None],
     ) -> Stopped:
         """Run the epochs that are left, and say why it ended."""
+        self._look_at_the_end(course)  # which may have been run before
         pace, pools = 1, Pools(self.augmentation, self.samples)
         while (stopped := self._stopped(course)) is None:
             looks = [len(self.rates), pools.until(course.epoch, len(self.rates))]
@@ -74,10 +75,11 @@ class Loop:
             count = min(pace, self._capacity, min(looks) - course.epoch)
             seconds = self._advance(course, count, pools.at(course.epoch))
             pace = max(1, int(_SECONDS * count / seconds))
+            resumable = self._look_at_the_end(course)
             show(course.rows[-1])
             asked_to_stop = self._is_told_to_stop(course)
             ends = asked_to_stop or self._stopped(course) is not None
-            keeping.keep(course, self.rates, ends=ends)
+            keeping.keep(resumable, self.rates, ends=ends)
             if asked_to_stop:
                 return "callback"
         return stopped
@@ -90,7 +92,26 @@ class Loop:
 
     def _looks_at(self, epoch: int) -> bool:
         """Whether losses are measured after an epoch, the callback asked, and patience lost."""
-        return epoch % self.evaluate_every == 0 or epoch == len(self.rates)
+        return self._is_due(epoch) or epoch == len(self.rates)
+
+    def _is_due(self, epoch: int) -> bool:
+        return epoch % self.evaluate_every == 0
+
+    def _look_at_the_end(self, course: Course) -> Course:
+        """Measure losses after the last epoch if that is no multiple of `evaluate_every`.
+
+        Returns the course without them: what a longer fit goes on with has not looked up there.
+        """
+        if course.epoch != len(self.rates) or self._is_due(course.epoch):
+            return course
+        before = replace(course, rows=[*course.rows])
+        measured = self._measure(course, course.epoch)
+        course.rows[-1] = replace(
+            course.rows[-1],
+            test_loss=measured.get("test"),
+            validation_loss=measured.get("validation"),
+        )
+        return before
 
     @property
     def _capacity(self) -> int:
@@ -113,7 +134,7 @@ class Loop:
         losses = np.asarray(outcome.losses)[:count]
         if not outcome.sound:
             raise not_finite(losses, self.rates[first:last], course, outcome.state.weights)
-        measured = self._measure(course, last)
+        measured = self._measure(course, last) if self._is_due(last) else {}
         seconds, before = time.perf_counter() - begun, course.seconds
         for i in range(count):
             known = measured if i == count - 1 else {}
@@ -142,9 +163,7 @@ class Loop:
         return Orders(orders, slots, rates)
 
     def _measure(self, course: Course, epoch: int) -> dict[str, float]:
-        """The watched losses, where it is time for them; the best weights are kept."""
-        if not self._looks_at(epoch):
-            return {}
+        """The watched losses; the best weights are kept."""
         parts = Parts(course.state.weights, self.constants, self.program.frame)
         measured = {
             name: mean_loss(parts, samples, self.program.loss, self.batch_size)
@@ -163,7 +182,8 @@ class Loop:
         if self.callback is None or not self._looks_at(course.epoch):
             return False
         model = self.model(_copy(course.state.weights))
-        return self.callback(Event(**asdict(course.rows[-1]), model=model)) is True
+        answer = np.asarray(self.callback(Event(**asdict(course.rows[-1]), model=model)))
+        return answer.dtype == np.bool_ and answer.shape == () and bool(answer)
 
 
 def _next(epoch: int, every: int) -> int:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Shaped
 
 from intertwine.errors import InvalidSetting, UnknownMethod
+from intertwine.training.data import Samples
+from intertwine.training.identity import has_hash
 
 #: loss(model, x, y), a real scalar: the mean over the samples of a batch.
 Loss = Callable[[Any, Any, Any], Any]
@@ -55,13 +59,50 @@ LOSSES: dict[str, Loss] = {
 def loss_of(loss: str | Loss) -> Loss:
     """A loss, by its name or as given. Raises `UnknownMethod` for a name that is none."""
     if callable(loss):
-        return loss
+        return loss if has_hash(loss) else ByIdentity(loss)
     if loss not in LOSSES:
         raise UnknownMethod(
             f"there is no loss {loss!r}: there are {', '.join(LOSSES)}, or give a function "
             f"loss(model, x, y) that returns a scalar"
         )
     return LOSSES[loss]
+
+
+class ByIdentity:
+    """A loss without a hash, such as a module with arrays: compiled functions are found by it."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def __call__(self, model: Any, x: Any, y: Any) -> Any:
+        """What the loss says."""
+        return self.loss(model, x, y)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByIdentity) and self.loss is other.loss
+
+    def __hash__(self) -> int:
+        return id(self.loss)
+
+
+def require_labels(loss: Loss, model: Any, samples: Samples, name: str = "the data") -> None:
+    """Raise `InvalidSetting` for class labels that are none of the classes the model tells apart,
+    where the loss is one that takes labels.
+    """
+    if loss is not cross_entropy or not jnp.issubdtype(samples.y.dtype, jnp.integer):
+        return
+    logits, labels = eqx.filter_eval_shape(model, samples.x).shape, np.asarray(samples.y)
+    if labels.shape == logits or len(logits) != 2:
+        return  # probabilities, or nothing that this loss takes
+    flat, classes = labels.reshape(len(labels), -1), logits[1]
+    bad = np.any((flat < 0) | (flat >= classes), axis=1)
+    if bad.any():
+        row = int(np.argmax(bad))
+        label = next(int(one) for one in flat[row] if not 0 <= one < classes)
+        raise InvalidSetting(
+            f"the label in row {row} of {name} is {label}, and the model tells {classes} classes "
+            f"apart: labels are integers from 0 to {classes - 1}"
+        )
 
 
 def _difference(model: Any, x: Array, y: Array) -> Array:

@@ -8,6 +8,9 @@ from typing import TypeAlias
 
 import optax
 
+from intertwine.errors import InvalidSetting
+from intertwine.training.identity import has_hash
+
 #: An optax transformation with its own learning rate, or a function of the learning rate to one.
 Optimizer: TypeAlias = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
 
@@ -22,8 +25,15 @@ def transformation(optimizer: Optimizer) -> optax.GradientTransformation:
 
     Its steps are multiplied by the learning rate, which for Adam, AdamW, SGD with momentum, Lion
     and the like is what optax does itself; as the rate is then data, another one compiles nothing.
+    Raises `InvalidSetting` for what is no optimiser.
     """
-    return optimizer if isinstance(optimizer, optax.GradientTransformation) else _unit(optimizer)
+    if isinstance(optimizer, optax.GradientTransformation):
+        return optimizer
+    if not callable(optimizer):
+        raise InvalidSetting(
+            f"an optimizer is a function such as optax.adam, or what it returns, not {optimizer!r}"
+        )
+    return _unit(optimizer) if has_hash(optimizer) else optimizer(1.0)
 
 
 @lru_cache(maxsize=64)

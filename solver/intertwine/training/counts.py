@@ -1,0 +1,19 @@
+"""Arguments that count something."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from intertwine.errors import InvalidSetting
+
+
+def at_least(least: int, value: Any, name: str) -> int:
+    """The value as an int. Raises `InvalidSetting` for one that is smaller, or no integer."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise InvalidSetting(f"{name} is an integer, not {value!r}")
+    if value < least:
+        raise InvalidSetting(f"{name} is at least {least}, not {value}")
+    return operator.index(value)

@@ -1,0 +1,176 @@
+"""What a loss, an optimiser or a model is, in every process alike: by what it does, and never by
+where it lies in memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from intertwine.groups import Group
+from intertwine.reps import Rep
+from intertwine.reps.syntax import groups_of
+
+_SIMPLE = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), np.generic, np.dtype)
+_LIBRARIES = frozenset(("builtins", "functools", "intertwine", "jax", "jaxlib", "jaxtyping"))
+_LIBRARIES |= {"beartype", "equinox", "numpy", "optax", "typing"}
+"""Whose code is told by its name alone: what they are told of beside it says what they do."""
+_DERIVED = "intertwine."
+"""Whose constants follow from reps, and are rounded otherwise on another machine."""
+
+
+def name_of(value: Any) -> str:
+    """How a function is called, or the class of an object that has no name."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, functools.partial):
+        given = [*map(_shown, value.args)]
+        given += [f"{name}={_shown(one)}" for name, one in value.keywords.items()]
+        return f"{name_of(value.func)}({', '.join(given)})"
+    if isinstance(value, optax.GradientTransformation):
+        return name_of(value.update)
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    named = value if isinstance(name, str) else type(value)
+    return f"{getattr(named, '__module__', None)}.{name if named is value else named.__qualname__}"
+
+
+def identity_of(value: Any) -> str:
+    """The name of a value, and a digest of what else distinguishes it where there is such.
+
+    Functions are told apart by their bytecode, constants, defaults and what they close over;
+    objects by their class, its `__call__` and their fields; arrays by their numbers. Not by what
+    they read from global variables, nor by the code of what they call.
+    """
+    if _is_known_by_name(value):
+        return name_of(value)
+    return f"{name_of(value)} ({_Teller().digest(value)[:16]})"
+
+
+def has_hash(value: Any) -> bool:
+    """Whether it can be hashed: its class may say so, and its fields not."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+class _Teller:
+    """Digests of values, each made of those of its parts."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, bool], tuple[str, Any]] = {}
+
+    def digest(self, value: Any, derived: bool = False) -> str:
+        """The digest of a value; of `derived` constants, the shape alone."""
+        key = id(value), derived
+        if key not in self._seen:
+            self._seen[key] = "", value  # kept alive: its id stays its own; and cycles end
+            found = hashlib.sha256()
+            for part in self._parts(value, derived):
+                found.update(f"{len(part)}:{part}".encode())
+            self._seen[key] = found.hexdigest(), value
+        return self._seen[key][0]
+
+    def _parts(self, value: Any, derived: bool) -> Iterator[str]:
+        yield name_of(type(value))
+        if isinstance(value, _SIMPLE):
+            yield repr(value)
+        elif isinstance(value, jax.Array | np.ndarray):
+            yield from self._array(value, derived)
+        elif isinstance(value, Group):
+            yield value.digest
+        elif isinstance(value, Rep):
+            yield from (repr(value), *(group.digest for group in groups_of(value)))
+        elif isinstance(value, list | tuple):
+            yield from (self.digest(one, derived) for one in value)
+        elif isinstance(value, Mapping):
+            for key, one in value.items():
+                yield from (self.digest(key), self.digest(one, derived))
+        elif isinstance(value, set | frozenset):
+            yield from sorted(map(self.digest, value))
+        elif isinstance(value, CodeType):
+            yield from (value.co_code.hex(), *value.co_names)
+            yield from map(self.digest, value.co_consts)
+        elif isinstance(value, MethodType):
+            yield from map(self.digest, (value.__func__, value.__self__))
+        elif isinstance(value, functools.partial):
+            yield from map(self.digest, (value.func, value.args, value.keywords))
+        elif _is_known_by_name(value) or isinstance(value, type | ModuleType):
+            yield name_of(value)
+        elif isinstance(value, FunctionType):
+            yield from self._function(value)
+        else:
+            yield from self._object(value)
+
+    def _array(self, value: Any, derived: bool) -> Iterator[str]:
+        derived = derived and isinstance(value, np.ndarray)  # those of JAX are weights
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+            value = jax.random.key_data(value)
+        array = np.asarray(value)
+        yield f"{array.dtype}{array.shape}"
+        if array.dtype == object:
+            yield self.digest(array.tolist())
+        elif not (derived and np.issubdtype(array.dtype, np.inexact)):
+            yield hashlib.sha256(array.tobytes()).hexdigest()
+
+    def _function(self, function: FunctionType) -> Iterator[str]:
+        yield name_of(function)
+        yield from (self.digest(_content(cell)) for cell in function.__closure__ or ())
+        inner = getattr(function, "__wrapped__", None)
+        if inner is not None:  # decorators write code of their own, with addresses in it
+            yield self.digest(inner)
+            return
+        yield from map(self.digest, (function.__defaults__, function.__kwdefaults__))
+        if not _is_of_a_library(function):
+            yield self.digest(function.__code__)
+
+    def _object(self, value: Any) -> Iterator[str]:
+        """An object by its class and fields; one of a library that hides them, by its name."""
+        kind, own = type(value), not _is_of_a_library(type(value))
+        derived = kind.__module__.startswith(_DERIVED)
+        if own and callable(value):
+            yield self.digest(kind.__call__)
+        if dataclasses.is_dataclass(value):
+            names = [field.name for field in dataclasses.fields(value)]
+        else:
+            names = sorted(vars(value)) if own and hasattr(value, "__dict__") else []
+        for name in names:
+            yield from (name, self.digest(getattr(value, name, None), derived))
+        if not names:
+            yield from (name_of(value), self.digest(getattr(value, "__wrapped__", None)))
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, _SIMPLE) else name_of(value)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a variable that has no value yet
+        return None
+
+
+def _is_known_by_name(value: Any) -> bool:
+    """Whether it is a function of a module of a library, and so closes over nothing."""
+    name = getattr(value, "__qualname__", None)
+    return (
+        isinstance(name, str)
+        and "<" not in name
+        and not isinstance(value, MethodType | functools.partial)
+        and _is_of_a_library(value)
+    )
+
+
+def _is_of_a_library(value: Any) -> bool:
+    return str(getattr(value, "__module__", None)).partition(".")[0] in _LIBRARIES
