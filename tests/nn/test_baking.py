@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
 from example_networks import CASES, IN_IRREPS, images, moved, points
@@ -21,7 +23,7 @@ from intertwine.nn import (
     Standardize,
     bake,
 )
-from intertwine.reps import Scalar, V
+from intertwine.reps import Rep, Scalar, V
 
 MANY = ("SO(2), of complex type", "SU(2)", "S(4)")
 
@@ -71,6 +73,26 @@ def test_a_linear_layer_becomes_dense() -> None:
     np.testing.assert_array_equal(baked.matrix, layer.matrix()[0])
 
 
-def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(InvalidRep, match=r"^a model is baked, and 5 is none$"):
-        bake(5)
+def test_what_does_not_say_its_reps_is_refused() -> None:
+    for wrong, name in (
+        (5, "builtins.int"),
+        (eqx.nn.Linear(3, 3, key=jax.random.key(0)), "equinox.nn._linear.Linear"),
+    ):
+        with pytest.raises(InvalidRep) as caught:
+            bake(wrong)
+        assert str(caught.value) == (
+            f"what is baked are layers that say their reps, rep_in and rep_out, and {name} does not"
+        )
+
+
+def test_a_layer_of_ones_own_stays_as_it_is() -> None:
+    class Doubled(eqx.Module):
+        rep_in: Rep = V(SO(3))
+        rep_out: Rep = V(SO(3))
+
+        def __call__(self, x: Any, training: bool = False) -> Any:
+            return 2 * x
+
+    first, second = bake(Sequential(Linear(V, V, SO(3)), Doubled())).layers
+    assert isinstance(first, Dense)
+    assert isinstance(second, Doubled)

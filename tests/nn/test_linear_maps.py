@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from example_networks import CASES, OBLIQUE, double_precision, images
 from intertwine.errors import InvalidRep
 from intertwine.groups import SO, O, S
 from intertwine.nn import Linear
-from intertwine.nn.linear_maps import BasisMaps, SchurMaps, linear_maps_of
+from intertwine.nn.linear_maps import BasisMaps, SchurMaps, bound, linear_maps_of
 from intertwine.reps import Scalar, T, V
 from intertwine.verify import equivariance_error
 
@@ -110,6 +111,31 @@ def test_scalars_alone_need_no_group() -> None:
     layer = Linear(2 * Scalar, 3 * Scalar)
     assert layer.matrix()[0].shape == (3, 2)
     assert np.linalg.matrix_rank(layer.matrix()[0]) == 2
+
+
+def test_integers_are_scalars_and_texts_are_parsed() -> None:
+    assert Linear(2, 1, SO(3)).maps is Linear(2 * Scalar, Scalar, SO(3)).maps
+    assert Linear(2, "2", SO(3)).rep_out == 2 * Scalar
+    assert Linear("2V + V**2", V, SO(3)).maps is Linear(2 * V + T(2), V, SO(3)).maps
+
+
+@pytest.mark.parametrize("wrong", [-1, 2.0, True, None, [V]], ids=repr)
+def test_what_is_no_rep_is_refused(wrong: Any) -> None:
+    at_runtime: Any = inspect.unwrap(bound)  # without a test's checks of annotations
+    assert at_runtime(np.int64(2), SO(3)) == 2 * Scalar
+    with pytest.raises(InvalidRep) as caught:
+        at_runtime(wrong, SO(3))
+    assert str(caught.value) == (
+        f"a layer is between reps, such as V or 2*V + Scalar, texts of such, or numbers of "
+        f"scalars, not {wrong!r}"
+    )
+
+
+def test_irreps_that_the_input_lacks_are_zero_at_the_start() -> None:
+    x = np.random.default_rng(0).standard_normal((200, 3))
+    y = images(Linear(V, V + Scalar, SO(3)), x)
+    assert np.mean(y[:, :3] ** 2) > 0
+    np.testing.assert_array_equal(y[:, 3], 0)
 
 
 def test_what_cannot_be_built() -> None:

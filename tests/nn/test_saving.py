@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -45,6 +46,9 @@ MODELS: dict[str, Callable[[], Any]] = {
     "several groups": lambda: Linear(*_reps("several groups")),
     "not reductive": lambda: Linear(*_reps("not reductive")),
     "standardized": lambda: Standardize(Linear(2 * V, V, SO(3)), (0, 2, 0, 1 / 3)),
+    "standardized by complex numbers": lambda: Standardize(
+        Linear(V + Scalar, V + Scalar, SU(2)), ([0, 0, 1j], 2)
+    ),
     "plain": lambda: MLP(V, V, U(2), 8, 1),
     "baked": lambda: bake(EMLP(2 * V, V, SO(3), 16, 1)),
     "one after another": lambda: Sequential(Linear(2 * V, V, SO(3)), Linear(V, T(2), SO(3))),
@@ -144,6 +148,9 @@ class TestOwnReps:
     def test_what_is_no_layer_of_ours_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidRep, match="a model cannot be saved with"):
             save(jax.nn.relu, tmp_path)
+        with pytest.raises(InvalidRep) as caught:
+            save(eqx.nn.MLP(3, 3, 8, 1, key=jax.random.key(0)), tmp_path)
+        assert str(caught.value) == "a model cannot be saved with equinox.nn._mlp.MLP"
 
 
 class TestFiles:
@@ -298,6 +305,7 @@ def test_a_tensor_that_is_missing() -> None:
 
 
 def test_weights_of_half_precision_are_refused(tmp_path: Path) -> None:
+    layer = Linear(V, V, SO(3))
     with pytest.raises(InvalidRep, match=r"is of bfloat16, which is not saved: float32, float64,"):
-        save(Linear(V, V, SO(3), dtype="bfloat16"), tmp_path)
+        save(eqx.tree_at(lambda m: m.bias, layer, layer.bias.astype("bfloat16")), tmp_path)
     assert not [*tmp_path.iterdir()]

@@ -41,7 +41,14 @@ def test_weights_are_complex_where_the_group_is() -> None:
         (lambda v: natural(v, "ch"), "8", "ch is a natural number, not '8'"),
         (as_key, None, "key is a seed, such as 0, or a key of jax.random, not None"),
         (as_key, 0.5, "key is a seed, such as 0, or a key of jax.random, not 0.5"),
-        (lambda v: working(v, False), "int32", "weights are floating-point numbers, not int32"),
+        *(
+            (
+                lambda v: working(v, False),
+                kind,
+                f"weights are float32, float64, complex64, complex128, and not {kind}",
+            )
+            for kind in ("int32", "float16", "bfloat16", "float8_e4m3fn")
+        ),
         (lambda v: working(v, False), "real", "'real' is no dtype, such as float32"),
         (
             lambda v: working(v, False),

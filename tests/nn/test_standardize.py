@@ -36,6 +36,17 @@ def test_inputs_of_other_dtypes(dtype: Any) -> None:
     np.testing.assert_allclose(model(np.ones(3, dtype)), model(np.ones(3)), rtol=1e-5)
 
 
+def test_means_of_complex_features_are_complex() -> None:
+    model = Linear(V + Scalar, V + Scalar, SU(2))
+    mean, scale = np.array([0, 0, 1 - 2j]), np.array([2.0, 2, 3])
+    x = np.array([1.0, 1j, 2 + 1j])
+    expected = scale * model((x - mean) / scale) + mean
+    found = Standardize(model, (mean, scale, mean, scale.astype(complex)))(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    wide = Linear(Scalar, Scalar, dtype="complex64")
+    assert Standardize(wide, (1j, 1)).shift_in == (1j,)
+
+
 @pytest.mark.parametrize(
     ("rep", "mean", "scale", "said"),
     [
@@ -63,6 +74,11 @@ def test_what_would_break_equivariance_is_refused(
         ((float("nan"), 1.0), "means are finite, and scales finite and positive: nan, 1.0"),
         (([0, 0], 1), "statistics of V(S(3)) are 3 real numbers, or one for all, not [0, 0]"),
         ((1j, 1), "statistics of V(S(3)) are 3 real numbers, or one for all, not 1j"),
+        (
+            (np.full(3, 1j), 1),
+            f"statistics of V(S(3)) are 3 real numbers, or one for all, not {np.full(3, 1j)!r}",
+        ),
+        ((0, 1j), "statistics of V(S(3)) are 3 real numbers, or one for all, not 1j"),
         (("a", 1), "statistics of V(S(3)) are 3 real numbers, or one for all, not 'a'"),
     ],
 )

@@ -31,12 +31,12 @@ Matrix = Inexact[np.ndarray, "_ _"]
 def bake(model: Any) -> Any:
     """The same function with every linear map as one dense matrix, for inference.
 
-    A `Linear` becomes a `Dense`, an `EMLP` a `BakedNetwork` (or layers, of which the linear ones
-    are baked). What is left are a few matrices and index arrays and no group theory: for programs
-    that are not compiled, and for other frameworks. Compiled, networks in irrep coordinates are
-    faster as they are, since a dense matrix multiplies by the zeros of Schur's lemma too. Trained
-    any further, a baked model would no longer be equivariant. Raises `InvalidRep` for what is no
-    model of ours.
+    A `Linear` becomes a `Dense`; an `EMLP` in irreps becomes a `BakedNetwork`, a few matrices and
+    index arrays without group theory, for programs that are not compiled and for other frameworks.
+    Of other models the linear layers are baked: what else they consist of, such as the `BiLinear`
+    of the paper's, stays as it is. Compiled, networks in irrep coordinates are faster as they are,
+    since a dense matrix multiplies by the zeros of Schur's lemma too. Trained any further, a baked
+    model would no longer be equivariant. Raises `InvalidRep` for what does not say its reps.
     """
     if isinstance(model, Linear):
         return _dense(model.rep_in, model.rep_out, *model.matrix(), model.bias.dtype)
@@ -49,9 +49,12 @@ def bake(model: Any) -> Any:
         return eqx.tree_at(lambda m: m.linear, model, bake(model.linear))
     if isinstance(model, Standardize):
         return eqx.tree_at(lambda m: m.model, model, bake(model.model))
-    if isinstance(model, eqx.Module):
+    if hasattr(model, "rep_in") and hasattr(model, "rep_out"):
         return model
-    raise InvalidRep(f"a model is baked, and {model!r} is none")
+    raise InvalidRep(
+        f"what is baked are layers that say their reps, rep_in and rep_out, and "
+        f"{type(model).__module__}.{type(model).__qualname__} does not"
+    )
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,8 @@ class _Writer:
         """A value as JSON; arrays go under their path in the model."""
         if value is None or isinstance(value, bool | int | float | str):
             return value
+        if isinstance(value, complex):
+            return {"complex": [value.real, value.imag]}
         if isinstance(value, tuple | list):
             return {"items": [self.value(v, f"{path}.{i}") for i, v in enumerate(value)]}
         if isinstance(value, Mapping):
@@ -153,7 +155,7 @@ class _Writer:
         kind = type(value).__name__
         if _CLASSES.get(kind) is not type(value):
             own = f"{value!r}: give it by name, as names={{'P': P}}"
-            said = own if isinstance(value, Rep) else kind
+            said = own if isinstance(value, Rep) else f"{type(value).__module__}.{kind}"
             raise InvalidRep(f"a model cannot be saved with {said}")
         inner = {
             f.name: self.value(getattr(value, f.name), f"{path}.{f.name}") for f in fields(value)
@@ -179,6 +181,8 @@ class _Reader:
         """The value of `_Writer.value`."""
         if tree is None or isinstance(tree, bool | int | float | str):
             return tree
+        if "complex" in tree:
+            return complex(*tree["complex"])
         if "items" in tree:
             return tuple(map(self.value, tree["items"]))
         if "map" in tree:

@@ -23,12 +23,14 @@ class Linear(Layer):
 
     The same maps as those of Finzi, Welling and Wilson (2021, §6.1), who project a dense W and b;
     here the weights are coordinates of exactly that subspace, and there is nothing to project.
-    At the start outputs have the mean square of the inputs, and b is 0. `dtype` is that of the
-    weights, float32 unless given (complex64 for groups of complex matrices).
+    At the start b is 0, and outputs have the mean square of the inputs in those irreps that rep_in
+    has too; in others every output is zero or constant, whatever the weights. `dtype` is that of
+    the weights, float32 unless given (complex64 for groups of complex matrices).
 
     ``layer(x)`` takes x of shape (…, n) to (…, m). As a pure function it is
     ``layer.maps.apply(layer.weights, layer.bias, x)`` for x of shape (batch, n). Raises
-    `InvalidRep` where no equivariant map but zero exists, and for x of another size.
+    `InvalidRep` where no equivariant map but zero exists, and for x of another size. A rep may be
+    a text, "2V + V**2", or an integer, that many scalars.
     """
 
     weights: dict[str, Inexact[Array, "_ _"]]
@@ -37,8 +39,8 @@ class Linear(Layer):
 
     def __init__(
         self,
-        rep_in: Rep,
-        rep_out: Rep,
+        rep_in: Rep | str | int,
+        rep_out: Rep | str | int,
         group: Group | None = None,
         *,
         key: int | PRNGKeyArray = 0,

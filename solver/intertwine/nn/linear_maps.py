@@ -20,8 +20,8 @@ from intertwine.groups import Group, Trivial
 from intertwine.nn.features import mixed
 from intertwine.nn.initial import Wanted
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
-from intertwine.reps import Rep
-from intertwine.reps.syntax import groups_of
+from intertwine.reps import Rep, Scalar, parse
+from intertwine.reps.syntax import direct_sum, groups_of
 
 #: The coordinates of a linear map, by name; the shapes are in `wanted`.
 Weights = dict[str, Inexact[Array, "_ _"]]
@@ -157,13 +157,29 @@ def _by_basis(rep_in: Rep, rep_out: Rep) -> BasisMaps:
     )
 
 
-def bound(rep: Rep, group: Group | None) -> Rep:
-    """A rep with its group. Raises `InvalidRep` where one is needed and none is there."""
+def bound(rep: Rep | str | int, group: Group | None) -> Rep:
+    """A rep with its group; a text is parsed, and an integer is that many scalars.
+
+    Raises `InvalidRep` where a group is needed and none is there, and for what is no rep.
+    """
+    if isinstance(rep, str):
+        rep = parse(rep)
+    if not isinstance(rep, Rep):
+        rep = direct_sum([(_count(rep), Scalar)])
     if rep.is_concrete:
         return rep
     if group is None:
         raise InvalidRep(f"{rep} has no group: give the layer `group=`, or write {rep}(SO(3))")
     return rep(group)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0:
+        return int(value)
+    raise InvalidRep(
+        f"a layer is between reps, such as V or 2*V + Scalar, texts of such, or numbers of "
+        f"scalars, not {value!r}"
+    )
 
 
 def rows(x: Any, size: int, rep: Rep, dtype: Any) -> tuple[Array, tuple[Any, ...]]:

@@ -13,6 +13,8 @@ from jaxtyping import PRNGKeyArray
 
 from intertwine.errors import InvalidSetting
 
+_DTYPES = ("float32", "float64", "complex64", "complex128")
+
 
 def natural(value: Any, meaning: str) -> int:
     """The value as an int. Raises `InvalidSetting` for what is no natural number, 0 being one."""
@@ -33,15 +35,15 @@ def as_key(key: Any) -> PRNGKeyArray:
 def working(dtype: Any, is_complex: bool) -> Any:
     """The dtype of weights: as asked for, or float32; the complex one of that precision.
 
-    Raises `InvalidSetting` for one that is none of floating-point numbers, or that JAX has not
-    been told to use.
+    Raises `InvalidSetting` for one in which layers are not computed, or that JAX has not been told
+    to use.
     """
     try:
         chosen = jnp.dtype(jnp.float32 if dtype is None else dtype)
     except TypeError as error:
         raise InvalidSetting(f"{dtype!r} is no dtype, such as float32") from error
-    if not jnp.issubdtype(chosen, jnp.inexact):
-        raise InvalidSetting(f"weights are floating-point numbers, not {chosen}")
+    if chosen.name not in _DTYPES:
+        raise InvalidSetting(f"weights are {', '.join(_DTYPES)}, and not {chosen}")
     if canonicalize_dtype(chosen) != chosen:
         raise InvalidSetting(
             f"JAX has no {chosen} unless it is told: "

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Inexact
@@ -14,13 +15,14 @@ from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, NotEquivariant
 from intertwine.nn.layer import Layer
 from intertwine.reps import Rep, Scalar
-from intertwine.reps.syntax import groups_of
+from intertwine.reps.generator_images import act_by_complex_numbers
+from intertwine.reps.syntax import atoms, groups_of
 from intertwine.verify import equivariance_error
 
 _TOLERANCE = 1e-5  # of statistics in float32
 
 #: Numbers by coordinate, as a value: it may be part of what is compiled.
-_Constants = tuple[float, ...]
+_Constants = tuple[float | complex, ...]
 
 
 class Standardize(Layer):
@@ -28,7 +30,8 @@ class Standardize(Layer):
 
     Equivariant as f is where the means are invariant and each scale belongs to a whole irrep (a
     vector has one scale, not three), which is checked: `NotEquivariant` is raised elsewhere. The
-    statistics are constants: training leaves them as they are.
+    statistics are constants: training leaves them as they are. Means may be complex where what
+    they are subtracted from, or added to, is so; raises `InvalidRep` for what are no statistics.
     """
 
     model: Any
@@ -44,9 +47,10 @@ class Standardize(Layer):
         if len(parts) not in (2, 4):
             raise InvalidRep(f"stats are two arrays or four (means, scales), not {len(parts)}")
         self.model = model
-        self.shift_in, self.scale_in = _statistics(parts[0], parts[1], model.rep_in)
+        wide = any(map(jnp.iscomplexobj, filter(eqx.is_array, jax.tree.leaves(model))))
+        self.shift_in, self.scale_in = _statistics(parts[0], parts[1], model.rep_in, wide)
         mean, scale = parts[2:] or (0.0, 1.0)
-        self.shift_out, self.scale_out = _statistics(mean, scale, model.rep_out)
+        self.shift_out, self.scale_out = _statistics(mean, scale, model.rep_out, wide)
 
     @property
     def rep_in(self) -> Rep:
@@ -73,8 +77,9 @@ class Standardize(Layer):
         return f"Standardize({self.model!r})"
 
 
-def _statistics(mean: Any, scale: Any, rep: Rep) -> tuple[_Constants, _Constants]:
-    shift, factor = (_numbers(given, rep) for given in (mean, scale))
+def _statistics(mean: Any, scale: Any, rep: Rep, is_complex: bool) -> tuple[_Constants, _Constants]:
+    is_complex = is_complex or act_by_complex_numbers(atoms(rep))
+    shift, factor = _numbers(mean, rep, is_complex), _numbers(scale, rep, is_complex=False)
     if not (np.all(np.isfinite(shift)) and np.all(np.isfinite(factor)) and np.all(factor > 0)):
         raise InvalidRep(f"means are finite, and scales finite and positive: {mean}, {scale}")
     if groups_of(rep):
@@ -82,17 +87,23 @@ def _statistics(mean: Any, scale: Any, rep: Rep) -> tuple[_Constants, _Constants
     return tuple(shift.tolist()), tuple(factor.tolist())
 
 
-def _numbers(given: Any, rep: Rep) -> Float[np.ndarray, " n"]:
+def _numbers(given: Any, rep: Rep, is_complex: bool) -> Inexact[np.ndarray, " n"]:
     try:
-        return np.array(np.broadcast_to(np.asarray(given, float), (rep.size(),)))
+        numbers = np.array(np.broadcast_to(np.asarray(given, complex), (rep.size(),)))
+        if np.all(numbers.imag == 0):
+            return numbers.real
+        if is_complex:
+            return numbers
+        raise ValueError("they have an imaginary part")
     except (TypeError, ValueError) as error:
+        kind = "numbers" if is_complex else "real numbers"
         raise InvalidRep(
-            f"statistics of {rep!r} are {rep.size()} real numbers, or one for all, not {given!r}"
+            f"statistics of {rep!r} are {rep.size()} {kind}, or one for all, not {given!r}"
         ) from error
 
 
 def _require_equivariant(
-    shift: Float[np.ndarray, " n"], factor: Float[np.ndarray, " n"], rep: Rep
+    shift: Inexact[np.ndarray, " n"], factor: Float[np.ndarray, " n"], rep: Rep
 ) -> None:
     error = equivariance_error(shift[:, None], Scalar, rep)
     if not error <= _TOLERANCE:
@@ -108,7 +119,9 @@ def _require_equivariant(
         )
 
 
-def _like(constants: _Constants, x: Array) -> Float[Array, " n"]:
+def _like(constants: _Constants, x: Array) -> Inexact[Array, " n"]:
     """In the precision of x, single at least."""
     double = x.dtype in (jnp.float64, jnp.complex128)
+    if any(isinstance(one, complex) for one in constants):
+        return jnp.asarray(constants, jnp.complex128 if double else jnp.complex64)
     return jnp.asarray(constants, jnp.float64 if double else jnp.float32)
