@@ -120,7 +120,7 @@ class TestConstruction:
         "group", [NOT_REDUCTIVE["a shear"], O(3)], ids=["not reductive", "another group"]
     )
     def test_channelwise_products_need_irreps_of_one_group(self, group: Group) -> None:
-        rep = V if group.d == 2 else V(SO(3))
+        rep = V if group.d == 2 else V(SO(3)) + V(O(3))
         with pytest.raises(MethodNotApplicable):
             EMLP(rep, rep, group, 8, 1, bilinear="channelwise")
 

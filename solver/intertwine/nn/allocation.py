@@ -9,15 +9,17 @@ from intertwine.nn.settings import natural
 from intertwine.reps import Rep, T
 from intertwine.reps.syntax import direct_sum
 
+_HIGHEST_ALONE = 3  # for d = 1: tensors of odd and even rank, and of some charges
+
 
 def uniform_rep(ch: int, group: Group) -> Rep:
     """A rep of size `ch` whose channels are spread evenly over tensor ranks.
 
     The heuristic of Finzi, Welling and Wilson (2021, §6): as often as they fit, tensors of rank
     0, 1, …, r in numbers of equal total size, r being the largest for which (r + 1)dʳ channels are
-    left. Those of rank r are divided over T(p, r − p) like binomial coefficients; what does not
-    divide goes to the largest remainders, so that the rep is always the same. Raises
-    `InvalidSetting` where `ch` is no natural number.
+    left; of d = 1, where all have size 1, up to 3. Those of rank r are divided over T(p, r − p)
+    like binomial coefficients; what does not divide goes to the largest remainders, so that the
+    rep is always the same. Raises `InvalidSetting` where `ch` is no natural number.
     """
     counts: dict[int, int] = {}
     left, d = natural(ch, "a number of channels"), group.d
@@ -34,7 +36,7 @@ def uniform_rep(ch: int, group: Group) -> Rep:
 def _largest_rank(channels: int, d: int) -> int:
     """The largest r with (r + 1)dʳ ≤ channels."""
     rank = 0
-    while (rank + 2) * d ** (rank + 1) <= channels and d > 1:
+    while (rank + 2) * d ** (rank + 1) <= channels and (d > 1 or rank < _HIGHEST_ALONE):
         rank += 1
     return rank
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -50,17 +50,42 @@ class BlockShape:
         scalars = self.outputs.get(self.trivial, 0) + sum(self.gated.values())
         return {**self.reached, self.trivial: scalars}
 
+    def dependence(
+        self, varying: Collection[str], curved: Collection[str]
+    ) -> tuple[set[str], set[str]]:
+        """Which outputs depend on what comes into the network, and which of them not only linearly,
+        if of the inputs these do. What does not depend on it is zero, or made of biases.
+        """
+        before = {name for name in varying if name in self.before}
+        bent = {name for name in curved if name in self.before}
+        for product in self.products.couplings:
+            factors = {product.left, product.right}
+            if not factors.isdisjoint(varying):
+                before.add(product.target)
+            if factors <= {*varying} or not factors.isdisjoint(curved):
+                bent.add(product.target)
+        gates_move = self.trivial in before
+        kept = {name for name in self.reached if name in before}
+        return kept, kept if gates_move else kept & bent
+
 
 def block_shape_of(
-    source: IrrepSpace, inputs: Mapping[str, int], target: IrrepSpace, group: Group, channels: int
+    source: IrrepSpace,
+    inputs: Mapping[str, int],
+    target: IrrepSpace,
+    group: Group,
+    channels: int,
+    given: Collection[str] = (),
 ) -> BlockShape:
     """The shape of a block between two reps, of whose source `inputs` are not always zero.
 
     Products are taken of at most so many `channels` an irrep, the cheapest first, within a budget
     of time and of terms. Where nothing fits, one is taken to each irrep that no linear map leads
-    to. Equal arguments give the same object, and so one compilation.
+    to. Those irreps that are `given`, as the network's input has them, take part however few there
+    are of them and whatever it costs: what depends on them alone could not be learned otherwise.
+    Equal arguments give the same object, and so one compilation.
     """
-    return _block_shape(source, tuple(inputs.items()), target, group, channels)
+    return _block_shape(source, tuple(inputs.items()), target, group, channels, tuple(given))
 
 
 @lru_cache(maxsize=256)
@@ -70,25 +95,70 @@ def _block_shape(
     target: IrrepSpace,
     group: Group,
     channels: int,
+    given: tuple[str, ...],
 ) -> BlockShape:
     present, outputs = dict(inputs), dict(target.multiplicities)
     with_gates = irrep_space_of(target.rep + Scalar, group)
     kinds = {**source.kinds, **with_gates.kinds}
     assert with_gates.trivial is not None
+    # products to scalars feed the gates, also where no scalar comes out
+    targets = {**target.kinds, with_gates.trivial: kinds[with_gates.trivial]}
     # a few inputs are as good a start for products as many
     copies = {name: max(m, outputs.get(name, 0)) for name, m in present.items()}
     entering = {name: min(channels, m) for name, m in copies.items() if channels}
     many = [name for name in entering if copies[name] >= _FEWEST]
     linear = BlockShape(kinds, present, outputs, with_gates.trivial, Products(kinds, {}, ()))
-    every = Products(kinds, entering, couplings(many, kinds, target.kinds, group))
+    every = Products(kinds, entering, couplings(many, kinds, targets, group))
     chosen = _affordable(every, _ELEMENTWISE * _linear_cost(linear, copies))
     if not chosen:
-        missing = {name: kind for name, kind in target.kinds.items() if name not in present}
+        missing = {name: kind for name, kind in targets.items() if name not in present}
         chosen = _cheapest(couplings([*entering], kinds, missing, group))
+    for name in given:
+        if name in entering and not any(_is_of(name, coupling, kinds) for coupling in chosen):
+            chosen += _products_of(name, [*entering], kinds, targets, group)
     used = {name for coupling in chosen for name in (coupling.left, coupling.right)}
     channels_of = {name: c for name, c in entering.items() if name in used}
     products = Products(kinds, channels_of, tuple(chosen))
     return BlockShape(kinds, present, outputs, with_gates.trivial, products)
+
+
+def _is_of(name: str, coupling: Coupling, kinds: Mapping[str, Kind]) -> bool:
+    """Whether the product is of the irrep and one that is not trivial; so are those of scalars."""
+    pair = (coupling.left, coupling.right)
+    return kinds[name].is_trivial or (
+        name in pair and not any(kinds[factor].is_trivial for factor in pair)
+    )
+
+
+def _products_of(
+    name: str,
+    names: Sequence[str],
+    kinds: Mapping[str, Kind],
+    targets: Mapping[str, Kind],
+    group: Group,
+) -> list[Coupling]:
+    """The cheapest product of an irrep to each target: the first, and others of up to `_TERMS`.
+
+    Its products with itself, since nothing else may be there, to scalars and to itself before all;
+    with others where there are none.
+    """
+    found = couplings([name], kinds, targets, group) or [
+        coupling
+        for coupling in couplings(names, kinds, targets, group)
+        if _is_of(name, coupling, kinds)
+    ]
+    left = _TERMS
+    kept: list[Coupling] = []
+
+    def rank(coupling: Coupling) -> tuple[bool, int]:
+        closes = kinds[coupling.target].is_trivial or coupling.target == name
+        return not closes, coupling.operations
+
+    for coupling in sorted(_cheapest(found), key=rank):
+        left -= coupling.operations
+        if left >= 0 or not kept:
+            kept.append(coupling)
+    return kept
 
 
 def _cheapest(every: Sequence[Coupling]) -> list[Coupling]:

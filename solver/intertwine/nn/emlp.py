@@ -22,6 +22,7 @@ from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import as_key, natural
 from intertwine.reps import Rep
+from intertwine.reps.syntax import groups_of
 
 
 class EMLP(Layer):
@@ -35,7 +36,8 @@ class EMLP(Layer):
     are sums of irreps of one group, and the second elsewhere.
 
     `ch` is the width of the hidden layers, of `uniform_rep(ch, group)`; or their rep; or a list of
-    either, one a layer. Reps that have no group get `group`. `key` is a seed or a key: equal
+    either, one a layer; there are three layers, unless a list or `num_layers` says another
+    number. Reps that have no group get `group`. `key` is a seed or a key: equal
     arguments give equal networks. `dtype` is that of the weights, float32 unless given.
     ``model(x)`` takes x of shape (…, n) to (…, m). Raises `InvalidRep` where every equivariant
     function of this form is constant, and `MethodNotApplicable` for reps that are not seen to be
@@ -52,7 +54,7 @@ class EMLP(Layer):
         rep_out: Rep,
         group: Group,
         ch: int | Rep | Sequence[int | Rep] = 384,
-        num_layers: int = 3,
+        num_layers: int | None = None,
         *,
         bilinear: Bilinear | None = None,
         channels: int = 16,
@@ -63,6 +65,7 @@ class EMLP(Layer):
         if not self.rep_in.size():
             raise InvalidRep("a network needs an input, and rep_in has size 0")
         hidden = hidden_reps(ch, num_layers, group)
+        _require_shared_group(self.rep_in, hidden)
         channels = natural(channels, "the number of channels")
         reps = self.rep_in, *hidden, self.rep_out
         if bilinear is None or require_form(bilinear) == "channelwise":
@@ -86,8 +89,10 @@ class EMLP(Layer):
         return f"EMLP({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"
 
 
-def hidden_reps(ch: int | Rep | Sequence[int | Rep], layers: int, group: Group) -> list[Rep]:
-    """The reps of so many hidden layers, one a layer."""
+def hidden_reps(ch: int | Rep | Sequence[int | Rep], layers: int | None, group: Group) -> list[Rep]:
+    """The reps of so many hidden layers, one a layer: as many as a list has, else three."""
+    if layers is None:
+        layers = len(ch) if isinstance(ch, Sequence) else 3
     layers = natural(layers, "the number of layers")
     each = list(ch) if isinstance(ch, Sequence) else [ch] * layers
     if len(each) != layers:
@@ -96,6 +101,18 @@ def hidden_reps(ch: int | Rep | Sequence[int | Rep], layers: int, group: Group) 
     if not all(rep.size() for rep in reps):
         raise InvalidRep(f"a hidden layer needs a channel at least: ch is {ch!r}")
     return reps
+
+
+def _require_shared_group(rep_in: Rep, hidden: Sequence[Rep]) -> None:
+    """Raise where nothing but scalars could pass from the input: its groups are none of the
+    hidden layers'.
+    """
+    own, theirs = groups_of(rep_in), {g for rep in hidden for g in groups_of(rep)}
+    if own and theirs and theirs.isdisjoint(own):
+        raise InvalidRep(
+            f"rep_in is over {' and '.join(map(repr, own))}, and the hidden layers are over "
+            f"{' and '.join(map(repr, theirs))}: give the group of the reps, or reps without one"
+        )
 
 
 def _layers(reps: Sequence[Rep], key: PRNGKeyArray, dtype: Any) -> Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from intertwine.nn.settings import working
 from intertwine.nn.start import all_vanish, example, first_block, last_weights
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
+
+_CALLER = 8  # frames from a warning to who makes an EMLP
 
 
 class IrrepNetwork(eqx.Module):
@@ -53,7 +56,8 @@ class IrrepNetwork(eqx.Module):
         source, present = self.space_in, dict(self.space_in.multiplicities)
         features = example(self.space_in)
         for k, target in zip(keys, hidden, strict=True):
-            shape = block_shape_of(source, present, target, group, channels)
+            given = self.space_in.multiplicities
+            shape = block_shape_of(source, present, target, group, channels, given)
             block, features = first_block(shape, features, k, dtype)
             blocks.append(block)
             source, present = target, shape.reached
@@ -63,10 +67,42 @@ class IrrepNetwork(eqx.Module):
             raise InvalidRep(
                 f"no equivariant network leads from {reps[0]!r} to {reps[-1]!r} but a constant "
                 f"one: what its hidden layers reach shares no irreps with the output; if wider "
-                f"ones would, give a larger ch"
+                f"ones would, give a larger ch{self._advice}"
             )
+        if hidden:
+            self._warn()
         trivial = self.space_out.trivial
         self.bias = jnp.zeros(self.space_out.multiplicities[trivial] if trivial else 0, dtype)
+
+    @property
+    def _advice(self) -> str:
+        """What helps where features are complex: products have no conjugates in them."""
+        if not self.space_in.is_complex:
+            return ""
+        return "; over a group of complex matrices, let the rep V + V.T take x and its conjugate"
+
+    def _warn(self) -> None:
+        """Say what of the network is of no use, which it would not show."""
+        varying: set[str] = {*self.space_in.multiplicities}
+        curved: set[str] = set()
+        for block in self.blocks:
+            varying, curved = block.shape.dependence(varying, curved)
+        outputs = self.space_out.multiplicities
+        constant = [name for name in outputs if name not in varying]
+        if constant:
+            parts = ", ".join(f"{outputs[n]} × {n.partition('_')[0]}" for n in constant)
+            warnings.warn(
+                f"of the {self.space_out.size} outputs, the parts that transform as {parts} do not "
+                f"depend on the input: no hidden layer leads to them. Give a larger ch, or hidden "
+                f"reps that have these irreps{self._advice}",
+                stacklevel=_CALLER,
+            )
+        if outputs and curved.isdisjoint(outputs):
+            warnings.warn(
+                f"the network is linear: neither products nor gates that depend on the input lead "
+                f"to its output{self._advice}",
+                stacklevel=_CALLER,
+            )
 
     @property
     def hidden(self) -> str:

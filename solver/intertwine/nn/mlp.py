@@ -47,7 +47,7 @@ class MLP(Layer):
         rep_out: Rep,
         group: Group,
         ch: int | Rep | Sequence[int | Rep] = 384,
-        num_layers: int = 3,
+        num_layers: int | None = None,
         *,
         key: int | PRNGKeyArray = 0,
         dtype: Any = None,

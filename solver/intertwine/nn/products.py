@@ -14,6 +14,12 @@ from intertwine.irreps import Irrep, clebsch_gordan
 from intertwine.nn.features import ZERO, Features, Kind, joined, mixed, scaled, summed
 from intertwine.nn.sparse_basis import sparse_basis_of
 
+_LARGEST_PAIR = 300
+"""The largest product of two dimensions that is decomposed: that takes a second, and 1300 a minute.
+"""
+_LARGEST_FORM = 100
+"""The largest irrep whose invariant forms are looked for: each has as many terms."""
+
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
@@ -88,14 +94,19 @@ def couplings(
 ) -> list[Coupling]:
     """The equivariant maps from products of two of the named irreps to the targets: for each triple
     a basis, over the target's endomorphisms. Products of two scalars are left out: they need no
-    group.
+    group. Of irreps so large that their product takes long to decompose there are only those of one
+    irrep with itself, to scalars.
     """
-    found = []
+    found: list[Coupling] = []
     ordered = sorted(names, key=lambda name: (kinds[name].dimension, name))
     for i, left in enumerate(ordered):
         for right in ordered[i:]:
-            if not (kinds[left].is_trivial and kinds[right].is_trivial):
+            if kinds[left].is_trivial and kinds[right].is_trivial:
+                continue
+            if kinds[left].dimension * kinds[right].dimension <= _LARGEST_PAIR:
                 found += _couplings(Irrep(left, group), Irrep(right, group), targets)
+            elif left == right:
+                found += _forms(Irrep(left, group), targets)
     return found
 
 
@@ -107,3 +118,15 @@ def _couplings(a: Irrep, b: Irrep, targets: Mapping[str, Kind]) -> list[Coupling
             turned = np.einsum("abmc,ai,bj,co->moij", maps.conj(), *bases, optimize=True)
             found += [Coupling(a.name, b.name, c.name, one) for one in turned]
     return found
+
+
+def _forms(a: Irrep, targets: Mapping[str, Kind]) -> list[Coupling]:
+    """The invariant bilinear forms of an irrep: its products with itself to scalars."""
+    scalars = [name for name, kind in targets.items() if kind.is_trivial]
+    if not scalars or a.size() > _LARGEST_FORM:
+        return []
+    [trivial] = scalars
+    forms = (a.T * a.T).equivariant_basis().dense().T.reshape(-1, a.size(), a.size())
+    basis = sparse_basis_of(a)
+    turned = np.einsum("mab,ai,bj->mij", forms, basis, basis)
+    return [Coupling(a.name, a.name, trivial, form[None]) for form in turned]
