@@ -96,7 +96,11 @@ def test_console_blocks_print_what_is_shown(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", ROOT / "docs/service.md"], ids=lambda p: p.name
+    "page",
+    [
+        pytest.param(ROOT / "README.md", id="README.md"),
+        pytest.param(ROOT / "docs/service.md", id="service.md", marks=pytest.mark.slow),
+    ],
 )
 def test_requests_are_answered_by_a_running_service(page: Path, tmp_path: Path) -> None:
     """The blocks in `bash`, as printed but for the port, which may be taken here."""

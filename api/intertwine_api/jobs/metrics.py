@@ -1,4 +1,4 @@
-"""The losses of training jobs, one row an epoch."""
+"""The losses of training jobs, one row for each epoch that was evaluated."""
 
 from __future__ import annotations
 

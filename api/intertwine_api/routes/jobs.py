@@ -178,7 +178,9 @@ def get_metrics(
         int, Query(ge=2, le=10_000, description="how many at most, spread evenly")
     ] = 2000,
 ) -> MetricsRows:
-    """One row an epoch; of more than `points`, so many of them, with the first and the last."""
+    """One row for each epoch that was evaluated; of more than `points`, so many of them, with the
+    first and the last.
+    """
     rows = service.metrics_of_jobs.rows(job.id, after, points)
     return MetricsRows(data=[MetricsRow(**row) for row in rows])
 
