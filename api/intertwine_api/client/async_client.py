@@ -17,6 +17,7 @@ from intertwine_api.client.datasets import (
     list_datasets,
     upload_dataset,
 )
+from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.place import place_of
 from intertwine_api.client.remote_model import AsyncRemoteModel
 from intertwine_api.client.retries import Retries
@@ -65,7 +66,7 @@ class AsyncClient:
         """The basis of a rep's invariants, solved there; see `Client.basis`."""
         options = {"method": method, "backend": backend}
         return await self._connection.run(
-            find_basis(rep, group, options, timeout, self._connection.retries)
+            find_basis(rep, group, options, Deadline(timeout), self._connection.retries)
         )
 
     async def train(
@@ -78,7 +79,7 @@ class AsyncClient:
         rep_in: str | Rep | None = None,
         rep_out: str | Rep | None = None,
         group: str | Group | Mapping[str, Any] | None = None,
-        labels: Sequence[str] = (),
+        labels: str | Sequence[str] = (),
         priority: int = 0,
         seconds: float | None = None,
         memory: int | None = None,
@@ -154,6 +155,10 @@ class AsyncClient:
         """A version of a model, or the newest, to call there or to bring here."""
         asked = models.show_version(name, version, self._connection.retries)
         return AsyncRemoteModel(self._connection, await self._connection.run(asked))
+
+    async def delete_model(self, name: str) -> None:
+        """Delete a model of yours: all of its versions, and its name, which is free again."""
+        await self._connection.run(models.delete_model(name, None, self._connection.retries))
 
     async def close(self) -> None:
         """Close the connections."""

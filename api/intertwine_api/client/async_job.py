@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from intertwine_api.client import jobs
 from intertwine_api.client.connection import AsyncConnection
+from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.displays import display
 from intertwine_api.client.following import Follower, JobEvent
 from intertwine_api.client.job_view import JobView, detaching
@@ -88,22 +89,27 @@ class AsyncJob(JobView):
         await self._connection.run(jobs.delete_job(self.id, self._connection.retries))
 
     async def wait(self, timeout: float | None = None) -> AsyncJob:
-        """Wait for its end, and show nothing. Raises `WaitedTooLong` after `timeout` seconds."""
-        held = self._connection
-        with detaching(self.id, held.place.shown):
-            return await self._see(jobs.wait_for_job(self.id, timeout, held.retries))
+        """Wait for its end, and show nothing. Raises `WaitedTooLong` after `timeout` seconds.
+
+        A service that was there may be away for an outage meanwhile, within the timeout.
+        """
+        return await self._wait(Deadline(timeout))
 
     async def result(self, timeout: float | None = None) -> Any:
         """Wait for its end, and bring here what came of it: a model ready to call, or a basis.
 
         Raises `JobFailed` with what ended it, `JobCancelled`, or `WaitedTooLong`.
         """
-        await self.wait(timeout)
+        deadline, held = Deadline(timeout), self._connection
+        await self._wait(deadline)
         self.require_succeeded()
-        with detaching(self.id, self._connection.place.shown):
-            return await self._connection.run(
-                obtain_result(self.document, self._connection.retries)
-            )
+        with detaching(self.id, held.place.shown):
+            return await held.run(obtain_result(self.document, deadline, held.retries))
+
+    async def _wait(self, deadline: Deadline) -> AsyncJob:
+        held = self._connection
+        with detaching(self.id, held.place.shown):
+            return await self._see(jobs.wait_for_job(self.id, deadline, held.retries))
 
     async def _see(self, asked: Operation[Document]) -> AsyncJob:
         self.document = await self._connection.run(asked)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from intertwine.errors import FormatError, InvalidRep
 
 from intertwine_api.client.blobs import download_blob
+from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.errors import WaitedTooLong
 from intertwine_api.client.retries import Retries, answered
 from intertwine_api.client.sent_reps import SentRep
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from intertwine.reps import Rep
 
 _WAIT = 20  # seconds for which a request waits for its solve
+_ANSWER = 1  # second, at most, between the end of that and the answer
 _FIRST_LOOK, _LONGEST_LOOK = 0.2, 2.0
 
 
@@ -28,16 +29,16 @@ def find_basis(
     rep: str | Rep,
     group: str | Group | Mapping[str, Any] | None,
     options: Mapping[str, str],
-    timeout: float | None,
+    deadline: Deadline,
     retries: Retries,
 ) -> Operation[Basis]:
     """The basis of a rep, solved there and in the order of the rep's own coordinates.
 
-    Raises `WaitedTooLong` after `timeout` seconds, and whatever a solve may end in.
+    Raises `WaitedTooLong` when the deadline comes first, and whatever a solve may end in.
     """
     sent = SentRep.of(rep, group)
-    give_up = None if timeout is None else time.monotonic() + timeout
-    wait = _WAIT if timeout is None else max(0, min(_WAIT, int(timeout)))
+    retries = retries.until(deadline)
+    wait = int(min(_WAIT, max(0, deadline.left - _ANSWER)))
     ask = ask_json(
         "POST",
         "/v1/bases",
@@ -48,13 +49,12 @@ def find_basis(
     )
     answer, pause = (yield from answered(ask, retries)), _FIRST_LOOK
     while answer.status == 202:
-        left = pause if give_up is None else give_up - time.monotonic()
-        if left <= 0:
+        if not deadline.left:
             raise WaitedTooLong(
-                f"the basis of {sent.rep} was not found in {timeout:g} seconds; the solve goes on, "
-                f"and the same request finds what came of it"
+                f"the basis of {sent.rep} was not found in {deadline}; the solve goes on, and the "
+                f"same request finds what came of it"
             )
-        yield Pause(min(pause, left))
+        yield Pause(min(pause, deadline.left))
         pause = min(1.5 * pause, _LONGEST_LOOK)
         key = answer.document["key"]
         answer = yield from answered(Ask("GET", f"/v1/bases/{key}"), retries.patient)

@@ -16,6 +16,7 @@ from intertwine_api.client.datasets import (
     list_datasets,
     upload_dataset,
 )
+from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.job import Job
 from intertwine_api.client.place import place_of
 from intertwine_api.client.remote_model import RemoteModel
@@ -37,8 +38,9 @@ class Client:
 
     A connection is made within `connect_timeout` seconds, and an answer comes within
     `answer_timeout`. What does no more when it arrives twice is sent again, up to `retries` times,
-    where the connection fails or the service is busy; who watches a job waits for a service that
-    was there for `outage` seconds. It may be used from several threads.
+    where the connection fails or the service is busy; whoever waits for something waits `outage`
+    seconds for a service that was there, unless a `timeout` ends first. It may be used from several
+    threads.
 
     Raises `ConnectionFailed`, `ServiceError`, and the library's own errors where the service has
     one to tell; see `intertwine_api.client.errors`.
@@ -78,7 +80,7 @@ class Client:
         """
         options = {"method": method, "backend": backend}
         return self._connection.run(
-            find_basis(rep, group, options, timeout, self._connection.retries)
+            find_basis(rep, group, options, Deadline(timeout), self._connection.retries)
         )
 
     def train(
@@ -91,7 +93,7 @@ class Client:
         rep_in: str | Rep | None = None,
         rep_out: str | Rep | None = None,
         group: str | Group | Mapping[str, Any] | None = None,
-        labels: Sequence[str] = (),
+        labels: str | Sequence[str] = (),
         priority: int = 0,
         seconds: float | None = None,
         memory: int | None = None,
@@ -105,10 +107,12 @@ class Client:
         of `intertwine.nn`, whose weights the training begins with. The data are arrays X and Y, a
         dataset such as ``intertwine.datasets.Inertia(1000)``, what `upload` returned, or the name
         of a dataset that the service makes: "Inertia", ``{"name": "Inertia", "size": 5000}``. Reps
-        and group are those of the data, and else of the model, unless they are given.
+        and group are those that are given, or else of the model, or else of the data; a network
+        has its own. Raises `InvalidSetting` where other ones are given with it.
 
-        `name` is that of the trained model. The job may take `seconds` and `memory` (in bytes),
-        and `attempts` where its host fails. All further settings are those of `Training`.
+        `name` is that of the trained model, `labels` are one or several. The job may take
+        `seconds` and `memory` (in bytes), and `attempts` where its host fails. All further settings
+        are those of `Training`.
         """
         data = GivenData(X, Y, rep_in, rep_out, group)
         errand = Errand(
@@ -127,7 +131,10 @@ class Client:
         rep_out: str | Rep | None = None,
         group: str | Group | Mapping[str, Any] | None = None,
     ) -> StoredDataset:
-        """Send data to be trained on several times; the same data are kept once."""
+        """Send data to be trained on several times; the same data are kept once.
+
+        Reps and group are those that are given, or else of the data, as in `train`.
+        """
         data = GivenData(X, Y, rep_in, rep_out, group, name).completed_by(None)
         return self._connection.run(upload_dataset(data, self._connection.retries))
 
@@ -168,7 +175,10 @@ class Client:
         return [Job(self._connection, document) for document in self._connection.run(asked)]
 
     def models(self) -> list[RemoteModel]:
-        """Everybody's models, in the order of their names, each as its newest version."""
+        """Everybody's models, in the order of their names, each as its newest version.
+
+        They are as a list has them: config and provenance are asked for when they are wanted.
+        """
         found = self._connection.run(models.list_models(self._connection.retries))
         return [
             RemoteModel(self._connection, model["newest"]) for model in found if model["newest"]
@@ -178,6 +188,10 @@ class Client:
         """A version of a model, or the newest, to call there or to bring here."""
         asked = models.show_version(name, version, self._connection.retries)
         return RemoteModel(self._connection, self._connection.run(asked))
+
+    def delete_model(self, name: str) -> None:
+        """Delete a model of yours: all of its versions, and its name, which is free again."""
+        self._connection.run(models.delete_model(name, None, self._connection.retries))
 
     def close(self) -> None:
         """Close the connections. A client that is forgotten closes them too."""

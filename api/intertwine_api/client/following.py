@@ -9,7 +9,7 @@ from typing import Any
 from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.client.event_reader import EventReader
 from intertwine_api.client.jobs import address_of, show_job
-from intertwine_api.client.retries import Retries, pause_before_next, refusal
+from intertwine_api.client.retries import Attempts, Retries, refusal
 from intertwine_api.client.steps import Answer, Ask, Open, Operation, Pause, Read, Tell
 
 _SILENCE = 60.0  # seconds, four heartbeats, after which a stream is taken for dead
@@ -52,8 +52,8 @@ class Follower:
 
     def __init__(self, job: str, after: int, retries: Retries) -> None:
         self.job, self.after, self.has_ended = job, after, False
-        self._retries, self._attempt = retries, 0
-        self._patient = retries.patient
+        self._retries, self._patient = retries, retries.patient
+        self._attempts = Attempts(retries)
 
     def tell_events(self, until_queued_after: int | None = None) -> Operation[None]:
         """Tell each `JobEvent` until the job has ended.
@@ -67,16 +67,16 @@ class Follower:
             try:
                 answer: Answer = yield Open(self._ask())
                 if answer.status != 200:
-                    pause, failure = self._pause_after(answer), refusal(answer)
+                    pause, failure = self._attempts.pause(answer), refusal(answer)
                 elif (yield from self._read(until_queued_after)):
                     return
                 else:  # as when the service is stopped
-                    pause, failure = self._pause(), ConnectionFailed("the stream of events broke")
+                    failure = ConnectionFailed("the stream of events broke")
+                    pause = self._attempts.pause()
             except ConnectionFailed as error:
-                pause, failure = self._pause(), error
+                pause, failure = self._attempts.pause(), error
             if pause is None:
                 raise failure
-            self._attempt += 1
             yield Tell(Away(str(failure)))
             yield Pause(pause)
 
@@ -85,7 +85,7 @@ class Follower:
         document = yield from show_job(self.job, self._retries)
         while not self.has_ended:
             yield Tell(Seen(document))
-            self._retries = self._patient
+            self._be_patient()
             if document["state"] == "queued":
                 yield Pause(_LOOK)
             else:
@@ -97,7 +97,7 @@ class Follower:
         """Tell the events of an open stream; whether nothing more is wanted of it."""
         reader = EventReader()
         while (piece := (yield Read())) is not None:
-            self._attempt, self._retries = 0, self._patient  # it is there, and speaks
+            self._be_patient()  # it is there, and speaks
             for event in reader.feed(piece):
                 if event.type == "end":
                     self.has_ended = True
@@ -115,11 +115,5 @@ class Follower:
         headers = {"accept": "text/event-stream", "last-event-id": str(self.after)}
         return Ask("GET", f"{address_of(self.job)}/events", headers=headers, patience=_SILENCE)
 
-    def _pause(self) -> float | None:
-        """Seconds until the next attempt; None where it was the last."""
-        last = self._attempt >= self._retries.most
-        return None if last else self._retries.pause(self._attempt)
-
-    def _pause_after(self, answer: Answer) -> float | None:
-        last = self._attempt >= self._retries.most
-        return None if last else pause_before_next(answer, self._retries, self._attempt)
+    def _be_patient(self) -> None:
+        self._retries, self._attempts = self._patient, Attempts(self._patient)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from intertwine_api.client import jobs
 from intertwine_api.client.connection import Connection
+from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.displays import display
 from intertwine_api.client.following import Follower, JobEvent
 from intertwine_api.client.job_view import JobView, detaching
@@ -87,20 +88,27 @@ class Job(JobView):
         self._connection.run(jobs.delete_job(self.id, self._connection.retries))
 
     def wait(self, timeout: float | None = None) -> Job:
-        """Wait for its end, and show nothing. Raises `WaitedTooLong` after `timeout` seconds."""
-        held = self._connection
-        with detaching(self.id, held.place.shown):
-            return self._see(jobs.wait_for_job(self.id, timeout, held.retries))
+        """Wait for its end, and show nothing. Raises `WaitedTooLong` after `timeout` seconds.
+
+        A service that was there may be away for an outage meanwhile, within the timeout.
+        """
+        return self._wait(Deadline(timeout))
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for its end, and bring here what came of it: a model ready to call, or a basis.
 
         Raises `JobFailed` with what ended it, `JobCancelled`, or `WaitedTooLong`.
         """
-        self.wait(timeout)
+        deadline, held = Deadline(timeout), self._connection
+        self._wait(deadline)
         self.require_succeeded()
-        with detaching(self.id, self._connection.place.shown):
-            return self._connection.run(obtain_result(self.document, self._connection.retries))
+        with detaching(self.id, held.place.shown):
+            return held.run(obtain_result(self.document, deadline, held.retries))
+
+    def _wait(self, deadline: Deadline) -> Job:
+        held = self._connection
+        with detaching(self.id, held.place.shown):
+            return self._see(jobs.wait_for_job(self.id, deadline, held.retries))
 
     def _see(self, asked: Operation[Document]) -> Job:
         self.document = self._connection.run(asked)

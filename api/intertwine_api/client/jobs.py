@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from intertwine.errors import InvalidSetting
+
+from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.errors import WaitedTooLong
 from intertwine_api.client.lists import Document, list_all
 from intertwine_api.client.retries import Retries, answered
@@ -17,13 +19,29 @@ from intertwine_api.jobs.job import ENDED
 
 #: The most epochs whose losses come in one answer.
 POINTS_MOST = 10_000
+_LONGEST_KEY = 255  # characters
 _FIRST_LOOK, _LONGEST_LOOK = 0.1, 1.0  # seconds between looks at a job that is waited for
 
 
 def submit_job(document: Mapping[str, Any], key: str, retries: Retries) -> Operation[Document]:
-    """Hand a job in. However often the request arrives, under one key it makes one job."""
+    """Hand a job in. However often the request arrives, under one key it makes one job.
+
+    Raises `InvalidSetting` for a key that is none.
+    """
+    require_key(key)
     ask = ask_json("POST", "/v1/jobs", document, headers={"idempotency-key": key}, repeatable=True)
     return (yield from _document(ask, retries))
+
+
+def require_key(key: str) -> None:
+    """Raise `InvalidSetting` where no header could hold an idempotency key."""
+    if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()) or (
+        key != key.strip()
+    ):
+        raise InvalidSetting(
+            f"an idempotency key has 1 to {_LONGEST_KEY} printable ASCII characters, with no space "
+            f"at its ends, and {key[: 2 * _LONGEST_KEY]!r} is none"
+        )
 
 
 def show_job(job: str, retries: Retries) -> Operation[Document]:
@@ -42,17 +60,14 @@ def delete_job(job: str, retries: Retries) -> Operation[None]:
     yield from answered(Ask("DELETE", address_of(job)), retries)
 
 
-def wait_for_job(job: str, timeout: float | None, retries: Retries) -> Operation[Document]:
-    """A job's document when it has ended. Raises `WaitedTooLong` after `timeout` seconds."""
-    give_up = None if timeout is None else time.monotonic() + timeout
+def wait_for_job(job: str, deadline: Deadline, retries: Retries) -> Operation[Document]:
+    """A job's document when it has ended. Raises `WaitedTooLong` when the deadline comes first."""
+    retries = retries.until(deadline)
     document, pause = (yield from show_job(job, retries)), _FIRST_LOOK
     while document["state"] not in ENDED:
-        left = pause if give_up is None else give_up - time.monotonic()
-        if left <= 0:
-            raise WaitedTooLong(
-                f"job {job} is {document['state']} after {timeout:g} seconds, and goes on"
-            )
-        yield Pause(min(pause, left))
+        if not deadline.left:
+            raise WaitedTooLong(f"job {job} is {document['state']} after {deadline}, and goes on")
+        yield Pause(min(pause, deadline.left))
         pause = min(1.5 * pause, _LONGEST_LOOK)
         document = yield from show_job(job, retries.patient)
     return document
@@ -107,7 +122,15 @@ def _next_of_log(job: str, place: _LogPlace, retries: Retries) -> Operation[byte
 def list_jobs(
     filters: Mapping[str, str | None], limit: int | None, retries: Retries
 ) -> Operation[list[Document]]:
-    """The jobs that pass the filters, the newest first."""
+    """The jobs that pass the filters, the newest first.
+
+    Raises `InvalidSetting` for a limit that lists nothing.
+    """
+    if limit is not None and limit < 1:
+        raise InvalidSetting(
+            f"limit is {limit}, which lists nothing: give how many jobs at most, 1 or more, or "
+            f"None for all"
+        )
     return (yield from list_all("/v1/jobs", filters, limit, retries))
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from intertwine_api.client.tables import html_table
 
+_LATER = ("config", "provenance")  # which the documents of a list lack
+
 
 class ModelView:
-    """A version's document, read."""
+    """A version's document, read. That of a list lacks its config and provenance at first."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
@@ -40,6 +42,10 @@ class ModelView:
     def is_equivariant(self) -> bool:
         """Whether that error is no more than rounding."""
         return bool(self.document["is_equivariant"])
+
+    @property
+    def _is_whole(self) -> bool:
+        return all(name in self.document for name in _LATER)
 
     def _rows(self) -> dict[str, str]:
         error, loss = self.equivariance_error, self.metrics.get("test_loss")

@@ -76,6 +76,9 @@ def save_model(name: str, version: int | None, folder: Path, retries: Retries) -
     for file_name, content in ((weights, blob), ("config.json", json.dumps(config).encode())):
         with whole_file(folder / file_name) as file:
             file.write(content)
+    for other in folder.glob("weights-*.safetensors"):
+        if other.name != weights:
+            other.unlink(missing_ok=True)
 
 
 def delete_model(name: str, version: int | None, retries: Retries) -> Operation[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -42,13 +43,15 @@ class Place:
         """The arguments with which httpx builds a request, but for its body."""
         import httpx
 
-        answer = self.answer_timeout + ask.patience
+        most = math.inf if ask.within is None else ask.within
+        answer = min(self.answer_timeout + ask.patience, most)
+        connect = min(self.connect_timeout, most)
         return {
             "method": ask.method,
             "url": f"{self.url}{ask.path}",
             "params": dict(ask.query) or None,
             "headers": {**self._who(), **ask.headers, **_length(ask)},
-            "timeout": httpx.Timeout(answer, connect=self.connect_timeout),
+            "timeout": httpx.Timeout(answer, connect=connect),
         }
 
     def failure(self, error: httpx.TransportError) -> ConnectionFailed:
@@ -68,8 +71,7 @@ def place_of(
     """
     url = (url or os.environ.get("INTERTWINE_URL") or HERE).strip().rstrip("/")
     key = (key or os.environ.get("INTERTWINE_KEY") or "").strip() or None
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if not _is_address(url):
         raise InvalidSetting(
             f"the address of a service is like {HERE} or https://lab.example.org/intertwine, "
             f"not {url!r}"
@@ -82,6 +84,20 @@ def place_of(
     return Place(url, key, connect_timeout, answer_timeout)
 
 
+def _is_address(url: str) -> bool:
+    """Whether a service may be there: as we read it, and as httpx will."""
+    import httpx
+
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # raises for one that is no number
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        return False
+    is_whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+    return is_whole and not (parts.query or parts.fragment)
+
+
 def _length(ask: Ask) -> dict[str, str]:
     """The length of the body: sent in pieces, it would else be of unknown length."""
     return {"content-length": str(sum(map(len, ask.body)))} if ask.body else {}
@@ -92,15 +108,15 @@ def _what_happened(error: httpx.TransportError, place: Place) -> str:
 
     said = str(error) or type(error).__name__
     if isinstance(error, httpx.ConnectTimeout):
+        seconds = _seconds_given(error, "connect", place.connect_timeout)
         return (
-            f"did not take a connection in {place.connect_timeout:g} seconds: is it behind a VPN, "
+            f"did not take a connection in {seconds:.3g} seconds: is it behind a VPN, "
             f"a tunnel, or a proxy (HTTPS_PROXY)?"
         )
     if isinstance(error, httpx.TimeoutException):
-        return (
-            f"took a request and did not answer in {place.answer_timeout:g} seconds; "
-            f"answer_timeout= gives it longer"
-        )
+        seconds = _seconds_given(error, "read", place.answer_timeout)
+        longer = "; answer_timeout= gives it longer" if seconds >= place.answer_timeout else ""
+        return f"took a request and did not answer in {seconds:.3g} seconds{longer}"
     if isinstance(error, httpx.ProxyError):
         return f"cannot be reached through the proxy ({said}): NO_PROXY names what needs none"
     if "CERTIFICATE_VERIFY_FAILED" in said:
@@ -111,3 +127,12 @@ def _what_happened(error: httpx.TransportError, place: Place) -> str:
             f"and are name and port right?"
         )
     return f"broke off ({said}): it may have been stopped, or restarted"
+
+
+def _seconds_given(error: httpx.TransportError, phase: str, usual: float) -> float:
+    """How long this request might take; `usual` where that is not known."""
+    try:
+        given = error.request.extensions.get("timeout", {}).get(phase)
+    except RuntimeError:  # the error came before there was a request
+        return usual
+    return usual if given is None else float(given)

@@ -47,6 +47,20 @@ class RemoteModel(ModelView):
         path, retries = Path(folder), self._connection.retries
         self._connection.run(models.save_model(self.name, self.version, path, retries))
 
+    def refresh(self) -> RemoteModel:
+        """Look at it again: then `document` is whole, also of one that a list had."""
+        asked = models.show_version(self.name, self.version, self._connection.retries)
+        self.document = self._connection.run(asked)
+        return self
+
+    def provenance(self) -> Mapping[str, Any]:
+        """The code, seeds, data and device that it comes from."""
+        return self._known("provenance")
+
+    def config(self) -> Mapping[str, Any]:
+        """What it consists of, as `intertwine.nn.save` writes it."""
+        return self._known("config")
+
     def versions(self) -> list[RemoteModel]:
         """All versions of it, the newest first."""
         found = self._connection.run(models.list_versions(self.name, self._connection.retries))
@@ -55,6 +69,12 @@ class RemoteModel(ModelView):
     def delete(self) -> None:
         """Delete this version; its number is not given again."""
         self._connection.run(models.delete_model(self.name, self.version, self._connection.retries))
+
+    def _known(self, name: str) -> Mapping[str, Any]:
+        if not self._is_whole:
+            self.refresh()
+        found: Mapping[str, Any] = self.document[name]
+        return found
 
 
 class AsyncRemoteModel(ModelView):
@@ -85,6 +105,20 @@ class AsyncRemoteModel(ModelView):
         path, retries = Path(folder), self._connection.retries
         await self._connection.run(models.save_model(self.name, self.version, path, retries))
 
+    async def refresh(self) -> AsyncRemoteModel:
+        """Look at it again: then `document` is whole, also of one that a list had."""
+        asked = models.show_version(self.name, self.version, self._connection.retries)
+        self.document = await self._connection.run(asked)
+        return self
+
+    async def provenance(self) -> Mapping[str, Any]:
+        """The code, seeds, data and device that it comes from."""
+        return await self._known("provenance")
+
+    async def config(self) -> Mapping[str, Any]:
+        """What it consists of, as `intertwine.nn.save` writes it."""
+        return await self._known("config")
+
     async def versions(self) -> list[AsyncRemoteModel]:
         """All versions of it, the newest first."""
         asked = models.list_versions(self.name, self._connection.retries)
@@ -96,3 +130,9 @@ class AsyncRemoteModel(ModelView):
         await self._connection.run(
             models.delete_model(self.name, self.version, self._connection.retries)
         )
+
+    async def _known(self, name: str) -> Mapping[str, Any]:
+        if not self._is_whole:
+            await self.refresh()
+        found: Mapping[str, Any] = self.document[name]
+        return found

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import random
 import re
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from intertwine.errors import IntertwineError
 
-from intertwine_api.client.errors import ConnectionFailed, error_of
+from intertwine_api.client.deadlines import Deadline
+from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong, error_of
 from intertwine_api.client.steps import Answer, Ask, Operation, Pause
 
 #: Answers that say that another time it may work.
@@ -25,7 +26,8 @@ class Retries:
 
     Each pause is drawn from between half and all of that, so that a crowd spreads. A service that
     says how long to wait is believed up to `longest_asked` seconds; past that its refusal stands.
-    One that was reached may be away for `outage` seconds while something is waited for.
+    One that was reached may be away for `outage` seconds while something is waited for: then
+    attempts go on for `lasting` seconds, however many those are. None begins behind the deadline.
     """
 
     most: int = 4
@@ -33,6 +35,8 @@ class Retries:
     longest: float = 8.0
     longest_asked: float = 60.0
     outage: float = 300.0
+    lasting: float = 0.0
+    deadline: Deadline = field(default_factory=Deadline)
 
     def pause(self, attempt: int) -> float:
         """Seconds to pause after an attempt, the first being 0."""
@@ -41,31 +45,77 @@ class Retries:
 
     @property
     def patient(self) -> Retries:
-        """As many as it takes to outlast an outage, such as a service that is restarted."""
-        return replace(self, most=self.most + 1 + math.ceil(self.outage / (self.longest / 2)))
+        """Those that outlast an outage, such as a service that is restarted."""
+        return replace(self, lasting=self.outage)
+
+    def until(self, deadline: Deadline) -> Retries:
+        """These as long as the deadline has not come."""
+        return replace(self, deadline=deadline)
+
+
+class Attempts:
+    """The attempts at one thing, as they fail: whether there is another one, and when."""
+
+    def __init__(self, retries: Retries) -> None:
+        self._retries, self._failed = retries, 0
+        self._end = 0.0  # of the outage that the first failure begins
+
+    @property
+    def is_first(self) -> bool:
+        """Whether none has failed yet."""
+        return self._failed == 0
+
+    def pause(self, answer: Answer | None = None) -> float | None:
+        """Seconds until the next attempt, after one that failed or was given this answer.
+
+        None where there is none: where another one would not help, or there were enough.
+        """
+        retries, now = self._retries, time.monotonic()
+        if self.is_first:
+            self._end = now + retries.lasting
+        wanted = (
+            retries.pause(self._failed)
+            if answer is None
+            else pause_before_next(answer, retries, self._failed)
+        )
+        if self._failed >= retries.most:
+            left = self._end - now
+            wanted = None if wanted is None or left <= 0 else min(wanted, left)
+        if wanted is None or not retries.deadline.left:
+            return None
+        self._failed += 1
+        return min(wanted, retries.deadline.left)
 
 
 def answered(ask: Ask, retries: Retries) -> Operation[Answer]:
     """The good answer to a request, which is sent again where that is safe and may help.
 
-    Raises `ConnectionFailed`, `ServiceError`, or the library's error that the answer tells of.
+    Raises `ConnectionFailed`, `ServiceError`, or the library's error that the answer tells of;
+    `WaitedTooLong` where the deadline came while the service was away.
     """
-    attempts = retries.most if ask.may_be_repeated else 0
-    for attempt in range(attempts + 1):
+    attempts = Attempts(retries if ask.may_be_repeated else replace(retries, most=0, lasting=0))
+    while True:
+        failure: IntertwineError
         try:
-            answer: Answer = yield ask
-        except ConnectionFailed:
-            if attempt == attempts:
-                raise
-            yield Pause(retries.pause(attempt))
-            continue
-        if answer.status == 404 and ask.method == "DELETE" and attempt:
-            return answer  # an attempt before this one did it, and its answer was lost
-        pause = pause_before_next(answer, retries, attempt)
-        if attempt == attempts or pause is None:
-            break
-        yield Pause(pause)
-    return require_good(answer)
+            answer: Answer = yield replace(ask, within=retries.deadline.for_an_answer)
+        except ConnectionFailed as error:
+            pause, failure = attempts.pause(), error
+        else:
+            if answer.status == 404 and ask.method == "DELETE" and not attempts.is_first:
+                return answer  # an attempt before this one did it, and its answer was lost
+            if answer.status < 300:
+                return answer
+            if answer.status not in PASSING:
+                raise refusal(answer)
+            pause, failure = attempts.pause(answer), refusal(answer)
+        if pause is not None:
+            yield Pause(pause)
+        elif retries.deadline.left:
+            raise failure
+        else:
+            raise WaitedTooLong(
+                f"nothing came in {retries.deadline}, as the service is away, or busy: {failure}"
+            ) from failure
 
 
 def pause_before_next(answer: Answer, retries: Retries, attempt: int) -> float | None:
@@ -76,13 +126,6 @@ def pause_before_next(answer: Answer, retries: Retries, attempt: int) -> float |
     if asked is None:
         return retries.pause(attempt)
     return None if asked > retries.longest_asked else max(asked, retries.pause(attempt))
-
-
-def require_good(answer: Answer) -> Answer:
-    """The answer itself. Raises the error that it tells of."""
-    if answer.status >= 300:
-        raise refusal(answer)
-    return answer
 
 
 def refusal(answer: Answer) -> IntertwineError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from intertwine.errors import IntertwineError, InvalidRep, NotConcrete
+from intertwine.errors import IntertwineError, InvalidRep, InvalidSetting, NotConcrete
 
 if TYPE_CHECKING:
     from intertwine.groups import Group
@@ -17,25 +17,29 @@ GroupDocument = str | dict[str, Any]
 
 @dataclass(frozen=True)
 class SentRep:
-    """A concrete rep, its text, and its group, if it has but one."""
+    """A rep, its text, and its group, if it has but one."""
 
     rep: Rep
     text: str
     group: GroupDocument | None
 
     @classmethod
-    def of(cls, rep: str | Rep, group: str | Group | Mapping[str, Any] | None = None) -> SentRep:
+    def of(
+        cls,
+        rep: str | Rep,
+        group: str | Group | Mapping[str, Any] | None = None,
+        *,
+        may_lack_group: bool = False,
+    ) -> SentRep:
         """A rep, given as text or not, over a group, where that is not in it.
 
-        Raises what reading them raises, `NotConcrete` without a group, and `InvalidRep` for reps
-        of the user's own, which no text says.
+        Raises what reading them raises, `NotConcrete` without a group, unless it `may_lack_group`,
+        and `InvalidRep` for reps of the user's own, which no text says.
         """
-        from intertwine.reps import parse
-
-        bound = parse(rep) if isinstance(rep, str) else rep
+        bound = read_rep(rep)
         if group is not None:
-            bound = bound(_read_group(group))
-        if not bound.is_concrete:
+            bound = bound(read_group(group))
+        if not (bound.is_concrete or may_lack_group):
             raise NotConcrete(f"{bound} has no group: give one, or write it in the text: V(SO(3))")
         own = bound.G
         sent = cls(bound, str(bound), None if own is None else group_document(own))
@@ -79,9 +83,35 @@ def group_document(group: Group) -> GroupDocument:
     return group_to_json(group)
 
 
-def _read_group(group: str | Group | Mapping[str, Any]) -> Group:
-    from intertwine.groups import group_from_json, parse_group
+def read_rep(rep: Any) -> Rep:
+    """A rep, or that of a text. Raises what reading raises, `InvalidSetting` for anything else."""
+    from intertwine.reps import Rep, parse
+
+    if isinstance(rep, str):
+        return parse(rep)
+    if not isinstance(rep, Rep):
+        raise InvalidSetting(f"a rep is one of intertwine.reps, or its text, not {rep!r}")
+    return rep
+
+
+def read_group(group: Any) -> Group:
+    """A group, that of a text, or that of generators as JSON.
+
+    Raises what reading raises, `InvalidSetting` for anything else.
+    """
+    from intertwine.groups import Group, group_from_json, parse_group
 
     if isinstance(group, str):
         return parse_group(group)
-    return group_from_json(group) if isinstance(group, Mapping) else group
+    if isinstance(group, Mapping):
+        return group_from_json(group)
+    if not isinstance(group, Group):
+        raise InvalidSetting(
+            f"a group is one of intertwine.groups, its text, or its generators, not {group!r}"
+        )
+    return group
+
+
+def over_group_of(other: Rep, rep: Rep) -> Rep:
+    """A rep over the one group of another, where it has none itself."""
+    return rep if rep.is_concrete or other.G is None else rep(other.G)

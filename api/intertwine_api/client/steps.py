@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from intertwine_api.client.errors import ConnectionFailed
+from intertwine_api.client.json_body import encoded
 
 _Result = TypeVar("_Result")
 
@@ -27,7 +28,8 @@ class Ask:
     """Send a request; what comes of it is an `Answer`.
 
     A `repeatable` one does no more when it arrives twice than when it arrives once, so that it
-    may be sent again. `patience` are the seconds that its answer may take beyond the usual.
+    may be sent again. `patience` are the seconds that its answer may take beyond the usual, and
+    `within` the most that it may take in any case.
     """
 
     method: str
@@ -37,6 +39,7 @@ class Ask:
     body: Pieces = ()
     repeatable: bool = False
     patience: float = 0.0
+    within: float | None = None
 
     @property
     def may_be_repeated(self) -> bool:
@@ -93,10 +96,12 @@ class Answer:
 
 
 def ask_json(method: str, path: str, document: Any, **more: Any) -> Ask:
-    """A request with a document as its body; further arguments are those of `Ask`."""
+    """A request with a document as its body; further arguments are those of `Ask`.
+
+    Raises `InvalidSetting` for what is no JSON.
+    """
     headers = {"content-type": "application/json", **more.pop("headers", {})}
-    body = json.dumps(document, allow_nan=False).encode()
-    return Ask(method, path, headers=headers, body=(body,), **more)
+    return Ask(method, path, headers=headers, body=(encoded(document),), **more)
 
 
 class Course(Generic[_Result]):

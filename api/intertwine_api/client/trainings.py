@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal, TypedDict
 from uuid import uuid4
 
@@ -11,7 +12,8 @@ from intertwine.errors import InvalidSetting
 
 from intertwine_api.client.blobs import upload_blob
 from intertwine_api.client.datasets import GivenData, send_data
-from intertwine_api.client.jobs import submit_job
+from intertwine_api.client.jobs import require_key, submit_job
+from intertwine_api.client.json_body import encoded
 from intertwine_api.client.lists import Document
 from intertwine_api.client.retries import Retries
 from intertwine_api.client.sent_reps import group_document
@@ -45,12 +47,12 @@ class Training(TypedDict, total=False):
 class Errand:
     """What a job is beside its training: its name, its labels, how soon, and how much it may take.
 
-    `seconds` and `memory` (in bytes) are at most what the service allows. Under one
-    `idempotency_key` the same request makes one job, however often it arrives.
+    A text as `labels` is one label. `seconds` and `memory` (in bytes) are at most what the service
+    allows. Under one `idempotency_key` the same request makes one job, however often it arrives.
     """
 
     name: str | None = None
-    labels: Sequence[str] = ()
+    labels: str | Sequence[str] = ()
     priority: int = 0
     seconds: float | None = None
     memory: int | None = None
@@ -63,7 +65,7 @@ class Errand:
         limits = {"seconds": self.seconds, "memory": self.memory, "attempts": self.attempts}
         said = {
             "name": self.name,
-            "labels": list(self.labels),
+            "labels": [self.labels] if isinstance(self.labels, str) else list(self.labels),
             "priority": self.priority,
             "limits": {name: value for name, value in limits.items() if value is not None},
         }
@@ -73,36 +75,55 @@ class Errand:
 def submit_training(
     model: Any, data: GivenData, training: Training, errand: Errand, retries: Retries
 ) -> Operation[Document]:
-    """Send the data and the model, where the service does not have them, and hand in the job."""
+    """Send the data and the model, where the service does not have them, and hand in the job.
+
+    What can be refused here is refused before anything is sent.
+    """
     settings = dict(training)
     stopping = settings.get("early_stopping")
-    if isinstance(stopping, int) and not isinstance(stopping, bool):
+    if isinstance(stopping, Integral) and not isinstance(stopping, bool):
         settings["early_stopping"] = {"patience": stopping}
-    data = data.completed_by(model)
+    wishes = {"training": settings, **errand.document}
+    encoded(wishes)  # raises
+    require_key(errand.idempotency_key)
+    described = _described(model, data)
     document = {
         "kind": "train",
-        "dataset": (yield from send_data(data, retries)),
-        "model": (yield from _send_model(model, data, retries)),
-        "training": settings,
-        **errand.document,
+        "dataset": (yield from send_data(data.completed_by(model), retries)),
+        "model": (yield from _send_weights(model, retries)) if described is None else described,
+        **wishes,
     }
     return (yield from submit_job(document, errand.idempotency_key, retries))
 
 
-def _send_model(model: Any, data: GivenData, retries: Retries) -> Operation[Document]:
-    """A description, with the reps of the data where it has none; or a network with its weights."""
+def _described(model: Any, data: GivenData) -> Document | None:
+    """A description, with the reps that were given, else its own, else the data's.
+
+    None for a network, which has its own. Raises `InvalidSetting` where others are given with it,
+    and for what is no model.
+    """
     if isinstance(model, str):
-        return {**data.reps, "type": model}
+        return {**data.completed_by(None).reps, "type": model}
     if isinstance(model, Mapping):
-        return {**data.reps, **{name: _as_json(value) for name, value in model.items()}}
+        described = {name: _as_json(value) for name, value in model.items()}
+        encoded(described)  # raises
+        if "config" in model:
+            return {**described, **data.given_reps}
+        own = GivenData(None).with_reps_of(model).given_reps
+        return {**data.completed_by(model).reps, **described, **own, **data.given_reps}
     if isinstance(model, type) or not callable(model):
         raise InvalidSetting(
             f"a model is a network of intertwine.nn, or a description such as "
             f'{{"type": "EMLP", "ch": 384}}, not {model!r}'
         )
+    data.require_reps_of(model)
+    return None
+
+
+def _send_weights(network: Any, retries: Retries) -> Operation[Document]:
     from intertwine.nn.saving import to_config
 
-    config, blob = to_config(model)
+    config, blob = to_config(network)
     return {"config": config, "weights": (yield from upload_blob((blob,), retries))}
 
 

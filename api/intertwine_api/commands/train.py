@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,22 +67,24 @@ def run(arguments: argparse.Namespace) -> int:
     """Train; the exit code is 0 where a model came of it, or a job was handed in."""
     from intertwine.errors import InvalidSetting, Unavailable
 
-    try:
-        from intertwine_api.training.config import Config
-    except ModuleNotFoundError as error:
-        raise Unavailable(
-            f"trainings need {error.name}: pip install 'intertwine[nn,serve]'"
-        ) from error
+    from intertwine_api.training.config import Config
+
     if arguments.remote is None and (arguments.watch or arguments.key):
         raise InvalidSetting("--watch and --key are for a job at a service: name it with --remote")
     config = Config.read(arguments.config, arguments.set)
     output = arguments.output or Path(arguments.config.stem)
     if output.exists() and not output.is_dir():
         raise InvalidSetting(f"{output} is there, and no folder: name another one with --output")
-    if arguments.remote is None:
-        return _train_here(config, output, arguments.json)
-    with _client(arguments) as lab:
-        return _train_there(lab, config, output, arguments)
+    if arguments.remote is not None:
+        with common.open_client(arguments) as lab:
+            return _train_there(lab, config, output, arguments)
+    try:
+        config.request()  # raises for what it cannot say, before anything is read or made
+    except ModuleNotFoundError as error:
+        raise Unavailable(
+            f"trainings need {error.name}: pip install 'intertwine[nn,serve]'"
+        ) from error
+    return _train_here(config, output, arguments.json)
 
 
 def _train_here(config: Config, output: Path, as_json: bool) -> int:
@@ -121,17 +124,20 @@ def _train_there(lab: Client, config: Config, output: Path, arguments: argparse.
     if job.state != "succeeded":
         _print_job(job, arguments)
         return 1
-    _bring(job, output)
+    _bring(lab, job, output)
     _print_job(job, arguments, output)
     return 0
 
 
-def _bring(job: Job, output: Path) -> None:
-    """Save the model of a job that succeeded, and the curve of its losses."""
-    from intertwine.nn import save
+def _bring(lab: Client, job: Job, output: Path) -> None:
+    """Save the model of a job that succeeded, and the curve of its losses where it can be drawn.
 
-    save(job.result(), output)
-    _draw(job.history(), output)
+    The model is not made for that: a laptop without JAX brings it too.
+    """
+    found = job.document["result"]
+    lab.model(found["model"], found["version"]).save(output)
+    if all(find_spec(name) is not None for name in ("matplotlib", "jax", "equinox", "optax")):
+        _draw(job.history(), output)
 
 
 def _print_job(job: Job, arguments: argparse.Namespace, output: Path | None = None) -> None:
@@ -178,16 +184,8 @@ def _write_record(outcome: Outcome, output: Path) -> None:
 
 
 def _draw(history: Any, output: Path) -> None:
-    from importlib.util import find_spec
-
     if find_spec("matplotlib") is not None:
         history.save(output / "losses.png")
-
-
-def _client(arguments: argparse.Namespace) -> Client:
-    from intertwine_api.client import Client
-
-    return Client(arguments.remote, arguments.key)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""A training in a file: TOML that says what ``POST /v1/jobs`` says, and where the samples are."""
+"""A training in a file: TOML that says what ``POST /v1/jobs`` says, and where the samples are.
+
+Reading one needs nothing of the service: a laptop sends it, and the service checks it.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intertwine.errors import FormatError, InvalidSetting
 from intertwine_cache.manifest import is_digest
-from pydantic import ValidationError
 
-from intertwine_api.job_documents import TrainJob
-from intertwine_api.training.description import BuiltIn, TrainRequest
-from intertwine_api.training.material import Material, facts_of
-from intertwine_api.training.points import Points
-from intertwine_api.training.reading import read_samples
+if TYPE_CHECKING:
+    from intertwine_api.training.description import TrainRequest
+    from intertwine_api.training.material import Material
+    from intertwine_api.training.points import Points
 
 _UNKNOWN = "0" * 64  # stands for the digest of samples that were not read yet
 _MOST_BYTES = 2**40
@@ -35,7 +36,9 @@ class Config:
 
         A text as dataset is the path of an npz or safetensors file, seen from the config's folder;
         or the digest of a dataset that a service has.
-        Raises `FormatError` for what is no TOML, `InvalidSetting` for what it cannot say.
+        Raises `FormatError` for what is no TOML, `InvalidSetting` for a change that changes nothing
+        and for a job of another kind. Whoever it is handed to looks at the rest: `request`, or the
+        service.
         """
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -43,16 +46,24 @@ class Config:
             raise FormatError(f"{path} is no TOML: {error}") from error
         for change in changes:
             _change(document, change)
+        if document.get("kind", "train") != "train":
+            raise InvalidSetting(f"kind is {document['kind']!r}, and this trains: leave it out")
         samples, dataset = None, document.get("dataset")
         if isinstance(dataset, str) and not is_digest(dataset):
             samples = path.parent / dataset
             document["dataset"] = _UNKNOWN
-        config = cls(document, samples)
-        config.request()  # raises
-        return config
+        return cls(document, samples)
 
     def request(self, digest: str | None = None) -> TrainRequest:
-        """What is asked for, with the digest of its samples where they are in a file."""
+        """What is asked for, with the digest of its samples where they are in a file.
+
+        Raises `InvalidSetting` for what a training cannot say.
+        """
+        from pydantic import ValidationError
+
+        from intertwine_api.job_documents import TrainJob
+        from intertwine_api.training.description import TrainRequest
+
         document = {"kind": "train", **self.document}
         if digest is not None:
             document["dataset"] = digest
@@ -64,6 +75,9 @@ class Config:
 
     def gather(self) -> tuple[TrainRequest, Material]:
         """The request and its samples, read or made. Raises what reading them raises."""
+        from intertwine_api.training.description import BuiltIn
+        from intertwine_api.training.material import Material, facts_of
+
         if self.samples is None:
             request = self.request()
             if not isinstance(request.dataset, BuiltIn):
@@ -79,6 +93,9 @@ class Config:
 
     def points(self) -> Points:
         """The samples of the file."""
+        from intertwine_api.training.points import Points
+        from intertwine_api.training.reading import read_samples
+
         assert self.samples is not None
         return Points.of(*read_samples(self.samples, _MOST_BYTES))
 

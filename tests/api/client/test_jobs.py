@@ -18,7 +18,7 @@ import anyio
 import httpx
 import numpy as np
 import pytest
-from intertwine.errors import NotFound
+from intertwine.errors import InvalidSetting, NotFound
 from intertwine.groups import SO
 from intertwine.reps import V
 from intertwine_api.client import AsyncClient, Client, Job
@@ -163,6 +163,11 @@ class TestManyJobs:
             assert [job.id for job in lab.jobs(label="many", limit=3)] == made[:1:-1]
         finally:
             lists._PAGE = before
+
+    @pytest.mark.parametrize("limit", [0, -3])
+    def test_a_limit_that_lists_nothing_is_refused(self, lab: Client, limit: int) -> None:
+        with pytest.raises(InvalidSetting, match=f"^limit is {limit}, which lists nothing"):
+            lab.jobs(limit=limit)
 
 
 class TestAwaited:

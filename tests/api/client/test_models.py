@@ -19,8 +19,10 @@ from intertwine_api.client.errors import ServiceError
 from intertwine_api.database import Database
 from intertwine_api.models import Models
 from intertwine_api.objects import Objects
+from scripted_service import Reply, Request, json_reply, scripted_service
 from service import running_service
 
+SHORT = ("short", "shorter", "shortest")
 X = np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32)
 
 
@@ -39,7 +41,8 @@ def publish(data: Path) -> None:
         registry.publish("small", "local", None, trained(small_model()))
         registry.publish("complex", "local", None, trained(small_complex_model()))
         registry.publish("broken", "local", None, bytes_only(b"no weights"))
-        registry.publish("brief", "local", None, trained(small_model()))
+        for name in ("brief", *SHORT):
+            registry.publish(name, "local", None, trained(small_model()))
     finally:
         database.close()
 
@@ -116,7 +119,9 @@ class TestBringingHome:
         assert close(lab.model("small").download()(X), small_model()(X))
 
     def test_saved_it_is_read_by_the_library(self, lab: Client, tmp_path: Path) -> None:
-        lab.model("small", version=2).save(tmp_path / "here")
+        for version in (1, 2):  # which leaves no weights of the first
+            lab.model("small", version=version).save(tmp_path / "here")
+        assert len(list((tmp_path / "here").iterdir())) == 2
         assert close(load(tmp_path / "here")(X), small_model()(X))
 
     def test_what_is_no_model_is_told(self, lab: Client, tmp_path: Path) -> None:
@@ -127,8 +132,6 @@ class TestBringingHome:
         assert not (tmp_path / "here").exists()
 
     def test_no_file_is_written_elsewhere(self, tmp_path: Path) -> None:
-        from scripted_service import Reply, Request, json_reply, scripted_service
-
         digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # of nothing
 
         def answer(request: Request) -> Reply:
@@ -148,7 +151,8 @@ class TestBringingHome:
 class TestLists:
     def test_everybody_s_models_by_name(self, lab: Client) -> None:
         found = {model.name: model.version for model in lab.models()}
-        assert found | {"brief": 1} == {"brief": 1, "broken": 1, "complex": 1, "small": 2}
+        passing = dict.fromkeys(("brief", *SHORT), 1)
+        assert found | passing == {**passing, "broken": 1, "complex": 1, "small": 2}
 
     def test_versions_are_listed_with_what_is_known(self, lab: Client) -> None:
         newest, oldest = lab.model("small").versions()
@@ -166,6 +170,35 @@ class TestLists:
         model.document = off
         assert repr(model).endswith("equivariance error 1.0e-01, not equivariant>")
 
+    def test_those_of_a_list_know_where_they_come_from(self, lab: Client) -> None:
+        whole = lab.model("small")
+        assert whole.document["provenance"] == whole.provenance()
+        for model in (
+            next(model for model in lab.models() if model.name == "small"),
+            whole.versions()[0],
+        ):
+            assert "provenance" not in model.document
+            assert model.provenance() == whole.provenance()
+            assert model.config() == whole.config()
+            assert model.document == whole.document
+
+    def test_what_was_asked_for_once_is_not_asked_for_again(self) -> None:
+        whole = {"name": "small", "version": 1, "config": {}, "provenance": {"jax": "1"}}
+        page = {"data": [{"newest": {"name": "small", "version": 1}}], "has_more": False}
+        replies = [json_reply(page), json_reply(whole)]
+        with scripted_service(replies) as there, Client(there.url) as lab:
+            (model,) = lab.models()
+            assert (model.provenance(), model.config()) == ({"jax": "1"}, {})
+        assert [request.path for request in there.asked][1:] == ["/v1/models/small/versions/1"]
+
+    def test_where_it_is_awaited_too(self, lab: Client) -> None:
+        async def ask() -> Any:
+            async with AsyncClient(lab.url) as there:
+                models = await there.models()
+                return [await model.provenance() for model in models if model.name == "small"]
+
+        assert anyio.run(ask) == [lab.model("small").provenance()]
+
     def test_one_that_is_not_there(self, lab: Client) -> None:
         with pytest.raises(NotFound):
             lab.model("nothing")
@@ -177,3 +210,22 @@ class TestLists:
         with pytest.raises(NotFound, match="every version of the model brief was deleted"):
             lab.model("brief")
         assert "brief" not in [model.name for model in lab.models()]
+
+    @pytest.mark.parametrize("name", ["short", "shorter"])
+    def test_deleted_with_its_name_it_was_never_there(self, lab: Client, name: str) -> None:
+        if name == "shorter":
+            lab.model(name).delete()  # which leaves the name
+        lab.delete_model(name)
+        with pytest.raises(NotFound, match=f"there is no model {name}"):
+            lab.model(name)
+        with pytest.raises(NotFound):
+            lab.delete_model(name)
+
+    def test_so_it_is_where_that_is_awaited(self, lab: Client) -> None:
+        async def delete() -> None:
+            async with AsyncClient(lab.url) as there:
+                await there.delete_model("shortest")
+
+        anyio.run(delete)
+        with pytest.raises(NotFound):
+            lab.model("shortest")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from intertwine.errors import InvalidGroup, InvalidSetting, NotFound, ParseError
 from intertwine_api.client import Client
+from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.errors import ConnectionFailed, ServiceError
-from intertwine_api.client.retries import Retries, answered
+from intertwine_api.client.retries import Attempts, Retries, answered
 from intertwine_api.client.steps import Answer, Ask, Course, Pause
 from scripted_service import HANG_UP, Reply, json_reply, problem_reply, scripted_service
 
@@ -120,11 +122,23 @@ class TestHowLongItPauses:
         later = Answer(503, {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"})
         assert pauses(self.READ, later)[0] <= 0.25
 
-    def test_patience_outlasts_what_it_says(self) -> None:
-        patient = Retries(outage=300).patient
-        least = sum(min(patient.longest, patient.first * 2**n) / 2 for n in range(patient.most))
-        assert least >= 300
-        assert patient.pause(10_000) <= patient.longest
+    def test_patience_lasts_for_the_seconds_of_an_outage(self, monkeypatch: Any) -> None:
+        clock = [1000.0]
+        monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+        attempts = Attempts(Retries(outage=300).patient)
+        while (pause := attempts.pause()) is not None:
+            assert 0 < pause <= 8
+            clock[0] += pause + 0.5  # and each attempt takes its time
+        assert 1300 <= clock[0] <= 1301
+
+    def test_a_pause_grows_no_further_than_it_may(self) -> None:
+        assert Retries().pause(10_000) <= Retries().longest
+
+    def test_no_longer_than_somebody_waits(self) -> None:
+        attempts = Attempts(Retries(first=8).until(Deadline(0.5)))
+        pause = attempts.pause(Answer(429, {"retry-after": "7"}))
+        assert pause is not None
+        assert pause <= 0.5
 
 
 class TestWhatItSays:
@@ -226,7 +240,13 @@ class TestWhere:
         with Client() as lab:
             assert lab.url == "http://127.0.0.1:8000"
 
-    @pytest.mark.parametrize("url", ["lab:8000", "ftp://lab", "http://", "http://lab?x=1", "lab"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("lab:8000", "ftp://lab", "http://", "http://lab?x=1", "lab", "http://[::1"),
+            *("http://127.0.0.1:80x", "http://127.0.0.1:99999", "http://lab\x00"),
+        ],
+    )
     def test_an_address_of_no_service_is_refused(self, url: str) -> None:
         with pytest.raises(InvalidSetting, match="the address of a service is like"):
             Client(url)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from intertwine.datasets import Inertia
 from intertwine.errors import IntertwineError, NonFiniteLoss
+from intertwine.groups import SO
 from intertwine.training import History
 from intertwine_api.client import Client, Job
 from intertwine_api.client.errors import JobFailed, ServiceError
@@ -95,6 +96,22 @@ def test_a_loss_that_explodes_fails_the_job(lab: Client) -> None:
         job.result(120)
     assert caught.value.code == NonFiniteLoss.code
     assert "finite" in str(caught.value)
+
+
+@pytest.mark.parametrize("uploaded", [False, True])
+def test_a_group_is_that_of_the_model_wherever_the_data_are(lab: Client, uploaded: bool) -> None:
+    data = lab.upload(Inertia(20)) if uploaded else {"name": "Inertia", "size": 20}
+    job = lab.train(SMALL, data, group="O(3)", epochs=1)
+    assert job.document["request"]["model"]["group"] == "O(3)"
+    job.cancel()
+    job = lab.train(SMALL, data, rep_out="V**2", epochs=1)
+    assert job.document["request"]["model"]["group"] == "SO(3)"
+    job.cancel()
+
+
+def test_a_dataset_may_have_a_group_alone(lab: Client) -> None:
+    X = np.eye(3)
+    assert lab.upload(X, X, group=SO(3)).document["group"] == "SO(3)"
 
 
 def test_what_cannot_be_trained_is_refused_before_it_waits(lab: Client) -> None:

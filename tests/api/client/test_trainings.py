@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from intertwine.datasets import Inertia
 from intertwine.errors import FormatError, InvalidSetting, NotConcrete
-from intertwine.groups import SO, Group
+from intertwine.groups import SO, Group, O
 from intertwine.reps import T, V
 from intertwine_api.client import Client, StoredDataset
 from intertwine_api.client.errors import ServiceError
 from safetensors.numpy import load
-from scripted_service import Reply, Request, json_reply, problem_reply, scripted_service
+from scripted_service import HANG_UP, Reply, Request, json_reply, problem_reply, scripted_service
 
 X = np.random.default_rng(0).standard_normal((7, 3))
 Y = X[:, :, None].repeat(3, axis=2).reshape(7, 9)[:, ::-1]  # not contiguous
@@ -152,6 +152,90 @@ class TestData:
             nobody.train("EMLP", X, Y, rep_in=V, rep_out=V)
 
 
+class TestReps:
+    """Those that were given go first, then those of the model's description, then the data's."""
+
+    STORED = StoredDataset("1" * 64, "mine", 7, {})
+
+    @pytest.mark.parametrize("data", ["Inertia", {"name": "Inertia"}, "0" * 64, STORED], ids=str)
+    @pytest.mark.parametrize("model", ["EMLP", {"type": "EMLP"}, {"type": "EMLP", "group": SO(3)}])
+    def test_a_group_by_itself_is_said_of_data_that_the_service_has(
+        self, model: Any, data: Any
+    ) -> None:
+        for group in ("O(3)", O(3)):
+            assert train(model, data, group=group).job["model"] == {"type": "EMLP", "group": "O(3)"}
+
+    def test_so_are_reps_without_a_group_which_the_service_knows(self) -> None:
+        sent = train("EMLP", "Inertia", rep_out="V**2", rep_in=5 * V**0 + 5 * V)
+        assert sent.job["model"] == {"type": "EMLP", "rep_in": "5V⁰+5V", "rep_out": "V²"}
+
+    def test_a_rep_brings_its_group(self) -> None:
+        sent = train({"group": "SO(3)"}, Inertia(7), rep_out=T(2)(O(3))).job["model"]
+        assert sent == {"rep_in": "5V⁰+5V", "rep_out": "V²", "group": "O(3)"}
+        sent = train({"rep_out": T(2)(O(3))}, "Inertia").job["model"]
+        assert sent == {"rep_out": "V²", "group": "O(3)"}
+
+    def test_a_description_goes_before_the_data(self) -> None:
+        sent = train({"group": "O(3)"}, Inertia(7))
+        assert sent.dataset[0]["group"] == "SO(3)"
+        assert sent.job["model"] == {**sent.dataset[0], "group": "O(3)"}
+
+    def test_what_is_given_goes_before_a_description(self) -> None:
+        sent = train({"rep_in": "V", "rep_out": "V"}, "Inertia", rep_in="V+1").job["model"]
+        assert sent == {"rep_in": "V+V⁰", "rep_out": "V"}
+
+    def test_a_group_alone_goes_with_data_that_are_sent(self) -> None:
+        sent = Sent()
+        with scripted_service(sent.answer) as there, Client(there.url) as lab:
+            lab.upload(X, Y, group=SO(3))
+        assert sent.dataset[0] == {"group": "SO(3)"}
+
+    @pytest.mark.parametrize("reps", [{"group": MANY}, {"rep_in": V(MANY)}], ids=["group", "rep"])
+    def test_a_group_that_cannot_go_with_data_alone_is_refused(self, reps: Any) -> None:
+        with (
+            Client("http://127.0.0.1:1", retries=0) as nobody,
+            pytest.raises(InvalidSetting, match="leave it out here, and give it to train"),
+        ):
+            nobody.upload(X, Y, **reps)
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"group": "O(3)"}, r"the group is O\(3\), and rep_in of the network is V\(SO\(3\)\)"),
+            ({"rep_in": "2V"}, r"rep_in is 2V, and that of the network is V\(SO\(3\)\): leave it"),
+            ({"rep_out": V(O(3))}, r"the group is O\(3\), and rep_in of the network"),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("data", ["Inertia", Inertia(7)], ids=["there", "here"])
+    def test_a_network_has_its_own(self, given: Any, said: str, data: Any) -> None:
+        from intertwine.nn import MLP
+
+        network = MLP(V, T(2), SO(3), ch=4, num_layers=1)
+        with (
+            Client("http://127.0.0.1:1", retries=0) as nobody,
+            pytest.raises(InvalidSetting, match=said),
+        ):
+            nobody.train(network, data, **given)
+
+    def test_the_same_again_are_no_others(self) -> None:
+        from intertwine.nn import MLP
+
+        network = MLP(V, T(2), SO(3), ch=4, num_layers=1)
+        sent = train(network, X, Y, rep_in="V", rep_out=V**2, group="SO(3)")
+        assert set(sent.job["model"]) == {"config", "weights"}
+
+    @pytest.mark.parametrize(
+        ("given", "said"), [({"group": 3}, "a group is one of"), ({"rep_in": 3}, "a rep is one of")]
+    )
+    def test_what_is_neither_is_told_here(self, given: Any, said: str) -> None:
+        with (
+            Client("http://127.0.0.1:1", retries=0) as nobody,
+            pytest.raises(InvalidSetting, match=said),
+        ):
+            nobody.train("EMLP", "Inertia", **given)
+
+
 class TestModels:
     def test_a_description_is_sent_as_json(self) -> None:
         description = {"type": "EMLP", "group": SQUARE, "ch": [8, V + 1], "rep_in": V}
@@ -196,6 +280,54 @@ class TestWishes:
         sent = train("EMLP", "Inertia", name="inertia", **wishes).job
         assert (sent["name"], sent["labels"], sent["priority"]) == ("inertia", ["a", "b"], 3)
         assert sent["limits"] == {"seconds": 60.0, "memory": 10**9}
+
+    def test_a_text_is_one_label(self) -> None:
+        assert train("EMLP", "Inertia", labels="thesis").job["labels"] == ["thesis"]
+
+    def test_numbers_of_numpy_are_numbers(self) -> None:
+        sent = train(
+            {"type": "EMLP", "ch": np.int64(8), "key": np.int32(1)},
+            "Inertia",
+            epochs=np.int64(2),  # type: ignore[arg-type] # as a loop over an array has it
+            learning_rate=np.float32(0.5),  # type: ignore[arg-type]
+            early_stopping=np.int64(5),
+            memory=np.int64(10**9),  # type: ignore[arg-type]
+        ).job
+        assert sent["model"] == {"type": "EMLP", "ch": 8, "key": 1}
+        assert sent["training"] == {
+            "epochs": 2,
+            "learning_rate": 0.5,
+            "early_stopping": {"patience": 5},
+        }
+        assert sent["limits"] == {"memory": 10**9}
+
+    @pytest.mark.parametrize(
+        ("wishes", "said"),
+        [
+            ({"learning_rate": float("nan")}, "training.learning_rate is nan, which cannot be"),
+            ({"seconds": float("inf")}, "limits.seconds is inf"),
+            ({"seed": {1}}, r"training.seed is \{1\}"),
+            ({"idempotency_key": "expérience"}, "printable ASCII characters.*'expérience'"),
+            ({"idempotency_key": " mine"}, "no space at its ends"),
+            ({"idempotency_key": "a" * 256}, "has 1 to 255 printable"),
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be_sent_is_told_before_the_data_are(self, wishes: Any, said: str) -> None:
+        with (
+            scripted_service([HANG_UP]) as there,
+            Client(there.url, retries=0) as nobody,
+            pytest.raises(InvalidSetting, match=said),
+        ):
+            nobody.train("MLP", X, Y, **wishes)
+        assert there.asked == []
+
+    def test_so_is_the_key_of_a_whole_request(self) -> None:
+        with (
+            Client("http://127.0.0.1:1", retries=0) as nobody,
+            pytest.raises(InvalidSetting, match="ASCII"),
+        ):
+            nobody.train_request({}, idempotency_key="clé")
 
     def test_a_key_makes_two_requests_one_job(self) -> None:
         with scripted_service([json_reply({"id": "a"}, 202)]) as there, Client(there.url) as lab:

@@ -18,7 +18,7 @@ from documents import ROOT, blocks
 from example_trainings import lengths
 from intertwine.nn import load
 from intertwine_api.training.config import Config
-from program import PROGRAM, Ended, environment, intertwine
+from program import PROGRAM, Ended, environment, intertwine, python
 from service import running_service
 
 pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
@@ -32,6 +32,16 @@ name = "lengths"
 dataset = "data/samples.npz"
 model = { group = "SO(3)", rep_in = "V", rep_out = "V0", ch = 8, num_layers = 1 }
 training = { epochs = 5, batch_size = 16 }
+"""
+
+#: The program where nothing but the extra client is installed.
+WITHOUT_EXTRAS = """
+import sys
+for name in ("fastapi", "starlette", "uvicorn", "pydantic", "pydantic_settings", "sqlalchemy",
+             "alembic", "jax", "jaxlib", "equinox", "optax", "matplotlib"):
+    sys.modules[name] = None  # which is how Python is told that there is none
+from intertwine_api.program import main
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -120,6 +130,8 @@ class TestWhatCannotBe:
             (["--set", "dataset.name=MNIST"], "dataset is 'data/samples.npz', and no table"),
             (["--set", "model.rep_in=2V"], "has size 6, and the inputs have 3 numbers a sample"),
             (["--set", "model.group=SO("], "expected"),
+            (["--set", "kind=solve"], "kind is 'solve', and this trains: leave it out"),
+            (["--remote", "http://127.0.0.1:80x"], "the address of a service is like"),
             (["--watch"], "name it with --remote"),
             (["-o", "../lengths.toml"], "is there, and no folder"),
         ],
@@ -195,6 +207,27 @@ class TestAtAService:
         told: dict[str, Any] = ended.json
         assert (told["name"], told["kind"]) == ("lengths", "train")
         assert http.get(f"/v1/jobs/{told['id']}").json()["request"]["training"]["epochs"] == 5
+
+    @pytest.mark.parametrize("watch", [[], ["--watch"]], ids=["handed in", "watched"])
+    def test_the_extra_client_is_all_that_it_takes(
+        self, folder: Path, http: httpx.Client, watch: list[str]
+    ) -> None:
+        said = python(
+            WITHOUT_EXTRAS,
+            *("train", str(folder / "lengths.toml"), "-o", str(folder / "brought")),
+            *("--remote", str(http.base_url), *watch),
+        )
+        assert said.startswith("test loss " if watch else "job ")
+        if watch:
+            X, _ = lengths()
+            assert load(folder / "brought")(X).shape == (30, 1)
+
+    def test_the_service_checks_what_the_file_says(self, folder: Path, http: httpx.Client) -> None:
+        ended = train(folder, "--remote", str(http.base_url), "--set", "training.epoch=5")
+        assert (ended.code, ended.out) == (2, "")
+        assert "epoch" in ended.err
+        ended = train(folder, "--remote", str(http.base_url), "--set", "training.epochs=nan")
+        assert ended.err.startswith("intertwine: training.epochs is nan, which cannot be sent")
 
     def test_watched_it_brings_the_model(self, folder: Path, http: httpx.Client) -> None:
         ended = train(folder, "--remote", str(http.base_url), "--watch", "-o", folder / "brought")

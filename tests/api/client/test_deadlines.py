@@ -1,0 +1,161 @@
+"""A timeout is kept, whatever the service does meanwhile; without one an outage is waited out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+import pytest
+from intertwine_api.client import AsyncClient, Client, Job
+from intertwine_api.client.deadlines import Deadline
+from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong
+from scripted_service import HANG_UP, Reply, Request, json_reply, problem_reply, scripted_service
+from service import UNKNOWN
+
+RUNNING = json_reply({"id": "a", "kind": "train", "state": "running", "reason": "", "name": ""})
+DONE = json_reply(
+    {
+        **{"id": "a", "kind": "train", "state": "succeeded", "reason": "", "name": ""},
+        "result": {"model": "m", "version": 1},
+    }
+)
+PENDING = json_reply({"key": UNKNOWN, "state": "running"}, 202)
+
+
+@contextmanager
+def taking(least: float, most: float) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    assert least <= time.monotonic() - begun < most
+
+
+@pytest.fixture
+def silent() -> Iterator[Callable[[Request], Reply]]:
+    """Answers of a service that takes requests and says nothing to them."""
+    over = threading.Event()
+
+    def wait(request: Request) -> Reply:
+        over.wait(30)
+        return HANG_UP
+
+    yield wait
+    over.set()
+
+
+def job_of(lab: Client) -> Job:
+    return Job(lab._connection, {"id": "a", "state": "running"})
+
+
+class TestDeadline:
+    def test_it_comes(self) -> None:
+        deadline = Deadline(0.05)
+        assert 0 < deadline.left <= 0.05
+        time.sleep(0.06)
+        assert deadline.left == 0
+        assert str(deadline) == "0.05 seconds"
+
+    def test_without_a_timeout_it_never_does(self) -> None:
+        assert Deadline().left > 1e9
+        assert Deadline().for_an_answer is None
+
+    @pytest.mark.parametrize("timeout", [0, -5, 0.3])
+    def test_a_look_has_a_second_in_any_case(self, timeout: float) -> None:
+        assert Deadline(timeout).for_an_answer == 1
+
+    def test_an_answer_may_take_what_is_left(self) -> None:
+        left = Deadline(100).for_an_answer
+        assert left is not None
+        assert 99 < left <= 100
+
+
+class TestAServiceThatIsAway:
+    @pytest.mark.parametrize("call", [Job.wait, Job.result])
+    def test_that_is_gone(self, call: Callable[..., Any]) -> None:
+        with scripted_service([RUNNING]) as there:
+            url = there.url
+        with Client(url) as lab, taking(0.3, 1), pytest.raises(WaitedTooLong) as caught:
+            call(job_of(lab), timeout=0.3)
+        assert str(caught.value).startswith(
+            f"nothing came in 0.3 seconds, as the service is away, or busy: {url} cannot be reached"
+        )
+
+    @pytest.mark.parametrize("away", [HANG_UP, problem_reply(503, "not-ready")], ids=["", "busy"])
+    def test_that_goes_while_it_is_waited_for(self, away: Reply) -> None:
+        with (
+            scripted_service([RUNNING, away]) as there,
+            Client(there.url) as lab,
+            taking(0.6, 1.5),
+            pytest.raises(WaitedTooLong, match=r"nothing came in 0\.6 seconds"),
+        ):
+            job_of(lab).wait(timeout=0.6)
+
+    @pytest.mark.slow
+    def test_that_says_nothing(self, silent: Callable[[Request], Reply]) -> None:
+        with (
+            scripted_service(silent) as there,
+            Client(there.url) as lab,
+            taking(1, 4),
+            pytest.raises(WaitedTooLong, match=r"did not answer in 2 seconds$"),
+        ):
+            job_of(lab).wait(timeout=2)
+
+    def test_that_goes_before_the_result_is_here(self) -> None:
+        with (
+            scripted_service([DONE, HANG_UP]) as there,
+            Client(there.url) as lab,
+            taking(0.3, 1),
+            pytest.raises(WaitedTooLong),
+        ):
+            job_of(lab).result(timeout=0.3)
+
+    @pytest.mark.parametrize("first", [[], [PENDING]], ids=["at once", "later"])
+    def test_a_basis_is_given_up(self, first: list[Reply]) -> None:
+        with (
+            scripted_service([*first, HANG_UP]) as there,
+            Client(there.url) as lab,
+            taking(0.3, 1),
+            pytest.raises(WaitedTooLong),
+        ):
+            lab.basis("V**2", "SO(3)", timeout=0.3)
+
+    def test_it_is_the_same_where_it_is_awaited(self) -> None:
+        async def ask(url: str) -> None:
+            async with AsyncClient(url) as lab:
+                job = await lab.job("a")
+                with pytest.raises(WaitedTooLong):
+                    await job.result(timeout=0.3)
+
+        with scripted_service([RUNNING, HANG_UP]) as there, taking(0.3, 1):
+            anyio.run(ask, there.url)
+
+    def test_a_timeout_of_nothing_is_a_look(self) -> None:
+        with scripted_service([DONE]) as there, Client(there.url) as lab:
+            assert job_of(lab).wait(timeout=0).state == "succeeded"
+
+    def test_one_that_was_never_there_is_no_matter_of_time(self) -> None:
+        with (
+            scripted_service([HANG_UP]) as there,
+            Client(there.url, retries=0) as lab,
+            pytest.raises(ConnectionFailed),
+        ):
+            job_of(lab).wait(timeout=60)
+
+
+class TestAnOutage:
+    def test_it_is_counted_in_seconds(self) -> None:
+        with (
+            scripted_service([RUNNING, HANG_UP]) as there,
+            Client(there.url, retries=0, outage=0.4) as lab,
+            taking(0.5, 1.5),  # with the pause between two looks
+            pytest.raises(ConnectionFailed, match="broke off"),
+        ):
+            job_of(lab).wait()
+
+    def test_one_that_ends_is_outlasted(self) -> None:
+        replies = [RUNNING, *[HANG_UP] * 2, DONE]
+        with scripted_service(replies) as there, Client(there.url, retries=0, outage=60) as lab:
+            assert job_of(lab).wait(timeout=60).state == "succeeded"
