@@ -88,6 +88,7 @@ class TestOneThatSucceeds:
         assert list(job.events(after=events[-1].seq)) == []
 
     def test_it_shows_itself(self, job: Job) -> None:
+        job.wait(60)
         assert repr(job) == f"<Job squares ({job.id}): succeeded>"
         assert "<th style='text-align:left'>state</th><td>succeeded</td>" in job._repr_html_()
 
