@@ -14,7 +14,7 @@ from intertwine_api.jobs.job import Job
 from intertwine_api.models import Models
 from intertwine_api.problems import Problem, ProblemError
 from intertwine_api.training.description import BuiltIn, SavedModel, TrainRequest
-from intertwine_api.training.material import Material
+from intertwine_api.training.material import Material, facts_of
 from intertwine_api.training.points import Points
 from intertwine_api.training.samples import Datasets
 from intertwine_api.training.work import carry_out
@@ -101,8 +101,11 @@ def _material(request: TrainRequest, job: Job, context: Context) -> Material:
         weights = _file(context, request.model.weights, "weights")
     if isinstance(request.dataset, BuiltIn):
         return Material.built_in(request, request.dataset, weights)
-    stored = Datasets(context.database, context.objects).get(request.dataset, job.owner)
     points = Points.read(_file(context, request.dataset, "samples"))
+    try:
+        stored = Datasets(context.database, context.objects).get(request.dataset, job.owner)
+    except ProblemError:  # deleted since the job was handed in, with all it needs in its request
+        stored = facts_of(points, request.dataset)
     return Material.uploaded(request, points, stored, weights)
 
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from intertwine_api.access import JobsWriter
+from intertwine_api.access import Caller, JobsWriter
 from intertwine_api.dataset_documents import DatasetDocument, DatasetPage, builtin, document
 from intertwine_api.job_documents import Line
 from intertwine_api.problems import SAFETENSORS, Problem, ProblemError, documented
 from intertwine_api.schemas import Digest, Generators
-from intertwine_api.service import TheService
+from intertwine_api.service import Service, TheService
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
 
@@ -68,7 +68,7 @@ async def upload_dataset(
     summary="List datasets",
     operation_id="list_datasets",
     response_model=DatasetPage,
-    responses=documented("invalid-request", "invalid-setting"),
+    responses=documented("invalid-request"),
 )
 def list_datasets(
     service: TheService,
@@ -105,15 +105,36 @@ def get_dataset(dataset: Name, service: TheService, caller: JobsWriter) -> Datas
     summary="Delete a dataset",
     operation_id="delete_dataset",
     response_class=Response,
-    responses=documented("not-found", "invalid-request"),
+    responses=documented("not-found", "invalid-request", "forbidden"),
 )
-def delete_dataset(dataset: Name, service: TheService, caller: JobsWriter) -> Response:
+def delete_dataset(
+    dataset: Name,
+    service: TheService,
+    caller: JobsWriter,
+    owner: Annotated[
+        Line | None, Query(description="whose, for an admin; the caller's own if left out")
+    ] = None,
+) -> Response:
     """Its samples go with the last who has them; jobs that wait or run still find them."""
-    owner = caller.owner
-    if caller.is_admin:
-        owner = service.datasets.get(dataset).owner
-    service.datasets.delete(dataset, owner)
+    service.datasets.delete(dataset, _whose(dataset, owner, service, caller))
     return Response(status_code=204)
+
+
+def _whose(dataset: str, owner: str | None, service: Service, caller: Caller) -> str:
+    """Whose dataset is meant: the one that is named, the caller's own, or, for an admin who has
+    none, that of the only one who has it.
+    """
+    if owner is not None:
+        if not caller.owns(owner):
+            raise ProblemError(Problem.of("forbidden", f"the data of {owner} are not yours"))
+        return owner
+    owners = service.datasets.owners(dataset) if caller.is_admin else []
+    if not owners or caller.owner in owners:
+        return caller.owner
+    if len(owners) > 1:
+        detail = f"{len(owners)} have this dataset: say whose, as owner={owners[0]}"
+        raise ProblemError(Problem.of("invalid-request", detail))
+    return owners[0]
 
 
 def _read_group(text: str | None) -> str | dict[str, Any] | None:

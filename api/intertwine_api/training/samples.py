@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from intertwine.errors import InvalidSetting
 from sqlalchemy import Connection, delete, insert, select, text, tuple_, update
 
 from intertwine_api.database import Database
@@ -79,6 +78,12 @@ class Datasets:
             raise _not_found(dataset)
         return Stored(**row._mapping)
 
+    def owners(self, dataset: str) -> list[str]:
+        """Who has a dataset, in the order of their names."""
+        query = select(datasets.c.owner).where(datasets.c.id == dataset)
+        with self._database.read() as connection:
+            return sorted(connection.execute(query).scalars())
+
     def facts(self, dataset: str | BuiltIn, owner: str | None = None) -> Stored:
         """What is known of what a training names: an uploaded dataset, or a built-in one."""
         return (
@@ -90,7 +95,7 @@ class Datasets:
     ) -> tuple[list[Stored], str | None]:
         """So many datasets, the newest first, and the cursor of the next page.
 
-        Raises `InvalidSetting` for what is no cursor.
+        Raises `ProblemError` with ``invalid-request`` for what is no cursor.
         """
         place = tuple_(datasets.c.created, datasets.c.id, datasets.c.owner)
         query = select(datasets).order_by(*(column.desc() for column in place)).limit(limit + 1)
@@ -138,7 +143,8 @@ def _cursor(stored: Stored) -> str:
 def _place_of(cursor: str) -> tuple[float, str, str]:
     match = _CURSOR.fullmatch(cursor)
     if match is None:
-        raise InvalidSetting(f"{cursor[:200]!r} is no cursor: take `next` of the page before")
+        detail = f"{cursor[:200]!r} is no cursor: take `next` of the page before"
+        raise ProblemError(Problem.of("invalid-request", detail))
     return float(match[1]), match[2], match[3]
 
 

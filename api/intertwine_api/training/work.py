@@ -101,7 +101,9 @@ def _carried_out(
     test_loss = evaluate(model, test, start.loss, batch_size=request.training.batch_size)
     error = measure(model, material.split, start.action)
     config, blob = to_config(model)
-    last = trained.history[-1]
+    last, kept = trained.history[-1], trained.history[-1]
+    if request.training.early_stopping:
+        kept = next(row for row in trained.history if row.epoch == trained.best_epoch)
     return Outcome(
         model=model,
         config=config,
@@ -109,7 +111,7 @@ def _carried_out(
         history=trained.history,
         metrics={
             "loss": start.loss,
-            "train_loss": last.train_loss,
+            "train_loss": kept.train_loss,
             "test_loss": test_loss,
             "validation_loss": _least(trained.history),
             "best_epoch": trained.best_epoch,

@@ -26,6 +26,7 @@ from intertwine_api.jobs.training_job import run
 from intertwine_api.models import Models
 from intertwine_api.objects import Objects
 from intertwine_api.training import reporter
+from intertwine_api.training.checking import validate
 from intertwine_api.training.description import TrainRequest
 from intertwine_api.training.samples import Datasets
 from intertwine_cache import Store
@@ -222,10 +223,18 @@ class TestSamplesThatWereSent:
         assert second.provenance["model"] == {"weights": first.weights}
         assert second.metrics["train_loss"] < first.metrics["train_loss"]
 
-    def test_another_s_are_not_there(self, host: Host, tmp_path: Path) -> None:
-        digest = self.send(host, tmp_path, owner="bob")
-        with refused("not-found"):
-            host.runs(host.takes(a_request(dataset=digest)))
+    def test_they_are_trained_on_although_the_dataset_was_deleted(
+        self, host: Host, tmp_path: Path
+    ) -> None:
+        digest = self.send(host, tmp_path)
+        datasets = Datasets(host.database, host.objects)
+        asked = a_request(dataset=digest)
+        job = host.takes(validate(asked, datasets.facts(digest, "ada"), host.objects))
+        datasets.delete(digest, "ada")
+        assert host.runs(job)["test_loss"] > 0
+        provenance = host.models.get("small").provenance
+        assert provenance["data"] == {"digest": digest}
+        assert provenance["model"]["group"] == "SO(3)"
 
     def test_samples_that_are_gone(self, host: Host, tmp_path: Path) -> None:
         digest = self.send(host, tmp_path)

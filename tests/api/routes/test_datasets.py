@@ -227,6 +227,33 @@ class TestOwners:
             assert his.get(document["links"]["blob"]).status_code == 200
             problem(hers.get(document["links"]["blob"]), 404, "not-found")
 
+    def test_an_admin_deletes_their_own_or_who_they_name(self, tmp_path: Path) -> None:
+        service = ServiceProcess(tmp_path / "data", jobs="0", workers="1")
+        database = Database(f"sqlite:///{service.data}/intertwine.db")
+        database.migrate()
+        keys = Keys(database)
+        scopes = {"alice": "jobs:write", "bob": "jobs:write", "boss": "admin"}
+        tokens = [keys.create(owner, [scope])[1] for owner, scope in scopes.items()]
+        database.close()
+        with service_process(service.data, service=service):
+            alice, bob, boss = (
+                httpx.Client(base_url=service.address, headers={"authorization": f"Bearer {token}"})
+                for token in tokens
+            )
+            sent = [send(one, save({"X": X, "Y": Y})).json() for one in (alice, bob, boss)]
+            [address] = {one["links"]["self"] for one in sent}
+            problem(alice.delete(address, params={"owner": "bob"}), 403, "forbidden")
+            assert boss.delete(address).status_code == 204
+            assert alice.get(address).status_code == bob.get(address).status_code == 200
+            said = problem(boss.delete(address), 422, "invalid-request")["detail"]
+            assert said == "2 have this dataset: say whose, as owner=alice"
+            assert boss.delete(address, params={"owner": "bob"}).status_code == 204
+            problem(bob.get(address), 404, "not-found")
+            assert boss.delete(address).status_code == 204
+            problem(alice.get(address), 404, "not-found")
+            for client in (alice, bob, boss):
+                client.close()
+
 
 class TestWeights:
     def test_a_file_of_weights_is_a_blob(self, client: httpx.Client) -> None:

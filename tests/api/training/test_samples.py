@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from example_trainings import lengths
-from intertwine.errors import FormatError, InvalidGroup, InvalidRep, InvalidSetting, ParseError
+from intertwine.errors import FormatError, InvalidGroup, InvalidRep, ParseError
 from intertwine_api.database import Database
 from intertwine_api.objects import Objects
 from intertwine_api.problems import ProblemError
@@ -143,7 +143,7 @@ class TestFinding:
 
     @pytest.mark.parametrize("cursor", ["", "x", "1~2~3", "nan~" + "0" * 64 + "~a", "1" * 400])
     def test_what_is_no_cursor_is_refused(self, datasets: Datasets, cursor: str) -> None:
-        with pytest.raises(InvalidSetting, match="is no cursor"):
+        with pytest.raises(ProblemError, match="is no cursor"):
             datasets.page("ada", cursor)
 
     def test_built_in_ones_need_not_be_sent(self, datasets: Datasets) -> None:

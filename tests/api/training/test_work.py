@@ -286,6 +286,8 @@ class TestOtherTrainings:
         assert found.metrics["epochs"] == found.metrics["best_epoch"] + 2 < 200
         least = min(loss for _, loss in found.history.column("validation_loss"))
         assert found.metrics["validation_loss"] == least
+        best = next(r for r in found.history if r.epoch == found.metrics["best_epoch"])
+        assert found.metrics["train_loss"] == best.train_loss
 
     def test_a_saved_model_goes_on_with_what_it_has_learned(
         self, tmp_path: Path, outcome: Outcome
