@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -30,6 +30,8 @@ _INTERVAL = 0.25  # seconds between looks into the database
 _PAGE = 500
 _ALIVE = b": still here\n\n"
 _READERS = 4  # threads
+
+MayFollow = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class _Watch:
             self.changed = asyncio.Event()
 
 
+async def _everybody() -> bool:
+    return True
+
+
 class Streams:
     """The streams of one process; used on its event loop."""
 
@@ -97,10 +103,14 @@ class Streams:
         """
         self._ending = True
 
-    async def follow(self, job: str, after: int) -> AsyncGenerator[bytes, None]:
-        """The events behind the one numbered `after`, as server-sent events, until the job ends."""
+    async def follow(
+        self, job: str, after: int, may_follow: MayFollow = _everybody
+    ) -> AsyncGenerator[bytes, None]:
+        """The events behind the one numbered `after`, as server-sent events, until the job ends,
+        or `may_follow`, which is asked before each look, says no.
+        """
         with self._watch(job) as watch:
-            while not self._ending:
+            while not self._ending and await may_follow():
                 changed = watch.changed  # taken before the look, so that nothing is missed
                 try:
                     head, events = await to_thread.run_sync(
@@ -188,11 +198,13 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, streams: Streams, job: str, after: int, owner: str) -> None:
+    def __init__(
+        self, streams: Streams, job: str, after: int, owner: str, may_follow: MayFollow = _everybody
+    ) -> None:
         """Count the stream as its owner's. Raises `ProblemError` where they have too many."""
         streams.at_once.enter(owner)
         self._streams, self._owner = streams, owner
-        self._source = streams.follow(job, after)
+        self._source = streams.follow(job, after, may_follow)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._source, headers=headers)
 

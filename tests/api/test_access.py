@@ -47,7 +47,7 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     data = tmp_path_factory.mktemp("access") / "data"
-    service = ServiceProcess(data, jobs="0", workers="1")
+    service = ServiceProcess(data, jobs="0", workers="1", event_heartbeat="0.5")
     lab = Lab(service)
     with service_process(data, service=service):
         yield lab
@@ -98,6 +98,21 @@ class TestKeys:
             while client.get("/v1/bases").status_code != 401:
                 assert time.monotonic() - begun < 5
                 time.sleep(0.2)
+
+    @pytest.mark.slow
+    def test_so_do_the_streams_that_it_follows(self, lab: Lab) -> None:
+        key, token = lab.keys.create("somebody", ["jobs:write", "bases:solve"])
+        with lab.client(token) as client:
+            links = client.post("/v1/jobs", json={"kind": "solve", **SO3}).json()["links"]
+            begun = time.monotonic()
+            with client.stream("GET", links["events"]) as stream:
+                lines = stream.iter_lines()
+                next(lines)
+                lab.keys.revoke(key.id)
+                assert "event: end" not in list(lines)
+            assert time.monotonic() - begun < 10
+        with lab.client(lab.tokens["admin"]) as admin:
+            admin.post(links["cancel"])
 
 
 class TestScopes:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.access import JobsWriter
 from intertwine_api.job_documents import EventDocument, EventPage, instant
 from intertwine_api.middleware import is_head
-from intertwine_api.problems import documented
+from intertwine_api.problems import ProblemError, documented
 from intertwine_api.routes.jobs import TheJob
 from intertwine_api.service import Service, TheService
 from intertwine_api.streams import EventStream
@@ -58,8 +59,9 @@ async def follow_job(
 ) -> Any:
     """Each event has an `id`, a type and data as JSON; those behind `Last-Event-ID` are sent.
 
-    The types are `state` (state, reason, attempt), `progress`, `metrics` (rows, one an epoch) and,
-    last and without an id, `end` (state, reason). In silence a comment comes now and then.
+    The types are `state` (state, reason, attempt), `progress`, `metrics` (rows, one for each epoch
+    that was evaluated) and, last and without an id, `end` (state, reason). In silence a comment
+    comes now and then.
     """
     behind = after if last_event_id is None else last_event_id
     if _wants_page(request.headers.get("accept", "")):
@@ -67,7 +69,17 @@ async def follow_job(
         return Response(page.model_dump_json(), media_type="application/json")
     if is_head(request.scope):
         return Response(media_type=_STREAM)
-    return EventStream(service.streams, job.id, behind, caller.owner)
+    authorization = request.headers.get("authorization")
+
+    async def may_follow() -> bool:  # a key that is revoked ends the streams that it began
+        try:
+            return (await service.access.caller(authorization)).owns(job.owner)
+        except ProblemError:
+            return False
+        except SQLAlchemyError:  # the look that follows tells that the database is away
+            return True
+
+    return EventStream(service.streams, job.id, behind, caller.owner, may_follow)
 
 
 def _page(job: str, after: int, limit: int, service: Service) -> EventPage:
