@@ -16,7 +16,6 @@ from intertwine_api.problems import Problem, ProblemError
 from intertwine_api.training.description import BuiltIn, SavedModel, TrainRequest
 from intertwine_api.training.material import Material, facts_of
 from intertwine_api.training.points import Points
-from intertwine_api.training.samples import Datasets
 from intertwine_api.training.work import carry_out
 
 _LOG = logging.getLogger("intertwine.jobs")
@@ -29,14 +28,14 @@ def run(job: Job, context: Context) -> Callable[[Connection], dict[str, Any]]:
 
     Where the name has become another's meanwhile, the model has one of the job's id: nothing that
     was trained is lost. An attempt goes on from the checkpoint of the one before. Raises what
-    `carry_out` raises, and `ProblemError` with ``not-found`` for a dataset that is gone.
+    `carry_out` raises, and `ProblemError` with ``not-found`` for samples or weights that are gone.
     """
     request = TrainRequest.model_validate(job.request)
     name = request.name or f"job-{job.id}"
     models = Models(context.database, context.objects)
     models.require_free(name, job.owner)  # rather than in the end
     context.report({"stage": "reading the samples", "epochs": request.training.epochs})
-    material = _material(request, job, context)
+    material = _material(request, context)
     context.check()
     context.report({"stage": "building and compiling the model", "epochs": request.training.epochs})
     course = _Course(job, context, request.training.epochs)
@@ -95,18 +94,16 @@ class _Course:
         return float(pace * (self._epochs - last["epoch"]))
 
 
-def _material(request: TrainRequest, job: Job, context: Context) -> Material:
+def _material(request: TrainRequest, context: Context) -> Material:
     weights = None
     if isinstance(request.model, SavedModel):
         weights = _file(context, request.model.weights, "weights")
     if isinstance(request.dataset, BuiltIn):
         return Material.built_in(request, request.dataset, weights)
     points = Points.read(_file(context, request.dataset, "samples"))
-    try:
-        stored = Datasets(context.database, context.objects).get(request.dataset, job.owner)
-    except ProblemError:  # deleted since the job was handed in, with all it needs in its request
-        stored = facts_of(points, request.dataset)
-    return Material.uploaded(request, points, stored, weights)
+    # The dataset may have been deleted, or sent again with other reps, since the job was handed in;
+    # what it said of group and reps then is in the request.
+    return Material.uploaded(request, points, facts_of(points, request.dataset), weights)
 
 
 def _file(context: Context, digest: str, what: str) -> Path:

@@ -8,6 +8,7 @@ documentation alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ router = APIRouter(prefix="/v1", tags=["models"])
 _MODEL = "Intertwine-Model"
 _LARGE = 2**16  # bytes of a body, past which a thread reads it, or writes it
 _NUMBER = 2**31 - 1
+_NAME = re.compile(NAME)
 _require_scope = requires("models:forward")
 _Result = TypeVar("_Result")
 
@@ -94,13 +96,12 @@ async def call_model(request: Request) -> Any:
     request.scope["route"] = route  # as FastAPI's routes say it, for the metrics
     await _require_scope(request, None)
     service: Service = request.app.state.service
-    number = _number(request)
+    name, number = _name(request), _number(request)
     body = await request.body()
     is_binary = is_safetensors(dict(request.scope["headers"]))
     inputs = await _in_thread_if(len(body) > _LARGE, bodies.read, body, is_binary)
     try:
         async with Departure(request):
-            name = request.path_params["name"]
             answer = await service.inference.forward(name, number, inputs.rows)
     except Departed:
         return Response(status_code=499)
@@ -111,6 +112,18 @@ async def call_model(request: Request) -> Any:
 
 
 route = Route("/v1/models/{name}:forward", call_model, methods=["POST"])
+
+
+def _name(request: Request) -> str:
+    """The name in the address; what is none is refused as the other addresses of models do."""
+    name: str = request.path_params["name"]
+    if _NAME.fullmatch(name) is None:
+        detail = (
+            f"{name[:200]!r} is no name of a model: these have up to 128 letters, digits and . _ - "
+            f"of ASCII, a letter or digit first"
+        )
+        raise ProblemError(Problem.of("invalid-request", detail))
+    return name
 
 
 def _number(request: Request) -> int | None:

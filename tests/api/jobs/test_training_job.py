@@ -67,7 +67,9 @@ class Host:
         self.told: list[Mapping[str, Any]] = []
 
     def takes(self, request: TrainRequest, owner: str = "ada") -> Job:
-        document = request.model_dump(mode="json", exclude_unset=True)
+        facts = Datasets(self.database, self.objects).facts(request.dataset, owner)
+        checked = validate(request, facts, self.objects, thoroughly=False)  # as a service does
+        document = checked.model_dump(mode="json", exclude_unset=True)
         self.queue.submit(NewJob("train", owner, document, LIMITS))
         return self.takes_again()
 
@@ -199,11 +201,11 @@ class TestATraining:
 
 
 class TestSamplesThatWereSent:
-    def send(self, host: Host, folder: Path, owner: str = "ada") -> str:
+    def send(self, host: Host, folder: Path, rep_in: str = "V", group: str | None = "SO(3)") -> str:
         X, Y = lengths()
         np.savez(folder / "samples.npz", X=X, Y=Y)
         datasets = Datasets(host.database, host.objects)
-        return datasets.add(owner, folder / "samples.npz", "", "V", "V0", "SO(3)").id
+        return datasets.add("ada", folder / "samples.npz", "", rep_in, "V0", group).id
 
     def test_they_are_trained_on(self, host: Host, tmp_path: Path) -> None:
         digest = self.send(host, tmp_path)
@@ -227,14 +229,21 @@ class TestSamplesThatWereSent:
         self, host: Host, tmp_path: Path
     ) -> None:
         digest = self.send(host, tmp_path)
-        datasets = Datasets(host.database, host.objects)
-        asked = a_request(dataset=digest)
-        job = host.takes(validate(asked, datasets.facts(digest, "ada"), host.objects))
-        datasets.delete(digest, "ada")
+        job = host.takes(a_request(dataset=digest))
+        Datasets(host.database, host.objects).delete(digest, "ada")
         assert host.runs(job)["test_loss"] > 0
         provenance = host.models.get("small").provenance
         assert provenance["data"] == {"digest": digest}
         assert provenance["model"]["group"] == "SO(3)"
+
+    def test_what_is_said_of_them_later_changes_nothing(self, host: Host, tmp_path: Path) -> None:
+        digest = self.send(host, tmp_path, "V(SO(3))", None)
+        job = host.takes(a_request(dataset=digest))
+        assert self.send(host, tmp_path, "V", "O(3)") == digest
+        host.runs(job)
+        described = host.models.get("small").provenance["model"]
+        assert described["rep_in"] == "V(SO(3))"
+        assert "group" not in described
 
     def test_samples_that_are_gone(self, host: Host, tmp_path: Path) -> None:
         digest = self.send(host, tmp_path)

@@ -195,8 +195,28 @@ class TestTheList:
 
     @pytest.mark.parametrize("params", [{"limit": 0}, {"after": "x"}, {"after": "\0"}], ids=str)
     def test_a_page_that_cannot_be_is_refused(self, client: httpx.Client, params: Any) -> None:
-        answer = client.get("/v1/datasets", params=params)
-        problem(answer, 422, answer.json()["code"])
+        problem(client.get("/v1/datasets", params=params), 422, "invalid-request")
+
+
+class TestDeletingWhatAJobWaitsFor:
+    @pytest.mark.slow
+    def test_a_job_that_waits_ends_well_without_its_dataset(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        train = {"kind": "train", "model": {"ch": 8, "num_layers": 1}, "training": {"epochs": 2}}
+        with running_service(data, jobs="0", workers="1") as client:
+            sent = send(client, save({"X": X, "Y": Y}), **REPS).json()
+            job = client.post("/v1/jobs", json={**train, "dataset": sent["id"]}).json()
+            assert client.delete(sent["links"]["self"]).status_code == 204
+            problem(client.get(sent["links"]["self"]), 404, "not-found")
+        with running_service(data, workers="1") as client:
+            client.get(job["links"]["events"])  # until it ends
+            ended = client.get(job["links"]["self"]).json()
+            assert (ended["state"], ended["reason"]) == ("succeeded", "done")
+            result = ended["result"]
+            model = client.get(f"/v1/models/{result['model']}/versions/1").json()
+            assert model["provenance"]["data"] == {"digest": sent["id"]}
+            told = model["provenance"]["model"]
+            assert {name: told[name] for name in REPS} == REPS
 
 
 class TestOwners:

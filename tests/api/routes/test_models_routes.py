@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import jax
@@ -229,6 +230,18 @@ def test_what_is_no_number_of_a_version_is_refused(client: httpx.Client, asked: 
         "/v1/models/inertia:forward", params={"version": asked}, json={"inputs": X.tolist()}
     )
     problem(answer, 422, "invalid-request")
+
+
+@pytest.mark.parametrize("name", ["no%20pe", ".hidden", "n" * 129, "%C3%A4", "a%0A"])
+def test_what_is_no_name_of_a_model_is_refused_alike_everywhere(
+    client: httpx.Client, name: str
+) -> None:
+    for path in ("", "/versions", "/versions/1"):
+        problem(client.get(f"/v1/models/{name}{path}"), 422, "invalid-request")
+    problem(client.delete(f"/v1/models/{name}"), 422, "invalid-request")
+    told = problem(forward(client, X.tolist(), name), 422, "invalid-request")["detail"]
+    assert "is no name of a model: these have up to 128 letters, digits" in told
+    problem(client.get("/v1/models", params={"after": unquote(name)}), 422, "invalid-request")
 
 
 def test_the_wrong_method_is_told_which_is_right(client: httpx.Client) -> None:
