@@ -61,7 +61,7 @@ async def follow_job(
 
     The types are `state` (state, reason, attempt), `progress`, `metrics` (rows, one for each epoch
     that was evaluated) and, last and without an id, `end` (state, reason). In silence a comment
-    comes now and then.
+    comes now and then. A stream whose key counts no more ends without `end`.
     """
     behind = after if last_event_id is None else last_event_id
     if _wants_page(request.headers.get("accept", "")):
