@@ -197,7 +197,7 @@ class TestImports:
                 assert found.deferred or found.for_types, found
 
     def test_the_command_line_needs_no_web_framework_to_start(self) -> None:
-        own = ("program", "commands", "interrupts", "scopes")
+        own = ("program", "commands", "exit_codes", "interrupts", "scopes")
         at_the_start = {"intertwine_api", *(f"intertwine_api.{name}" for name in own)}
         at_the_start |= {name for name in sources() if name.startswith("intertwine_api.commands.")}
         for found in all_imports():

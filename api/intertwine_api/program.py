@@ -22,17 +22,14 @@ from intertwine_api.commands import (
     train,
     worker,
 )
+from intertwine_api.exit_codes import BAD_INPUT, FAILED, exit_code
 from intertwine_api.interrupts import INTERRUPTED, interruptible
-
-FAILED = 1
 
 #: What is not installed with the core, and the extra that brings it.
 _EXTRAS = {
     **dict.fromkeys(("fastapi", "pydantic", "pydantic_settings", "sqlalchemy", "uvicorn"), "serve"),
     **{"httpx": "client", "psycopg": "postgres", "equinox": "nn", "jax": "jax", "optax": "nn"},
 }
-BAD_INPUT = 2
-UNREACHABLE = 3
 
 _COMMANDS = (parse, basis, irreps, groups, cache, train, jobs, models, serve, worker, keys, doctor)
 _EPILOG = """\
@@ -97,7 +94,7 @@ def _run(argv: Sequence[str] | None) -> int:
             # whoever read us has left, as `head` does: nothing more to say, to nobody
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
-        return _complain(error, _exit_code(error))
+        return _complain(error, exit_code(error))
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -107,21 +104,6 @@ def _run(argv: Sequence[str] | None) -> int:
     except (MemoryError, RecursionError, ArithmeticError) as error:
         return _complain(ArithmeticError(f"this was too much: {error!r}"), FAILED)
     return code
-
-
-def _exit_code(error: Exception) -> int:
-    """What a script is told of an error that is no failed solve."""
-    from intertwine_api.client.errors import (
-        ConnectionFailed,
-        JobFailed,
-        ServiceError,
-        WaitedTooLong,
-    )
-
-    if isinstance(error, ConnectionFailed):
-        return UNREACHABLE
-    its_fault = isinstance(error, ServiceError) and error.status >= 500
-    return FAILED if its_fault or isinstance(error, JobFailed | WaitedTooLong) else BAD_INPUT
 
 
 def _complain(error: Exception, code: int) -> int:

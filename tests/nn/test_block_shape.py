@@ -79,8 +79,10 @@ def test_gates_hear_of_the_input_where_no_scalars_are_hidden(group: Group) -> No
 
 
 def test_outputs_that_nothing_leads_to_are_named() -> None:
-    with pytest.warns(UserWarning, match=r"of the 9 outputs, the parts that transform as 1 × W3"):
+    said = r"of the 9 outputs, the parts that transform as 1 × W3"
+    with pytest.warns(UserWarning, match=said) as warned:
         EMLP(V**2 + V, V**2, O(3), ch=24, num_layers=2)
+    assert warned[0].filename.endswith("test_block_shape.py")  # who made it, and no library
 
 
 def test_a_network_that_is_linear_says_so_and_what_helps() -> None:

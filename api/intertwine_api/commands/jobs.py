@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from intertwine_api.commands import common
 
 if TYPE_CHECKING:
-    from intertwine.errors import IntertwineError
 
     from intertwine_api.client import Job
 
@@ -158,6 +157,7 @@ def _each(
     from intertwine.errors import IntertwineError
 
     from intertwine_api.client.errors import ConnectionFailed
+    from intertwine_api.exit_codes import exit_code
 
     done, code = [], 0
     with common.open_client(arguments) as lab:
@@ -167,7 +167,7 @@ def _each(
                 act(job)
             except IntertwineError as error:
                 print(f"intertwine: {error}", file=sys.stderr)
-                code = max(code, _exit_code(error))
+                code = max(code, exit_code(error))
                 if isinstance(error, ConnectionFailed):
                     _tell_untried(arguments.jobs[place + 1 :])
                     break
@@ -176,16 +176,6 @@ def _each(
                 if not arguments.json:
                     print(told(job))
     return done, code
-
-
-def _exit_code(error: IntertwineError) -> int:
-    """The exit code of a job with which it went wrong, as the program has them."""
-    from intertwine_api.client.errors import ConnectionFailed, ServiceError
-    from intertwine_api.program import BAD_INPUT, FAILED, UNREACHABLE
-
-    if isinstance(error, ConnectionFailed):
-        return UNREACHABLE
-    return FAILED if isinstance(error, ServiceError) and error.status >= 500 else BAD_INPUT
 
 
 def _tell_untried(names: Sequence[str]) -> None:

@@ -19,6 +19,9 @@ router = APIRouter(prefix="/v1", tags=["datasets"])
 
 _NPZ = ("application/zip", "application/x-npz", "application/octet-stream")
 _FILE = {"schema": {"type": "string", "format": "binary"}}
+Whose = Annotated[
+    Line | None, Query(description="whose, for an admin; the caller's own if left out")
+]
 RepText = Annotated[Line, Query(max_length=1000)]
 Name = Annotated[Digest, Path(description="the digest of the samples")]
 
@@ -92,11 +95,13 @@ def list_datasets(
     summary="A dataset: its shapes and its reps",
     operation_id="get_dataset",
     response_model=DatasetDocument,
-    responses=documented("not-found", "invalid-request"),
+    responses=documented("not-found", "invalid-request", "forbidden"),
 )
-def get_dataset(dataset: Name, service: TheService, caller: JobsWriter) -> DatasetDocument:
+def get_dataset(
+    dataset: Name, service: TheService, caller: JobsWriter, owner: Whose = None
+) -> DatasetDocument:
     """What is known of it; its samples are a blob."""
-    return document(service.datasets.get(dataset, None if caller.is_admin else caller.owner))
+    return document(service.datasets.get(dataset, _whose(dataset, owner, service, caller)))
 
 
 @router.delete(
@@ -108,12 +113,7 @@ def get_dataset(dataset: Name, service: TheService, caller: JobsWriter) -> Datas
     responses=documented("not-found", "invalid-request", "forbidden"),
 )
 def delete_dataset(
-    dataset: Name,
-    service: TheService,
-    caller: JobsWriter,
-    owner: Annotated[
-        Line | None, Query(description="whose, for an admin; the caller's own if left out")
-    ] = None,
+    dataset: Name, service: TheService, caller: JobsWriter, owner: Whose = None
 ) -> Response:
     """Its samples go with the last who has them; jobs that wait or run still find them."""
     service.datasets.delete(dataset, _whose(dataset, owner, service, caller))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +24,8 @@ from intertwine.nn.start import all_vanish, example, first_block, last_weights
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
-_CALLER = 8  # frames from a warning to who makes an EMLP
+#: Whose frames lie between a warning and whoever makes a network.
+_BETWEEN = ("intertwine", "equinox", "jaxtyping", "beartype")
 
 
 class IrrepNetwork(eqx.Module):
@@ -55,8 +57,8 @@ class IrrepNetwork(eqx.Module):
         blocks: list[Block] = []
         source, present = self.space_in, dict(self.space_in.multiplicities)
         features = example(self.space_in)
+        given = self.space_in.multiplicities
         for k, target in zip(keys, hidden, strict=True):
-            given = self.space_in.multiplicities
             shape = block_shape_of(source, present, target, group, channels, given)
             block, features = first_block(shape, features, k, dtype)
             blocks.append(block)
@@ -91,17 +93,15 @@ class IrrepNetwork(eqx.Module):
         constant = [name for name in outputs if name not in varying]
         if constant:
             parts = ", ".join(f"{outputs[n]} × {n.partition('_')[0]}" for n in constant)
-            warnings.warn(
+            _tell(
                 f"of the {self.space_out.size} outputs, the parts that transform as {parts} do not "
                 f"depend on the input: no hidden layer leads to them. Give a larger ch, or hidden "
-                f"reps that have these irreps{self._advice}",
-                stacklevel=_CALLER,
+                f"reps that have these irreps{self._advice}"
             )
         if outputs and curved.isdisjoint(outputs):
-            warnings.warn(
+            _tell(
                 f"the network is linear: neither products nor gates that depend on the input lead "
-                f"to its output{self._advice}",
-                stacklevel=_CALLER,
+                f"to its output{self._advice}"
             )
 
     @property
@@ -123,6 +123,14 @@ class IrrepNetwork(eqx.Module):
             bias = self.bias[:, None] @ jnp.ones((1, x.shape[0]), self.bias.dtype)
             out[name] = [out[name][0] + bias] if name in out else [bias]
         return self.space_out.leave(out, x)
+
+
+def _tell(message: str) -> None:
+    """Warn whoever makes the network."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 def _require_one_group(reps: Sequence[Rep], group: Group) -> None:

@@ -182,8 +182,9 @@ class Loop:
         if self.callback is None or not self._looks_at(course.epoch):
             return False
         model = self.model(_copy(course.state.weights))
-        answer = np.asarray(self.callback(Event(**asdict(course.rows[-1]), model=model)))
-        return answer.dtype == np.bool_ and answer.shape == () and bool(answer)
+        answer = self.callback(Event(**asdict(course.rows[-1]), model=model))
+        is_array = getattr(answer, "dtype", None) == np.bool_ and np.shape(answer) == ()
+        return bool(answer) if is_array else answer is True
 
 
 def _next(epoch: int, every: int) -> int:
