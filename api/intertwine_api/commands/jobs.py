@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from intertwine_api.commands import common
 
 if TYPE_CHECKING:
-
     from intertwine_api.client import Job
 
 _EXAMPLES = """\
