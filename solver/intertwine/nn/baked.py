@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.arrays import Array
+from intertwine.nn.conjugates import with_conjugate
 from intertwine.nn.gates import gate
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import rows
@@ -73,9 +74,16 @@ class BakedNetwork(Layer):
     rep_in: Rep = eqx.field(static=True)
     rep_out: Rep = eqx.field(static=True)
 
+    @property
+    def entrance(self) -> int:
+        """The size of what the first matrix takes: x, and over unitary matrices x̄ behind it."""
+        first = self.blocks[0] if self.blocks else self.last
+        return int(first.matrix.shape[1])
+
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
         """f(x) for each vector of x; `training` changes nothing."""
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.last.bias.dtype)
+        flat = with_conjugate(flat, self.entrance)
         for block in self.blocks:
             flat = block(flat)
         return self.last.apply(flat).reshape(*batch, self.rep_out.size())

@@ -42,7 +42,7 @@ def bake(model: Any) -> Any:
         return _dense(model.rep_in, model.rep_out, *model.matrix(), model.bias.dtype)
     if isinstance(model, EMLP):
         inner = model.network
-        return _network(inner) if isinstance(inner, IrrepNetwork) else bake(inner)
+        return _network(model, inner) if isinstance(inner, IrrepNetwork) else bake(inner)
     if isinstance(model, Sequential):
         return Sequential(*map(bake, model.layers))
     if isinstance(model, EMLPBlock):
@@ -91,7 +91,7 @@ def _layout(multiplicities: Mapping[str, int], kinds: Mapping[str, Kind]) -> _La
     return _Layout({name: (m, kinds[name].dimension) for name, m in multiplicities.items()})
 
 
-def _network(network: IrrepNetwork) -> BakedNetwork:
+def _network(model: EMLP, network: IrrepNetwork) -> BakedNetwork:
     space_in, space_out, dtype = network.space_in, network.space_out, network.bias.dtype
     layout = _layout(space_in.multiplicities, space_in.kinds)
     into, blocks = layout.whole(space_in.enter(np.eye(space_in.size)), space_in.size), []
@@ -112,7 +112,7 @@ def _network(network: IrrepNetwork) -> BakedNetwork:
         (out @ own.whole(bias, 1))[:, 0],
         dtype,
     )
-    return BakedNetwork(tuple(blocks), last, space_in.rep, space_out.rep)
+    return BakedNetwork(tuple(blocks), last, model.rep_in, model.rep_out)
 
 
 def _block(block: Block, inputs: _Layout, into: Matrix, dtype: Any) -> BakedBlock:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from intertwine.groups import Group
@@ -108,57 +108,75 @@ def _block_shape(
     entering = {name: min(channels, m) for name, m in copies.items() if channels}
     many = [name for name in entering if copies[name] >= _FEWEST]
     linear = BlockShape(kinds, present, outputs, with_gates.trivial, Products(kinds, {}, ()))
-    every = Products(kinds, entering, couplings(many, kinds, targets, group))
+    candidates = _Candidates(tuple(entering), kinds, targets, group)
+    every = Products(kinds, entering, candidates.among(many))
     chosen = _affordable(every, _ELEMENTWISE * _linear_cost(linear, copies))
     if not chosen:
         missing = {name: kind for name, kind in targets.items() if name not in present}
-        chosen = _cheapest(couplings([*entering], kinds, missing, group))
+        chosen = _cheapest(replace(candidates, targets=missing).among(entering))
     for name in given:
-        if name in entering and not any(_is_of(name, coupling, kinds) for coupling in chosen):
-            chosen += _products_of(name, [*entering], kinds, targets, group)
+        if name in entering:
+            chosen += candidates.missing(name, chosen)
     used = {name for coupling in chosen for name in (coupling.left, coupling.right)}
     channels_of = {name: c for name, c in entering.items() if name in used}
     products = Products(kinds, channels_of, tuple(chosen))
     return BlockShape(kinds, present, outputs, with_gates.trivial, products)
 
 
-def _is_of(name: str, coupling: Coupling, kinds: Mapping[str, Kind]) -> bool:
-    """Whether the product is of the irrep and one that is not trivial; so are those of scalars."""
-    pair = (coupling.left, coupling.right)
-    return kinds[name].is_trivial or (
-        name in pair and not any(kinds[factor].is_trivial for factor in pair)
-    )
+@dataclass(frozen=True)
+class _Candidates:
+    """The products that a block may take: of the irreps of these names, to the targets."""
 
+    names: Sequence[str]
+    kinds: Mapping[str, Kind]
+    targets: Mapping[str, Kind]
+    group: Group
 
-def _products_of(
-    name: str,
-    names: Sequence[str],
-    kinds: Mapping[str, Kind],
-    targets: Mapping[str, Kind],
-    group: Group,
-) -> list[Coupling]:
-    """The cheapest product of an irrep to each target: the first, and others of up to `_TERMS`.
+    def among(self, names: Iterable[str]) -> Sequence[Coupling]:
+        """Those of irreps of these names alone."""
+        return couplings([*names], self.kinds, self.targets, self.group)
 
-    Its products with itself, since nothing else may be there, to scalars and to itself before all;
-    with others where there are none.
-    """
-    found = couplings([name], kinds, targets, group) or [
-        coupling
-        for coupling in couplings(names, kinds, targets, group)
-        if _is_of(name, coupling, kinds)
-    ]
-    left = _TERMS
-    kept: list[Coupling] = []
+    def missing(self, name: str, chosen: Sequence[Coupling]) -> list[Coupling]:
+        """What an irrep lacks in those that are chosen: its invariant form, or any product."""
+        own = [coupling for coupling in chosen if self._is_of(name, coupling)]
+        if own and (self.kinds[name].is_trivial or any(map(self._is_invariant, own))):
+            return []
+        found = self._of(name)
+        return [coupling for coupling in found if self._is_invariant(coupling)] if own else found
 
-    def rank(coupling: Coupling) -> tuple[bool, int]:
-        closes = kinds[coupling.target].is_trivial or coupling.target == name
-        return not closes, coupling.operations
+    def _of(self, name: str) -> list[Coupling]:
+        """The cheapest product of an irrep to each target: the first, and others of up to `_TERMS`.
 
-    for coupling in sorted(_cheapest(found), key=rank):
-        left -= coupling.operations
-        if left >= 0 or not kept:
-            kept.append(coupling)
-    return kept
+        Its products with irreps of its dimension, since nothing else may be there than itself, and
+        its dual is among them; to scalars and to itself before all. With others where there are
+        none.
+        """
+        alike = [n for n in self.names if self.kinds[n].dimension == self.kinds[name].dimension]
+        found: list[Coupling] = []
+        for names in (alike, self.names):
+            found = found or [c for c in self.among(names) if self._is_of(name, c)]
+        left = _TERMS
+        kept: list[Coupling] = []
+
+        def rank(coupling: Coupling) -> tuple[bool, int]:
+            closes = self._is_invariant(coupling) or coupling.target == name
+            return not closes, coupling.operations
+
+        for coupling in sorted(_cheapest(found), key=rank):
+            left -= coupling.operations
+            if left >= 0 or not kept:
+                kept.append(coupling)
+        return kept
+
+    def _is_of(self, name: str, coupling: Coupling) -> bool:
+        """Whether the product is of the irrep and one that is not trivial; all are of scalars."""
+        pair = (coupling.left, coupling.right)
+        return self.kinds[name].is_trivial or (
+            name in pair and not any(self.kinds[factor].is_trivial for factor in pair)
+        )
+
+    def _is_invariant(self, coupling: Coupling) -> bool:
+        return self.kinds[coupling.target].is_trivial
 
 
 def _cheapest(every: Sequence[Coupling]) -> list[Coupling]:

@@ -17,12 +17,14 @@ from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.nn.block import Block
 from intertwine.nn.block_shape import block_shape_of
+from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.nn.features import mixed
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
 from intertwine.nn.settings import working
 from intertwine.nn.start import all_vanish, example, first_block, last_weights
 from intertwine.reps import Rep
-from intertwine.reps.syntax import groups_of
+from intertwine.reps.generator_images import act_unitarily
+from intertwine.reps.syntax import atoms, groups_of
 
 #: Whose frames lie between a warning and whoever makes a network.
 _BETWEEN = ("intertwine", "equinox", "jaxtyping", "beartype")
@@ -32,7 +34,8 @@ class IrrepNetwork(eqx.Module):
     """Blocks of linear map, products and gates, then a linear map, on a batch of vectors.
 
     Coordinates change at the border only (DESIGN §6); between layers no basis but the irreps'
-    is ever seen.
+    is ever seen. Over complex unitary matrices x enters beside its conjugate (`with_dual`):
+    `space_in` is that of both.
     """
 
     blocks: tuple[Block, ...]
@@ -50,13 +53,13 @@ class IrrepNetwork(eqx.Module):
         dtype: Any,
     ) -> None:
         _require_one_group(reps, group)
-        spaces = [irrep_space_of(rep, group) for rep in reps]
+        spaces = [irrep_space_of(rep, group) for rep in (with_dual(reps[0]), *reps[1:])]
         self.space_in, *hidden, self.space_out = spaces
         dtype = working(dtype, any(space.is_complex for space in spaces))
         *keys, last = jax.random.split(key, len(hidden) + 1)
         blocks: list[Block] = []
         source, present = self.space_in, dict(self.space_in.multiplicities)
-        features = example(self.space_in)
+        features = example(self.space_in, reps[0].size())
         given = self.space_in.multiplicities
         for k, target in zip(keys, hidden, strict=True):
             shape = block_shape_of(source, present, target, group, channels, given)
@@ -78,10 +81,10 @@ class IrrepNetwork(eqx.Module):
 
     @property
     def _advice(self) -> str:
-        """What helps where features are complex: products have no conjugates in them."""
-        if not self.space_in.is_complex:
+        """Where complex numbers are concerned: what is a dual only of unitary matrices."""
+        if not self.space_in.is_complex or act_unitarily(atoms(self.space_in.rep)):
             return ""
-        return "; over a group of complex matrices, let the rep V + V.T take x and its conjugate"
+        return "; products have no conjugates, since the input's matrices are not unitary"
 
     def _warn(self) -> None:
         """Say what of the network is of no use, which it would not show."""
@@ -111,7 +114,7 @@ class IrrepNetwork(eqx.Module):
 
     def __call__(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
         """f(x) of a batch."""
-        features = self.space_in.enter(x)
+        features = self.space_in.enter(with_conjugate(x, self.space_in.size))
         for block in self.blocks:
             features = block(features)
         out = {

@@ -13,6 +13,7 @@ from jaxtyping import Inexact, PRNGKeyArray
 from intertwine.arrays import Array, namespace
 from intertwine.nn.block import Block, gate, linear_part, together
 from intertwine.nn.block_shape import BlockShape
+from intertwine.nn.conjugates import with_conjugate
 from intertwine.nn.features import Features, mixed
 from intertwine.nn.initial import as_weights, sampled
 from intertwine.nn.irrep_space import IrrepSpace
@@ -33,13 +34,13 @@ of it, and a few layers let outliers explode.
 """
 
 
-def example(space: IrrepSpace) -> Features:
-    """Features of a few standard normal vectors, always the same ones."""
+def example(space: IrrepSpace, size: int) -> Features:
+    """Features of a few standard normal vectors of so many coordinates, always the same ones."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((space.size, _EXAMPLES))
+    x = rng.standard_normal((size, _EXAMPLES))
     if space.is_complex:
         x = (x + 1j * rng.standard_normal(x.shape)) / np.sqrt(2)
-    return space.enter(x.T)
+    return space.enter(with_conjugate(x.T, space.size))
 
 
 def first_block(

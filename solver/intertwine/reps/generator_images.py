@@ -62,6 +62,20 @@ def act_by_complex_numbers(atoms: Iterable[Rep]) -> bool:
     )
 
 
+def act_unitarily(atoms: Iterable[Rep]) -> bool:
+    """Whether all generators of the atoms are unitary, those of Lie algebras anti-Hermitian: then
+    the conjugate of each atom is its dual.
+    """
+    for found in map(images, dict.fromkeys(atoms)):
+        for a in map(np.asarray, map(dense, found.lie)):
+            if np.abs(a + a.conj().T).max(initial=0.0) > _ORTHOGONAL * np.abs(a).max(initial=0.0):
+                return False
+        for h in map(np.asarray, map(dense, found.discrete)):
+            if np.abs(h @ h.conj().T - np.eye(len(h))).max(initial=0.0) > _ORTHOGONAL:
+                return False
+    return True
+
+
 def atom_digest(atom: Rep) -> str:
     """The identity of a rep of the user's own: a digest of the images of its generators, or of
     the name by which it identifies itself.

@@ -1,0 +1,84 @@
+"""Over unitary matrices a network hears of x̄ too, and is as free as one of real vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from example_networks import Turned, double_precision, images, points
+from intertwine.groups import SL, SO, SU, Group, S, U
+from intertwine.nn import EMLP, bake, load, save
+from intertwine.nn.conjugates import with_conjugate, with_dual
+from intertwine.reps import Rep, Scalar, T, V
+from intertwine.training import fit
+from oblique_groups import conjugate
+
+CROOKED = conjugate(U(2), np.array([[1.0, 0.5], [0.0, 1.0]]))
+
+
+class TestTheDual:
+    @pytest.mark.parametrize("rep", [2 * V(U(2)), T(2)(SU(3)) + Scalar, V(U(1))], ids=repr)
+    def test_of_a_unitary_rep_is_its_conjugate(self, rep: Rep) -> None:
+        n, x = rep.size(), points(rep, is_complex=True)
+        both = with_dual(rep)
+        assert both.size() == 2 * n
+        for g in rep.G.samples(3):
+            rho = np.asarray(rep.rho_dense(g))
+            moved = with_conjugate(x @ rho.T, 2 * n)
+            expected = with_conjugate(x, 2 * n) @ np.asarray(both.rho_dense(g)).T
+            np.testing.assert_allclose(moved, expected, atol=1e-10)
+
+    @pytest.mark.parametrize(
+        "rep",
+        [V(SO(3)), V(S(3)), V(SL(2)), V(CROOKED), Turned(2, SO(2)), 3 * Scalar],
+        ids=["real", "permuted", "real, not orthogonal", "crooked", "a user's own", "scalars"],
+    )
+    def test_of_others_is_left_out(self, rep: Rep) -> None:
+        assert with_dual(rep) == rep
+        x = points(rep)
+        assert with_conjugate(x, rep.size()) is x
+
+
+@pytest.mark.parametrize(
+    ("group", "rep_in", "rep_out"),
+    [
+        (U(2), 2 * V, V),
+        (SU(3), 2 * V, Scalar),
+        (U(3), 5 * Scalar + 2 * V, V),
+        pytest.param(SU(4), 2 * V, Scalar, marks=pytest.mark.slow),
+        pytest.param(U(1), 2 * V, V, marks=pytest.mark.slow),
+    ],
+    ids=lambda value: repr(value),
+)
+def test_a_network_is_equivariant_and_not_linear(
+    group: Group, rep_in: Rep, rep_out: Rep, tmp_path: Path
+) -> None:
+    with double_precision() as dtype:
+        model = EMLP(rep_in, rep_out, group, ch=48, num_layers=2, dtype=dtype)
+        x = points(model.rep_in, is_complex=True)
+        y = images(model, x)
+        for g in group.samples(3):
+            rho_in, rho_out = (np.asarray(r.rho_dense(g)) for r in (model.rep_in, model.rep_out))
+            np.testing.assert_allclose(images(model, x @ rho_in.T), y @ rho_out.T, atol=1e-11)
+        assert np.abs(images(model, 2 * x) - 2 * y).max() > 1e-3 * np.abs(y).max()
+        save(model, tmp_path)
+        for same in (bake(model), load(tmp_path)):
+            np.testing.assert_allclose(np.asarray(same(x)), y, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_it_learns_a_function_of_conjugates() -> None:
+    """x, y ↦ ⟨x, y⟩x over U(2)."""
+
+    def sample(count: int, seed: int) -> tuple[Any, Any]:
+        x = points(2 * V(U(2)), count, is_complex=True, seed=seed)
+        a, b = x[:, :2], x[:, 2:]
+        return x, np.sum(a.conj() * b, axis=1, keepdims=True) * a
+
+    trained = fit(
+        EMLP(2 * V, V, U(2), ch=48, num_layers=2), sample(1000, 0), test=sample(500, 1), epochs=60
+    )
+    _, targets = sample(500, 1)
+    assert trained.test_loss < 0.01 * np.mean(np.abs(targets) ** 2)
