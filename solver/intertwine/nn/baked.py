@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.arrays import Array
+from intertwine.nn.by_content import ByContent
 from intertwine.nn.conjugates import with_conjugate
 from intertwine.nn.gates import gate
 from intertwine.nn.layer import Layer
@@ -37,7 +38,7 @@ class Dense(Layer):
 
 
 @dataclass(frozen=True, eq=False)
-class Wiring:
+class Wiring(ByContent):
     """Which coordinates are multiplied: z_q is a sum over t of products of left[q, t] and
     right[q, t], and gates[i] opens the output i.
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from intertwine.groups import Group
+from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import Kind
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
 from intertwine.nn.products import Coupling, Products, couplings
@@ -20,7 +21,7 @@ _TERMS = 320
 
 
 @dataclass(frozen=True, eq=False)
-class BlockShape:
+class BlockShape(ByContent):
     """A block, its weights left out: multiplicities by irrep's name, and the products.
 
     Behind the linear maps (`before` the gates) are the outputs, and a gate for each copy of an

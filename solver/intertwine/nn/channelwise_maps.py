@@ -9,6 +9,7 @@ from jaxtyping import Inexact
 
 from intertwine.arrays import Array
 from intertwine.groups import Group
+from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import Features, cut, mixed
 from intertwine.nn.initial import Wanted
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
@@ -20,7 +21,7 @@ _ENTER, _LEAVE = "into ", "out of "
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelwiseMaps:
+class ChannelwiseMaps(ByContent):
     """y_ν = C_ν · concat over λ, μ of CG(A_λx_λ, B_μx_μ), channel by channel (DESIGN §6).
 
     Sums of such maps are all equivariant quadratic maps but products of two scalars. An irrep of m

@@ -14,6 +14,7 @@ from jaxtyping import Inexact, Int
 
 from intertwine.arrays import Array
 from intertwine.groups import Group
+from intertwine.nn.by_content import ByContent
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.operators import dense
@@ -55,7 +56,7 @@ def gate_indices(rep: Rep) -> Int[np.ndarray, " n"]:
 
 
 @dataclass(frozen=True, eq=False)
-class Gates:
+class Gates(ByContent):
     """Which coordinate is the gate of each: `gated(rep)` and `gate_indices(rep)`, found once."""
 
     rep: Rep

@@ -13,6 +13,7 @@ from intertwine.arrays import Array, namespace
 from intertwine.errors import TooLarge
 from intertwine.groups import Group
 from intertwine.irreps import Decomposition, Irrep, decompose
+from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import (
     Features,
     Kind,
@@ -35,7 +36,7 @@ _DENSE_UP_TO = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class DenseChange:
+class DenseChange(ByContent):
     """A change of basis by one matrix, ordered by irrep, component, copy; and its inverse."""
 
     into: Inexact[np.ndarray, "n n"]
@@ -43,7 +44,7 @@ class DenseChange:
 
 
 @dataclass(frozen=True, eq=False)
-class TermwiseChange:
+class TermwiseChange(ByContent):
     """A change of basis term by term, all copies of a term at once.
 
     `order` brings coordinates into the order of the terms, `back` undoes it.
@@ -55,7 +56,7 @@ class TermwiseChange:
 
 
 @dataclass(frozen=True, eq=False)
-class StepwiseChange:
+class StepwiseChange(ByContent):
     """A change of basis slot by slot, then within each irrep to its sparse basis."""
 
     decomposition: Decomposition
@@ -74,7 +75,7 @@ class StepwiseChange:
 
 
 @dataclass(frozen=True, eq=False)
-class IrrepSpace:
+class IrrepSpace(ByContent):
     """ρ ≅ ⊕ m_λ λ: the irreps, how often, and the change of basis. Everything is by the irreps'
     names, in the order of the coordinates.
     """

@@ -17,6 +17,7 @@ from intertwine.arrays import Array
 from intertwine.bases import Basis
 from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group, Trivial
+from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import mixed
 from intertwine.nn.initial import Wanted
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
@@ -28,7 +29,7 @@ Weights = dict[str, Inexact[Array, "_ _"]]
 
 
 @dataclass(frozen=True, eq=False)
-class SchurMaps:
+class SchurMaps(ByContent):
     """x ↦ U_out(⊕_λ W_λ ⊗ 1 + b)U_in⁻¹x, for reps that are sums of irreps.
 
     W_λ has m'_λ × e·m_λ entries, e being the dimension of what commutes with λ, and b is in the
@@ -82,7 +83,7 @@ class SchurMaps:
 
 
 @dataclass(frozen=True, eq=False)
-class BasisMaps:
+class BasisMaps(ByContent):
     """x ↦ Σ cᵢQᵢx + Σ bⱼvⱼ for a basis Q of the equivariant maps and one of invariant vectors v:
     for any groups, several or not reductive, at the cost of a dense matrix.
     """

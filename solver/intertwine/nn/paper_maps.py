@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Inexact, Int
 
+from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import reordered
 from intertwine.nn.initial import Wanted
 from intertwine.nn.irrep_space import canonical_places
@@ -42,7 +43,7 @@ class Copies:
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class Path(ByContent):
     """Copies K of a tensor of the input that are maps from one of its terms to one of the output:
     y_o += Σ_{k,a} P[o, (k, a)] Σ_i K_{k,oi} x_{a,i}.
 
@@ -83,7 +84,7 @@ class Path:
 
 
 @dataclass(frozen=True, eq=False)
-class PaperMaps:
+class PaperMaps(ByContent):
     """x ↦ W(x)x, W(x) being made of x itself (Finzi, Welling and Wilson 2021, §6.2).
 
     The rep of W is a sum of tensors; each of them is a linear combination of the tensors of the

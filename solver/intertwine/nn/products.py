@@ -11,6 +11,7 @@ from jaxtyping import Inexact
 from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.irreps import Irrep, clebsch_gordan
+from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import ZERO, Features, Kind, joined, mixed, scaled, summed
 from intertwine.nn.sparse_basis import sparse_basis_of
 
@@ -22,7 +23,7 @@ _LARGEST_FORM = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Coupling:
+class Coupling(ByContent):
     """An equivariant map λ ⊗ μ → ν of unit-length rows: coefficients C of shape (d_ν, d_λ, d_μ)."""
 
     left: str
@@ -50,7 +51,7 @@ class Coupling:
 
 
 @dataclass(frozen=True, eq=False)
-class Products:
+class Products(ByContent):
     """(a, b) ↦ y_ν = C_ν · concat over λ, μ of CG(a_λ, b_μ), the weights C_ν left out.
 
     `channels` says how many copies of each irrep a and b have.

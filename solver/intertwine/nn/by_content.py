@@ -1,0 +1,79 @@
+"""Constants of a model, compared by what is in them.
+
+They are static in JAX's trees: a model that was loaded, copied or unpickled is of the same tree as
+the one it comes from, and of the same compiled programs, only if its constants are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from intertwine.bases import Basis
+from intertwine.bases.format import to_arrays
+
+
+class ByContent:
+    """A frozen dataclass, equal to another of equal fields; arrays are by their entries."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ByContent):
+            return NotImplemented
+        if self._equals is other._equals:
+            return True
+        if type(self) is not type(other) or not all(map(_equal, self._values(), other._values())):
+            return False
+        vars(other)["_equals"] = self._equals  # compiled programs are looked up by it at each call
+        return True
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: a hash of texts is another in each process."""
+        return {name: vars(self)[name] for name in self._names()}
+
+    @cached_property
+    def _equals(self) -> object:
+        """What all values that were found equal have in common."""
+        return object()
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((type(self).__name__, *map(_summary, self._values())))
+
+    def _values(self) -> list[Any]:
+        return [vars(self)[name] for name in self._names()]
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        return tuple(field.name for field in fields(cls))  # type: ignore[arg-type]  # a dataclass
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, Mapping):
+        return isinstance(b, Mapping) and [*a] == [*b] and all(map(_equal, a.values(), b.values()))
+    if isinstance(a, tuple | list):
+        return isinstance(b, tuple | list) and len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, Basis):
+        return isinstance(b, Basis) and _equal(to_arrays(a), to_arrays(b))
+    return bool(a == b)
+
+
+def _summary(value: Any) -> Any:
+    """Something of a value that has a hash, and is the same of equal values."""
+    if isinstance(value, np.ndarray | Basis):
+        return value.shape
+    if isinstance(value, Mapping):
+        return tuple((key, _summary(inner)) for key, inner in value.items())
+    if isinstance(value, tuple | list):
+        return tuple(map(_summary, value))
+    return value
