@@ -1,7 +1,9 @@
 """A training step and a forward of the networks, interleaved in one process.
 
 Adam, batches of random numbers, medians; the ratio is to `eqx.nn.MLP` with 3 layers of 384, as it
-is when it stands alone: each ratio is taken within a round, and its median printed.
+is when it stands alone: each ratio is taken within a round, and its median printed. All run with
+`freed_memory_kept`, without which the network whose memory is the largest waits for the system at
+each step, whichever it is (--give-memory-back shows it).
 
     python benchmarks/train_step.py                         # the paper's tasks, batch 500
     python benchmarks/train_step.py O5Synthetic --batch 1 64 500 4096 --json
@@ -10,9 +12,11 @@ is when it stands alone: each ratio is taken within a round, and its median prin
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,6 +28,7 @@ import optax
 from intertwine.groups import SO, Group, O, parse_group
 from intertwine.nn import EMLP, MLP
 from intertwine.reps import Rep, Scalar, V
+from intertwine.training import freed_memory_kept
 
 TASKS: dict[str, tuple[Rep, Rep, Group]] = {
     "Inertia SO(3)": (5 * Scalar + 5 * V, V**2, SO(3)),
@@ -171,6 +176,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--give-memory-back", action="store_true", help="as the C library does it")
     arguments = parser.parse_args()
     if unknown := [task for task in arguments.tasks if task not in TASKS]:
         parser.error(f"no such task: {', '.join(unknown)}; there are {', '.join(TASKS)}")
@@ -179,19 +185,20 @@ def main() -> None:
             f"{'task':<20} {'batch':>5} {'network':<17} {'params':>8} {'construct':>9} "
             f"{'compile':>8} {'MiB':>6} {'forward ms':>10} {'ratio':>5} {'step ms':>8} {'ratio':>5}"
         )
-    for task in arguments.tasks:
-        for batch in arguments.batch:
+    with nullcontext() if arguments.give_memory_back else freed_memory_kept():
+        for task, batch in itertools.product(arguments.tasks, arguments.batch):
             for row in measure(task, batch, arguments.rounds, {NETWORKS[0], *arguments.networks}):
-                if arguments.json:
-                    print(json.dumps(asdict(row)), flush=True)
-                    continue
-                print(
-                    f"{row.task:<20} {row.batch:>5} {row.network:<17} {row.parameters:>8,} "
-                    f"{row.construct_s:>8.2f}s {row.compile_s:>7.2f}s "
-                    f"{row.memory_bytes / 2**20:>6.1f} {row.forward_ms:>10.2f} "
-                    f"{row.forward_ratio:>5.2f} {row.step_ms:>8.2f} {row.step_ratio:>5.2f}",
-                    flush=True,
-                )
+                print(json.dumps(asdict(row)) if arguments.json else line(row), flush=True)
+
+
+def line(row: Row) -> str:
+    """A row of the table."""
+    return (
+        f"{row.task:<20} {row.batch:>5} {row.network:<17} {row.parameters:>8,} "
+        f"{row.construct_s:>8.2f}s {row.compile_s:>7.2f}s "
+        f"{row.memory_bytes / 2**20:>6.1f} {row.forward_ms:>10.2f} "
+        f"{row.forward_ratio:>5.2f} {row.step_ms:>8.2f} {row.step_ratio:>5.2f}"
+    )
 
 
 if __name__ == "__main__":

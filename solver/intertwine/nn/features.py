@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jax import lax
@@ -70,6 +71,17 @@ def cut(x: Sequence[Array], sizes: Sequence[int]) -> list[list[Array]]:
     """Parts of so many channels each. (`split` transposes to one concatenation, slices to pads.)"""
     parts = [split(component, sizes) for component in x]
     return [list(part) for part in zip(*parts, strict=True)]
+
+
+def apart(parts: Sequence[list[Array]]) -> Sequence[list[Array]]:
+    """The same arrays, each computed by itself. XLA would write the sums of products of a gradient
+    into their place in the whole one number at a time, and branch at each: 5 % of a step.
+    """
+    if not is_jax(parts[0][0]):
+        return parts
+    barrier: Any = lax.optimization_barrier
+    found: Sequence[list[Array]] = barrier(parts)
+    return found
 
 
 def split(x: Inexact[Array, "c b"], sizes: Sequence[int]) -> Sequence[Array]:

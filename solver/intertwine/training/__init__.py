@@ -5,6 +5,7 @@ from intertwine.training.data import Data
 from intertwine.training.equivariance import model_equivariance_error, model_equivariance_errors
 from intertwine.training.evaluation import evaluate
 from intertwine.training.fitting import fit
+from intertwine.training.freed_memory import freed_memory_kept
 from intertwine.training.history import Epoch, History
 from intertwine.training.losses import cross_entropy, mean_absolute_error, mean_squared_error
 from intertwine.training.trained import Event, Trained
@@ -18,6 +19,7 @@ __all__ = [
     "cross_entropy",
     "evaluate",
     "fit",
+    "freed_memory_kept",
     "mean_absolute_error",
     "mean_squared_error",
     "model_equivariance_error",
