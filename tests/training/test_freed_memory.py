@@ -26,7 +26,7 @@ PROGRAM = """
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     with freed_memory_kept():
-        interruptions(1)
+        interruptions(40)  # the blocks find their place
         kept = interruptions(10)
         with freed_memory_kept():
             pass
