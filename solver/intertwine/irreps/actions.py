@@ -6,7 +6,7 @@ equation for the Lie algebra's, where M = dρ(A), and for discrete ones, where M
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
@@ -71,6 +71,12 @@ class Action:
         """Σₖ yₖMₖᴴ."""
         found: Inexact[np.ndarray, "c n"] = np.matmul(y, adjoint(self.matrices)).sum(0)
         return found
+
+    def select(self, kept: Sequence[int]) -> Action:
+        """The action with some of the matrices, in order; itself where all are kept."""
+        if len(kept) == self.count:
+            return self
+        return Action(self.matrices[list(kept)], sum(k < self.lie_count for k in kept))
 
     def restrict(self, w: Inexact[np.ndarray, "n d"]) -> Action:
         """The action wᴴMₖw on the subspace that the orthonormal columns of w span."""
@@ -167,8 +173,8 @@ class MatrixRep:
     """A rep by its matrices.
 
     `given` has an orthonormal basis of the Lie algebra and the discrete generators: what results
-    are checked against. `constraints` has what is solved with: the same, or for a compact group
-    with many generators a few random elements of it.
+    are checked against. `constraints` has what is solved with: the same without redundant discrete
+    generators, or for a compact group with many generators a few random elements of it.
     """
 
     given: Action

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from intertwine.bases.transform import Transform
+from intertwine.groups.enumeration import independent_generators
 from intertwine.groups.group import Group
 from intertwine.groups.lie_span import LieSpan
 from intertwine.irreps.actions import MatrixRep, ProductAction, adjoint
@@ -58,7 +59,12 @@ class Decomposer:
         self.combinations = self.span.combinations(_NULL, _DISTINCT)
         base = given_action(Base(group), self.span, self.combinations, dtype)
         self._compact = is_unitary(base)
-        trivial = trivial_rep(group, len(self.combinations), self._compact, dtype)
+        found = independent_generators(group)
+        everything = tuple(range(len(group.group_generators)))
+        self._independent = everything if found is None else found
+        trivial = trivial_rep(
+            group, len(self.combinations), self._compact, dtype, self._independent
+        )
         self.catalogue = Catalogue(trivial, dtype)
         self._atoms: dict[_Key, tuple[MatrixRep, Isometries]] = {}
         self._steps: dict[tuple[int, _Key], CheckedStep] = {}
@@ -71,7 +77,7 @@ class Decomposer:
         with self.lock:
             if key not in self._atoms:
                 given = given_action(atom, self.span, self.combinations, self.dtype)
-                rep = with_constraints(given, self._compact)
+                rep = with_constraints(given, self._compact, self._independent)
                 self._atoms[key] = rep, self.catalogue.decompose(rep, atom)
             return self._atoms[key]
 

@@ -16,8 +16,9 @@ from intertwine.reps.syntax import Rep
 _UNITARY = 1e-12
 _FEW = 4
 """So many random elements of a compact group constrain like the whole: an expander's gap."""
-_MIXING = 60
-_BETWEEN = 15
+_LETTERS = 16
+"""The generators in a random word. A product of m factors carries m rounding errors, so words are
+short; longer ones would mix better, and save a few steps."""
 
 
 def given_action(
@@ -45,49 +46,48 @@ def is_unitary(action: Action) -> bool:
     return bool(max(crooked, stretched) <= _UNITARY)
 
 
-def with_constraints(given: Action, group_is_compact: bool) -> MatrixRep:
-    """The rep, to be solved with a few random elements where there are many generators."""
-    if not group_is_compact or given.count <= _FEW or not is_unitary(given):
-        return MatrixRep(given, given)
-    return MatrixRep(given, Action(_random_elements(given), 0))
+def with_constraints(
+    given: Action, group_is_compact: bool, independent: tuple[int, ...]
+) -> MatrixRep:
+    """The rep, to be solved with the Lie algebra and the `independent` ones of the discrete
+    generators, or with a few random elements of a compact group where that is less or mixes better.
+    """
+    lie = range(given.lie_count)
+    kept = given.select([*lie, *(given.lie_count + k for k in independent)])
+    if group_is_compact and kept.count > _FEW and is_unitary(given):
+        kept = Action(_random_elements(kept), 0)
+    return MatrixRep(given, kept)
 
 
 def trivial_rep(
-    group: Group, lie_count: int, compact: bool, dtype: np.dtype[np.inexact]
+    group: Group,
+    lie_count: int,
+    compact: bool,
+    dtype: np.dtype[np.inexact],
+    independent: tuple[int, ...],
 ) -> MatrixRep:
     """The trivial rep of size 1."""
     discrete = np.ones((len(group.group_generators), 1, 1), dtype=dtype)
     matrices = np.concatenate([np.zeros((lie_count, 1, 1), dtype=dtype), discrete])
-    return with_constraints(Action(matrices, lie_count), compact)
+    return with_constraints(Action(matrices, lie_count), compact, independent)
 
 
 def _random_elements(given: Action) -> Inexact[np.ndarray, "r n n"]:
-    """Images of random elements of a compact group: by product replacement (Celler and others,
-    1995) from the discrete generators, times exponentials of random Lie elements.
+    """Images of random elements of a compact group: words of bounded length in the discrete
+    generators, times exponentials of random Lie elements.
 
-    Each discrete generator h gives h[a, b] with random a and b: what these generate is all of
-    the group up to commutators, where an abelian quotient such as (ℤ₂)⁵ needs as many elements as
-    it has generators. The elements are the same for every rep of the group: words and
+    Each discrete generator h gives h[a, b] with random words a and b: what these generate is all
+    of the group up to commutators, where an abelian quotient such as (ℤ₂)⁵ needs as many elements
+    as it has generators. The elements are the same for every rep of the group: words and
     coefficients are fixed.
     """
     rng = np.random.default_rng(11)
     lie, discrete = given.matrices[: given.lie_count], given.matrices[given.lie_count :]
-    slots = list(discrete) * (1 + 10 // max(1, len(discrete)))
-    walk, found = np.eye(given.size, dtype=given.matrices.dtype), []
-
-    def advance(steps: int) -> Inexact[np.ndarray, "n n"]:
-        nonlocal walk
-        for _ in range(steps if slots else 0):
-            i, j = rng.choice(len(slots), 2, replace=False)
-            slots[i] = slots[i] @ (slots[j] if rng.random() < 0.5 else adjoint(slots[j]))
-            walk = walk @ slots[i]
-        return walk
-
-    advance(_MIXING)
+    found = []
     for k in range(max(_FEW, len(discrete))):
-        element = advance(_BETWEEN)
+        element = _word(discrete, rng) if len(discrete) else np.eye(given.size)
         if k < len(discrete):
-            other = advance(_BETWEEN)
+            other = _word(discrete, rng)
             element = discrete[k] @ element @ other @ adjoint(element) @ adjoint(other)
         if len(lie):
             direction = np.tensordot(3 * rng.standard_normal(len(lie)), lie, (0, 0))
@@ -95,6 +95,17 @@ def _random_elements(given: Action) -> Inexact[np.ndarray, "r n n"]:
         u, _, vh = np.linalg.svd(element)
         found.append(u @ vh)
     return np.array(found)
+
+
+def _word(
+    discrete: Inexact[np.ndarray, "l n n"], rng: np.random.Generator
+) -> Inexact[np.ndarray, "n n"]:
+    """A product of random generators and their adjoints."""
+    word = np.eye(discrete.shape[1], dtype=discrete.dtype)
+    for k in rng.integers(2 * len(discrete), size=_LETTERS):
+        letter = discrete[k // 2]
+        word = word @ (adjoint(letter) if k % 2 else letter)
+    return word
 
 
 def _exponential(matrix: Inexact[np.ndarray, "n n"]) -> Inexact[np.ndarray, "n n"]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Inexact
@@ -14,7 +14,7 @@ from intertwine.reps.syntax import Rep
 
 _TYPES = {1: "ℝ", 2: "ℂ", 4: "ℍ"}
 _DIGITS = 6
-_NAME_LENGTH = 6
+_SHORT, _LONGER = 6, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +33,12 @@ class Irreducible:
 
     `endomorphisms` of shape (e, d, d) are a basis E of what commutes with it, E₀ = 1 and
     tr(EᵢᴴEⱼ) = d δᵢⱼ; over ℝ, e is 1, 2 or 4. `index` is its place in its catalogue. The trivial
-    irrep has no origin.
+    irrep has no origin. `name` is W (Wc over ℂ), the dimension, and a digest of word traces: the
+    same whenever and wherever it is found.
     """
 
     index: int
+    name: str
     origin: Origin | None
     rep: MatrixRep
     endomorphisms: Inexact[np.ndarray, "e d d"]
@@ -54,18 +56,35 @@ class Irreducible:
             return "ℂ"
         return _TYPES[len(self.endomorphisms)]
 
-    @cached_property
-    def name(self) -> str:
-        """W (Wc over ℂ), its dimension, and a digest of its word traces: the same whenever and
-        wherever it is found.
-        """
-        rounded = np.round(self.fingerprint, _DIGITS) + 0.0  # no negative zeros
-        digest = hashlib.sha256(rounded.tobytes()).hexdigest()[:_NAME_LENGTH]
-        field = "c" if np.iscomplexobj(self.endomorphisms) else ""
-        return f"W{field}{self.dimension}_{digest}"
-
     def __repr__(self) -> str:
         return f"<irrep {self.name} of type {self.type}>"
+
+
+def name_of(
+    rep: MatrixRep,
+    is_complex: bool,
+    fingerprint: Float[np.ndarray, " f"],
+    more: Callable[[], Float[np.ndarray, " g"]],
+    taken: Collection[str],
+) -> str:
+    """The name of an irrep that is none of those whose names are `taken`.
+
+    Six digits of a digest of its traces; where another irrep has that name, six more, of a
+    digest of further traces, and as many again until the name is free.
+    """
+    field = "c" if is_complex else ""
+    name = f"W{field}{rep.size}_{_digest(fingerprint)[:_SHORT]}"
+    if name not in taken:
+        return name
+    digits, length = _digest(more()), _LONGER - _SHORT
+    while f"{name}{digits[:length]}" in taken:
+        digits, length = digits + hashlib.sha256(digits.encode()).hexdigest(), length + _SHORT
+    return f"{name}{digits[:length]}"
+
+
+def _digest(traces: Float[np.ndarray, " f"]) -> str:
+    rounded = np.round(traces, _DIGITS) + 0.0  # no negative zeros
+    return hashlib.sha256(rounded.tobytes()).hexdigest()
 
 
 #: Isometric equivariant maps from each irrep (by index): arrays of shape (n, copies, d).

@@ -14,6 +14,9 @@ from intertwine.irreps.projection import project, random_block
 _HERMITIAN = 1e-9  # how far from Hermitian the projection of a Hermitian matrix may be
 _CUT = 1e-7  # eigenvalues closer than this part of their spread belong to one subspace
 _INDEPENDENT = 1e-8  # endomorphisms of singular values below are rounding
+_ISOLATED = 1e-5  # an eigenvalue's distance from the others, relative to the spread of all
+_TOGETHER = 1e-9  # what the eigenvalues of one line over ℝ, ℂ or ℍ may differ by
+_REACHED = 1e-7  # of a generator's norm: vectors moved by less stay where they were
 
 
 class SplitError(ArithmeticError):
@@ -75,6 +78,57 @@ def polished(rep: MatrixRep, w: Inexact[np.ndarray, "n d"]) -> Inexact[np.ndarra
     near = project(rep.constraints, rep.constraints, (w @ adjoint(w))[:, None, :])[:, 0]
     vectors = np.linalg.eigh((near + adjoint(near)) / 2)[1]
     return vectors[:, -w.shape[1] :]
+
+
+def require_irreducible(
+    rep: MatrixRep, word: Inexact[np.ndarray, "d d"], fields: int, gap: Gap
+) -> None:
+    """Prove a rep irreducible, and its endomorphisms a field of the given dimension (1, 2 or 4).
+
+    `word` is a Hermitian element of the algebra that the generators generate, which is closed
+    under adjoints. Its eigenspace E of an eigenvalue of multiplicity `fields` is a line over the
+    field. An invariant subspace and its complement are both invariant under the word, so one of
+    them contains a vector of E, and with it the line: the generators carry a vector of E through
+    all of the space only if there is no such subspace (Norton's criterion: Parker, 1984).
+    Eigenvalues of different irreps differ for a word in general position, and those of a sum of
+    equal ones have a larger multiplicity. Raises `SplitError` where the vector does not reach
+    everything.
+    """
+    d = rep.size
+    values, vectors = np.linalg.eigh(word)
+    spread = max(values[-1] - values[0], np.abs(values).max(), np.finfo(float).tiny)
+    if d % fields:
+        raise SplitError(f"a subspace of dimension {d} has {fields} endomorphisms")
+    lines = values.reshape(-1, fields)
+    width = float((lines[:, -1] - lines[:, 0]).max(initial=0.0)) / spread
+    steps = (lines[1:, 0] - lines[:-1, -1]) / spread
+    if not width <= _TOGETHER:
+        raise SplitError(f"eigenvalues of a word differ by {width:.1e} along one line")
+    distances = np.minimum(np.append(steps, np.inf), np.append(np.inf, steps))
+    best = int(np.argmax(distances))
+    if not distances[best] > _ISOLATED:
+        raise SplitError(f"eigenvalues of a word are {distances[best]:.1e} apart")
+    reached = _orbit_of(rep, vectors[:, fields * best, None], gap)
+    if reached < d:
+        raise SplitError(f"a subspace of dimension {d} has an invariant one of {reached}")
+
+
+def _orbit_of(rep: MatrixRep, start: Inexact[np.ndarray, "d 1"], gap: Gap) -> int:
+    """The dimension of the smallest invariant subspace that contains a vector."""
+    d, scale = rep.size, max(1.0, float(rep.given.norms.max(initial=0.0)))
+    basis = np.zeros((d, 0), dtype=np.result_type(start, rep.given.matrices))
+    new = start
+    while new.shape[1] and basis.shape[1] < d:
+        basis = np.concatenate([basis, new], axis=1)
+        moved = np.moveaxis(rep.given.left(new), 0, 1).reshape(d, -1)
+        for _ in range(2):
+            moved = moved - basis @ (adjoint(basis) @ moved)
+        u, values, _ = np.linalg.svd(moved, full_matrices=False)
+        kept = values > _REACHED * scale
+        if basis.shape[1] < d:
+            gap.saw(values[kept] / scale, values[~kept] / scale)
+        new = u[:, kept]
+    return basis.shape[1]
 
 
 def endomorphisms(

@@ -1,8 +1,9 @@
 """Fixed words in a rep's generators: what tells irreps apart, and fixes their bases.
 
 Words are polynomials a, b, c in fixed random combinations of the generators' matrices. Traces of
-words are equal for equivalent irreps and different for others. (A Casimir value does not separate,
-and discrete groups have none.)
+words are equal for equivalent irreps; of inequivalent ones some word differs, which may be longer
+than those that are tried first, so that equal traces are only a reason to look for an intertwiner.
+(A Casimir value does not separate either, and discrete groups have none.)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from intertwine.irreps.actions import MatrixRep, adjoint
 from intertwine.irreps.splitting import SplitError
 
 _LETTERS = 3
+_LONGEST = 64  # powers of a word that are traced
 _SAME, _DIFFERENT = 1e-9, 1e-6  # rounding reaches 1e-14; others were never seen nearer than 1e-3
 
 
@@ -40,6 +42,23 @@ class Words:
         found = np.array(traces) / rep.size
         return np.concatenate([found.real, found.imag]) if np.iscomplexobj(found) else found
 
+    def further(self, rep: MatrixRep) -> Float[np.ndarray, " g"]:
+        """Traces of longer words, for irreps that those of `fingerprint` do not tell apart.
+
+        Powers of two words up to the dimension: half-spin reps of so(2n) differ first in words of
+        n letters, irreps of the shift and clock matrices of order p in words of p.
+        """
+        a, b, c = self.letters(rep)
+        traces = []
+        for word in (a + b @ c, b - 2 * c @ a):
+            word = word / max(1.0, float(np.linalg.norm(word, 2)))
+            power = np.eye(rep.size)
+            for _ in range(min(rep.size, _LONGEST)):
+                power = power @ word
+                traces.append(np.trace(power))
+        found = np.array(traces)
+        return np.concatenate([found.real, found.imag]) if np.iscomplexobj(found) else found
+
     def hermitian(self, rep: MatrixRep) -> Inexact[np.ndarray, "n n"]:
         """A Hermitian word, whose eigenvectors are a basis."""
         a, b, c = self.letters(rep)
@@ -54,7 +73,9 @@ class Words:
 
 
 def same(left: Float[np.ndarray, " f"], right: Float[np.ndarray, " f"]) -> bool:
-    """Whether two fingerprints are of equivalent irreps. Raises `SplitError` in doubt."""
+    """Whether two fingerprints are equal, as those of equivalent irreps are. Raises `SplitError` in
+    doubt.
+    """
     distance = np.abs(left - right).max(initial=0.0) / (1 + np.abs(right).max(initial=0.0))
     if _SAME < distance < _DIFFERENT:
         raise SplitError(f"traces differ by {distance:.1e}: equivalent or not?")
