@@ -17,6 +17,10 @@ from intertwine.reps.syntax import Dual, Rep
 
 _INTEGER = 1e-6
 """A mean further than this from an integer is no rank."""
+_EXACT = 1e-9
+"""Characters closer than this to integers, all of them, are these: their mean is then exact."""
+_LARGEST_MEAN = 1e9
+"""Means of larger products in floating point are integers, to 1e-6, for lack of digits."""
 
 
 def finite_rank(atoms: Iterable[Rep]) -> int | None:
@@ -43,20 +47,37 @@ def _rank(group: Group, factors: list[Rep]) -> int | None:
     found = enumerate_elements(group)
     if found is None:
         return None
-    characters: dict[Rep, Num[np.ndarray, " n"] | None] = {}
-    product = np.ones(found.order)
+    characters: dict[Rep, Num[np.ndarray, " n"]] = {}
+    values = []
     for atom in factors:
         inner = atom.rep if isinstance(atom, Dual) else atom
         if inner not in characters:
             room = MAX_ENTRIES // found.order - sum(known.size() ** 2 for known in characters)
-            characters[inner] = _character(inner, found, room)
-        character = characters[inner]
-        if character is None:
+            character = _character(inner, found, room)
+            if character is None:
+                return None
+            characters[inner] = character
+        # elements have finite order: the character of a dual is the conjugate
+        values.append(characters[inner] if inner is atom else characters[inner].conj())
+    return _mean(values, found.order)
+
+
+def _mean(characters: list[Num[np.ndarray, " n"]], order: int) -> int | None:
+    """The mean of a product of characters, an integer; None where it is not told to be one."""
+    whole = [np.rint(character.real) for character in characters]
+    if all(np.abs(c - w).max() <= _EXACT for c, w in zip(characters, whole, strict=True)):
+        product = np.ones(order, dtype=object)  # integers of any size
+        for values in whole:
+            product = product * values.astype(np.int64).astype(object)
+        quotient, rest = divmod(int(sum(product)), order)
+        return quotient if rest == 0 else None
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = np.prod(np.stack(characters), axis=0)
+        if not np.mean(np.abs(product)) <= _LARGEST_MEAN:
             return None
-        # elements of finite order: the dual's character is the conjugate
-        product = product * (character.conj() if inner is not atom else character)
     mean = complex(np.mean(product))
-    return _integer(mean)
+    rank = round(mean.real)
+    return rank if abs(mean - rank) <= _INTEGER else None
 
 
 def _character(atom: Rep, found: Enumeration, room: int) -> Num[np.ndarray, " n"] | None:
@@ -70,10 +91,3 @@ def _character(atom: Rep, found: Enumeration, room: int) -> Num[np.ndarray, " n"
     elif atom.size() ** 2 > room:
         return None
     return found.character(generators)
-
-
-def _integer(mean: complex) -> int | None:
-    if not np.isfinite(mean):
-        return None
-    whole = round(mean.real)
-    return whole if abs(mean - whole) <= _INTEGER else None
