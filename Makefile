@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help serve try test slow check bench bench-paper format lock docs clean
+.PHONY: help serve try test slow processors check bench bench-paper format lock docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -38,6 +38,11 @@ test: $(READY) ## Run the tests, without those marked slow
 
 slow: $(READY) ## Run the tests marked slow
 	$(PYTEST) -m slow
+
+# Few tests decide by rounding; those that do are of the folders named here.
+processors: $(READY) ## Run the numerical tests under the BLAS kernels of several processors, with one and two threads
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python tests/processors.py -q -m "not slow" -n $(WORKERS) --dist worksteal \
+		tests/vis tests/irreps tests/exact tests/invariants
 
 check: $(READY) ## Everything a change must pass: format, lint, types, tests, documentation
 	$(BIN)/ruff format --check $(CODE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from intertwine.errors import NotConcrete
@@ -63,6 +65,27 @@ def test_what_is_not_recognised() -> None:
 )
 def test_groups_that_look_finite_after_rounding(generator: np.ndarray) -> None:
     assert character_rank(T(1, 1)(Group(discrete_generators=[generator]))) is None
+
+
+@pytest.mark.parametrize("power", [1, 2, 10, 40])
+@pytest.mark.parametrize(
+    "generators",
+    [
+        [np.diag([2.0, 0.5])],
+        [2.0 * np.eye(2)],
+        [1e100 * np.eye(2)],
+        [[[1.0, 1.0], [0.0, 1.0]]],
+        [[[0.0, -1.0], [1.0, 0.0]], [[0.0, -1.0], [1.0, 1.0]]],
+    ],
+    ids=["squeeze", "double", "1e100", "shear", "SL(2,Z)"],
+)
+def test_infinite_discrete_groups_have_no_mean(generators: list[Any], power: int) -> None:
+    assert character_rank(T(power, power)(Group(discrete_generators=generators))) is None
+
+
+def test_large_ranks_are_exact() -> None:
+    """Rank of V^40 over the two signs of nine dimensions: 9⁴⁰ has 39 digits."""
+    assert character_rank((V**40)(Group(discrete_generators=[-np.eye(9)]))) == 9**40
 
 
 def test_groups_whose_matrices_would_not_fit() -> None:

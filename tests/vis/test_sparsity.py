@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from itertools import combinations
 from typing import Any
 
@@ -15,6 +18,7 @@ from intertwine.groups import SO, S, SO13p, Sp, U, parse_group
 from intertwine.reps import T, V, parse
 from intertwine.vis import sparsify_basis
 from intertwine.vis import sparsity as module
+from processors import available_kernels
 
 
 def distance(a: Any, b: Any) -> float:
@@ -199,3 +203,48 @@ def test_a_result_of_another_span_is_not_handed_out() -> None:
         ),
     ):
         module._require_same_span(given, np.eye(3)[:, 1:])
+
+
+SPARSE_BASES = """
+import numpy as np
+from intertwine.groups import parse_group
+from intertwine.reps import parse
+from intertwine.vis import sparsify_basis
+
+for text, group in (
+    ("V*V.T>>V*V.T", "U(2)"),
+    ("V**3*V.T**3", "U(2)"),
+    ("V**2>>V**2", "SO(2)"),
+    ("V**4", "D(5)"),
+    ("V**6", "Sp(2)"),
+    ("V*V.T>>V*V.T", "SO13p"),
+    ("V**2>>V**2", "SU(3)"),
+    ("2V+3V0>>V+V**2+V0", "SO(3)"),
+):
+    basis = sparsify_basis(parse(text)(parse_group(group)))
+    print(text, group, basis.shape, [(*map(int, at), float(basis[tuple(at)].round(9)))
+        for at in np.argwhere(basis)])
+"""
+
+
+@pytest.mark.slow
+def test_the_result_is_the_same_on_every_processor() -> None:
+    """Under the BLAS kernels that this processor can run, with one and two threads."""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", SPARSE_BASES],
+            env={
+                **os.environ,
+                "OPENBLAS_CORETYPE": kernel,
+                "OPENBLAS_NUM_THREADS": threads,
+                "OMP_NUM_THREADS": threads,
+                "INTERTWINE_CACHE": "off",
+            },
+            capture_output=True,
+            check=True,
+        ).stdout
+        for kernel in available_kernels()
+        for threads in ("1", "2")
+    }
+    assert len(found) == 1
+    assert found.pop().count(b"\n") == 8

@@ -4,6 +4,7 @@ from intertwine.exact.basis import ExactBasis, certify, exact_basis
 from intertwine.exact.characters import character_rank
 from intertwine.exact.modular import RankBound, rank_bound
 from intertwine.exact.proof import prove
+from intertwine.reps.finite_characters import finite_rank
 
 __all__ = [
     "ExactBasis",
@@ -11,6 +12,7 @@ __all__ = [
     "certify",
     "character_rank",
     "exact_basis",
+    "finite_rank",
     "prove",
     "rank_bound",
 ]

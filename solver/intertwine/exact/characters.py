@@ -10,7 +10,8 @@ number of standard tableaux of a partition λ,
     SO(n)           the same, and those with n rows that are all odd
     Sp(m)           Σ f^λ                λ ⊢ p + q, at most 2m rows, every column even
 
-A finite group is counted by the mean of χ^p χ̄^q over its elements.
+A finite group is counted by the mean of χ^p χ̄^q over its elements (`finite_rank`, which takes
+reps of any kind).
 """
 
 from __future__ import annotations
@@ -19,38 +20,34 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from math import comb, factorial
 
-import numpy as np
-from jaxtyping import Num
-
 from intertwine.errors import InvalidGroup, NotConcrete, TooLarge
 from intertwine.groups import CATALOGUE, Group
-from intertwine.operators import dense
 from intertwine.reps.canonical_form import canonical_terms
+from intertwine.reps.finite_characters import finite_rank
 from intertwine.reps.syntax import Base, Dual, Rep
 
-MAX_ELEMENTS = 20_000
-"""The largest order of a finite group whose elements are enumerated."""
 _MAX_POWER = 40
-_SAME = 1e-10  # elements of a finite group that differ by less, relatively, are one
 
 _Partition = tuple[int, ...]
 
 
 def character_rank(rep: Rep) -> int | None:
-    """The rank of a concrete rep made of V and V*, or None where a group is none of those known."""
+    """The rank of a concrete rep, or None where a group is none of those known.
+
+    Over finite groups reps of any kind are counted, over the families above those made of V and
+    V*. None for infinite groups that are not in the table, such as those with a discrete
+    generator diag(2, 1/2) or a shear.
+    """
     if not rep.is_concrete:
         raise NotConcrete(f"{rep} has no group yet, and without one no rank")
     total = 0
     for multiplicity, term in canonical_terms(rep):
-        powers: dict[Group, list[int]] = {}
+        groups: dict[Group, list[Rep]] = {}
         for atom in term:
-            dual = isinstance(atom, Dual)
-            if not isinstance(atom.rep if isinstance(atom, Dual) else atom, Base):
-                return None
-            powers.setdefault(atom.G, [0, 0])[dual] += 1
+            groups.setdefault(atom.G, []).append(atom)
         found = 1
-        for group, (p, q) in powers.items():
-            rank = _rank(group, p, q)
+        for group, factors in groups.items():
+            rank = _rank(group, factors)
             if rank is None:
                 return None
             found *= rank
@@ -58,7 +55,12 @@ def character_rank(rep: Rep) -> int | None:
     return total
 
 
-def _rank(group: Group, p: int, q: int) -> int | None:
+def _rank(group: Group, factors: list[Rep]) -> int | None:
+    inner = [atom.rep if isinstance(atom, Dual) else atom for atom in factors]
+    if any(type(atom) is not Base for atom in inner):  # a subclass has a rho of its own
+        return finite_rank(factors)
+    q = sum(isinstance(atom, Dual) for atom in factors)
+    p = len(factors) - q
     if p + q > _MAX_POWER:
         return None
     for name, size, formula in _FAMILIES:
@@ -70,7 +72,10 @@ def _rank(group: Group, p: int, q: int) -> int | None:
             continue
         if member == group:
             return formula(group.d, p, q)
-    return _mean(group, p, q)
+    if not group.lie_generators and not group.group_generators:
+        everything: int = group.d ** (p + q)
+        return everything
+    return finite_rank(factors)
 
 
 def _arguments(name: str, size: int | None) -> tuple[int, ...]:
@@ -169,47 +174,3 @@ def _stirling(n: int, k: int) -> int:
     terms = ((-1) ** j * comb(k, j) * (k - j) ** n for j in range(k + 1))
     total: int = sum(terms) // factorial(k)
     return total
-
-
-def _mean(group: Group, p: int, q: int) -> int | None:
-    """The mean of χ^p χ̄^q over a finite group's elements; None for one that is not seen to be."""
-    if len(group.lie_generators):
-        return None
-    if not len(group.group_generators):
-        everything: int = group.d ** (p + q)
-        return everything
-    traces = _traces(group)
-    if traces is None:
-        return None
-    return round(float(np.mean(traces**p * traces.conj() ** q).real))
-
-
-@cache
-def _traces(group: Group) -> Num[np.ndarray, " k"] | None:
-    """The traces of all elements; None where products come near earlier ones without being them,
-    as in a group that is infinite.
-    """
-    if group.d**2 > MAX_ELEMENTS * 16:
-        return None
-    generators = [np.asarray(dense(h)) for h in group.group_generators]
-    one = np.eye(group.d, dtype=np.result_type(*generators, float))
-    known, new = {_rounded(one): one}, [one]
-    while new:
-        found = []
-        for element in new:
-            for h in generators:
-                image = h @ element
-                name = _rounded(image)
-                if name not in known:
-                    known[name] = image
-                    found.append(image)
-                elif not np.linalg.norm(image - known[name]) <= _SAME * np.linalg.norm(image):
-                    return None
-            if len(known) * group.d**2 > MAX_ELEMENTS * 16 or len(known) > MAX_ELEMENTS:
-                return None
-        new = found
-    return np.array([np.trace(element) for element in known.values()])
-
-
-def _rounded(matrix: Num[np.ndarray, "d d"]) -> bytes:
-    return bytes((np.round(matrix, 6) + 0.0).tobytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,16 @@ _ZERO = 1e-10
 _NEARLY_ZERO = 1e-5
 """Entries below are tried as zeros after a descent."""
 _RANDOM_STARTS = 3
+_FIRST_START = 0.3
+"""The spread of the weights that a descent begins with: of equal ones the symmetric points are
+saddles, which are left by rounding, differently on every processor."""
+_RANDOM_START = 2.0
+_MARGIN = 1e-6
+"""Values closer than this, relatively, are ties, which the place decides and never rounding."""
+_CUT = 1e-12
+"""Singular values below, relatively, are zeros in least squares; weights reach from 1 to 1e5."""
+_PAIRED = 20_000_000
+"""The most numbers that are looked through for sums of two vectors, r² of m entries."""
 _SMOOTHING = np.geomspace(0.1, 1e-5, 16)
 """The ε of a descent; from 1 on it ends in worse minima, by trying (SO(3) V⁴ → V³, Sp(2) V⁶)."""
 
@@ -41,7 +52,10 @@ def sparsify_basis(
     multiples of the others, which leaves a basis of the same span; bases being a matroid, one in
     which no such exchange helps is the sparsest of all. The search is by reweighted least squares
     (Chartrand and Yin 2008). To find the sparsest is NP-hard, so the result is not promised to be
-    that; it is promised to be a basis, and is compared with Q before it is returned.
+    that; it is promised to be a basis, and is compared with Q before it is returned. Of equally
+    sparse vectors the one with the most entries 1 is taken, and of those the one whose entries
+    begin first, so that the result does not depend on the processor: {identity, trace}, and not
+    {identity, identity − trace}.
 
     Raises `FormatError` for an array that holds no basis, `TooLarge` where dense ones do not fit,
     and `NotConverged` where the result does not span what Q does.
@@ -54,7 +68,9 @@ def sparsify_basis(
     for members in _blocks(np.abs(sparse) > _ZERO):
         rows = np.any(np.abs(sparse[:, members]) > _ZERO, axis=1)
         block = sparse[np.ix_(rows, members)]
-        sparse[np.ix_(rows, members)] = _exchange(block, counts[rows], np.random.default_rng(seed))
+        entries = np.flatnonzero((place >= 0) & rows[place])
+        content = _Content(np.cumsum(rows)[place[entries]] - 1, factors[entries], counts[rows])
+        sparse[np.ix_(rows, members)] = _exchange(block, content, np.random.default_rng(seed))
     result = np.zeros_like(given)
     kept = place >= 0
     result[kept] = factors[kept, None] * sparse[place[kept]]
@@ -122,11 +138,16 @@ def _directions(
 
 
 def _echelon(directions: Inexact[np.ndarray, "m r"]) -> Inexact[np.ndarray, "m r"]:
-    """The basis of the same span that is the identity at r rows, chosen by pivoting."""
-    from scipy.linalg import qr
-
-    _, _, order = qr(directions.conj().T, mode="economic", pivoting=True)
-    pivots = order[: directions.shape[1]]
+    """The basis of the same span that is the identity at r rows, chosen by pivoting: each time
+    the first of those that are furthest from the span of the rows before.
+    """
+    rest, pivots = directions.copy(), []
+    for _ in range(directions.shape[1]):
+        lengths = np.linalg.norm(rest, axis=1)
+        pivots.append(int(np.argmax(lengths >= (1 - _MARGIN) * lengths.max())))
+        unit = rest[pivots[-1]] / lengths[pivots[-1]]
+        for _ in range(2):  # once more for what rounding left
+            rest -= np.outer(rest @ unit.conj(), unit)
     basis: Inexact[np.ndarray, "m r"] = np.linalg.solve(directions[pivots].T, directions.T).T
     basis[np.abs(basis) <= _ZERO] = 0
     return basis
@@ -142,29 +163,82 @@ def _blocks(nonzero: Bool[np.ndarray, "m r"]) -> list[Int[np.ndarray, " _"]]:
     return [np.flatnonzero(labels == block) for block in range(count)]
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What vectors over directions are in full: entry i is factorᵢ times the direction placeᵢ."""
+
+    place: Int[np.ndarray, " n"]
+    factors: Inexact[np.ndarray, " n"]
+    counts: Int[np.ndarray, " m"]
+
+    def cost(self, vector: Inexact[np.ndarray, " m"]) -> int:
+        """The number of nonzero entries."""
+        return int(self.counts @ (vector != 0))
+
+    def order(self, vector: Inexact[np.ndarray, " m"]) -> tuple[Any, ...]:
+        """What decides between vectors of equal cost, the least first: the number of entries other
+        than 1 where the largest is 1, where the entries are, and their values to a few digits.
+        """
+        full = _cleaned(_scaled((self.factors * vector[self.place])[:, None]))[:, 0]
+        places = np.flatnonzero(full)
+        values = np.round(full[places] / _MARGIN).view(np.float64)
+        other = int(np.sum(np.abs(full[places] - 1) > _MARGIN))
+        return other, places.tolist(), (-values).tolist()
+
+
 def _exchange(
-    block: Inexact[np.ndarray, "m r"], counts: Int[np.ndarray, " m"], rng: np.random.Generator
+    block: Inexact[np.ndarray, "m r"], content: _Content, rng: np.random.Generator
 ) -> Inexact[np.ndarray, "m r"]:
-    """Replace one column after another by a sparser one, until none is found."""
+    """Replace one column after another by a better one, until none is found: a sparser one, or
+    one that comes first among equally sparse ones.
+    """
     columns = block.copy()
     improved = columns.shape[1] > 1
     while improved:
         improved = False
-        costs = counts @ (columns != 0)
+        costs = content.counts @ (columns != 0)
         for j in np.argsort(-costs, kind="stable"):
             others = np.delete(columns, j, axis=1)
-            for start in _starts(len(columns), rng):
-                found = _sparsest(columns[:, j], others, start, counts)
-                if counts @ (found != 0) < counts @ (columns[:, j] != 0):
-                    columns[:, j], improved = found, True
+            kept = columns[:, j]
+            kept_cost, kept_order = content.cost(kept), content.order(kept)
+            for found in _candidates(kept, others, content, rng):
+                cost = content.cost(found)
+                if cost > kept_cost or (cost == kept_cost and np.array_equal(found, kept)):
+                    continue
+                order = content.order(found)
+                if (cost, order) < (kept_cost, kept_order):
+                    kept, kept_cost, kept_order = found, cost, order
+            if kept is not columns[:, j] and not np.array_equal(kept, columns[:, j]):
+                columns[:, j], improved = kept, True
     return columns
 
 
-def _starts(size: int, rng: np.random.Generator) -> Iterator[Float[np.ndarray, " m"]]:
-    """Weights to begin a descent with: all alike, then at random."""
-    yield np.ones(size)
-    for _ in range(_RANDOM_STARTS):
-        yield rng.lognormal(sigma=2.0, size=size)
+def _candidates(
+    column: Inexact[np.ndarray, " m"],
+    others: Inexact[np.ndarray, "m k"],
+    content: _Content,
+    rng: np.random.Generator,
+) -> Iterator[Inexact[np.ndarray, " m"]]:
+    """Sparse sums of a column with multiples of the others."""
+    for sigma in (_FIRST_START, *[_RANDOM_START] * _RANDOM_STARTS):
+        weights = rng.lognormal(sigma=sigma, size=len(column))
+        yield _sparsest(column, others, weights, content.counts)
+    if column.size * others.shape[1] ** 2 > _PAIRED:
+        return
+    for other in others.T:
+        common = (column != 0) & (other != 0)
+        added = content.counts @ ((other != 0) & (column == 0))
+        if content.counts @ common < added or not common.any():
+            continue
+        ratios = column[common] / other[common]
+        labels = np.round(ratios / _MARGIN) * _MARGIN
+        inverse = np.unique(labels, return_inverse=True)[1]
+        gains = np.bincount(inverse, weights=content.counts[common])
+        for k in np.flatnonzero(gains >= added):
+            ratio = ratios[np.argmax(inverse == k)]
+            found = column - ratio * other
+            found = found / np.abs(found).max()
+            yield np.where(np.abs(found) > _ZERO, found, 0)
 
 
 def _sparsest(
@@ -196,7 +270,9 @@ def _nearest_to_zero(
 
     used = weights > 0
     a, b = weights[used, None] * others[used], weights[used] * column[used]
-    found: Inexact[np.ndarray, " m"] = column - others @ lstsq(a, b, lapack_driver="gelsy")[0]
+    found: Inexact[np.ndarray, " m"] = (
+        column - others @ lstsq(a, b, cond=_CUT, lapack_driver="gelsy")[0]
+    )
     return found
 
 

@@ -1,0 +1,309 @@
+"""Tables of the known elements of a finite group, which are searched and multiplied.
+
+Permutations, signed ones too, are integers and exact. Matrices are first brought close to a
+unitary frame, and two of them are one element where they agree to rounding; a pair that is
+neither the same nor clearly apart leaves the table in doubt.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Inexact, Int, Num
+
+from intertwine.operators import Permutation, as_signed_permutation
+
+MAX_ORDER = 20_000
+"""The largest order of a group that is enumerated."""
+MAX_ENTRIES = 20_000_000
+"""The most matrix entries that all elements may have together (160 MB of float64)."""
+_SAME = 1e-9
+"""Elements of unitary matrices that differ by less, relatively, are one: rounding is 1e-13."""
+_NOISE = 1e-13
+"""Rounding of a word in a frame of condition 1, relatively; it grows with the condition squared."""
+_LARGEST_SAME = 1e-6
+_APART = 1e-4
+"""Elements that differ by less, relatively, and are not the same, make the group doubtful. In the
+cyclic group of order 20,000 neighbours are 3e-4 apart."""
+_LARGEST_CONDITION = 1e9
+"""Of the invariant form of a frame, its condition squared; past this no element is told."""
+_ON_CIRCLE = 1e-5
+"""Eigenvalues further off the unit circle are of no element of finite order."""
+_AVERAGES = 40
+"""Rounds of averaging that bring matrices close to a unitary frame; by trying, frames of condition
+1e4 come down to below 10."""
+_UNITARY = 1e-9
+_CELLS = 4
+"""The width of a cell of the search table, in units of `_APART`."""
+_LARGEST_NORM = 1e3
+"""In the nearly unitary frame elements with larger entries are of no finite group that is told."""
+
+
+@runtime_checkable
+class ElementTable(Protocol):
+    """Elements that are known, which can be searched and multiplied."""
+
+    limit: int
+
+    def fresh(self) -> ElementTable:
+        """A table of the same generators, with the identity alone."""
+
+    def generator(self, k: int) -> Any:
+        """The k-th generator."""
+
+    def times(self, start: int, stop: int, k: int) -> Any:
+        """Known elements from start to stop, each times the k-th generator."""
+
+    def powers(self, k: int) -> Any:
+        """1, h, h², … of the k-th generator, up to its order; None where it is not told."""
+
+    def append(self, block: Any) -> bool:
+        """Take elements in; False where they are of no finite group."""
+
+    def find(self, element: Any) -> int | None:
+        """Where an element is, −1 where it is not, None where this is in doubt."""
+
+    def is_distinct(self) -> bool:
+        """Whether all elements are clearly apart."""
+
+
+class PermutationTable:
+    """Signed permutations of d coordinates, as permutations of the 2d points ±eᵢ."""
+
+    def __init__(self, d: int, permutations: Sequence[Permutation]) -> None:
+        self._d, self._permutations = d, permutations
+        self._generators = [signed_points(permutation) for permutation in permutations]
+        self.limit = min(MAX_ORDER, MAX_ENTRIES // (4 * d))
+        self._rows = _Rows(np.arange(2 * d, dtype=np.int64)[None])
+        self._places = {self._name(self._rows.array[0]): 0}
+
+    def fresh(self) -> PermutationTable:
+        """A table of the same generators, with the identity alone."""
+        return PermutationTable(self._d, self._permutations)
+
+    def generator(self, k: int) -> Int[np.ndarray, " m"]:
+        """The k-th generator."""
+        return self._generators[k]
+
+    def times(self, start: int, stop: int, k: int) -> Int[np.ndarray, "b m"]:
+        """Known elements from start to stop, each times the k-th generator."""
+        found: Int[np.ndarray, "b m"] = self._generators[k][self._rows.array[start:stop]]
+        return found
+
+    def powers(self, k: int) -> Int[np.ndarray, "b m"] | None:
+        """The powers of the k-th generator up to its order; None where it is not told."""
+        one = self._rows.array[:1]
+        found, step = one, self._generators[k]
+        while len(found) <= self.limit:
+            more = step[found[: self.limit + 1 - len(found)]]
+            found, step = np.concatenate([found, more]), step[step]
+            back = np.flatnonzero((found[1:] == one).all(axis=1))
+            if len(back):
+                return found[: 1 + int(back[0])]
+        return None
+
+    def append(self, block: Int[np.ndarray, "b m"]) -> bool:
+        """Take elements in; False where they are of no finite group."""
+        count = len(self._rows.array)
+        self._places.update((self._name(row), count + i) for i, row in enumerate(block))
+        self._rows.append(block)
+        return True
+
+    def find(self, element: Int[np.ndarray, " m"]) -> int:
+        """Where an element is, −1 where it is not, None where this is in doubt."""
+        return self._places.get(self._name(element), -1)
+
+    def is_distinct(self) -> bool:
+        """Whether all elements are clearly apart: integers are."""
+        return True
+
+    @staticmethod
+    def _name(element: Int[np.ndarray, " m"]) -> bytes:
+        return element[: len(element) // 2].tobytes()
+
+
+class MatrixTable:
+    """Matrices close to unitary ones, found by the value of one random linear functional."""
+
+    def __init__(self, generators: Inexact[np.ndarray, "k d d"], same: float) -> None:
+        d = generators.shape[1]
+        self._generators, self._same = generators, same
+        self.limit = min(MAX_ORDER, MAX_ENTRIES // d**2)
+        self._rows = _Rows(np.eye(d, dtype=generators.dtype)[None])
+        rng = np.random.default_rng(20211)
+        functional = rng.standard_normal((d, d)) - 1j * rng.standard_normal((d, d))
+        functional /= np.linalg.norm(functional)
+        self._functional = functional if np.iscomplexobj(generators) else functional.real
+        self._width = _CELLS * _APART * np.sqrt(d)
+        self._cells: dict[int, list[int]] = defaultdict(list)
+        self._enter(0, self._rows.array)
+
+    @staticmethod
+    def of(matrices: Sequence[Num[np.ndarray, "d d"]]) -> MatrixTable | None:
+        """A table of generators, in a nearly unitary frame; None where they are of no finite
+        group that is told.
+        """
+        stack = np.stack(matrices).astype(np.result_type(*matrices, np.float64))
+        sizes = np.abs(stack).max(axis=(1, 2))
+        # powers of an element of finite order are bounded: so are its entries, in any fair frame
+        if not np.all((sizes < _LARGEST_CONDITION) & (sizes > 1 / _LARGEST_CONDITION)):
+            return None
+        if not np.all(np.abs(np.abs(np.linalg.eigvals(stack)) - 1) <= _ON_CIRCLE):
+            return None
+        form = _nearly_invariant_form(stack)
+        if form is None:
+            return MatrixTable(stack, _SAME)
+        values, vectors = np.linalg.eigh(form)
+        if not values[0] > values[-1] / _LARGEST_CONDITION:
+            return None
+        root = np.sqrt(values)
+        straight = (root[:, None] * vectors.conj().T) @ stack @ (vectors / root)
+        noise = _NOISE * float(values[-1] / values[0])
+        return MatrixTable(straight, min(max(_SAME, noise), _LARGEST_SAME))
+
+    def fresh(self) -> MatrixTable:
+        """A table of the same generators, with the identity alone."""
+        return MatrixTable(self._generators, self._same)
+
+    def generator(self, k: int) -> Inexact[np.ndarray, "d d"]:
+        """The k-th generator."""
+        found: Inexact[np.ndarray, "d d"] = self._generators[k]
+        return found
+
+    def times(self, start: int, stop: int, k: int) -> Inexact[np.ndarray, "b d d"]:
+        """Known elements from start to stop, each times the k-th generator."""
+        found: Inexact[np.ndarray, "b d d"] = self._rows.array[start:stop] @ self._generators[k]
+        return found
+
+    def powers(self, k: int) -> Inexact[np.ndarray, "b d d"] | None:
+        """The powers of the k-th generator up to its order; None where it is not told."""
+        found, step = self._rows.array[:1], self._generators[k]
+        one = found[0]
+        while len(found) <= self.limit and self._is_bounded(found):
+            more = found[: self.limit + 1 - len(found)] @ step
+            found, step = np.concatenate([found, more]), step @ step
+            distances = np.linalg.norm(found[1:] - one, axis=(1, 2)) / np.linalg.norm(one)
+            near = np.flatnonzero(distances <= _APART)
+            if len(near):
+                back = int(near[0])
+                return found[: 1 + back] if distances[back] <= self._same else None
+        return None
+
+    def append(self, block: Inexact[np.ndarray, "b d d"]) -> bool:
+        """Take elements in; False where they are of no finite group."""
+        if not self._is_bounded(block):
+            return False
+        self._enter(len(self._rows.array), block)
+        self._rows.append(block)
+        return True
+
+    def find(self, element: Inexact[np.ndarray, "d d"]) -> int | None:
+        """Where an element is, −1 where it is not, None where this is in doubt."""
+        if not self._is_bounded(element[None]):
+            return None
+        cell = int(np.floor(self._values(element[None])[0] / self._width))
+        near = [i for c in (cell - 1, cell, cell + 1) for i in self._cells.get(c, ())]
+        if not near:
+            return -1
+        differences = (self._rows.array[near] - element).reshape(len(near), -1)
+        distances = np.linalg.norm(differences, axis=1) / np.sqrt(len(element))
+        nearest = int(np.argmin(distances))
+        if distances[nearest] <= self._same:
+            return near[nearest]
+        return None if distances[nearest] <= _APART else -1
+
+    def is_distinct(self) -> bool:
+        """Any two that are near have near values of the functional: neighbours in its order."""
+        values = self._values(self._rows.array)
+        order = np.argsort(values, kind="stable")
+        sorted_values, shift = values[order], 1
+        near = _APART * np.sqrt(self._rows.array.shape[1])
+        while shift < len(order):
+            pairs = np.flatnonzero(sorted_values[shift:] - sorted_values[:-shift] <= near)
+            if not len(pairs):
+                return True
+            a, b = self._rows.array[order[pairs]], self._rows.array[order[pairs + shift]]
+            if np.linalg.norm(a - b, axis=(1, 2)).min() <= near:
+                return False
+            shift += 1
+        return True
+
+    def _values(self, block: Inexact[np.ndarray, "b d d"]) -> Float[np.ndarray, " b"]:
+        flat = block.reshape(len(block), -1)
+        values: Float[np.ndarray, " b"] = np.real(flat @ self._functional.ravel())
+        return values
+
+    def _enter(self, first: int, block: Inexact[np.ndarray, "b d d"]) -> None:
+        cells = np.floor(self._values(block) / self._width).astype(np.int64)
+        for i, cell in enumerate(cells.tolist()):
+            self._cells[cell].append(first + i)
+
+    def _is_bounded(self, block: Inexact[np.ndarray, "b d d"]) -> bool:
+        """Whether elements may be of finite order: in any frame |tr| is at most d."""
+        d = block.shape[1]
+        traces = np.abs(np.trace(block, axis1=1, axis2=2))
+        return bool(np.all(traces <= d * (1 + _ON_CIRCLE)) and np.abs(block).max() <= _LARGEST_NORM)
+
+
+class _Rows:
+    """An array that grows at its end, at amortised cost."""
+
+    def __init__(self, first: Num[np.ndarray, "1 ..."]) -> None:
+        self._room, self._count = first, len(first)
+
+    @property
+    def array(self) -> Any:
+        """What is there, as a view."""
+        return self._room[: self._count]
+
+    def append(self, block: Num[np.ndarray, "b ..."]) -> None:
+        """Add rows."""
+        needed = self._count + len(block)
+        if needed > len(self._room):
+            room = np.empty((2 * needed, *block.shape[1:]), dtype=self._room.dtype)
+            room[: self._count] = self.array
+            self._room = room
+        self._room[self._count : needed] = block
+        self._count = needed
+
+
+def _nearly_invariant_form(
+    stack: Inexact[np.ndarray, "k d d"],
+) -> Inexact[np.ndarray, "d d"] | None:
+    """A positive form that the generators nearly keep, by averaging; None where that is 1."""
+    one = np.eye(stack.shape[1])
+    adjoints = np.swapaxes(stack.conj(), 1, 2)
+    if np.abs(adjoints @ stack - one).max() <= _UNITARY:
+        return None
+    form = one.astype(stack.dtype)
+    # powers 2ʲ of a generator turn slow ones faster; with norms bounded they are, or it is infinite
+    steps, moved = [stack], stack
+    for _ in range(3):
+        moved = moved @ moved
+        steps.append(moved)
+    every = np.concatenate(steps)
+    every /= np.exp(np.linalg.slogdet(every)[1] / len(one))[:, None, None]
+    adjoints = np.swapaxes(every.conj(), 1, 2)
+    for _ in range(_AVERAGES):
+        form = (form + np.mean(adjoints @ form @ every, axis=0)) / 2
+        form = (form + form.conj().T) * (len(one) / (2 * np.trace(form).real))
+    return form
+
+
+def all_permutations(generators: Sequence[Any]) -> list[Permutation] | None:
+    """The generators as signed permutations; None where one is not."""
+    found = [as_signed_permutation(h) for h in generators]
+    permutations = [p for p in found if p is not None]
+    return permutations if len(permutations) == len(found) else None
+
+
+def signed_points(permutation: Permutation) -> Int[np.ndarray, " m"]:
+    """A signed permutation of d coordinates as one of 2d points, −eᵢ being the point d + i."""
+    n = len(permutation.indices)
+    negative = np.zeros(n, bool) if permutation.signs is None else permutation.signs < 0
+    first = permutation.indices + n * negative
+    second = permutation.indices + n * ~negative
+    return np.concatenate([first, second]).astype(np.int64)

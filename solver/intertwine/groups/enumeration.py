@@ -1,0 +1,219 @@
+"""All elements of the finite group that a group's discrete generators generate, as words.
+
+Cosets are added to cosets as in Dimino's algorithm (Butler, *Fundamental Algorithms for
+Permutation Groups*, 1991): a subgroup H that is known is multiplied as one array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Num
+
+from intertwine.groups.element_tables import (
+    MAX_ENTRIES,
+    ElementTable,
+    MatrixTable,
+    PermutationTable,
+    all_permutations,
+    signed_points,
+)
+from intertwine.groups.group import Group
+from intertwine.operators import dense
+
+_KEPT = 16
+"""How many groups' words are remembered, of at most 0.5 MB each."""
+_HOMOMORPHISM = 1e-6
+"""How closely a rep's image of a redundant generator must be the product of the others', relative
+to its largest entry: as closely as reps of a user's own are checked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Enumeration:
+    """The elements e₀ = 1, e₁, … of a finite group, as words in its discrete generators.
+
+    For i > 0, eᵢ = e_{parents[i]} · h_{letters[i]}, with parents[i] < i; `letters` count the
+    group's discrete generators as given, of which only those in `generators` occur. `places` says
+    which element each given generator is. The first element has parent and letter −1.
+    """
+
+    group: Group
+    parents: Int[np.ndarray, " n"]
+    letters: Int[np.ndarray, " n"]
+    generators: tuple[int, ...]
+    places: tuple[int, ...]
+
+    @property
+    def order(self) -> int:
+        """How many elements there are."""
+        return len(self.parents)
+
+    @property
+    def elements(self) -> Num[np.ndarray, "n d d"]:
+        """The elements as matrices; computed anew every time, so keep what you use twice."""
+        return self.images([np.asarray(dense(h)) for h in self.group.group_generators])
+
+    def images(self, generators: Sequence[Num[np.ndarray, "m m"]]) -> Num[np.ndarray, "n m m"]:
+        """ρ(eᵢ) for all elements, from ρ(hₖ) for the discrete generators as given."""
+        if not generators:
+            return np.eye(self.group.d)[None]
+        stack = np.stack(generators).astype(np.result_type(*generators, np.float64))
+        found = np.empty((self.order, *stack.shape[1:]), dtype=stack.dtype)
+        found[0] = np.eye(stack.shape[1])
+        for level in self._levels:
+            found[level] = found[self.parents[level]] @ stack[self.letters[level]]
+        return found
+
+    def character(self, generators: Sequence[Any]) -> Num[np.ndarray, " n"] | None:
+        """tr ρ(eᵢ) for all elements, from ρ(hₖ) for the discrete generators as given, each a
+        matrix or a permutation. Permutations are counted in integers.
+
+        None where ρ(hₖ) of a redundant generator is not the product of the others that hₖ is, to
+        1e-6 of its largest entry: then ρ is no representation.
+        """
+        permutations, places = all_permutations(generators), list(self.places)
+        if permutations:
+            points = np.stack([signed_points(p) for p in permutations])
+            moved = self._moved(points)
+            n = points.shape[1] // 2
+            first, here = moved[:, :n], np.arange(n)
+            found = (first == here).sum(axis=1) - (first == here + n).sum(axis=1)
+            return found if np.array_equal(moved[places], points) else None
+        if not generators:
+            return np.array([float(self.group.d)])
+        matrices = list(map(_matrix, generators))
+        images = self.images(matrices)
+        for place, matrix in zip(places, matrices, strict=True):
+            size = np.abs(matrix).max(initial=1.0)
+            if not np.abs(images[place] - matrix).max(initial=0.0) <= _HOMOMORPHISM * size:
+                return None
+        character: Num[np.ndarray, " n"] = np.trace(images, axis1=1, axis2=2)
+        return character
+
+    def _moved(self, points: Int[np.ndarray, "k m"]) -> Int[np.ndarray, "n m"]:
+        """The images of all elements, each a permutation of points, from the generators'."""
+        found = np.empty((self.order, points.shape[1]), dtype=np.int64)
+        found[0] = np.arange(points.shape[1])
+        for level in self._levels:
+            letters = points[self.letters[level]]
+            found[level] = np.take_along_axis(letters, found[self.parents[level]], axis=1)
+        return found
+
+    @cached_property
+    def _levels(self) -> list[Int[np.ndarray, " _"]]:
+        """The elements after the first, by the length of their words."""
+        depths = np.zeros(self.order, dtype=np.int64)
+        for i, parent in enumerate(self.parents.tolist()):
+            depths[i] = depths[parent] + 1 if i else 0
+        order = np.argsort(depths, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(depths))[:-1])[1:]
+
+
+@lru_cache(_KEPT)
+def enumerate_elements(group: Group) -> Enumeration | None:
+    """The finite group that the discrete generators generate; its Lie algebra is not looked at.
+
+    None where it is infinite, larger than `MAX_ORDER` or `MAX_ENTRIES` of `element_tables`, or
+    not clearly finite in floating point.
+    """
+    generators = group.group_generators
+    permutations = all_permutations(generators)
+    if permutations is None and group.d**2 > MAX_ENTRIES:
+        return None
+    table: ElementTable | None
+    if permutations is not None:
+        table = PermutationTable(group.d, permutations)
+    else:
+        table = MatrixTable.of([np.asarray(dense(h)) for h in generators])
+    if table is None:
+        return None
+    words = _grow(table, range(len(generators)))
+    if words is None:
+        return None
+    if len(words.generators) < len(generators):
+        words = _pruned(words, table)
+    places = []
+    for k in range(len(generators)):
+        place = words.table.find(table.generator(k))
+        if place is None or place < 0:
+            return None
+        places.append(place)
+    if not words.table.is_distinct():
+        return None
+    return Enumeration(
+        group, np.array(words.parents), np.array(words.letters), words.generators, tuple(places)
+    )
+
+
+def independent_generators(group: Group) -> tuple[int, ...] | None:
+    """Indices of a few discrete generators that generate what all of them do.
+
+    None of them is in the group generated by those before it, so at most log₂ of the order
+    remain; identities, duplicates and products of others are gone. None where the group is not
+    enumerated (see `enumerate_elements`).
+    """
+    found = enumerate_elements(group)
+    return None if found is None else found.generators
+
+
+@dataclass
+class _Words:
+    table: ElementTable
+    parents: list[int]
+    letters: list[int]
+    generators: tuple[int, ...]
+
+
+def _grow(table: ElementTable, candidates: Iterable[int]) -> _Words | None:
+    """The group generated by some of a table's generators; None past its limit, or in doubt."""
+    parents, letters, chosen = [-1], [-1], list[int]()
+    for k in candidates:
+        place = table.find(table.generator(k))
+        if place is None:
+            return None
+        if place >= 0:
+            continue
+        order = len(parents)
+        if 2 * order > table.limit:  # by Lagrange at least
+            return None
+        chosen.append(k)
+        if order == 1:
+            powers = table.powers(k)
+            if powers is None or not table.append(powers[1:]):
+                return None
+            parents += range(len(powers) - 1)
+            letters += [k] * (len(powers) - 1)
+            continue
+        starts = [0]
+        for start in starts:  # grows as it is walked
+            for letter in chosen:
+                place = table.find(table.times(start, start + 1, letter)[0])
+                if place is None or (place < 0 and len(parents) + order > table.limit):
+                    return None
+                if place >= 0:
+                    continue
+                starts.append(len(parents))
+                if not table.append(table.times(start, start + order, letter)):
+                    return None
+                parents += range(start, start + order)
+                letters += [letter] * order
+    return _Words(table, parents, letters, tuple(chosen))
+
+
+def _pruned(words: _Words, table: ElementTable) -> _Words:
+    """The same group by fewer generators, where earlier ones are generated by later ones."""
+    for k in words.generators:
+        fewer = [other for other in words.generators if other != k]
+        found = _grow(table.fresh(), fewer) if fewer else None
+        if found is not None and len(found.parents) == len(words.parents):
+            words = found
+    return words
+
+
+def _matrix(generator: Any) -> Num[np.ndarray, "m m"]:
+    matrix: Num[np.ndarray, "m m"] = np.asarray(dense(generator))
+    return matrix
