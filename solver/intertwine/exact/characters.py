@@ -26,7 +26,7 @@ from intertwine.errors import InvalidGroup, NotConcrete, TooLarge
 from intertwine.groups import CATALOGUE, Group
 from intertwine.operators import dense
 from intertwine.reps.canonical_form import canonical_terms
-from intertwine.reps.syntax import Base, Dual, Rep
+from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
 MAX_ELEMENTS = 20_000
 """The largest order of a finite group whose elements are enumerated."""
@@ -44,8 +44,8 @@ def character_rank(rep: Rep) -> int | None:
     for multiplicity, term in canonical_terms(rep):
         powers: dict[Group, list[int]] = {}
         for atom in term:
-            dual = isinstance(atom, Dual)
-            if not isinstance(atom.rep if isinstance(atom, Dual) else atom, Base):
+            dual = is_a(atom, Dual)
+            if not is_a(atom.rep if is_a(atom, Dual) else atom, Base):
                 return None
             powers.setdefault(atom.G, [0, 0])[dual] += 1
         found = 1

@@ -24,6 +24,7 @@ from intertwine.reps.syntax import (
     Tensor,
     atoms,
     direct_sum,
+    is_a,
     tensor,
 )
 
@@ -85,17 +86,17 @@ def canonical_terms(rep: Rep) -> list[tuple[int, Atoms]]:
 
 def atom_order(atom: Rep) -> tuple[str, int, str]:
     """The order of atoms: by group, then V, V*, reps of the user's own; never by a name."""
-    inner = atom.rep if isinstance(atom, Dual) else atom
+    inner = atom.rep if is_a(atom, Dual) else atom
     group = inner.G.digest if inner.G is not None else ""
-    if isinstance(inner, Base):
-        return (group, int(isinstance(atom, Dual)), "")
+    if is_a(inner, Base):
+        return (group, int(is_a(atom, Dual)), "")
     return (group, 2, atom_digest(atom))
 
 
 def _name_order(atom: Rep) -> tuple[bool, str, str, str]:
-    inner = atom.rep if isinstance(atom, Dual) else atom
+    inner = atom.rep if is_a(atom, Dual) else atom
     kind = type(inner)
-    return (isinstance(atom, Dual), kind.__module__, kind.__qualname__, repr(atom))
+    return (is_a(atom, Dual), kind.__module__, kind.__qualname__, repr(atom))
 
 
 class _Order:
@@ -144,13 +145,13 @@ _Powers = tuple[int, ...]
 def _expand(rep: Rep, order: _Order) -> dict[_Powers, int]:
     """How often each canonical term occurs; sums and products as those of polynomials."""
     result: dict[_Powers, int] = {}
-    if isinstance(rep, Sum):
+    if is_a(rep, Sum):
         for multiplicity, summand in rep.terms:
             for powers, count in _expand(summand, order).items():
                 result[powers] = result.get(powers, 0) + multiplicity * count
         return result
-    if not isinstance(rep, Tensor):
-        return {order.one() if isinstance(rep, ScalarRep) else order.single(rep): 1}
+    if not is_a(rep, Tensor):
+        return {order.one() if is_a(rep, ScalarRep) else order.single(rep): 1}
     result = {order.one(): 1}
     for factor in rep.factors:
         right = _expand(factor, order)
@@ -169,10 +170,10 @@ def _expand(rep: Rep, order: _Order) -> dict[_Powers, int]:
 
 def _indices(rep: Rep, order: _Order) -> dict[Atoms, Int[np.ndarray, "copies *sizes"]]:
     """For each canonical term the coordinates in `rep` of all its copies' entries."""
-    if isinstance(rep, Sum):
+    if is_a(rep, Sum):
         return _indices_of_sum(rep, order)
-    if not isinstance(rep, Tensor):
-        if isinstance(rep, ScalarRep):
+    if not is_a(rep, Tensor):
+        if is_a(rep, ScalarRep):
             return {(): np.zeros(1, dtype=np.intp)}
         return {order.factors(order.single(rep)): np.arange(rep.size())[None]}
     result: dict[Atoms, Any] = {(): np.zeros(1, dtype=np.intp)}

@@ -15,7 +15,7 @@ from intertwine.errors import InvalidRep, NotConcrete
 from intertwine.groups.digest import matrix_bytes
 from intertwine.groups.generators import Generator
 from intertwine.operators import LinearOperator, as_signed_permutation, dense
-from intertwine.reps.syntax import Base, Dual, Rep, frozen
+from intertwine.reps.syntax import Base, Dual, Rep, frozen, is_a
 
 _HOMOMORPHISM_TOLERANCE = 1e-6
 _CHECKED_SAMPLES = 6
@@ -39,9 +39,9 @@ def images(atom: Rep) -> Images:
     """
     if atom.G is None:
         raise NotConcrete(f"{atom} has no group yet: call the rep with one, as in rep(SO(3))")
-    if isinstance(atom, Base):
+    if is_a(atom, Base):
         return Images(atom.G.lie_generators, atom.G.group_generators)
-    if isinstance(atom, Dual):
+    if is_a(atom, Dual):
         inner = images(atom.rep)
         return Images(
             tuple(-np.asarray(dense(a)).T for a in inner.lie),
@@ -81,11 +81,11 @@ def atom_digest(atom: Rep) -> str:
     the name by which it identifies itself.
     """
     if atom.G is None:
-        own = atom.rep if isinstance(atom, Dual) else atom
+        own = atom.rep if is_a(atom, Dual) else atom
         return f"{type(own).__module__}.{type(own).__qualname__} {atom} {frozen(vars(own))!r}"
-    inner = atom.rep if isinstance(atom, Dual) else atom
-    if inner.identity is not None:
-        text = f"intertwine {'dual of ' if inner is not atom else ''}{inner.identity}\n"
+    inner = atom.rep if is_a(atom, Dual) else atom
+    if inner._identity is not None:
+        text = f"intertwine {'dual of ' if inner is not atom else ''}{inner._identity}\n"
         return hashlib.sha256(text.encode()).hexdigest()
     found = images(atom)
     sha = hashlib.sha256(f"intertwine images 1\n{atom.size()}\n".encode())
