@@ -103,6 +103,8 @@ class _Order:
     """The different atoms of a rep in their order; atoms of one key are one atom."""
 
     def __init__(self, rep: Rep) -> None:
+        self._rep = rep  # its atoms stay alive, and their ids their own
+        self._known: dict[int, tuple[str, int, str]] = {}
         # an __eq__ of the user's own need not look at the group
         different = dict.fromkeys((atom.G, atom) for atom in atoms(rep))
         self._keys = {(group, atom): atom_order(atom) for group, atom in different}
@@ -118,7 +120,10 @@ class _Order:
 
     def key(self, atom: Rep) -> tuple[str, int, str]:
         """What an atom is, in an order of content."""
-        return self._keys[atom.G, atom]
+        found = self._known.get(id(atom))
+        if found is None:
+            found = self._known[id(atom)] = self._keys[atom.G, atom]
+        return found
 
     def one(self) -> _Powers:
         """The product of no atoms."""

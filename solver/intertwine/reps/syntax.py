@@ -510,17 +510,17 @@ def tensor(factors: Iterable[Rep]) -> Rep:
     flat: list[Rep] = []
     multiplicity = 1
     for factor in factors:
-        if is_a(factor, Sum) and not flat and len(factor.terms) == 1:
+        if isinstance(factor, Sum) and not flat and len(factor.terms) == 1 and is_a(factor, Sum):
             # (kρ)⊗σ = k(ρ⊗σ) as matrices; ρ⊗(kσ) is not
             copies, factor = factor.terms[0]
             multiplicity = _bounded(multiplicity * copies)
-        if is_a(factor, Tensor):
+        if isinstance(factor, Tensor) and is_a(factor, Tensor):
             flat.extend(factor.factors)
-        elif not is_a(factor, ScalarRep):
+        elif not (isinstance(factor, ScalarRep) and is_a(factor, ScalarRep)):
             flat.append(factor)
         if len(flat) > MAX_FACTORS:
             raise TooLarge(f"a tensor product has at most {MAX_FACTORS:,} factors")
-    if any(is_a(factor, Sum) and not factor.terms for factor in flat):
+    if any(isinstance(f, Sum) and is_a(f, Sum) and not f.terms for f in flat):
         return Sum(())
     product = Scalar if not flat else flat[0] if len(flat) == 1 else Tensor(tuple(flat))
     return direct_sum([(multiplicity, product)])
