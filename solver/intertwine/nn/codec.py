@@ -19,7 +19,7 @@ from jaxtyping import Shaped
 from intertwine.bases import Basis
 from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.errors import FormatError, IntertwineError, InvalidRep, InvalidSetting
-from intertwine.groups import Group, parse_group
+from intertwine.groups import DirectProduct, Group, parse_group
 from intertwine.irreps import Irrep
 from intertwine.nn.baked import BakedBlock, BakedNetwork, Dense, Wiring
 from intertwine.nn.bilinear import BiLinear
@@ -165,11 +165,15 @@ class _Writer:
     def _group(self, group: Group, path: str) -> dict[str, Any]:
         if _is_catalogued(group):
             return {"group": repr(group)}
+        if isinstance(group, DirectProduct) and group._label:
+            sides = [self.value(side, f"{path}.{i}") for i, side in enumerate(_sides(group))]
+            return {"product": sides, "copy": list(group.copy_numbers)}
         generators = {
             "lie_algebra": [np.asarray(dense(a)) for a in group.lie_generators],
             "discrete_generators": [np.asarray(dense(h)) for h in group.group_generators],
         }
-        return {"generators": self.value(generators, f"{path}.group"), "d": group.d}
+        numbers = {"copy": list(group.copy_numbers)} if group.copy_numbers else {}
+        return {"generators": self.value(generators, f"{path}.group"), "d": group.d, **numbers}
 
 
 class _Reader:
@@ -202,8 +206,12 @@ class _Reader:
             return self._named(tree["name"])
         if "group" in tree:
             return parse_group(tree["group"])
+        if "product" in tree:
+            left, right = map(self.value, tree["product"])
+            return (left * right).numbered(tree["copy"]) if tree["copy"] else left * right
         if "generators" in tree:
-            return Group(**self.value(tree["generators"]), d=tree["d"])
+            group = Group(**self.value(tree["generators"]), d=tree["d"])
+            return group.numbered(tree["copy"]) if "copy" in tree else group
         if "basis" in tree:
             prefix = f"{tree['at']}."
             own = {n[len(prefix) :]: a for n, a in self.arrays.items() if n.startswith(prefix)}
@@ -225,6 +233,12 @@ class _Reader:
                 f"the model has a rep of its author's, {name!r}: give it as names={{{name!r}: …}}"
             )
         return self.names[name]
+
+
+def _sides(group: DirectProduct) -> tuple[Group, Group]:
+    original = group.original
+    assert isinstance(original, DirectProduct)
+    return original.left, original.right
 
 
 def _is_catalogued(group: Group) -> bool:
