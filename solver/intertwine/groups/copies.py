@@ -61,14 +61,14 @@ def written(numbers: CopyNumbers) -> str:
 
 
 def with_number(show: Callable[[Group], str]) -> Callable[[Group], str]:
-    """A ``__repr__`` that shows a copy as its original, followed by its number."""
+    """A ``__repr__`` that shows a copy as its unnumbered, followed by its number."""
 
     def __repr__(self: Group) -> str:
-        original = self.original
-        if original is self:
+        unnumbered = self.unnumbered
+        if unnumbered is self:
             return show(self)
-        text = repr(original)
-        whole = text if original.is_written_as_one else f"({text})"
+        text = repr(unnumbered)
+        whole = text if unnumbered.is_written_as_one else f"({text})"
         return f"{whole}{written(self.copy_numbers)}"
 
     return __repr__

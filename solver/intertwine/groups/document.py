@@ -69,7 +69,7 @@ def group_to_json(group: Group) -> dict[str, Any]:
 
     A discrete generator that permutes is the list of its indices; complex entries are texts.
     """
-    original, numbers = group.original, list(group.copy_numbers)
+    original, numbers = group.unnumbered, list(group.copy_numbers)
     if isinstance(original, DirectProduct) and original._label:  # its factors have numbers
         both = {"factors": [group_to_json(side) for side in (original.left, original.right)]}
         return {**both, "copy": numbers} if numbers else both

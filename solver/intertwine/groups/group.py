@@ -62,6 +62,7 @@ class Group:
 
     _arguments: tuple[Any, ...] = ()
     _ready = False
+    _name: str | None = None
     _original: Group | None = None
     _copy_numbers: CopyNumbers = ()
 
@@ -167,14 +168,14 @@ class Group:
         """The copy of this number, written ``SO(3)#1``; of a list of numbers, a copy's copy."""
         numbers = (*self._copy_numbers, *checked_numbers(number))
         made = copy.copy(self)
-        made.__dict__["_original"] = self.original
+        made.__dict__["_original"] = self.unnumbered
         made.__dict__["_copy_numbers"] = checked_numbers(numbers)
         for derived in ("digest", "factors"):
             made.__dict__.pop(derived, None)
         return made
 
     @property
-    def original(self) -> Group:
+    def unnumbered(self) -> Group:
         """The group of which this is a copy, or the group itself."""
         return self if self._original is None else self._original
 
@@ -271,8 +272,8 @@ class Group:
     @property
     def description(self) -> str:
         """What the group is, whatever somebody named it."""
-        if self.original is not self:
-            return f"{self.original.description}{self._label}"
+        if self.unnumbered is not self:
+            return f"{self.unnumbered.description}{self._label}"
         if type(self) is Group:
             return (
                 f"<Group of size {self.d} with {len(self._lie)} Lie and "

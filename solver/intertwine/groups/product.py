@@ -40,7 +40,7 @@ class DirectProduct(Group):
         A factor that is a copy already, and occurs once, is itself. ``V(G)`` beside reps of the
         factors is ``V(G.factors[0]) * V(G.factors[1])``, which is the same matrix.
         """
-        leaves = self._leaves()
+        leaves = self.leaves
         taken = [leaf for leaf in leaves if leaf.copy_numbers and leaves.count(leaf) == 1]
         found: list[Group] = []
         for position, leaf in enumerate(leaves, 1):
@@ -50,14 +50,15 @@ class DirectProduct(Group):
             found.append(leaf if leaf in taken else leaf.numbered(number))
         return tuple(found)
 
-    def _leaves(self) -> tuple[Group, ...]:
+    @property
+    def leaves(self) -> tuple[Group, ...]:
         """The groups that are multiplied, from left to right, products of products taken apart."""
         if self.copy_numbers:
-            original = self.original
-            assert isinstance(original, DirectProduct)
-            return tuple(leaf.numbered(list(self.copy_numbers)) for leaf in original.factors)
+            unnumbered = self.unnumbered
+            assert isinstance(unnumbered, DirectProduct)
+            return tuple(leaf.numbered(list(self.copy_numbers)) for leaf in unnumbered.factors)
         sides = (
-            side._leaves() if isinstance(side, DirectProduct) else (side,)
+            side.leaves if isinstance(side, DirectProduct) else (side,)
             for side in (self.left, self.right)
         )
         return tuple(leaf for side in sides for leaf in side)
@@ -65,8 +66,8 @@ class DirectProduct(Group):
     @property
     def _label(self) -> str:
         if self.copy_numbers:
-            return f"{self.original._label}{super()._label}"
-        labels = [f"{leaf._label}/{leaf.d}" for leaf in self._leaves() if leaf._label]
+            return f"{self.unnumbered._label}{super()._label}"
+        labels = [f"{leaf._label}/{leaf.d}" for leaf in self.leaves if leaf._label]
         return ",".join(labels)
 
     @property

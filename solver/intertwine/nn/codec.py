@@ -236,7 +236,7 @@ class _Reader:
 
 
 def _sides(group: DirectProduct) -> tuple[Group, Group]:
-    original = group.original
+    original = group.unnumbered
     assert isinstance(original, DirectProduct)
     return original.left, original.right
 

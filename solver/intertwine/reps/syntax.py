@@ -509,7 +509,7 @@ def tensor(factors: Iterable[Rep]) -> Rep:
     """The tensor product of the factors, normalised; of none of them, the scalar."""
     flat: list[Rep] = []
     multiplicity = 1
-    for factor in factors:
+    for factor in _met(list(factors)):
         if isinstance(factor, Sum) and not flat and len(factor.terms) == 1 and is_a(factor, Sum):
             # (kρ)⊗σ = k(ρ⊗σ) as matrices; ρ⊗(kσ) is not
             copies, factor = factor.terms[0]
@@ -529,7 +529,8 @@ def tensor(factors: Iterable[Rep]) -> Rep:
 def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
     """The sum of the terms (multiplicity, rep), normalised; of none of them, the rep of size 0."""
     flat: list[tuple[int, Rep]] = []
-    for multiplicity, rep in terms:
+    given = list(terms)
+    for (multiplicity, _), rep in zip(given, _met([rep for _, rep in given]), strict=True):
         inner = rep.terms if is_a(rep, Sum) else ((1, rep),)
         if not inner:
             continue
@@ -545,6 +546,39 @@ def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
             for pair in inner:
                 _add(flat, *pair)
     return flat[0][1] if len(flat) == 1 and flat[0][0] == 1 else Sum(tuple(flat))
+
+
+def _met(parts: list[Rep]) -> list[Rep]:
+    """The parts of a sum or product, V over a product of groups as that over its factors where
+    one of these is met.
+    """
+    if len(parts) < 2 or len({id(part) for part in parts}) == 1:
+        return parts
+    groups = [{id(atom.G): atom.G for atom in atoms(part) if atom.G is not None} for part in parts]
+    if len({number for found in groups for number in found}) < 2:
+        return parts
+    from intertwine.reps.meeting import products_to_expand, warn_of_equal_groups
+
+    warn_of_equal_groups([found.values() for found in groups])
+    expanded = products_to_expand(group for found in groups for group in found.values())
+    return [_expanded(part, expanded) for part in parts] if expanded else parts
+
+
+def _expanded(rep: Rep, products: Mapping[Group, tuple[Group, ...]]) -> Rep:
+    """A rep with V over the factors in place of V over a product of groups."""
+    if is_a(rep, Sum):
+        return direct_sum([(m, _expanded(term, products)) for m, term in rep.terms])
+    if is_a(rep, Tensor):
+        return tensor([_expanded(factor, products) for factor in rep.factors])
+    if rep.G not in products:
+        return rep
+    if type(rep) is Dual and type(rep.rep) is Base:
+        return _expanded(rep.rep, products).T
+    if type(rep) is not Base:
+        from intertwine.reps.meeting import refuse_mixed
+
+        refuse_mixed(rep, rep.G)
+    return tensor([Base(factor) for factor in products[rep.G]])
 
 
 def _add(terms: list[tuple[int, Rep]], multiplicity: int, rep: Rep) -> None:
