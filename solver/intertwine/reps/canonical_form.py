@@ -25,6 +25,7 @@ from intertwine.reps.syntax import (
     atoms,
     direct_sum,
     is_a,
+    is_own,
     tensor,
 )
 
@@ -108,11 +109,22 @@ class _Order:
         # an __eq__ of the user's own need not look at the group
         different = dict.fromkeys((atom.G, atom) for atom in atoms(rep))
         self._keys = {(group, atom): atom_order(atom) for group, atom in different}
+        self._empty = {
+            (group, atom)
+            for group, atom in different
+            if is_own(atom.rep if is_a(atom, Dual) else atom)
+            and group is not None
+            and atom.size() == 0
+        }
         self._sorted = sorted(set(self._keys.values()))
         # of atoms that act alike the same one stands for all, whichever was written first
         named = sorted(different, key=lambda pair: _name_order(pair[1]), reverse=True)
         standing = {self._keys[pair]: pair[1] for pair in named}
         self._atoms = [standing[key] for key in self._sorted]
+
+    def is_empty(self, rep: Rep) -> bool:
+        """Whether an atom is a rep of the user's own of size 0, which has no coordinates."""
+        return bool(self._empty) and (rep.G, rep) in self._empty
 
     def place(self, atom: Rep) -> int:
         """Where an atom comes."""
@@ -156,6 +168,8 @@ def _expand(rep: Rep, order: _Order) -> dict[_Powers, int]:
                 result[powers] = result.get(powers, 0) + multiplicity * count
         return result
     if not is_a(rep, Tensor):
+        if order.is_empty(rep):
+            return {}
         return {order.one() if is_a(rep, ScalarRep) else order.single(rep): 1}
     result = {order.one(): 1}
     for factor in rep.factors:
@@ -180,6 +194,8 @@ def _indices(rep: Rep, order: _Order) -> dict[Atoms, Int[np.ndarray, "copies *si
     if not is_a(rep, Tensor):
         if is_a(rep, ScalarRep):
             return {(): np.zeros(1, dtype=np.intp)}
+        if order.is_empty(rep):
+            return {}
         return {order.factors(order.single(rep)): np.arange(rep.size())[None]}
     result: dict[Atoms, Any] = {(): np.zeros(1, dtype=np.intp)}
     for factor in rep.factors:

@@ -89,10 +89,10 @@ class Rep:
 
     def size(self) -> int:
         """The dimension of ρ. Raises `NotConcrete` for a rep without its group."""
-        from intertwine.reps.generator_images import matrix_of
+        from intertwine.reps.generator_images import size_of_image
 
         self._require_group()
-        return int(matrix_of(self, "rho", np.eye(self.G.d)).shape[0])
+        return size_of_image(self)
 
     @property
     def T(self) -> Rep:
