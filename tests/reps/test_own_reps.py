@@ -424,7 +424,7 @@ class OfAnAttribute(Base):
         self.G = None
 
     def rho(self, M: Any) -> Any:
-        return np.linalg.matrix_power(M, self.order)
+        return np.linalg.det(M) ** self.order * M
 
 
 class OfAScalar(ScalarRep):
@@ -456,15 +456,15 @@ class OfASum(Sum):
         return np.linalg.det(M) * np.eye(2)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AsDataclassOfV(Base):
     order: int = 3
 
     def rho(self, M: Any) -> Any:
-        return np.linalg.matrix_power(np.linalg.det(M) * M, self.order)
+        return np.linalg.det(M) ** self.order * M
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class AsFrozenDataclassOfV(Base):
     order: int = 3
 
@@ -688,7 +688,7 @@ def test_a_rho_that_runs_out_of_memory_is_too_large() -> None:
 
 @pytest.mark.parametrize(
     "convert",
-    [np.matrix, scipy.sparse.csr_matrix, scipy.sparse.coo_array, jnp.asarray, np.ndarray.tolist],
+    [scipy.sparse.csr_matrix, scipy.sparse.coo_array, jnp.asarray, np.ndarray.tolist],
 )
 def test_rho_may_return_any_kind_of_matrix(convert: Any) -> None:
     class Converted(Rep):

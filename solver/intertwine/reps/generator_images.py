@@ -292,16 +292,16 @@ def _require_precise(
     of what is invariant. Elements near the generators are compared, whose products lose no digits
     by themselves: ρ(gh) with ρ(g)ρ(h), against what perturbing gh by its own rounding does.
     """
-    elements = list(generators[:_CHECKED_GENERATORS])
+    elements = list(generators)
     if direction is not None:
         from scipy.linalg import expm
 
         elements += [expm(t * direction) for t in (0.37, -0.61, 0.83)]
-    if len(elements) == 1:
-        elements.append(elements[0] @ elements[0])
     rng, worst = np.random.default_rng(2), 0.0
-    for g, h in itertools.pairwise(elements):
-        images = [matrix_of(atom, "rho", one) for one in (g, h)]
+    found = [matrix_of(atom, "rho", g) for g in elements]
+    each = range(len(elements))
+    for i, j in [*((i, i) for i in each), *itertools.pairwise(each)]:
+        (g, h), images = (elements[i], elements[j]), (found[i], found[j])
         product = matrix_of(atom, "rho", g @ h)
         magnitude = np.abs(images[0]) @ np.abs(images[1])
         scale = max(float(magnitude.max(initial=0.0)), float(np.abs(product).max(initial=0.0)))

@@ -510,7 +510,7 @@ def tensor(factors: Iterable[Rep]) -> Rep:
     flat: list[Rep] = []
     multiplicity = 1
     for factor in _met(list(factors)):
-        if isinstance(factor, Sum) and not flat and len(factor.terms) == 1 and is_a(factor, Sum):
+        if isinstance(factor, Sum) and not flat and is_a(factor, Sum) and len(factor.terms) == 1:
             # (kρ)⊗σ = k(ρ⊗σ) as matrices; ρ⊗(kσ) is not
             copies, factor = factor.terms[0]
             multiplicity = _bounded(multiplicity * copies)
