@@ -150,12 +150,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "a permutation in the Lie algebra": (
         {"lie_algebra": [[1, 0]]},
-        "a Lie algebra generator has shape (2,); it must be a square matrix",
+        "a Lie algebra generator has shape (2,); it must be a square matrix. A "
+        "permutation is a discrete generator: discrete_generators=[[1, 0]]",
     ),
     "a permutation of something else": (
         {"discrete_generators": [[1, 2]]},
         "a discrete generator with one axis is read as a permutation, but [1, 2] is not a "
-        "permutation of 0 … n − 1; a matrix has two axes, and generators stand in a list",
+        "permutation of 0 … n − 1; a matrix has two axes, and generators stand in a list. "
+        "Indices count from 0: write [0, 1]",
     ),
     "a permutation of fractions": (
         {"discrete_generators": [[1.0, 0.0]]},
