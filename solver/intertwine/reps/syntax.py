@@ -231,6 +231,9 @@ class _Node(Rep):
     `is_own` first.
     """
 
+    __match_args__: tuple[str, ...] = ()
+    """The names of the fields."""
+
     def __setattr__(self, name: str, value: Any) -> None:
         if type(self) in _ALGEBRA:
             raise FrozenInstanceError(f"cannot assign to field {name!r}")
@@ -243,12 +246,14 @@ class _Node(Rep):
 
     def __eq__(self, other: object) -> bool:
         if type(self) is type(other) and type(self) in _ALGEBRA:
-            return self is other or vars(self) == vars(other)  # which hold the fields alone
+            return self is other or all(
+                vars(self)[name] == vars(other)[name] for name in type(self).__match_args__
+            )
         return super().__eq__(other)
 
     def __hash__(self) -> int:
         if type(self) in _ALGEBRA:
-            return hash((type(self).__name__, *vars(self).values()))
+            return hash((type(self).__name__, *(vars(self)[n] for n in type(self).__match_args__)))
         return super().__hash__()
 
     def __str__(self) -> str:
@@ -554,14 +559,29 @@ def _met(parts: list[Rep]) -> list[Rep]:
     """
     if len(parts) < 2 or len({id(part) for part in parts}) == 1:
         return parts
-    groups = [{id(atom.G): atom.G for atom in atoms(part) if atom.G is not None} for part in parts]
-    if len({number for found in groups for number in found}) < 2:
+    groups = [_groups_in(part) for part in parts]
+    if len({id(group) for found in groups for group in found}) < 2:
         return parts
     from intertwine.reps.meeting import products_to_expand, warn_of_equal_groups
 
-    warn_of_equal_groups([found.values() for found in groups])
-    expanded = products_to_expand(group for found in groups for group in found.values())
+    warn_of_equal_groups(groups)
+    expanded = products_to_expand(group for found in groups for group in found)
     return [_expanded(part, expanded) for part in parts] if expanded else parts
+
+
+def _groups_in(rep: Rep) -> tuple[Group, ...]:
+    """The groups of a rep, each object once; sums and products remember theirs."""
+    if type(rep) is not Tensor and type(rep) is not Sum:
+        if is_a(rep, Tensor) or is_a(rep, Sum):
+            return groups_of(rep)
+        return () if rep.G is None else (rep.G,)
+    known: tuple[Group, ...] | None = vars(rep).get("_groups")
+    if known is None:
+        parts: dict[int, Group] = {}
+        for part in {id(part): part for part in rep._parts()}.values():
+            parts.update((id(group), group) for group in _groups_in(part))
+        known = vars(rep)["_groups"] = tuple(parts.values())
+    return known
 
 
 def _expanded(rep: Rep, products: Mapping[Group, tuple[Group, ...]]) -> Rep:
@@ -601,7 +621,9 @@ def drho_of(rep: Rep, A: Element) -> Array | LinearOperator:
 
 def atoms(rep: Rep) -> Iterator[Rep]:
     """The base reps, duals and reps of the user's own in an expression, left to right."""
-    if is_a(rep, Tensor):
+    if type(rep) is Base or type(rep) is Dual:
+        yield rep
+    elif is_a(rep, Tensor):
         for factor in rep.factors:
             yield from atoms(factor)
     elif is_a(rep, Sum):
