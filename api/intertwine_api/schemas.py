@@ -19,12 +19,18 @@ class _Request(BaseModel):
 class Generators(_Request):
     """A group by its generators: numbers, or exact texts such as ``sqrt(3)/2``."""
 
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+
     lie_algebra: list[Any] | None = Field(None, description="square matrices, as lists of rows")
     discrete_generators: list[Any] | None = Field(
         None, description="square matrices, or permutations as lists of integers"
     )
     d: int | None = Field(None, description="the size, for a group without generators")
     name: str | None = Field(None, description="a name to print")
+    copy_number: int | list[int] | None = Field(
+        None, alias="copy", description="the number of a copy, which makes equal groups different"
+    )
+    factors: list[Any] | None = Field(None, description="groups to multiply, in place of all else")
 
 
 class RepRequest(_Request):

@@ -19,6 +19,12 @@ def is_jax(value: object) -> bool:
     return jax is not None and isinstance(value, jax.Array)
 
 
+def is_sparse(value: object) -> bool:
+    """Whether `value` is a sparse matrix or array of SciPy's, which is not imported to find out."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(value))
+
+
 def namespace(*values: object) -> Any:
     """`jax.numpy` if any of the values is a JAX array, else `numpy`."""
     if any(is_jax(value) for value in values):

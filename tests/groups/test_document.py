@@ -72,7 +72,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an unknown key": (
         {"lie": []},
         "unknown keys ['lie'] in a group; the known ones are "
-        "['lie_algebra', 'discrete_generators', 'd', 'name']",
+        "['lie_algebra', 'discrete_generators', 'd', 'name', 'copy', 'factors']",
     ),
     "no generators and no size": ({}, "a group without generators needs its size: Group(d=3)"),
     "a size that is no integer": (
@@ -150,12 +150,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "a permutation in the Lie algebra": (
         {"lie_algebra": [[1, 0]]},
-        "a Lie algebra generator has shape (2,); it must be a square matrix",
+        "a Lie algebra generator has shape (2,); it must be a square matrix. A "
+        "permutation is a discrete generator: discrete_generators=[[1, 0]]",
     ),
     "a permutation of something else": (
         {"discrete_generators": [[1, 2]]},
         "a discrete generator with one axis is read as a permutation, but [1, 2] is not a "
-        "permutation of 0 … n − 1; a matrix has two axes, and generators stand in a list",
+        "permutation of 0 … n − 1; a matrix has two axes, and generators stand in a list. "
+        "Indices count from 0: write [0, 1]",
     ),
     "a permutation of fractions": (
         {"discrete_generators": [[1.0, 0.0]]},

@@ -515,7 +515,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a permutation in place of a list of them": (
         {"discrete_generators": [1, 2, 0]},
-        "a discrete generator has shape (); it must be a square matrix",
+        "generators stand in a list, and [1, 2, 0] is a list of integers: write "
+        "discrete_generators=[[1, 2, 0]] for one permutation",
     ),
     "nothing at all": ({}, "a group without generators needs its size: Group(d=3)"),
 }

@@ -17,7 +17,7 @@ from example_networks import CASES, OBLIQUE, QUATERNIONS, Turned, double_precisi
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import FormatError, InvalidRep, InvalidSetting
-from intertwine.groups import SO, SU, U
+from intertwine.groups import SO, SU, O, U
 from intertwine.nn import (
     EMLP,
     MLP,
@@ -31,8 +31,8 @@ from intertwine.nn import (
     save,
 )
 from intertwine.nn.codec import decode
-from intertwine.nn.saving import to_config
-from intertwine.reps import Scalar, T, V
+from intertwine.nn.saving import _digest, from_config, to_config
+from intertwine.reps import Rep, Scalar, T, V
 from laws import laws
 from support import run_python
 
@@ -309,3 +309,65 @@ def test_weights_of_half_precision_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRep, match=r"is of bfloat16, which is not saved: float32, float64,"):
         save(eqx.tree_at(lambda m: m.bias, layer, layer.bias.astype("bfloat16")), tmp_path)
     assert not [*tmp_path.iterdir()]
+
+
+class Flipped(Rep):
+    """ρ(g) = det(g)^k g."""
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M) ** self.k * M
+
+
+class Mirrored(Rep):
+    """ρ(g) = det(g) g, without arguments."""
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M) * M
+
+
+class TestNamesThatStandForTheSame:
+    A, B = Flipped(0)(O(3)), Flipped(1)(O(3))
+
+    def test_exchanged_reps_are_refused(self, tmp_path: Path) -> None:
+        save(Linear(2 * self.A + self.B, self.B), tmp_path, names={"A": self.A, "B": self.B})
+        assert load(tmp_path, names={"A": self.A, "B": self.B}).rep_out == self.B
+        with pytest.raises(FormatError, match=r"the rep given as '[AB]' is not the one that was"):
+            load(tmp_path, names={"A": self.B, "B": self.A})
+
+    def test_a_rep_of_another_size_is_refused(self, tmp_path: Path) -> None:
+        save(Linear(self.A, self.A), tmp_path, names={"A": self.A})
+        with pytest.raises(FormatError, match="its size is 2, that of the saved one 3"):
+            load(tmp_path, names={"A": Flipped(0)(O(2))})
+
+    @pytest.mark.parametrize("again", [Mirrored, Mirrored(), Mirrored()(O(3))], ids=repr)
+    @pytest.mark.parametrize("given", [Mirrored, Mirrored(), Mirrored()(O(3))], ids=repr)
+    def test_a_class_and_a_rep_without_its_group_stand_for_it(
+        self, given: Any, again: Any, tmp_path: Path
+    ) -> None:
+        model = Linear(V + Mirrored(), Mirrored(), O(3))
+        save(model, tmp_path, names={"M": given})
+        assert load(tmp_path, names={"M": again}).rep_out == model.rep_out
+
+    def test_a_class_stands_for_several_reps_by_their_attributes(self, tmp_path: Path) -> None:
+        model = Linear(self.A + 2 * self.B, self.B)
+        save(model, tmp_path, names={"F": Flipped})
+        assert load(tmp_path, names={"F": Flipped}).rep_in == model.rep_in
+
+    def test_old_files_have_no_images_to_compare(self) -> None:
+        config, blob = to_config(Linear(self.A, self.A), names={"A": self.A})
+        text = json.dumps(config["model"])
+        tree = _without(json.loads(text), ("images", "over", "state"))
+        config = {**config, "model": tree, "model_sha256": _digest(tree)}
+        assert from_config(config, blob, names={"A": self.A}).rep_in == self.A
+
+
+def _without(tree: Any, keys: tuple[str, ...]) -> Any:
+    """A tree as it was written before named reps were recognised."""
+    if isinstance(tree, dict):
+        named = "name" in tree
+        kept = {k: v for k, v in tree.items() if not (named and k in keys)}
+        return {k: _without(v, keys) for k, v in kept.items()}
+    return [_without(v, keys) for v in tree] if isinstance(tree, list) else tree

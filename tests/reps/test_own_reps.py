@@ -12,9 +12,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from intertwine.errors import InvalidRep
-from intertwine.groups import SO, C, O, S, Z
-from intertwine.reps import Dual, Rep, Scalar, T, V, canonical, parse
+import scipy.sparse
+from intertwine.errors import AmbiguousRank, InvalidRep, TooLarge
+from intertwine.groups import GL, SL, SO, C, D, O, S, SO13p, Z
+from intertwine.reps import (
+    Base,
+    Dual,
+    Rep,
+    Scalar,
+    ScalarRep,
+    Sum,
+    T,
+    Tensor,
+    V,
+    basis_key,
+    canonical,
+    parse,
+)
 
 # -- as on EMLP's page
 
@@ -388,3 +402,306 @@ def test_a_rep_of_the_users_own_can_be_solved_with_others_of_its_group_and_of_an
     Q = mixed.equivariant_basis()
     assert Q.shape == (mixed.size(), 0 + 1 + 2)
     assert Scalar * P == P
+
+
+# -- subclasses of the algebra's own classes
+
+
+class Pseudovector(Base):
+    """A subclass of V's class with an action of its own."""
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M) * M
+
+
+class OfAnAttribute(Base):
+    """Attributes may be set before and after super().__init__()."""
+
+    def __init__(self, order: int) -> None:
+        self.order = order
+        super().__init__()
+        self.label = "R"
+        self.G = None
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M) ** self.order * M
+
+
+class OfAScalar(ScalarRep):
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M)[None, None]
+
+
+class OfADual(Dual):
+    def __init__(self) -> None:
+        super().__init__(V)
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M) * np.asarray(super().rho(M))
+
+
+class OfATensor(Tensor):
+    def __init__(self) -> None:
+        super().__init__((V, V))
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M) * np.kron(M, M)
+
+
+class OfASum(Sum):
+    def __init__(self) -> None:
+        pass
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M) * np.eye(2)
+
+
+@dataclass(eq=False, repr=False)
+class AsDataclassOfV(Base):
+    order: int = 3
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M) ** self.order * M
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AsFrozenDataclassOfV(Base):
+    order: int = 3
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M) ** self.order * M
+
+
+class OnTheInstance(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rho = _reversed_by_reflections  # type: ignore[method-assign]
+
+
+def _reversed_by_reflections(M: Any) -> Any:
+    return np.linalg.det(M) * M
+
+
+OF_THE_ALGEBRA: list[Rep] = [
+    Pseudovector(),
+    OfAnAttribute(3),
+    OfAScalar(),
+    OfADual(),
+    OfATensor(),
+    OfASum(),
+    AsDataclassOfV(1),
+    AsFrozenDataclassOfV(),
+    OnTheInstance(),
+]
+
+
+def _mean_character(rep: Rep) -> int:
+    """The rank over D(4), from its eight elements."""
+    turn, flip = (np.asarray(h) for h in D(4).group_generators)
+    elements = [np.linalg.matrix_power(turn, k) @ f for k in range(4) for f in (np.eye(2), flip)]
+    return round(float(np.mean([np.trace(rep.rho_dense(g)) for g in elements])))
+
+
+def test_a_pseudovector_made_of_v_is_no_v() -> None:
+    G = O(3)
+    assert (V(G) ** 2 >> Pseudovector()(G)).equivariant_basis().rank == 1
+    assert (V(G) >> Pseudovector(G)).equivariant_basis().rank == 0
+    assert (Pseudovector(G) >> Pseudovector(G)).equivariant_basis().rank == 1
+
+
+@pytest.mark.parametrize("rep", OF_THE_ALGEBRA, ids=lambda rep: type(rep).__name__)
+class TestSubclassesOfTheAlgebra:
+    def test_they_are_solved_by_their_own_rho(self, rep: Rep) -> None:
+        G = D(4)
+        for whole in (rep(G), rep(G) >> V(G), V(G) ** 2 >> rep(G), rep(G) >> rep(G), rep(G) + 1):
+            assert whole.equivariant_basis().rank == _mean_character(whole)
+
+    def test_size_dual_and_derivative_follow_rho(self, rep: Rep) -> None:
+        G = GL(2)
+        bound, A = rep(G), np.array([[0.1, 0.2], [-0.3, 0.1]])
+        assert bound.size() == len(bound.rho_dense(np.eye(2)))
+        step = 1e-5
+        ahead, behind = (np.asarray(bound.rho_dense(np.eye(2) + t * A)) for t in (step, -step))
+        np.testing.assert_allclose(bound.drho_dense(A), (ahead - behind) / 2 / step, atol=1e-8)
+        assert type(bound.T) is Dual
+        g = G.sample(1)
+        np.testing.assert_allclose(bound.T.rho_dense(g), np.linalg.inv(bound.rho_dense(g)).T)
+
+    def test_they_keep_their_class_and_attributes(self, rep: Rep) -> None:
+        bound = rep(O(2))
+        assert type(bound) is type(rep)
+        assert O(2) == bound.G
+        assert rep.G is None
+        assert rep(O(2)) == bound != rep
+        assert rep not in (V, Scalar)
+        for other in (copy.copy(bound), copy.deepcopy(bound), pickle.loads(pickle.dumps(bound))):
+            assert other == bound
+            assert hash(other) == hash(bound)
+        assert bound * V(O(2)) + V(O(2)) * bound == rep(O(2)) * V(O(2)) + V(O(2)) * rep(O(2))
+        assert canonical(bound * V(O(2))).rep == canonical(V(O(2)) * bound).rep
+
+    def test_they_print_as_their_class(self, rep: Rep) -> None:
+        name = type(rep).__name__
+        assert str(rep) == name
+        assert repr(rep(O(2))) == f"{name}(O(2))"
+        assert str(2 * rep * V + rep.T) == f"2{name}⊗V+{name}*"
+        assert parse(str(rep * V), names={name: rep}) == rep * V
+
+
+class Named(Base):
+    """V by another name."""
+
+    def __str__(self) -> str:
+        return "W"
+
+
+def test_a_subclass_that_adds_a_name_alone_is_v() -> None:
+    G = O(3)
+    assert type(Named()(G)) is Named
+    assert str(Named() * V) == "W⊗V"
+    assert repr(Named(G)) == "W(O(3))"
+    assert basis_key(Named(G) * V(G)) == basis_key(V(G) ** 2)
+    assert (Named(G) >> V(G)).equivariant_basis().rank == 1
+
+
+def test_a_drho_alone_makes_a_rep_of_ones_own() -> None:
+    class Wrong(Base):
+        def drho(self, A: Any) -> Any:
+            return 2 * np.asarray(A)
+
+    with pytest.raises(InvalidRep, match="is no representation of SO\\(3\\)"):
+        Wrong(SO(3)).equivariant_basis()
+
+
+# -- how precise, and how large
+
+
+class Single(Rep):
+    def rho(self, M: Any) -> Any:
+        return np.asarray(M).astype(np.float32)
+
+
+@pytest.mark.parametrize("G", [SO(3), C(3), D(5), SO13p(), SL(2)], ids=repr)
+def test_a_rep_in_single_precision_is_ambiguous(G: Any) -> None:
+    with pytest.raises(AmbiguousRank) as error:
+        (V(G) >> Single()(G)).equivariant_basis()
+    assert "is a homomorphism to " in str(error.value)
+    assert str(error.value).endswith("Does it compute in float32? Compute in float64")
+
+
+def test_a_rep_in_single_precision_is_exact_where_its_entries_are() -> None:
+    G = S(4)
+    assert (V(G) >> Single()(G)).equivariant_basis().rank == 2
+
+
+@pytest.mark.parametrize("digits", [4, 6, 8, 9])
+def test_a_rep_that_rounds_is_ambiguous(digits: int) -> None:
+    class Rounded(Rep):
+        def rho(self, M: Any) -> Any:
+            return np.round(M, digits)
+
+    with pytest.raises((AmbiguousRank, InvalidRep)):
+        (V(SO(3)) >> Rounded()(SO(3))).equivariant_basis()
+
+
+class WrongOn(Rep):
+    """V but for one generator."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def rho(self, M: Any) -> Any:
+        wrong = np.asarray(self.G.group_generators[self.index])
+        return -M if np.array_equal(M, wrong) else M
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_every_generator_is_checked(index: int) -> None:
+    with pytest.raises(InvalidRep, match="is no representation of S\\(8\\)"):
+        (V(S(8)) >> WrongOn(index)(S(8))).equivariant_basis()
+
+
+def test_a_derivative_that_is_wrong_on_one_lie_generator_is_refused() -> None:
+    class Wrong(Rep):
+        def rho(self, M: Any) -> Any:
+            return M
+
+        def drho(self, A: Any) -> Any:
+            last = np.array_equal(A, SO(4).lie_generators[-1])
+            return 2 * A if last else A
+
+    with pytest.raises(InvalidRep, match="dρ is not linear on the Lie algebra"):
+        Wrong()(SO(4)).equivariant_basis()
+
+
+class Nothing(Rep):
+    def rho(self, M: Any) -> Any:
+        return np.zeros((0, 0))
+
+
+@pytest.mark.parametrize("G", [SO(3), S(3)], ids=repr)
+def test_a_rep_of_size_0_is_the_empty_one(G: Any) -> None:
+    z = Nothing()(G)
+    cases = [(z, 0), (z.T, 0), (z * V(G), 0), (z >> V(G), 0), (V(G) >> z, 0), (3 * z + 2, 2)]
+    cases += [(z + V(G) ** 2, V(G) ** 2), (z * V(Z(2)) + V(Z(2)), V(Z(2)))]
+    for rep, plain in cases:
+        like = plain if isinstance(plain, Rep) else plain * Scalar
+        assert rep.equivariant_basis().shape == like.equivariant_basis().shape
+
+
+class Large(Rep):
+    def size(self) -> int:
+        return 20_001
+
+    def rho(self, M: Any) -> Any:
+        raise AssertionError("nothing is computed before the size is looked at")
+
+
+class LargeView(Rep):
+    """Without a size; its matrix takes no memory as long as nobody copies it."""
+
+    def rho(self, M: Any) -> Any:
+        return np.broadcast_to(1.0, (20_001, 20_001))
+
+
+@pytest.mark.parametrize("rep", [Large(), LargeView()], ids=str)
+def test_a_rep_too_large_is_refused_before_memory_is_taken(rep: Rep) -> None:
+    bound = rep(SO(3))
+    assert bound.size() == 20_001
+    for ask in (lambda: bound.T, lambda: bound >> V(SO(3)), bound.equivariant_basis):
+        with pytest.raises(TooLarge) as error:
+            ask()
+        assert str(error.value).startswith(
+            f"{bound!r} has 20,001 dimensions, and its matrices are dense; at most 20,000 are"
+        )
+
+
+def test_a_rho_that_runs_out_of_memory_is_too_large() -> None:
+    class Greedy(Rep):
+        def rho(self, M: Any) -> Any:
+            raise MemoryError
+
+    for ask in (Greedy()(S(3)).size, Greedy()(S(3)).equivariant_basis):
+        with pytest.raises(TooLarge, match="needs more memory than there is"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [scipy.sparse.csr_matrix, scipy.sparse.coo_array, jnp.asarray, np.ndarray.tolist],
+)
+def test_rho_may_return_any_kind_of_matrix(convert: Any) -> None:
+    class Converted(Rep):
+        def rho(self, M: Any) -> Any:
+            return convert(np.asarray(M))
+
+    assert (V(SO(3)) >> Converted()(SO(3))).equivariant_basis().rank == 1
+
+
+def test_ragged_lists_are_no_matrix() -> None:
+    class Ragged(Rep):
+        def rho(self, M: Any) -> Any:
+            return [[1.0], [0.0, 1.0]]
+
+    with pytest.raises(InvalidRep, match="returns no matrix"):
+        Ragged()(S(3)).equivariant_basis()

@@ -6,7 +6,7 @@ import numpy as np
 from intertwine.datasets import Stats
 from intertwine.datasets.standardisation import moments, no_moments
 from intertwine.reps import Rep
-from intertwine.reps.syntax import Sum
+from intertwine.reps.syntax import Sum, is_a
 from jaxtyping import Float, Float64
 
 from intertwine_api.training.action import Action, Loss
@@ -34,7 +34,7 @@ def stats_of(points: Points, action: Action, loss: Loss, dtype: str) -> tuple[np
 def _invariant(mean: Float[np.ndarray, " d"], rep: Rep) -> Float64[np.ndarray, " d"]:
     """The mean, projected once more on what the group leaves alone, in float64."""
     parts, start = [], 0
-    for copies, term in rep.terms if isinstance(rep, Sum) else ((1, rep),):
+    for copies, term in rep.terms if is_a(rep, Sum) else ((1, rep),):
         stop = start + copies * term.size()
         columns = mean[start:stop].reshape(copies, term.size()).T.astype(np.float64)
         parts.append(np.asarray(term.equivariant_basis().project(columns)).T.ravel())

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from intertwine.reps import Rep
-from intertwine.reps.syntax import Sum
+from intertwine.reps.syntax import Sum, is_a
 
 _CONSTANT = 1e-6  # relative to the size of the data: float32 tells no more apart
 
@@ -36,7 +36,7 @@ def moments(
     root mean square of what the shift leaves, over all its components, and 1 where that is 0.
     """
     means, scales, start = [], [], 0
-    for copies, term in rep.terms if isinstance(rep, Sum) else ((1, rep),):
+    for copies, term in rep.terms if is_a(rep, Sum) else ((1, rep),):
         stop = start + copies * term.size()
         block = data[:, start:stop].reshape(len(data), copies, term.size())
         mean, scale = _moments_of_copies(block, term)

@@ -24,7 +24,7 @@ from intertwine.errors import InvalidGroup, NotConcrete, TooLarge
 from intertwine.groups import CATALOGUE, Group
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.finite_characters import finite_rank
-from intertwine.reps.syntax import Base, Dual, Rep
+from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
 _MAX_POWER = 40
 
@@ -56,10 +56,10 @@ def character_rank(rep: Rep) -> int | None:
 
 
 def _rank(group: Group, factors: list[Rep]) -> int | None:
-    inner = [atom.rep if isinstance(atom, Dual) else atom for atom in factors]
-    if any(type(atom) is not Base for atom in inner):  # a subclass has a rho of its own
+    inner = [atom.rep if is_a(atom, Dual) else atom for atom in factors]
+    if not all(is_a(atom, Base) for atom in inner):
         return finite_rank(factors)
-    q = sum(isinstance(atom, Dual) for atom in factors)
+    q = sum(is_a(atom, Dual) for atom in factors)
     p = len(factors) - q
     if p + q > _MAX_POWER:
         return None
@@ -70,7 +70,7 @@ def _rank(group: Group, factors: list[Rep]) -> int | None:
             member = CATALOGUE[name](*_arguments(name, size(group.d)))
         except (InvalidGroup, TooLarge):
             continue
-        if member == group:
+        if member.content_digest == group.content_digest:  # copies have the same characters
             return formula(group.d, p, q)
     if not group.lie_generators and not group.group_generators:
         everything: int = group.d ** (p + q)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from reprlib import repr as shortened
 from typing import Any
@@ -12,9 +14,11 @@ from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups.generators import MAX_ENTRIES, refuse_large
 from intertwine.groups.group import Group
 from intertwine.groups.numbers import parse_number
+from intertwine.groups.product import DirectProduct
+from intertwine.groups.text import MAX_FACTORS
 from intertwine.operators import Permutation, dense
 
-_KEYS = ("lie_algebra", "discrete_generators", "d", "name")
+_KEYS = ("lie_algebra", "discrete_generators", "d", "name", "copy", "factors")
 MAX_NAME = 100
 """The longest name of a group, in characters."""
 MAX_GENERATORS = 1000
@@ -28,7 +32,8 @@ def group_from_json(document: Any) -> Group:
 
     Both are lists of square matrices, rows of numbers or of strings such as ``"sqrt(3)/2"`` and
     ``"1/2 + I/3"``; a discrete generator may also be a permutation, a list of integers. A group
-    without generators has ``"d"``. Raises `InvalidGroup`, `ParseError` or `TooLarge`.
+    without generators has ``"d"``, and a copy of a group its number, ``"copy": 1``.
+    A product of copies is ``{"factors": […]}``. Raises `InvalidGroup`, `ParseError` or `TooLarge`.
     """
     if not isinstance(document, Mapping):
         raise InvalidGroup(f"a group is a JSON object with the keys {', '.join(_KEYS[:2])}")
@@ -44,8 +49,11 @@ def group_from_json(document: Any) -> Group:
         raise InvalidGroup(f"the name of a group is a printable text, not {shortened(name)}")
     if len(name or "") > MAX_NAME:
         raise InvalidGroup(f"the name of a group has at most {MAX_NAME} characters")
+    number = document.get("copy")
+    if document.get("factors") is not None:
+        return _product(document, number)
     exact = [0]
-    return Group(
+    group = Group(
         lie_algebra=[_matrix(item, exact) for item in _list(document, "lie_algebra")],
         discrete_generators=[
             _matrix(item, exact) for item in _list(document, "discrete_generators")
@@ -53,6 +61,7 @@ def group_from_json(document: Any) -> Group:
         d=d,
         name=name,
     )
+    return group if number is None else group.numbered(number)
 
 
 def group_to_json(group: Group) -> dict[str, Any]:
@@ -60,8 +69,16 @@ def group_to_json(group: Group) -> dict[str, Any]:
 
     A discrete generator that permutes is the list of its indices; complex entries are texts.
     """
-    nameless = type(group) is Group and repr(group) == group.description
-    name = {} if nameless else {"name": repr(group)}
+    original, numbers = group.unnumbered, list(group.copy_numbers)
+    if isinstance(original, DirectProduct) and original._label:  # its factors have numbers
+        both = {"factors": [group_to_json(side) for side in (original.left, original.right)]}
+        return {**both, "copy": numbers} if numbers else both
+    nameless = type(original) is Group and repr(original) == original.description
+    if len(repr(original)) > MAX_NAME:  # of a product of nameless groups
+        nameless = True
+    name: dict[str, Any] = {} if nameless else {"name": repr(original)}
+    if numbers:
+        name["copy"] = numbers[0] if len(numbers) == 1 else numbers
     return {
         "lie_algebra": [_rows(generator) for generator in group.lie_generators],
         "discrete_generators": [
@@ -73,6 +90,26 @@ def group_to_json(group: Group) -> dict[str, Any]:
         "d": group.d,
         **name,
     }
+
+
+def _product(document: Mapping[str, Any], number: Any, depth: int = 0) -> Group:
+    """The product of a document's factors, which may be products themselves."""
+    factors = document["factors"]
+    if not isinstance(factors, list) or not 1 <= len(factors) <= MAX_FACTORS:
+        raise InvalidGroup(f"factors is a list of 1 to {MAX_FACTORS} groups")
+    others = [key for key in document if key not in ("factors", "copy")]
+    if any(document[key] is not None for key in others):
+        raise InvalidGroup(f"a group with factors has no keys of its own but copy, not {others}")
+    if depth > MAX_FACTORS:
+        raise TooLarge(f"products of groups are nested at most {MAX_FACTORS} deep")
+    found = [
+        _product(factor, factor.get("copy"), depth + 1)
+        if isinstance(factor, Mapping) and factor.get("factors") is not None
+        else group_from_json(factor)
+        for factor in factors
+    ]
+    group = functools.reduce(operator.mul, found)
+    return group if number is None else group.numbered(number)
 
 
 def _rows(generator: Any) -> list[Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from reprlib import repr as shortened
 from typing import Any
 
 import numpy as np
 from jaxtyping import Num, Shaped
 
-from intertwine.arrays import double_precision
+from intertwine.arrays import double_precision, is_sparse
 from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.operators import LinearOperator, Permutation, as_signed_permutation
 
@@ -49,23 +51,65 @@ def read_discrete(values: Any) -> tuple[Generator, ...]:
 def _items(values: Any) -> list[Any]:
     if values is None or values is NotImplemented:
         return []
-    if isinstance(values, LinearOperator) or not isinstance(values, Iterable):
+    if isinstance(values, LinearOperator) or is_sparse(values) or not isinstance(values, Iterable):
         raise InvalidGroup(
-            f"generators are given as a sequence of square matrices, not as {type(values).__name__}"
+            f"generators are given as a sequence of square matrices, not as "
+            f"{type(values).__name__}{': write [generator] for one' if is_sparse(values) else ''}"
         )
-    return list(values)
+    items = list(values)
+    if items and all(isinstance(item, int | np.integer) for item in items):
+        raise InvalidGroup(
+            f"generators stand in a list, and {shortened(items)} is a list of integers: write "
+            f"discrete_generators=[{shortened([int(item) for item in items])}] for one permutation"
+        )
+    return items
 
 
 def _read_discrete(value: Any) -> Generator:
-    if not isinstance(value, LinearOperator) and np.ndim(value) == 1 and np.size(value):
+    if is_sparse(value):
+        permutation = _sparse_permutation(value)
+        return _read(value, "discrete generator") if permutation is None else permutation
+    if not isinstance(value, LinearOperator) and _axes(value) == 1 and np.size(value):
         try:
             return Permutation(value)
         except ValueError as error:
             raise InvalidGroup(
                 f"a discrete generator with one axis is read as a permutation, but {error}; "
-                f"a matrix has two axes, and generators stand in a list"
+                f"a matrix has two axes, and generators stand in a list{_counted_from_one(value)}"
             ) from None
     return _read(value, "discrete generator")
+
+
+def _axes(value: Any) -> int:
+    """The number of axes; 2 for lists of unequal length, which `_read` refuses."""
+    try:
+        return np.ndim(value)
+    except ValueError:
+        return 2
+
+
+def _counted_from_one(value: Any) -> str:
+    entries = np.asarray(value)
+    if not np.array_equal(np.sort(entries), np.arange(1, len(entries) + 1)):
+        return ""
+    return f". Indices count from 0: write {shortened([int(i) - 1 for i in entries])}"
+
+
+def _sparse_permutation(value: Any) -> Permutation | None:
+    """A sparse matrix with one entry ±1 in each row and column as the permutation that it is."""
+    rows, columns = value.shape if value.ndim == 2 else (0, 1)
+    entries = value.tocoo() if rows == columns else value
+    if rows != columns or entries.nnz != rows or np.iscomplexobj(entries.data):
+        return None
+    if not np.all(np.abs(entries.data) == 1):
+        return None
+    order = np.argsort(entries.row)
+    if not np.array_equal(entries.row[order], np.arange(rows)):
+        return None
+    try:
+        return Permutation(entries.col[order], entries.data[order])
+    except ValueError:
+        return None  # two entries in one column
 
 
 def _read(value: Any, what: str) -> Generator:
@@ -73,13 +117,20 @@ def _read(value: Any, what: str) -> Generator:
         return value
     if isinstance(value, LinearOperator):
         refuse_large(value.shape[0] * value.shape[1], f"a {what} of shape {value.shape}")
+    if is_sparse(value):
+        refuse_large(math.prod(value.shape), f"a {what} of shape {value.shape}")
+        value = value.toarray()
     try:
         with double_precision():  # an operator may be written in JAX
             entries = np.asarray(value)
     except ValueError as error:
-        raise InvalidGroup(f"a {what} is not a matrix: {error}") from None
+        hint = _CYCLES if what.startswith("discrete") and _seem_cycles(value) else ""
+        raise InvalidGroup(f"a {what} is not a matrix: {error}{hint}") from None
     if entries.ndim != 2 or entries.shape[0] != entries.shape[1] or entries.size == 0:
-        raise InvalidGroup(f"a {what} has shape {entries.shape}; it must be a square matrix")
+        raise InvalidGroup(
+            f"a {what} has shape {entries.shape}; it must be a square matrix"
+            f"{_advice(entries, what)}"
+        )
     if entries.dtype == object:
         entries = _evaluate(entries, what)
     if not (np.issubdtype(entries.dtype, np.number) or entries.dtype == bool):
@@ -93,6 +144,29 @@ def _read(value: Any, what: str) -> Generator:
     # an operator that permutes stays one: there may be many, of many coordinates
     permutation = as_signed_permutation(matrix) if isinstance(value, LinearOperator) else None
     return matrix if permutation is None else permutation
+
+
+def _advice(entries: Shaped[np.ndarray, "..."], what: str) -> str:
+    """What to write where a permutation seems to be meant."""
+    whole = entries.size > 0 and np.issubdtype(entries.dtype, np.integer)
+    if whole and entries.ndim == 1 and what.startswith("Lie"):
+        return (
+            f". A permutation is a discrete generator: "
+            f"discrete_generators=[{shortened(entries.tolist())}]"
+        )
+    if whole and entries.ndim == 2 and len(np.unique(entries)) == entries.size:
+        return _CYCLES
+    return ""
+
+
+_CYCLES = ". A permutation is written as the list of its images, such as [1, 2, 0], not in cycles"
+
+
+def _seem_cycles(value: Any) -> bool:
+    """Whether a ragged list has different whole numbers only, as cycles have."""
+    flat = [n for cycle in value if isinstance(cycle, list | tuple) for n in cycle]
+    whole = all(isinstance(n, int | np.integer) for n in flat)
+    return bool(flat) and whole and len(set(flat)) == len(flat)
 
 
 def _evaluate(entries: Shaped[np.ndarray, "..."], what: str) -> Shaped[np.ndarray, "..."]:

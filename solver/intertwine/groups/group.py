@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +10,14 @@ import numpy as np
 from jaxtyping import Num
 
 from intertwine.errors import InvalidGroup, TooLarge
+from intertwine.groups.copies import (
+    CopyNumbers,
+    checked_numbers,
+    count_copies,
+    labelled_digest,
+    with_number,
+    written,
+)
 from intertwine.groups.digest import digest_of
 from intertwine.groups.generators import (
     MAX_DIMENSION,
@@ -21,7 +30,7 @@ from intertwine.operators import Permutation, as_signed_permutation, dense
 
 _GENERATORS = {"lie_algebra": read_lie_algebra, "discrete_generators": read_discrete}
 _TRIES = 8  # of a group of order two, one sample in 256 seeds is then the identity
-_DERIVED = ("digest", "is_orthogonal", "is_permutation", "is_complex")
+_DERIVED = ("digest", "content_digest", "is_orthogonal", "is_permutation", "is_complex")
 
 
 class Group:
@@ -36,7 +45,8 @@ class Group:
     or as a subclass, as in EMLP: set `lie_algebra` and `discrete_generators` (on the class, or
     on `self`) and call ``super().__init__(n)``.
 
-    Two groups are equal when their generators are. Reading a group's generators back gives an
+    Two groups are equal when their generators are, and their numbers where they are `copies`.
+    Reading a group's generators back gives an
     array of shape (K, d, d) where all of them were given as matrices, else a list.
 
     Raises `InvalidGroup` for generators that are not square, not finite, of mixed sizes, or
@@ -52,6 +62,9 @@ class Group:
 
     _arguments: tuple[Any, ...] = ()
     _ready = False
+    _name: str | None = None
+    _original: Group | None = None
+    _copy_numbers: CopyNumbers = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Group:
         """Remember the arguments, for `repr`, whatever a subclass does with them."""
@@ -60,7 +73,14 @@ class Group:
         self.__dict__["_arguments"] = tuple(
             int(value) if isinstance(value, np.integer) else value for value in given
         )
+        self.__dict__["args"] = args  # EMLP's name: a __repr__ of the user's own may read it
         return self
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A __repr__ of the user's own shows the number of a copy too."""
+        super().__init_subclass__(**kwargs)
+        if "__repr__" in vars(cls):
+            cls.__repr__ = with_number(cls.__repr__)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -133,10 +153,56 @@ class Group:
             for generator in (*self._lie, *self._discrete)
         )
 
+    def copies(self, n: int) -> tuple[Group, ...]:
+        """n copies of the group, numbered from 1: equal generators, and yet different groups.
+
+        >>> L, R = Group(discrete_generators=[[1, 2, 0]], name="turns").copies(2)
+        >>> L, R, L == R
+        (turns#1, turns#2, False)
+
+        A rep of two copies is one of L × R, where each acts on its own factors.
+        """
+        return tuple(self.numbered(k) for k in range(1, count_copies(n) + 1))
+
+    def numbered(self, number: Any) -> Group:
+        """The copy of this number, written ``SO(3)#1``; of a list of numbers, a copy's copy."""
+        numbers = (*self._copy_numbers, *checked_numbers(number))
+        made = copy.copy(self)
+        made.__dict__["_original"] = self.unnumbered
+        made.__dict__["_copy_numbers"] = checked_numbers(numbers)
+        for derived in ("digest", "factors"):
+            made.__dict__.pop(derived, None)
+        return made
+
+    @property
+    def unnumbered(self) -> Group:
+        """The group of which this is a copy, or the group itself."""
+        return self if self._original is None else self._original
+
+    @property
+    def copy_numbers(self) -> CopyNumbers:
+        """The number of this copy, as a tuple; of a group that is no copy, the empty one."""
+        return self._copy_numbers
+
+    @property
+    def is_written_as_one(self) -> bool:
+        """Whether a text behind its `repr` applies to all of it; a product needs parentheses."""
+        return True
+
+    @property
+    def _label(self) -> str:
+        """What tells it apart from groups of the same generators."""
+        return written(self._copy_numbers)
+
+    @cached_property
+    def content_digest(self) -> str:
+        """The sha256 of the generators, rounded to 1e-12; copies share it."""
+        return digest_of(self.d, self._lie, self._discrete)
+
     @cached_property
     def digest(self) -> str:
-        """The sha256 of the generators, rounded to 1e-12: the identity of the group."""
-        return digest_of(self.d, self._lie, self._discrete)
+        """The identity of the group: `content_digest`, and the number of a copy."""
+        return labelled_digest(self.content_digest, self._label)
 
     @cached_property
     def is_complex(self) -> bool:
@@ -199,16 +265,19 @@ class Group:
         """An order by content: JAX sorts the keys of a dict {group: elements} to map over it."""
         return self.digest < other.digest if isinstance(other, Group) else NotImplemented
 
+    @with_number
     def __repr__(self) -> str:
         return self._name or self.description
 
     @property
     def description(self) -> str:
         """What the group is, whatever somebody named it."""
+        if self.unnumbered is not self:
+            return f"{self.unnumbered.description}{self._label}"
         if type(self) is Group:
             return (
                 f"<Group of size {self.d} with {len(self._lie)} Lie and "
-                f"{len(self._discrete)} discrete generators, {self.digest[:8]}>"
+                f"{len(self._discrete)} discrete generators, {self.content_digest[:8]}>"
             )
         return f"{type(self).__name__}({', '.join(map(repr, self._arguments))})"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from intertwine.groups.generators import Generator, refuse_large
@@ -30,6 +32,48 @@ class DirectProduct(Group):
             discrete_generators=[_extend(*item) for item in discrete],
             d=d,
         )
+
+    @cached_property
+    def factors(self) -> tuple[Group, ...]:
+        """The groups of the product, each as a copy of its own: ``S(5)#1`` and ``S(5)#2``.
+
+        A factor that is a copy already, and occurs once, is itself. ``V(G)`` beside reps of the
+        factors is ``V(G.factors[0]) * V(G.factors[1])``, which is the same matrix.
+        """
+        leaves = self.leaves
+        taken = [leaf for leaf in leaves if leaf.copy_numbers and leaves.count(leaf) == 1]
+        found: list[Group] = []
+        for position, leaf in enumerate(leaves, 1):
+            number = position
+            while leaf not in taken and leaf.numbered(number) in (*taken, *found):
+                number += 1
+            found.append(leaf if leaf in taken else leaf.numbered(number))
+        return tuple(found)
+
+    @property
+    def leaves(self) -> tuple[Group, ...]:
+        """The groups that are multiplied, from left to right, products of products taken apart."""
+        if self.copy_numbers:
+            unnumbered = self.unnumbered
+            assert isinstance(unnumbered, DirectProduct)
+            return tuple(leaf.numbered(list(self.copy_numbers)) for leaf in unnumbered.factors)
+        sides = (
+            side.leaves if isinstance(side, DirectProduct) else (side,)
+            for side in (self.left, self.right)
+        )
+        return tuple(leaf for side in sides for leaf in side)
+
+    @property
+    def _label(self) -> str:
+        if self.copy_numbers:
+            return f"{self.unnumbered._label}{super()._label}"
+        labels = [f"{leaf._label}/{leaf.d}" for leaf in self.leaves if leaf._label]
+        return ",".join(labels)
+
+    @property
+    def is_written_as_one(self) -> bool:
+        """False: (S(3)*S(3))#1 needs its parentheses."""
+        return False
 
     def __repr__(self) -> str:
         return f"{self.left!r}*{self.right!r}"

@@ -9,7 +9,7 @@ from intertwine.groups.catalogue import CATALOGUE
 from intertwine.groups.group import Group
 from intertwine.scanner import Scanner
 
-_SYMBOLS = ("(", ")", ",", "*", "×")
+_SYMBOLS = ("(", ")", ",", "*", "×", "#")
 _GROUP = "a group such as SO(3)"
 MAX_FACTORS = 16
 """The most groups in a product."""
@@ -46,7 +46,19 @@ def _product(scanner: Scanner, names: Mapping[str, Group]) -> Group:
 
 
 def _factor(scanner: Scanner, names: Mapping[str, Group]) -> Group:
-    """factor := NAME ["(" [INTEGER ("," INTEGER)*] ")"] | "(" product ")"."""
+    """factor := original ("#" INTEGER)*"""
+    start = scanner.next.offset
+    group = _original(scanner, names)
+    numbers: list[int] = []
+    while scanner.accept("#"):
+        number = scanner.expect_kind("integer", "the number of a copy, as in SO(3)#1")
+        numbers.append(number.integer)
+    with scanner.showing(start):
+        return group.numbered(numbers) if numbers else group
+
+
+def _original(scanner: Scanner, names: Mapping[str, Group]) -> Group:
+    """original := NAME ["(" [INTEGER ("," INTEGER)*] ")"] | "(" product ")"."""
     if scanner.accept("("):
         with scanner.nested():
             group = _product(scanner, names)

@@ -21,7 +21,7 @@ from intertwine.irreps.shelf import take_down
 from intertwine.irreps.splitting import SplitError
 from intertwine.operators import LinearOperator, dense
 from intertwine.reps.generator_images import Images, images
-from intertwine.reps.syntax import Base, Dual, Rep
+from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
 _NAME = re.compile(r"W(c?)([1-9]\d{0,5})_[0-9a-f]{6}")
 _SEARCHED_POWERS = 8
@@ -100,9 +100,10 @@ class Irrep(Rep):
         return images(self)
 
     @property
-    def identity(self) -> str:
+    def _identity(self) -> str | None:
         """Its name: in a key it stands for its matrices, which may not have been looked for."""
-        return f"irrep {self.name}"
+        changed = any(getattr(type(self), n) is not getattr(Irrep, n) for n in ("rho", "drho"))
+        return None if changed else f"irrep {self.name}"  # a subclass may act by itself
 
     def rho(self, M: Any) -> Array:
         """λ(g), in the array library of g."""
@@ -177,15 +178,15 @@ def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None
     verdict = verdict_of(atom.G)
     if verdict.straight is None or verdict.frame is None:
         return atom, None
-    inner = atom.rep if isinstance(atom, Dual) else atom
-    if isinstance(inner, Base):
+    inner = atom.rep if is_a(atom, Dual) else atom
+    if is_a(inner, Base):
         straight: Rep = Base(verdict.straight)
         return (
             (straight, verdict.frame)
             if inner is atom
             else (straight.T, np.linalg.inv(verdict.frame).T)
         )
-    if isinstance(inner, Irrep):
+    if isinstance(inner, Irrep) and inner._identity is not None:
         straight = StraightIrrep(inner.name, verdict.straight)
         return (straight if inner is atom else straight.T), None
     raise MethodNotApplicable(

@@ -8,7 +8,7 @@ way back: classes are looked up in a fixed list, groups and reps are values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from jaxtyping import Shaped
 from intertwine.bases import Basis
 from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.errors import FormatError, IntertwineError, InvalidRep, InvalidSetting
-from intertwine.groups import Group, parse_group
+from intertwine.groups import DirectProduct, Group, parse_group
 from intertwine.irreps import Irrep
 from intertwine.nn.baked import BakedBlock, BakedNetwork, Dense, Wiring
 from intertwine.nn.bilinear import BiLinear
@@ -36,6 +36,14 @@ from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
 from intertwine.nn.linear_maps import BasisMaps, SchurMaps
 from intertwine.nn.mlp import MLP
+from intertwine.nn.named_reps import (
+    Given,
+    image_prints,
+    over,
+    require_same,
+    stands_for,
+    with_state,
+)
 from intertwine.nn.paper_maps import Copies, PaperMaps, Path
 from intertwine.nn.pointwise import Pointwise
 from intertwine.nn.products import Coupling, Products
@@ -76,7 +84,7 @@ _CLASSES: dict[str, Any] = {
 }
 
 
-def encode(model: Any, names: Mapping[str, Rep] | None = None) -> tuple[Any, Arrays]:
+def encode(model: Any, names: Mapping[str, Given] | None = None) -> tuple[Any, Arrays]:
     """The model as JSON values and arrays. `names` are reps of the user's own in it.
 
     Raises `InvalidRep` for a rep or a layer that is not known by name.
@@ -85,7 +93,7 @@ def encode(model: Any, names: Mapping[str, Rep] | None = None) -> tuple[Any, Arr
     return writer.value(model, ""), writer.arrays
 
 
-def decode(tree: Any, arrays: Mapping[str, Any], names: Mapping[str, Rep] | None = None) -> Any:
+def decode(tree: Any, arrays: Mapping[str, Any], names: Mapping[str, Given] | None = None) -> Any:
     """The model of `encode`. Raises `FormatError` for anything else, and `InvalidSetting` for
     weights in float64 where JAX has not been told to use it.
     """
@@ -101,7 +109,7 @@ def decode(tree: Any, arrays: Mapping[str, Any], names: Mapping[str, Rep] | None
 
 
 class _Writer:
-    def __init__(self, names: Mapping[str, Rep]) -> None:
+    def __init__(self, names: Mapping[str, Given]) -> None:
         self.names = names
         self.arrays: Arrays = {}
         self.seen: dict[int, tuple[int, Any]] = {}
@@ -140,9 +148,9 @@ class _Writer:
         return {"number": number, **self._object(value, path)}
 
     def _object(self, value: Any, path: str) -> dict[str, Any]:
-        for name, rep in self.names.items():
-            if isinstance(value, Rep) and value == rep:
-                return {"name": name}
+        for name, given in self.names.items():
+            if isinstance(value, Rep) and stands_for(given, value):
+                return self._named(name, given, value, path)
         if isinstance(value, Group):
             return self._group(value, path)
         if isinstance(value, Basis):
@@ -158,22 +166,42 @@ class _Writer:
             said = own if isinstance(value, Rep) else f"{type(value).__module__}.{kind}"
             raise InvalidRep(f"a model cannot be saved with {said}")
         inner = {
-            f.name: self.value(getattr(value, f.name), f"{path}.{f.name}") for f in fields(value)
+            field: self.value(getattr(value, field), f"{path}.{field}") for field in _fields(value)
         }
         return {"class": kind, "fields": inner}
+
+    def _named(self, name: str, given: Given, rep: Rep, path: str) -> dict[str, Any]:
+        """A rep of the user's own: its name, and by what it is recognised when it is given."""
+        group = None if rep.G is None else self.value(rep.G, f"{path}.G")
+        found = {"name": name, "images": image_prints(rep), "over": group}
+        arrays, seen = dict(self.arrays), dict(self.seen)
+        try:
+            found["state"] = self.value(dict(vars(rep)), f"{path}.state")
+        except (InvalidRep, TypeError) as error:
+            self.arrays, self.seen = arrays, seen
+            if isinstance(given, type):
+                raise InvalidRep(
+                    f"{rep!r} has attributes that are not saved: give the rep itself as "
+                    f"names={{{name!r}: …}}, not its class ({error})"
+                ) from error
+        return found
 
     def _group(self, group: Group, path: str) -> dict[str, Any]:
         if _is_catalogued(group):
             return {"group": repr(group)}
+        if isinstance(group, DirectProduct) and group._label:
+            sides = [self.value(side, f"{path}.{i}") for i, side in enumerate(_sides(group))]
+            return {"product": sides, "copy": list(group.copy_numbers)}
         generators = {
             "lie_algebra": [np.asarray(dense(a)) for a in group.lie_generators],
             "discrete_generators": [np.asarray(dense(h)) for h in group.group_generators],
         }
-        return {"generators": self.value(generators, f"{path}.group"), "d": group.d}
+        numbers = {"copy": list(group.copy_numbers)} if group.copy_numbers else {}
+        return {"generators": self.value(generators, f"{path}.group"), "d": group.d, **numbers}
 
 
 class _Reader:
-    def __init__(self, arrays: Mapping[str, Any], names: Mapping[str, Rep]) -> None:
+    def __init__(self, arrays: Mapping[str, Any], names: Mapping[str, Given]) -> None:
         self.arrays, self.names = arrays, names
         self.seen: dict[int, Any] = {}
 
@@ -199,11 +227,15 @@ class _Reader:
 
     def _object(self, tree: Mapping[str, Any]) -> Any:
         if "name" in tree:
-            return self._named(tree["name"])
+            return self._named(tree)
         if "group" in tree:
             return parse_group(tree["group"])
+        if "product" in tree:
+            left, right = map(self.value, tree["product"])
+            return (left * right).numbered(tree["copy"]) if tree["copy"] else left * right
         if "generators" in tree:
-            return Group(**self.value(tree["generators"]), d=tree["d"])
+            group = Group(**self.value(tree["generators"]), d=tree["d"])
+            return group.numbered(tree["copy"]) if "copy" in tree else group
         if "basis" in tree:
             prefix = f"{tree['at']}."
             own = {n[len(prefix) :]: a for n, a in self.arrays.items() if n.startswith(prefix)}
@@ -212,19 +244,46 @@ class _Reader:
             raise FormatError(f"a model holds no {tree['class']!r}")
         cls = _CLASSES[tree["class"]]
         values = {name: self.value(inner) for name, inner in tree["fields"].items()}
-        if {*values} != {f.name for f in fields(cls)}:
+        if {*values} != {*_fields(cls)}:
             raise FormatError(f"a {tree['class']} has other fields than {sorted(values)}")
         found: Any = object.__new__(cls)
         for name, value in values.items():
             object.__setattr__(found, name, value)
         return found
 
-    def _named(self, name: str) -> Rep:
+    def _named(self, tree: Mapping[str, Any]) -> Rep:
+        name = tree["name"]
         if name not in self.names:
             raise FormatError(
                 f"the model has a rep of its author's, {name!r}: give it as names={{{name!r}: …}}"
             )
-        return self.names[name]
+        given, group = self.names[name], self.value(tree.get("over"))
+        state = self.value(tree.get("state"))
+        if not isinstance(given, type):
+            rep = over(given, group)
+        elif state is not None:
+            rep = with_state(given, state)
+        else:
+            raise FormatError(
+                f"{name!r} is given as a class, and its attributes were not saved: give the rep "
+                f"itself, as names={{{name!r}: {given.__name__}(…)}}"
+            )
+        require_same(name, rep, tree.get("images"))
+        return rep
+
+
+def _fields(value: Any) -> tuple[str, ...]:
+    """The names of what is kept of a layer, or of a rep of the algebra."""
+    if is_dataclass(value):
+        return tuple(field.name for field in fields(value))
+    names: tuple[str, ...] = getattr(value, "__match_args__", ())
+    return names
+
+
+def _sides(group: DirectProduct) -> tuple[Group, Group]:
+    original = group.unnumbered
+    assert isinstance(original, DirectProduct)
+    return original.left, original.right
 
 
 def _is_catalogued(group: Group) -> bool:

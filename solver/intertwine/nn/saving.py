@@ -17,7 +17,7 @@ import intertwine
 from intertwine.bases.safetensors_file import read_bytes, write_arrays
 from intertwine.errors import FormatError
 from intertwine.nn.codec import decode, encode
-from intertwine.reps import Rep
+from intertwine.nn.named_reps import Given
 from intertwine.whole_files import whole_file
 
 _FORMAT, _VERSION = "intertwine-model", 1
@@ -26,12 +26,13 @@ _WEIGHTS = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 
 
 def save(
-    model: Any, folder: str | os.PathLike[str], *, names: Mapping[str, Rep] | None = None
+    model: Any, folder: str | os.PathLike[str], *, names: Mapping[str, Given] | None = None
 ) -> None:
     """Write a model to a folder: ``config.json``, and ``weights-….safetensors`` beside it.
 
     The config is written last and replaces an older one at once, so that a crash leaves a whole
-    model behind, the old one or the new one. Reps of the user's own are given by `names`.
+    model behind, the old one or the new one. Reps of the user's own are given by `names`: the reps,
+    over their group or without one, or their classes.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,10 +48,11 @@ def save(
             other.unlink(missing_ok=True)
 
 
-def load(folder: str | os.PathLike[str], *, names: Mapping[str, Rep] | None = None) -> Any:
+def load(folder: str | os.PathLike[str], *, names: Mapping[str, Given] | None = None) -> Any:
     """The model of `save`: its outputs are those of the model that was saved.
 
-    Raises `FormatError` for a folder that holds no whole model, `FileNotFoundError` without one.
+    Raises `FormatError` for a folder that holds no whole model, and for `names` that stand for
+    other reps than when it was saved; `FileNotFoundError` without a model.
     """
     folder = Path(folder)
     text = (folder / _CONFIG).read_bytes()
@@ -62,7 +64,7 @@ def load(folder: str | os.PathLike[str], *, names: Mapping[str, Rep] | None = No
 
 
 def to_config(
-    model: Any, *, names: Mapping[str, Rep] | None = None
+    model: Any, *, names: Mapping[str, Given] | None = None
 ) -> tuple[dict[str, Any], bytes]:
     """The JSON config of a model, and the bytes of the safetensors file that it names."""
     tree, arrays = encode(model, names)
@@ -87,7 +89,7 @@ def to_config(
 
 
 def from_config(
-    config: Mapping[str, Any], blob: bytes, *, names: Mapping[str, Rep] | None = None
+    config: Mapping[str, Any], blob: bytes, *, names: Mapping[str, Given] | None = None
 ) -> Any:
     """The model of `to_config`. Raises `FormatError` where the two do not belong together."""
     if config.get("format") != _FORMAT or config.get("version") != _VERSION:

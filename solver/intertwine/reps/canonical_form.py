@@ -24,6 +24,8 @@ from intertwine.reps.syntax import (
     Tensor,
     atoms,
     direct_sum,
+    is_a,
+    is_own,
     tensor,
 )
 
@@ -85,31 +87,44 @@ def canonical_terms(rep: Rep) -> list[tuple[int, Atoms]]:
 
 def atom_order(atom: Rep) -> tuple[str, int, str]:
     """The order of atoms: by group, then V, V*, reps of the user's own; never by a name."""
-    inner = atom.rep if isinstance(atom, Dual) else atom
+    inner = atom.rep if is_a(atom, Dual) else atom
     group = inner.G.digest if inner.G is not None else ""
-    if isinstance(inner, Base):
-        return (group, int(isinstance(atom, Dual)), "")
+    if is_a(inner, Base):
+        return (group, int(is_a(atom, Dual)), "")
     return (group, 2, atom_digest(atom))
 
 
 def _name_order(atom: Rep) -> tuple[bool, str, str, str]:
-    inner = atom.rep if isinstance(atom, Dual) else atom
+    inner = atom.rep if is_a(atom, Dual) else atom
     kind = type(inner)
-    return (isinstance(atom, Dual), kind.__module__, kind.__qualname__, repr(atom))
+    return (is_a(atom, Dual), kind.__module__, kind.__qualname__, repr(atom))
 
 
 class _Order:
     """The different atoms of a rep in their order; atoms of one key are one atom."""
 
     def __init__(self, rep: Rep) -> None:
+        self._rep = rep  # its atoms stay alive, and their ids their own
+        self._known: dict[int, tuple[str, int, str]] = {}
         # an __eq__ of the user's own need not look at the group
         different = dict.fromkeys((atom.G, atom) for atom in atoms(rep))
         self._keys = {(group, atom): atom_order(atom) for group, atom in different}
+        self._empty = {
+            (group, atom)
+            for group, atom in different
+            if is_own(atom.rep if is_a(atom, Dual) else atom)
+            and group is not None
+            and atom.size() == 0
+        }
         self._sorted = sorted(set(self._keys.values()))
         # of atoms that act alike the same one stands for all, whichever was written first
         named = sorted(different, key=lambda pair: _name_order(pair[1]), reverse=True)
         standing = {self._keys[pair]: pair[1] for pair in named}
         self._atoms = [standing[key] for key in self._sorted]
+
+    def is_empty(self, rep: Rep) -> bool:
+        """Whether an atom is a rep of the user's own of size 0, which has no coordinates."""
+        return bool(self._empty) and (rep.G, rep) in self._empty
 
     def place(self, atom: Rep) -> int:
         """Where an atom comes."""
@@ -117,7 +132,10 @@ class _Order:
 
     def key(self, atom: Rep) -> tuple[str, int, str]:
         """What an atom is, in an order of content."""
-        return self._keys[atom.G, atom]
+        found = self._known.get(id(atom))
+        if found is None:
+            found = self._known[id(atom)] = self._keys[atom.G, atom]
+        return found
 
     def one(self) -> _Powers:
         """The product of no atoms."""
@@ -144,13 +162,15 @@ _Powers = tuple[int, ...]
 def _expand(rep: Rep, order: _Order) -> dict[_Powers, int]:
     """How often each canonical term occurs; sums and products as those of polynomials."""
     result: dict[_Powers, int] = {}
-    if isinstance(rep, Sum):
+    if is_a(rep, Sum):
         for multiplicity, summand in rep.terms:
             for powers, count in _expand(summand, order).items():
                 result[powers] = result.get(powers, 0) + multiplicity * count
         return result
-    if not isinstance(rep, Tensor):
-        return {order.one() if isinstance(rep, ScalarRep) else order.single(rep): 1}
+    if not is_a(rep, Tensor):
+        if order.is_empty(rep):
+            return {}
+        return {order.one() if is_a(rep, ScalarRep) else order.single(rep): 1}
     result = {order.one(): 1}
     for factor in rep.factors:
         right = _expand(factor, order)
@@ -169,11 +189,13 @@ def _expand(rep: Rep, order: _Order) -> dict[_Powers, int]:
 
 def _indices(rep: Rep, order: _Order) -> dict[Atoms, Int[np.ndarray, "copies *sizes"]]:
     """For each canonical term the coordinates in `rep` of all its copies' entries."""
-    if isinstance(rep, Sum):
+    if is_a(rep, Sum):
         return _indices_of_sum(rep, order)
-    if not isinstance(rep, Tensor):
-        if isinstance(rep, ScalarRep):
+    if not is_a(rep, Tensor):
+        if is_a(rep, ScalarRep):
             return {(): np.zeros(1, dtype=np.intp)}
+        if order.is_empty(rep):
+            return {}
         return {order.factors(order.single(rep)): np.arange(rep.size())[None]}
     result: dict[Atoms, Any] = {(): np.zeros(1, dtype=np.intp)}
     for factor in rep.factors:

@@ -55,6 +55,8 @@ def _logarithmic_derivative(
         return found
 
     identity = np.eye(len(image(0.0)))
+    if not len(identity):
+        return identity
     norm = float(np.linalg.norm(matrix, 2)) or 1.0
     t = _STEP / norm
     for _ in range(40):

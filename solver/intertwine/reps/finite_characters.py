@@ -13,7 +13,7 @@ from intertwine.groups.enumeration import Enumeration, enumerate_elements
 from intertwine.groups.group import Group
 from intertwine.operators import as_signed_permutation, dense
 from intertwine.reps.generator_images import images
-from intertwine.reps.syntax import Dual, Rep
+from intertwine.reps.syntax import Dual, Rep, is_a
 
 _INTEGER = 1e-6
 """A mean further than this from an integer is no rank."""
@@ -50,7 +50,7 @@ def _rank(group: Group, factors: list[Rep]) -> int | None:
     characters: dict[Rep, Num[np.ndarray, " n"]] = {}
     values = []
     for atom in factors:
-        inner = atom.rep if isinstance(atom, Dual) else atom
+        inner = atom.rep if is_a(atom, Dual) else atom
         if inner not in characters:
             room = MAX_ENTRIES // found.order - sum(known.size() ** 2 for known in characters)
             character = _character(inner, found, room)

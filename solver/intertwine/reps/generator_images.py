@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +11,24 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.arrays import double_precision
-from intertwine.errors import InvalidRep, NotConcrete
+from intertwine.arrays import double_precision, is_sparse
+from intertwine.errors import AmbiguousRank, InvalidRep, NotConcrete, TooLarge
+from intertwine.groups import Group
 from intertwine.groups.digest import matrix_bytes
 from intertwine.groups.generators import Generator
+from intertwine.memory import require_memory
 from intertwine.operators import LinearOperator, as_signed_permutation, dense
-from intertwine.reps.syntax import Base, Dual, Rep, frozen
+from intertwine.reps.syntax import Base, Dual, Rep, frozen, is_a
 
-_HOMOMORPHISM_TOLERANCE = 1e-6
+MAX_OWN_SIZE = 20_000
+"""The largest rep of a user's own: its matrices are dense (3.2 GB each at this size)."""
+_HOMOMORPHISM_TOLERANCE = 1e-3
+_ROUNDING = 1e-11  # a homomorphism to so little is exact
+_COARSE = 1e-9  # … and to more than this never is, however sensitive rho may be
+_PERTURBATION = 1e-6
+_ALLOWANCE = 1000
+_LINEAR = 1e-6
+_AT_ONCE = 24  # matrices of one rep that are kept while it is checked
 _CHECKED_SAMPLES = 6
 _ORTHOGONAL = 1e-11
 _CHECKED_GENERATORS = 6
@@ -39,9 +50,9 @@ def images(atom: Rep) -> Images:
     """
     if atom.G is None:
         raise NotConcrete(f"{atom} has no group yet: call the rep with one, as in rep(SO(3))")
-    if isinstance(atom, Base):
+    if is_a(atom, Base):
         return Images(atom.G.lie_generators, atom.G.group_generators)
-    if isinstance(atom, Dual):
+    if is_a(atom, Dual):
         inner = images(atom.rep)
         return Images(
             tuple(-np.asarray(dense(a)).T for a in inner.lie),
@@ -50,6 +61,7 @@ def images(atom: Rep) -> Images:
     _check_homomorphism(atom)
     lie = tuple(_image(atom, a, lie=True) for a in atom.G.lie_generators)
     discrete = tuple(_image(atom, h, lie=False) for h in atom.G.group_generators)
+    _check_linear(atom, lie)
     return Images(lie, discrete)
 
 
@@ -81,11 +93,11 @@ def atom_digest(atom: Rep) -> str:
     the name by which it identifies itself.
     """
     if atom.G is None:
-        own = atom.rep if isinstance(atom, Dual) else atom
+        own = atom.rep if is_a(atom, Dual) else atom
         return f"{type(own).__module__}.{type(own).__qualname__} {atom} {frozen(vars(own))!r}"
-    inner = atom.rep if isinstance(atom, Dual) else atom
-    if inner.identity is not None:
-        text = f"intertwine {'dual of ' if inner is not atom else ''}{inner.identity}\n"
+    inner = atom.rep if is_a(atom, Dual) else atom
+    if inner._identity is not None:
+        text = f"intertwine {'dual of ' if inner is not atom else ''}{inner._identity}\n"
         return hashlib.sha256(text.encode()).hexdigest()
     found = images(atom)
     sha = hashlib.sha256(f"intertwine images 1\n{atom.size()}\n".encode())
@@ -130,13 +142,51 @@ def _image(atom: Rep, generator: Generator, *, lie: bool) -> Inexact[np.ndarray,
 def matrix_of(atom: Rep, name: str, element: Inexact[np.ndarray, "d d"]) -> Any:
     """ρ(g) or dρ(A) as a finite square matrix in double precision.
 
-    Raises `InvalidRep` where a rep of the user's own returns anything else.
+    Raises `InvalidRep` where a rep of the user's own returns anything else, and `TooLarge` where
+    there is not enough memory for its matrix.
     """
-    with double_precision():
-        found = getattr(atom, name)(element)
-        matrix = np.asarray(dense(found) if isinstance(found, LinearOperator) else found)
+    try:
+        with double_precision():
+            found = getattr(atom, name)(element)
+            matrix = _as_array(atom, name, found)
+        return _checked_matrix(atom, name, matrix)
+    except MemoryError as error:
+        raise TooLarge(
+            f"{name} of {atom!r} needs more memory than there is: its matrices are dense"
+        ) from error
+
+
+def size_of_image(atom: Rep) -> int:
+    """n, from ρ(1); a lazy operator is asked for its shape alone."""
+    element = np.eye(atom.G.d)
+    try:
+        with double_precision():
+            found = atom.rho(element)
+    except MemoryError as error:
+        raise TooLarge(f"rho of {atom!r} needs more memory than there is, for ρ(1)") from error
+    if isinstance(found, LinearOperator):
+        return int(found.shape[0])
+    matrix = _as_array(atom, "rho", found)
+    if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > MAX_OWN_SIZE:
+        return int(matrix.shape[0])
+    return len(_checked_matrix(atom, "rho", matrix))
+
+
+def _as_array(atom: Rep, name: str, found: Any) -> Any:
+    """What rho or drho returned, as an array; matrices past `MAX_OWN_SIZE` are not made dense."""
+    if isinstance(found, LinearOperator) or is_sparse(found):
+        _refuse_large(atom, int(max(found.shape)))
+        return np.asarray(dense(found) if isinstance(found, LinearOperator) else found.toarray())
+    try:
+        return np.asarray(found)
+    except ValueError as error:
+        raise InvalidRep(f"{name} of {atom!r} returns no matrix: {error}") from None
+
+
+def _checked_matrix(atom: Rep, name: str, matrix: Any) -> Any:
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InvalidRep(f"{name} of {atom!r} returns an array of shape {matrix.shape}, not (n, n)")
+    _refuse_large(atom, matrix.shape[0])
     if not np.issubdtype(matrix.dtype, np.number) or not np.all(np.isfinite(matrix)):
         raise InvalidRep(
             f"{name} of {atom!r} returns entries that are no finite numbers:\n{matrix}"
@@ -144,33 +194,133 @@ def matrix_of(atom: Rep, name: str, element: Inexact[np.ndarray, "d d"]) -> Any:
     return matrix.astype(np.result_type(matrix.dtype, np.float64))
 
 
+def _refuse_large(atom: Rep, n: int) -> None:
+    """Raise `TooLarge` for a rep of the user's own whose matrices would not fit, by its size."""
+    if n > MAX_OWN_SIZE:
+        raise TooLarge(
+            f"{atom!r} has {n:,} dimensions, and its matrices are dense; at most "
+            f"{MAX_OWN_SIZE:,} are taken for a rep of one's own. Write it as a sum or product of "
+            f"smaller ones"
+        )
+    kept = len(atom.G.lie_generators) + len(atom.G.group_generators) + _AT_ONCE
+    require_memory(16 * kept * n * n, f"{atom!r} in dense matrices")
+
+
 def _check_homomorphism(atom: Rep) -> None:
-    """ρ(gh) = ρ(g)ρ(h) on samples and generators, and dρ is ρ's derivative along one direction.
+    """ρ(gh) = ρ(g)ρ(h) on samples and every generator, and dρ is ρ's derivative along one
+    direction: to 1e-3 or it is none, and to rounding or it is one of too few digits.
 
     A slip in a user's rho would otherwise solve nonsense, with a perfect certificate.
     """
     group = atom.G
-    discrete = [np.asarray(dense(h)) for h in group.group_generators[:_CHECKED_GENERATORS]]
-    elements = [*group.samples(_CHECKED_SAMPLES, seed=20210419), *discrete]
-    found = [matrix_of(atom, "rho", g) for g in elements]
+    _refuse_large(atom, atom.size())
     identity = matrix_of(atom, "rho", np.eye(group.d))
     _require_close(atom, identity, np.eye(len(identity)), "ρ(1) is not the identity")
+    generators = [np.asarray(dense(h)) for h in group.group_generators]
+    samples = [*group.samples(_CHECKED_SAMPLES, seed=20210419)]
+    elements = [*samples, *generators[:_CHECKED_GENERATORS]]
+    found = [matrix_of(atom, "rho", g) for g in elements]
     for i, g in enumerate(elements):
         for j in {(i + 1) % len(elements), i, *range(_CHECKED_SAMPLES, len(elements))}:
             product = matrix_of(atom, "rho", g @ elements[j])
             _require_close(atom, product, found[i] @ found[j], "ρ(gh) differs from ρ(g)ρ(h)")
-    if group.lie_generators:
+    for k, h in enumerate(generators[_CHECKED_GENERATORS:]):
+        image, j = matrix_of(atom, "rho", h), k % _CHECKED_SAMPLES
+        product = matrix_of(atom, "rho", h @ samples[j])
+        _require_close(atom, product, image @ found[j], "ρ(gh) differs from ρ(g)ρ(h)")
+        square = matrix_of(atom, "rho", h @ h)
+        _require_close(atom, square, image @ image, "ρ(gh) differs from ρ(g)ρ(h)")
+    direction = _direction(group)
+    _require_precise(atom, generators, direction)
+    if direction is not None:
         from scipy.linalg import expm
 
-        weights = np.random.default_rng(1).standard_normal(len(group.lie_generators))
-        algebra = [np.asarray(dense(a)) for a in group.lie_generators]
-        direction = sum(
-            w * a / (np.abs(a).max() or 1.0) for w, a in zip(weights, algebra, strict=True)
-        )
-        direction = direction / (np.linalg.norm(direction) or 1.0)
-        exponential = expm(matrix_of(atom, "drho", direction))
+        exponential = _exponential(matrix_of(atom, "drho", direction))
         along = matrix_of(atom, "rho", expm(direction))
         _require_close(atom, along, exponential, "ρ(exp A) differs from exp dρ(A)")
+
+
+def _check_linear(atom: Rep, lie: tuple[Inexact[np.ndarray, "n n"], ...]) -> None:
+    """dρ of a combination of all Lie generators is that combination of their images."""
+    direction = _direction(atom.G)
+    if direction is None:
+        return
+    expected = np.tensordot(_weights(atom.G), np.array(lie), axes=1)
+    found = matrix_of(atom, "drho", direction)
+    terms = [
+        abs(w) * np.abs(a).max(initial=0.0) for w, a in zip(_weights(atom.G), lie, strict=True)
+    ]
+    if not np.abs(found - expected).max(initial=0.0) <= _LINEAR * max(1.0, sum(terms)):
+        raise InvalidRep(
+            f"{atom!r} is no representation of {atom.G!r}: dρ is not linear on the Lie algebra"
+        )
+
+
+def _direction(group: Group) -> Inexact[np.ndarray, "d d"] | None:
+    """A fixed combination of all Lie generators, of norm 1; None where there are none."""
+    if not group.lie_generators:
+        return None
+    algebra = np.array([np.asarray(dense(a)) for a in group.lie_generators])
+    direction: Inexact[np.ndarray, "d d"] = np.tensordot(_weights(group), algebra, axes=1)
+    return direction
+
+
+def _weights(group: Group) -> Inexact[np.ndarray, " k"]:
+    """The coefficients of `_direction`."""
+    algebra = [np.asarray(dense(a)) for a in group.lie_generators]
+    largest = np.array([np.abs(a).max() or 1.0 for a in algebra])
+    weights = np.random.default_rng(1).standard_normal(len(algebra)) / largest
+    norm = np.linalg.norm(np.tensordot(weights, np.array(algebra), axes=1))
+    found: Inexact[np.ndarray, " k"] = weights / (norm or 1.0)
+    return found
+
+
+def _exponential(matrix: Inexact[np.ndarray, "n n"]) -> Inexact[np.ndarray, "n n"]:
+    from scipy.linalg import expm
+
+    return expm(matrix) if matrix.size else matrix
+
+
+def _require_precise(
+    atom: Rep,
+    generators: list[Inexact[np.ndarray, "d d"]],
+    direction: Inexact[np.ndarray, "d d"] | None,
+) -> None:
+    """Raise `AmbiguousRank` for a rho that is multiplicative to a few digits only.
+
+    Ranks are decided at 1e-7 and finer, so that images known to 1e-7 (float32) would leave none
+    of what is invariant. Elements near the generators are compared, whose products lose no digits
+    by themselves: ρ(gh) with ρ(g)ρ(h), against what perturbing gh by its own rounding does.
+    """
+    elements = list(generators)
+    if direction is not None:
+        from scipy.linalg import expm
+
+        elements += [expm(t * direction) for t in (0.37, -0.61, 0.83)]
+    rng, worst = np.random.default_rng(2), 0.0
+    found = [matrix_of(atom, "rho", g) for g in elements]
+    each = range(len(elements))
+    for i, j in [*((i, i) for i in each), *itertools.pairwise(each)]:
+        (g, h), images = (elements[i], elements[j]), (found[i], found[j])
+        product = matrix_of(atom, "rho", g @ h)
+        magnitude = np.abs(images[0]) @ np.abs(images[1])
+        scale = max(float(magnitude.max(initial=0.0)), float(np.abs(product).max(initial=0.0)))
+        if not scale:
+            continue
+        defect = float(np.abs(product - images[0] @ images[1]).max()) / scale
+        if defect <= _ROUNDING:
+            continue
+        noise = _PERTURBATION * (np.abs(g) @ np.abs(h)) * rng.standard_normal(g.shape)
+        with np.errstate(all="ignore"):
+            moved = matrix_of(atom, "rho", g @ h + noise)
+        sensitivity = float(np.abs(moved - product).max()) / scale / _PERTURBATION
+        if not defect <= min(_ALLOWANCE * np.finfo(float).eps * sensitivity, _COARSE):
+            worst = max(worst, defect)
+    if worst:
+        raise AmbiguousRank(
+            f"the rank is ambiguous: rho of {atom!r} is a homomorphism to {worst:.1g}, no better, "
+            f"and ranks are decided more finely. Does it compute in float32? Compute in float64"
+        )
 
 
 def _require_close(atom: Rep, left: Any, right: Any, slip: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from intertwine.reps.syntax import Base, Dual, Rep, Sum, Tensor
+from intertwine.reps.syntax import Base, Dual, Rep, Sum, Tensor, is_a
 
 #: A polynomial in d, as coefficients by degree.
 _Polynomial = dict[int, int]
@@ -23,18 +23,19 @@ def dimension(rep: Rep) -> Any:
 
 
 def _measure(rep: Rep) -> _Polynomial:
-    if isinstance(rep, Tensor):
+    if is_a(rep, Tensor):
         product = {0: 1}
         for factor in rep.factors:
             product = _multiply(product, _measure(factor))
         return product
-    if isinstance(rep, Sum):
+    if is_a(rep, Sum):
         total: _Polynomial = {}
         for multiplicity, term in rep.terms:
             for degree, coefficient in _measure(term).items():
                 total[degree] = total.get(degree, 0) + multiplicity * coefficient
         return total
-    if isinstance(rep, Base | Dual) and not rep.is_concrete:
+    inner = rep.rep if is_a(rep, Dual) else rep
+    if is_a(inner, Base) and not rep.is_concrete:
         return {1: 1}
     return {0: rep.size()}
 

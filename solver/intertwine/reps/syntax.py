@@ -9,6 +9,9 @@
 a subclass of `Rep`       a rep of the user's own
 ========================  ==========================================================
 
+A subclass of one of the algebra's classes that has an action of its own (`rho`, `drho` or `size`)
+is a rep of the user's own too: `is_a` asks which it is, where ``isinstance`` would not see that.
+
 Constructors normalise: nested sums and products are flattened, adjacent equal terms are merged,
 V⁰ leaves products, and (kρ)⊗σ is k(ρ⊗σ), which is the same matrix. Equality is of that form.
 Values hold no arrays, and compare, hash and sort by content alone.
@@ -18,10 +21,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import FrozenInstanceError
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from jaxtyping import Num
@@ -32,6 +35,8 @@ from intertwine.groups import Group
 from intertwine.operators import DirectSum, Kronecker, KroneckerSum, LinearOperator, dense
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from intertwine.bases import Basis, Projector
 
 MAX_EXPONENT = 256
@@ -84,10 +89,10 @@ class Rep:
 
     def size(self) -> int:
         """The dimension of ρ. Raises `NotConcrete` for a rep without its group."""
-        from intertwine.reps.generator_images import matrix_of
+        from intertwine.reps.generator_images import size_of_image
 
         self._require_group()
-        return int(matrix_of(self, "rho", np.eye(self.G.d)).shape[0])
+        return size_of_image(self)
 
     @property
     def T(self) -> Rep:
@@ -98,11 +103,7 @@ class Rep:
 
     def __call__(self, G: Group) -> Rep:
         """The rep over the group G: its parts that have no group get this one."""
-        if self.G is not None:
-            return _already_bound(self, G)
-        bound = copy.copy(self)
-        object.__setattr__(bound, "G", _require_group(G))  # a frozen dataclass is a rep too
-        return bound
+        return _over(self, G)
 
     @property
     def is_concrete(self) -> bool:
@@ -193,7 +194,7 @@ class Rep:
         return type(self).__name__
 
     @property
-    def identity(self) -> str | None:
+    def _identity(self) -> str | None:
         """What identifies a rep over its group without its matrices; None where they do."""
         return None
 
@@ -212,26 +213,72 @@ class Rep:
         return f"${printing.latex(self)}$"
 
 
+class _OfParts:
+    """The one group of a rep's parts, or None; a `G` that was set on the rep itself comes first."""
+
+    def __get__(self, rep: Any, owner: type | None = None) -> Any:
+        if rep is None:
+            return self
+        parts = rep._parts()
+        return parts[0].G if len(parts) == 1 else _common_group(parts)
+
+
 class _Node(Rep):
-    """What the algebra's own values share: how they print (see `intertwine.reps.printing`)."""
+    """What the algebra's own values share: frozen fields, which are what they are equal by, and
+    how they print (see `intertwine.reps.printing`).
+
+    Subclasses with an action of their own get what `Rep` derives from it: each method here asks
+    `is_own` first.
+    """
+
+    __match_args__: tuple[str, ...] = ()
+    """The names of the fields."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if type(self) in _ALGEBRA:
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if type(self) in _ALGEBRA:
+            raise FrozenInstanceError(f"cannot delete field {name!r}")
+        object.__delattr__(self, name)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is type(other) and type(self) in _ALGEBRA:
+            return self is other or all(
+                vars(self)[name] == vars(other)[name] for name in type(self).__match_args__
+            )
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        if type(self) in _ALGEBRA:
+            return hash((type(self).__name__, *(vars(self)[n] for n in type(self).__match_args__)))
+        return super().__hash__()
 
     def __str__(self) -> str:
         from intertwine.reps import printing
 
-        return printing.as_written(self)
+        return super().__str__() if is_own(self) else printing.as_written(self)
+
+    def _parts(self) -> Sequence[Rep]:
+        """The reps that it is made of."""
+        return ()
+
+    def _with(self, field: str, value: Any) -> Rep:
+        """A copy of the same class with another value of a field."""
+        changed = copy.copy(self)
+        changed.__dict__[field] = value
+        return changed
 
 
-@dataclass(frozen=True, repr=False)
 class Base(_Node):
     """The base representation V: ρ(g) = g."""
 
-    G: Group | None = None
+    __match_args__ = ("G",)
 
-    def __call__(self, G: Group) -> Rep:
-        """V over the group G."""
-        if self.G is not None:
-            return _already_bound(self, G)
-        return Base(_require_group(G))
+    def __init__(self, G: Group | None = None) -> None:
+        self.__dict__["G"] = G
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """The element itself."""
@@ -239,32 +286,34 @@ class Base(_Node):
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """The element of the Lie algebra itself."""
-        return element_of(self, A)
+        return super().drho(A) if is_own(self) else element_of(self, A)
 
     def size(self) -> int:
         """The group's d."""
+        if is_own(self):
+            return super().size()
         self._require_group()
-        assert self.G is not None
         return int(self.G.d)
 
     @property
     def T(self) -> Rep:
         """V*, which for a real orthogonal group is V itself."""
+        if is_own(self):
+            return super().T
         return self if self.G is not None and self.G.is_orthogonal else Dual(self)
 
 
-@dataclass(frozen=True, repr=False)
 class ScalarRep(_Node):
     """The scalar V⁰: ρ(g) = 1, for every group."""
 
     def __call__(self, G: Group) -> Rep:
         """The same scalar."""
-        return self
+        return super().__call__(G) if is_own(self) else self
 
     @property
     def is_concrete(self) -> bool:
         """True: a scalar needs no group."""
-        return True
+        return super().is_concrete if is_own(self) else True
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """The matrix 1."""
@@ -272,32 +321,36 @@ class ScalarRep(_Node):
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """The matrix 0."""
-        return np.zeros((1, 1))
+        return super().drho(A) if is_own(self) else np.zeros((1, 1))
 
     def size(self) -> int:
         """One."""
-        return 1
+        return super().size() if is_own(self) else 1
 
     @property
     def T(self) -> Rep:
         """V⁰ is its own dual."""
-        return self
+        return super().T if is_own(self) else self
 
 
-@dataclass(frozen=True, repr=False)
 class Dual(_Node):
     """The dual ρ* of a base rep or of a rep of the user's own: g ↦ ρ(g)⁻ᵀ, A ↦ −dρ(A)ᵀ."""
 
+    __match_args__ = ("rep",)
     rep: Rep
+    G: Any = _OfParts()
 
-    @property
-    def G(self) -> Any:
-        """The group of the rep."""
-        return self.rep.G
+    def __init__(self, rep: Rep) -> None:
+        self.__dict__["rep"] = rep
+
+    def _parts(self) -> Sequence[Rep]:
+        return (self.rep,) if "rep" in vars(self) else ()
 
     def __call__(self, G: Group) -> Rep:
         """The dual over the group G."""
-        return self.rep(G).T
+        if is_own(self):
+            return super().__call__(G)
+        return self.rep(G).T if type(self) is Dual else self._with("rep", self.rep(G))
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """ρ(g)⁻ᵀ."""
@@ -306,36 +359,43 @@ class Dual(_Node):
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """−dρ(A)ᵀ."""
-        return -dense(drho_of(self.rep, A)).T
+        return super().drho(A) if is_own(self) else -dense(drho_of(self.rep, A)).T
 
     def size(self) -> int:
         """The size of the rep."""
-        return self.rep.size()
+        return super().size() if is_own(self) else self.rep.size()
 
     @property
     def T(self) -> Rep:
         """The rep itself."""
-        return self.rep
+        return super().T if is_own(self) else self.rep
 
 
-@dataclass(frozen=True, repr=False)
 class Tensor(_Node):
     """ρ₁ ⊗ ρ₂ ⊗ …: two factors or more, none of them a tensor product or a scalar."""
 
+    __match_args__ = ("factors",)
     factors: tuple[Rep, ...]
+    G: Any = _OfParts()
 
-    @property
-    def G(self) -> Any:
-        """The one group of all factors, or None."""
-        return _common_group(self)
+    def __init__(self, factors: tuple[Rep, ...]) -> None:
+        self.__dict__["factors"] = factors
+
+    def _parts(self) -> Sequence[Rep]:
+        return self.factors if "factors" in vars(self) else ()
 
     def __call__(self, G: Group) -> Rep:
         """The product, its factors without a group over G."""
-        return tensor(_bind_all(self, self.factors, G))
+        if is_own(self):
+            return super().__call__(G)
+        bound = _bind_all(self, self.factors, G)
+        return tensor(bound) if type(self) is Tensor else self._with("factors", tuple(bound))
 
     @property
     def is_concrete(self) -> bool:
         """Whether every factor is."""
+        if is_own(self):
+            return super().is_concrete
         return all(factor.is_concrete for factor in self.factors)
 
     def rho(self, M: Element) -> Array | LinearOperator:
@@ -345,39 +405,50 @@ class Tensor(_Node):
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """Σᵢ 1 ⊗ … ⊗ dρᵢ(A) ⊗ … ⊗ 1."""
+        if is_own(self):
+            return super().drho(A)
         _refuse_one_for_several(self, A)
         return KroneckerSum([drho_of(factor, A) for factor in self.factors])
 
     def size(self) -> int:
         """The product of the sizes."""
+        if is_own(self):
+            return super().size()
         self._require_group()
         return _told(prod(factor.size() for factor in self.factors))
 
     @property
     def T(self) -> Rep:
         """The tensor product of the duals, in the same order."""
-        return tensor([factor.T for factor in self.factors])
+        return super().T if is_own(self) else tensor([factor.T for factor in self.factors])
 
 
-@dataclass(frozen=True, repr=False)
 class Sum(_Node):
     """m₁ρ₁ ⊕ m₂ρ₂ ⊕ …: terms (mᵢ, ρᵢ), none of them a sum; the empty sum is the rep of size 0."""
 
+    __match_args__ = ("terms",)
     terms: tuple[tuple[int, Rep], ...]
+    G: Any = _OfParts()
 
-    @property
-    def G(self) -> Any:
-        """The one group of all terms, or None."""
-        return _common_group(self)
+    def __init__(self, terms: tuple[tuple[int, Rep], ...]) -> None:
+        self.__dict__["terms"] = terms
+
+    def _parts(self) -> Sequence[Rep]:
+        return [rep for _, rep in self.terms] if "terms" in vars(self) else ()
 
     def __call__(self, G: Group) -> Rep:
         """The sum, its terms without a group over G."""
+        if is_own(self):
+            return super().__call__(G)
         bound = _bind_all(self, [rep for _, rep in self.terms], G)
-        return direct_sum([(m, rep) for (m, _), rep in zip(self.terms, bound, strict=True)])
+        terms = [(m, rep) for (m, _), rep in zip(self.terms, bound, strict=True)]
+        return direct_sum(terms) if type(self) is Sum else self._with("terms", tuple(terms))
 
     @property
     def is_concrete(self) -> bool:
         """Whether every term is."""
+        if is_own(self):
+            return super().is_concrete
         return all(rep.is_concrete for _, rep in self.terms)
 
     def rho(self, M: Element) -> Array | LinearOperator:
@@ -387,18 +458,46 @@ class Sum(_Node):
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """The block-diagonal operator of the terms' dρ(A)."""
+        if is_own(self):
+            return super().drho(A)
         _refuse_one_for_several(self, A)
         return DirectSum([(m, drho_of(rep, A)) for m, rep in self.terms])
 
     def size(self) -> int:
         """The sum of the sizes, with multiplicities."""
+        if is_own(self):
+            return super().size()
         self._require_group()
         return _told(sum(m * rep.size() for m, rep in self.terms))
 
     @property
     def T(self) -> Rep:
         """The sum of the duals, in the same order."""
-        return direct_sum([(m, rep.T) for m, rep in self.terms])
+        return super().T if is_own(self) else direct_sum([(m, rep.T) for m, rep in self.terms])
+
+
+_ALGEBRA: frozenset[type[Rep]] = frozenset({Base, ScalarRep, Dual, Tensor, Sum})
+_ACTION = ("rho", "drho", "size")
+
+_Kind = TypeVar("_Kind", bound=Rep)
+
+
+def is_own(rep: Rep) -> bool:
+    """Whether a rep acts as its user wrote: a subclass of `Rep`, or a subclass of one of the
+    algebra's classes with a `rho`, `drho` or `size` of its own.
+    """
+    kind = type(rep)
+    if kind in _ALGEBRA:
+        return False
+    algebra = next((known for known in kind.__mro__ if known in _ALGEBRA), None)
+    return algebra is None or any(
+        name in vars(rep) or getattr(kind, name) is not getattr(algebra, name) for name in _ACTION
+    )
+
+
+def is_a(rep: object, kind: type[_Kind]) -> TypeIs[_Kind]:
+    """Whether a rep is of a kind of the algebra, such as `Base`, and acts as that kind does."""
+    return type(rep) is kind or (isinstance(rep, kind) and not is_own(rep))
 
 
 V = Vector = Base()
@@ -415,18 +514,18 @@ def tensor(factors: Iterable[Rep]) -> Rep:
     """The tensor product of the factors, normalised; of none of them, the scalar."""
     flat: list[Rep] = []
     multiplicity = 1
-    for factor in factors:
-        if isinstance(factor, Sum) and not flat and len(factor.terms) == 1:
+    for factor in _met(list(factors)):
+        if isinstance(factor, Sum) and not flat and is_a(factor, Sum) and len(factor.terms) == 1:
             # (kρ)⊗σ = k(ρ⊗σ) as matrices; ρ⊗(kσ) is not
             copies, factor = factor.terms[0]
             multiplicity = _bounded(multiplicity * copies)
-        if isinstance(factor, Tensor):
+        if isinstance(factor, Tensor) and is_a(factor, Tensor):
             flat.extend(factor.factors)
-        elif not isinstance(factor, ScalarRep):
+        elif not (isinstance(factor, ScalarRep) and is_a(factor, ScalarRep)):
             flat.append(factor)
         if len(flat) > MAX_FACTORS:
             raise TooLarge(f"a tensor product has at most {MAX_FACTORS:,} factors")
-    if any(isinstance(factor, Sum) and not factor.terms for factor in flat):
+    if any(isinstance(f, Sum) and is_a(f, Sum) and not f.terms for f in flat):
         return Sum(())
     product = Scalar if not flat else flat[0] if len(flat) == 1 else Tensor(tuple(flat))
     return direct_sum([(multiplicity, product)])
@@ -435,8 +534,9 @@ def tensor(factors: Iterable[Rep]) -> Rep:
 def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
     """The sum of the terms (multiplicity, rep), normalised; of none of them, the rep of size 0."""
     flat: list[tuple[int, Rep]] = []
-    for multiplicity, rep in terms:
-        inner = rep.terms if isinstance(rep, Sum) else ((1, rep),)
+    given = list(terms)
+    for (multiplicity, _), rep in zip(given, _met([rep for _, rep in given]), strict=True):
+        inner = rep.terms if is_a(rep, Sum) else ((1, rep),)
         if not inner:
             continue
         if len(inner) == 1:
@@ -453,6 +553,54 @@ def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
     return flat[0][1] if len(flat) == 1 and flat[0][0] == 1 else Sum(tuple(flat))
 
 
+def _met(parts: list[Rep]) -> list[Rep]:
+    """The parts of a sum or product, V over a product of groups as that over its factors where
+    one of these is met.
+    """
+    if len(parts) < 2 or len({id(part) for part in parts}) == 1:
+        return parts
+    groups = [_groups_in(part) for part in parts]
+    if len({id(group) for found in groups for group in found}) < 2:
+        return parts
+    from intertwine.reps.meeting import products_to_expand, warn_of_equal_groups
+
+    warn_of_equal_groups(groups)
+    expanded = products_to_expand(group for found in groups for group in found)
+    return [_expanded(part, expanded) for part in parts] if expanded else parts
+
+
+def _groups_in(rep: Rep) -> tuple[Group, ...]:
+    """The groups of a rep, each object once; sums and products remember theirs."""
+    if type(rep) is not Tensor and type(rep) is not Sum:
+        if is_a(rep, Tensor) or is_a(rep, Sum):
+            return groups_of(rep)
+        return () if rep.G is None else (rep.G,)
+    known: tuple[Group, ...] | None = vars(rep).get("_groups")
+    if known is None:
+        parts: dict[int, Group] = {}
+        for part in {id(part): part for part in rep._parts()}.values():
+            parts.update((id(group), group) for group in _groups_in(part))
+        known = vars(rep)["_groups"] = tuple(parts.values())
+    return known
+
+
+def _expanded(rep: Rep, products: Mapping[Group, tuple[Group, ...]]) -> Rep:
+    """A rep with V over the factors in place of V over a product of groups."""
+    if is_a(rep, Sum):
+        return direct_sum([(m, _expanded(term, products)) for m, term in rep.terms])
+    if is_a(rep, Tensor):
+        return tensor([_expanded(factor, products) for factor in rep.factors])
+    if rep.G not in products:
+        return rep
+    if type(rep) is Dual and type(rep.rep) is Base:
+        return _expanded(rep.rep, products).T
+    if type(rep) is not Base:
+        from intertwine.reps.meeting import refuse_mixed
+
+        refuse_mixed(rep, rep.G)
+    return tensor([Base(factor) for factor in products[rep.G]])
+
+
 def _add(terms: list[tuple[int, Rep]], multiplicity: int, rep: Rep) -> None:
     """Put a term behind others, or into the last of them if that has the same rep."""
     if multiplicity and terms and same(terms[-1][1], rep):
@@ -463,23 +611,25 @@ def _add(terms: list[tuple[int, Rep]], multiplicity: int, rep: Rep) -> None:
 
 def rho_of(rep: Rep, M: Element) -> Array | LinearOperator:
     """ρ(g), where a rep of the user's own gets its group's element as a dense array."""
-    return rep.rho(M if isinstance(rep, _Node) else dense(element_of(rep, M)))
+    return rep.rho(M if not is_own(rep) else dense(element_of(rep, M)))
 
 
 def drho_of(rep: Rep, A: Element) -> Array | LinearOperator:
     """dρ(A), likewise."""
-    return rep.drho(A if isinstance(rep, _Node) else dense(element_of(rep, A)))
+    return rep.drho(A if not is_own(rep) else dense(element_of(rep, A)))
 
 
 def atoms(rep: Rep) -> Iterator[Rep]:
     """The base reps, duals and reps of the user's own in an expression, left to right."""
-    if isinstance(rep, Tensor):
+    if type(rep) is Base or type(rep) is Dual:
+        yield rep
+    elif is_a(rep, Tensor):
         for factor in rep.factors:
             yield from atoms(factor)
-    elif isinstance(rep, Sum):
+    elif is_a(rep, Sum):
         for _, term in rep.terms:
             yield from atoms(term)
-    elif not isinstance(rep, ScalarRep):
+    elif not is_a(rep, ScalarRep):
         yield rep
 
 
@@ -529,9 +679,18 @@ def _refuse_one_for_several(rep: Rep, element: Element) -> None:
         )
 
 
-def _common_group(rep: Rep) -> Group | None:
-    groups = groups_or_none(rep)
-    return groups[0] if len(groups) == 1 else None
+def _common_group(parts: Iterable[Rep]) -> Group | None:
+    groups = dict.fromkeys(group for part in parts for group in groups_or_none(part))
+    return next(iter(groups)) if len(groups) == 1 else None
+
+
+def _over(rep: Rep, G: Group) -> Rep:
+    """A copy of a rep that has no group yet, over G: of its class, with its attributes."""
+    if rep.G is not None:
+        return _already_bound(rep, G)
+    bound = copy.copy(rep)
+    object.__setattr__(bound, "G", _require_group(G))  # a frozen dataclass is a rep too
+    return bound
 
 
 def _require_group(G: Any) -> Group:

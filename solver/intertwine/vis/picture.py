@@ -12,7 +12,7 @@ from intertwine.bases import Basis
 from intertwine.errors import InvalidRep, TooLarge, Unavailable
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.reps.syntax import Sum, groups_of
+from intertwine.reps.syntax import Sum, groups_of, is_a
 from intertwine.vis.clusters import cluster_rows, project_random
 from intertwine.vis.palette import paint_clusters, paint_values
 
@@ -206,7 +206,7 @@ def _mark_terms(axis: Any, draw_line: Any, rep: Rep, room_for: Callable[[str], f
 
 def _terms(rep: Rep) -> Iterator[Rep]:
     """The terms of a sum, equal neighbours together; any other rep is one."""
-    if isinstance(rep, Sum):
+    if is_a(rep, Sum):
         yield from (multiplicity * term for multiplicity, term in rep.terms)
     else:
         yield rep
