@@ -16,12 +16,13 @@ from intertwine.groups.generators import (
     read_discrete,
     read_lie_algebra,
 )
+from intertwine.groups.rounding import NO_DEFECTS, Defect, Judgement, judge
 from intertwine.groups.sampling import sample_elements
 from intertwine.operators import Permutation, as_signed_permutation, dense
 
 _GENERATORS = {"lie_algebra": read_lie_algebra, "discrete_generators": read_discrete}
 _TRIES = 8  # of a group of order two, one sample in 256 seeds is then the identity
-_DERIVED = ("digest", "is_orthogonal", "is_permutation", "is_complex")
+_DERIVED = ("digest", "is_orthogonal", "is_permutation", "is_complex", "_judgement")
 
 
 class Group:
@@ -49,6 +50,9 @@ class Group:
     """Standard deviations, one a Lie generator, of the coordinates that `samples` draws."""
     d: Any = NotImplemented
     """The size of the base representation."""
+
+    is_exact = False
+    """Whether the user said, by ``refine=0``, that the generators are meant as they are."""
 
     _arguments: tuple[Any, ...] = ()
     _ready = False
@@ -137,6 +141,20 @@ class Group:
     def digest(self) -> str:
         """The sha256 of the generators, rounded to 1e-12: the identity of the group."""
         return digest_of(self.d, self._lie, self._discrete)
+
+    @cached_property
+    def _judgement(self) -> Judgement:
+        return NO_DEFECTS if self.is_exact else judge(self._lie, self._discrete)
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """The properties that the generators nearly have, which says that they were rounded."""
+        return self._judgement.defects
+
+    @property
+    def precision(self) -> float:
+        """The relative precision of generators of few digits and no exact structure; else 0."""
+        return self._judgement.precision
 
     @cached_property
     def is_complex(self) -> bool:
