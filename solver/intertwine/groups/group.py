@@ -16,6 +16,13 @@ from intertwine.groups.generators import (
     read_discrete,
     read_lie_algebra,
 )
+from intertwine.groups.refinement import (
+    DEFAULT_TOLERANCE,
+    Refined,
+    Refinement,
+    read_tolerance,
+)
+from intertwine.groups.refinement import refine as find_exact
 from intertwine.groups.rounding import NO_DEFECTS, Defect, Judgement, judge
 from intertwine.groups.sampling import sample_elements
 from intertwine.operators import Permutation, as_signed_permutation, dense
@@ -37,6 +44,9 @@ class Group:
     or as a subclass, as in EMLP: set `lie_algebra` and `discrete_generators` (on the class, or
     on `self`) and call ``super().__init__(n)``.
 
+    `refine` is the tolerance up to which generators that were rounded are replaced by those of the
+    nearest exact group (see `refined`); 0 says that they are meant as they are.
+
     Two groups are equal when their generators are. Reading a group's generators back gives an
     array of shape (K, d, d) where all of them were given as matrices, else a list.
 
@@ -53,6 +63,8 @@ class Group:
 
     is_exact = False
     """Whether the user said, by ``refine=0``, that the generators are meant as they are."""
+    refinement: Refinement | None = None
+    """What `refined`, or ``refine=``, changed in the generators."""
 
     _arguments: tuple[Any, ...] = ()
     _ready = False
@@ -73,6 +85,7 @@ class Group:
         discrete_generators: Any = None,
         d: int | None = None,
         name: str | None = None,
+        refine: float | None = None,
     ) -> None:
         given = {"lie_algebra": lie_algebra, "discrete_generators": discrete_generators}
         self.__dict__["_ready"] = True
@@ -83,6 +96,10 @@ class Group:
         for attribute in _GENERATORS:
             if len(getattr(self, attribute)) == 0:
                 object.__setattr__(self, attribute, np.zeros((0, self.d, self.d)))
+        if refine is not None and not isinstance(refine, bool) and refine == 0:
+            self.is_exact = True
+        elif refine is not None:
+            self._take(find_exact(self, read_tolerance(refine, "refine")))
 
     def _common_size(self, declared: Any) -> int:
         sizes = {generator.shape[0] for generator in (*self._lie, *self._discrete)}
@@ -103,7 +120,7 @@ class Group:
             kept = "_lie" if attribute == "lie_algebra" else "_discrete"
             self.__dict__[kept] = generators
             value = _as_given(generators)
-            for derived in _DERIVED:
+            for derived in (*_DERIVED, "refinement"):
                 self.__dict__.pop(derived, None)
             if "d" in self.__dict__:
                 self._common_size(self.d)
@@ -184,6 +201,31 @@ class Group:
                     return False
         return True
 
+    def refined(self, tolerance: float = DEFAULT_TOLERANCE) -> Group:
+        """The nearest exact group, for generators that were rounded.
+
+        Nearly unitary generators become unitary, eigenvalues that are nearly roots of unity become
+        so, a group that is nearly finite becomes finite, and a nearly closed Lie algebra closed.
+        `refinement` of the result says what was changed. Raises `InvalidGroup` where a generator
+        would change by more than `tolerance`, relative to its largest entry, or where no exact
+        group is found.
+        """
+        found = find_exact(self, read_tolerance(tolerance, "the tolerance of a refinement"))
+        group = Group(d=self.d, name=self._name)
+        group._take(found)
+        return group
+
+    def _take(self, found: Refined) -> None:
+        """Replace the generators by refined ones."""
+        for attribute, generators in (
+            ("lie_algebra", found.lie),
+            ("discrete_generators", found.discrete),
+        ):
+            setattr(self, attribute, generators)
+            if not generators:
+                object.__setattr__(self, attribute, np.zeros((0, self.d, self.d)))
+        self.refinement = found.refinement
+
     def samples(self, n: int, seed: int = 0) -> Num[np.ndarray, "n d d"]:
         """n group elements of shape (n, d, d), not Haar distributed; the same for the same seed.
 
@@ -224,9 +266,11 @@ class Group:
     def description(self) -> str:
         """What the group is, whatever somebody named it."""
         if type(self) is Group:
+            change = self.refinement.largest if self.refinement else 0.0
             return (
                 f"<Group of size {self.d} with {len(self._lie)} Lie and "
-                f"{len(self._discrete)} discrete generators, {self.digest[:8]}>"
+                f"{len(self._discrete)} discrete generators, "
+                f"{f'refined by {change:.0e}, ' if change else ''}{self.digest[:8]}>"
             )
         return f"{type(self).__name__}({', '.join(map(repr, self._arguments))})"
 

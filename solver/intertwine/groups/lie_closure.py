@@ -54,9 +54,9 @@ def close(
     if not k or 2 * k * k * d * d * (d + k) + 2 * k * len(discrete) * d**3 > _WORK:
         return None
     basis, smallest = _orthonormal(_flat(lie), _INDEPENDENT)
-    error, obliqueness = _MARGIN * EXACT / smallest, _obliqueness(lie)
+    error, oblique = _MARGIN * EXACT / smallest, obliqueness(lie)
     if len(basis) > _LARGEST:
-        leaks, brackets = _leaks(_random_brackets(basis, lie), basis, error, obliqueness)
+        leaks, brackets = _leaks(_random_brackets(basis, lie), basis, error, oblique)
         return Closure(_matrices(basis, lie), leaks, not leaks, brackets)
     stretches = [float(np.linalg.cond(h)) for h in discrete]
     has_brackets = False
@@ -76,31 +76,32 @@ def close(
         if len(basis) + len(new) > _LARGEST:
             return None
         basis, error = np.concatenate([basis, new]), error / least
-    leaks, _ = _leaks(brackets, basis, error, obliqueness)
+    leaks, _ = _leaks(brackets, basis, error, oblique)
     usable = [i for i, stretch in enumerate(stretches) if stretch < _DEFECTIVE]
     for i, image in zip(usable, images, strict=True):
         stretch = stretches[i]
-        found, _ = _leaks(image, basis, error * stretch, obliqueness * stretch)
+        found, _ = _leaks(image, basis, error * stretch, oblique * stretch)
         leaks += tuple(Leak(leak.distance, i) for leak in found)
-    return Closure(matrices, leaks, not len(new), has_brackets)
+    is_complete = not len(new) and np.isfinite(oblique)
+    return Closure(matrices, leaks, is_complete, has_brackets)
 
 
 def _leaks(
     vectors: Float[np.ndarray, "b n"],
     basis: Float[np.ndarray, "m n"],
     error: float,
-    obliqueness: float,
+    oblique: float,
 ) -> tuple[tuple[Leak, ...], bool]:
     """The largest near miss, if any; and whether any vector is clearly nonzero."""
     lengths = np.linalg.norm(_outside(vectors, basis), axis=1)
-    near = lengths[(lengths > error) & (lengths <= NEARLY / obliqueness)]
+    near = lengths[(lengths > error) & (lengths <= NEARLY / oblique)]
     leaks = (Leak(float(near.max())),) if near.size else ()
     return leaks, bool(np.linalg.norm(vectors, axis=1).max(initial=0) > 0.01)
 
 
-def _obliqueness(lie: Inexact[np.ndarray, "k d d"]) -> float:
+def obliqueness(lie: Inexact[np.ndarray, "k d d"]) -> float:
     """The squared condition of the eigenvectors of generic elements: an oblique frame brings
-    what is outside of a span nearer to it.
+    what is outside of a span nearer to it. Infinite where those are defective, and say nothing.
     """
     if np.abs(lie + np.swapaxes(lie, 1, 2).conj()).max() <= EXACT:
         return 1.0
@@ -108,8 +109,7 @@ def _obliqueness(lie: Inexact[np.ndarray, "k d d"]) -> float:
     worst = 1.0
     for element in np.tensordot(coefficients, lie, (1, 0)):
         condition = float(np.linalg.cond(np.linalg.eig(element)[1]))
-        if condition < _DEFECTIVE:
-            worst = max(worst, condition**2)
+        worst = max(worst, condition**2 if condition < _DEFECTIVE else np.inf)
     return worst
 
 

@@ -60,6 +60,8 @@ def nearest_root(value: complex, surprise: float) -> tuple[complex, int] | None:
     distances, roots = _distances(value)
     bounds = 2 * np.pi * surprise / _ORDERS**2
     bounds[0] = _IDENTITY
+    numerators = np.rint(np.angle(value) / (2 * np.pi) * _ORDERS).astype(np.int64)
+    bounds[np.gcd(numerators, _ORDERS) > 1] = -1.0  # a root of smaller order
     near = np.flatnonzero(distances <= bounds)
     return (complex(roots[near[0]]), int(_ORDERS[near[0]])) if near.size else None
 

@@ -16,7 +16,7 @@ from jaxtyping import Inexact
 from intertwine.errors import RoundedGenerators
 from intertwine.groups.decimals import half_unit, is_dyadic
 from intertwine.groups.generators import Generator
-from intertwine.groups.lie_closure import Closure, close
+from intertwine.groups.lie_closure import Closure, close, obliqueness
 from intertwine.groups.roots_of_unity import (
     EXACT,
     SURPRISE,
@@ -77,6 +77,8 @@ def judge(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> Judgem
     precision, unitary = 0.0, []
     for number, h in zip(numbers, matrices, strict=True):
         defect, relative, is_unitary = _judge_discrete(h, number)
+        if defect is not None and defect.size <= _frame_noise(h, matrices, algebra):
+            defect = None
         defects += [] if defect is None else [defect]
         precision = max(precision, relative)
         unitary += [(number, h)] if is_unitary else []
@@ -137,6 +139,19 @@ def _judge_discrete(
         return _near_root(name, spectrum.miss), 0.0, False
     error = digits * np.sqrt(np.count_nonzero(given)) / max(1.0, float(np.linalg.norm(given, 2)))
     return None, float(error), False
+
+
+def _frame_noise(
+    h: Inexact[np.ndarray, "d d"],
+    discrete: list[Inexact[np.ndarray, "d d"]],
+    algebra: list[Inexact[np.ndarray, "d d"]],
+) -> float:
+    """The rounding error that h may have from the oblique frame in which the others are."""
+    others = [float(np.linalg.cond(g)) for g in discrete if g is not h]
+    units = [a / np.linalg.norm(a / np.abs(a).max()) / np.abs(a).max() for a in algebra if a.any()]
+    frame = obliqueness(np.array(units)) if units else 1.0
+    known = [condition for condition in (frame, *others) if np.isfinite(condition)]
+    return 10 * float(np.finfo(float).eps) * max(known, default=1.0)
 
 
 def _near_root(name: str, miss: NearRoot | None) -> Defect | None:
