@@ -12,9 +12,10 @@ from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups.generators import MAX_ENTRIES, refuse_large
 from intertwine.groups.group import Group
 from intertwine.groups.numbers import parse_number
+from intertwine.groups.refinement import read_tolerance
 from intertwine.operators import Permutation, dense
 
-_KEYS = ("lie_algebra", "discrete_generators", "d", "name")
+_KEYS = ("lie_algebra", "discrete_generators", "d", "name", "refine")
 MAX_NAME = 100
 """The longest name of a group, in characters."""
 MAX_GENERATORS = 1000
@@ -28,7 +29,8 @@ def group_from_json(document: Any) -> Group:
 
     Both are lists of square matrices, rows of numbers or of strings such as ``"sqrt(3)/2"`` and
     ``"1/2 + I/3"``; a discrete generator may also be a permutation, a list of integers. A group
-    without generators has ``"d"``. Raises `InvalidGroup`, `ParseError` or `TooLarge`.
+    without generators has ``"d"``. ``"refine": 1e-5`` takes the nearest exact group, for generators
+    that were rounded, and ``"refine": 0`` says that they are meant as they are. Raises `InvalidGroup`, `ParseError` or `TooLarge`.
     """
     if not isinstance(document, Mapping):
         raise InvalidGroup(f"a group is a JSON object with the keys {', '.join(_KEYS[:2])}")
@@ -52,13 +54,15 @@ def group_from_json(document: Any) -> Group:
         ],
         d=d,
         name=name,
+        refine=_refine(document.get("refine")),
     )
 
 
 def group_to_json(group: Group) -> dict[str, Any]:
     """The generators of a group, as `group_from_json` reads them to the last digit.
 
-    A discrete generator that permutes is the list of its indices; complex entries are texts.
+    A discrete generator that permutes is the list of its indices; complex entries are texts. Of a
+    refined group these are the refined generators.
     """
     nameless = type(group) is Group and repr(group) == group.description
     name = {} if nameless else {"name": repr(group)}
@@ -72,7 +76,14 @@ def group_to_json(group: Group) -> dict[str, Any]:
         ],
         "d": group.d,
         **name,
+        **({"refine": 0} if group.is_exact else {}),
     }
+
+
+def _refine(value: Any) -> Any:
+    if value is None or (value == 0 and not isinstance(value, bool)):
+        return value
+    return read_tolerance(value, "refine")
 
 
 def _rows(generator: Any) -> list[Any]:

@@ -85,7 +85,7 @@ class Group:
         discrete_generators: Any = None,
         d: int | None = None,
         name: str | None = None,
-        refine: float | None = None,
+        refine: Any = None,
     ) -> None:
         given = {"lie_algebra": lie_algebra, "discrete_generators": discrete_generators}
         self.__dict__["_ready"] = True
@@ -201,15 +201,23 @@ class Group:
                     return False
         return True
 
-    def refined(self, tolerance: float = DEFAULT_TOLERANCE) -> Group:
+    def refined(self, tolerance: Any = DEFAULT_TOLERANCE) -> Group:
         """The nearest exact group, for generators that were rounded.
 
         Nearly unitary generators become unitary, eigenvalues that are nearly roots of unity become
         so, a group that is nearly finite becomes finite, and a nearly closed Lie algebra closed.
         `refinement` of the result says what was changed. Raises `InvalidGroup` where a generator
         would change by more than `tolerance`, relative to its largest entry, or where no exact
-        group is found.
+        group is found. A tolerance of 0 gives the group itself, said to be exact.
         """
+        if tolerance == 0 and not isinstance(tolerance, bool):
+            return Group(
+                lie_algebra=self._lie,
+                discrete_generators=self._discrete,
+                d=self.d,
+                name=self._name,
+                refine=0,
+            )
         found = find_exact(self, read_tolerance(tolerance, "the tolerance of a refinement"))
         group = Group(d=self.d, name=self._name)
         group._take(found)

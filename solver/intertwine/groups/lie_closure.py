@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +83,7 @@ def close(
         stretch = stretches[i]
         found, _ = _leaks(image, basis, error * stretch, oblique * stretch)
         leaks += tuple(Leak(leak.distance, i) for leak in found)
-    is_complete = not len(new) and np.isfinite(oblique)
+    is_complete = not len(new) and math.isfinite(oblique)
     return Closure(matrices, leaks, is_complete, has_brackets)
 
 

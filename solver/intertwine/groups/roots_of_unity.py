@@ -159,9 +159,8 @@ def _invariant_block(
 
     m = len(cluster)
 
-    def belongs(value: complex) -> bool:
-        return bool(np.abs(cluster - value).min() <= 1e-9 * max(1.0, abs(value)))
-
+    # a lambda: LAPACK's wrapper reads the number of arguments off the function's code
+    belongs = lambda value: bool(np.abs(cluster - value).min() <= 1e-9 * max(1.0, abs(value)))  # noqa: E731
     triangle, _, count = schur(matrix.astype(np.complex128), output="complex", sort=belongs)
     if count != m:  # eigenvalues of the two computations differ: they are too ill-conditioned
         return triangle[:m, :m], np.inf

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,14 @@ NO_DEFECTS = Judgement((), 0.0)
 
 def judge(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> Judgement:
     """Judge generators as they were given. Matrices of multiples of 2⁻¹⁰ are exact."""
-    matrices, numbers = [], []
+    matrices, numbers, permutations = [], [], []
     for number, h in enumerate(discrete, start=1):
-        if as_signed_permutation(h) is None:
+        permutation = as_signed_permutation(h)
+        if permutation is None:
             matrices.append(np.asarray(dense(h)))
             numbers.append(number)
+        elif len(discrete) <= _PAIRS_OF and permutation.shape[0] <= _SPECTRUM_UP_TO:
+            permutations.append((number, np.asarray(dense(permutation))))
     algebra = [np.asarray(dense(a)) for a in lie]
     is_exact = all(is_dyadic(matrix) for matrix in (*matrices, *algebra))
     if is_exact:
@@ -82,8 +86,8 @@ def judge(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> Judgem
         defects += [] if defect is None else [defect]
         precision = max(precision, relative)
         unitary += [(number, h)] if is_unitary else []
-    if not defects and len(unitary) <= _PAIRS_OF:
-        defects += _judge_products(unitary)
+    if not defects and unitary and len(discrete) <= _PAIRS_OF:
+        defects += _judge_products(sorted([*unitary, *permutations], key=itemgetter(0)))
     found, relative = _judge_lie(algebra, [np.asarray(dense(h)) for h in discrete])
     return Judgement((*defects, *found), max(precision, relative))
 

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Inexact
@@ -64,12 +65,12 @@ class Approximate:
         return self.dropped[0] / self.kept[-1]
 
 
-def require_tolerance(tolerance: object, method: str, backend: str) -> None:
+def require_tolerance(tolerance: Any, method: str, backend: str) -> None:
     """Raise `UnknownMethod` for a tolerance outside of (0, 1), and `MethodNotApplicable` for a
     method or a backend that has no approximate solves.
     """
     is_number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
-    if not is_number or not 0 < float(tolerance) < 1:  # type: ignore[arg-type]
+    if not is_number or not 0 < tolerance < 1:
         raise UnknownMethod(
             f"the tolerance of an approximate basis is a number above 0 and below 1, such as "
             f"5e-3, not {tolerance!r}"

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def solve(
     tolerances: Tolerances = DEFAULT,
     progress: Report | bool | None = None,
     store: BasisStore | bool = True,
-    tolerance: float | None = None,
+    tolerance: Any = None,
 ) -> Basis:
     """The basis Q of shape (n, r) of the invariants of a concrete rep, with its certificate.
 
