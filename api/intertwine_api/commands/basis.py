@@ -93,7 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         save_basis(basis, arguments.output)
     if arguments.json:
-        common.print_json(describe(rep, basis, arguments.method, arguments.backend, arguments.tolerance))
+        common.print_json(
+            describe(rep, basis, arguments.method, arguments.backend, arguments.tolerance)
+        )
     else:
         _print(rep, basis, arguments.output)
         if arguments.prove:

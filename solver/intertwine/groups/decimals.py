@@ -33,29 +33,39 @@ def half_unit(matrix: Num[np.ndarray, "m n"]) -> float:
     largest = float(values.max())
     exponent = 0 if 0.1 <= largest < 10 else int(np.floor(np.log10(largest)))
     if abs(exponent) <= 250:  # beyond, the powers of ten are out of range
-        decimals = _decimals(values / 10.0**exponent)
-        if decimals is not None:
-            is_meant = decimals < _FEWEST or not _has_generic(values / 10.0**exponent, decimals)
-            return 0.0 if is_meant else 0.5 * 10.0 ** (exponent - decimals)
+        unit = _unit(values / 10.0**exponent)
+        if unit is not None:
+            return 0.5 * unit * 10.0**exponent
     with np.errstate(over="ignore", under="ignore"):
         is_single = np.array_equal(values.astype(np.float32).astype(np.float64), values)
     return largest * _HALF_OF_FLOAT32 if is_single else 0.0
 
 
-def _decimals(values: Float[np.ndarray, " n"]) -> int | None:
-    """The fewest decimals that write all the values, if they are at most `_MOST`."""
-    for decimals in range(_MOST + 1):
-        scaled = values * 10.0**decimals
-        if np.all(np.abs(scaled - np.rint(scaled)) <= _REPRESENTATION * scaled):
-            return decimals
-    return None
+def _unit(values: Float[np.ndarray, " n"]) -> float | None:
+    """The largest unit of the last digit among values that look cut off; 0 where none does, None
+    where the values have no decimal end.
+
+    Values were cut to a common number of decimals, or of significant digits: one with fewer ends
+    in zeros that are not seen.
+    """
+    decimals = np.full(len(values), -1)
+    for k in range(_MOST + 1):
+        scaled = values * 10.0**k
+        ends = np.abs(scaled - np.rint(scaled)) <= _REPRESENTATION * scaled
+        decimals[ends & (decimals < 0)] = k
+    if (decimals < 0).any():
+        return None
+    cut = [i for i, k in enumerate(decimals) if k >= _FEWEST and _is_generic(values[i], int(k))]
+    if not cut:
+        return 0.0
+    places = np.floor(np.log10(values[cut])) + 1
+    most, significant = decimals[cut].max(), (decimals[cut] + places).max()
+    units = np.maximum(10.0 ** -float(most), 10.0 ** (places - significant))
+    return float(np.minimum(units, 10.0 ** -decimals[cut].astype(float)).max())
 
 
-def _has_generic(values: Float[np.ndarray, " n"], decimals: int) -> bool:
-    """Whether a value's decimals look like those of a number that was cut off there."""
+def _is_generic(value: float, decimals: int) -> bool:
+    """Whether decimals look like those of a number that was cut off there."""
+    text = f"{round(value * 10**decimals) % 10**decimals:0{decimals}d}"
     longest = max(2, decimals // 2)
-    for digits in np.rint(values * 10.0**decimals).astype(np.int64):
-        text = f"{int(digits) % 10**decimals:0{decimals}d}"
-        if text[-1] != "0" and not any(run * (longest + 1) in text for run in "09"):
-            return True
-    return False
+    return not any(run * (longest + 1) in text for run in "09")

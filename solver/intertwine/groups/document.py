@@ -30,7 +30,8 @@ def group_from_json(document: Any) -> Group:
     Both are lists of square matrices, rows of numbers or of strings such as ``"sqrt(3)/2"`` and
     ``"1/2 + I/3"``; a discrete generator may also be a permutation, a list of integers. A group
     without generators has ``"d"``. ``"refine": 1e-5`` takes the nearest exact group, for generators
-    that were rounded, and ``"refine": 0`` says that they are meant as they are. Raises `InvalidGroup`, `ParseError` or `TooLarge`.
+    that were rounded, and ``"refine": 0`` says that they are meant as they are. Raises
+    `InvalidGroup`, `ParseError` or `TooLarge`.
     """
     if not isinstance(document, Mapping):
         raise InvalidGroup(f"a group is a JSON object with the keys {', '.join(_KEYS[:2])}")

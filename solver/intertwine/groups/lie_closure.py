@@ -57,8 +57,8 @@ def close(
     basis, smallest = _orthonormal(_flat(lie), _INDEPENDENT)
     error, oblique = _MARGIN * EXACT / smallest, obliqueness(lie)
     if len(basis) > _LARGEST:
-        leaks, brackets = _leaks(_random_brackets(basis, lie), basis, error, oblique)
-        return Closure(_matrices(basis, lie), leaks, not leaks, brackets)
+        leaks, has_brackets = _leaks(_random_brackets(basis, lie), basis, error, oblique)
+        return Closure(_matrices(basis, lie), leaks, not leaks, has_brackets)
     stretches = [float(np.linalg.cond(h)) for h in discrete]
     has_brackets = False
     while True:

@@ -28,7 +28,7 @@ from intertwine.reps.syntax import Base, Dual, tensor
 DENSE_UP_TO = 600
 """The largest size for which all singular values are computed."""
 FINEST = 1e-7
-"""The least tolerance above `DENSE_UP_TO`: eigenvalues of CᴴC are known to ε, the square of 1e-8."""
+"""The least tolerance above `DENSE_UP_TO`: eigenvalues of CᴴC, its squares, are known to ε."""
 SHOWN = 4
 """How many singular values on each side of the cut a certificate has."""
 CLEAR = 3.0
@@ -175,7 +175,7 @@ def _dense(problem: Problem, tolerance: float, report: Report) -> Approximate:
         else:
             factors = [stack[k - lies] for stack in constraints.discrete]
             block = constraints.weights[k - lies] * (reduce(np.kron, factors) - np.eye(n))
-        triangle = np.linalg.qr(np.concatenate([triangle, block]), mode="r")
+        triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, block]), mode="r"))
     _, values, rows = np.linalg.svd(triangle / constraints.scale, full_matrices=True)
     values = np.concatenate([values, np.zeros(n - len(values))])
     dropped = int((values > tolerance).sum())
