@@ -65,7 +65,7 @@ def _symmetric(n: int) -> Any:
 class TestRoundedGenerators:
     @pytest.mark.parametrize("rep", [V**2 >> V, V**3 + 2, Elastic()], ids=str)
     def test_they_are_refused(self, rep: Rep) -> None:
-        with pytest.raises(RoundedGenerators, match="is orthogonal to 7.0e-07, no better"):
+        with pytest.raises(RoundedGenerators, match=r"is orthogonal to 7\.0e-07, no better"):
             rep(of(PASTED, _FLIP)).equivariant_basis(store=False)
 
     @pytest.mark.parametrize(("rep", "rank"), [(V**2 >> V, 4), (Elastic(), 6)], ids=str)
@@ -246,5 +246,5 @@ class TestRefusals:
     def test_singular_values_that_crowd_around_the_cut(self) -> None:
         weights = np.concatenate([[1.0], 0.1 * (1 + 1e-9 * np.arange(-30, 30))])
         group = Group(lie_algebra=[np.diag(weights)])
-        with pytest.raises(NotConverged, match="crowd around the tolerance of 0.1"):
+        with pytest.raises(NotConverged, match=r"crowd around the tolerance of 0\.1"):
             V(group).equivariant_basis(store=False, tolerance=0.1, method="krylov")

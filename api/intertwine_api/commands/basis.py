@@ -19,8 +19,8 @@ _EXAMPLES = """\
   intertwine basis "2V(Z(3))*V(S(4)) + V(O(3))**2" --json
   intertwine basis "V**2" --generators group.json
   intertwine basis "V**4" --group "SO(3)" --prove
-  intertwine basis "V**2" --generators rounded.json --refine
-  intertwine basis "V**2" --generators learned.json --tolerance 5e-3
+  intertwine basis "V**2" --generators group.json --refine
+  intertwine basis "V**2" --generators group.json --tolerance 5e-3
 """
 
 
@@ -117,9 +117,9 @@ def describe(
     from intertwine.reps import basis_key, canonical
 
     certificate = basis.certificate.to_json()
-    evidence = ["residual", "orthonormality", "gap", "iterations", "seconds", "notes", "kind"]
+    evidence = ["residual", "orthonormality", "gap", "iterations", "seconds", "notes"]
     if tolerance is not None:
-        evidence += ["tolerance", "kept_values", "dropped_values"]
+        evidence += ["kind", "tolerance", "kept_values", "dropped_values"]
     return {
         "key": basis_key(rep, method, backend, tolerance),
         "group": common.group_text(rep),

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 import intertwine
-from intertwine.bases import Basis, Certificate, Dense, Kronecker, Permuted, Storage, Sum
+from intertwine.bases import (
+    ApproximateCertificate,
+    Basis,
+    Certificate,
+    Dense,
+    Kronecker,
+    Permuted,
+    Storage,
+    Sum,
+)
 from intertwine.bases.store import BasisStore, find_store, obtain
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConcrete, SolveError
 from intertwine.groups.rounding import require_exact
@@ -127,14 +136,11 @@ def _solve_canonical(rep: Rep, options: Options, progress: Report | bool | None)
         storage, parts = _assemble(rep, options, report)
     summary = _summary(storage, parts, time.perf_counter() - started)
     if options.tolerance is not None:
-        kept = sorted(value for part in parts.values() for value in part.kept_values)
-        dropped = sorted(value for part in parts.values() for value in part.dropped_values)
-        summary = replace(
-            summary,
-            kind="approximate",
-            tolerance=options.tolerance,
-            kept_values=tuple(kept[-SHOWN:]),
-            dropped_values=tuple(dropped[:SHOWN]),
+        cuts = [part for part in parts.values() if isinstance(part, ApproximateCertificate)]
+        kept = sorted(value for part in cuts for value in part.kept_values)
+        dropped = sorted(value for part in cuts for value in part.dropped_values)
+        summary = ApproximateCertificate.of(
+            summary, options.tolerance, tuple(kept[-SHOWN:]), tuple(dropped[:SHOWN])
         )
     return Basis(storage, summary)
 
@@ -196,7 +202,7 @@ def _approximate(
             f"{found.kept[-1]:.2g} counts as zero and one of {found.dropped[0]:.2g} does not"
         )
     residuals = evidence.residuals(problem, storage)
-    certificate = Certificate(
+    certificate = ApproximateCertificate(
         method=found.method,
         backend="numpy",
         device="cpu",
@@ -210,7 +216,6 @@ def _approximate(
         residuals={problem.group.digest: residuals} if problem.group else {},
         version=intertwine.__version__,
         notes=tuple(notes),
-        kind="approximate",
         tolerance=tolerance,
         kept_values=found.kept,
         dropped_values=found.dropped,
