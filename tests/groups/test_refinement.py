@@ -95,6 +95,8 @@ def test_exact_groups_are_left_alone() -> None:
     for group in (SO(3), D(5), of([[1.0, 1], [0, 1]]), Group(d=2)):
         refined = group.refined()
         assert refined == group
+        assert repr(refined) == repr(group)
+        assert group.refined(0).is_exact
         assert refined.refinement is not None
         assert refined.refinement.largest == 0
         assert str(refined.refinement) == "refined (up to 1e-05): nothing changed"

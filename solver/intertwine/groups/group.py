@@ -215,12 +215,14 @@ class Group:
                 lie_algebra=self._lie,
                 discrete_generators=self._discrete,
                 d=self.d,
-                name=self._name,
+                name=self._name if type(self) is Group else repr(self),
                 refine=0,
             )
         found = find_exact(self, read_tolerance(tolerance, "the tolerance of a refinement"))
-        group = Group(d=self.d, name=self._name)
+        is_unnamed = type(self) is Group or found.refinement.largest
+        group = Group(d=self.d, name=self._name if is_unnamed else repr(self))
         group._take(found)
+        group.z_scale = self.z_scale
         return group
 
     def _take(self, found: Refined) -> None:

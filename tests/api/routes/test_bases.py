@@ -116,7 +116,7 @@ class TestFindingABasis:
         assert manifest["method"] == "krylov"
 
     def test_what_ended_a_solve_stands_at_its_address(self, client: httpx.Client) -> None:
-        group = {"discrete_generators": [[[1, 1e-9], [0, 1]]]}
+        group = {"discrete_generators": [[[1, 1e-9], [0, 1]]], "refine": 0}
         asked = {"rep": "V", "group": group}
         problem(client.post("/v1/bases", json=asked), 422, "ambiguous-rank")
         pending = client.post("/v1/bases", json=asked, headers={"prefer": "wait=0"})
