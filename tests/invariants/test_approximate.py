@@ -21,7 +21,7 @@ from intertwine.groups import SO, C, D, Group, S, Sp
 from intertwine.irreps import decompose
 from intertwine.reps import Rep, T, V, basis_key
 from intertwine_cache import Store
-from oblique_groups import lie
+from oblique_groups import NOT_REDUCTIVE, REDUCTIVE, conjugate, lie, random_frame
 from oracle import examine, projector_distance
 from rounded_groups import PASTED, mapped, of, to_digits
 
@@ -248,3 +248,18 @@ class TestRefusals:
         group = Group(lie_algebra=[np.diag(weights)])
         with pytest.raises(NotConverged, match=r"crowd around the tolerance of 0\.1"):
             V(group).equivariant_basis(store=False, tolerance=0.1, method="krylov")
+
+
+@pytest.mark.parametrize("digits", [4, 5, 6, 7, 9, "float32"])
+@pytest.mark.parametrize("name", ["Heisenberg", "Galilei", "SE(2)", "SO(3)", "SU(2) on ℝ⁴", "D(5)"])
+def test_no_rank_of_a_rounded_group_is_wrong(name: str, digits: int | str) -> None:
+    exact = {**REDUCTIVE, **NOT_REDUCTIVE}[name]
+    expected = T(2)(exact).equivariant_basis(store=False).rank
+    for condition in (1.0, 3.0, 30.0):
+        frame = random_frame(exact.d, condition, np.random.default_rng(11))
+        group = mapped(conjugate(exact, frame), to_digits(digits))
+        try:
+            rank = T(2)(group).equivariant_basis(store=False).rank
+        except AmbiguousRank:
+            continue
+        assert rank == expected

@@ -33,13 +33,15 @@ class Leak:
 
 @dataclass(frozen=True)
 class Closure:
-    """An orthonormal basis over ℝ, the leaks that look like rounding, and whether some bracket
-    vanishes neither nor leaks: only then closure says something of the generators' digits.
+    """An orthonormal basis over ℝ, and the leaks that look like rounding.
+
+    `is_as_given` says that the generators' own span is closed, `has_brackets` that some bracket is
+    clearly nonzero: with both, the generators' digits are those of an exact algebra.
     """
 
     basis: Inexact[np.ndarray, "m d d"]
     leaks: tuple[Leak, ...]
-    is_complete: bool
+    is_as_given: bool
     has_brackets: bool
 
 
@@ -60,7 +62,7 @@ def close(
         leaks, has_brackets = _leaks(_random_brackets(basis, lie), basis, error, oblique)
         return Closure(_matrices(basis, lie), leaks, not leaks, has_brackets)
     stretches = [float(np.linalg.cond(h)) for h in discrete]
-    has_brackets = False
+    has_brackets = has_grown = False
     while True:
         matrices = _matrices(basis, lie)
         brackets = _flat(_all_brackets(matrices))
@@ -76,15 +78,15 @@ def close(
             break
         if len(basis) + len(new) > _LARGEST:
             return None
-        basis, error = np.concatenate([basis, new]), error / least
+        basis, error, has_grown = np.concatenate([basis, new]), error / least, True
     leaks, _ = _leaks(brackets, basis, error, oblique)
     usable = [i for i, stretch in enumerate(stretches) if stretch < _DEFECTIVE]
     for i, image in zip(usable, images, strict=True):
         stretch = stretches[i]
         found, _ = _leaks(image, basis, error * stretch, oblique * stretch)
         leaks += tuple(Leak(leak.distance, i) for leak in found)
-    is_complete = not len(new) and math.isfinite(oblique)
-    return Closure(matrices, leaks, is_complete, has_brackets)
+    is_as_given = not len(new) and not has_grown and math.isfinite(oblique)
+    return Closure(matrices, leaks, is_as_given, has_brackets)
 
 
 def _leaks(

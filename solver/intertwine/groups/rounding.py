@@ -195,7 +195,7 @@ def _judge_lie(
     closure = close(stack, np.array(discrete).reshape(-1, *stack.shape[1:]))
     if closure is not None and not found:
         found += _leaks(closure, len(stack))
-    is_structured = closure is not None and closure.is_complete and closure.has_brackets
+    is_structured = closure is not None and closure.is_as_given and closure.has_brackets
     if found or is_structured:
         return found, 0.0
     relative = (
