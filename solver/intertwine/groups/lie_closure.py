@@ -85,7 +85,8 @@ def close(
         stretch = stretches[i]
         found, _ = _leaks(image, basis, error * stretch, oblique * stretch)
         leaks += tuple(Leak(leak.distance, i) for leak in found)
-    is_as_given = not len(new) and not has_grown and math.isfinite(oblique)
+    farthest = float(np.linalg.norm(_outside(brackets, basis), axis=1).max(initial=0.0))
+    is_as_given = farthest <= error and not has_grown and math.isfinite(oblique)
     return Closure(matrices, leaks, is_as_given, has_brackets)
 
 
