@@ -9,9 +9,10 @@ from functools import lru_cache
 from typing import Any
 
 from intertwine.errors import NotConcrete
-from intertwine.groups import group_from_json, parse_group
-from intertwine.invariants import require_known
+from intertwine.groups import group_from_json, parse_group, require_exact
+from intertwine.invariants import require_known, require_tolerance
 from intertwine.reps import Rep, basis_key, canonical, parse
+from intertwine.reps.syntax import atoms
 
 _SHORT = 2**14  # characters; a longer request brings its generators, and is not worth keeping
 
@@ -25,12 +26,13 @@ class Asked:
     canonical: Rep
     method: str
     backend: str
+    tolerance: float | None
     task: str
     """The request itself as JSON, for a worker to read it once more."""
 
 
 def ask(document: Mapping[str, Any]) -> Asked:
-    """Read ``{rep, group?, method?, backend?}``; the group is a text or generators.
+    """Read ``{rep, group?, method?, backend?, tolerance?}``; the group is a text or generators.
 
     Raises the library's errors for what it cannot be.
     """
@@ -65,11 +67,18 @@ def _ask(task: str) -> Asked:
     rep = read_rep(document["rep"], document.get("group"))
     if not rep.is_concrete:
         raise NotConcrete(f"{rep} has no group: give one, or write it in the text: V(SO(3))")
+    tolerance = document.get("tolerance")
+    if tolerance is None:
+        for atom in atoms(rep):
+            require_exact(atom.G)
+    else:
+        require_tolerance(tolerance, method, backend)
     return Asked(
-        key=basis_key(rep, method, backend),
+        key=basis_key(rep, method, backend, tolerance),
         rep=rep,
         canonical=canonical(rep).rep,
         method=method,
         backend=backend,
+        tolerance=tolerance,
         task=task,
     )

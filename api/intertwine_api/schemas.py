@@ -31,6 +31,12 @@ class Generators(_Request):
         None, alias="copy", description="the number of a copy, which makes equal groups different"
     )
     factors: list[Any] | None = Field(None, description="groups to multiply, in place of all else")
+    refine: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="take the nearest exact group, changed by at most this; 0: exact as given",
+    )
 
 
 class RepRequest(_Request):
@@ -45,6 +51,9 @@ class BasisRequest(RepRequest):
 
     method: str = Field("auto", description="auto, orbits, irreps, svd or krylov")
     backend: str = Field("auto", description="auto, numpy or jax")
+    tolerance: float | None = Field(
+        None, gt=0, lt=1, description="for what is equivariant up to this part of the generators"
+    )
 
 
 _Row = Annotated[list[float], FailFast()]  # of a million faults the first is told
@@ -85,6 +94,12 @@ class BasisCertificate(BaseModel):
     seconds: float
     notes: list[str] = Field(default=[], description="why a faster method was passed over")
     rank_bound: int | None = Field(None, description="an exact upper bound, where one is known")
+    kind: str = Field("exact", description="exact, or approximate: up to `tolerance`")
+    tolerance: float | None = Field(None, description="of an approximate basis")
+    kept_values: list[float] = Field(
+        default=[], description="the largest singular values that count as zero"
+    )
+    dropped_values: list[float] = Field(default=[], description="the smallest that do not")
 
 
 class BasisManifest(BaseModel):

@@ -86,6 +86,7 @@ def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
             asked.canonical,
             method=asked.method,
             backend=asked.backend,
+            tolerance=asked.tolerance,
             progress=report,
             store=store,
         )

@@ -17,6 +17,7 @@
     ├── NotEquivariant        a map that was asserted to be equivariant
     └── SolveError            a solve that ended without a proven answer
         ├── AmbiguousRank     singular values without a clear gap
+        │   └── RoundedGenerators  generators that nearly have a property, and were rounded
         ├── NotConverged      an iteration that stopped short of its tolerance
         └── NonFiniteLoss     a training that left the finite numbers
 
@@ -141,6 +142,12 @@ class AmbiguousRank(SolveError):
     """The singular values leave no clear gap, so the rank would be a guess."""
 
     code = "ambiguous-rank"
+
+
+class RoundedGenerators(AmbiguousRank):
+    """Generators are nearly unitary, of finite order or closed, so they were probably rounded."""
+
+    code = "rounded-generators"
 
 
 class NotConverged(SolveError):

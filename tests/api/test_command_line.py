@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import intertwine as library
 import numpy as np
@@ -400,6 +400,57 @@ class TestGenerators:
         path = write_json(tmp_path, {"lie_algebra": [matrix]})
         ended = called("basis", "V", "--generators", path)
         assert "at most 10,000 entries" in complaint(ended)
+
+
+class TestRoundedGenerators:
+    _ROUNDED: ClassVar = {"discrete_generators": [[[-0.5, -0.866025], [0.866025, -0.5]]]}
+
+    def test_they_are_refused_with_what_to_do(self, tmp_path: Path) -> None:
+        path = write_json(tmp_path, self._ROUNDED)
+        for command in ("basis", "irreps"):
+            said = complaint(called(command, "V**3", "--generators", path), code=1)
+            assert "Discrete generator 1 is orthogonal to 7.0e-07, no better" in said
+
+    @pytest.mark.parametrize("refine", [["--refine"], ["--refine=1e-6"], ["--refine", "1e-6"]])
+    def test_they_are_refined(self, refine: list[str], tmp_path: Path) -> None:
+        path = write_json(tmp_path, self._ROUNDED)
+        document = called("basis", "V**3", "--json", "--generators", path, *refine).json
+        assert document["rank"] == 2
+        assert called("irreps", "V**3", "--generators", path, *refine).code == 0
+        assert called("parse", "V**3", "--generators", path, *refine).code == 0
+
+    def test_they_are_taken_as_they_are(self, tmp_path: Path) -> None:
+        path = write_json(tmp_path, self._ROUNDED)
+        document = called("basis", "V**3", "--json", "--generators", path, "--refine=0").json
+        assert document["rank"] == 0
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            (["--refine"], "--refine needs a group"),
+            (["--group", "SO(3)", "--refine=2"], "is a number above 0 and below 1"),
+            (["--group", "SO(3)", "--refine=much"], "invalid float value"),
+            (["--group", "SO(3)", "--tolerance", "2"], "is a number above 0 and below 1"),
+            (["--group", "SO(3)", "--tolerance", "0.1", "--prove"], "leave out --tolerance"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, options: list[str], expected: str) -> None:
+        ended = called("basis", "V", *options)
+        assert ended.code != 0
+        assert expected in ended.err
+
+    def test_a_tolerance_gives_an_approximate_basis(self, tmp_path: Path) -> None:
+        learned = {"lie_algebra": [[[0.002, 1.001], [-0.998, -0.001]]]}
+        path = write_json(tmp_path, learned)
+        arguments = ["basis", "V>>V", "--generators", path, "--tolerance", "5e-3"]
+        document = called(*arguments, "--json").json
+        assert (document["rank"], document["kind"], document["tolerance"]) == (
+            2,
+            "approximate",
+            5e-3,
+        )
+        assert document["kept_values"][-1] <= 5e-3 < document["dropped_values"][0]
+        assert "approximate, up to a tolerance of 0.005" in called(*arguments).out
 
 
 class TestBadInput:

@@ -11,7 +11,7 @@ import pytest
 from example_bases import certificate_for, orbits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intertwine.bases import Certificate
+from intertwine.bases import ApproximateCertificate, Certificate
 from intertwine.errors import FormatError
 from intertwine.groups import SO
 from intertwine.reps import parse
@@ -88,7 +88,7 @@ def test_what_is_wrong_deep_inside_is_refused_in_few_words(depth: int) -> None:
 def test_parts_of_parts_past_all_bounds_are_refused() -> None:
     document = certificate_for(orbits([0])).to_json()
     program = f"""
-from intertwine.bases import Certificate
+from intertwine.bases import ApproximateCertificate, Certificate
 from intertwine.errors import FormatError
 document = {document!r}
 for _ in range(10_000):
@@ -160,3 +160,39 @@ def test_an_assembled_basis_has_a_certificate_for_each_part() -> None:
         (9, 1),
     ]
     assert certificate.residual == max(part.residual for part in certificate.parts.values())
+
+
+class TestApproximate:
+    """The certificate of a basis of what is nearly equivariant."""
+
+    def certificate(self) -> ApproximateCertificate:
+        exact = certificate_for(orbits([0, 1]))
+        return ApproximateCertificate.of(exact, 5e-3, (1e-4, 2e-3), (0.25,))
+
+    def test_it_survives_json(self) -> None:
+        certificate = self.certificate()
+        document = json.loads(json.dumps(certificate.to_json(), allow_nan=False))
+        names = [field.name for field in dataclasses.fields(Certificate)]
+        assert list(document) == [*names, "kind", "tolerance", "kept_values", "dropped_values"]
+        assert Certificate.from_json(document) == certificate
+        assert not certificate.is_proven
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"kind": "guessed"},
+            {"tolerance": None},
+            {"tolerance": -1.0},
+            {"kept_values": 0.1},
+            {"dropped_values": ["0.1"]},
+        ],
+        ids=str,
+    )
+    def test_what_is_none_is_refused(self, change: dict[str, Any]) -> None:
+        with pytest.raises(FormatError, match="this is no certificate of a basis"):
+            Certificate.from_json({**self.certificate().to_json(), **change})
+
+    def test_it_is_printed_with_the_values_around_the_cut(self) -> None:
+        shown = str(self.certificate()).splitlines()
+        assert shown[0] == "kind            approximate, up to a tolerance of 0.005"
+        assert shown[-2:] == ["counts as zero  1.0e-04, 2.0e-03", "does not        2.5e-01"]

@@ -7,7 +7,7 @@ import re
 
 from documents import ROOT, blocks
 from example_bases import STORAGES, basis_of
-from intertwine.bases import Certificate, Storage, to_arrays
+from intertwine.bases import ApproximateCertificate, Certificate, Storage, to_arrays
 from intertwine.bases.format import NAME, VERSION
 
 PATH = ROOT / "docs" / "format.md"
@@ -46,6 +46,13 @@ def test_every_kind_of_storage_has_a_section_with_its_keys() -> None:
 
 def test_the_keys_of_the_certificate_are_its_fields() -> None:
     assert keys(sections(2)["The certificate"]) == [f.name for f in dataclasses.fields(Certificate)]
+
+
+def test_the_further_keys_of_an_approximate_certificate_are_its_own() -> None:
+    own = [f.name for f in dataclasses.fields(ApproximateCertificate)]
+    further = own[len(dataclasses.fields(Certificate)) :]
+    section = sections(2)["The certificate of an approximate basis"]
+    assert keys(section) == ["kind", *further]
 
 
 def test_the_example_has_every_kind() -> None:

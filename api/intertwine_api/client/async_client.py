@@ -61,10 +61,11 @@ class AsyncClient:
         *,
         method: str = "auto",
         backend: str = "auto",
+        tolerance: float | None = None,
         timeout: float | None = None,
     ) -> Basis:
         """The basis of a rep's invariants, solved there; see `Client.basis`."""
-        options = {"method": method, "backend": backend}
+        options = {"method": method, "backend": backend, "tolerance": tolerance}
         return await self._connection.run(
             find_basis(rep, group, options, Deadline(timeout), self._connection.retries)
         )

@@ -28,7 +28,7 @@ _FIRST_LOOK, _LONGEST_LOOK = 0.2, 2.0
 def find_basis(
     rep: str | Rep,
     group: str | Group | Mapping[str, Any] | None,
-    options: Mapping[str, str],
+    options: Mapping[str, Any],
     deadline: Deadline,
     retries: Retries,
 ) -> Operation[Basis]:
@@ -42,7 +42,7 @@ def find_basis(
     ask = ask_json(
         "POST",
         "/v1/bases",
-        {**sent.document, **options},
+        {**sent.document, **{k: v for k, v in options.items() if v is not None}},
         headers={"prefer": f"wait={wait}"},
         repeatable=True,
         patience=wait,
@@ -94,7 +94,7 @@ def _in_own_order(rep: Rep, basis: Basis) -> Basis:
     return Basis(storage, basis.certificate, cached=basis.cached)
 
 
-def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[str, str]) -> None:
+def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """That the service solved what was meant: both sides name it by its generators."""
     from intertwine.reps import basis_key
 

@@ -71,14 +71,16 @@ class Client:
         *,
         method: str = "auto",
         backend: str = "auto",
+        tolerance: float | None = None,
         timeout: float | None = None,
     ) -> Basis:
         """The basis of a rep's invariants, as a solve on this machine has it, solved there.
 
-        `rep` is a rep or its text, `group` a group, its text or its generators as JSON. Raises
-        what a solve raises, and `WaitedTooLong` after `timeout` seconds.
+        `rep` is a rep or its text, `group` a group, its text or its generators as JSON. With a
+        `tolerance`, what is equivariant up to that part of the generators' norms. Raises what a
+        solve raises, and `WaitedTooLong` after `timeout` seconds.
         """
-        options = {"method": method, "backend": backend}
+        options = {"method": method, "backend": backend, "tolerance": tolerance}
         return self._connection.run(
             find_basis(rep, group, options, Deadline(timeout), self._connection.retries)
         )

@@ -25,6 +25,7 @@ def obtain_result(
     if document["kind"] == "solve":
         request = document["request"]
         options = {name: request.get(name) or "auto" for name in ("method", "backend")}
+        options["tolerance"] = request.get("tolerance")
         asked = request["rep"], request.get("group"), options
         return (yield from find_basis(*asked, deadline, retries))
     result, retries = document["result"], retries.until(deadline)

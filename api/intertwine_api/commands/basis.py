@@ -19,6 +19,8 @@ _EXAMPLES = """\
   intertwine basis "2V(Z(3))*V(S(4)) + V(O(3))**2" --json
   intertwine basis "V**2" --generators group.json
   intertwine basis "V**4" --group "SO(3)" --prove
+  intertwine basis "V**2" --generators group.json --refine
+  intertwine basis "V**2" --generators group.json --tolerance 5e-3
 """
 
 
@@ -32,6 +34,13 @@ def add_to(commands: Any) -> None:
         "--method", default="auto", help="auto (default), orbits, irreps, svd or krylov"
     )
     parser.add_argument("--backend", default="auto", help="auto (default), numpy or jax")
+    parser.add_argument(
+        "--tolerance",
+        metavar="TOL",
+        type=float,
+        help="find what is equivariant up to this part of the generators' norms, such as 5e-3: for "
+        "generators that were learned from data",
+    )
     parser.add_argument("--device", help="for jax: cpu, gpu, gpu:1, ...")
     parser.add_argument(
         "-o",
@@ -55,7 +64,7 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Solve, write, and print."""
     from intertwine.bases import check_suffix, save_basis
-    from intertwine.errors import NotConcrete
+    from intertwine.errors import InvalidSetting, NotConcrete
 
     rep = common.read_rep(arguments)
     if not rep.is_concrete:
@@ -68,11 +77,14 @@ def run(arguments: argparse.Namespace) -> int:
             raise FileNotFoundError(f"there is no folder {arguments.output.absolute().parent}")
         if arguments.output.is_dir():
             raise IsADirectoryError(f"{arguments.output} is a folder")
+    if arguments.prove and arguments.tolerance is not None:
+        raise InvalidSetting("--prove bounds exact ranks: leave out --tolerance, or --prove")
     basis = rep.equivariant_basis(
         method=arguments.method,
         backend=arguments.backend,
         device=arguments.device,
         store=not arguments.no_cache,
+        tolerance=arguments.tolerance,
     )
     if arguments.prove:
         from intertwine.exact import prove
@@ -81,7 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         save_basis(basis, arguments.output)
     if arguments.json:
-        common.print_json(describe(rep, basis, arguments.method, arguments.backend))
+        common.print_json(
+            describe(rep, basis, arguments.method, arguments.backend, arguments.tolerance)
+        )
     else:
         _print(rep, basis, arguments.output)
         if arguments.prove:
@@ -96,14 +110,18 @@ def _verdict(certificate: Certificate) -> str:
     return f"not proven: the bound in exact arithmetic is {most}"
 
 
-def describe(rep: Rep, basis: Basis, method: str, backend: str) -> dict[str, Any]:
+def describe(
+    rep: Rep, basis: Basis, method: str, backend: str, tolerance: float | None = None
+) -> dict[str, Any]:
     """The basis as one JSON object: what was asked for, what was found, and the evidence."""
     from intertwine.reps import basis_key, canonical
 
     certificate = basis.certificate.to_json()
-    evidence = ("residual", "orthonormality", "gap", "iterations", "seconds", "notes")
+    evidence = ["residual", "orthonormality", "gap", "iterations", "seconds", "notes"]
+    if tolerance is not None:
+        evidence += ["kind", "tolerance", "kept_values", "dropped_values"]
     return {
-        "key": basis_key(rep, method, backend),
+        "key": basis_key(rep, method, backend, tolerance),
         "group": common.group_text(rep),
         "rep": str(rep),
         "canonical": str(canonical(rep).rep),

@@ -58,17 +58,36 @@ def add_rep(parser: argparse.ArgumentParser) -> None:
         action=_Once,
         help='a group by its generators: {"lie_algebra": [...], "discrete_generators": [...]}',
     )
+    parser.add_argument(
+        "--refine",
+        metavar="TOL",
+        nargs="?",
+        type=float,
+        const=1e-5,
+        action=_Once,
+        help="take the nearest exact group, for generators that were rounded, changed by at most "
+        "TOL (default 1e-5) of their largest entry; 0 says that they are meant as they are",
+    )
 
 
 def read_group(arguments: argparse.Namespace) -> Group | None:
-    """The group of the options, if they name one."""
+    """The group of the options, if they name one.
+
+    Raises `InvalidSetting` for a refinement without a group.
+    """
+    from intertwine.errors import InvalidSetting
     from intertwine.groups import group_from_json, parse_group
 
+    group = None
     if arguments.group is not None:
-        return parse_group(arguments.group)
-    if arguments.generators is not None:
-        return group_from_json(_read_json(arguments.generators))
-    return None
+        group = parse_group(arguments.group)
+    elif arguments.generators is not None:
+        group = group_from_json(_read_json(arguments.generators))
+    if arguments.refine is None:
+        return group
+    if group is None:
+        raise InvalidSetting("--refine needs a group: give --generators FILE.json, or --group")
+    return group.refined(arguments.refine)
 
 
 def read_rep(arguments: argparse.Namespace) -> Rep:

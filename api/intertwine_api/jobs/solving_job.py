@@ -28,6 +28,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         asked.canonical,
         method=asked.method,
         backend=asked.backend,
+        tolerance=asked.tolerance,
         progress=report,
         store=context.store,
     )

@@ -2,7 +2,7 @@
 
 from intertwine.bases.assembled import Kronecker, Permuted, Sum
 from intertwine.bases.basis import Basis, Projector
-from intertwine.bases.certificate import Certificate
+from intertwine.bases.certificate import ApproximateCertificate, Certificate
 from intertwine.bases.files import check_suffix, from_bytes, load_basis, save_basis, to_bytes
 from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.bases.intertwiners import Intertwiners
@@ -12,6 +12,7 @@ from intertwine.bases.storage import Storage
 from intertwine.bases.transform import Transform
 
 __all__ = [
+    "ApproximateCertificate",
     "Basis",
     "Certificate",
     "Dense",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 
 from intertwine.bases.storage import UNREADABLE
 from intertwine.errors import FormatError
@@ -53,6 +53,7 @@ class Certificate:
     gap: float
     iterations: int
     seconds: float
+    kind: ClassVar[str] = "exact"
     residuals: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     parts: Mapping[str, Certificate] = field(default_factory=dict)
     version: str = ""
@@ -84,15 +85,26 @@ class Certificate:
             "rank_bound": self.rank_bound,
         }
 
-    @classmethod
-    def from_json(cls, document: Any) -> Certificate:
-        """The certificate of `to_json`. Raises `FormatError` for anything else."""
+    @staticmethod
+    def from_json(document: Any) -> Certificate:
+        """The certificate of `to_json`, of either kind. Raises `FormatError` for anything else."""
         try:
-            values = {f.name: document[f.name] for f in fields(cls) if f.name not in _YOUNGER}
+            kind = document.get("kind", "exact")
+            if kind == ApproximateCertificate.kind:
+                return ApproximateCertificate.of(
+                    Certificate.from_json({k: v for k, v in document.items() if k != "kind"}),
+                    _typed(document["tolerance"], float),
+                    _numbers(document["kept_values"]),
+                    _numbers(document["dropped_values"]),
+                )
+            if kind != "exact":
+                raise ValueError(f"{kind!r} is no kind of certificate")
+            names = [f.name for f in fields(Certificate)]
+            values = {name: document[name] for name in names if name not in _YOUNGER}
             notes = _typed(document.get("notes", []), list)
             bound = document.get("rank_bound")
             residuals = values["residuals"].items()
-            return cls(
+            return Certificate(
                 **{name: _typed(values[name], str) for name in _TEXTS},
                 **{name: _typed(values[name], int) for name in _COUNTS},
                 **{name: _typed(values[name], float) for name in _MEASURES},
@@ -101,7 +113,7 @@ class Certificate:
                     group: tuple(_typed(value, float) for value in _typed(bounds, list))
                     for group, bounds in residuals
                 },
-                parts={name: cls.from_json(part) for name, part in values["parts"].items()},
+                parts={name: Certificate.from_json(part) for name, part in values["parts"].items()},
                 notes=tuple(_typed(note, str) for note in notes),
                 rank_bound=None if bound is None else _typed(bound, int),
             )
@@ -134,3 +146,61 @@ class Certificate:
             for name, value in self._rows()
         )
         return f"<table>{cells}</table>"
+
+
+@dataclass(frozen=True)
+class ApproximateCertificate(Certificate):
+    """The certificate of a basis of what is equivariant up to `tolerance`.
+
+    `kept_values` are the largest singular values of the constraints, relative to their norm, that
+    count as zero, `dropped_values` the smallest that do not, both ascending. `residual` is the
+    largest kept value; `residuals` are the bounds on ‖CQ‖ for each generator.
+    """
+
+    kind: ClassVar[str] = "approximate"
+    tolerance: float = 0.0
+    kept_values: tuple[float, ...] = ()
+    dropped_values: tuple[float, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        certificate: Certificate,
+        tolerance: float,
+        kept: tuple[float, ...],
+        dropped: tuple[float, ...],
+    ) -> ApproximateCertificate:
+        """A certificate's fields, with the tolerance and the singular values around the cut."""
+        common = {f.name: getattr(certificate, f.name) for f in fields(Certificate)}
+        return cls(**common, tolerance=tolerance, kept_values=kept, dropped_values=dropped)
+
+    @property
+    def is_proven(self) -> bool:
+        """An approximate basis has no exact bound."""
+        return False
+
+    def to_json(self) -> dict[str, Any]:
+        """The certificate as JSON values."""
+        return {
+            **super().to_json(),
+            "kind": self.kind,
+            "tolerance": self.tolerance,
+            "kept_values": list(self.kept_values),
+            "dropped_values": list(self.dropped_values),
+        }
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [
+            ("kind", f"approximate, up to a tolerance of {self.tolerance:g}"),
+            *super()._rows(),
+            ("counts as zero", _listed(self.kept_values)),
+            ("does not", _listed(self.dropped_values)),
+        ]
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    return tuple(_typed(value, float) for value in _typed(values, list))
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.1e}" for value in values) or "none"

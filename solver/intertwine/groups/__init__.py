@@ -32,6 +32,8 @@ from intertwine.groups.document import group_from_json, group_to_json
 from intertwine.groups.embedding import Embed
 from intertwine.groups.group import Group
 from intertwine.groups.product import DirectProduct
+from intertwine.groups.refinement import Refinement
+from intertwine.groups.rounding import Defect, require_exact
 from intertwine.groups.text import parse_group
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "C",
     "Cube",
     "D",
+    "Defect",
     "DirectProduct",
     "DkeR3",
     "Embed",
@@ -53,6 +56,7 @@ __all__ = [
     "Lorentz",
     "O",
     "O2eR3",
+    "Refinement",
     "RubiksCube",
     "S",
     "SO2eR3",
@@ -69,4 +73,5 @@ __all__ = [
     "group_from_json",
     "group_to_json",
     "parse_group",
+    "require_exact",
 ]

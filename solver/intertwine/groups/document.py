@@ -15,10 +15,11 @@ from intertwine.groups.generators import MAX_ENTRIES, refuse_large
 from intertwine.groups.group import Group
 from intertwine.groups.numbers import parse_number
 from intertwine.groups.product import DirectProduct
+from intertwine.groups.refinement import read_tolerance
 from intertwine.groups.text import MAX_FACTORS
 from intertwine.operators import Permutation, dense
 
-_KEYS = ("lie_algebra", "discrete_generators", "d", "name", "copy", "factors")
+_KEYS = ("lie_algebra", "discrete_generators", "d", "name", "copy", "factors", "refine")
 MAX_NAME = 100
 """The longest name of a group, in characters."""
 MAX_GENERATORS = 1000
@@ -33,7 +34,9 @@ def group_from_json(document: Any) -> Group:
     Both are lists of square matrices, rows of numbers or of strings such as ``"sqrt(3)/2"`` and
     ``"1/2 + I/3"``; a discrete generator may also be a permutation, a list of integers. A group
     without generators has ``"d"``, and a copy of a group its number, ``"copy": 1``.
-    A product of copies is ``{"factors": […]}``. Raises `InvalidGroup`, `ParseError` or `TooLarge`.
+    A product of copies is ``{"factors": […]}``. ``"refine": 1e-5`` takes the nearest exact group,
+    for generators that were rounded, and ``"refine": 0`` says that they are meant as they are.
+    Raises `InvalidGroup`, `ParseError` or `TooLarge`.
     """
     if not isinstance(document, Mapping):
         raise InvalidGroup(f"a group is a JSON object with the keys {', '.join(_KEYS[:2])}")
@@ -60,6 +63,7 @@ def group_from_json(document: Any) -> Group:
         ],
         d=d,
         name=name,
+        refine=_refine(document.get("refine")),
     )
     return group if number is None else group.numbered(number)
 
@@ -67,7 +71,8 @@ def group_from_json(document: Any) -> Group:
 def group_to_json(group: Group) -> dict[str, Any]:
     """The generators of a group, as `group_from_json` reads them to the last digit.
 
-    A discrete generator that permutes is the list of its indices; complex entries are texts.
+    A discrete generator that permutes is the list of its indices; complex entries are texts. Of a
+    refined group these are the refined generators.
     """
     original, numbers = group.unnumbered, list(group.copy_numbers)
     if isinstance(original, DirectProduct) and original._label:  # its factors have numbers
@@ -89,6 +94,7 @@ def group_to_json(group: Group) -> dict[str, Any]:
         ],
         "d": group.d,
         **name,
+        **({"refine": 0} if group.is_exact else {}),
     }
 
 
@@ -110,6 +116,12 @@ def _product(document: Mapping[str, Any], number: Any, depth: int = 0) -> Group:
     ]
     group = functools.reduce(operator.mul, found)
     return group if number is None else group.numbered(number)
+
+
+def _refine(value: Any) -> Any:
+    if value is None or (value == 0 and not isinstance(value, bool)):
+        return value
+    return read_tolerance(value, "refine")
 
 
 def _rows(generator: Any) -> list[Any]:

@@ -25,12 +25,27 @@ from intertwine.groups.generators import (
     read_discrete,
     read_lie_algebra,
 )
+from intertwine.groups.refinement import (
+    DEFAULT_TOLERANCE,
+    Refined,
+    Refinement,
+    read_tolerance,
+)
+from intertwine.groups.refinement import refine as find_exact
+from intertwine.groups.rounding import NO_DEFECTS, Defect, Judgement, judge
 from intertwine.groups.sampling import sample_elements
 from intertwine.operators import Permutation, as_signed_permutation, dense
 
 _GENERATORS = {"lie_algebra": read_lie_algebra, "discrete_generators": read_discrete}
 _TRIES = 8  # of a group of order two, one sample in 256 seeds is then the identity
-_DERIVED = ("digest", "content_digest", "is_orthogonal", "is_permutation", "is_complex")
+_DERIVED = (
+    "digest",
+    "content_digest",
+    "is_orthogonal",
+    "is_permutation",
+    "is_complex",
+    "_judgement",
+)
 
 
 class Group:
@@ -44,6 +59,9 @@ class Group:
 
     or as a subclass, as in EMLP: set `lie_algebra` and `discrete_generators` (on the class, or
     on `self`) and call ``super().__init__(n)``.
+
+    `refine` is the tolerance up to which generators that were rounded are replaced by those of the
+    nearest exact group (see `refined`); 0 says that they are meant as they are.
 
     Two groups are equal when their generators are, and their numbers where they are `copies`.
     Reading a group's generators back gives an
@@ -59,6 +77,11 @@ class Group:
     """Standard deviations, one a Lie generator, of the coordinates that `samples` draws."""
     d: Any = NotImplemented
     """The size of the base representation."""
+
+    is_exact = False
+    """Whether the user said, by ``refine=0``, that the generators are meant as they are."""
+    refinement: Refinement | None = None
+    """What `refined`, or ``refine=``, changed in the generators."""
 
     _arguments: tuple[Any, ...] = ()
     _ready = False
@@ -89,6 +112,7 @@ class Group:
         discrete_generators: Any = None,
         d: int | None = None,
         name: str | None = None,
+        refine: Any = None,
     ) -> None:
         given = {"lie_algebra": lie_algebra, "discrete_generators": discrete_generators}
         self.__dict__["_ready"] = True
@@ -99,6 +123,10 @@ class Group:
         for attribute in _GENERATORS:
             if len(getattr(self, attribute)) == 0:
                 object.__setattr__(self, attribute, np.zeros((0, self.d, self.d)))
+        if refine is not None and not isinstance(refine, bool) and refine == 0:
+            self.is_exact = True
+        elif refine is not None:
+            self._take(find_exact(self, read_tolerance(refine, "refine")))
 
     def _common_size(self, declared: Any) -> int:
         sizes = {generator.shape[0] for generator in (*self._lie, *self._discrete)}
@@ -119,7 +147,7 @@ class Group:
             kept = "_lie" if attribute == "lie_algebra" else "_discrete"
             self.__dict__[kept] = generators
             value = _as_given(generators)
-            for derived in _DERIVED:
+            for derived in (*_DERIVED, "refinement"):
                 self.__dict__.pop(derived, None)
             if "d" in self.__dict__:
                 self._common_size(self.d)
@@ -205,6 +233,20 @@ class Group:
         return labelled_digest(self.content_digest, self._label)
 
     @cached_property
+    def _judgement(self) -> Judgement:
+        return NO_DEFECTS if self.is_exact else judge(self._lie, self._discrete)
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """The properties that the generators nearly have, which says that they were rounded."""
+        return self._judgement.defects
+
+    @property
+    def precision(self) -> float:
+        """The relative precision of generators of few digits and no exact structure; else 0."""
+        return self._judgement.precision
+
+    @cached_property
     def is_complex(self) -> bool:
         """Whether any generator has complex entries."""
         generators = (*self._lie, *self._discrete)
@@ -231,6 +273,43 @@ class Group:
                 if not np.abs(h @ h.T - np.eye(self.d)).max() <= 1e-12:
                     return False
         return True
+
+    def refined(self, tolerance: Any = DEFAULT_TOLERANCE) -> Group:
+        """The nearest exact group, for generators that were rounded.
+
+        Nearly unitary generators become unitary, eigenvalues that are nearly roots of unity become
+        so, a group that is nearly finite becomes finite, and a nearly closed Lie algebra closed.
+        `refinement` of the result says what was changed. Raises `InvalidGroup` where a generator
+        would change by more than `tolerance`, relative to its largest entry, or where no exact
+        group is found. A tolerance of 0 gives the group itself, said to be exact.
+        """
+        if self._copy_numbers:
+            return self.unnumbered.refined(tolerance).numbered(list(self._copy_numbers))
+        if tolerance == 0 and not isinstance(tolerance, bool):
+            return Group(
+                lie_algebra=self._lie,
+                discrete_generators=self._discrete,
+                d=self.d,
+                name=self._name if type(self) is Group else repr(self),
+                refine=0,
+            )
+        found = find_exact(self, read_tolerance(tolerance, "the tolerance of a refinement"))
+        is_unnamed = type(self) is Group or found.refinement.largest
+        group = Group(d=self.d, name=self._name if is_unnamed else repr(self))
+        group._take(found)
+        group.z_scale = self.z_scale
+        return group
+
+    def _take(self, found: Refined) -> None:
+        """Replace the generators by refined ones."""
+        for attribute, generators in (
+            ("lie_algebra", found.lie),
+            ("discrete_generators", found.discrete),
+        ):
+            setattr(self, attribute, generators)
+            if not generators:
+                object.__setattr__(self, attribute, np.zeros((0, self.d, self.d)))
+        self.refinement = found.refinement
 
     def samples(self, n: int, seed: int = 0) -> Num[np.ndarray, "n d d"]:
         """n group elements of shape (n, d, d), not Haar distributed; the same for the same seed.
@@ -275,9 +354,11 @@ class Group:
         if self.unnumbered is not self:
             return f"{self.unnumbered.description}{self._label}"
         if type(self) is Group:
+            change = self.refinement.largest if self.refinement else 0.0
             return (
                 f"<Group of size {self.d} with {len(self._lie)} Lie and "
-                f"{len(self._discrete)} discrete generators, {self.content_digest[:8]}>"
+                f"{len(self._discrete)} discrete generators, "
+                f"{f'refined by {change:.0e}, ' if change else ''}{self.content_digest[:8]}>"
             )
         return f"{type(self).__name__}({', '.join(map(repr, self._arguments))})"
 

@@ -2,6 +2,7 @@
 
 from intertwine.invariants.auto import METHODS, require_known
 from intertwine.invariants.backends import BACKENDS
+from intertwine.invariants.by_approximation import require_tolerance
 from intertwine.invariants.cost import Cost, estimate
 from intertwine.invariants.progress import Progress
 from intertwine.invariants.solver import describe, solve
@@ -16,5 +17,6 @@ __all__ = [
     "describe",
     "estimate",
     "require_known",
+    "require_tolerance",
     "solve",
 ]

@@ -7,15 +7,33 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 import intertwine
-from intertwine.bases import Basis, Certificate, Dense, Kronecker, Permuted, Storage, Sum
+from intertwine.bases import (
+    ApproximateCertificate,
+    Basis,
+    Certificate,
+    Dense,
+    Kronecker,
+    Permuted,
+    Storage,
+    Sum,
+)
 from intertwine.bases.store import BasisStore, find_store, obtain
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConcrete, SolveError
+from intertwine.groups.rounding import require_exact
 from intertwine.invariants import evidence
 from intertwine.invariants.auto import choose_backend, choose_methods, require_known
+from intertwine.invariants.by_approximation import (
+    CLEAR,
+    SHOWN,
+    approximate_invariants,
+    require_distinguishable,
+    require_tolerance,
+)
 from intertwine.invariants.by_irreps import match_irreps
 from intertwine.invariants.by_krylov import bytes_needed, krylov
 from intertwine.invariants.by_orbits import index_orbits
@@ -26,7 +44,7 @@ from intertwine.invariants.tolerances import DEFAULT, Tolerances
 from intertwine.memory import require_memory, require_size
 from intertwine.reps.canonical_form import Atoms, Canonical, canonical, canonical_terms
 from intertwine.reps.key import basis_key
-from intertwine.reps.syntax import Rep, tensor
+from intertwine.reps.syntax import Rep, atoms, tensor
 
 _LOG = logging.getLogger("intertwine")
 
@@ -40,6 +58,7 @@ class Options:
     device: str | None = None
     tolerances: Tolerances = DEFAULT
     store: BasisStore | None = None
+    tolerance: float | None = None
 
 
 def solve(
@@ -51,6 +70,7 @@ def solve(
     tolerances: Tolerances = DEFAULT,
     progress: Report | bool | None = None,
     store: BasisStore | bool = True,
+    tolerance: Any = None,
 ) -> Basis:
     """The basis Q of shape (n, r) of the invariants of a concrete rep, with its certificate.
 
@@ -64,20 +84,29 @@ def solve(
     (see `INTERTWINE_CACHE`), False none. `basis.cached` says whether this one was there.
     Tolerances of your own are not what others would get, so such a solve never uses a store.
 
-    Raises `NotConcrete`, `UnknownMethod`, `MethodNotApplicable`, `TooLarge`, `AmbiguousRank` or
-    another `SolveError`.
+    With a `tolerance` between 0 and 1 the basis spans what is equivariant up to that part of the
+    generators' norms, for generators that were learned from data. Its certificate is of the kind
+    "approximate", and its key is another. Without one, generators that look rounded are refused.
+
+    Raises `NotConcrete`, `UnknownMethod`, `MethodNotApplicable`, `TooLarge`, `RoundedGenerators`,
+    another `AmbiguousRank` or another `SolveError`.
     """
     if not rep.is_concrete:
         raise NotConcrete(f"{rep} has no group yet: call it with one, as in rep(SO(3))")
     require_size(rep.size(), f"the rep {rep}")
     require_known(method, backend)
+    if tolerance is None:
+        for group in {id(atom.G): atom.G for atom in atoms(rep)}.values():
+            require_exact(group)
+    else:
+        require_tolerance(tolerance, method, backend)
     form = canonical(rep)
     chosen = find_store() if store is True else store
-    options = Options(method, backend, device, tolerances, chosen or None)
+    options = Options(method, backend, device, tolerances, chosen or None, tolerance)
     if not chosen or tolerances != DEFAULT:
         basis = _solve_canonical(form.rep, options, progress)
     else:
-        key, details = basis_key(rep, method, backend), describe(form.rep)
+        key, details = basis_key(rep, method, backend, tolerance), describe(form.rep)
         basis = obtain(
             chosen,
             key,
@@ -105,7 +134,15 @@ def _solve_canonical(rep: Rep, options: Options, progress: Report | bool | None)
     started = time.perf_counter()
     with reporting(progress) as report:
         storage, parts = _assemble(rep, options, report)
-    return Basis(storage, _summary(storage, parts, time.perf_counter() - started))
+    summary = _summary(storage, parts, time.perf_counter() - started)
+    if options.tolerance is not None:
+        cuts = [part for part in parts.values() if isinstance(part, ApproximateCertificate)]
+        kept = sorted(value for part in cuts for value in part.kept_values)
+        dropped = sorted(value for part in cuts for value in part.dropped_values)
+        summary = ApproximateCertificate.of(
+            summary, options.tolerance, tuple(kept[-SHOWN:]), tuple(dropped[:SHOWN])
+        )
+    return Basis(storage, summary)
 
 
 def _assemble(
@@ -123,13 +160,15 @@ def _assemble(
         blocks.append((multiplicity, factors[0] if len(factors) == 1 else Kronecker(factors)))
     only_one = len(blocks) == 1 and blocks[0][0] == 1
     storage: Storage = blocks[0][1] if only_one else Sum(blocks)
-    return storage, {repr(tensor(atoms)): part for atoms, (_, part) in solved.items()}
+    return storage, {repr(tensor(term)): part for term, (_, part) in solved.items()}
 
 
 def _solve_problem(
     problem: Problem, options: Options, report: Report
 ) -> tuple[Storage, Certificate]:
     """The methods in turn, until one has a proven answer."""
+    if options.tolerance is not None:
+        return _approximate(problem, options.tolerance, options.method, report)
     *first, last = choose_methods(problem, options.method)
     notes: list[str] = []
     for method in first:
@@ -142,7 +181,46 @@ def _solve_problem(
             notes.append(f"{method} failed: {error}" if applies else str(error))
     else:
         storage, certificate = _run(last, problem, options, report)
+    require_distinguishable(problem, storage.shape[1], report)
     return storage, replace(certificate, notes=tuple(notes))
+
+
+def _approximate(
+    problem: Problem, tolerance: float, method: str, report: Report
+) -> tuple[Storage, Certificate]:
+    """What is invariant up to a tolerance, with the singular values around the cut."""
+    started = time.perf_counter()
+    found = approximate_invariants(problem, tolerance, report, method)
+    storage = Dense(found.basis)
+    orthonormality = evidence.orthonormality(storage)
+    what = repr(tensor(problem.atoms))
+    evidence.require_proven(0.0, orthonormality, what, DEFAULT)
+    notes = []
+    if found.gap < CLEAR:
+        notes.append(
+            f"the cut at {tolerance:g} has no gap: of {what} a singular value of "
+            f"{found.kept[-1]:.2g} counts as zero and one of {found.dropped[0]:.2g} does not"
+        )
+    residuals = evidence.residuals(problem, storage)
+    certificate = ApproximateCertificate(
+        method=found.method,
+        backend="numpy",
+        device="cpu",
+        size=storage.shape[0],
+        rank=storage.shape[1],
+        residual=max(found.kept, default=0.0),
+        orthonormality=orthonormality,
+        gap=found.gap,
+        iterations=found.iterations,
+        seconds=time.perf_counter() - started,
+        residuals={problem.group.digest: residuals} if problem.group else {},
+        version=intertwine.__version__,
+        notes=tuple(notes),
+        tolerance=tolerance,
+        kept_values=found.kept,
+        dropped_values=found.dropped,
+    )
+    return storage, certificate
 
 
 def _in_brief(options: Options) -> Options:

@@ -14,6 +14,7 @@ from intertwine.arrays import Array, namespace
 from intertwine.bases.store import find_store
 from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups.group import Group
+from intertwine.groups.rounding import require_exact
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.irreducible import Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
@@ -32,8 +33,10 @@ _SEARCHED_SIZE = 5_000
 def decomposer_for(group: Group, *, is_complex: bool) -> Decomposer:
     """The decomposer of a group in the frame where it is closed under adjoints.
 
-    Raises `MethodNotApplicable` where the group is not seen to be reductive.
+    Raises `MethodNotApplicable` where the group is not seen to be reductive, and
+    `RoundedGenerators` where its generators look rounded.
     """
+    require_exact(group)
     verdict = verdict_of(group)
     if verdict.kind != REDUCTIVE:
         raise MethodNotApplicable(

@@ -11,11 +11,14 @@ from intertwine.reps.syntax import Rep
 FORMAT_VERSION = 1
 
 
-def basis_key(rep: Rep, method: str = "auto", backend: str = "auto") -> str:
+def basis_key(
+    rep: Rep, method: str = "auto", backend: str = "auto", tolerance: float | None = None
+) -> str:
     """sha256, in hexadecimal, of (format version, group generators, canonical rep).
 
     Names play no part in it, nor does the order in which a rep was written. A request that names
-    a method or a backend has a key of its own. Raises `NotConcrete` for a rep without its group.
+    a method or a backend has a key of its own, and so has one for an approximate basis, by its
+    tolerance. Raises `NotConcrete` for a rep without its group.
     """
     if not rep.is_concrete:
         raise NotConcrete(f"{rep} has no group yet, and without one no key")
@@ -25,4 +28,6 @@ def basis_key(rep: Rep, method: str = "auto", backend: str = "auto") -> str:
         lines.append(f"{multiplicity} {' '.join(parts)}")
     if (method, backend) != ("auto", "auto"):
         lines.append(f"method {method} backend {backend}")
+    if tolerance is not None:
+        lines.append(f"tolerance {float(tolerance)!r}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -130,7 +130,7 @@ class Rep:
         """The basis Q of shape (n, r) of all v with ρ(g)v = v, QᴴQ = 1, with its certificate.
 
         Options are those of `intertwine.invariants.solver`: `method`, `backend`, `device`,
-        `progress`.
+        `progress`, `store`, `tolerance`.
         """
         from intertwine.invariants import solve
 

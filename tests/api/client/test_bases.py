@@ -10,6 +10,7 @@ import anyio
 import httpx
 import numpy as np
 import pytest
+from intertwine.bases import ApproximateCertificate
 from intertwine.errors import (
     FormatError,
     InvalidGroup,
@@ -17,6 +18,7 @@ from intertwine.errors import (
     MethodNotApplicable,
     NotConcrete,
     ParseError,
+    RoundedGenerators,
     UnknownMethod,
 )
 from intertwine.groups import SO, SU, Group, S, Z
@@ -63,6 +65,23 @@ def test_texts_do_as_well(lab: Client) -> None:
     for group in ("SO(3)", SO(3), {"lie_algebra": SO(3).lie_algebra.tolist()}):
         assert np.array_equal(lab.basis("V>>V**2", group).dense(), ours.dense())
     assert np.array_equal(lab.basis("V(SO(3))>>V(SO(3))**2").dense(), ours.dense())
+
+
+def test_rounded_generators_are_refused_as_they_are_here(lab: Client) -> None:
+    turn = [[-0.5, -0.866025], [0.866025, -0.5]]
+    with pytest.raises(RoundedGenerators, match=r"is orthogonal to 7\.0e-07"):
+        lab.basis("V**3", Group(discrete_generators=[turn]))
+    refined = Group(discrete_generators=[turn], refine=1e-5)
+    assert lab.basis("V**3", refined).rank == 2
+    assert lab.basis("V**3", Group(discrete_generators=[turn], refine=0)).rank == 0
+
+
+def test_a_tolerance_has_its_own_certificate(lab: Client) -> None:
+    rep = (V >> V)(Group(lie_algebra=[[[0.002, 1.001], [-0.998, -0.001]]]))
+    ours, theirs = rep.equivariant_basis(tolerance=5e-3), lab.basis(rep, tolerance=5e-3)
+    assert np.array_equal(theirs.dense(), ours.dense())
+    assert isinstance(theirs.certificate, ApproximateCertificate)
+    assert theirs.certificate.kept_values == ours.certificate.kept_values
 
 
 def test_the_method_may_be_named(lab: Client) -> None:

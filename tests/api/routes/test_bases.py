@@ -62,6 +62,39 @@ class TestFindingABasis:
         assert plain["group"].startswith("<Group of size 2")
         assert client.get(plain["links"]["self"]).json()["group"] == plain["group"]
 
+    def test_rounded_generators_are_refused_refined_or_taken_as_they_are(
+        self, client: httpx.Client
+    ) -> None:
+        rounded = {"discrete_generators": [[[-0.5, -0.866025], [0.866025, -0.5]]]}
+
+        def ask(**more: Any) -> httpx.Response:
+            group = {**rounded, **more}
+            return client.post("/v1/bases", json={"rep": "V>>V**2", "group": group})
+
+        for _ in range(2):
+            refused = problem(ask(), 422, "rounded-generators")
+            assert "discrete generator 1 is orthogonal to 7.0e-07" in refused["detail"].lower()
+            assert ask(refine=0).json()["rank"] == 0
+        assert ask(refine=1e-5).json()["rank"] == 2
+        problem(ask(refine=1e-9), 422, "invalid-group")
+        problem(ask(refine=2), 422, "invalid-request")
+
+    def test_a_tolerance_asks_for_what_is_nearly_equivariant(self, client: httpx.Client) -> None:
+        learned = {"lie_algebra": [[[0.002, 1.001], [-0.998, -0.001]]]}
+        request = {"rep": "V**2", "group": learned, "tolerance": 5e-3}
+        answer = client.post("/v1/bases", json=request).json()
+        assert answer["rank"] == 2
+        certificate = answer["certificate"]
+        assert (certificate["kind"], certificate["tolerance"]) == ("approximate", 5e-3)
+        assert certificate["kept_values"][-1] <= 5e-3 < certificate["dropped_values"][0]
+        assert client.post("/v1/bases", json=request).json()["cached"]
+        exact = client.post("/v1/bases", json={**request, "tolerance": None}).json()
+        assert exact["key"] != answer["key"]
+        assert exact["rank"] == 0
+        problem(client.post("/v1/bases", json={**request, "tolerance": 2}), 422, "invalid-request")
+        method = client.post("/v1/bases", json={**request, "method": "irreps"})
+        problem(method, 422, "method-not-applicable")
+
     def test_the_text_may_name_its_groups(self, client: httpx.Client) -> None:
         answer = client.post("/v1/bases", json={"rep": "2V(Z(3))*V(S(4)) + V(O(3))**2"}).json()
         assert (answer["size"], answer["rank"], answer["group"]) == (33, 3, None)
@@ -83,7 +116,7 @@ class TestFindingABasis:
         assert manifest["method"] == "krylov"
 
     def test_what_ended_a_solve_stands_at_its_address(self, client: httpx.Client) -> None:
-        group = {"discrete_generators": [[[1, 1e-9], [0, 1]]]}
+        group = {"discrete_generators": [[[1, 1e-9], [0, 1]]], "refine": 0}
         asked = {"rep": "V", "group": group}
         problem(client.post("/v1/bases", json=asked), 422, "ambiguous-rank")
         pending = client.post("/v1/bases", json=asked, headers={"prefer": "wait=0"})

@@ -1,0 +1,71 @@
+"""To how many digits a matrix's entries were given, as far as the entries themselves say."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Num
+
+_DYADIC = 2.0**10  # entries in these parts are meant as they are
+_FEWEST, _MOST = 4, 11
+"""Entries of fewer decimals are meant as they are; of more, they are as good as exact."""
+_LOOKED_AT = 4096
+_HALF_OF_FLOAT32 = 2.0**-25
+_REPRESENTATION = 4 * np.finfo(float).eps
+
+
+def is_dyadic(matrix: Num[np.ndarray, "m n"]) -> bool:
+    """Whether all entries are multiples of 2⁻¹⁰: such numbers were not rounded."""
+    scaled = matrix * _DYADIC
+    return bool(np.array_equal(scaled, np.round(scaled)))
+
+
+def half_unit(matrix: Num[np.ndarray, "m n"]) -> float:
+    """Half a unit of the last digit that the entries were given to; 0 where they are exact.
+
+    Entries of 4 to 11 decimals were rounded, unless long runs of zeros or nines show that they
+    are meant so (1.00001), and so were those that float32 holds. Entries of another magnitude
+    than one are scaled by a power of ten first.
+    """
+    values = np.abs(np.concatenate([matrix.real.ravel(), matrix.imag.ravel()]))
+    values = np.unique(values[values > 0])[:_LOOKED_AT]
+    if not values.size or is_dyadic(values[None]):
+        return 0.0
+    largest = float(values.max())
+    exponent = 0 if 0.1 <= largest < 10 else int(np.floor(np.log10(largest)))
+    if abs(exponent) <= 250:  # beyond, the powers of ten are out of range
+        unit = _unit(values / 10.0**exponent)
+        if unit is not None:
+            return 0.5 * unit * 10.0**exponent
+    with np.errstate(over="ignore", under="ignore"):
+        is_single = np.array_equal(values.astype(np.float32).astype(np.float64), values)
+    return largest * _HALF_OF_FLOAT32 if is_single else 0.0
+
+
+def _unit(values: Float[np.ndarray, " n"]) -> float | None:
+    """The largest unit of the last digit among values that look cut off; 0 where none does, None
+    where the values have no decimal end.
+
+    Values were cut to a common number of decimals, or of significant digits: one with fewer ends
+    in zeros that are not seen.
+    """
+    decimals = np.full(len(values), -1)
+    for k in range(_MOST + 1):
+        scaled = values * 10.0**k
+        ends = np.abs(scaled - np.rint(scaled)) <= _REPRESENTATION * scaled
+        decimals[ends & (decimals < 0)] = k
+    if (decimals < 0).any():
+        return None
+    cut = [i for i, k in enumerate(decimals) if k >= _FEWEST and _is_generic(values[i], int(k))]
+    if not cut:
+        return 0.0
+    places = np.floor(np.log10(values[cut])) + 1
+    most, significant = decimals[cut].max(), (decimals[cut] + places).max()
+    units = np.maximum(10.0 ** -float(most), 10.0 ** (places - significant))
+    return float(np.minimum(units, 10.0 ** -decimals[cut].astype(float)).max())
+
+
+def _is_generic(value: float, decimals: int) -> bool:
+    """Whether decimals look like those of a number that was cut off there."""
+    text = f"{round(value * 10**decimals) % 10**decimals:0{decimals}d}"
+    longest = max(2, decimals // 2)
+    return not any(run * (longest + 1) in text for run in "09")

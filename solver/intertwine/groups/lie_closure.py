@@ -1,0 +1,174 @@
+"""The Lie algebra that generators span, closed under brackets as far as they are clearly not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Inexact
+
+from intertwine.groups.roots_of_unity import EXACT
+
+NEARLY = 1e-3
+"""What lies outside a span by less was to lie in it."""
+_LARGEST = 64
+"""The largest dimension that a closure may reach, to be judged."""
+_FEW = 8  # more generators than a closure may have are judged by so many random brackets
+_MARGIN = 10.0  # a bracket has the errors of its factors, and of their orthonormalisation
+_INDEPENDENT = 1e-7  # generators of less are combinations of the others, or refused at the solve
+_DEFECTIVE = 1e7  # eigenvectors of a larger condition are those of a defective matrix
+_WORK = 2e8
+"""The most multiplications that a closure may take, to be judged at each solve."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A bracket, or an image under a discrete generator, that misses the span by `distance`."""
+
+    distance: float
+    element: int | None = None
+    """The discrete generator; None for a bracket."""
+
+
+@dataclass(frozen=True)
+class Closure:
+    """An orthonormal basis over ℝ, and the leaks that look like rounding.
+
+    `is_as_given` says that the generators' own span is closed, `has_brackets` that some bracket is
+    clearly nonzero: with both, the generators' digits are those of an exact algebra.
+    """
+
+    basis: Inexact[np.ndarray, "m d d"]
+    leaks: tuple[Leak, ...]
+    is_as_given: bool
+    has_brackets: bool
+
+
+def close(
+    lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l d d"]
+) -> Closure | None:
+    """The closure of generators of norm 1 under brackets and the adjoint action.
+
+    Brackets clearly outside the span join it; those outside by less than `NEARLY`, but more than
+    the generators' own errors, are leaks. None where the work would be too much.
+    """
+    k, d = len(lie), lie.shape[-1]
+    if not k or 2 * k * k * d * d * (d + k) + 2 * k * len(discrete) * d**3 > _WORK:
+        return None
+    basis, smallest = _orthonormal(_flat(lie), _INDEPENDENT)
+    error, oblique = _MARGIN * EXACT / smallest, obliqueness(lie)
+    if len(basis) > _LARGEST:
+        leaks, has_brackets = _leaks(_random_brackets(basis, lie), basis, error, oblique)
+        return Closure(_matrices(basis, lie), leaks, not leaks, has_brackets)
+    stretches = [float(np.linalg.cond(h)) for h in discrete]
+    has_brackets = has_grown = False
+    while True:
+        matrices = _matrices(basis, lie)
+        brackets = _flat(_all_brackets(matrices))
+        images = [
+            _unit(_flat(h @ matrices @ np.linalg.inv(h)))
+            for h, stretch in zip(discrete, stretches, strict=True)
+            if stretch < _DEFECTIVE
+        ]
+        has_brackets = has_brackets or bool(np.linalg.norm(brackets, axis=1).max(initial=0) > 0.01)
+        outside = _outside(np.concatenate([brackets, *images]), basis)
+        new, least = _orthonormal(outside, NEARLY, relative=False)
+        if not len(new) or not error < NEARLY:
+            break
+        if len(basis) + len(new) > _LARGEST:
+            return None
+        basis, error, has_grown = np.concatenate([basis, new]), error / least, True
+    leaks, _ = _leaks(brackets, basis, error, oblique)
+    usable = [i for i, stretch in enumerate(stretches) if stretch < _DEFECTIVE]
+    for i, image in zip(usable, images, strict=True):
+        stretch = stretches[i]
+        found, _ = _leaks(image, basis, error * stretch, oblique * stretch)
+        leaks += tuple(Leak(leak.distance, i) for leak in found)
+    farthest = float(np.linalg.norm(_outside(brackets, basis), axis=1).max(initial=0.0))
+    is_as_given = farthest <= error and not has_grown and math.isfinite(oblique)
+    return Closure(matrices, leaks, is_as_given, has_brackets)
+
+
+def _leaks(
+    vectors: Float[np.ndarray, "b n"],
+    basis: Float[np.ndarray, "m n"],
+    error: float,
+    oblique: float,
+) -> tuple[tuple[Leak, ...], bool]:
+    """The largest near miss, if any; and whether any vector is clearly nonzero."""
+    lengths = np.linalg.norm(_outside(vectors, basis), axis=1)
+    near = lengths[(lengths > error) & (lengths <= NEARLY / oblique)]
+    leaks = (Leak(float(near.max())),) if near.size else ()
+    return leaks, bool(np.linalg.norm(vectors, axis=1).max(initial=0) > 0.01)
+
+
+def obliqueness(lie: Inexact[np.ndarray, "k d d"]) -> float:
+    """The squared condition of the eigenvectors of generic elements: an oblique frame brings
+    what is outside of a span nearer to it. Infinite where those are defective, and say nothing.
+    """
+    if np.abs(lie + np.swapaxes(lie, 1, 2).conj()).max() <= EXACT:
+        return 1.0
+    coefficients = np.random.default_rng(3).standard_normal((3, len(lie)))
+    worst = 1.0
+    for element in np.tensordot(coefficients, lie, (1, 0)):
+        condition = float(np.linalg.cond(np.linalg.eig(element)[1]))
+        worst = max(worst, condition**2 if condition < _DEFECTIVE else np.inf)
+    return worst
+
+
+def _random_brackets(
+    basis: Float[np.ndarray, "m n"], like: Inexact[np.ndarray, "k d d"]
+) -> Float[np.ndarray, "b n"]:
+    coefficients = np.random.default_rng(4).standard_normal((2, _FEW, len(basis)))
+    coefficients /= np.linalg.norm(coefficients, axis=2, keepdims=True)
+    left, right = (_matrices(c @ basis, like) for c in coefficients)
+    return _flat(left @ right - right @ left)
+
+
+def _all_brackets(matrices: Inexact[np.ndarray, "m d d"]) -> Inexact[np.ndarray, "b d d"]:
+    i, j = np.triu_indices(len(matrices), 1)
+    products = np.matmul(matrices[:, None], matrices[None])
+    brackets: Inexact[np.ndarray, "b d d"] = products[i, j] - products[j, i]
+    return brackets
+
+
+def _flat(matrices: Inexact[np.ndarray, "m d d"]) -> Float[np.ndarray, "m n"]:
+    """As real vectors."""
+    rows = matrices.reshape(len(matrices), matrices.shape[1] * matrices.shape[2])
+    return np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows
+
+
+def _matrices(
+    rows: Float[np.ndarray, "m n"], like: Inexact[np.ndarray, "k d d"]
+) -> Inexact[np.ndarray, "m d d"]:
+    d = like.shape[-1]
+    if np.iscomplexobj(like):
+        rows = rows[:, : d * d] + 1j * rows[:, d * d :]
+    return rows.reshape(-1, d, d)
+
+
+def _outside(
+    vectors: Float[np.ndarray, "b n"], basis: Float[np.ndarray, "m n"]
+) -> Float[np.ndarray, "b n"]:
+    for _ in range(2):  # twice, for the rounding
+        vectors = vectors - (vectors @ basis.T) @ basis
+    return vectors
+
+
+def _unit(vectors: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b n"]:
+    unit: Float[np.ndarray, "b n"] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def _orthonormal(
+    vectors: Float[np.ndarray, "b n"], least: float, *, relative: bool = True
+) -> tuple[Float[np.ndarray, "m n"], float]:
+    """An orthonormal basis of what the vectors span to more than `least`, and the smallest
+    singular value that was kept.
+    """
+    _, values, rows = np.linalg.svd(vectors, full_matrices=False)
+    scale = float(values[0]) if relative and values.size else 1.0
+    kept = values > least * scale
+    smallest = float(values[kept].min(initial=scale)) / scale
+    return rows[kept], smallest

@@ -1,0 +1,219 @@
+"""Generators that were rounded: nearly unitary, nearly of finite order, or nearly closed.
+
+Such generators have a sharp wrong rank: over the group that they generate, the invariants of the
+group that was meant are none, with a clear gap. So they are judged before any rank is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from jaxtyping import Inexact
+
+from intertwine.errors import RoundedGenerators
+from intertwine.groups.decimals import half_unit, is_dyadic
+from intertwine.groups.generators import Generator
+from intertwine.groups.lie_closure import Closure, close, obliqueness
+from intertwine.groups.roots_of_unity import (
+    EXACT,
+    SURPRISE,
+    SURPRISE_OF_DIGITS,
+    SURPRISE_OF_PRODUCTS,
+    NearRoot,
+    Spectrum,
+    judge_oblique,
+    judge_unitary,
+)
+from intertwine.operators import as_signed_permutation, dense
+
+NEARLY = 1e-3
+"""A generator that is unitary to this was to be unitary."""
+_PAIRS_OF = 8
+"""Products of two are judged for up to so many discrete generators."""
+_SPECTRUM_UP_TO = 200
+"""The largest matrix whose eigenvalues are computed to judge it."""
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A property that generators nearly have: the sentence that says so, and by how much."""
+
+    text: str
+    size: float
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The defects of a group's generators, and the precision of those without exact structure.
+
+    `precision` is relative to each generator's norm; 0 where all generators are exact.
+    """
+
+    defects: tuple[Defect, ...]
+    precision: float
+
+
+NO_DEFECTS = Judgement((), 0.0)
+
+
+def judge(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> Judgement:
+    """Judge generators as they were given. Matrices of multiples of 2⁻¹⁰ are exact."""
+    matrices, numbers, permutations = [], [], []
+    for number, h in enumerate(discrete, start=1):
+        permutation = as_signed_permutation(h)
+        if permutation is None:
+            matrices.append(np.asarray(dense(h)))
+            numbers.append(number)
+        elif len(discrete) <= _PAIRS_OF and permutation.shape[0] <= _SPECTRUM_UP_TO:
+            permutations.append((number, np.asarray(dense(permutation))))
+    algebra = [np.asarray(dense(a)) for a in lie]
+    is_exact = all(is_dyadic(matrix) for matrix in (*matrices, *algebra))
+    if is_exact:
+        return NO_DEFECTS
+    defects: list[Defect] = []
+    precision, unitary = 0.0, []
+    for number, h in zip(numbers, matrices, strict=True):
+        defect, relative, is_unitary = _judge_discrete(h, number)
+        if defect is not None and defect.size <= _frame_noise(h, matrices, algebra):
+            defect = None
+        defects += [] if defect is None else [defect]
+        precision = max(precision, relative)
+        unitary += [(number, h)] if is_unitary else []
+    if not defects and unitary and len(discrete) <= _PAIRS_OF:
+        defects += _judge_products(sorted([*unitary, *permutations], key=itemgetter(0)))
+    found, relative = _judge_lie(algebra, [np.asarray(dense(h)) for h in discrete])
+    return Judgement((*defects, *found), max(precision, relative))
+
+
+def require_exact(group: Any) -> None:
+    """Raise `RoundedGenerators` where a group's generators look rounded."""
+    if group is None or not group.defects:
+        return
+    more, first = len(group.defects) - 1, str(group.defects[0])
+    raise RoundedGenerators(
+        f"the rank is ambiguous: the generators of {group!r} look rounded. "
+        f"{first[0].upper()}{first[1:]}{f' (and {more} more)' if more else ''}. "
+        f"Give more digits or exact entries, take the "
+        f"nearest exact group with group.refined() or refine=1e-5, ask for what is nearly "
+        f"equivariant with equivariant_basis(tolerance=5e-3), or say with Group(..., refine=0) "
+        f"that the generators are meant as they are"
+    )
+
+
+def is_unitary(h: Inexact[np.ndarray, "d d"]) -> float:
+    """The largest entry of hhᴴ − 1."""
+    return float(np.abs(h @ h.conj().T - np.eye(len(h))).max())
+
+
+def unit_scale(h: Inexact[np.ndarray, "d d"]) -> float:
+    """|det h|^(1/d), by which a multiple of a unitary matrix is divided; 1 where that is near."""
+    scale = float(np.exp(np.linalg.slogdet(h)[1] / len(h)))
+    return scale if abs(scale - 1) > NEARLY and np.isfinite(scale) and scale > 0 else 1.0
+
+
+def _judge_discrete(
+    given: Inexact[np.ndarray, "d d"], number: int
+) -> tuple[Defect | None, float, bool]:
+    """A generator's defect, its relative precision, and whether it is unitary (to a multiple)."""
+    if is_dyadic(given):
+        return None, 0.0, bool(is_unitary(given) <= EXACT)
+    scale = unit_scale(given)
+    h, name = given / scale, f"discrete generator {number}"
+    off, digits = is_unitary(h), half_unit(given)
+    surprise = SURPRISE_OF_DIGITS if digits else SURPRISE
+    if off <= EXACT:
+        spectrum = judge_unitary(h, surprise) if len(h) <= _SPECTRUM_UP_TO else None
+        miss = spectrum.miss if spectrum else None
+        return _near_root(name, miss), 0.0, True
+    spectrum = judge_oblique(h, surprise) if off > NEARLY or len(h) <= _SPECTRUM_UP_TO else None
+    spectrum = spectrum or Spectrum(None, False)
+    if spectrum.is_of_finite_order:
+        return None, 0.0, False
+    if off <= NEARLY:
+        kind = "unitary" if np.iscomplexobj(h) else "orthogonal"
+        times = "" if scale == 1.0 else f"{scale:.6g} times a matrix that is "
+        return Defect(f"{name} is {times}{kind} to {off:.1e}, no better", off), 0.0, False
+    if spectrum.miss is not None:
+        return _near_root(name, spectrum.miss), 0.0, False
+    error = digits * np.sqrt(np.count_nonzero(given)) / max(1.0, float(np.linalg.norm(given, 2)))
+    return None, float(error), False
+
+
+def _frame_noise(
+    h: Inexact[np.ndarray, "d d"],
+    discrete: list[Inexact[np.ndarray, "d d"]],
+    algebra: list[Inexact[np.ndarray, "d d"]],
+) -> float:
+    """The rounding error that h may have from the oblique frame in which the others are."""
+    others = [float(np.linalg.cond(g)) for g in discrete if g is not h]
+    units = [a / np.linalg.norm(a / np.abs(a).max()) / np.abs(a).max() for a in algebra if a.any()]
+    frame = obliqueness(np.array(units)) if units else 1.0
+    known = [condition for condition in (frame, *others) if np.isfinite(condition)]
+    return 10 * float(np.finfo(float).eps) * max(known, default=1.0)
+
+
+def _near_root(name: str, miss: NearRoot | None) -> Defect | None:
+    return None if miss is None else Defect(f"{name} {miss}", miss.distance)
+
+
+def _judge_products(unitary: list[tuple[int, Inexact[np.ndarray, "d d"]]]) -> list[Defect]:
+    """Products of two unitary generators that are nearly of finite order: reflections in planes
+    whose normals were rounded are exact themselves.
+    """
+    found = []
+    for (i, g), (j, h) in combinations(unitary, 2):
+        if len(g) > _SPECTRUM_UP_TO:
+            break
+        product = g @ h
+        spectrum = judge_unitary(product / unit_scale(product), SURPRISE_OF_PRODUCTS)
+        defect = _near_root(f"the product of discrete generators {i} and {j}", spectrum.miss)
+        found += [] if defect is None else [defect]
+    return found
+
+
+def _judge_lie(
+    algebra: list[Inexact[np.ndarray, "d d"]], discrete: list[Inexact[np.ndarray, "d d"]]
+) -> tuple[list[Defect], float]:
+    """The defects of Lie generators, and their relative precision."""
+    units = [a / np.abs(a).max() for a in algebra if np.any(a)]
+    if not units or all(is_dyadic(m) for m in (*algebra, *discrete)):
+        return [], 0.0
+    found, numbers = [], [k for k, a in enumerate(algebra, start=1) if np.any(a)]
+    for number, unit in zip(numbers, units, strict=True):
+        off = float(np.abs(unit + unit.conj().T).max())
+        if EXACT < off <= NEARLY:
+            kind = "anti-Hermitian" if np.iscomplexobj(unit) else "antisymmetric"
+            found.append(Defect(f"Lie generator {number} is {kind} to {off:.1e}, no better", off))
+    stack = np.array([unit / np.linalg.norm(unit) for unit in units])
+    closure = close(stack, np.array(discrete).reshape(-1, *stack.shape[1:]))
+    if closure is not None and not found:
+        found += _leaks(closure, len(stack))
+    is_structured = closure is not None and closure.is_as_given and closure.has_brackets
+    if found or is_structured:
+        return found, 0.0
+    relative = (
+        half_unit(a) * np.sqrt(np.count_nonzero(a)) / np.linalg.norm(a / np.abs(a).max(), 2)
+        / np.abs(a).max()
+        for a in algebra
+        if np.any(a)
+    )  # fmt: skip
+    return found, float(max(relative, default=0.0))
+
+
+def _leaks(closure: Closure, count: int) -> list[Defect]:
+    what = "1 and 2 have" if count == 2 else "have"
+    return [
+        Defect(f"the Lie generators {what} a bracket outside their span by {leak.distance:.1e}, "
+               f"neither clearly within nor clearly without", leak.distance)
+        if leak.element is None
+        else Defect(f"discrete generator {leak.element + 1} takes the Lie generators out of their "
+                    f"span by {leak.distance:.1e}, neither clearly nor not at all", leak.distance)
+        for leak in closure.leaks
+    ]  # fmt: skip

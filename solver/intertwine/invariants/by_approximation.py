@@ -1,0 +1,267 @@
+"""Approximate invariants: what violates the constraints by a relative tolerance at most.
+
+For generators that were learned from data, or otherwise known to a few digits. Each Lie generator
+is scaled to spectral norm 1, each ρ(h) − 1 divided by max(1, ‖ρ(h)‖), and the stack C of all by a
+bound on its norm; the invariants are the right singular vectors of singular values up to the
+tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import reduce
+from math import prod
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Inexact
+
+from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConverged, UnknownMethod
+from intertwine.groups.lie_span import spectral_norm
+from intertwine.invariants.constraints import Constraints, gradient, joined_slots
+from intertwine.invariants.problem import Problem, Slots
+from intertwine.invariants.progress import Progress, Report
+from intertwine.memory import require_memory
+from intertwine.reps.syntax import Base, Dual, tensor
+
+DENSE_UP_TO = 600
+"""The largest size for which all singular values are computed."""
+FINEST = 1e-7
+"""The least tolerance above `DENSE_UP_TO`: eigenvalues of CᴴC, its squares, are known to ε."""
+SHOWN = 4
+"""How many singular values on each side of the cut a certificate has."""
+CLEAR = 3.0
+"""Neighbours of a smaller ratio leave no gap at the cut."""
+_FIRST_BLOCK = 16
+_GUARDS = 4  # vectors beyond the cut, which show where it is
+_FILTERS = 2
+_PASSES = 40
+_STEPS = 2000  # of conjugate gradients, in one pass of the filter
+_CONVERGED = 1e-2  # of the tolerance, squared: residuals of eigenvectors
+_CG = 1e-12
+_ARRAYS = 10  # blocks of shape (n, b) alive at once
+_OWN_DEGREE = 4
+"""Entries of a rep of the user's own are taken for polynomials of up to this degree."""
+
+
+@dataclass(frozen=True)
+class Approximate:
+    """An orthonormal basis (n, r), the singular values next to the cut (relative, ascending), the
+    method that computed it, and its iterations.
+    """
+
+    basis: Inexact[np.ndarray, "n r"]
+    kept: tuple[float, ...]
+    dropped: tuple[float, ...]
+    method: str
+    iterations: int
+
+    @property
+    def gap(self) -> float:
+        """The smallest dropped singular value over the largest kept one."""
+        if not (self.kept and self.dropped and self.kept[-1]):
+            return math.inf
+        return self.dropped[0] / self.kept[-1]
+
+
+def require_tolerance(tolerance: Any, method: str, backend: str) -> None:
+    """Raise `UnknownMethod` for a tolerance outside of (0, 1), and `MethodNotApplicable` for a
+    method or a backend that has no approximate solves.
+    """
+    is_number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
+    if not is_number or not 0 < tolerance < 1:
+        raise UnknownMethod(
+            f"the tolerance of an approximate basis is a number above 0 and below 1, such as "
+            f"5e-3, not {tolerance!r}"
+        )
+    if method not in ("auto", "svd", "krylov") or backend not in ("auto", "numpy"):
+        raise MethodNotApplicable(
+            f"a basis up to a tolerance is found by 'svd' or 'krylov' on NumPy, not by {method!r} "
+            f"on {backend!r}: leave both to 'auto'"
+        )
+
+
+def approximate_invariants(
+    problem: Problem, tolerance: float, report: Report, method: str = "auto"
+) -> Approximate:
+    """The vectors that are invariant up to the tolerance.
+
+    By a dense decomposition for up to `DENSE_UP_TO` dimensions, else by filtered subspace
+    iteration. Raises `TooLarge` where that does not fit into memory, `MethodNotApplicable` for a
+    tolerance too fine for it, and `NotConverged` where singular values crowd around the cut.
+    """
+    n = problem.size
+    is_dense = method == "svd" or (method == "auto" and n <= DENSE_UP_TO)
+    if not problem.lie_count + problem.discrete_count:
+        return Approximate(np.eye(n, dtype=problem.dtype), (), (), "svd", 0)
+    if is_dense:
+        require_memory(6 * n * n * problem.dtype.itemsize, f"svd for {n:,} dimensions")
+        return _dense(problem, tolerance, report)
+    if tolerance < FINEST:
+        raise MethodNotApplicable(
+            f"above {DENSE_UP_TO} dimensions a tolerance is at least {FINEST:g}, not "
+            f"{tolerance:g}: use method='svd', which takes the time and memory of dense matrices "
+            f"of {n:,} dimensions"
+        )
+    return _by_iteration(problem, tolerance, report)
+
+
+def require_distinguishable(problem: Problem, rank: int, report: Report) -> None:
+    """Raise `AmbiguousRank` where rounding of the generators to the digits that they have could
+    make, or hide, an invariant.
+    """
+    if problem.group is None or not problem.group.precision:
+        return
+    degree = sum(
+        1 if isinstance(atom.rep if isinstance(atom, Dual) else atom, Base) else _OWN_DEGREE
+        for atom in problem.atoms
+    )
+    least = FINEST if problem.size > DENSE_UP_TO else 0.0
+    tolerance = max(degree * problem.group.precision, least)
+    if not tolerance < 1:
+        tolerance = 0.5
+    found = approximate_invariants(problem, tolerance, report)
+    if found.basis.shape[1] != rank:
+        small = max((value for value in found.kept), default=0.0)
+        raise AmbiguousRank(
+            f"the rank of {tensor(problem.atoms)} is ambiguous: it is {rank} for the generators as "
+            f"given and {found.basis.shape[1]} up to their precision of "
+            f"{problem.group.precision:.1e}; a singular value of {small:.1e} may be rounding. Give "
+            f"more digits or exact entries, ask for equivariant_basis(tolerance=...), or say with "
+            f"Group(..., refine=0) that the generators are meant as they are"
+        )
+
+
+def _constraints(problem: Problem) -> Constraints:
+    """The constraints of the generators as given, each scaled to norm 1."""
+    spans = joined_slots(problem.sizes)
+    lie = [problem.unit_lie(k) for k in range(problem.lie_count)]
+    discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
+    weights = tuple(1 / max(1.0, prod(map(spectral_norm, slots))) for slots in discrete)
+    square = sum(sum(map(spectral_norm, slots)) ** 2 for slots in lie)
+    square += sum((1 + weight) ** 2 for weight in weights)
+
+    def joined(generators: list[Slots], *, is_lie: bool) -> tuple[Inexact[np.ndarray, "..."], ...]:
+        join = _kron_sum if is_lie else np.kron
+        return tuple(
+            np.stack([reduce(join, slots[start:stop]) for slots in generators])
+            for start, stop in (spans if generators else ())
+        )
+
+    return Constraints(
+        sizes=tuple(prod(problem.sizes[start:stop]) for start, stop in spans),
+        lie=joined(lie, is_lie=True),
+        discrete=joined(discrete, is_lie=False),
+        weights=weights,
+        scale=math.sqrt(square) or 1.0,
+    )
+
+
+def _kron_sum(
+    left: Inexact[np.ndarray, "m m"], right: Inexact[np.ndarray, "n n"]
+) -> Inexact[np.ndarray, "mn mn"]:
+    return np.kron(left, np.eye(len(right))) + np.kron(np.eye(len(left)), right)
+
+
+def _dense(problem: Problem, tolerance: float, report: Report) -> Approximate:
+    constraints, n = _constraints(problem), problem.size
+    triangle: Inexact[np.ndarray, "m n"] = np.zeros((0, n), dtype=problem.dtype)
+    lies = len(constraints.lie[0]) if constraints.lie else 0
+    for k in range(constraints.count):
+        report(Progress(f"svd, generator {k + 1} of {constraints.count}", k / constraints.count))
+        if k < lies:
+            block = reduce(_kron_sum, [stack[k] for stack in constraints.lie])
+        else:
+            factors = [stack[k - lies] for stack in constraints.discrete]
+            block = constraints.weights[k - lies] * (reduce(np.kron, factors) - np.eye(n))
+        triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, block]), mode="r"))
+    _, values, rows = np.linalg.svd(triangle / constraints.scale, full_matrices=True)
+    values = np.concatenate([values, np.zeros(n - len(values))])
+    dropped = int((values > tolerance).sum())
+    return _cut(rows[dropped:].conj().T, np.sort(values), n - dropped, "svd", 0)
+
+
+def _cut(
+    basis: Inexact[np.ndarray, "n r"],
+    values: Float[np.ndarray, " k"],
+    rank: int,
+    method: str,
+    iterations: int,
+) -> Approximate:
+    kept = tuple(map(float, values[max(0, rank - SHOWN) : rank]))
+    dropped = tuple(map(float, values[rank : rank + SHOWN]))
+    return Approximate(basis, kept, dropped, method, iterations)
+
+
+def _by_iteration(problem: Problem, tolerance: float, report: Report) -> Approximate:
+    """Subspace iteration with the filter σ / (L + σ), applied by conjugate gradients.
+
+    The block grows until its largest Ritz values lie beyond the cut.
+    """
+    n, rng, iterations = problem.size, np.random.default_rng(problem.seed), 0
+    constraints = _constraints(problem)
+    width, cut = min(n, _FIRST_BLOCK), tolerance**2
+    block = np.zeros((n, 0), dtype=problem.dtype)
+    for step in range(_PASSES):
+        report(Progress(f"approximate invariants, {width} vectors", step / _PASSES))
+        needed = _ARRAYS * n * width * problem.dtype.itemsize
+        require_memory(needed, f"an approximate basis of {width:,} or more in {n:,} dimensions")
+        block = np.concatenate(
+            [block, _random(rng, n, width - block.shape[1], problem.dtype)], axis=1
+        )
+        for _ in range(_FILTERS):
+            block, steps = _filtered(constraints, np.linalg.qr(block)[0], cut)
+            iterations += steps
+        block = np.linalg.qr(block)[0]
+        image = gradient(constraints, block)[0] / constraints.scale**2
+        gram = block.conj().T @ image
+        values, vectors = np.linalg.eigh((gram + gram.conj().T) / 2)
+        block, image = block @ vectors, image @ vectors
+        rank = int((values <= cut).sum())
+        if rank > width - _GUARDS and width < n:
+            width = min(n, 2 * width)
+            continue
+        errors = np.linalg.norm(image - block * values, axis=0)
+        # an eigenvalue lies within its error of each Ritz value: none may cross the cut unseen
+        unsure = np.abs(values - cut) <= errors
+        if not unsure.any() and np.all(errors[:rank] <= _CONVERGED * cut):
+            found = np.sqrt(np.maximum(values, 0.0))
+            return _cut(block[:, :rank], found, rank, "krylov", iterations)
+    raise NotConverged(
+        f"singular values crowd around the tolerance of {tolerance:g} for {tensor(problem.atoms)}: "
+        f"{iterations:,} steps did not tell which are below it. Choose another tolerance"
+    )
+
+
+def _filtered(
+    constraints: Constraints, block: Inexact[np.ndarray, "n b"], shift: float
+) -> tuple[Inexact[np.ndarray, "n b"], int]:
+    """(L + σ)⁻¹σ applied to a block, as one vector to conjugate gradients; and the steps."""
+    scale = constraints.scale**2
+    x = np.zeros_like(block)
+    residual = shift * block
+    direction, square = residual, float(np.linalg.norm(residual) ** 2)
+    stop = _CG**2 * square
+    for step in range(_STEPS):
+        if not square > stop:
+            return x, step
+        image = gradient(constraints, direction)[0] / scale + shift * direction
+        curvature = float(np.vdot(direction, image).real)
+        if not curvature > 0:
+            return x, step
+        x = x + (square / curvature) * direction
+        residual = residual - (square / curvature) * image
+        new = float(np.linalg.norm(residual) ** 2)
+        direction = residual + (new / square) * direction
+        square = new
+    return x, _STEPS
+
+
+def _random(
+    rng: np.random.Generator, n: int, width: int, dtype: np.dtype[np.inexact]
+) -> Inexact[np.ndarray, "n b"]:
+    block = rng.standard_normal((n, width))
+    if np.issubdtype(dtype, np.complexfloating):
+        return block + 1j * rng.standard_normal((n, width))
+    return block

@@ -1,0 +1,145 @@
+"""The nearest exact group, and what was changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from intertwine.errors import InvalidGroup
+from intertwine.groups import SO, C, D, Group, group_from_json, group_to_json
+from intertwine.reps import T, V
+from oblique_groups import REDUCTIVE, conjugate, random_frame
+from rounded_groups import PASTED, mapped, of, to_digits, turn
+
+
+def test_what_was_pasted_becomes_what_was_meant() -> None:
+    flip = np.diag([1.0, -1, -1])
+    group = of(PASTED, flip).refined()
+    turned, kept = group.discrete_generators
+    exact = np.eye(3)
+    exact[:2, :2] = turn(2 * np.pi / 3)
+    np.testing.assert_allclose(turned, exact, rtol=0, atol=1e-15)
+    assert np.array_equal(kept, flip)
+    assert not np.signbit(turned[turned == 0]).any()
+    assert str(group.refinement) == (
+        "refined (up to 1e-05): discrete generator 1 by 4.0e-07 changed"
+    )
+    assert "refined by 4e-07" in repr(group)
+    assert ((V**2 >> V)(group)).equivariant_basis(store=False).rank == 4
+
+
+@pytest.mark.parametrize("digits", [6, 8, 10, "float32"])
+@pytest.mark.parametrize("k", range(3, 13))
+def test_turns_become_exact(k: int, digits: Any) -> None:
+    rounded = mapped(C(k), to_digits(digits))
+    found = rounded.refined().discrete_generators
+    np.testing.assert_allclose(found, C(k).discrete_generators, rtol=0, atol=4e-15)
+
+
+@pytest.mark.parametrize("digits", [7, 9, "float32"])
+@pytest.mark.parametrize("condition", [1.0, 3.0])
+@pytest.mark.parametrize("name", sorted(REDUCTIVE.keys() - {"SL(2,ℤ)"}))
+def test_oblique_groups_become_exact(name: str, condition: float, digits: Any) -> None:
+    group = REDUCTIVE[name]
+    frame = random_frame(group.d, condition, np.random.default_rng(3), group.is_complex)
+    rounded = mapped(conjugate(group, frame), to_digits(digits))
+    refined = rounded.refined()
+    assert not refined.defects
+    assert refined.refinement is not None
+    assert refined.refinement.largest <= 1e-5
+    if rounded.defects and group.d <= 4:
+        expected = T(1, 1)(group).equivariant_basis(store=False).rank
+        assert T(1, 1)(refined).equivariant_basis(store=False).rank == expected
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(3, 9), st.integers(0, 2**16), st.floats(-10, -5.5))
+def test_finite_groups_become_exactly_finite(k: int, seed: int, power: float) -> None:
+    rng = np.random.default_rng(seed)
+    frame = random_frame(2, 1.0 + 2 * rng.random(), rng)
+    noisy = mapped(conjugate(D(k), frame), lambda m: m + 10**power * rng.uniform(-1, 1, m.shape))
+    h, flip = np.asarray(noisy.refined(1e-4).discrete_generators)
+    np.testing.assert_allclose(np.linalg.matrix_power(h, k), np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(flip @ flip, np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(flip @ h @ flip @ h, np.eye(2), atol=1e-12)
+
+
+def test_an_algebra_in_a_larger_space_is_closed() -> None:
+    """so(3) on symmetric traceless matrices: rounded, it generates so(5)."""
+    five = _spin_two()
+    rng = np.random.default_rng(0)
+    q = np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    rounded = Group(lie_algebra=np.round(q @ five @ q.T, 6)[:2])
+    assert rounded.defects
+    refined = rounded.refined()
+    assert not refined.defects
+    assert T(3)(refined).equivariant_basis(store=False).rank == 1
+
+
+def _spin_two() -> Any:
+    basis = [
+        *(np.outer(a, b) + np.outer(b, a) for a, b in ((np.eye(3)[i], np.eye(3)[j])
+          for i, j in ((0, 1), (0, 2), (1, 2)))),
+        np.diag([1.0, -1, 0]), np.diag([1.0, 1, -2]) / 3**0.5,
+    ]  # fmt: skip
+    rows = np.array([b.ravel() for b in basis]) / 2**0.5
+    return np.array(
+        [rows @ (np.kron(a, np.eye(3)) + np.kron(np.eye(3), a)) @ rows.T for a in SO(3).lie_algebra]
+    )
+
+
+def test_exact_groups_are_left_alone() -> None:
+    for group in (SO(3), D(5), of([[1.0, 1], [0, 1]]), Group(d=2)):
+        refined = group.refined()
+        assert refined == group
+        assert repr(refined) == repr(group)
+        assert group.refined(0).is_exact
+        assert refined.refinement is not None
+        assert refined.refinement.largest == 0
+        assert str(refined.refinement) == "refined (up to 1e-05): nothing changed"
+
+
+def test_the_constructor_refines() -> None:
+    group = Group(discrete_generators=[PASTED], refine=1e-6)
+    assert group == of(PASTED).refined()
+    assert group.refinement is not None
+    assert np.linalg.matrix_power(group.discrete_generators[0], 3) == pytest.approx(np.eye(3))
+
+
+def test_json_refines_and_keeps_the_refined_generators() -> None:
+    document = {"discrete_generators": [PASTED.tolist()], "refine": 1e-5}
+    group = group_from_json(document)
+    assert group == of(PASTED).refined()
+    again = group_from_json(group_to_json(group))
+    assert again == group
+    assert not again.defects
+    exact = group_from_json({**document, "refine": 0})
+    assert exact.is_exact
+    assert group_from_json(group_to_json(exact)).is_exact
+
+
+class TestRefusals:
+    def test_a_change_beyond_the_tolerance(self) -> None:
+        group = of(PASTED)
+        with pytest.raises(InvalidGroup) as caught:
+            group.refined(1e-8)
+        assert str(caught.value) == (
+            f"the nearest exact group of {group!r} changes discrete generator 1 by 4.0e-07, more "
+            f"than the tolerance of 1e-08: give more digits, or refine with a larger tolerance"
+        )
+
+    def test_a_defect_that_is_left(self) -> None:
+        shears = (turn(x) @ [[1.0, 1], [0, 1]] @ turn(-x) for x in np.linspace(0.1, 1, 20))
+        group = next(group for h in shears if (group := of(np.round(h, 9))).defects)
+        with pytest.raises(InvalidGroup, match="no exact group was found near"):
+            group.refined()
+
+    @pytest.mark.parametrize("value", [True, -1e-5, 1, "1e-5", float("nan"), float("inf")])
+    def test_what_is_no_tolerance(self, value: Any) -> None:
+        with pytest.raises(InvalidGroup, match="is a number above 0 and below 1, such as 1e-5"):
+            Group(d=2, refine=value)
+        with pytest.raises(InvalidGroup, match="is a number above 0 and below 1, such as 1e-5"):
+            SO(3).refined(value)
