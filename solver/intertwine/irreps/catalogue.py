@@ -9,7 +9,7 @@ from jaxtyping import Float, Inexact
 
 from intertwine.irreps.actions import MatrixRep, adjoint, norm
 from intertwine.irreps.gauge import canonical_basis
-from intertwine.irreps.irreducible import Irreducible, Isometries, Origin
+from intertwine.irreps.irreducible import Irreducible, Isometries, Origin, name_of
 from intertwine.irreps.projection import project, random_block
 from intertwine.irreps.splitting import (
     Gap,
@@ -17,6 +17,7 @@ from intertwine.irreps.splitting import (
     endomorphisms,
     leak,
     polished,
+    require_irreducible,
     split,
 )
 from intertwine.irreps.words import Words, order_of, same
@@ -27,6 +28,7 @@ _TRIES = 4
 _INVARIANT = 1e-10  # how far a new irrep's subspace may be from invariant
 _PRECISE = 1e-14  # from here on it is polished first
 _REMAINS = 1e-6  # a projected random map is zero below this
+_VANISHES = 1e-9  # where reps of equal traces are not equivalent, no more is left of a random map
 _COPY = 1e-5  # how far an approximate copy may be from the exact one
 _ORTHONORMAL = 1e-10
 _MATRICES = 8  # of a rep's size squared, in memory while it is split
@@ -93,10 +95,7 @@ class Catalogue:
     def _decompose(self, rep: MatrixRep, inside: Rep | tuple[int, int], seed: int) -> Isometries:
         subspaces = [(w, rep.restrict(w)) for w in split(rep, seed, self.dtype, self.gap)]
         prints = [self.words.fingerprint(sub) for _, sub in subspaces]
-        # an order of content, so that irreps are numbered alike whatever split found them
-        order = sorted(
-            range(len(prints)), key=lambda i: (subspaces[i][1].size, order_of(prints[i]))
-        )
+        order = self._by_content([sub for _, sub in subspaces], prints)
         copies: dict[int, list[Inexact[np.ndarray, "n _"]]] = {}
         for i in order:
             index, w = self._align(rep, inside, *subspaces[i], prints[i])
@@ -110,6 +109,32 @@ class Catalogue:
             raise SplitError("the irreps found do not fill the rep")
         return found
 
+    def _by_content(
+        self, subs: list[MatrixRep], prints: list[Float[np.ndarray, " f"]]
+    ) -> list[int]:
+        """An order by dimension, then traces, so that irreps are numbered alike whatever split
+        found them. Of equal traces it is by further ones.
+        """
+        first = sorted(range(len(subs)), key=lambda i: (subs[i].size, order_of(prints[i])))
+        classes: list[list[int]] = []
+        for i in first:
+            other = classes[-1][0] if classes else None
+            if other is None or subs[other].size != subs[i].size:
+                classes.append([i])
+            elif same(prints[other], prints[i]):
+                classes[-1].append(i)
+            else:
+                classes.append([i])
+        return [
+            i
+            for members in classes
+            for i in (
+                sorted(members, key=lambda i: order_of(self.words.further(subs[i])))
+                if len(members) > 1 and subs[members[0]].size > 1
+                else members
+            )
+        ]
+
     def _align(
         self,
         rep: MatrixRep,
@@ -121,7 +146,9 @@ class Catalogue:
         """The irrep that lives on a subspace, new or known, and the subspace in its basis."""
         for irrep in self.irreps:
             if irrep.dimension == sub.size and same(irrep.fingerprint, fingerprint):
-                return irrep.index, w @ self._change_of_basis(sub, irrep)
+                change = self._change_of_basis(sub, irrep)
+                if change is not None:
+                    return irrep.index, w @ change
         if leak(rep, w) > _PRECISE:
             w = polished(rep, w)
         if not leak(rep, w) <= _INVARIANT:
@@ -129,13 +156,21 @@ class Catalogue:
         irrep, basis = self._add(rep.restrict(w), Origin(inside, w))
         return irrep.index, w @ basis
 
-    def _change_of_basis(self, sub: MatrixRep, irrep: Irreducible) -> Inexact[np.ndarray, "d d"]:
+    def _change_of_basis(
+        self, sub: MatrixRep, irrep: Irreducible
+    ) -> Inexact[np.ndarray, "d d"] | None:
+        """The isometry from an irrep to a rep of equal traces; None where they are not equivalent:
+        traces of a fixed number of words do not tell all irreps apart.
+        """
         d = irrep.dimension
         x = random_block((3, irrep.index), (d, 1, d), self.dtype)
         found = project(sub.constraints, irrep.rep.constraints, x)[:, 0]
-        if not norm(found) > _REMAINS:
-            raise SplitError("two reps of equal fingerprints are not equivalent")
-        aligned: Inexact[np.ndarray, "d d"] = found * (np.sqrt(d) / norm(found))
+        size = norm(found)
+        if size <= _VANISHES:
+            return None
+        if not size > _REMAINS:
+            raise SplitError(f"of a random map between irreps {size:.1e} is left: zero or not?")
+        aligned: Inexact[np.ndarray, "d d"] = found * (np.sqrt(d) / size)
         return aligned
 
     def _add(
@@ -143,12 +178,21 @@ class Catalogue:
     ) -> tuple[Irreducible, Inexact[np.ndarray, "d d"]]:
         """Catalogue a rep, after proving it irreducible; also its canonical basis."""
         found = endomorphisms(rep, self.dtype, self.gap)
-        basis, found = canonical_basis(rep, found, self.words)
+        level = self.words.separating_level(rep, len(found))
+        require_irreducible(rep, self.words.hermitian(rep, level), len(found), self.gap)
+        basis, found = canonical_basis(rep, found, self.words, level)
         rep = rep.restrict(basis)
         if origin is not None:
             origin = Origin(origin.inside, origin.isometry @ basis)
         fingerprint = self.words.fingerprint(rep)
-        irrep = Irreducible(len(self.irreps), origin, rep, found, fingerprint)
+        name = name_of(
+            rep,
+            np.iscomplexobj(found),
+            fingerprint,
+            lambda: self.words.further(rep),
+            [irrep.name for irrep in self.irreps],
+        )
+        irrep = Irreducible(len(self.irreps), name, origin, rep, found, fingerprint)
         self.irreps.append(irrep)
         return irrep, basis
 

@@ -10,12 +10,11 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from intertwine.bases.transform import Transform
-from intertwine.groups.enumeration import independent_generators
 from intertwine.groups.group import Group
 from intertwine.groups.lie_span import LieSpan
 from intertwine.irreps.actions import MatrixRep, ProductAction, adjoint
 from intertwine.irreps.catalogue import Catalogue
-from intertwine.irreps.generators import given_action, is_unitary, trivial_rep, with_constraints
+from intertwine.irreps.generators import given_action, solving_plan, trivial_rep
 from intertwine.irreps.irreducible import Isometries
 from intertwine.reps.canonical_form import Atoms, atom_order
 from intertwine.reps.syntax import Base, Rep
@@ -58,13 +57,8 @@ class Decomposer:
         self.span = LieSpan(group)
         self.combinations = self.span.combinations(_NULL, _DISTINCT)
         base = given_action(Base(group), self.span, self.combinations, dtype)
-        self._compact = is_unitary(base)
-        found = independent_generators(group)
-        everything = tuple(range(len(group.group_generators)))
-        self._independent = everything if found is None else found
-        trivial = trivial_rep(
-            group, len(self.combinations), self._compact, dtype, self._independent
-        )
+        self._plan = solving_plan(group, base)
+        trivial = trivial_rep(group, len(self.combinations), dtype, self._plan)
         self.catalogue = Catalogue(trivial, dtype)
         self._atoms: dict[_Key, tuple[MatrixRep, Isometries]] = {}
         self._steps: dict[tuple[int, _Key], CheckedStep] = {}
@@ -77,7 +71,7 @@ class Decomposer:
         with self.lock:
             if key not in self._atoms:
                 given = given_action(atom, self.span, self.combinations, self.dtype)
-                rep = with_constraints(given, self._compact, self._independent)
+                rep = self._plan.constrain(given)
                 self._atoms[key] = rep, self.catalogue.decompose(rep, atom)
             return self._atoms[key]
 

@@ -10,7 +10,7 @@ from intertwine.irreps.words import Words
 
 
 def canonical_basis(
-    rep: MatrixRep, endomorphisms: Inexact[np.ndarray, "e d d"], words: Words
+    rep: MatrixRep, endomorphisms: Inexact[np.ndarray, "e d d"], words: Words, level: int
 ) -> tuple[Inexact[np.ndarray, "d d"], Inexact[np.ndarray, "e d d"]]:
     """A unitary q such that ``rep.restrict(q)`` depends on the class of an irrep only, and the
     endomorphisms in that basis.
@@ -22,8 +22,8 @@ def canonical_basis(
     d, e = rep.size, len(endomorphisms)
     if d == 1:
         return np.eye(d, dtype=endomorphisms.dtype), endomorphisms
-    spaces = np.linalg.eigh(words.hermitian(rep))[1].reshape(d, -1, e)
-    carry, second = words.phasing(rep)
+    spaces = np.linalg.eigh(words.hermitian(rep, level))[1].reshape(d, -1, e)
+    carry, second = words.phasing(rep, level)
     first = spaces[:, 0, 0]
     if e > 1:
         endomorphisms = _imaginary_units(endomorphisms, first, (carry, second))

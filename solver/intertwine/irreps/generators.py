@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from intertwine.groups.enumeration import independent_generators
 from intertwine.groups.group import Group
 from intertwine.groups.lie_span import LieSpan
 from intertwine.irreps.actions import Action, MatrixRep, adjoint
@@ -14,6 +17,7 @@ from intertwine.reps.generator_images import images
 from intertwine.reps.syntax import Rep
 
 _UNITARY = 1e-12
+_CLOSED = 1e-8
 _FEW = 4
 """So many random elements of a compact group constrain like the whole: an expander's gap."""
 _LETTERS = 16
@@ -46,33 +50,64 @@ def is_unitary(action: Action) -> bool:
     return bool(max(crooked, stretched) <= _UNITARY)
 
 
-def with_constraints(
-    given: Action, group_is_compact: bool, independent: tuple[int, ...]
-) -> MatrixRep:
-    """The rep, to be solved with the Lie algebra and the `independent` ones of the discrete
-    generators, or with a few random elements of a compact group where that is less or mixes better.
+@dataclass(frozen=True)
+class SolvingPlan:
+    """What stands for a group's generators while its reps are solved.
+
+    `independent` are the discrete generators that generate what all of them do. Of a compact group
+    a few random elements are taken, each with a product of `exponentials` random elements of the
+    Lie algebra: one where the span of the generators is closed under brackets, else as many as
+    there are generators, since exponentials of a span alone may miss most of its group.
     """
-    lie = range(given.lie_count)
-    kept = given.select([*lie, *(given.lie_count + k for k in independent)])
-    if group_is_compact and kept.count > _FEW and is_unitary(given):
-        kept = Action(_random_elements(kept), 0)
-    return MatrixRep(given, kept)
+
+    is_compact: bool
+    independent: tuple[int, ...]
+    exponentials: int
+
+    def constrain(self, given: Action) -> MatrixRep:
+        """The rep, with what it is solved with."""
+        lie = range(given.lie_count)
+        kept = given.select([*lie, *(given.lie_count + k for k in self.independent)])
+        if self.is_compact and kept.count > _FEW and is_unitary(given):
+            kept = Action(_random_elements(kept, self.exponentials), 0)
+        return MatrixRep(given, kept)
+
+
+def solving_plan(group: Group, base: Action) -> SolvingPlan:
+    """The plan for a group, by the action on its base representation."""
+    found = independent_generators(group)
+    everything = tuple(range(len(group.group_generators)))
+    independent = everything if found is None else found
+    exponentials = 1 if _spans_an_algebra(base) else base.lie_count
+    return SolvingPlan(is_unitary(base), independent, exponentials)
+
+
+def _spans_an_algebra(base: Action) -> bool:
+    """Whether the bracket of two random elements of a Lie span is in it."""
+    lie = base.matrices[: base.lie_count]
+    if len(lie) < 2:
+        return True
+    rng = np.random.default_rng(12)
+    x, y = np.tensordot(rng.standard_normal((2, len(lie))), lie, (1, 0)) / np.sqrt(len(lie))
+    bracket, flat = x @ y - y @ x, lie.reshape(len(lie), -1)
+    inside = np.linalg.lstsq(flat.T, bracket.ravel(), rcond=None)[0]
+    outside = np.linalg.norm(inside @ flat - bracket.ravel())
+    return bool(outside <= _CLOSED * np.linalg.norm(x) * np.linalg.norm(y))
 
 
 def trivial_rep(
     group: Group,
     lie_count: int,
-    compact: bool,
     dtype: np.dtype[np.inexact],
-    independent: tuple[int, ...],
+    plan: SolvingPlan,
 ) -> MatrixRep:
     """The trivial rep of size 1."""
     discrete = np.ones((len(group.group_generators), 1, 1), dtype=dtype)
     matrices = np.concatenate([np.zeros((lie_count, 1, 1), dtype=dtype), discrete])
-    return with_constraints(Action(matrices, lie_count), compact, independent)
+    return plan.constrain(Action(matrices, lie_count))
 
 
-def _random_elements(given: Action) -> Inexact[np.ndarray, "r n n"]:
+def _random_elements(given: Action, exponentials: int) -> Inexact[np.ndarray, "r n n"]:
     """Images of random elements of a compact group: words of bounded length in the discrete
     generators, times exponentials of random Lie elements.
 
@@ -89,7 +124,7 @@ def _random_elements(given: Action) -> Inexact[np.ndarray, "r n n"]:
         if k < len(discrete):
             other = _word(discrete, rng)
             element = discrete[k] @ element @ other @ adjoint(element) @ adjoint(other)
-        if len(lie):
+        for _ in range(exponentials if len(lie) else 0):
             direction = np.tensordot(3 * rng.standard_normal(len(lie)), lie, (0, 0))
             element = element @ _exponential(direction)
         u, _, vh = np.linalg.svd(element)

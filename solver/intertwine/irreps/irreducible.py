@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from intertwine.irreps.actions import MatrixRep
 from intertwine.reps.syntax import Rep
 
 _TYPES = {1: "ℝ", 2: "ℂ", 4: "ℍ"}
+IRREP_NAME = re.compile(r"W(c?)([1-9]\d{0,5})_[0-9a-f]{6,}")
 _DIGITS = 6
 _SHORT, _LONGER = 6, 12
 

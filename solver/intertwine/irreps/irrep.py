@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -16,7 +15,7 @@ from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups.group import Group
 from intertwine.groups.rounding import require_exact
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
-from intertwine.irreps.irreducible import Irreducible
+from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.irreps.shelf import take_down
 from intertwine.irreps.splitting import SplitError
@@ -24,7 +23,6 @@ from intertwine.operators import LinearOperator, dense
 from intertwine.reps.generator_images import Images, images
 from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
-_NAME = re.compile(r"W(c?)([1-9]\d{0,5})_[0-9a-f]{6}")
 _SEARCHED_POWERS = 8
 _SEARCHED_SIZE = 5_000
 """An irrep that nobody has found is looked for in T(p, q) with p + q and size up to these."""
@@ -51,7 +49,8 @@ def decomposer_for(group: Group, *, is_complex: bool) -> Decomposer:
 class Irrep(Rep):
     """An irreducible rep λ of a group, by its name, such as ``W3_5a1f2c``.
 
-    The name has the dimension and a digest of traces: it is the same in every process, however
+    The name has the dimension and a digest of traces (a longer one where irreps of one group would
+    have equal names): it is the same in every process, however
     the irrep was found. Its matrices are in the canonical basis of DESIGN §5.5, unitary (or
     closed under adjoints) in the group's straight frame. An irrep that was not found so far is
     looked for in V, V*, V⊗V, …; `InvalidRep` is raised where it does not occur there.
@@ -61,13 +60,13 @@ class Irrep(Rep):
     G: Any = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not IRREP_NAME.fullmatch(self.name):
             raise InvalidRep(f"{self.name!r} is no irrep's name; one looks like W3_5a1f2c")
 
     @classmethod
     def is_name(cls, text: str) -> bool:
         """Whether a text is a name of the right form."""
-        return _NAME.fullmatch(text) is not None
+        return IRREP_NAME.fullmatch(text) is not None
 
     @property
     def is_over_complex_numbers(self) -> bool:
@@ -76,7 +75,7 @@ class Irrep(Rep):
 
     def size(self) -> int:
         """d, its dimension."""
-        found = _NAME.fullmatch(self.name)
+        found = IRREP_NAME.fullmatch(self.name)
         assert found is not None
         return int(found[2])
 

@@ -24,10 +24,10 @@ from intertwine.errors import FormatError
 from intertwine.irreps.actions import Action, MatrixRep
 from intertwine.irreps.catalogue import Catalogue
 from intertwine.irreps.decomposer import Decomposer
-from intertwine.irreps.irreducible import Irreducible, Isometries, Origin
+from intertwine.irreps.irreducible import IRREP_NAME, Irreducible, Isometries, Origin
 from intertwine.reps.syntax import Base, Dual, Rep
 
-NAME, VERSION = "intertwine-irreps", 1
+NAME, VERSION = "intertwine-irreps", 2  # 1: by a solver that took sums for irreps at times
 _GROWTH = 1.5
 _LOG = logging.getLogger("intertwine")
 
@@ -132,6 +132,7 @@ def _write_irrep(irrep: Irreducible, put: Put) -> dict[str, Any]:
     named = ("V*" if isinstance(inside, Dual) else "V") if isinstance(inside, Rep) else list(inside)
     same = rep.constraints is rep.given
     return {
+        "name": irrep.name,
         "inside": named,
         "isometry": put("isometry", irrep.origin.isometry),
         "matrices": put("matrices", rep.given.matrices),
@@ -196,8 +197,16 @@ def _read_irrep(
     shapes = (matrices.shape, endomorphisms.shape[1:], n)
     if shapes != ((trivial.rep.given.count, d, d), (d, d), size):
         raise FormatError(f"an irrep's arrays have the shapes {shapes}, which do not fit")
+    name = entry["name"]
+    if (
+        not isinstance(name, str)
+        or not IRREP_NAME.fullmatch(name)
+        or name in {irrep.name for irrep in before}
+    ):
+        raise FormatError(f"{name!r} is no name of an irrep that is not there yet")
     found = Irreducible(
         len(before),
+        name,
         Origin(inside, isometry),
         MatrixRep(given, constraints),
         endomorphisms,

@@ -15,6 +15,9 @@ from intertwine.irreps.actions import MatrixRep, adjoint
 from intertwine.irreps.splitting import SplitError
 
 _LETTERS = 3
+_LEVELS = 8  # words of up to 2 · 2⁷ letters
+_TOGETHER = 1e-9  # of the spread: eigenvalues along one line over ℝ, ℂ or ℍ differ by rounding
+_APART = 1e-7  # of the spread: those of different lines by more
 _LONGEST = 64  # powers of a word that are traced
 _SAME, _DIFFERENT = 1e-9, 1e-6  # rounding reaches 1e-14; others were never seen nearer than 1e-3
 
@@ -26,11 +29,22 @@ class Words:
         rng = np.random.default_rng(7)
         self._combinations = rng.standard_normal((_LETTERS, count)) / np.sqrt(max(count, 1))
 
-    def letters(self, rep: MatrixRep) -> Inexact[np.ndarray, "3 n n"]:
-        """a, b and c on a rep."""
+    def letters(self, rep: MatrixRep, level: int = 0) -> Inexact[np.ndarray, "3 n n"]:
+        """a, b and c on a rep; at a higher level ab + c, bc + a and ca + b of those below it, over ℂ
+        with the second terms times i.
+
+        Generators that span little, such as γ₁γ₂, …, γ₁γₙ of so(n), satisfy identities that leave
+        short words in them no different eigenvalues, and real combinations of those of SU(2) are
+        quaternions, whose Hermitian parts are scalars.
+        """
         found: Inexact[np.ndarray, "3 n n"] = np.tensordot(
             self._combinations, rep.given.matrices, (1, 0)
         )
+        for _ in range(level):
+            a, b, c = found
+            i = 1j if np.iscomplexobj(found) else 1
+            found = np.array([a @ b + i * c, b @ c + i * a, c @ a + i * b])
+            found = found / max(1.0, float(np.linalg.norm(found, 2, axis=(1, 2)).max()))
         return found
 
     def fingerprint(self, rep: MatrixRep) -> Float[np.ndarray, " f"]:
@@ -59,16 +73,36 @@ class Words:
         found = np.array(traces)
         return np.concatenate([found.real, found.imag]) if np.iscomplexobj(found) else found
 
-    def hermitian(self, rep: MatrixRep) -> Inexact[np.ndarray, "n n"]:
+    def hermitian(self, rep: MatrixRep, level: int = 0) -> Inexact[np.ndarray, "n n"]:
         """A Hermitian word, whose eigenvectors are a basis."""
-        a, b, c = self.letters(rep)
+        a, b, c = self.letters(rep, level)
         word = adjoint(a) @ a + b @ c + a
         found: Inexact[np.ndarray, "n n"] = word + adjoint(word)
         return found
 
-    def phasing(self, rep: MatrixRep) -> tuple[Inexact[np.ndarray, "n n"], ...]:
+    def separating_level(self, rep: MatrixRep, fields: int) -> int:
+        """The first level whose Hermitian word has on an irrep as many different eigenvalues as
+        there can be: d over the dimension of its endomorphisms. Raises `SplitError` where none has.
+        """
+        for level in range(_LEVELS):
+            values = np.linalg.eigvalsh(self.hermitian(rep, level))
+            if len(values) % fields:
+                break
+            lines = values.reshape(-1, fields)
+            spread = max(values[-1] - values[0], np.abs(values).max(), np.finfo(float).tiny)
+            together = (lines[:, -1] - lines[:, 0]).max() <= _TOGETHER * spread
+            if together and np.all(lines[1:, 0] - lines[:-1, -1] > _APART * spread):
+                return level
+        raise SplitError(
+            f"words have no {len(lines)} different eigenvalues on a subspace of dimension "
+            f"{rep.size} with {fields} endomorphisms"
+            if not len(values) % fields
+            else f"a subspace of dimension {rep.size} has {fields} endomorphisms"
+        )
+
+    def phasing(self, rep: MatrixRep, level: int = 0) -> tuple[Inexact[np.ndarray, "n n"], ...]:
         """Two more words, to fix the phases of that basis."""
-        a, b, c = self.letters(rep)
+        a, b, c = self.letters(rep, level)
         return b + a @ c + c @ b @ a, c + b @ a + a @ c @ b
 
 
