@@ -15,7 +15,7 @@ from intertwine.irreps.actions import MatrixRep, adjoint
 from intertwine.irreps.splitting import SplitError
 
 _LETTERS = 3
-_LEVELS = 8  # words of up to 2 · 2⁷ letters
+_LEVELS = 12  # the last has words of up to 24 letters in 36 combinations
 _TOGETHER = 1e-9  # of the spread: eigenvalues along one line over ℝ, ℂ or ℍ differ by rounding
 _APART = 1e-7  # of the spread: those of different lines by more
 _LONGEST = 64  # powers of a word that are traced
@@ -30,20 +30,19 @@ class Words:
         self._combinations = rng.standard_normal((_LETTERS, count)) / np.sqrt(max(count, 1))
 
     def letters(self, rep: MatrixRep, level: int = 0) -> Inexact[np.ndarray, "3 n n"]:
-        """a, b and c on a rep; at a higher level ab + c, bc + a and ca + b of those below it, over ℂ
-        with the second terms times i.
+        """a, b and c on a rep; at each further level ax + b, by + c and cz + a of those below it
+        with new combinations x, y and z (over ℂ, the second terms times i).
 
-        Generators that span little, such as γ₁γ₂, …, γ₁γₙ of so(n), satisfy identities that leave
-        short words in them no different eigenvalues, and real combinations of those of SU(2) are
-        quaternions, whose Hermitian parts are scalars.
+        Three combinations do not always generate enough: of γ₁γ₂, …, γ₁γₙ they generate the
+        spinors of so(4), and real ones of SU(2) are quaternions, whose Hermitian parts are scalars.
         """
-        found: Inexact[np.ndarray, "3 n n"] = np.tensordot(
-            self._combinations, rep.given.matrices, (1, 0)
-        )
-        for _ in range(level):
-            a, b, c = found
-            i = 1j if np.iscomplexobj(found) else 1
-            found = np.array([a @ b + i * c, b @ c + i * a, c @ a + i * b])
+        generators = rep.given.matrices
+        found: Inexact[np.ndarray, "3 n n"] = np.tensordot(self._combinations, generators, (1, 0))
+        i = 1j if np.iscomplexobj(found) else 1
+        for k in range(1, level + 1):
+            fresh = np.random.default_rng((7, k)).standard_normal(self._combinations.shape)
+            new = np.tensordot(fresh / np.sqrt(max(fresh.shape[1], 1)), generators, (1, 0))
+            found = np.matmul(found, new) + i * np.roll(found, -1, axis=0)
             found = found / max(1.0, float(np.linalg.norm(found, 2, axis=(1, 2)).max()))
         return found
 
