@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from intertwine.bases import Dense
 from intertwine.errors import SolveError
 from intertwine.exact import character_rank
 from intertwine.groups import SO, Group, Scaling, parse_group
 from intertwine.invariants import solve
 from intertwine.invariants.evidence import require_proven
+from intertwine.invariants.problem import problems_of
 from intertwine.invariants.tolerances import DEFAULT
 from intertwine.irreps import decompose
 from intertwine.irreps.matrix_spans import lie_of_closure
@@ -136,8 +138,13 @@ class TestTraps:
         assert len(lie_of_closure(torus, np.zeros((0, 4, 4))).span) == 3
 
     def test_a_number_that_is_none_proves_nothing(self) -> None:
-        with pytest.raises(SolveError):
-            require_proven(math.nan, 0.0, "V", DEFAULT)
+        (problem,) = problems_of((V(SO(3)),))
+        storage = Dense(np.zeros((3, 0)))
+        for residual, orthonormality in ((math.nan, 0.0), (0.0, math.nan)):
+            with pytest.raises(SolveError):
+                require_proven(
+                    problem, storage, [0.0, residual, 0.0], orthonormality, "V", DEFAULT
+                )
 
     def test_trivial_irreps_are_not_resolved_further(self) -> None:
         found = decompose((T(1, 1))(Scaling(3)), store=False)

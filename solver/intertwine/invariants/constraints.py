@@ -48,10 +48,10 @@ def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances
     """The constraints of a problem, on a backend."""
     spans = joined_slots(problem.sizes)
     lie = list(problem.independent_lie(tolerances))
-    discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
+    discrete = [problem.discrete(k) for k in problem.independent_discrete]
     weights = tuple(1 / max(1.0, prod(map(spectral_norm, slots))) for slots in discrete)
     square = sum(sum(map(spectral_norm, slots)) ** 2 for slots in lie)
-    square += sum((1 + 1 / weight) ** 2 * weight**2 for weight in weights)
+    square += sum((1 + weight) ** 2 for weight in weights)
 
     def joined(generators: Sequence[Slots], join: Any) -> tuple[Array, ...]:
         if not generators:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.bases import Dense, Orbits, Storage
-from intertwine.errors import SolveError
+from intertwine.errors import AmbiguousRank, SolveError
 from intertwine.groups.lie_span import spectral_norm
 from intertwine.invariants.by_orbits import _combine
 from intertwine.invariants.constraints import apply_discrete, apply_lie
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.tolerances import Tolerances
+from intertwine.operators import Permutation, dense
+from intertwine.reps.finite_characters import finite_rank
 
 _BLOCK_BYTES = 2**28
 
@@ -54,28 +57,117 @@ def orthonormality(storage: Storage) -> float:
     return float(np.linalg.norm(q.conj().T @ q - np.eye(q.shape[1])))
 
 
-def require_proven(residual: float, orthogonal: float, what: str, tolerances: Tolerances) -> None:
-    """Raise `SolveError` for a basis that is not one; NaN is not."""
-    if not max(residual, orthogonal) <= tolerances.residual:
+def allowances(problem: Problem, tolerances: Tolerances) -> tuple[float, ...]:
+    """What each of `residuals` may be for its vectors to count as invariant.
+
+    What is zero is decided here for every method alike. A Lie generator moves them by rounding:
+    `null` times the norms of its images in all slots. A discrete one by that, and by errors of the
+    vectors themselves, which it stretches by up to ‖ρ(h)‖: a residual of 1e-12 says nothing where
+    it is divided by a norm of 1e6.
+    """
+    slots = max(1, len(problem.sizes))
+    found = []
+    for k in range(problem.lie_count):
+        norms = [max(1.0, spectral_norm(matrix)) for matrix in problem.unit_lie(k)]
+        found.append(tolerances.null * max(1.0, sum(norms)))
+    for k in range(problem.discrete_count):
+        norm = max(1.0, prod(map(spectral_norm, problem.discrete(k))))
+        found.append(tolerances.null * slots / norm + tolerances.vectors)
+    return tuple(found)
+
+
+def require_orthonormal(orthogonal: float, what: str, tolerances: Tolerances) -> None:
+    """Raise `SolveError` for columns that are not orthonormal; NaN is not."""
+    if not orthogonal <= tolerances.residual:
         raise SolveError(
-            f"the basis found for {what} fails its check: residual {residual:.2g}, orthonormality "
+            f"the basis found for {what} fails its check: its columns are orthonormal to "
             f"{orthogonal:.2g}, at most {tolerances.residual:.0e} allowed. Please report this"
         )
 
 
+def require_proven(
+    problem: Problem,
+    storage: Storage,
+    residuals: Sequence[float],
+    orthogonal: float,
+    what: str,
+    tolerances: Tolerances,
+) -> None:
+    """Raise `AmbiguousRank` for vectors that are nearly, but not quite, invariant, and `SolveError`
+    for a basis that is none; NaN is not.
+    """
+    residual = float(np.max(residuals, initial=0.0))
+    if not residual <= tolerances.distinct:
+        raise SolveError(
+            f"the basis found for {what} fails its check: residual {residual:.2g}, at most "
+            f"{tolerances.distinct:.0e} allowed. Please report this"
+        )
+    require_orthonormal(orthogonal, what, tolerances)
+    for k, allowed in enumerate(allowances(problem, tolerances)):
+        violation = residuals[k]
+        if not violation <= allowed and isinstance(storage, Dense):
+            violation = _spectral(problem, storage, k)  # the bound adds up all columns
+        if not violation <= allowed:
+            raise AmbiguousRank(
+                f"the rank is ambiguous: vectors of {what} are invariant under generator {k + 1} "
+                f"to {violation:.2g}, neither to rounding ({allowed:.1g}) nor clearly not. Were "
+                f"the generators rounded? Give more digits, or exact entries"
+            )
+
+
+def require_rank(problem: Problem, rank: int, what: str) -> None:
+    """Raise `SolveError` where the mean of characters over a finite group is another number.
+
+    It knows nothing of the methods, nor of thresholds. Groups that are not seen to be finite,
+    or are large, have no such check.
+    """
+    expected = finite_rank(problem.atoms) if problem.atoms else None
+    if expected is not None and expected != rank:
+        raise SolveError(
+            f"{rank} invariants of {what} were found, and its characters have the mean {expected}: "
+            f"one of the two is wrong. Please report this"
+        )
+
+
+def _spectral(problem: Problem, storage: Dense, k: int) -> float:
+    """The spectral norm of the constraint of one generator on the basis, as in `residuals`."""
+    q = storage.matrix
+    if k < problem.lie_count:
+        return spectral_norm(apply_lie(problem.unit_lie(k), problem.sizes, q))
+    slots = problem.discrete(k - problem.lie_count)
+    norm = max(1.0, prod(map(spectral_norm, slots)))
+    return spectral_norm((apply_discrete(slots, problem.sizes, q) - q) / norm)
+
+
 def _residuals_of_orbits(problem: Problem, storage: Orbits) -> tuple[float, ...]:
-    """Exact: each generator keeps labels, and signs up to the orbit's own (0), or it does not."""
+    """Each generator keeps labels, and signs up to the orbit's own, or it does not. A matrix that
+    is a permutation up to rounding moves vectors by what it differs from it.
+    """
     assert problem.permutations is not None
     signs = np.ones(storage.shape[0], dtype=np.int8) if storage.signs is None else storage.signs
     found = [0.0] * problem.lie_count
-    for slots in problem.permutations:
+    for k, slots in enumerate(problem.permutations):
         indices, moved_signs = _combine(slots)
         kept = storage.labels >= 0
         right = np.array_equal(storage.labels[indices], storage.labels) and np.array_equal(
             (signs[indices] * moved_signs)[kept], signs[kept]
         )
-        found.append(0.0 if right else math.inf)
+        found.append(_distance(problem, k, slots) if right else math.inf)
     return tuple(found)
+
+
+def _distance(problem: Problem, k: int, slots: Sequence[Permutation]) -> float:
+    """A bound on ‖ρ(h) − P‖ for the permutation P that a generator was read as."""
+    known: dict[int, float] = {}
+    for image, slot in zip(problem.images, slots, strict=True):
+        generator = image.discrete[k]
+        if id(generator) not in known:
+            known[id(generator)] = (
+                0.0
+                if isinstance(generator, Permutation)
+                else spectral_norm(generator - np.asarray(dense(slot)))
+            )
+    return math.expm1(sum(math.log1p(known[id(image.discrete[k])]) for image in problem.images))
 
 
 def _blocks(matrix: Inexact[np.ndarray, "n r"]) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.groups import Group
+from intertwine.groups.enumeration import independent_generators
 from intertwine.groups.lie_span import LieSpan
 from intertwine.invariants.tolerances import Tolerances
 from intertwine.operators import Permutation, as_signed_permutation, dense
@@ -70,6 +71,12 @@ class Problem:
     def discrete(self, k: int) -> Slots:
         """ρᵢ(hₖ) in each slot i."""
         return tuple(np.asarray(dense(image.discrete[k])) for image in self.images)
+
+    @property
+    def independent_discrete(self) -> tuple[int, ...]:
+        """Indices of discrete generators that generate what all of them do."""
+        found = independent_generators(self.group) if self.group and self.discrete_count else None
+        return tuple(range(self.discrete_count)) if found is None else found
 
     @cached_property
     def is_complex(self) -> bool:

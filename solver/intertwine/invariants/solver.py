@@ -194,7 +194,7 @@ def _approximate(
     storage = Dense(found.basis)
     orthonormality = evidence.orthonormality(storage)
     what = repr(tensor(problem.atoms))
-    evidence.require_proven(0.0, orthonormality, what, DEFAULT)
+    evidence.require_orthonormal(orthonormality, what, DEFAULT)
     notes = []
     if found.gap < CLEAR:
         notes.append(
@@ -257,7 +257,9 @@ def _run(
             evidence.orthonormality(storage),
         )
     residual = float(np.max(residuals, initial=0.0))
-    evidence.require_proven(residual, orthonormality, what, options.tolerances)
+    evidence.require_proven(problem, storage, residuals, orthonormality, what, options.tolerances)
+    if method != "orbits":  # which counts without floating point
+        evidence.require_rank(problem, storage.shape[1], what)
     certificate = Certificate(
         method=method,
         backend=backend.name,
