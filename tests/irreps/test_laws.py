@@ -142,9 +142,7 @@ class TestTraps:
         storage = Dense(np.zeros((3, 0)))
         for residual, orthonormality in ((math.nan, 0.0), (0.0, math.nan)):
             with pytest.raises(SolveError):
-                require_proven(
-                    problem, storage, [0.0, residual, 0.0], orthonormality, "V", DEFAULT
-                )
+                require_proven(problem, storage, [0.0, residual, 0.0], orthonormality, "V", DEFAULT)
 
     def test_trivial_irreps_are_not_resolved_further(self) -> None:
         found = decompose((T(1, 1))(Scaling(3)), store=False)

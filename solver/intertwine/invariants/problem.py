@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,10 @@ from intertwine.reps.generator_images import Images, images
 from intertwine.reps.key import basis_key
 from intertwine.reps.syntax import Rep, tensor
 
-_DEFECTIVE = 1e7  # eigenvectors of a condition from here on are those of a defective matrix
+_DEFECTIVE = 1e7  # eigenspaces of a larger condition are not told from defective ones
+_TOGETHER = 1e-3  # of the norm: rounding parts the equal eigenvalues of a defective matrix by less
+_SCALED_FROM = 64  # powers of two: smaller scales need no care
+_LARGEST_SCALE = 500
 
 #: One matrix a slot: how a generator acts on each factor of the product.
 Slots = tuple[Inexact[np.ndarray, "_ _"], ...]  # slots differ in size
@@ -69,8 +73,19 @@ class Problem:
         return tuple(np.asarray(dense(image.lie[k])) for image in self.images)
 
     def discrete(self, k: int) -> Slots:
-        """ρᵢ(hₖ) in each slot i."""
-        return tuple(np.asarray(dense(image.discrete[k])) for image in self.images)
+        """Matrices in each slot i whose product is that of the ρᵢ(hₖ).
+
+        Their scales are taken out as powers of two, which is exact, and the product of these is put
+        on the first slot: those of V and V* cancel, however large they are. A product beyond
+        `_LARGEST_SCALE` is cut there, where it is as far from 1 as it was.
+        """
+        slots = [np.asarray(dense(image.discrete[k])) for image in self.images]
+        exponents = [_exponent(matrix) for matrix in slots]
+        if not any(abs(e) > _SCALED_FROM for e in exponents):
+            return tuple(slots)
+        scaled = [np.ldexp(1.0, -e) * matrix for e, matrix in zip(exponents, slots, strict=True)]
+        total = max(-_LARGEST_SCALE, min(_LARGEST_SCALE, sum(exponents)))
+        return (np.ldexp(1.0, total) * scaled[0], *scaled[1:])
 
     @property
     def independent_discrete(self) -> tuple[int, ...]:
@@ -137,9 +152,9 @@ class Problem:
     def obliqueness(self) -> float:
         """How far the frame may push nonzero singular values of the constraints towards zero.
 
-        For a discrete generator ∏ max(1, ‖ρᵢ(h)‖) max(1, ‖ρᵢ(h)⁻¹‖); for a Lie generator the
-        squared condition of its eigenvectors, slot by slot, where the span is not closed under
-        adjoints (in a good frame of a reductive group it is): S⁻¹AS may have a singular value
+        For a discrete generator ∏ max(1, ‖ρᵢ(h)‖) max(1, ‖ρᵢ(h)⁻¹‖), scaled to determinant ±1; for
+        a Lie generator the squared condition of its eigenspaces, slot by slot, where the span is
+        not closed under adjoints (in a good frame of a reductive group it is): S⁻¹AS may have a singular value
         cond(S)² times smaller than its largest. Nilpotent and defective generators, which no
         frame makes normal, are passed over.
         """
@@ -166,11 +181,60 @@ def problems_of(term: Atoms) -> list[Problem]:
     return [Problem(tuple(atoms), group) for group, atoms in groups.items()] or [Problem((), None)]
 
 
+def _exponent(matrix: Inexact[np.ndarray, "m m"]) -> int:
+    """The power of two nearest to the geometric mean of a matrix' singular values."""
+    largest = float(np.abs(matrix).max(initial=0.0))
+    if not largest:
+        return 0
+    logarithm = float(np.linalg.slogdet(matrix / largest)[1]) / len(matrix)
+    return round((logarithm + math.log(largest)) / math.log(2)) if np.isfinite(logarithm) else 0
+
+
 def _stretch(matrix: Inexact[np.ndarray, "m m"]) -> float:
+    """max(1, ‖M‖) max(1, ‖M⁻¹‖) of a matrix scaled to determinant ±1: a scale is no obliqueness."""
+    if not matrix.size:
+        return 1.0
     values = np.linalg.svd(matrix, compute_uv=False)
-    return float(max(1.0, values[0]) * max(1.0, 1 / values[-1])) if values.size else 1.0
+    mean = math.exp(float(np.log(np.maximum(values, np.finfo(float).tiny)).mean()))
+    return float(max(1.0, values[0] / mean) * max(1.0, mean / values[-1]))
 
 
 def _eigenvector_condition(matrix: Inexact[np.ndarray, "m m"]) -> float:
-    condition = float(np.linalg.cond(np.linalg.eig(matrix)[1])) if matrix.size else 1.0
-    return condition**2 if condition < _DEFECTIVE else 1.0
+    """The squared condition of a matrix' eigenspaces, where eigenvalues that are near each other
+    share one: of equal ones the eigenvectors are the machine's choice, and of those of a
+    defective matrix there are too few.
+
+    Of an eigenspace it is the norm of the spectral projector: 1 for a normal matrix.
+    """
+    if not matrix.size:
+        return 1.0
+    from scipy.linalg import schur, solve_sylvester
+
+    size = max(float(np.linalg.norm(matrix, 2)), np.finfo(float).tiny)
+    values = np.linalg.eigvals(matrix)
+    worst = 1.0
+    for cluster in _clusters(values, _TOGETHER * size):
+        inside = values[cluster]
+        if len(inside) == len(values):
+            continue
+        triangle, _, count = schur(
+            matrix.astype(complex),
+            output="complex",
+            sort=lambda z, inside=inside: bool(np.abs(inside - z).min() <= _TOGETHER * size / 2),
+        )
+        if not 0 < count < len(values):
+            continue
+        x = solve_sylvester(
+            triangle[:count, :count], -triangle[count:, count:], -triangle[:count, count:]
+        )
+        worst = max(worst, math.sqrt(1 + float(np.linalg.norm(x, 2)) ** 2))
+    return min(worst, _DEFECTIVE) ** 2
+
+
+def _clusters(values: Inexact[np.ndarray, " m"], near: float) -> list[list[int]]:
+    """Numbers in groups, each of which is nearer than that to another of its group."""
+    from scipy.sparse.csgraph import connected_components
+
+    distances = np.abs(values[:, None] - values[None, :])
+    count, labels = connected_components(distances <= near, directed=False)
+    return [list(np.flatnonzero(labels == k)) for k in range(count)]

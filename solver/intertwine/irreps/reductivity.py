@@ -28,6 +28,7 @@ _AT_THE_END = 1e-8  # the gradient of a descent that arrived
 _OBLIQUE = 3e3  # frames of a larger condition leave too few digits to decide anything
 _PRECISE = 1e-9  # the error of a generator's unitary representative with which it is of use
 _TELLING = 1e-3  # a representative that may be 1 only if it is nearer than this is told from 1
+_LARGE = 1e8  # words of some letters in larger generators, or smaller, pass what float64 compares
 _REMEMBERED = 128
 _TESTED_UP_TO = 24
 """The largest d for which a frame is looked for: the algebra has up to d² dimensions."""
@@ -64,6 +65,10 @@ def judge(group: Group) -> Verdict:
     lie = orthonormal_span(lie)
     if not (len(lie) or len(discrete)):
         return Verdict(REDUCTIVE, "no generators")
+    if any(not 1 / _LARGE < norm(h) < _LARGE for h in discrete):
+        return Verdict(
+            AMBIGUOUS, f"some generator's norm is not between {1 / _LARGE:.0e} and {_LARGE:.0e}"
+        )
     unitary = all(norm(h @ adjoint(h) - np.eye(group.d)) <= _CLOSED * group.d for h in discrete)
     if unitary and openness(lie) <= _CLOSED:
         return Verdict(REDUCTIVE, "closed under adjoints as given")
