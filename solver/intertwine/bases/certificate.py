@@ -14,7 +14,11 @@ from intertwine.errors import FormatError
 _TEXTS = ("method", "backend", "device", "version")
 _COUNTS = ("size", "rank", "iterations")
 _MEASURES = ("residual", "orthonormality", "seconds")
-_YOUNGER = ("notes", "rank_bound")  # than the format: older files have none
+_YOUNGER = ("notes", "rank_bound", "solver")  # than the format: older files have none
+
+SOLVER_VERSION = 2
+"""The version of the solver's answers. Bases of older ones are not trusted, and solved anew:
+version 1 took sums of irreps for irreps at times, and small violations for none."""
 
 
 def _typed(value: Any, kind: type[Any]) -> Any:
@@ -39,7 +43,8 @@ class Certificate:
     taken for zero; it is infinite where one of the two kinds does not occur, or where the method
     is exact. `iterations` counts the steps of iterative methods, `seconds` is wall time. `notes`
     say why a method that would have been faster was passed over. `rank_bound` is an upper bound
-    on the rank in exact arithmetic, where one was asked for (`intertwine.exact.prove`).
+    on the rank in exact arithmetic, where one was asked for (`intertwine.exact.prove`). `solver` is
+    the version of the solver's answers.
     An assembled basis names the different methods of its parts, which have certificates too.
     """
 
@@ -59,6 +64,7 @@ class Certificate:
     version: str = ""
     notes: tuple[str, ...] = ()
     rank_bound: int | None = None
+    solver: int = SOLVER_VERSION
 
     @property
     def is_proven(self) -> bool:
@@ -83,6 +89,7 @@ class Certificate:
             "version": self.version,
             "notes": list(self.notes),
             "rank_bound": self.rank_bound,
+            "solver": self.solver,
         }
 
     @staticmethod
@@ -116,6 +123,7 @@ class Certificate:
                 parts={name: Certificate.from_json(part) for name, part in values["parts"].items()},
                 notes=tuple(_typed(note, str) for note in notes),
                 rank_bound=None if bound is None else _typed(bound, int),
+                solver=_typed(document.get("solver", 1), int),
             )
         except FormatError:
             raise

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from intertwine.bases.basis import Basis
+from intertwine.bases.certificate import SOLVER_VERSION
 from intertwine.bases.files import load_basis, write_safetensors
 from intertwine.errors import FormatError, InvalidSetting
 
@@ -107,6 +108,9 @@ def _read(store: BasisStore, key: str, size: int | None) -> Basis | None:
         return None
     if size is not None and basis.shape[0] != size:
         store.reject(key, f"a basis in {basis.shape[0]} dimensions, not {size}")
+        return None
+    if basis.certificate.solver < SOLVER_VERSION:
+        store.reject(key, f"of the solver's version {basis.certificate.solver}: solved anew")
         return None
     basis.cached = True
     return basis

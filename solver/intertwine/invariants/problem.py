@@ -154,9 +154,9 @@ class Problem:
 
         For a discrete generator ∏ max(1, ‖ρᵢ(h)‖) max(1, ‖ρᵢ(h)⁻¹‖), scaled to determinant ±1; for
         a Lie generator the squared condition of its eigenspaces, slot by slot, where the span is
-        not closed under adjoints (in a good frame of a reductive group it is): S⁻¹AS may have a singular value
-        cond(S)² times smaller than its largest. Nilpotent and defective generators, which no
-        frame makes normal, are passed over.
+        not closed under adjoints (in a good frame of a reductive group it is): S⁻¹AS may have a
+        singular value cond(S)² times smaller than its largest. Nilpotent and defective generators,
+        which no frame makes normal, are passed over.
         """
         worst = 1.0
         for k in range(self.discrete_count):

@@ -120,7 +120,7 @@ def _orbit_of(rep: MatrixRep, start: Inexact[np.ndarray, "d 1"], gap: Gap) -> in
         if basis.shape[1] < d:
             gap.saw(values[kept] / scale, values[~kept] / scale)
         new = u[:, kept]
-    return basis.shape[1]
+    return int(basis.shape[1])
 
 
 def endomorphisms(

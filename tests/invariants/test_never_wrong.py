@@ -1,0 +1,162 @@
+"""An answer is right, or says that it is not: inputs for which it once was neither."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from finite_groups import elements_of, rank_by_characters, reflections, small_groups
+from intertwine.errors import AmbiguousRank, SolveError
+from intertwine.groups import SO, Group
+from intertwine.invariants import solve
+from intertwine.invariants.evidence import require_rank
+from intertwine.invariants.problem import problems_of
+from intertwine.irreps import decompose
+from intertwine.reps import Rep, T, V
+from oblique_groups import conjugate, random_frame, unit
+
+METHODS = ("auto", "orbits", "irreps", "krylov", "svd")
+
+
+def _turn(angle: float) -> np.ndarray:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def _beside(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    found = np.zeros((len(a) + len(b),) * 2)
+    found[: len(a), : len(a)], found[len(a) :, len(a) :] = a, b
+    return found
+
+
+def _solve(rep: Rep, method: str = "auto") -> int:
+    return solve(rep, method=method, store=False).rank
+
+
+class TestGroupsByTheirElements:
+    @pytest.mark.parametrize("seed", range(12))
+    def test_h3_in_any_order_of_its_elements(self, seed: int) -> None:
+        elements = small_groups()["H3"]
+        order = np.random.default_rng(seed).permutation(120)
+        group = Group(discrete_generators=[elements[i] for i in order])
+        basis = solve((V**6)(group), store=False)
+        assert (basis.rank, basis.certificate.method) == (16, "irreps")
+
+    @pytest.mark.parametrize("count", [40, 60])
+    def test_h3_by_some_of_its_elements(self, count: int) -> None:
+        elements = small_groups()["H3"]
+        chosen = np.random.default_rng(count).choice(120, count, replace=False)
+        group = Group(discrete_generators=[elements[i] for i in chosen])
+        assert _solve((V**6)(group)) == 16
+        dimensions = sorted(i.size() for i in decompose(T(3)(group), store=False).multiplicities)
+        assert dimensions == [3, 3, 4, 5] or sum(dimensions) <= 27
+        assert 7 not in dimensions
+
+    @pytest.mark.parametrize("n", [12, pytest.param(16, marks=pytest.mark.slow)])
+    def test_many_simple_reflections(self, n: int) -> None:
+        group = Group(discrete_generators=reflections(*[0.5] * (n - 1)))
+        basis = solve((V**4)(group), store=False)
+        assert (basis.rank, basis.certificate.method) == (4, "irreps")
+
+    @pytest.mark.parametrize("case", range(30))
+    def test_random_subsets_in_random_frames(self, case: int) -> None:
+        _examine(case)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("case", range(30, 1030))
+    def test_a_thousand_random_subsets_in_random_frames(self, case: int) -> None:
+        _examine(case)
+
+
+def _examine(case: int) -> None:
+    """A random set of a small group's elements, in a random frame: right by every method."""
+    rng = np.random.default_rng(case)
+    name = sorted(small_groups())[case % len(small_groups())]
+    elements = small_groups()[name]
+    count = int(rng.integers(1, min(len(elements), 40) + 1))
+    chosen = [elements[i] for i in rng.choice(len(elements), count, replace=False)]
+    generated = elements_of(chosen)
+    d = len(chosen[0])
+    frame = random_frame(d, [1.0, 3.0, 30.0][int(rng.integers(3))], rng)
+    group = conjugate(Group(discrete_generators=chosen), frame)
+    p, q = [(2, 0), (3, 0), (2, 2), (4, 0), (5, 0), (6, 0)][int(rng.integers(6))]
+    assert _solve(T(p, q)(group)) == rank_by_characters(generated, p, q), (name, count, p, q)
+
+
+class TestSmallViolations:
+    @pytest.mark.parametrize("method", ["auto", "irreps", "krylov", "svd"])
+    def test_weights_of_1e_11(self, method: str) -> None:
+        group = Group(lie_algebra=[np.diag([1, -1, 1e11, -1e11])], refine=0)
+        with pytest.raises(AmbiguousRank):
+            _solve(T(4)(group), method)
+
+    @pytest.mark.parametrize("angle", [3e-12, 1e-11, 1e-10, 1e-9])
+    @pytest.mark.parametrize("method", ["auto", "irreps", "krylov", "svd"])
+    def test_a_rotation_by_little_more_than_rounding(self, method: str, angle: float) -> None:
+        group = Group(discrete_generators=[_turn(angle)], refine=0)
+        with pytest.raises(AmbiguousRank):
+            _solve(T(7)(group), method)
+
+    @pytest.mark.parametrize("size", [11, 12])
+    @pytest.mark.parametrize("method", ["auto", "irreps", "krylov", "svd"])
+    def test_a_small_rotation_beside_a_large_boost(self, method: str, size: float) -> None:
+        element = _beside(np.diag(np.exp([size, -size])), _turn(1e-6))
+        group = Group(
+            lie_algebra=[np.diag([1.0, -1, 0, 0])], discrete_generators=[element], refine=0
+        )
+        with pytest.raises(AmbiguousRank):
+            _solve(V(group), method)
+
+    def test_matrices_that_are_nearly_permutations_have_their_true_residual(self) -> None:
+        noise = np.random.default_rng(0).uniform(-3e-13, 3e-13, (4, 4))
+        matrix = np.eye(4)[[1, 2, 3, 0]] + noise
+        group = Group(discrete_generators=[matrix])
+        basis = solve(T(4)(group), method="orbits", store=False)
+        q = np.asarray(basis.dense())
+        image = np.asarray(T(4)(group).rho_dense(matrix))
+        truth = np.linalg.norm(image @ q - q, 2)
+        assert 1e-13 < truth <= basis.certificate.residual < 1e-11
+
+
+class TestScales:
+    @pytest.mark.parametrize("factor", [1e100, 1e-100, 1e30, 3.0])
+    @pytest.mark.parametrize("method", ["auto", "svd"])
+    def test_scalings_of_any_size(self, factor: float, method: str) -> None:
+        group = Group(discrete_generators=[factor * np.eye(2)])
+        assert _solve((V * V.T)(group), method) == 4
+        assert _solve(T(2, 2)(group), method) == 16
+        for rep in (V, V**2, V**4, V**2 * V.T):
+            assert _solve(rep(group), method) == 0
+
+
+class TestNeedlessRefusals:
+    def test_so25_by_all_its_generators_in_an_oblique_frame(self) -> None:
+        rng = np.random.default_rng(1)
+        group = conjugate(SO(10), random_frame(10, 3.0, rng))
+        assert _solve(T(2)(group)) == 1
+
+    @pytest.mark.slow
+    def test_so25_itself(self) -> None:
+        group = conjugate(SO(25), random_frame(25, 3.0, np.random.default_rng(1)))
+        assert _solve(T(2)(group)) == 1
+
+    @pytest.mark.parametrize("blocks", [(1, 1, 1, 1), (2, 2), (1, 3), (2, 1, 1)])
+    @pytest.mark.parametrize("seed", range(3))
+    def test_parabolic_subgroups_turned_by_a_rotation(
+        self, blocks: tuple[int, ...], seed: int
+    ) -> None:
+        ends = np.cumsum(blocks)
+        block = np.searchsorted(ends, np.arange(4), side="right")
+        matrices = [unit(4, i, j) for i in range(4) for j in range(4) if block[i] <= block[j]]
+        turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((4, 4)))[0]
+        straight = Group(lie_algebra=matrices)
+        turned = Group(lie_algebra=[turn @ m @ turn.T for m in matrices])
+        for rep in (T(3), T(1, 1), T(2, 1)):
+            assert _solve(rep(turned)) == _solve(rep(straight))
+
+
+class TestTheIndependentCheck:
+    def test_it_contradicts_a_wrong_rank(self) -> None:
+        group = Group(discrete_generators=small_groups()["H3"][:40])
+        (problem,) = problems_of((V(group),) * 6)
+        require_rank(problem, 16, "V⁶")
+        with pytest.raises(SolveError, match="its characters have the mean 16"):
+            require_rank(problem, 15, "V⁶")
