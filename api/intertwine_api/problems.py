@@ -34,6 +34,7 @@ CODES: dict[str, tuple[int, str]] = {
     "too-large": (422, "The request is larger than what is solved"),
     "too-costly": (422, "The solve would cost more than this service spends"),
     "ambiguous-rank": (422, "The rank is ambiguous"),
+    "no-irreps": (422, "The rep is not seen to be a sum of irreps"),
     "rounded-generators": (422, "The generators were rounded"),
     "not-converged": (422, "The iteration did not converge"),
     "solve": (500, "The result failed its check"),
@@ -144,8 +145,8 @@ READING = (
     "too-large", "invalid-request", "malformed", "body-too-large",
 )  # fmt: skip
 SOLVING = (
-    "method-not-applicable", "too-costly", "ambiguous-rank", "rounded-generators", "not-converged",
-    "solve",
+    "method-not-applicable", "no-irreps", "too-costly", "ambiguous-rank", "rounded-generators",
+    "not-converged", "solve",
     "out-of-time", "out-of-memory", "worker-died", "not-kept", "queue-full", "not-ready",
     "internal",
 )  # fmt: skip

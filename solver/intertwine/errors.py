@@ -10,6 +10,7 @@
     ├── UnknownMethod         a method, backend or option that does not exist
     │   └── Unavailable       one that exists, but not on this machine
     ├── MethodNotApplicable   a method asked for by name that cannot do this rep
+    │   └── SplitError        a rep that is not seen to be a sum of irreps
     ├── TooLarge              work refused before it starts, with the size and the bound
     ├── FormatError           arrays or a file that do not hold a basis
     ├── InvalidSetting        a setting of a program that cannot be used
@@ -100,6 +101,14 @@ class MethodNotApplicable(IntertwineError, ValueError):
     """A method was asked for by name that cannot solve this rep."""
 
     code = "method-not-applicable"
+
+
+class SplitError(MethodNotApplicable):
+    """A rep does not split as those of reductive groups in a good frame do; where another method
+    can take its place, it does.
+    """
+
+    code = "no-irreps"
 
 
 class TooLarge(IntertwineError, ValueError):

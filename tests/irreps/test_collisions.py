@@ -47,9 +47,11 @@ def test_shift_and_clock_matrices(p: int) -> None:
 
 def test_a_network_over_them() -> None:
     group = _clock_and_shift(5)
-    model = nn.EMLP(V(group), V(group), group, ch=4, num_layers=1)
-    g, x = group.sample(), np.random.default_rng(0).standard_normal(5) + 1j
-    np.testing.assert_allclose(model(g @ x), g @ np.asarray(model(x)), atol=1e-4)
+    model = nn.EMLP(V(group) * V.T(group), V(group) * V.T(group), group, ch=16, num_layers=1)
+    g, x = group.sample(), np.random.default_rng(0).standard_normal((5, 5)) + 0j
+    moved = np.asarray(model((g @ x @ g.conj().T).ravel())).reshape(5, 5)
+    expected = g @ np.asarray(model(x.ravel())).reshape(5, 5) @ g.conj().T
+    np.testing.assert_allclose(moved, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [8, 12, pytest.param(14, marks=pytest.mark.slow)])

@@ -237,4 +237,4 @@ def _clusters(values: Inexact[np.ndarray, " m"], near: float) -> list[list[int]]
 
     distances = np.abs(values[:, None] - values[None, :])
     count, labels = connected_components(distances <= near, directed=False)
-    return [list(np.flatnonzero(labels == k)) for k in range(count)]
+    return [np.flatnonzero(labels == k).tolist() for k in range(count)]

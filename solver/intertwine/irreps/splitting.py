@@ -8,7 +8,7 @@ from math import inf, sqrt
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.errors import MethodNotApplicable
+from intertwine.errors import SplitError
 from intertwine.irreps.actions import MatrixRep, adjoint, norm
 from intertwine.irreps.projection import project, random_block
 
@@ -16,12 +16,6 @@ _HERMITIAN = 1e-9  # how far from Hermitian the projection of a Hermitian matrix
 _CUT = 1e-7  # eigenvalues closer than this part of their spread belong to one subspace
 _INDEPENDENT = 1e-8  # endomorphisms of singular values below are rounding
 _REACHED = 1e-7  # of a generator's norm: vectors moved by less stay where they were
-
-
-class SplitError(MethodNotApplicable):
-    """The rep does not split as those of reductive groups in a good frame do: callers take the
-    basis of another method instead.
-    """
 
 
 @dataclass
