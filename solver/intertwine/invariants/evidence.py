@@ -72,7 +72,7 @@ def allowances(problem: Problem, tolerances: Tolerances) -> tuple[float, ...]:
         found.append(tolerances.null * max(1.0, sum(norms)))
     for k in range(problem.discrete_count):
         norm = max(1.0, prod(map(spectral_norm, problem.discrete(k))))
-        found.append(tolerances.null * slots / norm + tolerances.vectors)
+        found.append(tolerances.null * slots / norm + tolerances.vectors * (1 - 1 / norm))
     return tuple(found)
 
 

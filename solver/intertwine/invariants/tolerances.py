@@ -20,8 +20,8 @@ class Tolerances:
     """The largest condition of the generators' images with which a rank can be told."""
     residual: float = 1e-10
     """The largest ‖QᴴQ − 1‖ with which a basis is handed out."""
-    vectors: float = 2e-14
-    """The errors of a basis' vectors, which a discrete generator h stretches by ‖ρ(h)‖."""
+    vectors: float = 2e-12
+    """The errors of a basis' vectors in an oblique frame, which a generator h stretches by ‖ρ(h)‖."""
     steps: int = 5000
     """The most steps of one descent by conjugate gradients."""
     cg: float = 1e-14

@@ -229,7 +229,7 @@ class TestOneJob:
             assert client.get(f"/v1/jobs/{name}").status_code in (404, 422)
 
     def test_a_job_that_fails_tells_its_problem(self, client: httpx.Client) -> None:
-        group = {"discrete_generators": [[[1, 1e-9], [0, 1]]]}
+        group = {"discrete_generators": [[[1, 1e-9], [0, 1]]], "refine": 0}
         job = ended(client, submit(client, {"kind": "solve", "rep": "V", "group": group}))
         assert (job["state"], job["attempt"], job["result"]) == ("failed", 1, None)
         assert job["problem"]["code"] == "ambiguous-rank"
@@ -300,7 +300,7 @@ class TestLongSolves:
             answer = client.post("/v1/bases", json=SO3, headers={"prefer": "wait=60"})
             assert (answer.status_code, answer.json()["rank"]) == (200, 6)
             assert len(client.get("/v1/jobs").json()["data"]) == 1
-            group = {"discrete_generators": [[[1, 1e-9], [0, 1]]]}
+            group = {"discrete_generators": [[[1, 1e-9], [0, 1]]], "refine": 0}
             asked = {"rep": "V", "group": group}
             for _ in range(2):
                 answer = client.post("/v1/bases", json=asked, headers={"prefer": "wait=60"})
