@@ -8,7 +8,7 @@ from finite_groups import elements_of, rank_by_characters, reflections, small_gr
 from intertwine.errors import AmbiguousRank, SolveError
 from intertwine.groups import SO, Group
 from intertwine.invariants import solve
-from intertwine.invariants.evidence import require_rank
+from intertwine.invariants.evidence import confirmed_rank
 from intertwine.invariants.problem import problems_of
 from intertwine.irreps import decompose
 from intertwine.reps import Rep, T, V
@@ -157,6 +157,6 @@ class TestTheIndependentCheck:
     def test_it_contradicts_a_wrong_rank(self) -> None:
         group = Group(discrete_generators=small_groups()["H3"][:40])
         (problem,) = problems_of((V(group),) * 6)
-        require_rank(problem, 16, "V⁶")
+        assert confirmed_rank(problem, 16, "V⁶")
         with pytest.raises(SolveError, match="its characters have the mean 16"):
-            require_rank(problem, 15, "V⁶")
+            confirmed_rank(problem, 15, "V⁶")

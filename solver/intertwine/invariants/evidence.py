@@ -57,22 +57,24 @@ def orthonormality(storage: Storage) -> float:
     return float(np.linalg.norm(q.conj().T @ q - np.eye(q.shape[1])))
 
 
-def allowances(problem: Problem, tolerances: Tolerances) -> tuple[float, ...]:
+def allowances(
+    problem: Problem, tolerances: Tolerances, is_confirmed: bool = False
+) -> tuple[float, ...]:
     """What each of `residuals` may be for its vectors to count as invariant.
 
     What is zero is decided here for every method alike. A Lie generator moves them by rounding:
     `null` times the norms of its images in all slots. A discrete one by that, and by errors of the
     vectors themselves, which it stretches by up to ‖ρ(h)‖: a residual of 1e-12 says nothing where
-    it is divided by a norm of 1e6.
+    it is divided by a norm of 1e6. Where characters confirm the rank these errors may be larger.
     """
-    slots = max(1, len(problem.sizes))
-    found = []
+    slots, found = max(1, len(problem.sizes)), []
+    errors = tolerances.residual if is_confirmed else tolerances.vectors
     for k in range(problem.lie_count):
         norms = [max(1.0, spectral_norm(matrix)) for matrix in problem.unit_lie(k)]
         found.append(tolerances.null * max(1.0, sum(norms)))
     for k in range(problem.discrete_count):
         norm = max(1.0, prod(map(spectral_norm, problem.discrete(k))))
-        found.append(tolerances.null * slots / norm + tolerances.vectors * (1 - 1 / norm))
+        found.append(tolerances.null * slots / norm + errors * (1 - 1 / norm))
     return tuple(found)
 
 
@@ -92,6 +94,7 @@ def require_proven(
     orthogonal: float,
     what: str,
     tolerances: Tolerances,
+    is_confirmed: bool = False,
 ) -> None:
     """Raise `AmbiguousRank` for vectors that are nearly, but not quite, invariant, and `SolveError`
     for a basis that is none; NaN is not.
@@ -103,7 +106,7 @@ def require_proven(
             f"{tolerances.distinct:.0e} allowed. Please report this"
         )
     require_orthonormal(orthogonal, what, tolerances)
-    for k, allowed in enumerate(allowances(problem, tolerances)):
+    for k, allowed in enumerate(allowances(problem, tolerances, is_confirmed)):
         violation = residuals[k]
         if not violation <= allowed and isinstance(storage, Dense):
             violation = _spectral(problem, storage, k)  # the bound adds up all columns
@@ -115,11 +118,12 @@ def require_proven(
             )
 
 
-def require_rank(problem: Problem, rank: int, what: str) -> None:
-    """Raise `SolveError` where the mean of characters over a finite group is another number.
+def confirmed_rank(problem: Problem, rank: int, what: str) -> bool:
+    """Whether the mean of characters over a finite group is the rank. Raises `SolveError` where it
+    is another number.
 
     It knows nothing of the methods, nor of thresholds. Groups that are not seen to be finite,
-    or are large, have no such check.
+    or are large, have no such check: False.
     """
     expected = finite_rank(problem.atoms) if problem.atoms else None
     if expected is not None and expected != rank:
@@ -127,6 +131,7 @@ def require_rank(problem: Problem, rank: int, what: str) -> None:
             f"{rank} invariants of {what} were found, and its characters have the mean {expected}: "
             f"one of the two is wrong. Please report this"
         )
+    return expected is not None
 
 
 def _spectral(problem: Problem, storage: Dense, k: int) -> float:

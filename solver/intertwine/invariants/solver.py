@@ -257,9 +257,11 @@ def _run(
             evidence.orthonormality(storage),
         )
     residual = float(np.max(residuals, initial=0.0))
-    evidence.require_proven(problem, storage, residuals, orthonormality, what, options.tolerances)
-    if method != "orbits":  # which counts without floating point
-        evidence.require_rank(problem, storage.shape[1], what)
+    # orbits are counted without floating point
+    is_confirmed = method != "orbits" and evidence.confirmed_rank(problem, storage.shape[1], what)
+    evidence.require_proven(
+        problem, storage, residuals, orthonormality, what, options.tolerances, is_confirmed
+    )
     certificate = Certificate(
         method=method,
         backend=backend.name,

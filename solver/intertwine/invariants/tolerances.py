@@ -19,9 +19,10 @@ class Tolerances:
     oblique: float = 1e11
     """The largest condition of the generators' images with which a rank can be told."""
     residual: float = 1e-10
-    """The largest ‖QᴴQ − 1‖ with which a basis is handed out."""
+    """The largest ‖QᴴQ − 1‖ with which a basis is handed out, and the largest errors of vectors in
+    an oblique frame where their number is confirmed by characters."""
     vectors: float = 2e-12
-    """The errors of a basis' vectors in an oblique frame, which a generator h stretches by ‖ρ(h)‖."""
+    """Errors of a basis' vectors in an oblique frame, which a generator h stretches by ‖ρ(h)‖."""
     steps: int = 5000
     """The most steps of one descent by conjugate gradients."""
     cg: float = 1e-14
