@@ -1,12 +1,12 @@
 """Irreps of any group: found, catalogued, and used to decompose every other rep (DESIGN §5.3)."""
 
+from intertwine.errors import SplitError
 from intertwine.irreps.catalogue import Catalogue
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.decomposition import Decomposition, clebsch_gordan, decompose
 from intertwine.irreps.irrep import Irrep, in_straight_frame
 from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
 from intertwine.irreps.shelf import put_up, take_down
-from intertwine.irreps.splitting import SplitError
 
 __all__ = [
     "REDUCTIVE",

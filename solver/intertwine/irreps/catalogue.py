@@ -7,13 +7,13 @@ import threading
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from intertwine.errors import SplitError
 from intertwine.irreps.actions import MatrixRep, adjoint, norm
 from intertwine.irreps.gauge import canonical_basis
 from intertwine.irreps.irreducible import Irreducible, Isometries, Origin, name_of
 from intertwine.irreps.projection import project, random_block
 from intertwine.irreps.splitting import (
     Gap,
-    SplitError,
     endomorphisms,
     leak,
     polished,

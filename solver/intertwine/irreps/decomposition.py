@@ -14,12 +14,11 @@ from jaxtyping import Inexact, Num
 from intertwine.arrays import Array, namespace
 from intertwine.bases.store import BasisStore, find_store
 from intertwine.bases.transform import Transform
-from intertwine.errors import MethodNotApplicable, TooLarge
+from intertwine.errors import MethodNotApplicable, SplitError, TooLarge
 from intertwine.groups.group import Group
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.irrep import Irrep, decomposer_for, in_straight_frame
 from intertwine.irreps.shelf import put_up, take_down
-from intertwine.irreps.splitting import SplitError
 from intertwine.operators import Kronecker, LinearOperator
 from intertwine.reps.canonical_form import Canonical, canonical, canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers

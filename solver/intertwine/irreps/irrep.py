@@ -11,14 +11,13 @@ from jaxtyping import Inexact
 
 from intertwine.arrays import Array, namespace
 from intertwine.bases.store import find_store
-from intertwine.errors import InvalidRep, MethodNotApplicable
+from intertwine.errors import InvalidRep, MethodNotApplicable, SplitError
 from intertwine.groups.group import Group
 from intertwine.groups.rounding import require_exact
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.irreps.shelf import take_down
-from intertwine.irreps.splitting import SplitError
 from intertwine.operators import LinearOperator, dense
 from intertwine.reps.generator_images import Images, images
 from intertwine.reps.syntax import Base, Dual, Rep, is_a

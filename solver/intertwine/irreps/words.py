@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from intertwine.errors import SplitError
 from intertwine.irreps.actions import MatrixRep, adjoint
-from intertwine.irreps.splitting import SplitError
 
 _LETTERS = 3
 _LEVELS = 12  # the last has words of up to 24 letters in 36 combinations
