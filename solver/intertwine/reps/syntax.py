@@ -559,7 +559,7 @@ def _met(parts: list[Rep]) -> list[Rep]:
     """
     if len(parts) < 2 or len({id(part) for part in parts}) == 1:
         return parts
-    groups = [_groups_in(part) for part in parts]
+    groups = [_groups_in(part) for part in {id(part): part for part in parts}.values()]
     if len({id(group) for found in groups for group in found}) < 2:
         return parts
     from intertwine.reps.meeting import products_to_expand, warn_of_equal_groups
