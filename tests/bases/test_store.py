@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import math
@@ -16,6 +17,8 @@ import pytest
 from example_bases import BASES, basis_of, orthonormal
 from example_stores import BLOB_FAULTS, digest, faults, key, overwrite, quarantined
 from intertwine.bases import Basis, Dense, to_bytes
+from intertwine.bases.certificate import SOLVER_VERSION
+from intertwine.bases.files import write_safetensors
 from intertwine.bases.store import find_store, obtain
 from intertwine.errors import (
     AmbiguousRank,
@@ -196,6 +199,14 @@ class TestObtain:
         assert basis.shape == (6, 2)
         assert obtain(store, KEY, {}, never).cached
         assert "holds no basis" in quarantined(store)[f"{KEY}.json"]
+
+    def test_what_an_older_solver_found_is_solved_again(self, store: Store) -> None:
+        fresh = basis_of(Dense(orthonormal(6, 2)))
+        older = Basis(fresh.storage, dataclasses.replace(fresh.certificate, solver=1))
+        store.publish(KEY, lambda write: write_safetensors(older, write), {})
+        assert not obtain(store, KEY, {}, lambda: fresh).cached
+        again = obtain(store, KEY, {}, never)
+        assert (again.cached, again.certificate.solver) == (True, SOLVER_VERSION)
 
     def test_two_keys_never_meet(self, store: Store) -> None:
         one = obtain(store, key("one"), {}, Solve(BASES["dense"]))
