@@ -61,8 +61,8 @@ class TestGroupsByTheirElements:
         _examine(case)
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("case", range(30, 1030))
-    def test_a_thousand_random_subsets_in_random_frames(self, case: int) -> None:
+    @pytest.mark.parametrize("case", range(30, 530))
+    def test_hundreds_of_random_subsets_in_random_frames(self, case: int) -> None:
         _examine(case)
 
 
