@@ -204,7 +204,7 @@ class Group:
 
     @property
     def unnumbered(self) -> Group:
-        """The group of which this is a copy, or the group itself."""
+        """The group that this copies, or the group itself."""
         return self if self._original is None else self._original
 
     @property

@@ -232,7 +232,7 @@ def _eigenvector_condition(matrix: Inexact[np.ndarray, "m m"]) -> float:
 
 
 def _clusters(values: Inexact[np.ndarray, " m"], near: float) -> list[list[int]]:
-    """Numbers in groups, each of which is nearer than that to another of its group."""
+    """The indices of numbers, in clusters: neighbours in a cluster are at most `near` apart."""
     from scipy.sparse.csgraph import connected_components
 
     distances = np.abs(values[:, None] - values[None, :])
