@@ -70,7 +70,10 @@ def test_names_do_not_collide() -> None:
     assert lengths[0] == lengths[-2] < lengths[-1]  # one of two that would be equal is longer
 
 
-@pytest.mark.parametrize("seed", range(1, 31))
+@pytest.mark.parametrize(
+    "seed",
+    [seed if seed < 6 else pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 31)],
+)
 def test_layers_take_the_basis_where_irreps_fail(seed: int) -> None:
     noise = 0.03 * np.random.default_rng(seed).standard_normal((6, 6))
     group = Group(lie_algebra=[np.kron(np.eye(3), [[0, 1], [-1, 0]]) + noise])

@@ -7,6 +7,7 @@ not depend on it, but how much it computes does.
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +23,8 @@ _LARGEST = 300
 """Products of irreps up to this size are looked at."""
 _TIE = 1e-6
 
+_Found = dict[str, tuple[Irrep, Inexact[np.ndarray, "_ _"]]]
+
 
 def sparse_basis_of(irrep: Irrep) -> Inexact[np.ndarray, "d d"]:
     """R, unitary: its columns are the new basis vectors in the coordinates of the catalogue.
@@ -29,41 +32,54 @@ def sparse_basis_of(irrep: Irrep) -> Inexact[np.ndarray, "d d"]:
     λ is looked for in V and V*, then in products of what was found with those, always in the same
     order: the basis depends on the group alone. An irrep that is not found keeps its own.
     """
-    for found in _levels(irrep.G, irrep.is_over_complex_numbers):
+    bases = _bases_of(irrep.G, irrep.is_over_complex_numbers)
+    for level in range(_LEVELS):
+        found = bases.level(level)
         if irrep.name in found:
-            return found[irrep.name]
+            return found[irrep.name][1]
     return np.eye(irrep.size())
 
 
 @lru_cache(maxsize=64)
-def _levels(group: Group, is_complex: bool) -> list[dict[str, Inexact[np.ndarray, "_ _"]]]:
-    """Bases by the irreps' names: of V and V*, then level by level of products with those."""
-    known: dict[str, tuple[Irrep, Inexact[np.ndarray, "_ _"]]] = {}
-    for rep in (V(group), V(group).T):
-        for irrep, maps in _in_base(rep):
-            if irrep.is_over_complex_numbers == is_complex and irrep.name not in known:
-                known[irrep.name] = irrep, _pivoted(maps)
-    first, newest, levels = list(known.values()), list(known.values()), [_bases(known)]
-    for _ in range(_LEVELS - 1):
-        new: dict[str, tuple[Irrep, Inexact[np.ndarray, "_ _"]]] = {}
-        for a, in_a in sorted(newest, key=_order):
-            for b, in_b in sorted(first, key=_order):
+def _bases_of(group: Group, is_complex: bool) -> _Bases:
+    return _Bases(group, is_complex)
+
+
+class _Bases:
+    """Bases by the irreps' names: of V and V*, then level by level of products with those, each
+    level when it is asked for. May be used by several threads.
+    """
+
+    def __init__(self, group: Group, is_complex: bool) -> None:
+        first: _Found = {}
+        for rep in (V(group), V(group).T):
+            for irrep, maps in _in_base(rep):
+                if irrep.is_over_complex_numbers == is_complex and irrep.name not in first:
+                    first[irrep.name] = irrep, _pivoted(maps)
+        self._levels = [first]
+        self._lock = threading.Lock()
+
+    def level(self, k: int) -> _Found:
+        """The irreps that are in V and V* (0), or in products of those of k − 1 with them, and not
+        in a level below.
+        """
+        with self._lock:
+            while len(self._levels) <= k:
+                self._levels.append(self._next())
+            return self._levels[k]
+
+    def _next(self) -> _Found:
+        known = set().union(*self._levels)
+        new: _Found = {}
+        for a, in_a in sorted(self._levels[-1].values(), key=_order):
+            for b, in_b in sorted(self._levels[0].values(), key=_order):
                 if a.size() * b.size() > _LARGEST:
                     continue
                 for c, maps in sorted(clebsch_gordan(a, b).items(), key=lambda m: m[0].name):
                     if c.name not in known and c.name not in new:
                         one = np.einsum("ai,bj,abc->ijc", in_a.conj(), in_b.conj(), maps[:, :, 0])
                         new[c.name] = c, _pivoted(one.reshape(-1, c.size()))
-        known |= new
-        newest = list(new.values())
-        levels.append(_bases(new))
-    return levels
-
-
-def _bases(
-    found: dict[str, tuple[Irrep, Inexact[np.ndarray, "_ _"]]],
-) -> dict[str, Inexact[np.ndarray, "_ _"]]:
-    return {name: basis for name, (_, basis) in found.items()}
+        return new
 
 
 def _order(found: tuple[Irrep, Inexact[np.ndarray, "_ _"]]) -> tuple[int, str]:
