@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from finite_groups import elements_of, rank_by_characters, reflections, small_groups
 from intertwine.errors import AmbiguousRank, SolveError
-from intertwine.groups import SO, Group
+from intertwine.groups import SO, Group, O, S
 from intertwine.invariants import solve
 from intertwine.invariants.evidence import confirmed_rank
 from intertwine.invariants.problem import problems_of
@@ -125,6 +125,19 @@ class TestScales:
         assert _solve(T(2, 2)(group), method) == 16
         for rep in (V, V**2, V**4, V**2 * V.T):
             assert _solve(rep(group), method) == 0
+
+
+class TestKrylovInAnObliqueFrame:
+    @pytest.mark.parametrize("group", [S(4), SO(3), O(3)], ids=str)
+    @pytest.mark.parametrize("seed", range(4))
+    def test_its_span_is_that_of_the_straight_frame(self, group: Group, seed: int) -> None:
+        frame = random_frame(group.d, 10.0, np.random.default_rng(seed))
+        basis = solve(T(4)(conjugate(group, frame)), method="krylov", store=False)
+        inverse = np.linalg.inv(frame)
+        whole = np.kron(np.kron(inverse, inverse), np.kron(inverse, inverse))
+        moved = whole @ np.asarray(solve(T(4)(group), store=False).dense())
+        expected, q = np.linalg.qr(moved)[0], np.asarray(basis.dense())
+        assert np.linalg.norm(expected - q @ (q.T @ expected), 2) < 1e-12
 
 
 class TestNeedlessRefusals:

@@ -85,7 +85,7 @@ def orthonormal_invariants(
             return q
         project = _Projection(constraints, backend, tolerances)
         near = backend.put(q)
-        projected = np.asarray(project(near, lambda fraction: None))
+        projected = np.asarray(project(near, lambda fraction: None, fine=True))
         u, values, vh = np.linalg.svd(projected, full_matrices=False)
         if not values.min() > _STILL_THERE:  # what was invariant is not, to this iteration
             return q
@@ -133,8 +133,12 @@ class _Projection:
 
         self.gradient = gradient_of
 
-    def __call__(self, x: Array, say: Callable[[float], None]) -> Array:
-        """The nearest block of solutions; restarted until the residual is rounding."""
+    def __call__(self, x: Array, say: Callable[[float], None], *, fine: bool = False) -> Array:
+        """The nearest block of solutions; restarted until the residual is rounding.
+
+        Directions in which C has singular values below 1e-8 are left as they are; with `fine`,
+        those below `null`.
+        """
         scale, reference, last = max(1.0, self.constraints.scale), self._norm(x), math.inf
         if not self.constraints.count or not x.size:
             return x
@@ -144,19 +148,30 @@ class _Projection:
             if not error < last / 4 or error < 4e-16:
                 break
             last = error
-            x = self._descend(x, -residual, reference, say)
+            floor = self._floor(math.sqrt(float(square)), reference, fine)
+            x = self._descend(x, -residual, floor, say)
             # a small null space leaves little of x: what counts is relative to what is left
             reference = max(self._norm(x), 1e-7 * reference)
         return x
 
-    def _descend(
-        self, x: Array, residual: Array, reference: float, say: Callable[[float], None]
-    ) -> Array:
+    def _floor(self, violation: float, reference: float, fine: bool) -> float:
+        """The size at which a gradient Cᴴ(Cx) says nothing any more, for ‖Cx‖ = `violation`.
+
+        It is rounded relative to ‖Cx‖, not to x: where C is nearly singular, x is still wrong when
+        the gradient is a rounding error of x. Eigenvalues that are rounding errors are not to be
+        resolved, though, before it is known how many there are.
+        """
         scale = max(1.0, self.constraints.scale)
+        if not fine:
+            return 1e-16 * scale**2 * reference
+        return max(1e-16 * scale * violation, (self.tolerances.null * scale) ** 2 * reference)
+
+    def _descend(
+        self, x: Array, residual: Array, floor: float, say: Callable[[float], None]
+    ) -> Array:
         square = self._norm(residual) ** 2
         first = math.sqrt(square)
-        # never resolve eigenvalues that are rounding errors: stop against a fixed scale too
-        stop = max(self.tolerances.cg * first, 1e-16 * scale**2 * reference)
+        stop = max(self.tolerances.cg * first, floor)
         direction = residual
         for _ in range(self.tolerances.steps):
             if math.sqrt(square) <= stop:
@@ -200,9 +215,27 @@ def _extend(
             f"exact entries"
         )
     vectors = project(q @ u[:, :kept], say)  # small singular values magnify errors: project again
+    vectors = _polished(project, xp.linalg.qr(_without(found, vectors))[0], say)
     vectors, _ = xp.linalg.qr(_without(found, vectors))
     _check_null(project, vectors)
     return vectors, above / below if below else math.inf
+
+
+def _polished(project: _Projection, vectors: Array, say: Callable[[float], None]) -> Array:
+    """Null vectors without their parts along small singular values of C. Raises `AmbiguousRank`
+    where one of them is such a part itself.
+    """
+    if not vectors.shape[1]:
+        return vectors
+    fine = project(vectors, say, fine=True)
+    least = float(project.xp.linalg.svd(fine, full_matrices=False)[1].min())
+    if not least > _STILL_THERE:
+        raise AmbiguousRank(
+            f"the rank is ambiguous: of vectors that satisfy the constraints nearly {least:.2g} is "
+            f"left when small singular values are resolved. Were the generators rounded? Give more "
+            f"digits, or exact entries"
+        )
+    return fine
 
 
 def _without(found: Array, block: Array) -> Array:
