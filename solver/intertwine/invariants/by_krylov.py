@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Float, Inexact
 
 from intertwine.arrays import Array
 from intertwine.errors import AmbiguousRank, NotConverged
@@ -27,6 +27,7 @@ from intertwine.memory import require_memory
 
 FIRST_BLOCK = 16
 _STILL_THERE = 0.9  # singular values of an orthonormal basis after its projection
+_CLEARLY_ZERO = 1e2  # times `null`, what is left of random vectors where there are no invariants
 _ROUNDS = 5
 _ARRAYS = 8  # blocks of shape (n, b) alive at once in an iteration
 
@@ -202,23 +203,31 @@ def _extend(
     block = _without(found, block)
     reference = float(xp.linalg.norm(block.ravel())) / math.sqrt(max(1, block.shape[1]))
     projected = _without(found, project(block, say))
-    q, r = xp.linalg.qr(projected)
-    u, values, _ = xp.linalg.svd(r, full_matrices=False)
-    values = np.asarray(values) / reference
-    kept = int((values > tolerances.distinct).sum())
-    below = float(values[kept:].max(initial=0.0))
-    above = float(values[:kept].min(initial=math.inf))
-    if not below <= 1e2 * tolerances.null:
+    q, values = _principal(xp, projected)
+    kept = int((values > tolerances.distinct * reference).sum())
+    if not values[kept:].max(initial=0.0) <= _CLEARLY_ZERO * tolerances.null * reference:
+        # traces of small singular values of C, or of invariants: the former vanish now
+        q, values = _principal(xp, _without(found, project(projected, say, fine=True)))
+    below = float(values[kept:].max(initial=0.0)) / reference
+    above = float(values[:kept].min(initial=math.inf)) / reference
+    if not (below <= _CLEARLY_ZERO * tolerances.null and above > tolerances.distinct):
         raise AmbiguousRank(
             f"the rank is ambiguous: projected random vectors have singular values {above:.2g} and "
             f"{below:.2g}, with no clear gap. Were the generators rounded? Give more digits, or "
             f"exact entries"
         )
-    vectors = project(q @ u[:, :kept], say)  # small singular values magnify errors: project again
+    vectors = project(q[:, :kept], say)  # small singular values magnify errors: project again
     vectors = _polished(project, xp.linalg.qr(_without(found, vectors))[0], say)
     vectors, _ = xp.linalg.qr(_without(found, vectors))
     _check_null(project, vectors)
     return vectors, above / below if below else math.inf
+
+
+def _principal(xp: Any, x: Array) -> tuple[Array, Float[np.ndarray, " b"]]:
+    """The left singular vectors and the singular values of a tall block."""
+    q, r = xp.linalg.qr(x)
+    u, values, _ = xp.linalg.svd(r, full_matrices=False)
+    return q @ u, np.asarray(values)
 
 
 def _polished(project: _Projection, vectors: Array, say: Callable[[float], None]) -> Array:

@@ -21,7 +21,7 @@ class Tolerances:
     residual: float = 1e-10
     """The largest ‖QᴴQ − 1‖ with which a basis is handed out, and the largest errors of vectors in
     an oblique frame where their number is confirmed by characters."""
-    vectors: float = 2e-12
+    vectors: float = 5e-14
     """Errors of a basis' vectors in an oblique frame, which a generator h stretches by ‖ρ(h)‖."""
     steps: int = 5000
     """The most steps of one descent by conjugate gradients."""
