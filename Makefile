@@ -39,11 +39,10 @@ test: $(READY) ## Run the tests, without those marked slow
 slow: $(READY) ## Run the tests marked slow
 	$(PYTEST) -m slow
 
-# Few tests decide by rounding; those that do are named here.
+# Few tests decide by rounding; those that do are named here. `make slow` compares answers between the kernels.
 processors: $(READY) ## Run the numerical tests under the BLAS kernels of several processors, with one and two threads
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python tests/processors.py -q -m "not slow" -n $(WORKERS) --dist worksteal \
-		tests/vis tests/exact tests/irreps/test_decomposition.py tests/irreps/test_catalogue.py \
-		tests/irreps/test_laws.py tests/irreps/test_collisions.py tests/invariants/test_never_wrong.py
+		tests/vis tests/irreps/test_catalogue.py
 
 check: $(READY) ## Everything a change must pass: format, lint, types, tests, documentation
 	$(BIN)/ruff format --check $(CODE)
