@@ -20,10 +20,14 @@ MAX_ORDER = 20_000
 """The largest order of a group that is enumerated."""
 MAX_ENTRIES = 20_000_000
 """The most matrix entries that all elements may have together (160 MB of float64)."""
-_SAME = 1e-9
-"""Elements of unitary matrices that differ by less, relatively, are one: rounding is 1e-13."""
-_NOISE = 1e-13
-"""Rounding of a word in a frame of condition 1, relatively; it grows with the condition squared."""
+_SAME = 1e-12
+"""Elements of unitary matrices that differ by less, relatively, are one: in a small group. Rounding
+of a word is 2e-16 a letter."""
+_NOISE = 2e-14
+"""The same of a frame of condition 1, where it is not; rounding grows with the condition squared."""
+_LONG = 25
+"""Words have up to as many letters as there are elements, and each letter has the rounding error of
+its generator: so many elements add the same again."""
 _LARGEST_SAME = 1e-6
 _APART = 1e-4
 """Elements that differ by less, relatively, and are not the same, make the group doubtful. In the
@@ -189,7 +193,7 @@ class MatrixTable:
             near = np.flatnonzero(distances <= _APART)
             if len(near):
                 back = int(near[0])
-                return found[: 1 + back] if distances[back] <= self._same else None
+                return found[: 1 + back] if distances[back] <= self._rounding(back) else None
         return None
 
     def append(self, block: Inexact[np.ndarray, "b d d"]) -> bool:
@@ -211,7 +215,7 @@ class MatrixTable:
         differences = (self._rows.array[near] - element).reshape(len(near), -1)
         distances = np.linalg.norm(differences, axis=1) / np.sqrt(len(element))
         nearest = int(np.argmin(distances))
-        if distances[nearest] <= self._same:
+        if distances[nearest] <= self._rounding(len(self._rows.array)):
             return near[nearest]
         return None if distances[nearest] <= _APART else -1
 
@@ -230,6 +234,10 @@ class MatrixTable:
                 return False
             shift += 1
         return True
+
+    def _rounding(self, count: int) -> float:
+        """How much equal elements may differ in a group of which so many elements are known."""
+        return min(self._same * (1 + count / _LONG), _LARGEST_SAME)
 
     def _values(self, block: Inexact[np.ndarray, "b d d"]) -> Float[np.ndarray, " b"]:
         flat = block.reshape(len(block), -1)
