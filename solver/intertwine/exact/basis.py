@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from intertwine.bases import Basis
 from intertwine.errors import MethodNotApplicable, NotConcrete, SolveError, TooLarge
-from intertwine.exact.recognition import Surd, recognise
+from intertwine.exact.generators import ExactImage, exact_generators
+from intertwine.exact.recognition import Surd
 from intertwine.invariants.problem import Problem, problems_of
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import Rep
@@ -83,8 +84,9 @@ def exact_basis(rep: Rep) -> ExactBasis:
     """The invariants of a product of reps of one group, as the null space of exact constraints.
 
     Entries of generators are read as the small rationals, or a + b√m for such a, b and one m of
-    2, 3, 5, 6, 7, whose rounding they are. Raises `MethodNotApplicable` for others and for sums
-    and several groups, `TooLarge` past `MAX_SIZE`.
+    2, 3, 5, 6, 7, whose rounding they are; those of a Lie generator up to one number, which is
+    irrelevant. Raises `MethodNotApplicable` for others and for sums and several groups,
+    `RoundedGenerators`, and `TooLarge` past `MAX_SIZE`.
     """
     if not rep.is_concrete:
         raise NotConcrete(f"{rep} has no group yet, and without one no invariants")
@@ -155,27 +157,29 @@ def _constraints(problem: Problem) -> Any:
     """C as a SymPy matrix; None without constraints."""
     from sympy import Matrix, eye, kronecker_product
 
-    rows = []
-    for k in range(problem.lie_count):
-        slots = [_exact(matrix) for matrix in problem.lie(k)]
+    rows, exact = [], exact_generators(problem)
+    for images in exact.lie:
         total = Matrix.zeros(problem.size)
-        for i, matrix in enumerate(slots):
-            factors = [eye(s) if j != i else matrix for j, s in enumerate(problem.sizes)]
+        for i, image in enumerate(images):
+            factors = [eye(s) if j != i else _exact(image) for j, s in enumerate(problem.sizes)]
             total += kronecker_product(*factors)
         rows.append(total)
-    for k in range(problem.discrete_count):
-        whole = kronecker_product(*(_exact(matrix) for matrix in problem.discrete(k)))
-        rows.append(whole - eye(problem.size))
+    for images in exact.discrete:
+        rows.append(kronecker_product(*map(_exact, images)) - eye(problem.size))
     return Matrix.vstack(*rows) if rows and problem.sizes else None
 
 
-def _exact(matrix: Any) -> Any:
+def _exact(image: ExactImage) -> Any:
     from sympy import Matrix
+    from sympy.matrices.exceptions import NonInvertibleMatrixError
 
-    rows = recognise(matrix)
-    if any(entry.imag != Surd(Fraction(0)) for row in rows for entry in row):
+    if any(entry.imag != Surd(Fraction(0)) for row in image.rows for entry in row):
         raise MethodNotApplicable("the generators are complex; exact bases need real ones")
-    return Matrix([[_number(entry.real) for entry in row] for row in rows])
+    matrix = Matrix([[_number(entry.real) for entry in row] for row in image.rows])
+    try:
+        return matrix.inv().T if image.is_dual else matrix
+    except NonInvertibleMatrixError as error:
+        raise MethodNotApplicable("a discrete generator is read as a singular matrix") from error
 
 
 def _number(surd: Surd) -> Any:

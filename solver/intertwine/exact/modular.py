@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Int
 
 from intertwine.errors import MethodNotApplicable, NotConcrete, TooLarge
+from intertwine.exact.generators import ExactImage, exact_generators
 from intertwine.exact.prime_field import eigenbasis, inverse, multiply, rank, residues
-from intertwine.exact.recognition import Entry, recognise
 from intertwine.invariants.constraints import joined_slots
 from intertwine.invariants.problem import Problem, problems_of
 from intertwine.reps.canonical_form import canonical_terms
@@ -27,7 +27,9 @@ MAX_UNKNOWNS = 4_500
 MAX_ENTRIES = 500_000_000
 """The most entries that the random rows may have before they are cut to those unknowns."""
 _BELOW = 2**21
-_TRIED_PRIMES = 40
+_TRIED_PRIMES = 4_000
+_TRIED_TORI = 60  # a torus of rank r splits modulo one prime in 2ʳr!, for a generic one of SO(2r)
+_MOST_TORI = 1_000
 _SPARE_ROWS = 12
 _CHUNK = 20_000_000
 
@@ -49,11 +51,13 @@ class RankBound:
 def rank_bound(rep: Rep, seed: int = 0) -> RankBound:
     """An upper bound on the number of equivariant maps, for generators of exact entries.
 
-    Entries are read as the rationals of denominator up to 1000 (or the a + b√m of small ones)
-    that round to them: the bound is for the group of those. A diagonalisable part of the Lie
-    algebra first cuts the unknowns down to the coordinates of weight zero. `seed` chooses the
-    combinations of rows; every choice gives a bound. Raises `NotConcrete`,
-    `MethodNotApplicable` for other entries, and `TooLarge` past `MAX_UNKNOWNS`.
+    Entries are read as the rationals of denominator up to 10,000 (or the a + b√m of small ones)
+    that round to them: the bound is for the group of those. Scales that are irrelevant are left
+    out, such as that of a Lie generator. A diagonalisable part of the Lie algebra first cuts the
+    unknowns down to the coordinates of weight zero, where a prime is found modulo which it has
+    eigenvectors. `seed` chooses the combinations of rows; every choice gives a bound. Raises
+    `NotConcrete`, `RoundedGenerators`, `MethodNotApplicable` for other entries, and `TooLarge`
+    past `MAX_UNKNOWNS`.
     """
     if not rep.is_concrete:
         raise NotConcrete(f"{rep} has no group yet, and without one no rank")
@@ -74,21 +78,27 @@ def rank_bound(rep: Rep, seed: int = 0) -> RankBound:
 def _bound(problem: Problem, seed: int) -> RankBound:
     if not problem.atoms:
         return RankBound(1, 2, 1)
-    lie = [tuple(map(recognise, problem.lie(k))) for k in range(problem.lie_count)]
-    discrete = [tuple(map(recognise, problem.discrete(k))) for k in range(problem.discrete_count)]
+    exact = exact_generators(problem)
     commuting = _commuting(problem)
-    p = _BELOW
+    p, tori = _BELOW, 0
+    most_tori = _TRIED_TORI if problem.size <= MAX_UNKNOWNS else _MOST_TORI
     for _ in range(_TRIED_PRIMES):
         p = _prime_below(p)
         try:
-            reduced = [[_reduced(slots, p) for slots in part] for part in (lie, discrete)]
-        except ValueError:  # p divides a denominator, or lacks a root
-            continue
+            lie, discrete = ([_reduced(k, p) for k in part] for part in (exact.lie, exact.discrete))
+        except (ValueError, ZeroDivisionError):
+            continue  # p divides a denominator or a determinant, or lacks a root
         rng = np.random.default_rng([seed, p])
-        weights = _weights(problem, reduced[0], commuting, p, rng)
+        if tori == most_tori:  # bounds need none: it is only that more unknowns are left
+            commuting = []
+        weights = _weights(problem, lie, commuting, p, rng)
         if weights is not None:
-            return _count(problem, reduced[0], reduced[1], weights, p, rng)
-    raise MethodNotApplicable(f"no prime below {_BELOW} suits the generators of {problem.group!r}")
+            return _count(problem, lie, discrete, weights, p, rng)
+        tori += 1
+    raise MethodNotApplicable(
+        f"none of {_TRIED_PRIMES:,} primes below {_BELOW:,} suits the generators of "
+        f"{problem.group!r}: is a discrete one of them singular?"
+    )
 
 
 def _prime_below(p: int) -> int:
@@ -98,8 +108,13 @@ def _prime_below(p: int) -> int:
     return found
 
 
-def _reduced(slots: tuple[list[list[Entry]], ...], p: int) -> _Matrices:
-    return tuple(residues(rows, p) for rows in slots)
+def _reduced(slots: tuple[ExactImage, ...], p: int) -> _Matrices:
+    return tuple(_residues(image, p) for image in slots)
+
+
+def _residues(image: ExactImage, p: int) -> Int[np.ndarray, "m m"]:
+    matrix = residues(image.rows, p)
+    return inverse(matrix, p).T if image.is_dual else matrix
 
 
 def _commuting(problem: Problem) -> list[int]:
