@@ -15,6 +15,7 @@ from intertwine.errors import AmbiguousRank, SolveError
 from intertwine.groups.lie_span import spectral_norm
 from intertwine.invariants.by_orbits import _combine
 from intertwine.invariants.constraints import apply_discrete, apply_lie
+from intertwine.invariants.modular_solutions import PRIMES, modular_nullity
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.tolerances import Tolerances
 from intertwine.operators import Permutation, dense
@@ -65,7 +66,7 @@ def allowances(
     What is zero is decided here for every method alike. A Lie generator moves them by rounding:
     `null` times the norms of its images in all slots. A discrete one by that, and by errors of the
     vectors themselves, which it stretches by up to ‖ρ(h)‖: a residual of 1e-12 says nothing where
-    it is divided by a norm of 1e6. Where characters confirm the rank these errors may be larger.
+    it is divided by a norm of 1e6. Where the rank is confirmed these errors may be larger.
     """
     slots, found = max(1, len(problem.sizes)), []
     errors = tolerances.residual if is_confirmed else tolerances.vectors
@@ -118,12 +119,20 @@ def require_proven(
             )
 
 
-def confirmed_rank(problem: Problem, rank: int, what: str) -> bool:
-    """Whether the mean of characters over a finite group is the rank. Raises `SolveError` where it
-    is another number.
+def confirmed_rank(problem: Problem, rank: int, what: str, *, by_orbits: bool = False) -> bool:
+    """Whether the rank is found again without any of the methods, and without a threshold: by
+    characters, or by counting solutions modulo a prime. Raises `SolveError` where that gives
+    another number. Ranks `by_orbits` are integers too: listing a whole group for its characters
+    would take longer than they did.
+    """
+    if not by_orbits and _agrees_with_characters(problem, rank, what):
+        return True
+    return _agrees_modulo_primes(problem, rank, what)
 
-    It knows nothing of the methods, nor of thresholds. Groups that are not seen to be finite,
-    or are large, have no such check: False.
+
+def _agrees_with_characters(problem: Problem, rank: int, what: str) -> bool:
+    """Whether the mean of characters over a finite group is the rank; False for groups that are
+    not seen to be finite, or are large.
     """
     expected = finite_rank(problem.atoms) if problem.atoms else None
     if expected is not None and expected != rank:
@@ -132,6 +141,26 @@ def confirmed_rank(problem: Problem, rank: int, what: str) -> bool:
             f"one of the two is wrong. Please report this"
         )
     return expected is not None
+
+
+def _agrees_modulo_primes(problem: Problem, rank: int, what: str) -> bool:
+    """Whether there are as many solutions modulo a prime; False where they are not counted.
+
+    Over ℚ there are no more than modulo any prime. The second prime is asked only where there are
+    more modulo the first, which may divide a minor of the constraints.
+    """
+    found = []
+    for prime in PRIMES:
+        nullity = modular_nullity(problem, prime)
+        if nullity is None or nullity == rank:
+            return nullity is not None
+        found.append(nullity)
+        if nullity < rank:
+            break
+    raise SolveError(
+        f"{rank} invariants of {what} were found, and modulo {PRIMES[len(found) - 1][0]} there "
+        f"are {found[-1]}: one of the two is wrong. Please report this"
+    )
 
 
 def _spectral(problem: Problem, storage: Dense, k: int) -> float:

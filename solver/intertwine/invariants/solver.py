@@ -257,8 +257,9 @@ def _run(
             evidence.orthonormality(storage),
         )
     residual = float(np.max(residuals, initial=0.0))
-    # orbits are counted without floating point
-    is_confirmed = method != "orbits" and evidence.confirmed_rank(problem, storage.shape[1], what)
+    is_confirmed = evidence.confirmed_rank(
+        problem, storage.shape[1], what, by_orbits=method == "orbits"
+    )
     evidence.require_proven(
         problem, storage, residuals, orthonormality, what, options.tolerances, is_confirmed
     )

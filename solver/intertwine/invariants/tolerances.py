@@ -20,7 +20,7 @@ class Tolerances:
     """The largest condition of the generators' images with which a rank can be told."""
     residual: float = 1e-10
     """The largest ‖QᴴQ − 1‖ with which a basis is handed out, and the largest errors of vectors in
-    an oblique frame where their number is confirmed by characters."""
+    an oblique frame where their number is confirmed, by characters or modulo a prime."""
     vectors: float = 5e-14
     """Errors of a basis' vectors in an oblique frame, which a generator h stretches by ‖ρ(h)‖."""
     steps: int = 5000
