@@ -24,7 +24,7 @@ _SAME = 1e-12
 """Elements of unitary matrices that differ by less, relatively, are one: in a small group. Rounding
 of a word is 2e-16 a letter."""
 _NOISE = 2e-14
-"""The same of a frame of condition 1, where it is not; rounding grows with the condition squared."""
+"""The same where they are not unitary, times the condition of their frame squared."""
 _LONG = 25
 """Words have up to as many letters as there are elements, and each letter has the rounding error of
 its generator: so many elements add the same again."""

@@ -195,7 +195,8 @@ def _rank(a: Float[np.ndarray, "m n"], p: int) -> int:
 def _unit_inverse(strict: Float[np.ndarray, "k k"], p: int) -> Float[np.ndarray, "k k"]:
     """(1 + N)⁻¹ = (1 − N)(1 + N²)(1 + N⁴)… for a strictly triangular N."""
     one = np.eye(len(strict))
-    found, power = one - strict, _reduced(strict @ strict, p)
+    found: Float[np.ndarray, "k k"] = one - strict
+    power = _reduced(strict @ strict, p)
     while power.any():
         found = _reduced(found @ (one + power), p)
         power = _reduced(power @ power, p)
@@ -203,8 +204,7 @@ def _unit_inverse(strict: Float[np.ndarray, "k k"], p: int) -> Float[np.ndarray,
 
 
 def _random(rng: np.random.Generator, shape: tuple[int, ...], p: int) -> Float[np.ndarray, "..."]:
-    found = rng.integers(-(p // 2), p // 2 + 1, shape)
-    return found.astype(np.float64)
+    return np.asarray(rng.integers(-(p // 2), p // 2 + 1, shape), dtype=np.float64)
 
 
 def _reduced(x: Float[np.ndarray, "*s"], p: int) -> Float[np.ndarray, "*s"]:
