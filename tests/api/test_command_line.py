@@ -125,7 +125,7 @@ class TestBasis:
         ended = called("basis", "V>>V**2", "--group", "SO(3)")
         assert (ended.code, ended.err) == (0, "")
         lines = ended.out.splitlines()
-        assert lines[0] == "V³(SO(3)): 1 invariants in 27 dimensions"
+        assert lines[0] == "V³(SO(3)): 1 invariant in 27 dimensions"
         assert "method          svd on numpy (cpu)" in lines
         assert "size × rank     27 × 1" in lines
         assert any(line.startswith("residual") for line in lines)

@@ -95,6 +95,14 @@ class TestSmallViolations:
         with pytest.raises(AmbiguousRank):
             _solve(T(7)(group), method)
 
+    @pytest.mark.parametrize("angle", [1e-11, 1e-10, 1e-9, 1e-8])
+    @pytest.mark.parametrize("method", ["auto", "krylov", "svd"])
+    def test_two_reflections_that_are_nearly_one(self, method: str, angle: float) -> None:
+        mirrors = [_turn(0.3) @ np.diag([1.0, -1.0]), _turn(0.3 + angle) @ np.diag([1.0, -1.0])]
+        group = Group(discrete_generators=mirrors, refine=0)
+        with pytest.raises(AmbiguousRank):
+            _solve(T(2)(group), method)
+
     @pytest.mark.parametrize("size", [11, 12])
     @pytest.mark.parametrize("method", ["auto", "irreps", "krylov", "svd"])
     def test_a_small_rotation_beside_a_large_boost(self, method: str, size: float) -> None:

@@ -140,7 +140,8 @@ def _print(rep: Rep, basis: Basis, output: Path | None) -> None:
     import numpy as np
 
     known = ", from the cache" if basis.cached else ""
-    print(f"{rep!r}: {basis.rank:,} invariants in {basis.shape[0]:,} dimensions{known}\n")
+    invariants = "1 invariant" if basis.rank == 1 else f"{basis.rank:,} invariants"
+    print(f"{rep!r}: {invariants} in {basis.shape[0]:,} dimensions{known}\n")
     print(basis.certificate)
     if basis.rank and basis.dense_bytes <= 8 * 100 * 20:
         with np.printoptions(precision=4, suppress=True, linewidth=100, threshold=200):
