@@ -79,7 +79,9 @@ def orthonormal_invariants(
 
     Of the two, before and after the projection, the one that violates the constraints less.
     """
-    q = np.linalg.qr(basis)[0]
+    q, r = np.linalg.qr(basis)
+    diagonal = np.diag(r)  # positive, or rounding chooses the signs of columns that begin with 0
+    q = q * (diagonal / np.abs(diagonal))
     with backend.active():
         constraints = build_constraints(problem, backend, tolerances)
         if not constraints.count or not q.shape[1]:

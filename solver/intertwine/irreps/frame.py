@@ -19,6 +19,10 @@ _ALL_ROUNDING = 1e-3  # with such gradients changes of the function are: Newton 
 _PATIENCE = 3
 _COMMUTES = 1e-7
 _TURNS = 4
+_FLAT = 1e-7  # of the largest curvature: directions of less are flat,
+_RESTS = 1e-11  # where the gradient along them is rounding
+_HALF_TURN = 1e-6  # angles nearer than this to ±π are π: rounding must not choose the sign
+_IS_ONE = 1e-6
 _SCALAR = 1e-10  # a line of the Lie algebra nearer than this to the scalars is the scalars
 _NOT_SCALAR = 1e-3  # one farther than that has a traceless part to move along
 
@@ -161,8 +165,11 @@ def _descend(
             break
         values, vectors = np.linalg.eigh(hessian)
         # damped: along the centraliser the function is flat, and there is no need to go far in it
-        floor = 1e-7 * max(values[-1], np.finfo(float).tiny)
-        move = -vectors @ ((vectors.T @ gradient) / np.maximum(values + 0.03 * size, floor))
+        floor = _FLAT * max(values[-1], np.finfo(float).tiny)
+        slope = vectors.T @ gradient
+        # a rounding error over the floor would be a step of 1e-8, differently on every processor
+        slope[(values < floor) & (np.abs(slope) < _RESTS)] = 0
+        move = -vectors @ (slope / np.maximum(values + 0.03 * size, floor))
         frame_step = np.tensordot(move[:e], directions, (0, 0))
         own_move = move[e:].reshape(coordinates.shape)
         own_steps = [np.tensordot(x, own, (0, 0)) for x in own_move]
@@ -285,9 +292,18 @@ def _without_rotations(
 ) -> Inexact[np.ndarray, "l d d"]:
     """Unitary elements, brought nearer to 1 by elements of the compact part of a Lie algebra
     that is closed under adjoints: one of its own group becomes 1.
+
+    A turn by π has no logarithm of its own, and is left; only where a start elsewhere leads to 1
+    it is of the group.
     """
     rotations = _parts(lie, -1)
-    turned = [_turned(element, rotations) for element in elements]
+    weights = np.random.default_rng(13).standard_normal(len(rotations))
+    elsewhere = _rotation(weights, rotations)
+    turned = []
+    for element in elements:
+        nearer = _turned(element, rotations)
+        other = _turned(element @ elsewhere, rotations)
+        turned.append(other if norm(other - np.eye(len(other))) < _IS_ONE else nearer)
     return np.array(turned, dtype=elements.dtype).reshape(elements.shape)
 
 
@@ -297,14 +313,23 @@ def _turned(
     one, best = np.eye(len(element)), element
     for _ in range(_TURNS):
         values, basis = np.linalg.eig(element)
-        logarithm = (basis * (1j * np.angle(values))) @ np.linalg.inv(basis)
+        angles = np.angle(values)
+        angles[angles < _HALF_TURN - np.pi] += 2 * np.pi
+        logarithm = (basis * (1j * angles)) @ np.linalg.inv(basis)
         coordinates = np.einsum("kij,ij->k", rotations.conj(), logarithm).real
-        angles, axes = np.linalg.eigh(1j * np.tensordot(coordinates, rotations, (0, 0)))
-        back = (axes * np.exp(1j * angles)) @ adjoint(axes)
-        element = element @ (back if np.iscomplexobj(element) else back.real)
+        element = element @ _rotation(-coordinates, rotations)
         if norm(element - one) < norm(best - one):
             best = element
     return best
+
+
+def _rotation(
+    coordinates: Float[np.ndarray, " k"], rotations: Inexact[np.ndarray, "k d d"]
+) -> Inexact[np.ndarray, "d d"]:
+    """exp Σ cₖRₖ of anti-Hermitian Rₖ."""
+    angles, axes = np.linalg.eigh(-1j * np.tensordot(coordinates, rotations, (0, 0)))
+    found: Inexact[np.ndarray, "d d"] = (axes * np.exp(1j * angles)) @ adjoint(axes)
+    return found if np.iscomplexobj(rotations) else found.real
 
 
 def _unitary(

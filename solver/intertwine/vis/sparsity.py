@@ -98,7 +98,7 @@ def _independent_columns(matrix: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarr
     wanted = matrix.shape[1]
     dtype = np.result_type(matrix.dtype, np.float64)
     if wanted == 0 or (dtype == np.float64 and _is_orthonormal(matrix)):
-        return matrix.astype(np.float64)
+        return matrix.real.astype(np.float64)
     u, s, _ = np.linalg.svd(matrix.astype(dtype), full_matrices=False)
     if len(s) < wanted or not s[-1] > _ZERO * s[0]:
         rank = int(np.sum(s > _ZERO * s[0]))
