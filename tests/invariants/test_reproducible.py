@@ -52,7 +52,7 @@ _SOLVE_ALL = """
 import sys
 import numpy as np
 from finite_groups import small_groups
-from intertwine.groups import Group, SO, parse_group
+from intertwine.groups import O13, SO, Group, parse_group
 from intertwine.irreps import decompose
 from intertwine.reps import Rep, V, basis_key, canonical, parse
 from intertwine.vis import sparsify_basis
@@ -94,6 +94,8 @@ groups = {
     "H3 by its elements": Group(discrete_generators=small_groups()["H3"][::-1]),
     "B3 in a frame": conjugate(Group(discrete_generators=small_groups()["B3"]), frame(3)),
     "SO(4) in a frame": conjugate(SO(4), frame(4)),
+    "O(1,3) in a frame": conjugate(O13(), frame(4)),
+    "a turn times 1,000": Group(discrete_generators=[1000 * np.array([[0.6, -0.8], [0.8, 0.6]])]),
     "a copy": SO(3).copies(2)[1],
 }
 rounded = mapped(Group(discrete_generators=small_groups()["A2"][1:]), to_digits(6))

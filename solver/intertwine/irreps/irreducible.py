@@ -15,7 +15,10 @@ from intertwine.reps.syntax import Rep
 
 _TYPES = {1: "ℝ", 2: "ℂ", 4: "ℍ"}
 IRREP_NAME = re.compile(r"W(c?)([1-9]\d{0,5})_[0-9a-f]{6,}")
-_DIGITS = 6
+_DIGITS = (
+    6  # traces of words are 0 or generic: none lies at a boundary of rounding by its structure
+)
+_LARGE, _SIGNIFICANT = 1e6, 10  # of traces from 1e6 on six decimals would be rounding errors
 _SHORT, _LONGER = 6, 12
 
 
@@ -85,7 +88,10 @@ def name_of(
 
 
 def _digest(traces: Float[np.ndarray, " f"]) -> str:
-    rounded = np.round(traces, _DIGITS) + 0.0  # no negative zeros
+    largest, digits = float(np.abs(traces).max(initial=0.0)), _DIGITS
+    if largest >= _LARGE:
+        digits = _SIGNIFICANT - 1 - int(np.floor(np.log10(largest)))
+    rounded = np.round(traces, digits) + 0.0  # no negative zeros
     return hashlib.sha256(rounded.tobytes()).hexdigest()
 
 
