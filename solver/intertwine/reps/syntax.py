@@ -245,11 +245,12 @@ class _Node(Rep):
         object.__delattr__(self, name)
 
     def __eq__(self, other: object) -> bool:
-        if type(self) is type(other) and type(self) in _ALGEBRA:
-            return self is other or all(
-                vars(self)[name] == vars(other)[name] for name in type(self).__match_args__
-            )
-        return super().__eq__(other)
+        kind = type(self)
+        if kind not in _ALGEBRA or type(other) not in _ALGEBRA:
+            return super().__eq__(other)
+        if self is other or kind is not type(other):
+            return self is other
+        return all(vars(self)[name] == vars(other)[name] for name in kind.__match_args__)
 
     def __hash__(self) -> int:
         if type(self) in _ALGEBRA:
@@ -536,7 +537,7 @@ def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
     flat: list[tuple[int, Rep]] = []
     given = list(terms)
     for (multiplicity, _), rep in zip(given, _met([rep for _, rep in given]), strict=True):
-        inner = rep.terms if is_a(rep, Sum) else ((1, rep),)
+        inner = rep.terms if isinstance(rep, Sum) and is_a(rep, Sum) else ((1, rep),)
         if not inner:
             continue
         if len(inner) == 1:
@@ -559,7 +560,7 @@ def _met(parts: list[Rep]) -> list[Rep]:
     """
     if len(parts) < 2 or len({id(part) for part in parts}) == 1:
         return parts
-    groups = [_groups_in(part) for part in {id(part): part for part in parts}.values()]
+    groups = [found for part in {id(p): p for p in parts}.values() if (found := _groups_in(part))]
     if len({id(group) for found in groups for group in found}) < 2:
         return parts
     from intertwine.reps.meeting import products_to_expand, warn_of_equal_groups
@@ -571,6 +572,9 @@ def _met(parts: list[Rep]) -> list[Rep]:
 
 def _groups_in(rep: Rep) -> tuple[Group, ...]:
     """The groups of a rep, each object once; sums and products remember theirs."""
+    base = rep.rep if type(rep) is Dual else rep
+    if type(base) is Base:
+        return () if base.G is None else (base.G,)
     if type(rep) is not Tensor and type(rep) is not Sum:
         if is_a(rep, Tensor) or is_a(rep, Sum):
             return groups_of(rep)
@@ -635,7 +639,9 @@ def atoms(rep: Rep) -> Iterator[Rep]:
 
 def same(a: Rep, b: Rep) -> bool:
     """Equality, and of the groups too where an __eq__ of the user's own does not look at them."""
-    return a == b and all(x.G == y.G for x, y in zip(atoms(a), atoms(b), strict=True))
+    if a != b:
+        return False
+    return all(x.G == y.G for x, y in zip(atoms(a), atoms(b), strict=True))
 
 
 def groups_or_none(rep: Rep) -> tuple[Group | None, ...]:
