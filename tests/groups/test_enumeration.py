@@ -190,7 +190,7 @@ class TestIndependentGenerators:
 def test_infinite_groups_are_told_quickly(generators: list[np.ndarray]) -> None:
     started = time.perf_counter()
     assert order(Group(discrete_generators=generators)) is None
-    assert time.perf_counter() - started < 10  # it does not hang
+    assert time.perf_counter() - started < 1
 
 
 def test_large_groups_are_told_quickly() -> None:
@@ -198,7 +198,7 @@ def test_large_groups_are_told_quickly() -> None:
     assert order(S(20)) is None
     assert order(RubiksCube()) is None
     assert order(Group(discrete_generators=[np.roll(np.arange(300_000), 2)])) is None
-    assert time.perf_counter() - started < 30  # it does not hang
+    assert time.perf_counter() - started < 3
 
 
 def test_rounding_does_not_split_an_element() -> None:

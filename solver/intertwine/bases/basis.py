@@ -101,7 +101,8 @@ class Basis(LinearOperator):
         )
 
     def _repr_html_(self) -> str:
-        head = f"<b>Basis</b> of {self.rank:,} invariants in {self.shape[0]:,} dimensions"
+        invariants = "1 invariant" if self.rank == 1 else f"{self.rank:,} invariants"
+        head = f"<b>Basis</b> of {invariants} in {self.shape[0]:,} dimensions"
         return head + self.certificate._repr_html_()
 
 

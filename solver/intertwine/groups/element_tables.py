@@ -236,7 +236,7 @@ class MatrixTable:
         return True
 
     def _rounding(self, count: int) -> float:
-        """How much equal elements may differ in a group of which so many elements are known."""
+        """How much an element may differ from itself, found on two ways, among so many elements."""
         return min(self._same * (1 + count / _LONG), _LARGEST_SAME)
 
     def _values(self, block: Inexact[np.ndarray, "b d d"]) -> Float[np.ndarray, " b"]:

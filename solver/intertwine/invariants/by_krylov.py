@@ -80,8 +80,8 @@ def orthonormal_invariants(
     Of the two, before and after the projection, the one that violates the constraints less.
     """
     q, r = np.linalg.qr(basis)
-    diagonal = np.diag(r)  # positive, or rounding chooses the signs of columns that begin with 0
-    q = q * (diagonal / np.abs(diagonal))
+    # a positive diagonal, or rounding chooses the signs of columns that begin with 0
+    q = q * np.sign(np.diag(r))
     with backend.active():
         constraints = build_constraints(problem, backend, tolerances)
         if not constraints.count or not q.shape[1]:
@@ -219,8 +219,7 @@ def _extend(
             f"exact entries"
         )
     vectors = project(q[:, :kept], say)  # small singular values magnify errors: project again
-    vectors = _polished(project, xp.linalg.qr(_without(found, vectors))[0], say)
-    vectors, _ = xp.linalg.qr(_without(found, vectors))
+    vectors = _polished(project, found, xp.linalg.qr(_without(found, vectors))[0], say)
     _check_null(project, vectors)
     return vectors, above / below if below else math.inf
 
@@ -232,19 +231,22 @@ def _principal(xp: Any, x: Array) -> tuple[Array, Float[np.ndarray, " b"]]:
     return q @ u, np.asarray(values)
 
 
-def _polished(project: _Projection, vectors: Array, say: Callable[[float], None]) -> Array:
-    """Null vectors without their parts along small singular values of C. Raises `AmbiguousRank`
-    where one of them is such a part itself.
+def _polished(
+    project: _Projection, found: Array, vectors: Array, say: Callable[[float], None]
+) -> Array:
+    """Orthonormal null vectors beyond those found, without their parts along small singular values
+    of C. Raises `AmbiguousRank` where one of them is such a part itself.
     """
     if not vectors.shape[1]:
         return vectors
-    fine = project(vectors, say, fine=True)
-    least = float(project.xp.linalg.svd(fine, full_matrices=False)[1].min())
+    xp = project.xp
+    fine, r = xp.linalg.qr(_without(found, project(vectors, say, fine=True)))
+    least = float(xp.linalg.svd(r, compute_uv=False).min())
     if not least > _STILL_THERE:
         raise AmbiguousRank(
-            f"the rank is ambiguous: of vectors that satisfy the constraints nearly {least:.2g} is "
-            f"left when small singular values are resolved. Were the generators rounded? Give more "
-            f"digits, or exact entries"
+            f"the rank is ambiguous: a vector that nearly satisfies the constraints keeps "
+            f"{least:.2g} of its length when small singular values are resolved. Were the "
+            f"generators rounded? Give more digits, or exact entries"
         )
     return fine
 

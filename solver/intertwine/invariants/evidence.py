@@ -122,8 +122,8 @@ def require_proven(
 def confirmed_rank(problem: Problem, rank: int, what: str, *, by_orbits: bool = False) -> bool:
     """Whether the rank is found again without any of the methods, and without a threshold: by
     characters, or by counting solutions modulo a prime. Raises `SolveError` where that gives
-    another number. Ranks `by_orbits` are integers too: listing a whole group for its characters
-    would take longer than they did.
+    another number. Ranks `by_orbits` are counted in integers themselves, and faster than the
+    characters of a whole group are: they are compared with the primes alone.
     """
     if not by_orbits and _agrees_with_characters(problem, rank, what):
         return True

@@ -293,8 +293,8 @@ def _without_rotations(
     """Unitary elements, brought nearer to 1 by elements of the compact part of a Lie algebra
     that is closed under adjoints: one of its own group becomes 1.
 
-    A turn by π has no logarithm of its own, and is left; only where a start elsewhere leads to 1
-    it is of the group.
+    A turn by π has no logarithm of its own, so that it may be of the group and not become 1: an
+    element that does not is tried once more from elsewhere.
     """
     rotations = _parts(lie, -1)
     weights = np.random.default_rng(13).standard_normal(len(rotations))
@@ -302,9 +302,15 @@ def _without_rotations(
     turned = []
     for element in elements:
         nearer = _turned(element, rotations)
-        other = _turned(element @ elsewhere, rotations)
-        turned.append(other if norm(other - np.eye(len(other))) < _IS_ONE else nearer)
+        if not _is_one(nearer):
+            other = _turned(element @ elsewhere, rotations)
+            nearer = other if _is_one(other) else nearer
+        turned.append(nearer)
     return np.array(turned, dtype=elements.dtype).reshape(elements.shape)
+
+
+def _is_one(element: Inexact[np.ndarray, "d d"]) -> bool:
+    return norm(element - np.eye(len(element))) < _IS_ONE
 
 
 def _turned(

@@ -15,10 +15,11 @@ from intertwine.reps.syntax import Rep
 
 _TYPES = {1: "ℝ", 2: "ℂ", 4: "ℍ"}
 IRREP_NAME = re.compile(r"W(c?)([1-9]\d{0,5})_[0-9a-f]{6,}")
-_DIGITS = (
-    6  # traces of words are 0 or generic: none lies at a boundary of rounding by its structure
-)
-_LARGE, _SIGNIFICANT = 1e6, 10  # of traces from 1e6 on six decimals would be rounding errors
+_DIGITS = 6
+"""Decimals of traces that a name is made of. Traces are 0 or generic: none lies at a boundary of
+rounding by its structure."""
+_LARGE, _SIGNIFICANT = 1e6, 10
+"""From this trace on, so many digits in all: six decimals would be rounding errors."""
 _SHORT, _LONGER = 6, 12
 
 

@@ -639,9 +639,7 @@ def atoms(rep: Rep) -> Iterator[Rep]:
 
 def same(a: Rep, b: Rep) -> bool:
     """Equality, and of the groups too where an __eq__ of the user's own does not look at them."""
-    if a != b:
-        return False
-    return all(x.G == y.G for x, y in zip(atoms(a), atoms(b), strict=True))
+    return a == b and all(x.G == y.G for x, y in zip(atoms(a), atoms(b), strict=True))
 
 
 def groups_or_none(rep: Rep) -> tuple[Group | None, ...]:
