@@ -37,6 +37,9 @@ class Generators(_Request):
         lt=1,
         description="take the nearest exact group, changed by at most this; 0: exact as given",
     )
+    precision: float | None = Field(
+        None, gt=0, lt=1, description="that of the generators, where their digits do not say"
+    )
 
 
 class RepRequest(_Request):

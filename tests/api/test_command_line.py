@@ -429,7 +429,7 @@ class TestRoundedGenerators:
         [
             (["--refine"], "--refine needs a group"),
             (["--group", "SO(3)", "--refine=2"], "is a number above 0 and below 1"),
-            (["--group", "SO(3)", "--refine=much"], "invalid float value"),
+            (["--group", "SO(3)", "--refine=much"], "a number such as 1e-5 was expected"),
             (["--group", "SO(3)", "--tolerance", "2"], "is a number above 0 and below 1"),
             (["--group", "SO(3)", "--tolerance", "0.1", "--prove"], "leave out --tolerance"),
         ],

@@ -83,6 +83,11 @@ def test_a_text_without_a_number_is_a_complaint(text: str) -> None:
         parse_group(text)
 
 
+def test_numbers_may_be_of_numpy() -> None:
+    assert SO(3).copies(np.int64(2)) == SO(3).copies(2)
+    assert SO(3).numbered(np.int64(2)) == SO(3).numbered(2)
+
+
 @pytest.mark.parametrize("number", [0, -1, True, 1.5, "1", None, 10**7, [0]])
 def test_other_numbers_are_refused(number: Any) -> None:
     with pytest.raises(

@@ -72,7 +72,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an unknown key": (
         {"lie": []},
         "unknown keys ['lie'] in a group; the known ones are "
-        "['lie_algebra', 'discrete_generators', 'd', 'name', 'copy', 'factors', 'refine']",
+        "['lie_algebra', 'discrete_generators', 'd', 'name', 'copy', 'factors', 'refine', "
+        "'precision']",
     ),
     "no generators and no size": ({}, "a group without generators needs its size: Group(d=3)"),
     "a size that is no integer": (

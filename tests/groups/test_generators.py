@@ -11,6 +11,7 @@ from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups import SO, Group, S, Z
 from intertwine.operators import Permutation
 from intertwine.reps import V
+from sympy.combinatorics import Permutation as sympy_permutation
 
 SPARSE = [
     scipy.sparse.csr_matrix,
@@ -31,6 +32,13 @@ def test_sparse_matrices_are_generators(form: Any) -> None:
     group = Group(discrete_generators=[form(matrix) for matrix in matrices])
     assert group == S(4)
     assert all(isinstance(h, Permutation) for h in group.group_generators)
+    assert (V(group) ** 2).equivariant_basis().rank == 2
+
+
+def test_permutations_of_sympy_are_generators() -> None:
+    cycle, swap = sympy_permutation([1, 2, 3, 0]), sympy_permutation([1, 0, 2, 3])
+    group = Group(discrete_generators=[cycle, swap])
+    assert group == Group(discrete_generators=[[1, 2, 3, 0], [1, 0, 2, 3]])
     assert (V(group) ** 2).equivariant_basis().rank == 2
 
 

@@ -8,22 +8,28 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intertwine.errors import InvalidGroup
-from intertwine.groups import SO, C, D, Group, group_from_json, group_to_json
+from intertwine.errors import AmbiguousRank, InvalidGroup, MethodNotApplicable
+from intertwine.groups import SO, C, D, Embed, Group, S, group_from_json, group_to_json
+from intertwine.irreps import decompose
 from intertwine.reps import T, V
 from oblique_groups import REDUCTIVE, conjugate, random_frame
 from rounded_groups import PASTED, mapped, of, to_digits, turn
 
 
+def turned(angle: float) -> Any:
+    """A turn about the third axis."""
+    exact = np.eye(3)
+    exact[:2, :2] = turn(angle)
+    return exact
+
+
 def test_what_was_pasted_becomes_what_was_meant() -> None:
     flip = np.diag([1.0, -1, -1])
     group = of(PASTED, flip).refined()
-    turned, kept = group.discrete_generators
-    exact = np.eye(3)
-    exact[:2, :2] = turn(2 * np.pi / 3)
-    np.testing.assert_allclose(turned, exact, rtol=0, atol=1e-15)
+    found, kept = group.discrete_generators
+    np.testing.assert_allclose(found, turned(2 * np.pi / 3), rtol=0, atol=1e-15)
     assert np.array_equal(kept, flip)
-    assert not np.signbit(turned[turned == 0]).any()
+    assert not np.signbit(found[found == 0]).any()
     assert str(group.refinement) == (
         "refined (up to 1e-05): discrete generator 1 by 4.0e-07 changed"
     )
@@ -143,3 +149,98 @@ class TestRefusals:
             Group(d=2, refine=value)
         with pytest.raises(InvalidGroup, match="is a number above 0 and below 1, such as 1e-5"):
             SO(3).refined(value)
+
+
+_HEXAGONAL = np.array([[1, -0.5, 0], [0, 3**0.5 / 2, 0], [0, 0, 1.6]])
+_POINT_GROUPS = {
+    "D6": (turned(2 * np.pi / 6), np.diag([1.0, -1, -1])),
+    "Oh": (turned(np.pi / 2), np.eye(3)[[1, 2, 0]], -np.eye(3)),
+    "Td": (turned(np.pi / 2) * [[-1], [-1], [-1]], np.eye(3)[[1, 2, 0]]),
+}
+
+
+@pytest.mark.parametrize("digits", [3, 4, 5])
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("Oh", "hexagonal"),
+        ("Td", "hexagonal"),
+        ("Oh", "turned"),
+        ("Td", "turned"),
+        ("D6", "turned"),
+    ],
+)
+def test_point_groups_of_few_digits(name: str, digits: int, frame: str) -> None:
+    """Those whose words drift farther than single generators were certified and wrong."""
+    change = _HEXAGONAL
+    if frame == "turned":
+        change = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
+    exact = conjugate(of(*_POINT_GROUPS[name]), change)
+    rounded = mapped(exact, to_digits(digits))
+    refined = rounded.refined(1e-2)
+    assert refined.refinement is not None
+    assert refined.precision == 0
+    for p in (2, 4):
+        expected = T(p)(exact).equivariant_basis(store=False).rank
+        assert T(p)(refined).equivariant_basis(store=False).rank == expected
+        with pytest.raises(AmbiguousRank):
+            T(p)(rounded).equivariant_basis(store=False)
+
+
+class TestWithoutExactStructure:
+    """Turns by 1 and 2 radians: V³ has invariants, and no digits of 1 say so."""
+
+    rounded = of(np.round(np.kron(np.diag([1, 0]), turn(1)) + np.kron(np.diag([0, 1]), turn(2)), 6))
+
+    def test_the_precision_is_kept(self) -> None:
+        group = self.rounded.refined()
+        assert group.precision == 2e-6
+        assert T(2)(group).equivariant_basis(store=False).rank == 4
+        with pytest.raises(AmbiguousRank, match="0 for the generators as given and 6 up to"):
+            T(3)(group).equivariant_basis(store=False)
+
+    def test_whatever_becomes_of_the_group(self) -> None:
+        group = self.rounded.refined()
+        others = (
+            group.refined(),
+            group.copies(2)[1],
+            group * S(2),
+            Embed(group, 5, slice(4)),
+            group_from_json(group_to_json(group)),
+            group_from_json(group_to_json(group * S(2))),
+        )
+        assert [other.precision for other in others] == 6 * [2e-6]
+        assert others[0] == others[4] == group
+        assert others[5] == others[2] != of(*group.discrete_generators) * S(2)
+
+    def test_irreps_that_may_be_one_are_refused(self) -> None:
+        with pytest.raises(MethodNotApplicable, match=r"equivalent or not|two irreps of"):
+            decompose(T(2)(self.rounded.refined()))
+        charges = Group(lie_algebra=[np.diag([0.3333, -0.6667, 1.0])])
+        with pytest.raises(MethodNotApplicable, match="two irreps of dimension 1 may be one"):
+            decompose(T(3)(charges))
+
+
+class TestProducts:
+    boost = np.array([[np.cosh(1e-4), np.sinh(1e-4)], [np.sinh(1e-4), np.cosh(1e-4)]])
+
+    def test_a_factor_that_is_meant_as_it_is_stays_so(self) -> None:
+        product = Group(discrete_generators=[self.boost], refine=0) * S(3)
+        assert not product.defects
+        assert T(2)(product).equivariant_basis(store=False).rank == 4
+        again = group_from_json(group_to_json(product))
+        assert again == product
+        assert not again.defects
+        assert not Embed(product.left, 3, slice(2)).defects
+
+    def test_a_rounded_factor_is_named_and_refined(self) -> None:
+        rounded = of(np.round(turn(2 * np.pi / 3), 6))
+        product = S(3) * rounded
+        (defect,) = product.defects
+        assert str(defect).endswith(f"no better (in the factor {rounded!r})")
+        refined = product.refined()
+        assert refined == S(3) * rounded.refined()
+        assert str(refined.refinement).endswith("discrete generator 3 by 4.7e-07 changed")
+        assert product.copies(2)[0].refined() == refined.copies(2)[0]
+        expected = T(2)(S(3) * C(3)).equivariant_basis(store=False).rank
+        assert T(2)(refined).equivariant_basis(store=False).rank == expected

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intertwine.errors import RoundedGenerators
-from intertwine.groups import CATALOGUE, SO, C, D, Group, S, parse_group, require_exact
-from oblique_groups import NOT_REDUCTIVE, REDUCTIVE, conjugate, random_frame
+from intertwine.errors import AmbiguousRank, InvalidGroup, RoundedGenerators
+from intertwine.groups import (
+    CATALOGUE,
+    SO,
+    SU,
+    C,
+    D,
+    Group,
+    S,
+    group_from_json,
+    group_to_json,
+    parse_group,
+    require_exact,
+)
+from intertwine.reps import T
+from intertwine.reps.key import basis_key
+from oblique_groups import NOT_REDUCTIVE, REDUCTIVE, conjugate, lie, random_frame
 from rounded_groups import PASTED, mapped, of, to_digits, turn
 
 
@@ -166,7 +181,9 @@ class TestPrecision:
             ([float(np.float32(1 / 3)), 1.0], 2.0**-25),
             ([1 / 3, -2 / 3], 0),
             ([0.25, 0.75], 0),
-            ([1.5, 0.123], 0),
+            ([1.5, 0.12], 0),
+            ([0.333, -0.667], 5e-4),
+            ([float(np.float16(1 / 3)), 1.0], 2.0**-12),
             ([1.00001, 1.0], 0),
         ],
     )  # fmt: skip
@@ -178,3 +195,68 @@ class TestPrecision:
     def test_the_scale_of_a_lie_generator_means_nothing(self, scale: float) -> None:
         assert Group(lie_algebra=[scale * np.diag([1.0, -1.0])]).precision == 0
         assert 0 < Group(lie_algebra=[scale * np.diag([0.333333, -1.0])]).precision < 2e-6
+
+    def test_generators_with_small_entries_were_cut_off_with_the_others(self) -> None:
+        swap = np.array([[0.0, 1], [1, 0]])
+        group = Group(lie_algebra=[0.0178 * swap, 0.7939 * swap + 0.01 * np.diag([1, -1])])
+        assert group.precision == pytest.approx(5e-5 * 2**0.5 / 0.0178)
+
+    def test_charges_beside_a_simple_algebra_are_judged(self) -> None:
+        """Hypercharges of 1/6, −2/3, …: SU(2) is closed and exact, and says nothing of them."""
+        weak = [np.kron(np.diag([1.0, 0]), a) for a in lie(SU(2))]
+        charges = 1j * np.diag([1 / 6, 1 / 6, -1 / 3, 1.0])
+        assert Group(lie_algebra=[*weak, charges]).precision == 0
+        rounded = Group(lie_algebra=[*weak, np.round(charges, 6)])
+        assert rounded.precision == pytest.approx(1e-6)
+        assert T(3)(Group(lie_algebra=[*weak, charges])).equivariant_basis(store=False).rank == 3
+        with pytest.raises(AmbiguousRank, match="up to their precision"):
+            T(3)(rounded).equivariant_basis(store=False)
+
+    def test_generators_that_depend_on_each_other_but_for_rounding_are_no_algebra(self) -> None:
+        q = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+        a = q @ np.pad(turn(np.pi / 2), (0, 1)) @ q.T
+        group = Group(lie_algebra=[np.round(a, 6), np.round(a / 3, 6)])
+        assert not group.defects
+        with pytest.raises(AmbiguousRank):
+            T(1)(group).equivariant_basis(store=False)
+        assert T(3)(group.refined()).equivariant_basis(store=False).rank == 7
+
+    def test_it_may_be_given(self) -> None:
+        group = Group(discrete_generators=[turn(1.0)], precision=1e-6)
+        assert group.precision == 1e-6
+        assert group != of(turn(1.0))
+        assert group_from_json(group_to_json(group)) == group
+        group.discrete_generators = [turn(2.0)]
+        assert group.precision == 0
+
+    @pytest.mark.parametrize("value", [True, 0, 1, -1e-5, "1e-5", float("nan")])
+    def test_other_precisions_are_refused(self, value: Any) -> None:
+        with pytest.raises(InvalidGroup, match="the precision of generators is a number above 0"):
+            Group(d=2, precision=value)
+        with pytest.raises(InvalidGroup, match="that are meant as they are have no precision"):
+            Group(d=2, precision=1e-5, refine=0)
+
+    def test_digits_that_are_meant_so_are_another_group(self) -> None:
+        """A store must not answer for the one with what is certain for the other."""
+        charges = [np.diag([0.333333, -0.666667])]
+        exact = Group(lie_algebra=charges, refine=0)
+        assert exact.precision == 0
+        assert exact != Group(lie_algebra=charges)
+        assert basis_key(T(3)(exact)) != basis_key(T(3)(Group(lie_algebra=charges)))
+        assert group_from_json(group_to_json(exact)) == exact
+
+
+def test_turns_of_two_decimals_are_rounded() -> None:
+    (defect,) = of([[-0.5, 0.87], [-0.87, -0.5]]).defects
+    assert str(defect) == "discrete generator 1 is orthogonal to 6.9e-03, no better"
+    assert not of(np.diag([0.99, 0.99])).defects
+    assert not of([[1.0, 0.01], [0, 1]]).defects
+    assert not of([[0.6, 0.8], [-0.8, 0.6]]).defects
+
+
+@pytest.mark.parametrize("k", [3, 5, 12])
+def test_turns_in_float16_are_rounded(k: int) -> None:
+    group = mapped(C(k), lambda m: m.astype(np.float16))
+    assert group.defects
+    expected = T(4)(C(k)).equivariant_basis(store=False).rank
+    assert T(4)(group.refined(1e-3)).equivariant_basis(store=False).rank == expected

@@ -263,3 +263,18 @@ def test_no_rank_of_a_rounded_group_is_wrong(name: str, digits: int | str) -> No
         except AmbiguousRank:
             continue
         assert rank == expected
+
+
+def test_precision_is_judged_in_large_reps() -> None:
+    """Only what is orthogonal to the basis is searched, so that it costs no more than the basis."""
+    q = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    turn = np.round(q @ np.array([[0, 1.0, 0], [-1, 0, 0], [0, 0, 0]]) @ q.T, 6)
+    assert T(7)(Group(lie_algebra=[turn])).equivariant_basis(store=False).rank == 393
+    charges = Group(lie_algebra=[np.diag([0.333333, -0.666667, 1.0])])
+    with pytest.raises(AmbiguousRank, match="as given and at least"):
+        T(6)(charges).equivariant_basis(store=False)
+
+
+def test_a_tolerance_may_be_of_numpy() -> None:
+    turn = Group(lie_algebra=[[[0.002, 1.001], [-0.998, -0.001]]])
+    assert T(2)(turn).equivariant_basis(store=False, tolerance=np.float32(5e-3)).rank == 2

@@ -32,6 +32,19 @@ def test_two_named_groups_of_equal_generators_are_warned_of() -> None:
         assert found[0].filename == __file__
 
 
+def test_the_dual_of_what_has_met_is_not_warned_of_again() -> None:
+    with pytest.warns(UserWarning, match="have the same generators"):
+        product, total = (
+            V(_named("left")) * V(_named("right")),
+            V(_named("left")) + V(_named("right")),
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert product == product.T.T
+        assert total == total.T.T
+        assert (product >> total).size() == 54
+
+
 def test_groups_of_the_catalogue_that_are_equal_are_warned_of() -> None:
     with pytest.warns(UserWarning, match=r"S\(2\) and Z\(2\) have the same generators"):
         V(S(2)) * V(Z(2))

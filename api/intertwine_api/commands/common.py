@@ -62,12 +62,21 @@ def add_rep(parser: argparse.ArgumentParser) -> None:
         "--refine",
         metavar="TOL",
         nargs="?",
-        type=float,
+        type=_tolerance,
         const=1e-5,
         action=_Once,
         help="take the nearest exact group, for generators that were rounded, changed by at most "
         "TOL (default 1e-5) of their largest entry; 0 says that they are meant as they are",
     )
+
+
+def _tolerance(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"a number such as 1e-5 was expected, not {text!r}: write --refine behind the rep"
+        ) from None
 
 
 def read_group(arguments: argparse.Namespace) -> Group | None:

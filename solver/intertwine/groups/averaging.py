@@ -17,7 +17,7 @@ MAX_ORDER = 1000
 _WORK = 5e9
 """The most multiplications that the enumeration, or an average, may take."""
 _DRIFT = 4.0  # a word of n letters is nearer to its element than n times this times the error
-_APART = 20.0  # other elements are this many times farther apart
+_APART = 4.0  # other elements are this many times farther apart
 _ROUNDS = 8
 _SETTLED = 1e-15
 _EXACT = 1e-12
@@ -30,6 +30,15 @@ class NearlyFinite:
     elements: Inexact[np.ndarray, "n d d"]
     generators: tuple[int, ...]
     products: Int[np.ndarray, "n n"]
+
+    @property
+    def exponent(self) -> int:
+        """The largest order of an element."""
+        here, order = np.arange(len(self.elements)), 1
+        while here.any():
+            here = np.where(here > 0, self.products[here, np.arange(len(here))], 0)
+            order += 1
+        return order
 
 
 def enumerate_elements(

@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from intertwine.errors import InvalidGroup, TooLarge
 
 if TYPE_CHECKING:
@@ -29,23 +31,24 @@ MAX_NESTED = 16
 def checked_numbers(value: Any) -> CopyNumbers:
     """The numbers of a copy, from an integer or a sequence of them."""
     numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
-    wrong = [n for n in numbers if isinstance(n, bool) or not isinstance(n, int)]
+    wrong = [n for n in numbers if isinstance(n, bool) or not isinstance(n, int | np.integer)]
     if wrong or not all(1 <= n <= MAX_NUMBER for n in numbers):
         raise InvalidGroup(
-            f"the number of a copy is an integer from 1 to {MAX_NUMBER:,}, not {value!r}"
+            f"the number of a copy is an integer from 1 to {MAX_NUMBER:,}, not "
+            f"{', '.join(map(repr, numbers))}"
         )
     if len(numbers) > MAX_NESTED:
         raise TooLarge(f"a copy of a copy is made at most {MAX_NESTED} times, not {len(numbers)}")
-    return numbers
+    return tuple(map(int, numbers))
 
 
 def count_copies(n: Any) -> int:
     """The number of copies to make, checked."""
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise InvalidGroup(f"the number of copies is an integer from 1 on, not {n!r}")
     if n > MAX_COPIES:
         raise TooLarge(f"{n:,} copies of a group were asked for; at most {MAX_COPIES:,} are made")
-    return n
+    return int(n)
 
 
 def labelled_digest(digest: str, label: str) -> str:

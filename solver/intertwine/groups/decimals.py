@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Num
 
-_DYADIC = 2.0**10  # entries in these parts are meant as they are
-_FEWEST, _MOST = 4, 11
+_DYADIC = 2.0**6  # entries in these parts are meant as they are
+_FEWEST, _MOST = 3, 11
 """Entries of fewer decimals are meant as they are; of more, they are as good as exact."""
 _LOOKED_AT = 4096
-_HALF_OF_FLOAT32 = 2.0**-25
+_HALF_OF_FLOAT16, _HALF_OF_FLOAT32 = 2.0**-12, 2.0**-25
 _REPRESENTATION = 4 * np.finfo(float).eps
 
 
 def is_dyadic(matrix: Num[np.ndarray, "m n"]) -> bool:
-    """Whether all entries are multiples of 2⁻¹⁰: such numbers were not rounded."""
+    """Whether all entries are multiples of 2⁻⁶: such numbers were not rounded."""
     scaled = matrix * _DYADIC
     return bool(np.array_equal(scaled, np.round(scaled)))
 
@@ -22,23 +24,55 @@ def is_dyadic(matrix: Num[np.ndarray, "m n"]) -> bool:
 def half_unit(matrix: Num[np.ndarray, "m n"]) -> float:
     """Half a unit of the last digit that the entries were given to; 0 where they are exact.
 
-    Entries of 4 to 11 decimals were rounded, unless long runs of zeros or nines show that they
-    are meant so (1.00001), and so were those that float32 holds. Entries of another magnitude
-    than one are scaled by a power of ten first.
+    Entries of 3 to 11 decimals were rounded, unless long runs of zeros or nines show that they
+    are meant so (1.00001), and so were those that float16 or float32 holds. Entries of another
+    magnitude than one are scaled by a power of ten first.
     """
     values = np.abs(np.concatenate([matrix.real.ravel(), matrix.imag.ravel()]))
     values = np.unique(values[values > 0])[:_LOOKED_AT]
     if not values.size or is_dyadic(values[None]):
         return 0.0
     largest = float(values.max())
+    if _holds(np.float16, values):
+        return largest * _HALF_OF_FLOAT16
     exponent = 0 if 0.1 <= largest < 10 else int(np.floor(np.log10(largest)))
     if abs(exponent) <= 250:  # beyond, the powers of ten are out of range
         unit = _unit(values / 10.0**exponent)
         if unit is not None:
             return 0.5 * unit * 10.0**exponent
+    return largest * _HALF_OF_FLOAT32 if _holds(np.float32, values) else 0.0
+
+
+def _holds(kind: type[np.floating[Any]], values: Float[np.ndarray, " n"]) -> bool:
     with np.errstate(over="ignore", under="ignore"):
-        is_single = np.array_equal(values.astype(np.float32).astype(np.float64), values)
-    return largest * _HALF_OF_FLOAT32 if is_single else 0.0
+        return np.array_equal(values.astype(kind).astype(np.float64), values)
+
+
+def half_units(matrices: list[Num[np.ndarray, "m n"]]) -> list[float]:
+    """The half units of matrices that were cut off together: the last digit of one with small
+    entries is that of the others.
+    """
+    own = [half_unit(matrix) for matrix in matrices]
+    common = max(own, default=0.0)
+    return [
+        common if not half and common and ends_at(matrix, 2 * common) else half
+        for half, matrix in zip(own, matrices, strict=True)
+    ]
+
+
+def ends_at(matrix: Num[np.ndarray, "m n"], unit: float) -> bool:
+    """Whether all entries are multiples of a unit, and not all of ten units."""
+    values = np.abs(np.concatenate([matrix.real.ravel(), matrix.imag.ravel()]))
+
+    def are_multiples(of: float) -> bool:
+        return bool(np.all(np.abs(values / of - np.rint(values / of)) <= 1e-6))
+
+    return not is_dyadic(matrix) and are_multiples(unit) and not are_multiples(10 * unit)
+
+
+def relative_error(matrix: Num[np.ndarray, "m n"], half: float, scale: float) -> float:
+    """A bound on the norm of what rounding by half a unit changed, relative to a scale."""
+    return float(half * np.sqrt(np.count_nonzero(matrix)) / scale)
 
 
 def _unit(values: Float[np.ndarray, " n"]) -> float | None:

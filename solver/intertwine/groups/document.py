@@ -19,7 +19,16 @@ from intertwine.groups.refinement import read_tolerance
 from intertwine.groups.text import MAX_FACTORS
 from intertwine.operators import Permutation, dense
 
-_KEYS = ("lie_algebra", "discrete_generators", "d", "name", "copy", "factors", "refine")
+_KEYS = (
+    "lie_algebra",
+    "discrete_generators",
+    "d",
+    "name",
+    "copy",
+    "factors",
+    "refine",
+    "precision",
+)
 MAX_NAME = 100
 """The longest name of a group, in characters."""
 MAX_GENERATORS = 1000
@@ -36,6 +45,7 @@ def group_from_json(document: Any) -> Group:
     without generators has ``"d"``, and a copy of a group its number, ``"copy": 1``.
     A product of copies is ``{"factors": […]}``. ``"refine": 1e-5`` takes the nearest exact group,
     for generators that were rounded, and ``"refine": 0`` says that they are meant as they are.
+    ``"precision": 1e-6`` is that to which generators are known, where their digits do not say.
     Raises `InvalidGroup`, `ParseError` or `TooLarge`.
     """
     if not isinstance(document, Mapping):
@@ -64,6 +74,7 @@ def group_from_json(document: Any) -> Group:
         d=d,
         name=name,
         refine=_refine(document.get("refine")),
+        precision=document.get("precision"),
     )
     return group if number is None else group.numbered(number)
 
@@ -75,7 +86,7 @@ def group_to_json(group: Group) -> dict[str, Any]:
     refined group these are the refined generators.
     """
     original, numbers = group.unnumbered, list(group.copy_numbers)
-    if isinstance(original, DirectProduct) and original._label:  # its factors have numbers
+    if isinstance(original, DirectProduct) and original.is_more_than_its_generators:
         both = {"factors": [group_to_json(side) for side in (original.left, original.right)]}
         return {**both, "copy": numbers} if numbers else both
     nameless = type(original) is Group and repr(original) == original.description
@@ -95,6 +106,7 @@ def group_to_json(group: Group) -> dict[str, Any]:
         "d": group.d,
         **name,
         **({"refine": 0} if group.is_exact else {}),
+        **({"precision": group.known_precision} if group.known_precision else {}),
     }
 
 

@@ -41,6 +41,7 @@ class Embed(Group):
             d=d,
         )
         self.z_scale = group.z_scale
+        self.is_exact, self.known_precision = group.is_exact, group.known_precision
 
 
 def _coordinates(d: int, slots: Any) -> Shaped[np.ndarray, "..."]:

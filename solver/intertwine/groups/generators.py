@@ -66,6 +66,7 @@ def _items(values: Any) -> list[Any]:
 
 
 def _read_discrete(value: Any) -> Generator:
+    value = getattr(value, "array_form", value)  # a permutation of SymPy's
     if is_sparse(value):
         permutation = _sparse_permutation(value)
         return _read(value, "discrete generator") if permutation is None else permutation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +33,7 @@ from intertwine.groups.refinement import (
     read_tolerance,
 )
 from intertwine.groups.refinement import refine as find_exact
-from intertwine.groups.rounding import NO_DEFECTS, Defect, Judgement, judge
+from intertwine.groups.rounding import NO_DEFECTS, Defect, Judgement, have_few_digits, judge
 from intertwine.groups.sampling import sample_elements
 from intertwine.operators import Permutation, as_signed_permutation, dense
 
@@ -61,7 +62,9 @@ class Group:
     on `self`) and call ``super().__init__(n)``.
 
     `refine` is the tolerance up to which generators that were rounded are replaced by those of the
-    nearest exact group (see `refined`); 0 says that they are meant as they are.
+    nearest exact group (see `refined`); 0 says that they are meant as they are. `precision` is the
+    relative precision to which generators are known where their digits do not say: ranks that it
+    does not decide are ambiguous.
 
     Two groups are equal when their generators are, and their numbers where they are `copies`.
     Reading a group's generators back gives an
@@ -80,6 +83,8 @@ class Group:
 
     is_exact = False
     """Whether the user said, by ``refine=0``, that the generators are meant as they are."""
+    known_precision: float = 0.0
+    """The precision that was given, or that a refinement has left."""
     refinement: Refinement | None = None
     """What `refined`, or ``refine=``, changed in the generators."""
 
@@ -113,6 +118,7 @@ class Group:
         d: int | None = None,
         name: str | None = None,
         refine: Any = None,
+        precision: Any = None,
     ) -> None:
         given = {"lie_algebra": lie_algebra, "discrete_generators": discrete_generators}
         self.__dict__["_ready"] = True
@@ -123,7 +129,11 @@ class Group:
         for attribute in _GENERATORS:
             if len(getattr(self, attribute)) == 0:
                 object.__setattr__(self, attribute, np.zeros((0, self.d, self.d)))
+        if precision is not None:
+            self.known_precision = read_tolerance(precision, "the precision of generators")
         if refine is not None and not isinstance(refine, bool) and refine == 0:
+            if precision is not None:
+                raise InvalidGroup("generators that are meant as they are have no precision")
             self.is_exact = True
         elif refine is not None:
             self._take(find_exact(self, read_tolerance(refine, "refine")))
@@ -147,7 +157,7 @@ class Group:
             kept = "_lie" if attribute == "lie_algebra" else "_discrete"
             self.__dict__[kept] = generators
             value = _as_given(generators)
-            for derived in (*_DERIVED, "refinement"):
+            for derived in (*_DERIVED, "refinement", "known_precision"):
                 self.__dict__.pop(derived, None)
             if "d" in self.__dict__:
                 self._common_size(self.d)
@@ -181,7 +191,7 @@ class Group:
             for generator in (*self._lie, *self._discrete)
         )
 
-    def copies(self, n: int) -> tuple[Group, ...]:
+    def copies(self, n: Any) -> tuple[Group, ...]:
         """n copies of the group, numbered from 1: equal generators, and yet different groups.
 
         >>> L, R = Group(discrete_generators=[[1, 2, 0]], name="turns").copies(2)
@@ -222,6 +232,13 @@ class Group:
         """What tells it apart from groups of the same generators."""
         return written(self._copy_numbers)
 
+    @property
+    def _meaning(self) -> str:
+        """How the digits are meant: a rank that is certain for exact ones may be ambiguous else."""
+        if self.is_exact:
+            return "exact" if have_few_digits(self._lie, self._discrete) else ""
+        return f"known to {self.known_precision:.0e}" if self.known_precision else ""
+
     @cached_property
     def content_digest(self) -> str:
         """The sha256 of the generators, rounded to 1e-12; copies share it."""
@@ -229,12 +246,17 @@ class Group:
 
     @cached_property
     def digest(self) -> str:
-        """The identity of the group: `content_digest`, and the number of a copy."""
-        return labelled_digest(self.content_digest, self._label)
+        """The identity of the group: `content_digest`, the number of a copy, and how its digits are
+        meant where that may decide ranks.
+        """
+        return labelled_digest(self.content_digest, self._label + self._meaning)
 
     @cached_property
     def _judgement(self) -> Judgement:
-        return NO_DEFECTS if self.is_exact else judge(self._lie, self._discrete)
+        if self.is_exact:
+            return NO_DEFECTS
+        judgement = judge(self._lie, self._discrete)
+        return replace(judgement, precision=max(judgement.precision, self.known_precision))
 
     @property
     def defects(self) -> tuple[Defect, ...]:
@@ -310,6 +332,8 @@ class Group:
             if not generators:
                 object.__setattr__(self, attribute, np.zeros((0, self.d, self.d)))
         self.refinement = found.refinement
+        if found.refinement.precision:
+            self.known_precision = found.refinement.precision
 
     def samples(self, n: int, seed: int = 0) -> Num[np.ndarray, "n d d"]:
         """n group elements of shape (n, d, d), not Haar distributed; the same for the same seed.

@@ -12,6 +12,8 @@ from intertwine.groups.roots_of_unity import EXACT
 
 NEARLY = 1e-3
 """What lies outside a span by less was to lie in it."""
+_SPANNED = 1e-4  # of the largest square: what brackets span to a hundredth
+_FAR = 0.1  # what is farther from a span is clearly outside of it
 _LARGEST = 64
 """The largest dimension that a closure may reach, to be judged."""
 _FEW = 8  # more generators than a closure may have are judged by so many random brackets
@@ -35,34 +37,44 @@ class Leak:
 class Closure:
     """An orthonormal basis over ℝ, and the leaks that look like rounding.
 
-    `is_as_given` says that the generators' own span is closed, `has_brackets` that some bracket is
-    clearly nonzero: with both, the generators' digits are those of an exact algebra.
+    `is_as_given` says that the generators' own span is closed, `is_perfect` that its brackets span
+    it: with both, the generators' digits are those of an exact algebra. (Charges of an Abelian part
+    are in no bracket, and may have been rounded.) `smallest` is the smallest singular value of the
+    generators, by which their errors are magnified.
     """
 
     basis: Inexact[np.ndarray, "m d d"]
     leaks: tuple[Leak, ...]
     is_as_given: bool
-    has_brackets: bool
+    is_perfect: bool
+    smallest: float
 
 
 def close(
-    lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l d d"]
+    lie: Inexact[np.ndarray, "k d d"],
+    discrete: Inexact[np.ndarray, "l d d"],
+    rounding: float = 0.0,
 ) -> Closure | None:
     """The closure of generators of norm 1 under brackets and the adjoint action.
 
     Brackets clearly outside the span join it; those outside by less than `NEARLY`, but more than
-    the generators' own errors, are leaks. None where the work would be too much.
+    the generators' own errors, are leaks; `rounding` is the error that they are known to have,
+    below which generators depend on others, and by which leaks may be larger. None where the work
+    would be too much.
     """
     k, d = len(lie), lie.shape[-1]
     if not k or 2 * k * k * d * d * (d + k) + 2 * k * len(discrete) * d**3 > _WORK:
         return None
-    basis, smallest = _orthonormal(_flat(lie), _INDEPENDENT)
+    basis, smallest = _orthonormal(_flat(lie), max(_INDEPENDENT, _MARGIN * rounding))
     error, oblique = _MARGIN * EXACT / smallest, obliqueness(lie)
+    nearly = max(NEARLY, min(_FAR, _MARGIN * rounding / smallest))
     if len(basis) > _LARGEST:
-        leaks, has_brackets = _leaks(_random_brackets(basis, lie), basis, error, oblique)
-        return Closure(_matrices(basis, lie), leaks, not leaks, has_brackets)
+        brackets = _random_brackets(basis, lie, len(basis) + _FEW)
+        leaks = _leaks(brackets[:_FEW], basis, error, nearly / oblique)
+        is_perfect = _span(brackets, basis)
+        return Closure(_matrices(basis, lie), leaks, not leaks, is_perfect, smallest)
     stretches = [float(np.linalg.cond(h)) for h in discrete]
-    has_brackets = has_grown = False
+    has_grown = False
     while True:
         matrices = _matrices(basis, lie)
         brackets = _flat(_all_brackets(matrices))
@@ -71,36 +83,42 @@ def close(
             for h, stretch in zip(discrete, stretches, strict=True)
             if stretch < _DEFECTIVE
         ]
-        has_brackets = has_brackets or bool(np.linalg.norm(brackets, axis=1).max(initial=0) > 0.01)
         outside = _outside(np.concatenate([brackets, *images]), basis)
-        new, least = _orthonormal(outside, NEARLY, relative=False)
-        if not len(new) or not error < NEARLY:
+        new, least = _orthonormal(outside, nearly, relative=False)
+        if not len(new) or not error < nearly:
             break
         if len(basis) + len(new) > _LARGEST:
             return None
         basis, error, has_grown = np.concatenate([basis, new]), error / least, True
-    leaks, _ = _leaks(brackets, basis, error, oblique)
+        nearly = max(nearly, min(_FAR, _MARGIN * rounding / least))
+    leaks = _leaks(brackets, basis, error, nearly / oblique)
     usable = [i for i, stretch in enumerate(stretches) if stretch < _DEFECTIVE]
     for i, image in zip(usable, images, strict=True):
         stretch = stretches[i]
-        found, _ = _leaks(image, basis, error * stretch, oblique * stretch)
+        found = _leaks(image, basis, error * stretch, nearly / (oblique * stretch))
         leaks += tuple(Leak(leak.distance, i) for leak in found)
     farthest = float(np.linalg.norm(_outside(brackets, basis), axis=1).max(initial=0.0))
     is_as_given = farthest <= error and not has_grown and math.isfinite(oblique)
-    return Closure(matrices, leaks, is_as_given, has_brackets)
+    return Closure(matrices, leaks, is_as_given, _span(brackets, basis), smallest)
 
 
 def _leaks(
     vectors: Float[np.ndarray, "b n"],
     basis: Float[np.ndarray, "m n"],
     error: float,
-    oblique: float,
-) -> tuple[tuple[Leak, ...], bool]:
-    """The largest near miss, if any; and whether any vector is clearly nonzero."""
+    nearly: float,
+) -> tuple[Leak, ...]:
+    """The largest near miss, if any."""
     lengths = np.linalg.norm(_outside(vectors, basis), axis=1)
-    near = lengths[(lengths > error) & (lengths <= NEARLY / oblique)]
-    leaks = (Leak(float(near.max())),) if near.size else ()
-    return leaks, bool(np.linalg.norm(vectors, axis=1).max(initial=0) > 0.01)
+    near = lengths[(lengths > error) & (lengths <= nearly)]
+    return (Leak(float(near.max())),) if near.size else ()
+
+
+def _span(vectors: Float[np.ndarray, "b n"], basis: Float[np.ndarray, "m n"]) -> bool:
+    """Whether the vectors clearly span all that the basis does."""
+    coordinates = vectors @ basis.T
+    squares = np.linalg.eigvalsh(coordinates.T @ coordinates)
+    return bool(squares[0] > _SPANNED * squares[-1])
 
 
 def obliqueness(lie: Inexact[np.ndarray, "k d d"]) -> float:
@@ -118,9 +136,9 @@ def obliqueness(lie: Inexact[np.ndarray, "k d d"]) -> float:
 
 
 def _random_brackets(
-    basis: Float[np.ndarray, "m n"], like: Inexact[np.ndarray, "k d d"]
+    basis: Float[np.ndarray, "m n"], like: Inexact[np.ndarray, "k d d"], count: int
 ) -> Float[np.ndarray, "b n"]:
-    coefficients = np.random.default_rng(4).standard_normal((2, _FEW, len(basis)))
+    coefficients = np.random.default_rng(4).standard_normal((2, count, len(basis)))
     coefficients /= np.linalg.norm(coefficients, axis=2, keepdims=True)
     left, right = (_matrices(c @ basis, like) for c in coefficients)
     return _flat(left @ right - right @ left)

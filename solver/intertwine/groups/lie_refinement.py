@@ -17,25 +17,28 @@ MAX_ENTRIES = 3 * 10**7
 
 
 def nearest_algebra(
-    lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l d d"]
+    lie: Inexact[np.ndarray, "k d d"],
+    discrete: Inexact[np.ndarray, "l d d"],
+    rounding: float = 0.0,
 ) -> Inexact[np.ndarray, "k d d"]:
     """The generators, moved into the nearest span that is closed under brackets and under h·h⁻¹.
 
     The unknown is an orthonormal basis B of the closure; the equations P⊥[Bᵢ, Bⱼ] = 0 and
-    P⊥ hBᵢh⁻¹ = 0 are solved by steps of least norm, which keep anti-Hermitian matrices so.
+    P⊥ hBᵢh⁻¹ = 0 are solved by steps of least norm, which keep anti-Hermitian matrices so. With a
+    known error, `rounding`, generators that depend on others up to it are moved into their span.
     Raises `TooLarge` where the equations would be too many.
     """
     norms = np.linalg.norm(lie, axis=(1, 2), keepdims=True)
     units = lie / np.where(norms > 0, norms, 1.0)
-    closure = close(units[norms[:, 0, 0] > 0], discrete)
+    closure = close(units[norms[:, 0, 0] > 0], discrete, rounding)
     if closure is None:
         raise TooLarge(
             f"{len(lie)} Lie generators of size {lie.shape[-1]} are too many to find the nearest "
             f"closed algebra: give exact entries"
         )
-    if not closure.leaks:
-        return lie
     basis, complex_ = _flat(closure.basis), np.iscomplexobj(lie)
+    if not closure.leaks:
+        return _matrices((_flat(lie) @ basis.T) @ basis, complex_, lie.shape[-1])
     m, n = basis.shape
     rows = (m * (m - 1) // 2 + len(discrete) * m) * n
     if rows * m * n > MAX_ENTRIES:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from intertwine.groups.generators import Generator, refuse_large
 from intertwine.groups.group import Group
+from intertwine.groups.refinement import DEFAULT_TOLERANCE, Refinement
+from intertwine.groups.rounding import Defect, Judgement
 from intertwine.operators import Permutation, dense
 
 
@@ -32,6 +35,34 @@ class DirectProduct(Group):
             discrete_generators=[_extend(*item) for item in discrete],
             d=d,
         )
+        self.is_exact = left.is_exact and right.is_exact
+        self.known_precision = max(left.known_precision, right.known_precision)
+
+    @cached_property
+    def _judgement(self) -> Judgement:
+        """That of the factors: g ⊗ 1 and 1 ⊗ h do not depend on each other's digits."""
+        sides = [(side, side._judgement) for side in (self.left, self.right)]
+        defects = [
+            Defect(f"{defect} (in the factor {side!r})", defect.size)
+            for side, judgement in sides
+            for defect in judgement.defects
+        ]
+        return Judgement(tuple(defects), max(judgement.precision for _, judgement in sides))
+
+    @property
+    def _meaning(self) -> str:
+        meanings = (self.left._meaning, self.right._meaning)
+        return ", ".join(meanings) if any(meanings) else ""
+
+    def refined(self, tolerance: Any = DEFAULT_TOLERANCE) -> Group:
+        """The product of the nearest exact groups of the factors."""
+        if self.copy_numbers:
+            return self.unnumbered.refined(tolerance).numbered(list(self.copy_numbers))
+        made = DirectProduct(self.left.refined(tolerance), self.right.refined(tolerance))
+        found = [side.refinement for side in (made.left, made.right) if side.refinement]
+        if found:
+            made.refinement = Refinement.joined(found)
+        return made
 
     @cached_property
     def factors(self) -> tuple[Group, ...]:
@@ -69,6 +100,12 @@ class DirectProduct(Group):
             return f"{self.unnumbered._label}{super()._label}"
         labels = [f"{leaf._label}/{leaf.d}" for leaf in self.leaves if leaf._label]
         return ",".join(labels)
+
+    @property
+    def is_more_than_its_generators(self) -> bool:
+        """Whether factors are numbered, or it is known how their digits are meant."""
+        are_meant = any(leaf.is_exact or leaf.known_precision for leaf in self.leaves)
+        return bool(self._label) or are_meant
 
     @property
     def is_written_as_one(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,23 +10,36 @@ from jaxtyping import Inexact
 
 from intertwine.errors import InvalidGroup
 from intertwine.groups.averaging import average, enumerate_elements, fix_exact, unitary_factor
-from intertwine.groups.decimals import half_unit, is_dyadic
+from intertwine.groups.decimals import is_dyadic
 from intertwine.groups.generators import Generator
+from intertwine.groups.lie_closure import close
 from intertwine.groups.lie_refinement import nearest_algebra
 from intertwine.groups.roots_of_unity import (
     EXACT,
     SURPRISE_OF_DIGITS,
+    is_surprising,
     judge_oblique,
     judge_unitary,
     nearest_root,
 )
-from intertwine.groups.rounding import NEARLY, is_unitary, judge, unit_scale
+from intertwine.groups.rounding import (
+    NEARLY,
+    Judgement,
+    discrete_errors,
+    is_unitary,
+    judge,
+    lie_error,
+    nearly_unitary,
+    unit_scale,
+)
 from intertwine.operators import as_signed_permutation, dense
 
 if TYPE_CHECKING:
     from intertwine.groups.group import Group
 
 DEFAULT_TOLERANCE = 1e-5
+_COARSER = (0.1, 10.0)  # of the error: words may drift less than they could, or more
+_MAGNIFIED = 30.0  # an oblique frame magnifies errors
 _SAME = 1e-13  # a change that is only rounding is none
 _SIMPLE = np.array([0.0, 0.5, 1.0])  # entries this close to these are these
 _DEFECTIVE = 1e6  # eigenvectors of a larger condition snap no eigenvalues
@@ -36,15 +49,29 @@ _DEFECTIVE = 1e6  # eigenvectors of a larger condition snap no eigenvalues
 class Refinement:
     """What a refinement changed: for each generator, by name, the largest change of an entry
     relative to the generator's largest entry.
+
+    `precision` is that of generators for which no exact structure was found, such as a turn by no
+    rational angle: made unitary, they are known to no more digits than before. Else it is 0.
     """
 
     tolerance: float
     changes: tuple[tuple[str, float], ...]
+    precision: float = 0.0
 
     @property
     def largest(self) -> float:
         """The largest of the changes."""
         return max((change for _, change in self.changes), default=0.0)
+
+    @classmethod
+    def joined(cls, parts: list[Refinement]) -> Refinement:
+        """That of a product's factors, whose generators are numbered on."""
+        changes: list[tuple[str, float]] = []
+        for kind in ("Lie generator", "discrete generator"):
+            values = [c for part in parts for name, c in part.changes if name.startswith(kind)]
+            changes += [(f"{kind} {k}", change) for k, change in enumerate(values, 1)]
+        precision = max(part.precision for part in parts)
+        return cls(max(part.tolerance for part in parts), tuple(changes), precision)
 
     def __str__(self) -> str:
         moved = [f"{name} by {change:.1e}" for name, change in self.changes if change]
@@ -78,12 +105,11 @@ def refine(group: Group, tolerance: float) -> Refined:
     (relative to its largest entry), or where a defect is left.
     """
     given_lie, given_discrete = group.lie_generators, group.group_generators
-    matrices = [np.asarray(dense(h)) for h in given_discrete]
-    defects = judge(given_lie, given_discrete).defects
-    discrete = _refined_discrete(matrices, _error(matrices, defects), bool(given_lie))
     lie = [np.asarray(dense(a)) for a in given_lie]
-    if any(np.any(a) for a in lie):
-        lie = _refined_lie(lie, discrete)
+    matrices = [np.asarray(dense(h)) for h in given_discrete]
+    error = _error(lie, matrices, judge(given_lie, given_discrete))
+    discrete, is_finite = _refined_discrete(matrices, error, tolerance)
+    lie, is_closed = _refined_lie(lie, discrete, error)
     kept_lie = [_kept(old, _clean(new)) for old, new in zip(given_lie, lie, strict=True)]
     kept_discrete = [
         _kept(old, _clean(new)) for old, new in zip(given_discrete, discrete, strict=True)
@@ -106,43 +132,81 @@ def refine(group: Group, tolerance: float) -> Refined:
             f"no exact group was found near {group!r}: {left[0]}. Give exact entries, or ask for "
             f"what is nearly equivariant with equivariant_basis(tolerance=5e-3)"
         )
+    if not largest:
+        refinement = replace(refinement, precision=group.known_precision)
+    elif not (is_finite and is_closed):
+        precision = max(_rounded_up(error), group.known_precision)
+        refinement = replace(refinement, precision=precision)
     return Refined(tuple(kept_lie), tuple(kept_discrete), refinement)
 
 
-def _error(matrices: list[Inexact[np.ndarray, "d d"]], defects: Any) -> float:
-    """How far the generators are from exact ones, as far as they say."""
-    digits = (half_unit(h) for h in matrices)
-    return float(max(EXACT, *(defect.size for defect in defects), *digits, 0.0))
+def _error(
+    lie: list[Inexact[np.ndarray, "d d"]],
+    discrete: list[Inexact[np.ndarray, "d d"]],
+    judgement: Judgement,
+) -> float:
+    """How far the generators are from exact ones, relative to their norms, as far as they say."""
+    defects = (defect.size for defect in judgement.defects)
+    return max(0.0, lie_error(lie), *discrete_errors(discrete), *defects)
+
+
+def _rounded_up(error: float) -> float:
+    """To one digit, which is the same on every processor."""
+    return float(f"{1.5 * error:.0e}") if error else 0.0
 
 
 def _refined_discrete(
-    matrices: list[Inexact[np.ndarray, "d d"]], error: float, has_lie: bool
-) -> list[Inexact[np.ndarray, "d d"]]:
-    if not matrices:
-        return []
-    unitary = [is_unitary(h / unit_scale(h)) <= NEARLY for h in matrices]
+    matrices: list[Inexact[np.ndarray, "d d"]], error: float, tolerance: float
+) -> tuple[list[Inexact[np.ndarray, "d d"]], bool]:
+    """The refined generators, and whether they are those of an exact finite group."""
+    if all(is_dyadic(h) for h in matrices):
+        return matrices, True
+    bounds = [max(nearly_unitary(h), tolerance) for h in matrices]
+    scales = [unit_scale(h, bound) for h, bound in zip(matrices, bounds, strict=True)]
+    units = [h / scale for h, scale in zip(matrices, scales, strict=True)]
+    unitary = [is_unitary(h) <= bound for h, bound in zip(units, bounds, strict=True)]
     near = [
-        unit_scale(h) * unitary_factor(h / unit_scale(h)) if is_near and not _exact(h) else h
-        for h, is_near in zip(matrices, unitary, strict=True)
+        scale * unitary_factor(unit) if is_near and not _exact(h) else h
+        for h, unit, scale, is_near in zip(matrices, units, scales, unitary, strict=True)
     ]
-    if not has_lie and all(_is_nearly_finite(h) for h in near):
-        finite = enumerate_elements(near, error)
-        averaged = None if finite is None else average(finite, unitary=all(unitary))
-        if averaged is not None:
-            exact = [is_dyadic(h) for h in matrices]
-            return fix_exact(averaged, matrices, exact, unitary=all(unitary))
-    return [
+    finite = _nearest_finite(matrices, near, all(unitary), error, tolerance)
+    if finite is not None:
+        return finite, True
+    snapped = [
         h if _exact(h) else _snapped(h, is_near) for h, is_near in zip(near, unitary, strict=True)
     ]
+    return snapped, False
+
+
+def _nearest_finite(
+    given: list[Inexact[np.ndarray, "d d"]],
+    near: list[Inexact[np.ndarray, "d d"]],
+    unitary: bool,
+    error: float,
+    tolerance: float,
+) -> list[Inexact[np.ndarray, "d d"]] | None:
+    """The generators of a finite group within the tolerance, for the least error at which the
+    elements can be told apart and their products close.
+
+    A group of large order is within any error of most generators, so it is taken only where its
+    nearness is a surprise.
+    """
+    largest = min(tolerance, _MAGNIFIED * max(EXACT, error))
+    for coarser in (1.0, *_COARSER):
+        finite = enumerate_elements(near, coarser * max(EXACT, error))
+        averaged = None if finite is None else average(finite, unitary=unitary)
+        if finite is None or averaged is None:
+            continue
+        exact = [is_dyadic(h) for h in given]
+        fixed = fix_exact(averaged, given, exact, unitary=unitary)
+        change = max(_change(h, new) for h, new in zip(given, fixed, strict=True))
+        if change <= largest and is_surprising(change, finite.exponent):
+            return fixed
+    return None
 
 
 def _exact(h: Inexact[np.ndarray, "d d"]) -> bool:
     return as_signed_permutation(h) is not None
-
-
-def _is_nearly_finite(h: Inexact[np.ndarray, "d d"]) -> bool:
-    values = np.linalg.eigvals(h)
-    return all(nearest_root(complex(value), SURPRISE_OF_DIGITS) is not None for value in values)
 
 
 def _snapped(h: Inexact[np.ndarray, "d d"], unitary: bool) -> Inexact[np.ndarray, "d d"]:
@@ -177,8 +241,15 @@ def _snapped_value(value: complex) -> complex:
 
 
 def _refined_lie(
-    lie: list[Inexact[np.ndarray, "d d"]], discrete: list[Inexact[np.ndarray, "d d"]]
-) -> list[Inexact[np.ndarray, "d d"]]:
+    lie: list[Inexact[np.ndarray, "d d"]],
+    discrete: list[Inexact[np.ndarray, "d d"]],
+    error: float,
+) -> tuple[list[Inexact[np.ndarray, "d d"]], bool]:
+    """The refined generators, and whether their algebra is closed and perfect, which leaves no
+    part of it to be known by its digits alone.
+    """
+    if not any(np.any(a) for a in lie):
+        return lie, True
     crooked = [float(np.abs(a + a.conj().T).max()) for a in lie]
     straight = [
         (a - a.conj().T) / 2 if off <= NEARLY * np.abs(a).max() else a
@@ -186,8 +257,18 @@ def _refined_lie(
     ]
     scales = [float(np.abs(a).max()) or 1.0 for a in straight]
     units = np.array([a / scale for a, scale in zip(straight, scales, strict=True)])
-    closed = nearest_algebra(units, np.array(discrete).reshape(-1, *units.shape[1:]))
-    return [a * scale for a, scale in zip(closed, scales, strict=True)]
+    others = np.array(discrete).reshape(-1, *units.shape[1:])
+    closed = nearest_algebra(units, others, error)
+    closure = close(_unit_norms(closed), others)
+    is_closed = closure is not None and not closure.leaks and closure.is_perfect
+    return [a * scale for a, scale in zip(closed, scales, strict=True)], is_closed
+
+
+def _unit_norms(lie: Inexact[np.ndarray, "k d d"]) -> Inexact[np.ndarray, "j d d"]:
+    """The generators that are not zero, each of norm 1."""
+    norms = np.linalg.norm(lie, axis=(1, 2), keepdims=True)
+    unit: Inexact[np.ndarray, "j d d"] = lie[norms[:, 0, 0] > 0] / norms[norms[:, 0, 0] > 0]
+    return unit
 
 
 def _clean(matrix: Inexact[np.ndarray, "d d"]) -> Inexact[np.ndarray, "d d"]:

@@ -25,6 +25,7 @@ SURPRISE_OF_PRODUCTS = 1e-5
 """The same for products of two generators, of which there are more."""
 SURPRISE_OF_DIGITS = 1e-3
 """The same for generators of few digits, which were rounded in any case."""
+_LOW_ORDER = 12  # crystals, and what is like them
 _IDENTITY = 1e-5  # small turns are honest: only smaller ones are taken for rounding
 _MODULUS = 1e-4  # a modulus nearer to 1 is taken for 1
 _CLUSTER = 3e-3  # eigenvalues this close are looked at together
@@ -67,6 +68,12 @@ def nearest_root(value: complex, surprise: float) -> tuple[complex, int] | None:
     bounds[np.gcd(numerators, _ORDERS) > 1] = -1.0  # a root of smaller order
     near = np.flatnonzero(distances <= bounds)
     return (complex(roots[near[0]]), int(_ORDERS[near[0]])) if near.size else None
+
+
+def is_surprising(distance: float, order: int) -> bool:
+    """Whether elements of this order at most are nearer than chance has elements be near."""
+    surprise = 10.0 if order <= _LOW_ORDER else 1.0 if order <= COMMON_ORDER else 0.1
+    return distance * order**2 <= 2 * np.pi * SURPRISE_OF_DIGITS * surprise
 
 
 def judge_value(value: complex, error: float, surprise: float) -> NearRoot | bool:

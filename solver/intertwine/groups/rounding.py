@@ -15,7 +15,14 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.errors import RoundedGenerators
-from intertwine.groups.decimals import half_unit, is_dyadic
+from intertwine.groups.averaging import unitary_factor
+from intertwine.groups.decimals import (
+    ends_at,
+    half_unit,
+    half_units,
+    is_dyadic,
+    relative_error,
+)
 from intertwine.groups.generators import Generator
 from intertwine.groups.lie_closure import Closure, close, obliqueness
 from intertwine.groups.roots_of_unity import (
@@ -32,6 +39,8 @@ from intertwine.operators import as_signed_permutation, dense
 
 NEARLY = 1e-3
 """A generator that is unitary to this was to be unitary."""
+_INDEPENDENT = 1e-2  # generators whose errors magnify to more may depend on each other
+_HUNDREDTH = 0.01
 _PAIRS_OF = 8
 """Products of two are judged for up to so many discrete generators."""
 _SPECTRUM_UP_TO = 200
@@ -64,7 +73,7 @@ NO_DEFECTS = Judgement((), 0.0)
 
 
 def judge(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> Judgement:
-    """Judge generators as they were given. Matrices of multiples of 2⁻¹⁰ are exact."""
+    """Judge generators as they were given. Matrices of multiples of 2⁻⁶ are exact."""
     matrices, numbers, permutations = [], [], []
     for number, h in enumerate(discrete, start=1):
         permutation = as_signed_permutation(h)
@@ -79,8 +88,8 @@ def judge(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> Judgem
         return NO_DEFECTS
     defects: list[Defect] = []
     precision, unitary = 0.0, []
-    for number, h in zip(numbers, matrices, strict=True):
-        defect, relative, is_unitary = _judge_discrete(h, number)
+    for number, h, error in zip(numbers, matrices, discrete_errors(matrices), strict=True):
+        defect, relative, is_unitary = _judge_discrete(h, number, error)
         if defect is not None and defect.size <= _frame_noise(h, matrices, algebra):
             defect = None
         defects += [] if defect is None else [defect]
@@ -90,6 +99,12 @@ def judge(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> Judgem
         defects += _judge_products(sorted([*unitary, *permutations], key=itemgetter(0)))
     found, relative = _judge_lie(algebra, [np.asarray(dense(h)) for h in discrete])
     return Judgement((*defects, *found), max(precision, relative))
+
+
+def have_few_digits(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> bool:
+    """Whether any generator looks cut off at some digit."""
+    matrices = (g for g in (*lie, *discrete) if as_signed_permutation(g) is None)
+    return any(half_unit(np.asarray(dense(matrix))) for matrix in matrices)
 
 
 def require_exact(group: Any) -> None:
@@ -112,38 +127,49 @@ def is_unitary(h: Inexact[np.ndarray, "d d"]) -> float:
     return float(np.abs(h @ h.conj().T - np.eye(len(h))).max())
 
 
-def unit_scale(h: Inexact[np.ndarray, "d d"]) -> float:
+def nearly_unitary(h: Inexact[np.ndarray, "d d"]) -> float:
+    """How much hhᴴ − 1 may be for a matrix that was to be unitary: rounding to few digits makes it
+    larger than `NEARLY`. Of two decimals only matrices are taken for unitary that are those of the
+    nearest unitary one.
+    """
+    bound = max(NEARLY, 2 * half_unit(h) * float(np.sqrt(len(h))))
+    if ends_at(h, _HUNDREDTH) and np.abs(unitary_factor(h) - h).max() <= _HUNDREDTH / 2:
+        return max(bound, is_unitary(h))
+    return bound
+
+
+def unit_scale(h: Inexact[np.ndarray, "d d"], nearly: float = NEARLY) -> float:
     """|det h|^(1/d), by which a multiple of a unitary matrix is divided; 1 where that is near."""
     scale = float(np.exp(np.linalg.slogdet(h)[1] / len(h)))
-    return scale if abs(scale - 1) > NEARLY and np.isfinite(scale) and scale > 0 else 1.0
+    is_far = abs(scale - 1) > nearly
+    return scale if is_far and np.isfinite(scale) and scale > 0 else 1.0
 
 
 def _judge_discrete(
-    given: Inexact[np.ndarray, "d d"], number: int
+    given: Inexact[np.ndarray, "d d"], number: int, error: float
 ) -> tuple[Defect | None, float, bool]:
     """A generator's defect, its relative precision, and whether it is unitary (to a multiple)."""
     if is_dyadic(given):
         return None, 0.0, bool(is_unitary(given) <= EXACT)
-    scale = unit_scale(given)
-    h, name = given / scale, f"discrete generator {number}"
-    off, digits = is_unitary(h), half_unit(given)
-    surprise = SURPRISE_OF_DIGITS if digits else SURPRISE
+    nearly = nearly_unitary(given)
+    scale, name = unit_scale(given, nearly), f"discrete generator {number}"
+    h = given / scale
+    off, surprise = is_unitary(h), SURPRISE_OF_DIGITS if error else SURPRISE
     if off <= EXACT:
         spectrum = judge_unitary(h, surprise) if len(h) <= _SPECTRUM_UP_TO else None
         miss = spectrum.miss if spectrum else None
-        return _near_root(name, miss), 0.0, True
-    spectrum = judge_oblique(h, surprise) if off > NEARLY or len(h) <= _SPECTRUM_UP_TO else None
+        return _near_root(name, miss), 0.0 if scale == 1.0 else error, True
+    spectrum = judge_oblique(h, surprise) if off > nearly or len(h) <= _SPECTRUM_UP_TO else None
     spectrum = spectrum or Spectrum(None, False)
     if spectrum.is_of_finite_order:
-        return None, 0.0, False
-    if off <= NEARLY:
+        return None, error, False
+    if off <= nearly:
         kind = "unitary" if np.iscomplexobj(h) else "orthogonal"
         times = "" if scale == 1.0 else f"{scale:.6g} times a matrix that is "
         return Defect(f"{name} is {times}{kind} to {off:.1e}, no better", off), 0.0, False
     if spectrum.miss is not None:
         return _near_root(name, spectrum.miss), 0.0, False
-    error = digits * np.sqrt(np.count_nonzero(given)) / max(1.0, float(np.linalg.norm(given, 2)))
-    return None, float(error), False
+    return None, error, False
 
 
 def _frame_noise(
@@ -195,16 +221,36 @@ def _judge_lie(
     closure = close(stack, np.array(discrete).reshape(-1, *stack.shape[1:]))
     if closure is not None and not found:
         found += _leaks(closure, len(stack))
-    is_structured = closure is not None and closure.is_as_given and closure.has_brackets
-    if found or is_structured:
+    error = lie_error(algebra)
+    if found or (closure is not None and is_structured(closure, error)):
         return found, 0.0
-    relative = (
-        half_unit(a) * np.sqrt(np.count_nonzero(a)) / np.linalg.norm(a / np.abs(a).max(), 2)
-        / np.abs(a).max()
-        for a in algebra
+    return found, error
+
+
+def lie_error(algebra: list[Inexact[np.ndarray, "d d"]]) -> float:
+    """The largest relative error of Lie generators, as far as their digits say."""
+    scaled = [
+        (a, half, float(np.abs(a).max()))
+        for a, half in zip(algebra, half_units(algebra), strict=True)
         if np.any(a)
-    )  # fmt: skip
-    return found, float(max(relative, default=0.0))
+    ]
+    errors = (relative_error(a, half / s, float(np.linalg.norm(a / s, 2))) for a, half, s in scaled)
+    return max(errors, default=0.0)
+
+
+def discrete_errors(matrices: list[Inexact[np.ndarray, "d d"]]) -> list[float]:
+    """The errors of discrete generators relative to their norms, as far as their digits say."""
+    norms = (max(1.0, float(np.linalg.norm(h, 2))) for h in matrices)
+    halves = half_units(matrices)
+    return [relative_error(*each) for each in zip(matrices, halves, norms, strict=True)]
+
+
+def is_structured(closure: Closure, error: float) -> bool:
+    """Whether an algebra's structure says that its digits are exact: it is closed as given, and
+    perfect, and no generator is another one but for rounding.
+    """
+    is_independent = error <= _INDEPENDENT * closure.smallest
+    return closure.is_as_given and closure.is_perfect and is_independent
 
 
 def _leaks(closure: Closure, count: int) -> list[Defect]:

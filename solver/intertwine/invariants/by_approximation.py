@@ -9,6 +9,7 @@ tolerance.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from intertwine.bases import Storage
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConverged, UnknownMethod
 from intertwine.groups.lie_span import spectral_norm
 from intertwine.invariants.constraints import Constraints, gradient, joined_slots
@@ -69,7 +71,7 @@ def require_tolerance(tolerance: Any, method: str, backend: str) -> None:
     """Raise `UnknownMethod` for a tolerance outside of (0, 1), and `MethodNotApplicable` for a
     method or a backend that has no approximate solves.
     """
-    is_number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
+    is_number = isinstance(tolerance, int | float | np.floating) and not isinstance(tolerance, bool)
     if not is_number or not 0 < tolerance < 1:
         raise UnknownMethod(
             f"the tolerance of an approximate basis is a number above 0 and below 1, such as "
@@ -107,10 +109,11 @@ def approximate_invariants(
     return _by_iteration(problem, tolerance, report)
 
 
-def require_distinguishable(problem: Problem, rank: int, report: Report) -> None:
+def require_distinguishable(problem: Problem, basis: Storage, report: Report) -> None:
     """Raise `AmbiguousRank` where rounding of the generators to the digits that they have could
-    make, or hide, an invariant.
+    make, or hide, an invariant. In large reps only what is orthogonal to the basis is searched.
     """
+    rank = basis.shape[1]
     if problem.group is None or not problem.group.precision:
         return
     degree = sum(
@@ -121,15 +124,29 @@ def require_distinguishable(problem: Problem, rank: int, report: Report) -> None
     tolerance = max(degree * problem.group.precision, least)
     if not tolerance < 1:
         tolerance = 0.5
-    found = approximate_invariants(problem, tolerance, report)
-    if found.basis.shape[1] != rank:
+    remedy = (
+        "Give more digits or exact entries, ask for equivariant_basis(tolerance=...), or say with "
+        "Group(..., refine=0) that the generators are meant as they are"
+    )
+    try:
+        if problem.size <= DENSE_UP_TO:
+            found = approximate_invariants(problem, tolerance, report)
+            count, few = found.basis.shape[1], ""
+        else:
+            found = _by_iteration(problem, tolerance, report, basis)
+            count, few = rank + found.basis.shape[1], "at least "
+    except NotConverged as error:
+        raise AmbiguousRank(
+            f"the rank of {tensor(problem.atoms)} is ambiguous: it is {rank} for the generators as "
+            f"given, and singular values crowd around their precision of "
+            f"{problem.group.precision:.1e}. {remedy}"
+        ) from error
+    if count != rank:
         small = max((value for value in found.kept), default=0.0)
         raise AmbiguousRank(
             f"the rank of {tensor(problem.atoms)} is ambiguous: it is {rank} for the generators as "
-            f"given and {found.basis.shape[1]} up to their precision of "
-            f"{problem.group.precision:.1e}; a singular value of {small:.1e} may be rounding. Give "
-            f"more digits or exact entries, ask for equivariant_basis(tolerance=...), or say with "
-            f"Group(..., refine=0) that the generators are meant as they are"
+            f"given and {few}{count} up to their precision of {problem.group.precision:.1e}; a "
+            f"singular value of {small:.1e} may be rounding. {remedy}"
         )
 
 
@@ -194,13 +211,21 @@ def _cut(
     return Approximate(basis, kept, dropped, method, iterations)
 
 
-def _by_iteration(problem: Problem, tolerance: float, report: Report) -> Approximate:
+def _by_iteration(
+    problem: Problem, tolerance: float, report: Report, known: Storage | None = None
+) -> Approximate:
     """Subspace iteration with the filter σ / (L + σ), applied by conjugate gradients.
 
-    The block grows until its largest Ritz values lie beyond the cut.
+    The block grows until its largest Ritz values lie beyond the cut. A basis Q that is known is
+    taken out: of L + QQᴴ it has the eigenvalue 1 and more; then one vector beyond it is enough.
     """
     n, rng, iterations = problem.size, np.random.default_rng(problem.seed), 0
     constraints = _constraints(problem)
+
+    def energy(x: Inexact[np.ndarray, "n b"]) -> Inexact[np.ndarray, "n b"]:
+        moved: Inexact[np.ndarray, "n b"] = gradient(constraints, x)[0] / constraints.scale**2
+        return moved if known is None else moved + known.apply(known.adjoint(x))
+
     width, cut = min(n, _FIRST_BLOCK), tolerance**2
     block = np.zeros((n, 0), dtype=problem.dtype)
     for step in range(_PASSES):
@@ -211,14 +236,17 @@ def _by_iteration(problem: Problem, tolerance: float, report: Report) -> Approxi
             [block, _random(rng, n, width - block.shape[1], problem.dtype)], axis=1
         )
         for _ in range(_FILTERS):
-            block, steps = _filtered(constraints, np.linalg.qr(block)[0], cut)
+            block, steps = _filtered(energy, np.linalg.qr(block)[0], cut)
             iterations += steps
         block = np.linalg.qr(block)[0]
-        image = gradient(constraints, block)[0] / constraints.scale**2
+        image = energy(block)
         gram = block.conj().T @ image
         values, vectors = np.linalg.eigh((gram + gram.conj().T) / 2)
         block, image = block @ vectors, image @ vectors
         rank = int((values <= cut).sum())
+        if known is not None and rank:  # a Ritz value is an upper bound: there is another vector
+            found = np.sqrt(np.maximum(values, 0.0))
+            return _cut(block[:, :rank], found, rank, "krylov", iterations)
         if rank > width - _GUARDS and width < n:
             width = min(n, 2 * width)
             continue
@@ -235,10 +263,11 @@ def _by_iteration(problem: Problem, tolerance: float, report: Report) -> Approxi
 
 
 def _filtered(
-    constraints: Constraints, block: Inexact[np.ndarray, "n b"], shift: float
+    energy: Callable[[Inexact[np.ndarray, "n b"]], Inexact[np.ndarray, "n b"]],
+    block: Inexact[np.ndarray, "n b"],
+    shift: float,
 ) -> tuple[Inexact[np.ndarray, "n b"], int]:
     """(L + σ)⁻¹σ applied to a block, as one vector to conjugate gradients; and the steps."""
-    scale = constraints.scale**2
     x = np.zeros_like(block)
     residual = shift * block
     direction, square = residual, float(np.linalg.norm(residual) ** 2)
@@ -246,7 +275,7 @@ def _filtered(
     for step in range(_STEPS):
         if not square > stop:
             return x, step
-        image = gradient(constraints, direction)[0] / scale + shift * direction
+        image = energy(direction) + shift * direction
         curvature = float(np.vdot(direction, image).real)
         if not curvature > 0:
             return x, step

@@ -100,6 +100,7 @@ def solve(
             require_exact(group)
     else:
         require_tolerance(tolerance, method, backend)
+        tolerance = float(tolerance)
     form = canonical(rep)
     chosen = find_store() if store is True else store
     options = Options(method, backend, device, tolerances, chosen or None, tolerance)
@@ -181,7 +182,7 @@ def _solve_problem(
             notes.append(f"{method} failed: {error}" if applies else str(error))
     else:
         storage, certificate = _run(last, problem, options, report)
-    require_distinguishable(problem, storage.shape[1], report)
+    require_distinguishable(problem, storage, report)
     return storage, replace(certificate, notes=tuple(notes))
 
 

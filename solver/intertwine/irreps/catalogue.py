@@ -9,6 +9,7 @@ from jaxtyping import Float, Inexact
 
 from intertwine.errors import SplitError
 from intertwine.irreps.actions import MatrixRep, adjoint, norm
+from intertwine.irreps.distinctness import require_distinct
 from intertwine.irreps.gauge import canonical_basis
 from intertwine.irreps.irreducible import Irreducible, Isometries, Origin, name_of
 from intertwine.irreps.projection import project, random_block
@@ -42,11 +43,14 @@ class Catalogue:
 
     It grows as products are decomposed; what is in it does not change. Irreps are named by their
     index, 0 is the trivial one. The generators are those of `MatrixRep.given` (Lie first), in a
-    frame where the group is closed under adjoints. May be used by several threads.
+    frame where the group is closed under adjoints, and known to `precision` (0: exactly). May be
+    used by several threads.
     """
 
-    def __init__(self, trivial: MatrixRep, dtype: np.dtype[np.inexact]) -> None:
-        self.dtype, self.gap = dtype, Gap()
+    def __init__(
+        self, trivial: MatrixRep, dtype: np.dtype[np.inexact], precision: float = 0.0
+    ) -> None:
+        self.dtype, self.gap, self.precision = dtype, Gap(), precision
         self.words = Words(trivial.given.count)
         self.irreps: list[Irreducible] = []
         self.products: dict[tuple[int, int], Isometries] = {}
@@ -180,6 +184,9 @@ class Catalogue:
         found = endomorphisms(rep, self.dtype, self.gap)
         level = self.words.separating_level(rep, len(found))
         require_irreducible(rep, self.words.hermitian(rep, level), len(found), self.gap)
+        if self.precision:
+            others = (irrep.rep for irrep in self.irreps)
+            require_distinct(rep, len(found), others, self.precision)
         basis, found = canonical_basis(rep, found, self.words, level)
         rep = rep.restrict(basis)
         if origin is not None:

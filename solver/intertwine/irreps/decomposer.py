@@ -59,7 +59,7 @@ class Decomposer:
         base = given_action(Base(group), self.span, self.combinations, dtype)
         self._plan = solving_plan(group, base)
         trivial = trivial_rep(group, len(self.combinations), dtype, self._plan)
-        self.catalogue = Catalogue(trivial, dtype)
+        self.catalogue = Catalogue(trivial, dtype, group.precision)
         self._atoms: dict[_Key, tuple[MatrixRep, Isometries]] = {}
         self._steps: dict[tuple[int, _Key], CheckedStep] = {}
         self.lock = threading.RLock()

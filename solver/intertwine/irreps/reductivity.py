@@ -23,6 +23,7 @@ from intertwine.operators import dense
 
 _CLOSED = 1e-12
 _PER_CONDITION = 100.0  # rounding errors in a frame of condition c reach that times ε·c²
+_UNKNOWN = 0.5  # a precision of more says nothing
 _FAITHFUL = 1e-10  # beyond: rounding of the generators could pass for a larger group
 _AT_THE_END = 1e-8  # the gradient of a descent that arrived
 _OBLIQUE = 3e3  # frames of a larger condition leave too few digits to decide anything
@@ -79,12 +80,14 @@ def judge(group: Group) -> Verdict:
             f"d = {_TESTED_UP_TO}, not {group.d}",
         )
     try:
-        return _search(lie, discrete)
+        return _search(lie, discrete, group.precision)
     except np.linalg.LinAlgError as error:
         return Verdict(AMBIGUOUS, f"no frame was found: {error}")
 
 
-def _search(lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l d d"]) -> Verdict:
+def _search(
+    lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l d d"], precision: float
+) -> Verdict:
     """Dickson's test, then the frame: of the group as given, and, in what that reached, of the
     group with the Lie algebra of its Zariski closure.
     """
@@ -120,8 +123,16 @@ def _search(lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l 
         simpler = discrete if enlarged else _representatives(discrete, found)
         if simpler is None:
             return Verdict(AMBIGUOUS, "some generator is too large to be told from redundant ones")
-        straight = Group(lie_algebra=given, discrete_generators=simpler, d=lie.shape[-1])
-        return Verdict(REDUCTIVE, f"of a frame of condition {np.linalg.cond(s):.3g}", s, straight)
+        condition = float(np.linalg.cond(s))
+        straight = Group(
+            lie_algebra=given,
+            discrete_generators=simpler,
+            d=lie.shape[-1],
+            # its digits say nothing: the group as given has been judged
+            refine=None if precision else 0,
+            precision=min(condition * precision, _UNKNOWN) or None,
+        )
+        return Verdict(REDUCTIVE, f"of a frame of condition {condition:.3g}", s, straight)
     return Verdict(AMBIGUOUS, f"no frame is clearly closed under adjoints: {reached}")
 
 

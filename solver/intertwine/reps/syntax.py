@@ -421,7 +421,9 @@ class Tensor(_Node):
     @property
     def T(self) -> Rep:
         """The tensor product of the duals, in the same order."""
-        return super().T if is_own(self) else tensor([factor.T for factor in self.factors])
+        if is_own(self):
+            return super().T
+        return tensor((factor.T for factor in self.factors), have_met=True)
 
 
 class Sum(_Node):
@@ -474,7 +476,9 @@ class Sum(_Node):
     @property
     def T(self) -> Rep:
         """The sum of the duals, in the same order."""
-        return super().T if is_own(self) else direct_sum([(m, rep.T) for m, rep in self.terms])
+        if is_own(self):
+            return super().T
+        return direct_sum(((m, rep.T) for m, rep in self.terms), have_met=True)
 
 
 _ALGEBRA: frozenset[type[Rep]] = frozenset({Base, ScalarRep, Dual, Tensor, Sum})
@@ -511,11 +515,13 @@ def T(p: int, q: int = 0, G: Group | None = None) -> Rep:
     return rep if G is None else rep(G)
 
 
-def tensor(factors: Iterable[Rep]) -> Rep:
-    """The tensor product of the factors, normalised; of none of them, the scalar."""
+def tensor(factors: Iterable[Rep], *, have_met: bool = False) -> Rep:
+    """The tensor product of the factors, normalised; of none of them, the scalar. Factors that
+    `have_met` in one rep before need no look at their groups.
+    """
     flat: list[Rep] = []
     multiplicity = 1
-    for factor in _met(list(factors)):
+    for factor in list(factors) if have_met else _met(list(factors)):
         if isinstance(factor, Sum) and not flat and is_a(factor, Sum) and len(factor.terms) == 1:
             # (kρ)⊗σ = k(ρ⊗σ) as matrices; ρ⊗(kσ) is not
             copies, factor = factor.terms[0]
@@ -529,14 +535,17 @@ def tensor(factors: Iterable[Rep]) -> Rep:
     if any(isinstance(f, Sum) and is_a(f, Sum) and not f.terms for f in flat):
         return Sum(())
     product = Scalar if not flat else flat[0] if len(flat) == 1 else Tensor(tuple(flat))
-    return direct_sum([(multiplicity, product)])
+    return direct_sum([(multiplicity, product)], have_met=True)
 
 
-def direct_sum(terms: Iterable[tuple[int, Rep]]) -> Rep:
-    """The sum of the terms (multiplicity, rep), normalised; of none of them, the rep of size 0."""
+def direct_sum(terms: Iterable[tuple[int, Rep]], *, have_met: bool = False) -> Rep:
+    """The sum of the terms (multiplicity, rep), normalised; of none of them, the rep of size 0.
+    Terms that `have_met` in one rep before need no look at their groups.
+    """
     flat: list[tuple[int, Rep]] = []
     given = list(terms)
-    for (multiplicity, _), rep in zip(given, _met([rep for _, rep in given]), strict=True):
+    reps = [rep for _, rep in given]
+    for (multiplicity, _), rep in zip(given, reps if have_met else _met(reps), strict=True):
         inner = rep.terms if isinstance(rep, Sum) and is_a(rep, Sum) else ((1, rep),)
         if not inner:
             continue

@@ -76,6 +76,9 @@ class TestFindingABasis:
             assert "discrete generator 1 is orthogonal to 7.0e-07" in refused["detail"].lower()
             assert ask(refine=0).json()["rank"] == 0
         assert ask(refine=1e-5).json()["rank"] == 2
+        charges = {"lie_algebra": [[[0.5, 0], [0, -0.5000003]]], "precision": 1e-5}
+        unknown = client.post("/v1/bases", json={"rep": "V**2", "group": charges})
+        problem(unknown, 422, "ambiguous-rank")
         problem(ask(refine=1e-9), 422, "invalid-group")
         problem(ask(refine=2), 422, "invalid-request")
 
@@ -88,9 +91,10 @@ class TestFindingABasis:
         assert (certificate["kind"], certificate["tolerance"]) == ("approximate", 5e-3)
         assert certificate["kept_values"][-1] <= 5e-3 < certificate["dropped_values"][0]
         assert client.post("/v1/bases", json=request).json()["cached"]
-        exact = client.post("/v1/bases", json={**request, "tolerance": None}).json()
-        assert exact["key"] != answer["key"]
-        assert exact["rank"] == 0
+        exact = {"rep": "V**2", "group": learned}
+        problem(client.post("/v1/bases", json=exact), 422, "ambiguous-rank")
+        exact["group"] = {**learned, "refine": 0}
+        assert client.post("/v1/bases", json=exact).json()["rank"] == 0
         problem(client.post("/v1/bases", json={**request, "tolerance": 2}), 422, "invalid-request")
         method = client.post("/v1/bases", json={**request, "method": "irreps"})
         problem(method, 422, "method-not-applicable")
