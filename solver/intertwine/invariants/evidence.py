@@ -109,7 +109,7 @@ def require_proven(
             f"{tolerances.distinct:.0e} allowed. Please report this"
         )
     require_orthonormal(orthogonal, what, tolerances)
-    errors = tolerances.residual if is_confirmed else tolerances.vectors
+    errors = tolerances.residual if is_confirmed else tolerances.span
     for k, allowed in enumerate(allowances(problem, tolerances, is_confirmed)):
         violation = residuals[k]
         if not violation <= allowed and isinstance(storage, Dense):
