@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import product
+
 import numpy as np
 import pytest
 from finite_groups import elements_of, rank_by_characters, reflections, small_groups
-from intertwine.errors import AmbiguousRank, SolveError
+from intertwine.errors import AmbiguousRank, MethodNotApplicable, SolveError
 from intertwine.groups import SO, Group, O, S
 from intertwine.invariants import solve
 from intertwine.invariants.evidence import confirmed_rank
@@ -29,6 +32,11 @@ def _beside(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _solve(rep: Rep, method: str = "auto") -> int:
     return solve(rep, method=method, store=False).rank
+
+
+def _is_right_or_ambiguous(group: Group, rep: Rep, method: str, right: int) -> None:
+    with suppress(SolveError, MethodNotApplicable):
+        assert _solve(rep(group), method) == right
 
 
 class TestGroupsByTheirElements:
@@ -112,6 +120,35 @@ class TestSmallViolations:
         )
         with pytest.raises(AmbiguousRank):
             _solve(V(group), method)
+
+    @pytest.mark.parametrize("angle", [1e-5, 1e-8, 1e-10])
+    @pytest.mark.parametrize("size", [5, 11])
+    def test_a_small_rotation_beside_a_stretching_is_no_rounding(
+        self, size: float, angle: float
+    ) -> None:
+        """Of ‖ρ(h)‖ it is one part in 1e16: judged by that, the rank of V >> V was 6."""
+        stretching = _beside(np.diag(np.exp([size, -size])), _turn(angle))
+        torus = Group(lie_algebra=[np.diag([1.0, -1, 0, 0])], discrete_generators=[stretching])
+        alone = Group(discrete_generators=[stretching])
+        frames = [np.eye(4), random_frame(4, 3.0, np.random.default_rng(1))]
+        for frame, method in product(frames, ("auto", "krylov")):
+            for group, rep, right in ((torus, V >> V, 4), (torus, V, 0), (alone, V**2, 4)):
+                _is_right_or_ambiguous(conjugate(group, frame).refined(0), rep, method, right)
+
+    def test_a_rotation_beside_a_stretching_has_its_rank(self) -> None:
+        stretching = _beside(np.diag([20.0, 0.05]), _turn(1.0))
+        group = Group(discrete_generators=[stretching])
+        for condition in (1.0, 3.0, 10.0):
+            frame = random_frame(4, condition, np.random.default_rng(0))
+            assert _solve((V >> V)(conjugate(group, frame))) == 4
+            assert _solve((V**2)(conjugate(group, frame))) == 4
+
+    @pytest.mark.parametrize("condition", [1.0, 3.0, 30.0])
+    def test_nearly_a_third_of_a_turn_in_any_frame(self, condition: float) -> None:
+        group = Group(discrete_generators=[_turn(2 * np.pi / 3 + 1e-9)])
+        frame = random_frame(2, condition, np.random.default_rng(2))
+        for method in ("auto", "irreps", "krylov", "svd"):
+            _is_right_or_ambiguous(conjugate(group, frame).refined(0), V**3, method, 0)
 
     def test_matrices_that_are_nearly_permutations_have_their_true_residual(self) -> None:
         noise = np.random.default_rng(0).uniform(-3e-13, 3e-13, (4, 4))

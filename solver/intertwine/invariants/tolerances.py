@@ -23,6 +23,8 @@ class Tolerances:
     an oblique frame where their number is confirmed, by characters or modulo a prime."""
     vectors: float = 5e-14
     """Errors of a basis' vectors in an oblique frame, which a generator h stretches by ‖ρ(h)‖."""
+    span: float = 2e-11
+    """The same in directions that h hardly stretches, where small singular values leave more."""
     steps: int = 5000
     """The most steps of one descent by conjugate gradients."""
     cg: float = 1e-14
