@@ -26,12 +26,13 @@ def evict(layout: Layout, limit: int) -> int:
     name without a blob. A reader that has a blob mapped keeps it until it closes it.
     """
     remove_abandoned(layout)
-    blobs = {path.name: stat.st_size for path in layout.all_blobs() if (stat := _stat(path))}
-    total = sum(blobs.values())
-    if total <= limit:
+    if sum(_sizes(layout).values()) <= limit:
         return 0
-    freed = 0
+    # Manifests before sizes: what another eviction deletes in between is then no part of the total.
+    # The other way round, this one would delete as much again.
     named = _manifests_by_use(layout)
+    blobs = _sizes(layout)
+    total, freed = sum(blobs.values()), 0
     names = Counter(digest for _, digest in named)
     for number, (path, digest) in enumerate(named, start=1):
         enough = limit if number == len(named) else _LOW_WATER * limit  # the latest may fill it
@@ -70,6 +71,11 @@ def delete_blob(layout: Layout, digest: str) -> None:
     """Delete a blob, and the notes that it was checked."""
     for path in (layout.blob(digest), *layout.notes(digest)):
         _delete(path)
+
+
+def _sizes(layout: Layout) -> dict[str, int]:
+    """The bytes of each blob."""
+    return {path.name: stat.st_size for path in layout.all_blobs() if (stat := _stat(path))}
 
 
 def _manifests_by_use(layout: Layout) -> list[tuple[Path, str]]:

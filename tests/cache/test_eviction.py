@@ -22,8 +22,9 @@ from example_stores import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intertwine_cache import Store
+from intertwine_cache import Store, eviction
 from intertwine_cache.eviction import ABANDONED, evict, remove_abandoned
+from intertwine_cache.layout import Layout
 
 
 def filled(root: Path, sizes: dict[str, int], limit: int = 10**6) -> Store:
@@ -208,6 +209,24 @@ class TestInTheBackground:
             thread.start()
             evict(store.layout, 20)
             thread.join()
+
+    @pytest.mark.parametrize("moment", ["before it reads the manifests", "after"])
+    def test_another_one_in_between_is_counted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    ) -> None:
+        store = filled(tmp_path, dict.fromkeys("abcdefgh", 25))
+        read = eviction._manifests_by_use
+
+        def interrupted(layout: Layout) -> list[tuple[Path, str]]:
+            monkeypatch.setattr(eviction, "_manifests_by_use", read)
+            found = read(layout) if moment == "after" else []
+            evict(layout, 100)
+            return found or read(layout)
+
+        monkeypatch.setattr(eviction, "_manifests_by_use", interrupted)
+        evict(store.layout, 100)
+        assert kept(store, "abcdefgh") == "fgh"
+        assert store.statistics()["bytes"] == 75
 
     def test_several_at_once_do_no_more_than_one(self, tmp_path: Path) -> None:
         store = filled(tmp_path, {str(number): 10 for number in range(40)})

@@ -8,7 +8,6 @@ and ``<<``. The star is the product where a factor follows it, and the dual mark
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import Any
 
 from intertwine.errors import InvalidRep
@@ -22,7 +21,7 @@ from intertwine.reps.syntax import (
     Scalar,
     T,
     V,
-    atoms,
+    count_atoms,
     direct_sum,
 )
 from intertwine.scanner import Scanner, Token
@@ -244,7 +243,7 @@ class _Parser:
             result = operation(*values)
         if isinstance(result, int):
             return self._bounded(result, token)
-        self.built += sum(1 for _ in islice(atoms(result), MAX_BUILT + 1))
+        self.built += count_atoms(result)
         if self.built > MAX_BUILT:
             self.scanner.fail(
                 "a shorter rep",

@@ -423,7 +423,7 @@ class Tensor(_Node):
         """The tensor product of the duals, in the same order."""
         if is_own(self):
             return super().T
-        return tensor((factor.T for factor in self.factors), have_met=True)
+        return tensor(_duals(self.factors), have_met=True)
 
 
 class Sum(_Node):
@@ -478,7 +478,9 @@ class Sum(_Node):
         """The sum of the duals, in the same order."""
         if is_own(self):
             return super().T
-        return direct_sum(((m, rep.T) for m, rep in self.terms), have_met=True)
+        duals = _duals(rep for _, rep in self.terms)
+        copies = (m for m, _ in self.terms)
+        return direct_sum(zip(copies, duals, strict=True), have_met=True)
 
 
 _ALGEBRA: frozenset[type[Rep]] = frozenset({Base, ScalarRep, Dual, Tensor, Sum})
@@ -646,6 +648,15 @@ def atoms(rep: Rep) -> Iterator[Rep]:
         yield rep
 
 
+def count_atoms(rep: Rep) -> int:
+    """How many `atoms` an expression has; parts that are one object are counted in one."""
+    if is_a(rep, Tensor) or is_a(rep, Sum):
+        parts = rep._parts()
+        counts = {id(part): count_atoms(part) for part in {id(p): p for p in parts}.values()}
+        return sum(counts[id(part)] for part in parts)
+    return 0 if is_a(rep, ScalarRep) else 1
+
+
 def same(a: Rep, b: Rep) -> bool:
     """Equality, and of the groups too where an __eq__ of the user's own does not look at them."""
     return a == b and all(x.G == y.G for x, y in zip(atoms(a), atoms(b), strict=True))
@@ -662,6 +673,13 @@ def groups_of(rep: Rep) -> tuple[Group, ...]:
 
 
 # -- small helpers
+
+
+def _duals(reps: Iterable[Rep]) -> list[Rep]:
+    """Their duals, of each object once."""
+    given = list(reps)
+    duals = {id(rep): rep.T for rep in {id(rep): rep for rep in given}.values()}
+    return [duals[id(rep)] for rep in given]
 
 
 def _as_rep(value: Any) -> Rep:
