@@ -39,8 +39,8 @@ test: $(READY) ## Run the tests, without those marked slow
 slow: $(READY) ## Run the tests marked slow
 	$(PYTEST) -m slow
 
-# Few tests decide by rounding; those that do are named here. `make slow` compares answers between the kernels.
-processors: $(READY) ## Run the numerical tests under the BLAS kernels of several processors, with one and two threads
+# What the library decides is compared between the kernels; the few tests that rounding can decide are named here.
+processors: $(READY) ## Compare the library's decisions between the BLAS kernels of several processors, and run numerical tests
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python tests/processors.py -q -m "not slow" -n $(WORKERS) --dist worksteal \
 		tests/vis tests/irreps/test_catalogue.py
 
