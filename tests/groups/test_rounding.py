@@ -144,9 +144,9 @@ class TestMessages:
         assert str(caught.value) == (
             f"the rank is ambiguous: the generators of {group!r} look rounded. Discrete generator "
             f"1 is orthogonal to 7.0e-07, no better. Give more digits or exact entries, take the "
-            f"nearest exact group with group.refined() or refine=1e-5, ask for what is nearly "
-            f"equivariant with equivariant_basis(tolerance=5e-3), or say with Group(..., "
-            f"refine=0) that the generators are meant as they are"
+            f"nearest exact group with refine=1e-5 where the group is made, ask for what is nearly "
+            f"equivariant with tolerance=5e-3 where the basis is, or say with refine=0 that the "
+            f"generators are meant as they are"
         )
         assert caught.value.code == "rounded-generators"
 

@@ -41,7 +41,7 @@ class NearlyFinite:
         return order
 
 
-def enumerate_elements(
+def nearly_finite_group(
     generators: list[Inexact[np.ndarray, "d d"]], error: float
 ) -> NearlyFinite | None:
     """The elements that generators of a relative error generate.
@@ -117,8 +117,8 @@ def fix_exact(
     chosen = [i for i, exact in enumerate(is_exact) if exact]
     if not chosen:
         return new
-    before = enumerate_elements([given[i] for i in chosen], _EXACT)
-    after = enumerate_elements([new[i] for i in chosen], _EXACT)
+    before = nearly_finite_group([given[i] for i in chosen], _EXACT)
+    after = nearly_finite_group([new[i] for i in chosen], _EXACT)
     if before is None or after is None or len(before.elements) != len(after.elements):
         return new
     inverses = np.linalg.inv(after.elements)  # the two are enumerated in the same order

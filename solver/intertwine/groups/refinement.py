@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.errors import InvalidGroup
-from intertwine.groups.averaging import average, enumerate_elements, fix_exact, unitary_factor
+from intertwine.groups.averaging import average, fix_exact, nearly_finite_group, unitary_factor
 from intertwine.groups.decimals import is_dyadic
 from intertwine.groups.generators import Generator
 from intertwine.groups.lie_closure import close
@@ -130,7 +130,7 @@ def refine(group: Group, tolerance: float) -> Refined:
     if left:
         raise InvalidGroup(
             f"no exact group was found near {group!r}: {left[0]}. Give exact entries, or ask for "
-            f"what is nearly equivariant with equivariant_basis(tolerance=5e-3)"
+            f"what is nearly equivariant with tolerance=5e-3 where the basis is made"
         )
     if not largest:
         refinement = replace(refinement, precision=group.known_precision)
@@ -193,7 +193,7 @@ def _nearest_finite(
     """
     largest = min(tolerance, _MAGNIFIED * max(EXACT, error))
     for coarser in (1.0, *_COARSER):
-        finite = enumerate_elements(near, coarser * max(EXACT, error))
+        finite = nearly_finite_group(near, coarser * max(EXACT, error))
         averaged = None if finite is None else average(finite, unitary=unitary)
         if finite is None or averaged is None:
             continue

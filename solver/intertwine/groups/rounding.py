@@ -115,10 +115,9 @@ def require_exact(group: Any) -> None:
     raise RoundedGenerators(
         f"the rank is ambiguous: the generators of {group!r} look rounded. "
         f"{first[0].upper()}{first[1:]}{f' (and {more} more)' if more else ''}. "
-        f"Give more digits or exact entries, take the "
-        f"nearest exact group with group.refined() or refine=1e-5, ask for what is nearly "
-        f"equivariant with equivariant_basis(tolerance=5e-3), or say with Group(..., refine=0) "
-        f"that the generators are meant as they are"
+        f"Give more digits or exact entries, take the nearest exact group with refine=1e-5 where "
+        f"the group is made, ask for what is nearly equivariant with tolerance=5e-3 where the "
+        f"basis is, or say with refine=0 that the generators are meant as they are"
     )
 
 

@@ -125,8 +125,9 @@ def require_distinguishable(problem: Problem, basis: Storage, report: Report) ->
     if not tolerance < 1:
         tolerance = 0.5
     remedy = (
-        "Give more digits or exact entries, ask for equivariant_basis(tolerance=...), or say with "
-        "Group(..., refine=0) that the generators are meant as they are"
+        "Give more digits or exact entries, ask for what is nearly equivariant with tolerance=5e-3 "
+        "where the basis is made, or say with refine=0 where the group is that its generators are "
+        "meant as they are"
     )
     try:
         if problem.size <= DENSE_UP_TO:
