@@ -113,7 +113,8 @@ def _moved(group: Group, stretch: int, rng: np.random.Generator) -> Group:
     )
     frame = _product(left, np.diag(scales), right)
     inverse = _product(right.T, np.diag(1 / scales), left.T)
-    return mapped(group, lambda m: _product(inverse, m, frame))
+    moved = mapped(group, lambda m: _product(inverse, m, frame))
+    return moved.refined(0)  # some have few decimals, which are exact
 
 
 def _redundantly(group: Group) -> Group:
