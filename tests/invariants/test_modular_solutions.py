@@ -11,7 +11,7 @@ import pytest
 from intertwine.bases import Dense, Orbits
 from intertwine.errors import SolveError
 from intertwine.exact import rank_bound
-from intertwine.groups import SO, Group, S, parse_group
+from intertwine.groups import O13, SO, Group, O, S, parse_group
 from intertwine.invariants import evidence, modular_solutions, solve, solver
 from intertwine.invariants.evidence import confirmed_rank
 from intertwine.invariants.modular_solutions import MAX_SIZE, PRIMES
@@ -20,6 +20,23 @@ from intertwine.reps import Rep, T, V
 from intertwine.reps.canonical_form import canonical_terms
 from support import CASES, Case
 from sympy import isprime
+
+
+@dataclasses.dataclass(frozen=True)
+class Determinant(Rep):
+    """Pseudo-scalars, of which nothing but rho is said."""
+
+    G: Any = None
+
+    def __call__(self, G: Group) -> Rep:
+        return Determinant(G)
+
+    def size(self) -> int:
+        return 1
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(np.asarray(M)).reshape(1, 1)
+
 
 SMALL = [case for case in CASES if case.size <= MAX_SIZE]
 
@@ -107,6 +124,14 @@ class TestWhatIsCounted:
     )
     def test_other_entries_are_not_read(self, group: Group) -> None:
         assert _nullities(T(2)(group)) == {None}
+
+    @pytest.mark.parametrize("group", [O(2), O(3), O(4), O13()], ids=repr)
+    @pytest.mark.parametrize("method", ["auto", "krylov", "svd"])
+    def test_zeros_of_a_rep_of_ones_own_are_rounded(self, group: Group, method: str) -> None:
+        """The derivative of a determinant is 1e-15 where it is 0: scaled, it would be a number."""
+        P = Determinant(group)
+        for rep, rank in ((P * P, 1), (P.T * P.T, 1), (P * V(group), 0), (V(group) * P >> P, 0)):
+            assert solve(rep, method=method, store=False).rank == rank
 
     def test_what_is_large_is_not_counted(self) -> None:
         assert _nullities(T(5)(SO(3))) == {None}

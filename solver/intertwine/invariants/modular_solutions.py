@@ -15,7 +15,7 @@ from jaxtyping import Float, Inexact
 from intertwine.groups.generators import Generator
 from intertwine.invariants.problem import Problem
 from intertwine.operators import dense
-from intertwine.reps.syntax import Base, Dual, is_a
+from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
 PRIMES = ((4194301, 1530975), (4194277, 1684722))
 """Primes below 2²², each with a square root of −1: sums of 2¹¹ products of residues are exact."""
@@ -38,9 +38,9 @@ def modular_nullity(problem: Problem, prime: _Prime) -> int | None:
     """The number of solutions modulo a prime of `PRIMES`: no fewer than there are invariants.
 
     Entries are read as fractions of a common denominator up to 64 (Gaussian ones, where they are
-    complex), those of a Lie generator up to their scale, and only where floating point cannot
-    tell the fractions from what was given. None where one is not read so, or the problem is too
-    large for a check that takes no time.
+    complex), those of a group's own Lie generator up to their scale, and only where floating point
+    cannot tell the fractions from what was given. None where one is not read so, or the problem is
+    too large for a check that takes no time.
     """
     n, p = problem.size, prime[0]
     if not 0 < n <= MAX_SIZE or not _is_little_work(problem):
@@ -78,7 +78,7 @@ def _lie(problem: Problem, prime: _Prime) -> list[_Stack] | None:
     stacks = [_stack(image.lie) for image in distinct.values()]
     entries = np.concatenate([stack.reshape(len(stack), -1) for stack in stacks], axis=1)
     residues = _residues(entries, prime)
-    if residues is None:
+    if residues is None and all(map(_is_given, distinct)):
         sizes = np.where(entries == 0, np.inf, np.abs(entries))
         smallest = np.take_along_axis(entries, sizes.argmin(axis=1)[:, None], axis=1)
         residues = _residues(entries / np.where(smallest == 0, 1, smallest), prime)
@@ -88,6 +88,13 @@ def _lie(problem: Problem, prime: _Prime) -> list[_Stack] | None:
     parts = zip(distinct, np.split(residues, ends[:-1], axis=1), stacks, strict=True)
     known = {atom: part.reshape(stack.shape) for atom, part, stack in parts}
     return [known[atom] for atom in problem.atoms]
+
+
+def _is_given(atom: Rep) -> bool:
+    """Whether its matrices are the group's own. The zeros of others may be rounding, which nothing
+    would tell from numbers, scaled to 1.
+    """
+    return is_a(atom.rep if is_a(atom, Dual) else atom, Base)
 
 
 def _discrete(problem: Problem, prime: _Prime) -> tuple[list[_Stack], list[_Stack]] | None:
