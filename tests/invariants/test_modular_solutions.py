@@ -24,7 +24,7 @@ from sympy import isprime
 
 @dataclasses.dataclass(frozen=True)
 class Determinant(Rep):
-    """Pseudo-scalars, of which nothing but rho is said."""
+    """A rep of one's own that gives its matrices, and no derivative."""
 
     G: Any = None
 
