@@ -137,7 +137,14 @@ class ModelsInMemory:
             _LOG.exception("the smaller programs of the model %s could not be compiled", name)
 
     async def _in_thread(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        return await to_thread.run_sync(function, *arguments, limiter=self._threads)
+        work = asyncio.ensure_future(
+            to_thread.run_sync(function, *arguments, limiter=self._threads)
+        )
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:  # a thread cannot be stopped, and has hold of the model
+            await asyncio.gather(work, return_exceptions=True)
+            raise
 
     def _forget_failed(self, key: tuple[str, ...], task: asyncio.Task[Served]) -> None:
         if task.cancelled() or task.exception() is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_stores import until
 from intertwine.groups import SO
 from intertwine.nn import MLP
 from intertwine.nn.saving import to_config
@@ -56,7 +57,7 @@ class Loader:
         self.fails = 0
         self.may_go_on = threading.Event()
         self.may_go_on.set()
-        self.alive: list[weakref.ref[Loaded]] = []
+        self.loaded: list[tuple[str, weakref.ref[Loaded]]] = []
 
     def __call__(self, version: Version) -> Loaded:
         assert self.may_go_on.wait(timeout=30)
@@ -65,8 +66,12 @@ class Loader:
             self.fails -= 1
             raise OSError("the disk is on fire")
         found = load(version.config, saved(int(version.name[5:]))[1], (1, 2))
-        self.alive.append(weakref.ref(found))
+        self.loaded.append((version.name, weakref.ref(found)))
         return found
+
+    def in_memory(self) -> list[str]:
+        gc.collect()
+        return [name for name, found in self.loaded if found() is not None]
 
 
 @asynccontextmanager
@@ -173,13 +178,28 @@ def test_what_has_gone_leaves_memory() -> None:
             for key in (1, 2):
                 await call(models, key)
             await settled(models)
-            gc.collect()
-            assert [found() is None for found in loader.alive] == [True, False]
+            until(lambda: loader.in_memory() == ["model2"])
 
     asyncio.run(inside())
-    gc.collect()
-    assert [found() for found in loader.alive] == [None, None]
+    until(lambda: loader.in_memory() == [])
     assert not [t for t in threading.enumerate() if t.name.startswith("model")]
+
+
+def test_the_end_waits_for_a_load_in_progress_which_holds_the_model() -> None:
+    loader = Loader()
+    loader.may_go_on.clear()
+
+    async def inside() -> None:
+        async with in_memory(loader) as models:
+            caller = asyncio.ensure_future(call(models, 1))
+            await asyncio.sleep(0.01)
+            asyncio.get_running_loop().call_later(0.05, loader.may_go_on.set)
+        assert loader.loads == ["model1"]
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+
+    asyncio.run(inside())
+    until(lambda: loader.in_memory() == [])
 
 
 def test_a_model_in_use_stays_and_goes_when_it_is_free() -> None:
