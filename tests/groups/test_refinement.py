@@ -73,6 +73,18 @@ def test_finite_groups_become_exactly_finite(k: int, seed: int, power: float) ->
     np.testing.assert_allclose(flip @ h @ flip @ h, np.eye(2), atol=1e-12)
 
 
+@pytest.mark.parametrize("stretch", [1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2])
+@pytest.mark.parametrize("group", [D(3), D(4), S(3)], ids=repr)
+def test_in_a_frame_that_is_nearly_orthogonal_too(group: Group, stretch: float) -> None:
+    """Their generators only seem to be unitary."""
+    frame = np.eye(group.d) + stretch * np.arange(group.d**2).reshape(group.d, -1) / group.d**2
+    oblique = conjugate(group, frame)
+    refined = mapped(oblique, to_digits(9)).refined(1e-5)
+    for found, right in zip(refined.discrete_generators, oblique.discrete_generators, strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-5)
+    assert not refined.defects
+
+
 def test_an_algebra_in_a_larger_space_is_closed() -> None:
     """so(3) on symmetric traceless matrices: rounded, it generates so(5)."""
     five = _spin_two()

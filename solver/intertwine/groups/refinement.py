@@ -169,9 +169,11 @@ def _refined_discrete(
         scale * unitary_factor(unit) if is_near and not _exact(h) else h
         for h, unit, scale, is_near in zip(matrices, units, scales, unitary, strict=True)
     ]
-    finite = _nearest_finite(matrices, near, all(unitary), error, tolerance)
-    if finite is not None:
-        return finite, True
+    # in a frame that is nearly orthogonal some only seem to be unitary: then as they are given
+    for start, as_unitary in ((near, all(unitary)), (matrices, False)):
+        finite = _nearest_finite(matrices, start, as_unitary, error, tolerance)
+        if finite is not None:
+            return finite, True
     snapped = [
         h if _exact(h) else _snapped(h, is_near) for h, is_near in zip(near, unitary, strict=True)
     ]
