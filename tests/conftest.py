@@ -1,6 +1,9 @@
-"""No test uses the cache of whoever runs it, nor does a process that a test starts."""
+"""No test uses the cache of whoever runs it, nor does a process that a test starts; and which cases
+are slow.
+"""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -14,3 +17,15 @@ os.environ.pop("INTERTWINE_CACHE_SIZE", None)
 def _compiled_programs_are_let_go() -> Iterator[None]:
     yield
     let_compiled_programs_go()
+
+
+@pytest.hookimpl(tryfirst=True)  # before slow tests are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    cases: Counter[str] = Counter()
+    for item in items:
+        sampled = item.get_closest_marker("sampled")
+        if sampled:
+            test = item.nodeid.partition("[")[0]
+            if cases[test] % sampled.args[0]:
+                item.add_marker(pytest.mark.slow)
+            cases[test] += 1

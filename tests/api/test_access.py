@@ -139,6 +139,7 @@ class TestScopes:
         ],
         ids=lambda value: str(value) if isinstance(value, str) else "",
     )
+    @pytest.mark.sampled(5)
     def test_each_address_takes_its_own(
         self, lab: Lab, method: str, path: str, scopes: set[str]
     ) -> None:

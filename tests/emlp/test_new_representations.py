@@ -114,6 +114,7 @@ def test_irreps_are_values(page):
     assert {page.irrep(2): "two"}[page.irrep(2)] == "two"
 
 
+@pytest.mark.sampled(2)
 def test_schurs_lemma_there_are_no_maps_between_different_irreps(page, precision):
     psi1, psi2, psi3 = page.irrep(1), page.irrep(2), page.irrep(3)
     for Q in (
@@ -144,6 +145,7 @@ def test_there_are_eight_maps_from_tensors_of_rank_four_to_the_second_irrep(page
     assert text == "𝜓₂⊗V⁴ equivariant maps with r=8 basis elements"
 
 
+@pytest.mark.sampled(2)
 def test_a_random_map_among_them_is_equivariant(page, precision):
     psi2 = page.irrep(2)
     Q = (V(SO(2)) ** 4 >> psi2).equivariant_basis()
@@ -249,6 +251,7 @@ def test_maps_to_pseudotensors_are_as_many_as_characters_say(page, vis, maps, ch
     assert equivariance_error(vis(repin, repout), repin, repout, S(4)) <= 1e-6
 
 
+@pytest.mark.sampled(2)
 def test_a_whole_basis_is_checked_at_once(page, precision):
     G = S(4)
     P, W = page.pseudoscalar(G), V(G)
@@ -262,6 +265,7 @@ def test_a_whole_basis_is_checked_at_once(page, precision):
     assert equivariance_error(np.asarray(Q)[::-1], W, W**3, G) > 0.1
 
 
+@pytest.mark.sampled(2)
 def test_irreps_and_pseudoscalars_of_one_group_mix(page, precision):
     P = page.pseudoscalar(SO(2))
     W = V(SO(2))

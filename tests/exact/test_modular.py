@@ -21,6 +21,7 @@ SMALL = [c for c in CASES if c.size <= 300 and "5)" not in (c.group or "")]
 
 
 @pytest.mark.parametrize("case", SMALL, ids=str)
+@pytest.mark.sampled(6)
 def test_it_is_the_rank_of_every_small_conformance_case(case: Case) -> None:
     rep = case.build()
     assert rank_bound(rep).bound == case.rank

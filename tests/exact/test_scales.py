@@ -94,6 +94,7 @@ class TestDuals:
 class TestRationalLieGenerators:
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("n", [4, 5, 6, 8])
+    @pytest.mark.sampled(4)
     def test_one_antisymmetric_generator(self, n: int, seed: int) -> None:
         """A generic torus element of SO(n): the pairs of weights with sum zero."""
         group = Group(lie_algebra=[_skew(n, seed)])

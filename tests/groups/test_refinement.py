@@ -48,6 +48,7 @@ def test_turns_become_exact(k: int, digits: Any) -> None:
 @pytest.mark.parametrize("digits", [7, 9, "float32"])
 @pytest.mark.parametrize("condition", [1.0, 3.0])
 @pytest.mark.parametrize("name", sorted(REDUCTIVE.keys() - {"SL(2,ℤ)"}))
+@pytest.mark.sampled(8)
 def test_oblique_groups_become_exact(name: str, condition: float, digits: Any) -> None:
     group = REDUCTIVE[name]
     frame = random_frame(group.d, condition, np.random.default_rng(3), group.is_complex)
@@ -182,6 +183,7 @@ _POINT_GROUPS = {
         ("D6", "turned"),
     ],
 )
+@pytest.mark.sampled(4)
 def test_point_groups_of_few_digits(name: str, digits: int, frame: str) -> None:
     """Those whose words drift farther than single generators were certified and wrong."""
     change = _HEXAGONAL

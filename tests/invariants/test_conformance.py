@@ -61,6 +61,7 @@ def test_the_rep_has_the_size_that_is_known(c: Case) -> None:
 
 
 @pytest.mark.parametrize("c", _cases(LARGEST))
+@pytest.mark.sampled(4)
 def test_auto_finds_every_invariant_in_time_and_proves_it(c: Case) -> None:
     rep = c.build()
     started = time.perf_counter()
@@ -76,6 +77,7 @@ def test_auto_finds_every_invariant_in_time_and_proves_it(c: Case) -> None:
 
 
 @pytest.mark.parametrize("c", _cases(EVERY_METHOD))
+@pytest.mark.sampled(12)
 def test_svd_and_krylov_find_the_same_on_numpy(c: Case) -> None:
     _assert_methods_agree(c, "numpy")
 
@@ -105,6 +107,7 @@ def _assert_methods_agree(c: Case, backend: str) -> None:
         if c.permutes or c.permutes_with_signs
     ],
 )
+@pytest.mark.sampled(5)
 def test_orbits_solves_what_permutes(c: Case) -> None:
     rep = c.build()
     basis = rep.equivariant_basis(method="orbits")

@@ -58,6 +58,7 @@ NON_REDUCTIVE = {
 
 @pytest.mark.parametrize(("p", "q"), [(1, 0), (0, 1), (1, 1), (2, 0), (0, 2), (2, 1), (2, 2)])
 @pytest.mark.parametrize("name", NON_REDUCTIVE)
+@pytest.mark.sampled(4)
 def test_groups_that_are_not_reductive_have_their_exact_rank(name: str, p: int, q: int) -> None:
     rep = T(p, q)(NON_REDUCTIVE[name])
     rank = exact_rank(rep)
@@ -164,6 +165,7 @@ _STRAIGHT: dict[str, Group] = {
 
 @pytest.mark.parametrize(("p", "q"), [(1, 1), (2, 0), (2, 1), (2, 2), (4, 0)])
 @pytest.mark.parametrize("name", [name for name in _STRAIGHT if name != "Z(5)"])
+@pytest.mark.sampled(4)
 def test_mildly_oblique_generators_are_solved(name: str, p: int, q: int) -> None:
     straight = T(p, q)(_STRAIGHT[name])
     rep = T(p, q)(_oblique(_STRAIGHT[name], 10, seed=1))

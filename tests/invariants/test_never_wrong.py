@@ -41,6 +41,7 @@ def _is_right_or_ambiguous(group: Group, rep: Rep, method: str, right: int) -> N
 
 class TestGroupsByTheirElements:
     @pytest.mark.parametrize("seed", range(12))
+    @pytest.mark.sampled(6)
     def test_h3_in_any_order_of_its_elements(self, seed: int) -> None:
         elements = small_groups()["H3"]
         order = np.random.default_rng(seed).permutation(120)
@@ -65,6 +66,7 @@ class TestGroupsByTheirElements:
         assert (basis.rank, basis.certificate.method) == (4, "irreps")
 
     @pytest.mark.parametrize("case", range(30))
+    @pytest.mark.sampled(8)
     def test_random_subsets_in_random_frames(self, case: int) -> None:
         _examine(case)
 
@@ -175,6 +177,7 @@ class TestScales:
 class TestKrylovInAnObliqueFrame:
     @pytest.mark.parametrize("group", [S(4), SO(3), O(3)], ids=str)
     @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.sampled(6)
     def test_its_span_is_that_of_the_straight_frame(self, group: Group, seed: int) -> None:
         frame = random_frame(group.d, 10.0, np.random.default_rng(seed))
         basis = solve(T(4)(conjugate(group, frame)), method="krylov", store=False)
@@ -198,6 +201,7 @@ class TestNeedlessRefusals:
 
     @pytest.mark.parametrize("blocks", [(1, 1, 1, 1), (2, 2), (1, 3), (2, 1, 1)])
     @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.sampled(6)
     def test_parabolic_subgroups_turned_by_a_rotation(
         self, blocks: tuple[int, ...], seed: int
     ) -> None:

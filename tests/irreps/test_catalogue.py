@@ -34,6 +34,7 @@ def _dense(decomposer: Decomposer, atoms: tuple[Rep, ...]) -> np.ndarray:
 
 @pytest.mark.parametrize("name", GROUPS)
 @pytest.mark.parametrize("power", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.sampled(5)
 def test_a_decomposition_is_unitary_and_block_diagonalises(name: str, power: int) -> None:
     group = parse_group(name)
     decomposer, atoms = _decomposer(group), _atoms(V(group), power)

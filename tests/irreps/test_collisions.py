@@ -45,6 +45,7 @@ def test_shift_and_clock_matrices(p: int) -> None:
     assert (V(group) >> V.T(group)).equivariant_basis(store=False).rank == 0
 
 
+@pytest.mark.slow
 def test_a_network_over_them() -> None:
     group = _clock_and_shift(5)
     model = nn.EMLP(V(group) * V.T(group), V(group) * V.T(group), group, ch=16, num_layers=1)

@@ -136,6 +136,7 @@ class TestIrrepsAreReps:
         return next(i for i in decompose(rep).multiplicities if i.size() == dimension)
 
     @pytest.mark.parametrize("name", ["SO(3)", "SO13p()", "S(4)", "U(2)", "SO(2)"])
+    @pytest.mark.sampled(3)
     def test_schur(self, name: str) -> None:
         irreps = list(decompose((V**2 * V.T)(parse_group(name))).multiplicities)
         for a in irreps:

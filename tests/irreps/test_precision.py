@@ -48,6 +48,7 @@ def _worst_of(rep: Rep) -> float:
 
 
 @pytest.mark.parametrize("case", SMALL, ids=str)
+@pytest.mark.sampled(8)
 def test_the_small_conformance_cases(case: Case) -> None:
     assert _worst(case.build()) <= PRECISE
 
@@ -87,6 +88,7 @@ def _assert_unitary(rep: Rep) -> None:
 
 @pytest.mark.parametrize("name", ["SO(3)", "O(3)", "SO13p()", "S(4)", "U(2)", "D(5)", "Sp(1)"])
 @pytest.mark.parametrize("method", ["svd", "krylov"])
+@pytest.mark.sampled(5)
 def test_the_projectors_are_those_of_the_other_methods(name: str, method: str) -> None:
     for rep in (V**2, T(2, 1), T(2, 2)):
         concrete = rep(parse_group(name))

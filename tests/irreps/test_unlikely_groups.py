@@ -124,6 +124,7 @@ def _outcome(rep: Rep, method: str) -> int | None:
 
 @pytest.mark.parametrize("rep", [V, T(2), T(1, 1), *map(slow, (T(3), T(2, 1)))], ids=str)
 @pytest.mark.parametrize("name", _GROUPS)
+@pytest.mark.sampled(6)
 def test_methods_agree(name: str, rep: Rep) -> None:
     concrete = rep(_GROUPS[name])
     ranks = {_outcome(concrete, method) for method in ("irreps", "svd", "krylov")} - {None}

@@ -55,6 +55,7 @@ each = pytest.mark.parametrize("name", LAYERS)
 
 
 @each
+@pytest.mark.sampled(4)
 def test_any_batch_axes_and_numpys_float64(name: str) -> None:
     layer = layer_of(name)
     n, m = layer.rep_in.size(), layer.rep_out.size()

@@ -92,6 +92,7 @@ def papers_maps(x: np.ndarray, rep_in: Tensors, rep_out: Tensors, group: Group) 
     ],
     ids=["SO(3)", "SO13p", "S(3)", "SU(2)", "SE(2)"],
 )
+@pytest.mark.sampled(3)
 def test_the_papers_form_spans_exactly_the_papers_maps(
     group: Group, rep_in: Tensors, rep_out: Tensors
 ) -> None:
@@ -136,6 +137,7 @@ def equivariant_quadratic_maps(rep_in: Rep, rep_out: Rep) -> int:
         pytest.param("a rep of the user's own", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.sampled(3)
 def test_with_channels_enough_all_quadratic_maps_are_spanned_but_products_of_two_scalars(
     name: str,
 ) -> None:

@@ -41,6 +41,7 @@ def inside(model: EMLP) -> IrrepNetwork:
 
 
 @pytest.mark.parametrize(("rep", "group", "ch"), RARE, ids=str)
+@pytest.mark.sampled(3)
 def test_a_scalar_depends_on_every_irrep_of_the_input(rep: Rep, group: Group, ch: Any) -> None:
     with jax.enable_x64(True):
         model = EMLP(rep, Scalar, group, ch=ch, dtype=np.float64)
@@ -96,6 +97,7 @@ def test_a_network_that_is_linear_says_so_and_why() -> None:
 
 
 class TestLargeIrreps:
+    @pytest.mark.slow
     def test_their_invariant_form_is_their_product(self) -> None:
         """As many terms as dimensions, where the whole product would take minutes."""
         space = inside(EMLP(V, Scalar, SO(30), ch=16)).space_in

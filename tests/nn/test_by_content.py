@@ -70,6 +70,7 @@ class TestConstants:
 
 
 @pytest.mark.parametrize("name", SAVED)
+@pytest.mark.sampled(3)
 def test_a_model_that_was_loaded_or_copied_is_of_the_same_tree(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     model = moved(EMLP(case.rep_in, case.rep_out, case.group, case.hidden, 2, channels=3))

@@ -37,6 +37,7 @@ def projector(rows: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(6)
 def test_they_span_exactly_the_equivariant_affine_maps(name: str) -> None:
     case = CASES[name]
     rep_in = case.rep_in + case.rep_out  # to which some lead

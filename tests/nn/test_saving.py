@@ -64,6 +64,7 @@ def _reps(name: str) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.sampled(3)
 def test_a_model_that_was_loaded_has_the_same_outputs(name: str, tmp_path: Path) -> None:
     model = MODELS[name]()
     save(model, tmp_path)
@@ -344,6 +345,7 @@ class TestNamesThatStandForTheSame:
 
     @pytest.mark.parametrize("again", [Mirrored, Mirrored(), Mirrored()(O(3))], ids=repr)
     @pytest.mark.parametrize("given", [Mirrored, Mirrored(), Mirrored()(O(3))], ids=repr)
+    @pytest.mark.sampled(4)
     def test_a_class_and_a_rep_without_its_group_stand_for_it(
         self, given: Any, again: Any, tmp_path: Path
     ) -> None:

@@ -93,6 +93,7 @@ OWN: dict[str, Rep] = {"P": Power(2), "R": Power(3), "Q": Square()}
     "text",
     ["P", "P*V", "V*P", "R*P*V", "(P+V)*(Q+1)", "Q*V*Q.T", "2V*(P+3Q)+P", "P.T*P", "Q>>P*V"],
 )
+@pytest.mark.sampled(4)
 def test_so_it_does_for_reps_of_the_users_own(text: str) -> None:
     G = SO(2)
     original = parse(text, names=OWN)(G)

@@ -32,6 +32,7 @@ class Sign(Rep):
 
 @pytest.mark.parametrize("group", [D(5), Cube(), S(4), Z(6), C(7)], ids=repr)
 @pytest.mark.parametrize("rep", [V, V**2, V**3, V**4, V * V.T, Sign() * V**3, Sign() * V * V])
+@pytest.mark.sampled(8)
 def test_ranks_are_those_of_the_solver(group: Group, rep: Rep) -> None:
     concrete = rep(group)
     found = sum((finite_rank(term) or 0) * m for m, term in canonical_terms(concrete))

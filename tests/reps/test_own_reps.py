@@ -124,6 +124,7 @@ def _average(rep: Rep, n: int) -> int:
 @pytest.mark.parametrize(
     "text", ["P", "P*P", "W>>P*W", "W**2>>P*W", "W**2>>W", "P*(W**2+P)+W", "P*W**3", "W**3*P**3"]
 )
+@pytest.mark.sampled(3)
 def test_pseudotensors_of_permutations_have_the_rank_of_their_character(text: str) -> None:
     G = S(4)
     rep = parse(text, names={"P": PseudoScalar(G), "W": V(G)})
@@ -271,6 +272,7 @@ def test_binding_to_a_group_leaves_the_original_alone(rep: Rep) -> None:
 
 
 @pytest.mark.parametrize("rep", KINDS, ids=lambda rep: type(rep).__name__)
+@pytest.mark.sampled(3)
 def test_over_different_groups_a_rep_is_different(rep: Rep) -> None:
     """Also where an __eq__ of the user's own (or a dataclass's) does not look at the group."""
     left, right = rep(SO(2)), rep(C(3))
@@ -365,6 +367,7 @@ class Watchful(Rep):
 @pytest.mark.parametrize(
     "text", ["W", "W.T", "W*V", "V*W", "W+V", "2W*(V+W)+1", "W*V(S(4))", "W(S(4))*V+V*W.T"]
 )
+@pytest.mark.sampled(9)
 def test_rho_always_gets_a_dense_array(G: Any, text: str) -> None:
     rep = parse(text, names={"W": Watchful()})(G)
     groups = {G: G.group_generators[0], S(4): S(4).group_generators[0]}
@@ -511,6 +514,7 @@ def test_a_pseudovector_made_of_v_is_no_v() -> None:
 
 @pytest.mark.parametrize("rep", OF_THE_ALGEBRA, ids=lambda rep: type(rep).__name__)
 class TestSubclassesOfTheAlgebra:
+    @pytest.mark.sampled(4)
     def test_they_are_solved_by_their_own_rho(self, rep: Rep) -> None:
         G = D(4)
         for whole in (rep(G), rep(G) >> V(G), V(G) ** 2 >> rep(G), rep(G) >> rep(G), rep(G) + 1):
