@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from checked_annotations import check_annotations
 from compiled import let_compiled_programs_go
+
+check_annotations("intertwine", "intertwine_cache")
 
 os.environ["INTERTWINE_CACHE"] = "off"
 os.environ.pop("INTERTWINE_CACHE_SIZE", None)
