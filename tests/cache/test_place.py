@@ -46,6 +46,18 @@ def test_off_turns_it_off(environment: Environment, value: str) -> None:
     assert default_store() is None
 
 
+@pytest.mark.parametrize(
+    "value", ["http://host:8123", "https://lab.example.org/", "s3://bucket/prefix", "file:///tmp/x"]
+)
+def test_an_address_is_no_folder(
+    environment: Environment, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"names a folder, and '.*' is an address"):
+        environment.place(value)
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_tests_run_without_one() -> None:
     assert os.environ["INTERTWINE_CACHE"] == "off"
     assert default_store() is None
