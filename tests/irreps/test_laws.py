@@ -1,4 +1,4 @@
-"""Laws of ranks and projectors on groups that nobody chose, and the traps of DESIGN §5.7."""
+"""Laws of ranks and projectors on groups that nobody chose, and their traps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An upper bound on a rank that floating point has no part in (DESIGN §5.6).
+"""An upper bound on a rank that floating point has no part in (docs/how-it-works.md).
 
 The nullity over 𝔽ₚ is at least that over ℚ, for every prime p and any combinations of the
 constraints' rows: so the number of solutions modulo p bounds the rank from above, and a basis

@@ -1,4 +1,7 @@
-"""Irreps of any group: found, catalogued, and used to decompose every other rep (DESIGN §5.3)."""
+"""Irreps of any group: found, catalogued, and used to decompose every other rep.
+
+How they are found is in docs/how-it-works.md.
+"""
 
 from intertwine.errors import SplitError
 from intertwine.irreps.catalogue import Catalogue

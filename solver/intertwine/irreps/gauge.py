@@ -1,4 +1,4 @@
-"""The canonical basis of an irrep, reachable from any basis that it comes in (DESIGN §5.5)."""
+"""The canonical basis of an irrep, reachable from any basis that it comes in."""
 
 from __future__ import annotations
 

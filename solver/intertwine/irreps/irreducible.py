@@ -35,7 +35,7 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Irreducible:
-    """An irreducible rep in its canonical basis (DESIGN §5.5).
+    """An irreducible rep in its canonical basis (docs/how-it-works.md).
 
     `endomorphisms` of shape (e, d, d) are a basis E of what commutes with it, E₀ = 1 and
     tr(EᵢᴴEⱼ) = d δᵢⱼ; over ℝ, e is 1, 2 or 4. `index` is its place in its catalogue. The trivial

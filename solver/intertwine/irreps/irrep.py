@@ -49,9 +49,9 @@ class Irrep(Rep):
     """An irreducible rep λ of a group, by its name, such as ``W3_5a1f2c``.
 
     The name has the dimension and a digest of traces (a longer one where irreps of one group would
-    have equal names): it is the same in every process, however
-    the irrep was found. Its matrices are in the canonical basis of DESIGN §5.5, unitary (or
-    closed under adjoints) in the group's straight frame. An irrep that was not found so far is
+    have equal names): it is the same in every process, however the irrep was found. Its matrices
+    are in a canonical basis (docs/how-it-works.md), unitary (or closed under adjoints) in the
+    group's straight frame. An irrep that was not found so far is
     looked for in V, V*, V⊗V, …; `InvalidRep` is raised where it does not occur there.
     """
 

@@ -21,8 +21,8 @@ def project(
 ) -> Inexact[np.ndarray, "m b n"]:
     """The nearest equivariant maps source → target to the maps block[:, j] of shape (m, n).
 
-    X − L⁺LX for L = CᴴC and CX = M₂X − XM₁ (DESIGN §5.1). The block is one vector to conjugate
-    gradients: L ⊗ 1 has the eigenvalues of L, so the steps do not grow with b. Descents are
+    X − L⁺LX for L = CᴴC and CX = M₂X − XM₁. The block is one vector to conjugate gradients:
+    L ⊗ 1 has the eigenvalues of L, so the steps do not grow with b. Descents are
     repeated until the residual is rounding. Generators are normalised: their unit is 1.
     """
     m, b, n = block.shape

@@ -1,4 +1,4 @@
-"""Is a group reductive, and in which frame? Decided by numbers alone (DESIGN §5.4)."""
+"""Is a group reductive, and in which frame? Decided by numbers alone (docs/how-it-works.md)."""
 
 from __future__ import annotations
 
