@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,7 +27,12 @@ from intertwine.reps import Rep, V, sparsify_basis
 from intertwine.training import evaluate, fit, model_equivariance_error
 
 STRAIN, FIELD, POLARISATION = V**2, V, V
-NETWORKS = (("MLP", MLP, False), ("MLP, augmented", MLP, True), ("EMLP", EMLP, False))
+# something of what a network is at the start is left between the training points: gain=0.1
+NETWORKS = (
+    ("MLP", MLP, False),
+    ("MLP, augmented", MLP, True),
+    ("EMLP", partial(EMLP, gain=0.1), False),
+)
 
 
 class Quartz(Group):

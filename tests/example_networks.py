@@ -51,6 +51,25 @@ class Turned(Rep):
         return f"R{self.order}"
 
 
+@dataclass(frozen=True)
+class Determinant(Rep):
+    """A rep of a user's own: pseudo-scalars, g ↦ det g."""
+
+    G: Any = None
+
+    def __call__(self, G: Group) -> Rep:
+        return Determinant(G)
+
+    def size(self) -> int:
+        return 1
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(np.asarray(M)).reshape(1, 1)
+
+    def __str__(self) -> str:
+        return "P"
+
+
 def irreps(rep: Rep) -> list[Rep]:
     """The irreps of the catalogue in a rep, the smallest first."""
     return sorted(decompose(rep).multiplicities, key=lambda irrep: irrep.size())

@@ -169,3 +169,7 @@ class NonFiniteLoss(SolveError):
     """A loss or a weight of a training is no longer a finite number."""
 
     code = "non-finite-loss"
+
+
+class ReachWarning(UserWarning):
+    """A network cannot represent something that equivariance allows and others could."""

@@ -80,13 +80,6 @@ def test_gates_hear_of_the_input_where_no_scalars_are_hidden(group: Group) -> No
         assert np.abs(bend).max() > 1e-4 * np.abs(np.asarray(model(x))).max()
 
 
-def test_outputs_that_nothing_leads_to_are_named() -> None:
-    said = r"of the 9 outputs, the parts that transform as 1 × W3"
-    with pytest.warns(UserWarning, match=said) as warned:
-        EMLP(V**2 + V, V**2, O(3), ch=24, num_layers=2)
-    assert warned[0].filename.endswith("test_block_shape.py")  # who made it, and no library
-
-
 def test_a_network_that_is_linear_says_so_and_why() -> None:
     crooked = conjugate(U(2), np.array([[1.0, 0.5], [0.0, 1.0]]))
     reason = "products have no conjugates, since the input's matrices are not unitary"

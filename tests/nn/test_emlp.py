@@ -135,7 +135,23 @@ class TestStart:
         x = jnp.asarray(points(3 * V(group), 300), jnp.float32)
         sizes = [rms(features) for features in _features(network, x)]
         assert max(sizes) < 2 * min(sizes)
-        assert 0.3 < rms({"": [images(network, x)]}) / sizes[-1] < 4
+
+    @pytest.mark.parametrize("gain", [0.1, 1, 20])
+    def test_outputs_have_the_size_that_is_asked_for(self, gain: float) -> None:
+        x = points(5 * Scalar(SO(3)) + 5 * V(SO(3)), 300)
+        y = images(EMLP(5 * Scalar + 5 * V, V**2, SO(3), ch=32, gain=gain), x)
+        assert 0.7 * gain < np.sqrt(np.mean(y**2)) < 1.4 * gain
+
+    def test_networks_that_are_composed_do_not_vanish(self) -> None:
+        x = points(5 * V(SO(3)), 300)
+        for key in range(3):
+            x = images(EMLP(5 * V, 5 * V, SO(3), ch=32, key=key), x)
+            assert 0.2 < np.sqrt(np.mean(x**2)) < 5
+
+    @pytest.mark.parametrize("gain", [0, -1, float("nan"), float("inf"), True])
+    def test_other_gains_are_refused(self, gain: Any) -> None:
+        with pytest.raises(InvalidSetting, match="the gain is a positive number, not"):
+            EMLP(V, V, SO(3), ch=8, gain=gain)
 
     @pytest.mark.parametrize("layers", [1, 2, 3])
     @pytest.mark.parametrize("ch", [4, 16, 48])

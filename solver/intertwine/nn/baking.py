@@ -178,18 +178,17 @@ def _terms(
     products: Products, factors: _Layout
 ) -> tuple[Int[np.ndarray, "q t"], Int[np.ndarray, "q t"], Matrix, _Layout]:
     """The products as sums of so many terms each, the missing ones zero; and their layout."""
-    dimension = {c.target: len(c.coefficients) for c in products.couplings}
+    dimension = {c.target: len(c.coefficients) for c in products.every}
     rows: dict[str, list[list[list[tuple[int, int, Any]]]]] = {
         n: [[] for _ in range(d)] for n, d in dimension.items()
     }
     places = factors.places()
-    for coupling in products.couplings:
+    for coupling, width in zip(products.every, products.widths, strict=True):
         a, b = places[f"a {coupling.left}"], places[f"b {coupling.right}"]
         for o, row in enumerate(coupling.coefficients):
             pairs = [(i, j, row[i, j]) for i, j in np.argwhere(np.abs(row) > ZERO)]
             rows[coupling.target][o] += [
-                [(a[i, c], b[j, c], value) for i, j, value in pairs]
-                for c in range(products.width(coupling))
+                [(a[i, c], b[j, c], value) for i, j, value in pairs] for c in range(width)
             ]
     layout = _Layout({name: (len(parts[0]), len(parts)) for name, parts in rows.items()})
     flat = [terms for parts in rows.values() for component in parts for terms in component]

@@ -61,6 +61,17 @@ class BiLinear(Layer):
             )
         self.weights = draw(as_key(key), self.maps.wanted, working(dtype, self.maps.is_complex))
 
+    @classmethod
+    def of(
+        cls, maps: ChannelwiseMaps | PaperMaps, key: PRNGKeyArray, dtype: Any = None
+    ) -> BiLinear:
+        """The layer of these maps."""
+        layer: BiLinear = object.__new__(cls)
+        object.__setattr__(layer, "maps", maps)
+        weights = draw(key, maps.wanted, working(dtype, maps.is_complex))
+        object.__setattr__(layer, "weights", weights)
+        return layer
+
     @property
     def rep_in(self) -> Rep:
         """The rep of x."""

@@ -9,9 +9,9 @@ from functools import lru_cache
 from intertwine.groups import Group
 from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import Kind
-from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
-from intertwine.nn.products import Coupling, Products, couplings
-from intertwine.reps import Scalar
+from intertwine.nn.hidden_space import HiddenSpace
+from intertwine.nn.irrep_space import IrrepSpace
+from intertwine.nn.products import NARROW, Coupling, Products, Triple, couplings
 
 _FEWEST = 4  # copies of an irrep below which it stays out of products, if there are others
 _ELEMENTWISE = 0.2
@@ -59,7 +59,7 @@ class BlockShape(ByContent):
         """
         before = {name for name in varying if name in self.before}
         bent = {name for name in curved if name in self.before}
-        for product in self.products.couplings:
+        for product in self.products.every:
             factors = {product.left, product.right}
             if not factors.isdisjoint(varying):
                 before.add(product.target)
@@ -70,58 +70,83 @@ class BlockShape(ByContent):
         return kept, kept if gates_move else kept & bent
 
 
+@dataclass(frozen=True)
+class Reach:
+    """What a block must not leave out, whatever it costs.
+
+    Irreps that are `given`, as the network's input has them, take part in products, however few
+    there are of them: what depends on them alone could not be learned otherwise. To those `wanted`
+    something leads, if anything can. The `required` products are taken.
+    """
+
+    given: tuple[str, ...] = ()
+    wanted: frozenset[str] = frozenset()
+    required: frozenset[Triple] = frozenset()
+    is_all: bool = False
+    """Whether nothing else is taken: products of another kind are beside these."""
+
+
 def block_shape_of(
-    source: IrrepSpace,
+    source: IrrepSpace | HiddenSpace,
     inputs: Mapping[str, int],
-    target: IrrepSpace,
+    target: HiddenSpace,
     group: Group,
     channels: int,
-    given: Collection[str] = (),
+    reach: Reach,
 ) -> BlockShape:
-    """The shape of a block between two reps, of whose source `inputs` are not always zero.
+    """The shape of a block between two layers, of whose source `inputs` are not always zero.
 
     Products are taken of at most so many `channels` an irrep, the cheapest first, within a budget
     of time and of terms. Where nothing fits, one is taken to each irrep that no linear map leads
-    to. Those irreps that are `given`, as the network's input has them, take part however few there
-    are of them and whatever it costs: what depends on them alone could not be learned otherwise.
-    Equal arguments give the same object, and so one compilation.
+    to. What `reach` asks for and is not among them comes beside them, on few channels. Equal
+    arguments give the same object, and so one compilation.
     """
-    return _block_shape(source, tuple(inputs.items()), target, group, channels, tuple(given))
+    return _block_shape(source, tuple(inputs.items()), target, group, channels, reach)
 
 
 @lru_cache(maxsize=256)
 def _block_shape(
-    source: IrrepSpace,
+    source: IrrepSpace | HiddenSpace,
     inputs: tuple[tuple[str, int], ...],
-    target: IrrepSpace,
+    target: HiddenSpace,
     group: Group,
     channels: int,
-    given: tuple[str, ...],
+    reach: Reach,
 ) -> BlockShape:
     present, outputs = dict(inputs), dict(target.multiplicities)
-    with_gates = irrep_space_of(target.rep + Scalar, group)
-    kinds = {**source.kinds, **with_gates.kinds}
-    assert with_gates.trivial is not None
+    kinds = {**source.kinds, **target.kinds}
     # products to scalars feed the gates, also where no scalar comes out
-    targets = {**target.kinds, with_gates.trivial: kinds[with_gates.trivial]}
+    targets = {name: kinds[name] for name in (*outputs, target.trivial)}
     # a few inputs are as good a start for products as many
     copies = {name: max(m, outputs.get(name, 0)) for name, m in present.items()}
     entering = {name: min(channels, m) for name, m in copies.items() if channels}
     many = [name for name in entering if copies[name] >= _FEWEST]
-    linear = BlockShape(kinds, present, outputs, with_gates.trivial, Products(kinds, {}, ()))
+    linear = BlockShape(kinds, present, outputs, target.trivial, Products(kinds, {}, ()))
     candidates = _Candidates(tuple(entering), kinds, targets, group)
-    every = Products(kinds, entering, candidates.among(many))
-    chosen = _affordable(every, _ELEMENTWISE * _linear_cost(linear, copies))
-    if not chosen:
-        missing = {name: kind for name, kind in targets.items() if name not in present}
-        chosen = _cheapest(replace(candidates, targets=missing).among(entering))
-    for name in given:
-        if name in entering:
-            chosen += candidates.missing(name, chosen)
-    used = {name for coupling in chosen for name in (coupling.left, coupling.right)}
-    channels_of = {name: c for name, c in entering.items() if name in used}
-    products = Products(kinds, channels_of, tuple(chosen))
-    return BlockShape(kinds, present, outputs, with_gates.trivial, products)
+    chosen: list[Coupling] = []
+    if not reach.is_all:
+        every = Products(kinds, entering, candidates.among(many))
+        chosen = _affordable(every, _ELEMENTWISE * _linear_cost(linear, copies))
+        if not chosen:
+            missing = {name: kind for name, kind in targets.items() if name not in present}
+            chosen = _cheapest(replace(candidates, targets=missing).among(entering))
+        for name in reach.given:
+            if name in entering:
+                chosen += candidates.missing(name, chosen)
+    narrow = candidates.required(reach.required, chosen)
+    led_to = {*present, *(coupling.target for coupling in (*chosen, *narrow))}
+    unreached = {n: kind for n, kind in targets.items() if n in reach.wanted and n not in led_to}
+    if unreached:
+        narrow += _cheapest(replace(candidates, targets=unreached).among(entering))
+    channels_of = {n: c for n, c in entering.items() if n in _factors(chosen)}
+    for name in _factors(narrow):
+        channels_of.setdefault(name, min(entering[name], NARROW))
+    products = Products(kinds, channels_of, tuple(chosen), tuple(narrow))
+    return BlockShape(kinds, present, outputs, target.trivial, products)
+
+
+def _factors(couplings: Sequence[Coupling]) -> list[str]:
+    return [*dict.fromkeys(name for c in couplings for name in (c.left, c.right))]
 
 
 @dataclass(frozen=True)
@@ -136,6 +161,21 @@ class _Candidates:
     def among(self, names: Iterable[str]) -> Sequence[Coupling]:
         """Those of irreps of these names alone."""
         return couplings([*names], self.kinds, self.targets, self.group)
+
+    def required(self, triples: Iterable[Triple], chosen: Sequence[Coupling]) -> list[Coupling]:
+        """All couplings of these irreps that are not chosen."""
+        found: list[Coupling] = []
+        known = {*chosen}
+        sought = {(frozenset(triple[:2]), triple[2]) for triple in triples}
+        for pair in sorted({tuple(sorted(factors)) for factors, _ in sought}):
+            if all(name in self.names for name in pair):
+                found += [
+                    coupling
+                    for coupling in self.among({*pair})
+                    if (frozenset((coupling.left, coupling.right)), coupling.target) in sought
+                    and coupling not in known
+                ]
+        return found
 
     def missing(self, name: str, chosen: Sequence[Coupling]) -> list[Coupling]:
         """What an irrep lacks in those that are chosen: its invariant form, or any product."""

@@ -22,7 +22,7 @@ _ENTER, _LEAVE = "into ", "out of "
 
 @dataclass(frozen=True, eq=False)
 class ChannelwiseMaps(ByContent):
-    """y_ν = C_ν · concat over λ, μ of CG(A_λx_λ, B_μx_μ), channel by channel (DESIGN §6).
+    """y_ν = C_ν · concat over λ, μ of CG(A_λx_λ, B_μx_μ), channel by channel (docs/networks.md).
 
     Sums of such maps are all equivariant quadratic maps but products of two scalars. An irrep of m
     copies enters by at most 2m channels.
@@ -69,6 +69,18 @@ class ChannelwiseMaps(ByContent):
         leaving = {name: weights[_LEAVE + name] for name in self.products.fan_in}
         found = self.products(leaving, a, b)
         return self.space_out.leave(found, x)
+
+
+def selected_maps(rep_in: Rep, rep_out: Rep, group: Group, products: Products) -> ChannelwiseMaps:
+    """Some products of a few channels between concrete reps of one group: those that are narrow in
+    the products of a network in irreps (`BlockShape`).
+    """
+    space_in, space_out = irrep_space_of(rep_in, group), irrep_space_of(rep_out, group)
+    narrow = tuple(c for c in products.narrow if c.target in space_out.kinds)
+    used = {name for coupling in narrow for name in (coupling.left, coupling.right)}
+    channels = {name: c for name, c in products.channels.items() if name in used}
+    kinds = {name: products.kinds[name] for name in products.kinds}
+    return ChannelwiseMaps(space_in, space_out, Products(kinds, channels, (), narrow))
 
 
 @lru_cache(maxsize=256)

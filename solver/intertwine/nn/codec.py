@@ -1,14 +1,14 @@
 """A model as plain data: a tree of JSON values, and named arrays.
 
 Everything that an output depends on is in it, the change of basis to irreps too: their gauge may
-differ in its last digits from one machine to the next (DESIGN §5.5). Nothing is executed on the
-way back: classes are looked up in a fixed list, groups and reps are values.
+differ in its last digits from one machine to the next. Nothing is executed on the way back:
+classes are looked up in a fixed list, groups and reps are values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 import jax
@@ -26,6 +26,7 @@ from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.block import Block
 from intertwine.nn.block_shape import BlockShape
 from intertwine.nn.channelwise_maps import ChannelwiseMaps
+from intertwine.nn.conjugates import Conjugated
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.features import Kind
@@ -49,6 +50,7 @@ from intertwine.nn.pointwise import Pointwise
 from intertwine.nn.products import Coupling, Products
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import working
+from intertwine.nn.square import Square
 from intertwine.nn.standardize import Standardize
 from intertwine.operators import dense
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
@@ -78,7 +80,7 @@ _CLASSES: dict[str, Any] = {
             Path,
             Copies,
         ),
-        *(Gates, BakedNetwork, BakedBlock, Dense, Wiring),
+        *(Gates, BakedNetwork, BakedBlock, Dense, Wiring, Conjugated, Square),
         *(Base, Dual, ScalarRep, Sum, Tensor, Irrep),
     )
 }
@@ -243,7 +245,7 @@ class _Reader:
         if tree["class"] not in _CLASSES:
             raise FormatError(f"a model holds no {tree['class']!r}")
         cls = _CLASSES[tree["class"]]
-        values = {name: self.value(inner) for name, inner in tree["fields"].items()}
+        values = _defaults(cls) | {n: self.value(inner) for n, inner in tree["fields"].items()}
         if {*values} != {*_fields(cls)}:
             raise FormatError(f"a {tree['class']} has other fields than {sorted(values)}")
         found: Any = object.__new__(cls)
@@ -278,6 +280,12 @@ def _fields(value: Any) -> tuple[str, ...]:
         return tuple(field.name for field in fields(value))
     names: tuple[str, ...] = getattr(value, "__match_args__", ())
     return names
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    """The fields that models of earlier versions may lack."""
+    known = fields(cls) if is_dataclass(cls) else ()
+    return {field.name: field.default for field in known if field.default is not MISSING}
 
 
 def _sides(group: DirectProduct) -> tuple[Group, Group]:

@@ -8,12 +8,33 @@ one over the real and imaginary parts.
 
 from __future__ import annotations
 
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Inexact
 
 from intertwine.arrays import Array, namespace
+from intertwine.nn.layer import Layer
 from intertwine.reps import Rep
 from intertwine.reps.generator_images import act_by_complex_numbers, act_unitarily
 from intertwine.reps.syntax import atoms
+
+
+class Conjugated(Layer):
+    """x ↦ (x, x̄), from ρ to ρ + ρ*."""
+
+    rep_in: Rep = eqx.field(static=True)
+
+    @property
+    def rep_out(self) -> Rep:
+        """`with_dual(rep_in)`."""
+        return with_dual(self.rep_in)
+
+    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
+        """(x, x̄) for each vector of x; `training` changes nothing."""
+        x = jnp.asarray(x)
+        return jnp.concatenate([x, x.conj()], axis=-1)
 
 
 def with_dual(rep: Rep) -> Rep:

@@ -13,32 +13,50 @@ from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.nn.allocation import uniform_rep
-from intertwine.nn.bilinear import Bilinear, require_form
+from intertwine.nn.bilinear import BiLinear, Bilinear, require_form
+from intertwine.nn.channelwise_maps import selected_maps
+from intertwine.nn.conjugates import Conjugated, with_dual
 from intertwine.nn.emlp_block import EMLPBlock
-from intertwine.nn.irrep_network import IrrepNetwork
+from intertwine.nn.irrep_network import IrrepNetwork, tell
+from intertwine.nn.irrep_space import irrep_space_of
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
 from intertwine.nn.linear_maps import bound, rows
+from intertwine.nn.network_faults import faults
+from intertwine.nn.network_shape import HiddenLayer, NetworkShape, network_shape
+from intertwine.nn.products import NARROW
 from intertwine.nn.sequential import Sequential
-from intertwine.nn.settings import as_key, natural
+from intertwine.nn.settings import as_key, natural, positive
+from intertwine.nn.square import Square
 from intertwine.reps import Rep
-from intertwine.reps.syntax import groups_of
+from intertwine.reps.canonical_form import canonical_terms
+from intertwine.reps.syntax import direct_sum, groups_of, tensor
+
+_MOST_SQUARES = 1 << 16
+"""Quadratic maps are found by the solver up to so many entries."""
+_SMALL = 0.1
+"""The size of quadratic maps at the start, beside linear ones."""
 
 
 class EMLP(Layer):
     """f(ρ_in(g)x) = ρ_out(g)f(x): blocks of linear map, bilinear map and gates, then a linear map.
 
     The architecture of Finzi, Welling and Wilson (2021, §6.2). ``bilinear="channelwise"`` keeps
-    features in irrep coordinates (DESIGN §6): no change of basis but at the border, one matrix
-    product an irrep (Schur), and Clebsch–Gordan products of at most `channels` copies of each
-    irrep. ``"paper"`` is a `Sequential` of `EMLPBlock` with the paper's bilinear layer, and takes
-    any groups, several or not reductive. Unless one is asked for, it is the first where the reps
-    are sums of irreps of one group, and the second elsewhere.
+    features in irrep coordinates: no change of basis but at the border, one matrix product an irrep
+    (Schur), and Clebsch–Gordan products of at most `channels` copies of each irrep
+    (docs/networks.md). ``"paper"`` is a `Sequential` of `EMLPBlock` with the paper's bilinear
+    layer, and takes any groups, several or not reductive. Unless one is asked for, it is the first
+    where the reps are sums of irreps of one group, and the second elsewhere.
 
     `ch` is the width of the hidden layers, of `uniform_rep(ch, group)`; or their rep; or a list of
     either, one a layer; there are three layers, unless a list or `num_layers` says another
-    number. Reps that have no group get `group`. `key` is a seed or a key: equal
-    arguments give equal networks. `dtype` is that of the weights, float32 unless given.
+    number. Layers of a width get the irreps besides, and the products, without which something
+    that equivariance allows would be out of reach (`network_shape`); a `ReachWarning` says what
+    named reps, or too few layers, leave out. Reps that have no group get `group`.
+
+    At the start outputs have root mean square `gain` in each irrep, for standard normal inputs (in
+    the paper's form weights of the last layer are `gain` times as large). `key` is a seed or a key:
+    equal arguments give equal networks. `dtype` is that of the weights, float32 unless given.
     ``model(x)`` takes x of shape (…, n) to (…, m). Raises `InvalidRep` where every equivariant
     function of this form is constant, and `MethodNotApplicable` for reps that are not seen to be
     sums of irreps, if ``"channelwise"`` was asked for.
@@ -58,25 +76,30 @@ class EMLP(Layer):
         *,
         bilinear: Bilinear | None = None,
         channels: int = 16,
+        gain: float | int = 1.0,
         key: int | PRNGKeyArray = 0,
         dtype: Any = None,
     ) -> None:
         self.rep_in, self.rep_out = bound(rep_in, group), bound(rep_out, group)
         if not self.rep_in.size():
             raise InvalidRep("a network needs an input, and rep_in has size 0")
-        hidden = hidden_reps(ch, num_layers, group)
-        _require_shared_group(self.rep_in, hidden)
+        hidden = hidden_layers(ch, num_layers, group)
+        _require_shared_group(self.rep_in, [layer.rep for layer in hidden])
         channels = natural(channels, "the number of channels")
-        reps = self.rep_in, *hidden, self.rep_out
+        gain = positive(gain, "the gain")
         if bilinear is None or require_form(bilinear) == "channelwise":
             try:
-                self.network = IrrepNetwork(reps, group, channels, as_key(key), dtype)
+                self.network = IrrepNetwork(
+                    *(self.rep_in, hidden, self.rep_out, group, channels, gain, as_key(key), dtype)
+                )
             except MethodNotApplicable:
                 if bilinear is not None:
                     raise
                 bilinear = "paper"
         if bilinear == "paper":
-            self.network = _layers(reps, as_key(key), dtype)
+            self.network = _layers(
+                *(self.rep_in, hidden, self.rep_out, group, gain, as_key(key), dtype)
+            )
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "*batch m"]:
         """f(x) for each vector of x. `training` changes nothing: no layer acts differently then."""
@@ -89,18 +112,25 @@ class EMLP(Layer):
         return f"EMLP({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"
 
 
-def hidden_reps(ch: int | Rep | Sequence[int | Rep], layers: int | None, group: Group) -> list[Rep]:
-    """The reps of so many hidden layers, one a layer: as many as a list has, else three."""
+def hidden_layers(
+    ch: int | Rep | Sequence[int | Rep], layers: int | None, group: Group
+) -> list[HiddenLayer]:
+    """So many hidden layers: as many as a list has, else three."""
     if layers is None:
         layers = len(ch) if isinstance(ch, Sequence) else 3
     layers = natural(layers, "the number of layers")
     each = list(ch) if isinstance(ch, Sequence) else [ch] * layers
     if len(each) != layers:
         raise InvalidRep(f"{layers} layers need as many widths or reps, and ch has {len(each)}")
-    reps = [bound(c, group) if isinstance(c, Rep) else uniform_rep(c, group) for c in each]
-    if not all(rep.size() for rep in reps):
+    found = [
+        HiddenLayer(bound(c, group), False)
+        if isinstance(c, Rep)
+        else HiddenLayer(uniform_rep(c, group), True)
+        for c in each
+    ]
+    if not all(layer.rep.size() for layer in found):
         raise InvalidRep(f"a hidden layer needs a channel at least: ch is {ch!r}")
-    return reps
+    return found
 
 
 def _require_shared_group(rep_in: Rep, hidden: Sequence[Rep]) -> None:
@@ -115,10 +145,92 @@ def _require_shared_group(rep_in: Rep, hidden: Sequence[Rep]) -> None:
         )
 
 
-def _layers(reps: Sequence[Rep], key: PRNGKeyArray, dtype: Any) -> Sequential:
+def _layers(
+    rep_in: Rep,
+    hidden: Sequence[HiddenLayer],
+    rep_out: Rep,
+    group: Group,
+    gain: float,
+    key: PRNGKeyArray,
+    dtype: Any,
+) -> Sequential:
+    """The paper's layers. Where the reps are sums of irreps of one group, they reach what a network
+    in irreps reaches: hidden layers have the irreps, and products beside the paper's, that
+    `network_shape` finds. Elsewhere hidden layers have the tensors of input and output, and all
+    quadratic maps of the input to those of the output enter the first.
+    """
+    source = with_dual(rep_in)
+    shape = _shape_beside(source, hidden, rep_out, group)
+    between = (
+        shape.hidden_reps if shape else [_with_terms(layer, source, rep_out) for layer in hidden]
+    )
+    reps = [source, *between, rep_out]
     *keys, last = jax.random.split(key, len(reps) - 1)
-    blocks = [
-        EMLPBlock(a, b, bilinear="paper", key=k, dtype=dtype)
-        for a, b, k in zip(reps[:-2], reps[1:-1], keys, strict=True)
-    ]
-    return Sequential(*blocks, Linear(reps[-2], reps[-1], key=last, dtype=dtype))
+    layers: list[Layer] = [] if source == rep_in else [Conjugated(rep_in)]
+    for i, k in enumerate(keys):
+        block = EMLPBlock(reps[i], reps[i + 1], bilinear="paper", key=k, dtype=dtype)
+        if shape and shape.blocks[i].products.narrow:
+            wide = block.linear.rep_out
+            maps = selected_maps(reps[i], wide, group, shape.blocks[i].products)
+            block = _with_beside(block, BiLinear.of(maps, jax.random.fold_in(k, 2), dtype))
+        elif not shape and i == 0:
+            squares = _squares(source, rep_out, block.linear.rep_out, k, dtype)
+            block = block if squares is None else _with_beside(block, squares)
+        layers.append(block)
+    for fault in faults(shape) if shape else ():
+        tell(fault)
+    out = Linear(reps[-2], rep_out, key=last, dtype=dtype)
+    weights = {name: gain * weight for name, weight in out.weights.items()}
+    return Sequential(*layers, eqx.tree_at(lambda layer: layer.weights, out, weights))
+
+
+def _with_beside(block: EMLPBlock, layer: Layer) -> EMLPBlock:
+    return eqx.tree_at(lambda b: b.beside, block, layer, is_leaf=lambda x: x is None)
+
+
+def _squares(source: Rep, rep_out: Rep, wide: Rep, key: PRNGKeyArray, dtype: Any) -> Layer | None:
+    """All equivariant quadratic maps to the tensors of the output, and on into a layer that has
+    them, or None where there are none; with a warning where they are too many to be found.
+    """
+    terms = direct_sum([(1, tensor(atoms)) for _, atoms in canonical_terms(rep_out)])
+    square, (first, second) = Square(source), jax.random.split(jax.random.fold_in(key, 2))
+    if square.rep_out.size() * terms.size() > _MOST_SQUARES:
+        tell(
+            f"products of two parts of the input may not reach the output: the reps are no sums of "
+            f"irreps of one group, and maps of size {terms.size():,} × {source.size():,}² are not "
+            f"looked for past {_MOST_SQUARES:,} entries"
+        )
+        return None
+    try:
+        quadratic = Linear(square.rep_out, terms, key=first, dtype=dtype)
+        into = Linear(terms, wide, key=second, dtype=dtype)
+    except InvalidRep:  # there are none but zero
+        return None
+    weights = {name: _SMALL * weight for name, weight in into.weights.items()}
+    return Sequential(square, quadratic, eqx.tree_at(lambda m: m.weights, into, weights))
+
+
+def _with_terms(layer: HiddenLayer, source: Rep, rep_out: Rep) -> Rep:
+    """The rep of a layer, with the tensors of input and output that it lacks where it may grow:
+    then every linear map between these is a path. Tensors of groups that the input knows nothing of
+    would be constant.
+    """
+    if not layer.may_grow:
+        return layer.rep
+    own, known = {atoms for _, atoms in canonical_terms(layer.rep)}, {*groups_of(source)}
+    terms = [tensor(atoms) for _, atoms in canonical_terms(source + rep_out) if atoms not in own]
+    return direct_sum(
+        [(1, layer.rep), *((1, term) for term in terms if known & {*groups_of(term)})]
+    )
+
+
+def _shape_beside(
+    rep_in: Rep, hidden: Sequence[HiddenLayer], rep_out: Rep, group: Group
+) -> NetworkShape | None:
+    if {g for rep in (rep_in, rep_out, *(h.rep for h in hidden)) for g in groups_of(rep)} - {group}:
+        return None
+    try:
+        space_in, space_out = irrep_space_of(rep_in, group), irrep_space_of(rep_out, group)
+        return network_shape(space_in, hidden, space_out, group, NARROW, is_beside=True)
+    except MethodNotApplicable:  # not sums of irreps, or not seen to be
+        return None

@@ -22,12 +22,14 @@ class EMLPBlock(Layer):
     """x ↦ gate(h + B(h, h)) with h = Wx + b: from ρ_in to ``gated(ρ_out)`` and on to ρ_out.
 
     Finzi, Welling and Wilson (2021, §6.2): linear, bilinear with a shortcut, gated nonlinearity.
-    Equivariant as each of them is.
+    Equivariant as each of them is. In an `EMLP` there may be `beside` B products of x itself, for
+    what these three do not reach.
     """
 
     linear: Linear
     bilinear: BiLinear
     nonlinearity: GatedNonlinearity
+    beside: Layer | None = None
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class EMLPBlock(Layer):
             wide, wide, group, bilinear=bilinear, channels=channels, key=second, dtype=dtype
         )
         self.nonlinearity = GatedNonlinearity(target)
+        self.beside = None
 
     @property
     def rep_in(self) -> Rep:
@@ -61,7 +64,8 @@ class EMLPBlock(Layer):
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
         """The image of each vector of x; `training` changes nothing."""
         h = self.linear(x)
-        return self.nonlinearity(h + self.bilinear(h))
+        y = h + self.bilinear(h)
+        return self.nonlinearity(y if self.beside is None else y + self.beside(x))
 
     def __repr__(self) -> str:
         return f"EMLPBlock({self.rep_in!r} → {self.rep_out!r})"

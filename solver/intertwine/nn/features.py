@@ -19,7 +19,7 @@ from intertwine.arrays import Array, is_jax, namespace
 from intertwine.nn.by_content import ByContent
 
 #: For each irrep, by name, its d components, arrays of shape (multiplicity, batch). They are never
-#: stacked: on a CPU every stacked layout was 1.5 to 2.8 times slower (DESIGN §6).
+#: stacked: on a CPU every stacked layout was 1.5 to 2.8 times slower (docs/networks.md).
 Features = dict[str, list[Array]]
 
 ZERO = 1e-9

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
-from intertwine.errors import InvalidRep, MethodNotApplicable
+from intertwine.errors import InvalidRep, MethodNotApplicable, ReachWarning
 from intertwine.groups import Group
 from intertwine.nn.block import Block
-from intertwine.nn.block_shape import block_shape_of
 from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.nn.features import mixed
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
+from intertwine.nn.network_faults import faults
+from intertwine.nn.network_shape import HiddenLayer, network_shape
 from intertwine.nn.settings import working
 from intertwine.nn.start import all_vanish, example, first_block, last_weights
 from intertwine.reps import Rep
@@ -33,9 +34,9 @@ _BETWEEN = ("intertwine", "equinox", "jaxtyping", "beartype")
 class IrrepNetwork(eqx.Module):
     """Blocks of linear map, products and gates, then a linear map, on a batch of vectors.
 
-    Coordinates change at the border only (DESIGN §6); between layers no basis but the irreps'
-    is ever seen. Over complex unitary matrices x enters beside its conjugate (`with_dual`):
-    `space_in` is that of both.
+    Coordinates change at the border only; between layers no basis but the irreps' is ever seen.
+    Over complex unitary matrices x enters beside its conjugate (`with_dual`): `space_in` is that of
+    both.
     """
 
     blocks: tuple[Block, ...]
@@ -46,36 +47,37 @@ class IrrepNetwork(eqx.Module):
 
     def __init__(
         self,
-        reps: Sequence[Rep],
+        rep_in: Rep,
+        hidden: Sequence[HiddenLayer],
+        rep_out: Rep,
         group: Group,
         channels: int,
+        gain: float,
         key: PRNGKeyArray,
         dtype: Any,
     ) -> None:
+        reps = [rep_in, *(layer.rep for layer in hidden), rep_out]
         _require_one_group(reps, group)
-        spaces = [irrep_space_of(rep, group) for rep in (with_dual(reps[0]), *reps[1:])]
-        self.space_in, *hidden, self.space_out = spaces
+        spaces = [irrep_space_of(rep, group) for rep in (with_dual(rep_in), *reps[1:])]
+        self.space_in, *_, self.space_out = spaces
         dtype = working(dtype, any(space.is_complex for space in spaces))
         *keys, last = jax.random.split(key, len(hidden) + 1)
+        shape = network_shape(self.space_in, hidden, self.space_out, group, channels)
         blocks: list[Block] = []
-        source, present = self.space_in, dict(self.space_in.multiplicities)
-        features = example(self.space_in, reps[0].size())
-        given = self.space_in.multiplicities
-        for k, target in zip(keys, hidden, strict=True):
-            shape = block_shape_of(source, present, target, group, channels, given)
-            block, features = first_block(shape, features, k, dtype)
+        features = example(self.space_in, rep_in.size())
+        for k, block_shape in zip(keys, shape.blocks, strict=True):
+            block, features = first_block(block_shape, features, k, dtype)
             blocks.append(block)
-            source, present = target, shape.reached
         self.blocks = tuple(blocks)
-        self.weights = last_weights(self.space_out, features, last, dtype)
+        self.weights = last_weights(self.space_out, features, gain, last, dtype)
         if self.space_out.size and all_vanish(features, self.weights):
             raise InvalidRep(
-                f"no equivariant network leads from {reps[0]!r} to {reps[-1]!r} but a constant "
-                f"one: what its hidden layers reach shares no irreps with the output; if wider "
-                f"ones would, give a larger ch{self._advice}"
+                f"no equivariant network leads from {rep_in!r} to {rep_out!r} but a constant "
+                f"one: what its hidden layers reach shares no irreps with the output. If more or "
+                f"other ones would, give num_layers or ch{self._advice}"
             )
-        if hidden:
-            self._warn()
+        for fault in faults(shape):
+            tell(f"{fault}{self._advice}")
         trivial = self.space_out.trivial
         self.bias = jnp.zeros(self.space_out.multiplicities[trivial] if trivial else 0, dtype)
 
@@ -85,27 +87,6 @@ class IrrepNetwork(eqx.Module):
         if not self.space_in.is_complex or act_unitarily(atoms(self.space_in.rep)):
             return ""
         return "; products have no conjugates, since the input's matrices are not unitary"
-
-    def _warn(self) -> None:
-        """Say what of the network is of no use, which it would not show."""
-        varying: set[str] = {*self.space_in.multiplicities}
-        curved: set[str] = set()
-        for block in self.blocks:
-            varying, curved = block.shape.dependence(varying, curved)
-        outputs = self.space_out.multiplicities
-        constant = [name for name in outputs if name not in varying]
-        if constant:
-            parts = ", ".join(f"{outputs[n]} × {n.partition('_')[0]}" for n in constant)
-            _tell(
-                f"of the {self.space_out.size} outputs, the parts that transform as {parts} do not "
-                f"depend on the input: no hidden layer leads to them. Give a larger ch, or hidden "
-                f"reps that have these irreps{self._advice}"
-            )
-        if outputs and curved.isdisjoint(outputs):
-            _tell(
-                f"the network is linear: neither products nor gates that depend on the input lead "
-                f"to its output{self._advice}"
-            )
 
     @property
     def hidden(self) -> str:
@@ -128,12 +109,12 @@ class IrrepNetwork(eqx.Module):
         return self.space_out.leave(out, x)
 
 
-def _tell(message: str) -> None:
+def tell(message: str) -> None:
     """Warn whoever makes the network."""
     frame, level = sys._getframe(), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(message, ReachWarning, stacklevel=level)
 
 
 def _require_one_group(reps: Sequence[Rep], group: Group) -> None:

@@ -232,7 +232,7 @@ def _as_one(rep: Rep, group: Group) -> IrrepSpace:
     stepwise = StepwiseChange(decomposition, {i.name: sparse_basis_of(i) for i in irreps})
     return IrrepSpace(
         rep,
-        {irrep.name: _kind(irrep) for irrep in irreps},
+        {irrep.name: kind_of(irrep) for irrep in irreps},
         {irrep.name: m for irrep, m in decomposition.multiplicities.items()},
         stepwise.dense() if 0 < rep.size() <= _DENSE_UP_TO else stepwise,
     )
@@ -252,7 +252,8 @@ def like(constant: np.ndarray, x: Array) -> np.dtype[np.inexact]:
     return np.dtype(np.float64 if wide else np.float32)
 
 
-def _kind(irrep: Irrep) -> Kind:
+def kind_of(irrep: Irrep) -> Kind:
+    """An irrep as layers need it, in its sparse basis."""
     basis = sparse_basis_of(irrep)
     units = np.matmul(basis.conj().T, np.matmul(irrep.endomorphisms, basis))
     return Kind(irrep.name, irrep.entry.origin is None, units)

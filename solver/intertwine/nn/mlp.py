@@ -14,7 +14,7 @@ from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
 from intertwine.groups import Group
-from intertwine.nn.emlp import hidden_reps
+from intertwine.nn.emlp import hidden_layers
 from intertwine.nn.initial import sampled
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
@@ -56,7 +56,7 @@ class MLP(Layer):
         self.takes_complex, self.gives_complex = (
             act_by_complex_numbers(atoms(rep)) for rep in (self.rep_in, self.rep_out)
         )
-        hidden = [rep.size() for rep in hidden_reps(ch, num_layers, group)]
+        hidden = [layer.rep.size() for layer in hidden_layers(ch, num_layers, group)]
         first = self.rep_in.size() * (2 if self.takes_complex else 1)
         last = self.rep_out.size() * (2 if self.gives_complex else 1)
         sizes, dtype = [first, *hidden, last], working(dtype, is_complex=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.arrays import Array
+from intertwine.arrays import Array, namespace
 from intertwine.groups import Group
 from intertwine.irreps import Irrep, clebsch_gordan
 from intertwine.nn.by_content import ByContent
@@ -20,6 +21,11 @@ _LARGEST_PAIR = 300
 """
 _LARGEST_FORM = 100
 """The largest irrep whose invariant forms are looked for: each has as many terms."""
+NARROW = 4
+"""The channels of products that are there for their reach."""
+
+#: The irreps λ ⊗ μ → ν of a product, by name.
+Triple = tuple[str, str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +42,13 @@ class Coupling(ByContent):
         """How many of its coefficients are not zero."""
         return int((np.abs(self.coefficients) > ZERO).sum())
 
+    @property
+    def triple(self) -> Triple:
+        """λ, μ and ν, by name."""
+        return self.left, self.right, self.target
+
     def __call__(self, a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
-        """C(a, b), channel by channel."""
+        """C(a, b), channel by channel, a term at a time."""
         pairs: dict[tuple[int, int], Array] = {}
         found = []
         for row in self.coefficients:
@@ -49,28 +60,51 @@ class Coupling(ByContent):
             found.append(summed(terms) if terms else 0 * a[0])
         return found
 
+    def at_once(self, a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
+        """The same by one matrix product, zeros and all: few instructions, many multiplications."""
+        xp, (o, i, j) = namespace(*a), self.coefficients.shape
+        pairs = (xp.stack(a)[:, None] * xp.stack(b)[None]).reshape(i * j, -1)
+        matrix = xp.asarray(self.coefficients.reshape(o, i * j), pairs.dtype)
+        return list((matrix @ pairs).reshape(o, *a[0].shape))
+
 
 @dataclass(frozen=True, eq=False)
 class Products(ByContent):
     """(a, b) ↦ y_ν = C_ν · concat over λ, μ of CG(a_λ, b_μ), the weights C_ν left out.
 
-    `channels` says how many copies of each irrep a and b have.
+    `channels` says how many copies of each irrep a and b have. Products that are `narrow` are
+    there so that nothing is out of reach, on a few channels; what they cost hardly counts.
     """
 
     kinds: Mapping[str, Kind]
     channels: Mapping[str, int]
     couplings: Sequence[Coupling]
+    narrow: Sequence[Coupling] = ()
+
+    @property
+    def every(self) -> Sequence[Coupling]:
+        """All couplings, those on many channels first."""
+        return (*self.couplings, *self.narrow)
+
+    @property
+    def widths(self) -> Sequence[int]:
+        """On how many channels each is taken."""
+        wide = len(self.couplings)
+        return [
+            min(self.width(coupling), NARROW if i >= wide else self.width(coupling))
+            for i, coupling in enumerate(self.every)
+        ]
 
     def width(self, coupling: Coupling) -> int:
-        """On how many channels a product is taken."""
+        """On how many channels a product can be taken."""
         return min(self.channels[coupling.left], self.channels[coupling.right])
 
     @property
     def fan_in(self) -> dict[str, int]:
         """The columns of C_ν by target: how many numbers the products give for each component."""
         found: dict[str, int] = {}
-        for coupling in self.couplings:
-            numbers = self.width(coupling) * self.kinds[coupling.target].freedom
+        for coupling, width in zip(self.every, self.widths, strict=True):
+            numbers = width * self.kinds[coupling.target].freedom
             found[coupling.target] = found.get(coupling.target, 0) + numbers
         return found
 
@@ -79,11 +113,12 @@ class Products(ByContent):
     ) -> Features:
         """All products, by target, and mixed by the weights."""
         found: dict[str, list[list[Array]]] = {}
-        for coupling in self.couplings:
-            n = self.width(coupling)
+        for i, (coupling, n) in enumerate(zip(self.every, self.widths, strict=True)):
             left = [component[:n] for component in a[coupling.left]]
             right = [component[:n] for component in b[coupling.right]]
-            found.setdefault(coupling.target, []).append(coupling(left, right))
+            is_narrow = i >= len(self.couplings)
+            product = coupling.at_once(left, right) if is_narrow else coupling(left, right)
+            found.setdefault(coupling.target, []).append(product)
         return {
             name: mixed(weights[name], self.kinds[name], joined(parts))
             for name, parts in found.items()
@@ -111,6 +146,11 @@ def couplings(
     return found
 
 
+def irreps_in_product(a: Irrep, b: Irrep) -> list[Irrep]:
+    """The irreps to which `couplings` finds maps from a product; of one that is too large, none."""
+    return [*clebsch_gordan(a, b)] if a.size() * b.size() <= _LARGEST_PAIR else []
+
+
 def _couplings(a: Irrep, b: Irrep, targets: Mapping[str, Kind]) -> list[Coupling]:
     found, in_a, in_b = [], sparse_basis_of(a), sparse_basis_of(b)
     for c, maps in clebsch_gordan(a, b).items():
@@ -121,13 +161,22 @@ def _couplings(a: Irrep, b: Irrep, targets: Mapping[str, Kind]) -> list[Coupling
     return found
 
 
+@lru_cache(maxsize=64)
+def invariant_forms(a: Irrep) -> Inexact[np.ndarray, "m d d"]:
+    """The invariant bilinear forms of an irrep; none of one that is too large."""
+    d = a.size()
+    if d > _LARGEST_FORM:
+        return np.zeros((0, d, d))
+    return (a.T * a.T).equivariant_basis().dense().T.reshape(-1, d, d)
+
+
 def _forms(a: Irrep, targets: Mapping[str, Kind]) -> list[Coupling]:
-    """The invariant bilinear forms of an irrep: its products with itself to scalars."""
+    """Its products with itself to scalars."""
     scalars = [name for name, kind in targets.items() if kind.is_trivial]
-    if not scalars or a.size() > _LARGEST_FORM:
+    if not scalars:
         return []
     [trivial] = scalars
-    forms = (a.T * a.T).equivariant_basis().dense().T.reshape(-1, a.size(), a.size())
+    forms = invariant_forms(a)
     basis = sparse_basis_of(a)
     turned = np.einsum("mab,ai,bj->mij", forms, basis, basis)
     return [Coupling(a.name, a.name, trivial, form[None]) for form in turned]

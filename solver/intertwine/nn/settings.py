@@ -23,6 +23,14 @@ def natural(value: Any, meaning: str) -> int:
     raise InvalidSetting(f"{meaning} is a natural number, not {value!r}")
 
 
+def positive(value: Any, meaning: str) -> float:
+    """The value as a float. Raises `InvalidSetting` for what is no positive, finite number."""
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if is_number and not isinstance(value, bool) and 0 < value < float("inf"):
+        return float(value)
+    raise InvalidSetting(f"{meaning} is a positive number, not {value!r}")
+
+
 def as_key(key: Any) -> PRNGKeyArray:
     """A key of JAX, from one or from a seed. Raises `InvalidSetting` for anything else."""
     if isinstance(key, int | np.integer):

@@ -20,7 +20,7 @@ from intertwine.nn.irrep_space import IrrepSpace
 
 _EXAMPLES = 256
 _SIZE = 0.1
-"""The root mean square of what enters gates and products, and of outputs.
+"""The root mean square of what enters gates and products.
 
 Gates and swish are nearly linear there, and products a small correction: a network begins close to
 a polynomial of low degree. From size 1 it learns the training points as well, and on the paper's
@@ -85,9 +85,9 @@ def first_block(
 
 
 def last_weights(
-    space: IrrepSpace, x: Features, key: PRNGKeyArray, dtype: Any
+    space: IrrepSpace, x: Features, gain: float, key: PRNGKeyArray, dtype: Any
 ) -> dict[str, Inexact[Array, "_ _"]]:
-    """Weights of a linear map to a space, whose outputs on the examples have the size `_SIZE`."""
+    """Weights of a linear map to a space, whose outputs on the examples have the size `gain`."""
     wanted = {
         name: ((space.multiplicities[name], len(x[name][0]) * kind.freedom), 1.0)
         for name, kind in space.kinds.items()
@@ -95,7 +95,8 @@ def last_weights(
     }
     weights = sampled(key, wanted, dtype)
     return as_weights(
-        {n: w * _scale(mixed(w, space.kinds[n], x[n])) for n, w in weights.items()}, dtype
+        {n: gain * w * _scale(mixed(w, space.kinds[n], x[n]), 1.0) for n, w in weights.items()},
+        dtype,
     )
 
 
@@ -125,13 +126,13 @@ def _wanted(shape: BlockShape) -> tuple[dict[str, Any], dict[str, Any]]:
     return linear, {n: ((before[n], fan_in), 1.0) for n, fan_in in shape.products.fan_in.items()}
 
 
-def _scale(parts: list[Array]) -> Array:
-    """What brings an irrep's components to the size `_SIZE`; 1 where they vanish."""
+def _scale(parts: list[Array], to: float = _SIZE) -> Array:
+    """What brings an irrep's components to a size; 1 where they vanish."""
     if not parts or not parts[0].size:
         return 1.0
     size = _size(parts)
     xp = namespace(size)
-    return xp.where(size > _VANISHING, _SIZE / xp.maximum(size, _VANISHING), 1)
+    return xp.where(size > _VANISHING, to / xp.maximum(size, _VANISHING), 1)
 
 
 def _size(parts: Sequence[Array]) -> Array:

@@ -1,0 +1,50 @@
+"""A hidden layer as networks in irreps see it: irreps, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from intertwine.groups import Group
+from intertwine.nn.by_content import ByContent
+from intertwine.nn.features import Kind
+from intertwine.nn.irrep_space import irrep_space_of
+from intertwine.reps import Rep, Scalar
+
+_MOST_COPIES = 8
+_SHARE = 2  # of a rep's size, one of so many parts may be spent on an irrep that it lacks
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenSpace(ByContent):
+    """⊕ m_λ λ, of no coordinates but the irreps'. `kinds` has the trivial irrep in any case."""
+
+    kinds: Mapping[str, Kind]
+    multiplicities: Mapping[str, int]
+    trivial: str
+
+    @classmethod
+    def of(cls, rep: Rep, group: Group) -> HiddenSpace:
+        """That of a rep."""
+        space = irrep_space_of(rep, group)
+        with_scalars = irrep_space_of(rep + Scalar, group)
+        assert with_scalars.trivial is not None
+        return cls(with_scalars.kinds, space.multiplicities, with_scalars.trivial)
+
+    @property
+    def size(self) -> int:
+        """The number of coordinates."""
+        return sum(m * self.kinds[name].dimension for name, m in self.multiplicities.items())
+
+    def grown(
+        self, names: Iterable[str], kinds: Mapping[str, Kind], width: int, least: int
+    ) -> HiddenSpace:
+        """With a few copies of irreps that it lacks, as many as suit so many coordinates, and at
+        least so many copies of each of these irreps.
+        """
+        found = {**self.multiplicities}
+        for name in sorted(names, key=lambda n: (kinds[n].dimension, n)):
+            suited = min(_MOST_COPIES, width // (_SHARE * kinds[name].dimension))
+            found[name] = max(found.get(name, suited), least)
+        own = {name: kinds[name] for name in found if name not in self.kinds}
+        return HiddenSpace({**self.kinds, **own}, found, self.trivial)

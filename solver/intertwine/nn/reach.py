@@ -1,0 +1,282 @@
+"""What a network can represent: which irreps it reaches, and what it would be blind to.
+
+Products and irreps are chosen for speed first (`block_shape`), which may leave out what no other
+part makes up for. Here it is seen what is missing, and what mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from intertwine.groups import Group
+from intertwine.irreps import Irrep
+from intertwine.nn.features import Kind
+from intertwine.nn.irrep_space import kind_of
+from intertwine.nn.products import Triple, couplings, invariant_forms, irreps_in_product
+from intertwine.nn.relations import Relations
+
+_TWOFOLD = 200
+"""Products of products are decomposed up to this dimension."""
+_MOST, _ON_THE_WAY = 12, 100
+"""Of a way to an output: so many of the smallest irreps, and products up to this dimension."""
+
+#: Symmetries of a network beside the group, by relations among its inputs and outputs: see
+#: `Relations`.
+Symmetries = tuple[tuple[int, ...], ...]
+
+
+class Fusion:
+    """Which irreps are in the products of two, by name; each product is decomposed once."""
+
+    def __init__(self, kinds: Mapping[str, Kind], trivial: str, group: Group) -> None:
+        self.kinds, self.trivial, self.group = dict(kinds), trivial, group
+        self._found: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._alternating: dict[Triple, bool] = {}
+
+    def of(self, left: str, right: str) -> tuple[str, ...]:
+        """The irreps of a product; of one that is too large to be decomposed, the trivial one or
+        none.
+        """
+        left, right = sorted((left, right), key=lambda name: (self.kinds[name].dimension, name))
+        if left == self.trivial:
+            return (right,)
+        if (left, right) not in self._found:
+            self._found[left, right] = self._decomposed(left, right)
+        return self._found[left, right]
+
+    def vanishes(self, triple: Triple, copies: int) -> bool:
+        """Whether λ ⊗ μ → ν is zero for so many copies of λ: it is for one vector with itself
+        where the maps change sign with the order of the factors.
+        """
+        left, right, _ = triple
+        if left != right or copies * self.kinds[left].freedom > 1:
+            return False
+        if triple not in self._alternating:
+            self._alternating[triple] = self._alternates(triple)
+        return self._alternating[triple]
+
+    def _alternates(self, triple: Triple) -> bool:
+        name, _, target = triple
+        maps = couplings([name], self.kinds, {target: self.kinds[target]}, self.group)
+        return all(np.allclose(one.coefficients, -one.coefficients.swapaxes(1, 2)) for one in maps)
+
+    def _decomposed(self, left: str, right: str) -> tuple[str, ...]:
+        a, b = Irrep(left, self.group), Irrep(right, self.group)
+        irreps = irreps_in_product(a, b)
+        for irrep in irreps:
+            if irrep.name not in self.kinds:
+                self.kinds[irrep.name] = kind_of(irrep)
+        if not irreps and a == b and len(invariant_forms(a)):
+            return (self.trivial,)
+        return tuple(irrep.name for irrep in irreps)
+
+    def size(self, left: str, right: str) -> int:
+        """The dimension of a product."""
+        return self.kinds[left].dimension * self.kinds[right].dimension
+
+    def triples(self, lefts: Iterable[str], rights: Iterable[str]) -> set[Triple]:
+        """All λ ⊗ μ → ν of these λ and μ but those of scalars, in no order of λ and μ."""
+        pairs = {tuple(sorted((a, b))) for a in lefts for b in rights}
+        return {
+            (a, b, target)
+            for a, b in pairs
+            if self.trivial not in (a, b)
+            for target in self.of(a, b)
+        }
+
+
+@dataclass(frozen=True)
+class Step:
+    """A block as far as it matters here: which irreps come in, which products are taken of them,
+    and which irreps go out.
+    """
+
+    present: frozenset[str]
+    triples: frozenset[Triple]
+    reached: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        present: Mapping[str, int],
+        wanted: Collection[str],
+        every: Iterable[Triple],
+        fusion: Fusion,
+    ) -> Step:
+        """The step from so many copies of irreps that takes those of these products whose factors
+        are there, and that do not vanish.
+        """
+        taken = {
+            triple
+            for triple in every
+            if triple[0] in present and triple[1] in present
+            if not fusion.vanishes(triple, present[triple[0]])
+        }
+        reached = {name for name in wanted if name in present or any(t[2] == name for t in taken)}
+        return cls(frozenset(present), frozenset(taken), frozenset(reached))
+
+
+def symmetries(
+    steps: Sequence[Step], inputs: Sequence[str], outputs: Sequence[str], trivial: str
+) -> Symmetries:
+    """The relations that the blocks put between what comes in and what goes out.
+
+    Scalars have χ = 1, since gates are neither even nor odd. What does not lead to the output
+    counts for nothing.
+    """
+    last = len(steps)
+    relations: list[dict[tuple[int, str], int]] = []
+
+    def relate(*terms: tuple[int, str, int]) -> None:
+        relation: dict[tuple[int, str], int] = {}
+        for level, name, sign in terms:
+            if name != trivial or level == 0:
+                relation[level, name] = relation.get((level, name), 0) + sign
+        relations.append(relation)
+
+    useful = {name for name in outputs if name in (steps[-1].reached if steps else inputs)}
+    for name in useful:
+        relate((last, name, 1), (last + 1, name, -1))
+    for level in reversed(range(last)):
+        step, wanted = steps[level], useful | {trivial}
+        useful = wanted & step.present
+        for name in useful:
+            relate((level, name, 1), (level + 1, name, -1))
+        for left, right, target in sorted(step.triples):
+            if target in wanted:
+                useful |= {left, right}
+                relate((level, left, 1), (level, right, 1), (level + 1, target, -1))
+    ends = [*((0, name) for name in inputs), *((last + 1, n) for n in outputs if n != trivial)]
+    inner = {key for relation in relations for key in relation if key not in ends}
+    found = Relations([*sorted(inner), *ends])
+    for relation in relations:
+        found.add(relation)
+    return found.among(ends)
+
+
+def unavoidable(
+    fusion: Fusion, inputs: Sequence[str], outputs: Sequence[str]
+) -> tuple[Symmetries, set[Triple]]:
+    """The relations, in the same form, that the products of the input's irreps with each other, and
+    of these, put between inputs and outputs; and those products.
+
+    A network of any depth that takes them has no other symmetries than the center of the group
+    gives, as far as the irreps in twofold products show it. Where none are left, no more products
+    are looked at.
+    """
+    own = [name for name in inputs if name != fusion.trivial]
+    every = fusion.triples(own, own)
+    twofold = {target for _, _, target in every} - {fusion.trivial}
+    later = {tuple(sorted((a, b))) for a in twofold for b in (*own, *twofold)}
+    ends = [*(("in", n) for n in inputs), *(("out", n) for n in outputs if n != fusion.trivial)]
+    found = _related(every, fusion.trivial, ends)
+    for a, b in sorted(later, key=lambda pair: (fusion.size(*pair), pair)):
+        if _is_all(found):
+            break
+        if {a, b} & {*own} or fusion.size(a, b) <= _TWOFOLD:
+            every |= fusion.triples([a], [b])
+            found = _related(every, fusion.trivial, ends)
+    return found, every
+
+
+def _related(
+    triples: Iterable[Triple], trivial: str, ends: Sequence[tuple[str, str]]
+) -> Symmetries:
+    """The relations that products put between ends, an irrep being the same everywhere."""
+    every = sorted(triples)
+    names = {name for triple in every for name in triple} | {name for _, name in ends} | {trivial}
+    found = Relations([*sorted(("", name) for name in names), *ends])
+    found.add({("", trivial): 1})
+    for kind, name in ends:
+        found.add({("", name): 1, (kind, name): -1})
+    for left, right, target in every:
+        relation = {("", left): 1}
+        for name, sign in ((right, 1), (target, -1)):
+            relation["", name] = relation.get(("", name), 0) + sign
+        found.add(relation)
+    return found.among(ends)
+
+
+def _is_all(found: Symmetries) -> bool:
+    """Whether nothing is left: the relations are all of ℤⁿ."""
+    return all(len(found) == len(row) and row[i] == 1 for i, row in enumerate(found))
+
+
+def way_to(
+    fusion: Fusion, inputs: Iterable[str], targets: Collection[str], blocks: int
+) -> set[str]:
+    """The irreps on a way from the inputs to targets by at most so many products one after another,
+    the small ones first; of targets that are not found, none.
+    """
+    depth = dict.fromkeys(inputs, 0)
+    parents: dict[str, tuple[str, str]] = {}
+    for level in range(1, blocks + 1):
+        known = sorted(depth, key=lambda name: (fusion.kinds[name].dimension, name))[:_MOST]
+        pairs = [(a, b) for a in known for b in known if fusion.size(a, b) <= _ON_THE_WAY]
+        for left, right, target in sorted(
+            {triple for a, b in pairs for triple in fusion.triples([a], [b])},
+            key=lambda t: (fusion.size(*t[:2]), t),
+        ):
+            if target not in depth:
+                depth[target], parents[target] = level, (left, right)
+        if all(target in depth for target in targets):
+            break
+    found: set[str] = set()
+    ahead = [target for target in targets if target in parents]
+    while ahead:
+        name = ahead.pop()
+        if name not in found:
+            found.add(name)
+            ahead += parents.get(name, ())
+    return found
+
+
+@dataclass(frozen=True)
+class Mend:
+    """What hidden layers need besides what they have: irreps, and products in every block."""
+
+    irreps: frozenset[str] = frozenset()
+    triples: frozenset[Triple] = frozenset()
+
+
+def mend_symmetries(
+    fusion: Fusion,
+    inputs: Mapping[str, int],
+    outputs: Sequence[str],
+    hidden: Sequence[Mapping[str, int]],
+    taken: Sequence[Collection[Triple]],
+    may_grow: Sequence[bool],
+) -> Mend:
+    """The fewest irreps and products, by trial, with which hidden layers of these irreps that take
+    these products have no symmetries but those of layers that take all products.
+    """
+    _, every = unavoidable(fusion, [*inputs], outputs)
+    own = {*inputs} - {fusion.trivial}
+    new = {name for triple in every if {*triple[:2]} <= own for name in triple} - {fusion.trivial}
+
+    def with_these(mend: Mend) -> Symmetries:
+        present, steps = inputs, list[Step]()
+        for own, triples, grows in zip(hidden, taken, may_grow, strict=True):
+            wanted = {**dict.fromkeys(mend.irreps if grows else (), 1), **own}
+            steps.append(Step.of(present, wanted, {*triples, *mend.triples}, fusion))
+            present = {name: m for name, m in wanted.items() if name in steps[-1].reached}
+        return symmetries(steps, [*inputs], outputs, fusion.trivial)
+
+    mend = Mend(frozenset(new), frozenset(every))
+    goal = with_these(mend)
+    if goal == with_these(Mend()):
+        return Mend()
+
+    def size(names: Iterable[str]) -> int:
+        return sum(fusion.kinds[name].dimension for name in names)
+
+    for name in sorted(new, key=lambda n: (-size([n]), n)):
+        fewer = Mend(mend.irreps - {name}, mend.triples)
+        mend = fewer if with_these(fewer) == goal else mend
+    for triple in sorted(every, key=lambda t: (-size(t), t)):
+        fewer = Mend(mend.irreps, mend.triples - {triple})
+        mend = fewer if with_these(fewer) == goal else mend
+    return mend

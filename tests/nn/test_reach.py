@@ -1,0 +1,244 @@
+"""What a network can represent is a theorem, and no matter of its width."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import pytest
+from derivatives import by_numpy, network, possible, spanned
+from example_networks import Determinant, irreps
+from intertwine.errors import InvalidRep, ReachWarning
+from intertwine.groups import SO, SU, C, D, Group, O, S, SO13p, Sp, U, Z
+from intertwine.nn import EMLP
+from intertwine.reps import Rep, Scalar, V
+from intertwine.reps.syntax import groups_of
+
+P = Determinant()
+SHEARS = Group(lie_algebra=[[[0.0, 1.0], [0.0, 0.0]]])
+GROUPS = (
+    *(SO(2), SO(3), SO(4), O(2), O(3), SO13p(), Sp(1), SU(2), U(1), U(2)),
+    *(S(3), S(4), C(4), Z(5), D(4), D(5), Z(3) * S(2)),
+)
+SIGNED = (O(2), O(3), S(3), S(4), D(4), D(5))
+
+
+def _random_rep(rng: np.random.Generator, group: Group, limit: int) -> Rep:
+    pieces = [V, V.T, V**2]
+    pieces += [Scalar] if not group.is_complex else []  # numbers that are real, whatever the group
+    pieces += [P] if group in SIGNED else []
+    while True:
+        terms = [
+            int(rng.integers(1, 4)) * pieces[int(rng.integers(len(pieces)))]
+            for _ in range(int(rng.integers(1, 4)))
+        ]
+        rep: Rep = sum(terms[1:], start=terms[0])
+        if rep(group).size() <= limit:
+            return rep
+
+
+def _is_complete(seed: int, *, bilinear: Any, widest: int) -> None:
+    """One random network: all of Hom(in, out) and of Hom(Sym² in, out), or refused."""
+    rng = np.random.default_rng(seed)
+    group = GROUPS[int(rng.integers(len(GROUPS)))]
+    rep_in = _random_rep(rng, group, 6 if group.is_complex else 12)
+    rep_out = _random_rep(rng, group, 9)
+    ch, layers = int(rng.integers(4, widest + 1)), int(rng.integers(1, 4))
+    allowed = possible(rep_in(group), rep_out(group))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReachWarning)  # of higher derivatives
+        try:
+            model = network(
+                rep_in, rep_out, group, ch=ch, num_layers=layers, bilinear=bilinear, key=seed
+            )
+        except InvalidRep:
+            assert allowed == (0, 0)
+            return
+    samples = int(1.3 * max(allowed)) + 5
+    assert spanned(model, samples) == allowed, (group, rep_in, rep_out, ch, layers)
+
+
+class TestRandomNetworks:
+    @pytest.mark.parametrize("seed", range(25))
+    def test_in_irreps(self, seed: int) -> None:
+        _is_complete(seed, bilinear="channelwise", widest=128)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_of_the_paper(self, seed: int) -> None:
+        _is_complete(seed, bilinear="paper", widest=48)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("first", range(1000, 1460, 20))
+    def test_in_irreps_many(self, first: int) -> None:
+        for seed in range(first, first + 20):
+            _is_complete(seed, bilinear="channelwise", widest=128)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("first", range(2000, 2040, 5))
+    def test_of_the_paper_many(self, first: int) -> None:
+        for seed in range(first, first + 5):
+            _is_complete(seed, bilinear="paper", widest=48)
+
+
+class TestParts:
+    """Which parts of an output there are, and what they depend on."""
+
+    @pytest.mark.parametrize("ch", [8 * V**2, *range(24, 57, 8)], ids=repr)
+    def test_what_a_user_names_and_what_the_output_needs_is_there(self, ch: Any) -> None:
+        model = network(5 * Scalar + 5 * V, V**2, SO(3), ch=ch, num_layers=2)
+        y = _images(model).reshape(-1, 3, 3)
+        traceless = (y + y.swapaxes(1, 2)) / 2 - np.einsum("bii,jk->bjk", y, np.eye(3)) / 3
+        for part in (np.einsum("bii->b", y), traceless, y - y.swapaxes(1, 2)):
+            assert np.std(part, axis=0).max() > 0.02
+
+    def test_a_linear_part_is_there_at_every_width(self) -> None:
+        for ch in (4, 16, 100, 128):
+            model = network(2 * V + P, P, O(3), ch=ch)
+            assert spanned(model, 6)[0] == 1
+
+    def test_an_odd_output_needs_three_factors(self) -> None:
+        """det(v₁, v₂, v₃) is the pseudo-scalar of least degree."""
+        for form in ("channelwise", "paper"):
+            model = network(3 * V, P, O(3), ch=16, num_layers=2, bilinear=form)
+            x = np.random.default_rng(0).standard_normal((40, 9))
+            y, odd = np.split(_call(model, np.concatenate([x, -x])), 2)
+            assert np.std(y) > 1e-5
+            np.testing.assert_allclose(odd, -y, atol=1e-12)
+
+    @pytest.mark.parametrize("ch", [4, 8, 32, 64, 128, 384])
+    @pytest.mark.parametrize("layers", [2, 3])
+    def test_a_sign_is_seen_at_every_width(self, ch: int, layers: int) -> None:
+        model = network(3 * V + P, Scalar, O(3), ch=ch, num_layers=layers)
+        x = np.random.default_rng(0).standard_normal((40, 10))
+        y, turned = by_numpy(model, x), by_numpy(model, x * np.array([1] * 9 + [-1]))
+        assert np.abs(turned - y).max() > 1e-4 * np.abs(y).max()
+
+    @pytest.mark.parametrize("layers", [1, 2])
+    @pytest.mark.parametrize(
+        ("rep_in", "rep_out"),
+        [
+            (V(SO(3)) * V(S(2)), 2 * V(SO(3)) * V(S(2)) + V(SO(3))),
+            (V(SO(2)) + V(S(3)), V(SO(2)) * V(S(3)) + Scalar),
+            (V(SHEARS) + V(SHEARS).T, V(SHEARS) ** 2 + Scalar),
+        ],
+        ids=["product", "sum", "not reductive"],
+    )
+    def test_of_reps_that_are_no_sums_of_irreps(
+        self, rep_in: Rep, rep_out: Rep, layers: int
+    ) -> None:
+        group = next(iter(groups_of(rep_in)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = network(rep_in, rep_out, group, ch=16, num_layers=layers)
+        allowed = possible(rep_in, rep_out)
+        assert spanned(model, int(1.3 * max(allowed)) + 5) == allowed
+
+    def test_products_that_are_not_looked_for_are_warned_of(self) -> None:
+        with pytest.warns(ReachWarning, match="products of two parts of the input may not reach"):
+            EMLP(30 * V(SO(3)) + V(S(2)), V(SO(3)) ** 2, SO(3), ch=8, num_layers=1)
+
+    @pytest.mark.slow
+    def test_the_papers_form_learns_what_its_own_products_do_not_reach(self) -> None:
+        hidden = 16 * (Scalar + V + P + P * V)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = network(3 * V, P, O(3), ch=[hidden, hidden], bilinear="paper")
+        x = np.random.default_rng(0).standard_normal((40, 9))
+        with jax.enable_x64(True):
+            gradient = jax.jit(jax.grad(lambda m: (m(x) ** 2).sum()))(model)
+            assert np.std(_call(model, x)) > 1e-6
+            leaves = jax.tree_util.tree_leaves(gradient)
+            assert max(np.abs(leaf).max() for leaf in leaves if leaf.size) > 1e-6
+
+
+@pytest.mark.parametrize(
+    "ch",
+    [28, *(pytest.param(ch, marks=pytest.mark.slow) for ch in (4, 6, 7, 8, 9, 10, 11, 26, 27, 29))],
+)
+def test_the_cross_product_is_learned_at_every_width(ch: int) -> None:
+    model = EMLP(2 * V, V, SO(3), ch=ch, num_layers=3)
+    x = np.random.default_rng(0).standard_normal((1000, 6)).astype(np.float32)
+    y = np.cross(x[:, :3], x[:, 3:])
+    loss = _trained(model, x, y)
+    assert loss < 1e-2 * np.mean(y**2)
+
+
+def _trained(model: Any, x: np.ndarray, y: np.ndarray) -> float:
+    """The mean square error after a thousand steps on the whole."""
+    import equinox as eqx
+
+    optimiser = optax.adam(1e-2)
+
+    @eqx.filter_jit
+    def fitted(model: Any) -> Any:
+        weights, rest = eqx.partition(model, eqx.is_inexact_array)
+
+        def error(weights: Any) -> Any:
+            return jax.numpy.mean((eqx.combine(weights, rest)(x) - y) ** 2)
+
+        def step(state: Any, _: Any) -> Any:
+            weights, moments = state
+            loss, gradient = jax.value_and_grad(error)(weights)
+            change, moments = optimiser.update(gradient, moments)
+            return (optax.apply_updates(weights, change), moments), loss
+
+        return jax.lax.scan(step, (weights, optimiser.init(weights)), None, 1000)[1][-1]
+
+    return float(fitted(model))
+
+
+class TestWarnings:
+    """Where a shape cannot reach something, it says so, and what would."""
+
+    def test_a_hidden_rep_without_parts_of_the_output(self) -> None:
+        said = _said(V**2 + V, V**2, O(3), ch=8 * Scalar + 8 * V, num_layers=2)
+        assert "of the 9 outputs, the parts that transform as 1 × W3, 1 × W5 do not" in said
+        assert "Give a hidden rep that has W3, W5 among its irreps, or an integer ch" in said
+        assert not _said(V**2 + V, V**2, O(3), ch=4, num_layers=2)
+
+    def test_whoever_made_it_is_named(self) -> None:
+        with pytest.warns(ReachWarning) as warned:
+            EMLP(V**2, V**2, O(3), ch=8 * Scalar + 8 * V, num_layers=2)
+        assert {one.filename.endswith("test_reach.py") for one in warned} == {True}  # no library
+
+    def test_a_hidden_rep_that_cuts_a_linear_map(self) -> None:
+        *_, tensor = irreps(V(SO(3)) ** 2)
+        first, second = 8 * Scalar + 8 * V + 8 * tensor, 8 * Scalar + 8 * tensor
+        said = _said(2 * V, V, SO(3), ch=[first, second, 24])
+        assert "the parts 2 × W3 of the input have no linear way to the same of the output" in said
+
+    def test_a_product_that_a_hidden_rep_loses(self) -> None:
+        *_, tensor = irreps(V(SO(3)) ** 2)
+        said = _said(2 * V + tensor, Scalar, SO(3), ch=[8 * V, 8 * Scalar + 8 * V])
+        assert "products of the input's parts do not reach the output: W5 ⊗ W5 → W1. " in said
+
+    def test_a_sign_that_more_layers_see(self) -> None:
+        said = _said(3 * V + P, Scalar, O(3), ch=32, num_layers=1)
+        assert "multiply the parts 1 × W1 by −1 of the input, and nothing changes" in said
+        assert "num_layers=2" in said
+        assert not _said(3 * V + P, Scalar, O(3), ch=32, num_layers=2)
+
+    @pytest.mark.parametrize("layers", [1, 2, 3])
+    def test_nothing_is_said_of_what_no_function_sees(self, layers: int) -> None:
+        """Invariants of two vectors are even in both together, under rotations too."""
+        assert not _said(2 * V, Scalar, SO(3), ch=16, num_layers=layers)
+
+
+def _said(*arguments: Any, **settings: Any) -> str:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        EMLP(*arguments, **settings)
+    return "\n".join(str(one.message) for one in warned)
+
+
+def _images(model: EMLP) -> np.ndarray:
+    x = np.random.default_rng(0).standard_normal((64, model.rep_in.size()))
+    return by_numpy(model, x)
+
+
+def _call(model: EMLP, x: np.ndarray) -> np.ndarray:
+    with jax.enable_x64(True):
+        return np.asarray(model(x))
