@@ -58,6 +58,8 @@ class _Bar:
         """Move the bar."""
         done, of, unit = watched.done
         bar = self._bar
+        for warning in watched.new_warnings():
+            bar.write(f"warning: {warning}", file=sys.stderr)
         bar.total, bar.unit, bar.n = of, unit, done
         bar.set_description_str(watched.headline, refresh=False)
         bar.set_postfix_str(watched.figures, refresh=False)
@@ -112,6 +114,8 @@ class _Lines:
 
     def show(self, watched: Watched) -> None:
         """Print where there is news."""
+        for warning in watched.new_warnings():
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
         if watched.headline != self._said or time.monotonic() >= self._due:
             self._said, self._due = watched.headline, time.monotonic() + _LINE
             done, of, unit = watched.done

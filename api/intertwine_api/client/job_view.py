@@ -80,6 +80,7 @@ class JobView:
             "state": self.summary,
             "model": f"{result['model']}, version {result['version']}" if "model" in result else "",
             "equivariance error": f"{error:.1e}" if isinstance(error, float) else "",
+            "warning": "; ".join(result.get("warnings", self.progress.get("warnings", ()))),
         }
         return html_table(rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intertwine_api.client.tables import html_table
@@ -44,6 +44,12 @@ class ModelView:
         return bool(self.document["is_equivariant"])
 
     @property
+    def warnings(self) -> Sequence[str]:
+        """What its network cannot represent, though others could; none where all is well."""
+        found: Sequence[str] = self.metrics.get("warnings", ())
+        return found
+
+    @property
     def _is_whole(self) -> bool:
         return all(name in self.document for name in _LATER)
 
@@ -53,6 +59,7 @@ class ModelView:
         return {
             "test loss": "" if loss is None else f"{loss:.4g}",
             "equivariance error": "" if error is None else f"{error:.1e}{mark}",
+            "warning": "; ".join(self.warnings),
         }
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ class Watched:
         self.document: dict[str, Any] = {}
         self.losses: dict[int, Mapping[str, Any]] = {}
         self.away: str | None = None
+        self._warnings = 0
 
     def hear(self, told: Seen | JobEvent | Away) -> None:
         """Take in what a follower tells."""
@@ -34,6 +35,13 @@ class Watched:
                 self.document.update(state=data["state"], reason=data["reason"], queue=None)
             case JobEvent(_, "progress", data):
                 self.document["progress"] = dict(data)
+
+    def new_warnings(self) -> list[str]:
+        """What the job's network cannot represent, each once."""
+        told = (self.document.get(part) or {} for part in ("result", "progress"))
+        every: list[str] = next((known["warnings"] for known in told if "warnings" in known), [])
+        new, self._warnings = every[self._warnings :], max(self._warnings, len(every))
+        return new
 
     @property
     def rows(self) -> list[Mapping[str, Any]]:

@@ -178,6 +178,11 @@ def group_text(rep: Rep) -> str | None:
     return None if rep.G is None else repr(rep.G)
 
 
+def warn(message: str) -> None:
+    """Say what is not as it might be, beside what a command prints."""
+    print(f"intertwine: warning: {message}", file=sys.stderr)
+
+
 def print_json(document: Any) -> None:
     """One JSON object on standard output; numbers that JSON does not have are an error."""
     readable = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")

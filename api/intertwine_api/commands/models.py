@@ -65,7 +65,8 @@ def run_show(arguments: argparse.Namespace) -> int:
         "version": model.version,
         **{name: document[name] for name in ("owner", "created", "job", "bytes", "weights")},
         "is": document["config"].get("summary", ""),
-        **model.metrics,
+        **{name: value for name, value in model.metrics.items() if name != "warnings"},
+        "warning": "; ".join(model.warnings) or None,
         "equivariance error": model.equivariance_error,
         "equivariant": model.is_equivariant,
         **document["provenance"],
@@ -104,5 +105,10 @@ def _row(model: RemoteModel) -> tuple[str, ...]:
         str(model.version),
         str(model.document["owner"]),
         "-" if loss is None else f"{loss:.4g}",
-        "-" if error is None else f"{error:.1e}{'' if model.is_equivariant else ' (not!)'}",
+        "-" if error is None else f"{error:.1e}{_mark(model)}",
     )
+
+
+def _mark(model: RemoteModel) -> str:
+    limited = " (limited)" if model.warnings else ""  # `show` says in what
+    return limited if model.is_equivariant else " (not!)"

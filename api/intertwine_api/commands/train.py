@@ -97,7 +97,7 @@ def _train_here(config: Config, output: Path, as_json: bool) -> int:
     request, material = config.gather()
     checkpoint = output / _CHECKPOINT
     with _bar(request.training.epochs) as show:
-        outcome = carry_out(request, material, folder=checkpoint, callback=show)
+        outcome = carry_out(request, material, folder=checkpoint, callback=show, warned=common.warn)
     save(outcome.model, output)
     _write_record(outcome, output)
     shutil.rmtree(checkpoint, ignore_errors=True)  # it is of no more use
@@ -151,6 +151,8 @@ def _print_job(job: Job, arguments: argparse.Namespace, output: Path | None = No
     else:
         found = job.document["result"]
         print(_verdict(found["test_loss"], found["equivariance_error"], found["is_equivariant"]))
+        for warning in found.get("warnings", ()):
+            common.warn(warning)
         print(f"{found['model']}, version {found['version']}, by job {job.id}; it is in {output}")
 
 

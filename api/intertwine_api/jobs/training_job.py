@@ -19,12 +19,14 @@ from intertwine_api.training.points import Points
 from intertwine_api.training.work import carry_out
 
 _LOG = logging.getLogger("intertwine.jobs")
+_BUILDING = "building and compiling the model"
 
 
 def run(job: Job, context: Context) -> Callable[[Connection], dict[str, Any]]:
     """Train what ``POST /v1/jobs`` asks for. The model is published when the job succeeds, and the
     result is {"model", "version", "test_loss", "train_loss", "equivariance_error",
-    "is_equivariant", "epochs", "seconds"}.
+    "is_equivariant", "epochs", "seconds"}, and "warnings" where the network cannot represent
+    something, as the progress has them from the start.
 
     Where the name has become another's meanwhile, the model has one of the job's id: nothing that
     was trained is lost. An attempt goes on from the checkpoint of the one before. Raises what
@@ -37,9 +39,14 @@ def run(job: Job, context: Context) -> Callable[[Connection], dict[str, Any]]:
     context.report({"stage": "reading the samples", "epochs": request.training.epochs})
     material = _material(request, context)
     context.check()
-    context.report({"stage": "building and compiling the model", "epochs": request.training.epochs})
+    context.report({"stage": _BUILDING, "epochs": request.training.epochs})
     course = _Course(job, context, request.training.epochs)
-    outcome = carry_out(request, material, folder=context.files.checkpoint, callback=course.tell)
+    outcome = carry_out(
+        *(request, material),
+        folder=context.files.checkpoint,
+        callback=course.tell,
+        warned=course.warn,
+    )
     context.report({**course.progress, "stage": "keeping the model", "eta_seconds": None})
 
     def publish(connection: Connection) -> dict[str, Any]:
@@ -56,6 +63,7 @@ def run(job: Job, context: Context) -> Callable[[Connection], dict[str, Any]]:
             "is_equivariant": outcome.is_equivariant,
             "epochs": outcome.metrics["epochs"],
             "seconds": outcome.metrics["seconds"],
+            **{name: outcome.metrics[name] for name in ("warnings",) if name in outcome.metrics},
         }
 
     return publish
@@ -68,6 +76,11 @@ class _Course:
         self._job, self._context, self._epochs = job, context, epochs
         self._first: Mapping[str, Any] | None = None
         self.progress: dict[str, Any] = {"stage": "training", "epochs": epochs}
+
+    def warn(self, message: str) -> None:
+        """Report what the network cannot represent."""
+        self.progress["warnings"] = [*self.progress.get("warnings", ()), message]
+        self._context.report({**self.progress, "stage": _BUILDING})
 
     def tell(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep rows, and report the last. Raises `Stopped` where the job is to end."""

@@ -42,6 +42,7 @@ def build(description: ModelDescription, action: Action, dtype: str) -> Any:
             action.group,
             bilinear=description.bilinear,
             channels=description.channels,
+            gain=description.gain,
             **arguments,
         )
 

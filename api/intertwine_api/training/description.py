@@ -98,6 +98,13 @@ class ModelDescription(_Description):
     channels: StrictInt = Field(
         default=16, ge=0, le=256, description="copies of each irrep that enter channelwise products"
     )
+    gain: float = Field(
+        default=0.1,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="the size of an EMLP's outputs at the start; small, since it stands alone",
+    )
     key: _Seed = Field(default=0, description="the seed of the weights at the start")
 
     @model_validator(mode="after")

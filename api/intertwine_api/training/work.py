@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intertwine.errors import FormatError
+from intertwine.errors import FormatError, ReachWarning
 
 from intertwine_api.training.action import Action, Loss
 from intertwine_api.training.building import action_of, build, dtype_of, load_saved
@@ -32,7 +33,8 @@ _LOG = logging.getLogger("intertwine.training")
 class Outcome:
     """A trained model, as it is published: its config and weights, and what is known of it.
 
-    `metrics` are the losses of its weights and how the fit ended; `is_equivariant` says whether
+    `metrics` are the losses of its weights, how the fit ended, and as "warnings" what the network
+    cannot represent; `is_equivariant` says whether
     `equivariance_error` is no more than rounding makes.
     """
 
@@ -73,27 +75,35 @@ def carry_out(
     *,
     folder: Path | None = None,
     callback: Tell | None = None,
+    warned: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Train, and measure what came of it.
 
     The training is kept in `folder`, if one is given, and the same call goes on from there, to the
     same weights bit for bit on the same machine. `callback` hears of the epochs while it runs, and
-    what it raises ends it. Raises the library's errors, `NonFiniteLoss` among them, and `OSError`
-    where the disk is full.
+    what it raises ends it; `warned` hears what the network cannot represent. Raises the library's
+    errors, `NonFiniteLoss` among them, and `OSError` where the disk is full.
     """
     import jax
 
     with jax.default_matmul_precision("highest"):  # a GPU takes fewer digits, unless it is told
-        return _carried_out(request, material, folder, callback)
+        return _carried_out(request, material, folder, callback, warned)
 
 
 def _carried_out(
-    request: TrainRequest, material: Material, folder: Path | None, tell: Tell | None
+    request: TrainRequest,
+    material: Material,
+    folder: Path | None,
+    tell: Tell | None,
+    warned: Callable[[str], None] | None,
 ) -> Outcome:
     from intertwine.nn.saving import to_config
     from intertwine.training import evaluate
 
-    start = _start(request, material)
+    start, said = _warning(lambda: _start(request, material))
+    if warned is not None:
+        for message in said:
+            warned(message)
     to_config(start.model)  # raises for what could not be kept in the end
     trained = _fitted(request.training, start, material, folder, tell)
     model = trained.best if request.training.early_stopping else trained.model
@@ -118,6 +128,7 @@ def _carried_out(
             "epochs": len(trained.history),
             "seconds": last.seconds,
             "stopped": trained.stopped,
+            **({"warnings": said} if said else {}),
         },
         equivariance_error=error,
         is_equivariant=is_small_enough(error, start.dtype, start.action),
@@ -142,6 +153,18 @@ def _start(request: TrainRequest, material: Material) -> _Start:
         model = build(described, action, dtype)
     start = _Start(model, action, dtype, loss)
     return _standardised(start, material) if asked.standardize else start
+
+
+def _warning(make: Callable[[], _Start]) -> tuple[_Start, list[str]]:
+    """What is made, and what it says of its reach; other warnings go on."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", ReachWarning)
+        made = make()
+    of_reach = [one for one in heard if issubclass(one.category, ReachWarning)]
+    for one in heard:
+        if one not in of_reach:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return made, [str(one.message) for one in of_reach]
 
 
 def _standardised(start: _Start, material: Material) -> _Start:

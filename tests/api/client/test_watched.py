@@ -101,3 +101,13 @@ def test_an_epoch_that_a_retry_repeats_is_there_once() -> None:
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_a_warning_is_said_once_whether_in_the_progress_or_in_the_result() -> None:
+    watched = heard(progress={"epoch": 1, "warnings": ["blind"]})
+    assert (watched.new_warnings(), watched.new_warnings()) == (["blind"], [])
+    watched.hear(JobEvent(3, "progress", {"epoch": 2, "warnings": ["blind", "narrow"]}))
+    assert watched.new_warnings() == ["narrow"]
+    watched.hear(Seen({**JOB, "state": "succeeded", "result": {"warnings": ["blind", "narrow"]}}))
+    assert watched.new_warnings() == []
+    assert heard(progress=None).new_warnings() == []

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,21 @@ class TestHere:
         assert [row["epoch"] for row in record["history"]] == [1, 2, 3, 4]
         assert record["provenance"]["data"]["digest"]
         assert not (output / "checkpoint").exists()
+
+    @pytest.mark.slow
+    def test_it_says_what_the_network_cannot_represent(self, folder: Path) -> None:
+        asked = """
+            dataset = {name = "Inertia", size = 30}
+            model = {type = "EMLP", ch = "8V0+8V", num_layers = 1}
+            training = {epochs = 1}
+        """
+        (folder / "narrow.toml").write_text(textwrap.dedent(asked))
+        ended = intertwine("train", folder / "narrow.toml", "--json", cwd=folder, env=HASTE)
+        assert ended.code == 0
+        assert ended.err == "".join(
+            f"intertwine: warning: {said}\n" for said in ended.json["warnings"]
+        )
+        assert "hidden rep that has" in ended.err
 
     @pytest.mark.slow
     def test_it_tells_people_what_came_of_it(self, folder: Path) -> None:

@@ -142,6 +142,16 @@ class TestATraining:
         heard = [e for e in Events(host.database).after(job.id) if e.type == "metrics"]
         assert [row["epoch"] for event in heard for row in event.data["rows"]] == [1, 2, 3, 4, 5, 6]
 
+    def test_what_its_network_cannot_represent_is_said_from_the_start(self, host: Host) -> None:
+        result = host.runs(host.takes(a_request(model={"ch": "8V0+8V"})))
+        (said,) = result["warnings"]
+        assert "1 × W5 do not depend on the input" in said
+        assert host.models.get("small").metrics["warnings"] == [said]
+        with_it = [told for told in host.told if "warnings" in told]
+        assert with_it[0]["stage"] == "building and compiling the model"
+        assert all(told["warnings"] == [said] for told in with_it)
+        assert [told for told in host.told if "warnings" not in told][-1] == host.told[1]
+
     def test_it_says_how_far_it_is_and_how_long_it_will_take(self, host: Host) -> None:
         host.runs(host.takes(a_request()))
         stages = list(dict.fromkeys(told["stage"] for told in host.told))

@@ -67,6 +67,14 @@ class TestWhatComesOfIt:
         assert 0 < outcome.equivariance_error < 1e-6
         assert outcome.is_equivariant
 
+    def test_what_its_network_cannot_represent_is_said(self, outcome: Outcome) -> None:
+        assert "warnings" not in outcome.metrics
+        narrow = a_request(model={"ch": "8V0+8V"}, training={"epochs": 1})
+        heard: list[str] = []
+        found = carry_out(narrow, material_of(narrow), warned=heard.append)
+        assert found.metrics["warnings"] == heard
+        assert "the parts that transform as 1 × W5 do not depend on the input" in heard[0]
+
     def test_the_test_loss_is_that_of_the_model_on_targets_as_they_are(
         self, outcome: Outcome
     ) -> None:
@@ -91,7 +99,7 @@ class TestWhatComesOfIt:
         from intertwine.reps import Scalar, V
 
         rep_in, rep_out = 5 * Scalar + 5 * V, V**2
-        model = EMLP(rep_in, rep_out, SO(3), ch=8, num_layers=1)
+        model = EMLP(rep_in, rep_out, SO(3), ch=8, num_layers=1, gain=0.1)
         stats = (*moments(train.X, rep_in(SO(3))), *moments(train.Y, rep_out(SO(3))))
         by_hand = fit(
             Standardize(model, stats),
