@@ -9,7 +9,7 @@ from jaxtyping import Float, Inexact
 
 from intertwine.errors import AmbiguousRank
 from intertwine.groups.group import Group
-from intertwine.operators import dense
+from intertwine.operators import dense, is_monomial
 
 _CLOSED = 1e-8
 
@@ -17,8 +17,8 @@ _CLOSED = 1e-8
 def spectral_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
     """The spectral norm, of numbers however large or small."""
     largest = float(np.abs(matrix).max(initial=0.0))
-    if not largest:
-        return 0.0
+    if not largest or is_monomial(matrix):
+        return largest
     return largest * float(np.linalg.svd(matrix / largest, compute_uv=False)[0])
 
 

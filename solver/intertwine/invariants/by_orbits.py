@@ -6,7 +6,7 @@ tuples; the orbits are connected components of a graph, found without floating p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int
@@ -17,6 +17,9 @@ from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
 from intertwine.memory import require_memory
 from intertwine.operators import Permutation
+
+_FEW = 4
+"""Of so many generators all are taken at once."""
 
 
 def index_orbits(problem: Problem, report: Report) -> Orbits:
@@ -32,11 +35,10 @@ def index_orbits(problem: Problem, report: Report) -> Orbits:
     n = problem.size
     require_memory(bytes_needed(problem), f"orbits for {n:,} dimensions")
     report(Progress("orbits", 0.0))
-    moves = [_combine(slots) for slots in problem.permutations]
     if not _signed(problem):
-        labels = _components([indices for indices, _ in moves], n)
+        labels = _orbits_of(problem.permutations, n, lambda slots: _combine(slots)[0])
         return Orbits(_compact(labels), None, int(labels.max(initial=-1)) + 1)
-    return _signed_orbits(moves, n)
+    return _signed_orbits(problem.permutations, n)
 
 
 def bytes_needed(problem: Problem) -> int:
@@ -56,10 +58,45 @@ def _combine(slots: Sequence[Permutation]) -> tuple[Int[np.ndarray, " n"], Int[n
     signs = np.ones(1, dtype=np.int8)
     for slot in slots:
         size = slot.shape[0]
-        own = np.ones(size, dtype=np.int8) if slot.signs is None else slot.signs
         indices = (indices[:, None] * size + slot.indices).ravel()
-        signs = (signs[:, None] * own).ravel()
+        signs = (signs[:, None] * _signs(slot)).ravel()
     return indices, signs
+
+
+def _orbits_of(
+    generators: Sequence[Sequence[Permutation]],
+    n: int,
+    move_of: Callable[[Sequence[Permutation]], Int[np.ndarray, " n"]],
+) -> Int[np.ndarray, " n"]:
+    """The orbit of each of n points, numbered by first appearance.
+
+    Of many generators (S(200) is given by 199) two elements are tried first, which generate most
+    groups: a partition into parts of orbits that every generator keeps is that into orbits.
+    """
+    if len(generators) <= _FEW:
+        return _components([move_of(slots) for slots in generators], n)
+    chosen = [generators[0], _product(generators)]
+    while True:
+        labels = _components([move_of(slots) for slots in chosen], n)
+        others = [g for g in generators if not np.array_equal(labels[move_of(g)], labels)]
+        if not others:
+            return labels
+        chosen += others
+
+
+def _product(generators: Sequence[Sequence[Permutation]]) -> list[Permutation]:
+    """All of them one after another, in each slot."""
+    found = []
+    for slot in zip(*generators, strict=True):
+        indices, signs = slot[0].indices, _signs(slot[0])
+        for move in slot[1:]:
+            indices, signs = indices[move.indices], signs[move.indices] * _signs(move)
+        found.append(Permutation(indices, signs))
+    return found
+
+
+def _signs(move: Permutation) -> Int[np.ndarray, " n"]:
+    return np.ones(len(move.indices), dtype=np.int8) if move.signs is None else move.signs
 
 
 def _components(moves: Sequence[Int[np.ndarray, " n"]], n: int) -> Int[np.ndarray, " n"]:
@@ -89,17 +126,15 @@ def _by_first_appearance(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]
     return renamed
 
 
-def _signed_orbits(
-    moves: Sequence[tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]], n: int
-) -> Orbits:
+def _signed_orbits(generators: Sequence[Sequence[Permutation]], n: int) -> Orbits:
     """Orbits of (index, sign): an index in one orbit with its own negative carries nothing."""
-    doubled = [
-        np.concatenate(
-            [np.where(signs > 0, indices, indices + n), np.where(signs > 0, indices + n, indices)]
-        )
-        for indices, signs in moves
-    ]
-    cover = _components(doubled, 2 * n)
+
+    def doubled(slots: Sequence[Permutation]) -> Int[np.ndarray, " m"]:
+        indices, signs = _combine(slots)
+        ahead, back = np.where(signs > 0, 0, n), np.where(signs > 0, n, 0)
+        return np.concatenate([indices + ahead, indices + back])
+
+    cover = _orbits_of(generators, 2 * n, doubled)
     positive, negative = cover[:n], cover[n:]
     orbit = np.minimum(positive, negative)
     vanishing = positive == negative

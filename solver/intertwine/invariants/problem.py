@@ -17,7 +17,7 @@ from intertwine.groups import Group
 from intertwine.groups.enumeration import independent_generators
 from intertwine.groups.lie_span import LieSpan
 from intertwine.invariants.tolerances import Tolerances
-from intertwine.operators import Permutation, as_signed_permutation, dense
+from intertwine.operators import Permutation, as_signed_permutation, dense, is_monomial
 from intertwine.reps.canonical_form import Atoms
 from intertwine.reps.generator_images import Images, images
 from intertwine.reps.key import basis_key
@@ -186,8 +186,16 @@ def _exponent(matrix: Inexact[np.ndarray, "m m"]) -> int:
     largest = float(np.abs(matrix).max(initial=0.0))
     if not largest:
         return 0
-    logarithm = float(np.linalg.slogdet(matrix / largest)[1]) / len(matrix)
+    unit = matrix / largest
+    logarithm = _log_determinant(unit) / len(matrix)
     return round((logarithm + math.log(largest)) / math.log(2)) if np.isfinite(logarithm) else 0
+
+
+def _log_determinant(matrix: Inexact[np.ndarray, "m m"]) -> float:
+    """log |det M|; of a permutation without a decomposition, of which there may be hundreds."""
+    if is_monomial(matrix) and np.count_nonzero(matrix) == len(matrix):
+        return float(np.log(np.abs(matrix[matrix != 0])).sum())
+    return float(np.linalg.slogdet(matrix)[1])
 
 
 def _stretch(matrix: Inexact[np.ndarray, "m m"]) -> float:

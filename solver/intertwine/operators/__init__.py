@@ -3,7 +3,7 @@
 from intertwine.operators.base import LinearOperator, Product, dense
 from intertwine.operators.block_diagonal import DirectSum
 from intertwine.operators.kronecker import Kronecker, KroneckerSum
-from intertwine.operators.permutation import Permutation, as_signed_permutation
+from intertwine.operators.permutation import Permutation, as_signed_permutation, is_monomial
 
 __all__ = [
     "DirectSum",
@@ -14,4 +14,5 @@ __all__ = [
     "Product",
     "as_signed_permutation",
     "dense",
+    "is_monomial",
 ]

@@ -51,6 +51,14 @@ class Permutation(LinearOperator):
         return self.inverse
 
 
+def is_monomial(matrix: Num[np.ndarray, "m n"]) -> bool:
+    """Whether there is at most one entry that is not zero in a row and in a column, as in a scaled
+    permutation: then these are the singular values, but for phases.
+    """
+    nonzero = matrix != 0
+    return bool(nonzero.sum(axis=0).max(initial=0) <= 1 and nonzero.sum(axis=1).max(initial=0) <= 1)
+
+
 def _is_permutation(indices: Shaped[np.ndarray, "..."]) -> bool:
     """Whether an array has each of 0 … n − 1 once."""
     n = indices.size
