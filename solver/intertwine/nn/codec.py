@@ -29,6 +29,7 @@ from intertwine.nn.channelwise_maps import ChannelwiseMaps
 from intertwine.nn.conjugates import Conjugated
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
+from intertwine.nn.equality_maps import EqualityMaps, TensorCopies
 from intertwine.nn.features import Kind
 from intertwine.nn.gates import GatedNonlinearity, Gates
 from intertwine.nn.irrep_network import IrrepNetwork
@@ -75,6 +76,8 @@ _CLASSES: dict[str, Any] = {
             TermwiseChange,
             SchurMaps,
             BasisMaps,
+            EqualityMaps,
+            TensorCopies,
             ChannelwiseMaps,
             PaperMaps,
             Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -10,12 +11,15 @@ import numpy as np
 from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
+from intertwine.errors import InvalidRep
 from intertwine.groups import Group
+from intertwine.nn.equality_maps import EqualityMaps, equality_maps_of
 from intertwine.nn.initial import draw
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps_of, rows
 from intertwine.nn.settings import as_key, working
 from intertwine.reps import Rep
+from intertwine.reps.regrouping import over
 
 
 class Linear(Layer):
@@ -65,6 +69,28 @@ class Linear(Layer):
         """Wx + b for each vector of x; `training` changes nothing."""
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
         return self.maps.apply(self.weights, self.bias, flat).reshape(*batch, self.rep_out.size())
+
+    def over(self, groups: Group | Mapping[Group, Group]) -> Linear:
+        """The layer with the same weights over another group, or over others by those they replace:
+        from graphs of n nodes to graphs of any number.
+
+        That is where each group permutes coordinates in all ways, as S(n) does, and where there are
+        as many patterns of equal indices: n must be no less than the number of indices. Raises
+        `InvalidRep` elsewhere.
+        """
+        maps = None
+        if isinstance(self.maps, EqualityMaps):
+            maps = equality_maps_of(over(self.rep_in, groups), over(self.rep_out, groups))
+        if maps is None or {**maps.wanted}.keys() != self.weights.keys():
+            raise InvalidRep(
+                f"the maps of {self!r} over {groups!r} do not correspond to its own: both need "
+                f"groups of all permutations, of as many coordinates as there are indices of input "
+                f"and output together"
+            )
+        layer: Linear = object.__new__(type(self))
+        for name, value in {"weights": self.weights, "bias": self.bias, "maps": maps}.items():
+            object.__setattr__(layer, name, value)
+        return layer
 
     def matrix(self) -> tuple[Inexact[np.ndarray, "m n"], Inexact[np.ndarray, " m"]]:
         """W and b, dense."""

@@ -1,5 +1,5 @@
 """All equivariant affine maps between two reps, by their coordinates: as Schur's lemma has them in
-irreps, or by a basis.
+irreps, by which indices are equal, or by a basis.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from intertwine.bases import Basis
 from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group, Trivial
 from intertwine.nn.by_content import ByContent
+from intertwine.nn.equality_maps import EqualityMaps, equality_maps_of
 from intertwine.nn.features import mixed
 from intertwine.nn.initial import Wanted
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
@@ -121,19 +122,22 @@ class BasisMaps(ByContent):
         return out + self.invariants @ bias if self.constants else out
 
 
-LinearMaps = SchurMaps | BasisMaps
+LinearMaps = SchurMaps | EqualityMaps | BasisMaps
 
 
 @lru_cache(maxsize=256)
 def linear_maps_of(rep_in: Rep, rep_out: Rep) -> LinearMaps:
-    """The equivariant affine maps between concrete reps, made once: in irreps where both reps are
-    sums of irreps of one group, else by a basis.
+    """The equivariant affine maps between concrete reps, made once: by equal indices where groups
+    permute coordinates in all ways, in irreps where both reps are sums of irreps of one group, else
+    by a basis.
 
     Raises `InvalidRep` where there are none but constants.
     """
     groups = {*groups_of(rep_in), *groups_of(rep_out)} or {Trivial(1)}
-    found = _in_irreps(rep_in, rep_out, groups.pop()) if len(groups) == 1 else None
-    maps = found or _by_basis(rep_in, rep_out)
+    maps: LinearMaps | None = equality_maps_of(rep_in, rep_out)
+    if maps is None and len(groups) == 1:
+        maps = _in_irreps(rep_in, rep_out, groups.pop())
+    maps = maps or _by_basis(rep_in, rep_out)
     if not maps.wanted and rep_in.size() and rep_out.size():
         raise InvalidRep(
             f"no equivariant linear map but zero leads from {rep_in!r} to {rep_out!r}: a layer "

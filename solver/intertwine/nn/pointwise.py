@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -17,6 +18,7 @@ from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.reps import Rep
 from intertwine.reps.canonical_form import canonical_terms
+from intertwine.reps.regrouping import over
 
 _FUNCTIONS = {
     "swish": jax.nn.swish,
@@ -65,6 +67,10 @@ class Pointwise(Layer):
         flat, batch = rows(x, self.rep.size(), self.rep, jnp.result_type(x.dtype, jnp.float32))
         found: Inexact[Array, "..."] = _FUNCTIONS[self.function](flat)
         return found.reshape(*batch, self.rep.size())
+
+    def over(self, groups: Group | Mapping[Group, Group]) -> Pointwise:
+        """The same function for the coordinates of the rep over another group."""
+        return Pointwise(over(self.rep, groups), self.function)
 
     def __repr__(self) -> str:
         return f"Pointwise({self.rep!r}, {self.function!r})"

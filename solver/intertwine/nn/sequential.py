@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +10,7 @@ from jaxtyping import Inexact
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, NotEquivariant
+from intertwine.groups import Group
 from intertwine.nn.layer import Layer
 from intertwine.reps import Rep
 
@@ -63,6 +65,16 @@ class Sequential(Layer):
             x = layer(x, training=training)
         found: Inexact[Array, "..."] = x
         return found
+
+    def over(self, groups: Group | Mapping[Group, Group]) -> Sequential:
+        """Each layer with its weights over another group (`Linear.over`).
+
+        Raises `InvalidRep` for layers that cannot be.
+        """
+        fixed = [layer for layer in self.layers if not hasattr(layer, "over")]
+        if fixed:
+            raise InvalidRep(f"{fixed[0]!r} is of its group alone, and is not taken over another")
+        return Sequential(*(layer.over(groups) for layer in self.layers))
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -1,0 +1,81 @@
+"""Groups of all permutations of coordinates, with or without all signs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from intertwine.groups.group import Group
+from intertwine.operators import Permutation, as_signed_permutation
+
+
+@dataclass(frozen=True)
+class AllPermutations:
+    """All permutations of n coordinates, or all even ones; with each sign of each coordinate where
+    it is `signed`.
+
+    Of tuples of up to `longest` indices two are in one orbit exactly where the same of their
+    indices are equal.
+    """
+
+    longest: int
+    signed: bool
+
+
+@lru_cache(maxsize=256)
+def full_permutations_of(group: Group) -> AllPermutations | None:
+    """What a group permutes, if its generators show that it permutes everything; else None.
+
+    A transposition and its conjugates generate all permutations of each smallest set that contains
+    it and is moved as a whole; so do cycles of three with even permutations (Jordan 1870). Where
+    that set is everything, one change of a single sign has all others among its conjugates.
+    """
+    if group.lie_generators or not group.d:
+        return None
+    moves = [as_signed_permutation(h) for h in group.group_generators]
+    known = [move for move in moves if move is not None]
+    if len(known) != len(moves):
+        return None
+    n = group.d
+    signs = [move for move in known if move.signs is not None]
+    flips = [
+        move for move in signs if not _moved(move).size and np.count_nonzero(move.signs == -1) == 1
+    ]
+    if signs and not flips:
+        return None
+    for length, longest in ((2, n), (3, n - 2)):
+        cycles = [_moved(move) for move in known if len(_moved(move)) == length]
+        if cycles and _is_everything(cycles, known, n):
+            return AllPermutations(max(longest, 1), bool(signs))
+    return AllPermutations(n, bool(signs)) if n == 1 else None
+
+
+def _moved(move: Permutation) -> np.ndarray:
+    return np.flatnonzero(move.indices != np.arange(len(move.indices)))
+
+
+def _is_everything(cycles: list[np.ndarray], moves: list[Permutation], n: int) -> bool:
+    """Whether the smallest sets that contain these, and that are moved as a whole, are one of n
+    (Atkinson 1975).
+    """
+    root = list(range(n))
+
+    def find(i: int) -> int:
+        while root[i] != i:
+            root[i] = root[root[i]]
+            i = root[i]
+        return i
+
+    ahead = [(int(cycle[0]), int(other)) for cycle in cycles for other in cycle[1:]]
+    tables = [move.indices.tolist() for move in moves]
+    sets = n
+    while ahead and sets > 1:
+        i, j = ahead.pop()
+        a, b = find(i), find(j)
+        if a != b:
+            root[a] = b
+            sets -= 1
+            ahead += [(table[i], table[j]) for table in tables]
+    return sets == 1

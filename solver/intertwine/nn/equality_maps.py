@@ -1,0 +1,284 @@
+"""All equivariant affine maps where a group permutes coordinates in all ways: by which indices are
+equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from math import prod
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Inexact, Int
+
+from intertwine.arrays import Array
+from intertwine.groups import Group
+from intertwine.groups.full_permutations import full_permutations_of
+from intertwine.nn.by_content import ByContent
+from intertwine.nn.initial import Wanted
+from intertwine.nn.irrep_space import canonical_places
+from intertwine.reps import Base, Rep
+from intertwine.reps.canonical_form import canonical_terms
+from intertwine.reps.syntax import is_a
+
+_MOST = 250
+"""So many patterns between two tensors at most: each is a few operations to compile."""
+
+#: A partition of axes.
+Parts = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class TensorCopies:
+    """So many copies of a tensor, whose axes have these groups."""
+
+    count: int
+    groups: tuple[Group, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return tuple(group.d for group in self.groups)
+
+    @property
+    def size(self) -> int:
+        """The components of all copies."""
+        return self.count * prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """y_(out) = the mean of x_(in) over the letters that are in `into` alone: a letter an axis, and
+    equal letters are equal indices. Where out has a letter twice, y is zero off that diagonal.
+    """
+
+    out: str
+    into: str
+
+    def __str__(self) -> str:
+        return f"{self.out}←{self.into}"
+
+    @property
+    def kept(self) -> str:
+        """The letters of both."""
+        return "".join(dict.fromkeys(letter for letter in self.into if letter in self.out))
+
+
+@dataclass(frozen=True, eq=False)
+class EqualityMaps(ByContent):
+    """x ↦ Σ_p W_p · p(x) + Σ_q b_q q, over the patterns p of indices that are equal.
+
+    Where all permutations act, an orbit of index tuples is a set partition of their places: those
+    with equal indices (Maron et al. 2019, theorem 1). A pattern asks for no inequality, and so is
+    the sum of the orbits of all coarser partitions, which triangular change of basis leaves the
+    span as it is. It is computed by diagonals, means and broadcasts, in the time that it takes to
+    read x and to write y. Under all signs too, what is left are the partitions into even parts.
+
+    Means, not sums: outputs keep their size from one n to another, and the weights mean the same
+    (`Linear.over`).
+    """
+
+    rep_in: Rep
+    rep_out: Rep
+    sources: tuple[TensorCopies, ...]
+    targets: tuple[TensorCopies, ...]
+    into: Int[np.ndarray, " n"]
+    out: Int[np.ndarray, " m"]
+
+    @cached_property
+    def patterns(self) -> dict[str, tuple[int, int, Pattern]]:
+        """By the name of a weight: the places of source and target, and the pattern."""
+        return {
+            f"{i}→{o} {pattern}": (i, o, pattern)
+            for o, target in enumerate(self.targets)
+            for i, source in enumerate(self.sources)
+            for pattern in _patterns(target.groups, source.groups)
+        }
+
+    @cached_property
+    def offsets(self) -> list[tuple[int, Pattern]]:
+        """Those of the constants: the place of the target, and the pattern."""
+        return [
+            (o, pattern)
+            for o, target in enumerate(self.targets)
+            for pattern in _patterns(target.groups, ())
+        ]
+
+    @property
+    def wanted(self) -> Wanted:
+        """Shapes of the weights, and the variance with which outputs have that of the inputs."""
+        sizes = [0.0] * len(self.targets)
+        for i, o, pattern in self.patterns.values():
+            source, target = self.sources[i], self.targets[o]
+            lengths = dict(zip(pattern.into, source.shape, strict=True))
+            mean_of = prod(n for letter, n in lengths.items() if letter not in pattern.kept)
+            own = dict(zip(pattern.out, target.shape, strict=True))
+            share = prod(own.values()) / prod(target.shape)
+            sizes[o] += source.count * share / mean_of
+        return {
+            name: ((self.targets[o].count, self.sources[i].count), 1 / sizes[o])
+            for name, (i, o, _) in self.patterns.items()
+        }
+
+    @property
+    def constants(self) -> int:
+        """How many coordinates the bias has."""
+        return sum(self.targets[o].count for o, _ in self.offsets)
+
+    @property
+    def is_complex(self) -> bool:
+        """The coordinates are real numbers."""
+        return False
+
+    def apply(
+        self,
+        weights: Mapping[str, Inexact[Array, "_ _"]],
+        bias: Inexact[Array, " k"],
+        x: Inexact[Array, "b n"],
+    ) -> Inexact[Array, "b m"]:
+        """The image of a batch, a pure function."""
+        parts = self._parts(x)
+        reduced: dict[tuple[int, str, str], Any] = {}
+        grown: dict[tuple[int, str, str], Any] = {}
+        for name, (i, o, pattern) in self.patterns.items():
+            seen = i, pattern.into, pattern.kept
+            if seen not in reduced:
+                reduced[seen] = _means(parts[i], pattern.into, pattern.kept)
+            inside = "".join(dict.fromkeys(c for c in pattern.out if c in pattern.kept))
+            mixed = jnp.einsum(f"OI,...I{pattern.kept}->...O{inside}", weights[name], reduced[seen])
+            _add(grown, (o, pattern.out, inside), mixed)
+        at = 0
+        for o, pattern in self.offsets:
+            count = self.targets[o].count
+            constant = jnp.broadcast_to(bias[at : at + count], (x.shape[0], count))
+            _add(grown, (o, pattern.out, ""), constant)
+            at += count
+        pieces = []
+        for o, target in enumerate(self.targets):
+            y = jnp.zeros((x.shape[0], target.count, *target.shape), x.dtype)
+            for (place, letters, inside), value in grown.items():
+                if place == o:
+                    y = _added(y, letters, inside, value)
+            pieces.append(y.reshape(x.shape[0], target.size))
+        whole = jnp.concatenate([*pieces, jnp.zeros((x.shape[0], 0), x.dtype)], axis=1)
+        return whole if _is_identity(self.out) else whole[:, self.out.astype(np.int32)]
+
+    def _parts(self, x: Inexact[Array, "b n"]) -> list[Any]:
+        x = x if _is_identity(self.into) else x[:, self.into.astype(np.int32)]
+        found, at = [], 0
+        for source in self.sources:
+            part = x[:, at : at + source.size]
+            found.append(part.reshape(x.shape[0], source.count, *source.shape))
+            at += source.size
+        return found
+
+
+def equality_maps_of(rep_in: Rep, rep_out: Rep) -> EqualityMaps | None:
+    """The maps between concrete reps, or None where these are not tensors of groups of all
+    permutations, or where there are too many patterns.
+    """
+    sources, targets = _copies(rep_in), _copies(rep_out)
+    if sources is None or targets is None or not (rep_in.size() and rep_out.size()):
+        return None
+    if not any(copies.groups for copies in (*sources, *targets)):
+        return None
+    for source in sources:
+        for target in targets:
+            axes = (*target.groups, *source.groups)
+            if not all(_are_told_apart(group, axes.count(group)) for group in axes):
+                return None
+            if len([*islice(_patterns(target.groups, source.groups), _MOST + 1)]) > _MOST:
+                return None
+    places = canonical_places(rep_in), np.argsort(canonical_places(rep_out))
+    return EqualityMaps(rep_in, rep_out, sources, targets, *places)
+
+
+def _copies(rep: Rep) -> tuple[TensorCopies, ...] | None:
+    found = []
+    for count, atoms in canonical_terms(rep):
+        if not all(is_a(atom, Base) and atom.G is not None for atom in atoms):
+            return None
+        if any(full_permutations_of(atom.G) is None for atom in atoms):
+            return None
+        found.append(TensorCopies(count, tuple(atom.G for atom in atoms)))
+    return tuple(found)
+
+
+def _are_told_apart(group: Group, length: int) -> bool:
+    known = full_permutations_of(group)
+    # of all permutations of n indices longer tuples are told apart too: `longest` is n
+    return known is not None and (known.longest == group.d or length <= known.longest)
+
+
+def _patterns(out: Sequence[Group], into: Sequence[Group]) -> Iterator[Pattern]:
+    """The partitions of the axes into parts of one group each: no more parts than it has indices,
+    and even ones where all signs are there.
+    """
+    axes = [*out, *into]
+
+    def extend(
+        parts: tuple[tuple[int, ...], ...], axis: int
+    ) -> Iterator[tuple[tuple[int, ...], ...]]:
+        if axis == len(axes):
+            if all(len(part) % 2 == 0 or not _is_signed(axes[part[0]]) for part in parts):
+                yield parts
+            return
+        group = axes[axis]
+        for k, part in enumerate(parts):
+            if axes[part[0]] == group:
+                yield from extend((*parts[:k], (*part, axis), *parts[k + 1 :]), axis + 1)
+        if sum(axes[part[0]] == group for part in parts) < group.d:
+            yield from extend((*parts, (axis,)), axis + 1)
+
+    for parts in extend((), 0):
+        letter = {axis: chr(ord("a") + k) for k, part in enumerate(parts) for axis in part}
+        word = "".join(letter[axis] for axis in range(len(axes)))
+        yield Pattern(word[: len(out)], word[len(out) :])
+
+
+def _is_signed(group: Group) -> bool:
+    known = full_permutations_of(group)
+    return known is not None and known.signed
+
+
+def _means(x: Inexact[Array, "b i ..."], letters: str, kept: str) -> Inexact[Array, "b i ..."]:
+    """Diagonals where letters are equal, and means over those that are not kept."""
+    names = list(letters)
+    while len({*names}) < len(names):
+        first = next(k for k, name in enumerate(names) if name in names[k + 1 :])
+        second = names.index(names[first], first + 1)
+        x = jnp.diagonal(x, axis1=first + 2, axis2=second + 2)
+        name = names[first]
+        names = [n for k, n in enumerate(names) if k not in (first, second)] + [name]
+    x = x.mean(axis=tuple(k + 2 for k, name in enumerate(names) if name not in kept))
+    names = [name for name in names if name in kept]
+    order = [names.index(name) + 2 for name in kept]
+    return jnp.transpose(x, (0, 1, *order))
+
+
+def _add(found: dict[Any, Any], key: Any, value: Any) -> None:
+    found[key] = found[key] + value if key in found else value
+
+
+def _added(
+    y: Inexact[Array, "b o ..."], letters: str, inside: str, value: Inexact[Array, "b o ..."]
+) -> Inexact[Array, "b o ..."]:
+    """y and a value whose axes are those of the letters `inside`, the same along all others."""
+    different = list(dict.fromkeys(letters))
+    lengths = {letter: y.shape[k + 2] for k, letter in enumerate(letters)}
+    wide = value.reshape(*value.shape[:2], *(lengths[c] if c in inside else 1 for c in different))
+    if len(different) == len(letters):
+        return y + wide
+    wide = jnp.broadcast_to(wide, (*value.shape[:2], *(lengths[c] for c in different)))
+    index = [
+        np.arange(lengths[c]).reshape([-1 if c == d else 1 for d in different]) for c in letters
+    ]
+    return y.at[(slice(None), slice(None), *index)].add(wide)
+
+
+def _is_identity(places: Int[np.ndarray, " n"]) -> bool:
+    return bool(np.array_equal(places, np.arange(len(places))))

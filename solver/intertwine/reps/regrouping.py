@@ -1,0 +1,51 @@
+"""The same rep over another group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from intertwine.errors import InvalidRep
+from intertwine.groups import Group
+from intertwine.reps.syntax import (
+    Base,
+    Dual,
+    Rep,
+    ScalarRep,
+    Sum,
+    Tensor,
+    direct_sum,
+    groups_of,
+    is_a,
+    tensor,
+)
+
+
+def over(rep: Rep, groups: Group | Mapping[Group, Group]) -> Rep:
+    """A rep of V with another group for its own, or with others for those that they replace.
+
+    Raises `InvalidRep` for a rep of several groups and only one for them, and for reps of the
+    user's own, which may be of their group alone.
+    """
+    own = groups_of(rep)
+    if isinstance(groups, Group):
+        if len(own) > 1:
+            raise InvalidRep(
+                f"{rep!r} is over {' and '.join(map(repr, own))}: say which group is replaced, as "
+                f"{{{own[0]!r}: {groups!r}}}"
+            )
+        groups = dict.fromkeys(own, groups)
+    return _over(rep, groups)
+
+
+def _over(rep: Rep, groups: Mapping[Group, Group]) -> Rep:
+    if is_a(rep, Base):
+        return Base(groups.get(rep.G, rep.G))
+    if is_a(rep, Dual):
+        return _over(rep.rep, groups).T
+    if is_a(rep, Sum):
+        return direct_sum([(count, _over(term, groups)) for count, term in rep.terms])
+    if is_a(rep, Tensor):
+        return tensor([_over(factor, groups) for factor in rep.factors])
+    if is_a(rep, ScalarRep):
+        return rep
+    raise InvalidRep(f"{rep!r} is not made of V: make it over the other group by yourself")
