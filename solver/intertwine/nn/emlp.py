@@ -23,7 +23,7 @@ from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.network_faults import faults
-from intertwine.nn.network_shape import HiddenLayer, NetworkShape, network_shape
+from intertwine.nn.network_shape import HiddenLayer, NetworkShape, complete_shape
 from intertwine.nn.products import NARROW
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import as_key, natural, positive
@@ -51,7 +51,7 @@ class EMLP(Layer):
     `ch` is the width of the hidden layers, of `uniform_rep(ch, group)`; or their rep; or a list of
     either, one a layer; there are three layers, unless a list or `num_layers` says another
     number. Layers of a width get the irreps besides, and the products, without which something
-    that equivariance allows would be out of reach (`network_shape`); a `ReachWarning` says what
+    that equivariance allows would be out of reach (`complete_shape`); a `ReachWarning` says what
     named reps, or too few layers, leave out. Reps that have no group get `group`.
 
     At the start outputs have root mean square `gain` in each irrep, for standard normal inputs (in
@@ -156,7 +156,7 @@ def _layers(
 ) -> Sequential:
     """The paper's layers. Where the reps are sums of irreps of one group, they reach what a network
     in irreps reaches: hidden layers have the irreps, and products beside the paper's, that
-    `network_shape` finds. Elsewhere hidden layers have the tensors of input and output, and all
+    `complete_shape` finds. Elsewhere hidden layers have the tensors of input and output, and all
     quadratic maps of the input to those of the output enter the first.
     """
     source = with_dual(rep_in)
@@ -184,11 +184,14 @@ def _layers(
     return Sequential(*layers, eqx.tree_at(lambda layer: layer.weights, out, weights))
 
 
-def _with_beside(block: EMLPBlock, layer: Layer) -> EMLPBlock:
-    return eqx.tree_at(lambda b: b.beside, block, layer, is_leaf=lambda x: x is None)
+def _with_beside(block: EMLPBlock, layer: BiLinear | Sequential) -> EMLPBlock:
+    found: EMLPBlock = eqx.tree_at(lambda b: b.beside, block, layer, is_leaf=lambda x: x is None)
+    return found
 
 
-def _squares(source: Rep, rep_out: Rep, wide: Rep, key: PRNGKeyArray, dtype: Any) -> Layer | None:
+def _squares(
+    source: Rep, rep_out: Rep, wide: Rep, key: PRNGKeyArray, dtype: Any
+) -> Sequential | None:
     """All equivariant quadratic maps to the tensors of the output, and on into a layer that has
     them, or None where there are none; with a warning where they are too many to be found.
     """
@@ -231,6 +234,6 @@ def _shape_beside(
         return None
     try:
         space_in, space_out = irrep_space_of(rep_in, group), irrep_space_of(rep_out, group)
-        return network_shape(space_in, hidden, space_out, group, NARROW, is_beside=True)
+        return complete_shape(space_in, hidden, space_out, group, NARROW, is_beside=True)
     except MethodNotApplicable:  # not sums of irreps, or not seen to be
         return None

@@ -14,6 +14,7 @@ from intertwine.nn.gates import GatedNonlinearity, gated
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
 from intertwine.nn.linear_maps import bound
+from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import as_key
 from intertwine.reps import Rep
 
@@ -29,7 +30,7 @@ class EMLPBlock(Layer):
     linear: Linear
     bilinear: BiLinear
     nonlinearity: GatedNonlinearity
-    beside: Layer | None = None
+    beside: BiLinear | Sequential | None = None
 
     def __init__(
         self,

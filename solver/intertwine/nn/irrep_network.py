@@ -20,7 +20,7 @@ from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.nn.features import mixed
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
 from intertwine.nn.network_faults import faults
-from intertwine.nn.network_shape import HiddenLayer, network_shape
+from intertwine.nn.network_shape import HiddenLayer, complete_shape
 from intertwine.nn.settings import working
 from intertwine.nn.start import all_vanish, example, first_block, last_weights
 from intertwine.reps import Rep
@@ -62,7 +62,7 @@ class IrrepNetwork(eqx.Module):
         self.space_in, *_, self.space_out = spaces
         dtype = working(dtype, any(space.is_complex for space in spaces))
         *keys, last = jax.random.split(key, len(hidden) + 1)
-        shape = network_shape(self.space_in, hidden, self.space_out, group, channels)
+        shape = complete_shape(self.space_in, hidden, self.space_out, group, channels)
         blocks: list[Block] = []
         features = example(self.space_in, rep_in.size())
         for k, block_shape in zip(keys, shape.blocks, strict=True):

@@ -61,7 +61,7 @@ class Needs:
 
 @dataclass(frozen=True, eq=False)
 class NetworkShape:
-    """The blocks between an input and an output, and what they do not reach (`network_shape`).
+    """The blocks between an input and an output, and what they do not reach (`complete_shape`).
 
     `is_beside` others, blocks take the products alone that are needed.
     """
@@ -211,7 +211,7 @@ class NetworkShape:
         return False
 
 
-def network_shape(
+def complete_shape(
     space_in: IrrepSpace,
     layers: Sequence[HiddenLayer],
     space_out: IrrepSpace,
