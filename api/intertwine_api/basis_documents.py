@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from intertwine.bases import from_bytes
 from intertwine.errors import FormatError
@@ -45,7 +46,11 @@ def _document(
     details = printable(details)  # whoever shares the store may have named a group anything
     certificate = details["certificate"]
     here = f"/v1/bases/{key}"
-    links = {"self": here, "dense": f"{here}/dense.npy", "project": f"{here}:project"}
+    links = {"self": here, "project": f"{here}:project"}
+    as_asked = f"?{urlencode({'rep': rep})}" if rep else ""
+    for kind, suffix in (("dense", "npy"), ("file", "safetensors")):
+        links[kind] = f"{here}/{kind}.{suffix}"
+        links[f"{kind}_as_asked"] = links[kind] + as_asked
     if digest is not None:
         links["blob"] = f"/v1/blobs/{digest}"
     return BasisManifest(

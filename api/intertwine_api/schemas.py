@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints
 
@@ -111,7 +111,12 @@ class BasisManifest(BaseModel):
     key: Digest
     group: str | None = Field(description="the rep's one group; null for several, or none")
     rep: str = Field(description="as it was asked for")
-    canonical: str = Field(description="the canonical rep, in whose order the basis is")
+    canonical: str = Field(description="the canonical rep")
+    order: Literal["canonical"] = Field(
+        default="canonical",
+        description="of which rep the rows of `blob` and `dense` are coordinates; those of the rep "
+        "as it was asked for are behind `file_as_asked` and `dense_as_asked`",
+    )
     size: int
     rank: int
     method: str

@@ -215,12 +215,14 @@ class TestBasis:
         if suffix == ".safetensors":
             read = load_basis(path)
             matrix, certificate = read.dense(), read.certificate
+            assert read.rep == parse("V**2*V.T+5V0")(SO(3))
         elif suffix == ".npy":
             matrix, certificate = np.load(path, allow_pickle=False), None
         else:
             with np.load(path, allow_pickle=False) as file:
                 matrix = file["basis"]
                 certificate = Certificate.from_json(json.loads(str(file["certificate"])))
+                assert json.loads(str(file["rows"]))["rep"] == "V³+5V⁰"
         right = parse("V**2*V.T+5V0")(SO(3)).equivariant_basis().dense()
         np.testing.assert_allclose(matrix @ matrix.T, right @ right.T, atol=1e-10)
         assert certificate is None or (certificate.size, certificate.rank) == (32, 6)

@@ -60,7 +60,9 @@ def find_basis(
         answer = yield from answered(Ask("GET", f"/v1/bases/{key}"), retries.patient)
     manifest = answer.document
     _require_same(sent, manifest, options)
-    return _in_own_order(sent.rep, (yield from _download(manifest, retries)))
+    from intertwine.invariants import in_order_of
+
+    return in_order_of(sent.rep, (yield from _download(manifest, retries)))
 
 
 def _download(manifest: Mapping[str, Any], retries: Retries) -> Operation[Basis]:
@@ -80,18 +82,6 @@ def _download(manifest: Mapping[str, Any], retries: Retries) -> Operation[Basis]
         raise FormatError(f"the matrix that came cannot be read: {error}") from error
     certificate = Certificate.from_json(manifest["certificate"])
     return Basis(Dense(matrix), certificate, cached=manifest["cached"])
-
-
-def _in_own_order(rep: Rep, basis: Basis) -> Basis:
-    """The basis of the canonical rep in the order of the rep's own coordinates."""
-    from intertwine.bases import Basis, Permuted
-    from intertwine.reps import canonical
-
-    form = canonical(rep)
-    if form.is_identity:
-        return basis
-    storage = Permuted(form.permutation.inverse.indices, basis.storage)
-    return Basis(storage, basis.certificate, cached=basis.cached)
 
 
 def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[str, Any]) -> None:

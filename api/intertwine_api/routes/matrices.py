@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
-from intertwine.bases import Basis
+from intertwine.bases import Basis, to_bytes
+from intertwine.errors import InvalidRep, TooLarge
+from intertwine.invariants import in_order_of
+from intertwine.reps import canonical, parse
+from intertwine.reps.syntax import groups_of
 from jaxtyping import Shaped
 from pydantic import ValidationError
 
@@ -23,6 +27,11 @@ from intertwine_api.vectors import complex_of, from_safetensors, to_safetensors
 
 router = APIRouter(prefix="/v1", tags=["bases"])
 
+AsWritten = Annotated[
+    str | None,
+    Query(description="the rep as it is written, for rows in its order; else the canonical rep's"),
+]
+
 _PART = 4 * 2**20  # bytes of a dense matrix that are handed over at a time
 
 
@@ -33,16 +42,58 @@ _PART = 4 * 2**20  # bytes of a dense matrix that are handed over at a time
     response_class=Response,
     responses={
         200: {"content": {"application/x-npy": {}}, "description": "The matrix as a .npy file."},
-        **documented("not-found", "too-large", "invalid-request"),
+        **documented("not-found", "too-large", "invalid-request", "invalid-rep", "syntax"),
     },
 )
-async def get_dense(key: Key, service: TheService) -> Response:
-    """The matrix Q of shape (size, rank), rows in the order of the canonical rep."""
-    return await service.work(_dense, key, service)
+async def get_dense(key: Key, service: TheService, rep: AsWritten = None) -> Response:
+    """The matrix Q of shape (size, rank)."""
+    return await service.work(_dense, key, rep, service)
 
 
-def _dense(key: str, service: Service) -> Response:
-    basis = service.basis(key)
+@router.get(
+    "/bases/{key}/file.safetensors",
+    summary="A basis as a file",
+    operation_id="get_file",
+    response_class=Response,
+    responses={
+        200: {"content": {SAFETENSORS: {}}, "description": "The basis, and whose it is."},
+        **documented("not-found", "too-large", "invalid-request", "invalid-rep", "syntax"),
+    },
+)
+async def get_file(key: Key, service: TheService, rep: AsWritten = None) -> Response:
+    """The basis with its rep, its group by generators and its certificate (docs/format.md)."""
+    return await service.work(_file, key, rep, service)
+
+
+def _file(key: str, rep: str | None, service: Service) -> Response:
+    basis = _as_written(service.basis(key), rep)
+    if basis.nbytes > service.settings.dense_bytes:
+        raise TooLarge(
+            f"the basis takes {basis.nbytes / 1e9:,.3g} GB, more than the "
+            f"{service.settings.dense_bytes / 1e9:,.3g} GB allowed: take its blob"
+        )
+    headers = {"Content-Disposition": f'attachment; filename="{key[:12]}.safetensors"'}
+    return Response(to_bytes(basis), media_type=SAFETENSORS, headers=headers)
+
+
+def _as_written(basis: Basis, text: str | None) -> Basis:
+    """The basis with its rows in the order of a rep as it is written, if there is one."""
+    if text is None:
+        return basis
+    own = basis.rep
+    if own is None:
+        detail = "the basis was solved by an earlier version, and does not say its group: delete it"
+        raise ProblemError(Problem.of("invalid-request", detail))
+    rep, groups = parse(text), groups_of(own)
+    if not rep.is_concrete and len(groups) == 1:
+        rep = rep(groups[0])
+    if not rep.is_concrete or canonical(rep).rep != canonical(own).rep:
+        raise InvalidRep(f"{text} is not the rep of this basis, {own!r}, in another order")
+    return in_order_of(rep, basis)
+
+
+def _dense(key: str, rep: str | None, service: Service) -> Response:
+    basis = _as_written(service.basis(key), rep)
     matrix = np.ascontiguousarray(basis.dense(max_bytes=service.settings.dense_bytes))
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(matrix))

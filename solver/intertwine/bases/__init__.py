@@ -8,6 +8,7 @@ from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.bases.intertwiners import Intertwiners
 from intertwine.bases.matrix import Dense
 from intertwine.bases.orbits import Orbits
+from intertwine.bases.row_order import RowOrder
 from intertwine.bases.storage import Storage
 from intertwine.bases.transform import Transform
 
@@ -21,6 +22,7 @@ __all__ = [
     "Orbits",
     "Permuted",
     "Projector",
+    "RowOrder",
     "Storage",
     "Sum",
     "Transform",

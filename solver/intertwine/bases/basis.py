@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from jaxtyping import Inexact, Num
 
 from intertwine.arrays import Array, namespace
 from intertwine.bases.certificate import Certificate
+from intertwine.bases.row_order import RowOrder
 from intertwine.bases.storage import Storage
 from intertwine.errors import TooLarge
 from intertwine.operators import LinearOperator
+from intertwine.reps import Rep
 
 _LOG = logging.getLogger("intertwine")
 _WORTH_SAYING = 2**30
@@ -25,13 +28,35 @@ class Basis(LinearOperator):
     vectors, matrices and batches of matrices, in NumPy and in JAX (under `jit`, `grad`, `vmap`
     too), and answer in the array library and precision of their argument. In arithmetic, and to
     ``np.asarray``, it is the matrix. `certificate` is the evidence for it, and `cached` says
-    whether it came from a store.
+    whether it came from a store. Its rows are the coordinates of the rep that it is `of`, which is
+    None where nobody has said it.
     """
 
-    def __init__(self, storage: Storage, certificate: Certificate, *, cached: bool = False) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        certificate: Certificate,
+        *,
+        cached: bool = False,
+        of: Rep | RowOrder | None = None,
+    ) -> None:
         self.storage, self.certificate, self.cached = storage, certificate, cached
         self.shape, self.dtype = storage.shape, storage.dtype
         self.ndim = 2
+        self._of = of
+
+    @cached_property
+    def rows(self) -> RowOrder | None:
+        """Whose coordinates the rows are, as a file has it."""
+        return RowOrder.of(self._of) if isinstance(self._of, Rep) else self._of
+
+    @cached_property
+    def rep(self) -> Rep | None:
+        """The rep whose coordinates the rows are, in its order.
+
+        Raises `InvalidRep` where a file has one that cannot be read from it (`RowOrder.read`).
+        """
+        return self._of.read() if isinstance(self._of, RowOrder) else self._of
 
     @property
     def rank(self) -> int:

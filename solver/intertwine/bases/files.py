@@ -33,8 +33,11 @@ def save_basis(basis: Basis, path: str | os.PathLike[str]) -> None:
         elif path.suffix == ".npy":
             np.save(file, basis.dense(), allow_pickle=False)
         else:
-            certificate = np.array(json.dumps(basis.certificate.to_json()))
-            np.savez(file, basis=basis.dense(), certificate=certificate)
+            said = {"certificate": basis.certificate.to_json()}
+            if basis.rows is not None:
+                said["rows"] = basis.rows.to_json()
+            texts = {name: np.array(json.dumps(value)) for name, value in said.items()}
+            np.savez(file, basis=basis.dense(), **texts)  # type: ignore[arg-type]
 
 
 def check_suffix(path: Path) -> None:

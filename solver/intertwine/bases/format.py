@@ -10,6 +10,7 @@ from jaxtyping import Shaped
 
 from intertwine.bases.basis import Basis
 from intertwine.bases.certificate import Certificate
+from intertwine.bases.row_order import RowOrder
 from intertwine.bases.storage import Storage
 from intertwine.errors import FormatError
 
@@ -32,6 +33,7 @@ def to_arrays(basis: Basis) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[
         "shape": list(basis.shape),
         "storage": basis.storage.write(put),
         "certificate": basis.certificate.to_json(),
+        **({} if basis.rows is None else {"rows": basis.rows.to_json()}),
     }
     return arrays, metadata
 
@@ -54,4 +56,5 @@ def from_arrays(arrays: Mapping[str, Any], metadata: Any) -> Basis:
             f"the certificate is of a basis of shape {(certificate.size, certificate.rank)}, and "
             f"the storage has shape {storage.shape}"
         )
-    return Basis(storage, certificate)
+    rows = metadata.get("rows")
+    return Basis(storage, certificate, of=None if rows is None else RowOrder.from_json(rows))

@@ -24,4 +24,4 @@ def prove(rep: Rep, basis: Basis) -> Basis:
             f"most {bound.bound}. Please report this"
         )
     certificate = replace(basis.certificate, rank_bound=bound.bound)
-    return Basis(basis.storage, certificate, cached=basis.cached)
+    return Basis(basis.storage, certificate, cached=basis.cached, of=rep)

@@ -19,7 +19,7 @@ from intertwine.memory import require_memory
 from intertwine.operators import Permutation
 
 _FEW = 4
-"""Of so many generators all are taken at once."""
+"""Up to so many generators are all taken at once."""
 
 
 def index_orbits(problem: Problem, report: Report) -> Orbits:
@@ -70,8 +70,9 @@ def _orbits_of(
 ) -> Int[np.ndarray, " n"]:
     """The orbit of each of n points, numbered by first appearance.
 
-    Of many generators (S(200) is given by 199) two elements are tried first, which generate most
-    groups: a partition into parts of orbits that every generator keeps is that into orbits.
+    Of more than `_FEW` generators (S(200) has 199) the first and the product of all are taken at
+    first. If every generator keeps the parts that these leave, they are the orbits; else those that
+    do not are taken too.
     """
     if len(generators) <= _FEW:
         return _components([move_of(slots) for slots in generators], n)

@@ -192,7 +192,7 @@ def _exponent(matrix: Inexact[np.ndarray, "m m"]) -> int:
 
 
 def _log_determinant(matrix: Inexact[np.ndarray, "m m"]) -> float:
-    """log |det M|; of a permutation without a decomposition, of which there may be hundreds."""
+    """log |det M|, of monomial matrices without an LU decomposition: a group may have hundreds."""
     if is_monomial(matrix) and np.count_nonzero(matrix) == len(matrix):
         return float(np.log(np.abs(matrix[matrix != 0])).sum())
     return float(np.linalg.slogdet(matrix)[1])

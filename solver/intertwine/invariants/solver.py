@@ -42,7 +42,7 @@ from intertwine.invariants.problem import Problem, problems_of
 from intertwine.invariants.progress import Report, reporting
 from intertwine.invariants.tolerances import DEFAULT, Tolerances
 from intertwine.memory import require_memory, require_size
-from intertwine.reps.canonical_form import Atoms, Canonical, canonical, canonical_terms
+from intertwine.reps.canonical_form import Atoms, canonical, canonical_terms
 from intertwine.reps.key import basis_key
 from intertwine.reps.syntax import Rep, atoms, tensor
 
@@ -115,7 +115,7 @@ def solve(
             lambda: _solve_canonical(form.rep, options, progress),
             size=rep.size(),
         )
-    return basis if form.is_identity else _in_order(basis, form)
+    return in_order_of(rep, basis)
 
 
 def describe(rep: Rep) -> dict[str, str | None]:
@@ -124,11 +124,13 @@ def describe(rep: Rep) -> dict[str, str | None]:
     return {"canonical": str(form), "group": None if rep.G is None else rep.G.description}
 
 
-def _in_order(basis: Basis, form: Canonical) -> Basis:
-    """The basis of the canonical rep in the order of the original's coordinates."""
-    require_memory(6 * 8 * form.original.size(), f"reordering {form.original}")
-    storage = Permuted(form.permutation.inverse.indices, basis.storage)
-    return Basis(storage, basis.certificate, cached=basis.cached)
+def in_order_of(rep: Rep, basis: Basis) -> Basis:
+    """The basis of a rep's canonical form, with the rows of the rep as it is written."""
+    form, storage = canonical(rep), basis.storage
+    if not form.is_identity:
+        require_memory(6 * 8 * rep.size(), f"reordering {rep}")
+        storage = Permuted(form.permutation.inverse.indices, storage)
+    return Basis(storage, basis.certificate, cached=basis.cached, of=rep)
 
 
 def _solve_canonical(rep: Rep, options: Options, progress: Report | bool | None) -> Basis:
@@ -143,7 +145,7 @@ def _solve_canonical(rep: Rep, options: Options, progress: Report | bool | None)
         summary = ApproximateCertificate.of(
             summary, options.tolerance, tuple(kept[-SHOWN:]), tuple(dropped[:SHOWN])
         )
-    return Basis(storage, summary)
+    return Basis(storage, summary, of=rep)
 
 
 def _assemble(

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from intertwine.bases import from_bytes
 from intertwine.groups import SO, SO13p, U
-from intertwine.reps import V
+from intertwine.reps import V, canonical
+from intertwine_api.asking import read_rep
 from intertwine_cache import Store
 from safetensors.numpy import load, save
 from service import SLOWER, SO3, UNKNOWN, followed, problem, running_service
@@ -26,7 +27,9 @@ class TestFindingABasis:
         assert certificate["residual"] < 1e-10
         assert certificate["orthonormality"] < 1e-10
         assert certificate["gap"] is None or certificate["gap"] > 1e3
-        assert set(known["links"]) == {"self", "blob", "dense", "project"}
+        both = {"dense", "dense_as_asked", "file", "file_as_asked"}
+        assert set(known["links"]) == {"self", "blob", "project", *both}
+        assert known["order"] == "canonical"
 
     def test_the_second_time_it_is_cached_whatever_the_order_of_writing(
         self, client: httpx.Client, known: dict[str, Any]
@@ -205,6 +208,43 @@ class TestUsingABasis:
             assert matrix.dtype == dtype
             blob = client.get(known["links"]["blob"]).content
             np.testing.assert_array_equal(matrix, from_bytes(blob).dense())
+
+    @pytest.mark.parametrize(
+        ("text", "group"),
+        [
+            ("V+2V0", "SO(3)"),
+            ("V*(V+V0)+V0", "S(4)"),
+            ("V(S(3))*V(SO(2))+V(SO(2))+V(S(3))", None),
+            ("V+V0+V**2", {"discrete_generators": [[[0, -1], [1, 0]]]}),
+        ],
+        ids=["rotations", "permutations", "two groups", "by generators"],
+    )
+    def test_rows_come_in_the_order_asked_for(
+        self, client: httpx.Client, text: str, group: Any
+    ) -> None:
+        known = client.post("/v1/bases", json={"rep": text, "group": group}).json()
+        rep = read_rep(text, group)
+        right = rep.equivariant_basis(store=False).dense()
+        dense = np.load(io.BytesIO(client.get(known["links"]["dense_as_asked"]).content))
+        file = from_bytes(client.get(known["links"]["file_as_asked"]).content)
+        for found in (dense, file.dense()):
+            np.testing.assert_allclose(found @ found.T, right @ right.T, atol=1e-12)
+        assert file.rep == rep
+        blob = from_bytes(client.get(known["links"]["blob"]).content)
+        assert blob.rep == canonical(rep).rep
+        right = blob.rep.equivariant_basis(store=False).dense()
+        np.testing.assert_allclose(blob.dense() @ blob.dense().T, right @ right.T, atol=1e-12)
+
+    @pytest.mark.parametrize(
+        ("text", "code"),
+        [("V**3", "invalid-rep"), ("V(SO(4))", "invalid-rep"), ("V+", "syntax")],
+    )
+    def test_another_rep_than_its_own_is_refused(
+        self, client: httpx.Client, known: dict[str, Any], text: str, code: str
+    ) -> None:
+        for name in ("dense", "file"):
+            answer = client.get(known["links"][name], params={"rep": text})
+            problem(answer, answer.status_code, code)
 
     def test_many_vectors_come_as_safetensors(
         self, client: httpx.Client, known: dict[str, Any]
