@@ -27,7 +27,7 @@ from intertwine.reps import Rep, V, sparsify_basis
 from intertwine.training import evaluate, fit, model_equivariance_error
 
 STRAIN, FIELD, POLARISATION = V**2, V, V
-# something of what a network is at the start is left between the training points: gain=0.1
+# part of the function that a network is at the start survives between the training points
 NETWORKS = (
     ("MLP", MLP, False),
     ("MLP, augmented", MLP, True),

@@ -20,15 +20,15 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 def default_place() -> Path | None:
     """The folder of `INTERTWINE_CACHE`, else the platform's for caches; None where it is off.
 
-    Raises `ValueError` for what names no folder, such as an address.
+    Raises `ValueError` for an address, and for what names no folder.
     """
     named = os.environ.get(PLACE, "").strip()
     if named.lower() == "off":
         return None
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", named):
         raise ValueError(
-            f"{PLACE} names a folder, and {named!r} is an address: give the path of a folder, and "
-            f"ask a service by intertwine_api.remote(url), or with --remote"
+            f"{PLACE} must be a folder, and {named!r} is an address: give a path, and use a "
+            f"service by intertwine_api.remote(url), or with --remote"
         )
     if named:
         try:

@@ -172,4 +172,4 @@ class NonFiniteLoss(SolveError):
 
 
 class ReachWarning(UserWarning):
-    """A network cannot represent something that equivariance allows and others could."""
+    """A network cannot represent something that equivariance allows and another network could."""

@@ -53,7 +53,7 @@ def test_an_address_is_no_folder(
     environment: Environment, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"names a folder, and '.*' is an address"):
+    with pytest.raises(ValueError, match=r"must be a folder, and '.*' is an address"):
         environment.place(value)
     assert not any(tmp_path.iterdir())
 

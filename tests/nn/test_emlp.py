@@ -103,8 +103,8 @@ class TestConstruction:
             ((V, V, SO(3), 24, -1), InvalidSetting, "the number of layers is a natural number, n"),
             ((V, V, SO(3), 24, True), InvalidSetting, "a natural number, not True"),
             ((V, V, SO(3), 0, 1), InvalidRep, "a hidden layer needs a channel at least: ch is 0"),
-            ((Scalar, V, O(3)), InvalidRep, "no equivariant network leads from V⁰ to V"),
-            ((V, Scalar, SO(3), 24, 0), InvalidRep, "but a constant one: what its hidden layers"),
+            ((Scalar, V, O(3)), InvalidRep, "every equivariant network from V⁰ to V"),
+            ((V, Scalar, SO(3), 24, 0), InvalidRep, "with these hidden layers is constant"),
             ((0 * V, V, SO(3)), InvalidRep, "a network needs an input, and rep_in has size 0"),
             ((V, V(O(3)), SO(3)), InvalidRep, "no equivariant linear map but zero leads from"),
         ],
@@ -150,7 +150,7 @@ class TestStart:
 
     @pytest.mark.parametrize("gain", [0, -1, float("nan"), float("inf"), True])
     def test_other_gains_are_refused(self, gain: Any) -> None:
-        with pytest.raises(InvalidSetting, match="the gain is a positive number, not"):
+        with pytest.raises(InvalidSetting, match="the gain is a positive, finite number, not"):
             EMLP(V, V, SO(3), ch=8, gain=gain)
 
     @pytest.mark.parametrize("layers", [1, 2, 3])
@@ -165,7 +165,7 @@ class TestStart:
 
     def test_what_only_vanishing_products_lead_to_is_refused(self) -> None:
         axial = T(2)(O(3))  # of one vector there is no antisymmetric product
-        with pytest.raises(InvalidRep, match="but a constant one"):
+        with pytest.raises(InvalidRep, match="is constant: what they reach"):
             EMLP(V, _antisymmetric(axial), O(3), 24, 1)
 
 

@@ -143,7 +143,7 @@ class TestOver:
         larger = layer.over({users: S(9)})
         assert larger.rep_in == V(S(9)) * V(items)
         assert larger.weights is layer.weights
-        with pytest.raises(InvalidRep, match="say which group is replaced"):
+        with pytest.raises(InvalidRep, match="give a mapping from the group to replace"):
             layer.over(S(9))
 
     def test_where_patterns_do_not_correspond_it_is_refused(self) -> None:

@@ -37,7 +37,7 @@ class Watched:
                 self.document["progress"] = dict(data)
 
     def new_warnings(self) -> list[str]:
-        """What the job's network cannot represent, each once."""
+        """The job's warnings that were not returned before."""
         told = (self.document.get(part) or {} for part in ("result", "progress"))
         every: list[str] = next((known["warnings"] for known in told if "warnings" in known), [])
         new, self._warnings = every[self._warnings :], max(self._warnings, len(every))

@@ -16,8 +16,8 @@ class AllPermutations:
     """All permutations of n coordinates, or all even ones; with each sign of each coordinate where
     it is `signed`.
 
-    Of tuples of up to `longest` indices two are in one orbit exactly where the same of their
-    indices are equal.
+    Two tuples of at most `longest` indices are in one orbit if and only if the same of their
+    indices are equal. (Of all permutations that holds for any length.)
     """
 
     longest: int
@@ -26,7 +26,8 @@ class AllPermutations:
 
 @lru_cache(maxsize=256)
 def full_permutations_of(group: Group) -> AllPermutations | None:
-    """What a group permutes, if its generators show that it permutes everything; else None.
+    """What a group permutes, if its generators show that it contains all permutations or all even
+    ones; else None.
 
     A transposition and its conjugates generate all permutations of each smallest set that contains
     it and is moved as a whole; so do cycles of three with even permutations (Jordan 1870). Where
@@ -57,9 +58,7 @@ def _moved(move: Permutation) -> np.ndarray:
 
 
 def _is_everything(cycles: list[np.ndarray], moves: list[Permutation], n: int) -> bool:
-    """Whether the smallest sets that contain these, and that are moved as a whole, are one of n
-    (Atkinson 1975).
-    """
+    """Whether the smallest block that contains these cycles is all n points (Atkinson 1975)."""
     root = list(range(n))
 
     def find(i: int) -> int:

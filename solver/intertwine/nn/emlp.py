@@ -199,9 +199,9 @@ def _squares(
     square, (first, second) = Square(source), jax.random.split(jax.random.fold_in(key, 2))
     if square.rep_out.size() * terms.size() > _MOST_SQUARES:
         tell(
-            f"products of two parts of the input may not reach the output: the reps are no sums of "
-            f"irreps of one group, and maps of size {terms.size():,} × {source.size():,}² are not "
-            f"looked for past {_MOST_SQUARES:,} entries"
+            f"the network may not represent every product of two parts of the input: quadratic "
+            f"maps to the output have {terms.size():,} × {source.size():,}² entries, and at most "
+            f"{_MOST_SQUARES:,} are solved for. Take smaller reps, or reps of one reductive group"
         )
         return None
     try:

@@ -26,7 +26,7 @@ from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import is_a
 
 _MOST = 250
-"""So many patterns between two tensors at most: each is a few operations to compile."""
+"""The most patterns between two tensors: each is a few operations to compile."""
 
 #: A partition of axes.
 Parts = tuple[tuple[int, ...], ...]
@@ -73,10 +73,11 @@ class EqualityMaps(ByContent):
     """x ↦ Σ_p W_p · p(x) + Σ_q b_q q, over the patterns p of indices that are equal.
 
     Where all permutations act, an orbit of index tuples is a set partition of their places: those
-    with equal indices (Maron et al. 2019, theorem 1). A pattern asks for no inequality, and so is
-    the sum of the orbits of all coarser partitions, which triangular change of basis leaves the
-    span as it is. It is computed by diagonals, means and broadcasts, in the time that it takes to
-    read x and to write y. Under all signs too, what is left are the partitions into even parts.
+    with equal indices (Maron et al. 2019, theorem 1). A pattern does not require that different
+    indices differ, and so is the sum of the orbits of all coarser partitions: a triangular change
+    of basis, which keeps the span. It is computed by diagonals, means and broadcasts, in the time
+    that it takes to read x and to write y. With all signs too, the partitions into parts of even
+    size remain.
 
     Means, not sums: outputs keep their size from one n to another, and the weights mean the same
     (`Linear.over`).
@@ -131,7 +132,7 @@ class EqualityMaps(ByContent):
 
     @property
     def is_complex(self) -> bool:
-        """The coordinates are real numbers."""
+        """False: the coordinates are real numbers."""
         return False
 
     def apply(

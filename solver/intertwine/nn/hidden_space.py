@@ -1,4 +1,4 @@
-"""A hidden layer as networks in irreps see it: irreps, and how often."""
+"""The irreps of a hidden layer, and how often it has each."""
 
 from __future__ import annotations
 

@@ -72,9 +72,9 @@ class IrrepNetwork(eqx.Module):
         self.weights = last_weights(self.space_out, features, gain, last, dtype)
         if self.space_out.size and all_vanish(features, self.weights):
             raise InvalidRep(
-                f"no equivariant network leads from {rep_in!r} to {rep_out!r} but a constant "
-                f"one: what its hidden layers reach shares no irreps with the output. If more or "
-                f"other ones would, give num_layers or ch{self._advice}"
+                f"every equivariant network from {rep_in!r} to {rep_out!r} with these hidden "
+                f"layers is constant: what they reach shares no irreps with the output. If others "
+                f"would, give num_layers or ch{self._advice}"
             )
         for fault in faults(shape):
             tell(f"{fault}{self._advice}")
@@ -110,7 +110,7 @@ class IrrepNetwork(eqx.Module):
 
 
 def tell(message: str) -> None:
-    """Warn whoever makes the network."""
+    """Issue a `ReachWarning` that points to the line which makes the network."""
     frame, level = sys._getframe(), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1

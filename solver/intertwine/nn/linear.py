@@ -28,7 +28,9 @@ class Linear(Layer):
     The same maps as those of Finzi, Welling and Wilson (2021, §6.1), who project a dense W and b;
     here the weights are coordinates of exactly that subspace, and there is nothing to project.
     At the start b is 0, and outputs have the mean square of the inputs in those irreps that rep_in
-    has too; in others every output is zero or constant, whatever the weights. `dtype` is that of
+    has too; in others every output is zero or constant, whatever the weights. Where groups permute
+    coordinates in all ways there is a weight for each pattern of equal indices (`EqualityMaps`),
+    and outputs have that mean square in each tensor of rep_out. `dtype` is that of
     the weights, float32 unless given (complex64 for groups of complex matrices).
 
     ``layer(x)`` takes x of shape (…, n) to (…, m). As a pure function it is
@@ -71,21 +73,21 @@ class Linear(Layer):
         return self.maps.apply(self.weights, self.bias, flat).reshape(*batch, self.rep_out.size())
 
     def over(self, groups: Group | Mapping[Group, Group]) -> Linear:
-        """The layer with the same weights over another group, or over others by those they replace:
-        from graphs of n nodes to graphs of any number.
+        """The layer with the same weights over another group, or, with a mapping from old to new,
+        with some of its groups replaced: from graphs of n nodes to graphs of any number.
 
-        That is where each group permutes coordinates in all ways, as S(n) does, and where there are
-        as many patterns of equal indices: n must be no less than the number of indices. Raises
-        `InvalidRep` elsewhere.
+        The groups must contain all permutations, as S(n) does, and have the same patterns of equal
+        indices. They do where n is at least the number of indices of an input and an output tensor
+        together (by two more for even permutations). Raises `InvalidRep` elsewhere.
         """
         maps = None
         if isinstance(self.maps, EqualityMaps):
             maps = equality_maps_of(over(self.rep_in, groups), over(self.rep_out, groups))
         if maps is None or {**maps.wanted}.keys() != self.weights.keys():
             raise InvalidRep(
-                f"the maps of {self!r} over {groups!r} do not correspond to its own: both need "
-                f"groups of all permutations, of as many coordinates as there are indices of input "
-                f"and output together"
+                f"the weights of {self!r} cannot be used over {groups!r}, whose patterns of equal "
+                f"indices do not correspond to its own: take groups of all permutations, of at "
+                f"least as many coordinates as input and output have indices"
             )
         layer: Linear = object.__new__(type(self))
         for name, value in {"weights": self.weights, "bias": self.bias, "maps": maps}.items():

@@ -29,26 +29,27 @@ def faults(shape: NetworkShape) -> Iterator[str]:
     if shape.constant:
         yield (
             f"of the {shape.space_out.size} outputs, the parts that transform as "
-            f"{_named(shape.constant, shape.space_out)} do not depend on the input: no "
+            f"{_named(shape, shape.constant, shape.space_out)} do not depend on the input: no "
             f"hidden layer leads to them. {_remedy(shape, shape.constant)}"
         )
     if shape.is_linear:
         yield (
-            "the network is linear: neither products nor gates that depend on the input lead "
-            f"to its output. {_remedy(shape, ())}"
+            "the network is linear: no product, and no gate that depends on the input, leads to "
+            f"its output. {_remedy(shape, ())}"
         )
         return
     cut = [n for n in shape.reached_outputs if n in shape.inputs and not _carries(shape, n)]
     if cut:
         yield (
-            f"the parts {_named(cut, shape.space_in)} of the input have no linear way to "
-            f"the same of the output: a hidden layer lacks them. {_remedy(shape, cut)}"
+            f"no linear map takes the input's parts {_named(shape, cut, shape.space_in)} to the "
+            f"output: a hidden layer lacks these irreps. {_remedy(shape, cut)}"
         )
     lost = _lost_products(shape)
     if lost:
-        shown = ", ".join(" ⊗ ".join(map(_short, t[:2])) + f" → {_short(t[2])}" for t in lost)
+        named = [[_name(shape, name) for name in triple] for triple in lost]
+        shown = ", ".join(f"{left} ⊗ {right} → {target}" for left, right, target in named)
         yield (
-            f"products of the input's parts do not reach the output: {shown}. "
+            f"these products of the input's parts do not reach the output: {shown}. "
             f"{_remedy(shape, [t[2] for t in lost])}"
         )
     elif not shape.constant and not shape.tells_all_apart:
@@ -74,18 +75,21 @@ def _lost_products(shape: NetworkShape) -> list[Triple]:
 
 
 def _remedy(shape: NetworkShape, names: Collection[str]) -> str:
-    """What to do, as far as it is known to help."""
+    """What to do: what was tried here, and lacks nothing."""
+    if not shape.channels:
+        return "Give channels, 1 or more: products are taken of so many"
     is_named = not all(layer.may_grow for layer in shape.layers)
     own = len(shape.blocks)
-    blocks = range(own if is_named else own + 1, _DEEPER)
+    blocks = range(own if is_named else own + 1, max(_DEEPER, own + 2))
     enough = next((number for number in blocks if _ends_well(shape, number)), None)
     if enough is None:
-        return f"No network of up to {_DEEPER - 1} layers does better"
+        return f"No network of up to {blocks[-1]} layers is known that lacks nothing"
     what = [f"more layers, num_layers={enough}"] if enough > own else []
     if is_named:
-        rep = f"a hidden rep that has {', '.join(map(_short, names))} among its irreps, or "
-        what = [f"{rep if names else ''}an integer ch, which adds what is needed", *what]
-    return f"Give {', and '.join(what)}"
+        what = ["an integer ch, which adds the irreps and products that are missing", *what]
+    needed = ", ".join(_name(shape, name) for name in names) if is_named else ""
+    ending = f" (hidden reps that you name need the irreps {needed})" if needed else ""
+    return f"Give {', and '.join(what)}{ending}"
 
 
 def _ends_well(shape: NetworkShape, blocks: int) -> bool:
@@ -103,16 +107,16 @@ def _blindness(shape: NetworkShape) -> Iterator[str]:
             continue  # of so few copies there is no function that does
         turned, then = (
             ", ".join(
-                f"{_named([name], space)} by {_written(root)}"
+                f"{_named(shape, [name], space)} by {_written(root)}"
                 for name, root in roots.items()
                 if root != 1
             )
             for roots, space in zip(change, (shape.space_in, shape.space_out), strict=True)
         )
-        nothing = "nothing changes in the output"
+        nothing = "leaves the output as it is"
         yield (
-            f"the network is blind: multiply the parts {turned} of the input, and "
-            f"{f'the output is multiplied likewise, {then}' if then else nothing}, whatever "
+            f"the network ignores a change: multiplying the input's parts {turned} "
+            f"{f'multiplies but the parts {then} of the output' if then else nothing}, whatever "
             f"the weights. {_remedy(shape, ())}"
         )
         return
@@ -144,13 +148,16 @@ def _ends(shape: NetworkShape) -> int:
     return len(shape.inputs) + sum(n != shape.fusion.trivial for n in shape.reached_outputs)
 
 
-def _named(names: Collection[str], space: IrrepSpace) -> str:
-    return ", ".join(f"{space.multiplicities[n]} × {_short(n)}" for n in names)
+def _named(shape: NetworkShape, names: Collection[str], space: IrrepSpace) -> str:
+    return ", ".join(f"{space.multiplicities[n]} × {_name(shape, n)}" for n in names)
 
 
 def _written(root: Any) -> str:
     return "−1" if root == -1 else f"{root:.2f}"
 
 
-def _short(name: str) -> str:
-    return name.partition("_")[0]
+def _name(shape: NetworkShape, name: str) -> str:
+    """An irrep's name, without its digest where there is no other of its dimension."""
+    short = name.partition("_")[0]
+    alike = [other for other in shape.fusion.kinds if other.partition("_")[0] == short]
+    return short if alike == [name] else name

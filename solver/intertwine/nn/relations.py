@@ -1,11 +1,11 @@
-"""Integer relations: what a network could not see if its parts were multiplied by numbers.
+"""Integer relations, which say what rescalings of its input a network cannot see.
 
-Let a network be given of products λ ⊗ μ → ν. Numbers χ(λ) with χ(λ)χ(μ) = χ(ν) for each of them
+Take a network of products λ ⊗ μ → ν. Numbers χ(λ) with χ(λ)χ(μ) = χ(ν) for each of them
 are a symmetry of the network beside the group: multiply each part λ of the input by χ(λ), and each
 part ν of the output is multiplied by χ(ν), whatever the weights. A pseudo-scalar that enters by its
 square alone is of this kind, with χ = −1. Such χ are the characters of ℤⁿ modulo the relations
-λ + μ − ν, n being the number of irreps; so the fewer relations, the more a network is blind to.
-(The center of the group gives some χ, which are wanted.)
+λ + μ − ν, n being the number of irreps: fewer relations leave more symmetries. (The center of the
+group always gives some, which are meant.)
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Relations:
             self._rows[i] = old if old[i] > 0 else [-x for x in old]
 
     def among(self, symbols: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
-        """Its vectors with entries at these symbols alone, which are the last: a basis that is the
-        same for equal subgroups (the Hermite normal form).
+        """The Hermite normal form of its vectors that are zero but at these symbols, which must be
+        the last: the same for equal subgroups.
         """
         first = len(self._places) - len(symbols)
         assert [*self._places][first:] == [*symbols]

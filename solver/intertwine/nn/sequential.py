@@ -69,11 +69,13 @@ class Sequential(Layer):
     def over(self, groups: Group | Mapping[Group, Group]) -> Sequential:
         """Each layer with its weights over another group (`Linear.over`).
 
-        Raises `InvalidRep` for layers that cannot be.
+        Raises `InvalidRep` where a layer has no `over`.
         """
         fixed = [layer for layer in self.layers if not hasattr(layer, "over")]
         if fixed:
-            raise InvalidRep(f"{fixed[0]!r} is of its group alone, and is not taken over another")
+            raise InvalidRep(
+                f"{fixed[0]!r} cannot be taken to another group: make it for that group"
+            )
         return Sequential(*(layer.over(groups) for layer in self.layers))
 
     def __len__(self) -> int:

@@ -28,7 +28,7 @@ def positive(value: Any, meaning: str) -> float:
     is_number = isinstance(value, int | float | np.integer | np.floating)
     if is_number and not isinstance(value, bool) and 0 < value < float("inf"):
         return float(value)
-    raise InvalidSetting(f"{meaning} is a positive number, not {value!r}")
+    raise InvalidSetting(f"{meaning} is a positive, finite number, not {value!r}")
 
 
 def as_key(key: Any) -> PRNGKeyArray:

@@ -21,16 +21,18 @@ from intertwine.reps.syntax import (
 
 
 def over(rep: Rep, groups: Group | Mapping[Group, Group]) -> Rep:
-    """A rep of V with another group for its own, or with others for those that they replace.
+    """The rep with its group replaced by another, or its groups by a mapping from old to new; those
+    that are not in it stay.
 
-    Raises `InvalidRep` for a rep of several groups and only one for them, and for reps of the
-    user's own, which may be of their group alone.
+    Raises `InvalidRep` for a rep of several groups where one is given, and for reps of the user's
+    own.
     """
     own = groups_of(rep)
     if isinstance(groups, Group):
         if len(own) > 1:
             raise InvalidRep(
-                f"{rep!r} is over {' and '.join(map(repr, own))}: say which group is replaced, as "
+                f"{rep!r} is over {' and '.join(map(repr, own))}: give a mapping from "
+                f"the group to replace, such as "
                 f"{{{own[0]!r}: {groups!r}}}"
             )
         groups = dict.fromkeys(own, groups)
@@ -48,4 +50,4 @@ def _over(rep: Rep, groups: Mapping[Group, Group]) -> Rep:
         return tensor([_over(factor, groups) for factor in rep.factors])
     if is_a(rep, ScalarRep):
         return rep
-    raise InvalidRep(f"{rep!r} is not made of V: make it over the other group by yourself")
+    raise InvalidRep(f"{rep!r} is not built from V: make it for the other group yourself")

@@ -113,7 +113,7 @@ class TestWhatCannotBe:
             ({"ch": "V**12"}, TooLarge, "the hidden rep .* has size 531,441"),
             ({"ch": "V("}, ParseError, "expected"),
             ({"ch": 8192, "num_layers": 32}, TooLarge, "may have 2,080,407,552 weights"),
-            ({"ch": "V0"}, InvalidRep, "no equivariant network leads from"),
+            ({"ch": "V0"}, InvalidRep, "every equivariant network from"),
             ({"bilinear": "channelwise", "group": SHEAR}, MethodNotApplicable, "is not reductive"),
             ({"rep_in": "V(SO(3))", "group": "O(3)"}, InvalidRep, "and cannot be taken over"),
         ],
