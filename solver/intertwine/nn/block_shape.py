@@ -76,14 +76,14 @@ class Reach:
 
     Irreps that are `given`, as the network's input has them, take part in products, however few
     there are of them: what depends on them alone could not be learned otherwise. To those `wanted`
-    something leads, if anything can. The `required` products are taken.
+    something leads, if anything can. The `required` products are taken, and where
+    `only_required`, no others.
     """
 
     given: tuple[str, ...] = ()
     wanted: frozenset[str] = frozenset()
     required: frozenset[Triple] = frozenset()
-    is_all: bool = False
-    """Whether nothing else is taken: products of another kind are beside these."""
+    only_required: bool = False
 
 
 def block_shape_of(
@@ -98,7 +98,7 @@ def block_shape_of(
 
     Products are taken of at most so many `channels` an irrep, the cheapest first, within a budget
     of time and of terms. Where nothing fits, one is taken to each irrep that no linear map leads
-    to. What `reach` asks for and is not among them comes beside them, on few channels. Equal
+    to. What `reach` asks for and is not among them is added, on few channels. Equal
     arguments give the same object, and so one compilation.
     """
     return _block_shape(source, tuple(inputs.items()), target, group, channels, reach)
@@ -124,7 +124,7 @@ def _block_shape(
     linear = BlockShape(kinds, present, outputs, target.trivial, Products(kinds, {}, ()))
     candidates = _Candidates(tuple(entering), kinds, targets, group)
     chosen: list[Coupling] = []
-    if not reach.is_all:
+    if not reach.only_required:
         every = Products(kinds, entering, candidates.among(many))
         chosen = _affordable(every, _ELEMENTWISE * _linear_cost(linear, copies))
         if not chosen:

@@ -17,7 +17,7 @@ from intertwine.nn.bilinear import BiLinear, Bilinear, require_form
 from intertwine.nn.channelwise_maps import selected_maps
 from intertwine.nn.conjugates import Conjugated, with_dual
 from intertwine.nn.emlp_block import EMLPBlock
-from intertwine.nn.irrep_network import IrrepNetwork, tell
+from intertwine.nn.irrep_network import IrrepNetwork, warn_of
 from intertwine.nn.irrep_space import irrep_space_of
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
@@ -155,12 +155,12 @@ def _layers(
     dtype: Any,
 ) -> Sequential:
     """The paper's layers. Where the reps are sums of irreps of one group, they reach what a network
-    in irreps reaches: hidden layers have the irreps, and products beside the paper's, that
+    in irreps reaches: hidden layers have the irreps, and products besides the paper's, that
     `complete_shape` finds. Elsewhere hidden layers have the tensors of input and output, and all
     quadratic maps of the input to those of the output enter the first.
     """
     source = with_dual(rep_in)
-    shape = _shape_beside(source, hidden, rep_out, group)
+    shape = _shape_of_additions(source, hidden, rep_out, group)
     between = (
         shape.hidden_reps if shape else [_with_terms(layer, source, rep_out) for layer in hidden]
     )
@@ -172,20 +172,22 @@ def _layers(
         if shape and shape.blocks[i].products.narrow:
             wide = block.linear.rep_out
             maps = selected_maps(reps[i], wide, group, shape.blocks[i].products)
-            block = _with_beside(block, BiLinear.of(maps, jax.random.fold_in(k, 2), dtype))
+            block = _with_products(block, BiLinear.of(maps, jax.random.fold_in(k, 2), dtype))
         elif not shape and i == 0:
             squares = _squares(source, rep_out, block.linear.rep_out, k, dtype)
-            block = block if squares is None else _with_beside(block, squares)
+            block = block if squares is None else _with_products(block, squares)
         layers.append(block)
     for fault in faults(shape) if shape else ():
-        tell(fault)
+        warn_of(fault)
     out = Linear(reps[-2], rep_out, key=last, dtype=dtype)
     weights = {name: gain * weight for name, weight in out.weights.items()}
     return Sequential(*layers, eqx.tree_at(lambda layer: layer.weights, out, weights))
 
 
-def _with_beside(block: EMLPBlock, layer: BiLinear | Sequential) -> EMLPBlock:
-    found: EMLPBlock = eqx.tree_at(lambda b: b.beside, block, layer, is_leaf=lambda x: x is None)
+def _with_products(block: EMLPBlock, layer: BiLinear | Sequential) -> EMLPBlock:
+    found: EMLPBlock = eqx.tree_at(
+        lambda b: b.products_of_input, block, layer, is_leaf=lambda x: x is None
+    )
     return found
 
 
@@ -198,7 +200,7 @@ def _squares(
     terms = direct_sum([(1, tensor(atoms)) for _, atoms in canonical_terms(rep_out)])
     square, (first, second) = Square(source), jax.random.split(jax.random.fold_in(key, 2))
     if square.rep_out.size() * terms.size() > _MOST_SQUARES:
-        tell(
+        warn_of(
             f"the network may not represent every product of two parts of the input: quadratic "
             f"maps to the output have {terms.size():,} × {source.size():,}² entries, and at most "
             f"{_MOST_SQUARES:,} are solved for. Take smaller reps, or reps of one reductive group"
@@ -227,13 +229,13 @@ def _with_terms(layer: HiddenLayer, source: Rep, rep_out: Rep) -> Rep:
     )
 
 
-def _shape_beside(
+def _shape_of_additions(
     rep_in: Rep, hidden: Sequence[HiddenLayer], rep_out: Rep, group: Group
 ) -> NetworkShape | None:
     if {g for rep in (rep_in, rep_out, *(h.rep for h in hidden)) for g in groups_of(rep)} - {group}:
         return None
     try:
         space_in, space_out = irrep_space_of(rep_in, group), irrep_space_of(rep_out, group)
-        return complete_shape(space_in, hidden, space_out, group, NARROW, is_beside=True)
+        return complete_shape(space_in, hidden, space_out, group, NARROW, only_needed=True)
     except MethodNotApplicable:  # not sums of irreps, or not seen to be
         return None

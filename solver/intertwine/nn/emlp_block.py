@@ -23,14 +23,14 @@ class EMLPBlock(Layer):
     """x ↦ gate(h + B(h, h)) with h = Wx + b: from ρ_in to ``gated(ρ_out)`` and on to ρ_out.
 
     Finzi, Welling and Wilson (2021, §6.2): linear, bilinear with a shortcut, gated nonlinearity.
-    Equivariant as each of them is. In an `EMLP` there may be `beside` B products of x itself, for
+    Equivariant as each of them is. In an `EMLP` the sum may have `products_of_input` besides, for
     what these three do not reach.
     """
 
     linear: Linear
     bilinear: BiLinear
     nonlinearity: GatedNonlinearity
-    beside: BiLinear | Sequential | None = None
+    products_of_input: BiLinear | Sequential | None = None
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class EMLPBlock(Layer):
             wide, wide, group, bilinear=bilinear, channels=channels, key=second, dtype=dtype
         )
         self.nonlinearity = GatedNonlinearity(target)
-        self.beside = None
+        self.products_of_input = None
 
     @property
     def rep_in(self) -> Rep:
@@ -66,7 +66,9 @@ class EMLPBlock(Layer):
         """The image of each vector of x; `training` changes nothing."""
         h = self.linear(x)
         y = h + self.bilinear(h)
-        return self.nonlinearity(y if self.beside is None else y + self.beside(x))
+        return self.nonlinearity(
+            y if self.products_of_input is None else y + self.products_of_input(x)
+        )
 
     def __repr__(self) -> str:
         return f"EMLPBlock({self.rep_in!r} → {self.rep_out!r})"

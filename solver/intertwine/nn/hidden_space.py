@@ -39,8 +39,8 @@ class HiddenSpace(ByContent):
     def grown(
         self, names: Iterable[str], kinds: Mapping[str, Kind], width: int, least: int
     ) -> HiddenSpace:
-        """With a few copies of irreps that it lacks, as many as suit so many coordinates, and at
-        least so many copies of each of these irreps.
+        """The space with `least` copies or more of each of these irreps. Of one that it lacks it
+        gets as many as a layer of this width has room for, eight at most.
         """
         found = {**self.multiplicities}
         for name in sorted(names, key=lambda n: (kinds[n].dimension, n)):

@@ -77,7 +77,7 @@ class IrrepNetwork(eqx.Module):
                 f"would, give num_layers or ch{self._advice}"
             )
         for fault in faults(shape):
-            tell(f"{fault}{self._advice}")
+            warn_of(f"{fault}{self._advice}")
         trivial = self.space_out.trivial
         self.bias = jnp.zeros(self.space_out.multiplicities[trivial] if trivial else 0, dtype)
 
@@ -109,7 +109,7 @@ class IrrepNetwork(eqx.Module):
         return self.space_out.leave(out, x)
 
 
-def tell(message: str) -> None:
+def warn_of(message: str) -> None:
     """Issue a `ReachWarning` that points to the line which makes the network."""
     frame, level = sys._getframe(), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:

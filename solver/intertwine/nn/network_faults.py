@@ -52,7 +52,7 @@ def faults(shape: NetworkShape) -> Iterator[str]:
             f"these products of the input's parts do not reach the output: {shown}. "
             f"{_remedy(shape, [t[2] for t in lost])}"
         )
-    elif not shape.constant and not shape.tells_all_apart:
+    elif not shape.constant and not shape.has_least_symmetry:
         yield from _blindness(shape)
 
 
@@ -93,15 +93,15 @@ def _remedy(shape: NetworkShape, names: Collection[str]) -> str:
 
 
 def _ends_well(shape: NetworkShape, blocks: int) -> bool:
-    grown = shape.grown_at_will(blocks)
-    return not (grown.constant or grown.is_linear) and grown.tells_all_apart
+    grown = shape.with_free_layers(blocks)
+    return not (grown.constant or grown.is_linear) and grown.has_least_symmetry
 
 
 def _blindness(shape: NetworkShape) -> Iterator[str]:
     """A change of the input's parts by roots of unity that the network does not see, though
     some network does.
     """
-    ideal = shape.grown_at_will(max(_ENOUGH, len(shape.blocks)))
+    ideal = shape.with_free_layers(max(_ENOUGH, len(shape.blocks)))
     for change in _changes(shape):
         if not ideal.sees(change):
             continue  # of so few copies there is no function that does

@@ -21,7 +21,7 @@ from intertwine.nn.reach import (
     Fusion,
     Step,
     Symmetries,
-    mend_symmetries,
+    missing_products,
     symmetries,
     unavoidable,
     way_to,
@@ -63,7 +63,7 @@ class Needs:
 class NetworkShape:
     """The blocks between an input and an output, and what they do not reach (`complete_shape`).
 
-    `is_beside` others, blocks take the products alone that are needed.
+    Where `only_needed`, blocks take no other products: they come beside those of other layers.
     """
 
     space_in: IrrepSpace
@@ -71,7 +71,7 @@ class NetworkShape:
     space_out: IrrepSpace
     fusion: Fusion
     channels: int
-    is_beside: bool
+    only_needed: bool
     needs: Needs
 
     @cached_property
@@ -88,7 +88,7 @@ class NetworkShape:
                 width = layer.rep.size()
                 target = space.grown(irreps, self.fusion.kinds, width, self.needs.copies)
             required = triples[i] | (frozenset() if i else direct)
-            reach = Reach(self.inputs, frozenset(irreps), required, is_all=self.is_beside)
+            reach = Reach(self.inputs, frozenset(irreps), required, only_required=self.only_needed)
             group = self.fusion.group
             blocks.append(block_shape_of(source, present, target, group, self.channels, reach))
             source, present = target, blocks[-1].reached
@@ -180,12 +180,12 @@ class NetworkShape:
         return symmetries(self.steps, self.inputs, outputs, self.fusion.trivial)
 
     @property
-    def tells_all_apart(self) -> bool:
+    def has_least_symmetry(self) -> bool:
         """Whether there are no symmetries but those that are there in any case."""
         found = self.symmetries
         return found == unavoidable(self.fusion, self.inputs, self.reached_outputs)[0]
 
-    def grown_at_will(self, blocks: int) -> NetworkShape:
+    def with_free_layers(self, blocks: int) -> NetworkShape:
         """The shape with so many layers, all of which may grow."""
         layers = [replace(layer, may_grow=True) for layer in self.layers]
         layers += layers[-1:] * (blocks - len(layers))
@@ -218,15 +218,15 @@ def complete_shape(
     group: Group,
     channels: int,
     *,
-    is_beside: bool = False,
+    only_needed: bool = False,
 ) -> NetworkShape:
     """The shape whose layers that may grow leave nothing out.
 
     They have every irrep of the output to which anything leads, so that every equivariant linear
     map from the input and every product of two of its irreps is a path of the network. Where
     products are missing without which the network has symmetries that the group does not have
-    (`Relations`), these products and the irreps that they need are there. `is_beside` others,
-    layers have the input's irreps too.
+    (`Relations`), these products and the irreps that they need are there. Where `only_needed`,
+    layers have the input's irreps too, so that each can take products of them.
     """
     kinds = {**space_in.kinds, **space_out.kinds}
     spaces = [HiddenSpace.of(layer.rep, group) for layer in layers]
@@ -234,14 +234,14 @@ def complete_shape(
         kinds |= space.kinds
     trivial = HiddenSpace.of(direct_sum([]), group).trivial
     fusion = Fusion(kinds, trivial, group)
-    shape = NetworkShape(space_in, tuple(layers), space_out, fusion, channels, is_beside, Needs())
+    shape = NetworkShape(space_in, tuple(layers), space_out, fusion, channels, only_needed, Needs())
     return _complete(shape)
 
 
 def _complete(shape: NetworkShape) -> NetworkShape:
     """The same with what it needs."""
     inputs, outputs, fusion = shape.inputs, shape.outputs, shape.fusion
-    always = (*outputs, *(inputs if shape.is_beside else ()))
+    always = (*outputs, *(inputs if shape.only_needed else ()))
     shape = replace(shape, needs=Needs(always))
     if not shape.layers:
         return shape
@@ -249,9 +249,9 @@ def _complete(shape: NetworkShape) -> NetworkShape:
         way = way_to(fusion, inputs, shape.constant, len(shape.layers))
         if way - {*inputs, *shape.hidden_irreps}:
             shape = replace(shape, needs=Needs((*always, *sorted(way))))
-    if shape.tells_all_apart:
+    if shape.has_least_symmetry:
         return shape
-    mend = mend_symmetries(
+    missing = missing_products(
         fusion,
         shape.space_in.multiplicities,
         shape.reached_outputs,
@@ -259,8 +259,8 @@ def _complete(shape: NetworkShape) -> NetworkShape:
         [step.triples for step in shape.steps],
         [layer.may_grow for layer in shape.layers],
     )
-    if not (mend.irreps or mend.triples):
+    if not (missing.irreps or missing.triples):
         return shape
-    irreps = {*shape.needs.irreps, *inputs, *mend.irreps}
-    triples = tuple(step.triples | mend.triples for step in shape.steps)
+    irreps = {*shape.needs.irreps, *inputs, *missing.irreps}
+    triples = tuple(step.triples | missing.triples for step in shape.steps)
     return replace(shape, needs=Needs(tuple(sorted(irreps)), triples, _SEVERAL))

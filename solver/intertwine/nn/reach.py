@@ -1,7 +1,7 @@
 """What a network can represent: which irreps it reaches, and what it would be blind to.
 
 Products and irreps are chosen for speed first (`block_shape`), which may leave out what no other
-part makes up for. Here it is seen what is missing, and what mends it.
+part makes up for. Here it is found what is missing.
 """
 
 from __future__ import annotations
@@ -235,21 +235,21 @@ def way_to(
 
 
 @dataclass(frozen=True)
-class Mend:
-    """What hidden layers need besides what they have: irreps, and products in every block."""
+class Missing:
+    """What hidden layers lack: irreps, and products in every block."""
 
     irreps: frozenset[str] = frozenset()
     triples: frozenset[Triple] = frozenset()
 
 
-def mend_symmetries(
+def missing_products(
     fusion: Fusion,
     inputs: Mapping[str, int],
     outputs: Sequence[str],
     hidden: Sequence[Mapping[str, int]],
     taken: Sequence[Collection[Triple]],
     may_grow: Sequence[bool],
-) -> Mend:
+) -> Missing:
     """The fewest irreps and products, by trial, with which hidden layers of these irreps that take
     these products have no symmetries but those of layers that take all products.
     """
@@ -257,26 +257,26 @@ def mend_symmetries(
     own = {*inputs} - {fusion.trivial}
     new = {name for triple in every if {*triple[:2]} <= own for name in triple} - {fusion.trivial}
 
-    def with_these(mend: Mend) -> Symmetries:
+    def with_these(missing: Missing) -> Symmetries:
         present, steps = inputs, list[Step]()
         for own, triples, grows in zip(hidden, taken, may_grow, strict=True):
-            wanted = {**dict.fromkeys(mend.irreps if grows else (), 1), **own}
-            steps.append(Step.of(present, wanted, {*triples, *mend.triples}, fusion))
+            wanted = {**dict.fromkeys(missing.irreps if grows else (), 1), **own}
+            steps.append(Step.of(present, wanted, {*triples, *missing.triples}, fusion))
             present = {name: m for name, m in wanted.items() if name in steps[-1].reached}
         return symmetries(steps, [*inputs], outputs, fusion.trivial)
 
-    mend = Mend(frozenset(new), frozenset(every))
-    goal = with_these(mend)
-    if goal == with_these(Mend()):
-        return Mend()
+    missing = Missing(frozenset(new), frozenset(every))
+    goal = with_these(missing)
+    if goal == with_these(Missing()):
+        return Missing()
 
     def size(names: Iterable[str]) -> int:
         return sum(fusion.kinds[name].dimension for name in names)
 
     for name in sorted(new, key=lambda n: (-size([n]), n)):
-        fewer = Mend(mend.irreps - {name}, mend.triples)
-        mend = fewer if with_these(fewer) == goal else mend
+        fewer = Missing(missing.irreps - {name}, missing.triples)
+        missing = fewer if with_these(fewer) == goal else missing
     for triple in sorted(every, key=lambda t: (-size(t), t)):
-        fewer = Mend(mend.irreps, mend.triples - {triple})
-        mend = fewer if with_these(fewer) == goal else mend
-    return mend
+        fewer = Missing(missing.irreps, missing.triples - {triple})
+        missing = fewer if with_these(fewer) == goal else missing
+    return missing
