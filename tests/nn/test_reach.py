@@ -20,6 +20,7 @@ from intertwine.reps.syntax import groups_of
 
 P = Determinant()
 SHEARS = Group(lie_algebra=[[[0.0, 1.0], [0.0, 0.0]]])
+TURNED = V(SO(3)) * V(S(2))
 GROUPS = (
     *(SO(2), SO(3), SO(4), O(2), O(3), SO13p(), Sp(1), SU(2), U(1), U(2)),
     *(S(3), S(4), C(4), Z(5), D(4), D(5), Z(3) * S(2)),
@@ -225,6 +226,29 @@ class TestWarnings:
         )
         assert "num_layers=2" in said
         assert not _said(3 * V + P, Scalar, O(3), ch=32, num_layers=2)
+
+    def test_products_too_large_to_be_decomposed(self) -> None:
+        said = _said(V, V, S(20), ch=32)
+        assert "may not reach the output: W19 ⊗ W19 of 361 dimensions. Products are" in said
+
+    @pytest.mark.parametrize(
+        ("rep_in", "rep_out", "ch", "expected"),
+        [
+            (TURNED, 2 * TURNED + V(SO(3)), 8 * V(SO(3)), "pass on 2 of the 3 linear maps"),
+            (TURNED, V(SO(3)) * TURNED, 8 * TURNED, "pass on 4 of 12 quadratic maps"),
+            (TURNED, V(SO(3)) * TURNED, [16, 8 * TURNED], "pass on 4 of 12 quadratic maps"),
+            (V(SHEARS) + V(SHEARS).T, V(SHEARS) ** 2 + Scalar, 8 * V, "pass on 20 of 32 quadratic"),
+        ],
+        ids=["linear", "quadratic", "of the second layer", "not reductive"],
+    )
+    def test_hidden_tensors_that_pass_on_too_little(
+        self, rep_in: Rep, rep_out: Rep, ch: Any, expected: str
+    ) -> None:
+        group = next(iter(groups_of(rep_in)))
+        said = _said(rep_in, rep_out, group, ch=ch)
+        assert f"the hidden reps that you name {expected}" in said
+        enough = 4 * (rep_in + rep_out)  # what the warning says would do
+        assert not _said(rep_in, rep_out, group, ch=enough)
 
     @pytest.mark.parametrize("layers", [1, 2, 3])
     def test_nothing_is_said_of_what_no_function_sees(self, layers: int) -> None:

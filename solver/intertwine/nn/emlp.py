@@ -27,15 +27,9 @@ from intertwine.nn.network_shape import HiddenLayer, NetworkShape, complete_shap
 from intertwine.nn.products import NARROW
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import as_key, natural, positive
-from intertwine.nn.square import Square
+from intertwine.nn.tensor_reach import lost_maps, squares, with_tensors
 from intertwine.reps import Rep
-from intertwine.reps.canonical_form import canonical_terms
-from intertwine.reps.syntax import direct_sum, groups_of, tensor
-
-_MOST_SQUARES = 1 << 16
-"""Quadratic maps are found by the solver up to so many entries."""
-_SMALL = 0.1
-"""The size of quadratic maps at the start, beside linear ones."""
+from intertwine.reps.syntax import groups_of
 
 
 class EMLP(Layer):
@@ -162,7 +156,7 @@ def _layers(
     source = with_dual(rep_in)
     shape = _shape_of_additions(source, hidden, rep_out, group)
     between = (
-        shape.hidden_reps if shape else [_with_terms(layer, source, rep_out) for layer in hidden]
+        shape.hidden_reps if shape else [with_tensors(layer, source, rep_out) for layer in hidden]
     )
     reps = [source, *between, rep_out]
     *keys, last = jax.random.split(key, len(reps) - 1)
@@ -174,10 +168,10 @@ def _layers(
             maps = selected_maps(reps[i], wide, group, shape.blocks[i].products)
             block = _with_products(block, BiLinear.of(maps, jax.random.fold_in(k, 2), dtype))
         elif not shape and i == 0:
-            squares = _squares(source, rep_out, block.linear.rep_out, k, dtype)
-            block = block if squares is None else _with_products(block, squares)
+            quadratic = squares(source, rep_out, block.linear.rep_out, k, dtype)
+            block = block if quadratic is None else _with_products(block, quadratic)
         layers.append(block)
-    for fault in faults(shape) if shape else ():
+    for fault in faults(shape) if shape else lost_maps(source, hidden, rep_out):
         warn_of(fault)
     out = Linear(reps[-2], rep_out, key=last, dtype=dtype)
     weights = {name: gain * weight for name, weight in out.weights.items()}
@@ -189,44 +183,6 @@ def _with_products(block: EMLPBlock, layer: BiLinear | Sequential) -> EMLPBlock:
         lambda b: b.products_of_input, block, layer, is_leaf=lambda x: x is None
     )
     return found
-
-
-def _squares(
-    source: Rep, rep_out: Rep, wide: Rep, key: PRNGKeyArray, dtype: Any
-) -> Sequential | None:
-    """All equivariant quadratic maps to the tensors of the output, and on into a layer that has
-    them, or None where there are none; with a warning where they are too many to be found.
-    """
-    terms = direct_sum([(1, tensor(atoms)) for _, atoms in canonical_terms(rep_out)])
-    square, (first, second) = Square(source), jax.random.split(jax.random.fold_in(key, 2))
-    if square.rep_out.size() * terms.size() > _MOST_SQUARES:
-        warn_of(
-            f"the network may not represent every product of two parts of the input: quadratic "
-            f"maps to the output have {terms.size():,} × {source.size():,}² entries, and at most "
-            f"{_MOST_SQUARES:,} are solved for. Take smaller reps, or reps of one reductive group"
-        )
-        return None
-    try:
-        quadratic = Linear(square.rep_out, terms, key=first, dtype=dtype)
-        into = Linear(terms, wide, key=second, dtype=dtype)
-    except InvalidRep:  # there are none but zero
-        return None
-    weights = {name: _SMALL * weight for name, weight in into.weights.items()}
-    return Sequential(square, quadratic, eqx.tree_at(lambda m: m.weights, into, weights))
-
-
-def _with_terms(layer: HiddenLayer, source: Rep, rep_out: Rep) -> Rep:
-    """The rep of a layer, with the tensors of input and output that it lacks where it may grow:
-    then every linear map between these is a path. Tensors of groups that the input knows nothing of
-    would be constant.
-    """
-    if not layer.may_grow:
-        return layer.rep
-    own, known = {atoms for _, atoms in canonical_terms(layer.rep)}, {*groups_of(source)}
-    terms = [tensor(atoms) for _, atoms in canonical_terms(source + rep_out) if atoms not in own]
-    return direct_sum(
-        [(1, layer.rep), *((1, term) for term in terms if known & {*groups_of(term)})]
-    )
 
 
 def _shape_of_additions(

@@ -10,7 +10,7 @@ import numpy as np
 
 from intertwine.nn.irrep_space import IrrepSpace
 from intertwine.nn.network_shape import Change, NetworkShape
-from intertwine.nn.products import Triple
+from intertwine.nn.products import LARGEST_PAIR, Triple
 from intertwine.nn.reach import unavoidable
 
 _DEEPER = 8
@@ -43,6 +43,17 @@ def faults(shape: NetworkShape) -> Iterator[str]:
         yield (
             f"no linear map takes the input's parts {_named(shape, cut, shape.space_in)} to the "
             f"output: a hidden layer lacks these irreps. {_remedy(shape, cut)}"
+        )
+    undecomposed = shape.fusion.too_large(shape.inputs)
+    if undecomposed:
+        shown = ", ".join(
+            f"{_name(shape, a)} ⊗ {_name(shape, b)} of {shape.fusion.size(a, b):,} dimensions"
+            for a, b in undecomposed
+        )
+        yield (
+            f"these products of the input's parts may not reach the output: {shown}. Products are "
+            f"decomposed up to {LARGEST_PAIR} dimensions; of larger ones only invariant forms are "
+            f"taken. Take smaller irreps, or layers of your own"
         )
     lost = _lost_products(shape)
     if lost:

@@ -16,7 +16,7 @@ from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import ZERO, Features, Kind, joined, mixed, scaled, summed
 from intertwine.nn.sparse_basis import sparse_basis_of
 
-_LARGEST_PAIR = 300
+LARGEST_PAIR = 300
 """The largest product of two dimensions that is decomposed: that takes a second, and 1300 a minute.
 """
 _LARGEST_FORM = 100
@@ -139,7 +139,7 @@ def couplings(
         for right in ordered[i:]:
             if kinds[left].is_trivial and kinds[right].is_trivial:
                 continue
-            if kinds[left].dimension * kinds[right].dimension <= _LARGEST_PAIR:
+            if kinds[left].dimension * kinds[right].dimension <= LARGEST_PAIR:
                 found += _couplings(Irrep(left, group), Irrep(right, group), targets)
             elif left == right:
                 found += _forms(Irrep(left, group), targets)
@@ -148,7 +148,7 @@ def couplings(
 
 def irreps_in_product(a: Irrep, b: Irrep) -> list[Irrep]:
     """The irreps to which `couplings` finds maps from a product; of one that is too large, none."""
-    return [*clebsch_gordan(a, b)] if a.size() * b.size() <= _LARGEST_PAIR else []
+    return [*clebsch_gordan(a, b)] if a.size() * b.size() <= LARGEST_PAIR else []
 
 
 def _couplings(a: Irrep, b: Irrep, targets: Mapping[str, Kind]) -> list[Coupling]:

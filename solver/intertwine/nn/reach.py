@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -15,7 +16,13 @@ from intertwine.groups import Group
 from intertwine.irreps import Irrep
 from intertwine.nn.features import Kind
 from intertwine.nn.irrep_space import kind_of
-from intertwine.nn.products import Triple, couplings, invariant_forms, irreps_in_product
+from intertwine.nn.products import (
+    LARGEST_PAIR,
+    Triple,
+    couplings,
+    invariant_forms,
+    irreps_in_product,
+)
 from intertwine.nn.relations import Relations
 
 _TWOFOLD = 200
@@ -76,6 +83,14 @@ class Fusion:
     def size(self, left: str, right: str) -> int:
         """The dimension of a product."""
         return self.kinds[left].dimension * self.kinds[right].dimension
+
+    def too_large(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """The products of two of these irreps that are not decomposed."""
+        return [
+            (left, right)
+            for left, right in combinations_with_replacement(names, 2)
+            if self.trivial not in (left, right) and self.size(left, right) > LARGEST_PAIR
+        ]
 
     def triples(self, lefts: Iterable[str], rights: Iterable[str]) -> set[Triple]:
         """All λ ⊗ μ → ν of these λ and μ but those of scalars, in no order of λ and μ."""

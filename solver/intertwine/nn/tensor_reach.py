@@ -1,0 +1,121 @@
+"""What networks leave out whose reps are not sums of irreps of one group, and what mends it.
+
+Schur's lemma says nothing there, so that maps are solved for: between tensors, one copy of each,
+since a hidden layer with a tensor carries on all copies of it or none, up to a linear combination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from intertwine.errors import InvalidRep
+from intertwine.nn.linear import Linear
+from intertwine.nn.network_shape import HiddenLayer
+from intertwine.nn.sequential import Sequential
+from intertwine.nn.square import Square
+from intertwine.reps import Rep
+from intertwine.reps.canonical_form import canonical_terms
+from intertwine.reps.syntax import direct_sum, groups_of, tensor
+
+_MOST_ENTRIES = 1 << 16
+"""Quadratic maps are found by the solver up to so many entries."""
+_SMALL = 0.1
+"""The size of quadratic maps at the start, beside linear ones."""
+_ZERO = 1e-8
+
+
+def with_tensors(layer: HiddenLayer, source: Rep, rep_out: Rep) -> Rep:
+    """The rep of a layer, with the tensors of input and output that it lacks where it may grow:
+    then every linear map between these is a path. Tensors of groups that the input knows nothing of
+    would be constant.
+    """
+    if not layer.may_grow:
+        return layer.rep
+    own, known = {atoms for _, atoms in canonical_terms(layer.rep)}, {*groups_of(source)}
+    terms = [tensor(atoms) for _, atoms in canonical_terms(source + rep_out) if atoms not in own]
+    return direct_sum(
+        [(1, layer.rep), *((1, term) for term in terms if known & {*groups_of(term)})]
+    )
+
+
+def squares(
+    source: Rep, rep_out: Rep, wide: Rep, key: PRNGKeyArray, dtype: Any
+) -> Sequential | None:
+    """All equivariant quadratic maps to the tensors of the output, and on into a layer that has
+    them; None where there are none, or too many entries to solve for (`lost_maps` says so).
+    """
+    if not _are_solved_for(source, rep_out):
+        return None
+    square, tensors = Square(source), _tensors(rep_out)
+    first, second = jax.random.split(jax.random.fold_in(key, 2))
+    try:
+        quadratic = Linear(square.rep_out, tensors, key=first, dtype=dtype)
+        into = Linear(tensors, wide, key=second, dtype=dtype)
+    except InvalidRep:  # there are none but zero
+        return None
+    weights = {name: _SMALL * weight for name, weight in into.weights.items()}
+    return Sequential(square, quadratic, eqx.tree_at(lambda m: m.weights, into, weights))
+
+
+def lost_maps(source: Rep, layers: Sequence[HiddenLayer], rep_out: Rep) -> Iterator[str]:
+    """What the network may not represent though a larger one could, a sentence each."""
+    if not _are_solved_for(source, rep_out):
+        yield (
+            f"the network may not represent every product of two parts of the input: quadratic "
+            f"maps to the output have {_tensors(rep_out).size():,} × {source.size():,}² entries, "
+            f"and at most {_MOST_ENTRIES:,} are solved for. Take smaller reps, or reps of one "
+            f"reductive group"
+        )
+    if all(layer.may_grow for layer in layers):
+        return
+    given, wanted = _tensors(source), _tensors(rep_out)
+    hidden = [_tensors(with_tensors(layer, source, rep_out)) for layer in layers]
+    enough = _tensors(source + rep_out)
+    remedy = f"Give an integer ch, or name hidden reps that have all of {enough!r}"
+    linear = _passed([given, *hidden, wanted])
+    if linear[0] < linear[1]:
+        yield (
+            f"the hidden reps that you name pass on {linear[0]} of the {linear[1]} linear maps "
+            f"between tensors of the input and of the output, {given!r} and {wanted!r}. {remedy}"
+        )
+    elif _are_solved_for(source, rep_out):
+        quadratic = _passed([given * given, wanted, *hidden, wanted])
+        if quadratic[0] < quadratic[1]:
+            yield (
+                f"the network may not represent every product of two parts of the input: the "
+                f"hidden reps that you name pass on {quadratic[0]} of {quadratic[1]} quadratic "
+                f"maps between tensors of the input and of the output. {remedy}"
+            )
+
+
+def _tensors(rep: Rep) -> Rep:
+    """Each of its tensors once."""
+    return direct_sum([(1, tensor(atoms)) for _, atoms in canonical_terms(rep)])
+
+
+def _are_solved_for(source: Rep, rep_out: Rep) -> bool:
+    return source.size() ** 2 * _tensors(rep_out).size() <= _MOST_ENTRIES
+
+
+def _passed(reps: Sequence[Rep]) -> tuple[int, int]:
+    """The dimension of what maps through all of these reps span, and that of all equivariant maps
+    from the first to the last: of as many random ones as there could be, the rank.
+    """
+    every = (reps[0] >> reps[-1]).equivariant_basis().rank
+    bases = [((a >> b).equivariant_basis(), (b.size(), a.size())) for a, b in pairwise(reps)]
+    if not every or not all(basis.rank for basis, _ in bases):
+        return 0, every
+    rng, found = np.random.default_rng(0), []
+    for _ in range(every + 1):
+        through = np.eye(reps[0].size())
+        for basis, shape in bases:
+            through = (basis @ rng.standard_normal(basis.rank)).reshape(shape) @ through
+        found.append(through.ravel() / max(np.abs(through).max(), np.finfo(float).tiny))
+    return int(np.linalg.matrix_rank(np.array(found), tol=_ZERO * every)), every
