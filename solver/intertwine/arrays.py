@@ -36,12 +36,15 @@ def namespace(*values: object) -> Any:
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """Let JAX compute in float64 inside, where it is loaded at all; nothing global changes."""
+    """Let JAX compute in float64 inside, where it is loaded at all; nothing global changes.
+
+    Numbers come out, also while a caller is traced: what is computed here is no part of a program.
+    """
     jax = sys.modules.get("jax")
     if jax is None:
         yield
         return
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
         yield
 
 

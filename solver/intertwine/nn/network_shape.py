@@ -199,8 +199,9 @@ class NetworkShape:
         for name, m in self.space_in.multiplicities.items():
             x = rng.standard_normal((self.fusion.kinds[name].dimension, m, _EXAMPLES))
             features[name] = [np.concatenate([c, change[0][name] * c], axis=1) for c in x]
-        for i, block in enumerate(self.blocks):
-            _, features = first_block(block, features, jax.random.key(i), dtype)
+        with jax.ensure_compile_time_eval():  # a network may be made while its caller is traced
+            for i, block in enumerate(self.blocks):
+                _, features = first_block(block, features, jax.random.key(i), dtype)
         for name, root in change[1].items():
             before, after = np.split(np.array(features[name]), 2, axis=2)
             if np.abs(after - root * before).max() > _SEEN * np.abs(before).max():
