@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -136,6 +137,42 @@ class TestOver:
         double = np.asarray(layer.over(S(12))(np.repeat(x, 2, axis=1).ravel()))
         twice = np.concatenate([np.repeat(y[:12], 2), y[12:]])
         np.testing.assert_allclose(double, twice, atol=1e-6)
+
+    @pytest.mark.parametrize("times", range(2, 8))
+    def test_so_do_those_of_tables(self, times: int) -> None:
+        """Whatever order groups have among each other, which changes with their size."""
+        users, items, more = S(4), S(5), S(4 * times)
+
+        def features(rows: Group, columns: Group) -> Rep:
+            return 2 * V(rows) + 3 * V(columns) + V(columns) * V(rows) + Scalar
+
+        def table(x: Any, rows: int) -> Any:
+            """Each user several times."""
+            row, column, cell, rest = np.split(x, [2 * rows, 2 * rows + 15, 7 * rows + 15])
+            again = (np.repeat(row, times), np.repeat(cell.reshape(5, rows), times, axis=1).ravel())
+            return np.concatenate([again[0], column, again[1], rest])
+
+        layer = Linear(features(users, items), features(users, items), key=3)
+        layer = eqx.tree_at(lambda one: one.bias, layer, np.arange(1.0, 8.0, dtype=np.float32))
+        x = np.random.default_rng(0).standard_normal(44).astype(np.float32)
+        y = np.asarray(layer.over({users: more})(table(x, 4)))
+        np.testing.assert_allclose(y, table(np.asarray(layer(x)), 4), atol=1e-5)
+
+    def test_a_group_that_is_not_there_is_refused(self) -> None:
+        layer = Linear(V(S(4)), V(S(4)))
+        with pytest.raises(InvalidRep, match=r"S\(7\) is to be replaced, and .* is over S\(4\)"):
+            layer.over({S(7): S(9)})
+        with pytest.raises(InvalidRep, match="is to be replaced"):
+            Sequential(layer, Pointwise(V(S(4)))).over({S(7): S(9)})
+
+    def test_layers_that_have_none_of_the_groups_stay(self) -> None:
+        users, items = S(4), S(6)
+        network = Sequential(
+            Linear(V(users), V(items) + Scalar), Linear(V(items) + Scalar, V(items))
+        )
+        larger = network.over({users: S(9)})
+        assert larger[0].rep_in == V(S(9))
+        assert larger[1] is network[1]
 
     def test_some_of_several_groups(self) -> None:
         users, items = S(4), S(6)

@@ -23,7 +23,7 @@ from intertwine.nn.initial import Wanted
 from intertwine.nn.irrep_space import canonical_places
 from intertwine.reps import Base, Rep
 from intertwine.reps.canonical_form import canonical_terms
-from intertwine.reps.syntax import is_a
+from intertwine.reps.syntax import groups_of, is_a
 
 _MOST = 250
 """The most patterns between two tensors: each is a few operations to compile."""
@@ -182,11 +182,14 @@ def equality_maps_of(rep_in: Rep, rep_out: Rep) -> EqualityMaps | None:
     """The maps between concrete reps, or None where these are not tensors of groups of all
     permutations, or where there are too many patterns.
     """
-    sources, targets = _copies(rep_in), _copies(rep_out)
-    if sources is None or targets is None or not (rep_in.size() and rep_out.size()):
+    groups = dict.fromkeys((*groups_of(rep_in), *groups_of(rep_out)))
+    if not groups or not (rep_in.size() and rep_out.size()):
         return None
-    if not any(copies.groups for copies in (*sources, *targets)):
+    order = {group: i for i, group in enumerate(groups)}
+    read, written = _copies(rep_in, order), _copies(rep_out, order)
+    if read is None or written is None:
         return None
+    (sources, into), (targets, out) = read, written
     for source in sources:
         for target in targets:
             axes = (*target.groups, *source.groups)
@@ -194,19 +197,32 @@ def equality_maps_of(rep_in: Rep, rep_out: Rep) -> EqualityMaps | None:
                 return None
             if len([*islice(_patterns(target.groups, source.groups), _MOST + 1)]) > _MOST:
                 return None
-    places = canonical_places(rep_in), np.argsort(canonical_places(rep_out))
-    return EqualityMaps(rep_in, rep_out, sources, targets, *places)
+    return EqualityMaps(rep_in, rep_out, sources, targets, into, np.argsort(out))
 
 
-def _copies(rep: Rep) -> tuple[TensorCopies, ...] | None:
-    found = []
+def _copies(
+    rep: Rep, order: Mapping[Group, int]
+) -> tuple[tuple[TensorCopies, ...], Int[np.ndarray, " n"]] | None:
+    """The tensors of a rep, and where in it their components are.
+
+    They, and the axes of each, are in the order in which the groups are written, which is the same
+    for reps that differ in their groups alone: so weights keep their names (`Linear.over`). The
+    canonical order is by the groups' digests.
+    """
+    found, places, at = [], canonical_places(rep), 0
     for count, atoms in canonical_terms(rep):
         if not all(is_a(atom, Base) and atom.G is not None for atom in atoms):
             return None
         if any(full_permutations_of(atom.G) is None for atom in atoms):
             return None
-        found.append(TensorCopies(count, tuple(atom.G for atom in atoms)))
-    return tuple(found)
+        canonical = TensorCopies(count, tuple(atom.G for atom in atoms))
+        axes = sorted(range(len(atoms)), key=lambda axis: order[canonical.groups[axis]])
+        copies = TensorCopies(count, tuple(canonical.groups[axis] for axis in axes))
+        own = places[at : at + copies.size].reshape(count, *canonical.shape)
+        found.append((copies, own.transpose(0, *(axis + 1 for axis in axes)).ravel()))
+        at += copies.size
+    found.sort(key=lambda one: [order[group] for group in one[0].groups])
+    return tuple(copies for copies, _ in found), np.concatenate([own for _, own in found])
 
 
 def _are_told_apart(group: Group, length: int) -> bool:

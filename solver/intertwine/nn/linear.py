@@ -19,7 +19,8 @@ from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps_of, rows
 from intertwine.nn.settings import as_key, working
 from intertwine.reps import Rep
-from intertwine.reps.regrouping import over
+from intertwine.reps.regrouping import over, require_known
+from intertwine.reps.syntax import groups_of
 
 
 class Linear(Layer):
@@ -80,14 +81,16 @@ class Linear(Layer):
         indices. They do where n is at least the number of indices of an input and an output tensor
         together (by two more for even permutations). Raises `InvalidRep` elsewhere.
         """
+        require_known(groups, (*groups_of(self.rep_in), *groups_of(self.rep_out)), self)
         maps = None
         if isinstance(self.maps, EqualityMaps):
             maps = equality_maps_of(over(self.rep_in, groups), over(self.rep_out, groups))
-        if maps is None or {**maps.wanted}.keys() != self.weights.keys():
+        if maps is None or _shapes(maps) != _shapes(self.maps):
             raise InvalidRep(
                 f"the weights of {self!r} cannot be used over {groups!r}, whose patterns of equal "
                 f"indices do not correspond to its own: take groups of all permutations, of at "
-                f"least as many coordinates as input and output have indices"
+                f"least as many coordinates as an input and an output tensor have indices "
+                f"together, and of two more where permutations are even"
             )
         layer: Linear = object.__new__(type(self))
         for name, value in {"weights": self.weights, "bias": self.bias, "maps": maps}.items():
@@ -102,3 +105,7 @@ class Linear(Layer):
 
     def __repr__(self) -> str:
         return f"Linear({self.rep_in!r} → {self.rep_out!r})"
+
+
+def _shapes(maps: LinearMaps) -> tuple[dict[str, tuple[int, ...]], int]:
+    return {name: shape for name, (shape, _) in maps.wanted.items()}, maps.constants

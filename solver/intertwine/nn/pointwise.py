@@ -18,7 +18,8 @@ from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.reps import Rep
 from intertwine.reps.canonical_form import canonical_terms
-from intertwine.reps.regrouping import over
+from intertwine.reps.regrouping import over, require_known
+from intertwine.reps.syntax import groups_of
 
 _FUNCTIONS = {
     "swish": jax.nn.swish,
@@ -70,6 +71,7 @@ class Pointwise(Layer):
 
     def over(self, groups: Group | Mapping[Group, Group]) -> Pointwise:
         """The same function for the coordinates of the rep over another group."""
+        require_known(groups, groups_of(self.rep), self)
         return Pointwise(over(self.rep, groups), self.function)
 
     def __repr__(self) -> str:

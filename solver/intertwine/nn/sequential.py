@@ -13,6 +13,8 @@ from intertwine.errors import InvalidRep, NotEquivariant
 from intertwine.groups import Group
 from intertwine.nn.layer import Layer
 from intertwine.reps import Rep
+from intertwine.reps.regrouping import require_known
+from intertwine.reps.syntax import groups_of
 
 
 class Sequential(Layer):
@@ -55,6 +57,11 @@ class Sequential(Layer):
         return rep
 
     @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups of all layers."""
+        return tuple(dict.fromkeys(group for layer in self.layers for group in _groups(layer)))
+
+    @property
     def hidden(self) -> str:
         """The reps between the layers, in words."""
         return ", ".join(repr(layer.rep_out) for layer in self.layers[:-1])
@@ -69,14 +76,22 @@ class Sequential(Layer):
     def over(self, groups: Group | Mapping[Group, Group]) -> Sequential:
         """Each layer with its weights over another group (`Linear.over`).
 
-        Raises `InvalidRep` where a layer has no `over`.
+        Raises `InvalidRep` where a layer has no `over`, and for a group that no layer has.
         """
         fixed = [layer for layer in self.layers if not hasattr(layer, "over")]
         if fixed:
             raise InvalidRep(
                 f"{fixed[0]!r} cannot be taken to another group: make it for that group"
             )
-        return Sequential(*(layer.over(groups) for layer in self.layers))
+        if isinstance(groups, Group):
+            return Sequential(*(layer.over(groups) for layer in self.layers))
+        require_known(groups, self.groups, self)
+        taken = []
+        for layer in self.layers:
+            own = _groups(layer)
+            here = {old: new for old, new in groups.items() if old in own}
+            taken.append(layer.over(here) if here else layer)
+        return Sequential(*taken)
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -87,3 +102,9 @@ class Sequential(Layer):
     def __repr__(self) -> str:
         inner = ",\n  ".join(map(repr, self.layers))
         return f"Sequential(\n  {inner}\n)"
+
+
+def _groups(layer: Any) -> tuple[Group, ...]:
+    if isinstance(layer, Sequential):
+        return layer.groups
+    return (*groups_of(layer.rep_in), *groups_of(layer.rep_out))

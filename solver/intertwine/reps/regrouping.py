@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
@@ -37,6 +38,18 @@ def over(rep: Rep, groups: Group | Mapping[Group, Group]) -> Rep:
             )
         groups = dict.fromkeys(own, groups)
     return _over(rep, groups)
+
+
+def require_known(
+    groups: Group | Mapping[Group, Group], own: Collection[Group], layer: Any
+) -> None:
+    """Raise `InvalidRep` where a group is to be replaced that is none of a layer's own."""
+    unknown = [] if isinstance(groups, Group) else [g for g in groups if g not in own]
+    if unknown:
+        raise InvalidRep(
+            f"{unknown[0]!r} is to be replaced, and {layer!r} is over "
+            f"{' and '.join(map(repr, dict.fromkeys(own))) or 'no group'}"
+        )
 
 
 def _over(rep: Rep, groups: Mapping[Group, Group]) -> Rep:
