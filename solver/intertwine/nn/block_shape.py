@@ -52,19 +52,20 @@ class BlockShape(ByContent):
         return {**self.reached, self.trivial: scalars}
 
     def dependence(
-        self, varying: Collection[str], curved: Collection[str]
+        self, varying: Collection[str], curved: Collection[str], products: Collection[Triple]
     ) -> tuple[set[str], set[str]]:
         """Which outputs depend on what comes into the network, and which of them not only linearly,
-        if of the inputs these do. What does not depend on it is zero, or made of biases.
+        if of the inputs these do, and these products are not always zero. What does not depend on
+        it is zero, or made of biases.
         """
         before = {name for name in varying if name in self.before}
         bent = {name for name in curved if name in self.before}
-        for product in self.products.every:
-            factors = {product.left, product.right}
+        for left, right, target in products:
+            factors = {left, right}
             if not factors.isdisjoint(varying):
-                before.add(product.target)
+                before.add(target)
             if factors <= {*varying} or not factors.isdisjoint(curved):
-                bent.add(product.target)
+                bent.add(target)
         gates_move = self.trivial in before
         kept = {name for name in self.reached if name in before}
         return kept, kept if gates_move else kept & bent

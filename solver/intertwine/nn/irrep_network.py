@@ -19,7 +19,7 @@ from intertwine.nn.block import Block
 from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.nn.features import mixed
 from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
-from intertwine.nn.network_faults import faults
+from intertwine.nn.network_faults import faults, remedy
 from intertwine.nn.network_shape import HiddenLayer, complete_shape
 from intertwine.nn.settings import working
 from intertwine.nn.start import all_vanish, example, first_block, last_weights
@@ -73,8 +73,8 @@ class IrrepNetwork(eqx.Module):
         if self.space_out.size and all_vanish(features, self.weights):
             raise InvalidRep(
                 f"every equivariant network from {rep_in!r} to {rep_out!r} with these hidden "
-                f"layers is constant: what they reach shares no irreps with the output. If others "
-                f"would, give num_layers or ch{self._advice}"
+                f"layers is constant: what they reach shares no irreps with the output. "
+                f"{remedy(shape, shape.outputs)}{self._advice}"
             )
         for fault in faults(shape):
             warn_of(f"{fault}{self._advice}")

@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from intertwine.irreps import Irrep
+from intertwine.nn.allocation import uniform_rep
 from intertwine.nn.irrep_space import IrrepSpace
-from intertwine.nn.network_shape import Change, NetworkShape
+from intertwine.nn.network_shape import Change, HiddenLayer, NetworkShape, Turn
 from intertwine.nn.products import LARGEST_PAIR, Triple
-from intertwine.nn.reach import unavoidable
+from intertwine.reps.syntax import direct_sum
 
 _DEEPER = 8
 """So many blocks are tried to say how many would do."""
 _TRIED = 5000
 """So many signs of irreps, or third roots of unity, are tried one by one."""
+_WIDTH, _COPIES = 64, 4
+"""Of layers that are tried where there are none, or named ones; and of irreps to be named."""
 _THIRD = np.exp(2j * np.pi / 3)
 _ENOUGH = 4
 """So many blocks see what any number of them does, of what is looked for here."""
@@ -24,25 +28,22 @@ _ENOUGH = 4
 
 def faults(shape: NetworkShape) -> Iterator[str]:
     """What the network cannot represent though a larger one could, a sentence each."""
-    if not shape.blocks:
-        return
     if shape.constant:
         yield (
             f"of the {shape.space_out.size} outputs, the parts that transform as "
             f"{_named(shape, shape.constant, shape.space_out)} do not depend on the input: no "
-            f"hidden layer leads to them. {_remedy(shape, shape.constant)}"
+            f"hidden layer leads to them. {remedy(shape, shape.constant)}"
         )
-    if shape.is_linear:
-        yield (
-            "the network is linear: no product, and no gate that depends on the input, leads to "
-            f"its output. {_remedy(shape, ())}"
-        )
+    if shape.is_linear and not _ideal(shape).is_linear:
+        why = "no product, and no gate that depends on the input, leads to its output"
+        why = why if shape.blocks else "it has no hidden layer"
+        yield f"the network is linear: {why}. {remedy(shape, ())}"
         return
-    cut = [n for n in shape.reached_outputs if n in shape.inputs and not _carries(shape, n)]
+    cut = _lost_linear(shape)
     if cut:
         yield (
             f"no linear map takes the input's parts {_named(shape, cut, shape.space_in)} to the "
-            f"output: a hidden layer lacks these irreps. {_remedy(shape, cut)}"
+            f"output: a hidden layer lacks these irreps. {remedy(shape, cut)}"
         )
     undecomposed = shape.fusion.too_large(shape.inputs)
     if undecomposed:
@@ -61,14 +62,22 @@ def faults(shape: NetworkShape) -> Iterator[str]:
         shown = ", ".join(f"{left} ⊗ {right} → {target}" for left, right, target in named)
         yield (
             f"these products of the input's parts do not reach the output: {shown}. "
-            f"{_remedy(shape, [t[2] for t in lost])}"
+            f"{remedy(shape, [t[2] for t in lost])}"
         )
     elif not shape.constant and not shape.has_least_symmetry:
         yield from _blindness(shape)
+    elif not shape.constant:
+        yield from _misalignment(shape)
 
 
-def _carries(shape: NetworkShape, name: str) -> bool:
-    return all(name in block.inputs and name in block.reached for block in shape.blocks)
+def _lost_linear(shape: NetworkShape) -> list[str]:
+    """The irreps of the input that no linear map takes to the output, which has them."""
+    carried = [name for name in shape.reached_outputs if name in shape.inputs]
+    return [
+        name
+        for name in carried
+        if not all(name in block.inputs and name in block.reached for block in shape.blocks)
+    ]
 
 
 def _lost_products(shape: NetworkShape) -> list[Triple]:
@@ -85,42 +94,83 @@ def _lost_products(shape: NetworkShape) -> list[Triple]:
     return sorted(t for t in every if (frozenset(t[:2]), t[2]) not in found)
 
 
-def _remedy(shape: NetworkShape, names: Collection[str]) -> str:
-    """What to do: what was tried here, and lacks nothing."""
+def remedy(shape: NetworkShape, names: Collection[str]) -> str:
+    """What to do where parts of the output of these irreps lack something: what was tried here, and
+    lacks nothing.
+    """
     if not shape.channels:
         return "Give channels, 1 or more: products are taken of so many"
     is_named = not all(layer.may_grow for layer in shape.layers)
+    width = max((layer.rep.size() for layer in shape.layers), default=_WIDTH)
     own = len(shape.blocks)
-    blocks = range(own if is_named else own + 1, max(_DEEPER, own + 2))
-    enough = next((number for number in blocks if _ends_well(shape, number)), None)
+    depths = range(own if is_named else own + 1, max(_DEEPER, own + 2))
+    larger = (shape.with_layers(_free(shape, width, is_named, depth)) for depth in depths)
+    enough = next((found for found in larger if _lacks_nothing(found)), None)
     if enough is None:
-        return f"No network of up to {blocks[-1]} layers is known that lacks nothing"
-    what = [f"more layers, num_layers={enough}"] if enough > own else []
+        return f"No network of up to {depths[-1]} layers is known that lacks nothing"
+    deeper = len(enough.blocks) > own
+    what = [f"more layers, num_layers={len(enough.blocks)}"] if deeper else []
     if is_named:
-        what = ["an integer ch, which adds the irreps and products that are missing", *what]
-    needed = ", ".join(_name(shape, name) for name in names) if is_named else ""
-    ending = f" (hidden reps that you name need the irreps {needed})" if needed else ""
+        adds = f"an integer ch, such as ch={width}, which adds the irreps and products that are"
+        what = [f"{adds} missing", *what]
+    needed = [] if deeper or not is_named else _needed(shape, names, enough)
+    ending = ", ".join(_name(shape, name) for name in needed)
+    ending = f" (hidden reps that you name need the irreps {ending})" if needed else ""
     return f"Give {', and '.join(what)}{ending}"
 
 
-def _ends_well(shape: NetworkShape, blocks: int) -> bool:
-    grown = shape.with_free_layers(blocks)
-    return not (grown.constant or grown.is_linear) and grown.has_least_symmetry
+def _free(shape: NetworkShape, width: int, is_named: bool, depth: int) -> list[HiddenLayer]:
+    """So many layers of a width, or of those that there are."""
+    if is_named:
+        return [HiddenLayer(uniform_rep(width, shape.fusion.group), True)] * depth
+    own = shape.layers or (HiddenLayer(uniform_rep(width, shape.fusion.group), True),)
+    return [*own, *own[-1:] * (depth - len(own))]
+
+
+def _needed(shape: NetworkShape, names: Collection[str], enough: NetworkShape) -> list[str]:
+    """Irreps with which the layers that the user named would do as well: these, or those that
+    another shape needs; none where neither would.
+    """
+    for irreps in ([*names], list(dict.fromkeys((*names, *enough.needs.irreps)))):
+        more = [(_COPIES, Irrep(name, shape.fusion.group)) for name in irreps]
+        layers = [
+            layer
+            if layer.may_grow
+            else HiddenLayer(direct_sum([(1, layer.rep), *more]), may_grow=False)
+            for layer in shape.layers
+        ]
+        if irreps and _lacks_nothing(shape.with_layers(layers)):
+            return irreps
+    return []
+
+
+def _lacks_nothing(shape: NetworkShape) -> bool:
+    return not (
+        shape.constant
+        or shape.is_linear
+        or _lost_linear(shape)
+        or _lost_products(shape)
+        or not shape.has_least_symmetry
+        or _lost_turns(shape)
+    )
+
+
+def _ideal(shape: NetworkShape) -> NetworkShape:
+    """A network that sees what any of its input and output does, of what is looked for here."""
+    return shape.with_layers(_free(shape, _WIDTH, True, max(_ENOUGH, len(shape.blocks))))
 
 
 def _blindness(shape: NetworkShape) -> Iterator[str]:
-    """A change of the input's parts by roots of unity that the network does not see, though
-    some network does.
-    """
-    ideal = shape.with_free_layers(max(_ENOUGH, len(shape.blocks)))
-    for change in _changes(shape):
+    """A change of the input's parts that the network does not see, though some network does."""
+    ideal = _ideal(shape)
+    for change in _rescalings(shape):
         if not ideal.sees(change):
             continue  # of so few copies there is no function that does
         turned, then = (
             ", ".join(
                 f"{_named(shape, [name], space)} by {_written(root)}"
                 for name, root in roots.items()
-                if root != 1
+                if not np.array_equal(root, 1)
             )
             for roots, space in zip(change, (shape.space_in, shape.space_out), strict=True)
         )
@@ -128,16 +178,42 @@ def _blindness(shape: NetworkShape) -> Iterator[str]:
         yield (
             f"the network ignores a change: multiplying the input's parts {turned} "
             f"{f'multiplies but the parts {then} of the output' if then else nothing}, whatever "
-            f"the weights. {_remedy(shape, ())}"
+            f"the weights. {remedy(shape, ())}"
         )
         return
 
 
-def _changes(shape: NetworkShape) -> Iterator[Change]:
+def _lost_turns(shape: NetworkShape) -> frozenset[Turn]:
+    """Those that the network does not see, though some network does."""
+    if shape.seen_turns == shape.turns:
+        return frozenset()
+    return _ideal(shape).seen_turns - shape.seen_turns
+
+
+def _misalignment(shape: NetworkShape) -> Iterator[str]:
+    """The turns of the input's parts against each other that the network does not see, though some
+    network does.
+    """
+    lost = _lost_turns(shape)
+    if lost:
+        turned, present, target = min(lost, key=lambda turn: (len(turn[1]), repr(turn)))
+        others = [name for name in shape.inputs if name in present - {turned}]
+        one, rest = (_named(shape, names, shape.space_in) for names in ([turned], others))
+        yield (
+            f"the network ignores how the input's parts {one} lie to {rest}: when the group moves "
+            f"them alone, the output's parts {_named(shape, [target], shape.space_out)} stay or "
+            f"move with them, whatever the weights. {remedy(shape, ())}"
+        )
+
+
+def _rescalings(shape: NetworkShape) -> Iterator[Change]:
     """The symmetries χ of order 2 (3 too, of complex numbers) that the group does not have."""
-    rows, ends = shape.symmetries, _ends(shape)
-    known = unavoidable(shape.fusion, shape.inputs, shape.reached_outputs)[0]
-    outputs = [name for name in shape.reached_outputs if name != shape.fusion.trivial]
+    rows, known, names = (
+        shape.symmetries,
+        shape.unavoidable,
+        _moving_outputs(shape),
+    )
+    ends = len(shape.inputs) + len(names)
     for order in (2, 3) if shape.space_in.is_complex else (2,):
         if order**ends > _TRIED:
             continue
@@ -151,12 +227,12 @@ def _changes(shape: NetworkShape) -> Iterator[Change]:
                 split = len(shape.inputs)
                 yield (
                     dict(zip(shape.inputs, roots[:split], strict=True)),
-                    dict(zip(outputs, roots[split:], strict=True)),
+                    dict(zip(names, roots[split:], strict=True)),
                 )
 
 
-def _ends(shape: NetworkShape) -> int:
-    return len(shape.inputs) + sum(n != shape.fusion.trivial for n in shape.reached_outputs)
+def _moving_outputs(shape: NetworkShape) -> list[str]:
+    return [name for name in shape.outputs if name != shape.fusion.trivial]
 
 
 def _named(shape: NetworkShape, names: Collection[str], space: IrrepSpace) -> str:
@@ -168,7 +244,5 @@ def _written(root: Any) -> str:
 
 
 def _name(shape: NetworkShape, name: str) -> str:
-    """An irrep's name, without its digest where there is no other of its dimension."""
-    short = name.partition("_")[0]
-    alike = [other for other in shape.fusion.kinds if other.partition("_")[0] == short]
-    return short if alike == [name] else name
+    """An irrep's name, as a rep's text takes it."""
+    return "Scalar" if name == shape.fusion.trivial else name

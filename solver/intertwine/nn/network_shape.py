@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Inexact
 
 from intertwine.groups import Group
 from intertwine.irreps import Irrep
@@ -26,16 +28,22 @@ from intertwine.nn.reach import (
     unavoidable,
     way_to,
 )
+from intertwine.nn.sparse_basis import sparse_basis_of
 from intertwine.nn.start import first_block
+from intertwine.operators import dense
 from intertwine.reps import Rep
-from intertwine.reps.syntax import direct_sum
+from intertwine.reps.syntax import direct_sum, rho_of
 
 _SEVERAL = 2
 """Copies that irreps have at least where products were missing: those of one alone often vanish."""
-_EXAMPLES, _SEEN = 32, 1e-7
+_EXAMPLES, _SEEN = 8, 1e-9
+_ELEMENTS, _DRAWN = 2, 6
+"""So many elements of the group are tried: of those drawn, the ones that move the most."""
 
 #: Roots of unity by which parts of the input are multiplied, and those of the output.
 Change = tuple[dict[str, Any], dict[str, Any]]
+#: A part of the input that is turned, those that are there, and a part of the output.
+Turn = tuple[str, frozenset[str], str]
 
 
 @dataclass(frozen=True)
@@ -141,8 +149,8 @@ class NetworkShape:
     def _dependence(self) -> tuple[set[str], set[str]]:
         varying: set[str] = {*self.inputs}
         curved: set[str] = set()
-        for block in self.blocks:
-            varying, curved = block.dependence(varying, curved)
+        for block, step in zip(self.blocks, self.steps, strict=True):
+            varying, curved = block.dependence(varying, curved, step.triples)
         return varying, curved
 
     @property
@@ -160,7 +168,7 @@ class NetworkShape:
         """The irreps of the output that depend on the input."""
         return [name for name in self.outputs if name not in self.constant]
 
-    @property
+    @cached_property
     def steps(self) -> list[Step]:
         """The blocks as `reach` sees them."""
         return [
@@ -173,43 +181,126 @@ class NetworkShape:
             for block in self.blocks
         ]
 
-    @property
+    @cached_property
     def symmetries(self) -> Symmetries:
-        """The relations that the blocks put between input and output (`Relations`)."""
-        outputs = self.reached_outputs
-        return symmetries(self.steps, self.inputs, outputs, self.fusion.trivial)
+        """The relations that the blocks put between input and output."""
+        return symmetries(self.steps, self.inputs, self.outputs, self.fusion.trivial)
+
+    @cached_property
+    def unavoidable(self) -> Symmetries:
+        """Those that every network puts there."""
+        return unavoidable(self.fusion, self.inputs, self.outputs)[0]
 
     @property
     def has_least_symmetry(self) -> bool:
         """Whether there are no symmetries but those that are there in any case."""
-        found = self.symmetries
-        return found == unavoidable(self.fusion, self.inputs, self.reached_outputs)[0]
+        return self.symmetries == self.unavoidable
 
-    def with_free_layers(self, blocks: int) -> NetworkShape:
-        """The shape with so many layers, all of which may grow."""
-        layers = [replace(layer, may_grow=True) for layer in self.layers]
-        layers += layers[-1:] * (blocks - len(layers))
+    def with_layers(self, layers: Sequence[HiddenLayer]) -> NetworkShape:
+        """The shape with other layers, and with what it needs then."""
         return _complete(replace(self, layers=tuple(layers)))
 
     def sees(self, change: Change) -> bool:
-        """Whether outputs of some weights change in another way than the symmetry has it."""
+        """Whether, for some weights, outputs change in another way than the change says."""
+        before, after = self._images([{}, change[0]])
+        return any(
+            _differ(after[name], change[1].get(name, 1), before[name])
+            for name in self.reached_outputs
+        )
+
+    @cached_property
+    def seen_turns(self) -> frozenset[Turn]:
+        """The parts of the input whose turns the output sees, while other parts stay.
+
+        A symmetric matrix and a vector may turn against each other: then invariants of both change,
+        unless they meet in scalars alone. An output ν does not see it if it stays, or turns with
+        the part.
+        """
+        turns = self.turns
+        if not turns:
+            return frozenset()
+        changes: list[dict[str, Any]] = []
+        names = {name for turned, _, target in turns for name in (turned, target)}
+        matrices = _turning(sorted(names - {self.fusion.trivial}), self.fusion.group)
+        pairs = sorted({(turned, tuple(sorted(present))) for turned, present, _ in turns})
+        for turned, present in pairs:
+            absent = {name: 0 for name in self._turning if name not in present}
+            changes += [absent, *({**absent, turned: by} for by in matrices[turned])]
+        images, found = self._images(changes), set[Turn]()
+        for i, (turned, present) in enumerate(pairs):
+            before, *after = images[i * (_ELEMENTS + 1) : (i + 1) * (_ELEMENTS + 1)]
+            for name in self.reached_outputs:
+                with_it = matrices.get(name, [1] * _ELEMENTS)
+                if any(
+                    _differ(x[name], 1, before[name]) and _differ(x[name], by, before[name])
+                    for x, by in zip(after, with_it, strict=True)
+                ):
+                    found.add((turned, frozenset(present), name))
+        return frozenset(found)
+
+    @cached_property
+    def turns(self) -> frozenset[Turn]:
+        """Each part of the input that can turn against another, beside one of these alone and
+        beside all, and the outputs.
+        """
+        several = {frozenset(pair) for pair in combinations(self._turning, 2)}
+        several |= {frozenset(self._turning)} if len(self._turning) > 2 else set()
+        return frozenset(
+            (turned, present, target)
+            for present in several
+            for turned in (sorted(present) if len(present) > 2 else sorted(present)[:1])
+            for target in self.outputs
+        )
+
+    @property
+    def _turning(self) -> list[str]:
+        return [name for name in self.inputs if name != self.fusion.trivial]
+
+    def _images(self, changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """What the network at its start makes of a few inputs with parts that are changed so: of
+        all at once.
+        """
         rng = np.random.default_rng(0)
         dtype = np.complex64 if self.space_in.is_complex else np.float32
         features: Features = {}
         for name, m in self.space_in.multiplicities.items():
             x = rng.standard_normal((self.fusion.kinds[name].dimension, m, _EXAMPLES))
-            features[name] = [np.concatenate([c, change[0][name] * c], axis=1) for c in x]
+            every = [_moved(x, change.get(name, 1)) for change in changes]
+            features[name] = [*np.concatenate(every, axis=2)]
         with jax.ensure_compile_time_eval():  # a network may be made while its caller is traced
             for i, block in enumerate(self.blocks):
                 _, features = first_block(block, features, jax.random.key(i), dtype)
-        for name, root in change[1].items():
-            before, after = np.split(np.array(features[name]), 2, axis=2)
-            if np.abs(after - root * before).max() > _SEEN * np.abs(before).max():
-                return True
-        if self.fusion.trivial in self.outputs:
-            before, after = np.split(np.array(features[self.fusion.trivial]), 2, axis=2)
-            return bool(np.abs(after - before).max() > _SEEN * np.abs(before).max())
-        return False
+        parts = {
+            name: np.split(np.array(features[name]), len(changes), axis=2)
+            for name in self.reached_outputs
+        }
+        return [{name: part[i] for name, part in parts.items()} for i in range(len(changes))]
+
+
+def _moved(x: Inexact[np.ndarray, "d m b"], by: Any) -> Inexact[np.ndarray, "d m b"]:
+    found: Inexact[np.ndarray, "d m b"] = by * x if np.ndim(by) == 0 else np.tensordot(by, x, 1)
+    return found
+
+
+def _differ(after: Any, by: Any, before: Any) -> bool:
+    return bool(np.abs(after - _moved(before, by)).max() > _SEEN * np.abs(before).max())
+
+
+def _turning(names: Sequence[str], group: Group) -> dict[str, list[Any]]:
+    """ρ(g) of irreps in the coordinates that features have, for a few elements."""
+    drawn: dict[str, list[Any]] = {}
+    elements = group.samples(_DRAWN)
+    for name in names:
+        irrep = Irrep(name, group)
+        basis = sparse_basis_of(irrep)
+        images = (np.asarray(dense(rho_of(irrep, element))) for element in elements)
+        drawn[name] = [basis.conj().T @ image @ basis for image in images]
+    moved = [
+        min(np.abs(every[i] - np.eye(len(every[i]))).max() for every in drawn.values())
+        for i in range(_DRAWN)
+    ]
+    kept = np.argsort(moved)[-_ELEMENTS:]
+    return {name: [every[i] for i in kept] for name, every in drawn.items()}
 
 
 def complete_shape(
@@ -250,18 +341,39 @@ def _complete(shape: NetworkShape) -> NetworkShape:
         way = way_to(fusion, inputs, shape.constant, len(shape.layers))
         if way - {*inputs, *shape.hidden_irreps}:
             shape = replace(shape, needs=Needs((*always, *sorted(way))))
-    if shape.has_least_symmetry:
+    if not shape.has_least_symmetry:
+        missing = missing_products(
+            fusion,
+            shape.space_in.multiplicities,
+            outputs,
+            [block.outputs for block in shape.blocks],
+            [step.triples for step in shape.steps],
+            [layer.may_grow for layer in shape.layers],
+            _SEVERAL,
+        )
+        if missing.irreps or missing.triples:
+            shape = _with_products(shape, missing.irreps, missing.triples)
+    return _with_turns_seen(shape)
+
+
+def _with_turns_seen(shape: NetworkShape) -> NetworkShape:
+    """The same, with the products among its irreps, or all, where it sees more turns with them."""
+    if shape.seen_turns == shape.turns or not any(layer.may_grow for layer in shape.layers):
         return shape
-    missing = missing_products(
-        fusion,
-        shape.space_in.multiplicities,
-        shape.reached_outputs,
-        [block.outputs for block in shape.blocks],
-        [step.triples for step in shape.steps],
-        [layer.may_grow for layer in shape.layers],
-    )
-    if not (missing.irreps or missing.triples):
+    _, every = unavoidable(shape.fusion, shape.inputs, shape.outputs)
+    irreps = {name for triple in every for name in triple}
+    whole = _with_products(shape, irreps, every)
+    if whole.seen_turns <= shape.seen_turns:
         return shape
-    irreps = {*shape.needs.irreps, *inputs, *missing.irreps}
-    triples = tuple(step.triples | missing.triples for step in shape.steps)
-    return replace(shape, needs=Needs(tuple(sorted(irreps)), triples, _SEVERAL))
+    known = {*shape.inputs, *(name for step in shape.steps for name in step.reached)}
+    few = _with_products(shape, (), {triple for triple in every if known.issuperset(triple)})
+    return few if few.seen_turns >= whole.seen_turns else whole
+
+
+def _with_products(
+    shape: NetworkShape, irreps: Collection[str], triples: Collection[Triple]
+) -> NetworkShape:
+    """The same with these irreps, those of the input, and these products in every block."""
+    needed = {*shape.needs.irreps, *shape.inputs, *irreps}
+    taken = tuple(step.triples | {*triples} for step in shape.steps)
+    return replace(shape, needs=Needs(tuple(sorted(needed)), taken, _SEVERAL))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +31,14 @@ _TWOFOLD = 200
 _MOST, _ON_THE_WAY = 12, 100
 """Of a way to an output: so many of the smallest irreps, and products up to this dimension."""
 
-#: Symmetries of a network beside the group, by relations among its inputs and outputs: see
-#: `Relations`.
+#: An irrep at a place of a network: a level, or an end.
+Symbol = tuple[Any, str]
+#: Two symbols that are joined by a linear map, or λ, μ and ν of a product λ ⊗ μ → ν.
+Link = tuple[Symbol, ...]
+
+
+#: The relations of the numbers χ by which inputs and outputs of a network may be multiplied, as it
+#: cannot tell: see `Relations`.
 Symmetries = tuple[tuple[int, ...], ...]
 
 
@@ -61,11 +68,15 @@ class Fusion:
         left, right, _ = triple
         if left != right or copies * self.kinds[left].freedom > 1:
             return False
+        return self.alternates(triple)
+
+    def alternates(self, triple: Triple) -> bool:
+        """Whether all maps λ ⊗ λ → ν change sign with the order of the factors."""
         if triple not in self._alternating:
-            self._alternating[triple] = self._alternates(triple)
+            self._alternating[triple] = self._changes_sign(triple)
         return self._alternating[triple]
 
-    def _alternates(self, triple: Triple) -> bool:
+    def _changes_sign(self, triple: Triple) -> bool:
         name, _, target = triple
         maps = couplings([name], self.kinds, {target: self.kinds[target]}, self.group)
         return all(np.allclose(one.coefficients, -one.coefficients.swapaxes(1, 2)) for one in maps)
@@ -143,33 +154,19 @@ def symmetries(
     counts for nothing.
     """
     last = len(steps)
-    relations: list[dict[tuple[int, str], int]] = []
-
-    def relate(*terms: tuple[int, str, int]) -> None:
-        relation: dict[tuple[int, str], int] = {}
-        for level, name, sign in terms:
-            if name != trivial or level == 0:
-                relation[level, name] = relation.get((level, name), 0) + sign
-        relations.append(relation)
-
+    links: list[Link] = []
     useful = {name for name in outputs if name in (steps[-1].reached if steps else inputs)}
-    for name in useful:
-        relate((last, name, 1), (last + 1, name, -1))
+    links += [((last, name), (last + 1, name)) for name in useful]
     for level in reversed(range(last)):
         step, wanted = steps[level], useful | {trivial}
         useful = wanted & step.present
-        for name in useful:
-            relate((level, name, 1), (level + 1, name, -1))
+        links += [((level, name), (level + 1, name)) for name in useful]
         for left, right, target in sorted(step.triples):
             if target in wanted:
                 useful |= {left, right}
-                relate((level, left, 1), (level, right, 1), (level + 1, target, -1))
+                links.append(((level, left), (level, right), (level + 1, target)))
     ends = [*((0, name) for name in inputs), *((last + 1, n) for n in outputs if n != trivial)]
-    inner = {key for relation in relations for key in relation if key not in ends}
-    found = Relations([*sorted(inner), *ends])
-    for relation in relations:
-        found.add(relation)
-    return found.among(ends)
+    return _symmetries(links, ends, trivial)
 
 
 def unavoidable(
@@ -187,32 +184,31 @@ def unavoidable(
     twofold = {target for _, _, target in every} - {fusion.trivial}
     later = {tuple(sorted((a, b))) for a in twofold for b in (*own, *twofold)}
     ends = [*(("in", n) for n in inputs), *(("out", n) for n in outputs if n != fusion.trivial)]
-    found = _related(every, fusion.trivial, ends)
+
+    def found() -> Symmetries:
+        links: list[Link] = [(("", name), (end, name)) for end, name in ends]
+        links += [tuple(("", name) for name in triple) for triple in sorted(every)]
+        return _symmetries(links, ends, fusion.trivial)
+
     for a, b in sorted(later, key=lambda pair: (fusion.size(*pair), pair)):
-        if _is_all(found):
-            break
         if {a, b} & {*own} or fusion.size(a, b) <= _TWOFOLD:
+            if _is_all(found()):
+                break
             every |= fusion.triples([a], [b])
-            found = _related(every, fusion.trivial, ends)
-    return found, every
+    return found(), every
 
 
-def _related(
-    triples: Iterable[Triple], trivial: str, ends: Sequence[tuple[str, str]]
-) -> Symmetries:
-    """The relations that products put between ends, an irrep being the same everywhere."""
-    every = sorted(triples)
-    names = {name for triple in every for name in triple} | {name for _, name in ends} | {trivial}
-    found = Relations([*sorted(("", name) for name in names), *ends])
-    found.add({("", trivial): 1})
-    for kind, name in ends:
-        found.add({("", name): 1, (kind, name): -1})
-    for left, right, target in every:
-        relation = {("", left): 1}
-        for name, sign in ((right, 1), (target, -1)):
-            relation["", name] = relation.get(("", name), 0) + sign
-        found.add(relation)
-    return found.among(ends)
+def _symmetries(links: Sequence[Link], ends: Sequence[Symbol], trivial: str) -> Symmetries:
+    """What links between symbols leave of the ends."""
+    inner = sorted({symbol for link in links for symbol in link} - {*ends})
+    relations = Relations([*inner, *ends])
+    for link in links:
+        relation: dict[Symbol, int] = {}
+        for symbol, sign in zip(link, (1, -1) if len(link) == 2 else (1, 1, -1), strict=True):
+            if symbol in ends or symbol[1] != trivial:
+                relation[symbol] = relation.get(symbol, 0) + sign
+        relations.add(relation)
+    return relations.among(ends)
 
 
 def _is_all(found: Symmetries) -> bool:
@@ -264,25 +260,29 @@ def missing_products(
     hidden: Sequence[Mapping[str, int]],
     taken: Sequence[Collection[Triple]],
     may_grow: Sequence[bool],
+    copies: int,
 ) -> Missing:
     """The fewest irreps and products, by trial, with which hidden layers of these irreps that take
-    these products have no symmetries but those of layers that take all products.
+    these products have no symmetries but those of layers that take all products. Layers that may
+    grow then have so many copies of each irrep at least.
     """
     _, every = unavoidable(fusion, [*inputs], outputs)
     own = {*inputs} - {fusion.trivial}
     new = {name for triple in every if {*triple[:2]} <= own for name in triple} - {fusion.trivial}
 
-    def with_these(missing: Missing) -> Symmetries:
+    def with_these(missing: Missing, least: int) -> Symmetries:
         present, steps = inputs, list[Step]()
         for own, triples, grows in zip(hidden, taken, may_grow, strict=True):
             wanted = {**dict.fromkeys(missing.irreps if grows else (), 1), **own}
+            if grows:
+                wanted = {name: max(m, least) for name, m in wanted.items()}
             steps.append(Step.of(present, wanted, {*triples, *missing.triples}, fusion))
             present = {name: m for name, m in wanted.items() if name in steps[-1].reached}
         return symmetries(steps, [*inputs], outputs, fusion.trivial)
 
     missing = Missing(frozenset(new), frozenset(every))
-    goal = with_these(missing)
-    if goal == with_these(Missing()):
+    goal = with_these(missing, copies)
+    if goal == with_these(Missing(), 1):
         return Missing()
 
     def size(names: Iterable[str]) -> int:
@@ -290,8 +290,8 @@ def missing_products(
 
     for name in sorted(new, key=lambda n: (-size([n]), n)):
         fewer = Missing(missing.irreps - {name}, missing.triples)
-        missing = fewer if with_these(fewer) == goal else missing
+        missing = fewer if with_these(fewer, copies) == goal else missing
     for triple in sorted(every, key=lambda t: (-size(t), t)):
         fewer = Missing(missing.irreps, missing.triples - {triple})
-        missing = fewer if with_these(fewer) == goal else missing
+        missing = fewer if with_these(fewer, copies) == goal else missing
     return missing
