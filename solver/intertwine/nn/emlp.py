@@ -7,6 +7,8 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
@@ -21,8 +23,8 @@ from intertwine.nn.irrep_network import IrrepNetwork, warn_of
 from intertwine.nn.irrep_space import irrep_space_of
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
-from intertwine.nn.linear_maps import bound, rows
-from intertwine.nn.network_faults import faults
+from intertwine.nn.linear_maps import SchurMaps, bound, rows
+from intertwine.nn.network_faults import faults, remedy
 from intertwine.nn.network_shape import HiddenLayer, NetworkShape, complete_shape
 from intertwine.nn.products import NARROW
 from intertwine.nn.sequential import Sequential
@@ -30,6 +32,8 @@ from intertwine.nn.settings import as_key, natural, positive
 from intertwine.nn.tensor_reach import lost_maps, squares, with_tensors
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
+
+_EXAMPLES, _VANISHING = 256, 1e-6
 
 
 class EMLP(Layer):
@@ -42,15 +46,15 @@ class EMLP(Layer):
     layer, and takes any groups, several or not reductive. Unless one is asked for, it is the first
     where the reps are sums of irreps of one group, and the second elsewhere.
 
-    `ch` is the width of the hidden layers, of `uniform_rep(ch, group)`; or their rep; or a list of
-    either, one a layer; there are three layers, unless a list or `num_layers` says another
-    number. Layers of a width get the irreps besides, and the products, without which something
-    that equivariance allows would be out of reach (`complete_shape`); a `ReachWarning` says what
-    named reps, or too few layers, leave out. Reps that have no group get `group`.
+    `ch` is the width of the hidden layers, of `uniform_rep(ch, group)`; or their rep, or its text;
+    or a list of these, one a layer; there are three layers, unless a list or `num_layers` says
+    another number. Layers of a width get the irreps besides, and the products, without which
+    something that equivariance allows would be out of reach (`complete_shape`); a `ReachWarning`
+    says what named reps, or too few layers, leave out. Reps that have no group get `group`.
 
-    At the start outputs have root mean square `gain` in each irrep, for standard normal inputs (in
-    the paper's form weights of the last layer are `gain` times as large). `key` is a seed or a key:
-    equal arguments give equal networks. `dtype` is that of the weights, float32 unless given.
+    At the start outputs have root mean square `gain`, in each irrep where reps are sums of irreps,
+    for standard normal inputs. `key` is a seed or a key: equal arguments give equal networks.
+    `dtype` is that of the weights, float32 unless given.
     ``model(x)`` takes x of shape (…, n) to (…, m). Raises `InvalidRep` where every equivariant
     function of this form is constant, and `MethodNotApplicable` for reps that are not seen to be
     sums of irreps, if ``"channelwise"`` was asked for.
@@ -65,7 +69,7 @@ class EMLP(Layer):
         rep_in: Rep,
         rep_out: Rep,
         group: Group,
-        ch: int | Rep | Sequence[int | Rep] = 384,
+        ch: int | Rep | str | Sequence[int | Rep | str] = 384,
         num_layers: int | None = None,
         *,
         bilinear: Bilinear | None = None,
@@ -107,18 +111,18 @@ class EMLP(Layer):
 
 
 def hidden_layers(
-    ch: int | Rep | Sequence[int | Rep], layers: int | None, group: Group
+    ch: int | Rep | str | Sequence[int | Rep | str], layers: int | None, group: Group
 ) -> list[HiddenLayer]:
     """So many hidden layers: as many as a list has, else three."""
     if layers is None:
-        layers = len(ch) if isinstance(ch, Sequence) else 3
+        layers = len(ch) if isinstance(ch, Sequence) and not isinstance(ch, str) else 3
     layers = natural(layers, "the number of layers")
-    each = list(ch) if isinstance(ch, Sequence) else [ch] * layers
+    each = [ch] * layers if isinstance(ch, str) or not isinstance(ch, Sequence) else list(ch)
     if len(each) != layers:
         raise InvalidRep(f"{layers} layers need as many widths or reps, and ch has {len(each)}")
     found = [
         HiddenLayer(bound(c, group), False)
-        if isinstance(c, Rep)
+        if isinstance(c, Rep | str)
         else HiddenLayer(uniform_rep(c, group), True)
         for c in each
     ]
@@ -174,8 +178,43 @@ def _layers(
     for fault in faults(shape) if shape else lost_maps(source, hidden, rep_out):
         warn_of(fault)
     out = Linear(reps[-2], rep_out, key=last, dtype=dtype)
-    weights = {name: gain * weight for name, weight in out.weights.items()}
+    sizes = _sizes(layers, out, rep_in.size())
+    known = [size for size in sizes.values() if not isinstance(size, jax.core.Tracer)]
+    if len(known) == len(sizes) and not any(size > _VANISHING for size in known):
+        advice = remedy(shape, shape.outputs) if shape else "Give more layers, or a larger ch"
+        raise InvalidRep(
+            f"every network of this form from {rep_in!r} to {rep_out!r} with these hidden layers is "
+            f"constant: what they reach, and the output has too, vanishes. {advice}"
+        )
+    weights = {
+        name: gain * weight / jnp.where(sizes[name] > _VANISHING, sizes[name], 1)
+        for name, weight in out.weights.items()
+    }
     return Sequential(*layers, eqx.tree_at(lambda layer: layer.weights, out, weights))
+
+
+def _sizes(layers: Sequence[Layer], out: Linear, size: int) -> dict[str, Any]:
+    """The root mean square, over a few standard normal inputs, of what each weight of the last
+    layer makes of the layers before: of those of one irrep, or of all together.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((_EXAMPLES, size))
+    if out.maps.is_complex:
+        x = (x + 1j * rng.standard_normal(x.shape)) / np.sqrt(2)
+    maps, features = out.maps, Sequential(*layers)(x) if layers else jnp.asarray(x)
+    parts = {name: {name: weight} for name, weight in out.weights.items()}
+    shares = dict.fromkeys(parts, 1.0)
+    if isinstance(maps, SchurMaps):
+        space = maps.space_out
+        for name, m in space.multiplicities.items():
+            shares[name] = m * space.kinds[name].dimension / space.size
+    else:
+        parts = dict.fromkeys(parts, out.weights)
+    images = {name: maps.apply(some, 0 * out.bias, features) for name, some in parts.items()}
+    return {
+        name: jnp.sqrt(jnp.mean(jnp.abs(image) ** 2) / shares[name])
+        for name, image in images.items()
+    }
 
 
 def _with_products(block: EMLPBlock, layer: BiLinear | Sequential) -> EMLPBlock:
