@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +48,21 @@ def check_suffix(path: Path) -> None:
         )
 
 
-def load_basis(path: str | os.PathLike[str]) -> Basis:
+def load_basis(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None = None) -> Basis:
     """Read a basis from a ``.safetensors`` file, mapped into memory rather than copied.
 
-    Raises `FormatError` where the file holds none, `FileNotFoundError` where there is no file.
+    `names` gives reps of the user's own that its rep has, as in `parse`:
+    ``load_basis(path, names={"P": P})``. Raises `FormatError` where the file holds no basis,
+    `FileNotFoundError` where there is no file, and `InvalidRep` where its rep is not one of those
+    names. (Without names, only asking for a rep that cannot be read raises that.)
     """
     try:
-        return from_arrays(*read_file(path))
+        basis = from_arrays(*read_file(path))
     except FormatError as error:
         raise FormatError(f"{os.fspath(path)} holds no basis: {error}") from error
+    if not names or basis.rows is None:
+        return basis
+    return Basis(basis.storage, basis.certificate, of=basis.rows.read(names))
 
 
 def to_bytes(basis: Basis) -> bytes:
