@@ -183,8 +183,8 @@ def _layers(
     if len(known) == len(sizes) and not any(size > _VANISHING for size in known):
         advice = remedy(shape, shape.outputs) if shape else "Give more layers, or a larger ch"
         raise InvalidRep(
-            f"every network of this form from {rep_in!r} to {rep_out!r} with these hidden layers is "
-            f"constant: what they reach, and the output has too, vanishes. {advice}"
+            f"every network of this form from {rep_in!r} to {rep_out!r} with these hidden layers "
+            f"is constant: what they reach, and the output has too, vanishes. {advice}"
         )
     weights = {
         name: gain * weight / jnp.where(sizes[name] > _VANISHING, sizes[name], 1)

@@ -11,6 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from intertwine_api.database import Database
+from intertwine_api.jobs.job import Job, Limits, NewJob
+from intertwine_api.jobs.queue import Queue
 from program import PROGRAM, Ended, environment, intertwine
 from service import running_service
 
@@ -19,6 +22,7 @@ pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
 QUICK = {"rep": "V**2", "group": "SO(3)"}
 ENDLESS = {"rep": "V**9", "group": "SO(4)", "method": "krylov"}
 HOPELESS = {"rep": "V**3", "group": "SO(3)", "method": "orbits"}
+WARNINGS = ["3 × W3 do not depend on the input: name W3, or give an integer ch", "W5 is left out"]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,35 @@ def endless(http: httpx.Client) -> Iterator[str]:
     assert jobs(http, "watch", job).code == 1
 
 
+def begun(queue: Queue, name: str) -> Job:
+    """A job that runs on another host."""
+    queue.submit(NewJob("train", "local", {}, Limits(seconds=600, memory=10**9), name))
+    job = queue.claim("another host", slots=10)
+    assert job is not None
+    return queue.begin(job.id, job.attempt)
+
+
+@pytest.fixture(scope="module")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A service with three jobs, two of which have warnings; no network is trained."""
+    data = tmp_path_factory.mktemp("trainings") / "data"
+    data.mkdir()
+    database = Database(f"sqlite:///{data / 'intertwine.db'}")
+    queue = Queue(database, lease_seconds=3600)
+    try:
+        database.migrate()
+        job = begun(queue, "complete")
+        queue.succeed(job.id, job.attempt, {"test_loss": 0.25})
+        job = begun(queue, "narrow")
+        queue.succeed(job.id, job.attempt, {"test_loss": 0.25, "warnings": WARNINGS})
+        job = begun(queue, "running")
+        queue.heartbeat(job.id, job.attempt, {"stage": "training", "warnings": WARNINGS[:1]})
+    finally:
+        database.close()
+    with running_service(data, jobs="0") as http:
+        yield http
+
+
 def test_watch_ends_with_the_job_and_says_how(http: httpx.Client, good: str, bad: str) -> None:
     ended = jobs(http, "watch", good)
     assert (ended.code, ended.out) == (0, "succeeded\n")
@@ -96,6 +129,20 @@ def test_show_tells_what_is_known(http: httpx.Client, good: str) -> None:
     assert shown["state"] == "succeeded"
     assert shown["labels"] == "nice, small"
     assert shown["owner"] == "local"
+
+
+def test_show_prints_a_line_for_each_warning(trainings: httpx.Client) -> None:
+    found = {job["name"]: job["id"] for job in jobs(trainings, "list", "--json").json}
+    for name, warnings in (("complete", []), ("narrow", WARNINGS), ("running", WARNINGS[:1])):
+        lines = jobs(trainings, "show", found[name]).out.splitlines()
+        assert [x.split(maxsplit=1)[1] for x in lines if x.startswith("warning")] == warnings
+        assert not any("[" in line for line in lines)
+
+
+def test_list_marks_limited_networks(trainings: httpx.Client) -> None:
+    _, *rows = jobs(trainings, "list").out.splitlines()
+    limited = {row.split()[1]: row.endswith(" (limited)") for row in rows}
+    assert limited == {"running": True, "narrow": True, "complete": False}
 
 
 def test_logs_are_printed_as_they_are(http: httpx.Client, good: str) -> None:
