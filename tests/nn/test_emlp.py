@@ -72,7 +72,8 @@ class TestConstruction:
 
     def test_no_hidden_layers_are_a_linear_map(self) -> None:
         for form in ("channelwise", "paper"):
-            model = EMLP(2 * V, V, SO(3), num_layers=0, bilinear=form)  # type: ignore[arg-type]
+            with pytest.warns(ReachWarning, match="linear: it has no hidden layer. Give more layers"):
+                model = EMLP(2 * V, V, SO(3), num_layers=0, bilinear=form)  # type: ignore[arg-type]
             x = points(model.rep_in).astype(np.float32)
             np.testing.assert_allclose(model(2 * x), 2 * model(x), rtol=1e-5)
 

@@ -34,7 +34,7 @@ def faults(shape: NetworkShape) -> Iterator[str]:
             f"{_named(shape, shape.constant, shape.space_out)} do not depend on the input: no "
             f"hidden layer leads to them. {remedy(shape, shape.constant)}"
         )
-    if shape.is_linear and not _ideal(shape).is_linear:
+    if shape.is_linear:
         why = "no product, and no gate that depends on the input, leads to its output"
         why = why if shape.blocks else "it has no hidden layer"
         yield f"the network is linear: {why}. {remedy(shape, ())}"
