@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from example_networks import Turned, double_precision, images, points
 from intertwine.groups import SL, SO, SU, Group, S, U
+from intertwine.irreps import decompose
 from intertwine.nn import EMLP, bake, load, save
 from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.reps import Rep, Scalar, T, V
@@ -67,6 +68,18 @@ def test_a_network_is_equivariant_and_not_linear(
         save(model, tmp_path)
         for same in (bake(model), load(tmp_path)):
             np.testing.assert_allclose(np.asarray(same(x)), y, atol=1e-12)
+
+
+def test_a_network_over_the_determinant_of_unitary_matrices_hears_of_the_conjugate() -> None:
+    group = U(2)
+    [determinant] = [i for i in decompose(V(group) ** 2).multiplicities if i.size() == 1]
+    with double_precision() as dtype:
+        model = EMLP(determinant, Scalar, group, ch=12, dtype=dtype)
+        w = points(model.rep_in, is_complex=True)
+        turned = images(model, 1j * w)
+        y = images(model, w)
+        np.testing.assert_allclose(turned, y, atol=1e-12)
+        assert np.abs(images(model, 2 * w) - y).max() > 1e-3
 
 
 @pytest.mark.slow

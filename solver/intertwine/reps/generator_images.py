@@ -78,14 +78,7 @@ def act_unitarily(atoms: Iterable[Rep]) -> bool:
     """Whether all generators of the atoms are unitary, those of Lie algebras anti-Hermitian: then
     the conjugate of each atom is its dual.
     """
-    for found in map(images, dict.fromkeys(atoms)):
-        for a in map(np.asarray, map(dense, found.lie)):
-            if np.abs(a + a.conj().T).max(initial=0.0) > _ORTHOGONAL * np.abs(a).max(initial=0.0):
-                return False
-        for h in map(np.asarray, map(dense, found.discrete)):
-            if np.abs(h @ h.conj().T - np.eye(len(h))).max(initial=0.0) > _ORTHOGONAL:
-                return False
-    return True
+    return all(_is_unitary(atom, images(atom)) for atom in dict.fromkeys(atoms))
 
 
 def atom_digest(atom: Rep) -> str:
@@ -113,13 +106,28 @@ def acts_orthogonally(atom: Rep) -> bool:
     if atom.G is None:
         return False
     found = images(atom)
-    lie = [np.asarray(dense(a)) for a in found.lie]
-    discrete = [np.asarray(dense(h)) for h in found.discrete]
-    if any(np.iscomplexobj(matrix) for matrix in (*lie, *discrete)):
+    if any(np.iscomplexobj(dense(matrix)) for matrix in (*found.lie, *found.discrete)):
         return False
-    return all(
-        np.abs(a + a.T).max(initial=0.0) <= _ORTHOGONAL * np.abs(a).max(initial=0.0) for a in lie
-    ) and all(np.abs(h @ h.T - np.eye(len(h))).max(initial=0.0) <= _ORTHOGONAL for h in discrete)
+    return _is_unitary(atom, found)
+
+
+def _is_unitary(atom: Rep, found: Images) -> bool:
+    """Whether the images of an atom's generators are unitary, those of Lie algebras anti-Hermitian.
+
+    The tolerance for a Lie generator is relative to its image or to itself: an image may be zero
+    but for rounding, as that of su(2) under the determinant is, and has no scale of its own.
+    """
+    for generator, image in zip(atom.G.lie_generators, found.lie, strict=True):
+        a = np.asarray(dense(image))
+        scale = max(_largest(a), _largest(np.asarray(dense(generator))))
+        if _largest(a + a.conj().T) > _ORTHOGONAL * scale:
+            return False
+    discrete = map(np.asarray, map(dense, found.discrete))
+    return all(_largest(h @ h.conj().T - np.eye(len(h))) <= _ORTHOGONAL for h in discrete)
+
+
+def _largest(matrix: Inexact[np.ndarray, "m n"]) -> float:
+    return float(np.abs(matrix).max(initial=0.0))
 
 
 def _contragredient(generator: Generator) -> Generator:
