@@ -16,11 +16,15 @@ from intertwine.reps import Rep, Scalar, T, V
 from intertwine.training import fit
 from oblique_groups import conjugate
 
+#: Real matrices, of complex vectors.
+TRIVIAL = next(iter(decompose(Scalar, group=SU(2)).multiplicities))
 CROOKED = conjugate(U(2), np.array([[1.0, 0.5], [0.0, 1.0]]))
 
 
 class TestTheDual:
-    @pytest.mark.parametrize("rep", [2 * V(U(2)), T(2)(SU(3)) + Scalar, V(U(1))], ids=repr)
+    @pytest.mark.parametrize(
+        "rep", [2 * V(U(2)), T(2)(SU(3)) + Scalar, V(U(1)), TRIVIAL, 2 * TRIVIAL.T], ids=repr
+    )
     def test_of_a_unitary_rep_is_its_conjugate(self, rep: Rep) -> None:
         n, x = rep.size(), points(rep, is_complex=True)
         both = with_dual(rep)
@@ -68,6 +72,17 @@ def test_a_network_is_equivariant_and_not_linear(
         save(model, tmp_path)
         for same in (bake(model), load(tmp_path)):
             np.testing.assert_allclose(np.asarray(same(x)), y, atol=1e-12)
+
+
+def test_networks_from_and_to_the_trivial_irrep_are_kept(tmp_path: Path) -> None:
+    with double_precision() as dtype:
+        model = EMLP(V + TRIVIAL, V + TRIVIAL, SU(2), ch=8, num_layers=2, dtype=dtype)
+        x = points(model.rep_in, is_complex=True)
+        y = images(model, x)
+        save(model, tmp_path)
+        for same in (bake(model), load(tmp_path)):
+            np.testing.assert_allclose(np.asarray(same(x)), y, atol=1e-12)
+        assert np.abs(images(model, x.conj())[:, 2] - y[:, 2].conj()).max() > 1e-3
 
 
 def test_a_network_over_the_determinant_of_unitary_matrices_hears_of_the_conjugate() -> None:

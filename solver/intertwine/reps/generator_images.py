@@ -66,10 +66,16 @@ def images(atom: Rep) -> Images:
 
 
 def act_by_complex_numbers(atoms: Iterable[Rep]) -> bool:
-    """Whether a generator of any of the atoms is a complex matrix."""
-    return any(
+    """Whether any of the atoms acts on complex vectors: a generator is a complex matrix, or the
+    atom is an irrep over ℂ, as the trivial one of a complex group.
+    """
+    return any(_acts_by_complex_numbers(atom, images(atom)) for atom in dict.fromkeys(atoms))
+
+
+def _acts_by_complex_numbers(atom: Rep, found: Images) -> bool:
+    own = atom.rep if is_a(atom, Dual) else atom
+    return own._is_over_complex_numbers or any(
         np.issubdtype(generator.dtype, np.complexfloating)
-        for found in map(images, dict.fromkeys(atoms))
         for generator in (*found.lie, *found.discrete)
     )
 
