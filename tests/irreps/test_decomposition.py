@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from complex_groups import COMPLEX, Phase, Rotations
 from intertwine.errors import InvalidRep, MethodNotApplicable, NotConcrete
-from intertwine.groups import SO, Group, O, S, Z, parse_group
+from intertwine.groups import SO, SU, Group, O, S, Z, parse_group
 from intertwine.irreps import Irrep, clebsch_gordan, decompose
 from intertwine.operators import dense
 from intertwine.reps import Rep, Scalar, T, V, parse
@@ -190,6 +191,50 @@ class TestIrrepsAreReps:
         irrep = self._irrep(S(4), 2)
         again = decompose((irrep * irrep)(S(4)) if not irrep.is_concrete else irrep * irrep)
         assert sum(m * i.size() for i, m in again.multiplicities.items()) == 4
+
+
+class TestRealAndComplexIrreps:
+    @pytest.mark.parametrize("name", COMPLEX)
+    def test_an_irrep_found_in_a_complex_rep_is_itself_when_alone(self, name: str) -> None:
+        """Though its matrices may be real, as those of the trivial one are."""
+        group = COMPLEX[name]
+        found = decompose(V(group) * V(group).T + V(group) ** 2 + V(group)).multiplicities
+        for irrep in found:
+            assert {**decompose(irrep).multiplicities} == {irrep: 1}
+            assert {**decompose(2 * irrep).multiplicities} == {irrep: 2}
+        trivial = [irrep for irrep in found if irrep.entry.origin is None]
+        assert trivial == [*decompose(Scalar, group=group).multiplicities]
+        assert trivial == [*decompose(trivial[0] * trivial[0].T).multiplicities]
+
+    def test_a_real_rep_has_irreps_over_either_field(self) -> None:
+        for rep in (Rotations()(SU(2)), V(SO(3))):
+            [real], [same] = (
+                decompose(rep, is_complex=given).multiplicities for given in (None, False)
+            )
+            [other] = decompose(rep, is_complex=True).multiplicities
+            assert real == same
+            assert (real.name[:3], other.name[:4]) == ("W3_", "Wc3_")
+        [inside] = [i for i in decompose(V(SU(2)) ** 2).multiplicities if i.size() == 3]
+        assert inside in decompose(Rotations()(SU(2)), is_complex=True).multiplicities
+
+    def test_scalars_are_over_either_field(self) -> None:
+        for group in (SU(2), SO(3)):
+            found = [
+                next(iter(decompose(Scalar, group=group, is_complex=given).multiplicities))
+                for given in (False, True, None)
+            ]
+            assert [i.is_over_complex_numbers for i in found] == [False, True, group == SU(2)]
+            assert all(irrep.entry.origin is None for irrep in found)
+
+    def test_a_complex_rep_has_none_over_the_real_numbers(self) -> None:
+        trivial = next(iter(decompose(Scalar, group=SU(2)).multiplicities))
+        for rep in (V(SU(2)), Phase()(SO(2)), trivial, trivial.T):
+            with pytest.raises(InvalidRep, match="is complex, and has no irreps over ℝ"):
+                decompose(rep, is_complex=False)
+
+    def test_an_irrep_over_the_real_numbers_is_not_looked_for_in_complex_tensors(self) -> None:
+        with pytest.raises(InvalidRep, match="has no irrep W3_ffffff"):
+            Irrep("W3_ffffff")(SU(2)).rho(np.eye(2))
 
 
 class TestClebschGordan:

@@ -29,7 +29,7 @@ SAVED = [
 
 
 def _kind() -> Kind:
-    [kind] = irrep_space_of(V(SO(3)), SO(3)).kinds.values()
+    [kind] = irrep_space_of(V(SO(3)), SO(3), is_complex=False).kinds.values()
     return kind
 
 
@@ -58,7 +58,9 @@ class TestConstants:
 
     def test_of_other_reps_differ(self) -> None:
         spaces = [
-            irrep_space_of(rep, group) for group in (SO(3), O(3)) for rep in (V(group), Scalar)
+            irrep_space_of(rep, group, is_complex=False)
+            for group in (SO(3), O(3))
+            for rep in (V(group), Scalar)
         ]
         assert len({*spaces}) == 4
 

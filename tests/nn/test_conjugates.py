@@ -9,17 +9,22 @@ import numpy as np
 import pytest
 from example_networks import Turned, double_precision, images, points
 from intertwine.groups import SL, SO, SU, Group, S, U
+from intertwine.irreps import decompose
 from intertwine.nn import EMLP, bake, load, save
 from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.reps import Rep, Scalar, T, V
 from intertwine.training import fit
 from oblique_groups import conjugate
 
+#: Real matrices, of complex vectors.
+TRIVIAL = next(iter(decompose(Scalar, group=SU(2)).multiplicities))
 CROOKED = conjugate(U(2), np.array([[1.0, 0.5], [0.0, 1.0]]))
 
 
 class TestTheDual:
-    @pytest.mark.parametrize("rep", [2 * V(U(2)), T(2)(SU(3)) + Scalar, V(U(1))], ids=repr)
+    @pytest.mark.parametrize(
+        "rep", [2 * V(U(2)), T(2)(SU(3)) + Scalar, V(U(1)), TRIVIAL, 2 * TRIVIAL.T], ids=repr
+    )
     def test_of_a_unitary_rep_is_its_conjugate(self, rep: Rep) -> None:
         n, x = rep.size(), points(rep, is_complex=True)
         both = with_dual(rep)
@@ -67,6 +72,29 @@ def test_a_network_is_equivariant_and_not_linear(
         save(model, tmp_path)
         for same in (bake(model), load(tmp_path)):
             np.testing.assert_allclose(np.asarray(same(x)), y, atol=1e-12)
+
+
+def test_networks_from_and_to_the_trivial_irrep_are_kept(tmp_path: Path) -> None:
+    with double_precision() as dtype:
+        model = EMLP(V + TRIVIAL, V + TRIVIAL, SU(2), ch=8, num_layers=2, dtype=dtype)
+        x = points(model.rep_in, is_complex=True)
+        y = images(model, x)
+        save(model, tmp_path)
+        for same in (bake(model), load(tmp_path)):
+            np.testing.assert_allclose(np.asarray(same(x)), y, atol=1e-12)
+        assert np.abs(images(model, x.conj())[:, 2] - y[:, 2].conj()).max() > 1e-3
+
+
+def test_a_network_over_the_determinant_of_unitary_matrices_hears_of_the_conjugate() -> None:
+    group = U(2)
+    [determinant] = [i for i in decompose(V(group) ** 2).multiplicities if i.size() == 1]
+    with double_precision() as dtype:
+        model = EMLP(determinant, Scalar, group, ch=12, dtype=dtype)
+        w = points(model.rep_in, is_complex=True)
+        turned = images(model, 1j * w)
+        y = images(model, w)
+        np.testing.assert_allclose(turned, y, atol=1e-12)
+        assert np.abs(images(model, 2 * w) - y).max() > 1e-3
 
 
 @pytest.mark.slow

@@ -10,7 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from example_networks import images, points
-from intertwine.errors import IntertwineError, InvalidRep, InvalidSetting, MethodNotApplicable
+from intertwine.errors import (
+    IntertwineError,
+    InvalidRep,
+    InvalidSetting,
+    MethodNotApplicable,
+    ReachWarning,
+)
 from intertwine.groups import SO, Group, O, S, parse_group
 from intertwine.nn import EMLP, MLP, Sequential, uniform_rep
 from intertwine.nn.irrep_network import IrrepNetwork
@@ -72,7 +78,9 @@ class TestConstruction:
 
     def test_no_hidden_layers_are_a_linear_map(self) -> None:
         for form in ("channelwise", "paper"):
-            with pytest.warns(ReachWarning, match="linear: it has no hidden layer. Give more layers"):
+            with pytest.warns(
+                ReachWarning, match="linear: it has no hidden layer. Give more layers"
+            ):
                 model = EMLP(2 * V, V, SO(3), num_layers=0, bilinear=form)  # type: ignore[arg-type]
             x = points(model.rep_in).astype(np.float32)
             np.testing.assert_allclose(model(2 * x), 2 * model(x), rtol=1e-5)

@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from complex_groups import COMPLEX, Phase, Rotations
 from example_networks import CASES, OBLIQUE, double_precision, images
 from intertwine.errors import InvalidRep
-from intertwine.groups import SO, O, S
+from intertwine.groups import SO, SU, Group, O, S
+from intertwine.irreps import decompose
 from intertwine.nn import Linear
 from intertwine.nn.linear_maps import BasisMaps, SchurMaps, bound, linear_maps_of
-from intertwine.reps import Scalar, T, V
+from intertwine.reps import Rep, Scalar, T, V
 from intertwine.verify import equivariance_error
 
 
@@ -55,6 +57,76 @@ def test_they_span_exactly_the_equivariant_affine_maps(name: str) -> None:
         np.testing.assert_allclose(projector(constant), invariants, atol=1e-10)
     else:
         assert np.abs(invariants).max() < 1e-12
+
+
+def require_all_maps(rep_in: Rep, rep_out: Rep, group: Group) -> None:
+    """A layer has as many weights as there are equivariant maps, and they span the same space; it
+    is refused only where there are none.
+    """
+    rep_in, rep_out = bound(rep_in, group), bound(rep_out, group)
+    basis = (rep_in >> rep_out).equivariant_basis(store=False)
+    with jax.enable_x64(True):
+        if not basis.rank:
+            with pytest.raises(InvalidRep, match="no equivariant linear map but zero"):
+                Linear(rep_in, rep_out, group)
+            return
+        layer = Linear(rep_in, rep_out, group, dtype=np.float64)
+        maps = unit_maps(layer)
+    free = len(layer.bias)
+    assert len(maps) == basis.rank + free
+    assert free == rep_out.equivariant_basis(store=False).rank
+    dense = basis.dense()
+    np.testing.assert_allclose(
+        projector(maps[: basis.rank, :, :-1]), dense @ dense.conj().T, atol=1e-10
+    )
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+@pytest.mark.sampled(2)
+def test_irreps_of_complex_groups_whose_matrices_are_real_are_mapped_as_others_are(
+    name: str,
+) -> None:
+    """They are found in complex reps, and the same beside those, beside scalars and alone."""
+    group = COMPLEX[name]
+    found = decompose(V(group) * V(group).T + V(group) ** 2).multiplicities
+    small = sorted(found, key=lambda irrep: irrep.size())[:2]
+    for irrep in small:
+        for rep_in, rep_out in (
+            (2 * Scalar, irrep),
+            (irrep, Scalar + irrep),
+            (V * V.T, irrep),
+            (irrep, V**2),
+            (irrep * irrep.T, Scalar),
+            (V, V + irrep),
+        ):
+            require_all_maps(rep_in, rep_out, group)
+
+
+@pytest.mark.parametrize("group", [SU(2), COMPLEX["Q8"]], ids=repr)
+def test_real_reps_of_complex_groups_are_mapped_to_complex_ones(group: Group) -> None:
+    real = Rotations()(group)
+    part = next(iter(decompose(real).multiplicities))
+    for rep_in, rep_out in (
+        (real, V * V.T),
+        (V**2, real + Scalar),
+        (part, V * V.T),
+        (real, Scalar + part),
+        (V, real),
+        (V + real, V + part),
+    ):
+        require_all_maps(rep_in, rep_out, group)
+    assert Linear(real, part).bias.dtype == np.float32  # between real reps all is real
+
+
+def test_complex_reps_of_real_groups_are_mapped_to_real_ones() -> None:
+    phase = Phase()(SO(2))
+    for rep_in, rep_out in (
+        (V, phase),
+        (phase, 2 * V + phase),
+        (phase * phase.T, Scalar),
+        (V, V + phase * phase.T),
+    ):
+        require_all_maps(rep_in, rep_out, SO(2))
 
 
 def test_irreps_are_used_where_there_are_any() -> None:

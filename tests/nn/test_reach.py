@@ -10,10 +10,12 @@ import jax
 import numpy as np
 import optax
 import pytest
+from complex_groups import COMPLEX, Q8, Phase, Rotations
 from derivatives import by_numpy, network, possible, spanned
 from example_networks import Determinant, irreps
 from intertwine.errors import InvalidRep, ReachWarning
 from intertwine.groups import SO, SU, C, D, Group, O, S, SO13p, Sp, U, Z
+from intertwine.irreps import decompose
 from intertwine.nn import EMLP
 from intertwine.reps import Rep, Scalar, V
 from intertwine.reps.syntax import groups_of
@@ -61,6 +63,51 @@ def _is_complete(seed: int, *, bilinear: Any, widest: int) -> None:
             return
     samples = int(1.3 * max(allowed)) + 5
     assert spanned(model, samples) == allowed, (group, rep_in, rep_out, ch, layers)
+
+
+def _trivial(group: Group) -> Rep:
+    return next(iter(decompose(Scalar, group=group).multiplicities))
+
+
+class TestRealMatricesOverComplexGroups:
+    """Irreps and reps whose own matrices are real, in networks over complex numbers."""
+
+    @pytest.mark.parametrize("bilinear", ["channelwise", "paper"])
+    @pytest.mark.parametrize("name", COMPLEX)
+    @pytest.mark.sampled(3)
+    def test_the_trivial_irrep_is_a_scalar(self, name: str, bilinear: Any) -> None:
+        group = COMPLEX[name]
+        trivial = _trivial(group)
+        cases = [(V(group), trivial), (trivial, Scalar)]
+        if group.d < 3:
+            cases += [(V(group), V(group) + trivial)]
+        for rep_in, rep_out in cases:
+            model = network(rep_in, rep_out, group, ch=8, bilinear=bilinear)
+            allowed = possible(rep_in, rep_out)
+            assert spanned(model, int(1.3 * max(allowed)) + 5) == allowed
+
+    def test_so_are_signs_and_reps_of_the_users_own(self) -> None:
+        sign = [*decompose(V(Q8) ** 2).multiplicities][1]
+        real = Rotations()(SU(2))
+        for rep_in, rep_out, group in (
+            (V(Q8), sign, Q8),
+            (sign, Scalar + sign, Q8),
+            (V(SU(2)), real, SU(2)),
+            (V(SU(2)) + real, real + Scalar, SU(2)),
+            (Phase()(SO(2)), V(SO(2)) + Scalar, SO(2)),
+        ):
+            model = network(rep_in, rep_out, group, ch=8)
+            allowed = possible(rep_in, rep_out)
+            assert spanned(model, int(1.3 * max(allowed)) + 5) == allowed
+
+    def test_real_inputs_have_invariants(self) -> None:
+        real = Rotations()(SU(2))
+        model = EMLP(real, Scalar, SU(2), ch=8)
+        x = np.random.default_rng(0).standard_normal((4, 3))
+        g = SU(2).samples(1)[0]
+        y = np.asarray(model(x))
+        np.testing.assert_allclose(np.asarray(model(x @ real.rho(g).T)), y, atol=1e-5)
+        assert np.abs(np.asarray(model(2 * x)) - y).min() > 1e-3
 
 
 class TestRandomNetworks:
@@ -229,7 +276,9 @@ class TestWarnings:
 
     def test_products_too_large_to_be_decomposed(self) -> None:
         said = _said(V, V, S(20), ch=32)
-        assert re.search(r"may not reach the output: W19_\w+ ⊗ W19_\w+ of 361 dimensions. Products", said)
+        assert re.search(
+            r"may not reach the output: W19_\w+ ⊗ W19_\w+ of 361 dimensions. Products", said
+        )
 
     @pytest.mark.parametrize(
         ("rep_in", "rep_out", "ch", "expected"),

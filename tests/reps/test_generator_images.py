@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from intertwine.errors import InvalidRep, NotConcrete
-from intertwine.groups import GL, SO, C, O, S, SO13p, Sp, Z
+from intertwine.groups import GL, SO, SU, C, Group, O, S, SO13p, Sp, U, Z
+from intertwine.irreps import decompose
 from intertwine.operators import LinearOperator, Permutation
 from intertwine.reps import Rep, V
-from intertwine.reps.generator_images import images
+from intertwine.reps.generator_images import act_unitarily, acts_orthogonally, images
 from support import run_python
 
 
@@ -62,6 +63,37 @@ def test_the_images_under_a_rep_of_the_users_own_are_its_rho_and_drho() -> None:
         np.testing.assert_allclose(image, rep.drho(A), atol=1e-13)
     for image, h in zip(found.discrete, G.group_generators, strict=True):
         np.testing.assert_array_equal(image, rep.rho(np.asarray(h)))
+
+
+class Nearly(Rep):
+    """exp(c·tr A) on exp A, with the rounding of a long computation on what has no trace."""
+
+    def __init__(self, c: complex) -> None:
+        self.c = c
+
+    def rho(self, M: Any) -> Any:
+        return np.linalg.det(M).reshape(1, 1) ** self.c
+
+    def drho(self, A: Any) -> Any:
+        return self.c * np.trace(A).reshape(1, 1) + 1e-16
+
+
+@pytest.mark.parametrize("group", [U(2), U(3), SU(2), U(1) * SU(2)], ids=repr)
+def test_irreps_are_unitary_though_generators_have_images_that_are_rounding(group: Group) -> None:
+    irreps = [*decompose(V(group) ** 2 + V(group)).multiplicities]
+    assert act_unitarily(irreps)
+    assert act_unitarily([irrep.T for irrep in irreps])
+
+
+def test_images_that_are_zero_but_for_rounding_leave_a_rep_unitary() -> None:
+    trace = Group(lie_algebra=[np.diag([1.0, -1.0]), np.array([[0.0, 1.0], [-1.0, 0.0]])])
+    assert act_unitarily([Nearly(1.0)(U(2))])
+    own = Nearly(1.0)(trace)
+    assert acts_orthogonally(own)
+    assert own == own.T
+    for rep in (Nearly(1e-6)(GL(2)), V(GL(2)), V(trace)):
+        assert not act_unitarily([rep])
+        assert not acts_orthogonally(rep)
 
 
 def test_a_drho_of_the_users_own_is_used_as_it_is() -> None:

@@ -17,6 +17,7 @@ from intertwine.irreps.catalogue import Catalogue
 from intertwine.irreps.generators import given_action, solving_plan, trivial_rep
 from intertwine.irreps.irreducible import Isometries
 from intertwine.reps.canonical_form import Atoms, atom_order
+from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import Base, Rep
 
 _NULL, _DISTINCT = 1e-12, 1e-7
@@ -56,7 +57,9 @@ class Decomposer:
         self.group, self.dtype = group, dtype
         self.span = LieSpan(group)
         self.combinations = self.span.combinations(_NULL, _DISTINCT)
-        base = given_action(Base(group), self.span, self.combinations, dtype)
+        # the plan depends on the group's own matrices, which may be complex where reps are real
+        own = np.complex128 if act_by_complex_numbers([Base(group)]) else dtype
+        base = given_action(Base(group), self.span, self.combinations, np.dtype(own))
         self._plan = solving_plan(group, base)
         trivial = trivial_rep(group, len(self.combinations), dtype, self._plan)
         self.catalogue = Catalogue(trivial, dtype, group.precision)

@@ -14,7 +14,7 @@ from jaxtyping import Inexact, Num
 from intertwine.arrays import Array, namespace
 from intertwine.bases.store import BasisStore, find_store
 from intertwine.bases.transform import Transform
-from intertwine.errors import MethodNotApplicable, SplitError, TooLarge
+from intertwine.errors import InvalidRep, MethodNotApplicable, SplitError, TooLarge
 from intertwine.groups.group import Group
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.irrep import Irrep, decomposer_for, in_straight_frame
@@ -151,16 +151,27 @@ class Decomposition:
 
 
 def decompose(
-    rep: Rep, *, group: Group | None = None, store: BasisStore | bool = True
+    rep: Rep,
+    *,
+    group: Group | None = None,
+    store: BasisStore | bool = True,
+    is_complex: bool | None = None,
 ) -> Decomposition:
     """A concrete rep of one group as a sum of irreps.
 
     Scalars alone are a rep of any group: of them, and of nothing else, `group` says which.
     A `store` keeps irreps between processes: True means the one that is installed and switched
-    on, False none. Raises `NotConcrete`, and `MethodNotApplicable` for a rep of several groups, or
-    of a group whose reps are not seen to be completely reducible. Raises `TooLarge` above 2⁶²
-    dimensions, and where an irrep times a slot does not fit into memory; the coordinates of the
-    rep as a whole take none before a vector is transformed.
+    on, False none.
+
+    The irreps are over ℂ where the rep has complex matrices or irreps over ℂ (of scalars alone,
+    where the group is complex), else over ℝ. The same irrep has different names over ℝ and ℂ:
+    reps that are compared are decomposed with the same `is_complex`, which says which field.
+
+    Raises `NotConcrete`, `InvalidRep` for a complex rep that is asked for over ℝ, and
+    `MethodNotApplicable` for a rep of several groups, or of a group whose reps are not seen to be
+    completely reducible. Raises `TooLarge` above 2⁶² dimensions, and where an irrep times a slot
+    does not fit into memory; the coordinates of the rep as a whole take none before a vector is
+    transformed.
     """
     rep._require_group()
     if rep.size() > _MAX_SIZE:
@@ -175,8 +186,12 @@ def decompose(
             f"a rep of one group is decomposed, and {rep} has {len(groups) or 'no'} groups"
         )
     (group,) = groups
-    atoms_used = {atom for _, atoms in terms for atom in atoms} or {Base(group)}
-    decomposer = decomposer_for(group, is_complex=act_by_complex_numbers(atoms_used))
+    atoms_used = {atom for _, atoms in terms for atom in atoms}
+    if is_complex is None:
+        is_complex = act_by_complex_numbers(atoms_used or {Base(group)})
+    elif not is_complex and act_by_complex_numbers(atoms_used):
+        raise InvalidRep(f"{rep!r} is complex, and has no irreps over ℝ: leave is_complex out")
+    decomposer = decomposer_for(group, is_complex=is_complex)
     chosen = find_store() if store is True else store
     if chosen:
         take_down(decomposer, chosen)

@@ -19,7 +19,7 @@ from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.irreps.shelf import take_down
 from intertwine.operators import LinearOperator, dense
-from intertwine.reps.generator_images import Images, images
+from intertwine.reps.generator_images import Images, act_by_complex_numbers, images
 from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
 _SEARCHED_POWERS = 8
@@ -71,6 +71,10 @@ class Irrep(Rep):
     def is_over_complex_numbers(self) -> bool:
         """Whether it is one over ℂ."""
         return self.name.startswith("Wc")
+
+    @property
+    def _is_over_complex_numbers(self) -> bool:
+        return self.is_over_complex_numbers
 
     def size(self) -> int:
         """d, its dimension."""
@@ -227,6 +231,8 @@ def _product(a: Array, b: Array, lie: bool) -> Array:
 def _search(decomposer: Decomposer, name: str) -> None:
     """Decompose V, V*, V⊗V, … until an irrep of the name is found."""
     base = Base(decomposer.group)
+    if act_by_complex_numbers([base]) and not np.issubdtype(decomposer.dtype, np.complexfloating):
+        return  # an irrep over ℝ is in no tensor of complex matrices
     letters = (base,) if base == base.T else (base, base.T)
     for power in range(1, _SEARCHED_POWERS + 1):
         if base.size() ** power > _SEARCHED_SIZE:

@@ -12,7 +12,7 @@ from intertwine.groups import Group
 from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import Features, cut, mixed
 from intertwine.nn.initial import Wanted
-from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
+from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.nn.linear_maps import Weights
 from intertwine.nn.products import Products, couplings
 from intertwine.reps import Rep
@@ -71,11 +71,13 @@ class ChannelwiseMaps(ByContent):
         return self.space_out.leave(found, x)
 
 
-def selected_maps(rep_in: Rep, rep_out: Rep, group: Group, products: Products) -> ChannelwiseMaps:
+def selected_maps(
+    rep_in: Rep, rep_out: Rep, group: Group, is_complex: bool, products: Products
+) -> ChannelwiseMaps:
     """Some products of a few channels between concrete reps of one group: those that are narrow in
-    the products of a network in irreps (`BlockShape`).
+    the products of a network in irreps (`BlockShape`), which is over ℂ or ℝ as they are.
     """
-    space_in, space_out = irrep_space_of(rep_in, group), irrep_space_of(rep_out, group)
+    space_in, space_out = (irrep_space_of(rep, group, is_complex) for rep in (rep_in, rep_out))
     narrow = tuple(c for c in products.narrow if c.target in space_out.kinds)
     used = {name for coupling in narrow for name in (coupling.left, coupling.right)}
     channels = {name: c for name, c in products.channels.items() if name in used}
@@ -89,7 +91,8 @@ def channelwise_maps_of(rep_in: Rep, rep_out: Rep, group: Group, channels: int) 
 
     Raises `MethodNotApplicable` for reps that are not seen to be sums of irreps.
     """
-    space_in, space_out = irrep_space_of(rep_in, group), irrep_space_of(rep_out, group)
+    is_complex = are_complex((rep_in, rep_out), group)
+    space_in, space_out = (irrep_space_of(rep, group, is_complex) for rep in (rep_in, rep_out))
     kinds = {**space_in.kinds, **space_out.kinds}
     found = couplings([*space_in.kinds], kinds, space_out.kinds, group) if channels else []
     used = {name for coupling in found for name in (coupling.left, coupling.right)}

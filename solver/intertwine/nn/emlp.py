@@ -20,7 +20,7 @@ from intertwine.nn.channelwise_maps import selected_maps
 from intertwine.nn.conjugates import Conjugated, with_dual
 from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.irrep_network import IrrepNetwork, warn_of
-from intertwine.nn.irrep_space import irrep_space_of
+from intertwine.nn.irrep_space import are_complex, irrep_space_of
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
 from intertwine.nn.linear_maps import SchurMaps, bound, rows
@@ -169,7 +169,8 @@ def _layers(
         block = EMLPBlock(reps[i], reps[i + 1], bilinear="paper", key=k, dtype=dtype)
         if shape and shape.blocks[i].products.narrow:
             wide = block.linear.rep_out
-            maps = selected_maps(reps[i], wide, group, shape.blocks[i].products)
+            products, is_complex = shape.blocks[i].products, shape.space_in.is_complex
+            maps = selected_maps(reps[i], wide, group, is_complex, products)
             block = _with_products(block, BiLinear.of(maps, jax.random.fold_in(k, 2), dtype))
         elif not shape and i == 0:
             quadratic = squares(source, rep_out, block.linear.rep_out, k, dtype)
@@ -227,10 +228,12 @@ def _with_products(block: EMLPBlock, layer: BiLinear | Sequential) -> EMLPBlock:
 def _shape_of_additions(
     rep_in: Rep, hidden: Sequence[HiddenLayer], rep_out: Rep, group: Group
 ) -> NetworkShape | None:
-    if {g for rep in (rep_in, rep_out, *(h.rep for h in hidden)) for g in groups_of(rep)} - {group}:
+    reps = (rep_in, rep_out, *(layer.rep for layer in hidden))
+    if {g for rep in reps for g in groups_of(rep)} - {group}:
         return None
     try:
-        space_in, space_out = irrep_space_of(rep_in, group), irrep_space_of(rep_out, group)
+        is_complex = are_complex(reps, group)
+        space_in, space_out = (irrep_space_of(rep, group, is_complex) for rep in (rep_in, rep_out))
         return complete_shape(space_in, hidden, space_out, group, NARROW, only_needed=True)
     except MethodNotApplicable:  # not sums of irreps, or not seen to be
         return None

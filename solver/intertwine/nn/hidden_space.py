@@ -24,10 +24,10 @@ class HiddenSpace(ByContent):
     trivial: str
 
     @classmethod
-    def of(cls, rep: Rep, group: Group) -> HiddenSpace:
-        """That of a rep."""
-        space = irrep_space_of(rep, group)
-        with_scalars = irrep_space_of(rep + Scalar, group)
+    def of(cls, rep: Rep, group: Group, is_complex: bool) -> HiddenSpace:
+        """That of a rep, over ℂ or ℝ."""
+        space = irrep_space_of(rep, group, is_complex)
+        with_scalars = irrep_space_of(rep + Scalar, group, is_complex)
         assert with_scalars.trivial is not None
         return cls(with_scalars.kinds, space.multiplicities, with_scalars.trivial)
 

@@ -18,7 +18,7 @@ from intertwine.groups import Group
 from intertwine.nn.block import Block
 from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.nn.features import mixed
-from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
+from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.nn.network_faults import faults, remedy
 from intertwine.nn.network_shape import HiddenLayer, complete_shape
 from intertwine.nn.settings import working
@@ -58,9 +58,10 @@ class IrrepNetwork(eqx.Module):
     ) -> None:
         reps = [rep_in, *(layer.rep for layer in hidden), rep_out]
         _require_one_group(reps, group)
-        spaces = [irrep_space_of(rep, group) for rep in (with_dual(rep_in), *reps[1:])]
-        self.space_in, *_, self.space_out = spaces
-        dtype = working(dtype, any(space.is_complex for space in spaces))
+        is_complex = are_complex(tuple(reps), group)
+        self.space_in = irrep_space_of(with_dual(rep_in), group, is_complex)
+        self.space_out = irrep_space_of(rep_out, group, is_complex)
+        dtype = working(dtype, is_complex)
         *keys, last = jax.random.split(key, len(hidden) + 1)
         shape = complete_shape(self.space_in, hidden, self.space_out, group, channels)
         blocks: list[Block] = []

@@ -27,7 +27,8 @@ from intertwine.nn.features import (
 from intertwine.nn.sparse_basis import sparse_basis_of
 from intertwine.reps import Rep, canonical
 from intertwine.reps.canonical_form import canonical_terms
-from intertwine.reps.syntax import tensor
+from intertwine.reps.generator_images import act_by_complex_numbers
+from intertwine.reps.syntax import Base, atoms, tensor
 
 _WHOLE_UP_TO = 128
 """Reps up to this size change their basis by one matrix: fewer, larger operations."""
@@ -203,16 +204,26 @@ class IrrepSpace(ByContent):
 
 
 @lru_cache(maxsize=256)
-def irrep_space_of(rep: Rep, group: Group) -> IrrepSpace:
-    """The space of a rep, made once. `group` is that of scalars alone.
+def are_complex(reps: tuple[Rep, ...], group: Group) -> bool:
+    """Whether the spaces of reps between which maps lead are over ℂ: where any of the reps is
+    complex, or all are scalars and the group is. The same irrep has different names over ℝ and ℂ,
+    so the spaces must be over the same.
+    """
+    found = {atom for rep in reps for atom in atoms(rep)}
+    return act_by_complex_numbers(found or {Base(group)})
+
+
+@lru_cache(maxsize=256)
+def irrep_space_of(rep: Rep, group: Group, is_complex: bool) -> IrrepSpace:
+    """The space of a rep, over ℂ or ℝ (`are_complex`), made once. `group` is that of scalars alone.
 
     Raises `MethodNotApplicable` for a rep of several groups, and for one that is not seen to be a
     sum of irreps.
     """
     terms = canonical_terms(rep)
     if rep.size() <= _WHOLE_UP_TO or [count for count, _ in terms] == [1]:
-        return _as_one(rep, group)
-    inside = [(count, irrep_space_of(tensor(atoms), group)) for count, atoms in terms]
+        return _as_one(rep, group, is_complex)
+    inside = [(count, irrep_space_of(tensor(term), group, is_complex)) for count, term in terms]
     multiplicities: dict[str, int] = {}
     for count, term in inside:
         for name, m in term.multiplicities.items():
@@ -226,8 +237,8 @@ def irrep_space_of(rep: Rep, group: Group) -> IrrepSpace:
     )
 
 
-def _as_one(rep: Rep, group: Group) -> IrrepSpace:
-    decomposition = decompose(rep, group=group)
+def _as_one(rep: Rep, group: Group, is_complex: bool) -> IrrepSpace:
+    decomposition = decompose(rep, group=group, is_complex=is_complex)
     irreps = list(decomposition.multiplicities)
     stepwise = StepwiseChange(decomposition, {i.name: sparse_basis_of(i) for i in irreps})
     return IrrepSpace(

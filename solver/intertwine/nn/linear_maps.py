@@ -21,7 +21,7 @@ from intertwine.nn.by_content import ByContent
 from intertwine.nn.equality_maps import EqualityMaps, equality_maps_of
 from intertwine.nn.features import mixed
 from intertwine.nn.initial import Wanted
-from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of
+from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.reps import Rep, Scalar, parse
 from intertwine.reps.syntax import direct_sum, groups_of
 
@@ -148,7 +148,8 @@ def linear_maps_of(rep_in: Rep, rep_out: Rep) -> LinearMaps:
 
 def _in_irreps(rep_in: Rep, rep_out: Rep, group: Group) -> SchurMaps | None:
     try:
-        return SchurMaps(irrep_space_of(rep_in, group), irrep_space_of(rep_out, group))
+        is_complex = are_complex((rep_in, rep_out), group)
+        return SchurMaps(*(irrep_space_of(rep, group, is_complex) for rep in (rep_in, rep_out)))
     except MethodNotApplicable:  # not a sum of irreps, or not seen to be one
         return None
 

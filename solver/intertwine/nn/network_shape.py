@@ -104,7 +104,8 @@ class NetworkShape:
 
     @cached_property
     def _spaces(self) -> list[HiddenSpace]:
-        return [HiddenSpace.of(layer.rep, self.fusion.group) for layer in self.layers]
+        group, is_complex = self.fusion.group, self.space_in.is_complex
+        return [HiddenSpace.of(layer.rep, group, is_complex) for layer in self.layers]
 
     @cached_property
     def direct(self) -> set[Triple]:
@@ -321,10 +322,10 @@ def complete_shape(
     layers have the input's irreps too, so that each can take products of them.
     """
     kinds = {**space_in.kinds, **space_out.kinds}
-    spaces = [HiddenSpace.of(layer.rep, group) for layer in layers]
+    spaces = [HiddenSpace.of(layer.rep, group, space_in.is_complex) for layer in layers]
     for space in spaces:
         kinds |= space.kinds
-    trivial = HiddenSpace.of(direct_sum([]), group).trivial
+    trivial = HiddenSpace.of(direct_sum([]), group, space_in.is_complex).trivial
     fusion = Fusion(kinds, trivial, group)
     shape = NetworkShape(space_in, tuple(layers), space_out, fusion, channels, only_needed, Needs())
     return _complete(shape)

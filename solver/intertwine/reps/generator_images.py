@@ -66,10 +66,16 @@ def images(atom: Rep) -> Images:
 
 
 def act_by_complex_numbers(atoms: Iterable[Rep]) -> bool:
-    """Whether a generator of any of the atoms is a complex matrix."""
-    return any(
+    """Whether any of the atoms acts on complex vectors: a generator is a complex matrix, or the
+    atom is an irrep over ℂ, as the trivial one of a complex group.
+    """
+    return any(_acts_by_complex_numbers(atom, images(atom)) for atom in dict.fromkeys(atoms))
+
+
+def _acts_by_complex_numbers(atom: Rep, found: Images) -> bool:
+    own = atom.rep if is_a(atom, Dual) else atom
+    return own._is_over_complex_numbers or any(
         np.issubdtype(generator.dtype, np.complexfloating)
-        for found in map(images, dict.fromkeys(atoms))
         for generator in (*found.lie, *found.discrete)
     )
 
@@ -78,14 +84,7 @@ def act_unitarily(atoms: Iterable[Rep]) -> bool:
     """Whether all generators of the atoms are unitary, those of Lie algebras anti-Hermitian: then
     the conjugate of each atom is its dual.
     """
-    for found in map(images, dict.fromkeys(atoms)):
-        for a in map(np.asarray, map(dense, found.lie)):
-            if np.abs(a + a.conj().T).max(initial=0.0) > _ORTHOGONAL * np.abs(a).max(initial=0.0):
-                return False
-        for h in map(np.asarray, map(dense, found.discrete)):
-            if np.abs(h @ h.conj().T - np.eye(len(h))).max(initial=0.0) > _ORTHOGONAL:
-                return False
-    return True
+    return all(_is_unitary(atom, images(atom)) for atom in dict.fromkeys(atoms))
 
 
 def atom_digest(atom: Rep) -> str:
@@ -113,13 +112,28 @@ def acts_orthogonally(atom: Rep) -> bool:
     if atom.G is None:
         return False
     found = images(atom)
-    lie = [np.asarray(dense(a)) for a in found.lie]
-    discrete = [np.asarray(dense(h)) for h in found.discrete]
-    if any(np.iscomplexobj(matrix) for matrix in (*lie, *discrete)):
+    if any(np.iscomplexobj(dense(matrix)) for matrix in (*found.lie, *found.discrete)):
         return False
-    return all(
-        np.abs(a + a.T).max(initial=0.0) <= _ORTHOGONAL * np.abs(a).max(initial=0.0) for a in lie
-    ) and all(np.abs(h @ h.T - np.eye(len(h))).max(initial=0.0) <= _ORTHOGONAL for h in discrete)
+    return _is_unitary(atom, found)
+
+
+def _is_unitary(atom: Rep, found: Images) -> bool:
+    """Whether the images of an atom's generators are unitary, those of Lie algebras anti-Hermitian.
+
+    The tolerance for a Lie generator is relative to its image or to itself: an image may be zero
+    but for rounding, as that of su(2) under the determinant is, and has no scale of its own.
+    """
+    for generator, image in zip(atom.G.lie_generators, found.lie, strict=True):
+        a = np.asarray(dense(image))
+        scale = max(_largest(a), _largest(np.asarray(dense(generator))))
+        if _largest(a + a.conj().T) > _ORTHOGONAL * scale:
+            return False
+    discrete = map(np.asarray, map(dense, found.discrete))
+    return all(_largest(h @ h.conj().T - np.eye(len(h))) <= _ORTHOGONAL for h in discrete)
+
+
+def _largest(matrix: Inexact[np.ndarray, "m n"]) -> float:
+    return float(np.abs(matrix).max(initial=0.0))
 
 
 def _contragredient(generator: Generator) -> Generator:

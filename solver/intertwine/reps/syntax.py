@@ -198,6 +198,11 @@ class Rep:
         """What identifies a rep over its group without its matrices; None where they do."""
         return None
 
+    @property
+    def _is_over_complex_numbers(self) -> bool:
+        """Whether its vectors are complex even where its matrices are real."""
+        return False
+
     def latex_name(self) -> str:
         """How a rep of one's own is named in LaTeX."""
         return rf"\mathrm{{{self}}}"

@@ -93,7 +93,7 @@ class TestHere:
         assert ended.err == "".join(
             f"intertwine: warning: {said}\n" for said in ended.json["warnings"]
         )
-        assert "hidden reps that you name need the irreps W5" in ended.err
+        assert "hidden reps that you name need the irreps W5_72e3b4" in ended.err
 
     @pytest.mark.slow
     def test_it_tells_people_what_came_of_it(self, folder: Path) -> None:
