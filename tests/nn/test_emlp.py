@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -21,6 +22,7 @@ from intertwine.groups import SO, Group, O, S, parse_group
 from intertwine.nn import EMLP, MLP, Sequential, uniform_rep
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.reps import Rep, Scalar, T, V
+from jaxtyping import PRNGKeyArray
 from oblique_groups import NOT_REDUCTIVE
 from support import run_python
 
@@ -44,6 +46,19 @@ class TestDeterminism:
         made = [images(small(key=k), x) for k in (0, 1, jax.random.key(1))]
         assert not np.allclose(made[0], made[1])
         np.testing.assert_array_equal(made[1], made[2])
+
+    @pytest.mark.parametrize("layers", [1, 2])
+    def test_one_may_be_made_while_its_caller_is_traced(self, layers: int) -> None:
+        """Also where it is looked at what the network sees."""
+
+        @jax.jit
+        def outputs(key: PRNGKeyArray, x: Any) -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ReachWarning)
+                return EMLP(V + V**2, Scalar, SO(3), ch=6, num_layers=layers, key=key)(x)
+
+        x = np.linspace(-1, 1, 12, dtype=np.float32)
+        assert outputs(jax.random.key(0), x).shape == (1,)
 
     @pytest.mark.slow
     def test_an_ensemble(self) -> None:
@@ -75,6 +90,13 @@ class TestConstruction:
         assert isinstance(model.network, IrrepNetwork)
         assert len(model.network.blocks) == 2
         assert repr(model).startswith("EMLP((3V)(SO(3)) → ")
+
+    def test_hidden_reps_may_be_texts(self) -> None:
+        model = EMLP(V, V, SO(3), ch=["2V0+3V", 24], key=1)
+        again = EMLP(V, V, SO(3), ch=[2 * Scalar + 3 * V, 24], key=1)
+        x = points(model.rep_in).astype(np.float32)
+        np.testing.assert_array_equal(model(x), again(x))
+        assert len(EMLP(V, V, SO(3), ch="4V0+4V").network.blocks) == 3  # type: ignore[union-attr]
 
     def test_no_hidden_layers_are_a_linear_map(self) -> None:
         for form in ("channelwise", "paper"):
@@ -150,6 +172,22 @@ class TestStart:
         x = points(5 * Scalar(SO(3)) + 5 * V(SO(3)), 300)
         y = images(EMLP(5 * Scalar + 5 * V, V**2, SO(3), ch=32, gain=gain), x)
         assert 0.7 * gain < np.sqrt(np.mean(y**2)) < 1.4 * gain
+
+    @pytest.mark.parametrize(
+        ("rep_in", "rep_out", "group"),
+        [
+            (2 * V, V, SO(3)),
+            (V(SO(3)) * V(S(2)), V(SO(3)), SO(3)),
+            (V, V, NOT_REDUCTIVE["Heisenberg"]),
+        ],
+        ids=["irreps", "several groups", "not reductive"],
+    )
+    def test_so_have_those_of_the_papers_form(
+        self, rep_in: Rep, rep_out: Rep, group: Group
+    ) -> None:
+        model = EMLP(rep_in, rep_out, group, ch=8, bilinear="paper", gain=3)
+        y = images(model, points(model.rep_in, 300))
+        assert 0.5 * 3 < np.sqrt(np.mean(y**2)) < 2 * 3
 
     def test_networks_that_are_composed_do_not_vanish(self) -> None:
         x = points(5 * V(SO(3)), 300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +17,8 @@ from example_networks import Determinant, irreps
 from intertwine.errors import InvalidRep, ReachWarning
 from intertwine.groups import SO, SU, C, D, Group, O, S, SO13p, Sp, U, Z
 from intertwine.irreps import decompose
-from intertwine.nn import EMLP
+from intertwine.nn import EMLP, Standardize, load, save
+from intertwine.nn.emlp import limits_of
 from intertwine.reps import Rep, Scalar, V
 from intertwine.reps.syntax import groups_of
 
@@ -189,6 +191,22 @@ class TestParts:
         with pytest.warns(ReachWarning, match="may not represent every product of two parts"):
             EMLP(30 * V(SO(3)) + V(S(2)), V(SO(3)) ** 2, SO(3), ch=8, num_layers=1)
 
+    def test_in_the_papers_form_few_copies_suffice(self) -> None:
+        """v × v is zero, and a hidden layer of one vector alone knows no other."""
+        sign = next(irrep for irrep in irreps((V**2)(S(3))) if irrep.name == "W1_b7cde6")
+        model = network(V, sign, S(3), ch=4, num_layers=2, bilinear="paper")
+        assert np.std(_call(model, np.random.default_rng(0).standard_normal((40, 3)))) > 0.1
+        with pytest.raises(InvalidRep, match=r"is constant: .* num_layers=2"):
+            EMLP(V, sign, S(3), ch=4, num_layers=1, bilinear="paper")
+
+    def test_what_is_said_is_kept(self, tmp_path: Path) -> None:
+        with pytest.warns(ReachWarning) as warned:
+            model = EMLP(V**2, V**2, O(3), ch=8 * Scalar + 8 * V, num_layers=1)
+        assert model.limits == tuple(str(one.message) for one in warned)
+        save(model, tmp_path)
+        assert load(tmp_path).limits == model.limits
+        assert limits_of(Standardize(model, (0.0, 1.0, 0.0, 1.0))) == [*model.limits]
+
     @pytest.mark.slow
     def test_the_papers_form_learns_what_its_own_products_do_not_reach(self) -> None:
         hidden = 16 * (Scalar + V + P + P * V)
@@ -237,6 +255,50 @@ def _trained(model: Any, x: np.ndarray, y: np.ndarray) -> float:
         return jax.lax.scan(step, (weights, optimiser.init(weights)), None, 1000)[1][-1]
 
     return float(fitted(model))
+
+
+#: Irreps beside each other, and widths at which they once met in scalars alone.
+TURNING = {
+    "SO(3), a matrix and a vector": (V + V**2, Scalar, SO(3), (27, 32, 40, 56)),
+    "O(3), a matrix and a vector": (V + V**2, Scalar, O(3), (33, 40, 46)),
+    "SO(4), a matrix and a vector": (V + V**2, Scalar, SO(4), (48,)),
+    "to a vector": (V + V**2, V, SO(3), (32,)),
+}
+
+
+class TestTurns:
+    """What parts of the input are to each other is seen: an element of the group that moves one of
+    them alone changes the output.
+    """
+
+    @pytest.mark.parametrize("layers", [2, 3])
+    @pytest.mark.parametrize(("name", "ch"), [(n, ch) for n in TURNING for ch in TURNING[n][3]])
+    @pytest.mark.sampled(3)
+    def test_a_symmetric_matrix_and_a_vector(self, name: str, ch: int, layers: int) -> None:
+        rep_in, rep_out, group, _ = TURNING[name]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = network(rep_in, rep_out, group, ch=ch, num_layers=layers)
+        d = group.d
+        rng = np.random.default_rng(0)
+        vectors, matrices = rng.standard_normal((9, d)), rng.standard_normal((9, d, d))
+        matrices += matrices.swapaxes(1, 2)
+        q = group.samples(1)[0]
+        plain, turned = (
+            by_numpy(model, np.concatenate([vectors, m.reshape(9, -1)], axis=1))
+            for m in (matrices, q @ matrices @ q.T)
+        )
+        invariant = [np.linalg.norm(y, axis=1) if d == y.shape[1] else y for y in (plain, turned)]
+        assert np.abs(invariant[1] - invariant[0]).max() > 1e-6 * np.abs(plain).max()
+
+    def test_layers_that_are_too_few_are_warned_of(self) -> None:
+        found = {irrep.name: irrep for power in (1, 2, 3) for irrep in irreps((V**power)(D(6)))}
+        signs, plane = (found["W1_85c476"], found["W1_fc2a33"]), found["W2_a63084"]
+        rep = plane + 2 * signs[0] + 2 * signs[1]
+        said = _said(rep, Scalar, D(6), ch=90, num_layers=2)
+        assert "the network ignores how the input's parts" in said
+        assert "num_layers=3" in said
+        assert not _said(rep, Scalar, D(6), ch=90, num_layers=3)
 
 
 class TestWarnings:
@@ -298,6 +360,22 @@ class TestWarnings:
         assert f"the hidden reps that you name {expected}" in said
         enough = 4 * (rep_in + rep_out)  # what the warning says would do
         assert not _said(rep_in, rep_out, group, ch=enough)
+
+    def test_an_integer_ch_is_tried_before_it_is_advised(self) -> None:
+        """Of Z(5), a vector and its double angle: a product of five is needed for an invariant."""
+        [double] = [irrep for irrep in irreps((V**2)(Z(5))) if irrep.name == "W2_8a4aca"]
+        said = _said(2 * double, Scalar, Z(5), ch=[3 * double + 2 * Scalar, 20, 2 * V**2])
+        depth = int(found[1]) if (found := re.search(r"num_layers=(\d+)", said)) else 3
+        width = int(re.search(r"such as ch=(\d+)", said)[1])  # type: ignore[index]
+        assert not _said(2 * double, Scalar, Z(5), ch=width, num_layers=depth)
+
+    def test_a_network_that_is_constant_says_what_would_do(self) -> None:
+        with pytest.raises(InvalidRep, match=r"need the irreps .*Scalar") as refused:
+            EMLP(V**2, Scalar, SO(3), ch=8 * V)
+        assert "such as ch=24" in str(refused.value)
+        assert not _said(V**2, Scalar, SO(3), ch=24)
+        with pytest.raises(InvalidRep, match="num_layers=2"):
+            EMLP(3 * V, P, O(3), ch=16, num_layers=1)
 
     @pytest.mark.parametrize("layers", [1, 2, 3])
     def test_nothing_is_said_of_what_no_function_sees(self, layers: int) -> None:

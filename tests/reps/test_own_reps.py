@@ -8,6 +8,7 @@ import pickle
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import scipy.sparse
 from intertwine.errors import AmbiguousRank, InvalidRep, TooLarge
 from intertwine.groups import GL, SL, SO, C, D, O, S, SO13p, Z
+from intertwine.nn import Linear
 from intertwine.reps import (
     Base,
     Dual,
@@ -381,6 +383,29 @@ def test_rho_always_gets_a_dense_array(G: Any, text: str) -> None:
         np.testing.assert_allclose(rep.rho_dense(operator), plain.rho_dense(np.asarray(operator)))
     Q = rep.equivariant_basis()
     assert Q.shape == plain.equivariant_basis().shape
+
+
+class WithoutSize(Rep):
+    """A rep in JAX that says nothing but ρ: its size and dρ are computed."""
+
+    def rho(self, M: Any) -> Any:
+        return jnp.kron(M, M)
+
+
+def test_one_in_jax_may_be_used_while_a_caller_is_traced() -> None:
+    rep = WithoutSize()(SO(2))
+    found = []
+
+    @jax.jit
+    def traced(x: Any) -> Any:
+        found.append((rep.size(), rep.equivariant_basis(store=False).rank))
+        return x
+
+    traced(jnp.ones(2))
+    assert found == [(4, 2)]
+    layer = Linear(rep, V(SO(2)) ** 2 + rep)
+    x = np.arange(8.0).reshape(2, 4)
+    np.testing.assert_allclose(eqx.filter_jit(layer)(x), layer(x), rtol=1e-6)
 
 
 @pytest.mark.slow

@@ -97,10 +97,12 @@ def _carried_out(
     tell: Tell | None,
     warned: Callable[[str], None] | None,
 ) -> Outcome:
+    from intertwine.nn.emlp import limits_of
     from intertwine.nn.saving import to_config
     from intertwine.training import evaluate
 
-    start, said = _warning(lambda: _start(request, material))
+    start = _made(lambda: _start(request, material))
+    said = limits_of(start.model)
     if warned is not None:
         for message in said:
             warned(message)
@@ -155,16 +157,11 @@ def _start(request: TrainRequest, material: Material) -> _Start:
     return _standardised(start, material) if asked.standardize else start
 
 
-def _warning(make: Callable[[], _Start]) -> tuple[_Start, list[str]]:
-    """What is made, and what it says of its reach; other warnings go on."""
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always", ReachWarning)
-        made = make()
-    of_reach = [one for one in heard if issubclass(one.category, ReachWarning)]
-    for one in heard:
-        if one not in of_reach:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    return made, [str(one.message) for one in of_reach]
+def _made(make: Callable[[], _Start]) -> _Start:
+    """What is made, without the warnings of its reach: a job says them itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReachWarning)
+        return make()
 
 
 def _standardised(start: _Start, material: Material) -> _Start:

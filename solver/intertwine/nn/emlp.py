@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,14 +14,14 @@ import numpy as np
 from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
-from intertwine.errors import InvalidRep, MethodNotApplicable
+from intertwine.errors import InvalidRep, MethodNotApplicable, ReachWarning
 from intertwine.groups import Group
 from intertwine.nn.allocation import uniform_rep
 from intertwine.nn.bilinear import BiLinear, Bilinear, require_form
 from intertwine.nn.channelwise_maps import selected_maps
 from intertwine.nn.conjugates import Conjugated, with_dual
 from intertwine.nn.emlp_block import EMLPBlock
-from intertwine.nn.irrep_network import IrrepNetwork, warn_of
+from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.irrep_space import are_complex, irrep_space_of
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
@@ -34,6 +36,8 @@ from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
 _EXAMPLES, _VANISHING = 256, 1e-6
+#: Whose frames lie between a warning and whoever makes a network.
+_BETWEEN = ("intertwine", "equinox", "jaxtyping", "beartype")
 
 
 class EMLP(Layer):
@@ -50,7 +54,8 @@ class EMLP(Layer):
     or a list of these, one a layer; there are three layers, unless a list or `num_layers` says
     another number. Layers of a width get the irreps besides, and the products, without which
     something that equivariance allows would be out of reach (`complete_shape`); a `ReachWarning`
-    says what named reps, or too few layers, leave out. Reps that have no group get `group`.
+    says what named reps, or too few layers, leave out, and `limits` keeps it. Reps that have no
+    group get `group`.
 
     At the start outputs have root mean square `gain`, in each irrep where reps are sums of irreps,
     for standard normal inputs. `key` is a seed or a key: equal arguments give equal networks.
@@ -63,6 +68,8 @@ class EMLP(Layer):
     network: IrrepNetwork | Sequential
     rep_in: Rep = eqx.field(static=True)
     rep_out: Rep = eqx.field(static=True)
+    limits: tuple[str, ...] = eqx.field(static=True, default=())
+    """What the network cannot represent though a larger one could, a sentence each."""
 
     def __init__(
         self,
@@ -85,10 +92,12 @@ class EMLP(Layer):
         _require_shared_group(self.rep_in, [layer.rep for layer in hidden])
         channels = natural(channels, "the number of channels")
         gain = positive(gain, "the gain")
+        limits: list[str] = []
         if bilinear is None or require_form(bilinear) == "channelwise":
             try:
                 self.network = IrrepNetwork(
-                    *(self.rep_in, hidden, self.rep_out, group, channels, gain, as_key(key), dtype)
+                    *(self.rep_in, hidden, self.rep_out, group, channels, gain, as_key(key), dtype),
+                    limits,
                 )
             except MethodNotApplicable:
                 if bilinear is not None:
@@ -96,8 +105,11 @@ class EMLP(Layer):
                 bilinear = "paper"
         if bilinear == "paper":
             self.network = _layers(
-                *(self.rep_in, hidden, self.rep_out, group, gain, as_key(key), dtype)
+                *(self.rep_in, hidden, self.rep_out, group, gain, as_key(key), dtype), limits
             )
+        self.limits = tuple(limits)
+        for limit in limits:
+            _warn_of(limit)
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "*batch m"]:
         """f(x) for each vector of x. `training` changes nothing: no layer acts differently then."""
@@ -108,6 +120,12 @@ class EMLP(Layer):
 
     def __repr__(self) -> str:
         return f"EMLP({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"
+
+
+def limits_of(model: Any) -> list[str]:
+    """The limits of all networks in a model."""
+    networks = jax.tree_util.tree_leaves(model, is_leaf=lambda node: isinstance(node, EMLP))
+    return [limit for one in networks if isinstance(one, EMLP) for limit in one.limits]
 
 
 def hidden_layers(
@@ -151,11 +169,13 @@ def _layers(
     gain: float,
     key: PRNGKeyArray,
     dtype: Any,
+    limits: list[str],
 ) -> Sequential:
     """The paper's layers. Where the reps are sums of irreps of one group, they reach what a network
     in irreps reaches: hidden layers have the irreps, and products besides the paper's, that
     `complete_shape` finds. Elsewhere hidden layers have the tensors of input and output, and all
-    quadratic maps of the input to those of the output enter the first.
+    quadratic maps of the input to those of the output enter the first. `limits` gets what is left
+    out.
     """
     source = with_dual(rep_in)
     shape = _shape_of_additions(source, hidden, rep_out, group)
@@ -176,8 +196,7 @@ def _layers(
             quadratic = squares(source, rep_out, block.linear.rep_out, k, dtype)
             block = block if quadratic is None else _with_products(block, quadratic)
         layers.append(block)
-    for fault in faults(shape) if shape else lost_maps(source, hidden, rep_out):
-        warn_of(fault)
+    limits += faults(shape) if shape else lost_maps(source, hidden, rep_out)
     out = Linear(reps[-2], rep_out, key=last, dtype=dtype)
     sizes = _sizes(layers, out, rep_in.size())
     known = [size for size in sizes.values() if not isinstance(size, jax.core.Tracer)]
@@ -216,6 +235,14 @@ def _sizes(layers: Sequence[Layer], out: Linear, size: int) -> dict[str, Any]:
         name: jnp.sqrt(jnp.mean(jnp.abs(image) ** 2) / shares[name])
         for name, image in images.items()
     }
+
+
+def _warn_of(message: str) -> None:
+    """Issue a `ReachWarning` that points to the line which makes the network."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ReachWarning, stacklevel=level)
 
 
 def _with_products(block: EMLPBlock, layer: BiLinear | Sequential) -> EMLPBlock:

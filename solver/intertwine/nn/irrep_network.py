@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
-from intertwine.errors import InvalidRep, MethodNotApplicable, ReachWarning
+from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.nn.block import Block
 from intertwine.nn.conjugates import with_conjugate, with_dual
@@ -27,16 +25,13 @@ from intertwine.reps import Rep
 from intertwine.reps.generator_images import act_unitarily
 from intertwine.reps.syntax import atoms, groups_of
 
-#: Whose frames lie between a warning and whoever makes a network.
-_BETWEEN = ("intertwine", "equinox", "jaxtyping", "beartype")
-
 
 class IrrepNetwork(eqx.Module):
     """Blocks of linear map, products and gates, then a linear map, on a batch of vectors.
 
     Coordinates change at the border only; between layers no basis but the irreps' is ever seen.
     Over complex unitary matrices x enters beside its conjugate (`with_dual`): `space_in` is that of
-    both.
+    both. `limits` gets what the network cannot represent.
     """
 
     blocks: tuple[Block, ...]
@@ -55,6 +50,7 @@ class IrrepNetwork(eqx.Module):
         gain: float,
         key: PRNGKeyArray,
         dtype: Any,
+        limits: list[str],
     ) -> None:
         reps = [rep_in, *(layer.rep for layer in hidden), rep_out]
         _require_one_group(reps, group)
@@ -77,8 +73,7 @@ class IrrepNetwork(eqx.Module):
                 f"layers is constant: what they reach shares no irreps with the output. "
                 f"{remedy(shape, shape.outputs)}{self._advice}"
             )
-        for fault in faults(shape):
-            warn_of(f"{fault}{self._advice}")
+        limits += [f"{fault}{self._advice}" for fault in faults(shape)]
         trivial = self.space_out.trivial
         self.bias = jnp.zeros(self.space_out.multiplicities[trivial] if trivial else 0, dtype)
 
@@ -108,14 +103,6 @@ class IrrepNetwork(eqx.Module):
             bias = self.bias[:, None] @ jnp.ones((1, x.shape[0]), self.bias.dtype)
             out[name] = [out[name][0] + bias] if name in out else [bias]
         return self.space_out.leave(out, x)
-
-
-def warn_of(message: str) -> None:
-    """Issue a `ReachWarning` that points to the line which makes the network."""
-    frame, level = sys._getframe(), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, ReachWarning, stacklevel=level)
 
 
 def _require_one_group(reps: Sequence[Rep], group: Group) -> None:

@@ -67,13 +67,21 @@ class TestWhatComesOfIt:
         assert 0 < outcome.equivariance_error < 1e-6
         assert outcome.is_equivariant
 
-    def test_what_its_network_cannot_represent_is_said(self, outcome: Outcome) -> None:
+    def test_what_its_network_cannot_represent_is_said(
+        self, tmp_path: Path, outcome: Outcome
+    ) -> None:
         assert "warnings" not in outcome.metrics
         narrow = a_request(model={"ch": "8V0+8V"}, training={"epochs": 1})
         heard: list[str] = []
         found = carry_out(narrow, material_of(narrow), warned=heard.append)
         assert found.metrics["warnings"] == heard
         assert "the parts that transform as 1 × W5_72e3b4 do not depend on the input" in heard[0]
+        (tmp_path / "weights").write_bytes(found.blob)
+        saved = {"config": dict(found.config), "weights": found.config["sha256"]}
+        request = a_request(model=saved, training={"epochs": 1})
+        new = material_of(request)
+        material = Material(new.stored, new.split, new.source, tmp_path / "weights")
+        assert carry_out(request, material).metrics["warnings"] == heard
 
     def test_the_test_loss_is_that_of_the_model_on_targets_as_they_are(
         self, outcome: Outcome
