@@ -19,7 +19,7 @@ _DEEPER = 8
 """So many blocks are tried to say how many would do."""
 _TRIED = 5000
 """So many signs of irreps, or third roots of unity, are tried one by one."""
-_WIDTH, _COPIES = 64, 4
+_WIDTH, _COPIES = 16, 4
 """Of layers that are tried where there are none, or named ones; and of irreps to be named."""
 _THIRD = np.exp(2j * np.pi / 3)
 _ENOUGH = 4

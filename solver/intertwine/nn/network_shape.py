@@ -8,7 +8,6 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Inexact
 
@@ -29,7 +28,7 @@ from intertwine.nn.reach import (
     way_to,
 )
 from intertwine.nn.sparse_basis import sparse_basis_of
-from intertwine.nn.start import first_block
+from intertwine.nn.start import first_features
 from intertwine.operators import dense
 from intertwine.reps import Rep
 from intertwine.reps.syntax import direct_sum, rho_of
@@ -154,7 +153,7 @@ class NetworkShape:
             varying, curved = block.dependence(varying, curved, step.triples)
         return varying, curved
 
-    @property
+    @cached_property
     def constant(self) -> list[str]:
         """The irreps of the output that do not depend on the input."""
         return [name for name in self.outputs if name not in self._dependence[0]]
@@ -164,7 +163,7 @@ class NetworkShape:
         """Whether no output depends on the input in another way than linearly."""
         return bool(self.outputs) and self._dependence[1].isdisjoint(self.outputs)
 
-    @property
+    @cached_property
     def reached_outputs(self) -> list[str]:
         """The irreps of the output that depend on the input."""
         return [name for name in self.outputs if name not in self.constant]
@@ -221,12 +220,16 @@ class NetworkShape:
         if not turns:
             return frozenset()
         changes: list[dict[str, Any]] = []
-        names = {name for turned, _, target in turns for name in (turned, target)}
-        matrices = _turning(sorted(names - {self.fusion.trivial}), self.fusion.group)
+        moving = {*self.inputs, *self.outputs} - {self.fusion.trivial}
+        matrices = _turning(sorted(moving), self.fusion.group)
         pairs = sorted({(turned, tuple(sorted(present))) for turned, present, _ in turns})
         for turned, present in pairs:
-            absent = {name: 0 for name in self._turning if name not in present}
-            changes += [absent, *({**absent, turned: by} for by in matrices[turned])]
+            absent = {
+                n: 0 for part, both in self._parts.items() if part not in present for n in both
+            }
+            changes.append(absent)
+            for i in range(_ELEMENTS):
+                changes.append({**absent, **{n: matrices[n][i] for n in self._parts[turned]}})
         images, found = self._images(changes), set[Turn]()
         for i, (turned, present) in enumerate(pairs):
             before, *after = images[i * (_ELEMENTS + 1) : (i + 1) * (_ELEMENTS + 1)]
@@ -244,8 +247,9 @@ class NetworkShape:
         """Each part of the input that can turn against another, beside one of these alone and
         beside all, and the outputs.
         """
-        several = {frozenset(pair) for pair in combinations(self._turning, 2)}
-        several |= {frozenset(self._turning)} if len(self._turning) > 2 else set()
+        parts = self._parts
+        several = {frozenset(pair) for pair in combinations(parts, 2)}
+        several |= {frozenset(parts)} if len(parts) > 2 else set()
         return frozenset(
             (turned, present, target)
             for present in several
@@ -253,24 +257,31 @@ class NetworkShape:
             for target in self.outputs
         )
 
-    @property
-    def _turning(self) -> list[str]:
-        return [name for name in self.inputs if name != self.fusion.trivial]
+    @cached_property
+    def _parts(self) -> dict[str, list[str]]:
+        """The irreps of the input that turn, each with its dual: x and x̄ turn together."""
+        found: dict[str, list[str]] = {}
+        for name in self.inputs:
+            if name == self.fusion.trivial:
+                continue
+            dual = (part for part in found if self.fusion.trivial in self.fusion.of(part, name))
+            found.setdefault(next(dual, name), []).append(name)
+        return found
 
     def _images(self, changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """What the network at its start makes of a few inputs with parts that are changed so: of
         all at once.
         """
         rng = np.random.default_rng(0)
-        dtype = np.complex64 if self.space_in.is_complex else np.float32
         features: Features = {}
         for name, m in self.space_in.multiplicities.items():
             x = rng.standard_normal((self.fusion.kinds[name].dimension, m, _EXAMPLES))
+            if self.space_in.is_complex:
+                x = x + 1j * rng.standard_normal(x.shape)
             every = [_moved(x, change.get(name, 1)) for change in changes]
             features[name] = [*np.concatenate(every, axis=2)]
-        with jax.ensure_compile_time_eval():  # a network may be made while its caller is traced
-            for i, block in enumerate(self.blocks):
-                _, features = first_block(block, features, jax.random.key(i), dtype)
+        for block in self.blocks:
+            features = first_features(block, features, rng)
         parts = {
             name: np.split(np.array(features[name]), len(changes), axis=2)
             for name in self.reached_outputs

@@ -152,13 +152,16 @@ def irreps_in_product(a: Irrep, b: Irrep) -> list[Irrep]:
 
 
 def _couplings(a: Irrep, b: Irrep, targets: Mapping[str, Kind]) -> list[Coupling]:
-    found, in_a, in_b = [], sparse_basis_of(a), sparse_basis_of(b)
-    for c, maps in clebsch_gordan(a, b).items():
-        if c.name in targets:
-            bases = (in_a, in_b, sparse_basis_of(c).conj())
-            turned = np.einsum("abmc,ai,bj,co->moij", maps.conj(), *bases, optimize=True)
-            found += [Coupling(a.name, b.name, c.name, one) for one in turned]
-    return found
+    wanted = [c for c in clebsch_gordan(a, b) if c.name in targets]
+    return [coupling for c in wanted for coupling in _couplings_to(a, b, c)]
+
+
+@lru_cache(maxsize=1024)
+def _couplings_to(a: Irrep, b: Irrep, c: Irrep) -> tuple[Coupling, ...]:
+    bases = (sparse_basis_of(a), sparse_basis_of(b), sparse_basis_of(c).conj())
+    maps = clebsch_gordan(a, b)[c].conj()
+    turned = np.einsum("abmc,ai,bj,co->moij", maps, *bases, optimize=True)
+    return tuple(Coupling(a.name, b.name, c.name, one) for one in turned)
 
 
 @lru_cache(maxsize=64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -169,9 +170,10 @@ def symmetries(
     return _symmetries(links, ends, trivial)
 
 
+@lru_cache(maxsize=256)
 def unavoidable(
-    fusion: Fusion, inputs: Sequence[str], outputs: Sequence[str]
-) -> tuple[Symmetries, set[Triple]]:
+    fusion: Fusion, inputs: tuple[str, ...], outputs: tuple[str, ...]
+) -> tuple[Symmetries, frozenset[Triple]]:
     """The relations, in the same form, that the products of the input's irreps with each other, and
     of these, put between inputs and outputs; and those products.
 
@@ -190,12 +192,15 @@ def unavoidable(
         links += [tuple(("", name) for name in triple) for triple in sorted(every)]
         return _symmetries(links, ends, fusion.trivial)
 
+    left = found()
     for a, b in sorted(later, key=lambda pair: (fusion.size(*pair), pair)):
+        if _is_all(left):
+            break
         if {a, b} & {*own} or fusion.size(a, b) <= _TWOFOLD:
-            if _is_all(found()):
-                break
-            every |= fusion.triples([a], [b])
-    return found(), every
+            more = fusion.triples([a], [b]) - every
+            every |= more
+            left = found() if more else left
+    return left, frozenset(every)
 
 
 def _symmetries(links: Sequence[Link], ends: Sequence[Symbol], trivial: str) -> Symmetries:
@@ -266,7 +271,7 @@ def missing_products(
     these products have no symmetries but those of layers that take all products. Layers that may
     grow then have so many copies of each irrep at least.
     """
-    _, every = unavoidable(fusion, [*inputs], outputs)
+    _, every = unavoidable(fusion, (*inputs,), (*outputs,))
     own = {*inputs} - {fusion.trivial}
     new = {name for triple in every if {*triple[:2]} <= own for name in triple} - {fusion.trivial}
 
@@ -280,7 +285,7 @@ def missing_products(
             present = {name: m for name, m in wanted.items() if name in steps[-1].reached}
         return symmetries(steps, [*inputs], outputs, fusion.trivial)
 
-    missing = Missing(frozenset(new), frozenset(every))
+    missing = Missing(frozenset(new), every)
     goal = with_these(missing, copies)
     if goal == with_these(Missing(), 1):
         return Missing()

@@ -56,6 +56,27 @@ def first_block(
         sampled(k, wanted, dtype)
         for k, wanted in zip(jax.random.split(key), _wanted(shape), strict=True)
     )
+    (linear, bilinear), found = _scaled(shape, x, linear, bilinear)
+    bias = jnp.zeros(shape.before[shape.trivial], dtype)
+    return Block(as_weights(linear, dtype), as_weights(bilinear, dtype), bias, shape), found
+
+
+def first_features(shape: BlockShape, x: Features, rng: np.random.Generator) -> Features:
+    """What another such block makes of features, all in NumPy."""
+    linear, bilinear = (
+        {
+            name: rng.standard_normal(size) * np.sqrt(variance)
+            for name, (size, variance) in wanted.items()
+        }
+        for wanted in _wanted(shape)
+    )
+    return _scaled(shape, x, linear, bilinear)[1]
+
+
+def _scaled(
+    shape: BlockShape, x: Features, linear: dict[str, Array], bilinear: dict[str, Array]
+) -> tuple[tuple[dict[str, Array], dict[str, Array]], Features]:
+    """The weights in the sizes of `first_block`, and what the block makes of x."""
     h, a, b = linear_part(shape, linear, x)
     factors = {name: _scale(a[name] + b[name]) for name in a}
     y = shape.products(bilinear, _times(factors, a), _times(factors, b))
@@ -64,24 +85,17 @@ def first_block(
     whole = together(_times(own, h), _times(share, y))
     to_size = {name: _scale(parts) for name, parts in whole.items()}
     before = shape.before
-    block = Block(
-        as_weights(
-            {
-                name: _rows_scaled(
-                    weight,
-                    before.get(name, 0),
-                    own.get(name, 1) * to_size.get(name, 1),
-                    factors[name],
-                )
-                for name, weight in linear.items()
-            },
-            dtype,
-        ),
-        as_weights({name: w * share[name] * to_size[name] for name, w in bilinear.items()}, dtype),
-        jnp.zeros(before[shape.trivial], dtype),
-        shape,
-    )
-    return block, gate(shape, {**_silent(shape, whole), **_times(to_size, whole)})
+    rows = {
+        name: _rows_scaled(
+            weight,
+            before.get(name, 0),
+            own.get(name, 1) * to_size.get(name, 1),
+            factors[name],
+        )
+        for name, weight in linear.items()
+    }
+    mixing = {name: w * share[name] * to_size[name] for name, w in bilinear.items()}
+    return (rows, mixing), gate(shape, {**_silent(shape, whole), **_times(to_size, whole)})
 
 
 def last_weights(
