@@ -104,7 +104,8 @@ class GatedNonlinearity(Layer):
 
 def gate(indices: Int[np.ndarray, " n"], x: Inexact[Array, "b g"]) -> Inexact[Array, "b n"]:
     """The functional core: the first n columns, each times the sigmoid of its gate's."""
-    opened: Inexact[Array, "b n"] = jax.nn.sigmoid(x[:, indices].real) * x[:, : len(indices)]
+    gates = x[:, indices.astype(np.int32)].real  # 64 bits in one mode of JAX and 32 in the other
+    opened: Inexact[Array, "b n"] = jax.nn.sigmoid(gates) * x[:, : len(indices)]
     return opened
 
 

@@ -31,7 +31,7 @@ from intertwine.nn.sparse_basis import sparse_basis_of
 from intertwine.nn.start import first_features
 from intertwine.operators import dense
 from intertwine.reps import Rep
-from intertwine.reps.syntax import direct_sum, rho_of
+from intertwine.reps.syntax import direct_sum, drho_of, rho_of
 
 _SEVERAL = 2
 """Copies that irreps have at least where products were missing: those of one alone often vanish."""
@@ -246,6 +246,9 @@ class NetworkShape:
     def turns(self) -> frozenset[Turn]:
         """Each part of the input that can turn against another, beside one of these alone and
         beside all, and the outputs.
+
+        Factors of a group that move a part each, as of SO(4), turn them at will: nothing is to be
+        seen there. Then the orbit of both under the group has as many dimensions as the two orbits.
         """
         parts = self._parts
         several = {frozenset(pair) for pair in combinations(parts, 2)}
@@ -254,8 +257,25 @@ class NetworkShape:
             (turned, present, target)
             for present in several
             for turned in (sorted(present) if len(present) > 2 else sorted(present)[:1])
+            if self._may_be_seen(turned, present - {turned})
             for target in self.outputs
         )
+
+    def _may_be_seen(self, turned: str, rest: Collection[str]) -> bool:
+        if not self.fusion.group.lie_generators:
+            return True
+        both, one, other = (self._orbit((turned, *rest)), self._orbit((turned,)), self._orbit(rest))
+        return both < one + other
+
+    def _orbit(self, parts: Collection[str]) -> int:
+        """The dimension of the orbit of vectors of these parts."""
+        rng, tangents = np.random.default_rng(0), []
+        for name in (name for part in sorted(parts) for name in self._parts[part]):
+            irrep = Irrep(name, self.fusion.group)
+            x = rng.standard_normal((irrep.size(), self.space_in.multiplicities[name]))
+            images = [dense(drho_of(irrep, dense(a))) for a in self.fusion.group.lie_generators]
+            tangents.append(np.array([(np.asarray(image) @ x).ravel() for image in images]))
+        return int(np.linalg.matrix_rank(np.concatenate(tangents, axis=1), 1e-8))
 
     @cached_property
     def _parts(self) -> dict[str, list[str]]:
