@@ -30,7 +30,6 @@ NETWORKS = (
     *("SO(3)", "SO(2), of complex type", "quaternionic type", "SU(2)", "SO13p", "S(4)"),
     *("an oblique frame", "a rep of the user's own"),
 )
-PAPERS = (*("several groups", "not reductive", "SO13p", "S(4)", "a rep of the user's own"),)
 #: For the paper's, the input leads to no tensor of the kind of a linear map between others.
 WITHOUT_PRODUCTS = {
     "channelwise": ("scalars alone",),
@@ -39,7 +38,6 @@ WITHOUT_PRODUCTS = {
         "irreps of the catalogue",
     ),
 }
-IN_SINGLE_PRECISION = ("SO(3)", "SU(2)", "S(4)")
 
 
 def hidden(case: Case) -> Rep:
@@ -99,24 +97,6 @@ def test_networks_in_irreps_in_double_precision(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PAPERS)
-def test_the_papers_layers_in_double_precision(name: str) -> None:
-    check(layers, name, "paper", double=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", IN_SINGLE_PRECISION)
-def test_networks_in_irreps_in_single_precision(name: str) -> None:
-    check(network, name, "channelwise")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", IN_SINGLE_PRECISION)
-def test_the_papers_layers_in_single_precision(name: str) -> None:
-    check(layers, name, "paper")
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("make", [layers, baked, standardized], ids=lambda make: make.__name__)
 def test_layers_with_channelwise_products_and_what_is_made_of_networks(make: Maker) -> None:
     check(make, "SO(2), of complex type", "channelwise")
@@ -136,10 +116,18 @@ def test_a_function_of_every_coordinate_under_permutations() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
 @pytest.mark.parametrize("bilinear", ["channelwise", "paper"])
 @pytest.mark.parametrize(
-    "make", [linear, products, layers, network], ids=lambda make: make.__name__
+    ("make", "double"),
+    [
+        (linear, True),
+        (products, True),
+        (layers, False),
+        (layers, True),
+        (network, False),
+        (network, True),
+    ],
+    ids=lambda value: {True: "double", False: "single"}.get(value) or value.__name__,
 )
 @pytest.mark.parametrize("name", CASES)
 def test_every_layer_before_and_after_training(

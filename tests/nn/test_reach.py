@@ -261,7 +261,6 @@ def _trained(model: Any, x: np.ndarray, y: np.ndarray) -> float:
 TURNING = {
     "SO(3), a matrix and a vector": (V + V**2, Scalar, SO(3), (27, 32, 40, 56)),
     "O(3), a matrix and a vector": (V + V**2, Scalar, O(3), (33, 40, 46)),
-    "SO(4), a matrix and a vector": (V + V**2, Scalar, SO(4), (48,)),
     "to a vector": (V + V**2, V, SO(3), (32,)),
 }
 
