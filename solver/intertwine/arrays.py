@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 #: An array of NumPy or of JAX (a tracer too); shapes and dtypes are stated by jaxtyping.
 Array = Any
@@ -32,6 +33,13 @@ def namespace(*values: object) -> Any:
 
         return jnp
     return np
+
+
+def index(places: Int[np.ndarray, "..."], x: Array) -> Int[np.ndarray, "..."]:
+    """Places in x as JAX takes them in both of its modes: a program that was made for integers of
+    64 bits may be met again where they have 32.
+    """
+    return places.astype(np.int32) if is_jax(x) and places.size < 2**31 else places
 
 
 @contextmanager

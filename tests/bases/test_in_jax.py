@@ -249,3 +249,19 @@ class TestArithmetic:
         basis = basis_of(Orbits(np.array([0, 1, 0, -1], dtype=np.int64), None, 2))
         close(jax.jit(lambda w: basis @ w)(jnp.ones(2)), matrix_of(basis.storage).sum(axis=1))
         close(jax.jit(lambda v: basis.T @ v)(jnp.ones(4)), matrix_of(basis.storage).sum(axis=0))
+
+
+@pytest.mark.parametrize("storage", ["permuted", "orbits"])
+def test_both_modes_of_jax_may_meet_one_basis(storage: str) -> None:
+    """A program that was traced for 64 bits leaves indices of 64 bits behind."""
+    rep = {"permuted": V(SO(3)) ** 2 + V(SO(3)) + V(SO(3)) ** 2, "orbits": V(S(4)) ** 2}[storage]
+    basis = rep.equivariant_basis(store=False)
+    w = np.linspace(1, 2, basis.rank, dtype=np.float32)
+
+    @jax.jit
+    def both(w: Any) -> Any:
+        return basis.T @ (basis @ w)
+
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(both(w.astype(np.float64)), w, rtol=1e-6)
+    np.testing.assert_allclose(both(w), w, rtol=1e-5)

@@ -7,6 +7,7 @@ from functools import reduce
 import numpy as np
 import pytest
 from intertwine import nn
+from intertwine.errors import ReachWarning
 from intertwine.groups import Group
 from intertwine.irreps import Irrep, clebsch_gordan, decompose
 from intertwine.reps import V
@@ -48,7 +49,8 @@ def test_shift_and_clock_matrices(p: int) -> None:
 @pytest.mark.slow
 def test_a_network_over_them() -> None:
     group = _clock_and_shift(5)
-    model = nn.EMLP(V(group) * V.T(group), V(group) * V.T(group), group, ch=16, num_layers=1)
+    with pytest.warns(ReachWarning, match=r"how the input's parts .* lie to"):  # with one layer
+        model = nn.EMLP(V(group) * V.T(group), V(group) * V.T(group), group, ch=16, num_layers=1)
     g, x = group.sample(), np.random.default_rng(0).standard_normal((5, 5)) + 0j
     moved = np.asarray(model((g @ x @ g.conj().T).ravel())).reshape(5, 5)
     expected = g @ np.asarray(model(x.ravel())).reshape(5, 5) @ g.conj().T

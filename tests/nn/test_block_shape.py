@@ -4,12 +4,13 @@ said.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from intertwine.errors import InvalidRep
+from intertwine.errors import InvalidRep, ReachWarning
 from intertwine.groups import O13, SO, Group, O, S, U
 from intertwine.nn import EMLP
 from intertwine.nn.irrep_network import IrrepNetwork
@@ -43,7 +44,8 @@ def inside(model: EMLP) -> IrrepNetwork:
 @pytest.mark.parametrize(("rep", "group", "ch"), RARE, ids=str)
 @pytest.mark.sampled(3)
 def test_a_scalar_depends_on_every_irrep_of_the_input(rep: Rep, group: Group, ch: Any) -> None:
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReachWarning)  # of products that are too large
         model = EMLP(rep, Scalar, group, ch=ch, dtype=np.float64)
         network = inside(model)
         space = network.space_in

@@ -336,6 +336,7 @@ class TestWarnings:
         assert not _said(3 * V + P, Scalar, O(3), ch=32, num_layers=2)
 
     def test_products_too_large_to_be_decomposed(self) -> None:
+        assert not _said(2 * V, V, SO(20), ch=32)  # all rotations: there is nothing else
         said = _said(V, V, S(20), ch=32)
         assert re.search(
             r"may not reach the output: W19_\w+ ⊗ W19_\w+ of 361 dimensions. Products", said

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Num
 
-from intertwine.arrays import Array, namespace, working_dtype
+from intertwine.arrays import Array, index, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
 
@@ -145,11 +145,12 @@ class Permuted(Storage):
 
     def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Q w, reordered."""
-        return self.inner.apply(w)[self.rows]
+        found = self.inner.apply(w)
+        return found[index(self.rows, found)]
 
     def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Qᴴ v, of v in the inner order."""
-        return self.inner.adjoint(v[self._inverse])
+        return self.inner.adjoint(v[index(self._inverse, v)])
 
     def sparse(self) -> Any:
         """The inner one with its rows reordered."""

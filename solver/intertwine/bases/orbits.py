@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Int, Num
 
-from intertwine.arrays import is_jax, namespace, working_dtype
+from intertwine.arrays import index, is_jax, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
 
@@ -52,7 +52,7 @@ class Orbits(Storage):
         xp, dtype = namespace(w), working_dtype(w, self.dtype)
         if self.shape[1] == 0:
             return xp.zeros((self.shape[0], w.shape[1]), dtype=dtype)
-        return xp.asarray(self._weights, dtype=dtype)[:, None] * w[self.labels]
+        return xp.asarray(self._weights, dtype=dtype)[:, None] * w[index(self.labels, w)]
 
     def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Qᴴ v: weighted sums over the orbits."""
@@ -63,7 +63,7 @@ class Orbits(Storage):
         if is_jax(v):
             import jax
 
-            labels = np.maximum(self.labels, 0)  # rows of label −1 have weight 0
+            labels = index(np.maximum(self.labels, 0), v)  # rows of label −1 have weight 0
             return jax.ops.segment_sum(weighted, labels, num_segments=self.shape[1])
         order, starts = self._grouped
         return np.add.reduceat(weighted[order], starts, axis=0)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array
+from intertwine.arrays import Array, index
 from intertwine.groups import Group
 from intertwine.groups.full_permutations import full_permutations_of
 from intertwine.nn.by_content import ByContent
@@ -166,10 +166,10 @@ class EqualityMaps(ByContent):
                     y = _added(y, letters, inside, value)
             pieces.append(y.reshape(x.shape[0], target.size))
         whole = jnp.concatenate([*pieces, jnp.zeros((x.shape[0], 0), x.dtype)], axis=1)
-        return whole if _is_identity(self.out) else whole[:, self.out.astype(np.int32)]
+        return whole if _is_identity(self.out) else whole[:, index(self.out, whole)]
 
     def _parts(self, x: Inexact[Array, "b n"]) -> list[Any]:
-        x = x if _is_identity(self.into) else x[:, self.into.astype(np.int32)]
+        x = x if _is_identity(self.into) else x[:, index(self.into, x)]
         found, at = [], 0
         for source in self.sources:
             part = x[:, at : at + source.size]

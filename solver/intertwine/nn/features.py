@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array, is_jax, namespace
+from intertwine.arrays import Array, index, is_jax, namespace
 from intertwine.nn.by_content import ByContent
 
 #: For each irrep, by name, its d components, arrays of shape (multiplicity, batch). They are never
@@ -97,7 +97,7 @@ def reordered(x: Inexact[Array, "n b"], places: Int[np.ndarray, " n"]) -> Inexac
     if not len(ends):
         return x
     if len(ends) > _PIECES:
-        return x[places.astype(np.int32)]  # int64 where JAX has been told of it, and elsewhere not
+        return x[index(places, x)]
     pieces = np.split(places, ends)
     by_start = sorted(range(len(pieces)), key=lambda i: int(pieces[i][0]))
     parts = split(x, [len(pieces[i]) for i in by_start])

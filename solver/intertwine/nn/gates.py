@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array
+from intertwine.arrays import Array, index
 from intertwine.groups import Group
 from intertwine.nn.by_content import ByContent
 from intertwine.nn.layer import Layer
@@ -104,8 +104,9 @@ class GatedNonlinearity(Layer):
 
 def gate(indices: Int[np.ndarray, " n"], x: Inexact[Array, "b g"]) -> Inexact[Array, "b n"]:
     """The functional core: the first n columns, each times the sigmoid of its gate's."""
-    gates = x[:, indices.astype(np.int32)].real  # 64 bits in one mode of JAX and 32 in the other
-    opened: Inexact[Array, "b n"] = jax.nn.sigmoid(gates) * x[:, : len(indices)]
+    opened: Inexact[Array, "b n"] = (
+        jax.nn.sigmoid(x[:, index(indices, x)].real) * x[:, : len(indices)]
+    )
     return opened
 
 

@@ -45,7 +45,7 @@ def faults(shape: NetworkShape) -> Iterator[str]:
             f"no linear map takes the input's parts {_named(shape, cut, shape.space_in)} to the "
             f"output: a hidden layer lacks these irreps. {remedy(shape, cut)}"
         )
-    undecomposed = shape.fusion.too_large(shape.inputs)
+    undecomposed = shape.fusion.too_large(shape.inputs, shape.outputs)
     if undecomposed:
         shown = ", ".join(
             f"{_name(shape, a)} ⊗ {_name(shape, b)} of {shape.fusion.size(a, b):,} dimensions"

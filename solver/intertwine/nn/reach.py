@@ -26,6 +26,8 @@ from intertwine.nn.products import (
     irreps_in_product,
 )
 from intertwine.nn.relations import Relations
+from intertwine.operators import dense
+from intertwine.reps.syntax import drho_of
 
 _TWOFOLD = 200
 """Products of products are decomposed up to this dimension."""
@@ -96,13 +98,32 @@ class Fusion:
         """The dimension of a product."""
         return self.kinds[left].dimension * self.kinds[right].dimension
 
-    def too_large(self, names: Sequence[str]) -> list[tuple[str, str]]:
-        """The products of two of these irreps that are not decomposed."""
+    def too_large(self, names: Sequence[str], outputs: Sequence[str]) -> list[tuple[str, str]]:
+        """The products of two of these irreps that are not decomposed, and might lead to outputs.
+
+        Where all rotations of λ act, λ ⊗ λ is its invariant form and irreps larger than λ: nothing
+        is lost unless one of these is an output.
+        """
+        largest = max((self.kinds[name].dimension for name in outputs), default=0)
         return [
             (left, right)
             for left, right in combinations_with_replacement(names, 2)
-            if self.trivial not in (left, right) and self.size(left, right) > LARGEST_PAIR
+            if self.trivial not in (left, right)
+            and self.size(left, right) > LARGEST_PAIR
+            and not (
+                left == right
+                and largest <= self.kinds[left].dimension
+                and self._has_all_rotations(left)
+            )
         ]
+
+    def _has_all_rotations(self, name: str) -> bool:
+        irrep, d = Irrep(name, self.group), self.kinds[name].dimension
+        images = [np.asarray(dense(drho_of(irrep, dense(a)))) for a in self.group.lie_generators]
+        if not images or any(np.iscomplexobj(image) for image in images):
+            return False
+        flat = np.array(images).reshape(len(images), -1)
+        return bool(np.linalg.matrix_rank(flat, 1e-8) == d * (d - 1) // 2)
 
     def triples(self, lefts: Iterable[str], rights: Iterable[str]) -> set[Triple]:
         """All λ ⊗ μ → ν of these λ and μ but those of scalars, in no order of λ and μ."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Num, Shaped
 
-from intertwine.arrays import Array, namespace
+from intertwine.arrays import Array, index, namespace
 from intertwine.operators.base import LinearOperator
 
 #: Entries closer than this to 0, 1 or −1 are that: cos(π/2) is 6e-17 and means zero.
@@ -34,7 +34,7 @@ class Permutation(LinearOperator):
         self.shape = (self.indices.size, self.indices.size)
 
     def _matmat(self, matrix: Array) -> Array:
-        moved = matrix[self.indices]
+        moved = matrix[index(self.indices, matrix)]
         if self.signs is None:
             return moved
         xp = namespace(matrix)
