@@ -103,6 +103,13 @@ def test_layers_with_channelwise_products_and_what_is_made_of_networks(make: Mak
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("bilinear", ["channelwise", "paper"])
+@pytest.mark.parametrize("name", ["SO(3)", "SU(2)", "S(4)"])
+def test_networks_in_single_precision(name: str, bilinear: str) -> None:
+    check(network, name, bilinear)
+
+
+@pytest.mark.slow
 def test_after_steps_of_adam() -> None:
     case = CASES["SU(2)"]
     model = trained(network(case, None, None))
@@ -119,14 +126,7 @@ def test_a_function_of_every_coordinate_under_permutations() -> None:
 @pytest.mark.parametrize("bilinear", ["channelwise", "paper"])
 @pytest.mark.parametrize(
     ("make", "double"),
-    [
-        (linear, True),
-        (products, True),
-        (layers, False),
-        (layers, True),
-        (network, False),
-        (network, True),
-    ],
+    [(linear, True), (products, True), (layers, False), (layers, True), (network, True)],
     ids=lambda value: {True: "double", False: "single"}.get(value) or value.__name__,
 )
 @pytest.mark.parametrize("name", CASES)
