@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from intertwine_api.client.errors import JobCancelled, JobFailed, detached
 from intertwine_api.client.place import HERE
 from intertwine_api.client.tables import html_table
-from intertwine_api.client.watched import condition, figures, title
+from intertwine_api.client.watched import condition, figures, title, warnings_of
 from intertwine_api.jobs.job import ENDED
 
 
@@ -68,6 +68,11 @@ class JobView:
         parts = (self.reason, f"epoch {epoch} of {epochs}" if runs else "", figures(self.document))
         return ", ".join(filter(None, parts))
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What its network cannot represent, though others could, a sentence each."""
+        return warnings_of(self.document)
+
     def __repr__(self) -> str:
         return f"<Job {title(self.document)}: {self.summary}>"
 
@@ -80,7 +85,7 @@ class JobView:
             "state": self.summary,
             "model": f"{result['model']}, version {result['version']}" if "model" in result else "",
             "equivariance error": f"{error:.1e}" if isinstance(error, float) else "",
-            "warning": "; ".join(result.get("warnings", self.progress.get("warnings", ()))),
+            "warning": "; ".join(self.warnings),
         }
         return html_table(rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intertwine_api.client.following import Away, JobEvent, Seen
@@ -38,9 +38,8 @@ class Watched:
 
     def new_warnings(self) -> list[str]:
         """The job's warnings that were not returned before."""
-        told = (self.document.get(part) or {} for part in ("result", "progress"))
-        every: list[str] = next((known["warnings"] for known in told if "warnings" in known), [])
-        new, self._warnings = every[self._warnings :], max(self._warnings, len(every))
+        every = warnings_of(self.document)
+        new, self._warnings = [*every[self._warnings :]], max(self._warnings, len(every))
         return new
 
     @property
@@ -112,3 +111,10 @@ def duration(seconds: float) -> str:
 
 def _is_number(document: Mapping[str, Any], name: str) -> bool:
     return isinstance(document.get(name), int | float)
+
+
+def warnings_of(document: Mapping[str, Any]) -> Sequence[str]:
+    """The warnings of a job's document: of its result, or, while it runs, of its progress."""
+    told = (document.get(part) or {} for part in ("result", "progress"))
+    found: Sequence[str] = next((known["warnings"] for known in told if "warnings" in known), ())
+    return found

@@ -184,15 +184,8 @@ def _tell_untried(names: Sequence[str]) -> None:
 
 def _row(job: Job) -> tuple[str, ...]:
     created = str(job.document["created"])[:16].replace("T", " ")
-    limited = " (limited)" if _warnings(job) else ""  # `show` prints the warnings
+    limited = " (limited)" if job.warnings else ""  # `show` prints the warnings
     return job.id, job.name, str(job.document["kind"]), created, f"{job.summary}{limited}"
-
-
-def _warnings(job: Job) -> Sequence[str]:
-    """The warnings about the job's network, one sentence each."""
-    result = job.document["result"] or {}
-    found: Sequence[str] = result.get("warnings", job.progress.get("warnings", ()))
-    return found
 
 
 def _print(job: Job, arguments: argparse.Namespace) -> None:
@@ -213,4 +206,4 @@ def _print(job: Job, arguments: argparse.Namespace) -> None:
         **{k: value for k, value in (document["result"] or {}).items() if k != "warnings"},
     }
     rows = [(name, str(value)) for name, value in told.items() if str(value)]
-    common.print_table([*rows, *(("warning", warning) for warning in _warnings(job))])
+    common.print_table([*rows, *(("warning", warning) for warning in job.warnings)])

@@ -10,7 +10,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array
@@ -31,12 +30,12 @@ from intertwine.nn.network_shape import HiddenLayer, NetworkShape, complete_shap
 from intertwine.nn.products import NARROW
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import as_key, natural, positive
+from intertwine.nn.start import VANISHING, example_vectors
 from intertwine.nn.tensor_reach import lost_maps, squares, with_tensors
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
-_EXAMPLES, _VANISHING = 256, 1e-6
-#: Whose frames lie between a warning and whoever makes a network.
+#: Packages that a warning looks past, to point to the line which makes the network.
 _BETWEEN = ("intertwine", "equinox", "jaxtyping", "beartype")
 
 
@@ -200,14 +199,14 @@ def _layers(
     out = Linear(reps[-2], rep_out, key=last, dtype=dtype)
     sizes = _sizes(layers, out, rep_in.size())  # compiled: op by op it takes ten times as long
     known = [size for size in sizes.values() if not isinstance(size, jax.core.Tracer)]
-    if len(known) == len(sizes) and not any(size > _VANISHING for size in known):
+    if len(known) == len(sizes) and not any(size > VANISHING for size in known):
         advice = remedy(shape, shape.outputs) if shape else "Give more layers, or a larger ch"
         raise InvalidRep(
             f"every network of this form from {rep_in!r} to {rep_out!r} with these hidden layers "
-            f"is constant: what they reach, and the output has too, vanishes. {advice}"
+            f"is constant: all that they share with the output vanishes. {advice}"
         )
     weights = {
-        name: gain * weight / jnp.where(sizes[name] > _VANISHING, sizes[name], 1)
+        name: gain * weight / jnp.where(sizes[name] > VANISHING, sizes[name], 1)
         for name, weight in out.weights.items()
     }
     return Sequential(*layers, eqx.tree_at(lambda layer: layer.weights, out, weights))
@@ -218,10 +217,7 @@ def _sizes(layers: Sequence[Layer], out: Linear, size: int) -> dict[str, Any]:
     """The root mean square, over a few standard normal inputs, of what each weight of the last
     layer makes of the layers before: of those of one irrep, or of all together.
     """
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((_EXAMPLES, size))
-    if out.maps.is_complex:
-        x = (x + 1j * rng.standard_normal(x.shape)) / np.sqrt(2)
+    x = example_vectors(size, out.maps.is_complex)
     maps, features = out.maps, Sequential(*layers)(x) if layers else jnp.asarray(x)
     parts = {name: {name: weight} for name, weight in out.weights.items()}
     shares = dict.fromkeys(parts, 1.0)

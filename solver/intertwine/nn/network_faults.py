@@ -170,7 +170,7 @@ def _blindness(shape: NetworkShape) -> Iterator[str]:
             ", ".join(
                 f"{_named(shape, [name], space)} by {_written(root)}"
                 for name, root in roots.items()
-                if not np.array_equal(root, 1)
+                if root != 1
             )
             for roots, space in zip(change, (shape.space_in, shape.space_out), strict=True)
         )

@@ -26,7 +26,7 @@ Gates and swish are nearly linear there, and products a small correction: a netw
 a polynomial of low degree. From size 1 it learns the training points as well, and on the paper's
 tasks of polynomials errs 50 to 70 times as much between them (docs/networks.md).
 """
-_VANISHING = 1e-6
+VANISHING = 1e-6
 """The root mean square of what is zero but for rounding, as v × v is: its size is not to be set."""
 _SHARE = 0.1
 """The size of the bilinear part, of a whole of one. It grows with the square of the features: more
@@ -35,12 +35,17 @@ of it, and a few layers let outliers explode.
 
 
 def example(space: IrrepSpace, size: int) -> Features:
-    """Features of a few standard normal vectors of so many coordinates, always the same ones."""
+    """Features of a few standard normal vectors of so many coordinates."""
+    return space.enter(with_conjugate(example_vectors(size, space.is_complex), space.size))
+
+
+def example_vectors(size: int, is_complex: bool) -> Inexact[np.ndarray, "b n"]:
+    """A few standard normal vectors, always the same ones."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((size, _EXAMPLES))
-    if space.is_complex:
+    if is_complex:
         x = (x + 1j * rng.standard_normal(x.shape)) / np.sqrt(2)
-    return space.enter(with_conjugate(x.T, space.size))
+    return x.T
 
 
 def first_block(
@@ -125,7 +130,7 @@ def _vanishes(parts: Sequence[Array]) -> bool:
     if not parts[0].size:
         return True
     size = _size(parts)
-    return not isinstance(size, jax.core.Tracer) and bool(size <= _VANISHING)
+    return not isinstance(size, jax.core.Tracer) and bool(size <= VANISHING)
 
 
 def _wanted(shape: BlockShape) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,7 +151,7 @@ def _scale(parts: list[Array], to: float = _SIZE) -> Array:
         return 1.0
     size = _size(parts)
     xp = namespace(size)
-    return xp.where(size > _VANISHING, to / xp.maximum(size, _VANISHING), 1)
+    return xp.where(size > VANISHING, to / xp.maximum(size, VANISHING), 1)
 
 
 def _size(parts: Sequence[Array]) -> Array:

@@ -76,7 +76,7 @@ def begun(queue: Queue, name: str) -> Job:
 
 @pytest.fixture(scope="module")
 def trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A service with three jobs, two of which have warnings; no network is trained."""
+    """A service with three jobs, two of them with warnings. No network is trained."""
     data = tmp_path_factory.mktemp("trainings") / "data"
     data.mkdir()
     database = Database(f"sqlite:///{data / 'intertwine.db'}")
