@@ -125,19 +125,10 @@ IN_IRREPS = [n for n in CASES if n not in ("several groups", "a set of vectors",
 
 
 @contextmanager
-def double_precision(case: str | None = None) -> Iterator[Any]:
-    """JAX with float64, and that as the dtype of weights.
-
-    JAX keeps the index arrays of a permuted basis in one precision, and fails on them in the other:
-    so it forgets what it has compiled, if the case may have such.
-    """
-    forgets = case is not None and case not in IN_IRREPS
-    if forgets:
-        jax.clear_caches()
+def double_precision() -> Iterator[Any]:
+    """JAX with float64, and that as the dtype of weights."""
     with jax.enable_x64(True):
         yield np.float64
-    if forgets:
-        jax.clear_caches()
 
 
 def points(rep: Rep, count: int = 8, *, is_complex: bool = False, seed: int = 1) -> np.ndarray:

@@ -83,6 +83,29 @@ def test_an_assembled_basis_keeps_the_certificate_of_every_part() -> None:
     assert Certificate.from_json(certificate.to_json()) == certificate
 
 
+def test_parts_of_equal_names_are_all_kept() -> None:
+    class Turned(Rep):
+        """A rep of a user's own, called as any of its kind is: so many times as far."""
+
+        def __init__(self, order: int, G: Any) -> None:
+            self.order, self.G = order, G
+
+        def size(self) -> int:
+            return 2
+
+        def rho(self, M: Any) -> Any:
+            return np.linalg.matrix_power(np.asarray(M), self.order)
+
+        def __repr__(self) -> str:
+            return "R"
+
+    basis = (Turned(1, SO(2)) ** 2 + Turned(2, SO(2)) + Turned(3, SO(2))).equivariant_basis()
+    parts = basis.certificate.parts
+    assert set(parts) >= {"R", "R, 2"}
+    assert sum(part.size for part in parts.values()) == basis.shape[0] == 8
+    assert sum(part.rank for part in parts.values()) == basis.shape[1] == 2
+
+
 def test_a_basis_found_in_one_piece_has_no_parts() -> None:
     assert T(2)(SO(3)).equivariant_basis().certificate.parts == {}
 

@@ -43,7 +43,7 @@ def projector(rows: np.ndarray) -> np.ndarray:
 def test_they_span_exactly_the_equivariant_affine_maps(name: str) -> None:
     case = CASES[name]
     rep_in = case.rep_in + case.rep_out  # to which some lead
-    with double_precision(name) as dtype:
+    with double_precision() as dtype:
         layer = Linear(rep_in, case.rep_out, dtype=dtype)
         maps = unit_maps(layer)
     free = len(layer.bias)

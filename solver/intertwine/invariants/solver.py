@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -163,7 +164,20 @@ def _assemble(
         blocks.append((multiplicity, factors[0] if len(factors) == 1 else Kronecker(factors)))
     only_one = len(blocks) == 1 and blocks[0][0] == 1
     storage: Storage = blocks[0][1] if only_one else Sum(blocks)
-    return storage, {repr(tensor(term)): part for term, (_, part) in solved.items()}
+    return storage, _by_name((repr(tensor(term)), part) for term, (_, part) in solved.items())
+
+
+def _by_name(parts: Iterable[tuple[str, Certificate]]) -> dict[str, Certificate]:
+    """Certificates by the names of their parts; of parts whose names are equal, as reps of one's
+    own may have them, the later ones are numbered: none may be left out of the whole.
+    """
+    found: dict[str, Certificate] = {}
+    for name, certificate in parts:
+        numbered = (f"{name}, {i}" for i in count(2))
+        found[name if name not in found else next(n for n in numbered if n not in found)] = (
+            certificate
+        )
+    return found
 
 
 def _solve_problem(

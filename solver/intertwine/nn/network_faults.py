@@ -10,8 +10,9 @@ import numpy as np
 
 from intertwine.irreps import Irrep
 from intertwine.nn.allocation import uniform_rep
+from intertwine.nn.changes import Change, Turn
 from intertwine.nn.irrep_space import IrrepSpace
-from intertwine.nn.network_shape import Change, HiddenLayer, NetworkShape, Turn
+from intertwine.nn.network_shape import HiddenLayer, NetworkShape
 from intertwine.nn.products import LARGEST_PAIR, Triple
 from intertwine.reps.syntax import direct_sum
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
-from typing import Any
-
-import numpy as np
-from jaxtyping import Inexact
 
 from intertwine.groups import Group
 from intertwine.irreps import Irrep
 from intertwine.nn.block_shape import BlockShape, Reach, block_shape_of
-from intertwine.nn.features import Features
+from intertwine.nn.changes import Change, Turn, possible_turns, seen_turns, sees
 from intertwine.nn.hidden_space import HiddenSpace
 from intertwine.nn.irrep_space import IrrepSpace
 from intertwine.nn.products import Triple
@@ -27,22 +22,11 @@ from intertwine.nn.reach import (
     unavoidable,
     way_to,
 )
-from intertwine.nn.sparse_basis import sparse_basis_of
-from intertwine.nn.start import first_features
-from intertwine.operators import dense
 from intertwine.reps import Rep
-from intertwine.reps.syntax import direct_sum, drho_of, rho_of
+from intertwine.reps.syntax import direct_sum
 
 _SEVERAL = 2
 """Copies that irreps have at least where products were missing: those of one alone often vanish."""
-_EXAMPLES, _SEEN = 8, 1e-9
-_ELEMENTS, _DRAWN = 2, 6
-"""So many elements of the group are tried: of those drawn, the ones that move the most."""
-
-#: Roots of unity by which parts of the input are multiplied, and those of the output.
-Change = tuple[dict[str, Any], dict[str, Any]]
-#: A part of the input that is turned, those that are there, and a part of the output.
-Turn = tuple[str, frozenset[str], str]
 
 
 @dataclass(frozen=True)
@@ -202,137 +186,17 @@ class NetworkShape:
 
     def sees(self, change: Change) -> bool:
         """Whether, for some weights, outputs change in another way than the change says."""
-        before, after = self._images([{}, change[0]])
-        return any(
-            _differ(after[name], change[1].get(name, 1), before[name])
-            for name in self.reached_outputs
-        )
-
-    @cached_property
-    def seen_turns(self) -> frozenset[Turn]:
-        """The parts of the input whose turns the output sees, while other parts stay.
-
-        A symmetric matrix and a vector may turn against each other: then invariants of both change,
-        unless they meet in scalars alone. An output ν does not see it if it stays, or turns with
-        the part.
-        """
-        turns = self.turns
-        if not turns:
-            return frozenset()
-        changes: list[dict[str, Any]] = []
-        moving = {*self.inputs, *self.outputs} - {self.fusion.trivial}
-        matrices = _turning(sorted(moving), self.fusion.group)
-        pairs = sorted({(turned, tuple(sorted(present))) for turned, present, _ in turns})
-        for turned, present in pairs:
-            absent = {
-                n: 0 for part, both in self._parts.items() if part not in present for n in both
-            }
-            changes.append(absent)
-            for i in range(_ELEMENTS):
-                changes.append({**absent, **{n: matrices[n][i] for n in self._parts[turned]}})
-        images, found = self._images(changes), set[Turn]()
-        for i, (turned, present) in enumerate(pairs):
-            before, *after = images[i * (_ELEMENTS + 1) : (i + 1) * (_ELEMENTS + 1)]
-            for name in self.reached_outputs:
-                with_it = matrices.get(name, [1] * _ELEMENTS)
-                if any(
-                    _differ(x[name], 1, before[name]) and _differ(x[name], by, before[name])
-                    for x, by in zip(after, with_it, strict=True)
-                ):
-                    found.add((turned, frozenset(present), name))
-        return frozenset(found)
+        return sees(self.blocks, self.space_in, change, self.reached_outputs)
 
     @cached_property
     def turns(self) -> frozenset[Turn]:
-        """Each part of the input that can turn against another, beside one of these alone and
-        beside all, and the outputs.
-
-        Factors of a group that move a part each, as of SO(4), turn them at will: nothing is to be
-        seen there. Then the orbit of both under the group has as many dimensions as the two orbits.
-        """
-        parts = self._parts
-        several = {frozenset(pair) for pair in combinations(parts, 2)}
-        several |= {frozenset(parts)} if len(parts) > 2 else set()
-        return frozenset(
-            (turned, present, target)
-            for present in several
-            for turned in (sorted(present) if len(present) > 2 else sorted(present)[:1])
-            if self._may_be_seen(turned, present - {turned})
-            for target in self.outputs
-        )
-
-    def _may_be_seen(self, turned: str, rest: Collection[str]) -> bool:
-        if not self.fusion.group.lie_generators:
-            return True
-        both, one, other = (self._orbit((turned, *rest)), self._orbit((turned,)), self._orbit(rest))
-        return both < one + other
-
-    def _orbit(self, parts: Collection[str]) -> int:
-        """The dimension of the orbit of vectors of these parts."""
-        rng, tangents = np.random.default_rng(0), []
-        for name in (name for part in sorted(parts) for name in self._parts[part]):
-            irrep = Irrep(name, self.fusion.group)
-            x = rng.standard_normal((irrep.size(), self.space_in.multiplicities[name]))
-            images = [dense(drho_of(irrep, dense(a))) for a in self.fusion.group.lie_generators]
-            tangents.append(np.array([(np.asarray(image) @ x).ravel() for image in images]))
-        return int(np.linalg.matrix_rank(np.concatenate(tangents, axis=1), 1e-8))
+        """The turns of the input's parts that outputs might see."""
+        return possible_turns(self.space_in, self.outputs, self.fusion)
 
     @cached_property
-    def _parts(self) -> dict[str, list[str]]:
-        """The irreps of the input that turn, each with its dual: x and x̄ turn together."""
-        found: dict[str, list[str]] = {}
-        for name in self.inputs:
-            if name == self.fusion.trivial:
-                continue
-            dual = (part for part in found if self.fusion.trivial in self.fusion.of(part, name))
-            found.setdefault(next(dual, name), []).append(name)
-        return found
-
-    def _images(self, changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """What the network at its start makes of a few inputs with parts that are changed so: of
-        all at once.
-        """
-        rng = np.random.default_rng(0)
-        features: Features = {}
-        for name, m in self.space_in.multiplicities.items():
-            x = rng.standard_normal((self.fusion.kinds[name].dimension, m, _EXAMPLES))
-            if self.space_in.is_complex:
-                x = x + 1j * rng.standard_normal(x.shape)
-            every = [_moved(x, change.get(name, 1)) for change in changes]
-            features[name] = [*np.concatenate(every, axis=2)]
-        for block in self.blocks:
-            features = first_features(block, features, rng)
-        parts = {
-            name: np.split(np.array(features[name]), len(changes), axis=2)
-            for name in self.reached_outputs
-        }
-        return [{name: part[i] for name, part in parts.items()} for i in range(len(changes))]
-
-
-def _moved(x: Inexact[np.ndarray, "d m b"], by: Any) -> Inexact[np.ndarray, "d m b"]:
-    found: Inexact[np.ndarray, "d m b"] = by * x if np.ndim(by) == 0 else np.tensordot(by, x, 1)
-    return found
-
-
-def _differ(after: Any, by: Any, before: Any) -> bool:
-    return bool(np.abs(after - _moved(before, by)).max() > _SEEN * np.abs(before).max())
-
-
-def _turning(names: Sequence[str], group: Group) -> dict[str, list[Any]]:
-    """ρ(g) of irreps in the coordinates that features have, for a few elements."""
-    drawn: dict[str, list[Any]] = {}
-    elements = group.samples(_DRAWN)
-    for name in names:
-        irrep = Irrep(name, group)
-        basis = sparse_basis_of(irrep)
-        images = (np.asarray(dense(rho_of(irrep, element))) for element in elements)
-        drawn[name] = [basis.conj().T @ image @ basis for image in images]
-    moved = [
-        min(np.abs(every[i] - np.eye(len(every[i]))).max() for every in drawn.values())
-        for i in range(_DRAWN)
-    ]
-    kept = np.argsort(moved)[-_ELEMENTS:]
-    return {name: [every[i] for i in kept] for name, every in drawn.items()}
+    def seen_turns(self) -> frozenset[Turn]:
+        """Those that they see."""
+        return seen_turns(self.blocks, self.space_in, self.reached_outputs, self.turns, self.fusion)
 
 
 def complete_shape(
