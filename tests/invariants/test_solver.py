@@ -85,7 +85,7 @@ def test_an_assembled_basis_keeps_the_certificate_of_every_part() -> None:
 
 def test_parts_of_equal_names_are_all_kept() -> None:
     class Turned(Rep):
-        """A rep of a user's own, called as any of its kind is: so many times as far."""
+        """A rep of a user's own, whose name does not tell which one it is."""
 
         def __init__(self, order: int, G: Any) -> None:
             self.order, self.G = order, G

@@ -126,7 +126,7 @@ def test_a_function_of_every_coordinate_under_permutations() -> None:
 @pytest.mark.parametrize("bilinear", ["channelwise", "paper"])
 @pytest.mark.parametrize(
     ("make", "double"),
-    [(linear, True), (products, True), (layers, False), (network, True)],
+    [(linear, True), (products, True), (layers, False), (layers, True), (network, True)],
     ids=lambda value: {True: "double", False: "single"}.get(value) or value.__name__,
 )
 @pytest.mark.parametrize("name", CASES)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -173,10 +173,8 @@ def _by_name(parts: Iterable[tuple[str, Certificate]]) -> dict[str, Certificate]
     """
     found: dict[str, Certificate] = {}
     for name, certificate in parts:
-        numbered = (f"{name}, {i}" for i in count(2))
-        found[name if name not in found else next(n for n in numbered if n not in found)] = (
-            certificate
-        )
+        names = chain([name], (f"{name}, {i}" for i in count(2)))
+        found[next(free for free in names if free not in found)] = certificate
     return found
 
 
