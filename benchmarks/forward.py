@@ -92,8 +92,8 @@ def _model(width: int) -> Any:
 def in_process(model: Any, rounds: int, seconds: float) -> None:
     """Print the table of calls in this process."""
     from intertwine.nn.saving import to_config
-    from intertwine_api.inference.batch import sizes
-    from intertwine_api.inference.loaded import load as load_model
+    from intertwine_api.server.batcher import sizes
+    from intertwine_api.server.models_in_memory import load as load_model
 
     loaded = load_model(*to_config(model), sizes(ROWS))
     for size in loaded.sizes:
@@ -115,7 +115,7 @@ async def _batcher(
     function: Function, rows: int, x: np.ndarray, callers: int, seconds: float
 ) -> Row:
     """Callers of the batcher in one event loop, each with one row after the other."""
-    from intertwine_api.inference.batcher import Batcher, BatchSettings
+    from intertwine_api.server.batcher import Batcher, BatchSettings
 
     batcher = Batcher(function, BatchSettings(rows=rows))
     times: list[float] = []
@@ -179,9 +179,9 @@ def publish(model: Any, folder: Path) -> None:
     from types import SimpleNamespace
 
     from intertwine.nn.saving import to_config
-    from intertwine_api.database import Database
-    from intertwine_api.models import Models
-    from intertwine_api.objects import Objects
+    from intertwine_api.storage.database import Database
+    from intertwine_api.storage.models import Models
+    from intertwine_api.storage.objects import Objects
 
     config, blob = to_config(model)
     trained = SimpleNamespace(

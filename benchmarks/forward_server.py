@@ -14,9 +14,9 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from intertwine_api.app import create_app
-from intertwine_api.garbage import collect_rarely
-from intertwine_api.settings import Settings
+from intertwine_api.server.app import create_app
+from intertwine_api.work.host import collect_rarely
+from intertwine_api.work.settings import Settings
 
 
 def main(folder: str, answer: str) -> None:

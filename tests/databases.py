@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from intertwine_api.database import Database
-from intertwine_api.database.tables import metadata
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.tables import metadata
 
 KINDS = ("sqlite", "postgresql")
 

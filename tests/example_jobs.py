@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from intertwine_api.jobs.job import Job, Limits
+from intertwine_api.work.job import Job, Limits
 
 _Value = TypeVar("_Value")
 

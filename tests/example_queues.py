@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from intertwine_api.database import Database
-from intertwine_api.database.tables import jobs
-from intertwine_api.jobs.job import Job, Limits, NewJob
-from intertwine_api.jobs.queue import Queue
-from intertwine_api.problems import Problem, ProblemError
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.tables import jobs
+from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work.job import Job, Limits, NewJob
+from intertwine_api.work.queue import Queue
 from sqlalchemy import update
 
 LIMITS = Limits(seconds=60.0, memory=10**9)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from intertwine_api.training.description import BuiltIn, TrainRequest
-from intertwine_api.training.material import Material, facts_of
-from intertwine_api.training.points import Points
+from intertwine.training.recipe.dataset_info import info_of
+from intertwine.training.recipe.description import BuiltIn, TrainRequest
+from intertwine.training.recipe.samples import Samples
+from intertwine.training.recipe.training_data import TrainingData
 
 DATASET = {"name": "Inertia", "size": 30, "seed": 0}
 MODEL = {"type": "EMLP", "ch": 8, "num_layers": 1}
@@ -25,16 +26,16 @@ def a_request(**changes: Any) -> TrainRequest:
     return TrainRequest.model_validate(document)
 
 
-def material_of(request: TrainRequest) -> Material:
+def material_of(request: TrainRequest) -> TrainingData:
     """The samples of a request for a built-in dataset."""
     assert isinstance(request.dataset, BuiltIn)
-    return Material.built_in(request, request.dataset)
+    return TrainingData.built_in(request, request.dataset)
 
 
-def given(request: TrainRequest, X: Any, Y: Any, weights: Path | None = None) -> Material:
+def given(request: TrainRequest, X: Any, Y: Any, weights: Path | None = None) -> TrainingData:
     """Samples that somebody has."""
-    points = Points.of(np.asarray(X), np.asarray(Y))
-    return Material.uploaded(request, points, facts_of(points), weights)
+    points = Samples.of(np.asarray(X), np.asarray(Y))
+    return TrainingData.uploaded(request, points, info_of(points), weights)
 
 
 def lengths(n: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from intertwine_api.program import main
+from intertwine_api.cli.program import main
 
 PROGRAM = Path(sys.executable).with_name("intertwine")
 

@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import intertwine
@@ -25,6 +26,17 @@ from program import python
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {"intertwine": "solver", "intertwine_cache": "cache", "intertwine_api": "api"}
+
+#: The layers of the service, and those that each may import. A command imports further layers
+#: where it runs.
+LAYERS: dict[str, tuple[str, ...]] = {
+    "wire": (),
+    "storage": ("wire",),
+    "work": ("storage", "wire"),
+    "server": ("work", "storage", "wire"),
+    "client": ("wire",),
+    "cli": ("client", "wire"),
+}
 
 #: The order of the library: each part may import those before it, and itself.
 #: `arrays`, `scanner` and `whole_files` are foundations: which array library a value belongs to,
@@ -53,8 +65,19 @@ UPWARD = {
 #: What is imported for its types alone, and so not at all.
 FOR_TYPES = {("intertwine.reps.syntax", "bases")}
 
+CACHE = "intertwine_cache"
+PROGRAM = "intertwine_api.__main__"
 HEAVY = ("jax", "jaxlib", "sympy", "matplotlib", "fastapi", "scipy.linalg", "tqdm")
-WEB = ("fastapi", "starlette", "pydantic", "uvicorn", "httpx", "sqlalchemy", "alembic", "obstore")
+WEB = (
+    "fastapi",
+    "starlette",
+    "pydantic_settings",
+    "uvicorn",
+    "httpx",
+    "sqlalchemy",
+    "alembic",
+    "obstore",
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +138,13 @@ def all_imports() -> list[Import]:
 
 def top(name: str) -> str:
     return name.partition(".")[0]
+
+
+def layer_of(name: str) -> str | None:
+    """The layer of a module of the service; None for its root, and for other packages."""
+    parts = name.split(".")
+    is_inside = parts[0] == "intertwine_api" and len(parts) > 1 and name != PROGRAM
+    return parts[1] if is_inside else None
 
 
 def level(part: str) -> int:
@@ -186,6 +216,10 @@ class TestImports:
             if top(found.module) != "intertwine_api" and top(found.target) in WEB
         ]
         assert breaches == []
+        # a training's recipe is validated by pydantic, wherever it is read
+        validated = {i.module for i in all_imports() if top(i.target) == "pydantic"}
+        recipes = {name for name in validated if top(name) == "intertwine"}
+        assert all(name.startswith("intertwine.training.recipe.") for name in recipes)
 
     def test_what_is_heavy_is_imported_where_it_is_used(self) -> None:
         may_be_heavy = ("nn", "datasets", "training", "vis", "exact")
@@ -197,9 +231,8 @@ class TestImports:
                 assert found.deferred or found.for_types, found
 
     def test_the_command_line_needs_no_web_framework_to_start(self) -> None:
-        own = ("program", "commands", "exit_codes", "interrupts", "scopes")
-        at_the_start = {"intertwine_api", *(f"intertwine_api.{name}" for name in own)}
-        at_the_start |= {name for name in sources() if name.startswith("intertwine_api.commands.")}
+        at_the_start = {"intertwine_api", "intertwine_api.wire.vocabulary"}
+        at_the_start |= {name for name in sources() if layer_of(name) == "cli"}
         for found in all_imports():
             if found.module in at_the_start and not found.deferred and not found.for_types:
                 target = found.target
@@ -220,6 +253,60 @@ class TestImports:
         assert {(*pair, True) for pair in UPWARD} <= seen
 
 
+class TestLayersOfTheService:
+    def test_every_module_is_in_a_layer(self) -> None:
+        modules = {name for name in sources() if top(name) == "intertwine_api"}
+        assert {layer_of(name) for name in modules - {"intertwine_api", PROGRAM}} == set(LAYERS)
+
+    def test_imports_run_one_way(self) -> None:
+        breaches = []
+        for found in all_imports():
+            own, other = layer_of(found.module), layer_of(found.target)
+            if own is None or other in (None, own) or other in LAYERS[own]:
+                continue
+            if own != "cli" or not (found.deferred or found.for_types):
+                breaches.append(found)
+        assert breaches == []
+
+    def test_the_cache_is_known_from_the_storage_upward(self) -> None:
+        knowing = {
+            layer_of(found.module) for found in all_imports() if top(found.target) == CACHE
+        } - {None}
+        assert knowing <= {"storage", "work", "server", "cli"}
+
+    def test_no_module_imports_itself_by_a_detour(self) -> None:
+        # in the service imports inside functions count too; those of the library are in UPWARD
+        graph: dict[str, set[str]] = {name: set() for name in sources()}
+        for found in all_imports():
+            late = found.deferred and top(found.module) == "intertwine"
+            if found.target in graph and not found.for_types and not late:
+                graph[found.module].add(found.target)
+        for name in graph:  # a package and the modules that it shows are one thing
+            graph[name].discard(name.rpartition(".")[0])
+        list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+    @pytest.mark.parametrize("layer", ["wire", "storage", "work", "client", "cli"])
+    def test_only_the_server_imports_a_web_framework(self, layer: str) -> None:
+        modules = [
+            name for name in sources() if layer_of(name) == layer and "migrations" not in name
+        ]
+        assert len(modules) > 5
+        program = "\n".join(f"import {name}" for name in modules)
+        loaded = set(python(program + "\nimport sys; print(*sys.modules)").split())
+        assert not loaded & {"fastapi", "starlette", "uvicorn"}
+        if layer == "wire":
+            assert not loaded & {"sqlalchemy", "alembic", "jax"}
+
+    def test_a_breach_would_be_seen(self) -> None:
+        seen = {(layer_of(found.module), layer_of(found.target)) for found in all_imports()}
+        assert {
+            ("cli", "work"),
+            ("server", "work"),
+            ("work", "storage"),
+            ("client", "wire"),
+        } <= seen
+
+
 class TestNames:
     @pytest.mark.parametrize("package", FOLDERS)
     def test_no_function_shares_its_name_with_a_module(self, package: str) -> None:
@@ -238,7 +325,9 @@ class TestNames:
         sorted(
             name
             for name, (path, _) in sources().items()
-            if path.name == "__init__.py" and name.startswith("intertwine.")
+            if path.name == "__init__.py"
+            and name.startswith("intertwine.")
+            and name.count(".") == 1
         ),
     )
     def test_every_public_name_of_a_package_exists_and_is_explained(self, package: str) -> None:
@@ -444,6 +533,7 @@ class TestLightToStart:
         ours, numpys = (statistics.median(times) for times in zip(*pairs[1:], strict=True))
         return ours / numpys
 
+    @pytest.mark.slow
     def test_importing_the_library_takes_at_most_twice_what_importing_numpy_takes(self) -> None:
         assert self.compare("import intertwine") <= 2
 

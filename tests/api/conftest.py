@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from databases import Databases
-from intertwine_api.database import Database
+from intertwine_api.storage.database import Database
 from service import SO3, running_service
 
 

@@ -6,9 +6,9 @@ import re
 from typing import get_type_hints
 
 from documents import ROOT
+from intertwine.training.recipe.description import TrainingDescription
 from intertwine_api.client import Client, Job, Training, errors
-from intertwine_api.scopes import SCOPES
-from intertwine_api.training.description import TrainingDescription
+from intertwine_api.wire.vocabulary import SCOPES
 
 PAGE = (ROOT / "docs" / "remote.md").read_text(encoding="utf-8")
 

@@ -3,12 +3,10 @@
 Importing it loads neither the solver nor any web library; httpx comes with the first client.
 """
 
-from intertwine_api.client.async_client import AsyncClient
-from intertwine_api.client.async_job import AsyncJob
-from intertwine_api.client.client import Client, remote
+from intertwine_api.client.client import AsyncClient, Client, remote
 from intertwine_api.client.datasets import StoredDataset
 from intertwine_api.client.following import JobEvent
-from intertwine_api.client.job import Job
+from intertwine_api.client.job import AsyncJob, Job
 from intertwine_api.client.remote_model import AsyncRemoteModel, RemoteModel
 from intertwine_api.client.trainings import Training
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from intertwine.errors import FormatError, InvalidRep
 
-from intertwine_api.client.blobs import download_blob
-from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.errors import WaitedTooLong
-from intertwine_api.client.retries import Retries, answered
-from intertwine_api.client.sent_reps import SentRep
+from intertwine_api.client.retries import Deadline, Retries, answered
 from intertwine_api.client.steps import Ask, Operation, Pause, ask_json
+from intertwine_api.wire.safetensors_body import SAFETENSORS, Pieces
+from intertwine_api.wire.wire_format import SentRep
 
 if TYPE_CHECKING:
     from intertwine.bases import Basis
     from intertwine.groups import Group
     from intertwine.reps import Rep
+
 
 _WAIT = 20  # seconds for which a request waits for its solve
 _ANSWER = 1  # second, at most, between the end of that and the answer
@@ -93,3 +94,25 @@ def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[s
             f"the service read {sent.rep} as another rep ({manifest['canonical']}): this may be "
             f"a rep of your own, or another version of Intertwine"
         )
+
+
+def download_blob(digest: str, retries: Retries) -> Operation[bytes]:
+    """The bytes of a digest. Raises `FormatError` where others came."""
+    content = (yield from answered(Ask("GET", f"/v1/blobs/{digest}"), retries)).content
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise FormatError(f"the bytes that came have the sha256 {found}, not {digest}: ask again")
+    return content
+
+
+def upload_blob(body: Pieces, retries: Retries) -> Operation[str]:
+    """Keep a safetensors file there; its digest."""
+    ask = Ask(
+        "POST",
+        "/v1/blobs",
+        headers={"content-type": SAFETENSORS},
+        body=body,
+        repeatable=True,  # the same bytes are the same blob
+    )
+    answer = yield from answered(ask, retries)
+    return str(answer.document["digest"])

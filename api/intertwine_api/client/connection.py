@@ -8,20 +8,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from intertwine_api.client.place import Place
+from intertwine_api.client.address import ServerAddress
 from intertwine_api.client.retries import Retries
 from intertwine_api.client.steps import (
     Answer,
     Ask,
-    Course,
     Open,
     Operation,
     Pause,
-    Pieces,
     Read,
+    RunningOperation,
     Step,
     Tell,
 )
+from intertwine_api.wire.safetensors_body import Pieces
 
 if TYPE_CHECKING:
     import httpx
@@ -33,7 +33,7 @@ _PART = 2**20  # bytes handed to the socket at a time: what is left of them is c
 class Connection:
     """Drives operations, each to its end before it returns. It may be used from any thread."""
 
-    def __init__(self, place: Place, retries: Retries) -> None:
+    def __init__(self, place: ServerAddress, retries: Retries) -> None:
         import httpx
 
         self.place, self.retries = place, retries
@@ -42,7 +42,7 @@ class Connection:
 
     def run(self, operation: Operation[_Result]) -> _Result:
         """The result of an operation."""
-        course = Course(operation)
+        course = RunningOperation(operation)
         with closing(_Line(self._http, self.place)) as line:
             while course.step is not None:
                 line.advance(course)
@@ -50,7 +50,7 @@ class Connection:
 
     def iterate(self, operation: Operation[Any]) -> Generator[Any, None, None]:
         """What an operation tells, as it tells it."""
-        course = Course(operation)
+        course = RunningOperation(operation)
         with closing(_Line(self._http, self.place)) as line:
             while course.step is not None:
                 if isinstance(course.step, Tell):
@@ -63,7 +63,7 @@ class Connection:
 class AsyncConnection:
     """Drives operations without holding up anybody else."""
 
-    def __init__(self, place: Place, retries: Retries) -> None:
+    def __init__(self, place: ServerAddress, retries: Retries) -> None:
         import httpx
 
         self.place, self.retries = place, retries
@@ -75,7 +75,7 @@ class AsyncConnection:
 
     async def run(self, operation: Operation[_Result]) -> _Result:
         """The result of an operation."""
-        course = Course(operation)
+        course = RunningOperation(operation)
         async with aclosing(_AsyncLine(self._http, self.place)) as line:
             while course.step is not None:
                 await line.advance(course)
@@ -83,7 +83,7 @@ class AsyncConnection:
 
     async def iterate(self, operation: Operation[Any]) -> AsyncGenerator[Any, None]:
         """What an operation tells, as it tells it."""
-        course = Course(operation)
+        course = RunningOperation(operation)
         async with aclosing(_AsyncLine(self._http, self.place)) as line:
             while course.step is not None:
                 if isinstance(course.step, Tell):
@@ -96,12 +96,12 @@ class AsyncConnection:
 class _Line:
     """What one operation has open at a time."""
 
-    def __init__(self, http: httpx.Client, place: Place) -> None:
+    def __init__(self, http: httpx.Client, place: ServerAddress) -> None:
         self._http, self._place = http, place
         self._open: httpx.Response | None = None
         self._pieces: Iterator[bytes] = iter(())
 
-    def advance(self, course: Course[Any]) -> None:
+    def advance(self, course: RunningOperation[Any]) -> None:
         """Do the step that the operation wants, and tell it what came of it."""
         import httpx
 
@@ -144,12 +144,12 @@ class _Line:
 class _AsyncLine:
     """What one operation has open at a time."""
 
-    def __init__(self, http: httpx.AsyncClient, place: Place) -> None:
+    def __init__(self, http: httpx.AsyncClient, place: ServerAddress) -> None:
         self._http, self._place = http, place
         self._open: httpx.Response | None = None
         self._pieces: AsyncIterator[bytes]
 
-    async def advance(self, course: Course[Any]) -> None:
+    async def advance(self, course: RunningOperation[Any]) -> None:
         """Do the step that the operation wants, and tell it what came of it."""
         import httpx
 

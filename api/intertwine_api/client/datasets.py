@@ -10,17 +10,10 @@ from urllib.parse import quote
 
 from intertwine.errors import FormatError, InvalidSetting
 
-from intertwine_api.client.lists import Document, list_all
-from intertwine_api.client.retries import Retries, answered
-from intertwine_api.client.safetensors_body import MEDIA_TYPE, body_of
-from intertwine_api.client.sent_reps import (
-    SentRep,
-    group_document,
-    over_group_of,
-    read_group,
-    read_rep,
-)
+from intertwine_api.client.retries import Document, Retries, answered, list_all
 from intertwine_api.client.steps import Ask, Operation
+from intertwine_api.wire.safetensors_body import SAFETENSORS, write_arrays
+from intertwine_api.wire.wire_format import SentRep, group_document, over_group_of
 
 if TYPE_CHECKING:
     from intertwine.groups import Group
@@ -92,6 +85,8 @@ class GivenData:
         Raises what reading them raises; `NotConcrete` where data that are to be sent have reps and
         no group. Of data that the service has, it knows the group.
         """
+        from intertwine.groups import read_group
+
         said: Document = {}
         if self.group is not None:
             said["group"] = group_document(read_group(self.group))
@@ -114,6 +109,9 @@ class GivenData:
 
         A network is trained between the reps that it has.
         """
+        from intertwine.groups import read_group
+        from intertwine.reps import read_rep
+
         given = self._with_group_of_reps()
         own = {name: rep for name in _REPS if (rep := getattr(network, name, None)) is not None}
         if given.group is not None:
@@ -130,6 +128,8 @@ class GivenData:
         """With the group of the reps that were given, where none was by itself."""
         if self.group is not None:
             return self
+        from intertwine.reps import read_rep
+
         given = (rep for rep in (self.rep_in, self.rep_out) if rep is not None)
         groups = (group for rep in given if (group := read_rep(rep).G) is not None)
         return replace(self, group=next(groups, None))
@@ -179,8 +179,8 @@ def _upload(
         "POST",
         "/v1/datasets",
         query=described,
-        headers={"content-type": MEDIA_TYPE},
-        body=body_of(arrays),
+        headers={"content-type": SAFETENSORS},
+        body=write_arrays(arrays),
         repeatable=True,
     )
     return StoredDataset.of((yield from answered(ask, retries)).document)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from intertwine.errors import InvalidSetting
 
-from intertwine_api.client.deadlines import Deadline
+from intertwine_api.client.bases import find_basis
 from intertwine_api.client.errors import WaitedTooLong
-from intertwine_api.client.lists import Document, list_all
-from intertwine_api.client.retries import Retries, answered
+from intertwine_api.client.models import download_model
+from intertwine_api.client.retries import Deadline, Document, Retries, answered, list_all
 from intertwine_api.client.steps import Ask, Operation, Pause, Tell, ask_json
-from intertwine_api.jobs.job import ENDED
+from intertwine_api.wire.vocabulary import ENDED
+
+if TYPE_CHECKING:
+    from intertwine.training import History
+
 
 #: The most epochs whose losses come in one answer.
 POINTS_MOST = 10_000
@@ -143,3 +147,27 @@ def _document(ask: Ask, retries: Retries) -> Operation[Document]:
     answer = yield from answered(ask, retries)
     document: Document = answer.document
     return document
+
+
+def obtain_result(
+    document: Mapping[str, Any], deadline: Deadline, retries: Retries
+) -> Operation[Any]:
+    """The model of a training that succeeded, ready to call; the basis of a solve.
+
+    Raises `WaitedTooLong` when the deadline comes before the service answers.
+    """
+    if document["kind"] == "solve":
+        request = document["request"]
+        options = {name: request.get(name) or "auto" for name in ("method", "backend")}
+        options["tolerance"] = request.get("tolerance")
+        asked = request["rep"], request.get("group"), options
+        return (yield from find_basis(*asked, deadline, retries))
+    result, retries = document["result"], retries.until(deadline)
+    return (yield from download_model(result["model"], result["version"], retries))
+
+
+def history_of(rows: Sequence[Mapping[str, Any]]) -> History:
+    """Losses by epoch as the library has them."""
+    from intertwine.training import History
+
+    return History.from_json([dict(row) for row in rows])

@@ -12,11 +12,10 @@ from urllib.parse import quote
 from intertwine.errors import FormatError, InvalidSetting, NotFound
 from intertwine.whole_files import whole_file
 
-from intertwine_api.client.blobs import download_blob
-from intertwine_api.client.lists import Document, list_all
-from intertwine_api.client.retries import Retries, answered
-from intertwine_api.client.safetensors_body import MEDIA_TYPE, body_of, read_array
+from intertwine_api.client.bases import download_blob
+from intertwine_api.client.retries import Document, Retries, answered, list_all
 from intertwine_api.client.steps import Ask, Operation
+from intertwine_api.wire.safetensors_body import SAFETENSORS, read_array, write_arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,12 +102,11 @@ def call_model(
             "POST",
             f"{address_of(name)}:forward",
             query=query,
-            headers={"content-type": MEDIA_TYPE, "accept": MEDIA_TYPE},
-            body=body_of({"x": rows}),
+            headers={"content-type": SAFETENSORS, "accept": SAFETENSORS},
+            body=write_arrays({"x": rows}),
             repeatable=True,
         )
-        y = read_array((yield from answered(ask, retries)).content, "y")
-        found.append(y[..., 0] + 1j * y[..., 1] if y.ndim == 3 else y)
+        found.append(read_array((yield from answered(ask, retries)).content, "y"))
     outputs = np.concatenate(found)
     return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 

@@ -1,18 +1,43 @@
-"""Trying again: what may be, how often, and how long to pause before."""
+"""How long whoever asks will wait."""
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from intertwine.errors import IntertwineError
 
-from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong, error_of
 from intertwine_api.client.steps import Answer, Ask, Operation, Pause
+
+_LEAST = 1.0  # seconds that a look has in any case: a timeout of 0 asks how it is now
+
+
+class Deadline:
+    """The end of `timeout` seconds from now on; without a timeout it never comes."""
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self._timeout = math.inf if timeout is None else timeout
+        self._end = time.monotonic() + self._timeout
+
+    @property
+    def left(self) -> float:
+        """How many seconds are left; 0 when it is over."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def for_an_answer(self) -> float | None:
+        """The most seconds that an answer may take, at least one; None without a timeout."""
+        return None if math.isinf(self._timeout) else max(_LEAST, self.left)
+
+    def __str__(self) -> str:
+        return f"{self._timeout:g} seconds"
+
 
 #: Answers that say that another time it may work.
 PASSING = (429, 502, 503, 504)
@@ -154,3 +179,28 @@ def _retry_after(answer: Answer) -> float | None:
     """The seconds of a Retry-After header; a date there is left to our own pauses."""
     text = answer.headers.get("retry-after", "").strip()
     return float(text) if re.fullmatch(r"\d{1,9}", text) else None
+
+
+Document = dict[str, Any]
+
+_PAGE = 200
+
+
+def list_all(
+    path: str,
+    query: Mapping[str, str | None],
+    limit: int | None,
+    retries: Retries,
+    cursor_name: str = "after",
+) -> Operation[list[Document]]:
+    """The documents of a list that pass the filters, page by page, up to `limit`."""
+    filters = {name: value for name, value in query.items() if value is not None}
+    found: list[Document] = []
+    cursor: str | None = ""
+    while cursor is not None and (limit is None or len(found) < limit):
+        most = _PAGE if limit is None else min(_PAGE, limit - len(found))
+        asked = {**filters, "limit": str(most), **({cursor_name: cursor} if cursor else {})}
+        page = (yield from answered(Ask("GET", path, query=asked), retries)).document
+        found += page["data"]
+        cursor = str(page["next"]) if page["has_more"] else None
+    return found

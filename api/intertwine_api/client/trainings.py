@@ -10,14 +10,12 @@ from uuid import uuid4
 
 from intertwine.errors import InvalidSetting
 
-from intertwine_api.client.blobs import upload_blob
+from intertwine_api.client.bases import upload_blob
 from intertwine_api.client.datasets import GivenData, send_data
 from intertwine_api.client.jobs import require_key, submit_job
-from intertwine_api.client.json_body import encoded
-from intertwine_api.client.lists import Document
-from intertwine_api.client.retries import Retries
-from intertwine_api.client.sent_reps import group_document
-from intertwine_api.client.steps import Operation
+from intertwine_api.client.retries import Document, Retries
+from intertwine_api.client.steps import Operation, encoded
+from intertwine_api.wire.wire_format import group_document
 
 
 class Training(TypedDict, total=False):

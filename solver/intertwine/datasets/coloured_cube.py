@@ -38,4 +38,6 @@ class ColouredCube(Dataset):
     @cached_property
     def stats(self) -> Stats:
         """Means and scales of X; scores have none of their own, so theirs are 0 and 1."""
-        return Stats(*moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out))
+        return Stats.rounded(
+            *moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out)
+        )

@@ -45,7 +45,7 @@ class Dataset:
     @cached_property
     def stats(self) -> Stats:
         """Means and scales of X and of Y with which standardising keeps equivariance."""
-        return Stats(
+        return Stats.rounded(
             *moments(self.X, self.rep_in(self.symmetry)),
             *moments(self.Y, self.rep_out(self.symmetry)),
         )

@@ -111,7 +111,9 @@ class DoubleSpringPendulum(Dataset):
     @cached_property
     def stats(self) -> Stats:
         """Means and scales of X; no energy is ever seen, so those of Y are 0 and 1."""
-        return Stats(*moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out))
+        return Stats.rounded(
+            *moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out)
+        )
 
     def __getitem__(self, index: Any) -> tuple[tuple[Any, Any], Any]:
         """((z0, ts), zs); in a batch ts is of shape (batch, chunk_len), a copy for each."""

@@ -25,11 +25,18 @@ class Stats(NamedTuple):
     Ymean: Float32[np.ndarray, " d_out"]
     Ystd: Float32[np.ndarray, " d_out"]
 
+    @classmethod
+    def rounded(cls, *moments: Float64[np.ndarray, " d"]) -> Stats:
+        """Return four arrays of moments in float32, the precision of the datasets."""
+        return cls(*(array.astype(np.float32) for array in moments))
+
 
 def moments(
     data: Float[np.ndarray, "n d"], rep: Rep
-) -> tuple[Float32[np.ndarray, " d"], Float32[np.ndarray, " d"]]:
+) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"]]:
     """The mean of data of a concrete rep, projected on its invariants, and one scale a copy.
+
+    Both are computed in float64: a mean rounded to float32 is invariant only up to 1e-8.
 
     A scalar is shifted by its mean; a vector of O(3) is not; a matrix of O(3) is along the
     identity; a vector of O2eR3 is along the axis. The scale of each copy of each term is the
@@ -43,12 +50,12 @@ def moments(
         means.append(mean.ravel())
         scales.append(np.repeat(scale, term.size()))
         start = stop
-    return np.concatenate(means).astype(np.float32), np.concatenate(scales).astype(np.float32)
+    return np.concatenate(means), np.concatenate(scales)
 
 
-def no_moments(rep: Rep) -> tuple[Float32[np.ndarray, " d"], Float32[np.ndarray, " d"]]:
+def no_moments(rep: Rep) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"]]:
     """Zeros and ones, for what is not to be standardised."""
-    return np.zeros(rep.size(), np.float32), np.ones(rep.size(), np.float32)
+    return np.zeros(rep.size()), np.ones(rep.size())
 
 
 def _moments_of_copies(

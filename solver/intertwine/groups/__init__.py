@@ -28,7 +28,7 @@ from intertwine.groups.catalogue import (
 )
 from intertwine.groups.cubes import Cube, RubiksCube
 from intertwine.groups.description import describe_catalogue, describe_group
-from intertwine.groups.document import group_from_json, group_to_json
+from intertwine.groups.document import group_from_json, group_to_json, read_group
 from intertwine.groups.embedding import Embed
 from intertwine.groups.group import Group
 from intertwine.groups.product import DirectProduct
@@ -73,5 +73,6 @@ __all__ = [
     "group_from_json",
     "group_to_json",
     "parse_group",
+    "read_group",
     "require_exact",
 ]

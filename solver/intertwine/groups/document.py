@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from intertwine.errors import InvalidGroup, TooLarge
+from intertwine.errors import InvalidGroup, InvalidSetting, TooLarge
 from intertwine.groups.generators import MAX_ENTRIES, refuse_large
 from intertwine.groups.group import Group
 from intertwine.groups.numbers import parse_number
 from intertwine.groups.product import DirectProduct
 from intertwine.groups.refinement import read_tolerance
-from intertwine.groups.text import MAX_FACTORS
+from intertwine.groups.text import MAX_FACTORS, parse_group
 from intertwine.operators import Permutation, dense
 
 _KEYS = (
@@ -35,6 +35,22 @@ MAX_GENERATORS = 1000
 """The most generators of either kind."""
 MAX_EXACT_ENTRIES = 10_000
 """The most entries that may be given as exact strings: each is parsed and evaluated."""
+
+
+def read_group(group: Group | str | Mapping[str, Any]) -> Group:
+    """Return a group, given as one, as text, or by its generators as JSON.
+
+    Raises what `parse_group` and `group_from_json` raise, and `InvalidSetting` for anything else.
+    """
+    if isinstance(group, Group):
+        return group
+    if isinstance(group, str):
+        return parse_group(group)
+    if isinstance(group, Mapping):
+        return group_from_json({name: value for name, value in group.items() if value is not None})
+    raise InvalidSetting(
+        f"a group is one of intertwine.groups, its text, or its generators, not {group!r}"
+    )
 
 
 def group_from_json(document: Any) -> Group:

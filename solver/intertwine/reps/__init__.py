@@ -5,7 +5,7 @@ from typing import Any
 from intertwine.operators import LinearOperator
 from intertwine.reps.canonical_form import Canonical, canonical
 from intertwine.reps.key import basis_key
-from intertwine.reps.parsing import parse
+from intertwine.reps.parsing import parse, read_rep
 from intertwine.reps.printing import latex
 from intertwine.reps.symbolic_size import dimension
 from intertwine.reps.syntax import (
@@ -40,6 +40,7 @@ __all__ = [
     "equivariance_error",
     "latex",
     "parse",
+    "read_rep",
     "sparsify_basis",
     "vis",
 ]

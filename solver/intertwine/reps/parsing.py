@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from intertwine.errors import InvalidRep
-from intertwine.groups import CATALOGUE, Group
+from intertwine.errors import InvalidRep, InvalidSetting
+from intertwine.groups import CATALOGUE, Group, read_group
 from intertwine.groups.generators import MAX_ENTRIES
 from intertwine.groups.text import parse_group_within
 from intertwine.reps.syntax import (
@@ -33,6 +33,18 @@ MAX_BUILT = 100_000
 
 #: Integers stay integers until they meet a rep.
 _Value = Rep | int
+
+
+def read_rep(rep: Rep | str, group: Group | str | Mapping[str, Any] | None = None) -> Rep:
+    """Return a rep, given as one or as text, over a group where one is given.
+
+    Raises what `parse` and `read_group` raise, and `InvalidSetting` for anything else.
+    """
+    if isinstance(rep, str):
+        rep = parse(rep)
+    if not isinstance(rep, Rep):
+        raise InvalidSetting(f"a rep is one of intertwine.reps, or its text, not {rep!r}")
+    return rep if group is None else rep(read_group(group))
 
 
 def parse(text: str, names: Mapping[str, Any] | None = None) -> Rep:

@@ -1,14 +1,24 @@
-"""Training of models, equivariant or not, and how equivariant they are. Needs the extra ``nn``."""
+"""Training of models, equivariant or not, and how equivariant they are. Needs the extra ``nn``.
 
-from intertwine import nn as _nn  # noqa: F401  # which says what is missing, where something is
-from intertwine.training.data import Data
-from intertwine.training.equivariance import model_equivariance_error, model_equivariance_errors
-from intertwine.training.evaluation import evaluate
-from intertwine.training.fitting import fit
-from intertwine.training.freed_memory import freed_memory_kept
-from intertwine.training.history import Epoch, History
-from intertwine.training.losses import cross_entropy, mean_absolute_error, mean_squared_error
-from intertwine.training.trained import Event, Trained
+The names are loaded when they are first used: reading a recipe (`intertwine.training.recipe`)
+needs no extra.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from intertwine.training.data import Data
+    from intertwine.training.equivariance import (
+        model_equivariance_error,
+        model_equivariance_errors,
+    )
+    from intertwine.training.evaluation import evaluate
+    from intertwine.training.fitting import fit
+    from intertwine.training.freed_memory import freed_memory_kept
+    from intertwine.training.history import Epoch, History
+    from intertwine.training.losses import cross_entropy, mean_absolute_error, mean_squared_error
+    from intertwine.training.trained import Event, Trained
 
 __all__ = [
     "Data",
@@ -25,3 +35,23 @@ __all__ = [
     "model_equivariance_error",
     "model_equivariance_errors",
 ]
+
+_MODULES = {
+    **{"Data": "data", "evaluate": "evaluation", "fit": "fitting", "Event": "trained"},
+    **{"Trained": "trained", "Epoch": "history", "History": "history"},
+    **dict.fromkeys(("model_equivariance_error", "model_equivariance_errors"), "equivariance"),
+    **dict.fromkeys(("cross_entropy", "mean_absolute_error", "mean_squared_error"), "losses"),
+    "freed_memory_kept": "freed_memory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module("intertwine.nn")  # names the missing extra
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

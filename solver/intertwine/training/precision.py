@@ -14,5 +14,10 @@ _DOUBLE = (np.dtype(np.float64), np.dtype(np.complex128))
 
 
 def precision_of(model: Any) -> AbstractContextManager[Any]:
-    """Inside, JAX computes in float64 if the model's weights are so; nothing global changes."""
-    return jax.enable_x64(True) if weights_dtype(model) in _DOUBLE else nullcontext()
+    """Return a context in which JAX computes in the precision of the model's weights."""
+    return computing_in("float64" if weights_dtype(model) in _DOUBLE else "float32")
+
+
+def computing_in(dtype: str) -> AbstractContextManager[Any]:
+    """Return a context in which JAX computes in float64 if `dtype` is that; it changes no global."""
+    return jax.enable_x64(True) if dtype == "float64" else nullcontext()

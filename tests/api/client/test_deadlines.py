@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import pytest
 from intertwine_api.client import AsyncClient, Client, Job
-from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong
+from intertwine_api.client.retries import Deadline
 from scripted_service import HANG_UP, Reply, Request, json_reply, problem_reply, scripted_service
 from service import UNKNOWN
 

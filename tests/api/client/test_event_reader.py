@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import FormatError
-from intertwine_api.client.event_reader import EventReader, ServerEvent
+from intertwine_api.client.following import EventReader, ServerEvent
 from laws import laws
 
 EVENTS = [

@@ -13,7 +13,7 @@ from intertwine_api.client import Client
 from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.client.following import Away, Follower, JobEvent, Seen
 from intertwine_api.client.retries import Retries
-from intertwine_api.client.steps import Answer, Ask, Course, Open, Pause, Read, Tell
+from intertwine_api.client.steps import Answer, Ask, Open, Pause, Read, RunningOperation, Tell
 from scripted_service import (
     HANG_UP,
     Reply,
@@ -73,7 +73,7 @@ class Service:
         yield None
 
     def told(self, operation: Any) -> list[Any]:
-        course, found = Course(operation), []
+        course, found = RunningOperation(operation), []
         while course.step is not None:
             if isinstance(course.step, Tell):
                 found.append(course.step.value)
@@ -207,7 +207,7 @@ class TestWatching:
         assert told == ALL
 
     def test_between_looks_a_second_passes(self) -> None:
-        course = Course(Follower("a", 0, QUICK).watch())
+        course = RunningOperation(Follower("a", 0, QUICK).watch())
         course.go_on(Answer(200, {}, json.dumps({**JOB, "state": "queued"}).encode()))
         course.go_on(None)
         assert course.step == Pause(1.0)

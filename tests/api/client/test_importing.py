@@ -32,6 +32,7 @@ def test_asking_about_jobs_loads_no_arrays() -> None:
     assert not set(python(program + PRINT).split()) & {"numpy", "jax", "pydantic", "fastapi"}
 
 
+@pytest.mark.slow
 def test_it_takes_less_than_a_quarter_of_a_second() -> None:
     clock = "import time; begun = time.perf_counter()\nfrom intertwine_api.client import Client\n"
     best = min(float(python(clock + "print(time.perf_counter() - begun)")) for _ in range(5))

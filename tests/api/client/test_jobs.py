@@ -156,7 +156,7 @@ class TestOneThatDoesNot:
 class TestManyJobs:
     def test_lists_come_in_pages(self, http: httpx.Client, lab: Client) -> None:
         made = [submit(http, lab, QUICK, labels=["many"]).cancel().id for _ in range(5)]
-        from intertwine_api.client import lists
+        from intertwine_api.client import retries as lists
 
         before, lists._PAGE = lists._PAGE, 2
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from intertwine.errors import InvalidSetting
-from intertwine_api.client.json_body import encoded
+from intertwine_api.client.steps import encoded
 
 
 @pytest.mark.parametrize(

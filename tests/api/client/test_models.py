@@ -16,9 +16,9 @@ from intertwine.nn import load
 from intertwine.reps import V
 from intertwine_api.client import AsyncClient, Client, models
 from intertwine_api.client.errors import ServiceError
-from intertwine_api.database import Database
-from intertwine_api.models import Models
-from intertwine_api.objects import Objects
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.models import Models
+from intertwine_api.storage.objects import Objects
 from scripted_service import Reply, Request, json_reply, scripted_service
 from service import running_service
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from intertwine.errors import InvalidGroup, InvalidSetting, NotFound, ParseError
 from intertwine_api.client import Client
-from intertwine_api.client.deadlines import Deadline
 from intertwine_api.client.errors import ConnectionFailed, ServiceError
-from intertwine_api.client.retries import Attempts, Retries, answered
-from intertwine_api.client.steps import Answer, Ask, Course, Pause
+from intertwine_api.client.retries import Attempts, Deadline, Retries, answered
+from intertwine_api.client.steps import Answer, Ask, Pause, RunningOperation
 from scripted_service import HANG_UP, Reply, json_reply, problem_reply, scripted_service
 
 QUEUED = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": "", "queue": None}
@@ -21,7 +20,7 @@ BUSY = problem_reply(503, "not-ready")
 
 def pauses(ask: Ask, *outcomes: Answer | ConnectionFailed) -> list[float]:
     """The pauses of a request with these outcomes, in seconds."""
-    course, found = Course(answered(ask, Retries())), []
+    course, found = RunningOperation(answered(ask, Retries())), []
     for outcome in outcomes:
         if isinstance(outcome, ConnectionFailed):
             course.fail(outcome)
@@ -113,7 +112,7 @@ class TestHowLongItPauses:
         assert pause == 7
 
     def test_not_for_an_hour(self) -> None:
-        course = Course(answered(self.READ, Retries()))
+        course = RunningOperation(answered(self.READ, Retries()))
         with pytest.raises(ServiceError) as caught:
             course.go_on(Answer(429, {"retry-after": "3600"}, b'{"code": "rate-limited"}'))
         assert caught.value.retry_after == 3600

@@ -139,7 +139,7 @@ class TestData:
         [
             ((X,), InvalidSetting, "data are arrays X and Y, .*; not ndarray alone"),
             ((X + 1j, Y), FormatError, "X is complex, and samples are real numbers"),
-            ((X, np.array(["a"] * 7)), FormatError, "Y holds no numbers that can be sent, but <U1"),
+            ((X, np.array(["a"] * 7)), FormatError, "Y cannot be sent: it holds <U1, not numbers"),
         ],
         ids=["no targets", "complex", "texts"],
     )
@@ -346,8 +346,8 @@ class TestWishes:
 
 
 def test_what_is_sent_is_not_copied_first() -> None:
-    from intertwine_api.client.safetensors_body import body_of
+    from intertwine_api.wire.safetensors_body import write_arrays
 
     large = np.zeros((1000, 1000), np.float32)
-    _, piece = body_of({"X": large})
+    _, piece = write_arrays({"X": large})
     assert np.shares_memory(np.frombuffer(piece, np.float32), large)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from intertwine_api.client.displays import Watched, duration
 from intertwine_api.client.following import Away, JobEvent, Seen
-from intertwine_api.client.watched import Watched, duration
 
 JOB = {
     "id": "a1",

@@ -1,0 +1,1 @@
+"""The commands of `intertwine`: `add_to` describes one, `run` runs it."""

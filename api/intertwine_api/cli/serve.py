@@ -1,0 +1,246 @@
+"""`intertwine serve` and `intertwine worker`: run the HTTP service, or only its jobs."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from intertwine_api.cli import common
+
+if TYPE_CHECKING:
+    import socket
+
+    from intertwine_api.server.service import Service
+    from intertwine_api.work.job import Job
+    from intertwine_api.work.settings import Settings
+
+
+_EXAMPLES = """\
+  intertwine serve
+  intertwine serve --port 9000 --data ./lab
+  intertwine serve --database postgresql://lab@db.example.org/intertwine --jobs 4
+"""
+
+
+_GRACE = 5  # seconds that callers have left when the service is asked to end
+
+
+def add_to(commands: Any) -> None:
+    """Describe the command."""
+    parser = common.add_command(
+        commands,
+        "serve",
+        "Run the HTTP service: bases, trainings and models for everybody.",
+        _EXAMPLES,
+    )
+    parser.add_argument("--host", help="the address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="the port (default 8000; 0 picks a free one)")
+    common.add_host(parser)
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="jobs at once (default: half of the processors)"
+    )
+    parser.add_argument(
+        "--allow-unauthenticated",
+        action="store_true",
+        default=None,
+        help="listen on other addresses than loopback although nobody is asked who they are",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    names = ("host", "port", "data", "database", "jobs", "allow_unauthenticated")
+    settings = common.read_settings(arguments, *names)
+    _refuse_open_doors(settings)
+    return _serve(settings)
+
+
+def _refuse_open_doors(settings: Settings) -> None:
+    """Without keys, whoever reaches the port may use the machine."""
+    from intertwine.errors import InvalidSetting
+
+    if settings.allow_unauthenticated or settings.on_loopback or _has_keys(settings):
+        return
+    raise InvalidSetting(
+        f"listening on {settings.host} lets everybody who can reach it use this machine, because "
+        f"the service asks nobody who they are. Make a key with `intertwine keys create`, and from "
+        f"then on it asks for one; or listen on 127.0.0.1 (and let people in through ssh or a "
+        f"proxy that asks); or say --allow-unauthenticated where the network itself is closed"
+    )
+
+
+def _has_keys(settings: Settings) -> bool:
+    """Whether the database has keys; one that is not there yet is not made."""
+    from intertwine_api.cli.keys import has_database
+    from intertwine_api.storage.keys import Keys
+
+    if not has_database(settings):
+        return False
+    with common.open_database(settings) as database:
+        return Keys(database).any()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A socket that has the address of the settings, for callers that come later.
+
+    Raises `InvalidSetting` where it cannot be had.
+    """
+    import errno
+    import socket
+
+    from intertwine.errors import InvalidSetting
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # named as TCP, or asyncio leaves Nagle's algorithm on, and every answer waits 40 ms
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        port_is_it = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        what = "another port with --port; 0 picks a free one" if port_is_it else "another --host"
+        raise InvalidSetting(
+            f"cannot listen on {_shown(settings.host)}:{settings.port}: "
+            f"{str(error.strerror).lower()}. Give {what}"
+        ) from error
+    return listener
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _serve(settings: Settings) -> int:
+    import uvicorn
+
+    from intertwine_api.server.app import create_app
+    from intertwine_api.work.host import collect_rarely, share_gpu
+
+    share_gpu()
+    listener = _listen(settings)
+    port = listener.getsockname()[1]
+    app = create_app(settings)
+    service: Service = app.state.service
+
+    class Server(uvicorn.Server):
+        """Ends streams of events when it is asked to end, and says what goes on without it."""
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            service.streams.end()
+            super().handle_exit(sig, frame)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().shutdown(sockets)
+            _take_leave(service)
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    with common.open_database(settings):  # one that cannot be used is said before all else
+        _announce(f"http://{_shown(settings.host)}:{port}", service)
+    collect_rarely()
+    Server(config).run(sockets=[listener])
+    return 0
+
+
+def _announce(address: str, service: Service) -> None:
+    key = "       -H 'authorization: Bearer itw_…' \\\n" if service.keys.any() else ""
+    here = len(service.jobs_here())
+    go_on = f"{_jobs(here)} from before, " if here else "jobs: "
+    print(
+        f"Intertwine serves {address}  (documentation: {address}/docs; "
+        f"store: {service.store.layout.root})\n"
+        f"database: {service.database.url.render_as_string(hide_password=True)}; "
+        f"{go_on}at most {service.capacity.slots} at once\n"
+        f"try it:\n"
+        f"  curl -s {address}/v1/bases -H 'content-type: application/json' \\\n"
+        f"{key}"
+        f'       -d \'{{"rep": "V**2*V.T+5V0", "group": "SO(3)"}}\'\n'
+        f"stop it with Ctrl-C",
+        flush=True,
+    )
+
+
+def _take_leave(service: Service) -> None:
+    here = len(service.left)
+    if here:
+        them = "it" if here == 1 else "them"
+        print(f"{_jobs(here)}; the next `intertwine serve` takes {them} up again", flush=True)
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job goes on running" if count == 1 else f"{count} jobs go on running"
+
+
+_WORKER_EXAMPLES = """\
+  intertwine worker --data /srv/intertwine --database postgresql://lab@db.example.org/intertwine
+  intertwine worker --jobs 4
+"""
+
+
+def add_worker(commands: Any) -> None:
+    """Describe the command."""
+    parser = common.add_command(
+        commands,
+        "worker",
+        "Run the jobs of a service on this host, without serving.",
+        _WORKER_EXAMPLES,
+    )
+    common.add_host(parser)
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="jobs at once (default: half of the processors)"
+    )
+    parser.set_defaults(run=run_worker)
+
+
+def run_worker(arguments: argparse.Namespace) -> int:
+    """Claim jobs and run_worker them until interrupted; those that run_worker then go on."""
+    from intertwine.errors import InvalidSetting
+
+    from intertwine_api.work.controller import host_capacity, make_controller
+    from intertwine_api.work.queue import Queue
+    from intertwine_api.work.settings import open_store
+
+    settings = common.read_settings(arguments, "data", "database", "jobs")
+    if not settings.jobs:
+        raise InvalidSetting("a worker for no jobs has nothing to do: give --jobs 1 or more")
+    places = host_capacity(settings, open_store(settings).layout.root)
+    with common.open_database(settings) as database:
+        queue = Queue(database, settings.lease_seconds)
+        controller = make_controller(settings, places, queue)
+        stopped = _when_interrupted()
+        from_before = queue.held(places.host)  # asked first: the controller claims new ones at once
+        controller.start()
+        shown = database.url.render_as_string(hide_password=True)
+        print(f"runs the jobs of {shown}, at most {places.slots} at once; stop it with Ctrl-C")
+        _list(from_before, "from before")
+        stopped.wait()
+        controller.stop()
+        _list(
+            queue.held(places.host), "goes on, and the next worker or service here looks after it"
+        )
+    return 0
+
+
+def _when_interrupted() -> threading.Event:
+    """Set by Ctrl-C, and by whoever asks the process to end."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped
+
+
+def _list(jobs: list[Job], what: str) -> None:
+    for job in jobs:
+        name = f" ({job.name})" if job.name else ""
+        print(f"job {job.id}{name} {what}")
+    sys.stdout.flush()  # it may be a log that is read while the worker runs

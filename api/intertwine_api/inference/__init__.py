@@ -1,1 +1,0 @@
-"""Models as functions over HTTP: loaded when they are first asked for, called in batches."""

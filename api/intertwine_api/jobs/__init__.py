@@ -1,1 +1,0 @@
-"""Jobs: rows in the database, each run in a process of its own."""

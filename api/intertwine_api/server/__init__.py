@@ -1,0 +1,1 @@
+"""The HTTP service: the application, its routes, access and limits, event streams, inference."""

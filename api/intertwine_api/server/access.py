@@ -1,0 +1,175 @@
+"""Who asks, and what they may: API keys, as `Authorization: Bearer itw_…`.
+
+While there is no key, whoever reaches a service on loopback is its owner ``local`` and may do
+everything. From the first key on everybody is asked for theirs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from intertwine_api.server.limits import ConcurrencyLimit, Rates
+from intertwine_api.server.middleware import path_of
+from intertwine_api.server.problem_responses import of_database, respond
+from intertwine_api.storage.keys import LOCAL, Caller, Keys
+from intertwine_api.wire.problems import Problem, ProblemError
+
+_REMEMBERED_SECONDS = 3.0  # a key that is revoked may be used for so long
+_REMEMBERED = 1000
+_LONGEST = 200  # characters; a longer token is none of ours
+_GUARDED = "/v1/"
+_WATCHED = "/metrics"
+
+_BEARER = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    description="An API key, as `intertwine keys create` shows it once. "
+    "A service on loopback that has no keys asks for none.",
+)
+
+
+class Access:
+    """The callers behind keys, each remembered for a few seconds.
+
+    `open_to_all` says whether a service without keys serves everybody as ``local``.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        open_to_all: bool,
+        seconds: float = _REMEMBERED_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys, self._open_to_all = keys, open_to_all
+        self._seconds, self._clock = seconds, clock
+        self._callers: OrderedDict[str, tuple[float, Caller | None]] = OrderedDict()
+
+    async def caller(self, authorization: str | None) -> Caller:
+        """Who sends this header. Raises `ProblemError` with ``unauthorized``."""
+        token = _token(authorization)
+        if len(token) > _LONGEST:
+            raise _unauthorized(token)
+        now = self._clock()
+        until, caller = self._callers.get(token, (now, None))
+        if until <= now:
+            caller = await run_in_threadpool(self._find, token)
+            self._callers[token] = now + self._seconds, caller
+            while len(self._callers) > _REMEMBERED:
+                self._callers.popitem(last=False)
+        if caller is None:
+            raise _unauthorized(token)
+        return caller
+
+    def _find(self, token: str) -> Caller | None:
+        if self._open_to_all and not self._keys.any():
+            return LOCAL
+        key = self._keys.find(token) if token else None
+        return None if key is None else Caller(key.owner, frozenset(key.scopes), key.id)
+
+
+def _token(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _unauthorized(token: str) -> ProblemError:
+    detail = (
+        "the key is not known here, or has expired, or was revoked"
+        if token
+        else "send a key as `Authorization: Bearer itw_…`; `intertwine keys create` makes one"
+    )
+    challenge = 'Bearer realm="intertwine"' + (', error="invalid_token"' if token else "")
+    return ProblemError(Problem.of("unauthorized", detail), {"WWW-Authenticate": challenge})
+
+
+class Guard:
+    """Ask who makes each request for ``/v1``, before its body is read, and hold keys to limits."""
+
+    def __init__(
+        self, app: ASGIApp, access: Access, rates: Rates, at_once: ConcurrencyLimit
+    ) -> None:
+        self.app, self.access, self.rates, self.at_once = app, access, rates, at_once
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its caller, or answer it with a problem."""
+        if scope["type"] != "http" or not _is_guarded(scope):
+            await self.app(scope, receive, send)
+            return
+        try:
+            caller = await self._caller(Headers(scope=scope).get("authorization"))
+            scope.setdefault("state", {})["caller"] = caller
+            if caller.key_id is None:
+                await self.app(scope, receive, send)
+            else:
+                await self._limited(caller.key_id, scope, receive, send)
+        except ProblemError as error:
+            await respond(error.problem, error.headers)(scope, receive, send)
+
+    async def _caller(self, authorization: str | None) -> Caller:
+        try:
+            return await self.access.caller(authorization)
+        except SQLAlchemyError as error:
+            raise ProblemError(of_database(error), {"Retry-After": "5"}) from error
+
+    async def _limited(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = self.rates.headers(self.rates.require(key))
+
+        async def telling(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(headers)
+            await send(message)
+
+        with self.at_once.one(key):
+            await self.app(scope, receive, telling)
+
+
+def _is_guarded(scope: Scope) -> bool:
+    path = path_of(scope)
+    return path.startswith(_GUARDED) or path.rstrip("/") == _WATCHED
+
+
+@dataclass(frozen=True)
+class Required:
+    """A dependency: the caller, who has one of the scopes."""
+
+    scopes: tuple[str, ...]
+
+    async def __call__(
+        self,
+        request: Request,
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    ) -> Caller:
+        """The caller. Raises `ProblemError` with ``unauthorized`` or ``forbidden``."""
+        caller: Caller | None = getattr(request.state, "caller", None)
+        if caller is None:  # an address that the guard does not know is closed, not open
+            raise _unauthorized("")
+        caller.require(*self.scopes)
+        return caller
+
+
+def requires(*scopes: str) -> Required:
+    """The dependency that lets in who has one of the scopes."""
+    return Required(scopes)
+
+
+#: What asking who it is may end in, on every guarded route.
+ASKED = ("unauthorized", "forbidden", "rate-limited")
+
+#: The caller of a route, as its argument.
+BlobsReader = Annotated[Caller, Depends(requires("bases:read", "jobs:write", "models:forward"))]
+BasesReader = Annotated[Caller, Depends(requires("bases:read"))]
+JobsWriter = Annotated[Caller, Depends(requires("jobs:write"))]
+ModelsReader = Annotated[Caller, Depends(requires("models:forward", "jobs:write"))]

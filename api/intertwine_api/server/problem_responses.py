@@ -1,0 +1,142 @@
+"""Problems as responses: what FastAPI needs to know of them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from intertwine.errors import IntertwineError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
+
+from intertwine_api.wire.problems import (
+    CODES,
+    MEDIA_TYPE,
+    Problem,
+    ProblemError,
+    from_error,
+    printable,
+)
+
+_LOG = logging.getLogger("intertwine.service")
+_FAULTS = 20  # the most faults of a request that are listed, each cut to `_LONGEST` characters
+_LONGEST = 200
+
+
+def of_database(error: Exception) -> Problem:
+    """The problem of a database that cannot be used just now."""
+    if "disk is full" in str(error):
+        return Problem.of("disk-full", "the disk of the database is full: make room there")
+    return Problem.of("not-ready", "the database cannot be used just now; the log says why")
+
+
+def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The response of a problem."""
+    document = printable(problem.model_dump())
+    return JSONResponse(
+        document, problem.status, headers=dict(headers or {}), media_type=MEDIA_TYPE
+    )
+
+
+#: What may be wrong with a request, and what may end the work that it asks for.
+READING = (
+    "syntax", "invalid-group", "invalid-rep", "not-concrete", "unknown-method", "unavailable",
+    "too-large", "invalid-request", "malformed", "body-too-large",
+)  # fmt: skip
+SOLVING = (
+    "method-not-applicable", "no-irreps", "too-costly", "ambiguous-rank", "rounded-generators",
+    "not-converged", "solve",
+    "out-of-time", "out-of-memory", "worker-died", "not-kept", "queue-full", "not-ready",
+    "internal",
+)  # fmt: skip
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may end in these problems."""
+    by_status: dict[int | str, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(CODES[code][0], []).append(code)
+    return {
+        status: {
+            "description": ", ".join(f"`{code}`" for code in listed),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, listed in by_status.items()
+    }
+
+
+def _allowed(app: FastAPI, path: str) -> list[str]:
+    """The methods of an address: of all its routes, of which the one that refused knows its own."""
+    paths = app.openapi()["paths"]
+    fitting = [template for template in paths if compile_path(template)[0].match(path)]
+    closest = max(fitting, key=len, default=None)  # {key}:project fits {key} too
+    allowed = {method.upper() for method in paths.get(closest, ())}
+    return sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer every error of the app with a problem document."""
+
+    @app.exception_handler(ProblemError)
+    async def _problem(request: Request, error: ProblemError) -> JSONResponse:
+        return respond(error.problem, error.headers)
+
+    @app.exception_handler(IntertwineError)
+    async def _library(request: Request, error: IntertwineError) -> JSONResponse:
+        return respond(from_error(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        errors = error.errors()
+        faults = [
+            {"where": "/".join(map(str, fault["loc"]))[:_LONGEST], "what": fault["msg"][:_LONGEST]}
+            for fault in errors[:_FAULTS]
+        ]
+        malformed = any(fault["type"] == "json_invalid" for fault in errors)
+        detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults)
+        code = "malformed" if malformed else "invalid-request"
+        return respond(Problem.of(code, detail, faults=faults))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        codes = {
+            404: "not-found",
+            405: "method-not-allowed",
+            400: "malformed",
+            416: "range-not-satisfiable",
+        }
+        code = codes.get(error.status_code, "internal")
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed(app, request.url.path))
+        return respond(Problem.of(code, str(error.detail)), headers)
+
+    @app.exception_handler(InterfaceError)
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(NoConnection)
+    async def _database(request: Request, error: Exception) -> JSONResponse:
+        _LOG.error("the database cannot be used: %s", error)
+        return respond(of_database(error), {"Retry-After": "5"})
+
+    @app.exception_handler(OSError)
+    async def _disk(request: Request, error: OSError) -> JSONResponse:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        return respond(Problem.of("disk-full", "the disk of the service is full: make room there"))
+
+    @app.exception_handler(ClientDisconnect)
+    async def _left(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return respond(Problem.of("malformed", "the body ended too soon"))  # nobody hears it
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        problem = Problem.of("internal", "an unexpected error; the log of the service has it")
+        return respond(problem, {"Connection": "close"})

@@ -1,0 +1,187 @@
+"""Blobs: the bytes of bases, of models and of data, by content, for ever the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, JSONResponse
+from intertwine.errors import FormatError
+from intertwine.training.recipe.description import Digest
+from prometheus_client import Counter
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Message, Receive, Scope, Send
+
+from intertwine_api.server.access import BlobsReader, JobsWriter
+from intertwine_api.server.problem_responses import documented, respond
+from intertwine_api.server.service import Service, TheService
+from intertwine_api.storage.keys import Caller
+from intertwine_api.wire.bases import BlobDocument
+from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.safetensors_body import SAFETENSORS
+
+router = APIRouter(prefix="/v1", tags=["blobs"])
+
+_CHUNK = 4 * 2**20  # bytes read at a time: of the default 64 KB, handing over costs the most
+
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {SAFETENSORS: {}}, "description": "The bytes, as safetensors."},
+    206: {"content": {SAFETENSORS: {}}, "description": "The bytes of the `Range` asked for."},
+    304: {"description": "The caller has these bytes: its `If-None-Match` names them."},
+    **documented("not-found", "invalid-request", "range-not-satisfiable", "malformed"),
+}
+
+
+class Blob(FileResponse):
+    """The file of a blob, sent in answer to one request."""
+
+    chunk_size = _CHUNK
+
+    def __init__(self, path: Path, headers: Mapping[str, str], sent: Counter) -> None:
+        super().__init__(path, media_type=SAFETENSORS, headers=headers, stat_result=path.stat())
+        self.sent = sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file; what does not come to that is a problem like every other."""
+        asked = dict(scope["headers"]).get(b"range", b"").decode("latin-1")
+        if asked.partition("=")[0].strip().lower() != "bytes":  # RFC 9110 §14.2: not of our units
+            headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+            scope = {**scope, "headers": headers}
+        start: Message = {}
+        refused = sending = False
+
+        async def watched(message: Message) -> None:
+            nonlocal start, refused, sending
+            if message["type"] == "http.response.start":
+                start, refused = message, message["status"] >= 400
+            elif not refused:
+                if not sending:  # the file is open now: nothing can take it away any more
+                    sending = True
+                    await send(start)
+                self.sent.inc(len(message.get("body", b"")))
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, watched)
+        except FileNotFoundError:
+            if sending:
+                raise
+            problem = Problem.of("not-found", f"the blob {Path(self.path).name} has just gone")
+            await respond(problem)(scope, receive, send)
+            return
+        if refused:
+            code = "range-not-satisfiable" if start["status"] == 416 else "malformed"
+            size = int(self.headers["content-length"])
+            problem = Problem.of(code, f"the range {asked!r} is not in {size:,} bytes")
+            await respond(problem, {"Content-Range": f"bytes */{size}"})(scope, receive, send)
+
+
+@router.post(
+    "/blobs",
+    status_code=201,
+    summary="Upload the weights of a model",
+    operation_id="upload_blob",
+    response_model=BlobDocument,
+    responses=documented(
+        "format", "unsupported-media-type", "body-too-large", "disk-full", "malformed"
+    ),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {SAFETENSORS: _FILE, "application/octet-stream": _FILE},
+        }
+    },
+)
+async def upload_blob(request: Request, service: TheService, caller: JobsWriter) -> Response:
+    """A safetensors file, for a training to go on from. The same bytes are the same blob."""
+    async with service.receive(request) as file:
+        document = await service.take_in(_keep, file, service)
+    headers = {"Location": document.links["self"]}
+    return JSONResponse(document.model_dump(), 201, headers=headers)
+
+
+@router.get(
+    "/blobs/{digest}",
+    summary="The bytes of a basis, of a model or of a dataset",
+    operation_id="get_blob",
+    response_class=Response,
+    responses=_RESPONSES,
+)
+@router.head(
+    "/blobs/{digest}",
+    summary="The size of the bytes of a blob",
+    operation_id="head_blob",
+    response_class=Response,
+    responses=_RESPONSES,
+)
+async def get_blob(
+    digest: Annotated[Digest, InPath(description="the sha256 of the bytes")],
+    service: TheService,
+    caller: BlobsReader,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Immutable content with a strong ETag, whole or by `Range`. Data are their owners' alone."""
+    shared = "public" if caller.key_id is None else "private"
+    headers = {
+        "ETag": f'"{digest}"',
+        "Cache-Control": f"{shared}, max-age=31536000, immutable",
+    }
+    blob = await run_in_threadpool(_find, digest, headers, service, caller)
+    if blob is None:
+        raise ProblemError(Problem.of("not-found", f"there is no blob {digest}"))
+    if _names(if_none_match, digest):
+        return Response(status_code=304, headers=headers)
+    return blob
+
+
+def _keep(file: Path, service: Service) -> BlobDocument:
+    """Keep an uploaded file of weights. Raises `FormatError` for what is no safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "numpy") as arrays:  # reads, and checks, the header alone
+            names = list(arrays.keys())
+    except SafetensorError as error:
+        raise FormatError(f"the body is no safetensors file: {error}") from error
+    if not names:
+        raise FormatError("the body is a safetensors file without an array")
+    digest, size = service.objects.put(file)
+    return BlobDocument(digest=digest, bytes=size, links={"self": f"/v1/blobs/{digest}"})
+
+
+def _find(digest: str, headers: Mapping[str, str], service: Service, caller: Caller) -> Blob | None:
+    path = service.store.blob(digest)
+    if path is None:
+        path = service.objects.path(digest)
+        if path is not None and not _may_read(path, service, caller):
+            path = None
+    if path is not None:
+        with suppress(FileNotFoundError):  # evicted meanwhile
+            return Blob(path, headers, service.metrics.bytes_sent)
+    return None
+
+
+def _may_read(path: Path, service: Service, caller: Caller) -> bool:
+    """Models are everybody's, and samples their owner's."""
+    from intertwine.training.recipe.samples import Samples
+
+    try:
+        Samples.read(path)  # maps them into memory, and reads the header alone
+    except FormatError:
+        return True
+    try:
+        service.datasets.get(path.name, None if caller.is_admin else caller.owner)
+    except ProblemError:
+        return False
+    return True
+
+
+def _names(if_none_match: str | None, digest: str) -> bool:
+    """Whether an If-None-Match header names the digest (RFC 9110, weak comparison)."""
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return "*" in tags or f'"{digest}"' in tags

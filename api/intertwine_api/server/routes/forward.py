@@ -1,0 +1,223 @@
+"""Models, called.
+
+This is called more often than anything else, and FastAPI would spend longer on its parameters and
+dependencies than all the rest of it takes. So `route`, which answers, is one of Starlette's own and
+reads the request by hand, the key's scope too; `router` has the same address behind it, for the
+documentation alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from intertwine.training.recipe.description import MODEL_NAME
+from jaxtyping import Shaped
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
+
+from intertwine_api.server.access import ASKED, requires
+from intertwine_api.server.disconnects import CancelOnDisconnect, ClientDisconnected
+from intertwine_api.server.middleware import is_safetensors
+from intertwine_api.server.problem_responses import documented
+from intertwine_api.server.service import Service
+from intertwine_api.wire.models import Forwarded, ForwardRequest
+from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.safetensors_body import SAFETENSORS, join_complex, read_array, write_arrays
+
+_JSON = "application/json"
+_REAL, _IMAGINARY = "inputs", "imaginary"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Vectors, one a row, and the form in which they came, in which the answer goes back."""
+
+    rows: Shaped[np.ndarray, "..."]
+    is_one: bool  # a vector by itself
+    is_binary: bool
+
+
+def read_inputs(body: bytes, is_binary: bool) -> Inputs:
+    """The inputs in a body. Raises `ProblemError` for what is not of the documented form."""
+    array = read_array(body, "x") if is_binary else _from_json(body)
+    if not array.ndim:
+        raise _refused("the input is a number: send a vector, or several")
+    is_one = array.ndim == 1 and array.size > 0
+    return Inputs(array[None] if is_one else array, is_one, is_binary)
+
+
+def write_outputs(outputs: Shaped[np.ndarray, "n m"], inputs: Inputs) -> tuple[bytes, str]:
+    """The body that answers some inputs, and its media type."""
+    array = outputs[0] if inputs.is_one else outputs
+    if inputs.is_binary:
+        return b"".join(write_arrays({"y": array})), SAFETENSORS
+    document = {"outputs": array.real.tolist()}
+    if np.iscomplexobj(array):
+        document["imaginary"] = array.imag.tolist()
+    return json.dumps(document, separators=(",", ":")).encode(), _JSON
+
+
+def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(Problem.of("malformed", f"the body is no JSON: {error}")) from error
+    if not isinstance(document, dict) or not {_REAL} <= document.keys() <= {_REAL, _IMAGINARY}:
+        raise _refused('send {"inputs": [[…], …]}, and "imaginary" with it for complex vectors')
+    real = _numbers(document, _REAL)
+    if _IMAGINARY not in document:
+        return real
+    imaginary = _numbers(document, _IMAGINARY)
+    if real.shape != imaginary.shape:
+        raise _refused(f"inputs have the shape {real.shape}, and imaginary {imaginary.shape}")
+    return join_complex(real, imaginary)
+
+
+def _numbers(document: Mapping[str, Any], name: str) -> Shaped[np.ndarray, "..."]:
+    """A list of numbers, or a list of such lists, all of one length."""
+    value = document[name]
+    is_matrix = isinstance(value, list) and bool(value) and isinstance(value[0], list)
+    rows = value if is_matrix else [value]
+    if not {*map(type, rows)} <= {list}:
+        raise _refused(f"{name} is neither a list of numbers nor one of lists of numbers")
+    if not {*map(type, chain.from_iterable(rows))} <= {int, float}:
+        raise _refused(f"{name} holds something else than numbers")
+    try:
+        array = np.array(rows, np.float64)
+    except OverflowError as error:
+        raise _refused(f"{name} holds an integer that is too large for float64") from error
+    except ValueError as error:
+        raise _refused(f"the vectors in {name} differ in length") from error
+    return array if is_matrix else array[0]
+
+
+def _refused(detail: str) -> ProblemError:
+    return ProblemError(Problem.of("invalid-request", detail))
+
+
+router = APIRouter(prefix="/v1", tags=["models"])
+
+_MODEL = "Intertwine-Model"
+_LARGE = 2**16  # bytes of a body, past which a thread reads it, or writes it
+_NUMBER = 2**31 - 1
+_NAME = re.compile(MODEL_NAME)
+_require_scope = requires("models:forward")
+_Result = TypeVar("_Result")
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {SAFETENSORS: {}},
+        "description": "As the request: JSON, or safetensors.",
+        "headers": {
+            _MODEL: {
+                "description": "the name and the number of the version that answered",
+                "schema": {"type": "string"},
+            }
+        },
+    },
+    **documented(
+        *ASKED, "not-found", "invalid-request", "format", "malformed", "body-too-large",
+        "too-large", "busy", "not-ready", "internal",
+    ),
+}  # fmt: skip
+_DOCUMENTED = {
+    "security": [{"key": []}],
+    "parameters": [
+        {
+            "name": "name",
+            "in": "path",
+            "required": True,
+            "description": "the name of a model",
+            "schema": {"type": "string", "pattern": MODEL_NAME},
+        },
+        {
+            "name": "version",
+            "in": "query",
+            "required": False,
+            "description": "the number of a version; the newest, if it is left out",
+            "schema": {"type": "integer", "minimum": 1, "maximum": _NUMBER},
+        },
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": ForwardRequest.model_json_schema()},
+            SAFETENSORS: {"schema": {"type": "string", "format": "binary"}},
+        },
+    },
+}
+
+
+@router.post(
+    "/models/{name}:forward",
+    summary="Call a model",
+    operation_id="forward",
+    response_model=Forwarded,
+    responses=_RESPONSES,
+    openapi_extra=_DOCUMENTED,
+)
+async def call_model(request: Request) -> Any:
+    """The model's outputs for vectors, or for one vector, of its input rep.
+
+    They come as JSON, or as a safetensors body with an array `x` of shape (k, n) or (n,), with a
+    last axis of 2 if complex; the answer is of the same kind, with an array `y`. Calls at the same
+    time are computed together.
+    """
+    request.scope["route"] = route  # as FastAPI's routes say it, for the metrics
+    await _require_scope(request, None)
+    service: Service = request.app.state.service
+    name, number = _name(request), _number(request)
+    body = await request.body()
+    is_binary = is_safetensors(dict(request.scope["headers"]))
+    inputs = await _in_thread_if(len(body) > _LARGE, read_inputs, body, is_binary)
+    try:
+        async with CancelOnDisconnect(request):
+            answer = await service.inference.forward(name, number, inputs.rows)
+    except ClientDisconnected:
+        return Response(status_code=499)
+    is_large = answer.outputs.nbytes > _LARGE
+    content, kind = await _in_thread_if(is_large, write_outputs, answer.outputs, inputs)
+    headers = {_MODEL: f"{name}/{answer.version.version}"}
+    return Response(content, media_type=kind, headers=headers)
+
+
+route = Route("/v1/models/{name}:forward", call_model, methods=["POST"])
+
+
+def _name(request: Request) -> str:
+    """The name in the address; what is none is refused as the other addresses of models do."""
+    name: str = request.path_params["name"]
+    if _NAME.fullmatch(name) is None:
+        detail = (
+            f"{name[:200]!r} is no name of a model: these have up to 128 letters, digits and . _ - "
+            f"of ASCII, a letter or digit first"
+        )
+        raise ProblemError(Problem.of("invalid-request", detail))
+    return name
+
+
+def _number(request: Request) -> int | None:
+    """The version that is asked for, if any."""
+    if not request.scope["query_string"]:
+        return None
+    asked = request.query_params.get("version")
+    if asked is None:
+        return None
+    if asked.isascii() and asked.isdigit() and 1 <= int(asked[:11]) <= _NUMBER:
+        return int(asked)
+    raise ProblemError(Problem.of("invalid-request", f"{asked[:20]!r} is no number of a version"))
+
+
+async def _in_thread_if(
+    is_large: bool, function: Callable[..., _Result], *arguments: Any
+) -> _Result:
+    if is_large:
+        return await run_in_threadpool(function, *arguments)
+    return function(*arguments)

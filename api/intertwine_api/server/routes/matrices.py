@@ -1,0 +1,190 @@
+"""Bases as matrices: sent dense, and applied to vectors."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
+from intertwine.bases import Basis, to_bytes
+from intertwine.errors import InvalidRep, TooLarge
+from intertwine.invariants import in_order_of
+from intertwine.reps import canonical, parse
+from intertwine.reps.syntax import groups_of
+from jaxtyping import Shaped
+from pydantic import ValidationError
+
+from intertwine_api.server.middleware import is_safetensors
+from intertwine_api.server.problem_responses import documented
+from intertwine_api.server.routes.bases import Key
+from intertwine_api.server.service import Service, TheService
+from intertwine_api.wire.bases import Projected, ProjectRequest
+from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.safetensors_body import SAFETENSORS, join_complex, read_array, write_arrays
+
+router = APIRouter(prefix="/v1", tags=["bases"])
+
+AsWritten = Annotated[
+    str | None,
+    Query(description="the rep as it is written, for rows in its order; else the canonical rep's"),
+]
+
+_PART = 4 * 2**20  # bytes of a dense matrix that are handed over at a time
+
+
+@router.get(
+    "/bases/{key}/dense.npy",
+    summary="The dense matrix of a basis",
+    operation_id="get_dense",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/x-npy": {}}, "description": "The matrix as a .npy file."},
+        **documented("not-found", "too-large", "invalid-request", "invalid-rep", "syntax"),
+    },
+)
+async def get_dense(key: Key, service: TheService, rep: AsWritten = None) -> Response:
+    """The matrix Q of shape (size, rank)."""
+    return await service.work(_dense, key, rep, service)
+
+
+@router.get(
+    "/bases/{key}/file.safetensors",
+    summary="A basis as a file",
+    operation_id="get_file",
+    response_class=Response,
+    responses={
+        200: {"content": {SAFETENSORS: {}}, "description": "The basis, and whose it is."},
+        **documented("not-found", "too-large", "invalid-request", "invalid-rep", "syntax"),
+    },
+)
+async def get_file(key: Key, service: TheService, rep: AsWritten = None) -> Response:
+    """The basis with its rep, its group by generators and its certificate (docs/format.md)."""
+    return await service.work(_file, key, rep, service)
+
+
+def _file(key: str, rep: str | None, service: Service) -> Response:
+    basis = _as_written(service.bases.basis(key), rep)
+    if basis.nbytes > service.settings.dense_bytes:
+        raise TooLarge(
+            f"the basis takes {basis.nbytes / 1e9:,.3g} GB, more than the "
+            f"{service.settings.dense_bytes / 1e9:,.3g} GB allowed: take its blob"
+        )
+    headers = {"Content-Disposition": f'attachment; filename="{key[:12]}.safetensors"'}
+    return Response(to_bytes(basis), media_type=SAFETENSORS, headers=headers)
+
+
+def _as_written(basis: Basis, text: str | None) -> Basis:
+    """The basis with its rows in the order of a rep as it is written, if there is one."""
+    if text is None:
+        return basis
+    own = basis.rep
+    if own is None:
+        detail = "the basis was solved by an earlier version, and does not say its group: delete it"
+        raise ProblemError(Problem.of("invalid-request", detail))
+    rep, groups = parse(text), groups_of(own)
+    if not rep.is_concrete and len(groups) == 1:
+        rep = rep(groups[0])
+    if not rep.is_concrete or canonical(rep).rep != canonical(own).rep:
+        raise InvalidRep(f"{text} is not the rep of this basis, {own!r}, in another order")
+    return in_order_of(rep, basis)
+
+
+def _dense(key: str, rep: str | None, service: Service) -> Response:
+    basis = _as_written(service.bases.basis(key), rep)
+    matrix = np.ascontiguousarray(basis.dense(max_bytes=service.settings.dense_bytes))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(matrix))
+    content = matrix.reshape(-1).view(np.uint8).data  # sent as it lies: no second copy
+
+    async def parts() -> AsyncIterator[bytes | memoryview]:
+        yield header.getvalue()
+        for start in range(0, len(content), _PART):
+            yield content[start : start + _PART]
+
+    headers = {
+        "Content-Disposition": f'attachment; filename="{key[:12]}.npy"',
+        "Content-Length": str(header.tell() + len(content)),
+    }
+    return StreamingResponse(parts(), media_type="application/x-npy", headers=headers)
+
+
+@router.post(
+    "/bases/{key}:project",
+    summary="Project vectors on the invariants",
+    operation_id="project",
+    response_model=Projected,
+    responses={
+        200: {"content": {SAFETENSORS: {}}, "description": "As the request: JSON, or safetensors."},
+        **documented("not-found", "format", "invalid-request", "malformed", "body-too-large"),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": ProjectRequest.model_json_schema()},
+                SAFETENSORS: {"schema": {"type": "string", "format": "binary"}},
+            },
+        }
+    },
+)
+async def project(key: Key, service: TheService, request: Request) -> Any:
+    """QQᴴv and Qᴴv for each vector v, in the order of the canonical rep.
+
+    Vectors come as JSON, or as a safetensors body with an array `vectors` of shape (k, size) (of
+    shape (k, size, 2), real and imaginary parts, if complex); the answer is of the same kind.
+    """
+    body = await request.body()
+    binary = is_safetensors(dict(request.scope["headers"]))
+    return await service.work(_project, key, body, binary, service)
+
+
+def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
+    basis = service.bases.basis(key)
+    vectors = _checked(read_array(body, "vectors") if binary else _from_json(body), basis)
+    coordinates = basis.H @ vectors.T
+    result = {"vectors": (basis @ coordinates).T, "coordinates": coordinates.T}
+    if not all(np.all(np.isfinite(array)) for array in result.values()):
+        raise ProblemError(Problem.of("invalid-request", "the vectors are too long for float64"))
+    if binary:
+        return Response(b"".join(write_arrays(result)), media_type=SAFETENSORS)
+    both = np.iscomplexobj(result["vectors"])
+    document = Projected(
+        vectors=result["vectors"].real.tolist(),
+        coordinates=result["coordinates"].real.tolist(),
+        imaginary=result["vectors"].imag.tolist() if both else None,
+        coordinates_imaginary=result["coordinates"].imag.tolist() if both else None,
+    )
+    return Response(document.model_dump_json(), media_type="application/json")  # off the loop
+
+
+def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
+    try:
+        request = ProjectRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False)) from error
+    parts = [request.vectors, request.imaginary]
+    try:
+        real, imaginary = (np.array(part, dtype=float) for part in parts)
+    except ValueError as error:
+        raise ProblemError(Problem.of("invalid-request", "the vectors differ in length")) from error
+    if not request.imaginary:
+        return real
+    if real.shape != imaginary.shape:
+        raise ProblemError(Problem.of("invalid-request", "imaginary parts are shaped otherwise"))
+    return join_complex(real, imaginary)
+
+
+def _checked(vectors: Shaped[np.ndarray, "..."], basis: Basis) -> Shaped[np.ndarray, "..."]:
+    """The vectors as an array of shape (k, size) of finite numbers."""
+    if vectors.size == 0:
+        vectors = vectors.reshape(0, basis.shape[0])
+    if vectors.ndim != 2 or vectors.shape[1] != basis.shape[0]:
+        detail = f"vectors of shape {vectors.shape} are no (k, {basis.shape[0]})"
+        raise ProblemError(Problem.of("invalid-request", detail))
+    if not np.all(np.isfinite(vectors)):
+        raise ProblemError(Problem.of("invalid-request", "the vectors have entries not finite"))
+    return vectors.astype(complex if np.iscomplexobj(vectors) else float)

@@ -1,0 +1,101 @@
+"""Pages for people and for machines that watch: home, codes, health, metrics."""
+
+from __future__ import annotations
+
+from html import escape
+
+import intertwine
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import HTMLResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.concurrency import run_in_threadpool
+
+from intertwine_api.server.access import ASKED, requires
+from intertwine_api.server.problem_responses import documented
+from intertwine_api.server.service import TheService
+from intertwine_api.wire.problems import CODES, Problem, ProblemError
+
+router = APIRouter(tags=["service"])
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}
+pre{{background:#8881;padding:.8rem;overflow-x:auto}}td,th{{text-align:left;padding-right:1.5rem}}
+:root{{color-scheme:light dark}}</style></head><body>{body}</body></html>
+"""
+
+
+@router.get("/", summary="What is running", operation_id="home", response_class=HTMLResponse)
+async def home(service: TheService) -> HTMLResponse:
+    """A page that says what is running, and links to the documentation of the API."""
+    statistics = await run_in_threadpool(service.store.statistics)
+    rows = {
+        "version": intertwine.__version__,
+        "bases known": f"{statistics['entries']:,}",
+        "store": f"{statistics['bytes'] / 1e6:,.1f} MB in {statistics['place']}",
+        "workers": str(service.settings.workers),
+    }
+    table = "".join(f"<tr><th>{escape(k)}<td>{escape(v)}" for k, v in rows.items())
+    body = f"""<h1>Intertwine</h1>
+<p>Every linear map that commutes with a group's action, found and proven.</p>
+<table>{table}</table>
+<pre>curl -s /v1/bases -H 'content-type: application/json' \\
+     -d '{{"rep": "V**2*V.T+5V0", "group": "SO(3)"}}'</pre>
+<p><a href="docs">API documentation</a> · <a href="v1/bases">bases</a> ·
+<a href="v1/groups">groups</a> · <a href="v1/jobs">jobs</a> · <a href="v1/models">models</a> ·
+<a href="problems">problem codes</a> · <a href="metrics">metrics</a> ·
+<a href="readyz">ready?</a></p>"""
+    return HTMLResponse(_PAGE.format(title="Intertwine", body=body))
+
+
+@router.get(
+    "/problems", summary="Problem codes", operation_id="problems", response_class=HTMLResponse
+)
+async def list_problems() -> HTMLResponse:
+    """Every problem code with its HTTP status and meaning."""
+    rows = "".join(
+        f'<tr id="{code}"><th>{code}<td>{status}<td>{escape(title)}'
+        for code, (status, title) in CODES.items()
+    )
+    body = f"<h1>Problem codes</h1><table><tr><th>code<th>status<th>meaning{rows}</table>"
+    return HTMLResponse(_PAGE.format(title="Problem codes", body=body))
+
+
+@router.get("/healthz", summary="Is the process alive?", operation_id="healthz")
+async def healthz() -> dict[str, str]:
+    """Yes."""
+    return {"status": "ok"}
+
+
+@router.get(
+    "/readyz",
+    summary="Can it solve?",
+    operation_id="readyz",
+    responses=documented("not-ready"),
+)
+async def readyz(service: TheService) -> dict[str, str]:
+    """Whether the workers have started, and the database answers."""
+    if not service.ready:
+        raise ProblemError(Problem.of("not-ready", "the workers are starting"))
+    await run_in_threadpool(service.require_database)
+    return {"status": "ready"}
+
+
+@router.get(
+    "/metrics",
+    summary="Counters for Prometheus",
+    operation_id="metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {}}, "description": "In Prometheus' text format."},
+        **documented(*ASKED, "not-ready"),
+    },
+    dependencies=[Depends(requires("admin"))],
+)
+async def export_metrics(service: TheService) -> Response:
+    """Solves, jobs, seconds, lookups by level, bytes, and queues. With keys it takes an admin's."""
+    statistics = await run_in_threadpool(service.store.statistics)
+    service.metrics.store_bytes.set(statistics["bytes"])
+    await run_in_threadpool(service.count_jobs)
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

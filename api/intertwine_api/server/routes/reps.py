@@ -1,0 +1,142 @@
+"""Reps and groups: what a text means, and what is known of a group."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from intertwine.groups import describe_catalogue, describe_group, parse_group
+from intertwine.irreps import Irrep
+from intertwine.reps import (
+    Base,
+    Dual,
+    Rep,
+    ScalarRep,
+    Sum,
+    Tensor,
+    canonical,
+    dimension,
+    latex,
+    read_rep,
+)
+
+from intertwine_api.server.problem_responses import READING, SOLVING, documented
+from intertwine_api.server.service import TheService
+from intertwine_api.wire.bases import (
+    DecomposedRep,
+    GroupDescription,
+    GroupSummary,
+    ParsedRep,
+    RepRequest,
+)
+
+router = APIRouter(prefix="/v1")
+
+
+@router.post(
+    "/reps:parse",
+    summary="Read a rep's text",
+    tags=["reps"],
+    operation_id="parse_rep",
+    response_model=ParsedRep,
+    responses=documented(
+        "syntax", "invalid-group", "invalid-rep", "too-large", "invalid-request", "malformed",
+        "body-too-large",
+    ),
+)  # fmt: skip
+async def parse_rep(asked: RepRequest, service: TheService) -> ParsedRep:
+    """The rep's canonical form, size, LaTeX and syntax tree; for an error, where it is."""
+    return await service.work(_parse, asked)
+
+
+@router.post(
+    "/reps:decompose",
+    summary="Decompose a rep into irreps",
+    tags=["reps"],
+    operation_id="decompose_rep",
+    response_model=DecomposedRep,
+    responses=documented(*READING, *SOLVING),
+)
+async def decompose_rep(asked: RepRequest, service: TheService) -> DecomposedRep:
+    """The irreps of a rep of one reductive group, with their multiplicities."""
+    return DecomposedRep(**await service.decompose(asked.model_dump(exclude_none=True)))
+
+
+def _parse(asked: RepRequest) -> ParsedRep:
+    group = (
+        asked.group
+        if isinstance(asked.group, str | None)
+        else asked.group.model_dump(exclude_none=True)
+    )
+    rep = read_rep(asked.rep, group)
+    return ParsedRep(
+        rep=str(rep),
+        canonical=str(canonical(rep).rep),
+        group=None if rep.G is None else repr(rep.G),
+        size=rep.size() if rep.is_concrete else None,
+        dimension=str(dimension(rep)),
+        latex=latex(rep),
+        ast=_tree(rep),
+    )
+
+
+def _tree(rep: Rep) -> dict[str, Any]:
+    if isinstance(rep, Sum):
+        terms = [{"multiplicity": m, "rep": _tree(part)} for m, part in rep.terms]
+        return {"kind": "sum", "terms": terms}
+    if isinstance(rep, Tensor):
+        return {"kind": "tensor", "factors": [_tree(factor) for factor in rep.factors]}
+    if isinstance(rep, Dual):
+        return {"kind": "dual", "rep": _tree(rep.rep)}
+    if isinstance(rep, ScalarRep):
+        return {"kind": "scalar"}
+    if isinstance(rep, Irrep):
+        return {"kind": "irrep", "name": rep.name, "group": None if rep.G is None else repr(rep.G)}
+    assert isinstance(rep, Base)
+    return {"kind": "base", "group": None if rep.G is None else repr(rep.G)}
+
+
+@router.get(
+    "/groups",
+    summary="The catalogue of groups",
+    tags=["groups"],
+    operation_id="list_groups",
+    response_model=list[GroupSummary],
+)
+def list_groups(service: TheService) -> list[GroupSummary]:
+    """Each group of the catalogue, as it is written, with its summary."""
+    return [GroupSummary(**entry) for entry in describe_catalogue()]
+
+
+@router.get(
+    "/groups/{name}",
+    summary="What is known of a group",
+    tags=["groups"],
+    operation_id="get_group",
+    response_model=GroupDescription,
+    responses=documented("syntax", "invalid-group", "too-large", "invalid-request"),
+)
+def get_group(
+    name: Annotated[str, Path(description="a text such as SO(3)", examples=["SO(3)"])],
+    service: TheService,
+) -> GroupDescription:
+    """The group's size, generators and kind."""
+    return GroupDescription(**describe_group(parse_group(name)))
+
+
+@router.get(
+    "/groups/{name}/irreps",
+    summary="A group's irreps in its small tensors",
+    tags=["groups"],
+    operation_id="list_irreps",
+    response_model=DecomposedRep,
+    responses=documented(*READING, *SOLVING),
+)
+async def list_irreps(
+    name: Annotated[str, Path(description="a text such as SO(3)", examples=["SO(3)"])],
+    service: TheService,
+    power: Annotated[int, Query(ge=1, le=6, description="the most factors of a tensor")] = 2,
+) -> DecomposedRep:
+    """The irreps in all T(p, q) with p + q up to `power`, and how often they occur there."""
+    tensors = [f"T({p},{total - p})" for total in range(power + 1) for p in range(total + 1)]
+    return DecomposedRep(**await service.decompose({"rep": "+".join(tensors), "group": name}))

@@ -1,0 +1,172 @@
+"""What the routes share: the store, the database and what is in it, and the work that goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, Request
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from intertwine_api.server.access import Access
+from intertwine_api.server.inference import Inference
+from intertwine_api.server.streams import Streams
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.datasets import Datasets
+from intertwine_api.storage.keys import Keys
+from intertwine_api.storage.models import Models
+from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.references import DAY, collect_garbage
+from intertwine_api.storage.uploads import Uploads
+from intertwine_api.wire.basis_request import ParsedRequest, parse_decomposition, parse_request
+from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work.basis_states import BasisStates
+from intertwine_api.work.controller import host_capacity, make_controller
+from intertwine_api.work.events import Events
+from intertwine_api.work.job import Job
+from intertwine_api.work.job_metrics import JobMetrics as JobMetrics
+from intertwine_api.work.queue import Queue
+from intertwine_api.work.service_metrics import ServiceMetrics
+from intertwine_api.work.settings import Settings, open_store
+from intertwine_api.work.solver_pool import Pool
+from intertwine_api.work.solves import Solves
+from intertwine_api.work.submission import Submission
+
+_LOG = logging.getLogger("intertwine.service")
+_Result = TypeVar("_Result")
+
+
+async def _collect_daily(database: Database, objects: Objects, uploads: Uploads) -> None:
+    """Collect garbage now and once a day. A failure is logged, and the next day tries again."""
+    while True:
+        try:
+            await to_thread.run_sync(collect_garbage, database, objects, uploads)
+        except Exception:  # the database or the disk is away, say
+            _LOG.exception("the service could not collect garbage; the next try is in a day")
+        await asyncio.sleep(DAY)
+
+
+class Service:
+    """One running service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = open_store(settings)
+        self.metrics = ServiceMetrics()
+        self.pool = Pool(settings, str(self.store.layout.root), self.store.limit)
+        self.solves = Solves(self.pool, settings.queue, self.metrics)
+        self.ready = False
+        self.left: list[Job] = []
+        """The jobs that go on when the service has ended."""
+        self._heavy, self._files = CapacityLimiter(2), CapacityLimiter(1)
+        self._open(settings)
+
+    def _open(self, settings: Settings) -> None:
+        """What is in the database, and in the files beside it."""
+        self.database = Database(settings.database_url)
+        self.objects = Objects(settings.home / "objects")
+        self.uploads = Uploads(settings.home / "uploads")
+        self.keys = Keys(self.database)
+        self.access = Access(
+            self.keys, open_to_all=settings.on_loopback or settings.allow_unauthenticated
+        )
+        self.queue = Queue(self.database, settings.lease_seconds)
+        self.bases = BasisStates(self.store, self.solves, self.queue, self.metrics)
+        self.events = Events(self.database)
+        self.job_metrics = JobMetrics(self.database)
+        self.streams = Streams(
+            self.database,
+            self.events,
+            heartbeat=settings.event_heartbeat,
+            most=settings.key_streams,
+        )
+        self.capacity = host_capacity(settings, self.store.layout.root)
+        self.controller = make_controller(settings, self.capacity, self.queue)
+        self.datasets = Datasets(self.database, self.objects, settings.dataset_bytes)
+        self.models = Models(self.database, self.objects)
+        self.inference = Inference(self.models, self.objects, settings, self.metrics)
+        self.submission = Submission(
+            settings, self.queue, self.datasets, self.models, self.objects, self.controller.wake
+        )
+
+    async def start(self) -> None:
+        """Bring the database up to date, start the workers, and take up this host's jobs."""
+        await to_thread.run_sync(self.database.migrate)
+        await self.pool.start()
+        self.controller.start()
+        collecting = _collect_daily(self.database, self.objects, self.uploads)
+        self._collecting = asyncio.create_task(collecting, name="garbage collection")
+        self.ready = True
+
+    async def end(self) -> None:
+        """Give up the solves in flight, and end the workers. Jobs go on."""
+        self.ready = False
+        self._collecting.cancel()
+        self.streams.end()
+        await self.inference.end()
+        await self.solves.end()
+        await self.pool.end()
+        await to_thread.run_sync(self.controller.stop)
+        with suppress(SQLAlchemyError):  # the database is away: they go on all the same
+            self.left = await to_thread.run_sync(self.jobs_here)
+        self.database.close()
+
+    def jobs_here(self) -> list[Job]:
+        """The jobs that this host runs."""
+        return self.queue.held(self.capacity.host)
+
+    def count_jobs(self) -> None:
+        """Bring the numbers of jobs up to date, also of those that there are no more."""
+        self.metrics.jobs.clear()
+        for (kind, state), number in self.queue.counts().items():
+            self.metrics.jobs.labels(kind, state).set(number)
+
+    def require_database(self) -> None:
+        """Raises `ProblemError` with ``not-ready`` where the database does not answer."""
+        try:
+            with self.database.read() as connection:
+                connection.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
+            problem = Problem.of("not-ready", "the database cannot be reached")
+            raise ProblemError(problem, {"Retry-After": "5"}) from error
+
+    async def parse(self, document: Mapping[str, Any]) -> ParsedRequest:
+        """Parse a request in a thread, because texts and generators may take long."""
+        return await self.work(parse_request, document)
+
+    async def work(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Run what may take a while in a thread: a few at a time, so that reads have theirs."""
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._heavy)
+
+    async def take_in(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Check and keep a file that was sent, in a thread: one at a time, as it may be large."""
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._files)
+
+    async def decompose(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """A rep as a sum of irreps, found by a worker. Raises `ProblemError`."""
+        solve = self.solves.start(await self.work(parse_decomposition, document))
+        await solve.done.wait()
+        if solve.document is None:
+            assert solve.problem is not None
+            raise ProblemError(solve.problem)
+        return solve.document
+
+    def receive(self, request: Request) -> AbstractAsyncContextManager[Path]:
+        """Receive the body of a request as a file (see `Uploads.receive`)."""
+        return self.uploads.receive(request.stream(), request.headers.get("content-type", ""))
+
+
+def _service(request: Request) -> Service:  # a plain function would cost a thread
+    service: Service = request.app.state.service
+    return service
+
+
+#: The running service, as a route's argument.
+TheService = Annotated[Service, Depends(_service)]

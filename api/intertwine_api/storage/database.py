@@ -1,0 +1,274 @@
+"""The clock that all who share a database share."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intertwine.errors import InvalidSetting
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Float,
+    Table,
+    cast,
+    create_engine,
+    event,
+    func,
+    inspect,
+    literal,
+    make_url,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.sql.elements import ColumnElement
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+
+def now(connection: Connection) -> ColumnElement[float]:
+    """Seconds since 1970, as SQL: by the clock of PostgreSQL's host, or of SQLite's, which is ours.
+
+    Leases are compared by it, so that hosts whose clocks differ take no jobs from each other.
+    """
+    if connection.dialect.name == "sqlite":
+        return literal(time.time())
+    return cast(func.extract("epoch", func.clock_timestamp()), Float)
+
+
+_LOG = logging.getLogger("intertwine.service")
+_OF_NETWORKS = (
+    "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "gpfs", "lustre", "nfs", "nfs4", "smb2", "smb3",
+    "smbfs",
+)  # fmt: skip
+
+
+def warn_of_a_network(file: Path) -> None:
+    """Say so in the log if the file is on a network's file system, as homes on a cluster are."""
+    kind = file_system(file)
+    if kind in _OF_NETWORKS:
+        _LOG.warning(
+            "%s is on a file system of type %s, where the locks of SQLite hold among the processes "
+            "of one host at best: keep the data on a local disk, or use PostgreSQL",
+            file,
+            kind,
+        )
+
+
+def file_system(file: Path) -> str | None:
+    """The type of the file system that a file is on, if the operating system says."""
+    import psutil
+
+    mounted = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
+    absolute = file.resolve()
+    return next((mounted[folder] for folder in absolute.parents if folder in mounted), None)
+
+
+_WAIT_SECONDS = 30  # for SQLite's one writer, or for a connection to PostgreSQL
+_CONNECTIONS = {"pool_size": 5, "max_overflow": 11}  # PostgreSQL takes 100 from all processes
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+}
+_FORMS = "give sqlite:///path or postgresql://user@host/name"
+
+
+class Database:
+    """The database at a URL, ``sqlite:///path`` or ``postgresql://user@host/name``.
+
+    Opening one connects to nothing yet. It may be used from any thread. Raises `InvalidSetting`
+    for a URL that names neither, and for PostgreSQL where its driver is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _parsed(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading, which holds up nobody."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction, committed at the end or rolled back by an exception.
+
+        On SQLite it has the database for itself from the start, so that what it read stays true.
+        On PostgreSQL it sees at each statement what others have committed by then.
+        """
+        with (
+            self.engine.connect().execution_options(intertwine_writes=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        """An INSERT that may say ``on_conflict_do_nothing`` or ``on_conflict_do_update``."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date, in a new database from nothing.
+
+        Processes that do so at once wait for each other. Raises `InvalidSetting` where the
+        database cannot be reached or used, or is that of a newer version.
+        """
+
+        migrate(self)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    def __repr__(self) -> str:
+        return f"Database({str(self)!r})"
+
+
+def _parsed(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:  # which may hold a password
+        raise InvalidSetting(f"the URL of the database cannot be read: {_FORMS}") from error
+    kind = url.get_backend_name()
+    if kind not in _DRIVERS:
+        raise InvalidSetting(f"the URL of the database begins with {kind}: {_FORMS}")
+    if kind == "sqlite" and url.database in (None, "", ":memory:"):
+        raise InvalidSetting(f"a database in memory would be forgotten: {_FORMS}")
+    return url.set(drivername=_DRIVERS[kind])
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _WAIT_SECONDS},
+            **_CONNECTIONS,
+        )
+    except ModuleNotFoundError as error:
+        raise InvalidSetting(
+            "PostgreSQL needs its driver: pip install 'intertwine[postgres]'"
+        ) from error
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": _WAIT_SECONDS}, **_CONNECTIONS)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
+        connection.execute("PRAGMA journal_mode = WAL")  # readers and a writer at once
+        connection.execute("PRAGMA synchronous = NORMAL")  # safe with WAL: no commit is half done
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("intertwine_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+#: The newest version of the schema. Known without Alembic, which takes long to import.
+HEAD = "0001"
+
+_MIGRATIONS = "intertwine_api.storage:migrations"  # where the package is, in a wheel too
+_LOCK = 1_769_236_838  # among PostgreSQL's advisory locks
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it does in global variables
+
+
+def migrate(database: Database, target: str = "head") -> None:
+    """Bring the schema to a version, the newest if none is named; in one transaction.
+
+    Raises `InvalidSetting` where the database cannot be reached or used, or its schema is of a
+    version that is not known here.
+    """
+    with _ONE_AT_A_TIME, _alone(database) as connection:
+        version = version_of(connection)
+        if version != (HEAD if target == "head" else target):
+            _upgrade(database, connection, version, target)
+
+
+def version_of(connection: Connection) -> str | None:
+    """The version of a database's schema; None where it has none yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, for which there is no file."""
+    from alembic.config import Config
+
+    settings = Config()
+    settings.set_main_option("script_location", _MIGRATIONS)
+    return settings
+
+
+def _upgrade(database: Database, connection: Connection, version: str | None, target: str) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    settings = alembic_config()
+    known = {step.revision for step in ScriptDirectory.from_config(settings).walk_revisions()}
+    if version is not None and version not in known:
+        raise InvalidSetting(
+            f"the schema of {database} is of version {version}, and the newest known here is "
+            f"{HEAD}: install a newer Intertwine, or give it another database"
+        )
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, target)
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[Connection]:
+    """A transaction in which no other process migrates."""
+    try:
+        with _locked_file(database) if database.is_sqlite else database.write() as connection:
+            if not database.is_sqlite:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            yield connection
+    except (DBAPIError, OSError) as error:
+        said = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise InvalidSetting(f"the database {database} cannot be used: {said}") from error
+
+
+@contextmanager
+def _locked_file(database: Database) -> Iterator[Connection]:
+    """The file for itself, by a lock beside it that is held before the file is made.
+
+    Foreign keys are off meanwhile: to change a table is to make it anew, which would delete what
+    refers to it.
+    """
+    from filelock import FileLock
+
+    file = Path(str(database.url.database))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    warn_of_a_network(file)
+    with (
+        FileLock(f"{file}.lock"),
+        database.engine.connect().execution_options(intertwine_writes=True) as connection,
+    ):
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA foreign_keys = OFF")  # which no transaction can do
+        try:
+            with connection.begin():
+                yield connection
+                broken = connection.execute(text("PRAGMA foreign_key_check")).all()
+                assert not broken, f"a migration has left rows that refer to nothing: {broken[:3]}"
+        finally:
+            driver.execute("PRAGMA foreign_keys = ON")

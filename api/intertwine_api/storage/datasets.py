@@ -1,0 +1,151 @@
+"""The datasets that people have sent: rows in the database, each with a file among the objects."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from intertwine.training.recipe.built_in import describe_builtin
+from intertwine.training.recipe.dataset_info import DatasetInfo
+from intertwine.training.recipe.description import BuiltIn
+from intertwine.training.recipe.sample_files import read_samples
+from intertwine.training.recipe.samples import Samples
+from intertwine.training.recipe.task_symmetry import GroupDocument, require_fit
+from sqlalchemy import Connection, delete, insert, select, text, tuple_, update
+
+from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.references import is_referred_to
+from intertwine_api.storage.tables import datasets
+from intertwine_api.wire.problems import Problem, ProblemError
+
+_CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)~([0-9a-f]{64})~(.{1,64})", re.DOTALL)
+
+
+class Datasets:
+    """The datasets of a lab; everybody sees their own. `most_bytes` is the largest there may be."""
+
+    def __init__(self, database: Database, objects: Objects, most_bytes: int = 2**30) -> None:
+        self._database, self._objects, self._most_bytes = database, objects, most_bytes
+
+    def add(
+        self,
+        owner: str,
+        file: Path,
+        name: str = "",
+        rep_in: str | None = None,
+        rep_out: str | None = None,
+        group: GroupDocument | None = None,
+    ) -> DatasetInfo:
+        """Keep the samples of a file as the owner's. Equal samples are one dataset.
+
+        Whoever sends them again gives them the name, reps and group that are said then. Raises
+        `FormatError` for a file that holds no samples, the library's errors for reps that cannot
+        be, or that have another size than the samples, `OSError` where the disk is full.
+        """
+        samples = Samples.of(*read_samples(file, self._most_bytes))
+        inputs, targets = samples.facts
+        require_fit(inputs, targets, group, rep_in, rep_out)
+        while True:
+            digest, size = self._objects.put_content(samples.write)
+            values = {
+                "id": digest,
+                "owner": owner,
+                "name": name,
+                "rep_in": rep_in,
+                "rep_out": rep_out,
+                "group": group,
+                "samples": len(samples),
+                "inputs": inputs,
+                "targets": targets,
+                "bytes": size,
+            }
+            with self._database.write() as connection:
+                _take_turns(connection)
+                if self._objects.path(digest) is not None:  # else it was deleted meanwhile
+                    return _put(connection, values)
+
+    def get(self, dataset: str, owner: str | None = None) -> DatasetInfo:
+        """A dataset: the owner's, or anybody's. Raises `ProblemError` with ``not-found``."""
+        query = select(datasets).where(datasets.c.id == dataset)
+        if owner is not None:
+            query = query.where(datasets.c.owner == owner)
+        with self._database.read() as connection:
+            row = connection.execute(query.order_by(datasets.c.created)).first()
+        if row is None:
+            raise _not_found(dataset)
+        return DatasetInfo(**row._mapping)
+
+    def owners(self, dataset: str) -> list[str]:
+        """Who has a dataset, in the order of their names."""
+        query = select(datasets.c.owner).where(datasets.c.id == dataset)
+        with self._database.read() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def info(self, dataset: str | BuiltIn, owner: str | None = None) -> DatasetInfo:
+        """What is known of what a training names: an uploaded dataset, or a built-in one."""
+        return (
+            describe_builtin(dataset) if isinstance(dataset, BuiltIn) else self.get(dataset, owner)
+        )
+
+    def page(
+        self, owner: str | None = None, after: str | None = None, limit: int = 50
+    ) -> tuple[list[DatasetInfo], str | None]:
+        """So many datasets, the newest first, and the cursor of the next page.
+
+        Raises `ProblemError` with ``invalid-request`` for what is no cursor.
+        """
+        place = tuple_(datasets.c.created, datasets.c.id, datasets.c.owner)
+        query = select(datasets).order_by(*(column.desc() for column in place)).limit(limit + 1)
+        if owner is not None:
+            query = query.where(datasets.c.owner == owner)
+        if after is not None:
+            query = query.where(place < tuple_(*_place_of(after)))
+        with self._database.read() as connection:
+            found = [DatasetInfo(**row._mapping) for row in connection.execute(query)]
+        return found[:limit], _cursor(found[limit - 1]) if len(found) > limit else None
+
+    def delete(self, dataset: str, owner: str) -> None:
+        """Delete the owner's dataset; its file goes with the last who refers to it.
+
+        Raises `ProblemError` with ``not-found``.
+        """
+        chosen = (datasets.c.id == dataset, datasets.c.owner == owner)
+        with self._database.write() as connection:
+            _take_turns(connection)
+            if not connection.execute(delete(datasets).where(*chosen)).rowcount:
+                raise _not_found(dataset)
+            if not is_referred_to(connection, dataset):
+                self._objects.remove(dataset)
+
+
+def _put(connection: Connection, values: dict[str, Any]) -> DatasetInfo:
+    """The row of a dataset, new or with what is said of it now."""
+    chosen = (datasets.c.id == values["id"], datasets.c.owner == values["owner"])
+    if not connection.execute(update(datasets).where(*chosen).values(values)).rowcount:
+        connection.execute(insert(datasets).values(**values, created=now(connection)))
+    row = connection.execute(select(datasets).where(*chosen)).one()
+    return DatasetInfo(**row._mapping)
+
+
+def _take_turns(connection: Connection) -> None:
+    """Wait until no other transaction adds or deletes; on SQLite none writes anyhow."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(text("LOCK TABLE datasets IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def _cursor(info: DatasetInfo) -> str:
+    return f"{info.created!r}~{info.id}~{info.owner}"
+
+
+def _place_of(cursor: str) -> tuple[float, str, str]:
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        detail = f"{cursor[:200]!r} is no cursor: take `next` of the page before"
+        raise ProblemError(Problem.of("invalid-request", detail))
+    return float(match[1]), match[2], match[3]
+
+
+def _not_found(dataset: str) -> ProblemError:
+    return ProblemError(Problem.of("not-found", f"there is no dataset {dataset[:200]}"))

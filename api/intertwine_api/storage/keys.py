@@ -1,0 +1,198 @@
+"""API keys: random secrets, of which the database has only the SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from intertwine.errors import InvalidSetting
+from sqlalchemy import Connection, Row, Select, exists, insert, or_, select, update
+
+from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.tables import keys
+from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.vocabulary import SCOPES, implied_scopes
+
+#: The longest that a key with an end lasts; its time is one that every calendar can show.
+MOST_DAYS = 36_500
+
+_DAY = 86_400.0
+_PREFIX = "itw"  # so that a key in the wrong place is found by whoever scans for keys
+_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+_NO_DIGEST = "0" * 64
+_NOTED_SECONDS = 60.0  # `last_used` is no more exact, and costs a write no more often
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key, without its secret. Times are seconds since 1970."""
+
+    id: str
+    owner: str
+    scopes: tuple[str, ...]
+    created: float
+    expires: float | None
+    last_used: float | None
+    revoked: float | None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The caller of a request; `key_id` is None if the service does not ask for keys."""
+
+    owner: str
+    scopes: frozenset[str]
+    key_id: str | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller may see and do everything."""
+        return "admin" in self.scopes
+
+    def may(self, *scopes: str) -> bool:
+        """Whether the caller has one of the scopes."""
+        return self.is_admin or not implied_scopes(self.scopes).isdisjoint(scopes)
+
+    def owns(self, owner: str) -> bool:
+        """Whether the caller may see what belongs to this owner."""
+        return self.is_admin or owner == self.owner
+
+    def require(self, *scopes: str) -> None:
+        """Raise `ProblemError` with ``forbidden`` unless the caller has one of the scopes."""
+        if not self.may(*scopes):
+            wanted, given = " or ".join(scopes), ", ".join(sorted(self.scopes)) or "none"
+            detail = f"this takes a key with the scope {wanted}, and the scopes of yours: {given}"
+            raise ProblemError(Problem.of("forbidden", detail))
+
+
+#: The caller of a service without keys.
+LOCAL = Caller("local", frozenset(SCOPES))
+
+
+class Keys:
+    """The API keys of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self, owner: str, scopes: Sequence[str], expires: float | None = None
+    ) -> tuple[Key, str]:
+        """A new key, and its token ``itw_<id>_<secret>``, which can be had only now.
+
+        Raises `InvalidSetting` for an owner's name, a scope or a time that cannot be, such as one
+        in more than `MOST_DAYS`.
+        """
+        if not _OWNER.fullmatch(owner):
+            raise InvalidSetting(
+                f"the owner of a key cannot be {owner[:100]!r}: give 1 to 64 letters, digits and "
+                "._@+-, a letter or digit first"
+            )
+        unknown = sorted(set(scopes) - set(SCOPES))
+        if unknown or not scopes:
+            what = f"has the unknown scope {unknown[0]!r}" if unknown else "has no scope"
+            raise InvalidSetting(f"the key {what}: the scopes are {', '.join(SCOPES)}")
+        secret = secrets.token_urlsafe(32)
+        with self._database.write() as connection:
+            at = float(connection.execute(select(now(connection))).scalar_one())
+            _require_to_come(at, expires)
+            row = {
+                "id": secrets.token_hex(8),
+                "digest": _digest(secret),
+                "owner": owner,
+                "scopes": [scope for scope in SCOPES if scope in scopes],
+                "created": at,
+                "expires": expires,
+            }
+            key = _key_of(connection.execute(insert(keys).values(row).returning(keys)).one())
+        return key, f"{_PREFIX}_{key.id}_{secret}"
+
+    def find(self, token: str) -> Key | None:
+        """The key of a token; None if there is none, or it has expired or was revoked.
+
+        How long that takes does not depend on how much of the secret is right.
+        """
+        prefix, _, rest = token.partition("_")
+        key_id, _, secret = rest.partition("_")
+        with self._database.read() as connection:
+            row = connection.execute(_valid(connection, key_id)).one_or_none()
+        known = row.digest if row is not None else _NO_DIGEST
+        is_right = hmac.compare_digest(_digest(secret), known)
+        if row is None or prefix != _PREFIX or not is_right:
+            return None
+        if row.last_used is None or row.last_used < row.at - _NOTED_SECONDS:
+            with self._database.write() as connection:
+                noting = update(keys).where(keys.c.id == key_id)
+                connection.execute(noting.values(last_used=row.at))
+        return _key_of(row)
+
+    def list(self) -> list[Key]:
+        """Every key, the newest first: those too that have expired or were revoked."""
+        with self._database.read() as connection:
+            query = select(keys).order_by(keys.c.created.desc(), keys.c.id)
+            return [_key_of(row) for row in connection.execute(query)]
+
+    def revoke(self, key_id: str) -> bool:
+        """Revoke a key permanently. Return whether it was active."""
+        with self._database.write() as connection:
+            revoking = update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None))
+            return connection.execute(revoking.values(revoked=now(connection))).rowcount == 1
+
+    def any(self) -> bool:
+        """Whether there has been any key: one that was revoked does not open what it closed."""
+        with self._database.read() as connection:
+            return bool(connection.execute(select(exists(select(keys.c.id)))).scalar())
+
+
+def expiry(days: float) -> float:
+    """The time at which a key of so many days expires.
+
+    Raises `InvalidSetting` for none, for less, and for more than `MOST_DAYS`.
+    """
+    if not 0 < days <= MOST_DAYS:
+        raise InvalidSetting(
+            f"a key cannot last for {days:.15g} days: give more than 0 and at most {MOST_DAYS:,}, "
+            f"or leave --days out for a key that lasts for ever"
+        )
+    return time.time() + days * _DAY
+
+
+def _require_to_come(now: float, expires: float | None) -> None:
+    if expires is None:
+        return
+    if not now < expires < float("inf"):
+        raise InvalidSetting("the key would have expired already: give a time to come")
+    if expires > now + (MOST_DAYS + 1) * _DAY:  # a day more, as the caller's clock is another
+        raise InvalidSetting(
+            f"the key would expire in more than {MOST_DAYS:,} days: give an earlier time, or none "
+            f"for a key that lasts for ever"
+        )
+
+
+def _valid(connection: Connection, key_id: str) -> Select[Any]:
+    at = now(connection)
+    lives = or_(keys.c.expires.is_(None), keys.c.expires > at)
+    query = select(keys, at.label("at"))
+    return query.where(keys.c.id == key_id, keys.c.revoked.is_(None), lives)
+
+
+def _key_of(row: Row[Any]) -> Key:
+    return Key(
+        id=row.id,
+        owner=row.owner,
+        scopes=tuple(row.scopes),
+        created=row.created,
+        expires=row.expires,
+        last_used=row.last_used,
+        revoked=row.revoked,
+    )
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "backslashreplace")).hexdigest()

@@ -1,0 +1,309 @@
+"""Trained models by name, each in numbered versions whose weights are blobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from intertwine.training.recipe.description import MODEL_NAME
+from sqlalchemy import Connection, Select, delete, func, insert, select, text, tuple_, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.references import is_referred_to
+from intertwine_api.storage.tables import models, versions
+from intertwine_api.wire.jobs import instant
+from intertwine_api.wire.models import ModelDocument, VersionDocument, VersionSummary
+from intertwine_api.wire.problems import Problem, ProblemError
+
+
+class Trained(Protocol):
+    """What is published: a model as `intertwine.nn.saving.to_config` writes it, and what is known
+    of it. `equivariance_error` is none where it was not measured.
+    """
+
+    @property
+    def config(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def blob(self) -> bytes: ...  # noqa: D102
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def equivariance_error(self) -> float | None: ...  # noqa: D102
+    @property
+    def is_equivariant(self) -> bool: ...  # noqa: D102
+    @property
+    def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a model: made by `job`, with the blob of digest `weights`."""
+
+    name: str
+    version: int
+    owner: str
+    job: str | None
+    config: Mapping[str, Any]
+    weights: str
+    bytes: int
+    metrics: Mapping[str, Any]
+    equivariance_error: float | None
+    is_equivariant: bool
+    provenance: Mapping[str, Any]
+    created: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """A name: whose it is, how many versions it has, and the newest of them, if any."""
+
+    name: str
+    owner: str
+    created: float
+    versions: int
+    newest: Version | None
+
+
+class Models:
+    """The models of a lab. Everybody sees them; a name belongs to who published under it first."""
+
+    def __init__(self, database: Database, objects: Objects) -> None:
+        self._database, self._objects = database, objects
+
+    def require_free(self, name: str, owner: str) -> None:
+        """Raises `ProblemError` where the owner cannot publish under the name: ``name-taken``
+        where it is another's, ``invalid-request`` for what is no name.
+        """
+        with self._database.read() as connection:
+            _require_free(connection, name, owner)
+
+    def is_free_in(self, connection: Connection, name: str, owner: str) -> bool:
+        """Whether the owner may publish under a name, until the transaction ends."""
+        _take_turns(connection)
+        taken = connection.execute(select(models.c.owner).where(models.c.name == name)).scalar()
+        return taken in (None, owner)
+
+    def publish(self, name: str, owner: str, job: str | None, trained: Trained) -> Version:
+        """Keep a model as the next version of its name: one version a job, however often it asks.
+
+        Raises `ProblemError` as `require_free` does.
+        """
+        with self._database.write() as connection:
+            return self.publish_in(connection, name, owner, job, trained)
+
+    def publish_in(
+        self, connection: Connection, name: str, owner: str, job: str | None, trained: Trained
+    ) -> Version:
+        """The same in a transaction, together with what else that writes."""
+        _take_turns(connection)
+        made = _first(connection, _VERSIONS.where(versions.c.job == job)) if job else None
+        return made or self._add(connection, name, owner, job, trained)
+
+    def get(self, name: str, version: int | None = None) -> Version:
+        """A version, or the newest. Raises `ProblemError` with ``not-found``."""
+        query = _VERSIONS.where(*_named(name, version)).order_by(versions.c.version.desc())
+        with self._database.read() as connection:
+            found = _first(connection, query.limit(1))
+        if found is None:
+            raise _not_found(name, version)
+        return found
+
+    def model(self, name: str) -> Model:
+        """What is known of a name. Raises `ProblemError` with ``not-found``."""
+        with self._database.read() as connection:
+            found = _models(connection, _MODELS.where(models.c.name == name))
+        if not found:
+            raise _not_found(name)
+        return found[0]
+
+    def page(self, after: str = "", limit: int = 50) -> tuple[list[Model], str | None]:
+        """So many models in the order of their names, and the cursor of the next page."""
+        query = _MODELS.where(models.c.name > after).order_by(models.c.name).limit(limit + 1)
+        with self._database.read() as connection:
+            found = _models(connection, query)
+        return found[:limit], found[limit - 1].name if len(found) > limit else None
+
+    def versions(
+        self, name: str, before: int | None = None, limit: int = 50
+    ) -> tuple[list[Version], int | None]:
+        """So many versions of a model, the newest first, and the cursor of the next page.
+
+        Raises `ProblemError` with ``not-found``.
+        """
+        self.model(name)
+        query = _VERSIONS.where(*_named(name)).order_by(versions.c.version.desc())
+        if before is not None:
+            query = query.where(versions.c.version < before)
+        with self._database.read() as connection:
+            rows = connection.execute(query.limit(limit + 1))
+            found = [Version(**row._mapping) for row in rows]
+        return found[:limit], found[limit - 1].version if len(found) > limit else None
+
+    def delete(self, name: str, version: int | None = None) -> None:
+        """Delete a version, or a model with all of them; weights that nobody has any more go too.
+
+        The number of a version that was deleted is not given again, as long as its model is there.
+        Raises `ProblemError` with ``not-found``.
+        """
+        chosen = _named(name, version)
+        with self._database.write() as connection:
+            _take_turns(connection)
+            digests = set(connection.execute(select(versions.c.weights).where(*chosen)).scalars())
+            gone = connection.execute(delete(versions).where(*chosen)).rowcount
+            if version is None:
+                gone = connection.execute(delete(models).where(models.c.name == name)).rowcount
+            if not gone:
+                raise _not_found(name, version)
+            for digest in digests:
+                if not is_referred_to(connection, digest):
+                    self._objects.remove(digest)
+
+    def _add(
+        self, connection: Connection, name: str, owner: str, job: str | None, trained: Trained
+    ) -> Version:
+        at = now(connection)
+        last = _require_free(connection, name, owner)
+        if last is None:
+            values = {"name": name, "owner": owner, "created": at, "last_version": 1}
+            connection.execute(insert(models).values(values))
+        else:
+            counted = update(models).where(models.c.name == name)
+            connection.execute(counted.values(last_version=last + 1))
+        # in here, so that a deletion of the same weights comes wholly before this, or after
+        digest, size = self._objects.put_bytes(trained.blob)
+        number = 1 + (last or 0)
+        connection.execute(
+            insert(versions).values(
+                model=name,
+                version=number,
+                job=job,
+                config=trained.config,
+                weights=digest,
+                bytes=size,
+                metrics=trained.metrics,
+                equivariance_error=trained.equivariance_error,
+                is_equivariant=trained.is_equivariant,
+                provenance=trained.provenance,
+                created=at,
+            )
+        )
+        made = _first(connection, _VERSIONS.where(*_named(name, number)))
+        assert made is not None
+        return made
+
+
+_VERSIONS = select(
+    versions.c.model.label("name"),
+    models.c.owner,
+    *(column for column in versions.c if column is not versions.c.model),
+).join_from(versions, models)
+_MODELS = (
+    select(
+        models.c.name,
+        models.c.owner,
+        models.c.created,
+        func.count(versions.c.version).label("versions"),
+        func.max(versions.c.version).label("newest"),
+    )
+    .join_from(models, versions, isouter=True)
+    .group_by(models.c.name, models.c.owner, models.c.created)
+)
+
+
+def _named(name: str, version: int | None = None) -> list[ColumnElement[bool]]:
+    """Which versions are meant: one of a name, or all."""
+    chosen = [versions.c.model == name]
+    return chosen if version is None else [*chosen, versions.c.version == version]
+
+
+def _models(connection: Connection, query: Select[Any]) -> list[Model]:
+    rows = connection.execute(query).all()
+    newest = tuple_(versions.c.model, versions.c.version).in_(
+        [(row.name, row.newest) for row in rows]
+    )
+    found = {
+        row.name: Version(**row._mapping) for row in connection.execute(_VERSIONS.where(newest))
+    }
+    return [
+        Model(row.name, row.owner, row.created, row.versions, found.get(row.name)) for row in rows
+    ]
+
+
+def _first(connection: Connection, query: Select[Any]) -> Version | None:
+    row = connection.execute(query).first()
+    return None if row is None else Version(**row._mapping)
+
+
+def _take_turns(connection: Connection) -> None:
+    """Wait until no other transaction publishes or deletes; on SQLite none writes anyhow."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(text("LOCK TABLE model_versions IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def _require_free(connection: Connection, name: str, owner: str) -> int | None:
+    """The number of the last version under a name that the owner may use; None for a new name."""
+    if re.fullmatch(MODEL_NAME.strip("^$"), name) is None:
+        detail = (
+            f"{name[:200]!r} is no name of a model: take up to 128 letters, digits and . _ - "
+            f"of ASCII, a letter or digit first"
+        )
+        raise ProblemError(Problem.of("invalid-request", detail))
+    query = select(models.c.owner, models.c.last_version).where(models.c.name == name)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    if row.owner != owner:
+        detail = f"the model {name} is {row.owner}'s: publish yours under another name"
+        raise ProblemError(Problem.of("name-taken", detail))
+    return int(row.last_version)
+
+
+def _not_found(name: str, version: int | None = None) -> ProblemError:
+    what = f"model {name[:200]}" if version is None else f"version {version} of {name[:200]}"
+    return ProblemError(Problem.of("not-found", f"there is no {what}"))
+
+
+def summary_of(version: Version) -> VersionSummary:
+    """Return the short document of a version."""
+    return VersionSummary(**_facts(version))
+
+
+def version_document_of(version: Version) -> VersionDocument:
+    """Return the whole document of a version."""
+    return VersionDocument(
+        **_facts(version), config=dict(version.config), provenance=dict(version.provenance)
+    )
+
+
+def model_document_of(model: Model) -> ModelDocument:
+    """Return the document of a model."""
+    here = f"/v1/models/{model.name}"
+    return ModelDocument(
+        name=model.name,
+        owner=model.owner,
+        created=instant(model.created),
+        versions=model.versions,
+        newest=None if model.newest is None else summary_of(model.newest),
+        links={"self": here, "versions": f"{here}/versions", "forward": f"{here}:forward"},
+    )
+
+
+def _facts(version: Version) -> dict[str, Any]:
+    model = f"/v1/models/{version.name}"
+    same = ("name", "version", "owner", "job", "equivariance_error", "is_equivariant", "weights")
+    return {
+        **{name: getattr(version, name) for name in same},
+        "created": instant(version.created),
+        "metrics": dict(version.metrics),
+        "bytes": version.bytes,
+        "links": {
+            "self": f"{model}/versions/{version.version}",
+            "model": model,
+            "weights": f"/v1/blobs/{version.weights}",
+            "forward": f"{model}:forward?version={version.version}",
+        },
+    }

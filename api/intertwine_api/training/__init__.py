@@ -1,1 +1,0 @@
-"""Training over the service: what is asked for, with which samples, and how it is done."""

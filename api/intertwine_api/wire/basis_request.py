@@ -1,0 +1,76 @@
+"""A request for a basis, parsed: its rep, and the key that names its basis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from intertwine.errors import NotConcrete
+from intertwine.groups import require_exact
+from intertwine.invariants import require_known, require_tolerance
+from intertwine.reps import Rep, basis_key, canonical, read_rep
+from intertwine.reps.syntax import atoms
+
+_SHORT = 2**14  # characters; longer requests have generators, and are not cached
+
+
+@dataclass(frozen=True)
+class ParsedRequest:
+    """A parsed request: `key` names the basis, `canonical` is the rep that is solved."""
+
+    key: str
+    rep: Rep
+    canonical: Rep
+    method: str
+    backend: str
+    tolerance: float | None
+    task: str
+    """The request as JSON, for a worker process to parse again."""
+
+
+def parse_request(document: Mapping[str, Any]) -> ParsedRequest:
+    """Parse ``{rep, group?, method?, backend?, tolerance?}``; the group is a text or generators.
+
+    Raises the library's errors for an invalid rep, group, method or tolerance.
+    """
+    task = json.dumps(document, sort_keys=True)
+    return _parse_cached(task) if len(task) <= _SHORT else _parse(task)
+
+
+def parse_decomposition(document: Mapping[str, Any]) -> ParsedRequest:
+    """Parse ``{rep, group?}`` for a worker to decompose; its key differs from that of any basis."""
+    request = parse_request(document)
+    task = json.dumps({**document, "decompose": True}, sort_keys=True)
+    return replace(request, key=f"decompose {request.key} {request.rep}", task=task)
+
+
+@lru_cache(maxsize=256)
+def _parse_cached(task: str) -> ParsedRequest:
+    return _parse(task)
+
+
+def _parse(task: str) -> ParsedRequest:
+    document = json.loads(task)
+    method, backend = document.get("method") or "auto", document.get("backend") or "auto"
+    require_known(method, backend)
+    rep = read_rep(document["rep"], document.get("group"))
+    if not rep.is_concrete:
+        raise NotConcrete(f"{rep} has no group: give one, or write it in the text: V(SO(3))")
+    tolerance = document.get("tolerance")
+    if tolerance is None:
+        for atom in atoms(rep):
+            require_exact(atom.G)
+    else:
+        require_tolerance(tolerance, method, backend)
+    return ParsedRequest(
+        key=basis_key(rep, method, backend, tolerance),
+        rep=rep,
+        canonical=canonical(rep).rep,
+        method=method,
+        backend=backend,
+        tolerance=tolerance,
+        task=task,
+    )

@@ -1,0 +1,112 @@
+"""Errors over HTTP: RFC 9457 problem documents, each with a stable code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from intertwine.errors import IntertwineError, ParseError
+from pydantic import BaseModel, ConfigDict, Field
+
+MEDIA_TYPE = "application/problem+json"
+
+#: Every code, its HTTP status and its title. The library's own errors keep their codes.
+CODES: dict[str, tuple[int, str]] = {
+    "syntax": (422, "A text could not be read"),
+    "invalid-group": (422, "The generators of a group cannot be used"),
+    "invalid-rep": (422, "The rep cannot be built"),
+    "not-concrete": (422, "The rep has no group"),
+    "unknown-method": (422, "There is no such method or backend"),
+    "unavailable": (422, "The backend or device is not available here"),
+    "method-not-applicable": (422, "The method cannot solve this rep"),
+    "too-large": (422, "The request is larger than what is solved"),
+    "too-costly": (422, "The solve would cost more than this service spends"),
+    "ambiguous-rank": (422, "The rank is ambiguous"),
+    "no-irreps": (422, "The rep is not seen to be a sum of irreps"),
+    "rounded-generators": (422, "The generators were rounded"),
+    "not-converged": (422, "The iteration did not converge"),
+    "solve": (500, "The result failed its check"),
+    "format": (422, "The data are not in the documented format"),
+    "invalid-request": (422, "The request does not have the documented form"),
+    "malformed": (400, "The request body could not be read"),
+    "unauthorized": (401, "The request names no key that is known here"),
+    "forbidden": (403, "The key does not allow this"),
+    "not-found": (404, "There is no such thing here"),
+    "method-not-allowed": (405, "The address does not take this method"),
+    "wrong-state": (409, "It is not in a state for this"),
+    "name-taken": (409, "The name belongs to somebody else"),
+    "unsupported-media-type": (415, "The body is of a type that is not read here"),
+    "idempotency-conflict": (422, "The idempotency key belongs to another request"),
+    "body-too-large": (413, "The request body is too large"),
+    "range-not-satisfiable": (416, "The range lies outside of the data"),
+    "out-of-time": (422, "The work took longer than it may"),
+    "out-of-memory": (422, "The work took more memory than it may"),
+    "non-finite-loss": (422, "The training left the finite numbers"),
+    "not-equivariant": (422, "The map is not equivariant"),
+    "invalid-setting": (422, "A setting cannot be used"),
+    "worker-died": (500, "The process that did the work died"),
+    "disk-full": (507, "There is no room on the disk"),
+    "rate-limited": (429, "Too many requests"),
+    "too-many-jobs": (429, "Too many of the owner's jobs are unfinished"),
+    "busy": (429, "More waits already than can be done soon"),
+    "not-kept": (507, "The basis was found, and the store could not keep it"),
+    "queue-full": (503, "Too many solves are waiting"),
+    "not-ready": (503, "The service is not ready"),
+    "internal": (500, "Something went wrong here"),
+}
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457). `code` is stable; `detail` is for people."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="the address of the code's documentation")
+    title: str
+    status: int
+    code: str
+    detail: str
+
+    @classmethod
+    def of(cls, code: str, detail: str, **extensions: Any) -> Problem:
+        """The problem of a code, with its status and title."""
+        status, title = CODES[code]
+        return cls(
+            type=f"/problems#{code}",
+            title=title,
+            status=status,
+            code=code,
+            detail=detail,
+            **extensions,
+        )
+
+
+class ProblemError(Exception):
+    """Raised where a request ends in a problem."""
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.detail)
+        self.problem, self.headers = problem, dict(headers or {})
+
+
+def from_error(error: IntertwineError) -> Problem:
+    """The problem of one of the library's errors; a syntax error also says where."""
+    notes = " ".join(getattr(error, "__notes__", ()))
+    detail = f"{error} {notes}".strip()
+    code = error.code if error.code in CODES else "internal"
+    if isinstance(error, ParseError):
+        return Problem.of(
+            code, detail, offset=error.offset, expected=error.expected, caret=error.caret
+        )
+    return Problem.of(code, detail)
+
+
+def printable(value: Any) -> Any:
+    """The document without lone surrogates, which JSON can say and UTF-8 cannot."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {printable(key): printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable(item) for item in value]
+    return value

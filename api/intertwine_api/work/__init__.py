@@ -1,0 +1,1 @@
+"""Jobs: their kinds, queue, executors and processes; and the worker processes of short solves."""

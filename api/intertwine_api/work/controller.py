@@ -1,0 +1,165 @@
+"""What brings jobs from the database to an executor, and their ends back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work.executor import Executor, Exit
+from intertwine_api.work.failures import from_exit, is_lost, loss
+from intertwine_api.work.host import HostCapacity, JobEnvironment, host_of
+from intertwine_api.work.job import Job
+from intertwine_api.work.local import LocalExecutor
+from intertwine_api.work.queue import Fenced, Queue
+from intertwine_api.work.settings import Settings
+
+_LOG = logging.getLogger("intertwine.jobs")
+_INTERVAL = 0.5  # seconds between two looks
+_PATIENCE = 10.0  # seconds for a look to end; the database may not answer
+_LONGEST = 30.0  # seconds, where looks fail again and again
+
+
+class Controller:
+    """A thread that takes jobs for this host, watches their processes, and tells how they ended.
+
+    It may be stopped at any time: jobs go on, and the next controller of the host adopts them.
+    Several controllers of one host disturb nobody, since whoever comes second is refused.
+    """
+
+    def __init__(self, queue: Queue, executor: Executor, capacity: HostCapacity) -> None:
+        self._queue, self._executor, self._capacity = queue, executor, capacity
+        self._wake, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
+        self._renewed: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and leave the jobs running."""
+        self._stopped.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE)
+
+    def wake(self) -> None:
+        """Look now: there is a job, or something to cancel."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        pause = _INTERVAL
+        while not self._stopped.is_set():
+            try:
+                self.look()
+                pause = _INTERVAL
+            except Exception:  # the database is away, say: jobs go on, and so does this thread
+                _LOG.exception("jobs cannot be looked after; the next try is in %g s", pause)
+                pause = min(2 * pause, _LONGEST)
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def look(self) -> None:
+        """Look once after every job of this host, and take new ones while there is place."""
+        self._executor.reconcile()
+        expired = self._queue.expired()
+        silent = {(job.id, job.attempt) for job in expired}
+        held = self._queue.held(self._capacity.host)
+        self._renewed = {job.id: self._renewed.get(job.id, 0.0) for job in held}
+        for job in held:
+            with _concerning(job):
+                self._inspect(job, is_silent=(job.id, job.attempt) in silent)
+        for job in expired:
+            if job.host != self._capacity.host:
+                with _concerning(job):
+                    self._queue.lose(job.id, job.attempt, f"{job.host} has not been heard of")
+        while not self._stopped.is_set() and self._take():
+            pass
+
+    def _take(self) -> bool:
+        job = self._queue.claim(self._capacity.host, self._capacity.slots)
+        if job is None:
+            return False
+        command = [*self._capacity.command, job.id, str(job.attempt)]
+        with _concerning(job):
+            try:
+                external_id = self._executor.submit(job, command, self._capacity.environment)
+            except OSError as error:
+                self._queue.lose(job.id, job.attempt, f"it could not be started: {error}")
+                return True
+            try:
+                self._queue.placed(job.id, job.attempt, external_id)
+            except Fenced:
+                self._executor.cancel(replace(job, external_id=external_id), 0.0)
+                raise
+        return True
+
+    def _inspect(self, job: Job, *, is_silent: bool) -> None:
+        state = self._executor.state(job)
+        if state == "running":
+            if job.state == "cancelling":
+                self._executor.cancel(job, self._capacity.grace)
+            else:
+                self._renew(job)
+            return
+        if state == "gone":
+            if job.external_id is None and not is_silent:
+                return  # somebody has taken it, and is just about to start it
+            self._executor.cancel(job, 0.0)  # its supervisor may have left something
+        self._tell(job, state)
+
+    def _renew(self, job: Job) -> None:
+        """Its process lives, though it may be too busy to say so, or not have begun yet."""
+        now = time.monotonic()
+        if now - self._renewed[job.id] > self._capacity.lease_seconds / 3:
+            self._queue.heartbeat(job.id, job.attempt)
+            self._renewed[job.id] = now
+
+    def _tell(self, job: Job, ended: Exit | Literal["gone"]) -> None:
+        """Tell the end of a process that has not told it itself."""
+        if job.state == "cancelling":
+            self._queue.cancelled(job.id, job.attempt, job.reason)
+        elif ended == "gone":
+            self._queue.lose(job.id, job.attempt, "its process is gone")
+        elif is_lost(ended):
+            self._queue.lose(job.id, job.attempt, loss(ended))
+        else:
+            log = self._executor.last_lines(job)
+            self._queue.fail(job.id, job.attempt, from_exit(ended, job.limits, log))
+
+
+@contextmanager
+def _concerning(job: Job) -> Iterator[None]:
+    """Whatever goes wrong with one job is no reason to leave the others alone."""
+    try:
+        yield
+    except (Fenced, ProblemError) as error:
+        _LOG.debug("job %s went on without this controller: %s", job.id, error)
+    except Exception:
+        _LOG.exception("job %s cannot be looked after", job.id)
+
+
+def host_capacity(settings: Settings, store: Path) -> HostCapacity:
+    """Return the capacity of this host, as the settings have it, with the store of bases."""
+    environment = JobEnvironment(
+        settings.home, settings.database_url, store, settings.lease_seconds
+    )
+    return HostCapacity(
+        host=host_of(settings.home / "jobs"),
+        slots=settings.jobs,
+        environment=environment.to_variables(),
+        lease_seconds=settings.lease_seconds,
+    )
+
+
+def make_controller(settings: Settings, capacity: HostCapacity, queue: Queue) -> Controller:
+    """Return the controller of this host's jobs."""
+    executor = LocalExecutor(settings.home / "jobs", capacity.grace)
+    return Controller(queue, executor, capacity)

@@ -1,0 +1,83 @@
+"""The folder of a job: its log, its checkpoints, and how its attempts ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from intertwine.whole_files import whole_file
+
+from intertwine_api.work.executor import Exit
+
+_LOG = logging.getLogger("intertwine.jobs")
+_TAIL = 4096  # bytes
+_HEAD = "--- attempt "
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """The files of a job."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, home: Path, job_id: str) -> JobFolder:
+        """The folder of a job in the service's data."""
+        return cls(home / "jobs" / job_id)
+
+    @property
+    def log(self) -> Path:
+        """What the processes of all its attempts print."""
+        return self.path / "log"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder in which a training keeps how far it is."""
+        return self.path / "checkpoint"
+
+    def exit(self, attempt: int) -> Exit | None:
+        """How an attempt ended; None while that is not known."""
+        try:
+            return Exit(**json.loads(self._exit_file(attempt).read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:  # as another version writes it, perhaps
+            _LOG.warning("%s cannot be read: %s", self._exit_file(attempt), error)
+            return None
+
+    def prepare(self, attempt: int) -> None:
+        """Make the folder, in which nothing is said yet of an attempt."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._exit_file(attempt).unlink(missing_ok=True)  # of a database that was put back
+
+    def note_exit(self, attempt: int, ended: Exit) -> None:
+        """Keep how an attempt ended, whole or not at all."""
+        with whole_file(self._exit_file(attempt)) as file:
+            file.write(json.dumps(asdict(ended)).encode())
+
+    def head(self, attempt: int, when: str) -> str:
+        """The line of the log with which an attempt begins."""
+        return f"{_HEAD}{attempt}, {when} ---\n"
+
+    def last_lines(self, most: int = 20) -> str:
+        """The last lines that the last attempt printed."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
+                text = log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        lines = text.splitlines()
+        heads = [i for i, line in enumerate(lines) if line.startswith(_HEAD)]
+        return "\n".join(lines[heads[-1] + 1 if heads else 0 :][-most:])
+
+    def remove(self) -> None:
+        """Delete all of it."""
+        shutil.rmtree(self.path, ignore_errors=True)  # it need not be there
+
+    def _exit_file(self, attempt: int) -> Path:
+        return self.path / f"attempt-{attempt}.json"

@@ -1,0 +1,121 @@
+"""This host: its capacity for jobs, and what its processes share: GPU, memory, garbage collection.
+
+It imports little: the supervisor of every job imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import hashlib
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from intertwine.errors import InvalidSetting
+
+#: The process of a job. It imports nothing from the folder in which the service was started.
+COMMAND = (sys.executable, "-P", "-m", "intertwine_api.work.process")
+
+
+@dataclass(frozen=True)
+class HostCapacity:
+    """Where jobs run: the host's name, how many at once, by which command and environment.
+
+    The id of the job and the number of the attempt are added to the command. `grace` is how long
+    a job may take to end when it was told to, in seconds.
+    """
+
+    host: str
+    slots: int
+    command: Sequence[str] = COMMAND
+    environment: Mapping[str, str] = field(default_factory=dict)
+    grace: float = 10.0
+    lease_seconds: float = 30.0
+
+
+def host_of(folder: Path) -> str:
+    """Return a name for this machine and the folder of jobs on it."""
+    place = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:8]
+    return f"{socket.gethostname()[:64]}-{place}"
+
+
+_DATA, _DATABASE = "INTERTWINE_DATA", "INTERTWINE_DATABASE"
+_STORE, _LEASE = "INTERTWINE_CACHE", "INTERTWINE_LEASE_SECONDS"
+
+
+@dataclass(frozen=True)
+class JobEnvironment:
+    """The folder of the service's data, the URL of its database, and the folder of its store.
+
+    `lease_seconds` is how long a job may be silent before it is taken for lost.
+    """
+
+    home: Path
+    database: str
+    store: Path
+    lease_seconds: float = 30.0
+
+    def to_variables(self) -> dict[str, str]:
+        """The environment variables that tell it."""
+        return {
+            _DATA: str(self.home.absolute()),
+            _DATABASE: self.database,
+            _STORE: str(self.store.absolute()),
+            _LEASE: str(self.lease_seconds),
+        }
+
+    @classmethod
+    def from_variables(cls) -> JobEnvironment:
+        """What the environment variables tell. Raises `InvalidSetting` where one is missing."""
+        try:
+            return cls(
+                Path(os.environ[_DATA]),
+                os.environ[_DATABASE],
+                Path(os.environ[_STORE]),
+                float(os.environ[_LEASE]),
+            )
+        except KeyError as error:
+            raise InvalidSetting(f"{error.args[0]} is not set: a controller starts jobs") from error
+
+
+def share_gpu() -> None:
+    """Let this process and its children take GPU memory as needed, unless the environment is set.
+
+    By default JAX takes three quarters of it at the start, and leaves little for other processes.
+    Call this before JAX is used.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def kills_for_memory() -> int:
+    """Return how many processes the kernel has killed for lack of memory; 0 if it does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
+
+
+_ALLOCATED = 50_000  # new objects between collections; some hundred concurrent calls make fewer
+
+
+def collect_rarely() -> None:
+    """Collect garbage rarely, and exclude existing objects from it, in a process that serves.
+
+    A full collection looks at every object: 230,000 with JAX loaded, which takes an eighth of a
+    second in which no request is answered, and concurrent calls would make one due every second.
+    Reference counts still free objects without cycles.
+    """
+    gc.set_threshold(_ALLOCATED, 10, 10)
+    gc.freeze()
+
+
+def freeze_existing_objects() -> None:
+    """Exclude existing objects from garbage collection, in a process that collects rarely."""
+    if gc.get_freeze_count():
+        gc.freeze()

@@ -1,0 +1,90 @@
+"""A kind of job: how its request is validated, how it is run, and what its result links to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from intertwine_cache import Store
+
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.datasets import Datasets
+from intertwine_api.storage.keys import Caller
+from intertwine_api.storage.models import Models
+from intertwine_api.storage.objects import Objects
+from intertwine_api.wire.jobs import JobRequest
+from intertwine_api.wire.vocabulary import Kind
+from intertwine_api.work.folder import JobFolder
+from intertwine_api.work.job import Job, Limits, Result
+from intertwine_api.work.job_metrics import JobMetrics
+from intertwine_api.work.queue import Queue
+from intertwine_api.work.settings import Settings
+
+_Request = TypeVar("_Request", bound=JobRequest)
+
+
+@dataclass(frozen=True)
+class JobKind(Generic[_Request]):
+    """A kind of job. To add one, write its module and register it in `intertwine_api.work.kinds`.
+
+    `validate` returns the request to be stored and, if jobs are found by it, what the job is
+    about; it raises the library's errors and `ProblemError` for a request that cannot be run.
+    `run` is called in the job's process. `links` are the links of a job to its result.
+    """
+
+    name: Kind
+    request: type[_Request]
+    validate: Callable[[_Request, Submitter], ValidatedRequest]
+    run: Callable[[Job, JobContext], Result]
+    links: Callable[[Job], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """Who submits a job, with which limits, and what the request may refer to."""
+
+    caller: Caller
+    limits: Limits
+    settings: Settings
+    datasets: Datasets
+    models: Models
+    objects: Objects
+
+
+@dataclass(frozen=True)
+class ValidatedRequest:
+    """A request as it is stored, and the subject by which jobs are found, such as a basis's key."""
+
+    request: Mapping[str, Any]
+    subject: str | None = None
+
+
+class Stopped(Exception):
+    """Raised by `JobContext.check` if the job was cancelled, or another attempt runs it."""
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What a running job may use; `home` is the folder of the service's data.
+
+    `store` has bases, `objects` has datasets and weights.
+    """
+
+    home: Path
+    files: JobFolder
+    database: Database
+    queue: Queue
+    metrics: JobMetrics
+    objects: Objects
+    store: Store
+    #: Report the job's progress (see `Job.progress`). It is cheap: only the latest is sent.
+    report: Callable[[Mapping[str, Any]], None]
+    #: Raise `Stopped` if the job must end. A job that never calls it is ended all the same.
+    check: Callable[[], None]
+
+    @property
+    def folder(self) -> Path:
+        """The job's own folder, the same for all its attempts."""
+        return self.files.path

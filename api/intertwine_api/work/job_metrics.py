@@ -1,0 +1,94 @@
+"""The losses of training jobs, one row for each epoch that was evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Integer, Select, func, or_, select
+
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.tables import metrics, plain
+from intertwine_api.work.events import append
+from intertwine_api.work.transitions import held
+
+#: What a row has, beside its job; all but `epoch` and `seconds` may be None.
+FIELDS = ("epoch", "train_loss", "test_loss", "validation_loss", "learning_rate", "seconds")
+_MEASURED = [column for column in metrics.c if column.name not in ("job", "epoch")]
+
+
+class JobMetrics:
+    """The metrics of all jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, job_id: str, attempt: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep rows, and tell them in one event.
+
+        An epoch that is told again, by a job that was resumed, replaces what was told of it before.
+        A loss that is not a finite number is kept as None. Raises `Fenced`.
+        """
+        if not rows:
+            return
+        told = [_complete(row) for row in rows]
+        insert = self._database.insert(metrics)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["job", "epoch"],
+            set_={column.name: insert.excluded[column.name] for column in _MEASURED},
+        )
+        with self._database.write() as connection:
+            held(connection, job_id, attempt)
+            connection.execute(upsert, [{"job": job_id, **row} for row in told])
+            append(connection, job_id, "metrics", {"rows": told})
+
+    def rows(self, job_id: str, after: int = 0, points: int | None = None) -> list[dict[str, Any]]:
+        """The rows of a job past an epoch, in order.
+
+        Where there are more than `points`, so many of them, evenly spaced, with the first and the
+        last (and so two at least).
+        """
+        chosen = _rows(job_id, after) if points is None else _thinned(job_id, after, points)
+        with self._database.read() as connection:
+            return [dict(row) for row in connection.execute(chosen).mappings()]
+
+    def last(self, job_id: str) -> dict[str, Any] | None:
+        """The row of the last epoch, if there is one."""
+        newest = _rows(job_id, 0).order_by(None).order_by(metrics.c.epoch.desc()).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(newest).mappings().one_or_none()
+            return None if row is None else dict(row)
+
+
+def _complete(row: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(row) - set(FIELDS))
+    if unknown:
+        raise ValueError(f"a row of metrics has no {unknown[0]!r}, only {', '.join(FIELDS)}")
+    return {name: plain(row.get(name)) for name in FIELDS}
+
+
+def _rows(job_id: str, after: int) -> Select[Any]:
+    columns = [metrics.c[name] for name in FIELDS]
+    return (
+        select(*columns)
+        .where(metrics.c.job == job_id, metrics.c.epoch > after)
+        .order_by(metrics.c.epoch)
+    )
+
+
+def _thinned(job_id: str, after: int, points: int) -> Select[Any]:
+    """The rows at which `number / (count - 1)` reaches the next of the evenly spaced points."""
+    number = func.row_number(type_=Integer).over(order_by=metrics.c.epoch) - 1
+    rows = (
+        _rows(job_id, after)
+        .add_columns(number.label("number"), func.count().over().label("count"))
+        .subquery("rows")
+    )
+    most, last = max(points, 2) - 1, func.nullif(rows.c.count - 1, 0)
+    reached = rows.c.number * most // last
+    reached_before = (rows.c.number - 1) * most // last
+    return (
+        select(*[rows.c[name] for name in FIELDS])
+        .where(or_(rows.c.number == 0, reached > reached_before))
+        .order_by(rows.c.epoch)
+    )

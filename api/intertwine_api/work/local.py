@@ -1,0 +1,123 @@
+"""Jobs on this machine: each in a process group of its own, led by a supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from intertwine_api.work.executor import ExternalState
+from intertwine_api.work.folder import JobFolder
+from intertwine_api.work.job import Job
+
+#: Of which job and attempt a process is: in its environment, and in that of whatever it starts.
+JOB = "INTERTWINE_JOB"
+
+_SUPERVISOR = "intertwine_api.work.supervisor"
+_MARGIN = 2.0  # seconds that a supervisor has to end its group before it is ended with it
+
+
+class LocalExecutor:
+    """Runs jobs as processes of this machine, with a folder for each under `folder`.
+
+    They go on when this process ends; another executor with the same folder finds them again.
+    The external id is the supervisor's process id. A process of that id may be somebody else's by
+    now, so it counts only if its command names the job's folder and attempt.
+    """
+
+    name = "local"
+
+    def __init__(self, folder: Path, grace: float = 10.0) -> None:
+        self.folder = folder.absolute()
+        self._grace = grace
+        self._children: set[int] = set()
+        self._kill_at: dict[tuple[str, int], float] = {}
+
+    def files(self, job_id: str) -> JobFolder:
+        """The folder of a job."""
+        return JobFolder(self.folder / job_id)
+
+    def submit(self, job: Job, command: Sequence[str], environment: Mapping[str, str]) -> str:
+        """Start a supervisor, which starts the command."""
+        self._end_what_is_left(job, range(1, job.attempt))
+        self.files(job.id).prepare(job.attempt)
+        limits = job.limits
+        arguments = [sys.executable, "-P", "-m", *self._identity(job)]
+        arguments += ["--memory", str(limits.memory), "--seconds", str(limits.seconds)]
+        arguments += ["--grace", str(self._grace), "--", *command]
+        environment = {**os.environ, **environment, JOB: self._name(job, job.attempt)}
+        pid = os.posix_spawn(sys.executable, arguments, environment, setsid=True)
+        self._children.add(pid)
+        return str(pid)
+
+    def state(self, job: Job) -> ExternalState:
+        """Where the process of the job's attempt is."""
+        self.reconcile()
+        if self._supervisor(job) is not None:
+            return "running"
+        self._kill_at.pop((job.id, job.attempt), None)
+        return self.files(job.id).exit(job.attempt) or "gone"
+
+    def cancel(self, job: Job, grace: float) -> None:
+        """Signal the group; without a supervisor, kill what is left of the job."""
+        pid = self._supervisor(job)
+        if pid is None:
+            self._end_what_is_left(job, (job.attempt,))
+            return
+        attempt, now = (job.id, job.attempt), time.monotonic()
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            if grace <= 0 or now > self._kill_at.get(attempt, math.inf):
+                os.killpg(pid, signal.SIGKILL)
+            elif attempt not in self._kill_at:
+                self._kill_at[attempt] = now + grace + _MARGIN
+                os.killpg(pid, signal.SIGTERM)
+
+    def last_lines(self, job: Job) -> str:
+        """The last lines that the job printed."""
+        return self.files(job.id).last_lines()
+
+    def reconcile(self) -> None:
+        """Reap the supervisors that this process started and that have ended."""
+        for pid in tuple(self._children):
+            try:
+                ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+            except ChildProcessError:  # somebody else in this process waited for it
+                ended = True
+            if ended:
+                self._children.discard(pid)
+
+    def _identity(self, job: Job) -> list[str]:
+        """The part of a supervisor's command that no other process has."""
+        return [_SUPERVISOR, str(self.files(job.id).path), "--attempt", str(job.attempt)]
+
+    def _supervisor(self, job: Job) -> int | None:
+        if job.external_id is None:
+            return None
+        pid = int(job.external_id)
+        try:
+            command = psutil.Process(pid).cmdline()
+        except psutil.Error:  # gone, or not this user's
+            return None
+        identity = self._identity(job)
+        is_starting = not command and pid in self._children  # it has not got its arguments yet
+        return pid if is_starting or command[3 : 3 + len(identity)] == identity else None
+
+    def _name(self, job: Job, attempt: int) -> str:
+        return str(self.files(job.id).path / str(attempt))
+
+    def _end_what_is_left(self, job: Job, attempts: Iterable[int]) -> None:
+        """Kill the processes of these attempts: a supervisor that died may have left some."""
+        names = {self._name(job, attempt) for attempt in attempts}
+        if not names:
+            return
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):  # ended meanwhile, or not this user's
+                if process.environ().get(JOB) in names:
+                    process.kill()

@@ -1,0 +1,242 @@
+"""What can be asked of the jobs of a database."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sqlalchemy import Connection, Select, exists, func, select, tuple_
+from sqlalchemy.sql.elements import ColumnElement
+
+from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.tables import jobs, plain
+from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.vocabulary import ENDED, HELD, Kind, State
+from intertwine_api.work.events import no_such_job
+from intertwine_api.work.job import Job, NewJob, digest_of, job_of
+
+_HELD = select(jobs).where(jobs.c.state.in_(HELD)).order_by(jobs.c.created, jobs.c.id)
+
+#: How many jobs each owner has on hosts.
+_BUSY = (
+    select(jobs.c.owner, func.count().label("held"))
+    .where(jobs.c.state.in_(HELD))
+    .group_by(jobs.c.owner)
+    .subquery("busy")
+)
+QUEUED = jobs.outerjoin(_BUSY, _BUSY.c.owner == jobs.c.owner)
+
+#: The larger priority first, then whoever has fewer jobs on hosts, then the older job.
+ORDER: tuple[ColumnElement[object], ...] = (
+    jobs.c.priority.desc(),
+    func.coalesce(_BUSY.c.held, 0),
+    jobs.c.created,
+    jobs.c.id,
+)
+
+
+class Lookup:
+    """The jobs of a database, as they are. Threads may share one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, job_id: str) -> Job:
+        """The job."""
+        with self._database.read() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+            return known(None if row is None else job_of(row), job_id)
+
+    def submitted(self, new: NewJob) -> Job | None:
+        """The job that `Queue.submit` would find instead of handing in a new one.
+
+        Raises `ProblemError` with ``idempotency-conflict`` where its request was another.
+        """
+        with self._database.read() as connection:
+            return submitted(connection, new)
+
+    def page(
+        self,
+        *,
+        owner: str | None = None,
+        state: State | None = None,
+        kind: Kind | None = None,
+        label: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> tuple[list[Job], str | None]:
+        """So many jobs, the newest first, and the cursor of the next page, if there is one.
+
+        Raises `ProblemError` with ``invalid-request`` where `after` is no cursor.
+        """
+        wanted = {"owner": owner, "state": state, "kind": kind}
+        filters = [jobs.c[name] == value for name, value in wanted.items() if value is not None]
+        with self._database.read() as connection:
+            if label is not None:
+                filters.append(_has_label(connection, label))
+            return _page(connection, filters, after, limit)
+
+    def latest(self, subject: str) -> Job | None:
+        """The newest job about a subject."""
+        newest = jobs.c.created.desc(), jobs.c.id.desc()
+        found = self._jobs(select(jobs).where(jobs.c.subject == subject).order_by(*newest).limit(1))
+        return found[0] if found else None
+
+    def held(self, host: str) -> list[Job]:
+        """The jobs that a host holds, the oldest first."""
+        return self._jobs(_HELD.where(jobs.c.host == host))
+
+    def expired(self) -> list[Job]:
+        """The jobs, of any host, whose process has not been heard of for a lease."""
+        with self._database.read() as connection:
+            found = connection.execute(_HELD.where(jobs.c.lease_expires < now(connection)))
+            return [job_of(row) for row in found]
+
+    def waiting(
+        self, job: Job, *, host: str | None = None, slots: int | None = None
+    ) -> tuple[int, str]:
+        """A queued job's position, 1 for the next, and why it waits, in words.
+
+        The words are better if they are told which host would run it, and how many places that
+        has. The position of a job that no longer waits is 0.
+        """
+        with self._database.read() as connection:
+            return _waiting(connection, job, host, slots)
+
+    def unfinished(self, owner: str) -> int:
+        """How many of an owner's jobs have not ended."""
+        with self._database.read() as connection:
+            return unfinished(connection, owner)
+
+    def counts(self) -> dict[tuple[Kind, State], int]:
+        """How many jobs there are of each kind in each state; of those that have none, nothing."""
+        counted = select(jobs.c.kind, jobs.c.state, func.count()).group_by(
+            jobs.c.kind, jobs.c.state
+        )
+        with self._database.read() as connection:
+            return {(kind, state): n for kind, state, n in connection.execute(counted)}
+
+    def _jobs(self, query: Select[Any]) -> list[Job]:
+        with self._database.read() as connection:
+            return [job_of(row) for row in connection.execute(query)]
+
+
+def known(job: Job | None, job_id: str) -> Job:
+    """The job, if there is one. Raises `ProblemError` with ``not-found``."""
+    if job is None:
+        raise no_such_job(job_id)
+    return job
+
+
+def unfinished(connection: Connection, owner: str) -> int:
+    """How many of an owner's jobs have not ended."""
+    counted = select(func.count()).where(jobs.c.owner == owner, jobs.c.state.not_in(ENDED))
+    return int(connection.execute(counted).scalar_one())
+
+
+def submitted(connection: Connection, new: NewJob) -> Job | None:
+    """The job that was handed in under the same idempotency key, if its owner has used that.
+
+    Raises `ProblemError` with ``idempotency-conflict`` where its request was another.
+    """
+    if new.idempotency_key is None:
+        return None
+    query = select(jobs).where(
+        jobs.c.owner == new.owner, jobs.c.idempotency_key == new.idempotency_key
+    )
+    row = connection.execute(query).one_or_none()
+    if row is not None and row.request_digest != digest_of(new):
+        detail = (
+            f"the idempotency key {new.idempotency_key!r} belongs to job {row.id}, whose request "
+            "was another: send a new key with a new request"
+        )
+        raise ProblemError(Problem.of("idempotency-conflict", detail, job=row.id))
+    return None if row is None else job_of(row)
+
+
+def _page(
+    connection: Connection, filters: list[ColumnElement[bool]], after: str | None, limit: int
+) -> tuple[list[Job], str | None]:
+    """So many jobs past a cursor, and the cursor of the next page, if there is one.
+
+    Raises `ProblemError` with ``invalid-request`` for a text that is no cursor.
+    """
+    query = select(jobs).where(*filters)
+    if after is not None:
+        query = query.where(tuple_(jobs.c.created, jobs.c.id) < tuple_(*_read(after)))
+    query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc()).limit(limit + 1)
+    found = [job_of(row) for row in connection.execute(query)]
+    shown = found[:limit]
+    return shown, _cursor(shown[-1]) if len(found) > limit else None
+
+
+def _has_label(connection: Connection, label: str) -> ColumnElement[bool]:
+    """Whether a job has a label."""
+    each = func.json_each if connection.dialect.name == "sqlite" else func.json_array_elements_text
+    labels = each(jobs.c.labels).table_valued("value")
+    return exists(select(labels.c.value).where(labels.c.value == plain(label)))
+
+
+def _cursor(job: Job) -> str:
+    return f"{job.created!r}-{job.id}"
+
+
+def _read(cursor: str) -> tuple[float, str]:
+    created, _, job_id = cursor.partition("-")
+    try:
+        at = float(created)
+    except ValueError:
+        at = math.nan
+    if not math.isfinite(at):
+        detail = f"{cursor[:64]!r} is no cursor: take `next` of the page before"
+        raise ProblemError(Problem.of("invalid-request", detail))
+    return at, plain(job_id)
+
+
+def places_taken(connection: Connection, host: str | None = None) -> int:
+    """How many jobs the host holds, or all hosts."""
+    taken = select(func.count()).select_from(jobs).where(jobs.c.state.in_(HELD))
+    if host is not None:
+        taken = taken.where(jobs.c.host == host)
+    return int(connection.execute(taken).scalar_one())
+
+
+def _position(connection: Connection, job_id: str) -> int | None:
+    """A job's place among those that wait, 1 for the next; None if it does not wait.
+
+    Jobs that are to be tried again later stand behind all that are due.
+    """
+    place = func.row_number().over(order_by=[jobs.c.not_before > now(connection), *ORDER])
+    places = (
+        select(jobs.c.id, place.label("place"))
+        .select_from(QUEUED)
+        .where(jobs.c.state == "queued")
+        .subquery("places")
+    )
+    found = connection.execute(select(places.c.place).where(places.c.id == job_id)).scalar()
+    return None if found is None else int(found)
+
+
+def _waiting(
+    connection: Connection, job: Job, host: str | None, slots: int | None
+) -> tuple[int, str]:
+    """A job's position, and why it waits."""
+    place = _position(connection, job.id)
+    if place is None:
+        return 0, "it waits no longer"
+    later = job.not_before - float(connection.execute(select(now(connection))).scalar_one())
+    if later > 0:
+        return place, f"it is tried again in {math.ceil(later)} s"
+    if place > 1:
+        return place, "1 job is ahead" if place == 2 else f"{place - 1} jobs are ahead"
+    if slots == 0:
+        return place, "this host runs no jobs: it waits for one that does"
+    taken = places_taken(connection, host)
+    if slots is not None and taken >= slots:
+        places = (
+            "the 1 place on this host is" if slots == 1 else f"all {slots} places on this host are"
+        )
+        return place, f"{places} taken"
+    if taken:
+        return place, f"it is the next; {taken} {'job runs' if taken == 1 else 'jobs run'}"
+    return place, "it is the next, and starts as soon as a host is free"

@@ -1,0 +1,172 @@
+"""The process of a job: ``python -m intertwine_api.work.process JOB ATTEMPT``.
+
+It says in the database that it runs, how far it is, and how it ended; a supervisor stands around
+it for what it can no longer say itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import faulthandler
+import logging
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from intertwine_cache import Store
+from intertwine_cache.place import default_limit
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.objects import Objects
+from intertwine_api.wire.problems import Problem
+from intertwine_api.work.failures import UNTOLD, from_exception
+from intertwine_api.work.folder import JobFolder
+from intertwine_api.work.heartbeat import Heartbeat
+from intertwine_api.work.host import JobEnvironment, share_gpu
+from intertwine_api.work.job import Job, Result
+from intertwine_api.work.job_kind import JobContext, JobKind, Stopped
+from intertwine_api.work.job_metrics import JobMetrics
+from intertwine_api.work.kinds import KINDS
+from intertwine_api.work.queue import Fenced, Queue
+from intertwine_api.work.supervisor import SUPERVISOR
+
+_LOG = logging.getLogger("intertwine.jobs")
+_INSISTENCE = 300.0  # seconds for which a database may be away
+_PR_SET_PDEATHSIG = 1  # see prctl(2)
+_OOM_SCORE = 300  # added to what makes the kernel choose whom it ends for want of memory
+
+_Value = TypeVar("_Value")
+
+
+def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any]] = KINDS) -> int:
+    """Run one attempt at a job, and tell its end. Exit code 0 if that could be told."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("job", help="the id of the job")
+    parser.add_argument("attempt", type=int, help="the number of the attempt")
+    asked = parser.parse_args(arguments)
+    _end_with_the_supervisor()
+    _prefer_to_be_killed()
+    share_gpu()
+    faulthandler.enable()  # a crash in native code says in the log where it was
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    around = JobEnvironment.from_variables()
+    database = Database(around.database)
+    try:
+        queue = Queue(database, around.lease_seconds)
+        job = _insist(lambda: queue.begin(asked.job, asked.attempt))
+        _limit_memory(job.limits.memory)
+        ended = _work(job, kinds[job.kind], around, database, queue)
+        if _insist(lambda: _tell(queue, job, ended)):
+            # what is left of the folder goes with the job
+            shutil.rmtree(JobFolder.of(around.home, job.id).checkpoint, ignore_errors=True)
+    except (Fenced, Stopped) as error:
+        _LOG.warning("this process ends: %s", error)
+    except (OperationalError, InterfaceError) as error:
+        _LOG.error("the database is away, and this attempt is lost: %s", error)
+        return UNTOLD
+    finally:
+        database.close()
+    return 0
+
+
+def _work(
+    job: Job, kind: JobKind[Any], around: JobEnvironment, database: Database, queue: Queue
+) -> Result | Problem:
+    """Do the job: what it comes to, or the problem that ended it. Raises `Stopped` and `Fenced`."""
+    with Heartbeat(queue, job, around.lease_seconds) as heartbeat:
+        context = JobContext(
+            home=around.home,
+            files=JobFolder.of(around.home, job.id),
+            database=database,
+            queue=queue,
+            metrics=JobMetrics(database),
+            objects=Objects(around.home / "objects"),
+            store=Store(around.store, default_limit()),
+            report=heartbeat.report,
+            check=heartbeat.check,
+        )
+        try:
+            result = kind.run(job, context)
+        except (Fenced, Stopped):
+            raise
+        except Exception as error:
+            return _problem(error, job)
+        return result
+
+
+def _tell(queue: Queue, job: Job, ended: Result | Problem) -> bool:
+    """Tell how the job ended; whether it has succeeded."""
+    if not isinstance(ended, Problem):
+        try:
+            queue.succeed(job.id, job.attempt, ended)
+            return True
+        except (Fenced, OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # the last of it could not be kept
+            ended = _problem(error, job)
+    queue.fail(job.id, job.attempt, ended)
+    return False
+
+
+def _problem(error: Exception, job: Job) -> Problem:
+    problem = from_exception(error, job.limits)
+    unforeseen = error if problem.code == "internal" else None
+    _LOG.error("%s: %s", problem.code, problem.detail, exc_info=unforeseen)
+    return problem
+
+
+def _insist(say: Callable[[], _Value]) -> _Value:
+    """What the database answers, also if it is away for some minutes."""
+    give_up, pause = time.monotonic() + _INSISTENCE, 0.2
+    while True:
+        try:
+            return say()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > give_up:
+                raise
+            _LOG.warning("the database is away: %s", error)
+        time.sleep(pause)
+        pause = min(2 * pause, 5.0)
+
+
+def _end_with_the_supervisor() -> None:
+    """Have the kernel end this process when its supervisor ends, so that it never runs unseen."""
+    supervisor = os.environ.get(SUPERVISOR)
+    if supervisor is None:  # started by hand
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(supervisor):
+        raise SystemExit("the supervisor has ended already")
+
+
+def _prefer_to_be_killed() -> None:
+    """Where the machine runs out of memory, the job goes and the service stays."""
+    score = Path("/proc/self/oom_score_adj")
+    with suppress(OSError):  # not every system has it, or lets itself be told
+        score.write_text(str(max(_OOM_SCORE, int(score.read_text()))))
+
+
+def _limit_memory(limit: int) -> None:
+    """Refuse what no job of this limit can need: one huge array fails with a message of its own.
+
+    The supervisor ends a job that takes more than its limit. What is counted here is reserved
+    memory, of which much is never used, such as the stacks of threads.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = 2 * limit + 2**31
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

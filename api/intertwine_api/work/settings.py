@@ -1,0 +1,193 @@
+"""What can be set of the service, each by an environment variable ``INTERTWINE_…``."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+
+from intertwine.errors import InvalidSetting
+from intertwine_cache import Store, default_place
+from intertwine_cache.place import default_limit
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of the service; every field is read from ``INTERTWINE_`` and its name."""
+
+    model_config = SettingsConfigDict(env_prefix="INTERTWINE_", extra="ignore")
+
+    host: str = Field(default="127.0.0.1", description="the address to listen on")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="the port to listen on; 0 picks a free one"
+    )
+    data: Path | None = Field(
+        default=None, description="the folder of the service's data; its store is `cache` in there"
+    )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        description="listen on other addresses than loopback although nobody is asked who",
+    )
+    workers: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
+        ge=1,
+        le=256,
+        description="processes that solve, each one basis at a time",
+    )
+    queue: int = Field(
+        default=64, ge=1, description="solves that may wait for a worker; more are refused"
+    )
+    solve_seconds: float = Field(
+        default=600.0, gt=0, description="the wall time that one solve may take, where it is no job"
+    )
+    solve_memory: int = Field(
+        default=4 * 10**9,
+        ge=2 * 10**8,
+        description="the bytes of memory that one solve may take; the process starts "
+        "with some 200 MB",
+    )
+    solve_operations: float = Field(
+        default=1e14, gt=0, description="the estimated operations past which a solve is refused"
+    )
+    wait_seconds: float = Field(
+        default=10.0, ge=0, description="how long a request waits for its solve if it does not say"
+    )
+    wait_most: float = Field(default=60.0, ge=0, description="the longest that a request may wait")
+    json_bytes: int = Field(
+        default=2 * 2**20, gt=0, description="the largest request body of JSON, in bytes"
+    )
+    body_bytes: int = Field(
+        default=32 * 2**20, gt=0, description="the largest request body of safetensors, in bytes"
+    )
+    dense_bytes: int = Field(
+        default=256 * 2**20, gt=0, description="the largest dense matrix that is sent, in bytes"
+    )
+    unkept_bytes: int = Field(
+        default=64 * 2**20,
+        ge=0,
+        description="the largest basis, in bytes, that is served from memory where the store "
+        "cannot keep it",
+    )
+    root_path: str = Field(
+        default="", description="the path under which a proxy serves the service"
+    )
+    database: str | None = Field(
+        default=None,
+        description="the URL of the database of record, sqlite:///path or "
+        "postgresql://user@host/name; a file in the folder of the data where it is left out",
+    )
+    jobs: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
+        ge=0,
+        le=256,
+        description="jobs that run on this host at once; 0 runs none, and leaves them to others",
+    )
+    job_seconds: float = Field(
+        default=24 * 3600.0,
+        gt=0,
+        description="the wall time that a job may take, where it asks for no less",
+    )
+    job_memory: int = Field(
+        default=8 * 10**9,
+        ge=2 * 10**8,
+        description="the bytes of memory that a job may take, where it asks for no less",
+    )
+    solve_job_operations: float = Field(
+        default=3e10,
+        gt=0,
+        description="the estimated operations past which the solve of a basis becomes a job",
+    )
+    lease_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="how long a job may be silent before its process is taken for dead",
+    )
+    dataset_bytes: int = Field(
+        default=2**30, gt=0, description="the largest dataset, or file of weights, in bytes"
+    )
+    forward_rows: int = Field(default=4096, ge=1, description="the most rows of one forward")
+    forward_queue_rows: int = Field(
+        default=8192, ge=1, description="rows of forwards that may wait; more are refused"
+    )
+    models_in_memory: int = Field(
+        default=8, ge=1, description="models that are kept ready; past it, the one used longest ago"
+    )
+    batch_rows: int = Field(
+        default=64, ge=1, description="the most rows that are joined into one call of a model"
+    )
+    batch_delay: float = Field(
+        default=0.002, ge=0, description="how long a forward waits for company, in seconds"
+    )
+    key_requests_per_second: float = Field(
+        default=500.0, gt=0, description="requests per second of one API key, in the long run"
+    )
+    key_requests_burst: int = Field(
+        default=1000, ge=1, description="requests that one API key may make at once after a rest"
+    )
+    key_requests_at_once: int = Field(
+        default=128, ge=1, description="requests of one API key that may be in the works at once"
+    )
+    key_jobs: int = Field(
+        default=100, ge=1, description="jobs of one owner that may be unfinished at once"
+    )
+    key_streams: int = Field(
+        default=32, ge=1, description="streams of events that one owner may follow at once"
+    )
+    event_heartbeat: float = Field(
+        default=15.0,
+        gt=0,
+        description="seconds of silence after which a stream of events says that it lives",
+    )
+
+    @property
+    def home(self) -> Path:
+        """The folder of what must not be lost: the database, uploads, models, jobs' files.
+
+        Raises `InvalidSetting` where the user has no home and none is named.
+        """
+        if self.data is not None:
+            return self.data.expanduser().absolute()
+        from platformdirs import user_data_path
+
+        try:
+            return user_data_path("intertwine", appauthor=False)
+        except RuntimeError as error:
+            raise InvalidSetting(
+                f"there is no folder for the service's data ({error}): name one with --data"
+            ) from error
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the database: the one that is set, or that of the file in `home`."""
+        return self.database or f"sqlite:///{self.home / 'intertwine.db'}"
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def open_store(settings: Settings) -> Store:
+    """The store in the folder of the data, or the user's where none is named.
+
+    Raises `InvalidSetting` where there is none.
+    """
+    try:
+        place = settings.home / "cache" if settings.data is not None else default_place()
+        limit = default_limit()
+    except ValueError as error:
+        raise InvalidSetting(str(error)) from error
+    if place is None:
+        raise InvalidSetting(
+            "the service needs a store, and INTERTWINE_CACHE=off says that there is none: "
+            "name a folder with --data"
+        )
+    store = Store(place, limit)
+    store.layout.create()
+    return store

@@ -1,0 +1,178 @@
+"""Worker processes, from outside: started, given one task at a time, ended when they must."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work.host import kills_for_memory
+from intertwine_api.work.settings import Settings
+
+_LOG = logging.getLogger("intertwine.service")
+_LINE = 2**28  # the longest message, in bytes
+_START_SECONDS = 60.0
+
+#: Called with the stage in words and the fraction of it that is done.
+Say = Callable[[str, float], None]
+
+
+class Worker:
+    """One worker process; `solve` ends it where its task must be ended."""
+
+    def __init__(self, command: list[str], seconds: float, memory: int) -> None:
+        self._command, self._seconds, self._memory = command, seconds, memory
+        self._process: asyncio.subprocess.Process | None = None
+        self._kills = 0
+
+    async def solve(self, task: str, say: Say) -> dict[str, Any]:
+        """The worker's result of a task. Raises `ProblemError` for whatever ended it."""
+        self._kills = kills_for_memory()
+        try:
+            await self.start()
+        except TimeoutError:
+            await self.end()
+            detail = f"the process that solves did not start in {_START_SECONDS:g} seconds"
+            raise ProblemError(Problem.of("worker-died", detail)) from None
+        except (ConnectionError, asyncio.IncompleteReadError):
+            raise await self._death() from None
+        try:
+            async with asyncio.timeout(self._seconds):
+                process = await self._started()
+                assert process.stdin is not None
+                process.stdin.write(task.encode() + b"\n")
+                await process.stdin.drain()
+                return await self._result(process, say)
+        except TimeoutError:
+            await self.end()
+            raise ProblemError(
+                Problem.of(
+                    "out-of-time",
+                    f"the solve was ended after {self._seconds:g} seconds",
+                    limit_seconds=self._seconds,
+                )
+            ) from None
+        except (ConnectionError, asyncio.IncompleteReadError):
+            raise await self._death() from None
+        except asyncio.CancelledError:
+            await self.end()
+            raise
+
+    async def start(self) -> None:
+        """Start the process, so that the first task need not wait for it."""
+        async with asyncio.timeout(_START_SECONDS):
+            await self._started()
+
+    async def end(self) -> None:
+        """Kill the process, if there is one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        if self._process is not None and self._process.returncode is None:
+            return self._process
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LINE,
+            start_new_session=True,
+        )
+        self._process = process
+        try:
+            await self._message(process)  # that it is ready
+        except asyncio.CancelledError:
+            await self.end()
+            raise
+        return process
+
+    async def _message(self, process: asyncio.subprocess.Process) -> dict[str, Any]:
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise asyncio.IncompleteReadError(line, None)
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    async def _result(self, process: asyncio.subprocess.Process, say: Say) -> dict[str, Any]:
+        while True:
+            message = await self._message(process)
+            if "progress" in message:
+                say(message["progress"]["stage"], message["progress"]["fraction"])
+            elif "done" in message:
+                done: dict[str, Any] = message["done"]
+                return done
+            elif message["failed"]["code"] == "out-of-memory":
+                await self.end()  # what is left of its memory is not known
+                raise ProblemError(self._out_of_memory())
+            else:
+                raise ProblemError(Problem(**message["failed"]))
+
+    def _out_of_memory(self) -> Problem:
+        return Problem.of(
+            "out-of-memory",
+            f"the solve needed more than the {self._memory / 1e9:.3g} GB that this service allows",
+            limit_bytes=self._memory,
+        )
+
+    async def _death(self) -> ProblemError:
+        """The problem of a process that ended by itself: by which signal or exit code."""
+        process, self._process = self._process, None
+        code = await process.wait() if process is not None else None
+        _LOG.error("a worker ended with exit code %s", code)
+        if code == -signal.SIGKILL and kills_for_memory() > self._kills:
+            return ProblemError(self._out_of_memory())
+        name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        return ProblemError(Problem.of("worker-died", f"the process that solved ended: {name}"))
+
+
+class Pool:
+    """A fixed number of workers, lent out one at a time."""
+
+    def __init__(self, settings: Settings, store: str, limit: int) -> None:
+        memory = settings.solve_memory
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "intertwine_api.work.solver_process",
+            "--store",
+            store,
+        ]
+        command += ["--store-limit", str(limit), "--memory", str(memory)]
+        command += ["--unkept", str(settings.unkept_bytes)]
+        self._workers = [
+            Worker(command, settings.solve_seconds, memory) for _ in range(settings.workers)
+        ]
+        self._free: asyncio.Queue[Worker] = asyncio.Queue()
+        for worker in self._workers:
+            self._free.put_nowait(worker)
+
+    async def start(self) -> None:
+        """Start every worker."""
+        await asyncio.gather(*(worker.start() for worker in self._workers))
+
+    async def end(self) -> None:
+        """End every worker."""
+        await asyncio.gather(*(worker.end() for worker in self._workers))
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[Worker]:
+        """A free worker, as soon as there is one."""
+        worker = await self._free.get()
+        try:
+            yield worker
+        finally:
+            self._free.put_nowait(worker)

@@ -1,0 +1,127 @@
+"""Submission of jobs: what is validated before a job is queued."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from intertwine_api.storage.datasets import Datasets
+from intertwine_api.storage.keys import Caller
+from intertwine_api.storage.models import Models
+from intertwine_api.storage.objects import Objects
+from intertwine_api.wire.basis_request import ParsedRequest
+from intertwine_api.wire.jobs import JobRequest, LimitsAsked
+from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work.job import Job, Limits, NewJob
+from intertwine_api.work.job_kind import Submitter
+from intertwine_api.work.kinds import KINDS
+from intertwine_api.work.queue import Queue
+from intertwine_api.work.settings import Settings
+from intertwine_api.work.solve_job import require_affordable
+
+
+class Submission:
+    """Submits jobs to the queue, after checks of scopes, limits and cost.
+
+    `wake` is called when a new job is queued.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        datasets: Datasets,
+        models: Models,
+        objects: Objects,
+        wake: Callable[[], None],
+    ) -> None:
+        self._settings, self._queue, self._wake = settings, queue, wake
+        self._datasets, self._models, self._objects = datasets, models, objects
+
+    def submit(self, request: JobRequest, caller: Caller, idempotency_key: str | None) -> Job:
+        """Queue a job, or return the one that was submitted under its idempotency key.
+
+        An earlier job is found by its key even if its dataset was deleted meanwhile. Raises the
+        library's errors and `ProblemError` for a request that cannot be run.
+        """
+        original = request.model_dump(mode="json", exclude_unset=True)
+        new = NewJob(
+            kind=request.kind,
+            owner=caller.owner,
+            request=original,
+            limits=Limits(0, 0),
+            name=request.name or "",
+            labels=tuple(request.labels),
+            priority=request.priority,
+            idempotency_key=idempotency_key,
+            original_request=original,
+        )
+        earlier = self._queue.submitted(new)
+        if earlier is not None:
+            return earlier
+        limits = self.limits(request.limits)
+        submitter = Submitter(
+            caller, limits, self._settings, self._datasets, self._models, self._objects
+        )
+        valid = KINDS[request.kind].validate(request, submitter)
+        return self._queue_job(
+            replace(new, request=valid.request, limits=limits, subject=valid.subject)
+        )
+
+    def _queue_job(self, new: NewJob) -> Job:
+        job, is_new = self._queue.submit(new, self._settings.key_jobs)
+        if is_new:
+            self._wake()
+        return job
+
+    def solve_once(self, request: ParsedRequest, caller: Caller) -> Job:
+        """The job that finds this basis: the one that waits or runs, whoever handed it in, or one
+        that is handed in now, as where the other may take less or waits behind everything.
+        """
+        limits = Limits(self._settings.job_seconds, self._settings.solve_memory)
+        latest = self._queue.latest(request.key)
+        goes_on = latest is not None and not latest.has_ended
+        if latest and goes_on and latest.limits == limits and latest.priority >= 0:
+            return latest
+        new = NewJob(
+            kind="solve",
+            owner=caller.owner,
+            request=json.loads(request.task),
+            limits=limits,
+            subject=request.key,
+        )
+        # so that one of two requests at the same time finds the other's job
+        turn = "first" if latest is None else f"after {latest.id}"
+        try:
+            return self._queue_job(replace(new, idempotency_key=f"basis {request.key} {turn}"))
+        except ProblemError as error:
+            winner = self._queue.latest(request.key)
+            if error.problem.code != "idempotency-conflict" or winner is None:
+                raise
+            return winner  # it wrote the same rep otherwise
+
+    def limits(self, asked: LimitsAsked) -> Limits:
+        """What a job may take. Raises `ProblemError` where it asks for more than there is here."""
+        most = {"seconds": self._settings.job_seconds, "memory": self._settings.job_memory}
+        wanted = {"seconds": asked.seconds, "memory": asked.memory}
+        for name, value in wanted.items():
+            if value is not None and value > most[name]:
+                detail = f"a job may take {most[name]:,} {name} here, and this asks for {value:,}"
+                raise ProblemError(Problem.of("invalid-request", detail))
+        return Limits(
+            seconds=asked.seconds or self._settings.job_seconds,
+            memory=asked.memory or self._settings.job_memory,
+            attempts=asked.attempts,
+        )
+
+    def place(self, request: ParsedRequest) -> Literal["here", "job"]:
+        """Where a basis is solved: by a worker of this process, or as a job.
+
+        Raises `ProblemError` with ``too-costly`` where it is not solved at all.
+        """
+        cost = require_affordable(
+            request, self._settings.solve_operations, self._settings.solve_memory
+        )
+        return "here" if cost.operations <= self._settings.solve_job_operations else "job"

@@ -1,0 +1,177 @@
+"""The process around a job's process: it starts it, watches what it takes, and notes how it ended.
+
+It leads a process group and needs neither the service nor the database, so that a job outlives
+both; whoever asks later finds `attempt-N.json` in the job's folder. It is kept small: one stands
+beside every job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from intertwine_api.work.executor import Cause, Exit
+from intertwine_api.work.folder import JobFolder
+from intertwine_api.work.host import kills_for_memory
+
+#: The process id of the supervisor, for the job's process to end with it.
+SUPERVISOR = "INTERTWINE_SUPERVISOR"
+
+_INTERVAL = 0.2  # seconds between two looks at what the job takes
+_NICENESS = 5  # the service answers first
+_NOT_STARTED = 127  # as a shell says it
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one attempt at a job to its end."""
+    asked = _arguments(arguments)
+    if os.getpgrp() != os.getpid():
+        os.setsid()
+    folder = JobFolder(asked.folder)
+    _detach(folder.log)
+    print(
+        folder.head(asked.attempt, datetime.now(UTC).isoformat(" ", "seconds")), end="", flush=True
+    )
+    watch = _Watch(asked.memory, asked.seconds, asked.grace)
+    ended = watch.run(asked.command)
+    for other in _others_of_the_group():
+        _signal(other, signal.SIGKILL)
+    folder.note_exit(asked.attempt, ended)
+    return 0
+
+
+class _Watch:
+    def __init__(self, memory: int, seconds: float, grace: float) -> None:
+        self._memory, self._seconds, self._grace = memory, seconds, grace
+        self._cause: Cause | None = None
+        self._told = False
+        self._kill_at: float | None = None
+        self._peak = 0
+
+    def run(self, command: Sequence[str]) -> Exit:
+        """Run the command, within its limits."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        os.nice(_NICENESS)
+        kills, started = kills_for_memory(), time.monotonic()
+        try:
+            child = subprocess.Popen(command, env={**os.environ, **_told_to_the_child()})
+        except OSError as error:
+            print(f"cannot be started: {error}", file=sys.stderr, flush=True)
+            return Exit(_NOT_STARTED, None, None, 0, 0.0)
+        while True:
+            try:
+                code = child.wait(_INTERVAL)
+                break
+            except subprocess.TimeoutExpired:
+                self._look(time.monotonic() - started)
+        killed = code == -signal.SIGKILL and self._kill_at is None
+        if self._cause is None and killed and kills_for_memory() > kills:
+            self._cause = "killed-for-memory"
+        return Exit(
+            code if code >= 0 else None,
+            signal.Signals(-code).name if code < 0 else None,
+            self._cause,
+            max(self._peak, _peak_of_children()),
+            time.monotonic() - started,
+        )
+
+    def _look(self, seconds: float) -> None:
+        """Look at what the job takes after so many seconds, and end it where that is too much."""
+        self._peak = max(self._peak, _bytes_of_the_group())
+        if self._kill_at is None and self._peak > self._memory:
+            self._cause, self._kill_at = "memory", seconds  # it may take more while it is asked
+        elif self._kill_at is None and (self._told or seconds > self._seconds):
+            self._cause = None if self._told else "time"
+            self._kill_at = seconds + self._grace
+            os.killpg(0, signal.SIGTERM)
+        if self._kill_at is not None and seconds >= self._kill_at:
+            for other in _others_of_the_group():
+                _signal(other, signal.SIGKILL)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._told = True
+
+
+def _told_to_the_child() -> dict[str, str]:
+    return {
+        SUPERVISOR: str(os.getpid()),
+        "PYTHONUNBUFFERED": "1",  # what it prints is in the log at once, also if it crashes then
+    }
+
+
+def _others_of_the_group() -> Iterator[int]:
+    own = os.getpid()
+    for pid in psutil.pids():
+        try:
+            if pid != own and os.getpgid(pid) == own:
+                yield pid
+        except OSError:  # ended meanwhile, or nobody's business
+            continue
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # that is what was wanted
+        os.kill(pid, number)
+
+
+def _bytes_of_the_group() -> int:
+    total = 0
+    for pid in _others_of_the_group():
+        try:
+            total += psutil.Process(pid).memory_info().rss
+        except psutil.Error:  # ended meanwhile
+            continue
+    return total
+
+
+def _peak_of_children() -> int:
+    """The most memory that one process held: between two looks it may have been more."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+
+
+def _detach(log: Path) -> None:
+    """Read nothing, print to the log, and hold no file of whoever started this process.
+
+    The service's socket among them: its address would stay taken after the service has ended.
+    """
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):  # the one that lists them is closed already
+                os.close(int(name))
+    for number, opened in (
+        (0, os.open(os.devnull, os.O_RDONLY)),
+        (1, os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)),
+    ):
+        os.dup2(opened, number)
+        os.close(opened)
+    os.dup2(1, 2)
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="the folder of the job")
+    parser.add_argument("--attempt", type=int, required=True, help="the number of the attempt")
+    parser.add_argument("--memory", type=int, required=True, help="the bytes that it may take")
+    parser.add_argument("--seconds", type=float, required=True, help="the seconds that it may take")
+    parser.add_argument(
+        "--grace", type=float, required=True, help="the seconds from being asked to being killed"
+    )
+    parser.add_argument("command", nargs="+", help="the job's process, after --")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,316 @@
+"""Running a recipe: the network, the fit, and the measurements of the trained model."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from intertwine.datasets.standardisation import moments, no_moments
+from intertwine.errors import FormatError, ReachWarning
+from intertwine.training.recipe.description import SavedModel, TrainingDescription, TrainRequest
+from intertwine.training.recipe.equivariance_check import is_rounding, measure_equivariance
+from intertwine.training.recipe.network import build, dtype_of, load_saved, symmetry_of
+from intertwine.training.recipe.samples import Samples
+from intertwine.training.recipe.task_symmetry import Loss, TaskSymmetry
+from intertwine.training.recipe.training_data import TrainingData
+from intertwine.training.recipe.validation import completed, require_same_dtype, symmetry_for
+
+if TYPE_CHECKING:
+    from intertwine.training import History, Trained
+
+
+#: Hears of epochs, in order: {"epoch", "train_loss", "test_loss", "validation_loss",
+#: "learning_rate", "seconds"} of each at which the losses were measured.
+Tell = Callable[[Sequence[Mapping[str, Any]]], None]
+
+_INTERVAL = 0.5  # seconds between two tellings
+
+
+class Reporter:
+    """The callback of a fit: tells its epochs in batches."""
+
+    def __init__(self, tell: Tell | None) -> None:
+        self._tell = tell
+        self._rows: list[dict[str, Any]] = []
+        self._told = time.monotonic()
+
+    def __call__(self, event: Any) -> None:
+        """Hear of an epoch."""
+        self._rows.append(
+            {
+                "epoch": event.epoch,
+                "train_loss": event.train_loss,
+                "test_loss": event.test_loss,
+                "validation_loss": event.validation_loss,
+                "learning_rate": event.learning_rate,
+                "seconds": event.seconds,
+            }
+        )
+        if time.monotonic() - self._told >= _INTERVAL:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell what was not told yet."""
+        rows, self._rows = self._rows, []
+        self._told = time.monotonic()
+        if rows and self._tell is not None:
+            self._tell(rows)
+
+
+def stats_of(
+    samples: Samples, symmetry: TaskSymmetry, loss: Loss, dtype: str
+) -> tuple[Float[np.ndarray, " d"], ...]:
+    """Return means and scales of inputs and targets in `dtype`; scores of classes have 0 and 1."""
+    out = symmetry.rep_out
+    found = (
+        *moments(samples.X, symmetry.rep_in),
+        *(no_moments(out) if loss == "cross-entropy" else moments(samples.Y, out)),
+    )
+    return tuple(array.astype(dtype) for array in found)
+
+
+_LOG = logging.getLogger("intertwine.training")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained model, as it is published: its config and weights, and what is known of it.
+
+    `metrics` are the losses of its weights, how the fit ended, and as "warnings" what the network
+    cannot represent; `is_equivariant` says whether
+    `equivariance_error` is no more than rounding makes.
+    """
+
+    model: Any
+    config: Mapping[str, Any]
+    blob: bytes
+    history: History
+    metrics: Mapping[str, Any]
+    equivariance_error: float
+    is_equivariant: bool
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A network before it is trained, with all that its training depends on."""
+
+    model: Any
+    symmetry: TaskSymmetry
+    dtype: str
+    loss: Loss
+
+
+@dataclass
+class _Data:
+    """Samples with their reps, as a fit takes them."""
+
+    X: Any
+    Y: Any
+    rep_in: Any
+    rep_out: Any
+    symmetry: Any
+
+
+def run_training(
+    request: TrainRequest,
+    data: TrainingData,
+    *,
+    folder: Path | None = None,
+    callback: Tell | None = None,
+    warned: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Train a model, and measure its losses and its equivariance.
+
+    The training is kept in `folder`, if one is given, and the same call goes on from there, to the
+    same weights bit for bit on the same machine. `callback` hears of the epochs while it runs, and
+    what it raises ends it; `warned` hears what the network cannot represent. Raises the library's
+    errors, `NonFiniteLoss` among them, and `OSError` where the disk is full.
+    """
+    import jax
+
+    with jax.default_matmul_precision("highest"):  # a GPU takes fewer digits, unless it is told
+        return _carried_out(request, data, folder, callback, warned)
+
+
+def _carried_out(
+    request: TrainRequest,
+    data: TrainingData,
+    folder: Path | None,
+    tell: Tell | None,
+    warned: Callable[[str], None] | None,
+) -> Outcome:
+    from intertwine.nn.emlp import limits_of
+    from intertwine.nn.saving import to_config
+    from intertwine.training import evaluate
+
+    start = _made(lambda: _start(request, data))
+    said = limits_of(start.model)
+    if warned is not None:
+        for message in said:
+            warned(message)
+    to_config(start.model)  # raises for what could not be kept in the end
+    trained = _fitted(request.training, start, data, folder, tell)
+    model = trained.best if request.training.early_stopping else trained.model
+    test = _with_reps(data.split.test, start)
+    test_loss = evaluate(model, test, start.loss, batch_size=request.training.batch_size)
+    error = measure_equivariance(model, data.split, start.symmetry)
+    config, blob = to_config(model)
+    last, kept = trained.history[-1], trained.history[-1]
+    if request.training.early_stopping:
+        kept = next(row for row in trained.history if row.epoch == trained.best_epoch)
+    return Outcome(
+        model=model,
+        config=config,
+        blob=blob,
+        history=trained.history,
+        metrics={
+            "loss": start.loss,
+            "train_loss": kept.train_loss,
+            "test_loss": test_loss,
+            "validation_loss": _least(trained.history),
+            "best_epoch": trained.best_epoch,
+            "epochs": len(trained.history),
+            "seconds": last.seconds,
+            "stopped": trained.stopped,
+            **({"warnings": said} if said else {}),
+        },
+        equivariance_error=error,
+        is_equivariant=is_rounding(error, start.dtype, start.symmetry),
+        provenance=_provenance(request, data),
+    )
+
+
+def _start(request: TrainRequest, data: TrainingData) -> _Start:
+    described, asked = request.model, request.training
+    if isinstance(described, SavedModel):
+        if data.weights is None:
+            raise FormatError("a saved model comes with a file of weights, and there is none")
+        model = load_saved(described, data.weights)
+        symmetry, dtype = symmetry_of(model), dtype_of(model)
+        require_same_dtype(request, dtype)
+        loss = symmetry.loss_for(data.info, asked.loss)
+        symmetry.require_fit(data.info, loss)
+    else:
+        symmetry, dtype = symmetry_for(described, data.info), asked.dtype
+        loss = symmetry.loss_for(data.info, asked.loss)
+        symmetry.require_fit(data.info, loss)
+        model = build(described, symmetry, dtype)
+    start = _Start(model, symmetry, dtype, loss)
+    return _standardised(start, data) if asked.standardize else start
+
+
+def _made(make: Callable[[], _Start]) -> _Start:
+    """What is made, without the warnings of its reach: a job says them itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReachWarning)
+        return make()
+
+
+def _standardised(start: _Start, data: TrainingData) -> _Start:
+    """Around the network, unless it has been saved with such a layer around it."""
+    from intertwine.nn import Standardize
+
+    if isinstance(start.model, Standardize):
+        return start
+    samples = _targets(data.split.train, start)
+    stats = stats_of(samples, start.symmetry, start.loss, start.dtype)
+    return _Start(Standardize(start.model, stats), start.symmetry, start.dtype, start.loss)
+
+
+def _fitted(
+    training: TrainingDescription,
+    start: _Start,
+    data: TrainingData,
+    folder: Path | None,
+    tell: Tell | None,
+) -> Trained:
+    from intertwine.training import fit
+
+    parts = data.split
+    reporter = Reporter(tell)
+    go_on = functools.partial(
+        fit,
+        start.model,
+        _with_reps(parts.train, start),
+        test=_with_reps(parts.test, start),
+        validation=None if parts.validation is None else _with_reps(parts.validation, start),
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        schedule=training.schedule,
+        optimizer=_optimizer(training.weight_decay),
+        loss=start.loss,
+        augment=training.augment,
+        seed=training.seed,
+        patience=None if training.early_stopping is None else training.early_stopping.patience,
+        evaluate_every=training.looks_every,
+        callback=reporter,
+        progress=False,
+        checkpoint=folder,
+    )
+    try:
+        trained = go_on()
+    except FormatError as error:
+        if folder is None:
+            raise
+        _LOG.warning("the training starts anew: %s", error)
+        shutil.rmtree(folder)
+        trained = go_on()
+    reporter.flush()
+    return trained
+
+
+def _optimizer(weight_decay: float) -> Any:
+    import optax
+
+    if weight_decay == 0:
+        return optax.adam
+    return functools.partial(optax.adamw, weight_decay=weight_decay)
+
+
+def _targets(samples: Samples, start: _Start) -> Samples:
+    return samples if start.loss == "cross-entropy" else samples.as_numbers()
+
+
+def _with_reps(samples: Samples, start: _Start) -> _Data:
+    own, symmetry = _targets(samples, start), start.symmetry
+    return _Data(own.X, own.Y, symmetry.rep_in, symmetry.rep_out, symmetry.group)
+
+
+def _least(history: History) -> float | None:
+    found = [loss for _, loss in history.column("validation_loss")]
+    return min(found) if found else None
+
+
+def _provenance(request: TrainRequest, data: TrainingData) -> dict[str, Any]:
+    """Enough to do it again: the code, the machine's kind, the samples, the seeds, the settings."""
+    from intertwine.training.trained import versions
+
+    found = versions()
+    device = found.pop("device")
+    seeds, model = {"training": request.training.seed}, request.model
+    if isinstance(model, SavedModel):
+        start: dict[str, Any] = {"weights": model.weights}
+    else:
+        seeds["model"] = model.key
+        start = completed(model, data.info).model_dump(exclude_none=True)
+    return {
+        "code": found["intertwine"],
+        "versions": found,
+        "device": device,
+        "data": dict(data.source),
+        "seeds": seeds,
+        "training": request.training.model_dump(),
+        "model": start,
+    }

@@ -1,0 +1,297 @@
+"""Datasets and weights over HTTP: sent, checked, listed, and deleted."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.keys import Keys
+from safetensors.numpy import load, save
+from service import UNKNOWN, ServiceProcess, problem, running_service, service_process
+
+SAFETENSORS = {"content-type": "application/vnd.safetensors"}
+NPZ = {"content-type": "application/zip"}
+REPS = {"rep_in": "5V0+5V", "rep_out": "V**2", "group": "SO(3)"}
+_RANDOM = np.random.default_rng(0)
+X = _RANDOM.normal(size=(50, 20)).astype(np.float32)
+Y = _RANDOM.normal(size=(50, 9)).astype(np.float32)
+
+
+def npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def lying_header() -> bytes:
+    """A header that says of X that it is larger than the file."""
+    entry = {"dtype": "F32", "shape": [50, 20_000], "data_offsets": [0, 4_000_000]}
+    header = json.dumps({"X": entry}).encode()
+    return struct.pack("<Q", len(header)) + header + b"\0" * 4000
+
+
+def spoilt() -> np.ndarray:
+    array = X.copy()
+    array[7, 3] = np.nan
+    return array
+
+
+def send(client: httpx.Client, content: bytes, **query: str) -> httpx.Response:
+    kind = NPZ if content[:2] == b"PK" else SAFETENSORS
+    return client.post("/v1/datasets", content=content, params=query, headers=kind)
+
+
+@pytest.fixture(scope="module")
+def sent(client: httpx.Client) -> dict[str, Any]:
+    answer = send(client, save({"X": X, "Y": Y}), name="mine", **REPS)
+    assert answer.status_code == 201, answer.text
+    document: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == document["links"]["self"]
+    return document
+
+
+class TestSending:
+    def test_what_is_known_of_it_is_told(self, client: httpx.Client, sent: dict[str, Any]) -> None:
+        assert (sent["samples"], sent["name"], sent["owner"]) == (50, "mine", "local")
+        assert {name: sent[name] for name in REPS} == REPS
+        assert sent["inputs"] == {"shape": [50, 20], "dtype": "float32"}
+        assert sent["targets"] == {"shape": [50, 9], "dtype": "float32"}
+        assert client.get(sent["links"]["self"]).json() == sent
+        listed = client.get("/v1/datasets").json()
+        assert sent in listed["data"]
+        assert "Inertia" in listed["builtin"]
+
+    def test_its_samples_are_a_blob(self, client: httpx.Client, sent: dict[str, Any]) -> None:
+        arrays = load(client.get(sent["links"]["blob"]).content)
+        np.testing.assert_array_equal(arrays["X"], X)
+        np.testing.assert_array_equal(arrays["Y"], Y)
+
+    def test_the_same_samples_are_the_same_dataset_in_any_file(
+        self, client: httpx.Client, sent: dict[str, Any]
+    ) -> None:
+        for content in (npz(X=X, Y=Y), npz(inputs=X, targets=Y), save({"x": X, "y": Y})):
+            again = send(client, content, name="mine", **REPS).json()
+            assert again == sent
+        whatever = {"content-type": "application/octet-stream"}
+        answer = client.post("/v1/datasets", content=npz(X=X, Y=Y), params=REPS, headers=whatever)
+        assert answer.json()["id"] == sent["id"]
+
+    def test_a_group_comes_as_generators_too(self, client: httpx.Client) -> None:
+        group = {"discrete_generators": [[[0, -1], [1, 0]]]}
+        content = save({"X": X[:, :2].copy(), "Y": Y[:, :1].copy()})
+        told = send(client, content, rep_in="V", rep_out="V0", group=json.dumps(group)).json()
+        assert told["group"] == group
+
+    @pytest.mark.parametrize(
+        ("content", "query", "code", "said"),
+        [
+            (save({"X": X, "Y": Y}), {**REPS, "rep_in": "6V"}, "invalid-rep", "size 18"),
+            (save({"X": X, "Y": Y}), {**REPS, "rep_out": "V"}, "invalid-rep", "size 3"),
+            (save({"X": X, "Y": Y}), {**REPS, "rep_in": "5V0+"}, "syntax", ""),
+            (save({"X": X, "Y": Y}), {**REPS, "group": "Nothing(3)"}, "syntax", ""),
+            (save({"X": X, "Y": Y}), {**REPS, "group": "{"}, "invalid-request", ""),
+            (save({"X": X, "Y": Y}), {"name": "a\0b"}, "invalid-request", ""),
+            (save({"X": spoilt(), "Y": Y}), {}, "format", "row 7"),
+            (save({"X": X, "Y": Y[:-1].copy()}), {}, "format", "49"),
+            (save({"X": X}), {}, "format", "two arrays"),
+            (save({"X": X, "Y": Y})[:-10], {}, "format", "no whole safetensors"),
+            (lying_header(), {}, "format", ""),
+            (struct.pack("<Q", 2**62) + b"{}", {}, "format", "neither"),
+            (npz(X=X, Y=np.array([{}] * 50, dtype=object)), {}, "format", "pickled"),
+            (npz(X=X, Y=Y)[:-100], {}, "format", "no whole npz"),
+            (b"\x80\x04\x95" + b"x" * 100, {}, "format", "pickled"),
+            (b"", {}, "format", "neither"),
+        ],
+        ids=[
+            *("wide input", "wide output", "syntax", "unknown group", "no generators", "nul"),
+            *("nan", "short", "one array", "cut", "lying header", "huge header"),
+            *("objects in npz", "cut npz", "pickle", "nothing"),
+        ],
+    )
+    def test_what_is_wrong_with_a_file_is_said(
+        self, client: httpx.Client, content: bytes, query: dict[str, str], code: str, said: str
+    ) -> None:
+        answer = send(client, content, **query)
+        assert said in problem(answer, 422, code)["detail"]
+
+    @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
+    def test_what_is_no_file_is_refused(self, client: httpx.Client, kind: str) -> None:
+        for path in ("/v1/datasets", "/v1/blobs"):
+            answer = client.post(path, content=b"{}", headers={"content-type": kind})
+            problem(answer, 415, "unsupported-media-type")
+
+    @pytest.mark.slow
+    def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        with running_service(data, dataset_bytes="10000", jobs="0", workers="1") as client:
+            assert send(client, save({"X": X[:10], "Y": Y[:10]})).status_code == 201
+            content = save({"X": X[:30], "Y": Y[:30] * 2})
+            refused = problem(send(client, content * 3), 413, "body-too-large")
+            assert refused["limit_bytes"] == 10_000
+            pieces = (content for _ in range(3))
+            answer = client.post("/v1/datasets", content=pieces, headers=SAFETENSORS)
+            problem(answer, 413, "body-too-large")
+            bomb = io.BytesIO()
+            np.savez_compressed(bomb, X=np.zeros((10_000, 20)), Y=np.zeros(10_000))
+            assert len(bomb.getvalue()) < 10_000
+            problem(send(client, bomb.getvalue()), 422, "too-large")
+            assert list((data / "uploads").iterdir()) == []
+
+    def test_who_leaves_in_the_middle_leaves_nothing(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        with running_service(data, jobs="0", workers="1") as client:
+
+            def half() -> Iterator[bytes]:
+                yield b"x" * 10**6
+                raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                client.post("/v1/datasets", content=half(), headers=SAFETENSORS)
+            assert client.get("/v1/datasets").json()["data"] == []
+            give_up = time.monotonic() + 30
+            while list((data / "uploads").iterdir()):  # until it notices that nobody is there
+                assert time.monotonic() < give_up
+                time.sleep(0.05)
+        assert "Traceback" not in (tmp_path / "data.log").read_text()
+
+
+class TestDeleting:
+    def test_its_samples_go_with_it(self, client: httpx.Client) -> None:
+        document = send(client, save({"X": X + 1, "Y": Y})).json()
+        links = document["links"]
+        assert client.delete(links["self"]).status_code == 204
+        for link in links.values():
+            problem(client.get(link), 404, "not-found")
+        problem(client.delete(links["self"]), 404, "not-found")
+
+    def test_of_another_digest_there_is_none(self, client: httpx.Client) -> None:
+        problem(client.get(f"/v1/datasets/{UNKNOWN}"), 404, "not-found")
+        problem(client.delete(f"/v1/datasets/{UNKNOWN}"), 404, "not-found")
+        problem(client.get("/v1/datasets/.."), 404, "not-found")
+        problem(client.get("/v1/datasets/Inertia"), 422, "invalid-request")
+
+
+class TestTheList:
+    def test_pages_are_followed_by_their_cursors(self, client: httpx.Client) -> None:
+        sent = [send(client, save({"X": X + n, "Y": Y})).json()["id"] for n in range(2, 7)]
+        asked, seen = {"limit": "2"}, []
+        while True:
+            page = client.get("/v1/datasets", params=asked).json()
+            seen += [dataset["id"] for dataset in page["data"]]
+            if not page["has_more"]:
+                break
+            asked["after"] = page["next"]
+        assert [name for name in seen if name in sent] == sent[::-1]
+        assert len(set(seen)) == len(seen)
+
+    @pytest.mark.parametrize("params", [{"limit": 0}, {"after": "x"}, {"after": "\0"}], ids=str)
+    def test_a_page_that_cannot_be_is_refused(self, client: httpx.Client, params: Any) -> None:
+        problem(client.get("/v1/datasets", params=params), 422, "invalid-request")
+
+
+class TestDeletingWhatAJobWaitsFor:
+    @pytest.mark.slow
+    def test_a_job_that_waits_ends_well_without_its_dataset(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        train = {"kind": "train", "model": {"ch": 8, "num_layers": 1}, "training": {"epochs": 2}}
+        with running_service(data, jobs="0", workers="1") as client:
+            sent = send(client, save({"X": X, "Y": Y}), **REPS).json()
+            job = client.post("/v1/jobs", json={**train, "dataset": sent["id"]}).json()
+            assert client.delete(sent["links"]["self"]).status_code == 204
+            problem(client.get(sent["links"]["self"]), 404, "not-found")
+        with running_service(data, workers="1") as client:
+            client.get(job["links"]["events"])  # until it ends
+            ended = client.get(job["links"]["self"]).json()
+            assert (ended["state"], ended["reason"]) == ("succeeded", "done")
+            result = ended["result"]
+            model = client.get(f"/v1/models/{result['model']}/versions/1").json()
+            assert model["provenance"]["data"] == {"digest": sent["id"]}
+            told = model["provenance"]["model"]
+            assert {name: told[name] for name in REPS} == REPS
+
+
+class TestOwners:
+    def test_data_are_their_owners(self, tmp_path: Path) -> None:
+        service = ServiceProcess(tmp_path / "data", jobs="0", workers="1")
+        database = Database(f"sqlite:///{service.data}/intertwine.db")
+        database.migrate()
+        tokens = [Keys(database).create(name, ["jobs:write"])[1] for name in ("alice", "bob")]
+        database.close()
+        with (
+            service_process(service.data, service=service),
+            httpx.Client(base_url=service.address) as hers,
+            httpx.Client(base_url=service.address) as his,
+        ):
+            for client, token in zip((hers, his), tokens, strict=True):
+                client.headers["authorization"] = f"Bearer {token}"
+            content = save({"X": X, "Y": Y})
+            document = send(hers, content).json()
+            assert document["owner"] == "alice"
+            assert hers.get(document["links"]["blob"]).headers["cache-control"].startswith("priv")
+            for link in document["links"].values():
+                problem(his.get(link), 404, "not-found")
+            problem(his.delete(document["links"]["self"]), 404, "not-found")
+            job = {"kind": "train", "dataset": document["id"], "model": {**REPS}}
+            problem(his.post("/v1/jobs", json=job), 404, "not-found")
+            assert send(his, content).json()["id"] == document["id"]
+            assert hers.delete(document["links"]["self"]).status_code == 204
+            assert his.get(document["links"]["blob"]).status_code == 200
+            problem(hers.get(document["links"]["blob"]), 404, "not-found")
+
+    def test_an_admin_deletes_their_own_or_who_they_name(self, tmp_path: Path) -> None:
+        service = ServiceProcess(tmp_path / "data", jobs="0", workers="1")
+        database = Database(f"sqlite:///{service.data}/intertwine.db")
+        database.migrate()
+        keys = Keys(database)
+        scopes = {"alice": "jobs:write", "bob": "jobs:write", "boss": "admin"}
+        tokens = [keys.create(owner, [scope])[1] for owner, scope in scopes.items()]
+        database.close()
+        with service_process(service.data, service=service):
+            alice, bob, boss = (
+                httpx.Client(base_url=service.address, headers={"authorization": f"Bearer {token}"})
+                for token in tokens
+            )
+            sent = [send(one, save({"X": X, "Y": Y})).json() for one in (alice, bob, boss)]
+            [address] = {one["links"]["self"] for one in sent}
+            problem(alice.delete(address, params={"owner": "bob"}), 403, "forbidden")
+            assert boss.delete(address).status_code == 204
+            assert alice.get(address).status_code == bob.get(address).status_code == 200
+            said = problem(boss.delete(address), 422, "invalid-request")["detail"]
+            assert said == "2 have this dataset: say whose, as owner=alice"
+            assert boss.delete(address, params={"owner": "bob"}).status_code == 204
+            problem(bob.get(address), 404, "not-found")
+            assert boss.delete(address).status_code == 204
+            problem(alice.get(address), 404, "not-found")
+            for client in (alice, bob, boss):
+                client.close()
+
+
+class TestWeights:
+    def test_a_file_of_weights_is_a_blob(self, client: httpx.Client) -> None:
+        content = save({"layer": X})
+        answer = client.post("/v1/blobs", content=content, headers=SAFETENSORS)
+        assert answer.status_code == 201
+        document = answer.json()
+        assert document["bytes"] == len(content)
+        assert answer.headers["location"] == f"/v1/blobs/{document['digest']}"
+        assert client.get(answer.headers["location"]).content == content
+        again = client.post("/v1/blobs", content=content, headers=SAFETENSORS)
+        assert again.json() == document
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"\x80\x04\x95", lying_header(), save({}), npz(X=X)],
+        ids=["nothing", "pickle", "lying header", "no arrays", "npz"],
+    )
+    def test_what_is_none_is_refused(self, client: httpx.Client, content: bytes) -> None:
+        answer = client.post("/v1/blobs", content=content, headers=SAFETENSORS)
+        problem(answer, 422, "format")

@@ -1,0 +1,243 @@
+"""Who may do what: keys, their scopes, and whose a job is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from intertwine_api.server.access import Access
+from intertwine_api.server.app import create_app
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.keys import Keys
+from intertwine_api.wire.problems import ProblemError
+from intertwine_api.wire.vocabulary import SCOPES
+from intertwine_api.work.settings import Settings
+from service import SO3, UNKNOWN, ServiceProcess, problem, service_process
+
+#: To solve is of no use to who may not read.
+BASES = {"bases:read", "bases:solve"}
+OPEN = ("/", "/healthz", "/readyz", "/problems", "/docs", "/openapi.json")
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+class Lab:
+    """A service with keys: one for each scope, and two for owners of jobs."""
+
+    def __init__(self, service: ServiceProcess) -> None:
+        self.service, self.database = service, Database(f"sqlite:///{service.data}/intertwine.db")
+        self.database.migrate()
+        self.keys = Keys(self.database)
+        self.tokens = {scope: self.token(scope) for scope in SCOPES}
+
+    def token(self, *scopes: str, owner: str = "somebody") -> str:
+        return self.keys.create(owner, scopes)[1]
+
+    def client(self, token: str) -> httpx.Client:
+        return httpx.Client(base_url=self.service.address, headers=bearer(token), timeout=60)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    data = tmp_path_factory.mktemp("access") / "data"
+    service = ServiceProcess(data, jobs="0", workers="1", event_heartbeat="0.5")
+    lab = Lab(service)
+    with service_process(data, service=service):
+        yield lab
+    lab.database.close()
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            bearer("itw_nothing_nothing"),
+            bearer("itw_" + "x" * 5000),
+            {"authorization": "Basic eDp5"},
+            {"authorization": "Bearer"},
+        ],
+        ids=["none", "unknown", "too long", "another scheme", "no token"],
+    )
+    def test_who_has_none_is_refused(self, lab: Lab, headers: dict[str, str]) -> None:
+        for path in ("/v1/bases", "/v1/jobs", "/v1/nothing", f"/v1/blobs/{UNKNOWN}", "/metrics"):
+            answer = httpx.get(lab.service.address + path, headers=headers)
+            problem(answer, 401, "unauthorized")
+            assert answer.headers["www-authenticate"].startswith('Bearer realm="intertwine"')
+
+    def test_some_pages_are_for_everybody(self, lab: Lab) -> None:
+        for path in OPEN:
+            assert httpx.get(lab.service.address + path).status_code == 200
+
+    def test_nobody_is_heard_out_before_they_are_known(self, lab: Lab) -> None:
+        for path in ("/v1/bases", "/v1/datasets", "/v1/jobs"):
+            answer = httpx.post(lab.service.address + path, content=b"{")
+            problem(answer, 401, "unauthorized")
+
+    def test_a_key_lets_in_and_says_how_much_is_left(self, lab: Lab) -> None:
+        with lab.client(lab.tokens["bases:read"]) as client:
+            answer = client.get("/v1/bases")
+        assert answer.status_code == 200
+        assert answer.headers["ratelimit-policy"] == '"key";q=1000;w=2'
+        assert answer.headers["ratelimit"].startswith('"key";r=')
+
+    @pytest.mark.slow
+    def test_a_key_that_is_revoked_ends_soon(self, lab: Lab) -> None:
+        key, token = lab.keys.create("somebody", ["bases:read"])
+        with lab.client(token) as client:
+            assert client.get("/v1/bases").status_code == 200
+            lab.keys.revoke(key.id)
+            begun = time.monotonic()
+            while client.get("/v1/bases").status_code != 401:
+                assert time.monotonic() - begun < 5
+                time.sleep(0.2)
+
+    @pytest.mark.slow
+    def test_so_do_the_streams_that_it_follows(self, lab: Lab) -> None:
+        key, token = lab.keys.create("somebody", ["jobs:write", "bases:solve"])
+        with lab.client(token) as client:
+            links = client.post("/v1/jobs", json={"kind": "solve", **SO3}).json()["links"]
+            begun = time.monotonic()
+            with client.stream("GET", links["events"]) as stream:
+                lines = stream.iter_lines()
+                next(lines)
+                lab.keys.revoke(key.id)
+                assert "event: end" not in list(lines)
+            assert time.monotonic() - begun < 10
+        with lab.client(lab.tokens["admin"]) as admin:
+            admin.post(links["cancel"])
+
+
+class TestScopes:
+    @pytest.mark.parametrize(
+        ("method", "path", "scopes"),
+        [
+            ("GET", "/v1/bases", BASES),
+            ("GET", f"/v1/bases/{UNKNOWN}", BASES),
+            ("GET", "/v1/groups", BASES),
+            ("POST", "/v1/reps:parse", BASES),
+            ("GET", f"/v1/blobs/{UNKNOWN}", {*BASES, "jobs:write", "models:forward"}),
+            ("POST", "/v1/blobs", {"jobs:write"}),
+            ("GET", "/v1/datasets", {"jobs:write"}),
+            ("POST", "/v1/datasets", {"jobs:write"}),
+            ("GET", "/v1/jobs", {"jobs:write"}),
+            ("POST", "/v1/jobs", {"jobs:write"}),
+            ("GET", "/v1/jobs/1234", {"jobs:write"}),
+            ("GET", "/v1/jobs/1234/events", {"jobs:write"}),
+            ("POST", "/v1/jobs/1234:cancel", {"jobs:write"}),
+            ("POST", "/v1/models/nothing:forward", {"models:forward"}),
+            ("GET", "/v1/models/nothing", {"models:forward", "jobs:write"}),
+            ("DELETE", "/v1/models/nothing", {"jobs:write"}),
+            ("GET", "/metrics", set()),
+        ],
+        ids=lambda value: str(value) if isinstance(value, str) else "",
+    )
+    @pytest.mark.sampled(5)
+    def test_each_address_takes_its_own(
+        self, lab: Lab, method: str, path: str, scopes: set[str]
+    ) -> None:
+        for scope, token in lab.tokens.items():
+            with lab.client(token) as client:
+                status = client.request(method, path).status_code
+            assert (status != 403) == (scope in {*scopes, "admin"}), (scope, status)
+
+    def test_to_find_a_basis_takes_more_than_to_read_one(self, lab: Lab) -> None:
+        with lab.client(lab.token("bases:read")) as reader:
+            problem(reader.post("/v1/bases", json=SO3), 403, "forbidden")
+            with lab.client(lab.token("bases:solve")) as solver:
+                assert solver.post("/v1/bases", json=SO3).status_code == 200
+            assert reader.post("/v1/bases", json=SO3).json()["cached"]
+
+    def test_so_it_does_as_a_job(self, lab: Lab) -> None:
+        job = {"kind": "solve", **SO3}
+        with lab.client(lab.token("jobs:write")) as client:
+            problem(client.post("/v1/jobs", json=job), 403, "forbidden")
+        with lab.client(lab.token("jobs:write", "bases:solve")) as client:
+            links = client.post("/v1/jobs", json=job).json()["links"]
+            assert client.post(links["cancel"]).json()["state"] == "cancelled"
+
+    def test_every_address_under_v1_asks_for_a_scope(self, tmp_path: Path) -> None:
+        """Whatever is added later: a key without the scope gets no further than that."""
+        document = create_app(Settings(data=tmp_path)).openapi()
+        guarded = {path: ops for path, ops in document["paths"].items() if path.startswith("/v1/")}
+        assert len(guarded) > 20
+        for path, operations in guarded.items():
+            for operation in operations.values():
+                assert operation["security"] == [{"key": []}], path
+                assert {"401", "403", "429"} <= set(operation["responses"]), path
+
+
+class TestOwners:
+    def test_anothers_job_is_not_found(self, lab: Lab) -> None:
+        scopes = ("jobs:write", "bases:solve")
+        alice, bob = (lab.token(*scopes, owner=name) for name in ("alice", "bob"))
+        with (
+            lab.client(alice) as hers,
+            lab.client(bob) as his,
+            lab.client(lab.tokens["admin"]) as admin,
+        ):
+            job: dict[str, Any] = hers.post("/v1/jobs", json={"kind": "solve", **SO3}).json()
+            here = job["links"]["self"]
+            assert job["owner"] == "alice"
+            for method, path in (
+                *(("GET", here + more) for more in ("", "/events", "/metrics", "/logs")),
+                *(("POST", f"{here}:{action}") for action in ("cancel", "retry")),
+                ("DELETE", here),
+            ):
+                problem(his.request(method, path), 404, "not-found")
+            assert his.get("/v1/jobs").json()["data"] == []
+            problem(his.get("/v1/jobs", params={"owner": "alice"}), 403, "forbidden")
+            assert [j["id"] for j in hers.get("/v1/jobs").json()["data"]] == [job["id"]]
+            assert admin.get(here).json()["id"] == job["id"]
+            found = admin.get("/v1/jobs", params={"owner": "alice"}).json()["data"]
+            assert [j["id"] for j in found] == [job["id"]]
+            assert admin.post(f"{here}:cancel").json()["state"] == "cancelled"
+            assert hers.get(here).json()["reason"] == "cancelled by somebody"
+
+
+class TestAccess:
+    """The cache of callers, without a server."""
+
+    @pytest.fixture
+    def keys(self, tmp_path: Path) -> Iterator[Keys]:
+        database = Database(f"sqlite:///{tmp_path}/keys.db")
+        database.migrate()
+        yield Keys(database)
+        database.close()
+
+    def test_while_there_is_no_key_everybody_is_local(self, keys: Keys) -> None:
+        access = Access(keys, open_to_all=True)
+        caller = asyncio.run(access.caller(None))
+        assert (caller.owner, caller.key_id, caller.is_admin) == ("local", None, True)
+
+    def test_an_open_door_needs_the_word_of_whoever_serves(self, keys: Keys) -> None:
+        access = Access(keys, open_to_all=False)
+        with pytest.raises(ProblemError, match="send a key"):
+            asyncio.run(access.caller(None))
+
+    def test_the_last_key_that_is_revoked_opens_nothing(self, keys: Keys) -> None:
+        key, token = keys.create("somebody", ["admin"])
+        keys.revoke(key.id)
+        access = Access(keys, open_to_all=True)
+        for authorization in (None, f"Bearer {token}"):
+            with pytest.raises(ProblemError):
+                asyncio.run(access.caller(authorization))
+
+    def test_a_caller_is_looked_up_once_in_a_while(self, keys: Keys) -> None:
+        now = 0.0
+        access = Access(keys, open_to_all=True, seconds=3.0, clock=lambda: now)
+        key, token = keys.create("somebody", ["bases:read"])
+        asyncio.run(access.caller(f"Bearer {token}"))
+        keys.revoke(key.id)
+        now = 2.9
+        assert asyncio.run(access.caller(f"bearer {token}")).owner == "somebody"
+        now = 3.1
+        with pytest.raises(ProblemError, match="revoked"):
+            asyncio.run(access.caller(f"Bearer {token}"))

@@ -1,0 +1,145 @@
+"""How much one key may ask: requests a second, requests at once, jobs, streams."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from intertwine_api.server.limits import ConcurrencyLimit, Rates
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.keys import Keys
+from intertwine_api.wire.problems import ProblemError
+from service import SO3, ServiceProcess, problem, service_process
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TestRates:
+    def rates(self) -> tuple[Rates, Clock]:
+        clock = Clock()
+        return Rates(10, 3, clock), clock
+
+    def test_a_burst_and_then_as_many_as_flow_in(self) -> None:
+        rates, clock = self.rates()
+        assert [rates.take("a").granted for _ in range(4)] == [True, True, True, False]
+        clock.now = 0.25
+        assert [rates.take("a").granted for _ in range(3)] == [True, True, False]
+        clock.now = 1000.0
+        assert [rates.take("a").granted for _ in range(4)] == [True, True, True, False]
+
+    def test_each_has_its_own(self) -> None:
+        rates, _ = self.rates()
+        for _ in range(4):
+            rates.take("a")
+        assert rates.take("b").granted
+
+    def test_who_is_refused_hears_when_to_ask_again(self) -> None:
+        clock = Clock()
+        rates = Rates(0.1, 1, clock)
+        rates.require("a")
+        clock.now = 2.0
+        with pytest.raises(ProblemError) as refused:
+            rates.require("a")
+        assert refused.value.problem.code == "rate-limited"
+        assert refused.value.headers["Retry-After"] == "8"
+        assert refused.value.headers["RateLimit"] == '"key";r=0;t=8'
+        assert refused.value.headers["RateLimit-Policy"] == '"key";q=1;w=10'
+
+    def test_a_refusal_costs_no_token(self) -> None:
+        rates, clock = self.rates()
+        for _ in range(100):
+            rates.take("a")
+        clock.now = 0.1
+        assert rates.take("a").granted
+
+
+class TestAtOnce:
+    def test_past_the_most_the_next_is_refused_until_one_ends(self) -> None:
+        at_once = ConcurrencyLimit(2, "streams of events")
+        with at_once.one("a"):
+            with at_once.one("a"):
+                with pytest.raises(ProblemError, match="2 streams of events") as refused:
+                    at_once.enter("a")
+                assert refused.value.headers["Retry-After"] == "1"
+                at_once.enter("b")
+            with at_once.one("a"):
+                assert at_once["a"] == 2
+        assert (at_once["a"], at_once["b"]) == (0, 1)
+
+    def test_whoever_fails_is_counted_out(self) -> None:
+        at_once = ConcurrencyLimit(1, "things")
+        with pytest.raises(ValueError, match="no"), at_once.one("a"):
+            raise ValueError("no")
+        assert at_once["a"] == 0
+
+
+@contextmanager
+def service_with_keys(
+    folder: Path, *owners: str, **settings: str
+) -> Iterator[tuple[httpx.Client, ...]]:
+    """A service that runs no jobs, and a client with a key for each owner."""
+    service = ServiceProcess(folder / "data", jobs="0", workers="1", **settings)
+    database = Database(f"sqlite:///{service.data}/intertwine.db")
+    database.migrate()
+    scopes = ("bases:solve", "jobs:write")
+    tokens = [Keys(database).create(owner, scopes)[1] for owner in owners]
+    database.close()
+    with service_process(service.data, service=service):
+        clients = tuple(
+            httpx.Client(
+                base_url=service.address, headers={"authorization": f"Bearer {token}"}, timeout=30
+            )
+            for token in tokens
+        )
+        yield clients
+        for client in clients:
+            client.close()
+
+
+class TestAKey:
+    @pytest.mark.slow
+    def test_asks_so_often_and_is_then_told_to_wait(self, tmp_path: Path) -> None:
+        settings = {"key_requests_per_second": "2", "key_requests_burst": "4"}
+        with service_with_keys(tmp_path, "alice", "bob", **settings) as (hers, his):
+            answers = [hers.get("/v1/groups") for _ in range(8)]
+            refused = [answer for answer in answers if answer.status_code != 200]
+            assert 3 <= len(refused) <= 4
+            for answer in refused:
+                problem(answer, 429, "rate-limited")
+                assert answer.headers["retry-after"] == "1"
+            left = [answer.headers["ratelimit"].split(";")[1] for answer in answers[:4]]
+            assert left == ["r=3", "r=2", "r=1", "r=0"]
+            assert his.get("/v1/groups").status_code == 200
+            assert hers.get("/healthz").status_code == 200
+            time.sleep(1.1)
+            assert hers.get("/v1/groups").status_code == 200
+
+    def test_has_so_many_requests_in_the_works_at_once(self, tmp_path: Path) -> None:
+        with service_with_keys(tmp_path, "alice", "bob", key_requests_at_once="2") as (hers, his):
+            job = hers.post("/v1/jobs", json={"kind": "solve", **SO3}).json()
+            with hers.stream("GET", job["links"]["events"]):
+                with hers.stream("GET", job["links"]["events"]):
+                    problem(hers.get("/v1/groups"), 429, "rate-limited")
+                    assert his.get("/v1/groups").status_code == 200
+                begun = time.monotonic()
+                while hers.get("/v1/groups").status_code == 429:
+                    assert time.monotonic() - begun < 5
+
+
+class TestWithoutKeys:
+    def test_nobody_is_counted(self, client: httpx.Client) -> None:
+        answers = [client.get("/v1/groups") for _ in range(150)]
+        assert {answer.status_code for answer in answers} == {200}
+        assert "ratelimit" not in answers[-1].headers

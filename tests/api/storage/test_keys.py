@@ -1,0 +1,194 @@
+"""API keys: shown once, kept as a digest, good until they expire or are revoked."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import time
+from typing import Any
+
+import pytest
+from intertwine.errors import InvalidSetting
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.keys import MOST_DAYS, Keys, expiry
+from intertwine_api.storage.tables import keys as table
+from intertwine_api.wire.vocabulary import SCOPES
+from sqlalchemy import select, update
+
+
+@pytest.fixture
+def keys(database: Database) -> Keys:
+    return Keys(database)
+
+
+def change(database: Database, **columns: Any) -> None:
+    """Let time pass for every key."""
+    with database.write() as connection:
+        connection.execute(update(table).values(**columns))
+
+
+class TestCreate:
+    def test_shows_a_token_whose_secret_is_kept_nowhere(
+        self, database: Database, keys: Keys
+    ) -> None:
+        key, token = keys.create("ada", ["jobs:write", "bases:read"])
+        assert re.fullmatch(rf"itw_{key.id}_[A-Za-z0-9_-]{{43}}", token)
+        assert (key.owner, key.scopes) == ("ada", ("bases:read", "jobs:write"))
+        assert (key.expires, key.last_used, key.revoked) == (None, None, None)
+        assert key.created == pytest.approx(time.time(), abs=30)
+        secret = token.split("_", 2)[2]
+        with database.read() as connection:
+            row = connection.execute(select(table)).mappings().one()
+        assert row["digest"] == hashlib.sha256(secret.encode()).hexdigest()
+        assert secret not in str(dict(row))
+
+    def test_makes_another_each_time(self, keys: Keys) -> None:
+        made = [keys.create("ada", ["admin"]) for _ in range(20)]
+        assert len({token for _, token in made}) == len({key.id for key, _ in made}) == 20
+
+    @pytest.mark.parametrize("owner", ["", " ", "a b", "-a", "a" * 65, "ada\n", "χ", "a/b", "\0"])
+    def test_refuses_what_is_no_name(self, keys: Keys, owner: str) -> None:
+        with pytest.raises(InvalidSetting, match="1 to 64 letters"):
+            keys.create(owner, ["admin"])
+
+    @pytest.mark.parametrize("owner", ["ada", "ada.lovelace@uni-x.org", "a" * 64, "0"])
+    def test_takes_what_is_one(self, keys: Keys, owner: str) -> None:
+        assert keys.create(owner, SCOPES)[0].owner == owner
+
+    def test_refuses_scopes_that_are_not_there(self, keys: Keys) -> None:
+        with pytest.raises(InvalidSetting, match="unknown scope 'jobs:all': the scopes are bases:"):
+            keys.create("ada", ["jobs:write", "jobs:all"])
+        with pytest.raises(InvalidSetting, match="has no scope"):
+            keys.create("ada", [])
+        assert not keys.any()
+
+    @pytest.mark.parametrize("expires", [0.0, float("nan"), float("inf"), float("-inf")])
+    def test_refuses_a_time_that_is_over_or_none(self, keys: Keys, expires: float) -> None:
+        with pytest.raises(InvalidSetting, match="a time to come"):
+            keys.create("ada", ["admin"], expires)
+
+    def test_refuses_a_time_that_no_calendar_shows(self, keys: Keys) -> None:
+        for days in (MOST_DAYS + 2, 1e12):
+            with pytest.raises(InvalidSetting, match="in more than 36,500 days: give an earlier"):
+                keys.create("ada", ["admin"], time.time() + days * 86_400)
+        assert not keys.any()
+        assert keys.create("ada", ["admin"], expiry(MOST_DAYS))[0].expires
+
+
+class TestExpiry:
+    @pytest.mark.parametrize("days", [0.5, 1.0, 36_500.0])
+    def test_is_so_many_days_from_now(self, days: float) -> None:
+        assert expiry(days) == pytest.approx(time.time() + days * 86_400, abs=30)
+
+    @pytest.mark.parametrize("days", ["0", "-1", "36500.5", "1000000000000", "nan", "inf", "-inf"])
+    def test_is_refused_where_it_is_no_time_to_come(self, days: str) -> None:
+        with pytest.raises(InvalidSetting) as refused:
+            expiry(float(days))
+        assert str(refused.value) == (
+            f"a key cannot last for {days} days: give more than 0 and at most 36,500, or leave "
+            f"--days out for a key that lasts for ever"
+        )
+
+
+class TestFind:
+    def test_finds_the_key_of_a_token(self, keys: Keys) -> None:
+        made = [keys.create(owner, ["admin"]) for owner in ("ada", "bea")]
+        for key, token in made:
+            assert keys.find(token) == key
+
+    def test_finds_nothing_for_any_other(self, keys: Keys) -> None:
+        (key, token), (other, _) = (keys.create("ada", ["admin"]) for _ in range(2))
+        secret = token.removeprefix(f"itw_{key.id}_")
+        wrong = [
+            "",
+            "_",
+            "__",
+            "itw",
+            f"itw_{key.id}",
+            f"itw_{key.id}_",
+            token[:-1],
+            f"{token}x",
+            f" {token}",
+            token.upper(),
+            f"itw_{other.id}_{secret}",
+            f"xyz_{key.id}_{secret}",
+            f"_{key.id}_{secret}",
+            f"itw_none_{secret}",
+            f"itw_{key.id}\0_{secret}",
+            f"itw_{key.id}_{secret}\ud83d",
+            f"itw_{key.id}_{hashlib.sha256(secret.encode()).hexdigest()}",
+        ]
+        assert [keys.find(text) for text in wrong] == [None] * len(wrong)
+        assert keys.find(token) is not None
+
+    def test_compares_in_constant_time_whether_or_not_there_is_such_a_key(
+        self, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        key, token = keys.create("ada", ["admin"])
+        compared, compare = [], hmac.compare_digest
+
+        def watched(one: str, other: str) -> bool:
+            compared.append((len(one), len(other)))
+            return compare(one, other)
+
+        monkeypatch.setattr(hmac, "compare_digest", watched)
+        for text in (token, f"itw_{key.id}_wrong", "itw_none_wrong", "nonsense"):
+            keys.find(text)
+        assert compared == [(64, 64)] * 4
+
+    def test_no_key_that_has_expired(self, database: Database, keys: Keys) -> None:
+        key, token = keys.create("ada", ["admin"], time.time() + 3600)
+        assert keys.find(token) == key
+        change(database, expires=time.time() - 1)
+        assert keys.find(token) is None
+
+    def test_no_key_that_was_revoked(self, keys: Keys) -> None:
+        (key, token), (_, other) = (keys.create("ada", ["admin"]) for _ in range(2))
+        assert keys.revoke(key.id)
+        assert keys.find(token) is None
+        assert keys.find(other) is not None
+
+
+class TestLastUse:
+    def last(self, keys: Keys) -> float | None:
+        return keys.list()[0].last_used
+
+    def test_is_noted(self, keys: Keys) -> None:
+        _, token = keys.create("ada", ["admin"])
+        keys.find("itw_none_wrong")
+        assert self.last(keys) is None
+        keys.find(token)
+        assert self.last(keys) == pytest.approx(time.time(), abs=30)
+
+    def test_is_noted_once_a_minute(self, database: Database, keys: Keys) -> None:
+        _, token = keys.create("ada", ["admin"])
+        now = time.time()
+        for ago, is_noted in ((30, False), (59, False), (61, True), (10**6, True)):
+            change(database, last_used=now - ago)
+            keys.find(token)
+            assert (self.last(keys) != pytest.approx(now - ago, abs=0.001)) == is_noted, ago
+
+
+class TestRevoke:
+    def test_says_whether_the_key_counted(self, keys: Keys) -> None:
+        key, _ = keys.create("ada", ["admin"])
+        assert keys.revoke(key.id)
+        first = keys.list()[0].revoked
+        assert first == pytest.approx(time.time(), abs=30)
+        assert not keys.revoke(key.id)
+        assert keys.list()[0].revoked == first
+        assert not keys.revoke("none\0")
+
+
+class TestList:
+    def test_shows_the_newest_first_and_all(self, keys: Keys) -> None:
+        made = [keys.create(owner, ["admin"])[0] for owner in ("ada", "bea", "cleo")]
+        keys.revoke(made[0].id)
+        assert [key.owner for key in keys.list()] == ["cleo", "bea", "ada"]
+
+    def test_a_revoked_key_does_not_open_the_service_again(self, keys: Keys) -> None:
+        assert not keys.any()
+        key, _ = keys.create("ada", ["admin"])
+        keys.revoke(key.id)
+        assert keys.any()

@@ -1,0 +1,119 @@
+"""The process of jobs for tests: each does what its request says."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from intertwine.errors import InvalidRep
+from intertwine_api.storage.tables import jobs
+from intertwine_api.work.job import Job, Result
+from intertwine_api.work.job_kind import JobContext
+from intertwine_api.work.process import main
+from intertwine_api.work.train_job import TRAIN
+from sqlalchemy import Connection, update
+
+
+def _sleep(job: Job, context: JobContext) -> dict[str, Any]:
+    """Tell who sleeps, and sleep; but only in the first attempts, if the request says so."""
+    if job.attempt <= job.request.get("attempts", 1000):
+        context.report({"stage": "asleep", "pid": os.getpid()})
+        time.sleep(job.request.get("seconds", 120))
+    return {"attempt": job.attempt}
+
+
+def _ask(job: Job, context: JobContext) -> dict[str, Any]:
+    context.report({"stage": "asking", "pid": os.getpid()})
+    while True:
+        time.sleep(0.01)
+        context.check()
+
+
+def _grow(job: Job, context: JobContext) -> dict[str, Any]:
+    kept = []
+    while True:
+        kept.append(b"x" * 10**7)
+        time.sleep(0.03)
+
+
+def _take_all_at_once(job: Job, context: JobContext) -> dict[str, Any]:
+    return {"taken": len(bytes(10**14))}
+
+
+def _reserve(job: Job, context: JobContext) -> dict[str, Any]:
+    return {"reserved": len(bytes(3 * 10**9))}  # the machine has it, and the job may not
+
+
+def _look_around(job: Job, context: JobContext) -> dict[str, Any]:
+    return {"oom_score_adj": Path("/proc/self/oom_score_adj").read_text()}
+
+
+def _keep(job: Job, context: JobContext) -> dict[str, Any]:
+    context.files.checkpoint.mkdir(parents=True)
+    (context.files.checkpoint / "state").write_text("half of the way")
+    return {}
+
+
+def _fail_in_the_end(job: Job, context: JobContext) -> Result:
+    _keep(job, context)
+
+    def keep(connection: Connection) -> dict[str, Any]:
+        connection.execute(update(jobs).values(name="what is not kept"))
+        raise InvalidRep("this cannot be kept")
+
+    return keep
+
+
+def _refuse(job: Job, context: JobContext) -> dict[str, Any]:
+    raise InvalidRep("this cannot be")
+
+
+def _stumble(job: Job, context: JobContext) -> dict[str, Any]:
+    raise RuntimeError("a secret of the code")
+
+
+def _fill_the_disk(job: Job, context: JobContext) -> dict[str, Any]:
+    raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
+
+
+def _crash(job: Job, context: JobContext) -> dict[str, Any]:
+    print("the last words")
+    os.kill(os.getpid(), signal.SIGSEGV)
+    raise AssertionError("not reached")
+
+
+def _exit(job: Job, context: JobContext) -> dict[str, Any]:
+    os._exit(5)
+
+
+DEEDS: dict[str, Callable[[Job, JobContext], Result]] = {
+    "answer": lambda job, context: {"answer": 42, "folder": str(context.folder)},
+    "sleep": _sleep,
+    "ask": _ask,
+    "grow": _grow,
+    "take all at once": _take_all_at_once,
+    "reserve": _reserve,
+    "look around": _look_around,
+    "keep": _keep,
+    "fail in the end": _fail_in_the_end,
+    "refuse": _refuse,
+    "stumble": _stumble,
+    "fill the disk": _fill_the_disk,
+    "crash": _crash,
+    "exit": _exit,
+}
+
+
+def run(job: Job, context: JobContext) -> Result:
+    return DEEDS[job.request["do"]](job, context)
+
+
+if __name__ == "__main__":
+    sys.exit(main(kinds={"train": replace(TRAIN, run=run)}))

@@ -1,0 +1,64 @@
+"""The folder of a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from intertwine_api.work.executor import Exit
+from intertwine_api.work.folder import JobFolder
+
+
+def test_the_end_of_an_attempt_is_read_as_it_was_noted(tmp_path: Path) -> None:
+    ended = Exit(None, "SIGKILL", "memory", 10**9, 2.5)
+    folder = JobFolder(tmp_path)
+    folder.note_exit(2, ended)
+    assert folder.exit(2) == ended
+    assert folder.exit(1) is None
+    assert [file.name for file in tmp_path.iterdir()] == ["attempt-2.json"]
+
+
+def test_an_end_that_cannot_be_read_is_not_known(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path)
+    for content in ("", "{", '{"code": 1}', '{"unheard": "of"}', "[]"):
+        (tmp_path / "attempt-1.json").write_text(content)
+        assert folder.exit(1) is None
+
+
+def test_an_attempt_begins_without_an_end(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "jobs" / "a1")
+    folder.prepare(1)
+    folder.note_exit(1, Exit(0, None, None, 1, 1.0))
+    folder.prepare(1)
+    assert folder.exit(1) is None
+
+
+class TestTheLastLines:
+    def test_are_those_of_the_last_attempt(self, tmp_path: Path) -> None:
+        folder = JobFolder(tmp_path)
+        text = f"{folder.head(1, 'then')}old\n{folder.head(2, 'now')}new\nnewer\n"
+        folder.log.write_text(text)
+        assert folder.last_lines() == "new\nnewer"
+        assert folder.last_lines(1) == "newer"
+
+    def test_of_a_long_log_are_few(self, tmp_path: Path) -> None:
+        folder = JobFolder(tmp_path)
+        folder.log.write_text("é" * 10**6 + "\nlast")
+        assert len(folder.last_lines()) < 5000
+        assert folder.last_lines().endswith("\nlast")
+
+    def test_are_text_whatever_was_printed(self, tmp_path: Path) -> None:
+        folder = JobFolder(tmp_path)
+        folder.log.write_bytes(b"\xff and \xed\xa0\x80")
+        assert folder.last_lines().startswith("\ufffd and \ufffd")
+
+    def test_of_no_log_are_none(self, tmp_path: Path) -> None:
+        assert JobFolder(tmp_path).last_lines() == ""
+
+
+def test_a_folder_is_deleted_with_all_that_is_in_it(tmp_path: Path) -> None:
+    folder = JobFolder.of(tmp_path, "a1")
+    folder.checkpoint.mkdir(parents=True)
+    folder.log.write_text("hello")
+    folder.remove()
+    folder.remove()
+    assert not folder.path.exists()

@@ -1,0 +1,82 @@
+"""The sign of life of a job's process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from example_jobs import GENEROUS, soon
+from intertwine_api.storage.database import Database
+from intertwine_api.work.events import Events
+from intertwine_api.work.heartbeat import Heartbeat
+from intertwine_api.work.job import Job, NewJob
+from intertwine_api.work.job_kind import Stopped
+from intertwine_api.work.queue import Queue
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+@pytest.fixture
+def queue(database: Database) -> Queue:
+    return Queue(database, lease_seconds=0.6)
+
+
+@pytest.fixture
+def job(queue: Queue) -> Job:
+    queue.submit(NewJob("train", "somebody", {}, GENEROUS))
+    job = queue.claim("here", 1)
+    assert job is not None
+    return queue.begin(job.id, 1)
+
+
+def told(database: Database, job: Job) -> list[Any]:
+    return [e.data for e in Events(database).after(job.id) if e.type == "progress"]
+
+
+@pytest.mark.slow
+def test_the_lease_lasts_while_it_beats(queue: Queue, job: Job) -> None:
+    with Heartbeat(queue, job, 0.6):
+        time.sleep(1)
+        assert queue.expired() == []
+    soon(queue.expired)
+
+
+def test_progress_is_told_not_too_often_and_the_last_of_it_always(
+    queue: Queue, job: Job, database: Database
+) -> None:
+    with Heartbeat(queue, job, 30) as pulse:
+        for step in range(70):
+            pulse.report({"fraction": step / 100})
+            time.sleep(0.01)
+        pulse.report({"fraction": 1.0})
+    fractions = [progress["fraction"] for progress in told(database, job)]
+    assert fractions[-1] == queue.get(job.id).progress["fraction"] == 1.0
+    assert len(fractions) <= 4
+    assert fractions == sorted(fractions)
+
+
+def test_a_job_that_asks_learns_that_it_was_cancelled(queue: Queue, job: Job) -> None:
+    with Heartbeat(queue, job, 0.6) as pulse:
+        pulse.check()
+        queue.cancel(job.id, "no longer wanted")
+        with pytest.raises(Stopped, match="cancelled"):
+            soon(pulse.check)
+
+
+def test_a_job_that_asks_learns_that_it_is_another_attempts(queue: Queue, job: Job) -> None:
+    with Heartbeat(queue, job, 0.6) as pulse:
+        queue.lose(job.id, 1, "taken for lost")
+        with pytest.raises(Stopped, match=f"job {job.id} is queued"):
+            soon(pulse.check)
+
+
+def test_what_cannot_be_told_ends_nothing(queue: Queue, job: Job, database: Database) -> None:
+    with Heartbeat(queue, job, 0.6) as pulse:
+        pulse.report({"pid": object()})
+        time.sleep(0.5)
+        pulse.report({"pid": 1})
+    assert told(database, job) == [{"pid": 1}]
