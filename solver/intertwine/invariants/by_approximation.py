@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from intertwine.arrays import Array
 from intertwine.bases import Storage
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConverged, UnknownMethod
 from intertwine.groups.lie_span import spectral_norm
@@ -25,6 +26,7 @@ from intertwine.invariants.constraints import Constraints, gradient, joined_slot
 from intertwine.invariants.problem import Problem, Slots
 from intertwine.invariants.progress import Progress, Report
 from intertwine.memory import require_memory
+from intertwine.operators import conjugate_gradients
 from intertwine.reps.syntax import Base, Dual, tensor
 
 DENSE_UP_TO = 600
@@ -269,23 +271,17 @@ def _filtered(
     shift: float,
 ) -> tuple[Inexact[np.ndarray, "n b"], int]:
     """(L + σ)⁻¹σ applied to a block, as one vector to conjugate gradients; and the steps."""
-    x = np.zeros_like(block)
-    residual = shift * block
-    direction, square = residual, float(np.linalg.norm(residual) ** 2)
-    stop = _CG**2 * square
-    for step in range(_STEPS):
-        if not square > stop:
-            return x, step
+
+    def curve(direction: Inexact[np.ndarray, "n b"]) -> tuple[Array, float]:
         image = energy(direction) + shift * direction
-        curvature = float(np.vdot(direction, image).real)
-        if not curvature > 0:
-            return x, step
-        x = x + (square / curvature) * direction
-        residual = residual - (square / curvature) * image
-        new = float(np.linalg.norm(residual) ** 2)
-        direction = residual + (new / square) * direction
-        square = new
-    return x, _STEPS
+        return image, float(np.vdot(direction, image).real)
+
+    def norm(x: Inexact[np.ndarray, "n b"]) -> float:
+        return float(np.linalg.norm(x))
+
+    start, residual = np.zeros_like(block), shift * block
+    stop = _CG * norm(residual)
+    return conjugate_gradients(start, residual, curve, norm=norm, stop=stop, steps=_STEPS)
 
 
 def _random(

@@ -24,6 +24,7 @@ from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tolerances import Tolerances
 from intertwine.memory import require_memory
+from intertwine.operators import conjugate_gradients
 
 FIRST_BLOCK = 16
 _STILL_THERE = 0.9  # singular values of an orthonormal basis after its projection
@@ -172,25 +173,27 @@ class _Projection:
     def _descend(
         self, x: Array, residual: Array, floor: float, say: Callable[[float], None]
     ) -> Array:
-        square = self._norm(residual) ** 2
-        first = math.sqrt(square)
+        first = self._norm(residual)
         stop = max(self.tolerances.cg * first, floor)
-        direction = residual
-        for _ in range(self.tolerances.steps):
-            if math.sqrt(square) <= stop:
-                break
+
+        def tell(size: float) -> None:
+            if size > 0:
+                say(math.log(first / size) / math.log(first / stop))
+
+        def curve(direction: Array) -> tuple[Array, float]:
             image, curvature = self.gradient(direction)
-            if not float(curvature) > 0:
-                break
-            length = square / float(curvature)
-            x = x + length * direction
-            residual = residual - length * image
-            new = self._norm(residual) ** 2
-            direction = residual + (new / square) * direction
-            square = new
-            self.iterations += 1
-            if square > 0:
-                say(math.log(first / math.sqrt(square)) / math.log(first / stop))
+            return image, float(curvature)
+
+        x, steps = conjugate_gradients(
+            x,
+            residual,
+            curve,
+            norm=self._norm,
+            stop=stop,
+            steps=self.tolerances.steps,
+            after_step=tell,
+        )
+        self.iterations += steps
         return x
 
     def _norm(self, x: Array) -> float:
