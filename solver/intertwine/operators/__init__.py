@@ -1,9 +1,10 @@
-"""Lazily applied linear operators, and conjugate gradients on them."""
+"""Lazily applied linear operators, and two algorithms on them: conjugate gradients and exp."""
 
 from intertwine.operators.base import LinearOperator, Product, dense
 from intertwine.operators.block_diagonal import DirectSum
 from intertwine.operators.kronecker import Kronecker, KroneckerSum
 from intertwine.operators.linear_system import conjugate_gradients
+from intertwine.operators.matrix_exponential import exponential
 from intertwine.operators.permutation import Permutation, as_signed_permutation, is_monomial
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "as_signed_permutation",
     "conjugate_gradients",
     "dense",
+    "exponential",
     "is_monomial",
 ]
