@@ -46,7 +46,6 @@ ORDER = (
 #: The imports that go up, all of them inside a function that is called when all is loaded.
 UPWARD = {
     ("intertwine.reps.syntax", "invariants"),  # rep.equivariant_basis()
-    ("intertwine.reps.parsing", "irreps"),  # an irrep's name in a text
     ("intertwine.reps", "verify"),  # equivariance_error, which EMLP has in its reps
     ("intertwine.reps", "vis"),  # vis and sparsify_basis, likewise
 }
