@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from intertwine.arrays import Array
+from intertwine.arrays import Array, standard_normal
 from intertwine.errors import AmbiguousRank, NotConverged
 from intertwine.invariants.backends import Backend
 from intertwine.invariants.constraints import Constraints, build_constraints, gradient
@@ -62,7 +62,7 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
             needed = bytes_needed(problem, min(width, n - rank), rank)
             require_memory(needed, f"krylov for {n:,} dimensions of rank {rank:,} or more")
             stage = f"krylov, rank {rank} so far"
-            block = _random(rng, n, min(width, n - rank), problem.dtype)
+            block = standard_normal(rng, (n, min(width, n - rank)), problem.dtype)
             new, gap = _extend(project, found, backend.put(block), partial(_say, report, stage))
             found = backend.xp.concatenate([found, new], axis=1)
             if new.shape[1] < block.shape[1] or found.shape[1] == n:
@@ -107,15 +107,6 @@ def bytes_needed(problem: Problem, block: int, rank: int = 0) -> int:
 
 def _say(report: Report, stage: str, fraction: float) -> None:
     report(Progress(stage, min(1.0, max(0.0, fraction))))
-
-
-def _random(
-    rng: np.random.Generator, n: int, width: int, dtype: np.dtype[Any]
-) -> Inexact[np.ndarray, "n width"]:
-    block = rng.standard_normal((n, width))
-    if np.issubdtype(dtype, np.complexfloating):
-        return block + 1j * rng.standard_normal((n, width))
-    return block
 
 
 class _Projection:

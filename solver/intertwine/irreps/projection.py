@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.arrays import Array
+from intertwine.arrays import Array, standard_normal
 from intertwine.irreps.actions import Action, norm
 from intertwine.operators import conjugate_gradients
 
@@ -69,8 +69,4 @@ def random_block(
     seed: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype[np.inexact]
 ) -> Inexact[np.ndarray, "..."]:
     """Standard normal numbers, complex where the dtype is, the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    real = rng.standard_normal(shape)
-    if np.issubdtype(dtype, np.complexfloating):
-        return real + 1j * rng.standard_normal(shape)
-    return real
+    return standard_normal(np.random.default_rng(seed), shape, dtype)
