@@ -245,6 +245,6 @@ def _filtered(
     def norm(x: Inexact[np.ndarray, "n b"]) -> float:
         return float(np.linalg.norm(x))
 
-    start, residual = np.zeros_like(block), shift * block
-    stop = _CG * norm(residual)
-    return conjugate_gradients(start, residual, curve, norm=norm, stop=stop, steps=_STEPS)
+    return conjugate_gradients(
+        np.zeros_like(block), shift * block, curve, norm=norm, reduction=_CG, steps=_STEPS
+    )

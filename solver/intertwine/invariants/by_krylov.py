@@ -144,7 +144,17 @@ class _Projection:
                 break
             last = error
             floor = self._floor(math.sqrt(float(square)), reference, fine)
-            x = self._descend(x, -residual, floor, say)
+            x, steps = conjugate_gradients(
+                x,
+                -residual,
+                self._curve,
+                norm=self._norm,
+                reduction=self.tolerances.cg,
+                floor=floor,
+                steps=self.tolerances.steps,
+                progress=say,
+            )
+            self.iterations += steps
             # a small null space leaves little of x: what counts is relative to what is left
             reference = max(self._norm(x), 1e-7 * reference)
         return x
@@ -161,31 +171,9 @@ class _Projection:
             return 1e-16 * scale**2 * reference
         return max(1e-16 * scale * violation, (self.tolerances.null * scale) ** 2 * reference)
 
-    def _descend(
-        self, x: Array, residual: Array, floor: float, say: Callable[[float], None]
-    ) -> Array:
-        first = self._norm(residual)
-        stop = max(self.tolerances.cg * first, floor)
-
-        def tell(size: float) -> None:
-            if size > 0:
-                say(math.log(first / size) / math.log(first / stop))
-
-        def curve(direction: Array) -> tuple[Array, float]:
-            image, curvature = self.gradient(direction)
-            return image, float(curvature)
-
-        x, steps = conjugate_gradients(
-            x,
-            residual,
-            curve,
-            norm=self._norm,
-            stop=stop,
-            steps=self.tolerances.steps,
-            after_step=tell,
-        )
-        self.iterations += steps
-        return x
+    def _curve(self, direction: Array) -> tuple[Array, float]:
+        image, curvature = self.gradient(direction)
+        return image, float(curvature)
 
     def _norm(self, x: Array) -> float:
         return float(self.xp.linalg.norm(x.ravel()))

@@ -56,10 +56,17 @@ def project(
         residual = norm(violation) / (scale * reference) if reference else 0.0
         if residual < _ROUNDING or not residual <= last / 4:
             break
-        last, descent = residual, -back(violation)
-        # against a fixed scale too, or it would resolve eigenvalues that are rounding errors
-        stop = max(_REDUCTION * norm(descent), 1e-16 * scale**2 * reference)
-        x, _ = conjugate_gradients(x, descent, curve, norm=norm, stop=stop, steps=_STEPS)
+        last = residual
+        x, _ = conjugate_gradients(
+            x,
+            -back(violation),
+            curve,
+            norm=norm,
+            reduction=_REDUCTION,
+            # a fixed scale too, or it would resolve eigenvalues that are rounding errors
+            floor=1e-16 * scale**2 * reference,
+            steps=_STEPS,
+        )
         if norm(x) > _REMAINS * reference:
             reference = norm(x)
     return x

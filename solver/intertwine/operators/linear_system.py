@@ -7,7 +7,7 @@ irreps and of invariants restart it in different ways, each for a reason written
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
+from math import log, sqrt
 
 from intertwine.arrays import Array
 
@@ -18,19 +18,22 @@ def conjugate_gradients(
     apply: Callable[[Array], tuple[Array, float]],
     *,
     norm: Callable[[Array], float],
-    stop: float,
+    reduction: float,
+    floor: float = 0.0,
     steps: int,
-    after_step: Callable[[float], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> tuple[Array, int]:
     """Solve Lx = b from the start `x` with the residual b − Lx; return x and the steps taken.
 
     `apply(d)` returns (Ld, ⟨d, Ld⟩); L is positive semidefinite and b is in its range. A block of
     vectors is one vector here, of Frobenius `norm`: the steps number the different eigenvalues of
-    L, not the columns. The iteration ends when the residual's norm is at most `stop`, after
-    `steps` steps, or along a direction without curvature. `after_step` gets the norm of the
-    residual after each step. Arrays may be NumPy's or JAX's, and none of those given is changed.
+    L, not the columns. The iteration ends when the residual's norm is at most `reduction` times
+    the first, or at most `floor`; after `steps` steps; or along a direction without curvature.
+    `progress` gets the fraction of the way to that end, in digits, after each step. Arrays may be
+    NumPy's or JAX's, and none of those given is changed.
     """
-    square = norm(residual) ** 2
+    first = norm(residual)
+    square, stop = first**2, max(reduction * first, floor)
     direction = residual
     for step in range(steps):
         if sqrt(square) <= stop:
@@ -39,10 +42,13 @@ def conjugate_gradients(
         if not curvature > 0:
             return x, step
         length = square / curvature
-        x = x + length * direction
+        if step:
+            x += length * direction  # in place in NumPy: this x is the one of the first step
+        else:
+            x = x + length * direction
         residual = residual - length * image
         square, before = norm(residual) ** 2, square
         direction = residual + (square / before) * direction
-        if after_step is not None:
-            after_step(sqrt(square))
+        if progress is not None and square > 0:
+            progress(log(first / sqrt(square)) / log(first / stop))
     return x, steps
