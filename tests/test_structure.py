@@ -58,7 +58,6 @@ ORDER = (
 #: The imports that go up, all of them inside a function that is called when all is loaded.
 UPWARD = {
     ("intertwine.reps.syntax", "invariants"),  # rep.equivariant_basis()
-    ("intertwine.reps.parsing", "irreps"),  # an irrep's name in a text
     ("intertwine.reps", "verify"),  # equivariance_error, which EMLP has in its reps
     ("intertwine.reps", "vis"),  # vis and sparsify_basis, likewise
 }
@@ -307,7 +306,61 @@ class TestLayersOfTheService:
         } <= seen
 
 
+def private_names_of_others(module: str, tree: ast.Module) -> Iterator[str]:
+    """Each private name of another of our modules that a module imports, or reads from it."""
+    ours: set[str] = set()  # what the module calls other modules of ours
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            if node.level or top(base) in FOLDERS:
+                for name in [*base.split("."), *(alias.name for alias in node.names)]:
+                    if is_private(name):
+                        yield f"{module}:{node.lineno} from {base} import {name}"
+                ours |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if top(alias.name) in FOLDERS:
+                    if any(map(is_private, alias.name.split("."))):
+                        yield f"{module}:{node.lineno} import {alias.name}"
+                    ours.add(alias.asname or alias.name)
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    for node in attributes:
+        if is_private(node.attr) and ast.unparse(node.value) in ours:
+            yield f"{module}:{node.lineno} {ast.unparse(node)}"
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
 class TestNames:
+    def test_no_private_name_is_used_by_another_module(self) -> None:
+        found = [
+            use
+            for module, (_, tree) in sources().items()
+            for use in private_names_of_others(module, tree)
+        ]
+        assert found == []
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "from intertwine.bases.storage import Storage, _BLOCK_BYTES",
+            "def f():\n    from intertwine.reps.syntax import _bounded as bounded",
+            "from . import _hidden",
+            "import intertwine._hidden",
+            "from intertwine._hidden import name",
+            "from intertwine.reps import printing\nprinting._text(1)",
+            "import intertwine.reps.printing\nintertwine.reps.printing._text(1)",
+        ],
+    )
+    def test_the_use_of_a_private_name_would_be_seen(self, text: str) -> None:
+        assert len(list(private_names_of_others("module", ast.parse(text)))) == 1
+
+    def test_names_of_others_and_of_objects_are_not_meant(self) -> None:
+        text = "from numpy import _core\nfrom intertwine import __version__\nself._name\nrep._parts"
+        assert list(private_names_of_others("module", ast.parse(text))) == []
+
     @pytest.mark.parametrize("package", FOLDERS)
     def test_no_function_shares_its_name_with_a_module(self, package: str) -> None:
         inside = {name: tree for name, (_, tree) in sources().items() if top(name) == package}

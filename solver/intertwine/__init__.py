@@ -27,6 +27,19 @@ _PACKAGES = (
     "vis",
 )
 
+#: The package that reads the names of reps with this first letter; see `register_notation`.
+_NOTATION = {"W": "irreps"}
+
+
+def load_notation(letter: str) -> None:
+    """Import the package that reads the names of reps with this first letter, if there is one.
+
+    On import it registers its notation with `intertwine.reps.parsing`, which calls this when it
+    meets such a name: the parser need not know the packages above it, nor load them for other text.
+    """
+    if letter in _NOTATION:
+        importlib.import_module(f"{__name__}.{_NOTATION[letter]}")
+
 
 def __getattr__(name: str) -> ModuleType:
     """Load a package of the library when it is first asked for (PEP 562)."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Inexact, Int
 
 #: An array of NumPy or of JAX (a tracer too); shapes and dtypes are stated by jaxtyping.
 Array = Any
@@ -40,6 +40,16 @@ def index(places: Int[np.ndarray, "..."], x: Array) -> Int[np.ndarray, "..."]:
     64 bits may be met again where they have 32.
     """
     return places.astype(np.int32) if is_jax(x) and places.size < 2**31 else places
+
+
+def standard_normal(
+    rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Inexact[np.ndarray, "..."]:
+    """Standard normal numbers in double precision, complex where the dtype is."""
+    real = rng.standard_normal(shape)
+    if np.issubdtype(dtype, np.complexfloating):
+        return real + 1j * rng.standard_normal(shape)
+    return real
 
 
 @contextmanager

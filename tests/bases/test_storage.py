@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
-from example_bases import BASES, STORAGES, Plan, basis_of, build, matrix_of, plans
+from example_bases import BASES, STORAGES, Plan, basis_of, build, matrix_of, orbits, plans
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intertwine.bases import Storage, from_arrays, to_arrays
+from intertwine.bases import (
+    Dense,
+    Kronecker,
+    Permuted,
+    Storage,
+    Sum,
+    from_arrays,
+    to_arrays,
+)
+from program import python
 
 each = pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES.keys())
 anything = settings(deadline=None, max_examples=150)
@@ -153,6 +163,118 @@ def test_what_was_written_is_read_as_the_same_matrix(plan: Plan) -> None:
     assert type(read.storage) is type(storage)
     assert (read.shape, read.dtype) == (storage.shape, storage.dtype)
     assert np.array_equal(matrix_of(read.storage), matrix_of(storage))
+
+
+@each
+@pytest.mark.parametrize("block", [1, 100, 2**28])
+def test_the_columns_side_by_side_are_the_matrix(
+    storage: Storage, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intertwine.bases.storage._BLOCK_BYTES", block)
+    blocks = list(storage.columns())
+    assert all(found.shape[1] > 0 for found in blocks)
+    whole = np.concatenate([np.zeros((storage.shape[0], 0)), *blocks], axis=1)
+    np.testing.assert_allclose(whole, matrix_of(storage), atol=1e-13)
+
+
+@each
+def test_a_matrix_that_is_written_out_is_the_matrix(storage: Storage) -> None:
+    if storage.written_out is not None:
+        assert np.array_equal(storage.written_out, matrix_of(storage))
+
+
+@each
+@pytest.mark.parametrize("block", [1, 2**28])
+def test_columns_are_measured_to_be_as_orthonormal_as_they_are(
+    storage: Storage, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intertwine.bases.storage._BLOCK_BYTES", block)
+    assert 0 <= storage.orthonormality() <= 1e-14
+
+
+@anything
+@given(plans(), st.sampled_from([0.0, 1e-3, 0.1, 1.0]))
+def test_the_orthonormality_of_the_whole_is_bounded_by_that_of_its_parts(
+    plan: Plan, error: float
+) -> None:
+    storage = build(plan)
+    for part in dense_parts(storage):
+        part.matrix = part.matrix * math.sqrt(1 + error)
+    matrix = matrix_of(storage)
+    gram = matrix.conj().T @ matrix - np.eye(storage.shape[1])
+    bound = storage.orthonormality_of_whole(error)
+    assert (np.linalg.norm(gram, 2) if gram.size else 0.0) <= bound + 1e-12 * (1 + bound)
+    assert storage.orthonormality_of_whole(2 * error) >= bound
+
+
+def dense_parts(storage: Storage) -> list[Dense]:
+    """The dense bases that a storage was put together from, each object once."""
+    inner: list[Storage] = []
+    if isinstance(storage, Sum):
+        inner = [block for _, block in storage.blocks]
+    elif isinstance(storage, Kronecker):
+        inner = list(storage.factors)
+    elif isinstance(storage, Permuted):
+        inner = [storage.inner]
+    found = [storage] if isinstance(storage, Dense) else []
+    return found + [part for one in inner for part in dense_parts(one)]
+
+
+@each
+def test_a_storage_that_tells_which_permutations_keep_it_is_right(storage: Storage) -> None:
+    n, matrix, rng = storage.shape[0], matrix_of(storage), np.random.default_rng(6)
+    trials = [(np.arange(n), np.ones(n, dtype=np.int8))]
+    for _ in range(30):
+        trials.append((rng.permutation(n), rng.choice([-1, 1], n)))
+        trials.append((trials[-1][0], np.ones(n, dtype=np.int8)))
+    for indices, signs in trials:
+        told = storage.keeps(indices, signs)
+        assert told is None or told == np.array_equal(signs[:, None] * matrix[indices], matrix)
+
+
+def test_orbits_tell_which_permutations_keep_them() -> None:
+    storage = orbits([0, 1, 0, -1], [1, 1, -1, 1])
+    swapped = np.array([2, 1, 0, 3])
+    assert storage.keeps(swapped, np.array([-1, 1, -1, -1]))
+    assert not storage.keeps(swapped, np.ones(4, dtype=int))
+    assert not storage.keeps(np.array([1, 0, 2, 3]), np.ones(4, dtype=int))
+
+
+NEW_STORAGE = """
+import numpy as np
+from intertwine.bases import Storage, Sum
+from intertwine.groups import S
+from intertwine.invariants.evidence import residuals
+from intertwine.invariants.problem import problems_of
+from intertwine.reps import V
+
+class Doubled(Storage):
+    kind = "doubled"
+    def __init__(self, rank):
+        self.shape = (2 * rank, rank)
+    def apply(self, w):
+        return np.repeat(w, 2, axis=0) / np.sqrt(2)
+    def adjoint(self, v):
+        return (v[::2] + v[1::2]) / np.sqrt(2)
+    def sparse(self):
+        raise NotImplementedError
+    nbytes = 0
+    def write(self, put):
+        return {"kind": self.kind, "rank": self.shape[1]}
+    @classmethod
+    def _read(cls, meta, arrays):
+        return cls(meta["rank"])
+
+(problem,) = problems_of((V(S(2)), V(S(2))))
+storage = Storage.read(Doubled(2).write(None), {})
+print(storage.orthonormality() < 1e-15, Sum([(2, storage)]).orthonormality_of_whole(0.5))
+print(*(round(value, 12) for value in residuals(problem, storage)))
+"""
+
+
+def test_a_new_storage_needs_no_more_than_the_abstract_methods() -> None:
+    # (|00⟩ + |01⟩)/√2 and (|10⟩ + |11⟩)/√2 change places: CQ has two columns of norm √2
+    assert python(NEW_STORAGE).split() == ["True", "0.5", "2.0"]
 
 
 def test_applying_changes_neither_the_argument_nor_the_storage() -> None:

@@ -27,8 +27,10 @@ from intertwine.groups import (
 )
 from intertwine.groups.generators import MAX_ENTRIES
 from intertwine.reps import Rep, Scalar, T, V, parse
+from intertwine.reps.parsing import register_notation
 from intertwine.reps.syntax import MAX_FACTORS
 from laws import laws
+from program import python
 
 SO3 = RotationGroup(3)
 
@@ -695,3 +697,22 @@ def test_other_spellings_mean_the_same(
 def test_parsing_takes_names_from_any_mapping() -> None:
     names: Mapping[str, Rep] = {"P": P()}
     assert parse("P", names) == P()
+
+
+def test_names_of_irreps_are_read_where_only_reps_were_imported() -> None:
+    program = (
+        "import sys\nfrom intertwine.reps import parse\nparse('V+5')\n"
+        "print('intertwine.irreps' in sys.modules)\nprint(parse('2W5_72e3b4*V'))\n"
+    )
+    assert python(program).split() == ["False", "2W5_72e3b4⊗V"]
+
+
+def test_a_registered_notation_is_read_and_other_names_of_its_letter_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("intertwine.reps.parsing._NOTATION", {})
+    register_notation("Q", lambda text: P() if text == "Q_p" else None)
+    assert parse("2Q_p+V") == 2 * P() + V
+    with pytest.raises(ParseError, match="'Q_q' is none of V, Scalar, Vector"):
+        parse("2Q_q+V")
+    assert parse("Q_p", {"Q_p": V}) == V  # a caller's own names come first

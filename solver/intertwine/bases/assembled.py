@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, reduce
-from math import prod
+from math import expm1, fsum, log1p, prod
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,11 @@ class Sum(Storage):
     def nbytes(self) -> int:
         """The bytes of the blocks, each once."""
         return sum(block.nbytes for _, block in self.blocks)
+
+    def orthonormality_of_whole(self, part: float) -> float:
+        """The largest of the blocks' bounds."""
+        bounds = (block.orthonormality_of_whole(part) for _, block in self.blocks)
+        return max(bounds, default=0.0)
 
     def write(self, put: Put) -> dict[str, Any]:
         """The blocks in order."""
@@ -116,6 +121,13 @@ class Kronecker(Storage):
         """The bytes of the factors."""
         return sum(factor.nbytes for factor in self.factors)
 
+    def orthonormality_of_whole(self, part: float) -> float:
+        """∏(1 + εᵢ) − 1 for the factors' bounds εᵢ."""
+        if len(self.factors) == 1:
+            return self.factors[0].orthonormality_of_whole(part)
+        bounds = (factor.orthonormality_of_whole(part) for factor in self.factors)
+        return expm1(fsum(map(log1p, bounds)))
+
     def write(self, put: Put) -> dict[str, Any]:
         """The factors in order."""
         return {"kind": self.kind, "factors": [factor.write(put) for factor in self.factors]}
@@ -160,6 +172,10 @@ class Permuted(Storage):
     def nbytes(self) -> int:
         """The bytes of the order and of the inner storage."""
         return self.rows.nbytes + self.inner.nbytes
+
+    def orthonormality_of_whole(self, part: float) -> float:
+        """The inner bound: reordered columns are as orthonormal."""
+        return self.inner.orthonormality_of_whole(part)
 
     def write(self, put: Put) -> dict[str, Any]:
         """The order, and the inner storage."""

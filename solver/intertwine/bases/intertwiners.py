@@ -14,7 +14,6 @@ from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.bases.transform import Transform
 from intertwine.errors import FormatError
 
-_SPARSE_BLOCK = 2**25  # entries of the dense columns that are looked through at a time
 _ROUNDING = 1e-14  # an entry below is a zero of the basis
 
 
@@ -86,13 +85,9 @@ class Intertwiners(Storage):
         """Q with its entries past rounding."""
         from scipy.sparse import csc_array, hstack
 
-        n, rank = self.shape
-        width, blocks = max(1, _SPARSE_BLOCK // max(1, n)), []
-        for start in range(0, rank, width):
-            columns = np.zeros((rank, min(width, rank - start)), dtype=self.dtype)
-            columns[np.arange(start, start + columns.shape[1]), np.arange(columns.shape[1])] = 1
-            block = self.apply(columns)
-            blocks.append(csc_array(np.where(np.abs(block) > _ROUNDING, block, 0)))
+        blocks = [
+            csc_array(np.where(np.abs(block) > _ROUNDING, block, 0)) for block in self.columns()
+        ]
         return csc_array(hstack(blocks, format="csc")) if blocks else csc_array(self.shape)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,22 @@ class Dense(Storage):
     def nbytes(self) -> int:
         """The bytes of the matrix."""
         return self.matrix.nbytes
+
+    @property
+    def written_out(self) -> Inexact[np.ndarray, "n r"]:
+        """The matrix."""
+        return self.matrix
+
+    def columns(self) -> Iterator[Inexact[np.ndarray, "n _"]]:
+        """Its columns, contiguous in memory."""
+        width = self._block_width
+        for start in range(0, self.shape[1], width):
+            yield np.ascontiguousarray(self.matrix[:, start : start + width])
+
+    def orthonormality(self) -> float:
+        """The Frobenius norm of QᴴQ − 1."""
+        q = self.matrix
+        return float(np.linalg.norm(q.conj().T @ q - np.eye(q.shape[1])))
 
     def write(self, put: Put) -> dict[str, Any]:
         """One array."""

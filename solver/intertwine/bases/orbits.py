@@ -81,6 +81,19 @@ class Orbits(Storage):
         """The bytes of labels and signs."""
         return self.labels.nbytes + (0 if self.signs is None else self.signs.nbytes)
 
+    def orthonormality(self) -> float:
+        """The rounding of the squares of 1/√|orbit|: different orbits share no index."""
+        sizes = np.bincount(self.labels[self.labels >= 0], minlength=self.shape[1])
+        return float(np.abs(sizes * (1 / np.sqrt(sizes)) ** 2 - 1).max(initial=0.0))
+
+    def keeps(self, indices: Int[np.ndarray, " n"], signs: Int[np.ndarray, " n"]) -> bool:
+        """Whether every index stays in its orbit, with the sign that it has there."""
+        own = np.ones(self.shape[0], dtype=np.int8) if self.signs is None else self.signs
+        kept = self.labels >= 0
+        return np.array_equal(self.labels[indices], self.labels) and np.array_equal(
+            (own[indices] * signs)[kept], own[kept]
+        )
+
     def write(self, put: Put) -> dict[str, Any]:
         """Labels, and signs where there are any."""
         meta: dict[str, Any] = {"kind": self.kind, "rank": self.shape[1]}

@@ -65,21 +65,21 @@ def close(
     k, d = len(lie), lie.shape[-1]
     if not k or 2 * k * k * d * d * (d + k) + 2 * k * len(discrete) * d**3 > _WORK:
         return None
-    basis, smallest = _orthonormal(_flat(lie), max(_INDEPENDENT, _MARGIN * rounding))
+    basis, smallest = _orthonormal(real_rows(lie), max(_INDEPENDENT, _MARGIN * rounding))
     error, oblique = _MARGIN * EXACT / smallest, obliqueness(lie)
     nearly = max(NEARLY, min(_FAR, _MARGIN * rounding / smallest))
     if len(basis) > _LARGEST:
         brackets = _random_brackets(basis, lie, len(basis) + _FEW)
         leaks = _leaks(brackets[:_FEW], basis, error, nearly / oblique)
         is_perfect = _span(brackets, basis)
-        return Closure(_matrices(basis, lie), leaks, not leaks, is_perfect, smallest)
+        return Closure(matrices_from(basis, lie), leaks, not leaks, is_perfect, smallest)
     stretches = [float(np.linalg.cond(h)) for h in discrete]
     has_grown = False
     while True:
-        matrices = _matrices(basis, lie)
-        brackets = _flat(_all_brackets(matrices))
+        matrices = matrices_from(basis, lie)
+        brackets = real_rows(_all_brackets(matrices))
         images = [
-            _unit(_flat(h @ matrices @ np.linalg.inv(h)))
+            _unit(real_rows(h @ matrices @ np.linalg.inv(h)))
             for h, stretch in zip(discrete, stretches, strict=True)
             if stretch < _DEFECTIVE
         ]
@@ -140,8 +140,8 @@ def _random_brackets(
 ) -> Float[np.ndarray, "b n"]:
     coefficients = np.random.default_rng(4).standard_normal((2, count, len(basis)))
     coefficients /= np.linalg.norm(coefficients, axis=2, keepdims=True)
-    left, right = (_matrices(c @ basis, like) for c in coefficients)
-    return _flat(left @ right - right @ left)
+    left, right = (matrices_from(c @ basis, like) for c in coefficients)
+    return real_rows(left @ right - right @ left)
 
 
 def _all_brackets(matrices: Inexact[np.ndarray, "m d d"]) -> Inexact[np.ndarray, "b d d"]:
@@ -151,15 +151,16 @@ def _all_brackets(matrices: Inexact[np.ndarray, "m d d"]) -> Inexact[np.ndarray,
     return brackets
 
 
-def _flat(matrices: Inexact[np.ndarray, "m d d"]) -> Float[np.ndarray, "m n"]:
-    """As real vectors."""
+def real_rows(matrices: Inexact[np.ndarray, "m d d"]) -> Float[np.ndarray, "m n"]:
+    """Matrices as real vectors: real parts, then imaginary ones where they are complex."""
     rows = matrices.reshape(len(matrices), matrices.shape[1] * matrices.shape[2])
     return np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows
 
 
-def _matrices(
+def matrices_from(
     rows: Float[np.ndarray, "m n"], like: Inexact[np.ndarray, "k d d"]
 ) -> Inexact[np.ndarray, "m d d"]:
+    """The matrices of some `real_rows`, real or complex and of the size of others."""
     d = like.shape[-1]
     if np.iscomplexobj(like):
         rows = rows[:, : d * d] + 1j * rows[:, d * d :]

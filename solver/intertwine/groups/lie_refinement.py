@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from intertwine.errors import TooLarge
-from intertwine.groups.lie_closure import close
+from intertwine.groups.lie_closure import close, matrices_from, real_rows
 from intertwine.groups.roots_of_unity import EXACT
 
 _ROUNDS = 10
@@ -36,9 +36,9 @@ def nearest_algebra(
             f"{len(lie)} Lie generators of size {lie.shape[-1]} are too many to find the nearest "
             f"closed algebra: give exact entries"
         )
-    basis, complex_ = _flat(closure.basis), np.iscomplexobj(lie)
+    basis, complex_ = real_rows(closure.basis), np.iscomplexobj(lie)
     if not closure.leaks:
-        return _matrices((_flat(lie) @ basis.T) @ basis, complex_, lie.shape[-1])
+        return matrices_from((real_rows(lie) @ basis.T) @ basis, lie)
     m, n = basis.shape
     rows = (m * (m - 1) // 2 + len(discrete) * m) * n
     if rows * m * n > MAX_ENTRIES:
@@ -49,7 +49,7 @@ def nearest_algebra(
     adjoints = [_adjoint_action(h, complex_) for h in discrete]
     last, straight = np.inf, float(np.abs(lie + _adjoint(lie)).max()) <= EXACT
     for _ in range(_ROUNDS):
-        equations, residual = _linearized(basis, adjoints, complex_, lie.shape[-1])
+        equations, residual = _linearized(basis, adjoints, lie)
         size = float(np.abs(residual).max(initial=0.0))
         if size <= _SETTLED or not size < last:
             break
@@ -58,10 +58,10 @@ def nearest_algebra(
         q, r = np.linalg.qr((basis + step - (step @ basis.T) @ basis).T)
         basis = (q * np.sign(np.diag(r))).T
         if straight:  # the steps keep this but for rounding, which they magnify
-            matrices = _matrices(basis, complex_, lie.shape[-1])
-            basis = _flat((matrices - _adjoint(matrices)) / 2)
-    flat = _flat(lie)
-    return _matrices((flat @ basis.T) @ basis, complex_, lie.shape[-1])
+            matrices = matrices_from(basis, lie)
+            basis = real_rows((matrices - _adjoint(matrices)) / 2)
+    flat = real_rows(lie)
+    return matrices_from((flat @ basis.T) @ basis, lie)
 
 
 def _adjoint(matrices: Inexact[np.ndarray, "m d d"]) -> Inexact[np.ndarray, "m d d"]:
@@ -71,13 +71,12 @@ def _adjoint(matrices: Inexact[np.ndarray, "m d d"]) -> Inexact[np.ndarray, "m d
 def _linearized(
     basis: Float[np.ndarray, "m n"],
     adjoints: list[Float[np.ndarray, "n n"]],
-    complex_: bool,
-    d: int,
+    lie: Inexact[np.ndarray, "k d d"],
 ) -> tuple[Float[np.ndarray, "e u"], Float[np.ndarray, " e"]]:
     """The equations for a step δB, and what they should make vanish."""
-    m, n = basis.shape
+    (m, n), complex_ = basis.shape, np.iscomplexobj(lie)
     outside = np.eye(n) - basis.T @ basis
-    brackets = [_bracket_action(b, complex_) for b in _matrices(basis, complex_, d)]
+    brackets = [_bracket_action(b, complex_) for b in matrices_from(basis, lie)]
     blocks, residuals = [], []
 
     def add(image: Float[np.ndarray, " n"], parts: dict[int, Float[np.ndarray, "n n"]]) -> None:
@@ -114,16 +113,3 @@ def _as_real(action: Inexact[np.ndarray, "n n"], complex_: bool) -> Float[np.nda
     if not complex_:
         return action
     return np.block([[action.real, -action.imag], [action.imag, action.real]])
-
-
-def _flat(matrices: Inexact[np.ndarray, "m d d"]) -> Float[np.ndarray, "m n"]:
-    rows = matrices.reshape(len(matrices), -1)
-    return np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows
-
-
-def _matrices(
-    rows: Float[np.ndarray, "m n"], complex_: bool, d: int
-) -> Inexact[np.ndarray, "m d d"]:
-    if complex_:
-        rows = rows[:, : d * d] + 1j * rows[:, d * d :]
-    return rows.reshape(-1, d, d)

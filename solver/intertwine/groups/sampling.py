@@ -9,7 +9,7 @@ from jaxtyping import Num
 
 from intertwine.errors import TooLarge
 from intertwine.groups.generators import Generator
-from intertwine.operators import Permutation, as_signed_permutation, dense
+from intertwine.operators import Permutation, as_signed_permutation, dense, exponential
 
 MAX_SAMPLED = 10**8
 """The most matrix entries that are sampled at once (0.8 GB of float64)."""
@@ -35,13 +35,11 @@ def sample_elements(
     rng = np.random.default_rng(seed)
     elements = np.broadcast_to(np.eye(d), (n, d, d))
     if lie_algebra:
-        from scipy.linalg import expm
-
         coordinates = rng.standard_normal((n, len(lie_algebra)))
         if z_scale is not None:
             coordinates = coordinates * np.asarray(z_scale)
         algebra = np.stack([np.asarray(dense(a)) for a in lie_algebra])
-        elements = expm(np.tensordot(coordinates, algebra, axes=1))
+        elements = exponential(np.tensordot(coordinates, algebra, axes=1))
     if not discrete or not n:
         return np.array(elements)
     permutations = [as_signed_permutation(h) for h in discrete]

@@ -12,19 +12,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from math import prod
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from intertwine.arrays import Array, standard_normal
 from intertwine.bases import Storage
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConverged, UnknownMethod
-from intertwine.groups.lie_span import spectral_norm
-from intertwine.invariants.constraints import Constraints, gradient, joined_slots
-from intertwine.invariants.problem import Problem, Slots
+from intertwine.invariants.constraints import constraints_as_given, gradient, kron_sum
+from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
 from intertwine.memory import require_memory
+from intertwine.operators import conjugate_gradients
 from intertwine.reps.syntax import Base, Dual, tensor
 
 DENSE_UP_TO = 600
@@ -151,45 +151,14 @@ def require_distinguishable(problem: Problem, basis: Storage, report: Report) ->
         )
 
 
-def _constraints(problem: Problem) -> Constraints:
-    """The constraints of the generators as given, each scaled to norm 1."""
-    spans = joined_slots(problem.sizes)
-    lie = [problem.unit_lie(k) for k in range(problem.lie_count)]
-    discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
-    weights = tuple(1 / max(1.0, prod(map(spectral_norm, slots))) for slots in discrete)
-    square = sum(sum(map(spectral_norm, slots)) ** 2 for slots in lie)
-    square += sum((1 + weight) ** 2 for weight in weights)
-
-    def joined(generators: list[Slots], *, is_lie: bool) -> tuple[Inexact[np.ndarray, "..."], ...]:
-        join = _kron_sum if is_lie else np.kron
-        return tuple(
-            np.stack([reduce(join, slots[start:stop]) for slots in generators])
-            for start, stop in (spans if generators else ())
-        )
-
-    return Constraints(
-        sizes=tuple(prod(problem.sizes[start:stop]) for start, stop in spans),
-        lie=joined(lie, is_lie=True),
-        discrete=joined(discrete, is_lie=False),
-        weights=weights,
-        scale=math.sqrt(square) or 1.0,
-    )
-
-
-def _kron_sum(
-    left: Inexact[np.ndarray, "m m"], right: Inexact[np.ndarray, "n n"]
-) -> Inexact[np.ndarray, "mn mn"]:
-    return np.kron(left, np.eye(len(right))) + np.kron(np.eye(len(left)), right)
-
-
 def _dense(problem: Problem, tolerance: float, report: Report) -> Approximate:
-    constraints, n = _constraints(problem), problem.size
+    constraints, n = constraints_as_given(problem), problem.size
     triangle: Inexact[np.ndarray, "m n"] = np.zeros((0, n), dtype=problem.dtype)
     lies = len(constraints.lie[0]) if constraints.lie else 0
     for k in range(constraints.count):
         report(Progress(f"svd, generator {k + 1} of {constraints.count}", k / constraints.count))
         if k < lies:
-            block = reduce(_kron_sum, [stack[k] for stack in constraints.lie])
+            block = reduce(kron_sum, [stack[k] for stack in constraints.lie])
         else:
             factors = [stack[k - lies] for stack in constraints.discrete]
             block = constraints.weights[k - lies] * (reduce(np.kron, factors) - np.eye(n))
@@ -221,7 +190,7 @@ def _by_iteration(
     taken out: of L + QQᴴ it has the eigenvalue 1 and more; then one vector beyond it is enough.
     """
     n, rng, iterations = problem.size, np.random.default_rng(problem.seed), 0
-    constraints = _constraints(problem)
+    constraints = constraints_as_given(problem)
 
     def energy(x: Inexact[np.ndarray, "n b"]) -> Inexact[np.ndarray, "n b"]:
         moved: Inexact[np.ndarray, "n b"] = gradient(constraints, x)[0] / constraints.scale**2
@@ -233,9 +202,8 @@ def _by_iteration(
         report(Progress(f"approximate invariants, {width} vectors", step / _PASSES))
         needed = _ARRAYS * n * width * problem.dtype.itemsize
         require_memory(needed, f"an approximate basis of {width:,} or more in {n:,} dimensions")
-        block = np.concatenate(
-            [block, _random(rng, n, width - block.shape[1], problem.dtype)], axis=1
-        )
+        new = standard_normal(rng, (n, width - block.shape[1]), problem.dtype)
+        block = np.concatenate([block, new], axis=1)
         for _ in range(_FILTERS):
             block, steps = _filtered(energy, np.linalg.qr(block)[0], cut)
             iterations += steps
@@ -269,29 +237,14 @@ def _filtered(
     shift: float,
 ) -> tuple[Inexact[np.ndarray, "n b"], int]:
     """(L + σ)⁻¹σ applied to a block, as one vector to conjugate gradients; and the steps."""
-    x = np.zeros_like(block)
-    residual = shift * block
-    direction, square = residual, float(np.linalg.norm(residual) ** 2)
-    stop = _CG**2 * square
-    for step in range(_STEPS):
-        if not square > stop:
-            return x, step
+
+    def curve(direction: Inexact[np.ndarray, "n b"]) -> tuple[Array, float]:
         image = energy(direction) + shift * direction
-        curvature = float(np.vdot(direction, image).real)
-        if not curvature > 0:
-            return x, step
-        x = x + (square / curvature) * direction
-        residual = residual - (square / curvature) * image
-        new = float(np.linalg.norm(residual) ** 2)
-        direction = residual + (new / square) * direction
-        square = new
-    return x, _STEPS
+        return image, float(np.vdot(direction, image).real)
 
+    def norm(x: Inexact[np.ndarray, "n b"]) -> float:
+        return float(np.linalg.norm(x))
 
-def _random(
-    rng: np.random.Generator, n: int, width: int, dtype: np.dtype[np.inexact]
-) -> Inexact[np.ndarray, "n b"]:
-    block = rng.standard_normal((n, width))
-    if np.issubdtype(dtype, np.complexfloating):
-        return block + 1j * rng.standard_normal((n, width))
-    return block
+    return conjugate_gradients(
+        np.zeros_like(block), shift * block, curve, norm=norm, reduction=_CG, steps=_STEPS
+    )

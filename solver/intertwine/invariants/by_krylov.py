@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from intertwine.arrays import Array
+from intertwine.arrays import Array, standard_normal
 from intertwine.errors import AmbiguousRank, NotConverged
 from intertwine.invariants.backends import Backend
 from intertwine.invariants.constraints import Constraints, build_constraints, gradient
@@ -24,6 +24,7 @@ from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tolerances import Tolerances
 from intertwine.memory import require_memory
+from intertwine.operators import conjugate_gradients
 
 FIRST_BLOCK = 16
 _STILL_THERE = 0.9  # singular values of an orthonormal basis after its projection
@@ -61,7 +62,7 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
             needed = bytes_needed(problem, min(width, n - rank), rank)
             require_memory(needed, f"krylov for {n:,} dimensions of rank {rank:,} or more")
             stage = f"krylov, rank {rank} so far"
-            block = _random(rng, n, min(width, n - rank), problem.dtype)
+            block = standard_normal(rng, (n, min(width, n - rank)), problem.dtype)
             new, gap = _extend(project, found, backend.put(block), partial(_say, report, stage))
             found = backend.xp.concatenate([found, new], axis=1)
             if new.shape[1] < block.shape[1] or found.shape[1] == n:
@@ -108,15 +109,6 @@ def _say(report: Report, stage: str, fraction: float) -> None:
     report(Progress(stage, min(1.0, max(0.0, fraction))))
 
 
-def _random(
-    rng: np.random.Generator, n: int, width: int, dtype: np.dtype[Any]
-) -> Inexact[np.ndarray, "n width"]:
-    block = rng.standard_normal((n, width))
-    if np.issubdtype(dtype, np.complexfloating):
-        return block + 1j * rng.standard_normal((n, width))
-    return block
-
-
 class _Projection:
     """X ↦ X − L⁺LX on a block, counting the steps."""
 
@@ -152,7 +144,17 @@ class _Projection:
                 break
             last = error
             floor = self._floor(math.sqrt(float(square)), reference, fine)
-            x = self._descend(x, -residual, floor, say)
+            x, steps = conjugate_gradients(
+                x,
+                -residual,
+                self._curve,
+                norm=self._norm,
+                reduction=self.tolerances.cg,
+                floor=floor,
+                steps=self.tolerances.steps,
+                progress=say,
+            )
+            self.iterations += steps
             # a small null space leaves little of x: what counts is relative to what is left
             reference = max(self._norm(x), 1e-7 * reference)
         return x
@@ -169,29 +171,9 @@ class _Projection:
             return 1e-16 * scale**2 * reference
         return max(1e-16 * scale * violation, (self.tolerances.null * scale) ** 2 * reference)
 
-    def _descend(
-        self, x: Array, residual: Array, floor: float, say: Callable[[float], None]
-    ) -> Array:
-        square = self._norm(residual) ** 2
-        first = math.sqrt(square)
-        stop = max(self.tolerances.cg * first, floor)
-        direction = residual
-        for _ in range(self.tolerances.steps):
-            if math.sqrt(square) <= stop:
-                break
-            image, curvature = self.gradient(direction)
-            if not float(curvature) > 0:
-                break
-            length = square / float(curvature)
-            x = x + length * direction
-            residual = residual - length * image
-            new = self._norm(residual) ** 2
-            direction = residual + (new / square) * direction
-            square = new
-            self.iterations += 1
-            if square > 0:
-                say(math.log(first / math.sqrt(square)) / math.log(first / stop))
-        return x
+    def _curve(self, direction: Array) -> tuple[Array, float]:
+        image, curvature = self.gradient(direction)
+        return image, float(curvature)
 
     def _norm(self, x: Array) -> float:
         return float(self.xp.linalg.norm(x.ravel()))

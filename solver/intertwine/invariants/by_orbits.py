@@ -36,7 +36,7 @@ def index_orbits(problem: Problem, report: Report) -> Orbits:
     require_memory(bytes_needed(problem), f"orbits for {n:,} dimensions")
     report(Progress("orbits", 0.0))
     if not _signed(problem):
-        labels = _orbits_of(problem.permutations, n, lambda slots: _combine(slots)[0])
+        labels = _orbits_of(problem.permutations, n, lambda slots: joint_permutation(slots)[0])
         return Orbits(_compact(labels), None, int(labels.max(initial=-1)) + 1)
     return _signed_orbits(problem.permutations, n)
 
@@ -52,8 +52,12 @@ def _signed(problem: Problem) -> bool:
     return any(slot.signs is not None for slot in slots)
 
 
-def _combine(slots: Sequence[Permutation]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """The signed permutation of index tuples: where each index comes from, and its sign."""
+def joint_permutation(
+    slots: Sequence[Permutation],
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """The signed permutation of index tuples that permutations of the slots make together: where
+    each index comes from, and its sign.
+    """
     indices = np.zeros(1, dtype=np.int64)
     signs = np.ones(1, dtype=np.int8)
     for slot in slots:
@@ -131,7 +135,7 @@ def _signed_orbits(generators: Sequence[Sequence[Permutation]], n: int) -> Orbit
     """Orbits of (index, sign): an index in one orbit with its own negative carries nothing."""
 
     def doubled(slots: Sequence[Permutation]) -> Int[np.ndarray, " m"]:
-        indices, signs = _combine(slots)
+        indices, signs = joint_permutation(slots)
         ahead, back = np.where(signs > 0, 0, n), np.where(signs > 0, n, 0)
         return np.concatenate([indices + ahead, indices + back])
 

@@ -7,8 +7,8 @@ faster than six of size 2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
 from typing import Any
@@ -45,10 +45,24 @@ class Constraints:
 
 
 def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances) -> Constraints:
-    """The constraints of a problem, on a backend."""
-    spans = joined_slots(problem.sizes)
+    """The constraints of a problem, of as few generators as give the same, on a backend."""
     lie = list(problem.independent_lie(tolerances))
     discrete = [problem.discrete(k) for k in problem.independent_discrete]
+    return _stacked(problem, lie, discrete, backend.put)
+
+
+def constraints_as_given(problem: Problem) -> Constraints:
+    """The constraints of all generators as given, each scaled to norm 1, in NumPy."""
+    lie = [problem.unit_lie(k) for k in range(problem.lie_count)]
+    discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
+    found = _stacked(problem, lie, discrete, np.asarray)
+    return replace(found, scale=found.scale or 1.0)  # a divisor, also where nothing is constrained
+
+
+def _stacked(
+    problem: Problem, lie: Sequence[Slots], discrete: Sequence[Slots], put: Callable[[Any], Array]
+) -> Constraints:
+    spans = joined_slots(problem.sizes)
     weights = tuple(1 / max(1.0, prod(map(spectral_norm, slots))) for slots in discrete)
     square = sum(sum(map(spectral_norm, slots)) ** 2 for slots in lie)
     square += sum((1 + weight) ** 2 for weight in weights)
@@ -57,13 +71,13 @@ def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances
         if not generators:
             return ()
         return tuple(
-            backend.put(np.stack([reduce(join, slots[start:stop]) for slots in generators]))
+            put(np.stack([reduce(join, slots[start:stop]) for slots in generators]))
             for start, stop in spans
         )
 
     return Constraints(
         sizes=tuple(prod(problem.sizes[start:stop]) for start, stop in spans),
-        lie=joined(lie, _kron_sum),
+        lie=joined(lie, kron_sum),
         discrete=joined(discrete, np.kron),
         weights=weights,
         scale=float(np.sqrt(square)),
@@ -81,9 +95,10 @@ def joined_slots(sizes: Sequence[int]) -> list[tuple[int, int]]:
     return spans
 
 
-def _kron_sum(
+def kron_sum(
     left: Inexact[np.ndarray, "m m"], right: Inexact[np.ndarray, "n n"]
 ) -> Inexact[np.ndarray, "mn mn"]:
+    """left ⊗ 1 + 1 ⊗ right."""
     return np.kron(left, np.eye(len(right))) + np.kron(np.eye(len(left)), right)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from math import prod
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from intertwine.bases import Dense, Orbits, Storage
+from intertwine.bases import Storage
 from intertwine.errors import AmbiguousRank, SolveError
 from intertwine.groups.lie_span import spectral_norm
-from intertwine.invariants.by_orbits import _combine
+from intertwine.invariants.by_orbits import joint_permutation
 from intertwine.invariants.constraints import apply_discrete, apply_lie
 from intertwine.invariants.modular_solutions import PRIMES, modular_nullity
 from intertwine.invariants.problem import Problem, Slots
@@ -22,42 +22,14 @@ from intertwine.invariants.tolerances import Tolerances
 from intertwine.operators import Permutation, dense
 from intertwine.reps.finite_characters import finite_rank
 
-_BLOCK_BYTES = 2**28
 _EPSILON = 4 * float(np.finfo(float).eps)  # the error of a generator's entries, of its norm
 
 
 def residuals(problem: Problem, storage: Storage) -> tuple[float, ...]:
     """For each generator as given, Lie ones first, a bound on the spectral norm of its CQ."""
-    if isinstance(storage, Orbits):
-        return _residuals_of_orbits(problem, storage)
-    assert isinstance(storage, Dense)
-    found = []
-    for k in range(problem.lie_count):
-        slots = problem.unit_lie(k)
-        square = sum(
-            float(np.sum(np.abs(apply_lie(slots, problem.sizes, block)) ** 2))
-            for block in _blocks(storage.matrix)
-        )
-        found.append(math.sqrt(square))
-    for k in range(problem.discrete_count):
-        slots = problem.discrete(k)
-        norm = max(1.0, prod(map(spectral_norm, slots)))
-        square = sum(
-            float(np.sum(np.abs(apply_discrete(slots, problem.sizes, block) - block) ** 2))
-            for block in _blocks(storage.matrix)
-        )
-        found.append(math.sqrt(square) / norm)
-    return tuple(found)
-
-
-def orthonormality(storage: Storage) -> float:
-    """A bound on the spectral norm of QᴴQ − 1."""
-    if isinstance(storage, Orbits):
-        sizes = np.bincount(storage.labels[storage.labels >= 0], minlength=storage.shape[1])
-        return float(np.abs(sizes * (1 / np.sqrt(sizes)) ** 2 - 1).max(initial=0.0))
-    assert isinstance(storage, Dense)
-    q = storage.matrix
-    return float(np.linalg.norm(q.conj().T @ q - np.eye(q.shape[1])))
+    lie = (_lie_residual(problem, storage, k) for k in range(problem.lie_count))
+    discrete = (_discrete_residual(problem, storage, k) for k in range(problem.discrete_count))
+    return (*lie, *discrete)
 
 
 def allowances(
@@ -110,14 +82,15 @@ def require_proven(
         )
     require_orthonormal(orthogonal, what, tolerances)
     errors = tolerances.residual if is_confirmed else tolerances.span
+    matrix = storage.written_out
     for k, allowed in enumerate(allowances(problem, tolerances, is_confirmed)):
         violation = residuals[k]
-        if not violation <= allowed and isinstance(storage, Dense):
-            violation = _spectral(problem, storage, k)  # the bound adds up all columns
+        if not violation <= allowed and matrix is not None:
+            violation = _spectral(problem, matrix, k)  # the bound adds up all columns
         is_proven = violation <= allowed
-        if is_proven and isinstance(storage, Dense) and k >= problem.lie_count:
+        if is_proven and matrix is not None and k >= problem.lie_count:
             slots = problem.discrete(k - problem.lie_count)
-            is_proven = _is_moved_by_errors(problem, storage, slots, tolerances.null, errors)
+            is_proven = _is_moved_by_errors(problem, matrix, slots, tolerances.null, errors)
         if not is_proven:
             raise AmbiguousRank(
                 f"the rank is ambiguous: vectors of {what} are invariant under generator {k + 1} "
@@ -170,9 +143,8 @@ def _agrees_modulo_primes(problem: Problem, rank: int, what: str) -> bool:
     )
 
 
-def _spectral(problem: Problem, storage: Dense, k: int) -> float:
+def _spectral(problem: Problem, q: Inexact[np.ndarray, "n r"], k: int) -> float:
     """The spectral norm of the constraint of one generator on the basis, as in `residuals`."""
-    q = storage.matrix
     if k < problem.lie_count:
         return spectral_norm(apply_lie(problem.unit_lie(k), problem.sizes, q))
     slots = problem.discrete(k - problem.lie_count)
@@ -181,7 +153,7 @@ def _spectral(problem: Problem, storage: Dense, k: int) -> float:
 
 
 def _is_moved_by_errors(
-    problem: Problem, storage: Dense, slots: Slots, null: float, errors: float
+    problem: Problem, q: Inexact[np.ndarray, "n r"], slots: Slots, null: float, errors: float
 ) -> bool:
     """Whether errors of the vectors and of arithmetic explain how a discrete generator moves them.
 
@@ -204,9 +176,7 @@ def _is_moved_by_errors(
     allowed = allowed + errors * (1 - 1 / norm) * (_outer(values) + 1)
     stretched = [sigma[:, None] * vh for _, sigma, vh in factors]
     turned = [u.conj().T for u, _, _ in factors]
-    moved = apply_discrete(stretched, problem.sizes, storage.matrix) - apply_discrete(
-        turned, problem.sizes, storage.matrix
-    )
+    moved = apply_discrete(stretched, problem.sizes, q) - apply_discrete(turned, problem.sizes, q)
     beyond = moved / allowed[:, None]
     return bool(np.linalg.norm(beyond) <= 1 or spectral_norm(beyond) <= 1)
 
@@ -217,21 +187,34 @@ def _outer(vectors: Sequence[Float[np.ndarray, " _"]]) -> Float[np.ndarray, " n"
     return product
 
 
-def _residuals_of_orbits(problem: Problem, storage: Orbits) -> tuple[float, ...]:
-    """Each generator keeps labels, and signs up to the orbit's own, or it does not. A matrix that
-    is a permutation up to rounding moves vectors by what it differs from it.
+def _lie_residual(problem: Problem, storage: Storage, k: int) -> float:
+    """A bound on ‖dρ(A)Q‖ for one Lie generator, scaled to norm 1."""
+    if problem.permutations is not None:
+        return 0.0  # all its images vanish
+    slots = problem.unit_lie(k)
+    return _norm_of(lambda block: apply_lie(slots, problem.sizes, block), storage)
+
+
+def _discrete_residual(problem: Problem, storage: Storage, k: int) -> float:
+    """A bound on ‖(ρ(h) − 1)Q‖ / max(1, ‖ρ(h)‖) for one discrete generator.
+
+    Where a storage tells exactly that the permutation that h was read as keeps its columns, h moves
+    them by what it differs from that permutation; columns that are not kept are no invariants.
     """
-    assert problem.permutations is not None
-    signs = np.ones(storage.shape[0], dtype=np.int8) if storage.signs is None else storage.signs
-    found = [0.0] * problem.lie_count
-    for k, slots in enumerate(problem.permutations):
-        indices, moved_signs = _combine(slots)
-        kept = storage.labels >= 0
-        right = np.array_equal(storage.labels[indices], storage.labels) and np.array_equal(
-            (signs[indices] * moved_signs)[kept], signs[kept]
-        )
-        found.append(_distance(problem, k, slots) if right else math.inf)
-    return tuple(found)
+    if problem.permutations is not None:
+        is_kept = storage.keeps(*joint_permutation(problem.permutations[k]))
+        if is_kept is not None:
+            return _distance(problem, k, problem.permutations[k]) if is_kept else math.inf
+    slots = problem.discrete(k)
+    norm = max(1.0, prod(map(spectral_norm, slots)))
+    return _norm_of(lambda x: apply_discrete(slots, problem.sizes, x) - x, storage) / norm
+
+
+def _norm_of(constraint: Callable[[Any], Any], storage: Storage) -> float:
+    """The Frobenius norm of CQ, a bound on the spectral one, from a block of columns at a time."""
+    return math.sqrt(
+        sum(float(np.sum(np.abs(constraint(block)) ** 2)) for block in storage.columns())
+    )
 
 
 def _distance(problem: Problem, k: int, slots: Sequence[Permutation]) -> float:
@@ -246,10 +229,3 @@ def _distance(problem: Problem, k: int, slots: Sequence[Permutation]) -> float:
                 else spectral_norm(generator - np.asarray(dense(slot)))
             )
     return math.expm1(sum(math.log1p(known[id(image.discrete[k])]) for image in problem.images))
-
-
-def _blocks(matrix: Inexact[np.ndarray, "n r"]) -> Any:
-    """The matrix in blocks of columns of bounded size, none for a matrix without columns."""
-    rows, columns = matrix.shape
-    width = max(1, _BLOCK_BYTES // max(1, rows * matrix.itemsize))
-    return (np.ascontiguousarray(matrix[:, i : i + width]) for i in range(0, columns, width))

@@ -207,7 +207,7 @@ def _approximate(
     started = time.perf_counter()
     found = approximate_invariants(problem, tolerance, report, method)
     storage = Dense(found.basis)
-    orthonormality = evidence.orthonormality(storage)
+    orthonormality = storage.orthonormality()
     what = repr(tensor(problem.atoms))
     evidence.require_orthonormal(orthonormality, what, DEFAULT)
     notes = []
@@ -267,10 +267,7 @@ def _run(
         found = find(problem, backend, options.tolerances, report)
         storage, gap, iterations = Dense(found.basis), found.gap, found.iterations
     if residuals is None or orthonormality is None:
-        residuals, orthonormality = (
-            evidence.residuals(problem, storage),
-            evidence.orthonormality(storage),
-        )
+        residuals, orthonormality = evidence.residuals(problem, storage), storage.orthonormality()
     residual = float(np.max(residuals, initial=0.0))
     is_confirmed = evidence.confirmed_rank(
         problem, storage.shape[1], what, by_orbits=method == "orbits"
@@ -307,8 +304,8 @@ def _refuse_oblique(problem: Problem, tolerances: Tolerances) -> None:
 def _summary(storage: Storage, parts: Mapping[str, Certificate], seconds: float) -> Certificate:
     """The certificate of the whole: bounds for an assembled basis follow from its parts'.
 
-    A direct sum's norms are the largest of its blocks', those of a Kronecker product of bases
-    with ‖Q‖ = 1 at most multiply: (1 + ε₁)(1 + ε₂) − 1.
+    A direct sum's residuals are the largest of its blocks', and a Kronecker product's at most those
+    of its factors, whose bases have ‖Q‖ = 1.
     """
     certificates = list(parts.values())
     residuals: dict[str, tuple[float, ...]] = {}
@@ -323,7 +320,9 @@ def _summary(storage: Storage, parts: Mapping[str, Certificate], seconds: float)
         size=storage.shape[0],
         rank=storage.shape[1],
         residual=max((c.residual for c in certificates), default=0.0),
-        orthonormality=_orthonormality(storage, certificates),
+        orthonormality=storage.orthonormality_of_whole(
+            max((c.orthonormality for c in certificates), default=0.0)
+        ),
         gap=min((c.gap for c in certificates), default=math.inf),
         iterations=sum(c.iterations for c in certificates),
         seconds=seconds,
@@ -336,17 +335,3 @@ def _summary(storage: Storage, parts: Mapping[str, Certificate], seconds: float)
 
 def _joined(names: list[str]) -> str:
     return "+".join(dict.fromkeys(names)) or "none"
-
-
-def _orthonormality(storage: Storage, parts: list[Certificate]) -> float:
-    worst = max((c.orthonormality for c in parts), default=0.0)
-    factors = max((len(s.factors) for s in _kroneckers(storage)), default=1)
-    return worst if factors == 1 else math.expm1(factors * math.log1p(worst))
-
-
-def _kroneckers(storage: Storage) -> list[Kronecker]:
-    if isinstance(storage, Permuted):
-        return _kroneckers(storage.inner)
-    if isinstance(storage, Sum):
-        return [k for _, block in storage.blocks for k in _kroneckers(block)]
-    return [storage] if isinstance(storage, Kronecker) else []

@@ -11,6 +11,7 @@ from jaxtyping import Float, Inexact
 
 from intertwine.irreps.actions import adjoint, norm
 from intertwine.irreps.matrix_spans import openness, orthonormal_span
+from intertwine.operators import exponential
 
 _STEPS = 200
 _SMALL_GRADIENT = 1e-13
@@ -176,9 +177,10 @@ def _descend(
         largest = max(np.abs(np.linalg.eigvalsh(x)).max() for x in (frame_step, *own_steps))
         length = min(1.0, 2.0 / max(largest, np.finfo(float).tiny))
         for _ in range(30):
-            forward, back = _exponential(length * frame_step), _exponential(-length * frame_step)
+            forward = exponential(length * frame_step, "hermitian")
+            back = exponential(-length * frame_step, "hermitian")
             moved = [
-                back @ space @ forward @ _exponential(length * own_step)
+                back @ space @ forward @ exponential(length * own_step, "hermitian")
                 for space, own_step in zip(spaces, own_steps, strict=True)
             ]
             if size < _ALL_ROUNDING or _volume(moved) <= 1e-4 * length * float(gradient @ move):
@@ -223,15 +225,6 @@ def _volume(spaces: list[Inexact[np.ndarray, "_ _ _"]]) -> float:
     return sum(
         float(np.log(np.linalg.svd(x.reshape(len(x), -1), compute_uv=False)).sum()) for x in spaces
     )
-
-
-def _exponential(x: Inexact[np.ndarray, "*k d d"]) -> Inexact[np.ndarray, "*k d d"]:
-    """exp of Hermitian matrices."""
-    values, vectors = np.linalg.eigh(x)
-    found: Inexact[np.ndarray, "*k d d"] = (vectors * np.exp(values)[..., None, :]) @ adjoint(
-        vectors
-    )
-    return found
 
 
 def _hermitian_matrices(d: int, dtype: np.dtype[np.inexact]) -> Inexact[np.ndarray, "e d d"]:
@@ -282,7 +275,7 @@ def _without_own_part(
         values, vectors = np.linalg.svd(elements)[1:]
         x = (adjoint(vectors) * np.log(values)[:, None, :]) @ vectors
         coordinates = np.einsum("kab,jab->jk", own.conj(), x).real
-        elements = elements @ _exponential(-np.tensordot(coordinates, own, (1, 0)))
+        elements = elements @ exponential(-np.tensordot(coordinates, own, (1, 0)), "hermitian")
         moved = moved - coordinates
     return elements, moved
 
@@ -333,9 +326,10 @@ def _rotation(
     coordinates: Float[np.ndarray, " k"], rotations: Inexact[np.ndarray, "k d d"]
 ) -> Inexact[np.ndarray, "d d"]:
     """exp Σ cₖRₖ of anti-Hermitian Rₖ."""
-    angles, axes = np.linalg.eigh(-1j * np.tensordot(coordinates, rotations, (0, 0)))
-    found: Inexact[np.ndarray, "d d"] = (axes * np.exp(1j * angles)) @ adjoint(axes)
-    return found if np.iscomplexobj(rotations) else found.real
+    found: Inexact[np.ndarray, "d d"] = exponential(
+        np.tensordot(coordinates, rotations, (0, 0)), "antihermitian"
+    )
+    return found
 
 
 def _unitary(

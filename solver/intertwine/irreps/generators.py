@@ -12,7 +12,7 @@ from intertwine.groups.group import Group
 from intertwine.groups.lie_span import LieSpan
 from intertwine.irreps.actions import Action, MatrixRep, adjoint
 from intertwine.memory import require_memory
-from intertwine.operators import dense
+from intertwine.operators import dense, exponential
 from intertwine.reps.generator_images import images
 from intertwine.reps.syntax import Rep
 
@@ -126,7 +126,7 @@ def _random_elements(given: Action, exponentials: int) -> Inexact[np.ndarray, "r
             element = discrete[k] @ element @ other @ adjoint(element) @ adjoint(other)
         for _ in range(exponentials if len(lie) else 0):
             direction = np.tensordot(3 * rng.standard_normal(len(lie)), lie, (0, 0))
-            element = element @ _exponential(direction)
+            element = element @ exponential(direction, "antihermitian")
         u, _, vh = np.linalg.svd(element)
         found.append(u @ vh)
     return np.array(found)
@@ -141,11 +141,3 @@ def _word(
         letter = discrete[k // 2]
         word = word @ (adjoint(letter) if k % 2 else letter)
     return word
-
-
-def _exponential(matrix: Inexact[np.ndarray, "n n"]) -> Inexact[np.ndarray, "n n"]:
-    """exp of an anti-Hermitian matrix."""
-    values, vectors = np.linalg.eigh(1j * matrix)
-    found = (vectors * np.exp(-1j * values)) @ adjoint(vectors)
-    exponential: Inexact[np.ndarray, "n n"] = found if np.iscomplexobj(matrix) else found.real
-    return exponential

@@ -20,6 +20,7 @@ from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.irreps.shelf import take_down
 from intertwine.operators import LinearOperator, dense
 from intertwine.reps.generator_images import Images, act_by_complex_numbers, images
+from intertwine.reps.parsing import register_notation
 from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
 _SEARCHED_POWERS = 8
@@ -160,6 +161,14 @@ class Irrep(Rep):
     def _image(self, element: Array, lie: bool) -> Array:
         entry = self.entry
         return _image(self._decomposer(), entry.index, element, lie, {})
+
+
+def _read_name(text: str) -> Rep | None:
+    """An irrep's name in the text of a rep."""
+    return Irrep(text) if Irrep.is_name(text) else None
+
+
+register_notation("W", _read_name)
 
 
 class StraightIrrep(Irrep):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from math import inf, sqrt
+from math import inf
 
 import numpy as np
 from jaxtyping import Inexact
 
+from intertwine.arrays import Array, standard_normal
 from intertwine.irreps.actions import Action, norm
+from intertwine.operators import conjugate_gradients
 
 _ROUNDS = 4
 _STEPS = 5000
@@ -27,9 +29,9 @@ def project(
     """
     m, b, n = block.shape
     scale = target.scale + source.scale
-    x = block.copy()
     if not scale:
-        return x
+        return block.copy()
+    x = block
     scale = max(1.0, scale)
 
     def constrain(x: Inexact[np.ndarray, "m b n"]) -> Inexact[np.ndarray, "K mb n"]:
@@ -42,28 +44,29 @@ def project(
         found -= source.right_adjoint(y).reshape(m, b, n)
         return found
 
+    def curve(direction: Inexact[np.ndarray, "m b n"]) -> tuple[Array, float]:
+        image = constrain(direction)
+        return back(image), norm(image) ** 2
+
+    # `by_krylov` restarts too, but measures against what is left of a block, however little, since
+    # it decides a rank. Here the rank is known by other means, and a block that vanishes is done.
     reference, last = norm(x), inf
     for _ in range(_ROUNDS):
         violation = constrain(x)
         residual = norm(violation) / (scale * reference) if reference else 0.0
         if residual < _ROUNDING or not residual <= last / 4:
             break
-        last, gradient = residual, back(violation)
-        direction, square = gradient, norm(gradient) ** 2
-        # against a fixed scale too, or it would resolve eigenvalues that are rounding errors
-        stop = max(_REDUCTION * sqrt(square), 1e-16 * scale**2 * reference)
-        for _ in range(_STEPS):
-            if sqrt(square) <= stop:
-                break
-            image = constrain(direction)
-            curvature = norm(image) ** 2
-            if not curvature > 0:
-                break
-            length = square / curvature
-            x -= length * direction
-            gradient = gradient - length * back(image)
-            square, before = norm(gradient) ** 2, square
-            direction = gradient + (square / before) * direction
+        last = residual
+        x, _ = conjugate_gradients(
+            x,
+            -back(violation),
+            curve,
+            norm=norm,
+            reduction=_REDUCTION,
+            # a fixed scale too, or it would resolve eigenvalues that are rounding errors
+            floor=1e-16 * scale**2 * reference,
+            steps=_STEPS,
+        )
         if norm(x) > _REMAINS * reference:
             reference = norm(x)
     return x
@@ -73,8 +76,4 @@ def random_block(
     seed: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype[np.inexact]
 ) -> Inexact[np.ndarray, "..."]:
     """Standard normal numbers, complex where the dtype is, the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    real = rng.standard_normal(shape)
-    if np.issubdtype(dtype, np.complexfloating):
-        return real + 1j * rng.standard_normal(shape)
-    return real
+    return standard_normal(np.random.default_rng(seed), shape, dtype)

@@ -1,8 +1,10 @@
-"""Lazily applied linear operators: what a group element does, without its matrix."""
+"""Lazily applied linear operators, and two algorithms on them: conjugate gradients and exp."""
 
 from intertwine.operators.base import LinearOperator, Product, dense
 from intertwine.operators.block_diagonal import DirectSum
 from intertwine.operators.kronecker import Kronecker, KroneckerSum
+from intertwine.operators.linear_system import conjugate_gradients
+from intertwine.operators.matrix_exponential import exponential
 from intertwine.operators.permutation import Permutation, as_signed_permutation, is_monomial
 
 __all__ = [
@@ -13,6 +15,8 @@ __all__ = [
     "Permutation",
     "Product",
     "as_signed_permutation",
+    "conjugate_gradients",
     "dense",
+    "exponential",
     "is_monomial",
 ]

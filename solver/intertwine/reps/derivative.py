@@ -9,7 +9,7 @@ from jaxtyping import Inexact
 
 from intertwine.arrays import is_jax
 from intertwine.errors import InvalidRep
-from intertwine.operators import dense
+from intertwine.operators import dense, exponential
 
 if TYPE_CHECKING:
     from intertwine.reps.syntax import Element, Rep
@@ -46,12 +46,12 @@ def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
 def _logarithmic_derivative(
     rep: Rep, matrix: Inexact[np.ndarray, "d d"]
 ) -> Inexact[np.ndarray, "n n"]:
-    from scipy.linalg import expm, logm
+    from scipy.linalg import logm
 
     from intertwine.reps.generator_images import matrix_of
 
     def image(t: float) -> Inexact[np.ndarray, "n n"]:
-        found: Inexact[np.ndarray, "n n"] = matrix_of(rep, "rho", expm(t * matrix))
+        found: Inexact[np.ndarray, "n n"] = matrix_of(rep, "rho", exponential(t * matrix))
         return found
 
     identity = np.eye(len(image(0.0)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import intertwine
 from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.groups import CATALOGUE, Group, read_group
 from intertwine.groups.generators import MAX_ENTRIES
@@ -33,6 +34,18 @@ MAX_BUILT = 100_000
 
 #: Integers stay integers until they meet a rep.
 _Value = Rep | int
+
+_NOTATION: dict[str, Callable[[str], Rep | None]] = {}
+
+
+def register_notation(letter: str, read: Callable[[str], Rep | None]) -> None:
+    """Let `read` say what names with this first letter mean; it returns None for other names.
+
+    A package above this one calls it when it is imported, and is named in `intertwine` under the
+    same letter, so that it is imported when a text has such a name. A letter has one reader, and
+    names that a caller gives to `parse` come first.
+    """
+    _NOTATION[letter] = read
 
 
 def read_rep(rep: Rep | str, group: Group | str | Mapping[str, Any] | None = None) -> Rep:
@@ -153,7 +166,7 @@ class _Parser:
                 return value
 
     def atom(self) -> _Value:
-        """atom := INTEGER | "V" [DIGITS] | "T" indices | IRREP | NAME | "(" maps ")"."""
+        """atom := INTEGER | "V" [DIGITS] | "T" indices | NOTATION | NAME | "(" maps ")"."""
         token = self.scanner.next
         if token.kind == "integer":
             self.scanner.take()
@@ -174,11 +187,8 @@ class _Parser:
             return self._tensor(token)
         if token.text[0] == "V" and token.text[1:].isascii() and token.text[1:].isdigit():
             return self._raise(V, int(token.text[1:]), token)
-        if token.text[0] == "W":
-            from intertwine.irreps import Irrep
-
-            if Irrep.is_name(token.text):
-                return Irrep(token.text)
+        if (read := _registered(token.text[0])) and (rep := read(token.text)) is not None:
+            return rep
         hint = f"{token} is none of {', '.join([*self.reps, 'T(p,q)'])}"
         if token.text in self.groups or token.text[:1].isupper():
             hint += "; a group stands in parentheses behind a rep, as in V(SO(3))"
@@ -266,6 +276,13 @@ class _Parser:
 
     def _dual(self, token: Token, value: _Value) -> Rep:
         return _rep(self._build(token, lambda rep: rep.T, _rep(value)))
+
+
+def _registered(letter: str) -> Callable[[str], Rep | None] | None:
+    """The reader of names with this first letter."""
+    if letter not in _NOTATION:
+        intertwine.load_notation(letter)
+    return _NOTATION.get(letter)
 
 
 def _rep(value: _Value) -> Rep:

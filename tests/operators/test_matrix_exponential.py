@@ -1,0 +1,43 @@
+"""The matrix exponential, against what is known of it in closed form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from intertwine.operators import exponential
+
+TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
+
+
+def test_of_a_nilpotent_matrix_it_is_a_polynomial() -> None:
+    np.testing.assert_allclose(exponential(np.array([[0.0, 3.0], [0.0, 0.0]])), [[1, 3], [0, 1]])
+
+
+@pytest.mark.parametrize("symmetry", ["none", "antihermitian"])
+def test_of_a_rotation_generator_it_is_the_rotation(symmetry: Any) -> None:
+    found = exponential(0.7 * TURN, symmetry)
+    assert found.dtype == np.float64
+    c, s = np.cos(0.7), np.sin(0.7)
+    np.testing.assert_allclose(found, [[c, -s], [s, c]], atol=1e-15)
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("sign", [1, -1], ids=["hermitian", "antihermitian"])
+def test_a_promised_symmetry_changes_the_method_and_not_the_result(
+    sign: int, is_complex: bool
+) -> None:
+    x = np.random.default_rng(8).standard_normal((2, 3, 4, 4))
+    stack = x[0] + 1j * x[1] if is_complex else x[0]
+    stack = (stack + sign * np.swapaxes(stack, 1, 2).conj()) / 2
+    found = exponential(stack, "hermitian" if sign == 1 else "antihermitian")
+    assert found.dtype == stack.dtype
+    np.testing.assert_allclose(found, exponential(stack), atol=1e-12)
+    np.testing.assert_allclose(found[1], exponential(stack[1]), atol=1e-12)
+
+
+@pytest.mark.parametrize("symmetry", ["none", "hermitian", "antihermitian"])
+@pytest.mark.parametrize("shape", [(0, 3, 3), (0, 0)])
+def test_of_nothing_it_is_nothing(symmetry: Any, shape: tuple[int, ...]) -> None:
+    assert exponential(np.zeros(shape), symmetry).shape == shape
