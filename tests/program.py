@@ -76,10 +76,7 @@ def called(*arguments: str | bytes | Path, cwd: Path | None = None) -> Ended:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
-        try:
-            code = main([os.fsdecode(argument) for argument in arguments])
-        except SystemExit as ended:  # as argparse ends
-            code = int(ended.code or 0)
+        code = main([os.fsdecode(argument) for argument in arguments])
     return Ended(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
 

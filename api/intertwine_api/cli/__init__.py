@@ -1,1 +1,1 @@
-"""The commands of `intertwine`: `add_to` describes one, `run` runs it."""
+"""The commands of `intertwine`, each in the module of its name."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from intertwine_api.cli import common
 
@@ -25,83 +26,73 @@ _EXAMPLES = """\
 """
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command."""
-    parser = common.add_command(
-        commands, "basis", "Find the equivariant basis of a rep, and prove it.", _EXAMPLES
-    )
-    common.add_rep(parser)
-    parser.add_argument(
-        "--method", default="auto", help="auto (default), orbits, irreps, svd or krylov"
-    )
-    parser.add_argument("--backend", default="auto", help="auto (default), numpy or jax")
-    parser.add_argument(
-        "--tolerance",
-        metavar="TOL",
-        type=float,
-        help="find what is equivariant up to this part of the generators' norms, such as 5e-3: for "
-        "generators that were learned from data",
-    )
-    parser.add_argument("--device", help="for jax: cpu, gpu, gpu:1, ...")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        help="write the basis to FILE.safetensors, or its dense matrix to FILE.npy or FILE.npz",
-    )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="solve, whatever the store has, and keep nothing"
-    )
-    parser.add_argument(
-        "--prove",
-        action="store_true",
-        help="bound the rank from above by exact arithmetic modulo a prime, too",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Solve, write, and print."""
+@click.command("basis", epilog=common.examples(_EXAMPLES))
+@common.with_rep
+@click.option("--method", default="auto", help="auto (default), orbits, irreps, svd or krylov.")
+@click.option("--backend", default="auto", help="auto (default), numpy or jax.")
+@click.option(
+    "--tolerance",
+    metavar="TOL",
+    type=float,
+    help="Accept vectors that are equivariant up to this fraction of the generators' norms, such "
+    "as 5e-3: for generators that were learned from data.",
+)
+@click.option("--device", help="The device of JAX: cpu, gpu, gpu:1, ...")
+@click.option(
+    *("-o", "--output"),
+    metavar="FILE",
+    type=common.PATH,
+    help="Write the basis to FILE.safetensors, or its dense matrix to FILE.npy or FILE.npz.",
+)
+@click.option("--no-cache", is_flag=True, help="Neither read the store of bases nor write to it.")
+@click.option(
+    "--prove",
+    is_flag=True,
+    help="Also bound the rank from above, by exact arithmetic modulo a prime.",
+)
+@common.as_json
+def solve(
+    rep: Rep,
+    method: str,
+    backend: str,
+    tolerance: float | None,
+    device: str | None,
+    output: Path | None,
+    no_cache: bool,
+    prove: bool,
+    as_json: bool,
+) -> None:
+    """Find the equivariant basis of a rep, and prove it."""
     from intertwine.bases import check_suffix, save_basis
     from intertwine.errors import InvalidSetting, NotConcrete
 
-    rep = common.read_rep(arguments)
     if not rep.is_concrete:
         raise NotConcrete(
             f"{rep} has no group: give --group 'SO(3)', or write V(SO(3)) in the text"
         )
-    if arguments.output is not None:
-        check_suffix(arguments.output)
-        if not arguments.output.absolute().parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {arguments.output.absolute().parent}")
-        if arguments.output.is_dir():
-            raise IsADirectoryError(f"{arguments.output} is a folder")
-    if arguments.prove and arguments.tolerance is not None:
+    if output is not None:
+        check_suffix(output)
+        if not output.absolute().parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {output.absolute().parent}")
+        if output.is_dir():
+            raise IsADirectoryError(f"{output} is a folder")
+    if prove and tolerance is not None:
         raise InvalidSetting("--prove bounds exact ranks: leave out --tolerance, or --prove")
     basis = rep.equivariant_basis(
-        method=arguments.method,
-        backend=arguments.backend,
-        device=arguments.device,
-        store=not arguments.no_cache,
-        tolerance=arguments.tolerance,
+        method=method, backend=backend, device=device, store=not no_cache, tolerance=tolerance
     )
-    if arguments.prove:
-        from intertwine.exact import prove
+    if prove:
+        from intertwine.exact import prove as prove_rank
 
-        basis = prove(rep, basis)
-    if arguments.output is not None:
-        save_basis(basis, arguments.output)
-    if arguments.json:
-        common.print_json(
-            describe(rep, basis, arguments.method, arguments.backend, arguments.tolerance)
-        )
+        basis = prove_rank(rep, basis)
+    if output is not None:
+        save_basis(basis, output)
+    if as_json:
+        common.print_json(describe(rep, basis, method, backend, tolerance))
     else:
-        _print(rep, basis, arguments.output)
-        if arguments.prove:
+        _print(rep, basis, output)
+        if prove:
             print(f"\n{_verdict(basis.certificate)}")
-    return 0
 
 
 def _verdict(certificate: Certificate) -> str:
@@ -114,7 +105,7 @@ def _verdict(certificate: Certificate) -> str:
 def describe(
     rep: Rep, basis: Basis, method: str, backend: str, tolerance: float | None = None
 ) -> dict[str, Any]:
-    """The basis as one JSON object: what was asked for, what was found, and the evidence."""
+    """Return the basis as a JSON object: the request, the result and the evidence."""
     from intertwine.reps import basis_key, canonical
 
     certificate = basis.certificate.to_json()

@@ -1,10 +1,11 @@
-"""`intertwine cache`: look into the store of bases, check it, empty it."""
+"""`intertwine cache`: inspect, check and empty the store of bases."""
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from intertwine_api.cli import common
 
@@ -21,83 +22,70 @@ _EXAMPLES = """\
 """
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command and its actions."""
-    parser = common.add_command(
-        commands, "cache", "Look into the store of bases, check it, or empty it.", _EXAMPLES
-    )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for name, run, summary in (
-        ("stats", run_stats, "how much there is, and where"),
-        ("list", run_list, "every basis in the store"),
-        ("show", run_show, "one basis: its manifest"),
-        ("verify", run_verify, "check every file; the exit code is 1 if one is wrong"),
-        ("clear", run_clear, "delete every basis in the store"),
-    ):
-        action = actions.add_parser(name, help=summary, description=f"Print {summary}.")
-        action.add_argument("--json", action="store_true", help="print JSON")
-        action.set_defaults(run=run)
-        if name == "show":
-            action.add_argument("key", metavar="KEY", help="a key, or its first digits")
-        if name == "verify":
-            action.add_argument(
-                "--repair", action="store_true", help="move what is wrong into quarantine"
-            )
+group = common.CommandGroup(
+    "cache", "Inspect, check or empty the store of bases.", common.examples(_EXAMPLES)
+)
 
 
-def run_stats(arguments: argparse.Namespace) -> int:
-    """Print counts and bytes."""
-    _print(arguments, _store().statistics())
-    return 0
+@group.command("stats")
+@common.as_json
+def print_stats(as_json: bool) -> None:
+    """Print the number of bases, their size and the store's folder."""
+    common.print_fields(_store().statistics(), as_json)
 
 
-def run_list(arguments: argparse.Namespace) -> int:
-    """Print a line for each basis, and for each group's irreps."""
+@group.command("list")
+@common.as_json
+def print_list(as_json: bool) -> None:
+    """List every basis in the store, and the irreps of each group."""
     manifests = list(_store().manifests())
-    if arguments.json:
+    if as_json:
         common.print_json([_document(manifest) for manifest in manifests])
-        return 0
+        return
     for manifest in manifests:
         certificate = manifest.details.get("certificate")
         shape = f"{certificate.get('size')} × {certificate.get('rank')}" if certificate else "-"
         what = f"{manifest.details.get('canonical')} {manifest.details.get('group') or ''}"
         print(f"{manifest.key[:12]}  {shape:>16}  {manifest.size:>12,} B  {what.strip()}")
-    return 0
 
 
-def run_show(arguments: argparse.Namespace) -> int:
-    """Print one manifest."""
+@group.command("show")
+@click.argument("key", metavar="KEY", help="A key, or its first digits.")
+@common.as_json
+def print_manifest(key: str, as_json: bool) -> None:
+    """Print the manifest of one basis, always as JSON."""
     from intertwine.errors import NotFound
 
-    found = [m for m in _store().manifests() if m.key.startswith(arguments.key)]
+    found = [m for m in _store().manifests() if m.key.startswith(key)]
     if len(found) != 1:
         number = f"{len(found)} bases have" if found else "no basis has"
-        raise NotFound(
-            f"{number} a key that begins with {arguments.key!r}; see intertwine cache list"
-        )
+        raise NotFound(f"{number} a key that begins with {key!r}; see intertwine cache list")
     common.print_json(_document(found[0]))
-    return 0
 
 
-def run_verify(arguments: argparse.Namespace) -> int:
-    """Check every file of the store."""
+@group.command("verify")
+@click.option("--repair", is_flag=True, help="Move corrupt files into quarantine.")
+@common.as_json
+def check_files(repair: bool, as_json: bool) -> int:
+    """Check every file of the store. The exit code is 1 if one is corrupt."""
     from intertwine_cache import verify
 
-    findings = list(verify(_store(), repair=arguments.repair))
-    if arguments.json:
+    findings = list(verify(_store(), repair=repair))
+    if as_json:
         common.print_json([{"path": str(f.path), "reason": f.reason} for f in findings])
     else:
         for finding in findings:
             print(f"{finding.path}: {finding.reason}")
-        done = "moved into quarantine" if arguments.repair else "found wrong"
+        done = "moved into quarantine" if repair else "found wrong"
         print(f"{len(findings)} files {done}" if findings else "everything is in order")
-    return 1 if findings and not arguments.repair else 0
+    return common.FAILED if findings and not repair else 0
 
 
-def run_clear(arguments: argparse.Namespace) -> int:
-    """Delete every basis."""
-    _print(arguments, {"deleted": _store().clear()})
-    return 0
+@group.command("clear")
+@common.as_json
+def delete_all(as_json: bool) -> None:
+    """Delete every basis in the store."""
+    common.print_fields({"deleted": _store().clear()}, as_json)
 
 
 def _store() -> Store:
@@ -111,13 +99,6 @@ def _store() -> Store:
     if store is None:
         raise NotFound("there is no store: INTERTWINE_CACHE=off turns it off")
     return store
-
-
-def _print(arguments: argparse.Namespace, document: dict[str, Any]) -> None:
-    if arguments.json:
-        common.print_json(document)
-    else:
-        common.print_table((name, str(value)) for name, value in document.items())
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:

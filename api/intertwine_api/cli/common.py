@@ -1,20 +1,21 @@
-"""What the commands share: reading a rep with its group, and printing."""
+"""Options that several commands share, and what the commands print."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
     from intertwine.groups import Group
     from intertwine.reps import Rep
 
-    from intertwine_api.client import Client
     from intertwine_api.storage.database import Database
     from intertwine_api.work.settings import Settings
 
@@ -24,69 +25,87 @@ FAILED = 1
 BAD_INPUT = 2
 UNREACHABLE = 3
 
+#: The type of paths. The command itself checks the file, and reports it in the library's words.
+PATH = click.Path(path_type=Path, readable=False)
 
-def add_command(commands: Any, name: str, description: str, examples: str) -> Any:
-    """A sub-command with its description and examples."""
-    return commands.add_parser(
-        name,
-        help=description,
-        description=description,
-        epilog=f"examples:\n{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-class _Once(argparse.Action):
-    """An option that may be given once: of two groups the first would else be forgotten."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None
-    ) -> None:
-        if getattr(namespace, self.dest) is not None:
-            parser.error(f"{option} was given twice")
-        setattr(namespace, self.dest, values)
+def examples(lines: str) -> str:
+    """Return the end of a help text: the examples, whose lines click must not join (`\\b`)."""
+    return f"\b\nexamples:\n{lines}"
 
 
-def add_rep(parser: argparse.ArgumentParser) -> None:
-    """The text of a rep, and where its group comes from."""
-    parser.add_argument("text", metavar="TEXT", help="a rep, such as 'V**2*V.T+5V0' or 'T(2,1)'")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        "--group",
-        metavar="NAME",
-        action=_Once,
-        help="a group, such as 'SO(3)', 'SO13p' or 'Z(3)*S(4)'",
-    )
-    group.add_argument(
-        "--generators",
-        metavar="FILE.json",
-        type=Path,
-        action=_Once,
-        help='a group by its generators: {"lie_algebra": [...], "discrete_generators": [...]}',
-    )
-    parser.add_argument(
-        "--refine",
-        metavar="TOL",
-        nargs="?",
-        type=_tolerance,
-        const=1e-5,
-        action=_Once,
-        help="take the nearest exact group, for generators that were rounded, changed by at most "
-        "TOL (default 1e-5) of their largest entry; 0 says that they are meant as they are",
-    )
+class CommandGroup(click.Group):
+    """A group that lists its commands in their order, and requires one of them."""
+
+    def __init__(self, name: str, summary: str, epilog: str, **settings: Any) -> None:
+        super().__init__(name, help=summary, epilog=epilog, no_args_is_help=False, **settings)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order in which they were added."""
+        return list(self.commands)
+
+
+def _given_once(_: click.Context, option: click.Parameter, values: Sequence[Any]) -> Any:
+    """Return an option's only value, or None. Raise `click.UsageError` for a second value."""
+    if len(values) > 1:
+        raise click.UsageError(f"{option.opts[0]} was given twice: give it once")
+    return values[0] if values else None
+
+
+_option_given_once = partial(click.option, multiple=True, callback=_given_once)
 
 
 def _tolerance(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(
+        raise click.BadParameter(
             f"a number such as 1e-5 was expected, not {text!r}: write --refine behind the rep"
         ) from None
 
 
-def read_group(arguments: argparse.Namespace) -> Group | None:
-    """The group of the options, if they name one.
+def with_rep(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument TEXT and the options of its group; the command receives `rep`."""
+
+    @click.argument("text", metavar="TEXT", help="A rep, such as 'V**2*V.T+5V0' or 'T(2,1)'.")
+    @_option_given_once(
+        "--group",
+        metavar="NAME",
+        help="A group, such as 'SO(3)', 'SO13p' or 'Z(3)*S(4)'.",
+    )
+    @_option_given_once(
+        "--generators",
+        metavar="FILE.json",
+        type=PATH,
+        help='A group by its generators: {"lie_algebra": [...], "discrete_generators": [...]}.',
+    )
+    @_option_given_once(
+        "--refine",
+        metavar="[TOL]",
+        type=_tolerance,
+        is_flag=False,
+        flag_value=1e-5,
+        help="Take the nearest exact group, for rounded generators: their entries change by at "
+        "most TOL (default 1e-5) of the largest entry. 0 takes the generators as they are.",
+    )
+    @wraps(command)
+    def run(
+        text: str, group: str | None, generators: Path | None, refine: float | None, **options: Any
+    ) -> Any:
+        from intertwine.reps import parse
+
+        if group is not None and generators is not None:
+            raise click.UsageError("--generators is not allowed with --group: give one of them")
+        rep, own_group = parse(text), _read_group(group, generators, refine)
+        return command(rep=rep if own_group is None else rep(own_group), **options)
+
+    return run
+
+
+def _read_group(name: str | None, generators: Path | None, refine: float | None) -> Group | None:
+    """Return the group of the options, or None without one.
 
     Raises `InvalidSetting` for a refinement without a group.
     """
@@ -94,76 +113,86 @@ def read_group(arguments: argparse.Namespace) -> Group | None:
     from intertwine.groups import group_from_json, parse_group
 
     group = None
-    if arguments.group is not None:
-        group = parse_group(arguments.group)
-    elif arguments.generators is not None:
-        group = group_from_json(_read_json(arguments.generators))
-    if arguments.refine is None:
+    if name is not None:
+        group = parse_group(name)
+    elif generators is not None:
+        group = group_from_json(_read_json(generators))
+    if refine is None:
         return group
     if group is None:
         raise InvalidSetting("--refine needs a group: give --generators FILE.json, or --group")
-    return group.refined(arguments.refine)
+    return group.refined(refine)
 
 
-def read_rep(arguments: argparse.Namespace) -> Rep:
-    """The rep of the text, over the group of the options where it is given."""
-    from intertwine.reps import parse
+def _read_json(path: Path) -> Any:
+    from intertwine.errors import InvalidGroup
 
-    rep, group = parse(arguments.text), read_group(arguments)
-    return rep if group is None else rep(group)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InvalidGroup(f"{path} holds no JSON: {error}") from error
 
 
-def add_service(parser: argparse.ArgumentParser) -> None:
-    """Which service is asked, and by whom."""
-    parser.add_argument(
+def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json, --remote and --key; the command receives `client`, open while it runs."""
+
+    @as_json
+    @click.option(
         "--remote",
         metavar="URL",
-        help="the service's address (default INTERTWINE_URL, else http://127.0.0.1:8000)",
+        help="The service's address (default: INTERTWINE_URL, else http://127.0.0.1:8000).",
     )
-    parser.add_argument(
-        "--key", metavar="KEY", help="an API key (default INTERTWINE_KEY, which no list shows)"
+    @click.option(
+        "--key",
+        metavar="KEY",
+        help="An API key (default: INTERTWINE_KEY, which process lists do not show).",
     )
+    @wraps(command)
+    def run(remote: str | None, key: str | None, **options: Any) -> Any:
+        from intertwine_api.client import Client
+
+        with Client(remote, key) as client:
+            return command(client=client, **options)
+
+    return run
 
 
-def open_client(arguments: argparse.Namespace) -> Client:
-    """A client of the service that the options, or the environment, name."""
-    from intertwine_api.client import Client
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --data and --database; the command receives `settings`.
 
-    return Client(arguments.remote, arguments.key)
+    These are the settings of the environment, except where the command has an option of the same
+    name and it was given. Raises `InvalidSetting` for a value that is not valid.
+    """
 
-
-def add_host(parser: argparse.ArgumentParser) -> None:
-    """Where the service of this host has its data and its database."""
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder of the service's data")
-    parser.add_argument(
+    @click.option("--data", metavar="DIR", type=PATH, help="The folder of the service's data.")
+    @click.option(
         "--database",
         metavar="URL",
-        help="its database: sqlite:///path (default: a file in the folder of the data) or "
-        "postgresql://user@host/name",
+        help="The service's database: sqlite:///path (default: a file in the data folder) or "
+        "postgresql://user@host/name.",
     )
+    @wraps(command)
+    def run(**options: Any) -> Any:
+        from intertwine.errors import InvalidSetting
+        from pydantic import ValidationError
 
+        from intertwine_api.work.settings import Settings
 
-def read_settings(arguments: argparse.Namespace, *names: str) -> Settings:
-    """The settings of the environment, but for the options that were given.
+        names = Settings.model_fields.keys() & options.keys()
+        chosen = {name: options.pop(name) for name in names}
+        try:
+            settings = Settings(**{n: value for n, value in chosen.items() if value is not None})
+        except ValidationError as error:
+            faults = (f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
+            raise InvalidSetting("; ".join(faults)) from error
+        return command(settings=settings, **options)
 
-    Raises `InvalidSetting` for what cannot be.
-    """
-    from intertwine.errors import InvalidSetting
-    from pydantic import ValidationError
-
-    from intertwine_api.work.settings import Settings
-
-    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        faults = (f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
-        raise InvalidSetting("; ".join(faults)) from error
+    return run
 
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """The database of the settings, up to date. Raises `InvalidSetting` where it is not there."""
+    """Open the database of the settings and migrate it. Raises `InvalidSetting` if that fails."""
     from intertwine.errors import InvalidSetting
     from sqlalchemy.exc import OperationalError
 
@@ -180,23 +209,31 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
 
 def group_text(rep: Rep) -> str | None:
-    """The rep's one group, as text; None for a rep over several groups, or none."""
+    """Return the rep's group as text; None for a rep over several groups, or over no group."""
     return None if rep.G is None else repr(rep.G)
 
 
 def warn(message: str) -> None:
-    """Say what is not as it might be, beside what a command prints."""
+    """Print a warning on standard error."""
     print(f"intertwine: warning: {message}", file=sys.stderr)
 
 
 def print_json(document: Any) -> None:
-    """One JSON object on standard output; numbers that JSON does not have are an error."""
+    """Print a JSON document on standard output. Raises `ValueError` for NaN and infinity."""
     readable = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     print(json.dumps(document, indent=2, ensure_ascii=not readable, allow_nan=False))
 
 
+def print_fields(document: Mapping[str, Any], as_json: bool) -> None:
+    """Print an object as JSON, or as a table of its names and values."""
+    if as_json:
+        print_json(document)
+    else:
+        print_table((name, str(value)) for name, value in document.items())
+
+
 def print_columns(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Aligned columns under their names."""
+    """Print aligned columns under their names."""
     table = [[name.upper() for name in names], *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
@@ -205,20 +242,11 @@ def print_columns(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_table(rows: Iterable[tuple[str, str]]) -> None:
-    """Two aligned columns."""
+    """Print two aligned columns."""
     rows = list(rows)
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
-
-
-def _read_json(path: Path) -> Any:
-    from intertwine.errors import InvalidGroup
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InvalidGroup(f"{path} holds no JSON: {error}") from error
 
 
 def exit_code(error: Exception) -> int:

@@ -1,15 +1,16 @@
-"""`intertwine keys`: who may use a service on this machine."""
+"""`intertwine keys`: the API keys of this machine's service."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from intertwine_api.cli import common
 from intertwine_api.wire.vocabulary import SCOPES
@@ -30,113 +31,97 @@ _EXAMPLES = """\
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999, past which no date is written
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command and its actions."""
-    parser = common.add_command(
-        commands,
-        "keys",
-        "Make API keys for the service of this machine, or revoke them.",
-        _EXAMPLES,
-    )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    create = _action(actions, "create", run_create, "make a key, and print it, this once")
-    create.add_argument("owner", metavar="OWNER", help="who it is for; jobs belong to them")
-    create.add_argument(
-        "--scope",
-        action="append",
-        choices=SCOPES,
-        help="what it is for, once or more (default: all but admin, which stands for all)",
-    )
-    create.add_argument("--days", type=float, help="for how many days (for ever)")
-    _action(actions, "list", run_list, "every key, without its secret")
-    revoke = _action(actions, "revoke", run_revoke, "let a key count no more, for ever")
-    revoke.add_argument("id", metavar="ID", help="the id of a key, which is in it: itw_ID_…")
+group = common.CommandGroup(
+    "keys", "Create, list or revoke API keys of this machine's service.", common.examples(_EXAMPLES)
+)
 
 
-def run_create(arguments: argparse.Namespace) -> int:
-    """Print the key alone, for scripts, and what to do with it beside it."""
+@group.command("create")
+@click.argument("owner", metavar="OWNER", help="The owner of the key, and of its jobs.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="A scope of the key; may be repeated (default: all but admin, which implies all).",
+)
+@click.option("--days", type=float, help="The days until the key expires (default: never).")
+@common.as_json
+@common.with_settings
+def create(
+    settings: Settings, owner: str, scopes: Sequence[str], days: float | None, as_json: bool
+) -> None:
+    """Create a key, and print it this once."""
     from intertwine_api.storage.keys import Keys, expiry
 
-    expires = None if arguments.days is None else expiry(arguments.days)
-    settings = _settings(arguments)
+    expires = None if days is None else expiry(days)
     is_new = not has_database(settings)
     with common.open_database(settings) as database:
         keys = Keys(database)
         is_first = not keys.any()
-        key, token = keys.create(arguments.owner, arguments.scope or SCOPES[:-1], expires)
+        key, token = keys.create(owner, scopes or SCOPES[:-1], expires)
         try:
-            _show(key, token, arguments)
-        except OSError as error:  # the disk is full, or nobody reads it
+            _show(key, token, as_json)
+        except OSError as error:  # the disk is full, or standard output is closed
             keys.revoke(key.id)
             error.add_note(f"the key could not be shown, and is revoked: {key.id}")
             raise
-    if not arguments.json:
+    if not as_json:
         _explain(key, database, is_new=is_new, is_first=is_first)
-    return 0
 
 
-def run_list(arguments: argparse.Namespace) -> int:
-    """Print a line for each key."""
+@group.command("list")
+@common.as_json
+@common.with_settings
+def print_list(settings: Settings, as_json: bool) -> None:
+    """List every key, without its secret."""
     from intertwine_api.storage.keys import Keys
 
-    with _known_database(arguments) as database:
+    with _existing_database(settings) as database:
         found = Keys(database).list()
-    if arguments.json:
+    if as_json:
         common.print_json([_document(key) for key in found])
     else:
         columns = ("id", "owner", "scopes", "created", "expires", "last used", "")
         common.print_columns(columns, map(_row, found))
-    return 0
 
 
-def run_revoke(arguments: argparse.Namespace) -> int:
-    """Revoke a key."""
+@group.command("revoke")
+@click.argument("key_id", metavar="ID", help="The id of a key, which is part of it: itw_ID_…")
+@common.as_json
+@common.with_settings
+def revoke(settings: Settings, key_id: str, as_json: bool) -> None:
+    """Revoke a key permanently."""
     from intertwine.errors import NotFound
 
     from intertwine_api.storage.keys import Keys
 
-    with _known_database(arguments) as database:
-        revoked = Keys(database).revoke(arguments.id)
+    with _existing_database(settings) as database:
+        revoked = Keys(database).revoke(key_id)
     if not revoked:
-        raise NotFound(f"there is no key {arguments.id} that counts; see intertwine keys list")
-    if arguments.json:
-        common.print_json({"revoked": arguments.id})
+        raise NotFound(f"there is no key {key_id} that counts; see intertwine keys list")
+    if as_json:
+        common.print_json({"revoked": key_id})
     else:
-        print(f"{arguments.id} counts no more, within a few seconds")
-    return 0
+        print(f"{key_id} counts no more, within a few seconds")
 
 
 def has_database(settings: Settings) -> bool:
-    """Whether there is a database: the file of SQLite's, which to open would make.
+    """Return whether the database exists, without creating the file of SQLite.
 
-    A server of PostgreSQL says by itself that it has none of a name.
+    True for PostgreSQL, whose server reports a missing database.
     """
     from intertwine_api.storage.database import Database
 
-    database = Database(settings.database_url)  # which connects to nothing yet
+    database = Database(settings.database_url)  # does not connect yet
     return not database.is_sqlite or Path(str(database.url.database)).is_file()
 
 
-def _action(actions: Any, name: str, run: Callable[..., int], summary: str) -> Any:
-    parser = actions.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    common.add_host(parser)
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _settings(arguments: argparse.Namespace) -> Settings:
-    return common.read_settings(arguments, "data", "database")
-
-
 @contextmanager
-def _known_database(arguments: argparse.Namespace) -> Iterator[Database]:
-    """The service's database. Raises `NotFound` where there is none: a look makes nothing."""
+def _existing_database(settings: Settings) -> Iterator[Database]:
+    """Open the service's database. Raises `NotFound` if it does not exist, and creates nothing."""
     from intertwine.errors import NotFound
 
-    settings = _settings(arguments)
     if not has_database(settings):
         raise NotFound(
             f"there is no database {settings.database_url} yet, and so no key: name the folder of "
@@ -146,8 +131,8 @@ def _known_database(arguments: argparse.Namespace) -> Iterator[Database]:
         yield database
 
 
-def _show(key: Key, token: str, arguments: argparse.Namespace) -> None:
-    if arguments.json:
+def _show(key: Key, token: str, as_json: bool) -> None:
+    if as_json:
         common.print_json({**_document(key), "key": token})
     else:
         print(token)
@@ -179,7 +164,7 @@ def _row(key: Key) -> tuple[str, ...]:
 
 
 def _time(at: float | None) -> str | None:
-    """A time as ISO 8601 has it; one past the year 9999 as the end of that."""
+    """Return a time in ISO 8601, at most the end of the year 9999."""
     if at is None:
         return None
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(at, _LAST_SECOND)))

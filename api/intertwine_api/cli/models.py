@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import click
 
 from intertwine_api.cli import common
 
 if TYPE_CHECKING:
-    from intertwine_api.client import RemoteModel
+    from intertwine_api.client import Client, RemoteModel
 
 
 _EXAMPLES = """\
@@ -21,46 +21,36 @@ _EXAMPLES = """\
 """
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command and its actions."""
-    parser = common.add_command(
-        commands, "models", "List a service's models, and bring one here.", _EXAMPLES
-    )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    _action(actions, "list", run_list, "everybody's models, each with its newest version")
-    for name, run, summary in (
-        ("show", run_show, "one version of a model: its losses, and where it comes from"),
-        ("get", run_get, "a version of a model, into a folder that intertwine.nn.load reads"),
-    ):
-        action = _action(actions, name, run, summary)
-        action.add_argument("name", metavar="NAME", help="the name of the model")
-        action.add_argument("--version", type=int, help="the number of the version (the newest)")
-        if name == "get":
-            action.add_argument(
-                *("-o", "--output"), metavar="FOLDER", type=Path, help="where to (./NAME)"
-            )
+group = common.CommandGroup(
+    "models", "List a service's models, and download one.", common.examples(_EXAMPLES)
+)
+_name = click.argument("name", metavar="NAME", help="The name of the model.")
+_version = click.option("--version", type=int, help="The version's number (default: the newest).")
 
 
-def run_list(arguments: argparse.Namespace) -> int:
-    """Print a line for each model."""
-    with common.open_client(arguments) as lab:
-        found = lab.models()
-    if arguments.json:
+@group.command("list")
+@common.with_client
+def print_list(client: Client, as_json: bool) -> None:
+    """List the models of all owners, each with its newest version."""
+    found = client.models()
+    if as_json:
         common.print_json([model.document for model in found])
     else:
         columns = ("name", "version", "owner", "test loss", "equivariance error")
         common.print_columns(columns, map(_row, found))
-    return 0
 
 
-def run_show(arguments: argparse.Namespace) -> int:
-    """Print one version."""
-    with common.open_client(arguments) as lab:
-        model = lab.model(arguments.name, arguments.version)
+@group.command("show")
+@_name
+@_version
+@common.with_client
+def print_model(client: Client, name: str, version: int | None, as_json: bool) -> None:
+    """Print one version of a model: its losses and its origin."""
+    model = client.model(name, version)
     document = dict(model.document)
-    if arguments.json:
+    if as_json:
         common.print_json(document)
-        return 0
+        return
     told = {
         "model": model.name,
         "version": model.version,
@@ -73,30 +63,26 @@ def run_show(arguments: argparse.Namespace) -> int:
         **document["provenance"],
     }
     common.print_table((name, str(value)) for name, value in told.items() if value is not None)
-    return 0
 
 
-def run_get(arguments: argparse.Namespace) -> int:
-    """Write one version into a folder."""
-    folder = arguments.output or Path(arguments.name)
-    with common.open_client(arguments) as lab:
-        model = lab.model(arguments.name, arguments.version)
-        model.save(folder)
-    if arguments.json:
+@group.command("get")
+@_name
+@_version
+@click.option(
+    *("-o", "--output"), metavar="FOLDER", type=common.PATH, help="The folder (default: ./NAME)."
+)
+@common.with_client
+def download(
+    client: Client, name: str, version: int | None, output: Path | None, as_json: bool
+) -> None:
+    """Download a version of a model into a folder, for intertwine.nn.load."""
+    folder = output or Path(name)
+    model = client.model(name, version)
+    model.save(folder)
+    if as_json:
         common.print_json({"name": model.name, "version": model.version, "folder": str(folder)})
     else:
         print(f"{model.name}, version {model.version}, is in {folder}: intertwine.nn.load reads it")
-    return 0
-
-
-def _action(actions: Any, name: str, run: Callable[..., int], summary: str) -> Any:
-    parser = actions.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    common.add_service(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _row(model: RemoteModel) -> tuple[str, ...]:

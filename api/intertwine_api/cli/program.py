@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import signal
@@ -12,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+import click
+
 from intertwine_api.cli import basis, cache, doctor, jobs, keys, models, reps, serve, train
-from intertwine_api.cli.common import BAD_INPUT, FAILED, exit_code
+from intertwine_api.cli.common import BAD_INPUT, FAILED, CommandGroup, examples, exit_code
 
 INTERRUPTED = 130
 
@@ -53,22 +54,7 @@ _EXTRAS = {
     **{"httpx": "client", "psycopg": "postgres", "equinox": "nn", "jax": "jax", "optax": "nn"},
 }
 
-_COMMANDS = (
-    reps.add_parse,
-    basis.add_to,
-    reps.add_irreps,
-    reps.add_groups,
-    cache.add_to,
-    train.add_to,
-    jobs.add_to,
-    models.add_to,
-    serve.add_to,
-    serve.add_worker,
-    keys.add_to,
-    doctor.add_to,
-)
 _EPILOG = """\
-examples:
   intertwine basis "V**2*V.T+5V0" --group "SO(3)"
   intertwine parse "V>>V**2"
   intertwine groups
@@ -78,55 +64,57 @@ examples:
   intertwine jobs watch JOB
   intertwine doctor
 
+\b
 exit codes: 0 for success, 1 where a solve, a check or a job failed, 2 for bad input,
 3 where a service cannot be reached, 130 after Ctrl-C.
 A text that begins with '-' goes behind '--'.
 """
+_COMPLETE = "_INTERTWINE_COMPLETE"  # the variable by which a shell asks for completions
 
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command line, with every command's own help."""
-    import intertwine
-
-    parser = argparse.ArgumentParser(
-        prog="intertwine",
-        description="Find all linear maps that commute with a group's action.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=intertwine.__version__)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add_command in _COMMANDS:
-        add_command(commands)
-    return parser
+PROGRAM = CommandGroup(
+    "intertwine",
+    "Find all linear maps that commute with a group's action.",
+    examples(_EPILOG),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    commands=[
+        *(reps.parse_text, basis.solve, reps.print_irreps, reps.print_groups, cache.group),
+        *(train.train_network, jobs.group, models.group, serve.run_service, serve.run_worker),
+        *(keys.group, doctor.diagnose),
+    ],
+)
+click.version_option(package_name="intertwine", message="%(version)s")(PROGRAM)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code is one of those that the help explains."""
+    """Run a command line. Return its exit code, one of those in the help."""
     try:
         with interruptible():
-            return _run(argv)
+            return _run(sys.argv[1:] if argv is None else list(argv))
     except KeyboardInterrupt as interrupt:  # one that has a message says what goes on
         print(str(interrupt) or "interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(arguments: list[str]) -> int:
     from intertwine.errors import IntertwineError, SolveError
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no ⊗ shows its code
-    arguments = build_parser().parse_args(argv)
     try:
-        code: int = arguments.run(arguments)
-        if sys.stdout is not None:  # nobody may be listening
+        code = _call(arguments)
+        if sys.stdout is not None:  # standard output may be closed
             sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        if isinstance(error, click.NoSuchOption) and not error.possibilities:
+            print("A text that begins with '-' goes behind '--'.", file=sys.stderr)
+        return BAD_INPUT
     except SolveError as error:
         return _complain(error, FAILED)
     except (IntertwineError, OSError) as error:
         if isinstance(error, BrokenPipeError):
-            # whoever read us has left, as `head` does: nothing more to say, to nobody
+            # the reader has closed the pipe, as `head` does: discard the rest
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
         return _complain(error, exit_code(error))
@@ -139,6 +127,24 @@ def _run(argv: Sequence[str] | None) -> int:
     except (MemoryError, RecursionError, ArithmeticError) as error:
         return _complain(ArithmeticError(f"this was too much: {error!r}"), FAILED)
     return code
+
+
+def _call(arguments: list[str]) -> int:
+    """Parse the arguments and call the command. Return its exit code.
+
+    This takes the place of `click.Command.main`, which would handle Ctrl-C and closed pipes, and
+    on Windows expand the `*` of a rep to the names of files.
+    """
+    if instruction := os.environ.get(_COMPLETE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(PROGRAM, {}, "intertwine", _COMPLETE, instruction)
+    try:
+        with PROGRAM.make_context("intertwine", arguments) as context:
+            code: int | None = PROGRAM.invoke(context)
+    except click.exceptions.Exit as ended:  # after --help or --version
+        return ended.exit_code
+    return code or 0
 
 
 def _complain(error: Exception, code: int) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from intertwine_api.cli import common
 
@@ -23,44 +24,66 @@ _EXAMPLES = """\
   intertwine serve --port 9000 --data ./lab
   intertwine serve --database postgresql://lab@db.example.org/intertwine --jobs 4
 """
+_WORKER_EXAMPLES = """\
+  intertwine worker --data /srv/intertwine --database postgresql://lab@db.example.org/intertwine
+  intertwine worker --jobs 4
+"""
+_GRACE = 5  # seconds for open requests to end at shutdown
+
+_jobs_option = click.option(
+    "--jobs", type=int, metavar="N", help="Concurrent jobs (default: half of the processors)."
+)
 
 
-_GRACE = 5  # seconds that callers have left when the service is asked to end
-
-
-def add_to(commands: Any) -> None:
-    """Describe the command."""
-    parser = common.add_command(
-        commands,
-        "serve",
-        "Run the HTTP service: bases, trainings and models for everybody.",
-        _EXAMPLES,
-    )
-    parser.add_argument("--host", help="the address to listen on (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="the port (default 8000; 0 picks a free one)")
-    common.add_host(parser)
-    parser.add_argument(
-        "--jobs", type=int, metavar="N", help="jobs at once (default: half of the processors)"
-    )
-    parser.add_argument(
-        "--allow-unauthenticated",
-        action="store_true",
-        default=None,
-        help="listen on other addresses than loopback although nobody is asked who they are",
-    )
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Serve until interrupted."""
-    names = ("host", "port", "data", "database", "jobs", "allow_unauthenticated")
-    settings = common.read_settings(arguments, *names)
+@click.command("serve", epilog=common.examples(_EXAMPLES))
+@click.option("--host", help="The address to listen on (default: 127.0.0.1).")
+@click.option("--port", type=int, help="The port (default: 8000; 0 picks a free one).")
+@common.with_settings
+@_jobs_option
+@click.option(
+    "--allow-unauthenticated",
+    is_flag=True,
+    default=None,
+    help="Listen on non-loopback addresses without authentication.",
+)
+def run_service(settings: Settings) -> None:
+    """Run the HTTP service: bases, trainings and models."""
     _refuse_open_doors(settings)
-    return _serve(settings)
+    _serve(settings)
+
+
+@click.command("worker", epilog=common.examples(_WORKER_EXAMPLES))
+@common.with_settings
+@_jobs_option
+def run_worker(settings: Settings) -> None:
+    """Run a service's jobs on this host, without serving HTTP."""
+    from intertwine.errors import InvalidSetting
+
+    from intertwine_api.work.controller import host_capacity, make_controller
+    from intertwine_api.work.queue import Queue
+    from intertwine_api.work.settings import open_store
+
+    if not settings.jobs:
+        raise InvalidSetting("a worker for no jobs has nothing to do: give --jobs 1 or more")
+    places = host_capacity(settings, open_store(settings).layout.root)
+    with common.open_database(settings) as database:
+        queue = Queue(database, settings.lease_seconds)
+        controller = make_controller(settings, places, queue)
+        stopped = _when_interrupted()
+        from_before = queue.held(places.host)  # asked first: the controller claims new ones at once
+        controller.start()
+        shown = database.url.render_as_string(hide_password=True)
+        print(f"runs the jobs of {shown}, at most {places.slots} at once; stop it with Ctrl-C")
+        _list(from_before, "from before")
+        stopped.wait()
+        controller.stop()
+        _list(
+            queue.held(places.host), "goes on, and the next worker or service here looks after it"
+        )
 
 
 def _refuse_open_doors(settings: Settings) -> None:
-    """Without keys, whoever reaches the port may use the machine."""
+    """Raise `InvalidSetting` for a service that others can reach and that asks for no keys."""
     from intertwine.errors import InvalidSetting
 
     if settings.allow_unauthenticated or settings.on_loopback or _has_keys(settings):
@@ -74,7 +97,7 @@ def _refuse_open_doors(settings: Settings) -> None:
 
 
 def _has_keys(settings: Settings) -> bool:
-    """Whether the database has keys; one that is not there yet is not made."""
+    """Return whether the database has keys, without creating it."""
     from intertwine_api.cli.keys import has_database
     from intertwine_api.storage.keys import Keys
 
@@ -85,9 +108,9 @@ def _has_keys(settings: Settings) -> bool:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """A socket that has the address of the settings, for callers that come later.
+    """Return a socket bound to the address of the settings.
 
-    Raises `InvalidSetting` where it cannot be had.
+    Raises `InvalidSetting` if the address is not available.
     """
     import errno
     import socket
@@ -115,7 +138,7 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings) -> None:
     import uvicorn
 
     from intertwine_api.server.app import create_app
@@ -128,7 +151,7 @@ def _serve(settings: Settings) -> int:
     service: Service = app.state.service
 
     class Server(uvicorn.Server):
-        """Ends streams of events when it is asked to end, and says what goes on without it."""
+        """Closes event streams on shutdown, and prints how many jobs continue."""
 
         def handle_exit(self, sig: int, frame: Any) -> None:
             service.streams.end()
@@ -145,11 +168,10 @@ def _serve(settings: Settings) -> int:
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    with common.open_database(settings):  # one that cannot be used is said before all else
+    with common.open_database(settings):  # fails first if it cannot be used
         _announce(f"http://{_shown(settings.host)}:{port}", service)
     collect_rarely()
     Server(config).run(sockets=[listener])
-    return 0
 
 
 def _announce(address: str, service: Service) -> None:
@@ -181,58 +203,8 @@ def _jobs(count: int) -> str:
     return f"{count} job goes on running" if count == 1 else f"{count} jobs go on running"
 
 
-_WORKER_EXAMPLES = """\
-  intertwine worker --data /srv/intertwine --database postgresql://lab@db.example.org/intertwine
-  intertwine worker --jobs 4
-"""
-
-
-def add_worker(commands: Any) -> None:
-    """Describe the command."""
-    parser = common.add_command(
-        commands,
-        "worker",
-        "Run the jobs of a service on this host, without serving.",
-        _WORKER_EXAMPLES,
-    )
-    common.add_host(parser)
-    parser.add_argument(
-        "--jobs", type=int, metavar="N", help="jobs at once (default: half of the processors)"
-    )
-    parser.set_defaults(run=run_worker)
-
-
-def run_worker(arguments: argparse.Namespace) -> int:
-    """Claim jobs and run_worker them until interrupted; those that run_worker then go on."""
-    from intertwine.errors import InvalidSetting
-
-    from intertwine_api.work.controller import host_capacity, make_controller
-    from intertwine_api.work.queue import Queue
-    from intertwine_api.work.settings import open_store
-
-    settings = common.read_settings(arguments, "data", "database", "jobs")
-    if not settings.jobs:
-        raise InvalidSetting("a worker for no jobs has nothing to do: give --jobs 1 or more")
-    places = host_capacity(settings, open_store(settings).layout.root)
-    with common.open_database(settings) as database:
-        queue = Queue(database, settings.lease_seconds)
-        controller = make_controller(settings, places, queue)
-        stopped = _when_interrupted()
-        from_before = queue.held(places.host)  # asked first: the controller claims new ones at once
-        controller.start()
-        shown = database.url.render_as_string(hide_password=True)
-        print(f"runs the jobs of {shown}, at most {places.slots} at once; stop it with Ctrl-C")
-        _list(from_before, "from before")
-        stopped.wait()
-        controller.stop()
-        _list(
-            queue.held(places.host), "goes on, and the next worker or service here looks after it"
-        )
-    return 0
-
-
 def _when_interrupted() -> threading.Event:
-    """Set by Ctrl-C, and by whoever asks the process to end."""
+    """Return an event that SIGINT and SIGTERM set."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -243,4 +215,4 @@ def _list(jobs: list[Job], what: str) -> None:
     for job in jobs:
         name = f" ({job.name})" if job.name else ""
         print(f"job {job.id}{name} {what}")
-    sys.stdout.flush()  # it may be a log that is read while the worker runs
+    sys.stdout.flush()  # the log may be read while the worker runs

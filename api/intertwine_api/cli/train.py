@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from intertwine_api.cli import common
 
@@ -27,65 +28,70 @@ _EXAMPLES = """\
 _CHECKPOINT = "checkpoint"
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command."""
-    parser = common.add_command(
-        commands, "train", "Train a network as a TOML file says, here or at a service.", _EXAMPLES
-    )
-    parser.add_argument(
-        "config", metavar="CONFIG.toml", type=Path, help="the data, the model, and the training"
-    )
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="change the file's setting of that name, such as training.epochs=5",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FOLDER",
-        type=Path,
-        help="where the model goes, for intertwine.nn.load (default: named like the config)",
-    )
-    parser.add_argument(
-        "--remote", metavar="URL", help="train at the service with this address, as a job"
-    )
-    parser.add_argument(
-        "--key", metavar="KEY", help="an API key of the service (default INTERTWINE_KEY)"
-    )
-    parser.add_argument(
-        "--watch",
-        action="store_true",
-        help="with --remote: show how the job goes until it has ended, and bring the model here",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Train; the exit code is 0 where a model came of it, or a job was handed in."""
+@click.command("train", epilog=common.examples(_EXAMPLES))
+@click.argument(
+    "file", metavar="CONFIG.toml", type=common.PATH, help="The data, the model and the training."
+)
+@click.option(
+    "--set",
+    "changes",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Override the file's setting of this name, such as training.epochs=5; may be repeated.",
+)
+@click.option(
+    *("-o", "--output"),
+    metavar="FOLDER",
+    type=common.PATH,
+    help="The folder of the model, for intertwine.nn.load (default: the config's name).",
+)
+@click.option("--remote", metavar="URL", help="Train as a job of the service with this address.")
+@click.option("--key", metavar="KEY", help="An API key of the service (default: INTERTWINE_KEY).")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="With --remote: show the job's progress until it ends, and download the model.",
+)
+@common.as_json
+def train_network(
+    file: Path,
+    changes: Sequence[str],
+    output: Path | None,
+    remote: str | None,
+    key: str | None,
+    watch: bool,
+    as_json: bool,
+) -> int:
+    """Train a network as a TOML file says, here or at a service."""
     from intertwine.errors import InvalidSetting, Unavailable
     from intertwine.training.recipe.config import Config
 
-    if arguments.remote is None and (arguments.watch or arguments.key):
+    if remote is None and (watch or key):
         raise InvalidSetting("--watch and --key are for a job at a service: name it with --remote")
-    config = Config.read(arguments.config, arguments.set)
-    output = arguments.output or Path(arguments.config.stem)
-    if output.exists() and not output.is_dir():
-        raise InvalidSetting(f"{output} is there, and no folder: name another one with --output")
-    if arguments.remote is not None:
-        with common.open_client(arguments) as lab:
-            return _train_there(lab, config, output, arguments)
+    config = Config.read(file, changes)
+    folder = output or Path(file.stem)
+    if folder.exists() and not folder.is_dir():
+        raise InvalidSetting(f"{folder} is there, and no folder: name another one with --output")
+    if remote is not None:
+        from intertwine_api.client import Client
+
+        with Client(remote, key) as client:
+            job = _submit(client, config)
+            if watch:
+                return _follow(client, job, folder, as_json)
+            _print_state(job, as_json)
+            if not (as_json or job.has_ended):
+                print(f"follow it: intertwine jobs watch {job.id} --remote {remote}")
+            return 0
     try:
-        config.request()  # raises for what it cannot say, before anything is read or made
+        config.request()  # raises for invalid settings, before samples are read
     except ModuleNotFoundError as error:
         raise Unavailable(f"trainings need {error.name}: pip install 'intertwine[nn]'") from error
-    return _train_here(config, output, arguments.json)
+    _train_here(config, folder, as_json)
+    return 0
 
 
-def _train_here(config: Config, output: Path, as_json: bool) -> int:
+def _train_here(config: Config, output: Path, as_json: bool) -> None:
     import shutil
 
     from intertwine.nn import save
@@ -99,60 +105,58 @@ def _train_here(config: Config, output: Path, as_json: bool) -> int:
         )
     save(outcome.model, output)
     _write_record(outcome, output)
-    shutil.rmtree(checkpoint, ignore_errors=True)  # it is of no more use
+    shutil.rmtree(checkpoint, ignore_errors=True)  # the training is complete
     if as_json:
         common.print_json({"output": str(output), **_document(outcome)})
     else:
         _print(outcome, output)
-    return 0
 
 
-def _train_there(lab: Client, config: Config, output: Path, arguments: argparse.Namespace) -> int:
+def _submit(client: Client, config: Config) -> Job:
     document = dict(config.document)
     if config.samples is not None:
         points = config.read_samples()
-        document["dataset"] = lab.upload(points.X, points.Y, name=config.samples.name).digest
-    job = lab.train_request(document)
-    if not arguments.watch:
-        _print_job(job, arguments)
-        return 0
-    if arguments.json:
+        document["dataset"] = client.upload(points.X, points.Y, name=config.samples.name).digest
+    return client.train_request(document)
+
+
+def _follow(client: Client, job: Job, output: Path, as_json: bool) -> int:
+    """Wait for a job, and download its model into `output` if it succeeded."""
+    if as_json:
         job.wait()
     else:
         job.watch()
     if job.state != "succeeded":
-        _print_job(job, arguments)
-        return 1
-    _bring(lab, job, output)
-    _print_job(job, arguments, output)
+        _print_state(job, as_json)
+        return common.FAILED
+    _download(client, job, output)
+    if as_json:
+        common.print_json({**job.document, "output": str(output)})
+        return 0
+    found = job.document["result"]
+    print(_verdict(found["test_loss"], found["equivariance_error"], found["is_equivariant"]))
+    for warning in found.get("warnings", ()):
+        common.warn(warning)
+    print(f"{found['model']}, version {found['version']}, by job {job.id}; it is in {output}")
     return 0
 
 
-def _bring(lab: Client, job: Job, output: Path) -> None:
-    """Save the model of a job that succeeded, and the curve of its losses where it can be drawn.
+def _download(client: Client, job: Job, output: Path) -> None:
+    """Save the model of a job that succeeded, and the plot of its losses if that can be drawn.
 
-    The model is not made for that: a laptop without JAX brings it too.
+    The model is not loaded for that, so this works without JAX.
     """
     found = job.document["result"]
-    lab.model(found["model"], found["version"]).save(output)
+    client.model(found["model"], found["version"]).save(output)
     if all(find_spec(name) is not None for name in ("matplotlib", "jax", "equinox", "optax")):
         _draw(job.history(), output)
 
 
-def _print_job(job: Job, arguments: argparse.Namespace, output: Path | None = None) -> None:
-    if arguments.json:
-        brought = {} if output is None else {"output": str(output)}
-        common.print_json({**job.document, **brought})
-    elif output is None:
-        print(f"job {job.id}: {job.reason}")
-        if not job.has_ended:
-            print(f"follow it: intertwine jobs watch {job.id} --remote {arguments.remote}")
+def _print_state(job: Job, as_json: bool) -> None:
+    if as_json:
+        common.print_json(job.document)
     else:
-        found = job.document["result"]
-        print(_verdict(found["test_loss"], found["equivariance_error"], found["is_equivariant"]))
-        for warning in found.get("warnings", ()):
-            common.warn(warning)
-        print(f"{found['model']}, version {found['version']}, by job {job.id}; it is in {output}")
+        print(f"job {job.id}: {job.reason}")
 
 
 def _print(outcome: Outcome, output: Path) -> None:
@@ -176,7 +180,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 
 def _write_record(outcome: Outcome, output: Path) -> None:
-    """How the model came about, beside it: as JSON, and as a picture of the losses."""
+    """Write the metrics and the history beside the model, as JSON and as a plot of the losses."""
     import json
 
     record = {**_document(outcome), "history": outcome.history.to_json()}
@@ -191,7 +195,7 @@ def _draw(history: Any, output: Path) -> None:
 
 @contextmanager
 def _bar(epochs: int) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
-    """A function that shows rows of epochs: on a bar, if there is a terminal, from the first on."""
+    """Return a function that shows the latest epoch: on a progress bar, if there is a terminal."""
     from intertwine.training import Epoch as Row
     from intertwine.training.bar import progress_bar
 
@@ -199,7 +203,7 @@ def _bar(epochs: int) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]
         bars: list[Callable[[Epoch], None]] = []
 
         def show(rows: Sequence[Mapping[str, Any]]) -> None:
-            if not bars:  # an error before that has its line to itself
+            if not bars:  # begins late, so that an earlier error has a line of its own
                 bars.append(stack.enter_context(progress_bar(None, epochs, 0)))
             bars[0](Row(**rows[-1]))
 

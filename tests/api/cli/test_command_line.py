@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +17,7 @@ import pytest
 from intertwine.bases import Certificate, load_basis
 from intertwine.groups import CATALOGUE, SO, Group
 from intertwine.reps import basis_key, parse
-from program import KEYS, Ended, called, intertwine
+from program import KEYS, Ended, called, environment, intertwine
 
 COMMANDS = ("parse", "basis", "irreps", "groups", "doctor")
 GENEROUS = 30  # seconds, on a busy machine, for what must be refused at once
@@ -28,8 +30,11 @@ def complaint(ended: Ended, code: int = 2) -> str:
     assert ended.out == ""
     assert "Traceback" not in ended.err
     assert "Exception ignored" not in ended.err
-    usage, _, message = ended.err.rpartition("error: ")  # as argparse complains, or as we do
-    if not usage:
+    usage, _, message = ended.err.rpartition("\n\nError: ")  # as click complains, or as we do
+    if usage:
+        assert usage.startswith("Usage: intertwine ")
+        assert usage.endswith(" --help' for help.")
+    else:
         assert ended.err.startswith("intertwine: "), ended.err
         message = ended.err.removeprefix("intertwine: ")
     assert 10 < len(message) < 2000
@@ -58,7 +63,7 @@ class TestHelp:
         assert ended.code == 0
         assert ended.err == ""
         for command in COMMANDS:
-            assert re.search(rf"^    {command}  +\w", ended.out, re.MULTILINE)
+            assert re.search(rf"^  {command}  +\w", ended.out, re.MULTILINE)
         assert 'intertwine basis "V**2*V.T+5V0" --group "SO(3)"' in ended.out
         assert "'--'" in ended.out
 
@@ -68,7 +73,7 @@ class TestHelp:
         ended = called(command, "--help")
         assert ended.code == 0
         _, _, epilog = ended.out.partition("examples:\n")
-        examples = [line.strip() for line in epilog.splitlines() if line.startswith("  ")]
+        examples = [line.strip() for line in epilog.splitlines() if line.startswith("    ")]
         assert len(examples) >= 2
         for example in examples:
             program, *arguments = shlex.split(example)
@@ -82,11 +87,69 @@ class TestHelp:
         assert called("--version").out == f"{library.__version__}\n"
 
     def test_nothing_and_what_is_unknown_are_bad_input(self) -> None:
-        assert "COMMAND" in complaint(called())
-        assert "invalid choice: 'solve'" in complaint(called("solve"))
-        assert "--groop" in complaint(called("parse", "V", "--groop"))
-        assert "TEXT" in complaint(called("basis"))
-        assert "unrecognized arguments: W" in complaint(called("parse", "V", "W"))
+        assert complaint(called()) == "Missing command."
+        assert complaint(called("cache")) == "Missing command."
+        assert complaint(called("invert")) == "No such command 'invert'."
+        assert "No such option '--unknown'." in complaint(called("parse", "V", "--unknown"))
+        assert complaint(called("basis")) == "Missing argument 'TEXT'."
+        assert "unexpected extra argument (W)" in complaint(called("parse", "V", "W"))
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["basi"], "No such command 'basi'. Did you mean 'basis'?"),
+            (["cache", "lst"], "No such command 'lst'. Did you mean 'list'?"),
+            (["parse", "V", "--groop"], "No such option '--groop'. Did you mean '--group'?"),
+            (["jobs", "list", "--stat", "x"], "No such option '--stat'. Did you mean '--state'?"),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+    )
+    def test_the_command_or_option_that_was_meant_is_named(
+        self, arguments: list[str], expected: str
+    ) -> None:
+        assert complaint(called(*arguments)) == expected
+
+    def test_python_runs_the_program_as_a_module(self) -> None:
+        command = [sys.executable, "-m", "intertwine_api", "parse", "V", "--json"]
+        shown = subprocess.run(command, env=environment(), capture_output=True, check=True)
+        assert json.loads(shown.stdout)["rep"] == "V"
+        ended = subprocess.run([*command, "--groop"], env=environment(), capture_output=True)
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(b"Usage: intertwine parse ")
+
+
+class TestCompletion:
+    def complete(self, line: str) -> list[str]:
+        """The completions of the last word of a line, as bash reads them: type and text."""
+        env = {
+            "_INTERTWINE_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(line.split(" ")) - 1),
+        }
+        ended = intertwine(env=env)
+        assert (ended.code, ended.err) == (0, "")
+        return ended.out.splitlines()
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_the_script_of_every_shell_asks_the_program(self, shell: str) -> None:
+        ended = intertwine(env={"_INTERTWINE_COMPLETE": f"{shell}_source"})
+        assert ended.code == 0
+        assert f"_INTERTWINE_COMPLETE={shell}_complete" in ended.out
+
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("intertwine ba", ["plain,basis"]),
+            ("intertwine cache v", ["plain,verify"]),
+            ("intertwine cache --h", ["plain,--help"]),
+            ("intertwine basis V --gr", ["plain,--group"]),
+            ("intertwine jobs list --state succ", ["plain,succeeded"]),
+            ("intertwine basis V --generators ", ["file,"]),
+        ],
+        ids=str,
+    )
+    def test_commands_options_and_values(self, line: str, expected: list[str]) -> None:
+        assert self.complete(line) == expected
 
 
 class TestParse:
@@ -258,8 +321,10 @@ class TestTextsThatBeginWithADash:
         )
         assert complaint(called("groups", "--", "-SO(3)")).endswith("  -SO(3)\n  ^")
 
-    def test_without_them_it_is_said_what_is_missing(self) -> None:
-        assert complaint(called("parse", "-V")).endswith("are required: TEXT")
+    def test_without_them_it_is_said_what_to_do(self) -> None:
+        assert complaint(called("parse", "-V")) == (
+            "No such option '-V'.\nA text that begins with '-' goes behind '--'."
+        )
 
     def test_as_make_try_gives_them(self) -> None:
         ended = called("basis", "--group=SO(3)", "--", "V**2*V.T+5V0")
@@ -532,10 +597,14 @@ class TestBadInput:
             (["basis", "5", "--method", "magic"], "unknown method 'magic'"),
             (["basis", "0", "--backend", "torch"], "unknown backend 'torch'"),
             (["basis", "V(SO(3))", "--group", "O(3)"], "over SO(3) already"),
-            (["basis", "V", "--group", "SO(3)", "--group", "O(3)"], "--group"),
+            (["basis", "V", "--group", "SO(3)", "--group", "O(3)"], "--group was given twice"),
             (["basis", "V", "--group", "SO(3)", "--generators", "x.json"], "not allowed with"),
-            (["basis", "V", "--generators", "x.json", "--generators", "y.json"], "--generators"),
-            (["parse", "V", "--group", "SO(3)", "--group", "O(3)"], "--group"),
+            (
+                ["basis", "V", "--generators", "x.json", "--generators", "y.json"],
+                "--generators was given twice",
+            ),
+            (["parse", "V", "--group", "SO(3)", "--group", "O(3)"], "--group was given twice"),
+            (["irreps", "V", "--group", "SO(3)", "--refine", "--refine=0"], "--refine was given"),
             (["groups", "SO(3"], "expected"),
             (["groups", "E8"], "'E8' is none of"),
         ],

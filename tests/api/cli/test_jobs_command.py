@@ -207,7 +207,9 @@ def test_a_limit_that_lists_nothing_is_refused(limit: str) -> None:
     ended = intertwine("jobs", "list", "--limit", limit, "--remote", "http://127.0.0.1:1")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        f"intertwine: --limit {limit} lists nothing: give how many jobs at most, 1 or more\n"
+        "Usage: intertwine jobs list [OPTIONS]\n"
+        "Try 'intertwine jobs list --help' for help.\n\n"
+        f"Error: Invalid value for '--limit': {limit} is not in the range x>=1.\n"
     )
 
 

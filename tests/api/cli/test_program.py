@@ -178,10 +178,7 @@ class TestLightToStart:
         program = (
             "import sys\n"
             "from intertwine_api.cli.program import main\n"
-            "try:\n"
-            "    main(sys.argv[1:])\n"
-            "except SystemExit:\n"
-            "    pass\n"
+            "main(sys.argv[1:])\n"
             "print('loaded', *sorted(sys.modules))\n"
         )
         assert not self.loaded(program, *arguments) & {*self.HEAVY, *self.PLOTS}
