@@ -76,7 +76,7 @@ def check_files(repair: bool, as_json: bool) -> int:
     else:
         for finding in findings:
             print(f"{finding.path}: {finding.reason}")
-        done = "moved into quarantine" if repair else "found wrong"
+        done = "moved into quarantine" if repair else "are corrupt"
         print(f"{len(findings)} files {done}" if findings else "everything is in order")
     return common.FAILED if findings and not repair else 0
 

@@ -120,7 +120,7 @@ def check_store() -> Finding:
     try:
         store = default_store()
     except ValueError as error:
-        return Finding("cache", False, str(error), "correct it, or leave it out")
+        return Finding("cache", False, str(error), "correct it, or unset it")
     if store is None:
         return Finding("cache", True, "none: INTERTWINE_CACHE=off turns it off")
     place = store.layout.root
@@ -141,7 +141,7 @@ def check_store() -> Finding:
     if free < _LITTLE:
         return Finding("cache", False, text, "free some of the disk: nothing is kept on a full one")
     if found["quarantined"]:
-        advice = "some files were found spoilt and put aside: intertwine cache verify looks further"
+        advice = "corrupt files are in quarantine: intertwine cache verify checks the others"
         return Finding("cache", True, text, advice)
     return Finding("cache", True, text)
 

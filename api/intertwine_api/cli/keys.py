@@ -64,7 +64,7 @@ def create(
             _show(key, token, as_json)
         except OSError as error:  # the disk is full, or standard output is closed
             keys.revoke(key.id)
-            error.add_note(f"the key could not be shown, and is revoked: {key.id}")
+            error.add_note(f"the key could not be shown and was revoked: {key.id}")
             raise
     if not as_json:
         _explain(key, database, is_new=is_new, is_first=is_first)
@@ -99,11 +99,11 @@ def revoke(settings: Settings, key_id: str, as_json: bool) -> None:
     with _existing_database(settings) as database:
         revoked = Keys(database).revoke(key_id)
     if not revoked:
-        raise NotFound(f"there is no key {key_id} that counts; see intertwine keys list")
+        raise NotFound(f"there is no active key {key_id}; see intertwine keys list")
     if as_json:
         common.print_json({"revoked": key_id})
     else:
-        print(f"{key_id} counts no more, within a few seconds")
+        print(f"{key_id} is revoked; the service rejects it within a few seconds")
 
 
 def has_database(settings: Settings) -> bool:
@@ -124,7 +124,7 @@ def _existing_database(settings: Settings) -> Iterator[Database]:
 
     if not has_database(settings):
         raise NotFound(
-            f"there is no database {settings.database_url} yet, and so no key: name the folder of "
+            f"there is no database {settings.database_url}, and so no key: name the folder of "
             f"the service's data with --data, or its database with --database"
         )
     with common.open_database(settings) as database:
@@ -142,12 +142,12 @@ def _show(key: Key, token: str, as_json: bool) -> None:
 def _explain(key: Key, database: Database, *, is_new: bool, is_first: bool) -> None:
     place = f"the new database {database}" if is_new else f"the database {database}"
     lines = [
-        f"A key is made in {place}: it counts for a service that has this one.",
-        f"This is the key of {key.owner}, for {', '.join(key.scopes)}. It is shown this once: "
+        f"A key was created in {place}. It is valid for a service with this database.",
+        f"This is the key of {key.owner}, for {', '.join(key.scopes)}. It is shown only once: "
         f"keep it, as INTERTWINE_KEY in the environment.",
     ]
     if is_first:
-        lines.append("It is the first: from now on the service asks everybody for one.")
+        lines.append("It is the first key: from now on the service requires one.")
     print("\n".join(lines), file=sys.stderr)
 
 

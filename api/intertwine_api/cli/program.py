@@ -21,10 +21,10 @@ INTERRUPTED = 130
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within it Ctrl-C raises KeyboardInterrupt, but ends the program at once during an import.
+    """Let Ctrl-C raise KeyboardInterrupt, but end the program at once during an import.
 
-    A KeyboardInterrupt inside an import reaches code in C that is not made for one: jaxlib's
-    crashes with a segmentation fault, and others take it for a module that is not there.
+    A KeyboardInterrupt inside an import reaches C code that does not expect one: jaxlib crashes
+    with a segmentation fault, and other packages report a missing module.
     """
     ours = (
         threading.current_thread() is threading.main_thread()
@@ -48,7 +48,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-#: What is not installed with the core, and the extra that brings it.
+#: The packages that the core does not require, and the extra that installs each.
 _EXTRAS = {
     **dict.fromkeys(("fastapi", "pydantic", "pydantic_settings", "sqlalchemy", "uvicorn"), "serve"),
     **{"httpx": "client", "psycopg": "postgres", "equinox": "nn", "jax": "jax", "optax": "nn"},
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with interruptible():
             return _run(sys.argv[1:] if argv is None else list(argv))
-    except KeyboardInterrupt as interrupt:  # one that has a message says what goes on
+    except KeyboardInterrupt as interrupt:  # its message, if any, says what keeps running
         print(str(interrupt) or "interrupted", file=sys.stderr)
         return INTERRUPTED
 
@@ -125,7 +125,7 @@ def _run(arguments: list[str]) -> int:
         missing = f"this needs {error.name}: pip install 'intertwine[{extra}]'"
         return _complain(ModuleNotFoundError(missing), BAD_INPUT)
     except (MemoryError, RecursionError, ArithmeticError) as error:
-        return _complain(ArithmeticError(f"this was too much: {error!r}"), FAILED)
+        return _complain(ArithmeticError(f"the computation is too large: {error!r}"), FAILED)
     return code
 
 

@@ -64,7 +64,7 @@ def run_worker(settings: Settings) -> None:
     from intertwine_api.work.settings import open_store
 
     if not settings.jobs:
-        raise InvalidSetting("a worker for no jobs has nothing to do: give --jobs 1 or more")
+        raise InvalidSetting("a worker needs room for a job: give --jobs 1 or more")
     places = host_capacity(settings, open_store(settings).layout.root)
     with common.open_database(settings) as database:
         queue = Queue(database, settings.lease_seconds)
@@ -78,7 +78,7 @@ def run_worker(settings: Settings) -> None:
         stopped.wait()
         controller.stop()
         _list(
-            queue.held(places.host), "goes on, and the next worker or service here looks after it"
+            queue.held(places.host), "keeps running; the next worker or service here supervises it"
         )
 
 
@@ -89,10 +89,10 @@ def _refuse_open_doors(settings: Settings) -> None:
     if settings.allow_unauthenticated or settings.on_loopback or _has_keys(settings):
         return
     raise InvalidSetting(
-        f"listening on {settings.host} lets everybody who can reach it use this machine, because "
-        f"the service asks nobody who they are. Make a key with `intertwine keys create`, and from "
-        f"then on it asks for one; or listen on 127.0.0.1 (and let people in through ssh or a "
-        f"proxy that asks); or say --allow-unauthenticated where the network itself is closed"
+        f"listening on {settings.host} gives this machine to everybody who can reach it, because "
+        f"the service has no keys and so no authentication. Create a key with `intertwine keys "
+        f"create`, after which it requires one; or listen on 127.0.0.1, behind ssh or a proxy that "
+        f"authenticates; or give --allow-unauthenticated if the network itself is closed"
     )
 
 
@@ -196,11 +196,11 @@ def _take_leave(service: Service) -> None:
     here = len(service.left)
     if here:
         them = "it" if here == 1 else "them"
-        print(f"{_jobs(here)}; the next `intertwine serve` takes {them} up again", flush=True)
+        print(f"{_jobs(here)}; the next `intertwine serve` supervises {them}", flush=True)
 
 
 def _jobs(count: int) -> str:
-    return f"{count} job goes on running" if count == 1 else f"{count} jobs go on running"
+    return f"{count} job keeps running" if count == 1 else f"{count} jobs keep running"
 
 
 def _when_interrupted() -> threading.Event:

@@ -71,7 +71,7 @@ def train_network(
     config = Config.read(file, changes)
     folder = output or Path(file.stem)
     if folder.exists() and not folder.is_dir():
-        raise InvalidSetting(f"{folder} is there, and no folder: name another one with --output")
+        raise InvalidSetting(f"{folder} exists and is not a folder: give another --output")
     if remote is not None:
         from intertwine_api.client import Client
 

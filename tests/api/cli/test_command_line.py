@@ -66,6 +66,7 @@ class TestHelp:
             assert re.search(rf"^  {command}  +\w", ended.out, re.MULTILINE)
         assert 'intertwine basis "V**2*V.T+5V0" --group "SO(3)"' in ended.out
         assert "'--'" in ended.out
+        assert called("-h").out == ended.out
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_every_command_has_examples_and_they_run(self, command: str, tmp_path: Path) -> None:

@@ -42,14 +42,14 @@ def test_a_key_is_printed_alone_for_scripts(tmp_path: Path) -> None:
     assert ended.code == 0
     assert re.fullmatch(r"itw_[0-9a-f]{16}_[\w-]{43}\n", ended.out)
     assert ended.err == (
-        f"A key is made in the new database sqlite:///{tmp_path}/intertwine.db: it counts for a "
-        "service that has this one.\n"
+        f"A key was created in the new database sqlite:///{tmp_path}/intertwine.db. It is valid "
+        "for a service with this database.\n"
         "This is the key of alice, for bases:read, bases:solve, jobs:write, models:forward. It is "
-        "shown this once: keep it, as INTERTWINE_KEY in the environment.\n"
-        "It is the first: from now on the service asks everybody for one.\n"
+        "shown only once: keep it, as INTERTWINE_KEY in the environment.\n"
+        "It is the first key: from now on the service requires one.\n"
     )
     said = keys(tmp_path, "create", "bob").err
-    assert f"made in the database sqlite:///{tmp_path}/intertwine.db: " in said
+    assert f"created in the database sqlite:///{tmp_path}/intertwine.db. " in said
     assert "the first" not in said
     with opened(tmp_path) as known:
         found = known.find(ended.out.strip())
@@ -112,7 +112,7 @@ def test_a_look_makes_no_database(tmp_path: Path, arguments: tuple[str, ...]) ->
     ended = keys(tmp_path / "typo", *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        f"intertwine: there is no database sqlite:///{tmp_path}/typo/intertwine.db yet, and so no "
+        f"intertwine: there is no database sqlite:///{tmp_path}/typo/intertwine.db, and so no "
         f"key: name the folder of the service's data with --data, or its database with --database\n"
     )
     ended = keys(tmp_path / "typo", *arguments, "--database", f"sqlite:///{tmp_path}/typo/x.db")
@@ -134,7 +134,7 @@ def test_a_key_that_could_not_be_shown_counts_for_nobody(
     with opened(tmp_path) as known:
         (key,) = known.list()
     assert key.revoked is not None
-    assert f"the key could not be shown, and is revoked: {key.id}" in ended.stderr
+    assert f"the key could not be shown and was revoked: {key.id}" in ended.stderr
 
 
 def test_only_a_key_that_counts_is_revoked(tmp_path: Path) -> None:
@@ -145,9 +145,7 @@ def test_only_a_key_that_counts_is_revoked(tmp_path: Path) -> None:
         assert known.find(token) is None
     ended = keys(tmp_path, "revoke", key.id)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == (
-        f"intertwine: there is no key {key.id} that counts; see intertwine keys list\n"
-    )
+    assert ended.err == (f"intertwine: there is no active key {key.id}; see intertwine keys list\n")
 
 
 @pytest.mark.parametrize(

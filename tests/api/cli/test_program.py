@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -196,6 +197,19 @@ class TestLightToStart:
             "print('loaded', *sys.modules)\n"
         )
         assert not self.loaded(program) & {*self.HEAVY, *self.PLOTS}
+
+    @pytest.mark.slow
+    def test_the_help_takes_little_more_than_to_start_python(self) -> None:
+        def seconds(*arguments: str) -> float:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run(
+                [sys.executable, *arguments], env=environment(), capture_output=True, check=True
+            )
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+        program = min(seconds("-m", "intertwine_api", "--help") for _ in range(5))
+        assert program - min(seconds("-c", "pass") for _ in range(5)) < 0.15
 
     def loaded(self, program: str, *arguments: str) -> set[str]:
         """The modules that a program has loaded at its end, which it prints last."""

@@ -22,7 +22,7 @@ class TestOpenDoors:
         assert ended.code == 2
         assert not (tmp_path / "data").exists()
         assert "--allow-unauthenticated" in ended.err
-        assert "because the service asks nobody who they are" in ended.err
+        assert "because the service has no keys and so no authentication" in ended.err
         assert "intertwine keys create" in ended.err
 
     @pytest.mark.slow
@@ -148,7 +148,7 @@ class TestComingAndGoing:
             while httpx.get(service.address + here).json()["state"] != "running":
                 time.sleep(0.1)
             left = service.end()
-            assert left == "1 job goes on running; the next `intertwine serve` takes it up again\n"
+            assert left == "1 job keeps running; the next `intertwine serve` supervises it\n"
             service.start()
-            assert "1 job goes on running from before" in service.announced
+            assert "1 job keeps running from before" in service.announced
             assert httpx.post(f"{service.address}{here}:cancel").json()["attempt"] == 1

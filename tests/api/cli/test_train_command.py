@@ -149,7 +149,7 @@ class TestWhatCannotBe:
             (["--set", "kind=solve"], "kind is 'solve', and this trains: leave it out"),
             (["--remote", "http://127.0.0.1:80x"], "the address of a service is like"),
             (["--watch"], "name it with --remote"),
-            (["-o", "../lengths.toml"], "is there, and no folder"),
+            (["-o", "../lengths.toml"], "exists and is not a folder"),
         ],
         ids=str,
     )

@@ -63,8 +63,8 @@ def test_it_runs_the_jobs_of_the_database_and_leaves_them_when_it_ends(
             f"stop it with Ctrl-C"
         )
         assert last == (
-            f"job {endless.id} (endless) goes on, and the next worker or service here looks "
-            f"after it"
+            f"job {endless.id} (endless) keeps running; the next worker or service here "
+            f"supervises it"
         )
         assert endless.refresh().state == "running"
         with running_worker(service.data) as next_worker:
@@ -79,9 +79,7 @@ def test_it_runs_the_jobs_of_the_database_and_leaves_them_when_it_ends(
 def test_one_for_no_jobs_is_refused(tmp_path: Path) -> None:
     ended = intertwine("worker", "--data", tmp_path, "--jobs", "0")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == (
-        "intertwine: a worker for no jobs has nothing to do: give --jobs 1 or more\n"
-    )
+    assert ended.err == ("intertwine: a worker needs room for a job: give --jobs 1 or more\n")
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
