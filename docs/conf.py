@@ -12,6 +12,8 @@ release = version = installed_version("intertwine")
 
 extensions = [
     "myst_nb",  # Markdown, and notebooks in Markdown that are run as they are built
+    "reference",  # entries of public names, by autodoc
+    "docstrings",  # which are not quite reStructuredText
     "mathml",  # formulas that need no network
     "offline",  # and a check that nothing else needs one
 ]
@@ -24,6 +26,18 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_timeout = 120  # seconds a cell
 os.environ.setdefault("INTERTWINE_CACHE", "off")  # notebooks leave the cache of whoever builds
+
+smartquotes = False  # "SO(3)" is a string in Python
+default_role = "py:obj"  # a name in a docstring is a link where there is an entry
+add_module_names = False
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "special-members": "__call__",
+}
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 90
+toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = f"Intertwine {release}"

@@ -32,10 +32,14 @@ PAGES = (
         )
     ),
 )
+#: They list names and have nothing to run.
+REFERENCE = tuple(f"docs/reference/{p.name}" for p in (ROOT / "docs/reference").glob("*.md"))
 ASKING = ("README.md", "docs/service.md")
 #: Their blocks train models, or start many processes.
 LONG = ("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md")
-each = pytest.mark.parametrize("page", [ROOT / name for name in PAGES], ids=PAGES)
+each = pytest.mark.parametrize(
+    "page", [ROOT / name for name in PAGES + REFERENCE], ids=PAGES + REFERENCE
+)
 each_that_runs = pytest.mark.parametrize(
     "page",
     [
@@ -52,7 +56,8 @@ TO_READ = ("bibtex", "none", "{toctree}", "{include} ../CHANGELOG.md", NOTEBOOK)
 @each
 def test_every_block_is_of_a_language_that_is_tested(page: Path) -> None:
     known = ("python", "shell", "bash", "console", *PRINTED, *TO_READ)
-    assert [block for block in blocks(page) if block.language not in known] == []
+    for block in blocks(page):
+        assert block.language in known or block.language.startswith("{reference} "), block
 
 
 @contextmanager
