@@ -29,6 +29,7 @@ PAGES = (
         for name in (
             *("index", "format", "command-line", "store", "service"),
             *("from-emlp", "how-it-works", "networks", "inertia", "remote"),
+            *("overview", "recipes", "gallery", "glossary"),
         )
     ),
 )
@@ -36,7 +37,10 @@ PAGES = (
 REFERENCE = tuple(f"docs/reference/{p.name}" for p in (ROOT / "docs/reference").glob("*.md"))
 ASKING = ("README.md", "docs/service.md")
 #: Their blocks train models, or start many processes.
-LONG = ("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md")
+LONG = (
+    *("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md"),
+    *("docs/overview.md", "docs/recipes.md"),
+)
 each = pytest.mark.parametrize(
     "page", [ROOT / name for name in PAGES + REFERENCE], ids=PAGES + REFERENCE
 )
@@ -50,7 +54,7 @@ each_that_runs = pytest.mark.parametrize(
 #: The cells of a notebook are run, and their errors reported, when the documentation is built.
 NOTEBOOK = "{code-cell} ipython3"
 #: Languages that nothing can be done with but read them.
-TO_READ = ("bibtex", "none", "{toctree}", "{include} ../CHANGELOG.md", NOTEBOOK)
+TO_READ = ("bibtex", "none", "{toctree}", "{glossary}", "{include} ../CHANGELOG.md", NOTEBOOK)
 
 
 @each
@@ -105,6 +109,7 @@ def test_console_blocks_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     [
         pytest.param(ROOT / "README.md", id="README.md"),
         pytest.param(ROOT / "docs/service.md", id="service.md", marks=pytest.mark.slow),
+        pytest.param(ROOT / "docs/overview.md", id="overview.md", marks=pytest.mark.slow),
     ],
 )
 def test_requests_are_answered_by_a_running_service(page: Path, tmp_path: Path) -> None:
