@@ -46,7 +46,7 @@ def escape(app: Sphinx, kind: str, name: str, value: Any, options: Any, lines: l
 
 
 def parameters_of(value: Any) -> set[str]:
-    """Return the names of a callable's parameters, which are no links to entries of that name."""
+    """Return the names of a callable's parameters: those never link to an entry of that name."""
     signature = signature_of(value) if callable(value) else None
     return set(signature.parameters) if signature else set()
 
@@ -66,7 +66,7 @@ def find_name(
 ) -> nodes.reference | None:
     """Resolve a name that is written without its package, as in `Basis` or `Job.watch`.
 
-    Of several objects of that name it is the one of the package at hand, or none.
+    Among several entries of that name, prefer the one in the current package; otherwise give up.
     """
     if node.get("refdomain") != "py" or app.builder is None:
         return None
@@ -91,5 +91,5 @@ def find_name(
 
 
 def is_qualified(prefix: str) -> bool:
-    """Whether a prefix is a package, so that what follows it is a name at its top."""
+    """Return whether a prefix names a package, so that what follows is defined at its top."""
     return all(part.islower() for part in prefix.split("."))

@@ -23,10 +23,10 @@ from sphinx.util.inspect import stringify_signature
 
 BLOCK = re.compile(r"^```\{reference\} (?P<package>\S+)\n(?P<names>.*?)^```$", re.M | re.S)
 
-#: Modules whose constructors say nothing: those of every object, exception, and protocol.
+#: Modules of constructors that are not worth showing, such as those of `object` and of protocols.
 PYTHONS_OWN = (None, "builtins", "typing")
 
-#: Data whose value is worth more than their type's docstring, which is what autodoc shows.
+#: Summaries of data. Autodoc would show the docstring of their type.
 SUMMARIES = {
     "intertwine.groups.CATALOGUE": "The groups that a text can name, by their names.",
     "intertwine.invariants.BACKENDS": "The array libraries that can solve, besides `auto`.",
@@ -127,7 +127,7 @@ def without_self(signature: inspect.Signature) -> list[inspect.Parameter]:
 
 
 def constructor(kind: type) -> Any:
-    """Return what takes a class's arguments: ``__init__`` or ``__new__``, unless Python's own."""
+    """Return a class's ``__init__`` or ``__new__``, unless it is one of Python's own."""
     for base in kind.__mro__:
         for method in ("__init__", "__new__"):
             found = vars(base).get(method)
