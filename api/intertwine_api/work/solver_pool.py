@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work.failures import died, out_of_memory, out_of_time
 from intertwine_api.work.host import kills_for_memory
 from intertwine_api.work.settings import Settings
 
@@ -53,13 +54,7 @@ class Worker:
                 return await self._result(process, say)
         except TimeoutError:
             await self.end()
-            raise ProblemError(
-                Problem.of(
-                    "out-of-time",
-                    f"the solve was ended after {self._seconds:g} seconds",
-                    limit_seconds=self._seconds,
-                )
-            ) from None
+            raise ProblemError(out_of_time("the solve", self._seconds, self._seconds)) from None
         except (ConnectionError, asyncio.IncompleteReadError):
             raise await self._death() from None
         except asyncio.CancelledError:
@@ -115,17 +110,10 @@ class Worker:
                 done: dict[str, Any] = message["done"]
                 return done
             elif message["failed"]["code"] == "out-of-memory":
-                await self.end()  # what is left of its memory is not known
-                raise ProblemError(self._out_of_memory())
+                await self.end()  # how much memory is left is unknown
+                raise ProblemError(out_of_memory("the solve", self._memory))
             else:
                 raise ProblemError(Problem(**message["failed"]))
-
-    def _out_of_memory(self) -> Problem:
-        return Problem.of(
-            "out-of-memory",
-            f"the solve needed more than the {self._memory / 1e9:.3g} GB that this service allows",
-            limit_bytes=self._memory,
-        )
 
     async def _death(self) -> ProblemError:
         """The problem of a process that ended by itself: by which signal or exit code."""
@@ -133,9 +121,9 @@ class Worker:
         code = await process.wait() if process is not None else None
         _LOG.error("a worker ended with exit code %s", code)
         if code == -signal.SIGKILL and kills_for_memory() > self._kills:
-            return ProblemError(self._out_of_memory())
+            return ProblemError(out_of_memory("the solve", self._memory))
         name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        return ProblemError(Problem.of("worker-died", f"the process that solved ended: {name}"))
+        return ProblemError(died("the solve", name))
 
 
 class Pool:
