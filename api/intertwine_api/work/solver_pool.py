@@ -1,4 +1,4 @@
-"""Worker processes, from outside: started, given one task at a time, ended when they must."""
+"""The pool of worker processes, each of which solves one basis at a time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LOG = logging.getLogger("intertwine.service")
 _LINE = 2**28  # the longest message, in bytes
 _START_SECONDS = 60.0
 
-#: Called with the stage in words and the fraction of it that is done.
+#: Called with the stage in words, and the fraction of it that is done.
 Say = Callable[[str, float], None]
 
 
 class Worker:
-    """One worker process; `solve` ends it where its task must be ended."""
+    """A worker process. `solve` kills it if its task must be ended."""
 
     def __init__(self, command: list[str], seconds: float, memory: int) -> None:
         self._command, self._seconds, self._memory = command, seconds, memory
@@ -35,7 +35,7 @@ class Worker:
         self._kills = 0
 
     async def solve(self, task: str, say: Say) -> dict[str, Any]:
-        """The worker's result of a task. Raises `ProblemError` for whatever ended it."""
+        """Return the result of a task. Raises `ProblemError` if it fails, or is ended."""
         self._kills = kills_for_memory()
         try:
             await self.start()
@@ -62,12 +62,12 @@ class Worker:
             raise
 
     async def start(self) -> None:
-        """Start the process, so that the first task need not wait for it."""
+        """Start the process, so that the first task does not wait for it."""
         async with asyncio.timeout(_START_SECONDS):
             await self._started()
 
     async def end(self) -> None:
-        """Kill the process, if there is one."""
+        """Kill the process, if it runs."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -87,7 +87,7 @@ class Worker:
         )
         self._process = process
         try:
-            await self._message(process)  # that it is ready
+            await self._message(process)  # its first message says that it is ready
         except asyncio.CancelledError:
             await self.end()
             raise
@@ -116,7 +116,7 @@ class Worker:
                 raise ProblemError(Problem(**message["failed"]))
 
     async def _death(self) -> ProblemError:
-        """The problem of a process that ended by itself: by which signal or exit code."""
+        """Return the problem of a process that ended by itself, with its signal or exit code."""
         process, self._process = self._process, None
         code = await process.wait() if process is not None else None
         _LOG.error("a worker ended with exit code %s", code)
@@ -127,7 +127,7 @@ class Worker:
 
 
 class Pool:
-    """A fixed number of workers, lent out one at a time."""
+    """A fixed number of workers, each used by one solve at a time."""
 
     def __init__(self, settings: Settings, store: str, limit: int) -> None:
         memory = settings.solve_memory
@@ -158,7 +158,7 @@ class Pool:
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Worker]:
-        """A free worker, as soon as there is one."""
+        """Yield a free worker, as soon as there is one."""
         worker = await self._free.get()
         try:
             yield worker
