@@ -1,4 +1,4 @@
-"""Trained models by name, each in numbered versions whose weights are blobs."""
+"""TrainedModel models by name, each in numbered versions whose weights are blobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from intertwine_api.wire.models import ModelDocument, VersionDocument, VersionSu
 from intertwine_api.wire.problems import Problem, ProblemError
 
 
-class Trained(Protocol):
+class TrainedModel(Protocol):
     """A model to publish, as `intertwine.nn.saving.to_config` writes it, with its measurements.
 
     `equivariance_error` is None if it was not measured.
@@ -88,7 +88,7 @@ class Models:
         taken = connection.execute(select(models.c.owner).where(models.c.name == name)).scalar()
         return taken in (None, owner)
 
-    def publish(self, name: str, owner: str, job: str | None, trained: Trained) -> Version:
+    def publish(self, name: str, owner: str, job: str | None, trained: TrainedModel) -> Version:
         """Publish a model as the next version of its name: one version a job, also after retries.
 
         Raises `ProblemError` as `require_free` does.
@@ -97,7 +97,7 @@ class Models:
             return self.publish_in(connection, name, owner, job, trained)
 
     def publish_in(
-        self, connection: Connection, name: str, owner: str, job: str | None, trained: Trained
+        self, connection: Connection, name: str, owner: str, job: str | None, trained: TrainedModel
     ) -> Version:
         """Publish a model as `publish` does, in a transaction of the caller."""
         _take_turns(connection)
@@ -164,7 +164,7 @@ class Models:
                     self._objects.remove(digest)
 
     def _add(
-        self, connection: Connection, name: str, owner: str, job: str | None, trained: Trained
+        self, connection: Connection, name: str, owner: str, job: str | None, trained: TrainedModel
     ) -> Version:
         at = now(connection)
         last = _require_free(connection, name, owner)

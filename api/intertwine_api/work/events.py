@@ -14,7 +14,7 @@ from intertwine_api.wire.problems import Problem, ProblemError
 
 
 @dataclass(frozen=True)
-class Event:
+class EventRecord:
     """One event of a job.
 
     By its type, `data` is: "state" {"state", "reason", "attempt"}; "progress" the progress
@@ -54,7 +54,7 @@ class Events:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def after(self, job_id: str, seq: int = 0, limit: int = 500) -> list[Event]:
+    def after(self, job_id: str, seq: int = 0, limit: int = 500) -> list[EventRecord]:
         """Return the events of a job after the number `seq`, in order."""
         query = (
             select(events.c.seq, events.c.at, events.c.type, events.c.data)
@@ -63,7 +63,7 @@ class Events:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [Event(*row) for row in connection.execute(query)]
+            return [EventRecord(*row) for row in connection.execute(query)]
 
     def add(self, job_id: str, type: str, data: Mapping[str, Any]) -> int:
         """Append an event to a job. Return its number. Raises `ProblemError` with ``not-found``."""
