@@ -29,13 +29,21 @@ PAGES = (
         for name in (
             *("index", "format", "command-line", "store", "service"),
             *("from-emlp", "how-it-works", "networks", "inertia", "remote"),
+            *("overview", "recipes", "gallery", "glossary"),
         )
     ),
 )
+#: They list names and have nothing to run.
+REFERENCE = tuple(f"docs/reference/{p.name}" for p in (ROOT / "docs/reference").glob("*.md"))
 ASKING = ("README.md", "docs/service.md")
 #: Their blocks train models, or start many processes.
-LONG = ("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md")
-each = pytest.mark.parametrize("page", [ROOT / name for name in PAGES], ids=PAGES)
+LONG = (
+    *("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md"),
+    *("docs/overview.md", "docs/recipes.md"),
+)
+each = pytest.mark.parametrize(
+    "page", [ROOT / name for name in PAGES + REFERENCE], ids=PAGES + REFERENCE
+)
 each_that_runs = pytest.mark.parametrize(
     "page",
     [
@@ -46,13 +54,14 @@ each_that_runs = pytest.mark.parametrize(
 #: The cells of a notebook are run, and their errors reported, when the documentation is built.
 NOTEBOOK = "{code-cell} ipython3"
 #: Languages that nothing can be done with but read them.
-TO_READ = ("bibtex", "none", "{toctree}", "{include} ../CHANGELOG.md", NOTEBOOK)
+TO_READ = ("bibtex", "none", "{toctree}", "{glossary}", "{include} ../CHANGELOG.md", NOTEBOOK)
 
 
 @each
 def test_every_block_is_of_a_language_that_is_tested(page: Path) -> None:
     known = ("python", "shell", "bash", "console", *PRINTED, *TO_READ)
-    assert [block for block in blocks(page) if block.language not in known] == []
+    for block in blocks(page):
+        assert block.language in known or block.language.startswith("{reference} "), block
 
 
 @contextmanager
@@ -100,6 +109,7 @@ def test_console_blocks_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     [
         pytest.param(ROOT / "README.md", id="README.md"),
         pytest.param(ROOT / "docs/service.md", id="service.md", marks=pytest.mark.slow),
+        pytest.param(ROOT / "docs/overview.md", id="overview.md", marks=pytest.mark.slow),
     ],
 )
 def test_requests_are_answered_by_a_running_service(page: Path, tmp_path: Path) -> None:

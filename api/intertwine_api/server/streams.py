@@ -23,7 +23,7 @@ from intertwine_api.server.limits import ConcurrencyLimit
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.tables import jobs
 from intertwine_api.wire.vocabulary import ENDED
-from intertwine_api.work.events import Event, Events
+from intertwine_api.work.events import EventRecord, Events
 
 _LOG = logging.getLogger("intertwine.service")
 _INTERVAL = 0.25  # seconds between looks into the database
@@ -182,7 +182,7 @@ class Streams:
             for watch in self._watched.values():
                 watch.changed.set()
 
-    def _read(self, job: str, after: int) -> tuple[Head, Sequence[Event]]:
+    def _read(self, job: str, after: int) -> tuple[Head, Sequence[EventRecord]]:
         head = self._heads((job,)).get(job, GONE)  # first, so that its last event is among these
         return head, self._events.after(job, after, _PAGE)
 
@@ -217,7 +217,7 @@ class EventStream(StreamingResponse):
             await self._source.aclose()
 
 
-def frame(event: Event) -> bytes:
+def frame(event: EventRecord) -> bytes:
     """An event as a server-sent event, whose id is its number."""
     data = json.dumps(dict(event.data))
     return f"id: {event.seq}\nevent: {event.type}\ndata: {data}\n\n".encode()

@@ -1,4 +1,4 @@
-"""The clock that all who share a database share."""
+"""The database: SQLite in a file, or PostgreSQL; its clock, and the migration of its schema."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 def now(connection: Connection) -> ColumnElement[float]:
-    """Seconds since 1970, as SQL: by the clock of PostgreSQL's host, or of SQLite's, which is ours.
+    """Return the time as SQL, in seconds since 1970: by the clock of the database's host.
 
-    Leases are compared by it, so that hosts whose clocks differ take no jobs from each other.
+    All hosts compare leases by it, so that a host with another clock takes no jobs from others.
     """
     if connection.dialect.name == "sqlite":
         return literal(time.time())
@@ -52,7 +52,7 @@ _OF_NETWORKS = (
 
 
 def warn_of_a_network(file: Path) -> None:
-    """Say so in the log if the file is on a network's file system, as homes on a cluster are."""
+    """Log a warning if the file is on a network file system, as homes on a cluster are."""
     kind = file_system(file)
     if kind in _OF_NETWORKS:
         _LOG.warning(
@@ -64,7 +64,7 @@ def warn_of_a_network(file: Path) -> None:
 
 
 def file_system(file: Path) -> str | None:
-    """The type of the file system that a file is on, if the operating system says."""
+    """Return the type of the file system of a file; None if the operating system does not say."""
     import psutil
 
     mounted = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
@@ -85,8 +85,8 @@ _FORMS = "give sqlite:///path or postgresql://user@host/name"
 class Database:
     """The database at a URL, ``sqlite:///path`` or ``postgresql://user@host/name``.
 
-    Opening one connects to nothing yet. It may be used from any thread. Raises `InvalidSetting`
-    for a URL that names neither, and for PostgreSQL where its driver is not installed.
+    It connects when it is first used, from any thread. Raises `InvalidSetting` for any other URL,
+    and for PostgreSQL if its driver is not installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -96,16 +96,16 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading, which holds up nobody."""
+        """Yield a connection for reading, which blocks no other connection."""
         with self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction, committed at the end or rolled back by an exception.
+        """Yield a transaction, committed at the end or rolled back by an exception.
 
-        On SQLite it has the database for itself from the start, so that what it read stays true.
-        On PostgreSQL it sees at each statement what others have committed by then.
+        On SQLite it locks the database from the start, so that no row that it has read changes.
+        On PostgreSQL each statement sees what other transactions have committed before it.
         """
         with (
             self.engine.connect().execution_options(intertwine_writes=True) as connection,
@@ -114,14 +114,14 @@ class Database:
             yield connection
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
-        """An INSERT that may say ``on_conflict_do_nothing`` or ``on_conflict_do_update``."""
+        """Return an INSERT with ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def migrate(self) -> None:
-        """Bring the schema up to date, in a new database from nothing.
+        """Create the schema, or upgrade it to the newest version.
 
-        Processes that do so at once wait for each other. Raises `InvalidSetting` where the
-        database cannot be reached or used, or is that of a newer version.
+        Concurrent migrations wait for each other. Raises `InvalidSetting` if the database cannot
+        be reached or used, or is of a newer version.
         """
 
         migrate(self)
@@ -140,7 +140,7 @@ class Database:
 def _parsed(text: str) -> URL:
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError) as error:  # which may hold a password
+    except (ArgumentError, ValueError) as error:  # its text may have a password
         raise InvalidSetting(f"the URL of the database cannot be read: {_FORMS}") from error
     kind = url.get_backend_name()
     if kind not in _DRIVERS:
@@ -182,16 +182,16 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
-#: The newest version of the schema. Known without Alembic, which takes long to import.
+#: The newest version of the schema; a constant, because Alembic is slow to import.
 HEAD = "0001"
 
-_MIGRATIONS = "intertwine_api.storage:migrations"  # where the package is, in a wheel too
+_MIGRATIONS = "intertwine_api.storage:migrations"  # a package resource, which a wheel has too
 _LOCK = 1_769_236_838  # among PostgreSQL's advisory locks
-_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it does in global variables
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps its state in global variables
 
 
 def migrate(database: Database, target: str = "head") -> None:
-    """Bring the schema to a version, the newest if none is named; in one transaction.
+    """Upgrade the schema to a version, by default the newest, in one transaction.
 
     Raises `InvalidSetting` where the database cannot be reached or used, or its schema is of a
     version that is not known here.
@@ -203,14 +203,14 @@ def migrate(database: Database, target: str = "head") -> None:
 
 
 def version_of(connection: Connection) -> str | None:
-    """The version of a database's schema; None where it has none yet."""
+    """Return the version of a database's schema; None before the first migration."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def alembic_config() -> Config:
-    """Alembic's configuration, for which there is no file."""
+    """Return the configuration of Alembic, which has no file."""
     from alembic.config import Config
 
     settings = Config()
@@ -235,7 +235,7 @@ def _upgrade(database: Database, connection: Connection, version: str | None, ta
 
 @contextmanager
 def _alone(database: Database) -> Iterator[Connection]:
-    """A transaction in which no other process migrates."""
+    """Yield a transaction in which no other process migrates."""
     try:
         with _locked_file(database) if database.is_sqlite else database.write() as connection:
             if not database.is_sqlite:
@@ -248,10 +248,10 @@ def _alone(database: Database) -> Iterator[Connection]:
 
 @contextmanager
 def _locked_file(database: Database) -> Iterator[Connection]:
-    """The file for itself, by a lock beside it that is held before the file is made.
+    """Yield a transaction that has the file to itself, by a lock that is held before it exists.
 
-    Foreign keys are off meanwhile: to change a table is to make it anew, which would delete what
-    refers to it.
+    Foreign keys are off: SQLite changes a table by creating it anew, which would delete the rows
+    that refer to it.
     """
     from filelock import FileLock
 

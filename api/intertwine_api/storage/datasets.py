@@ -1,4 +1,4 @@
-"""The datasets that people have sent: rows in the database, each with a file among the objects."""
+"""Uploaded datasets: rows in the database, each with a file among the objects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)~([0-9a-f]{64})~(.{1,64})"
 
 
 class Datasets:
-    """The datasets of a lab; everybody sees their own. `most_bytes` is the largest there may be."""
+    """The datasets of a lab; users see their own. `most_bytes` is the largest size of one."""
 
     def __init__(self, database: Database, objects: Objects, most_bytes: int = 2**30) -> None:
         self._database, self._objects, self._most_bytes = database, objects, most_bytes
@@ -40,9 +40,9 @@ class Datasets:
     ) -> DatasetInfo:
         """Keep the samples of a file as the owner's. Equal samples are one dataset.
 
-        Whoever sends them again gives them the name, reps and group that are said then. Raises
-        `FormatError` for a file that holds no samples, the library's errors for reps that cannot
-        be, or that have another size than the samples, `OSError` where the disk is full.
+        A second upload replaces name, reps and group. Raises `FormatError` for a file without
+        samples, the library's errors for invalid reps and for reps of another size than the
+        samples, and `OSError` if the disk is full.
         """
         samples = Samples.of(*read_samples(file, self._most_bytes))
         inputs, targets = samples.facts
@@ -67,7 +67,7 @@ class Datasets:
                     return _put(connection, values)
 
     def get(self, dataset: str, owner: str | None = None) -> DatasetInfo:
-        """A dataset: the owner's, or anybody's. Raises `ProblemError` with ``not-found``."""
+        """Return a dataset of an owner, or of any. Raises `ProblemError` with ``not-found``."""
         query = select(datasets).where(datasets.c.id == dataset)
         if owner is not None:
             query = query.where(datasets.c.owner == owner)
@@ -78,13 +78,13 @@ class Datasets:
         return DatasetInfo(**row._mapping)
 
     def owners(self, dataset: str) -> list[str]:
-        """Who has a dataset, in the order of their names."""
+        """Return the owners of a dataset, in the order of their names."""
         query = select(datasets.c.owner).where(datasets.c.id == dataset)
         with self._database.read() as connection:
             return sorted(connection.execute(query).scalars())
 
     def info(self, dataset: str | BuiltIn, owner: str | None = None) -> DatasetInfo:
-        """What is known of what a training names: an uploaded dataset, or a built-in one."""
+        """Return the description of an uploaded dataset, or of a built-in one."""
         return (
             describe_builtin(dataset) if isinstance(dataset, BuiltIn) else self.get(dataset, owner)
         )
@@ -92,9 +92,9 @@ class Datasets:
     def page(
         self, owner: str | None = None, after: str | None = None, limit: int = 50
     ) -> tuple[list[DatasetInfo], str | None]:
-        """So many datasets, the newest first, and the cursor of the next page.
+        """Return `limit` datasets, the newest first, and the cursor of the next page.
 
-        Raises `ProblemError` with ``invalid-request`` for what is no cursor.
+        Raises `ProblemError` with ``invalid-request`` for an invalid cursor.
         """
         place = tuple_(datasets.c.created, datasets.c.id, datasets.c.owner)
         query = select(datasets).order_by(*(column.desc() for column in place)).limit(limit + 1)
@@ -107,7 +107,7 @@ class Datasets:
         return found[:limit], _cursor(found[limit - 1]) if len(found) > limit else None
 
     def delete(self, dataset: str, owner: str) -> None:
-        """Delete the owner's dataset; its file goes with the last who refers to it.
+        """Delete the owner's dataset. Its samples are deleted with their last reference.
 
         Raises `ProblemError` with ``not-found``.
         """
@@ -121,7 +121,7 @@ class Datasets:
 
 
 def _put(connection: Connection, values: dict[str, Any]) -> DatasetInfo:
-    """The row of a dataset, new or with what is said of it now."""
+    """Insert or update the row of a dataset. Return the dataset."""
     chosen = (datasets.c.id == values["id"], datasets.c.owner == values["owner"])
     if not connection.execute(update(datasets).where(*chosen).values(values)).rowcount:
         connection.execute(insert(datasets).values(**values, created=now(connection)))
@@ -130,7 +130,7 @@ def _put(connection: Connection, values: dict[str, Any]) -> DatasetInfo:
 
 
 def _take_turns(connection: Connection) -> None:
-    """Wait until no other transaction adds or deletes; on SQLite none writes anyhow."""
+    """Wait until no other transaction adds or deletes; SQLite has one writer at a time."""
     if connection.dialect.name != "sqlite":
         connection.execute(text("LOCK TABLE datasets IN SHARE ROW EXCLUSIVE MODE"))
 
@@ -142,7 +142,7 @@ def _cursor(info: DatasetInfo) -> str:
 def _place_of(cursor: str) -> tuple[float, str, str]:
     match = _CURSOR.fullmatch(cursor)
     if match is None:
-        detail = f"{cursor[:200]!r} is no cursor: take `next` of the page before"
+        detail = f"{cursor[:200]!r} is not a cursor: give `next` of the page before"
         raise ProblemError(Problem.of("invalid-request", detail))
     return float(match[1]), match[2], match[3]
 

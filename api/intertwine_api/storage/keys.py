@@ -19,14 +19,14 @@ from intertwine_api.storage.tables import keys
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.wire.vocabulary import SCOPES, implied_scopes
 
-#: The longest that a key with an end lasts; its time is one that every calendar can show.
+#: The most days until a key expires.
 MOST_DAYS = 36_500
 
 _DAY = 86_400.0
-_PREFIX = "itw"  # so that a key in the wrong place is found by whoever scans for keys
+_PREFIX = "itw"  # by which secret scanners find a leaked key
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 _NO_DIGEST = "0" * 64
-_NOTED_SECONDS = 60.0  # `last_used` is no more exact, and costs a write no more often
+_NOTED_SECONDS = 60.0  # the precision of `last_used`, which saves writes
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,9 @@ class Keys:
     def create(
         self, owner: str, scopes: Sequence[str], expires: float | None = None
     ) -> tuple[Key, str]:
-        """A new key, and its token ``itw_<id>_<secret>``, which can be had only now.
+        """Create a key. Return it and its token ``itw_<id>_<secret>``, which is not stored.
 
-        Raises `InvalidSetting` for an owner's name, a scope or a time that cannot be, such as one
-        in more than `MOST_DAYS`.
+        Raises `InvalidSetting` for an invalid owner, scope or time, or one after `MOST_DAYS`.
         """
         if not _OWNER.fullmatch(owner):
             raise InvalidSetting(
@@ -114,9 +113,9 @@ class Keys:
         return key, f"{_PREFIX}_{key.id}_{secret}"
 
     def find(self, token: str) -> Key | None:
-        """The key of a token; None if there is none, or it has expired or was revoked.
+        """Return the key of a token; None if it is unknown, has expired or was revoked.
 
-        How long that takes does not depend on how much of the secret is right.
+        The time that this takes does not depend on how much of the secret is right.
         """
         prefix, _, rest = token.partition("_")
         key_id, _, secret = rest.partition("_")
@@ -133,7 +132,7 @@ class Keys:
         return _key_of(row)
 
     def list(self) -> list[Key]:
-        """Every key, the newest first: those too that have expired or were revoked."""
+        """Return all keys, the newest first, with expired and revoked ones."""
         with self._database.read() as connection:
             query = select(keys).order_by(keys.c.created.desc(), keys.c.id)
             return [_key_of(row) for row in connection.execute(query)]
@@ -145,20 +144,20 @@ class Keys:
             return connection.execute(revoking.values(revoked=now(connection))).rowcount == 1
 
     def any(self) -> bool:
-        """Whether there has been any key: one that was revoked does not open what it closed."""
+        """Whether a key was ever created: revoking the last one does not open the service again."""
         with self._database.read() as connection:
             return bool(connection.execute(select(exists(select(keys.c.id)))).scalar())
 
 
 def expiry(days: float) -> float:
-    """The time at which a key of so many days expires.
+    """Return the time at which a key of `days` days expires.
 
-    Raises `InvalidSetting` for none, for less, and for more than `MOST_DAYS`.
+    Raises `InvalidSetting` unless it is positive and at most `MOST_DAYS`.
     """
     if not 0 < days <= MOST_DAYS:
         raise InvalidSetting(
-            f"a key cannot last for {days:.15g} days: give more than 0 and at most {MOST_DAYS:,}, "
-            f"or leave --days out for a key that lasts for ever"
+            f"a key cannot expire after {days:.15g} days: give more than 0 and at most "
+            f"{MOST_DAYS:,}, or leave out --days for a key that does not expire"
         )
     return time.time() + days * _DAY
 
@@ -167,11 +166,11 @@ def _require_to_come(now: float, expires: float | None) -> None:
     if expires is None:
         return
     if not now < expires < float("inf"):
-        raise InvalidSetting("the key would have expired already: give a time to come")
-    if expires > now + (MOST_DAYS + 1) * _DAY:  # a day more, as the caller's clock is another
+        raise InvalidSetting("the key would have expired already: give a time in the future")
+    if expires > now + (MOST_DAYS + 1) * _DAY:  # a day more: clocks differ
         raise InvalidSetting(
-            f"the key would expire in more than {MOST_DAYS:,} days: give an earlier time, or none "
-            f"for a key that lasts for ever"
+            f"keys expire after at most {MOST_DAYS:,} days: give an earlier time, or none for a "
+            f"key that does not expire"
         )
 
 

@@ -1,4 +1,4 @@
-"""Trained models by name, each in numbered versions whose weights are blobs."""
+"""TrainedModel models by name, each in numbered versions whose weights are blobs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from intertwine_api.wire.models import ModelDocument, VersionDocument, VersionSu
 from intertwine_api.wire.problems import Problem, ProblemError
 
 
-class Trained(Protocol):
-    """What is published: a model as `intertwine.nn.saving.to_config` writes it, and what is known
-    of it. `equivariance_error` is none where it was not measured.
+class TrainedModel(Protocol):
+    """A model to publish, as `intertwine.nn.saving.to_config` writes it, with its measurements.
+
+    `equivariance_error` is None if it was not measured.
     """
 
     @property
@@ -59,7 +60,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Model:
-    """A name: whose it is, how many versions it has, and the newest of them, if any."""
+    """A model: its name and owner, the number of its versions, and the newest one, if any."""
 
     name: str
     owner: str
@@ -69,14 +70,14 @@ class Model:
 
 
 class Models:
-    """The models of a lab. Everybody sees them; a name belongs to who published under it first."""
+    """The models of a lab, which all users see. A name belongs to its first publisher."""
 
     def __init__(self, database: Database, objects: Objects) -> None:
         self._database, self._objects = database, objects
 
     def require_free(self, name: str, owner: str) -> None:
-        """Raises `ProblemError` where the owner cannot publish under the name: ``name-taken``
-        where it is another's, ``invalid-request`` for what is no name.
+        """Raise `ProblemError` unless the owner may publish under the name: ``name-taken`` if it
+        is another owner's, ``invalid-request`` if it is invalid.
         """
         with self._database.read() as connection:
             _require_free(connection, name, owner)
@@ -87,8 +88,8 @@ class Models:
         taken = connection.execute(select(models.c.owner).where(models.c.name == name)).scalar()
         return taken in (None, owner)
 
-    def publish(self, name: str, owner: str, job: str | None, trained: Trained) -> Version:
-        """Keep a model as the next version of its name: one version a job, however often it asks.
+    def publish(self, name: str, owner: str, job: str | None, trained: TrainedModel) -> Version:
+        """Publish a model as the next version of its name: one version a job, also after retries.
 
         Raises `ProblemError` as `require_free` does.
         """
@@ -96,15 +97,15 @@ class Models:
             return self.publish_in(connection, name, owner, job, trained)
 
     def publish_in(
-        self, connection: Connection, name: str, owner: str, job: str | None, trained: Trained
+        self, connection: Connection, name: str, owner: str, job: str | None, trained: TrainedModel
     ) -> Version:
-        """The same in a transaction, together with what else that writes."""
+        """Publish a model as `publish` does, in a transaction of the caller."""
         _take_turns(connection)
         made = _first(connection, _VERSIONS.where(versions.c.job == job)) if job else None
         return made or self._add(connection, name, owner, job, trained)
 
     def get(self, name: str, version: int | None = None) -> Version:
-        """A version, or the newest. Raises `ProblemError` with ``not-found``."""
+        """Return a version, by default the newest. Raises `ProblemError` with ``not-found``."""
         query = _VERSIONS.where(*_named(name, version)).order_by(versions.c.version.desc())
         with self._database.read() as connection:
             found = _first(connection, query.limit(1))
@@ -113,7 +114,7 @@ class Models:
         return found
 
     def model(self, name: str) -> Model:
-        """What is known of a name. Raises `ProblemError` with ``not-found``."""
+        """Return the model of a name. Raises `ProblemError` with ``not-found``."""
         with self._database.read() as connection:
             found = _models(connection, _MODELS.where(models.c.name == name))
         if not found:
@@ -121,7 +122,7 @@ class Models:
         return found[0]
 
     def page(self, after: str = "", limit: int = 50) -> tuple[list[Model], str | None]:
-        """So many models in the order of their names, and the cursor of the next page."""
+        """Return `limit` models in the order of their names, and the cursor of the next page."""
         query = _MODELS.where(models.c.name > after).order_by(models.c.name).limit(limit + 1)
         with self._database.read() as connection:
             found = _models(connection, query)
@@ -130,7 +131,7 @@ class Models:
     def versions(
         self, name: str, before: int | None = None, limit: int = 50
     ) -> tuple[list[Version], int | None]:
-        """So many versions of a model, the newest first, and the cursor of the next page.
+        """Return `limit` versions of a model, the newest first, and the cursor of the next page.
 
         Raises `ProblemError` with ``not-found``.
         """
@@ -144,9 +145,9 @@ class Models:
         return found[:limit], found[limit - 1].version if len(found) > limit else None
 
     def delete(self, name: str, version: int | None = None) -> None:
-        """Delete a version, or a model with all of them; weights that nobody has any more go too.
+        """Delete a version, or a model with all its versions, and weights without references.
 
-        The number of a version that was deleted is not given again, as long as its model is there.
+        The number of a deleted version is not used again while its model exists.
         Raises `ProblemError` with ``not-found``.
         """
         chosen = _named(name, version)
@@ -163,7 +164,7 @@ class Models:
                     self._objects.remove(digest)
 
     def _add(
-        self, connection: Connection, name: str, owner: str, job: str | None, trained: Trained
+        self, connection: Connection, name: str, owner: str, job: str | None, trained: TrainedModel
     ) -> Version:
         at = now(connection)
         last = _require_free(connection, name, owner)
@@ -173,7 +174,7 @@ class Models:
         else:
             counted = update(models).where(models.c.name == name)
             connection.execute(counted.values(last_version=last + 1))
-        # in here, so that a deletion of the same weights comes wholly before this, or after
+        # inside the transaction, so that the same weights cannot be deleted in between
         digest, size = self._objects.put_bytes(trained.blob)
         number = 1 + (last or 0)
         connection.execute(
@@ -215,7 +216,7 @@ _MODELS = (
 
 
 def _named(name: str, version: int | None = None) -> list[ColumnElement[bool]]:
-    """Which versions are meant: one of a name, or all."""
+    """Return the conditions that select one version of a name, or all."""
     chosen = [versions.c.model == name]
     return chosen if version is None else [*chosen, versions.c.version == version]
 
@@ -239,17 +240,17 @@ def _first(connection: Connection, query: Select[Any]) -> Version | None:
 
 
 def _take_turns(connection: Connection) -> None:
-    """Wait until no other transaction publishes or deletes; on SQLite none writes anyhow."""
+    """Wait until no other transaction publishes or deletes; SQLite has one writer at a time."""
     if connection.dialect.name != "sqlite":
         connection.execute(text("LOCK TABLE model_versions IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _require_free(connection: Connection, name: str, owner: str) -> int | None:
-    """The number of the last version under a name that the owner may use; None for a new name."""
+    """Return the number of the last version of a name that the owner may use; None if it is new."""
     if re.fullmatch(MODEL_NAME.strip("^$"), name) is None:
         detail = (
-            f"{name[:200]!r} is no name of a model: take up to 128 letters, digits and . _ - "
-            f"of ASCII, a letter or digit first"
+            f"{name[:200]!r} is not a name of a model: give up to 128 ASCII letters, digits and "
+            f". _ -, a letter or digit first"
         )
         raise ProblemError(Problem.of("invalid-request", detail))
     query = select(models.c.owner, models.c.last_version).where(models.c.name == name)

@@ -1,4 +1,7 @@
-"""What the columns hold: texts and documents that both databases can keep."""
+"""The tables. Times are seconds since 1970 in UTC; documents are JSON.
+
+A change here needs a migration in `migrations/versions`; a test compares the two.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +28,21 @@ from sqlalchemy.types import TypeDecorator
 
 
 class Text(TypeDecorator[str]):
-    """A text. What no database could hold is written as its escape: NUL, and half a surrogate.
+    """A text. NUL and lone surrogates, which no database can hold, are written as escapes.
 
-    So is what it is compared with, and a strange text in a request finds nothing.
+    Texts that a column is compared with are escaped too.
     """
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """The text as it is kept."""
+        """Return the text as it is stored."""
         return None if value is None else plain(value)
 
 
 class Document(TypeDecorator[Any]):
-    """A JSON document, as `plain` makes it; None is SQL's null."""
+    """A JSON document, as `plain` returns it; None is SQL's null."""
 
     impl = JSON
     cache_ok = True
@@ -48,12 +51,12 @@ class Document(TypeDecorator[Any]):
         super().__init__(none_as_null=True)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """The document as it is kept."""
+        """Return the document as it is stored."""
         return plain(value)
 
 
 def plain(value: Any) -> Any:
-    """The document with what JSON and both databases can hold; numbers that are not finite go.
+    """Return a document that JSON and both databases can hold; non-finite numbers become None.
 
     >>> plain({"loss": float("nan"), "note": ("a" + chr(0), 1)})
     {'loss': None, 'note': ['a\\\\x00', 1]}
@@ -88,19 +91,21 @@ jobs = Table(
     Column("owner", Text(64), nullable=False),
     Column("name", Text(128), nullable=False),
     Column("labels", Document, nullable=False),  # a list of texts
-    Column("priority", Integer, nullable=False),  # the larger, the sooner
-    Column("request", Document, nullable=False),  # what is to be done
-    Column("subject", Text(64)),  # what it is about, such as the key of a basis
+    Column("priority", Integer, nullable=False),  # larger ones run first
+    Column("request", Document, nullable=False),  # completed by validation
+    Column("subject", Text(64)),  # such as the key of the basis that the job solves
     Column("idempotency_key", Text(255)),
     Column("request_digest", Text(64), nullable=False),
     Column("attempt", Integer, nullable=False),  # the fencing token: counted up by every claim
-    Column("attempts_limit", Integer, nullable=False),  # how many it may have, from a retry on
-    Column("attempts_most", Integer, nullable=False),  # the last `attempt` that it may have
+    Column(
+        "attempts_limit", Integer, nullable=False
+    ),  # the most attempts, counted anew after a retry
+    Column("attempts_most", Integer, nullable=False),  # the last value that `attempt` may have
     Column("not_before", Float, nullable=False),
     Column("seconds_limit", Float, nullable=False),
     Column("memory_limit", BigInteger, nullable=False),
     Column("host", Text(255)),  # where it runs
-    Column("external_id", Text(255)),  # what the executor calls it
+    Column("external_id", Text(255)),  # the id of the executor
     Column("lease_expires", Float),
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
@@ -143,7 +148,7 @@ datasets = Table(
     "datasets",
     metadata,
     Column("id", Text(64), primary_key=True),  # the sha256 of its file
-    Column("owner", Text(64), primary_key=True),  # whoever uploads the same has a row too
+    Column("owner", Text(64), primary_key=True),  # every owner of the same samples has a row
     Column("name", Text(128), nullable=False),
     Column("rep_in", Text),
     Column("rep_out", Text),
@@ -169,7 +174,7 @@ versions = Table(
     metadata,
     Column("model", ForeignKey("models.name", ondelete="CASCADE"), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("job", Text(32)),  # which may have been deleted since
+    Column("job", Text(32)),  # the job may have been deleted
     Column("config", Document, nullable=False),
     Column("weights", Text(64), nullable=False),  # the digest of the blob
     Column("bytes", BigInteger, nullable=False),

@@ -1,4 +1,4 @@
-"""What brings jobs from the database to an executor, and their ends back."""
+"""The controller: starts the jobs of a host through an executor, and records how they end."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from intertwine_api.work.queue import Fenced, Queue
 from intertwine_api.work.settings import Settings
 
 _LOG = logging.getLogger("intertwine.jobs")
-_INTERVAL = 0.5  # seconds between two looks
-_PATIENCE = 10.0  # seconds for a look to end; the database may not answer
-_LONGEST = 30.0  # seconds, where looks fail again and again
+_INTERVAL = 0.5  # seconds between two looks at the jobs
+_PATIENCE = 10.0  # seconds for a look to end, if the database does not answer
+_LONGEST = 30.0  # seconds between looks that fail
 
 
 class Controller:
-    """A thread that takes jobs for this host, watches their processes, and tells how they ended.
+    """A thread that claims jobs for this host, watches their processes, and records their ends.
 
     It may be stopped at any time: jobs go on, and the next controller of the host adopts them.
-    Several controllers of one host disturb nobody, since whoever comes second is refused.
+    Several controllers of one host are safe, because the second transition is fenced.
     """
 
     def __init__(self, queue: Queue, executor: Executor, capacity: HostCapacity) -> None:
@@ -40,7 +40,7 @@ class Controller:
         self._renewed: dict[str, float] = {}
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -51,7 +51,7 @@ class Controller:
             self._thread.join(_PATIENCE)
 
     def wake(self) -> None:
-        """Look now: there is a job, or something to cancel."""
+        """Look at the jobs now, because one was submitted or cancelled."""
         self._wake.set()
 
     def _run(self) -> None:
@@ -60,14 +60,14 @@ class Controller:
             try:
                 self.look()
                 pause = _INTERVAL
-            except Exception:  # the database is away, say: jobs go on, and so does this thread
-                _LOG.exception("jobs cannot be looked after; the next try is in %g s", pause)
+            except Exception:  # such as a database that is down: jobs and this thread go on
+                _LOG.exception("the jobs cannot be checked; the next try is in %g s", pause)
                 pause = min(2 * pause, _LONGEST)
             self._wake.wait(pause)
             self._wake.clear()
 
     def look(self) -> None:
-        """Look once after every job of this host, and take new ones while there is place."""
+        """Check every job of this host once, and claim new ones while there are free slots."""
         self._executor.reconcile()
         expired = self._queue.expired()
         silent = {(job.id, job.attempt) for job in expired}
@@ -79,7 +79,9 @@ class Controller:
         for job in expired:
             if job.host != self._capacity.host:
                 with _concerning(job):
-                    self._queue.lose(job.id, job.attempt, f"{job.host} has not been heard of")
+                    self._queue.lose(
+                        job.id, job.attempt, f"{job.host} has not sent a heartbeat for a lease"
+                    )
         while not self._stopped.is_set() and self._take():
             pass
 
@@ -111,19 +113,19 @@ class Controller:
             return
         if state == "gone":
             if job.external_id is None and not is_silent:
-                return  # somebody has taken it, and is just about to start it
-            self._executor.cancel(job, 0.0)  # its supervisor may have left something
+                return  # another controller has claimed it and is about to start it
+            self._executor.cancel(job, 0.0)  # its supervisor may have left processes
         self._tell(job, state)
 
     def _renew(self, job: Job) -> None:
-        """Its process lives, though it may be too busy to say so, or not have begun yet."""
+        """Renew the lease of a process that may be too busy, or too new, to do so itself."""
         now = time.monotonic()
         if now - self._renewed[job.id] > self._capacity.lease_seconds / 3:
             self._queue.heartbeat(job.id, job.attempt)
             self._renewed[job.id] = now
 
     def _tell(self, job: Job, ended: Exit | Literal["gone"]) -> None:
-        """Tell the end of a process that has not told it itself."""
+        """Record the end of a process that has not reported it."""
         if job.state == "cancelling":
             self._queue.cancelled(job.id, job.attempt, job.reason)
         elif ended == "gone":
@@ -137,13 +139,13 @@ class Controller:
 
 @contextmanager
 def _concerning(job: Job) -> Iterator[None]:
-    """Whatever goes wrong with one job is no reason to leave the others alone."""
+    """Log an error of one job, so that the others are still checked."""
     try:
         yield
     except (Fenced, ProblemError) as error:
         _LOG.debug("job %s went on without this controller: %s", job.id, error)
     except Exception:
-        _LOG.exception("job %s cannot be looked after", job.id)
+        _LOG.exception("job %s cannot be checked", job.id)
 
 
 def host_capacity(settings: Settings, store: Path) -> HostCapacity:

@@ -1,4 +1,4 @@
-"""What happens to a job, as events numbered from 1 on without a gap."""
+"""The events of a job, numbered from 1 without gaps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from intertwine_api.wire.problems import Problem, ProblemError
 
 
 @dataclass(frozen=True)
-class Event:
+class EventRecord:
     """One event of a job.
 
     By its type, `data` is: "state" {"state", "reason", "attempt"}; "progress" the progress
@@ -28,7 +28,7 @@ class Event:
 
 
 def append(connection: Connection, job_id: str, type: str, data: Mapping[str, Any]) -> int:
-    """Write the job's next event in the caller's transaction; its number.
+    """Append an event to a job in the caller's transaction. Return its number.
 
     The job's row stays locked until the end of the transaction, so that events become visible in
     the order of their numbers. Raises `ProblemError` with ``not-found``.
@@ -54,8 +54,8 @@ class Events:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def after(self, job_id: str, seq: int = 0, limit: int = 500) -> list[Event]:
-        """The events of a job that follow the one with this number, in order."""
+    def after(self, job_id: str, seq: int = 0, limit: int = 500) -> list[EventRecord]:
+        """Return the events of a job after the number `seq`, in order."""
         query = (
             select(events.c.seq, events.c.at, events.c.type, events.c.data)
             .where(events.c.job == job_id, events.c.seq > seq)
@@ -63,14 +63,14 @@ class Events:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [Event(*row) for row in connection.execute(query)]
+            return [EventRecord(*row) for row in connection.execute(query)]
 
     def add(self, job_id: str, type: str, data: Mapping[str, Any]) -> int:
-        """Write the job's next event; its number. Raises `ProblemError` with ``not-found``."""
+        """Append an event to a job. Return its number. Raises `ProblemError` with ``not-found``."""
         with self._database.write() as connection:
             return append(connection, job_id, type, data)
 
 
 def no_such_job(job_id: str) -> ProblemError:
-    """The problem of a job that is not there."""
+    """Return the problem of a job that does not exist."""
     return ProblemError(Problem.of("not-found", f"there is no job {job_id[:64]}"))

@@ -1,4 +1,4 @@
-"""What runs the processes of jobs: the interface, and how a process ends."""
+"""The interface of executors, which run the processes of jobs; and how a process ends."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:  # the supervisor imports this module, and nothing heavy
     from intertwine_api.work.job import Job
 
-#: What ended a process from outside: the job's limits of memory and of time, or the kernel's
-#: killer where the machine had no memory left. None where it ended by itself or was told to.
+#: What ended a process from outside: the job's limit of memory or of time, or the kernel's OOM
+#: killer. None if it ended by itself or was cancelled.
 Cause = Literal["memory", "time", "killed-for-memory"]
 
 
@@ -28,34 +28,34 @@ class Exit:
     seconds: float
 
 
-#: Where a process is. "gone": there is none, and no word of how it ended.
+#: The state of a process. "gone": it has ended, and how is unknown.
 ExternalState = Literal["running", "gone"] | Exit
 
 
 class Executor(Protocol):
-    """Where jobs run. None of this waits for a job; all of it may be called again and again."""
+    """Runs jobs. No method waits for a job, and all may be called repeatedly."""
 
     @property
     def name(self) -> str:
-        """What it is called in settings."""
+        """The executor's name in settings."""
 
     def submit(self, job: Job, command: Sequence[str], environment: Mapping[str, str]) -> str:
-        """Start this attempt at a job, and give its external id. What is left of earlier ones ends.
+        """Start an attempt of a job, and end processes of earlier ones. Return its external id.
 
-        `environment` is added to that of this process. Raises `OSError` where it cannot be started.
+        `environment` is added to that of this process. Raises `OSError` if it cannot be started.
         """
 
     def state(self, job: Job) -> ExternalState:
-        """Where the process of the job's attempt is, whoever started it."""
+        """Return the state of the process of the job's attempt, also of another executor's."""
 
     def cancel(self, job: Job, grace: float) -> None:
-        """Have the process end: asked now, killed after `grace` seconds, and at once if that is 0.
+        """End the process: signal it, and kill it after `grace` seconds.
 
-        It is called until `state` says that the process has ended.
+        It is called until `state` reports that the process has ended.
         """
 
     def last_lines(self, job: Job) -> str:
-        """The last lines that the job's processes printed."""
+        """Return the last lines that the job's processes printed."""
 
     def reconcile(self) -> None:
-        """Tidy up what has ended."""
+        """Clean up after processes that have ended."""

@@ -1,9 +1,10 @@
-"""What ended a job, as a problem document."""
+"""Why work failed, as problem documents: jobs, and the solves of worker processes."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from typing import Any
 
 from intertwine.errors import IntertwineError
 
@@ -11,11 +12,32 @@ from intertwine_api.wire.problems import Problem, ProblemError, from_error
 from intertwine_api.work.executor import Exit
 from intertwine_api.work.job import Limits
 
-#: By these a process is ended from outside, whatever it did: the job may try again.
+#: Signals that end a process from outside, whatever it did: the job may be retried.
 _FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 
-#: The exit code of a job's process that could not say how it ended: the database was away.
+_ADVICE = "Give it more, or less to do at once: a smaller batch, fewer channels"
+
+#: The exit code of a job's process that could not report its end: the database was away.
 UNTOLD = 75
+
+
+def out_of_memory(work: str, limit: int, advice: str = "", **measured: Any) -> Problem:
+    """Return the problem of work that took more than `limit` bytes, in whichever process."""
+    detail = f"{work} took more than the {_size(limit)} of memory that it may have{advice}"
+    return Problem.of("out-of-memory", detail, limit_bytes=limit, **measured)
+
+
+def out_of_time(work: str, limit: float, took: float, **measured: Any) -> Problem:
+    """Return the problem of work that was ended after `took` seconds, in whichever process."""
+    detail = f"{work} was ended after {took:.3g} seconds; it may take {limit:g}"
+    return Problem.of("out-of-time", detail, limit_seconds=limit, **measured)
+
+
+def died(work: str, how: str, more: str = "", **measured: Any) -> Problem:
+    """Return the problem of work whose process ended by itself, by a signal or an exit code."""
+    return Problem.of(
+        "worker-died", f"the process of {work} ended by itself with {how}{more}", **measured
+    )
 
 
 def is_lost(ended: Exit) -> bool:
@@ -24,7 +46,7 @@ def is_lost(ended: Exit) -> bool:
 
 
 def loss(ended: Exit) -> str:
-    """In words, how the process of a job that is lost ended."""
+    """Return how the process of a lost job ended, in words."""
     if ended.signal is None:
         return "its process could not tell how it ended, because the database was away"
     size = _size(ended.peak_bytes)
@@ -32,45 +54,29 @@ def loss(ended: Exit) -> str:
 
 
 def from_exit(ended: Exit, limits: Limits, log: str) -> Problem:
-    """The problem of a process that ended without a word of its own; `log` is its last."""
-    took = f"the largest it was seen at is {_size(ended.peak_bytes)}"
-    measured = {"peak_bytes": ended.peak_bytes, "limit_bytes": limits.memory, "log": log}
+    """Return the problem of a process that ended without a report; `log` is the end of its log."""
+    took = f"; the largest it was seen at is {_size(ended.peak_bytes)}"
+    measured = {"peak_bytes": ended.peak_bytes, "log": log}
     if ended.cause == "memory":
-        return Problem.of(
-            "out-of-memory",
-            f"the job was ended because it took more than the {_size(limits.memory)} that it may "
-            f"have; {took}. Give it more, or less to do at once: a smaller batch, fewer channels",
-            **measured,
-        )
+        return out_of_memory("the job", limits.memory, f"{took}. {_ADVICE}", **measured)
     if ended.cause == "killed-for-memory":
         return Problem.of(
             "out-of-memory",
             f"the machine had no memory left, and its kernel ended the job, which may have "
-            f"{_size(limits.memory)}; {took}. Run fewer jobs at once, or give "
-            f"it less to do at once",
+            f"{_size(limits.memory)}{took}. Run fewer jobs at once, or give it less to do at once",
+            limit_bytes=limits.memory,
             **measured,
         )
     if ended.cause == "time":
-        return Problem.of(
-            "out-of-time",
-            f"the job was ended after {ended.seconds:.0f} seconds; it may take {limits.seconds:g}",
-            seconds=ended.seconds,
-            limit_seconds=limits.seconds,
-            log=log,
-        )
+        return out_of_time("the job", limits.seconds, ended.seconds, seconds=ended.seconds, log=log)
     how = ended.signal or f"exit code {ended.code}"
-    return Problem.of(
-        "worker-died",
-        f"the job's process ended by itself with {how} after {ended.seconds:.1f} seconds; {took}. "
-        f"Its log may say why",
-        peak_bytes=ended.peak_bytes,
-        log=log,
-        **{"signal": ended.signal} if ended.signal else {"exit_code": ended.code},
-    )
+    measured |= {"signal": ended.signal} if ended.signal else {"exit_code": ended.code}
+    after = f" after {ended.seconds:.1f} seconds{took}. Its log may say why"
+    return died("the job", how, after, **measured)
 
 
 def from_exception(error: BaseException, limits: Limits) -> Problem:
-    """The problem of what a job raised; what nobody foresaw is in the log alone."""
+    """Return the problem of what a job raised; only its log describes an unexpected error."""
     if isinstance(error, ProblemError):
         return error.problem
     if isinstance(error, IntertwineError):
@@ -82,13 +88,8 @@ def from_exception(error: BaseException, limits: Limits) -> Problem:
             f"the disk is full{f' at {where}' if where else ''}: make room, and retry the job",
         )
     if _is_lack_of_memory(error):
-        return Problem.of(
-            "out-of-memory",
-            f"memory ran out in the job, which may have {_size(limits.memory)}: "
-            f"{_first_line(error) or 'nothing was left'}. "
-            f"Give it more, or less to do at once: a smaller batch, fewer channels",
-            limit_bytes=limits.memory,
-        )
+        why = _first_line(error) or "nothing was left"
+        return out_of_memory("the job", limits.memory, f" ({why}). {_ADVICE}")
     return Problem.of("internal", "an unexpected error; the log of the job has it")
 
 

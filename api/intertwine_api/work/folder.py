@@ -26,45 +26,45 @@ class JobFolder:
 
     @classmethod
     def of(cls, home: Path, job_id: str) -> JobFolder:
-        """The folder of a job in the service's data."""
+        """Return the folder of a job in the service's data."""
         return cls(home / "jobs" / job_id)
 
     @property
     def log(self) -> Path:
-        """What the processes of all its attempts print."""
+        """The log: the output of the processes of all attempts."""
         return self.path / "log"
 
     @property
     def checkpoint(self) -> Path:
-        """The folder in which a training keeps how far it is."""
+        """The folder of the checkpoints of a training."""
         return self.path / "checkpoint"
 
     def exit(self, attempt: int) -> Exit | None:
-        """How an attempt ended; None while that is not known."""
+        """Return how an attempt ended; None while that is unknown."""
         try:
             return Exit(**json.loads(self._exit_file(attempt).read_bytes()))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:  # as another version writes it, perhaps
+        except (ValueError, TypeError) as error:  # perhaps written by another version
             _LOG.warning("%s cannot be read: %s", self._exit_file(attempt), error)
             return None
 
     def prepare(self, attempt: int) -> None:
-        """Make the folder, in which nothing is said yet of an attempt."""
+        """Create the folder, without a record of how the attempt ended."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._exit_file(attempt).unlink(missing_ok=True)  # of a database that was put back
+        self._exit_file(attempt).unlink(missing_ok=True)  # from before the database was restored
 
     def note_exit(self, attempt: int, ended: Exit) -> None:
-        """Keep how an attempt ended, whole or not at all."""
+        """Record how an attempt ended, atomically."""
         with whole_file(self._exit_file(attempt)) as file:
             file.write(json.dumps(asdict(ended)).encode())
 
     def head(self, attempt: int, when: str) -> str:
-        """The line of the log with which an attempt begins."""
+        """Return the line with which an attempt begins in the log."""
         return f"{_HEAD}{attempt}, {when} ---\n"
 
     def last_lines(self, most: int = 20) -> str:
-        """The last lines that the last attempt printed."""
+        """Return the last lines that the last attempt printed."""
         try:
             with self.log.open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
@@ -76,7 +76,7 @@ class JobFolder:
         return "\n".join(lines[heads[-1] + 1 if heads else 0 :][-most:])
 
     def remove(self) -> None:
-        """Delete all of it."""
+        """Delete the folder."""
         shutil.rmtree(self.path, ignore_errors=True)  # it need not be there
 
     def _exit_file(self, attempt: int) -> Path:

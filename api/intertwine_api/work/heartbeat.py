@@ -1,4 +1,4 @@
-"""The sign of life of a job's process, and how it learns that it is to end."""
+"""The heartbeat of a job's process, by which it also learns that it must end."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from intertwine_api.work.queue import Fenced, Queue
 
 _LOG = logging.getLogger("intertwine.jobs")
 _SHORTEST = 0.5  # seconds between two reports of progress
-_REPORTS = 1000  # of a job, and more only where they would come later than a sign of life
-_BEATS = 6  # in a lease
-_POLITE = 2.0  # seconds in which a job that is to end may end by itself
+_REPORTS = 1000  # the most of a job, apart from heartbeats
+_BEATS = 6  # heartbeats in a lease
+_POLITE = 2.0  # seconds for a job to end by itself
 
 
 class Heartbeat:
     """Extends the lease of a job from a thread, with the latest progress, while it is entered.
 
-    Where the job was cancelled, or belongs to another attempt by now, the process ends, after
-    some seconds in which `check` says so.
+    If the job is cancelled, or another attempt holds it, `check` raises `Stopped`; some seconds
+    later the process ends.
     """
 
     def __init__(self, queue: Queue, job: Job, lease_seconds: float) -> None:
@@ -40,11 +40,11 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
     def report(self, progress: Mapping[str, Any]) -> None:
-        """Tell how far the job is. Only the latest is sent, and not too often."""
+        """Report the job's progress. Only the latest is sent, and at most every half second."""
         self._latest.append(dict(progress))
 
     def check(self) -> None:
-        """Raise `Stopped` if the job is to end."""
+        """Raise `Stopped` if the job must end."""
         if self._to_end is not None:
             raise Stopped(self._to_end)
 
@@ -70,7 +70,7 @@ class Heartbeat:
                 last = now
                 self._beat()
         if self._to_end is None:
-            if self._latest:  # the last is worth telling
+            if self._latest:  # send the last report
                 self._beat()
         elif not self._over.wait(_POLITE):
             _LOG.warning("this process ends: %s", self._to_end)
@@ -84,5 +84,5 @@ class Heartbeat:
                 self._to_end = "the job was cancelled"
         except Fenced as error:
             self._to_end = str(error)
-        except SQLAlchemyError as error:  # the next beat may come through
-            _LOG.warning("the database did not hear of this job: %s", error)
+        except SQLAlchemyError as error:  # the next heartbeat may succeed
+            _LOG.warning("the heartbeat failed: %s", error)

@@ -17,16 +17,16 @@ from pathlib import Path
 
 from intertwine.errors import InvalidSetting
 
-#: The process of a job. It imports nothing from the folder in which the service was started.
+#: The command of a job's process, which imports nothing from the working directory.
 COMMAND = (sys.executable, "-P", "-m", "intertwine_api.work.process")
 
 
 @dataclass(frozen=True)
 class HostCapacity:
-    """Where jobs run: the host's name, how many at once, by which command and environment.
+    """The capacity of a host: its name, its slots, and the command and environment of jobs.
 
-    The id of the job and the number of the attempt are added to the command. `grace` is how long
-    a job may take to end when it was told to, in seconds.
+    The id of the job and the number of the attempt are appended to the command. `grace` is the
+    time in seconds from a signal to a kill.
     """
 
     host: str
@@ -49,9 +49,11 @@ _STORE, _LEASE = "INTERTWINE_CACHE", "INTERTWINE_LEASE_SECONDS"
 
 @dataclass(frozen=True)
 class JobEnvironment:
-    """The folder of the service's data, the URL of its database, and the folder of its store.
+    """What a job's process needs: the service's data folder, its database and its store.
 
-    `lease_seconds` is how long a job may be silent before it is taken for lost.
+    It is passed by environment variables, because all users can read the arguments of a process,
+    and the URL of a database may have a password. A job without a heartbeat for `lease_seconds`
+    counts as lost.
     """
 
     home: Path
@@ -60,7 +62,7 @@ class JobEnvironment:
     lease_seconds: float = 30.0
 
     def to_variables(self) -> dict[str, str]:
-        """The environment variables that tell it."""
+        """Return it as environment variables."""
         return {
             _DATA: str(self.home.absolute()),
             _DATABASE: self.database,
@@ -70,7 +72,7 @@ class JobEnvironment:
 
     @classmethod
     def from_variables(cls) -> JobEnvironment:
-        """What the environment variables tell. Raises `InvalidSetting` where one is missing."""
+        """Read it from environment variables. Raises `InvalidSetting` if one is missing."""
         try:
             return cls(
                 Path(os.environ[_DATA]),

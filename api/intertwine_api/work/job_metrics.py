@@ -12,7 +12,7 @@ from intertwine_api.storage.tables import metrics, plain
 from intertwine_api.work.events import append
 from intertwine_api.work.transitions import held
 
-#: What a row has, beside its job; all but `epoch` and `seconds` may be None.
+#: The fields of a row, beside its job; all but `epoch` and `seconds` may be None.
 FIELDS = ("epoch", "train_loss", "test_loss", "validation_loss", "learning_rate", "seconds")
 _MEASURED = [column for column in metrics.c if column.name not in ("job", "epoch")]
 
@@ -24,10 +24,10 @@ class JobMetrics:
         self._database = database
 
     def add(self, job_id: str, attempt: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep rows, and tell them in one event.
+        """Store rows, also as one event.
 
-        An epoch that is told again, by a job that was resumed, replaces what was told of it before.
-        A loss that is not a finite number is kept as None. Raises `Fenced`.
+        A row replaces an earlier one of the same epoch, which a resumed job repeats. A loss that
+        is not finite is stored as None. Raises `Fenced`.
         """
         if not rows:
             return
@@ -43,17 +43,17 @@ class JobMetrics:
             append(connection, job_id, "metrics", {"rows": told})
 
     def rows(self, job_id: str, after: int = 0, points: int | None = None) -> list[dict[str, Any]]:
-        """The rows of a job past an epoch, in order.
+        """Return the rows of a job after an epoch, in order.
 
-        Where there are more than `points`, so many of them, evenly spaced, with the first and the
-        last (and so two at least).
+        Of more than `points` rows it returns that many, evenly spaced, with the first and the
+        last (two at least).
         """
         chosen = _rows(job_id, after) if points is None else _thinned(job_id, after, points)
         with self._database.read() as connection:
             return [dict(row) for row in connection.execute(chosen).mappings()]
 
     def last(self, job_id: str) -> dict[str, Any] | None:
-        """The row of the last epoch, if there is one."""
+        """Return the row of the last epoch, if there is one."""
         newest = _rows(job_id, 0).order_by(None).order_by(metrics.c.epoch.desc()).limit(1)
         with self._database.read() as connection:
             row = connection.execute(newest).mappings().one_or_none()
@@ -77,7 +77,7 @@ def _rows(job_id: str, after: int) -> Select[Any]:
 
 
 def _thinned(job_id: str, after: int, points: int) -> Select[Any]:
-    """The rows at which `number / (count - 1)` reaches the next of the evenly spaced points."""
+    """Select rows at which `number / (count - 1)` reaches the next of the evenly spaced points."""
     number = func.row_number(type_=Integer).over(order_by=metrics.c.epoch) - 1
     rows = (
         _rows(job_id, after)

@@ -1,4 +1,4 @@
-"""Jobs on this machine: each in a process group of its own, led by a supervisor."""
+"""The local executor: each job runs in a process group of its own, led by a supervisor."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from intertwine_api.work.executor import ExternalState
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job
 
-#: Of which job and attempt a process is: in its environment, and in that of whatever it starts.
+#: The variable with the job and attempt of a process, which its children inherit.
 JOB = "INTERTWINE_JOB"
 
 _SUPERVISOR = "intertwine_api.work.supervisor"
-_MARGIN = 2.0  # seconds that a supervisor has to end its group before it is ended with it
+_MARGIN = 2.0  # seconds for a supervisor to end its group
 
 
 class LocalExecutor:
@@ -41,7 +41,7 @@ class LocalExecutor:
         self._kill_at: dict[tuple[str, int], float] = {}
 
     def files(self, job_id: str) -> JobFolder:
-        """The folder of a job."""
+        """Return the folder of a job."""
         return JobFolder(self.folder / job_id)
 
     def submit(self, job: Job, command: Sequence[str], environment: Mapping[str, str]) -> str:
@@ -58,7 +58,7 @@ class LocalExecutor:
         return str(pid)
 
     def state(self, job: Job) -> ExternalState:
-        """Where the process of the job's attempt is."""
+        """Return the state of the process of the job's attempt."""
         self.reconcile()
         if self._supervisor(job) is not None:
             return "running"
@@ -66,7 +66,7 @@ class LocalExecutor:
         return self.files(job.id).exit(job.attempt) or "gone"
 
     def cancel(self, job: Job, grace: float) -> None:
-        """Signal the group; without a supervisor, kill what is left of the job."""
+        """Signal the group; without a supervisor, kill the remaining processes of the job."""
         pid = self._supervisor(job)
         if pid is None:
             self._end_what_is_left(job, (job.attempt,))
@@ -80,21 +80,21 @@ class LocalExecutor:
                 os.killpg(pid, signal.SIGTERM)
 
     def last_lines(self, job: Job) -> str:
-        """The last lines that the job printed."""
+        """Return the last lines that the job printed."""
         return self.files(job.id).last_lines()
 
     def reconcile(self) -> None:
-        """Reap the supervisors that this process started and that have ended."""
+        """Reap supervisors that have ended and that this process started."""
         for pid in tuple(self._children):
             try:
                 ended = os.waitpid(pid, os.WNOHANG)[0] == pid
-            except ChildProcessError:  # somebody else in this process waited for it
+            except ChildProcessError:  # other code in this process has reaped it
                 ended = True
             if ended:
                 self._children.discard(pid)
 
     def _identity(self, job: Job) -> list[str]:
-        """The part of a supervisor's command that no other process has."""
+        """Return the part of a supervisor's command that no other process has."""
         return [_SUPERVISOR, str(self.files(job.id).path), "--attempt", str(job.attempt)]
 
     def _supervisor(self, job: Job) -> int | None:
@@ -106,14 +106,14 @@ class LocalExecutor:
         except psutil.Error:  # gone, or not this user's
             return None
         identity = self._identity(job)
-        is_starting = not command and pid in self._children  # it has not got its arguments yet
+        is_starting = not command and pid in self._children  # it does not have its arguments yet
         return pid if is_starting or command[3 : 3 + len(identity)] == identity else None
 
     def _name(self, job: Job, attempt: int) -> str:
         return str(self.files(job.id).path / str(attempt))
 
     def _end_what_is_left(self, job: Job, attempts: Iterable[int]) -> None:
-        """Kill the processes of these attempts: a supervisor that died may have left some."""
+        """Kill the processes of these attempts, which a dead supervisor may have left."""
         names = {self._name(job, attempt) for attempt in attempts}
         if not names:
             return

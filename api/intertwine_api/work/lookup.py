@@ -1,4 +1,4 @@
-"""What can be asked of the jobs of a database."""
+"""Queries of the jobs of a database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from intertwine_api.work.job import Job, NewJob, digest_of, job_of
 
 _HELD = select(jobs).where(jobs.c.state.in_(HELD)).order_by(jobs.c.created, jobs.c.id)
 
-#: How many jobs each owner has on hosts.
+#: The number of jobs on hosts, by owner.
 _BUSY = (
     select(jobs.c.owner, func.count().label("held"))
     .where(jobs.c.state.in_(HELD))
@@ -26,7 +26,7 @@ _BUSY = (
 )
 QUEUED = jobs.outerjoin(_BUSY, _BUSY.c.owner == jobs.c.owner)
 
-#: The larger priority first, then whoever has fewer jobs on hosts, then the older job.
+#: Larger priorities first, then owners with fewer jobs on hosts, then older jobs.
 ORDER: tuple[ColumnElement[object], ...] = (
     jobs.c.priority.desc(),
     func.coalesce(_BUSY.c.held, 0),
@@ -36,19 +36,19 @@ ORDER: tuple[ColumnElement[object], ...] = (
 
 
 class Lookup:
-    """The jobs of a database, as they are. Threads may share one."""
+    """Queries of the jobs of a database. Threads may share one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def get(self, job_id: str) -> Job:
-        """The job."""
+        """Return a job by its id. Raises `ProblemError` with ``not-found``."""
         with self._database.read() as connection:
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
             return known(None if row is None else job_of(row), job_id)
 
     def submitted(self, new: NewJob) -> Job | None:
-        """The job that `Queue.submit` would find instead of handing in a new one.
+        """Return the job that `Queue.submit` would return instead of a new one.
 
         Raises `ProblemError` with ``idempotency-conflict`` where its request was another.
         """
@@ -65,9 +65,9 @@ class Lookup:
         after: str | None = None,
         limit: int = 50,
     ) -> tuple[list[Job], str | None]:
-        """So many jobs, the newest first, and the cursor of the next page, if there is one.
+        """Return `limit` jobs, the newest first, and the cursor of the next page, if any.
 
-        Raises `ProblemError` with ``invalid-request`` where `after` is no cursor.
+        Raises `ProblemError` with ``invalid-request`` if `after` is not a cursor.
         """
         wanted = {"owner": owner, "state": state, "kind": kind}
         filters = [jobs.c[name] == value for name, value in wanted.items() if value is not None]
@@ -77,17 +77,17 @@ class Lookup:
             return _page(connection, filters, after, limit)
 
     def latest(self, subject: str) -> Job | None:
-        """The newest job about a subject."""
+        """Return the newest job about a subject."""
         newest = jobs.c.created.desc(), jobs.c.id.desc()
         found = self._jobs(select(jobs).where(jobs.c.subject == subject).order_by(*newest).limit(1))
         return found[0] if found else None
 
     def held(self, host: str) -> list[Job]:
-        """The jobs that a host holds, the oldest first."""
+        """Return the jobs that a host holds, the oldest first."""
         return self._jobs(_HELD.where(jobs.c.host == host))
 
     def expired(self) -> list[Job]:
-        """The jobs, of any host, whose process has not been heard of for a lease."""
+        """Return the jobs of all hosts whose lease has expired."""
         with self._database.read() as connection:
             found = connection.execute(_HELD.where(jobs.c.lease_expires < now(connection)))
             return [job_of(row) for row in found]
@@ -95,21 +95,21 @@ class Lookup:
     def waiting(
         self, job: Job, *, host: str | None = None, slots: int | None = None
     ) -> tuple[int, str]:
-        """A queued job's position, 1 for the next, and why it waits, in words.
+        """Return a queued job's position, 1 for the next, and why it waits, in words.
 
-        The words are better if they are told which host would run it, and how many places that
-        has. The position of a job that no longer waits is 0.
+        `host` and `slots`, the host that would run it and its capacity, make the words more
+        exact. The position of a job that no longer waits is 0.
         """
         with self._database.read() as connection:
             return _waiting(connection, job, host, slots)
 
     def unfinished(self, owner: str) -> int:
-        """How many of an owner's jobs have not ended."""
+        """Return the number of an owner's unfinished jobs."""
         with self._database.read() as connection:
             return unfinished(connection, owner)
 
     def counts(self) -> dict[tuple[Kind, State], int]:
-        """How many jobs there are of each kind in each state; of those that have none, nothing."""
+        """Return the number of jobs by kind and state, without zeros."""
         counted = select(jobs.c.kind, jobs.c.state, func.count()).group_by(
             jobs.c.kind, jobs.c.state
         )
@@ -122,20 +122,20 @@ class Lookup:
 
 
 def known(job: Job | None, job_id: str) -> Job:
-    """The job, if there is one. Raises `ProblemError` with ``not-found``."""
+    """Return the job. Raises `ProblemError` with ``not-found`` for None."""
     if job is None:
         raise no_such_job(job_id)
     return job
 
 
 def unfinished(connection: Connection, owner: str) -> int:
-    """How many of an owner's jobs have not ended."""
+    """Return the number of an owner's unfinished jobs."""
     counted = select(func.count()).where(jobs.c.owner == owner, jobs.c.state.not_in(ENDED))
     return int(connection.execute(counted).scalar_one())
 
 
 def submitted(connection: Connection, new: NewJob) -> Job | None:
-    """The job that was handed in under the same idempotency key, if its owner has used that.
+    """Return the job that its owner submitted earlier under the same idempotency key, if any.
 
     Raises `ProblemError` with ``idempotency-conflict`` where its request was another.
     """
@@ -157,9 +157,9 @@ def submitted(connection: Connection, new: NewJob) -> Job | None:
 def _page(
     connection: Connection, filters: list[ColumnElement[bool]], after: str | None, limit: int
 ) -> tuple[list[Job], str | None]:
-    """So many jobs past a cursor, and the cursor of the next page, if there is one.
+    """Return `limit` jobs after a cursor, and the cursor of the next page, if any.
 
-    Raises `ProblemError` with ``invalid-request`` for a text that is no cursor.
+    Raises `ProblemError` with ``invalid-request`` for an invalid cursor.
     """
     query = select(jobs).where(*filters)
     if after is not None:
@@ -188,13 +188,13 @@ def _read(cursor: str) -> tuple[float, str]:
     except ValueError:
         at = math.nan
     if not math.isfinite(at):
-        detail = f"{cursor[:64]!r} is no cursor: take `next` of the page before"
+        detail = f"{cursor[:64]!r} is not a cursor: give `next` of the page before"
         raise ProblemError(Problem.of("invalid-request", detail))
     return at, plain(job_id)
 
 
 def places_taken(connection: Connection, host: str | None = None) -> int:
-    """How many jobs the host holds, or all hosts."""
+    """Return the number of jobs that a host holds, or all hosts."""
     taken = select(func.count()).select_from(jobs).where(jobs.c.state.in_(HELD))
     if host is not None:
         taken = taken.where(jobs.c.host == host)
@@ -202,9 +202,9 @@ def places_taken(connection: Connection, host: str | None = None) -> int:
 
 
 def _position(connection: Connection, job_id: str) -> int | None:
-    """A job's place among those that wait, 1 for the next; None if it does not wait.
+    """Return a job's position in the queue, 1 for the next; None if it is not queued.
 
-    Jobs that are to be tried again later stand behind all that are due.
+    Jobs that pause before a retry come after all that are due.
     """
     place = func.row_number().over(order_by=[jobs.c.not_before > now(connection), *ORDER])
     places = (
@@ -220,7 +220,7 @@ def _position(connection: Connection, job_id: str) -> int | None:
 def _waiting(
     connection: Connection, job: Job, host: str | None, slots: int | None
 ) -> tuple[int, str]:
-    """A job's position, and why it waits."""
+    """Return a job's position, and why it waits."""
     place = _position(connection, job.id)
     if place is None:
         return 0, "it waits no longer"

@@ -1,7 +1,7 @@
 """The process of a job: ``python -m intertwine_api.work.process JOB ATTEMPT``.
 
-It says in the database that it runs, how far it is, and how it ended; a supervisor stands around
-it for what it can no longer say itself.
+It records in the database that it runs, its progress, and how it ended. Its supervisor records
+what it cannot record itself.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from intertwine_api.work.queue import Fenced, Queue
 from intertwine_api.work.supervisor import SUPERVISOR
 
 _LOG = logging.getLogger("intertwine.jobs")
-_INSISTENCE = 300.0  # seconds for which a database may be away
+_INSISTENCE = 300.0  # seconds of an outage of the database
 _PR_SET_PDEATHSIG = 1  # see prctl(2)
-_OOM_SCORE = 300  # added to what makes the kernel choose whom it ends for want of memory
+_OOM_SCORE = 300  # by which the OOM killer prefers jobs to the service
 
 _Value = TypeVar("_Value")
 
 
 def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any]] = KINDS) -> int:
-    """Run one attempt at a job, and tell its end. Exit code 0 if that could be told."""
+    """Run one attempt of a job, and record its end. Return 0 if the end could be recorded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job", help="the id of the job")
     parser.add_argument("attempt", type=int, help="the number of the attempt")
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any
     _end_with_the_supervisor()
     _prefer_to_be_killed()
     share_gpu()
-    faulthandler.enable()  # a crash in native code says in the log where it was
+    faulthandler.enable()  # a crash in native code logs its traceback
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     around = JobEnvironment.from_variables()
     database = Database(around.database)
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any
         _limit_memory(job.limits.memory)
         ended = _work(job, kinds[job.kind], around, database, queue)
         if _insist(lambda: _tell(queue, job, ended)):
-            # what is left of the folder goes with the job
+            # the rest of the folder is deleted with the job
             shutil.rmtree(JobFolder.of(around.home, job.id).checkpoint, ignore_errors=True)
     except (Fenced, Stopped) as error:
         _LOG.warning("this process ends: %s", error)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any
 def _work(
     job: Job, kind: JobKind[Any], around: JobEnvironment, database: Database, queue: Queue
 ) -> Result | Problem:
-    """Do the job: what it comes to, or the problem that ended it. Raises `Stopped` and `Fenced`."""
+    """Run the job. Return its result, or its problem. Raises `Stopped` and `Fenced`."""
     with Heartbeat(queue, job, around.lease_seconds) as heartbeat:
         context = JobContext(
             home=around.home,
@@ -104,14 +104,14 @@ def _work(
 
 
 def _tell(queue: Queue, job: Job, ended: Result | Problem) -> bool:
-    """Tell how the job ended; whether it has succeeded."""
+    """Record how the job ended. Return whether it succeeded."""
     if not isinstance(ended, Problem):
         try:
             queue.succeed(job.id, job.attempt, ended)
             return True
         except (Fenced, OperationalError, InterfaceError):
             raise
-        except Exception as error:  # the last of it could not be kept
+        except Exception as error:  # the result could not be written
             ended = _problem(error, job)
     queue.fail(job.id, job.attempt, ended)
     return False
@@ -125,7 +125,7 @@ def _problem(error: Exception, job: Job) -> Problem:
 
 
 def _insist(say: Callable[[], _Value]) -> _Value:
-    """What the database answers, also if it is away for some minutes."""
+    """Return what a query returns, retried during an outage of the database of some minutes."""
     give_up, pause = time.monotonic() + _INSISTENCE, 0.2
     while True:
         try:
@@ -139,7 +139,7 @@ def _insist(say: Callable[[], _Value]) -> _Value:
 
 
 def _end_with_the_supervisor() -> None:
-    """Have the kernel end this process when its supervisor ends, so that it never runs unseen."""
+    """Have the kernel kill this process when its supervisor ends: no job runs unwatched."""
     supervisor = os.environ.get(SUPERVISOR)
     if supervisor is None:  # started by hand
         return
@@ -150,17 +150,17 @@ def _end_with_the_supervisor() -> None:
 
 
 def _prefer_to_be_killed() -> None:
-    """Where the machine runs out of memory, the job goes and the service stays."""
+    """Make the OOM killer end the job rather than the service."""
     score = Path("/proc/self/oom_score_adj")
-    with suppress(OSError):  # not every system has it, or lets itself be told
+    with suppress(OSError):  # not every system has it, or permits it
         score.write_text(str(max(_OOM_SCORE, int(score.read_text()))))
 
 
 def _limit_memory(limit: int) -> None:
-    """Refuse what no job of this limit can need: one huge array fails with a message of its own.
+    """Limit reserved memory, so that a huge array fails with its own message.
 
-    The supervisor ends a job that takes more than its limit. What is counted here is reserved
-    memory, of which much is never used, such as the stacks of threads.
+    The supervisor ends a job that uses more than its limit. Reserved memory counts more, such as
+    the stacks of threads, so this limit is larger.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     soft = 2 * limit + 2**31

@@ -1,4 +1,4 @@
-"""The queue of jobs, as rows that any number of processes on any hosts may share."""
+"""The queue of jobs: rows that any number of processes on any hosts share."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from intertwine_api.work.transitions import Fenced, enter, held, locked, move
 
 __all__ = ["Fenced", "Queue"]
 
-_LOCKS = 1_769_236_837  # tells these advisory locks of PostgreSQL from anybody else's
-_LONGEST_PAUSE = 600.0  # seconds before a job is tried again
+_LOCKS = 1_769_236_837  # the namespace of these advisory locks of PostgreSQL
+_LONGEST_PAUSE = 600.0  # seconds before a retry
 
-#: What of a row belongs to one attempt, as it is before the next.
+#: The columns that belong to one attempt, as they are before the next.
 _UNTOUCHED: Mapping[str, Any] = {
     "host": None,
     "external_id": None,
@@ -52,10 +52,10 @@ class Queue(Lookup):
         super().__init__(database)
         self._lease = lease_seconds
 
-    # -- what its owner does
+    # -- called by its owner
 
     def submit(self, new: NewJob, most: int | None = None) -> tuple[Job, bool]:
-        """Hand in a job: the job, and whether it is new.
+        """Queue a job. Return the job, and whether it is new.
 
         Under an idempotency key that the owner has used, the same request gives the job of then,
         and another raises `ProblemError` with ``idempotency-conflict``; ``too-many-jobs`` is raised
@@ -72,11 +72,11 @@ class Queue(Lookup):
             if job is not None:
                 return job, True
             earlier = submitted(connection, new)
-            assert earlier is not None  # it is what was in the way
+            assert earlier is not None  # its key was in the way
             return earlier, False
 
     def cancel(self, job_id: str, reason: str) -> Job:
-        """End a job that waits; have one that is on a host ended. One that has ended stays so."""
+        """Cancel a job: at once if it is queued, else by its host. Ended jobs do not change."""
         with self._database.write() as connection:
             job = known(locked(connection, job_id), job_id)
             if job.state == "queued":
@@ -86,7 +86,7 @@ class Queue(Lookup):
             return job
 
     def retry(self, job_id: str, most: int | None = None) -> Job:
-        """Queue a job again that failed or was cancelled, with as many attempts as at first.
+        """Queue a failed or cancelled job again, with as many attempts as at first.
 
         Raises `ProblemError` with ``wrong-state`` for one in another state, and with
         ``too-many-jobs`` as `submit` does.
@@ -97,7 +97,7 @@ class Queue(Lookup):
                 take_turns(connection, job.owner)
                 _require_room(connection, job.owner, most)
             if job.state not in ("failed", "cancelled"):
-                raise _wrong_state(job, "only a job that failed or was cancelled is tried again")
+                raise _wrong_state(job, "only failed and cancelled jobs can be retried")
             return move(
                 connection,
                 job,
@@ -112,22 +112,22 @@ class Queue(Lookup):
             )
 
     def delete(self, job_id: str) -> None:
-        """Forget a job that has ended, with its events and metrics.
+        """Delete a job that has ended, with its events and metrics.
 
         Raises `ProblemError` with ``wrong-state`` for one that has not.
         """
         with self._database.write() as connection:
             job = known(locked(connection, job_id), job_id)
             if not job.has_ended:
-                raise _wrong_state(job, "cancel it, and delete it when it has ended")
+                raise _wrong_state(job, "cancel it first, and delete it when it has ended")
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
-    # -- what a host does
+    # -- called by a host
 
     def claim(self, host: str, slots: int, kinds: Sequence[Kind] = KINDS) -> Job | None:
-        """Take the next job for a host, if one is due and the host holds fewer than `slots`.
+        """Claim the next job for a host, if one is due and the host holds fewer than `slots`.
 
-        No job is taken twice, and no host takes too many, however many processes claim at once.
+        Concurrent claims never take a job twice, and never exceed `slots`.
         """
         with self._database.write() as connection:
             take_turns(connection, host)
@@ -144,16 +144,16 @@ class Queue(Lookup):
             return move(connection, job, "leased", f"taken by {host}", **changes)
 
     def placed(self, job_id: str, attempt: int, external_id: str) -> Job:
-        """Keep what the executor calls the job, which may have begun or even ended by now."""
+        """Store the executor's id of the job, which may have started or ended already."""
         with self._database.write() as connection:
             job = held(connection, job_id, attempt, (*HELD, *ENDED))
             placing = update(jobs).where(jobs.c.id == job.id).values(external_id=external_id)
             return job_of(connection.execute(placing.returning(jobs)).one())
 
     def lose(self, job_id: str, attempt: int, reason: str) -> Job:
-        """The job's process is gone without a word: queue it again, later each time.
+        """Queue a job again whose process is lost, with a longer pause each time.
 
-        After its last attempt it has failed; if it was to be cancelled, it is.
+        After its last attempt it has failed; a job that was being cancelled is cancelled.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)
@@ -169,15 +169,15 @@ class Queue(Lookup):
             return move(connection, job, "queued", reason, **changes)
 
     def cancelled(self, job_id: str, attempt: int, reason: str) -> Job:
-        """The process of a job that was to be cancelled is gone."""
+        """Mark a job as cancelled, after its process has ended."""
         with self._database.write() as connection:
             job = held(connection, job_id, attempt, ("cancelling",))
             return move(connection, job, "cancelled", reason, ended=now(connection))
 
-    # -- what the job's own process says
+    # -- called by the job's own process
 
     def begin(self, job_id: str, attempt: int) -> Job:
-        """The process runs."""
+        """Mark a job as running."""
         with self._database.write() as connection:
             job = held(connection, job_id, attempt, ("leased",))
             changes = {"started": now(connection), "lease_expires": self._until(connection)}
@@ -186,9 +186,9 @@ class Queue(Lookup):
     def heartbeat(
         self, job_id: str, attempt: int, progress: Mapping[str, Any] | None = None
     ) -> State:
-        """The process lives: its lease is extended, and its progress kept and told in an event.
+        """Extend the lease of a job, and store its progress, also as an event.
 
-        The answer is the job's state; in "cancelling" the process is to end.
+        Return the state of the job: at "cancelling" the process must end.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)
@@ -200,9 +200,9 @@ class Queue(Lookup):
             return job.state
 
     def succeed(self, job_id: str, attempt: int, result: Result) -> Job:
-        """The work is done, even if the job was to be cancelled.
+        """Mark a job as succeeded, even if it was being cancelled.
 
-        Raises what keeping the last of it does, and then nothing has changed.
+        Raises what a `Result` raises that writes to the database; then nothing changes.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt, ("running", "cancelling"))
@@ -212,7 +212,7 @@ class Queue(Lookup):
             return move(connection, job, "succeeded", reason, **changes)
 
     def fail(self, job_id: str, attempt: int, problem: Problem) -> Job:
-        """The work cannot be done, and trying it again would not help."""
+        """Mark a job as failed with a problem that a retry would not solve."""
         with self._database.write() as connection:
             job = held(connection, job_id, attempt, ("leased", "running"))
             return _failed(connection, job, problem)
@@ -233,7 +233,7 @@ def _failed(connection: Connection, job: Job, problem: Problem) -> Job:
 
 
 def _pause(lost: int) -> float:
-    """How long to wait, in seconds, after so many lost attempts."""
+    """Return the seconds until the next attempt, after `lost` lost ones."""
     return min(4.0 ** min(lost - 1, 10), _LONGEST_PAUSE)
 
 
@@ -243,9 +243,9 @@ def _wrong_state(job: Job, advice: str) -> ProblemError:
 
 
 def take_turns(connection: Connection, whose: str) -> None:
-    """Let nobody else claim for this host, or hand in for this owner, until the transaction ends.
+    """Block other claims for a host, or submissions by an owner, until the transaction ends.
 
-    SQLite has one writer at a time, and so no need.
+    SQLite needs no lock, because it has one writer at a time.
     """
     if connection.dialect.name != "sqlite":
         number = zlib.crc32(whose.encode()) - 2**31  # as a signed number of 32 bits
@@ -253,9 +253,9 @@ def take_turns(connection: Connection, whose: str) -> None:
 
 
 def next_due(connection: Connection, kinds: Sequence[Kind]) -> Job | None:
-    """The job that is to be taken next, locked; None if none is due.
+    """Return the next job to claim, locked; None if none is due.
 
-    On PostgreSQL a job that somebody is taking just now is passed over.
+    On PostgreSQL a job that another transaction is claiming is skipped.
     """
     due: Select[tuple[object, ...]] = (
         select(jobs)

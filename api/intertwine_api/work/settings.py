@@ -1,4 +1,4 @@
-"""What can be set of the service, each by an environment variable ``INTERTWINE_…``."""
+"""The settings of the service, each an environment variable ``INTERTWINE_…``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     )
     allow_unauthenticated: bool = Field(
         default=False,
-        description="listen on other addresses than loopback although nobody is asked who",
+        description="listen on non-loopback addresses without authentication",
     )
     workers: int = Field(
         default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         default=64, ge=1, description="solves that may wait for a worker; more are refused"
     )
     solve_seconds: float = Field(
-        default=600.0, gt=0, description="the wall time that one solve may take, where it is no job"
+        default=600.0, gt=0, description="the most seconds of a solve that is not a job"
     )
     solve_memory: int = Field(
         default=4 * 10**9,
@@ -51,9 +51,11 @@ class Settings(BaseSettings):
         default=1e14, gt=0, description="the estimated operations past which a solve is refused"
     )
     wait_seconds: float = Field(
-        default=10.0, ge=0, description="how long a request waits for its solve if it does not say"
+        default=10.0, ge=0, description="seconds that a request waits for its solve by default"
     )
-    wait_most: float = Field(default=60.0, ge=0, description="the longest that a request may wait")
+    wait_most: float = Field(
+        default=60.0, ge=0, description="the most seconds that a request may wait"
+    )
     json_bytes: int = Field(
         default=2 * 2**20, gt=0, description="the largest request body of JSON, in bytes"
     )
@@ -81,17 +83,17 @@ class Settings(BaseSettings):
         default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
         ge=0,
         le=256,
-        description="jobs that run on this host at once; 0 runs none, and leaves them to others",
+        description="jobs that run on this host at once; 0 leaves them to other hosts",
     )
     job_seconds: float = Field(
         default=24 * 3600.0,
         gt=0,
-        description="the wall time that a job may take, where it asks for no less",
+        description="the most seconds of a job, and the default",
     )
     job_memory: int = Field(
         default=8 * 10**9,
         ge=2 * 10**8,
-        description="the bytes of memory that a job may take, where it asks for no less",
+        description="the most memory of a job in bytes, and the default",
     )
     solve_job_operations: float = Field(
         default=3e10,
@@ -101,7 +103,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         default=30.0,
         gt=0,
-        description="how long a job may be silent before its process is taken for dead",
+        description="seconds without a heartbeat after which a job counts as lost",
     )
     dataset_bytes: int = Field(
         default=2**30, gt=0, description="the largest dataset, or file of weights, in bytes"
@@ -111,40 +113,36 @@ class Settings(BaseSettings):
         default=8192, ge=1, description="rows of forwards that may wait; more are refused"
     )
     models_in_memory: int = Field(
-        default=8, ge=1, description="models that are kept ready; past it, the one used longest ago"
+        default=8,
+        ge=1,
+        description="models that are kept in memory; the least recently used is evicted",
     )
-    batch_rows: int = Field(
-        default=64, ge=1, description="the most rows that are joined into one call of a model"
-    )
+    batch_rows: int = Field(default=64, ge=1, description="the most rows of one batch of a model")
     batch_delay: float = Field(
-        default=0.002, ge=0, description="how long a forward waits for company, in seconds"
+        default=0.002, ge=0, description="seconds that a forward waits for a batch to fill"
     )
     key_requests_per_second: float = Field(
-        default=500.0, gt=0, description="requests per second of one API key, in the long run"
+        default=500.0, gt=0, description="requests per second of one API key, on average"
     )
     key_requests_burst: int = Field(
-        default=1000, ge=1, description="requests that one API key may make at once after a rest"
+        default=1000, ge=1, description="requests that one API key may make in a burst"
     )
     key_requests_at_once: int = Field(
-        default=128, ge=1, description="requests of one API key that may be in the works at once"
+        default=128, ge=1, description="concurrent requests of one API key"
     )
-    key_jobs: int = Field(
-        default=100, ge=1, description="jobs of one owner that may be unfinished at once"
-    )
-    key_streams: int = Field(
-        default=32, ge=1, description="streams of events that one owner may follow at once"
-    )
+    key_jobs: int = Field(default=100, ge=1, description="unfinished jobs of one owner")
+    key_streams: int = Field(default=32, ge=1, description="concurrent event streams of one owner")
     event_heartbeat: float = Field(
         default=15.0,
         gt=0,
-        description="seconds of silence after which a stream of events says that it lives",
+        description="seconds between heartbeats of an idle event stream",
     )
 
     @property
     def home(self) -> Path:
-        """The folder of what must not be lost: the database, uploads, models, jobs' files.
+        """The folder of the database, uploads, models and jobs, none of which may be lost.
 
-        Raises `InvalidSetting` where the user has no home and none is named.
+        Raises `InvalidSetting` if the user has no home and no folder is set.
         """
         if self.data is not None:
             return self.data.expanduser().absolute()
@@ -154,12 +152,12 @@ class Settings(BaseSettings):
             return user_data_path("intertwine", appauthor=False)
         except RuntimeError as error:
             raise InvalidSetting(
-                f"there is no folder for the service's data ({error}): name one with --data"
+                f"there is no folder for the service's data ({error}): give one with --data"
             ) from error
 
     @property
     def database_url(self) -> str:
-        """The URL of the database: the one that is set, or that of the file in `home`."""
+        """The URL of the database: the setting, or a file in `home`."""
         return self.database or f"sqlite:///{self.home / 'intertwine.db'}"
 
     @property
@@ -174,9 +172,9 @@ class Settings(BaseSettings):
 
 
 def open_store(settings: Settings) -> Store:
-    """The store in the folder of the data, or the user's where none is named.
+    """Open the store in the data folder, or the user's store if no folder is set.
 
-    Raises `InvalidSetting` where there is none.
+    Raises `InvalidSetting` if the store is turned off.
     """
     try:
         place = settings.home / "cache" if settings.data is not None else default_place()

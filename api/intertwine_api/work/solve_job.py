@@ -54,9 +54,9 @@ def require_affordable(request: ParsedRequest, operations: float, memory: int) -
 
 
 def run(job: Job, context: JobContext) -> dict[str, Any]:
-    """Solve what ``POST /v1/bases`` asks for: {"key", "digest", "rank", "cached"} of the basis.
+    """Solve for the basis. Return its {"key", "digest", "rank", "cached"}.
 
-    Raises the library's errors, and `ProblemError` with ``not-kept`` where the store could not
+    Raises the library's errors, and `ProblemError` with ``not-kept`` if the store could not
     keep it.
     """
     request = parse_request(job.request)

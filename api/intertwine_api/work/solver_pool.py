@@ -1,4 +1,4 @@
-"""Worker processes, from outside: started, given one task at a time, ended when they must."""
+"""The pool of worker processes, each of which solves one basis at a time."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work.failures import died, out_of_memory, out_of_time
 from intertwine_api.work.host import kills_for_memory
 from intertwine_api.work.settings import Settings
 
@@ -21,12 +22,12 @@ _LOG = logging.getLogger("intertwine.service")
 _LINE = 2**28  # the longest message, in bytes
 _START_SECONDS = 60.0
 
-#: Called with the stage in words and the fraction of it that is done.
+#: Called with the stage in words, and the fraction of it that is done.
 Say = Callable[[str, float], None]
 
 
 class Worker:
-    """One worker process; `solve` ends it where its task must be ended."""
+    """A worker process. `solve` kills it if its task must be ended."""
 
     def __init__(self, command: list[str], seconds: float, memory: int) -> None:
         self._command, self._seconds, self._memory = command, seconds, memory
@@ -34,7 +35,7 @@ class Worker:
         self._kills = 0
 
     async def solve(self, task: str, say: Say) -> dict[str, Any]:
-        """The worker's result of a task. Raises `ProblemError` for whatever ended it."""
+        """Return the result of a task. Raises `ProblemError` if it fails, or is ended."""
         self._kills = kills_for_memory()
         try:
             await self.start()
@@ -53,13 +54,7 @@ class Worker:
                 return await self._result(process, say)
         except TimeoutError:
             await self.end()
-            raise ProblemError(
-                Problem.of(
-                    "out-of-time",
-                    f"the solve was ended after {self._seconds:g} seconds",
-                    limit_seconds=self._seconds,
-                )
-            ) from None
+            raise ProblemError(out_of_time("the solve", self._seconds, self._seconds)) from None
         except (ConnectionError, asyncio.IncompleteReadError):
             raise await self._death() from None
         except asyncio.CancelledError:
@@ -67,12 +62,12 @@ class Worker:
             raise
 
     async def start(self) -> None:
-        """Start the process, so that the first task need not wait for it."""
+        """Start the process, so that the first task does not wait for it."""
         async with asyncio.timeout(_START_SECONDS):
             await self._started()
 
     async def end(self) -> None:
-        """Kill the process, if there is one."""
+        """Kill the process, if it runs."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -92,7 +87,7 @@ class Worker:
         )
         self._process = process
         try:
-            await self._message(process)  # that it is ready
+            await self._message(process)  # its first message says that it is ready
         except asyncio.CancelledError:
             await self.end()
             raise
@@ -115,31 +110,24 @@ class Worker:
                 done: dict[str, Any] = message["done"]
                 return done
             elif message["failed"]["code"] == "out-of-memory":
-                await self.end()  # what is left of its memory is not known
-                raise ProblemError(self._out_of_memory())
+                await self.end()  # how much memory is left is unknown
+                raise ProblemError(out_of_memory("the solve", self._memory))
             else:
                 raise ProblemError(Problem(**message["failed"]))
 
-    def _out_of_memory(self) -> Problem:
-        return Problem.of(
-            "out-of-memory",
-            f"the solve needed more than the {self._memory / 1e9:.3g} GB that this service allows",
-            limit_bytes=self._memory,
-        )
-
     async def _death(self) -> ProblemError:
-        """The problem of a process that ended by itself: by which signal or exit code."""
+        """Return the problem of a process that ended by itself, with its signal or exit code."""
         process, self._process = self._process, None
         code = await process.wait() if process is not None else None
         _LOG.error("a worker ended with exit code %s", code)
         if code == -signal.SIGKILL and kills_for_memory() > self._kills:
-            return ProblemError(self._out_of_memory())
+            return ProblemError(out_of_memory("the solve", self._memory))
         name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        return ProblemError(Problem.of("worker-died", f"the process that solved ended: {name}"))
+        return ProblemError(died("the solve", name))
 
 
 class Pool:
-    """A fixed number of workers, lent out one at a time."""
+    """A fixed number of workers, each used by one solve at a time."""
 
     def __init__(self, settings: Settings, store: str, limit: int) -> None:
         memory = settings.solve_memory
@@ -170,7 +158,7 @@ class Pool:
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Worker]:
-        """A free worker, as soon as there is one."""
+        """Yield a free worker, as soon as there is one."""
         worker = await self._free.get()
         try:
             yield worker

@@ -1,7 +1,7 @@
-"""A process that solves: tasks come in as lines of JSON, messages go out as lines of JSON.
+"""A worker process, which solves: it reads tasks, and writes messages, as lines of JSON.
 
-It is started afresh, never forked, and ends alone: a time-out, a lack of memory or a crash in
-native code costs its own task and nothing else.
+It is spawned, never forked. A timeout, a lack of memory or a crash in native code fails its own
+task alone.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ _INTERVAL = 0.2  # seconds between two messages of progress
 
 
 def main() -> int:
-    """Serve tasks from standard input until it is closed."""
+    """Read tasks from standard input until it is closed."""
     arguments = _arguments()
     if arguments.memory:
         _limit_memory(arguments.memory)
     outbox = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no message
+    os.dup2(
+        sys.stderr.fileno(), sys.stdout.fileno()
+    )  # a library may print, and must not break the messages
 
     def send(message: dict[str, Any]) -> None:
         outbox.write(json.dumps(message, allow_nan=False) + "\n")
@@ -102,7 +104,7 @@ def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
 def _limit_memory(limit: int) -> None:
     try:
         import resource
-    except ImportError:  # not on this platform: the machine's own limits hold
+    except ImportError:  # the platform has no such limit
         return
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 

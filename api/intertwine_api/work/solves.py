@@ -1,4 +1,4 @@
-"""Solves in flight: one for each key, however many ask, and whoever leaves."""
+"""Solves in flight: one a key, shared by all requests for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HELD_BYTES = 256 * 2**20
 
 @dataclass
 class Solve:
-    """One solve: where it is, and how it ended."""
+    """One solve: its state, its progress, and how it ended."""
 
     request: ParsedRequest
     state: str = "queued"
@@ -33,7 +33,7 @@ class Solve:
     task: asyncio.Task[None] | None = None
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for the end, but no longer; whether it came. Leaving does not stop the solve."""
+        """Wait for the end at most `seconds`. Return whether it came. The solve goes on."""
         try:
             async with asyncio.timeout(seconds):
                 await self.done.wait()
@@ -43,7 +43,7 @@ class Solve:
 
 
 class Solves:
-    """The solves of this process. Those of other processes are joined through the store's claim."""
+    """The solves of this process. The store's locks join those of several processes."""
 
     def __init__(self, pool: Pool, queue: int, metrics: ServiceMetrics) -> None:
         self._pool, self._queue, self._metrics = pool, queue, metrics
@@ -52,9 +52,9 @@ class Solves:
         self._unkept: OrderedDict[str, tuple[ParsedRequest, bytes]] = OrderedDict()
 
     def start(self, request: ParsedRequest) -> Solve:
-        """The solve of a key: the one that is in flight, or a new one.
+        """Return the solve of a key that is in flight, or start one.
 
-        Raises `ProblemError` with ``queue-full`` where too many wait.
+        Raises `ProblemError` with ``queue-full`` if too many wait.
         """
         if request.key in self._running:
             return self._running[request.key]
@@ -69,19 +69,19 @@ class Solves:
         return solve
 
     def running(self, key: str) -> Solve | None:
-        """The solve of a key that is in flight."""
+        """Return the solve of a key that is in flight, if any."""
         return self._running.get(key)
 
     def failure(self, key: str) -> Problem | None:
-        """The problem that ended the last solve of a key: remembered for a while, never stored."""
+        """Return the problem of the last solve of a key, from memory; none is stored."""
         return self._failed.get(key)
 
     def unkept(self, key: str) -> tuple[ParsedRequest, bytes] | None:
-        """The request and the basis of a key that the store could not keep."""
+        """Return the request and the basis of a key that the store could not keep, if any."""
         return self._unkept.get(key)
 
     async def end(self) -> None:
-        """Give up what is in flight."""
+        """Cancel all solves in flight."""
         tasks = [solve.task for solve in self._running.values() if solve.task is not None]
         for task in tasks:
             task.cancel()

@@ -77,8 +77,9 @@ class Submission:
         return job
 
     def solve_once(self, request: ParsedRequest, caller: Caller) -> Job:
-        """The job that finds this basis: the one that waits or runs, whoever handed it in, or one
-        that is handed in now, as where the other may take less or waits behind everything.
+        """Return a job that solves for a basis: an unfinished one of any owner, or a new one.
+
+        An unfinished job with lower limits, or a negative priority, is not shared.
         """
         limits = Limits(self._settings.job_seconds, self._settings.solve_memory)
         latest = self._queue.latest(request.key)
@@ -92,7 +93,7 @@ class Submission:
             limits=limits,
             subject=request.key,
         )
-        # so that one of two requests at the same time finds the other's job
+        # by this key, concurrent requests share one job
         turn = "first" if latest is None else f"after {latest.id}"
         try:
             return self._queue_job(replace(new, idempotency_key=f"basis {request.key} {turn}"))
@@ -100,10 +101,10 @@ class Submission:
             winner = self._queue.latest(request.key)
             if error.problem.code != "idempotency-conflict" or winner is None:
                 raise
-            return winner  # it wrote the same rep otherwise
+            return winner  # its text of the rep was another
 
     def limits(self, asked: LimitsAsked) -> Limits:
-        """What a job may take. Raises `ProblemError` where it asks for more than there is here."""
+        """Return the limits of a job. Raises `ProblemError` if it asks for more than allowed."""
         most = {"seconds": self._settings.job_seconds, "memory": self._settings.job_memory}
         wanted = {"seconds": asked.seconds, "memory": asked.memory}
         for name, value in wanted.items():
@@ -117,9 +118,9 @@ class Submission:
         )
 
     def place(self, request: ParsedRequest) -> Literal["here", "job"]:
-        """Where a basis is solved: by a worker of this process, or as a job.
+        """Return where a basis is solved: by a worker of this process, or as a job.
 
-        Raises `ProblemError` with ``too-costly`` where it is not solved at all.
+        Raises `ProblemError` with ``too-costly`` if it costs too much for either.
         """
         cost = require_affordable(
             request, self._settings.solve_operations, self._settings.solve_memory

@@ -1,8 +1,8 @@
-"""The process around a job's process: it starts it, watches what it takes, and notes how it ended.
+"""The supervisor: the parent of a job's process, which it limits, and whose end it records.
 
-It leads a process group and needs neither the service nor the database, so that a job outlives
-both; whoever asks later finds `attempt-N.json` in the job's folder. It is kept small: one stands
-beside every job.
+It leads a process group and needs neither the service nor the database, so that a job survives
+restarts of both. `attempt-N.json` in the job's folder says how attempt N ended. It imports little,
+because every job has one.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from intertwine_api.work.host import kills_for_memory
 #: The process id of the supervisor, for the job's process to end with it.
 SUPERVISOR = "INTERTWINE_SUPERVISOR"
 
-_INTERVAL = 0.2  # seconds between two looks at what the job takes
-_NICENESS = 5  # the service answers first
-_NOT_STARTED = 127  # as a shell says it
+_INTERVAL = 0.2  # seconds between two measurements of the job
+_NICENESS = 5  # below the service
+_NOT_STARTED = 127  # as shells do
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one attempt at a job to its end."""
+    """Run one attempt of a job to its end."""
     asked = _arguments(arguments)
     if os.getpgrp() != os.getpid():
         os.setsid()
@@ -88,10 +88,13 @@ class _Watch:
         )
 
     def _look(self, seconds: float) -> None:
-        """Look at what the job takes after so many seconds, and end it where that is too much."""
+        """Measure the job, `seconds` after its start, and end it if it exceeds a limit."""
         self._peak = max(self._peak, _bytes_of_the_group())
         if self._kill_at is None and self._peak > self._memory:
-            self._cause, self._kill_at = "memory", seconds  # it may take more while it is asked
+            self._cause, self._kill_at = (
+                "memory",
+                seconds,
+            )  # at once: memory may grow during a grace period
         elif self._kill_at is None and (self._told or seconds > self._seconds):
             self._cause = None if self._told else "time"
             self._kill_at = seconds + self._grace
@@ -107,7 +110,7 @@ class _Watch:
 def _told_to_the_child() -> dict[str, str]:
     return {
         SUPERVISOR: str(os.getpid()),
-        "PYTHONUNBUFFERED": "1",  # what it prints is in the log at once, also if it crashes then
+        "PYTHONUNBUFFERED": "1",  # its output is in the log at once, also before a crash
     }
 
 
@@ -117,12 +120,12 @@ def _others_of_the_group() -> Iterator[int]:
         try:
             if pid != own and os.getpgid(pid) == own:
                 yield pid
-        except OSError:  # ended meanwhile, or nobody's business
+        except OSError:  # ended meanwhile, or another user's
             continue
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):  # that is what was wanted
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
         os.kill(pid, number)
 
 
@@ -137,19 +140,19 @@ def _bytes_of_the_group() -> int:
 
 
 def _peak_of_children() -> int:
-    """The most memory that one process held: between two looks it may have been more."""
+    """Return the most memory of one process, which two measurements may have missed."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
 
 
 def _detach(log: Path) -> None:
-    """Read nothing, print to the log, and hold no file of whoever started this process.
+    """Read nothing, print to the log, and close the files of the parent.
 
     The service's socket among them: its address would stay taken after the service has ended.
     """
     for name in os.listdir("/dev/fd"):
         if int(name) > 2:
-            with contextlib.suppress(OSError):  # the one that lists them is closed already
+            with contextlib.suppress(OSError):  # the descriptor of the listing is closed already
                 os.close(int(name))
     for number, opened in (
         (0, os.open(os.devnull, os.O_RDONLY)),

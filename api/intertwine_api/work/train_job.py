@@ -32,7 +32,7 @@ class TrainJob(JobRequest, TrainRequest):
 
 
 def validate(job: TrainJob, submitter: Submitter) -> ValidatedRequest:
-    """Complete the request with the dataset's group and reps. Raises where it cannot be trained."""
+    """Complete the request with the dataset's group and reps. Raises if it cannot be trained."""
     if job.name is not None:
         submitter.models.require_free(job.name, submitter.caller.owner)
     completed = complete_request(
@@ -102,12 +102,12 @@ class _ProgressReport:
         self.progress: dict[str, Any] = {"stage": "training", "epochs": epochs}
 
     def warn(self, message: str) -> None:
-        """Report what the network cannot represent."""
+        """Report a part of the output that the network cannot represent."""
         self.progress["warnings"] = [*self.progress.get("warnings", ()), message]
         self._context.report({**self.progress, "stage": _BUILDING})
 
     def tell(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep rows, and report the last. Raises `Stopped` where the job is to end."""
+        """Store rows, and report the last. Raises `Stopped` if the job must end."""
         self._context.metrics.add(self._job.id, self._job.attempt, rows)
         last = rows[-1]
         self._first = self._first or rows[0]
@@ -122,7 +122,7 @@ class _ProgressReport:
         self._context.check()
 
     def _seconds_left(self, last: Mapping[str, Any]) -> float | None:
-        """By the pace since the first epoch that was told: compiling comes before it."""
+        """Return the time left, by the pace since the first reported epoch, after compilation."""
         assert self._first is not None
         done = last["epoch"] - self._first["epoch"]
         if not done:

@@ -24,8 +24,8 @@ from intertwine_api.wire.vocabulary import HELD, State
 from intertwine_api.work.events import append
 from intertwine_api.work.job import Job, NewJob, job_of, values_of
 
-#: From each state to those that may follow. A job whose work was done when the cancel reached it
-#: has succeeded all the same.
+#: The states that may follow each state. A job whose work was done before the cancel reached it
+#: has succeeded.
 MOVES: Mapping[State, tuple[State, ...]] = {
     "queued": ("leased", "cancelled"),
     "leased": ("running", "queued", "failed", "cancelling"),
@@ -40,11 +40,11 @@ _LONGEST_REASON = 2000
 
 
 class Fenced(Exception):
-    """Raised where an attempt is no longer the job's: it must stop, and change nothing more."""
+    """Raised if an attempt no longer holds the job: it must stop, and change nothing more."""
 
 
 def enter(database: Database, connection: Connection, new: NewJob) -> Job | None:
-    """A new job, queued; None where its owner has used the idempotency key."""
+    """Insert a queued job. Return it; None if its owner has used the idempotency key."""
     at = now(connection)
     row = {
         **values_of(new),
@@ -67,9 +67,9 @@ def enter(database: Database, connection: Connection, new: NewJob) -> Job | None
 
 
 def move(connection: Connection, job: Job, state: State, reason: str, **changes: Any) -> Job:
-    """Bring a job into a state, and tell it in an event; the job as it is then.
+    """Move a job to a state, with an event. Return the job as it is then.
 
-    Nothing happens unless it is still in the attempt and state of `job`: then `Fenced` is raised.
+    Raises `Fenced` unless the job is still in the attempt and state of `job`.
     """
     if state not in MOVES[job.state]:
         raise ValueError(f"no job goes from {job.state} to {state}")
@@ -86,7 +86,7 @@ def move(connection: Connection, job: Job, state: State, reason: str, **changes:
 
 
 def locked(connection: Connection, job_id: str) -> Job | None:
-    """A job, which nobody else changes until the end of the transaction."""
+    """Return a job, locked until the end of the transaction."""
     found = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update())
     row = found.one_or_none()
     return None if row is None else job_of(row)
@@ -95,7 +95,7 @@ def locked(connection: Connection, job_id: str) -> Job | None:
 def held(
     connection: Connection, job_id: str, attempt: int, states: tuple[State, ...] = HELD
 ) -> Job:
-    """A job that this attempt holds in one of these states, locked. Raises `Fenced`."""
+    """Return a job that this attempt holds in one of these states, locked. Raises `Fenced`."""
     job = locked(connection, job_id)
     if job is None or job.attempt != attempt:
         raise Fenced(f"attempt {attempt} of job {job_id} is over")

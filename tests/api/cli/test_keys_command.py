@@ -152,7 +152,7 @@ def test_only_a_key_that_counts_is_revoked(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("create", "al ice"), "the owner of a key cannot be 'al ice'"),
-        (("create", "alice", "--days", "-1"), "a key cannot last for -1 days"),
+        (("create", "alice", "--days", "-1"), "a key cannot expire after -1 days"),
         (("create", "alice", "--scope", "all"), "'all' is not one of 'bases:read'"),
         (("list", "--database", "mysql://here"), "give sqlite:///path or postgresql://"),
         (("list", "--database", "postgresql://u@127.0.0.1:1/x"), "cannot be used: connection"),

@@ -45,6 +45,16 @@ from intertwine_api.cli.program import main
 sys.exit(main(sys.argv[1:]))
 """
 
+#: The program where the service is not installed: the extra nn alone.
+WITHOUT_SERVICE = """
+import sys
+for name in ("fastapi", "starlette", "uvicorn", "pydantic_settings", "sqlalchemy", "alembic",
+             "httpx", "prometheus_client", "psutil"):
+    sys.modules[name] = None
+from intertwine_api.cli.program import main
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -63,6 +73,12 @@ def train(folder: Path, *arguments: str | Path) -> Ended:
 
 
 class TestHere:
+    def test_it_needs_no_part_of_the_service(self, folder: Path) -> None:
+        config, output = str(folder / "lengths.toml"), folder / "trained"
+        said = python(WITHOUT_SERVICE, "train", config, "-o", str(output))
+        assert said.startswith("test loss ")
+        assert load(output)(lengths()[0]).shape == (30, 1)
+
     def test_it_leaves_a_model_that_can_be_loaded(self, folder: Path) -> None:
         ended = train(folder, "--set", "training.epochs=4", "--json")
         assert (ended.code, ended.err) == (0, "")

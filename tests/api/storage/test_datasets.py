@@ -143,7 +143,7 @@ class TestFinding:
 
     @pytest.mark.parametrize("cursor", ["", "x", "1~2~3", "nan~" + "0" * 64 + "~a", "1" * 400])
     def test_what_is_no_cursor_is_refused(self, datasets: Datasets, cursor: str) -> None:
-        with pytest.raises(ProblemError, match="is no cursor"):
+        with pytest.raises(ProblemError, match="is not a cursor"):
             datasets.page("ada", cursor)
 
     def test_built_in_ones_need_not_be_sent(self, datasets: Datasets) -> None:

@@ -65,12 +65,12 @@ class TestCreate:
 
     @pytest.mark.parametrize("expires", [0.0, float("nan"), float("inf"), float("-inf")])
     def test_refuses_a_time_that_is_over_or_none(self, keys: Keys, expires: float) -> None:
-        with pytest.raises(InvalidSetting, match="a time to come"):
+        with pytest.raises(InvalidSetting, match="a time in the future"):
             keys.create("ada", ["admin"], expires)
 
     def test_refuses_a_time_that_no_calendar_shows(self, keys: Keys) -> None:
         for days in (MOST_DAYS + 2, 1e12):
-            with pytest.raises(InvalidSetting, match="in more than 36,500 days: give an earlier"):
+            with pytest.raises(InvalidSetting, match="at most 36,500 days: give an earlier"):
                 keys.create("ada", ["admin"], time.time() + days * 86_400)
         assert not keys.any()
         assert keys.create("ada", ["admin"], expiry(MOST_DAYS))[0].expires
@@ -86,8 +86,8 @@ class TestExpiry:
         with pytest.raises(InvalidSetting) as refused:
             expiry(float(days))
         assert str(refused.value) == (
-            f"a key cannot last for {days} days: give more than 0 and at most 36,500, or leave "
-            f"--days out for a key that lasts for ever"
+            f"a key cannot expire after {days} days: give more than 0 and at most 36,500, or "
+            f"leave out --days for a key that does not expire"
         )
 
 

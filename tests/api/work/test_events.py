@@ -10,7 +10,7 @@ import pytest
 from example_queues import queued, running
 from intertwine_api.storage.database import Database
 from intertwine_api.wire.problems import ProblemError
-from intertwine_api.work.events import Event, Events, append
+from intertwine_api.work.events import EventRecord, Events, append
 from intertwine_api.work.queue import Queue
 
 
@@ -20,7 +20,7 @@ class TestEvents:
         (event,) = Events(database).after(job.id)
         assert abs(event.at - time.time()) < 60
         data = {"state": "queued", "reason": "handed in", "attempt": 0}
-        assert event == Event(1, event.at, "state", data)
+        assert event == EventRecord(1, event.at, "state", data)
         assert job.last_event == 1
 
     def test_are_numbered_for_each_job(self, database: Database) -> None:

@@ -57,7 +57,7 @@ class TestAnExit:
                 "out-of-memory",
                 ("kernel", "8 GB", "9.1 GB"),
             ),
-            (ended(signal="SIGTERM", cause="time"), "out-of-time", ("62 seconds", "60")),
+            (ended(signal="SIGTERM", cause="time"), "out-of-time", ("61.5 seconds", "60")),
             (ended(signal="SIGSEGV"), "worker-died", ("SIGSEGV", "9.1 GB")),
             (ended(code=3), "worker-died", ("exit code 3",)),
         ],

@@ -427,7 +427,7 @@ class TestRetry:
     def test_of_one_that_succeeded_is_refused(self, queue: Queue) -> None:
         with refused("wrong-state") as error:
             queue.retry(ended(queue, "succeeded").id)
-        assert "is succeeded: only a job that failed or was cancelled" in str(error.value)
+        assert "is succeeded: only failed and cancelled jobs" in str(error.value)
 
     def test_of_nothing(self, queue: Queue) -> None:
         with refused("not-found"):

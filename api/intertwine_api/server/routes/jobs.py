@@ -257,7 +257,7 @@ def _document(job: Job, service: Service, *, in_list: bool = False) -> JobDocume
     here, waits = service.capacity, None
     if job.state == "queued":
         waits = service.queue.waiting(job, host=here.host, slots=here.slots)
-    last = service.job_metrics.last(job.id) if job.kind == "train" else None
+    last = service.job_metrics.last(job.id)
     if waits is not None and not waits[0]:  # it has been taken since it was read
         return _document(service.queue.get(job.id), service, in_list=in_list)
     return document_of(job, KINDS[job.kind].links(job), waits=waits, last=last, in_list=in_list)
