@@ -158,7 +158,8 @@ class TestSending:
                 client.post("/v1/datasets", content=half(), headers=SAFETENSORS)
             assert client.get("/v1/datasets").json()["data"] == []
             give_up = time.monotonic() + 30
-            while list((data / "uploads").iterdir()):  # until it notices that nobody is there
+            uploads = data / "uploads"  # made when the service begins to read the body
+            while not uploads.exists() or list(uploads.iterdir()):  # until it sees the end of it
                 assert time.monotonic() < give_up
                 time.sleep(0.05)
         assert "Traceback" not in (tmp_path / "data.log").read_text()
