@@ -1,7 +1,7 @@
-"""Who asks, and what they may: API keys, as `Authorization: Bearer itw_…`.
+"""Authentication and scopes: API keys, sent as `Authorization: Bearer itw_…`.
 
-While there is no key, whoever reaches a service on loopback is its owner ``local`` and may do
-everything. From the first key on everybody is asked for theirs.
+Without keys, every caller of a service on loopback is its owner ``local`` and has every scope.
+From the first key on, every request needs a key.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from intertwine_api.server.limits import ConcurrencyLimit, Rates
+from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
 from intertwine_api.server.middleware import path_of
-from intertwine_api.server.problem_responses import of_database, respond
+from intertwine_api.server.problem_responses import database_problem, respond
 from intertwine_api.storage.keys import LOCAL, Caller, Keys
 from intertwine_api.wire.problems import Problem, ProblemError
 
-_REMEMBERED_SECONDS = 3.0  # a key that is revoked may be used for so long
-_REMEMBERED = 1000
-_LONGEST = 200  # characters; a longer token is none of ours
+_CACHE_SECONDS = 3.0  # a revoked key is accepted for at most this long
+_CACHE_SIZE = 1000
+_LONGEST = 200  # characters; longer tokens are rejected without a lookup
 _GUARDED = "/v1/"
-_WATCHED = "/metrics"
+_METRICS = "/metrics"
 
 _BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="key",
     description="An API key, as `intertwine keys create` shows it once. "
-    "A service on loopback that has no keys asks for none.",
+    "A service on loopback without keys needs no authentication.",
 )
 
 
 class Access:
-    """The callers behind keys, each remembered for a few seconds.
+    """Finds the callers of keys, and caches each for a few seconds.
 
-    `open_to_all` says whether a service without keys serves everybody as ``local``.
+    With `open_to_all`, a service without keys serves every caller as ``local``.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Access:
         keys: Keys,
         *,
         open_to_all: bool,
-        seconds: float = _REMEMBERED_SECONDS,
+        seconds: float = _CACHE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys, self._open_to_all = keys, open_to_all
@@ -58,7 +58,7 @@ class Access:
         self._callers: OrderedDict[str, tuple[float, Caller | None]] = OrderedDict()
 
     async def caller(self, authorization: str | None) -> Caller:
-        """Who sends this header. Raises `ProblemError` with ``unauthorized``."""
+        """Return the caller of a header. Raises `ProblemError` with ``unauthorized``."""
         token = _token(authorization)
         if len(token) > _LONGEST:
             raise _unauthorized(token)
@@ -67,7 +67,7 @@ class Access:
         if until <= now:
             caller = await run_in_threadpool(self._find, token)
             self._callers[token] = now + self._seconds, caller
-            while len(self._callers) > _REMEMBERED:
+            while len(self._callers) > _CACHE_SIZE:
                 self._callers.popitem(last=False)
         if caller is None:
             raise _unauthorized(token)
@@ -87,7 +87,7 @@ def _token(authorization: str | None) -> str:
 
 def _unauthorized(token: str) -> ProblemError:
     detail = (
-        "the key is not known here, or has expired, or was revoked"
+        "the key is unknown, expired or revoked: send another"
         if token
         else "send a key as `Authorization: Bearer itw_…`; `intertwine keys create` makes one"
     )
@@ -96,15 +96,15 @@ def _unauthorized(token: str) -> ProblemError:
 
 
 class Guard:
-    """Ask who makes each request for ``/v1``, before its body is read, and hold keys to limits."""
+    """Authenticate ``/v1`` requests before their body is read, and enforce limits per key."""
 
     def __init__(
-        self, app: ASGIApp, access: Access, rates: Rates, at_once: ConcurrencyLimit
+        self, app: ASGIApp, access: Access, limiter: RateLimiter, concurrency: ConcurrencyLimit
     ) -> None:
-        self.app, self.access, self.rates, self.at_once = app, access, rates, at_once
+        self.app, self.access, self.limiter, self.concurrency = app, access, limiter, concurrency
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its caller, or answer it with a problem."""
+        """Pass the request on with its caller, or respond with a problem."""
         if scope["type"] != "http" or not _is_guarded(scope):
             await self.app(scope, receive, send)
             return
@@ -122,28 +122,28 @@ class Guard:
         try:
             return await self.access.caller(authorization)
         except SQLAlchemyError as error:
-            raise ProblemError(of_database(error), {"Retry-After": "5"}) from error
+            raise ProblemError(database_problem(error), {"Retry-After": "5"}) from error
 
     async def _limited(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = self.rates.headers(self.rates.require(key))
+        headers = self.limiter.headers(self.limiter.require(key))
 
-        async def telling(message: Message) -> None:
+        async def with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(headers)
             await send(message)
 
-        with self.at_once.one(key):
-            await self.app(scope, receive, telling)
+        with self.concurrency.slot(key):
+            await self.app(scope, receive, with_limits)
 
 
 def _is_guarded(scope: Scope) -> bool:
     path = path_of(scope)
-    return path.startswith(_GUARDED) or path.rstrip("/") == _WATCHED
+    return path.startswith(_GUARDED) or path.rstrip("/") == _METRICS
 
 
 @dataclass(frozen=True)
 class Required:
-    """A dependency: the caller, who has one of the scopes."""
+    """A dependency that requires one of the scopes, and returns the caller."""
 
     scopes: tuple[str, ...]
 
@@ -152,23 +152,23 @@ class Required:
         request: Request,
         _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     ) -> Caller:
-        """The caller. Raises `ProblemError` with ``unauthorized`` or ``forbidden``."""
+        """Return the caller. Raises `ProblemError` with ``unauthorized`` or ``forbidden``."""
         caller: Caller | None = getattr(request.state, "caller", None)
-        if caller is None:  # an address that the guard does not know is closed, not open
+        if caller is None:  # fail closed on paths that the guard does not cover
             raise _unauthorized("")
         caller.require(*self.scopes)
         return caller
 
 
 def requires(*scopes: str) -> Required:
-    """The dependency that lets in who has one of the scopes."""
+    """Return the dependency that requires one of the scopes."""
     return Required(scopes)
 
 
-#: What asking who it is may end in, on every guarded route.
-ASKED = ("unauthorized", "forbidden", "rate-limited")
+#: The authentication problems of every guarded route.
+AUTH_PROBLEMS = ("unauthorized", "forbidden", "rate-limited")
 
-#: The caller of a route, as its argument.
+#: The caller of a request, as a route's argument.
 BlobsReader = Annotated[Caller, Depends(requires("bases:read", "jobs:write", "models:forward"))]
 BasesReader = Annotated[Caller, Depends(requires("bases:read"))]
 JobsWriter = Annotated[Caller, Depends(requires("jobs:write"))]

@@ -1,4 +1,4 @@
-"""The application: routes, errors and bounds around one `Service`."""
+"""The application: routes, error handlers and middleware around one `Service`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from intertwine_api.server.access import ASKED, Guard, requires
-from intertwine_api.server.limits import ConcurrencyLimit, Rates
-from intertwine_api.server.middleware import BoundedBody, Counted, HeadAsGet
+from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
+from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
+from intertwine_api.server.middleware import BodyLimit, HeadAsGet, RequestCounter
 from intertwine_api.server.problem_responses import documented, install_problem_handlers
 from intertwine_api.server.routes import (
     bases,
@@ -32,14 +32,14 @@ from intertwine_api.work.settings import Settings
 
 _DESCRIPTION = """
 Find all linear maps that commute with a group's action. `POST /v1/bases` with a rep and a group
-answers with a manifest: the evidence, and the address of the basis, as safetensors.
+returns a manifest: the evidence, and the URL of the basis as safetensors.
 
 Errors are problem documents (RFC 9457) with a stable `code`; `/problems` lists them.
 """
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The service as an ASGI application. Its workers start and end with it."""
+    """Return the service as an ASGI application. Its lifespan starts and stops the workers."""
     service = Service(settings or Settings())
 
     @asynccontextmanager
@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         await service.end()
 
-    app = FastAPIOffline(  # its documentation needs no other host
+    app = FastAPIOffline(  # serves the assets of its documentation itself
         title="Intertwine",
         version=intertwine.__version__,
         description=_DESCRIPTION,
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-#: The routes under ``/v1``, and the scopes of which a key must have one. (Some ask for more.)
+#: The routes under ``/v1``. A key needs one of the scopes; some routes require another too.
 _GUARDED = (
     (bases, ("bases:read",)),
     (matrices, ("bases:read",)),
@@ -76,36 +76,36 @@ _GUARDED = (
 
 
 def _include_routes(app: FastAPI) -> None:
-    app.router.routes.append(forward.route)  # called most, and so tried first
+    app.router.routes.append(forward.route)  # the most frequent route is matched first
     app.include_router(forward.router)
     app.include_router(pages.router)
     for module, scopes in _GUARDED:
         app.include_router(
             module.router,
             dependencies=[Depends(requires(*scopes))],
-            responses=documented(*ASKED, "not-ready"),
+            responses=documented(*AUTH_PROBLEMS, "not-ready"),
         )
 
 
 def _wrap(app: FastAPI, service: Service) -> None:
-    """Put around the routes what happens to every request; what comes last here comes first."""
+    """Add the middleware. The last one added runs first."""
     settings = service.settings
     app.add_middleware(
         Guard,
         access=service.access,
-        rates=Rates(settings.key_requests_per_second, settings.key_requests_burst),
-        at_once=ConcurrencyLimit(settings.key_requests_at_once, "requests of this key"),
+        limiter=RateLimiter(settings.key_requests_per_second, settings.key_requests_burst),
+        concurrency=ConcurrencyLimit(settings.key_requests_at_once, "requests of this key"),
     )
-    app.add_middleware(Counted, metrics=service.metrics)
+    app.add_middleware(RequestCounter, metrics=service.metrics)
     uploads = dict.fromkeys(("/v1/datasets", "/v1/blobs"), settings.dataset_bytes)
     app.add_middleware(
-        BoundedBody, limit=settings.json_bytes, binary_limit=settings.body_bytes, uploads=uploads
+        BodyLimit, limit=settings.json_bytes, binary_limit=settings.body_bytes, uploads=uploads
     )
     app.add_middleware(HeadAsGet)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the problem document among its schemas."""
+    """Return the OpenAPI document, with the schema of problem documents."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
@@ -118,7 +118,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 
 
 def _replace_default_errors(document: dict[str, Any]) -> None:
-    """FastAPI documents its own form of a 422, which this service never sends."""
+    """Remove FastAPI's own 422 document, which this service never sends."""
     for operations in document["paths"].values():
         for operation in operations.values():
             content = operation["responses"].get("422", {}).get("content", {})

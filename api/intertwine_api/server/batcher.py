@@ -1,4 +1,4 @@
-"""Rows of several callers as one array, and what comes of it as answers of theirs."""
+"""Dynamic batching: concurrent calls of one function are computed as one array."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from intertwine_api.wire.problems import Problem, ProblemError
 Rows = Shaped[np.ndarray, "n d"]
 Outputs = Shaped[np.ndarray, "n m"]
 
-#: Takes (n, d) to (n, m), row by row: what it makes of a row depends on that row alone.
+#: Maps (n, d) to (n, m). Each row of the output depends on the same row of the input only.
 Function = Callable[[Rows], Outputs]
 
 
 def sizes(most: int) -> tuple[int, ...]:
-    """The sizes that batches of at most so many rows are padded to: powers of two, and the most.
+    """Return the padded batch sizes for at most `most` rows: powers of two, and `most`.
 
     >>> sizes(10)
     (1, 2, 4, 8, 10)
@@ -31,12 +31,12 @@ def sizes(most: int) -> tuple[int, ...]:
 
 
 def padded(rows: int, most: int) -> int:
-    """The least of the `sizes` that has room for so many rows."""
+    """Return the smallest of the `sizes` that has room for `rows`."""
     return min(1 << (rows - 1).bit_length(), most)
 
 
 class Call:
-    """What one caller asked for: rows, of which some were taken and some answered."""
+    """One caller's rows. Batches take them in pieces, and return their outputs."""
 
     __slots__ = ("_answer", "_answered", "future", "rows", "taken")
 
@@ -47,21 +47,21 @@ class Call:
 
     @property
     def waiting(self) -> int:
-        """The rows that nobody has taken."""
+        """The number of rows that no batch has taken."""
         return len(self.rows) - self.taken
 
     def take(self, most: int) -> Piece:
-        """The next of its rows, so many at most."""
+        """Take the next rows, at most `most`. Return them as a piece."""
         start, self.taken = self.taken, min(len(self.rows), self.taken + most)
         return Piece(self, start, self.taken)
 
     def drop(self) -> int:
-        """Take what waits, for nothing; how many rows that were."""
+        """Discard the waiting rows. Return their number."""
         dropped, self.taken = self.waiting, len(self.rows)
         return dropped
 
     def put(self, start: int, outputs: Outputs) -> None:
-        """Some of its answer. The caller gets it when it is whole."""
+        """Set the outputs from row `start`. The caller gets the answer once it is complete."""
         self._answered += len(outputs)
         if len(outputs) == len(self.rows):
             self._answer = outputs
@@ -73,14 +73,14 @@ class Call:
             self.future.set_result(self._answer)
 
     def fail(self, error: Exception) -> None:
-        """Give the caller an error instead of an answer."""
+        """Raise an error in the caller."""
         if not self.future.done():
             self.future.set_exception(error)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows of a call, from `start` up to `stop`, that are in one batch."""
+    """Rows `start` to `stop` of a call, which are in one batch."""
 
     call: Call
     start: int
@@ -91,18 +91,18 @@ class Piece:
 
     @property
     def inputs(self) -> Rows:
-        """The rows themselves."""
+        """The rows of the piece."""
         return self.call.rows[self.start : self.stop]
 
 
 def compute(function: Function, pieces: Sequence[Piece], most: int) -> list[Outputs | Exception]:
-    """The outputs of each piece, found in one call of the function.
+    """Return the outputs of each piece, computed in one call of the function.
 
-    Where that fails, each piece is tried alone, so that only those fail that make it fail.
+    If the call fails, each piece is retried alone, so an error affects only its own piece.
     """
     try:
         return list(_joined(function, pieces, most))
-    except Exception as error:  # the caller is told, whatever it is
+    except Exception as error:  # raised in the caller
         if len(pieces) == 1:
             return [error]
     return [outcome for piece in pieces for outcome in compute(function, [piece], most)]
@@ -116,19 +116,17 @@ def _joined(function: Function, pieces: Sequence[Piece], most: int) -> list[Outp
         batch[end - len(piece) : end] = piece.inputs
     outputs = function(batch)
     if len(outputs) != len(batch):
-        raise ValueError(f"the function made {len(outputs)} rows of {len(batch)}")
+        raise ValueError(f"the function returned {len(outputs)} rows for {len(batch)}")
     return [outputs[end - len(piece) : end] for piece, end in zip(pieces, ends, strict=True)]
 
 
-#: Told how many rows each batch had.
+#: Called with the number of rows of each batch.
 Observe = Callable[[int], object]
 
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """The most rows of a batch, for how many seconds it may wait to fill, and the most rows that
-    may wait in all.
-    """
+    """The most rows of a batch, its delay to fill in seconds, and the most rows in the queue."""
 
     rows: int = 64
     delay: float = 0.002
@@ -136,15 +134,14 @@ class BatchSettings:
 
 
 class Batcher:
-    """Joins concurrent calls of a function, which runs in a thread of its own, a batch at a time.
+    """Batches concurrent calls of a function, which runs in its own thread, one batch at a time.
 
-    While one batch is computed, the next gathers. A batch also waits for those who were there with
-    the last one, since whoever got an answer tends to ask again, but no longer than `delay` after
-    their answer; who comes alone is computed at once. Batches are padded with zeros to `sizes`, so
-    that few shapes occur. Longer calls are cut. Who is cancelled takes no part any more, and whom
-    the function fails for fails alone.
+    The next batch fills while one is computed. It waits for as many rows as the last one had,
+    because callers often call again, but at most `delay` after the last answer. A single call is
+    computed immediately. Batches are padded with zeros to `sizes`, so that few shapes occur. Long
+    calls are split. Cancelled calls are dropped; an error affects only its own call.
 
-    Made and used in one running event loop, and ended by `end`.
+    Create and use it in one running event loop. `end` stops it.
     """
 
     def __init__(
@@ -161,7 +158,7 @@ class Batcher:
         self._calls: deque[Call] = deque()
         self._computed: Sequence[Piece] = ()
         self._waiting = 0  # rows
-        self._wanted = 1  # rows, of which the runner is told
+        self._threshold = 1  # rows; the runner wakes when as many wait
         self._enough = asyncio.Event()
         self._expected, self._expected_until = 0, 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
@@ -169,14 +166,14 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """The rows that wait."""
+        """The number of rows in the queue."""
         return self._waiting
 
     async def call(self, rows: Rows) -> Outputs:
-        """The function's answer for one row or more, of the length and dtype that all calls have.
+        """Return the outputs of one or more rows. All calls share one row length and dtype.
 
-        Raises what the function raises for them, and `ProblemError` with ``busy`` where too many
-        wait, and with ``not-ready`` after the end.
+        Raises the function's error for these rows, and `ProblemError` with ``busy`` if the queue
+        is full, and with ``not-ready`` after the end.
         """
         call = self._enter(rows)
         try:
@@ -186,7 +183,7 @@ class Batcher:
             raise
 
     async def end(self) -> None:
-        """Fail whoever waits, and end the thread when it has computed what it is at."""
+        """Fail all waiting calls, and stop the thread after its current batch."""
         self._runner.cancel()
         await asyncio.gather(self._runner, return_exceptions=True)
         await self._loop.run_in_executor(None, self._thread.shutdown)
@@ -199,7 +196,7 @@ class Batcher:
         call = Call(rows, self._loop.create_future())
         self._calls.append(call)
         self._waiting += len(rows)
-        if self._waiting >= self._wanted:
+        if self._waiting >= self._threshold:
             self._enough.set()
         return call
 
@@ -215,7 +212,7 @@ class Batcher:
                 call.fail(ProblemError(_ENDED))
 
     async def _gather(self) -> None:
-        """Wait for a row, and for as many as are expected, if they come soon."""
+        """Wait for a row, then briefly for the expected number of rows."""
         await self._wait(1, None)
         seconds = self._expected_until - self._loop.time()
         if seconds > 0:
@@ -224,15 +221,15 @@ class Batcher:
     async def _wait(self, rows: int, seconds: float | None) -> None:
         if self._waiting >= rows:
             return
-        self._wanted = rows
+        self._threshold = rows
         self._enough.clear()
-        with suppress(TimeoutError):  # then it is done with fewer
+        with suppress(TimeoutError):  # continue with fewer rows
             async with asyncio.timeout(seconds):
                 await self._enough.wait()
-        self._wanted = 1
+        self._threshold = 1
 
     def _take(self) -> list[Piece]:
-        """The rows that have waited longest, as many as fit into a batch."""
+        """Take the rows that have waited longest, as many as fit in a batch."""
         pieces: list[Piece] = []
         room = self.settings.rows
         while room and self._calls:
@@ -270,9 +267,9 @@ class Batcher:
 def _busy(waiting: int, most: int) -> Problem:
     return Problem.of(
         "busy",
-        f"{waiting:,} rows wait for this model already, and {most:,} may: ask again in a moment",
+        f"{waiting:,} of {most:,} rows already wait for this model: retry in a moment",
         limit_rows=most,
     )
 
 
-_ENDED = Problem.of("not-ready", "the model has just been put away: ask again")
+_ENDED = Problem.of("not-ready", "the model was unloaded: retry")

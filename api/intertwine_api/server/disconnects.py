@@ -1,4 +1,4 @@
-"""Callers who leave before they have their answer."""
+"""Cancel the work of a request whose client has disconnected."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from types import TracebackType
 
 from starlette.requests import Request
 
-_PATIENCE = 0.1  # seconds; most answers are given sooner, and for them nobody need look
+_DELAY = 0.1  # seconds; faster responses need no watcher
 
 
 class ClientDisconnected(Exception):
-    """The caller has left: nobody hears the answer."""
+    """The client disconnected before the response."""
 
 
 class CancelOnDisconnect:
-    """A block that ends with `ClientDisconnected` soon after the caller of a request has left.
+    """A block that raises `ClientDisconnected` soon after the client disconnects.
 
-    The body of the request must have been read.
+    Read the body of the request first.
     """
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._watch: asyncio.Task[None] | None = None
-        self._has_left = False
+        self._disconnected = False
 
     async def __aenter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._begin)
+        self._timer = asyncio.get_running_loop().call_later(_DELAY, self._start_watching)
 
     async def __aexit__(
         self,
@@ -40,14 +40,14 @@ class CancelOnDisconnect:
         self._timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
-        if self._has_left and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+        if self._disconnected and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientDisconnected from error
 
-    def _begin(self) -> None:
-        self._watch = asyncio.get_running_loop().create_task(self._until_gone())
+    def _start_watching(self) -> None:
+        self._watch = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
 
-    async def _until_gone(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
-        self._has_left = True
+        self._disconnected = True
         self._task.cancel()

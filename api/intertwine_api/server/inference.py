@@ -1,4 +1,4 @@
-"""Which version a name means: what the database said a moment ago."""
+"""Inference: versions found by name, their models kept in memory, and calls batched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.batcher import BatchSettings, Outputs, sizes
-from intertwine_api.server.models_in_memory import Loaded, ModelsInMemory, load
+from intertwine_api.server.models_in_memory import LoadedModel, ModelsInMemory, load
 from intertwine_api.storage.models import Models, Version
 from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.problems import Problem, ProblemError
@@ -20,60 +20,60 @@ from intertwine_api.work.host import freeze_existing_objects
 from intertwine_api.work.service_metrics import ServiceMetrics
 from intertwine_api.work.settings import Settings
 
-_SECONDS = 1.0
-_REMEMBERED = 1000
+_CACHE_SECONDS = 1.0
+_CACHE_SIZE = 1000
 
 #: Finds a version by name and number, or the newest of a name.
 Find = Callable[[str, int | None], Version]
 
 
-class KnownVersions:
-    """Versions that are looked up again after a second, by one of those who ask then.
+class VersionCache:
+    """A cache of versions. An expired entry is refreshed by one caller.
 
-    So a version that another process publishes, or deletes, is noticed within about as long.
+    The cache sees a version that another process publishes or deletes after about a second.
     """
 
     def __init__(self, find: Find, clock: Callable[[], float] = time.monotonic) -> None:
         self._find, self._clock = find, clock
-        self._known: OrderedDict[tuple[str, int | None], tuple[float, Version]] = OrderedDict()
+        self._versions: OrderedDict[tuple[str, int | None], tuple[float, Version]] = OrderedDict()
 
     async def get(self, name: str, number: int | None) -> Version:
-        """The version of that number, or the newest. Raises `ProblemError` with ``not-found``."""
+        """Return the version, or the newest one. Raises `ProblemError` with ``not-found``."""
         key = name, number
-        if key in self._known:
-            until, version = self._known[key]
+        if key in self._versions:
+            until, version = self._versions[key]
             if self._clock() < until:
                 return version
-            self._remember(key, version)  # the others go on with it while one looks
+            self._store(key, version)  # other callers use it during the lookup
         try:
             version = await run_in_threadpool(self._find, name, number)
         except BaseException:
-            self._known.pop(key, None)
+            self._versions.pop(key, None)
             raise
-        self._remember(key, version)
+        self._store(key, version)
         return version
 
-    def forget(self, name: str) -> None:
-        """Look the versions of a name up again."""
-        for key in [key for key in self._known if key[0] == name]:
-            del self._known[key]
+    def invalidate(self, name: str) -> None:
+        """Drop the cached versions of a name."""
+        for key in [key for key in self._versions if key[0] == name]:
+            del self._versions[key]
 
-    def _remember(self, key: tuple[str, int | None], version: Version) -> None:
-        self._known[key] = self._clock() + _SECONDS, version
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+    def _store(self, key: tuple[str, int | None], version: Version) -> None:
+        self._versions[key] = self._clock() + _CACHE_SECONDS, version
+        while len(self._versions) > _CACHE_SIZE:
+            self._versions.popitem(last=False)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model makes of its inputs, and which version of it did."""
+    """The outputs of a model, and the version that computed them."""
 
     version: Version
     outputs: Outputs
 
 
 class Inference:
-    """A lab's models as functions. Made anywhere, used in one event loop, and ended in it."""
+    """Calls a lab's models. Use it, and end it, in one event loop."""
 
     def __init__(
         self, models: Models, objects: Objects, settings: Settings, metrics: ServiceMetrics
@@ -81,7 +81,7 @@ class Inference:
         self._objects, self._metrics = objects, metrics
         self._most = settings.forward_rows
         self._sizes = sizes(settings.batch_rows)
-        self._versions = KnownVersions(models.get)
+        self._versions = VersionCache(models.get)
         self.in_memory = ModelsInMemory(
             self._load,
             settings.models_in_memory,
@@ -94,38 +94,39 @@ class Inference:
     async def forward(
         self, name: str, number: int | None, inputs: Shaped[np.ndarray, "..."]
     ) -> Answer:
-        """The outputs of a version, or of the newest, for each row of the inputs.
+        """Return the outputs of a version, or of the newest one, for each row of the inputs.
 
-        Raises `ProblemError`: ``not-found``, ``invalid-request`` for what the model does not take,
-        ``too-large`` for too many rows at once, and ``busy`` where too many wait.
+        Raises `ProblemError` with ``not-found``, with ``invalid-request`` if the model does not
+        accept the inputs, with ``too-large`` for too many rows, and with ``busy`` if the queue is
+        full.
         """
         with self._metrics.forward_seconds.time():
             if len(inputs) > self._most:
-                detail = f"{len(inputs):,} vectors at once are more than the {self._most:,} allowed"
+                detail = f"{len(inputs):,} vectors exceed the limit of {self._most:,}: split them"
                 raise ProblemError(Problem.of("too-large", detail, limit_rows=self._most))
             version = await self._versions.get(name, number)
             async with self.in_memory.use(version) as served:
-                outputs = served.loaded.nothing
+                outputs = served.loaded.empty
                 if len(inputs):
                     outputs = await served.batcher.call(served.loaded.rows(inputs))
         if not np.isfinite(outputs).all():
-            detail = f"the outputs are not finite as {outputs.dtype.name}: the inputs are too large"
+            detail = f"the outputs overflow {outputs.dtype.name}: send smaller inputs"
             raise ProblemError(Problem.of("invalid-request", detail))
         return Answer(version, outputs)
 
-    def forget(self, name: str) -> None:
-        """See at once what was published under a name, or deleted; else it takes a second."""
-        self._versions.forget(name)
+    def invalidate(self, name: str) -> None:
+        """Drop the cached versions of a name after a publication or deletion."""
+        self._versions.invalidate(name)
 
     async def end(self) -> None:
-        """Let go of all models; who waits for one is told so."""
+        """Unload all models. Waiting calls fail."""
         await self.in_memory.end()
 
-    def _load(self, version: Version) -> Loaded:
+    def _load(self, version: Version) -> LoadedModel:
         path = self._objects.path(version.weights)
         if path is None:
-            detail = f"the weights of {version.name}, version {version.version}, are gone"
+            detail = f"the weights of {version.name}, version {version.version}, are missing"
             raise ProblemError(Problem.of("internal", detail))
         loaded = load(version.config, path.read_bytes(), self._sizes)
-        freeze_existing_objects()  # JAX too, with the first model
+        freeze_existing_objects()  # the first model has imported JAX
         return loaded

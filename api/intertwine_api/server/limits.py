@@ -1,4 +1,4 @@
-"""How much one caller may ask: requests a second, and things at once."""
+"""Rate limits and concurrency limits, each per key or owner."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from intertwine_api.wire.problems import Problem, ProblemError
 
 @dataclass(frozen=True)
 class Grant:
-    """What became of a request for a token: whether there was one, and what is left."""
+    """The result of taking a token, and how many tokens remain."""
 
     granted: bool
-    left: int
+    remaining: int
     wait: float
-    """Seconds until there is a token again; zero where there is one."""
+    """Seconds until the next token; zero if one remains."""
 
 
-class Rates:
-    """A bucket of tokens for each name: `burst` at most, filled with `rate` a second.
+class RateLimiter:
+    """A token bucket for each name: at most `burst` tokens, refilled at `rate` per second.
 
-    The buckets are this process's own: beside a second one, a caller has twice as much.
+    Each process has its own buckets, so two processes allow a caller twice the rate.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Rates:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, name: str) -> Grant:
-        """Take a token, if there is one."""
+        """Take a token if one is available. Return the outcome."""
         now = self._clock()
         level, since = self._buckets.get(name, (float(self.burst), now))
         level = min(float(self.burst), level + (now - since) * self.rate)
@@ -47,52 +47,52 @@ class Rates:
         return Grant(granted, int(level), wait)
 
     def require(self, name: str) -> Grant:
-        """Take a token. Raises `ProblemError` with ``rate-limited`` where there is none."""
+        """Take a token. Raises `ProblemError` with ``rate-limited`` if the bucket is empty."""
         grant = self.take(name)
         if grant.granted:
             return grant
         problem = Problem.of(
             "rate-limited",
-            f"a key may make {self.rate:g} requests a second here, and {self.burst} at once after "
-            f"a rest: ask again in {grant.wait:.2g} seconds",
+            f"the rate limit of a key is {self.rate:g} requests per second, with bursts of "
+            f"{self.burst}: retry in {grant.wait:.2g} seconds",
         )
         raise ProblemError(problem, {**self.headers(grant), "Retry-After": seconds(grant.wait)})
 
     def headers(self, grant: Grant) -> dict[str, str]:
-        """What is left, as draft-ietf-httpapi-ratelimit-headers says it."""
+        """Return the headers of draft-ietf-httpapi-ratelimit-headers."""
         window = seconds(self.burst / self.rate)
         return {
             "RateLimit-Policy": f'"key";q={self.burst};w={window}',
-            "RateLimit": f'"key";r={grant.left};t={seconds(grant.wait)}',
+            "RateLimit": f'"key";r={grant.remaining};t={seconds(grant.wait)}',
         }
 
 
 class ConcurrencyLimit:
-    """How many things of each name go on at once: `most` at most."""
+    """At most `most` concurrent activities for each name. `what` names them in errors."""
 
     def __init__(self, most: int, what: str) -> None:
         self.most, self.what = most, what
-        self._going_on: Counter[str] = Counter()
+        self._active: Counter[str] = Counter()
 
     def __getitem__(self, name: str) -> int:
-        return self._going_on[name]
+        return self._active[name]
 
     def enter(self, name: str) -> None:
-        """Count one in. Raises `ProblemError` with ``rate-limited`` past the most."""
-        if self._going_on[name] >= self.most:
-            detail = f"{self.most} {self.what} go on already, which is the most: end one first"
+        """Occupy a slot. Raises `ProblemError` with ``rate-limited`` if all are taken."""
+        if self._active[name] >= self.most:
+            detail = f"{self.most} {self.what} are active, which is the limit: end one first"
             raise ProblemError(Problem.of("rate-limited", detail), {"Retry-After": "1"})
-        self._going_on[name] += 1
+        self._active[name] += 1
 
     def leave(self, name: str) -> None:
-        """Count one out."""
-        self._going_on[name] -= 1
-        if not self._going_on[name]:
-            del self._going_on[name]
+        """Free a slot."""
+        self._active[name] -= 1
+        if not self._active[name]:
+            del self._active[name]
 
     @contextmanager
-    def one(self, name: str) -> Iterator[None]:
-        """One of them, while it goes on."""
+    def slot(self, name: str) -> Iterator[None]:
+        """Occupy a slot until the end of the block."""
         self.enter(name)
         try:
             yield
@@ -101,5 +101,5 @@ class ConcurrencyLimit:
 
 
 def seconds(wait: float) -> str:
-    """A wait as headers say it: whole seconds, one at least."""
+    """Return a wait as a header value: whole seconds, at least one."""
     return str(max(1, math.ceil(wait)))

@@ -1,4 +1,4 @@
-"""What happens to every request: its body is bounded, it is counted, and HEAD is answered."""
+"""Middleware: limit request bodies, count requests, and answer HEAD."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _DRAINED = 4  # times the limit
 _HEAD = "intertwine.head"
 
 
-class BoundedBody:
-    """Refuse bodies past a bound: by their stated length, and else while they arrive.
+class BodyLimit:
+    """Refuse bodies over a limit: by their declared length, or else while receiving them.
 
-    Arrays in binary may be larger than JSON, which is read in one go that holds up everybody.
-    `uploads` are the addresses whose bodies go to a file piece by piece, each with its own bound.
+    Binary arrays may be larger than JSON, because parsing JSON blocks the event loop.
+    `uploads` maps the paths whose bodies are streamed to a file to their limits.
     """
 
     def __init__(
@@ -36,15 +36,15 @@ class BoundedBody:
         self.uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it with ``body-too-large``."""
+        """Pass the request on, or respond with ``body-too-large``."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         limit = self.binary_limit if is_safetensors(headers) else self.limit
         limit = self.uploads.get(path_of(scope), limit)
-        stated = headers.get(b"content-length", b"0")
-        if stated.isdigit() and int(stated) > limit:
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
             await self._refuse(limit, True, scope, receive, send)
             return
         seen, more, over, started = 0, True, False, False
@@ -61,7 +61,7 @@ class BoundedBody:
 
         async def watched(message: Message) -> None:
             nonlocal started
-            if not over or started:  # else it answers that the body is broken: we know better
+            if not over or started:  # drops the app's error about an incomplete body
                 started = True
                 await send(message)
 
@@ -73,7 +73,7 @@ class BoundedBody:
     async def _refuse(
         self, limit: int, more: bool, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        # who is still sending does not hear an answer, so some more is read, and thrown away
+        # clients read the response only after sending, so part of the rest is read and dropped
         seen = 0
         while more and seen <= _DRAINED * self.binary_limit:
             message = await receive()
@@ -82,23 +82,23 @@ class BoundedBody:
         upload = path_of(scope) in self.uploads
         problem = Problem.of(
             "body-too-large",
-            f"a file has at most {limit:,} bytes here"
+            f"the file is larger than the limit of {limit:,} bytes"
             if upload
-            else f"a body has at most {self.limit:,} bytes here, and one of vectors as safetensors "
-            f"{self.binary_limit:,}",
+            else f"the body is too large: the limit is {self.limit:,} bytes, and "
+            f"{self.binary_limit:,} for vectors as safetensors",
             limit_bytes=limit,
         )
         await respond(problem, {"Connection": "close"})(scope, receive, send)
 
 
 def path_of(scope: Scope) -> str:
-    """The address of a request, without what a proxy puts before it."""
+    """Return the path of a request without the root path of a proxy."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "").rstrip("/"))
 
 
 def is_safetensors(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a request's headers say that its body is safetensors."""
+    """Return whether the content type of a request is safetensors."""
     return headers.get(b"content-type", b"").lower().startswith(SAFETENSORS.encode())
 
 
@@ -107,18 +107,18 @@ class _TooLarge(Exception):
 
 
 def is_head(scope: Mapping[str, Any]) -> bool:
-    """Whether a request that came to a route as GET is a HEAD: it may leave out its work."""
+    """Return whether a route's GET is a HEAD. Then the route need not compute the body."""
     return bool(scope.get(_HEAD))
 
 
-class Counted:
-    """Count requests by route (never by path: those are without number) and status."""
+class RequestCounter:
+    """Count requests by route and status. Paths are not labels: their number is unbounded."""
 
     def __init__(self, app: ASGIApp, metrics: ServiceMetrics) -> None:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and count its answer."""
+        """Pass the request on, and count its response."""
 
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -131,16 +131,16 @@ class Counted:
 
 
 class HeadAsGet:
-    """Answer HEAD wherever GET is (RFC 9110, §9.1): the server leaves the body out.
+    """Handle HEAD as GET (RFC 9110, §9.1). The server drops the body.
 
-    Blobs do so themselves, without reading their file.
+    Blobs have their own HEAD, which does not read the file.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a HEAD on as the GET that it stands for."""
+        """Pass a HEAD on as a GET."""
         head = scope["type"] == "http" and scope["method"] == "HEAD"
         if head and not path_of(scope).startswith("/v1/blobs/"):
             scope = {**scope, "method": "GET", _HEAD: True}

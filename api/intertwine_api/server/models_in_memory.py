@@ -1,4 +1,4 @@
-"""A model in memory: its weights, and a compiled program for each size of batch."""
+"""Models in memory: weights, compiled programs for each batch size, and an LRU cache."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from intertwine_api.storage.models import Version
 from intertwine_api.wire.problems import Problem, ProblemError
 
 
-class Loaded:
-    """A model whose programs are compiled before anybody needs them, one for each of `sizes`.
+class LoadedModel:
+    """A model with programs compiled in advance, one for each of `sizes`.
 
-    It is computed in the precision of its weights, and as it is rather than baked: so the answers
-    are those of the model that one downloads, and wide networks are faster (64 rows of an EMLP of
-    width 384 take 0.16 ms, and 1.6 ms baked). The programs are its own and go with it: JAX keeps
-    none of them, of which a process can map only so many.
+    The model runs in the precision of its weights, and is not baked. So its outputs equal those of
+    the downloaded model, and wide networks are faster (64 rows of an EMLP of width 384 take
+    0.16 ms, and 1.6 ms baked). The programs are freed with the model: they are not in JAX's own
+    cache, because a process can map only a limited number.
     """
 
     def __init__(self, model: Any, sizes: Sequence[int]) -> None:
@@ -42,11 +42,11 @@ class Loaded:
 
     @property
     def compiled(self) -> frozenset[int]:
-        """The sizes that have a program."""
+        """The batch sizes that have a program."""
         return frozenset(self._programs)
 
     def compile(self, size: int) -> None:
-        """Make the program for batches of this size, and run it once."""
+        """Compile the program for batches of `size` rows, and run it once."""
         import equinox as eqx
         import jax
 
@@ -54,14 +54,14 @@ class Loaded:
             return eqx.combine(weights, self._rest)(x)
 
         x = np.zeros((size, self.width), self.dtype)
-        # a GPU would multiply float32 in fewer digits, and that would not be equivariant
+        # a GPU's default float32 products are less precise, which breaks equivariance
         with self._precision(), jax.default_matmul_precision("highest"):
             program = jax.jit(call).lower(self._weights, x).compile()
-            self.nothing: Outputs = np.asarray(program(self._weights, x))[:0]
+            self.empty: Outputs = np.asarray(program(self._weights, x))[:0]
         self._programs[size] = program
 
     def __call__(self, rows: Rows) -> Outputs:
-        """The model's outputs, by the program with the least room that is enough."""
+        """Return the model's outputs, computed by the smallest program that fits the rows."""
         size = min(size for size in self._programs if size >= len(rows))
         x = rows
         if size > len(rows):
@@ -72,9 +72,9 @@ class Loaded:
         return outputs[: len(rows)]
 
     def rows(self, x: Shaped[np.ndarray, "..."]) -> Rows:
-        """The inputs as the model takes them: vectors of its rep, of finite numbers, in its dtype.
+        """Return the inputs in the model's dtype: finite vectors of its input rep.
 
-        Raises `ProblemError` with ``invalid-request`` for anything else.
+        Raises `ProblemError` with ``invalid-request`` for all other inputs.
         """
         if x.ndim != 2 or x.shape[1] != self.width:
             given = f"an array of shape {x.shape}" if x.ndim != 2 else f"vectors of {x.shape[1]}"
@@ -82,29 +82,29 @@ class Loaded:
                 f"the model takes vectors of {self.width} numbers ({self._rep}), not {given}"
             )
         if np.iscomplexobj(x) and not np.issubdtype(self.dtype, np.complexfloating):
-            raise _refused(f"the model takes real vectors ({self._rep}), and these are complex")
-        with np.errstate(over="ignore"):  # what overflows is refused below
+            raise _refused(f"the model takes real vectors ({self._rep}), not complex ones")
+        with np.errstate(over="ignore"):  # overflow is refused below
             rows = np.ascontiguousarray(x, self.dtype)
         if not np.isfinite(rows).all():
-            raise _refused(f"the inputs have entries that are not finite as {self.dtype.name}")
+            raise _refused(f"the inputs have entries that are not finite in {self.dtype.name}")
         return rows
 
 
-def load(config: Mapping[str, Any], blob: bytes, sizes: Sequence[int]) -> Loaded:
-    """The model of `intertwine.nn.saving.to_config`, compiled for the largest of the sizes.
+def load(config: Mapping[str, Any], blob: bytes, sizes: Sequence[int]) -> LoadedModel:
+    """Return the model of a config and its weights, compiled for the largest of the sizes.
 
-    Raises `FormatError` where the two are no whole model.
+    `intertwine.nn.saving.to_config` writes both. Raises `FormatError` if they do not match.
     """
     import jax
     from intertwine.nn.saving import from_config
 
-    with jax.enable_x64(True):  # or weights in float64 could not be read
+    with jax.enable_x64(True):  # needed to read weights in float64
         model = from_config(config, blob)
-    return Loaded(model, sizes)
+    return LoadedModel(model, sizes)
 
 
 def _numbers(model: Any) -> tuple[np.dtype[Any], Callable[[], AbstractContextManager[Any]]]:
-    """The dtype of a model's inputs, and what JAX must be told to compute in its precision."""
+    """Return the dtype of a model's inputs, and the JAX context for its precision."""
     import jax
     from intertwine.reps.generator_images import act_by_complex_numbers
     from intertwine.reps.syntax import atoms
@@ -122,23 +122,23 @@ def _refused(detail: str) -> ProblemError:
 
 
 _LOG = logging.getLogger("intertwine.service")
-_AT_ONCE = 2  # programs that are compiled at once: each takes a processor for about a second
-_BEYOND = 2  # times the limit: how many there may be while all are in use
+_COMPILERS = 2  # concurrent compilations: each takes a processor for about a second
+_OVERCOMMIT = 2  # times the limit: the most models while all are in use
 
 
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class Served:
-    """A model that is ready, its batcher, and the task that compiles its other programs."""
+class ServedModel:
+    """A ready model, its batcher, and the task that compiles its smaller programs."""
 
-    loaded: Loaded
+    loaded: LoadedModel
     batcher: Batcher
     warming: asyncio.Task[None]
 
     async def end(self) -> None:
-        """Let go of it."""
+        """Unload the model."""
         self.warming.cancel()
         await asyncio.gather(self.warming, return_exceptions=True)
         await self.batcher.end()
@@ -146,70 +146,71 @@ class Served:
 
 @dataclass
 class _Entry:
-    """A model that is ready or will be, and how many use it or wait for it."""
+    """A model that is ready or loading, and the number of its users."""
 
-    ready: asyncio.Task[Served]
+    ready: asyncio.Task[ServedModel]
     users: int = 0
 
     @property
-    def served(self) -> Served | None:
-        """The model, if it is ready."""
+    def served(self) -> ServedModel | None:
+        """The model if it is ready, else None."""
         failed = not self.ready.done() or self.ready.cancelled() or self.ready.exception()
         return None if failed else self.ready.result()
 
 
 class ModelsInMemory:
-    """Models, each loaded once however many ask for it first, `limit` of them kept.
+    """An LRU cache of at most `limit` models. Concurrent first callers share one load.
 
-    Past that, the one goes that was used longest ago and is not in use now; while all are, there
-    may be twice as many. Loading never holds up the event loop. A model is ready when its largest
-    program is compiled, which has room for every batch; the smaller and faster ones follow, so
-    that no call waits for a compiler.
+    Only idle models are evicted. While all are in use, the cache holds up to twice the limit.
+    Models load in threads. A model is ready when its largest program is compiled, which fits every
+    batch. The smaller, faster programs are compiled in the background.
     """
 
     def __init__(
         self,
-        load: Callable[[Version], Loaded],
+        load: Callable[[Version], LoadedModel],
         limit: int,
         settings: BatchSettings,
         observe: Observe | None = None,
     ) -> None:
         self._load, self._limit, self._settings, self._observe = load, limit, settings, observe
-        self._entries: OrderedDict[tuple[str, ...], _Entry] = OrderedDict()  # used last is last
+        self._entries: OrderedDict[tuple[str, ...], _Entry] = (
+            OrderedDict()
+        )  # the most recently used is last
         self._endings: set[asyncio.Task[None]] = set()
-        self._threads = CapacityLimiter(_AT_ONCE)
+        self._threads = CapacityLimiter(_COMPILERS)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
     def waiting(self) -> int:
-        """The rows that wait, for all models together."""
+        """The number of rows in the queues of all models."""
         ready = (entry.served for entry in self._entries.values())
         return sum(served.batcher.waiting for served in ready if served is not None)
 
     @asynccontextmanager
-    async def use(self, version: Version) -> AsyncIterator[Served]:
-        """The model of a version, ready, and kept so until the end of the block.
+    async def use(self, version: Version) -> AsyncIterator[ServedModel]:
+        """Yield the model of a version, and keep it in memory until the end of the block.
 
-        Raises what loading it raises, and `ProblemError` with ``busy`` where there is no room.
+        Raises the errors of `load`, and `ProblemError` with ``busy`` if the cache is full.
         """
         entry = self._entry(version)
         entry.users += 1
         try:
-            yield await asyncio.shield(entry.ready)  # others wait for it too
+            yield await asyncio.shield(entry.ready)  # other callers wait for it too
         finally:
             entry.users -= 1
-            self._shrink()
+            self._evict()
 
     async def end(self) -> None:
-        """Let go of all models."""
+        """Unload all models."""
         entries = list(self._entries.values())
         for entry in entries:
             entry.ready.cancel()
         found = await asyncio.gather(*(e.ready for e in entries), return_exceptions=True)
         await asyncio.gather(
-            *self._endings, *(served.end() for served in found if isinstance(served, Served))
+            *self._endings, *(served.end() for served in found if isinstance(served, ServedModel))
         )
 
     def _entry(self, version: Version) -> _Entry:
@@ -217,28 +218,28 @@ class ModelsInMemory:
         if key in self._entries:
             self._entries.move_to_end(key)
             return self._entries[key]
-        if len(self._entries) >= _BEYOND * self._limit:
-            detail = f"all of the {len(self._entries)} models in memory are in use"
+        if len(self._entries) >= _OVERCOMMIT * self._limit:
+            detail = f"all {len(self._entries)} models in memory are in use: retry in a moment"
             raise ProblemError(Problem.of("busy", detail), {"Retry-After": "1"})
         entry = _Entry(asyncio.create_task(self._make(version)))
         entry.ready.add_done_callback(lambda task: self._forget_failed(key, task))
         self._entries[key] = entry
-        self._shrink()
+        self._evict()
         return entry
 
-    async def _make(self, version: Version) -> Served:
+    async def _make(self, version: Version) -> ServedModel:
         loaded = await self._in_thread(self._load, version)
         name = f"{version.name}/{version.version}"
         batcher = Batcher(loaded, self._settings, observe=self._observe, name=name)
-        return Served(loaded, batcher, asyncio.create_task(self._warm(loaded, name)))
+        return ServedModel(loaded, batcher, asyncio.create_task(self._warm(loaded, name)))
 
-    async def _warm(self, loaded: Loaded, name: str) -> None:
+    async def _warm(self, loaded: LoadedModel, name: str) -> None:
         try:
             for size in loaded.sizes:
                 if size not in loaded.compiled:
                     await self._in_thread(loaded.compile, size)
-        except Exception:  # what is compiled already has room for every batch
-            _LOG.exception("the smaller programs of the model %s could not be compiled", name)
+        except Exception:  # the largest program fits every batch
+            _LOG.exception("cannot compile the smaller programs of the model %s", name)
 
     async def _in_thread(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         work = asyncio.ensure_future(
@@ -246,15 +247,15 @@ class ModelsInMemory:
         )
         try:
             return await asyncio.shield(work)
-        except asyncio.CancelledError:  # a thread cannot be stopped, and has hold of the model
+        except asyncio.CancelledError:  # a thread cannot be cancelled, and holds the model
             await asyncio.gather(work, return_exceptions=True)
             raise
 
-    def _forget_failed(self, key: tuple[str, ...], task: asyncio.Task[Served]) -> None:
+    def _forget_failed(self, key: tuple[str, ...], task: asyncio.Task[ServedModel]) -> None:
         if task.cancelled() or task.exception() is not None:
-            self._entries.pop(key, None)  # so that the next caller tries again
+            self._entries.pop(key, None)  # the next caller retries
 
-    def _shrink(self) -> None:
+    def _evict(self) -> None:
         if len(self._entries) <= self._limit:
             return
         idle = [
@@ -270,5 +271,5 @@ class ModelsInMemory:
 
 
 def _identity(version: Version) -> tuple[str, ...]:
-    """What a model is by: a version's name may be given again after the model was deleted."""
+    """Return the cache key of a version. A deleted model's name can be reused."""
     return version.weights, str(version.config.get("model_sha256"))

@@ -1,4 +1,4 @@
-"""Problems as responses: what FastAPI needs to know of them."""
+"""Problems as FastAPI responses: exception handlers and documentation."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ from intertwine_api.wire.problems import (
 )
 
 _LOG = logging.getLogger("intertwine.service")
-_FAULTS = 20  # the most faults of a request that are listed, each cut to `_LONGEST` characters
+_FAULTS = 20  # the most faults listed for a request, each cut to `_LONGEST` characters
 _LONGEST = 200
 
 
-def of_database(error: Exception) -> Problem:
-    """The problem of a database that cannot be used just now."""
+def database_problem(error: Exception) -> Problem:
+    """Return the problem of a database error."""
     if "disk is full" in str(error):
-        return Problem.of("disk-full", "the disk of the database is full: make room there")
-    return Problem.of("not-ready", "the database cannot be used just now; the log says why")
+        return Problem.of("disk-full", "the disk of the database is full: free some space")
+    return Problem.of("not-ready", "the database is unavailable: see the service's log")
 
 
 def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The response of a problem."""
+    """Return the response of a problem."""
     document = printable(problem.model_dump())
     return JSONResponse(
         document, problem.status, headers=dict(headers or {}), media_type=MEDIA_TYPE
     )
 
 
-#: What may be wrong with a request, and what may end the work that it asks for.
-READING = (
+#: The problems of parsing a request, and of solving it.
+PARSE_PROBLEMS = (
     "syntax", "invalid-group", "invalid-rep", "not-concrete", "unknown-method", "unavailable",
     "too-large", "invalid-request", "malformed", "body-too-large",
 )  # fmt: skip
-SOLVING = (
+SOLVE_PROBLEMS = (
     "method-not-applicable", "no-irreps", "too-costly", "ambiguous-rank", "rounded-generators",
     "not-converged", "solve",
     "out-of-time", "out-of-memory", "worker-died", "not-kept", "queue-full", "not-ready",
@@ -60,7 +60,7 @@ SOLVING = (
 
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may end in these problems."""
+    """Return the `responses` of a route for these problem codes."""
     by_status: dict[int | str, list[str]] = {}
     for code in codes:
         by_status.setdefault(CODES[code][0], []).append(code)
@@ -74,7 +74,7 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 def _allowed(app: FastAPI, path: str) -> list[str]:
-    """The methods of an address: of all its routes, of which the one that refused knows its own."""
+    """Return the methods of all routes at a path. One route alone knows only its own."""
     paths = app.openapi()["paths"]
     fitting = [template for template in paths if compile_path(template)[0].match(path)]
     closest = max(fitting, key=len, default=None)  # {key}:project fits {key} too
@@ -83,7 +83,7 @@ def _allowed(app: FastAPI, path: str) -> list[str]:
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Answer every error of the app with a problem document."""
+    """Respond to every error of the app with a problem document."""
 
     @app.exception_handler(ProblemError)
     async def _problem(request: Request, error: ProblemError) -> JSONResponse:
@@ -123,20 +123,20 @@ def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(OperationalError)
     @app.exception_handler(NoConnection)
     async def _database(request: Request, error: Exception) -> JSONResponse:
-        _LOG.error("the database cannot be used: %s", error)
-        return respond(of_database(error), {"Retry-After": "5"})
+        _LOG.error("the database is unavailable: %s", error)
+        return respond(database_problem(error), {"Retry-After": "5"})
 
     @app.exception_handler(OSError)
     async def _disk(request: Request, error: OSError) -> JSONResponse:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise error
-        return respond(Problem.of("disk-full", "the disk of the service is full: make room there"))
+        return respond(Problem.of("disk-full", "the disk of the service is full: free some space"))
 
     @app.exception_handler(ClientDisconnect)
     async def _left(request: Request, error: ClientDisconnect) -> JSONResponse:
-        return respond(Problem.of("malformed", "the body ended too soon"))  # nobody hears it
+        return respond(Problem.of("malformed", "the body is incomplete"))  # the client is gone
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-        problem = Problem.of("internal", "an unexpected error; the log of the service has it")
+        problem = Problem.of("internal", "an unexpected error occurred: see the service's log")
         return respond(problem, {"Connection": "close"})

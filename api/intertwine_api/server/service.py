@@ -1,4 +1,4 @@
-"""What the routes share: the store, the database and what is in it, and the work that goes on."""
+"""The state shared by all routes: store, database, worker pool, controller, models."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def _collect_daily(database: Database, objects: Objects, uploads: Uploads)
     while True:
         try:
             await to_thread.run_sync(collect_garbage, database, objects, uploads)
-        except Exception:  # the database or the disk is away, say
+        except Exception:  # for example, the database is unreachable
             _LOG.exception("the service could not collect garbage; the next try is in a day")
         await asyncio.sleep(DAY)
 
@@ -64,12 +64,12 @@ class Service:
         self.solves = Solves(self.pool, settings.queue, self.metrics)
         self.ready = False
         self.left: list[Job] = []
-        """The jobs that go on when the service has ended."""
-        self._heavy, self._files = CapacityLimiter(2), CapacityLimiter(1)
+        """The jobs of this host that still run after the service has ended."""
+        self._heavy, self._storing = CapacityLimiter(2), CapacityLimiter(1)
         self._open(settings)
 
     def _open(self, settings: Settings) -> None:
-        """What is in the database, and in the files beside it."""
+        """Open the database, the objects and the uploads, and all that uses them."""
         self.database = Database(settings.database_url)
         self.objects = Objects(settings.home / "objects")
         self.uploads = Uploads(settings.home / "uploads")
@@ -97,7 +97,7 @@ class Service:
         )
 
     async def start(self) -> None:
-        """Bring the database up to date, start the workers, and take up this host's jobs."""
+        """Migrate the database, start the workers, and resume this host's jobs."""
         await to_thread.run_sync(self.database.migrate)
         await self.pool.start()
         self.controller.start()
@@ -106,7 +106,7 @@ class Service:
         self.ready = True
 
     async def end(self) -> None:
-        """Give up the solves in flight, and end the workers. Jobs go on."""
+        """Cancel the solves in flight and stop the workers. Jobs keep running."""
         self.ready = False
         self._collecting.cancel()
         self.streams.end()
@@ -114,22 +114,22 @@ class Service:
         await self.solves.end()
         await self.pool.end()
         await to_thread.run_sync(self.controller.stop)
-        with suppress(SQLAlchemyError):  # the database is away: they go on all the same
+        with suppress(SQLAlchemyError):  # the database is unreachable; the jobs keep running
             self.left = await to_thread.run_sync(self.jobs_here)
         self.database.close()
 
     def jobs_here(self) -> list[Job]:
-        """The jobs that this host runs."""
+        """Return the jobs that this host runs."""
         return self.queue.held(self.capacity.host)
 
     def count_jobs(self) -> None:
-        """Bring the numbers of jobs up to date, also of those that there are no more."""
+        """Update the job metrics. States without a job are removed."""
         self.metrics.jobs.clear()
         for (kind, state), number in self.queue.counts().items():
             self.metrics.jobs.labels(kind, state).set(number)
 
     def require_database(self) -> None:
-        """Raises `ProblemError` with ``not-ready`` where the database does not answer."""
+        """Check the database. Raises `ProblemError` with ``not-ready`` if it does not answer."""
         try:
             with self.database.read() as connection:
                 connection.execute(text("SELECT 1"))
@@ -138,19 +138,19 @@ class Service:
             raise ProblemError(problem, {"Retry-After": "5"}) from error
 
     async def parse(self, document: Mapping[str, Any]) -> ParsedRequest:
-        """Parse a request in a thread, because texts and generators may take long."""
+        """Parse a request in a thread, because texts and generators can be slow to parse."""
         return await self.work(parse_request, document)
 
     async def work(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Run what may take a while in a thread: a few at a time, so that reads have theirs."""
+        """Run a slow function in one of a few threads. Reads have other threads."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._heavy)
 
-    async def take_in(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Check and keep a file that was sent, in a thread: one at a time, as it may be large."""
-        return await to_thread.run_sync(partial(function, *arguments), limiter=self._files)
+    async def store_upload(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Check and store an uploaded file in a thread: one at a time, since files are large."""
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._storing)
 
     async def decompose(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """A rep as a sum of irreps, found by a worker. Raises `ProblemError`."""
+        """Return a rep as a sum of irreps, found by a worker. Raises `ProblemError`."""
         solve = self.solves.start(await self.work(parse_decomposition, document))
         await solve.done.wait()
         if solve.document is None:
@@ -163,7 +163,7 @@ class Service:
         return self.uploads.receive(request.stream(), request.headers.get("content-type", ""))
 
 
-def _service(request: Request) -> Service:  # a plain function would cost a thread
+def _service(request: Request) -> Service:  # async: FastAPI runs plain functions in a thread
     service: Service = request.app.state.service
     return service
 

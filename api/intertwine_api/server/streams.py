@@ -1,7 +1,7 @@
-"""Streams of events: whoever follows a job hears each of its events once, in their order.
+"""Event streams: each follower of a job receives each of its events once, in order.
 
-One look into the database, a few times a second, serves all who follow anything; an event is read
-by those who follow its job when that look finds that there is one.
+One task polls the database a few times per second for all followers. When it finds a change, the
+followers of that job read its new events.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from intertwine_api.wire.vocabulary import ENDED
 from intertwine_api.work.events import EventRecord, Events
 
 _LOG = logging.getLogger("intertwine.service")
-_INTERVAL = 0.25  # seconds between looks into the database
+_INTERVAL = 0.25  # seconds between two polls of the database
 _PAGE = 500
-_ALIVE = b": still here\n\n"
+_HEARTBEAT = b": still here\n\n"
 _READERS = 4  # threads
 
 MayFollow = Callable[[], Awaitable[bool]]
@@ -36,7 +36,7 @@ MayFollow = Callable[[], Awaitable[bool]]
 
 @dataclass(frozen=True)
 class Head:
-    """Where a job is: its state, why, and the number of its last event."""
+    """A job's state, the reason for it, and the number of its last event."""
 
     state: str
     reason: str
@@ -44,7 +44,7 @@ class Head:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more happens to the job by itself."""
+        """Whether the job is in a final state."""
         return self.state in ENDED
 
 
@@ -53,26 +53,26 @@ GONE = Head("deleted", "the job was deleted", 0)
 
 @dataclass
 class _Watch:
-    """A job that somebody follows."""
+    """A job that has followers."""
 
     followers: int = 0
     head: Head | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def tell(self, head: Head) -> None:
-        """Wake the followers where something happened."""
+    def update(self, head: Head) -> None:
+        """Set the head. Wake the followers if it changed."""
         if head != self.head:
             self.head = head
             self.changed.set()
             self.changed = asyncio.Event()
 
 
-async def _everybody() -> bool:
+async def _always() -> bool:
     return True
 
 
 class Streams:
-    """The streams of one process; used on its event loop."""
+    """The event streams of one process. Use them on its event loop."""
 
     def __init__(
         self,
@@ -86,38 +86,39 @@ class Streams:
         self._database, self._events = database, events
         self._heartbeat, self._interval = heartbeat, interval
         self._watched: dict[str, _Watch] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._poller: asyncio.Task[None] | None = None
         self._readers = CapacityLimiter(_READERS)
         self._ending = False
-        self.at_once = ConcurrencyLimit(most, "streams of events")
+        self.concurrency = ConcurrencyLimit(most, "streams of events")
 
     @property
-    def followed(self) -> int:
-        """How many streams there are."""
+    def followers(self) -> int:
+        """The number of followers."""
         return sum(watch.followers for watch in self._watched.values())
 
     def end(self) -> None:
-        """Let every stream end soon; whoever follows asks again, and goes on where it was.
+        """End every stream soon. Clients reconnect and resume after their last event.
 
-        It may be called from a signal handler.
+        Signal handlers may call this.
         """
         self._ending = True
 
     async def follow(
-        self, job: str, after: int, may_follow: MayFollow = _everybody
+        self, job: str, after: int, may_follow: MayFollow = _always
     ) -> AsyncGenerator[bytes, None]:
-        """The events behind the one numbered `after`, as server-sent events, until the job ends,
-        or `may_follow`, which is asked before each look, says no.
+        """Yield the events after number `after` as server-sent events, until the job ends.
+
+        Each read calls `may_follow` first; if that returns False, the stream ends.
         """
         with self._watch(job) as watch:
             while not self._ending and await may_follow():
-                changed = watch.changed  # taken before the look, so that nothing is missed
+                changed = watch.changed  # taken before the read, so that no change is missed
                 try:
                     head, events = await to_thread.run_sync(
                         self._read, job, after, limiter=self._readers
                     )
-                except SQLAlchemyError as error:  # whoever follows asks again, and is told more
-                    _LOG.warning("a stream of events ends: %s", error)
+                except SQLAlchemyError as error:  # the client reconnects, and gets a problem
+                    _LOG.warning("an event stream ends: %s", error)
                     return
                 for event in events:
                     after = event.seq
@@ -127,11 +128,11 @@ class Streams:
                 if (head.has_ended and after >= head.last_event) or head == GONE:
                     yield _end(head)
                     return
-                if not await self._happened(changed):
-                    yield _ALIVE
+                if not await self._wait_for_change(changed):
+                    yield _HEARTBEAT
 
-    async def ended(self, job: str, seconds: float) -> bool:
-        """Wait for the end of a job, but no longer; whether it came."""
+    async def wait_for_end(self, job: str, seconds: float) -> bool:
+        """Wait up to `seconds` for a job to end. Return whether it ended."""
         with suppress(TimeoutError), self._watch(job) as watch:
             async with asyncio.timeout(seconds):
                 while not self._ending:
@@ -145,8 +146,8 @@ class Streams:
     def _watch(self, job: str) -> Iterator[_Watch]:
         watch = self._watched.setdefault(job, _Watch())
         watch.followers += 1
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look())
+        if self._poller is None:
+            self._poller = asyncio.create_task(self._poll())
         try:
             yield watch
         finally:
@@ -154,8 +155,8 @@ class Streams:
             if not watch.followers:
                 del self._watched[job]
 
-    async def _happened(self, changed: asyncio.Event) -> bool:
-        """Whether something did, before it is time to say that the stream is alive."""
+    async def _wait_for_change(self, changed: asyncio.Event) -> bool:
+        """Wait for a change until the next heartbeat is due. Return whether one occurred."""
         try:
             async with asyncio.timeout(self._heartbeat):
                 await changed.wait()
@@ -163,8 +164,8 @@ class Streams:
             return False
         return True
 
-    async def _look(self) -> None:
-        """Tell the followers what happens to their jobs, while there are any."""
+    async def _poll(self) -> None:
+        """Poll the heads of the followed jobs until the last follower leaves."""
         try:
             while self._watched and not self._ending:
                 await asyncio.sleep(self._interval)
@@ -172,18 +173,18 @@ class Streams:
                     heads = await to_thread.run_sync(
                         self._heads, tuple(self._watched), limiter=self._readers
                     )
-                except SQLAlchemyError as error:  # the followers wait, and the next look may do
-                    _LOG.warning("cannot look for events: %s", error)
+                except SQLAlchemyError as error:  # the followers wait for the next poll
+                    _LOG.warning("cannot poll for events: %s", error)
                     continue
                 for job, watch in self._watched.items():
-                    watch.tell(heads.get(job, GONE))
+                    watch.update(heads.get(job, GONE))
         finally:
-            self._looking = None
+            self._poller = None
             for watch in self._watched.values():
                 watch.changed.set()
 
     def _read(self, job: str, after: int) -> tuple[Head, Sequence[EventRecord]]:
-        head = self._heads((job,)).get(job, GONE)  # first, so that its last event is among these
+        head = self._heads((job,)).get(job, GONE)  # first, so that the events include its last one
         return head, self._events.after(job, after, _PAGE)
 
     def _heads(self, ids: Sequence[str]) -> dict[str, Head]:
@@ -194,31 +195,31 @@ class Streams:
 
 
 class EventStream(StreamingResponse):
-    """One stream as an answer; however it ends, it is let go."""
+    """The response of one event stream. Its slot is freed however the stream ends."""
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, streams: Streams, job: str, after: int, owner: str, may_follow: MayFollow = _everybody
+        self, streams: Streams, job: str, after: int, owner: str, may_follow: MayFollow = _always
     ) -> None:
-        """Count the stream as its owner's. Raises `ProblemError` where they have too many."""
-        streams.at_once.enter(owner)
+        """Occupy a slot of the owner. Raises `ProblemError` if all are taken."""
+        streams.concurrency.enter(owner)
         self._streams, self._owner = streams, owner
         self._source = streams.follow(job, after, may_follow)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(self._source, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the job ends or whoever follows leaves."""
+        """Send events until the job ends or the client disconnects."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._streams.at_once.leave(self._owner)
+            self._streams.concurrency.leave(self._owner)
             await self._source.aclose()
 
 
 def frame(event: EventRecord) -> bytes:
-    """An event as a server-sent event, whose id is its number."""
+    """Return an event as a server-sent event. Its id is the event's number."""
     data = json.dumps(dict(event.data))
     return f"id: {event.seq}\nevent: {event.type}\ndata: {data}\n\n".encode()
 

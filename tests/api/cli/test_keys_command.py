@@ -181,7 +181,7 @@ def test_the_service_of_the_same_folder_takes_it(tmp_path: Path) -> None:
         env = {"INTERTWINE_URL": url, "INTERTWINE_KEY": "itw_0000_guess"}
         ended = intertwine("models", "list", env=env)
         assert ended.code == 2
-        assert ended.err.startswith("intertwine: the key is not known here")
+        assert ended.err.startswith("intertwine: the key is unknown, expired or revoked")
 
 
 def test_a_key_for_local_finds_what_it_had_before_there_were_keys(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_where_a_batch_fails_only_those_fail_that_make_it_fail(
 def test_a_function_that_loses_rows_is_found_out(loop: asyncio.AbstractEventLoop) -> None:
     (outcome,) = compute(lambda x: x[:-1], [calls([2], loop)[0].take(2)], 64)
     assert isinstance(outcome, ValueError)
-    assert "1 rows of 2" in str(outcome)
+    assert "1 rows for 2" in str(outcome)
 
 
 @given(cuts=st.lists(st.integers(1, 5), min_size=1, max_size=6), data=st.data())

@@ -285,7 +285,7 @@ def test_the_queue_is_bounded_in_rows_and_says_when_to_come_back() -> None:
             await batcher.call(row(1))
         problem = caught.value.problem
         assert (problem.status, problem.code) == (429, "busy")
-        assert "10 rows wait" in problem.detail
+        assert "10 of 10 rows already wait" in problem.detail
         assert caught.value.headers["Retry-After"] == "1"
 
     asyncio.run(many())

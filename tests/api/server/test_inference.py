@@ -154,7 +154,7 @@ def test_a_deletion_is_seen_at_once_where_it_is_told(lab: Lab, first: Any) -> No
     async def act(inference: Inference) -> None:
         await inference.forward("inertia", None, X)
         lab.models.delete("inertia")
-        inference.forget("inertia")
+        inference.invalidate("inertia")
         with pytest.raises(ProblemError) as caught:
             await inference.forward("inertia", None, X)
         assert caught.value.problem.code == "not-found"
@@ -169,7 +169,7 @@ def test_a_name_that_is_given_again_is_another_model(lab: Lab, first: Any, secon
         await inference.forward("inertia", 1, X)
         lab.models.delete("inertia")
         lab.publish("inertia", trained(second))
-        inference.forget("inertia")
+        inference.invalidate("inertia")
         return await inference.forward("inertia", 1, X)
 
     np.testing.assert_allclose(lab.run(act).outputs, outputs(second, X), rtol=1e-5, atol=1e-7)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import pytest
-from intertwine_api.server.inference import KnownVersions
+from intertwine_api.server.inference import VersionCache
 from intertwine_api.storage.models import Version
 from intertwine_api.wire.problems import Problem, ProblemError
 
@@ -29,8 +29,8 @@ class Registry:
             raise ProblemError(Problem.of("not-found", name))
         return self.newest
 
-    def known(self) -> KnownVersions:
-        return KnownVersions(self.find, lambda: self.now)
+    def known(self) -> VersionCache:
+        return VersionCache(self.find, lambda: self.now)
 
 
 def run(awaitable: Awaitable[T]) -> T:
@@ -92,7 +92,7 @@ def test_what_is_forgotten_is_looked_up_at_once() -> None:
     run(known.get("inertia", None))
     run(known.get("inertia", 1))
     run(known.get("other", None))
-    known.forget("inertia")
+    known.invalidate("inertia")
     run(known.get("other", None))
     assert registry.looks == 3
     run(known.get("inertia", None))

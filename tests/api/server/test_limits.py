@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from intertwine_api.server.limits import ConcurrencyLimit, Rates
+from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 from intertwine_api.wire.problems import ProblemError
@@ -27,62 +27,62 @@ class Clock:
 
 
 class TestRates:
-    def rates(self) -> tuple[Rates, Clock]:
+    def limiter(self) -> tuple[RateLimiter, Clock]:
         clock = Clock()
-        return Rates(10, 3, clock), clock
+        return RateLimiter(10, 3, clock), clock
 
     def test_a_burst_and_then_as_many_as_flow_in(self) -> None:
-        rates, clock = self.rates()
-        assert [rates.take("a").granted for _ in range(4)] == [True, True, True, False]
+        limiter, clock = self.limiter()
+        assert [limiter.take("a").granted for _ in range(4)] == [True, True, True, False]
         clock.now = 0.25
-        assert [rates.take("a").granted for _ in range(3)] == [True, True, False]
+        assert [limiter.take("a").granted for _ in range(3)] == [True, True, False]
         clock.now = 1000.0
-        assert [rates.take("a").granted for _ in range(4)] == [True, True, True, False]
+        assert [limiter.take("a").granted for _ in range(4)] == [True, True, True, False]
 
     def test_each_has_its_own(self) -> None:
-        rates, _ = self.rates()
+        limiter, _ = self.limiter()
         for _ in range(4):
-            rates.take("a")
-        assert rates.take("b").granted
+            limiter.take("a")
+        assert limiter.take("b").granted
 
     def test_who_is_refused_hears_when_to_ask_again(self) -> None:
         clock = Clock()
-        rates = Rates(0.1, 1, clock)
-        rates.require("a")
+        limiter = RateLimiter(0.1, 1, clock)
+        limiter.require("a")
         clock.now = 2.0
         with pytest.raises(ProblemError) as refused:
-            rates.require("a")
+            limiter.require("a")
         assert refused.value.problem.code == "rate-limited"
         assert refused.value.headers["Retry-After"] == "8"
         assert refused.value.headers["RateLimit"] == '"key";r=0;t=8'
         assert refused.value.headers["RateLimit-Policy"] == '"key";q=1;w=10'
 
     def test_a_refusal_costs_no_token(self) -> None:
-        rates, clock = self.rates()
+        limiter, clock = self.limiter()
         for _ in range(100):
-            rates.take("a")
+            limiter.take("a")
         clock.now = 0.1
-        assert rates.take("a").granted
+        assert limiter.take("a").granted
 
 
 class TestAtOnce:
     def test_past_the_most_the_next_is_refused_until_one_ends(self) -> None:
-        at_once = ConcurrencyLimit(2, "streams of events")
-        with at_once.one("a"):
-            with at_once.one("a"):
+        concurrency = ConcurrencyLimit(2, "streams of events")
+        with concurrency.slot("a"):
+            with concurrency.slot("a"):
                 with pytest.raises(ProblemError, match="2 streams of events") as refused:
-                    at_once.enter("a")
+                    concurrency.enter("a")
                 assert refused.value.headers["Retry-After"] == "1"
-                at_once.enter("b")
-            with at_once.one("a"):
-                assert at_once["a"] == 2
-        assert (at_once["a"], at_once["b"]) == (0, 1)
+                concurrency.enter("b")
+            with concurrency.slot("a"):
+                assert concurrency["a"] == 2
+        assert (concurrency["a"], concurrency["b"]) == (0, 1)
 
     def test_whoever_fails_is_counted_out(self) -> None:
-        at_once = ConcurrencyLimit(1, "things")
-        with pytest.raises(ValueError, match="no"), at_once.one("a"):
+        concurrency = ConcurrencyLimit(1, "things")
+        with pytest.raises(ValueError, match="no"), concurrency.slot("a"):
             raise ValueError("no")
-        assert at_once["a"] == 0
+        assert concurrency["a"] == 0
 
 
 @contextmanager

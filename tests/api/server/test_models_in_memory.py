@@ -17,7 +17,7 @@ from intertwine.nn import MLP
 from intertwine.nn.saving import to_config
 from intertwine.reps import Scalar, V
 from intertwine_api.server.batcher import BatchSettings
-from intertwine_api.server.models_in_memory import Loaded, ModelsInMemory, load
+from intertwine_api.server.models_in_memory import LoadedModel, ModelsInMemory, load
 from intertwine_api.storage.models import Version
 from intertwine_api.wire.problems import ProblemError
 
@@ -56,9 +56,9 @@ class Loader:
         self.fails = 0
         self.may_go_on = threading.Event()
         self.may_go_on.set()
-        self.loaded: list[tuple[str, weakref.ref[Loaded]]] = []
+        self.loaded: list[tuple[str, weakref.ref[LoadedModel]]] = []
 
-    def __call__(self, version: Version) -> Loaded:
+    def __call__(self, version: Version) -> LoadedModel:
         assert self.may_go_on.wait(timeout=30)
         self.loads.append(version.name)
         if self.fails:

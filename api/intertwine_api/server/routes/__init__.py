@@ -1,1 +1,1 @@
-"""The addresses of the service, one module a kind of thing."""
+"""The routes of the service, one module per resource."""

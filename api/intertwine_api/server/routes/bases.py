@@ -1,4 +1,4 @@
-"""Bases: asked for, waited for, and listed."""
+"""Routes of bases: find, get, list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from intertwine.training.recipe.description import Digest
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import BasesReader
-from intertwine_api.server.problem_responses import READING, SOLVING, documented
+from intertwine_api.server.problem_responses import PARSE_PROBLEMS, SOLVE_PROBLEMS, documented
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.bases import (
@@ -31,29 +31,31 @@ from intertwine_api.work.solves import Solve
 router = APIRouter(prefix="/v1", tags=["bases"])
 
 _PENDING: dict[int | str, dict[str, Any]] = {
-    202: {"model": Pending, "description": "The solve goes on; ask again at `Location`."}
+    202: {"model": Pending, "description": "The solve is running. Poll the URL in `Location`."}
 }
-_READ_MOST = 2000  # manifests that are read for one page, however few of them pass the filter
+_SCAN_LIMIT = 2000  # the most manifests read for one page, whether or not they match
 Key = Annotated[Digest, Path(description="the key of a basis")]
 
 
 @router.post(
     "/bases",
-    summary="Find the basis of a rep's invariants",
+    summary="Find a basis of a rep's invariants",
     operation_id="find_basis",
     response_model=BasisManifest,
-    responses={**_PENDING, **documented(*READING, *SOLVING, "too-many-jobs")},
+    responses={**_PENDING, **documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS, "too-many-jobs")},
 )
 async def find_basis(
     request: BasisRequest,
     service: TheService,
     caller: BasesReader,
-    prefer: Annotated[str | None, Header(description="wait=N: for how many seconds")] = None,
+    prefer: Annotated[
+        str | None, Header(description="`wait=N` waits N seconds for the solve")
+    ] = None,
 ) -> Any:
-    """Answer at once where the basis is known; else solve, waiting as long as `Prefer: wait` says.
+    """Return a known basis immediately; else solve, and wait as long as `Prefer: wait` says.
 
-    Equal requests in flight share one solve, and a caller who leaves does not stop it. A long one
-    is a job, which outlives the service; its address is the same. To solve takes `bases:solve`.
+    Equal concurrent requests share one solve, which continues if a client disconnects. A long
+    solve is a job, which survives restarts of the service. Solving requires `bases:solve`.
     """
     parsed = await service.parse(request.model_dump(exclude_none=True))
     state = await run_in_threadpool(service.bases.here, parsed.key, parsed)
@@ -66,7 +68,7 @@ async def find_basis(
         solve = state.solve
     elif await run_in_threadpool(service.submission.place, parsed) == "job":
         job = await run_in_threadpool(service.submission.solve_once, parsed, caller)
-        await service.streams.ended(job.id, wait)
+        await service.streams.wait_for_end(job.id, wait)
         job = await run_in_threadpool(service.queue.get, job.id)
         ended = await run_in_threadpool(service.bases.after_job, job, parsed.key, parsed)
         return _answer(ended, parsed.key, caller, applied)
@@ -80,26 +82,26 @@ async def find_basis(
 
 @router.get(
     "/bases",
-    summary="List the bases that are known",
+    summary="List bases",
     operation_id="list_bases",
     response_model=BasisPage,
     responses=documented("invalid-request"),
 )
 def list_bases(
     service: TheService,
-    limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
-    after: Annotated[Digest | None, Query(description="the cursor, from `next`")] = None,
-    group: Annotated[str | None, Query(description="only of this group, as printed")] = None,
-    method: Annotated[str | None, Query(description="only found by this method")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="the size of a page")] = 50,
+    after: Annotated[Digest | None, Query(description="the `next` of the previous page")] = None,
+    group: Annotated[str | None, Query(description="only bases of this group, as printed")] = None,
+    method: Annotated[str | None, Query(description="only bases found by this method")] = None,
 ) -> BasisPage:
-    """The bases in the store, in the order of their keys.
+    """Return the bases in the store, sorted by key.
 
-    A page with a filter may be short, or empty, and yet not the last: `has_more` says.
+    With a filter, a page can be short or empty without being the last: check `has_more`.
     """
     page: list[BasisManifest] = []
     last = None
     for read, document in enumerate(service.bases.documents(after or "")):
-        if len(page) == limit or read == _READ_MOST:
+        if len(page) == limit or read == _SCAN_LIMIT:
             return BasisPage(data=page, has_more=True, next=last)
         last = document.key
         if group in (None, document.group) and method in (None, document.method):
@@ -109,13 +111,13 @@ def list_bases(
 
 @router.get(
     "/bases/{key}",
-    summary="A basis by its key, or how far its solve is",
+    summary="Get a basis, or the progress of its solve",
     operation_id="get_basis",
     response_model=BasisManifest,
-    responses={**_PENDING, **documented("not-found", "invalid-request", *SOLVING)},
+    responses={**_PENDING, **documented("not-found", "invalid-request", *SOLVE_PROBLEMS)},
 )
 async def get_basis(key: Key, service: TheService, caller: BasesReader) -> Any:
-    """The manifest; while it is being solved, its progress; or the problem that ended it."""
+    """Return the manifest of a basis, the progress of its solve, or the problem that ended it."""
     state = await run_in_threadpool(service.bases.of, key)
     return _answer(state, key, caller)
 
@@ -123,7 +125,7 @@ async def get_basis(key: Key, service: TheService, caller: BasesReader) -> Any:
 def _answer(
     state: BasisState | None, key: str, caller: Caller, more: Mapping[str, str] | None = None
 ) -> BasisManifest | JSONResponse:
-    """Return the response for a state. Raises `ProblemError` if it is a failure, or unknown."""
+    """Return the response for a state. Raises `ProblemError` for a failure or an unknown key."""
     match state:
         case Known(document):
             return document
@@ -134,7 +136,7 @@ def _answer(
         case Failed(problem):
             raise ProblemError(problem)
         case None:
-            raise ProblemError(Problem.of("not-found", f"no basis is known under {key}"))
+            raise ProblemError(Problem.of("not-found", f"there is no basis with the key {key}"))
 
 
 def _wait(prefer: str | None, service: Service) -> float:
@@ -152,7 +154,7 @@ def _pending(solve: Solve, more: Mapping[str, str] | None = None) -> JSONRespons
 def _pending_job(
     key: str, job: Job, caller: Caller, more: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """A solve that is a job, whose address is told to those who may see it."""
+    """Return the response for a solve in a job, with the job's URL if the caller may see it."""
     stage = job.progress.get("stage", "waiting" if job.state == "queued" else "starting")
     document = Pending(
         key=key,

@@ -1,4 +1,4 @@
-"""Blobs: the bytes of bases, of models and of data, by content, for ever the same."""
+"""Routes of blobs: the immutable bytes of bases, models and datasets, by their sha256."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from intertwine_api.wire.safetensors_body import SAFETENSORS
 
 router = APIRouter(prefix="/v1", tags=["blobs"])
 
-_CHUNK = 4 * 2**20  # bytes read at a time: of the default 64 KB, handing over costs the most
+_CHUNK = 4 * 2**20  # bytes read at a time; with the default of 64 KB, overhead dominates
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {SAFETENSORS: {}}, "description": "The bytes, as safetensors."},
-    206: {"content": {SAFETENSORS: {}}, "description": "The bytes of the `Range` asked for."},
-    304: {"description": "The caller has these bytes: its `If-None-Match` names them."},
+    206: {"content": {SAFETENSORS: {}}, "description": "The bytes in the requested `Range`."},
+    304: {"description": "The `If-None-Match` header matches the blob."},
     **documented("not-found", "invalid-request", "range-not-satisfiable", "malformed"),
 }
 
 
 class Blob(FileResponse):
-    """The file of a blob, sent in answer to one request."""
+    """A response with the file of a blob."""
 
     chunk_size = _CHUNK
 
@@ -47,9 +47,9 @@ class Blob(FileResponse):
         self.sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file; what does not come to that is a problem like every other."""
+        """Send the file, or a problem document if that fails."""
         asked = dict(scope["headers"]).get(b"range", b"").decode("latin-1")
-        if asked.partition("=")[0].strip().lower() != "bytes":  # RFC 9110 §14.2: not of our units
+        if asked.partition("=")[0].strip().lower() != "bytes":  # RFC 9110 §14.2: ignore other units
             headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
             scope = {**scope, "headers": headers}
         start: Message = {}
@@ -60,7 +60,7 @@ class Blob(FileResponse):
             if message["type"] == "http.response.start":
                 start, refused = message, message["status"] >= 400
             elif not refused:
-                if not sending:  # the file is open now: nothing can take it away any more
+                if not sending:  # the file is open, so eviction cannot affect it
                     sending = True
                     await send(start)
                 self.sent.inc(len(message.get("body", b"")))
@@ -71,13 +71,13 @@ class Blob(FileResponse):
         except FileNotFoundError:
             if sending:
                 raise
-            problem = Problem.of("not-found", f"the blob {Path(self.path).name} has just gone")
+            problem = Problem.of("not-found", f"the blob {Path(self.path).name} was just deleted")
             await respond(problem)(scope, receive, send)
             return
         if refused:
             code = "range-not-satisfiable" if start["status"] == 416 else "malformed"
             size = int(self.headers["content-length"])
-            problem = Problem.of(code, f"the range {asked!r} is not in {size:,} bytes")
+            problem = Problem.of(code, f"the range {asked!r} is outside of the {size:,} bytes")
             await respond(problem, {"Content-Range": f"bytes */{size}"})(scope, receive, send)
 
 
@@ -98,23 +98,26 @@ class Blob(FileResponse):
     },
 )
 async def upload_blob(request: Request, service: TheService, caller: JobsWriter) -> Response:
-    """A safetensors file, for a training to go on from. The same bytes are the same blob."""
+    """Store a safetensors file of weights to continue training from.
+
+    The sha256 of the bytes identifies the blob.
+    """
     async with service.receive(request) as file:
-        document = await service.take_in(_keep, file, service)
+        document = await service.store_upload(_keep, file, service)
     headers = {"Location": document.links["self"]}
     return JSONResponse(document.model_dump(), 201, headers=headers)
 
 
 @router.get(
     "/blobs/{digest}",
-    summary="The bytes of a basis, of a model or of a dataset",
+    summary="Download a blob",
     operation_id="get_blob",
     response_class=Response,
     responses=_RESPONSES,
 )
 @router.head(
     "/blobs/{digest}",
-    summary="The size of the bytes of a blob",
+    summary="Get the size of a blob",
     operation_id="head_blob",
     response_class=Response,
     responses=_RESPONSES,
@@ -125,7 +128,10 @@ async def get_blob(
     caller: BlobsReader,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Immutable content with a strong ETag, whole or by `Range`. Data are their owners' alone."""
+    """Return the bytes of a basis, a model or a dataset, or a `Range` of them.
+
+    Blobs are immutable, with a strong ETag. Only its owners and admins can read a dataset.
+    """
     shared = "public" if caller.key_id is None else "private"
     headers = {
         "ETag": f'"{digest}"',
@@ -140,16 +146,16 @@ async def get_blob(
 
 
 def _keep(file: Path, service: Service) -> BlobDocument:
-    """Keep an uploaded file of weights. Raises `FormatError` for what is no safetensors file."""
+    """Store an uploaded file of weights. Raises `FormatError` unless it is safetensors."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, "numpy") as arrays:  # reads, and checks, the header alone
+        with safe_open(file, "numpy") as arrays:  # reads and checks only the header
             names = list(arrays.keys())
     except SafetensorError as error:
-        raise FormatError(f"the body is no safetensors file: {error}") from error
+        raise FormatError(f"the body is not a safetensors file: {error}") from error
     if not names:
-        raise FormatError("the body is a safetensors file without an array")
+        raise FormatError("the safetensors file has no arrays")
     digest, size = service.objects.put(file)
     return BlobDocument(digest=digest, bytes=size, links={"self": f"/v1/blobs/{digest}"})
 
@@ -167,11 +173,11 @@ def _find(digest: str, headers: Mapping[str, str], service: Service, caller: Cal
 
 
 def _may_read(path: Path, service: Service, caller: Caller) -> bool:
-    """Models are everybody's, and samples their owner's."""
+    """Return whether the caller may read a blob. Samples are private to their owners."""
     from intertwine.training.recipe.samples import Samples
 
     try:
-        Samples.read(path)  # maps them into memory, and reads the header alone
+        Samples.read(path)  # maps the file, and reads only the header
     except FormatError:
         return True
     try:
@@ -182,6 +188,6 @@ def _may_read(path: Path, service: Service, caller: Caller) -> bool:
 
 
 def _names(if_none_match: str | None, digest: str) -> bool:
-    """Whether an If-None-Match header names the digest (RFC 9110, weak comparison)."""
+    """Return whether an If-None-Match header matches the digest (RFC 9110, weak comparison)."""
     tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return "*" in tags or f'"{digest}"' in tags

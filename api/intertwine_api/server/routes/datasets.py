@@ -1,4 +1,4 @@
-"""Datasets: sent once, checked, and trained on by the digest of their samples."""
+"""Routes of datasets: upload, list, describe, delete."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ router = APIRouter(prefix="/v1", tags=["datasets"])
 
 _NPZ = ("application/zip", "application/x-npz", "application/octet-stream")
 _FILE = {"schema": {"type": "string", "format": "binary"}}
-Whose = Annotated[
-    Line | None, Query(description="whose, for an admin; the caller's own if left out")
-]
+Owner = Annotated[Line | None, Query(description="the owner of the dataset; by default the caller")]
 RepText = Annotated[Line, Query(max_length=1000)]
 Name = Annotated[Digest, Path(description="the digest of the samples")]
 
@@ -32,7 +30,7 @@ Name = Annotated[Digest, Path(description="the digest of the samples")]
 @router.post(
     "/datasets",
     status_code=201,
-    summary="Send samples to train on",
+    summary="Upload a dataset",
     operation_id="upload_dataset",
     response_model=DatasetDocument,
     responses=documented(
@@ -47,26 +45,26 @@ async def upload_dataset(
     request: Request,
     service: TheService,
     caller: JobsWriter,
-    name: Annotated[Line, Query(description="for people")] = "",
+    name: Annotated[Line, Query(description="a display name")] = "",
     rep_in: Annotated[RepText | None, Query(description="the rep of an input")] = None,
     rep_out: Annotated[RepText | None, Query(description="the rep of a target")] = None,
     group: Annotated[
         str | None, Query(description="the reps' group: a text, or generators as JSON")
     ] = None,
 ) -> Response:
-    """A file of two arrays X and Y with a row for each sample: safetensors, or npz without pickle.
+    """Store a file of two arrays X and Y with a row per sample: safetensors, or npz without pickle.
 
-    Shapes and numbers are checked, and the reps' sizes against them. The same samples are the same
-    dataset, in whatever file they come.
+    The service checks the shapes, the numbers, and the sizes of the reps. The digest of the samples
+    identifies the dataset, whatever the format of the file.
     """
     generators = _read_group(group)
     async with service.receive(request) as file:
-        stored = await service.take_in(
+        stored = await service.store_upload(
             service.datasets.add, caller.owner, file, name, rep_in, rep_out, generators
         )
-    told = document_of(stored)
-    answer = told.model_dump(mode="json")
-    return JSONResponse(answer, 201, headers={"Location": told.links["self"]})
+    document = document_of(stored)
+    headers = {"Location": document.links["self"]}
+    return JSONResponse(document.model_dump(mode="json"), 201, headers=headers)
 
 
 @router.get(
@@ -79,10 +77,10 @@ async def upload_dataset(
 def list_datasets(
     service: TheService,
     caller: JobsWriter,
-    limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
-    after: Annotated[Line | None, Query(description="the cursor, from `next`")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="the size of a page")] = 50,
+    after: Annotated[Line | None, Query(description="the `next` of the previous page")] = None,
 ) -> DatasetPage:
-    """The caller's datasets, the newest first; and, by name, those that the service can make."""
+    """Return the caller's datasets, newest first, and the names of the built-in datasets."""
     owner = None if caller.is_admin else caller.owner
     found, following = service.datasets.page(owner, after, limit)
     return DatasetPage(
@@ -95,16 +93,16 @@ def list_datasets(
 
 @router.get(
     "/datasets/{dataset}",
-    summary="A dataset: its shapes and its reps",
+    summary="Get a dataset",
     operation_id="get_dataset",
     response_model=DatasetDocument,
     responses=documented("not-found", "invalid-request", "forbidden"),
 )
 def get_dataset(
-    dataset: Name, service: TheService, caller: JobsWriter, owner: Whose = None
+    dataset: Name, service: TheService, caller: JobsWriter, owner: Owner = None
 ) -> DatasetDocument:
-    """What is known of it; its samples are a blob."""
-    return document_of(service.datasets.get(dataset, _whose(dataset, owner, service, caller)))
+    """Return the shapes and reps of a dataset. Its samples are a blob."""
+    return document_of(service.datasets.get(dataset, _owner_of(dataset, owner, service, caller)))
 
 
 @router.delete(
@@ -116,32 +114,40 @@ def get_dataset(
     responses=documented("not-found", "invalid-request", "forbidden"),
 )
 def delete_dataset(
-    dataset: Name, service: TheService, caller: JobsWriter, owner: Whose = None
+    dataset: Name, service: TheService, caller: JobsWriter, owner: Owner = None
 ) -> Response:
-    """Its samples go with the last who has them; jobs that wait or run still find them."""
-    service.datasets.delete(dataset, _whose(dataset, owner, service, caller))
+    """Delete a dataset. Its samples are deleted with their last reference.
+
+    Queued and running jobs keep the samples.
+    """
+    service.datasets.delete(dataset, _owner_of(dataset, owner, service, caller))
     return Response(status_code=204)
 
 
-def _whose(dataset: str, owner: str | None, service: Service, caller: Caller) -> str:
-    """Whose dataset is meant: the one that is named, the caller's own, or, for an admin who has
-    none, that of the only one who has it.
+def _owner_of(dataset: str, owner: str | None, service: Service, caller: Caller) -> str:
+    """Return the named owner, else the caller or, for admins without the dataset, its only owner.
+
+    Raises `ProblemError` if the caller may not read it, or if several owners have it.
     """
     if owner is not None:
         if not caller.owns(owner):
-            raise ProblemError(Problem.of("forbidden", f"the data of {owner} are not yours"))
+            raise ProblemError(
+                Problem.of(
+                    "forbidden", f"the datasets of {owner} are private: use a key of {owner}"
+                )
+            )
         return owner
     owners = service.datasets.owners(dataset) if caller.is_admin else []
     if not owners or caller.owner in owners:
         return caller.owner
     if len(owners) > 1:
-        detail = f"{len(owners)} have this dataset: say whose, as owner={owners[0]}"
+        detail = f"{len(owners)} owners have this dataset: choose one, as in owner={owners[0]}"
         raise ProblemError(Problem.of("invalid-request", detail))
     return owners[0]
 
 
 def _read_group(text: str | None) -> str | dict[str, Any] | None:
-    """A group's text as it is, and generators as their document."""
+    """Return a group's text unchanged, and JSON generators as a document."""
     if text is None or not text.lstrip().startswith("{"):
         return text
     try:

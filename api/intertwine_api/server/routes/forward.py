@@ -1,9 +1,8 @@
-"""Models, called.
+"""The route that calls a model.
 
-This is called more often than anything else, and FastAPI would spend longer on its parameters and
-dependencies than all the rest of it takes. So `route`, which answers, is one of Starlette's own and
-reads the request by hand, the key's scope too; `router` has the same address behind it, for the
-documentation alone.
+This is the most frequent route, and FastAPI's parameters and dependencies would take most of its
+time. So `route` is a plain Starlette route, which parses the request and checks the scope itself.
+`router` has the same path only for the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from jaxtyping import Shaped
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
-from intertwine_api.server.access import ASKED, requires
+from intertwine_api.server.access import AUTH_PROBLEMS, requires
 from intertwine_api.server.disconnects import CancelOnDisconnect, ClientDisconnected
 from intertwine_api.server.middleware import is_safetensors
 from intertwine_api.server.problem_responses import documented
@@ -37,24 +36,24 @@ _REAL, _IMAGINARY = "inputs", "imaginary"
 
 @dataclass(frozen=True)
 class Inputs:
-    """Vectors, one a row, and the form in which they came, in which the answer goes back."""
+    """Vectors, one per row, and their format, which the response shares."""
 
     rows: Shaped[np.ndarray, "..."]
-    is_one: bool  # a vector by itself
+    is_one: bool  # a single vector
     is_binary: bool
 
 
 def read_inputs(body: bytes, is_binary: bool) -> Inputs:
-    """The inputs in a body. Raises `ProblemError` for what is not of the documented form."""
+    """Return the inputs in a body. Raises `ProblemError` for undocumented formats."""
     array = read_array(body, "x") if is_binary else _from_json(body)
     if not array.ndim:
-        raise _refused("the input is a number: send a vector, or several")
+        raise _refused("the input is a number: send one or more vectors")
     is_one = array.ndim == 1 and array.size > 0
     return Inputs(array[None] if is_one else array, is_one, is_binary)
 
 
 def write_outputs(outputs: Shaped[np.ndarray, "n m"], inputs: Inputs) -> tuple[bytes, str]:
-    """The body that answers some inputs, and its media type."""
+    """Return the response body for some inputs, and its media type."""
     array = outputs[0] if inputs.is_one else outputs
     if inputs.is_binary:
         return b"".join(write_arrays({"y": array})), SAFETENSORS
@@ -68,31 +67,31 @@ def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ProblemError(Problem.of("malformed", f"the body is no JSON: {error}")) from error
+        raise ProblemError(Problem.of("malformed", f"the body is not JSON: {error}")) from error
     if not isinstance(document, dict) or not {_REAL} <= document.keys() <= {_REAL, _IMAGINARY}:
-        raise _refused('send {"inputs": [[…], …]}, and "imaginary" with it for complex vectors')
+        raise _refused('send {"inputs": [[…], …]}, and also "imaginary" for complex vectors')
     real = _numbers(document, _REAL)
     if _IMAGINARY not in document:
         return real
     imaginary = _numbers(document, _IMAGINARY)
     if real.shape != imaginary.shape:
-        raise _refused(f"inputs have the shape {real.shape}, and imaginary {imaginary.shape}")
+        raise _refused(f"inputs has shape {real.shape}, but imaginary has {imaginary.shape}")
     return join_complex(real, imaginary)
 
 
 def _numbers(document: Mapping[str, Any], name: str) -> Shaped[np.ndarray, "..."]:
-    """A list of numbers, or a list of such lists, all of one length."""
+    """Return the array of a list of numbers, or of a list of equally long lists."""
     value = document[name]
     is_matrix = isinstance(value, list) and bool(value) and isinstance(value[0], list)
     rows = value if is_matrix else [value]
     if not {*map(type, rows)} <= {list}:
-        raise _refused(f"{name} is neither a list of numbers nor one of lists of numbers")
+        raise _refused(f"{name} must be a list of numbers, or a list of such lists")
     if not {*map(type, chain.from_iterable(rows))} <= {int, float}:
-        raise _refused(f"{name} holds something else than numbers")
+        raise _refused(f"{name} has entries that are not numbers")
     try:
         array = np.array(rows, np.float64)
     except OverflowError as error:
-        raise _refused(f"{name} holds an integer that is too large for float64") from error
+        raise _refused(f"{name} has an integer too large for float64") from error
     except ValueError as error:
         raise _refused(f"the vectors in {name} differ in length") from error
     return array if is_matrix else array[0]
@@ -105,7 +104,7 @@ def _refused(detail: str) -> ProblemError:
 router = APIRouter(prefix="/v1", tags=["models"])
 
 _MODEL = "Intertwine-Model"
-_LARGE = 2**16  # bytes of a body, past which a thread reads it, or writes it
+_LARGE = 2**16  # bytes; larger bodies are read and written in a thread
 _NUMBER = 2**31 - 1
 _NAME = re.compile(MODEL_NAME)
 _require_scope = requires("models:forward")
@@ -114,16 +113,16 @@ _Result = TypeVar("_Result")
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {SAFETENSORS: {}},
-        "description": "As the request: JSON, or safetensors.",
+        "description": "JSON or safetensors, as the request.",
         "headers": {
             _MODEL: {
-                "description": "the name and the number of the version that answered",
+                "description": "the name and number of the version that was called",
                 "schema": {"type": "string"},
             }
         },
     },
     **documented(
-        *ASKED, "not-found", "invalid-request", "format", "malformed", "body-too-large",
+        *AUTH_PROBLEMS, "not-found", "invalid-request", "format", "malformed", "body-too-large",
         "too-large", "busy", "not-ready", "internal",
     ),
 }  # fmt: skip
@@ -141,7 +140,7 @@ _DOCUMENTED = {
             "name": "version",
             "in": "query",
             "required": False,
-            "description": "the number of a version; the newest, if it is left out",
+            "description": "the version number; by default the newest version",
             "schema": {"type": "integer", "minimum": 1, "maximum": _NUMBER},
         },
     ],
@@ -164,13 +163,13 @@ _DOCUMENTED = {
     openapi_extra=_DOCUMENTED,
 )
 async def call_model(request: Request) -> Any:
-    """The model's outputs for vectors, or for one vector, of its input rep.
+    """Return the model's outputs for one or more vectors of its input rep.
 
-    They come as JSON, or as a safetensors body with an array `x` of shape (k, n) or (n,), with a
-    last axis of 2 if complex; the answer is of the same kind, with an array `y`. Calls at the same
-    time are computed together.
+    Send JSON, or a safetensors body with an array `x` of shape (k, n) or (n,); complex arrays have
+    a last axis of length 2. The response has the same format, with an array `y`. Concurrent calls
+    are batched.
     """
-    request.scope["route"] = route  # as FastAPI's routes say it, for the metrics
+    request.scope["route"] = route  # the metrics read the route here
     await _require_scope(request, None)
     service: Service = request.app.state.service
     name, number = _name(request), _number(request)
@@ -192,19 +191,19 @@ route = Route("/v1/models/{name}:forward", call_model, methods=["POST"])
 
 
 def _name(request: Request) -> str:
-    """The name in the address; what is none is refused as the other addresses of models do."""
+    """Return the model name in the path. Raises `ProblemError` if it is invalid."""
     name: str = request.path_params["name"]
     if _NAME.fullmatch(name) is None:
         detail = (
-            f"{name[:200]!r} is no name of a model: these have up to 128 letters, digits and . _ - "
-            f"of ASCII, a letter or digit first"
+            f"{name[:200]!r} is not a model name: use up to 128 ASCII letters, digits and . _ -, "
+            f"with a letter or digit first"
         )
         raise ProblemError(Problem.of("invalid-request", detail))
     return name
 
 
 def _number(request: Request) -> int | None:
-    """The version that is asked for, if any."""
+    """Return the requested version number, if any. Raises `ProblemError` if it is invalid."""
     if not request.scope["query_string"]:
         return None
     asked = request.query_params.get("version")
@@ -212,7 +211,7 @@ def _number(request: Request) -> int | None:
         return None
     if asked.isascii() and asked.isdigit() and 1 <= int(asked[:11]) <= _NUMBER:
         return int(asked)
-    raise ProblemError(Problem.of("invalid-request", f"{asked[:20]!r} is no number of a version"))
+    raise ProblemError(Problem.of("invalid-request", f"{asked[:20]!r} is not a version number"))
 
 
 async def _in_thread_if(

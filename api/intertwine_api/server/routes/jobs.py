@@ -1,4 +1,4 @@
-"""Jobs: handed in, listed, looked at, cancelled, tried again, and deleted."""
+"""Routes of jobs: submit, list, describe, follow, cancel, retry, delete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import JobsWriter
 from intertwine_api.server.middleware import is_head
-from intertwine_api.server.problem_responses import READING, documented
+from intertwine_api.server.problem_responses import PARSE_PROBLEMS, documented
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.server.streams import EventStream
 from intertwine_api.wire.jobs import (
@@ -40,13 +40,13 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
 
 if TYPE_CHECKING:
     JobBody = JobRequest
-else:  # the union of the registered kinds' requests, which FastAPI reads
+else:  # at run time: the union of the requests of all registered kinds
     JobBody = Annotated[
         reduce(or_, (kind.request for kind in KINDS.values())),
         Body(discriminator="kind", title="Asked For"),
     ]
 
-_LOG_MOST = 2**20  # bytes of a log in one answer
+_LOG_BYTES = 2**20  # the most bytes of a log in one response
 _EPOCHS = 2**31 - 1
 _BAD_ID = ("not-found", "invalid-request")
 
@@ -56,25 +56,28 @@ def _job(
     service: TheService,
     caller: JobsWriter,
 ) -> Job:
-    """The caller's job of this id; another's is not found, unless an admin asks."""
+    """Return the caller's job of this id. Only admins see the jobs of other owners.
+
+    Raises `ProblemError` with ``not-found`` if there is no such job.
+    """
     found = service.queue.get(job)
     if not caller.owns(found.owner):
         raise ProblemError(Problem.of("not-found", f"there is no job {job}"))
     return found
 
 
-#: The caller's job that an address names, as a route's argument.
+#: The caller's job named in the path, as a route's argument.
 TheJob = Annotated[Job, Depends(_job)]
 
 
 @router.post(
     "/jobs",
     status_code=202,
-    summary="Hand in a job",
+    summary="Submit a job",
     operation_id="submit_job",
     response_model=JobDocument,
     responses=documented(
-        *READING, "not-found", "name-taken", "too-costly", "invalid-setting",
+        *PARSE_PROBLEMS, "not-found", "name-taken", "too-costly", "invalid-setting",
         "idempotency-conflict", "too-many-jobs",
     ),
 )  # fmt: skip
@@ -84,10 +87,13 @@ async def submit_job(
     caller: JobsWriter,
     idempotency_key: Annotated[
         IdempotencyKey | None,
-        Header(description="the same request under the same key is one job"),
+        Header(description="makes the submission safe to retry"),
     ] = None,
 ) -> Response:
-    """The job waits in the queue, is run by a process of its own, and is found at `Location`."""
+    """Queue a job, which runs in its own process. `Location` is its URL.
+
+    Submitting the same request again with the same `Idempotency-Key` returns the first job.
+    """
     job = await service.work(service.submission.submit, request, caller, idempotency_key)
     answer = (await run_in_threadpool(_document, job, service)).model_dump(mode="json")
     return JSONResponse(answer, 202, headers={"Location": f"/v1/jobs/{job.id}"})
@@ -103,19 +109,24 @@ async def submit_job(
 def list_jobs(
     service: TheService,
     caller: JobsWriter,
-    limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
-    after: Annotated[Line | None, Query(description="the cursor, from `next`")] = None,
-    state: Annotated[State | None, Query(description="only those in this state")] = None,
-    kind: Annotated[Kind | None, Query(description="only of this kind")] = None,
-    label: Annotated[Line | None, Query(description="only those with this label")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="the size of a page")] = 50,
+    after: Annotated[Line | None, Query(description="the `next` of the previous page")] = None,
+    state: Annotated[State | None, Query(description="only jobs in this state")] = None,
+    kind: Annotated[Kind | None, Query(description="only jobs of this kind")] = None,
+    label: Annotated[Line | None, Query(description="only jobs with this label")] = None,
     owner: Annotated[
-        Line | None, Query(description="only this owner's; an admin sees everybody's")
+        Line | None, Query(description="only jobs of this owner; admins only, else your own")
     ] = None,
 ) -> JobPage:
-    """The caller's jobs, the newest first; a saved model in a request is without its config."""
+    """Return the caller's jobs, newest first; for admins, the jobs of all owners.
+
+    Saved models in the requests are listed without their config.
+    """
     if not caller.is_admin:
         if owner not in (None, caller.owner):
-            raise ProblemError(Problem.of("forbidden", f"the jobs of {owner} are not yours to see"))
+            raise ProblemError(
+                Problem.of("forbidden", f"the jobs of {owner} are private: use a key of {owner}")
+            )
         owner = caller.owner
     found, following = service.queue.page(
         owner=owner, state=state, kind=kind, label=label, after=after, limit=limit
@@ -125,13 +136,13 @@ def list_jobs(
 
 @router.get(
     "/jobs/{job}",
-    summary="A job: where it is, and what came of it",
+    summary="Get a job",
     operation_id="get_job",
     response_model=JobDocument,
     responses=documented(*_BAD_ID),
 )
 def get_job(job: TheJob, service: TheService) -> JobDocument:
-    """Its state and why it is in it, its place in the queue, how far it is, and its result."""
+    """Return the state of a job and its reason, its queue position, progress and result."""
     return _document(job, service)
 
 
@@ -143,7 +154,7 @@ def get_job(job: TheJob, service: TheService) -> JobDocument:
     responses=documented(*_BAD_ID),
 )
 def cancel_job(job: TheJob, service: TheService, caller: JobsWriter) -> JobDocument:
-    """One that waits is cancelled at once, one that runs is ended; to one that ended, nothing."""
+    """Cancel a queued job immediately, and stop a running one. Ended jobs do not change."""
     job = service.queue.cancel(job.id, f"cancelled by {caller.owner}")
     service.controller.wake()
     return _document(job, service)
@@ -151,13 +162,13 @@ def cancel_job(job: TheJob, service: TheService, caller: JobsWriter) -> JobDocum
 
 @router.post(
     "/jobs/{job}:retry",
-    summary="Try a job again",
+    summary="Retry a job",
     operation_id="retry_job",
     response_model=JobDocument,
     responses=documented(*_BAD_ID, "wrong-state", "too-many-jobs"),
 )
 def retry_job(job: TheJob, service: TheService) -> JobDocument:
-    """One that failed or was cancelled waits again, and goes on from its last checkpoint."""
+    """Queue a failed or cancelled job again. It resumes from its last checkpoint."""
     job = service.queue.retry(job.id, service.settings.key_jobs)
     service.controller.wake()
     return _document(job, service)
@@ -166,13 +177,13 @@ def retry_job(job: TheJob, service: TheService) -> JobDocument:
 @router.delete(
     "/jobs/{job}",
     status_code=204,
-    summary="Delete a job that has ended",
+    summary="Delete an ended job",
     operation_id="delete_job",
     response_class=Response,
     responses=documented(*_BAD_ID, "wrong-state"),
 )
 def delete_job(job: TheJob, service: TheService) -> Response:
-    """Its events, metrics, log and checkpoints go with it; a model that it made stays."""
+    """Delete a job with its events, metrics, log and checkpoints. Its model is kept."""
     service.queue.delete(job.id)
     _folder(job, service).remove()
     return Response(status_code=204)
@@ -180,7 +191,7 @@ def delete_job(job: TheJob, service: TheService) -> Response:
 
 @router.get(
     "/jobs/{job}/metrics",
-    summary="The losses of a training",
+    summary="Get the losses of a training",
     operation_id="get_job_metrics",
     response_model=MetricsRows,
     responses=documented(*_BAD_ID),
@@ -188,13 +199,14 @@ def delete_job(job: TheJob, service: TheService) -> Response:
 def get_metrics(
     job: TheJob,
     service: TheService,
-    after: Annotated[int, Query(ge=0, le=_EPOCHS, description="only epochs past this")] = 0,
+    after: Annotated[int, Query(ge=0, le=_EPOCHS, description="only epochs after this one")] = 0,
     points: Annotated[
-        int, Query(ge=2, le=10_000, description="how many at most, spread evenly")
+        int, Query(ge=2, le=10_000, description="the most rows, evenly spaced")
     ] = 2000,
 ) -> MetricsRows:
-    """One row for each epoch that was evaluated; of more than `points`, so many of them, with the
-    first and the last.
+    """Return one row per evaluated epoch.
+
+    Longer series are thinned to `points` rows, which include the first and the last.
     """
     rows = service.job_metrics.rows(job.id, after, points)
     return MetricsRows(data=[MetricsRow(**row) for row in rows])
@@ -202,11 +214,11 @@ def get_metrics(
 
 @router.get(
     "/jobs/{job}/logs",
-    summary="What a job's process printed",
+    summary="Get the log of a job",
     operation_id="get_job_logs",
     response_class=Response,
     responses={
-        200: {"content": {"text/plain": {}}, "description": "A part of the log."},
+        200: {"content": {"text/plain": {}}, "description": "Part of the log."},
         **documented(*_BAD_ID),
     },
 )
@@ -214,15 +226,16 @@ def get_logs(
     job: TheJob,
     service: TheService,
     offset: Annotated[
-        int | None, Query(ge=0, lt=2**63, description="the byte to begin with")
+        int | None, Query(ge=0, lt=2**63, description="the first byte to return")
     ] = None,
     tail: Annotated[
-        int | None, Query(ge=0, le=_LOG_MOST, description="only the last bytes, so many")
+        int | None, Query(ge=0, le=_LOG_BYTES, description="return only this many last bytes")
     ] = None,
 ) -> Response:
-    """At most a MiB, as UTF-8; the headers say where it lies in the log, and how long that is.
+    """Return up to 1 MiB of the output of a job's process, as UTF-8.
 
-    Whoever follows a log asks next for `offset` = X-Log-Offset + the length of this answer.
+    `X-Log-Offset` is the position of this part, and `X-Log-Size` the size of the log, in bytes. To
+    follow a log, request `offset` = `X-Log-Offset` + the length of this part next.
     """
     size, start, content = _read_log(_folder(job, service), offset, tail)
     headers = {
@@ -235,10 +248,10 @@ def get_logs(
 
 
 def _read_log(folder: JobFolder, offset: int | None, tail: int | None) -> tuple[int, int, bytes]:
-    """The size of a log, where the part that is asked for begins, and the part."""
+    """Return the size of a log, and the offset and the bytes of the requested part."""
     try:
         log = folder.log.open("rb")
-    except FileNotFoundError:  # it has not begun, or its process is on another host
+    except FileNotFoundError:  # the job has not started, or runs on another host
         return 0, 0, b""
     with log:
         size = log.seek(0, 2)
@@ -246,7 +259,7 @@ def _read_log(folder: JobFolder, offset: int | None, tail: int | None) -> tuple[
         if tail is not None:
             start = max(start, size - tail)
         log.seek(start)
-        return size, start, log.read(_LOG_MOST)
+        return size, start, log.read(_LOG_BYTES)
 
 
 def _folder(job: Job, service: Service) -> JobFolder:
@@ -258,7 +271,7 @@ def _document(job: Job, service: Service, *, in_list: bool = False) -> JobDocume
     if job.state == "queued":
         waits = service.queue.waiting(job, host=here.host, slots=here.slots)
     last = service.job_metrics.last(job.id)
-    if waits is not None and not waits[0]:  # it has been taken since it was read
+    if waits is not None and not waits[0]:  # a worker has claimed it since the read
         return _document(service.queue.get(job.id), service, in_list=in_list)
     return document_of(job, KINDS[job.kind].links(job), waits=waits, last=last, in_list=in_list)
 
@@ -269,12 +282,12 @@ def _documents(jobs: Sequence[Job], service: Service) -> list[JobDocument]:
 
 _LAST = 2**31 - 1
 _STREAM = "text/event-stream"
-_EVENT = {  # of each event in the stream
+_EVENT = {  # the schema of an event
     "type": "object",
     "properties": {
-        "id": {"type": "string", "description": "the event's number; the last one has none"},
+        "id": {"type": "string", "description": "the event's number; `end` has none"},
         "event": {"enum": ["state", "progress", "metrics", "end"]},
-        "data": {"type": "string", "description": "an object, as JSON"},
+        "data": {"type": "string", "description": "a JSON object"},
     },
     "required": ["event", "data"],
 }
@@ -282,7 +295,7 @@ _EVENT = {  # of each event in the stream
 
 @router.get(
     "/jobs/{job}/events",
-    summary="Follow what happens to a job",
+    summary="Follow the events of a job",
     operation_id="follow_job",
     response_class=Response,
     responses={
@@ -290,7 +303,7 @@ _EVENT = {  # of each event in the stream
             "model": EventPage,
             "content": {_STREAM: {"schema": _EVENT}},
             "description": "Server-sent events until the job ends; or, for `Accept: "
-            "application/json`, a page of those that there are.",
+            "application/json`, a page of the events so far.",
         },
         **documented("not-found", "invalid-request", "rate-limited"),
     },
@@ -301,38 +314,38 @@ async def follow_job(
     caller: JobsWriter,
     request: Request,
     last_event_id: Annotated[
-        int | None, Header(ge=0, le=_LAST, description="the id of the last event that came")
+        int | None, Header(ge=0, le=_LAST, description="the id of the last event received")
     ] = None,
-    after: Annotated[int, Query(ge=0, le=_LAST, description="the same, for whom headers fail")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000, description="how many at most, on a page")] = 500,
+    after: Annotated[int, Query(ge=0, le=_LAST, description="the same as `Last-Event-ID`")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="the size of a page")] = 500,
 ) -> Any:
-    """Each event has an `id`, a type and data as JSON; those behind `Last-Event-ID` are sent.
+    """Stream the events of a job after `Last-Event-ID`. Each has an `id`, a type and JSON data.
 
-    The types are `state` (state, reason, attempt), `progress`, `metrics` (rows, one for each epoch
-    that was evaluated) and, last and without an id, `end` (state, reason). In silence a comment
-    comes now and then. A stream whose key counts no more ends without `end`.
+    The types are `state` (state, reason, attempt), `progress`, `metrics` (rows, one per evaluated
+    epoch) and finally `end` (state, reason), without an id. Comments serve as heartbeats. A stream
+    ends without `end` if its key is revoked or expires, or if the service stops.
     """
-    behind = after if last_event_id is None else last_event_id
+    start = after if last_event_id is None else last_event_id
     if _wants_page(request.headers.get("accept", "")):
-        page = await run_in_threadpool(_page, job.id, behind, limit, service)
+        page = await run_in_threadpool(_page, job.id, start, limit, service)
         return Response(page.model_dump_json(), media_type="application/json")
     if is_head(request.scope):
         return Response(media_type=_STREAM)
     authorization = request.headers.get("authorization")
 
-    async def may_follow() -> bool:  # a key that is revoked ends the streams that it began
+    async def may_follow() -> bool:  # revoking a key ends its streams
         try:
             return (await service.access.caller(authorization)).owns(job.owner)
         except ProblemError:
             return False
-        except SQLAlchemyError:  # the look that follows tells that the database is away
+        except SQLAlchemyError:  # the next read reports the error
             return True
 
-    return EventStream(service.streams, job.id, behind, caller.owner, may_follow)
+    return EventStream(service.streams, job.id, start, caller.owner, may_follow)
 
 
 def _page(job: str, after: int, limit: int, service: Service) -> EventPage:
-    now = service.queue.get(job)  # first, so that its last event is among those that follow
+    now = service.queue.get(job)  # first, so that the events include its last one
     events = service.events.after(job, after, limit + 1)
     page = events[:limit]
     last = page[-1].seq if page else after
@@ -347,6 +360,6 @@ def _page(job: str, after: int, limit: int, service: Service) -> EventPage:
 
 
 def _wants_page(accept: str) -> bool:
-    """Whether JSON is what the caller takes; whoever takes anything gets the stream."""
+    """Return whether an Accept header asks for JSON, and not for a stream."""
     kinds = {kind.partition(";")[0].strip().lower() for kind in accept.split(",")}
     return "application/json" in kinds and _STREAM not in kinds

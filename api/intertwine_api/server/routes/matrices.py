@@ -1,4 +1,4 @@
-"""Bases as matrices: sent dense, and applied to vectors."""
+"""Routes of bases as matrices: the dense matrix, the file, and projections."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ router = APIRouter(prefix="/v1", tags=["bases"])
 
 AsWritten = Annotated[
     str | None,
-    Query(description="the rep as it is written, for rows in its order; else the canonical rep's"),
+    Query(description="the rep whose order the rows have; by default the canonical rep"),
 ]
 
-_PART = 4 * 2**20  # bytes of a dense matrix that are handed over at a time
+_CHUNK = 4 * 2**20  # bytes of a dense matrix sent at a time
 
 
 @router.get(
     "/bases/{key}/dense.npy",
-    summary="The dense matrix of a basis",
+    summary="Get the dense matrix of a basis",
     operation_id="get_dense",
     response_class=Response,
     responses={
@@ -47,22 +47,25 @@ _PART = 4 * 2**20  # bytes of a dense matrix that are handed over at a time
     },
 )
 async def get_dense(key: Key, service: TheService, rep: AsWritten = None) -> Response:
-    """The matrix Q of shape (size, rank)."""
+    """Return the matrix Q of shape (size, rank)."""
     return await service.work(_dense, key, rep, service)
 
 
 @router.get(
     "/bases/{key}/file.safetensors",
-    summary="A basis as a file",
+    summary="Get a basis as a file",
     operation_id="get_file",
     response_class=Response,
     responses={
-        200: {"content": {SAFETENSORS: {}}, "description": "The basis, and whose it is."},
+        200: {
+            "content": {SAFETENSORS: {}},
+            "description": "The basis with its rep, group and certificate.",
+        },
         **documented("not-found", "too-large", "invalid-request", "invalid-rep", "syntax"),
     },
 )
 async def get_file(key: Key, service: TheService, rep: AsWritten = None) -> Response:
-    """The basis with its rep, its group by generators and its certificate (docs/format.md)."""
+    """Return a basis with its rep, its group's generators and its certificate (docs/format.md)."""
     return await service.work(_file, key, rep, service)
 
 
@@ -71,25 +74,28 @@ def _file(key: str, rep: str | None, service: Service) -> Response:
     if basis.nbytes > service.settings.dense_bytes:
         raise TooLarge(
             f"the basis takes {basis.nbytes / 1e9:,.3g} GB, more than the "
-            f"{service.settings.dense_bytes / 1e9:,.3g} GB allowed: take its blob"
+            f"{service.settings.dense_bytes / 1e9:,.3g} GB allowed: get its blob"
         )
     headers = {"Content-Disposition": f'attachment; filename="{key[:12]}.safetensors"'}
     return Response(to_bytes(basis), media_type=SAFETENSORS, headers=headers)
 
 
 def _as_written(basis: Basis, text: str | None) -> Basis:
-    """The basis with its rows in the order of a rep as it is written, if there is one."""
+    """Return the basis with rows in the order of the rep `text`, if given.
+
+    Raises `InvalidRep` for another rep.
+    """
     if text is None:
         return basis
     own = basis.rep
     if own is None:
-        detail = "the basis was solved by an earlier version, and does not say its group: delete it"
+        detail = "the basis is from an earlier version and has no group: delete it, and solve again"
         raise ProblemError(Problem.of("invalid-request", detail))
     rep, groups = parse(text), groups_of(own)
     if not rep.is_concrete and len(groups) == 1:
         rep = rep(groups[0])
     if not rep.is_concrete or canonical(rep).rep != canonical(own).rep:
-        raise InvalidRep(f"{text} is not the rep of this basis, {own!r}, in another order")
+        raise InvalidRep(f"{text} is not a reordering of the basis's rep {own!r}")
     return in_order_of(rep, basis)
 
 
@@ -98,12 +104,12 @@ def _dense(key: str, rep: str | None, service: Service) -> Response:
     matrix = np.ascontiguousarray(basis.dense(max_bytes=service.settings.dense_bytes))
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(matrix))
-    content = matrix.reshape(-1).view(np.uint8).data  # sent as it lies: no second copy
+    content = matrix.reshape(-1).view(np.uint8).data  # a view, not a copy
 
     async def parts() -> AsyncIterator[bytes | memoryview]:
         yield header.getvalue()
-        for start in range(0, len(content), _PART):
-            yield content[start : start + _PART]
+        for start in range(0, len(content), _CHUNK):
+            yield content[start : start + _CHUNK]
 
     headers = {
         "Content-Disposition": f'attachment; filename="{key[:12]}.npy"',
@@ -114,11 +120,11 @@ def _dense(key: str, rep: str | None, service: Service) -> Response:
 
 @router.post(
     "/bases/{key}:project",
-    summary="Project vectors on the invariants",
+    summary="Project vectors onto the invariants",
     operation_id="project",
     response_model=Projected,
     responses={
-        200: {"content": {SAFETENSORS: {}}, "description": "As the request: JSON, or safetensors."},
+        200: {"content": {SAFETENSORS: {}}, "description": "JSON or safetensors, as the request."},
         **documented("not-found", "format", "invalid-request", "malformed", "body-too-large"),
     },
     openapi_extra={
@@ -132,10 +138,10 @@ def _dense(key: str, rep: str | None, service: Service) -> Response:
     },
 )
 async def project(key: Key, service: TheService, request: Request) -> Any:
-    """QQᴴv and Qᴴv for each vector v, in the order of the canonical rep.
+    """Return QQᴴv and Qᴴv for each vector v, in the order of the canonical rep.
 
-    Vectors come as JSON, or as a safetensors body with an array `vectors` of shape (k, size) (of
-    shape (k, size, 2), real and imaginary parts, if complex); the answer is of the same kind.
+    Send JSON, or a safetensors body with an array `vectors` of shape (k, size); complex vectors
+    have shape (k, size, 2), with real and imaginary parts. The response has the same format.
     """
     body = await request.body()
     binary = is_safetensors(dict(request.scope["headers"]))
@@ -148,7 +154,9 @@ def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
     coordinates = basis.H @ vectors.T
     result = {"vectors": (basis @ coordinates).T, "coordinates": coordinates.T}
     if not all(np.all(np.isfinite(array)) for array in result.values()):
-        raise ProblemError(Problem.of("invalid-request", "the vectors are too long for float64"))
+        raise ProblemError(
+            Problem.of("invalid-request", "the projections overflow float64: send smaller vectors")
+        )
     if binary:
         return Response(b"".join(write_arrays(result)), media_type=SAFETENSORS)
     both = np.iscomplexobj(result["vectors"])
@@ -158,7 +166,9 @@ def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
         imaginary=result["vectors"].imag.tolist() if both else None,
         coordinates_imaginary=result["coordinates"].imag.tolist() if both else None,
     )
-    return Response(document.model_dump_json(), media_type="application/json")  # off the loop
+    return Response(
+        document.model_dump_json(), media_type="application/json"
+    )  # serialized in this thread
 
 
 def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
@@ -174,17 +184,19 @@ def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
     if not request.imaginary:
         return real
     if real.shape != imaginary.shape:
-        raise ProblemError(Problem.of("invalid-request", "imaginary parts are shaped otherwise"))
+        raise ProblemError(
+            Problem.of("invalid-request", "imaginary has another shape than vectors")
+        )
     return join_complex(real, imaginary)
 
 
 def _checked(vectors: Shaped[np.ndarray, "..."], basis: Basis) -> Shaped[np.ndarray, "..."]:
-    """The vectors as an array of shape (k, size) of finite numbers."""
+    """Return the vectors as a finite array of shape (k, size). Raises `ProblemError`."""
     if vectors.size == 0:
         vectors = vectors.reshape(0, basis.shape[0])
     if vectors.ndim != 2 or vectors.shape[1] != basis.shape[0]:
-        detail = f"vectors of shape {vectors.shape} are no (k, {basis.shape[0]})"
+        detail = f"vectors has shape {vectors.shape}: send shape (k, {basis.shape[0]})"
         raise ProblemError(Problem.of("invalid-request", detail))
     if not np.all(np.isfinite(vectors)):
-        raise ProblemError(Problem.of("invalid-request", "the vectors have entries not finite"))
+        raise ProblemError(Problem.of("invalid-request", "the vectors have non-finite entries"))
     return vectors.astype(complex if np.iscomplexobj(vectors) else float)

@@ -1,4 +1,4 @@
-"""Models: listed, described, and deleted."""
+"""Routes of models: list, describe, delete."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ router = APIRouter(prefix="/v1", tags=["models"])
 
 _NUMBER = 2**31 - 1
 Name = Annotated[ModelName, Path(description="the name of a model")]
-Number = Annotated[int, Path(ge=1, le=_NUMBER, description="the number of a version")]
-Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
+Number = Annotated[int, Path(ge=1, le=_NUMBER, description="the version number")]
+Limit = Annotated[int, Query(ge=1, le=200, description="the size of a page")]
 
 
 @router.get(
     "/models",
-    summary="List the models",
+    summary="List models",
     operation_id="list_models",
     response_model=ModelPage,
     responses=documented("invalid-request"),
@@ -44,9 +44,9 @@ def list_models(
     service: TheService,
     caller: ModelsReader,
     limit: Limit = 50,
-    after: Annotated[ModelName | None, Query(description="the cursor, from `next`")] = None,
+    after: Annotated[ModelName | None, Query(description="the `next` of the previous page")] = None,
 ) -> ModelPage:
-    """Everybody's models, in the order of their names, each with its newest version."""
+    """Return the models of all owners, sorted by name, each with its newest version."""
     found, following = service.models.page(after or "", limit)
     return ModelPage(
         data=list(map(model_document_of, found)), has_more=following is not None, next=following
@@ -55,13 +55,13 @@ def list_models(
 
 @router.get(
     "/models/{name}",
-    summary="A model by its name",
+    summary="Get a model",
     operation_id="get_model",
     response_model=ModelDocument,
     responses=documented("not-found", "invalid-request"),
 )
 def get_model(name: Name, service: TheService, caller: ModelsReader) -> ModelDocument:
-    """Whose it is, and its newest version."""
+    """Return the owner of a model and its newest version."""
     return model_document_of(service.models.model(name))
 
 
@@ -78,10 +78,10 @@ def list_versions(
     caller: ModelsReader,
     limit: Limit = 50,
     before: Annotated[
-        int | None, Query(ge=1, le=_NUMBER, description="the cursor, from `next`")
+        int | None, Query(ge=1, le=_NUMBER, description="the `next` of the previous page")
     ] = None,
 ) -> VersionPage:
-    """The newest first."""
+    """Return the versions of a model, newest first."""
     found, following = service.models.versions(name, before, limit)
     return VersionPage(
         data=list(map(summary_of, found)), has_more=following is not None, next=following
@@ -90,7 +90,7 @@ def list_versions(
 
 @router.get(
     "/models/{name}/versions/{number}",
-    summary="A version of a model",
+    summary="Get a version of a model",
     operation_id="get_model_version",
     response_model=VersionDocument,
     responses=documented("not-found", "invalid-request"),
@@ -98,7 +98,7 @@ def list_versions(
 def get_version(
     name: Name, number: Number, service: TheService, caller: ModelsReader
 ) -> VersionDocument:
-    """All that is known of it: its config, the blob of its weights, and where it comes from."""
+    """Return the config of a version, the blob of its weights, its losses and its provenance."""
     return version_document_of(service.models.get(name, number))
 
 
@@ -111,7 +111,7 @@ def get_version(
     responses=documented("not-found", "invalid-request"),
 )
 async def delete_model(name: Name, service: TheService, caller: JobsWriter) -> Response:
-    """All of its versions go, and its name is free again. Its owner may do so."""
+    """Delete a model with all its versions, and free its name. Only its owner or an admin may."""
     return await _delete(name, None, service, caller)
 
 
@@ -126,14 +126,19 @@ async def delete_model(name: Name, service: TheService, caller: JobsWriter) -> R
 async def delete_version(
     name: Name, number: Number, service: TheService, caller: JobsWriter
 ) -> Response:
-    """Its number is not given again. Its owner may do so."""
+    """Delete a version. Its number is not reused. Only the model's owner or an admin may."""
     return await _delete(name, number, service, caller)
 
 
 async def _delete(name: str, number: int | None, service: Service, caller: Caller) -> Response:
     model = await run_in_threadpool(service.models.model, name)
     if not caller.owns(model.owner):
-        raise ProblemError(Problem.of("forbidden", f"the model {name} is {model.owner}'s"))
+        raise ProblemError(
+            Problem.of(
+                "forbidden",
+                f"the model {name} belongs to {model.owner}: use a key of {model.owner}",
+            )
+        )
     await run_in_threadpool(service.models.delete, name, number)
-    service.inference.forget(name)
+    service.inference.invalidate(name)
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""Pages for people and for machines that watch: home, codes, health, metrics."""
+"""The home page, the problem codes, health checks and metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
-from intertwine_api.server.access import ASKED, requires
+from intertwine_api.server.access import AUTH_PROBLEMS, requires
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.service import TheService
 from intertwine_api.wire.problems import CODES, Problem, ProblemError
@@ -26,9 +26,9 @@ pre{{background:#8881;padding:.8rem;overflow-x:auto}}td,th{{text-align:left;padd
 """
 
 
-@router.get("/", summary="What is running", operation_id="home", response_class=HTMLResponse)
+@router.get("/", summary="Show the home page", operation_id="home", response_class=HTMLResponse)
 async def home(service: TheService) -> HTMLResponse:
-    """A page that says what is running, and links to the documentation of the API."""
+    """Return a page with the state of the service and links to the API documentation."""
     statistics = await run_in_threadpool(service.store.statistics)
     rows = {
         "version": intertwine.__version__,
@@ -50,10 +50,13 @@ async def home(service: TheService) -> HTMLResponse:
 
 
 @router.get(
-    "/problems", summary="Problem codes", operation_id="problems", response_class=HTMLResponse
+    "/problems",
+    summary="List the problem codes",
+    operation_id="problems",
+    response_class=HTMLResponse,
 )
 async def list_problems() -> HTMLResponse:
-    """Every problem code with its HTTP status and meaning."""
+    """Return a page of all problem codes, each with its HTTP status and meaning."""
     rows = "".join(
         f'<tr id="{code}"><th>{code}<td>{status}<td>{escape(title)}'
         for code, (status, title) in CODES.items()
@@ -62,20 +65,20 @@ async def list_problems() -> HTMLResponse:
     return HTMLResponse(_PAGE.format(title="Problem codes", body=body))
 
 
-@router.get("/healthz", summary="Is the process alive?", operation_id="healthz")
+@router.get("/healthz", summary="Check liveness", operation_id="healthz")
 async def healthz() -> dict[str, str]:
-    """Yes."""
+    """Return `ok` while the process runs."""
     return {"status": "ok"}
 
 
 @router.get(
     "/readyz",
-    summary="Can it solve?",
+    summary="Check readiness",
     operation_id="readyz",
     responses=documented("not-ready"),
 )
 async def readyz(service: TheService) -> dict[str, str]:
-    """Whether the workers have started, and the database answers."""
+    """Return `ready` once the workers have started and the database answers."""
     if not service.ready:
         raise ProblemError(Problem.of("not-ready", "the workers are starting"))
     await run_in_threadpool(service.require_database)
@@ -84,17 +87,20 @@ async def readyz(service: TheService) -> dict[str, str]:
 
 @router.get(
     "/metrics",
-    summary="Counters for Prometheus",
+    summary="Export Prometheus metrics",
     operation_id="metrics",
     response_class=Response,
     responses={
-        200: {"content": {"text/plain": {}}, "description": "In Prometheus' text format."},
-        **documented(*ASKED, "not-ready"),
+        200: {
+            "content": {"text/plain": {}},
+            "description": "The metrics in the Prometheus text format.",
+        },
+        **documented(*AUTH_PROBLEMS, "not-ready"),
     },
     dependencies=[Depends(requires("admin"))],
 )
 async def export_metrics(service: TheService) -> Response:
-    """Solves, jobs, seconds, lookups by level, bytes, and queues. With keys it takes an admin's."""
+    """Return metrics of solves, jobs, the store and queues. Requires the scope `admin`."""
     statistics = await run_in_threadpool(service.store.statistics)
     service.metrics.store_bytes.set(statistics["bytes"])
     await run_in_threadpool(service.count_jobs)

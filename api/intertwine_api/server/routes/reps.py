@@ -1,4 +1,4 @@
-"""Reps and groups: what a text means, and what is known of a group."""
+"""Routes of reps and groups: parse, decompose, describe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from intertwine.reps import (
     read_rep,
 )
 
-from intertwine_api.server.problem_responses import READING, SOLVING, documented
+from intertwine_api.server.problem_responses import PARSE_PROBLEMS, SOLVE_PROBLEMS, documented
 from intertwine_api.server.service import TheService
 from intertwine_api.wire.bases import (
     DecomposedRep,
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1")
 
 @router.post(
     "/reps:parse",
-    summary="Read a rep's text",
+    summary="Parse a rep",
     tags=["reps"],
     operation_id="parse_rep",
     response_model=ParsedRep,
@@ -45,7 +45,10 @@ router = APIRouter(prefix="/v1")
     ),
 )  # fmt: skip
 async def parse_rep(asked: RepRequest, service: TheService) -> ParsedRep:
-    """The rep's canonical form, size, LaTeX and syntax tree; for an error, where it is."""
+    """Return the canonical form, size, LaTeX and syntax tree of a rep.
+
+    A syntax error has its position.
+    """
     return await service.work(_parse, asked)
 
 
@@ -55,10 +58,10 @@ async def parse_rep(asked: RepRequest, service: TheService) -> ParsedRep:
     tags=["reps"],
     operation_id="decompose_rep",
     response_model=DecomposedRep,
-    responses=documented(*READING, *SOLVING),
+    responses=documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS),
 )
 async def decompose_rep(asked: RepRequest, service: TheService) -> DecomposedRep:
-    """The irreps of a rep of one reductive group, with their multiplicities."""
+    """Return the irreps in a rep of one reductive group, with their multiplicities."""
     return DecomposedRep(**await service.decompose(asked.model_dump(exclude_none=True)))
 
 
@@ -98,19 +101,19 @@ def _tree(rep: Rep) -> dict[str, Any]:
 
 @router.get(
     "/groups",
-    summary="The catalogue of groups",
+    summary="List the catalogue of groups",
     tags=["groups"],
     operation_id="list_groups",
     response_model=list[GroupSummary],
 )
 def list_groups(service: TheService) -> list[GroupSummary]:
-    """Each group of the catalogue, as it is written, with its summary."""
+    """Return the groups of the catalogue, each as its text and a summary."""
     return [GroupSummary(**entry) for entry in describe_catalogue()]
 
 
 @router.get(
     "/groups/{name}",
-    summary="What is known of a group",
+    summary="Get a group",
     tags=["groups"],
     operation_id="get_group",
     response_model=GroupDescription,
@@ -120,23 +123,23 @@ def get_group(
     name: Annotated[str, Path(description="a text such as SO(3)", examples=["SO(3)"])],
     service: TheService,
 ) -> GroupDescription:
-    """The group's size, generators and kind."""
+    """Return the size, generators and kind of a group."""
     return GroupDescription(**describe_group(parse_group(name)))
 
 
 @router.get(
     "/groups/{name}/irreps",
-    summary="A group's irreps in its small tensors",
+    summary="List irreps of a group",
     tags=["groups"],
     operation_id="list_irreps",
     response_model=DecomposedRep,
-    responses=documented(*READING, *SOLVING),
+    responses=documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS),
 )
 async def list_irreps(
     name: Annotated[str, Path(description="a text such as SO(3)", examples=["SO(3)"])],
     service: TheService,
-    power: Annotated[int, Query(ge=1, le=6, description="the most factors of a tensor")] = 2,
+    power: Annotated[int, Query(ge=1, le=6, description="the largest number of factors")] = 2,
 ) -> DecomposedRep:
-    """The irreps in all T(p, q) with p + q up to `power`, and how often they occur there."""
+    """Return the irreps in all tensors T(p, q) with p + q up to `power`, with multiplicities."""
     tensors = [f"T({p},{total - p})" for total in range(power + 1) for p in range(total + 1)]
     return DecomposedRep(**await service.decompose({"rep": "+".join(tensors), "group": name}))

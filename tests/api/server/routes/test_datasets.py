@@ -267,7 +267,7 @@ class TestOwners:
             assert boss.delete(address).status_code == 204
             assert alice.get(address).status_code == bob.get(address).status_code == 200
             said = problem(boss.delete(address), 422, "invalid-request")["detail"]
-            assert said == "2 have this dataset: say whose, as owner=alice"
+            assert said == "2 owners have this dataset: choose one, as in owner=alice"
             assert boss.delete(address, params={"owner": "bob"}).status_code == 204
             problem(bob.get(address), 404, "not-found")
             assert boss.delete(address).status_code == 204
