@@ -1,6 +1,6 @@
-"""A client of the service, for Python: ``from intertwine_api.client import Client``.
+"""The Python client of the service: ``from intertwine_api.client import Client``.
 
-Importing it loads neither the solver nor any web library; httpx comes with the first client.
+Importing it loads neither the solver nor a web library. The first client imports httpx.
 """
 
 from intertwine_api.client.client import AsyncClient, Client, remote

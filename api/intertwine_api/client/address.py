@@ -1,4 +1,4 @@
-"""Where a service is, who asks it, and how long it may take; and why it could not be reached."""
+"""The address, key and timeouts of a service, and the messages of failed connections."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from urllib.parse import urlsplit, urlunsplit
 from intertwine.errors import InvalidSetting
 
 from intertwine_api.client.errors import ConnectionFailed
-from intertwine_api.client.steps import Ask
+from intertwine_api.client.steps import HttpRequest
 
 if TYPE_CHECKING:
     import httpx
 
 
-#: Where a service is found if nobody says where.
-HERE = "http://127.0.0.1:8000"
+#: The address of a service on this machine.
+DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """The service at `url`, which may have a path of its own; `key` says who asks.
+    """The `url` of a service, which may have a path, and the caller's API `key`.
 
-    A connection is made within `connect_timeout` seconds, and an answer begins, and goes on,
-    within `answer_timeout`.
+    `connect_timeout` and `answer_timeout` (for each read) are in seconds.
     """
 
     url: str = field(repr=False)
@@ -35,63 +34,65 @@ class ServerAddress:
     answer_timeout: float
 
     @property
-    def shown(self) -> str:
-        """The address without a password in it, which a proxy may want."""
+    def display_url(self) -> str:
+        """Return the address without its user name and password."""
         parts = urlsplit(self.url)
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
-    def options(self, ask: Ask) -> dict[str, Any]:
-        """The arguments with which httpx builds a request, but for its body."""
+    def options(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the arguments of httpx's `build_request`, except for the body."""
         import httpx
 
-        most = math.inf if ask.within is None else ask.within
-        answer = min(self.answer_timeout + ask.patience, most)
+        most = math.inf if request.max_seconds is None else request.max_seconds
+        answer = min(self.answer_timeout + request.extra_seconds, most)
         connect = min(self.connect_timeout, most)
         return {
-            "method": ask.method,
-            "url": f"{self.url}{ask.path}",
-            "params": dict(ask.query) or None,
-            "headers": {**self._who(), **ask.headers, **_length(ask)},
+            "method": request.method,
+            "url": f"{self.url}{request.path}",
+            "params": dict(request.query) or None,
+            "headers": {**self._authorization(), **request.headers, **_length(request)},
             "timeout": httpx.Timeout(answer, connect=connect),
         }
 
     def failure(self, error: httpx.TransportError) -> ConnectionFailed:
-        """What it means that a request failed."""
-        return ConnectionFailed(f"{self.shown} {_what_happened(error, self)}")
+        """Return the `ConnectionFailed` for an error of httpx."""
+        return ConnectionFailed(f"{self.display_url} {_what_happened(error, self)}")
 
-    def _who(self) -> dict[str, str]:
+    def _authorization(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
 
 def server_address(
     url: str | None, key: str | None, connect_timeout: float, answer_timeout: float
 ) -> ServerAddress:
-    """The place that is given, or that INTERTWINE_URL and INTERTWINE_KEY name, or this machine.
+    """Return the given address, else that of INTERTWINE_URL and INTERTWINE_KEY, else the default.
 
-    Raises `InvalidSetting` for an address that is none of a service.
+    Raises `InvalidSetting` if the address, the key or a timeout is invalid.
     """
-    url = (url or os.environ.get("INTERTWINE_URL") or HERE).strip().rstrip("/")
+    url = (url or os.environ.get("INTERTWINE_URL") or DEFAULT_URL).strip().rstrip("/")
     key = (key or os.environ.get("INTERTWINE_KEY") or "").strip() or None
     if not _is_address(url):
         raise InvalidSetting(
-            f"the address of a service is like {HERE} or https://lab.example.org/intertwine, "
-            f"not {url!r}"
+            f"{url!r} is not the address of a service: give one like {DEFAULT_URL} or "
+            f"https://lab.example.org/intertwine"
         )
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise InvalidSetting("a key is one word of letters, digits and signs: itw_…")
+        raise InvalidSetting("a key is one word of printable ASCII characters: itw_…")
     for name, seconds in (("connect", connect_timeout), ("answer", answer_timeout)):
         if not seconds > 0:
-            raise InvalidSetting(f"{name}_timeout is a positive number of seconds, not {seconds!r}")
+            raise InvalidSetting(
+                f"{name}_timeout is {seconds!r}: give a positive number of seconds"
+            )
     return ServerAddress(url, key, connect_timeout, answer_timeout)
 
 
 def _is_address(url: str) -> bool:
-    """Whether a service may be there: as we read it, and as httpx will."""
+    """Return whether both urllib and httpx read it as an HTTP address without a query."""
     import httpx
 
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  # raises for one that is no number
+        parts.port  # noqa: B018  # raises ValueError if the port is invalid
         httpx.URL(url)
     except (ValueError, httpx.InvalidURL):
         return False
@@ -99,41 +100,41 @@ def _is_address(url: str) -> bool:
     return is_whole and not (parts.query or parts.fragment)
 
 
-def _length(ask: Ask) -> dict[str, str]:
-    """The length of the body: sent in pieces, it would else be of unknown length."""
-    return {"content-length": str(sum(map(len, ask.body)))} if ask.body else {}
+def _length(request: HttpRequest) -> dict[str, str]:
+    """Return the content-length header; httpx does not set it for a body sent in pieces."""
+    return {"content-length": str(sum(map(len, request.body)))} if request.body else {}
 
 
-def _what_happened(error: httpx.TransportError, place: ServerAddress) -> str:
+def _what_happened(error: httpx.TransportError, address: ServerAddress) -> str:
     import httpx
 
-    said = str(error) or type(error).__name__
+    reason = str(error) or type(error).__name__
     if isinstance(error, httpx.ConnectTimeout):
-        seconds = _seconds_given(error, "connect", place.connect_timeout)
+        seconds = _seconds_given(error, "connect", address.connect_timeout)
         return (
-            f"did not take a connection in {seconds:.3g} seconds: is it behind a VPN, "
+            f"did not accept a connection in {seconds:.3g} seconds: is it behind a VPN, "
             f"a tunnel, or a proxy (HTTPS_PROXY)?"
         )
     if isinstance(error, httpx.TimeoutException):
-        seconds = _seconds_given(error, "read", place.answer_timeout)
-        longer = "; answer_timeout= gives it longer" if seconds >= place.answer_timeout else ""
-        return f"took a request and did not answer in {seconds:.3g} seconds{longer}"
+        seconds = _seconds_given(error, "read", address.answer_timeout)
+        hint = ": increase answer_timeout=" if seconds >= address.answer_timeout else ""
+        return f"accepted a request and did not answer in {seconds:.3g} seconds{hint}"
     if isinstance(error, httpx.ProxyError):
-        return f"cannot be reached through the proxy ({said}): NO_PROXY names what needs none"
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return f"is not trusted ({said}): SSL_CERT_FILE names the certificates of your lab"
+        return f"cannot be reached through the proxy ({reason}): to bypass it, set NO_PROXY"
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return f"is not trusted ({reason}): set SSL_CERT_FILE to your lab's certificates"
     if isinstance(error, httpx.ConnectError):
         return (
-            f"cannot be reached ({said}): is the service running there (intertwine serve), "
-            f"and are name and port right?"
+            f"cannot be reached ({reason}): is the service running there (intertwine serve), "
+            f"and are host and port correct?"
         )
-    return f"broke off ({said}): it may have been stopped, or restarted"
+    return f"closed the connection ({reason}): it may have been stopped or restarted"
 
 
 def _seconds_given(error: httpx.TransportError, phase: str, usual: float) -> float:
-    """How long this request might take; `usual` where that is not known."""
+    """Return the request's timeout for a phase, in seconds, or `usual` if it is unknown."""
     try:
-        given = error.request.extensions.get("timeout", {}).get(phase)
-    except RuntimeError:  # the error came before there was a request
+        timeout = error.request.extensions.get("timeout", {}).get(phase)
+    except RuntimeError:  # httpx raised the error before it had built the request
         return usual
-    return usual if given is None else float(given)
+    return usual if timeout is None else float(timeout)

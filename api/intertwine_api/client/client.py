@@ -1,4 +1,4 @@
-"""A service, asked from Python: by programs that wait, and by those that await."""
+"""The synchronous and the asynchronous client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from intertwine_api.client.datasets import (
 from intertwine_api.client.job import AsyncJob, Job
 from intertwine_api.client.remote_model import AsyncRemoteModel, RemoteModel
 from intertwine_api.client.retries import Deadline, Retries
-from intertwine_api.client.trainings import Errand, Training, submit_training
+from intertwine_api.client.trainings import JobOptions, Training, submit_training
 
 if TYPE_CHECKING:
     from intertwine.bases import Basis
@@ -29,20 +29,19 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """A service of Intertwine: ``lab = Client("http://lab.example.org:8000", key="itw_…")``.
+    """A client of a service: ``lab = Client("http://lab.example.org:8000", key="itw_…")``.
 
-    `url` and `key` are those of INTERTWINE_URL and INTERTWINE_KEY unless given, else the service
-    on this machine; the address may have a path, as behind a proxy. Proxies and certificates are
-    those of the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE).
+    `url` and `key` default to INTERTWINE_URL and INTERTWINE_KEY, and the address then to this
+    machine. The address may have a path, as behind a proxy. Proxies and certificates come from the
+    environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE).
 
-    A connection is made within `connect_timeout` seconds, and an answer comes within
-    `answer_timeout`. What does no more when it arrives twice is sent again, up to `retries` times,
-    where the connection fails or the service is busy; whoever waits for something waits `outage`
-    seconds for a service that was there, unless a `timeout` ends first. It may be used from several
-    threads.
+    `connect_timeout` and `answer_timeout` are in seconds. Idempotent requests are retried up to
+    `retries` times if the connection fails or the service is busy. Methods that wait retry through
+    outages of up to `outage` seconds once the service has answered, until their `timeout`. A client
+    is thread-safe.
 
-    Raises `ConnectionFailed`, `ServiceError`, and the library's own errors where the service has
-    one to tell; see `intertwine_api.client.errors`.
+    Methods raise `ConnectionFailed`, `ServiceError`, and the library's own errors that the service
+    reports; see `intertwine_api.client.errors`.
     """
 
     def __init__(
@@ -55,13 +54,13 @@ class Client:
         retries: int = 4,
         outage: float = 300.0,
     ) -> None:
-        place = server_address(url, key, connect_timeout, answer_timeout)
-        self._connection = Connection(place, Retries(retries, outage=outage))
+        address = server_address(url, key, connect_timeout, answer_timeout)
+        self._connection = Connection(address, Retries(retries, outage=outage))
 
     @property
     def url(self) -> str:
-        """Where the service is."""
-        return self._connection.place.url
+        """Return the address of the service."""
+        return self._connection.address.url
 
     def basis(
         self,
@@ -73,11 +72,11 @@ class Client:
         tolerance: float | None = None,
         timeout: float | None = None,
     ) -> Basis:
-        """The basis of a rep's invariants, as a solve on this machine has it, solved there.
+        """Return the basis of a rep's invariants, solved at the service, as a local solve would.
 
-        `rep` is a rep or its text, `group` a group, its text or its generators as JSON. With a
-        `tolerance`, what is equivariant up to that part of the generators' norms. Raises what a
-        solve raises, and `WaitedTooLong` after `timeout` seconds.
+        `rep` is a rep or its text. `group` is a group, its text or its generators as JSON.
+        `tolerance` allows a residual up to this fraction of the generators' norms. Raises the
+        errors of a solve, and `WaitedTooLong` after `timeout` seconds.
         """
         options = {"method": method, "backend": backend, "tolerance": tolerance}
         return self._connection.run(
@@ -102,25 +101,26 @@ class Client:
         idempotency_key: str | None = None,
         **training: Unpack[Training],
     ) -> Job:
-        """Train a model there, as a job: `Job.watch` shows it, and `Job.result` is the model.
+        """Submit a training and return its job: `Job.watch` shows it, `Job.result` is the model.
 
-        `model` is a description, ``{"type": "EMLP", "ch": 384, "num_layers": 3}``, or a network
-        of `intertwine.nn`, whose weights the training begins with. The data are arrays X and Y, a
-        dataset such as ``intertwine.datasets.Inertia(1000)``, what `upload` returned, or the name
-        of a dataset that the service makes: "Inertia", ``{"name": "Inertia", "size": 5000}``. Reps
-        and group are those that are given, or else of the model, or else of the data; a network
-        has its own. Raises `InvalidSetting` where other ones are given with it.
+        `model` is a description, ``{"type": "EMLP", "ch": 384, "num_layers": 3}``, or a network of
+        `intertwine.nn`, whose weights initialize the training. The data are arrays X and Y, a
+        dataset such as ``intertwine.datasets.Inertia(1000)``, the result of `upload`, or the name
+        of a dataset that the service generates: "Inertia", ``{"name": "Inertia", "size": 5000}``.
 
-        `name` is that of the trained model, `labels` are one or several. The job may take
-        `seconds` and `memory` (in bytes), and `attempts` where its host fails. All further settings
-        are those of `Training`.
+        Reps and group are those of the arguments, else of the model, else of the data. A network
+        has its own: raises `InvalidSetting` if the arguments differ from them.
+
+        `name` names the trained model, `labels` are one or several. `seconds`, `memory` (in bytes)
+        and `attempts` (after failures of its host) limit the job. Requests with the same
+        `idempotency_key` make one job. All further settings are those of `Training`.
         """
         data = GivenData(X, Y, rep_in, rep_out, group)
-        errand = Errand(
+        options = JobOptions(
             name, labels, priority, seconds, memory, attempts, idempotency_key or uuid4().hex
         )
-        asked = submit_training(model, data, training, errand, self._connection.retries)
-        return Job(self._connection, self._connection.run(asked))
+        operation = submit_training(model, data, training, options, self._connection.retries)
+        return Job(self._connection, self._connection.run(operation))
 
     def upload(
         self,
@@ -132,31 +132,31 @@ class Client:
         rep_out: str | Rep | None = None,
         group: str | Group | Mapping[str, Any] | None = None,
     ) -> StoredDataset:
-        """Send data to be trained on several times; the same data are kept once.
+        """Upload data for several trainings. Equal data are stored once.
 
-        Reps and group are those that are given, or else of the data, as in `train`.
+        Reps and group are those of the arguments, else of the data, as in `train`.
         """
         data = GivenData(X, Y, rep_in, rep_out, group, name).completed_by(None)
         return self._connection.run(upload_dataset(data, self._connection.retries))
 
     def datasets(self) -> list[StoredDataset]:
-        """Your datasets at the service, the newest first."""
+        """Return your datasets at the service, the newest first."""
         return self._connection.run(list_datasets(self._connection.retries))
 
     def delete_dataset(self, digest: str) -> None:
-        """Delete a dataset of yours."""
+        """Delete one of your datasets."""
         self._connection.run(delete_dataset(digest, self._connection.retries))
 
     def train_request(self, document: Mapping[str, Any], *, idempotency_key: str = "") -> Job:
-        """Hand in a training as the service's document has it; however often, under one key."""
+        """Submit a training as the document of `POST /v1/jobs`; one key makes one job."""
         key = idempotency_key or uuid4().hex
-        asked = jobs.submit_job({"kind": "train", **document}, key, self._connection.retries)
-        return Job(self._connection, self._connection.run(asked))
+        operation = jobs.submit_job({"kind": "train", **document}, key, self._connection.retries)
+        return Job(self._connection, self._connection.run(operation))
 
     def job(self, job: str) -> Job:
-        """A job by its id."""
-        asked = jobs.show_job(job, self._connection.retries)
-        return Job(self._connection, self._connection.run(asked))
+        """Return a job by its id."""
+        operation = jobs.show_job(job, self._connection.retries)
+        return Job(self._connection, self._connection.run(operation))
 
     def jobs(
         self,
@@ -167,18 +167,18 @@ class Client:
         owner: str | None = None,
         limit: int | None = 50,
     ) -> list[Job]:
-        """Your jobs, the newest first; an admin sees everybody's. `limit` None means all."""
-        asked = jobs.list_jobs(
+        """Return your jobs, the newest first; an admin sees all owners'. `limit` None means all."""
+        operation = jobs.list_jobs(
             {"state": state, "kind": kind, "label": label, "owner": owner},
             limit,
             self._connection.retries,
         )
-        return [Job(self._connection, document) for document in self._connection.run(asked)]
+        return [Job(self._connection, document) for document in self._connection.run(operation)]
 
     def models(self) -> list[RemoteModel]:
-        """Everybody's models, in the order of their names, each as its newest version.
+        """Return the newest version of every owner's models, sorted by name.
 
-        They are as a list has them: config and provenance are asked for when they are wanted.
+        `config` and `provenance` are fetched on first use.
         """
         found = self._connection.run(models.list_models(self._connection.retries))
         return [
@@ -186,16 +186,16 @@ class Client:
         ]
 
     def model(self, name: str, version: int | None = None) -> RemoteModel:
-        """A version of a model, or the newest, to call there or to bring here."""
-        asked = models.show_version(name, version, self._connection.retries)
-        return RemoteModel(self._connection, self._connection.run(asked))
+        """Return a version of a model, by default the newest, to call remotely or to download."""
+        operation = models.show_version(name, version, self._connection.retries)
+        return RemoteModel(self._connection, self._connection.run(operation))
 
     def delete_model(self, name: str) -> None:
-        """Delete a model of yours: all of its versions, and its name, which is free again."""
+        """Delete one of your models with all its versions. The name becomes free."""
         self._connection.run(models.delete_model(name, None, self._connection.retries))
 
     def close(self) -> None:
-        """Close the connections. A client that is forgotten closes them too."""
+        """Close the connections. Garbage collection of the client closes them too."""
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -205,13 +205,13 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client({self._connection.place.shown!r})"
+        return f"Client({self._connection.address.display_url!r})"
 
 
 def remote(url: str | None = None, key: str | None = None, **options: Any) -> Client:
-    """The service at an address: ``lab = remote("http://lab.example.org:8000")``.
+    """Return a client: ``lab = remote("http://lab.example.org:8000")``.
 
-    All arguments are those of `Client`.
+    The arguments are those of `Client`.
     """
     return Client(url, key, **options)
 
@@ -219,8 +219,7 @@ def remote(url: str | None = None, key: str | None = None, **options: Any) -> Cl
 class AsyncClient:
     """A `Client` whose methods are awaited: ``async with AsyncClient(url) as lab``.
 
-    Arguments, results and errors are those of `Client`. It wants to be closed, by ``async with``
-    or `close`.
+    Arguments, results and errors are those of `Client`. Close it with ``async with`` or `close`.
     """
 
     def __init__(
@@ -233,13 +232,13 @@ class AsyncClient:
         retries: int = 4,
         outage: float = 300.0,
     ) -> None:
-        place = server_address(url, key, connect_timeout, answer_timeout)
-        self._connection = AsyncConnection(place, Retries(retries, outage=outage))
+        address = server_address(url, key, connect_timeout, answer_timeout)
+        self._connection = AsyncConnection(address, Retries(retries, outage=outage))
 
     @property
     def url(self) -> str:
-        """Where the service is."""
-        return self._connection.place.url
+        """Return the address of the service."""
+        return self._connection.address.url
 
     async def basis(
         self,
@@ -251,7 +250,7 @@ class AsyncClient:
         tolerance: float | None = None,
         timeout: float | None = None,
     ) -> Basis:
-        """The basis of a rep's invariants, solved there; see `Client.basis`."""
+        """Return the basis of a rep's invariants, solved at the service; see `Client.basis`."""
         options = {"method": method, "backend": backend, "tolerance": tolerance}
         return await self._connection.run(
             find_basis(rep, group, options, Deadline(timeout), self._connection.retries)
@@ -275,13 +274,13 @@ class AsyncClient:
         idempotency_key: str | None = None,
         **training: Unpack[Training],
     ) -> AsyncJob:
-        """Train a model there; see `Client.train`."""
+        """Submit a training and return its job; see `Client.train`."""
         data = GivenData(X, Y, rep_in, rep_out, group)
-        errand = Errand(
+        options = JobOptions(
             name, labels, priority, seconds, memory, attempts, idempotency_key or uuid4().hex
         )
-        asked = submit_training(model, data, training, errand, self._connection.retries)
-        return AsyncJob(self._connection, await self._connection.run(asked))
+        operation = submit_training(model, data, training, options, self._connection.retries)
+        return AsyncJob(self._connection, await self._connection.run(operation))
 
     async def upload(
         self,
@@ -293,30 +292,30 @@ class AsyncClient:
         rep_out: str | Rep | None = None,
         group: str | Group | Mapping[str, Any] | None = None,
     ) -> StoredDataset:
-        """Send data to be trained on several times; the same data are kept once."""
+        """Upload data for several trainings. Equal data are stored once."""
         data = GivenData(X, Y, rep_in, rep_out, group, name).completed_by(None)
         return await self._connection.run(upload_dataset(data, self._connection.retries))
 
     async def datasets(self) -> list[StoredDataset]:
-        """Your datasets at the service, the newest first."""
+        """Return your datasets at the service, the newest first."""
         return await self._connection.run(list_datasets(self._connection.retries))
 
     async def delete_dataset(self, digest: str) -> None:
-        """Delete a dataset of yours."""
+        """Delete one of your datasets."""
         await self._connection.run(delete_dataset(digest, self._connection.retries))
 
     async def train_request(
         self, document: Mapping[str, Any], *, idempotency_key: str = ""
     ) -> AsyncJob:
-        """Hand in a training as the service's document has it; however often, under one key."""
+        """Submit a training as the document of `POST /v1/jobs`; one key makes one job."""
         key = idempotency_key or uuid4().hex
-        asked = jobs.submit_job({"kind": "train", **document}, key, self._connection.retries)
-        return AsyncJob(self._connection, await self._connection.run(asked))
+        operation = jobs.submit_job({"kind": "train", **document}, key, self._connection.retries)
+        return AsyncJob(self._connection, await self._connection.run(operation))
 
     async def job(self, job: str) -> AsyncJob:
-        """A job by its id."""
-        asked = jobs.show_job(job, self._connection.retries)
-        return AsyncJob(self._connection, await self._connection.run(asked))
+        """Return a job by its id."""
+        operation = jobs.show_job(job, self._connection.retries)
+        return AsyncJob(self._connection, await self._connection.run(operation))
 
     async def jobs(
         self,
@@ -327,25 +326,25 @@ class AsyncClient:
         owner: str | None = None,
         limit: int | None = 50,
     ) -> list[AsyncJob]:
-        """Your jobs, the newest first; an admin sees everybody's. `limit` None means all."""
+        """Return your jobs, the newest first; an admin sees all owners'. `limit` None means all."""
         filters = {"state": state, "kind": kind, "label": label, "owner": owner}
-        asked = jobs.list_jobs(filters, limit, self._connection.retries)
-        found = await self._connection.run(asked)
+        operation = jobs.list_jobs(filters, limit, self._connection.retries)
+        found = await self._connection.run(operation)
         return [AsyncJob(self._connection, document) for document in found]
 
     async def models(self) -> list[AsyncRemoteModel]:
-        """Everybody's models, in the order of their names, each as its newest version."""
+        """Return the newest version of every owner's models, sorted by name."""
         found = await self._connection.run(models.list_models(self._connection.retries))
         newest = (model["newest"] for model in found)
         return [AsyncRemoteModel(self._connection, document) for document in newest if document]
 
     async def model(self, name: str, version: int | None = None) -> AsyncRemoteModel:
-        """A version of a model, or the newest, to call there or to bring here."""
-        asked = models.show_version(name, version, self._connection.retries)
-        return AsyncRemoteModel(self._connection, await self._connection.run(asked))
+        """Return a version of a model, by default the newest, to call remotely or to download."""
+        operation = models.show_version(name, version, self._connection.retries)
+        return AsyncRemoteModel(self._connection, await self._connection.run(operation))
 
     async def delete_model(self, name: str) -> None:
-        """Delete a model of yours: all of its versions, and its name, which is free again."""
+        """Delete one of your models with all its versions. The name becomes free."""
         await self._connection.run(models.delete_model(name, None, self._connection.retries))
 
     async def close(self) -> None:
@@ -359,4 +358,4 @@ class AsyncClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"AsyncClient({self._connection.place.shown!r})"
+        return f"AsyncClient({self._connection.address.display_url!r})"

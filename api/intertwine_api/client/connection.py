@@ -1,4 +1,4 @@
-"""Operations driven over HTTP, by httpx: at once by `Connection`, awaited by `AsyncConnection`."""
+"""Run operations over HTTP with httpx: `Connection` blocks, `AsyncConnection` awaits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from intertwine_api.client.address import ServerAddress
 from intertwine_api.client.retries import Retries
 from intertwine_api.client.steps import (
-    Answer,
-    Ask,
-    Open,
+    Emit,
+    HttpRequest,
+    HttpResponse,
+    OpenStream,
     Operation,
-    Pause,
-    Read,
+    ReadChunk,
     RunningOperation,
+    Sleep,
     Step,
-    Tell,
 )
 from intertwine_api.wire.safetensors_body import Pieces
 
@@ -27,179 +27,179 @@ if TYPE_CHECKING:
     import httpx
 
 _Result = TypeVar("_Result")
-_PART = 2**20  # bytes handed to the socket at a time: what is left of them is copied at each turn
+_CHUNK = 2**20  # bytes per write: the socket copies the unsent rest of a chunk at each send
 
 
 class Connection:
-    """Drives operations, each to its end before it returns. It may be used from any thread."""
+    """Runs each operation to its end before it returns. It is thread-safe."""
 
-    def __init__(self, place: ServerAddress, retries: Retries) -> None:
+    def __init__(self, address: ServerAddress, retries: Retries) -> None:
         import httpx
 
-        self.place, self.retries = place, retries
+        self.address, self.retries = address, retries
         self._http = httpx.Client()
-        self.close = weakref.finalize(self, self._http.close)  # forgotten or not, it is closed
+        self.close = weakref.finalize(self, self._http.close)  # also on garbage collection
 
     def run(self, operation: Operation[_Result]) -> _Result:
-        """The result of an operation."""
-        course = RunningOperation(operation)
-        with closing(_Line(self._http, self.place)) as line:
-            while course.step is not None:
-                line.advance(course)
-        return course.result
+        """Run an operation and return its result."""
+        running = RunningOperation(operation)
+        with closing(_StepRunner(self._http, self.address)) as runner:
+            while running.step is not None:
+                runner.advance(running)
+        return running.result
 
     def iterate(self, operation: Operation[Any]) -> Generator[Any, None, None]:
-        """What an operation tells, as it tells it."""
-        course = RunningOperation(operation)
-        with closing(_Line(self._http, self.place)) as line:
-            while course.step is not None:
-                if isinstance(course.step, Tell):
-                    yield course.step.value
-                    course.go_on(None)
+        """Run an operation and yield the values that it emits."""
+        running = RunningOperation(operation)
+        with closing(_StepRunner(self._http, self.address)) as runner:
+            while running.step is not None:
+                if isinstance(running.step, Emit):
+                    yield running.step.value
+                    running.resume(None)
                 else:
-                    line.advance(course)
+                    runner.advance(running)
 
 
 class AsyncConnection:
-    """Drives operations without holding up anybody else."""
+    """Runs operations without blocking the event loop."""
 
-    def __init__(self, place: ServerAddress, retries: Retries) -> None:
+    def __init__(self, address: ServerAddress, retries: Retries) -> None:
         import httpx
 
-        self.place, self.retries = place, retries
+        self.address, self.retries = address, retries
         self._http = httpx.AsyncClient()
 
     async def close(self) -> None:
-        """Close what connections there are."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def run(self, operation: Operation[_Result]) -> _Result:
-        """The result of an operation."""
-        course = RunningOperation(operation)
-        async with aclosing(_AsyncLine(self._http, self.place)) as line:
-            while course.step is not None:
-                await line.advance(course)
-        return course.result
+        """Run an operation and return its result."""
+        running = RunningOperation(operation)
+        async with aclosing(_AsyncStepRunner(self._http, self.address)) as runner:
+            while running.step is not None:
+                await runner.advance(running)
+        return running.result
 
     async def iterate(self, operation: Operation[Any]) -> AsyncGenerator[Any, None]:
-        """What an operation tells, as it tells it."""
-        course = RunningOperation(operation)
-        async with aclosing(_AsyncLine(self._http, self.place)) as line:
-            while course.step is not None:
-                if isinstance(course.step, Tell):
-                    yield course.step.value
-                    course.go_on(None)
+        """Run an operation and yield the values that it emits."""
+        running = RunningOperation(operation)
+        async with aclosing(_AsyncStepRunner(self._http, self.address)) as runner:
+            while running.step is not None:
+                if isinstance(running.step, Emit):
+                    yield running.step.value
+                    running.resume(None)
                 else:
-                    await line.advance(course)
+                    await runner.advance(running)
 
 
-class _Line:
-    """What one operation has open at a time."""
+class _StepRunner:
+    """Executes the steps of one operation and holds its open response stream."""
 
-    def __init__(self, http: httpx.Client, place: ServerAddress) -> None:
-        self._http, self._place = http, place
+    def __init__(self, http: httpx.Client, address: ServerAddress) -> None:
+        self._http, self._address = http, address
         self._open: httpx.Response | None = None
         self._pieces: Iterator[bytes] = iter(())
 
-    def advance(self, course: RunningOperation[Any]) -> None:
-        """Do the step that the operation wants, and tell it what came of it."""
+    def advance(self, running: RunningOperation[Any]) -> None:
+        """Execute the operation's step and resume it with the outcome, or its failure."""
         import httpx
 
-        assert course.step is not None
+        assert running.step is not None
         try:
-            outcome = self._do(course.step)
+            outcome = self._do(running.step)
         except httpx.TransportError as error:
-            course.fail(self._place.failure(error))
+            running.fail(self._address.failure(error))
         else:
-            course.go_on(outcome)
+            running.resume(outcome)
 
     def close(self) -> None:
-        """Let the open body go."""
+        """Close the open response."""
         if self._open is not None:
             self._open.close()
 
     def _do(self, step: Step) -> Any:
         match step:
-            case Ask():
-                return _answer(self._send(step, stream=False), whole=True)
-            case Open(ask):
+            case HttpRequest():
+                return _response(self._send(step, stream=False), whole=True)
+            case OpenStream(request):
                 self.close()
-                response = self._open = self._send(ask, stream=True)
+                response = self._open = self._send(request, stream=True)
                 if response.status_code != 200:
                     response.read()
                 self._pieces = response.iter_bytes()
-                return _answer(response, whole=response.status_code != 200)
-            case Read():
+                return _response(response, whole=response.status_code != 200)
+            case ReadChunk():
                 return next(self._pieces, None)
-            case Pause(seconds):
+            case Sleep(seconds):
                 time.sleep(seconds)
         return None
 
-    def _send(self, ask: Ask, *, stream: bool) -> httpx.Response:
-        content = _parts(ask.body) if ask.body else None
-        request = self._http.build_request(**self._place.options(ask), content=content)
-        return self._http.send(request, stream=stream)
+    def _send(self, request: HttpRequest, *, stream: bool) -> httpx.Response:
+        content = _parts(request.body) if request.body else None
+        built = self._http.build_request(**self._address.options(request), content=content)
+        return self._http.send(built, stream=stream)
 
 
-class _AsyncLine:
-    """What one operation has open at a time."""
+class _AsyncStepRunner:
+    """Executes the steps of one operation and holds its open response stream."""
 
-    def __init__(self, http: httpx.AsyncClient, place: ServerAddress) -> None:
-        self._http, self._place = http, place
+    def __init__(self, http: httpx.AsyncClient, address: ServerAddress) -> None:
+        self._http, self._address = http, address
         self._open: httpx.Response | None = None
         self._pieces: AsyncIterator[bytes]
 
-    async def advance(self, course: RunningOperation[Any]) -> None:
-        """Do the step that the operation wants, and tell it what came of it."""
+    async def advance(self, running: RunningOperation[Any]) -> None:
+        """Execute the operation's step and resume it with the outcome, or its failure."""
         import httpx
 
-        assert course.step is not None
+        assert running.step is not None
         try:
-            outcome = await self._do(course.step)
+            outcome = await self._do(running.step)
         except httpx.TransportError as error:
-            course.fail(self._place.failure(error))
+            running.fail(self._address.failure(error))
         else:
-            course.go_on(outcome)
+            running.resume(outcome)
 
     async def aclose(self) -> None:
-        """Let the open body go."""
+        """Close the open response."""
         if self._open is not None:
             await self._open.aclose()
 
     async def _do(self, step: Step) -> Any:
         match step:
-            case Ask():
-                return _answer(await self._send(step, stream=False), whole=True)
-            case Open(ask):
+            case HttpRequest():
+                return _response(await self._send(step, stream=False), whole=True)
+            case OpenStream(request):
                 await self.aclose()
-                response = self._open = await self._send(ask, stream=True)
+                response = self._open = await self._send(request, stream=True)
                 if response.status_code != 200:
                     await response.aread()
                 self._pieces = response.aiter_bytes()
-                return _answer(response, whole=response.status_code != 200)
-            case Read():
+                return _response(response, whole=response.status_code != 200)
+            case ReadChunk():
                 return await anext(self._pieces, None)
-            case Pause(seconds):
+            case Sleep(seconds):
                 import anyio
 
                 await anyio.sleep(seconds)
         return None
 
-    async def _send(self, ask: Ask, *, stream: bool) -> httpx.Response:
-        content = _async_parts(ask.body) if ask.body else None
-        request = self._http.build_request(**self._place.options(ask), content=content)
-        return await self._http.send(request, stream=stream)
+    async def _send(self, request: HttpRequest, *, stream: bool) -> httpx.Response:
+        content = _async_parts(request.body) if request.body else None
+        built = self._http.build_request(**self._address.options(request), content=content)
+        return await self._http.send(built, stream=stream)
 
 
-def _answer(response: httpx.Response, *, whole: bool) -> Answer:
+def _response(response: httpx.Response, *, whole: bool) -> HttpResponse:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, headers, response.content if whole else b"")
+    return HttpResponse(response.status_code, headers, response.content if whole else b"")
 
 
 def _parts(body: Pieces) -> Iterator[bytes]:
     for piece in body:
-        for start in range(0, len(piece), _PART):
-            yield bytes(piece[start : start + _PART])
+        for start in range(0, len(piece), _CHUNK):
+            yield bytes(piece[start : start + _CHUNK])
 
 
 async def _async_parts(body: Pieces) -> AsyncIterator[bytes]:

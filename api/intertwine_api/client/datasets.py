@@ -1,4 +1,4 @@
-"""Data to train on: at a service already, or sent to it."""
+"""Training data: datasets stored at the service, and uploads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from intertwine.errors import FormatError, InvalidSetting
 
-from intertwine_api.client.retries import Document, Retries, answered, list_all
-from intertwine_api.client.steps import Ask, Operation
+from intertwine_api.client.retries import Document, Retries, list_all, send
+from intertwine_api.client.steps import HttpRequest, Operation
 from intertwine_api.wire.safetensors_body import SAFETENSORS, write_arrays
 from intertwine_api.wire.wire_format import SentRep, group_document, over_group_of
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _REPS = ("rep_in", "rep_out")
 _DIGEST = 64  # hexadecimal digits
-_LONGEST_GROUP = 16_000  # characters of an address, which servers bound
+_LONGEST_GROUP = 16_000  # characters in an address: servers limit its length
 
 
 @dataclass(frozen=True)
 class StoredDataset:
-    """A dataset that a service has, trained on by its `digest`, the sha256 of its file."""
+    """A dataset stored at the service. `digest`, the sha256 of its file, identifies it."""
 
     digest: str
     name: str
@@ -35,17 +35,17 @@ class StoredDataset:
 
     @classmethod
     def of(cls, document: Document) -> StoredDataset:
-        """The dataset of a document."""
+        """Return the dataset of a document."""
         return cls(document["id"], document["name"], document["samples"], document)
 
 
 @dataclass(frozen=True)
 class GivenData:
-    """Data as they were given: X and Y with their reps; or what a service has, as X alone.
+    """Data as the caller gave them: X and Y with reps, or a dataset of the service as X alone.
 
-    `X` may be an object with X and Y, and with the reps and the group if they are known, such as
-    those of `intertwine.datasets`; the digest, or the document, of a dataset that the service has;
-    or the name of one that it can make.
+    `X` may be an object with X and Y, and optionally reps and a group, such as those of
+    `intertwine.datasets`; the digest or document of a dataset stored at the service; or the name
+    of one that it generates.
     """
 
     X: Any
@@ -56,7 +56,7 @@ class GivenData:
     name: str = ""
 
     def completed_by(self, model: Any) -> GivenData:
-        """With the reps of the data, or else of the model, where none were given."""
+        """Return the data with missing reps and group taken from the data, else the model."""
         data = self._with_group_of_reps()
         if hasattr(self.X, "X") and hasattr(self.X, "Y"):
             data = replace(data, X=self.X.X, Y=self.X.Y).with_reps_of(self.X)
@@ -65,7 +65,7 @@ class GivenData:
         return data.with_reps_of(model)
 
     def with_reps_of(self, other: Any) -> GivenData:
-        """With the reps and the group that something else has, where none were given."""
+        """Return the data with missing reps and group taken from another object or mapping."""
 
         def read(name: str) -> Any:
             return other.get(name) if isinstance(other, Mapping) else getattr(other, name, None)
@@ -80,35 +80,32 @@ class GivenData:
 
     @property
     def reps(self) -> Document:
-        """`rep_in`, `rep_out` and their `group`, as they are written, as far as they are known.
+        """Return the known ones of `rep_in`, `rep_out` and `group` in the wire format.
 
-        Raises what reading them raises; `NotConcrete` where data that are to be sent have reps and
-        no group. Of data that the service has, it knows the group.
+        Raises the errors of parsing them, and `NotConcrete` if data to upload have reps and no
+        group. The service knows the group of data that it stores.
         """
         from intertwine.groups import read_group
 
-        said: Document = {}
+        reps: Document = {}
         if self.group is not None:
-            said["group"] = group_document(read_group(self.group))
+            reps["group"] = group_document(read_group(self.group))
         for name in _REPS:
             rep = getattr(self, name)
             if rep is not None:
                 sent = SentRep.of(rep, self.group, may_lack_group=self.Y is None)
-                said[name] = sent.text
+                reps[name] = sent.text
                 if sent.group is not None:
-                    said["group"] = sent.group
-        return said
+                    reps["group"] = sent.group
+        return reps
 
     @property
     def given_reps(self) -> Document:
-        """Those of `reps` that were given beside the data and the model, by neither of them."""
+        """Return those of `reps` that are arguments, not taken from the data or the model."""
         return replace(self, X=None, Y=None)._with_group_of_reps().reps
 
     def require_reps_of(self, network: Any) -> None:
-        """Raise `InvalidSetting` where other reps, or another group, were given than a network's.
-
-        A network is trained between the reps that it has.
-        """
+        """Raise `InvalidSetting` if the given reps or group differ from those of the network."""
         from intertwine.groups import read_group
         from intertwine.reps import read_rep
 
@@ -117,15 +114,15 @@ class GivenData:
         if given.group is not None:
             _require_group_of(own, read_group(given.group))
         for name, rep in own.items():
-            asked = getattr(given, name)
-            if asked is not None and over_group_of(rep, read_rep(asked)) != rep:
+            wanted = getattr(given, name)
+            if wanted is not None and over_group_of(rep, read_rep(wanted)) != rep:
                 raise InvalidSetting(
-                    f"{name} is {asked}, and that of the network is {rep!r}: leave it out, or give "
-                    f"a network of that rep, or a description of one"
+                    f"{name} is {wanted}, but the network has {rep!r}: omit {name}, or give a "
+                    f"network with that rep, or a description of one"
                 )
 
     def _with_group_of_reps(self) -> GivenData:
-        """With the group of the reps that were given, where none was by itself."""
+        """Return the data with the group of the given reps, if no group was given."""
         if self.group is not None:
             return self
         from intertwine.reps import read_rep
@@ -136,10 +133,10 @@ class GivenData:
 
 
 def send_data(data: GivenData, retries: Retries) -> Operation[str | Document]:
-    """What a training says of its data, which are sent first where they are arrays."""
+    """Return the `dataset` of a training request. Arrays are uploaded first."""
     X = data.X
     if data.Y is not None:
-        return (yield from _upload(data, _described(data), retries)).digest
+        return (yield from _upload(data, _query(data), retries)).digest
     if isinstance(X, StoredDataset):
         return X.digest
     if isinstance(X, Mapping):
@@ -147,54 +144,54 @@ def send_data(data: GivenData, retries: Retries) -> Operation[str | Document]:
     if isinstance(X, str):
         return X if len(X) == _DIGEST else {"name": X}
     raise InvalidSetting(
-        "data are arrays X and Y, a dataset of intertwine.datasets, or the name or digest of one "
-        f"that the service has; not {type(X).__name__} alone"
+        f"the data are {type(X).__name__} alone: give arrays X and Y, a dataset of "
+        f"intertwine.datasets, or the name or digest of one at the service"
     )
 
 
 def upload_dataset(data: GivenData, retries: Retries) -> Operation[StoredDataset]:
-    """Send X and Y, and what is known of their reps. The same data are kept once.
+    """Upload X and Y with their known reps. Equal data are stored once.
 
-    Raises `InvalidSetting` for a group of more generators than can be said of data alone.
+    Raises `InvalidSetting` if the group's generators are too long for an address.
     """
-    described = _described(data)
-    if data.reps.keys() - described.keys():
+    query = _query(data)
+    if data.reps.keys() - query.keys():
         raise InvalidSetting(
-            f"the group's generators take more than {_LONGEST_GROUP:,} characters, which is more "
-            f"than goes with data: leave it out here, and give it to train"
+            f"the group's generators take more than {_LONGEST_GROUP:,} characters, too many for "
+            f"an upload: omit the group here, and give it to train"
         )
-    return (yield from _upload(data, described, retries))
+    return (yield from _upload(data, query, retries))
 
 
 def _upload(
-    data: GivenData, described: Mapping[str, str], retries: Retries
+    data: GivenData, query: Mapping[str, str], retries: Retries
 ) -> Operation[StoredDataset]:
     import numpy as np
 
     arrays = {"X": np.asarray(data.X), "Y": np.asarray(data.Y)}
     for name, array in arrays.items():
         if np.iscomplexobj(array):
-            raise FormatError(f"{name} is complex, and samples are real numbers")
-    ask = Ask(
+            raise FormatError(f"{name} is complex: samples are real numbers")
+    request = HttpRequest(
         "POST",
         "/v1/datasets",
-        query=described,
+        query=query,
         headers={"content-type": SAFETENSORS},
         body=write_arrays(arrays),
-        repeatable=True,
+        idempotent=True,
     )
-    return StoredDataset.of((yield from answered(ask, retries)).document)
+    return StoredDataset.of((yield from send(request, retries)).document)
 
 
 def list_datasets(retries: Retries) -> Operation[list[StoredDataset]]:
-    """The caller's datasets, the newest first."""
+    """Return the caller's datasets, the newest first."""
     found = yield from list_all("/v1/datasets", {}, None, retries)
     return [StoredDataset.of(document) for document in found]
 
 
 def delete_dataset(digest: str, retries: Retries) -> Operation[None]:
     """Delete a dataset."""
-    yield from answered(Ask("DELETE", f"/v1/datasets/{quote(digest, safe='')}"), retries)
+    yield from send(HttpRequest("DELETE", f"/v1/datasets/{quote(digest, safe='')}"), retries)
 
 
 def _require_group_of(reps: Mapping[str, Rep], group: Group) -> None:
@@ -203,21 +200,21 @@ def _require_group_of(reps: Mapping[str, Rep], group: Group) -> None:
     for name, rep in reps.items():
         if any(own != group for own in groups_of(rep)):
             raise InvalidSetting(
-                f"the group is {group!r}, and {name} of the network is {rep!r}: leave the group "
-                f"out, or give a network of that group, or a description of one"
+                f"the group is {group!r}, but {name} of the network is {rep!r}: omit the group, "
+                f"or give a network with that group, or a description of one"
             )
 
 
-def _described(data: GivenData) -> dict[str, str]:
-    """The name, the reps and the group, as far as they are known, in the words of a query.
+def _query(data: GivenData) -> dict[str, str]:
+    """Return the known name, reps and group as query parameters.
 
-    A group of so many generators that no address can hold them is left to the model to say.
+    Reps and group are omitted if the generators are too long for an address.
     """
-    said: dict[str, str] = {"name": data.name} if data.name else {}
+    query: dict[str, str] = {"name": data.name} if data.name else {}
     reps = data.reps
     group = reps.get("group")
     if not isinstance(group, str | None):
         reps["group"] = json.dumps(group, separators=(",", ":"))
     if len(str(reps.get("group"))) > _LONGEST_GROUP:
-        return said
-    return {**said, **reps}
+        return query
+    return {**query, **reps}

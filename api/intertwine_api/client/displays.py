@@ -1,4 +1,4 @@
-"""A watched job, as people see it: a bar on a terminal or in a notebook, or lines of text."""
+"""Displays of a watched job: a progress bar in a terminal or notebook, or lines of text."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from html import escape
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from intertwine_api.client.following import Away, JobEvent, Seen
+from intertwine_api.client.following import JobEvent, JobSnapshot, ServiceUnavailable
 
 
 def html_table(rows: Mapping[str, str]) -> str:
-    """Names and values in two columns, as HTML; what has no value is left out."""
+    """Return an HTML table of names and values. Empty values are omitted."""
     cells = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>"
         for name, value in rows.items()
@@ -28,46 +28,46 @@ def html_table(rows: Mapping[str, str]) -> str:
 _LOSSES = {"train": "train_loss", "validation": "validation_loss", "test": "test_loss"}
 
 
-class Watched:
-    """A job as it was last heard of: its document, changed by the events since."""
+class WatchedJob:
+    """The latest known status of a job: its document, updated by later events."""
 
     def __init__(self) -> None:
         self.document: dict[str, Any] = {}
         self.losses: dict[int, Mapping[str, Any]] = {}
-        self.away: str | None = None
+        self.unavailable: str | None = None
         self._warnings = 0
 
-    def hear(self, told: Seen | JobEvent | Away) -> None:
-        """Take in what a follower tells."""
-        self.away = None
-        match told:
-            case Away(why):
-                self.away = why
-            case Seen(document):
+    def update(self, item: JobSnapshot | JobEvent | ServiceUnavailable) -> None:
+        """Apply what a `Follower` emits."""
+        self.unavailable = None
+        match item:
+            case ServiceUnavailable(why):
+                self.unavailable = why
+            case JobSnapshot(document):
                 self.document = dict(document)
             case JobEvent(_, "metrics", data):
                 self.losses.update((row["epoch"], row) for row in data["rows"])
             case JobEvent(seq) if seq <= self.document["last_event"]:
-                pass  # the document is younger
+                pass  # the document is newer
             case JobEvent(_, "state", data):
                 self.document.update(state=data["state"], reason=data["reason"], queue=None)
             case JobEvent(_, "progress", data):
                 self.document["progress"] = dict(data)
 
     def new_warnings(self) -> list[str]:
-        """The job's warnings that were not returned before."""
-        every = warnings_of(self.document)
-        new, self._warnings = [*every[self._warnings :]], max(self._warnings, len(every))
+        """Return the job's warnings since the last call."""
+        warnings = warnings_of(self.document)
+        new, self._warnings = [*warnings[self._warnings :]], max(self._warnings, len(warnings))
         return new
 
     @property
     def rows(self) -> list[Mapping[str, Any]]:
-        """The losses by epoch, in order; an epoch that a retry repeated is there once."""
+        """Return the losses by epoch, in order. An epoch that a retry repeats occurs once."""
         return [self.losses[epoch] for epoch in sorted(self.losses)]
 
     @property
     def done(self) -> tuple[float, float, str]:
-        """How much is done, of how much, of what."""
+        """Return the amount done, the total, and the unit (epochs or %)."""
         progress = self.document.get("progress") or {}
         if progress.get("epochs"):
             return progress.get("epoch") or 0, progress["epochs"], "epochs"
@@ -76,24 +76,24 @@ class Watched:
 
     @property
     def headline(self) -> str:
-        """What it is called and what it does, or why it does not."""
-        does = condition(self.document) if self.away is None else self.away
-        return f"{title(self.document)}: {does}"
+        """Return the job's title, and its state or why the service is unavailable."""
+        state = condition(self.document) if self.unavailable is None else self.unavailable
+        return f"{title(self.document)}: {state}"
 
     @property
     def figures(self) -> str:
-        """The losses of the last epoch, and how long it will take, as far as known."""
+        """Return the losses of the last epoch and the remaining time, as far as known."""
         return figures(self.document, self.rows[-1] if self.losses else {})
 
 
 def title(document: Mapping[str, Any]) -> str:
-    """What a job is called."""
+    """Return a job's name and id."""
     name = document.get("name")
     return f"{name} ({document['id']})" if name else str(document["id"])
 
 
 def condition(document: Mapping[str, Any]) -> str:
-    """The state of a job in words: why it waits, what it does, or what became of it."""
+    """Return a job's state in words: why it waits, its stage, or why it ended."""
     state = str(document["state"])
     queue = document.get("queue") or {}
     if state == "queued" and queue:
@@ -105,20 +105,20 @@ def condition(document: Mapping[str, Any]) -> str:
 
 
 def figures(document: Mapping[str, Any], row: Mapping[str, Any] | None = None) -> str:
-    """The losses of an epoch (else the last ones known), and how long the job will take."""
+    """Return the losses of an epoch, else the last known ones, and the remaining time."""
     progress = document.get("progress") or {}
     last = (document.get("metrics") or {}).get("last") or {}
     known = {**last, **{k: v for k, v in progress.items() if v is not None}, **(row or {})}
-    said = [
+    parts = [
         f"{name} loss {known[key]:.4g}" for name, key in _LOSSES.items() if _is_number(known, key)
     ]
     if _is_number(progress, "eta_seconds") and document.get("state") == "running":
-        said.append(f"{duration(progress['eta_seconds'])} to go")
-    return ", ".join(said)
+        parts.append(f"{duration(progress['eta_seconds'])} to go")
+    return ", ".join(parts)
 
 
 def duration(seconds: float) -> str:
-    """Some seconds as people say them: 41 s, 3:05, 2:10:00."""
+    """Return seconds as a readable duration: 41 s, 3:05, 2:10:00."""
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     if not minutes:
@@ -132,31 +132,31 @@ def _is_number(document: Mapping[str, Any], name: str) -> bool:
 
 
 def warnings_of(document: Mapping[str, Any]) -> Sequence[str]:
-    """The warnings of a job's document: of its result, or, while it runs, of its progress."""
-    told = (document.get(part) or {} for part in ("result", "progress"))
-    found: Sequence[str] = next((known["warnings"] for known in told if "warnings" in known), ())
+    """Return the warnings of a job's result, or, while it runs, of its progress."""
+    parts = (document.get(name) or {} for name in ("result", "progress"))
+    found: Sequence[str] = next((part["warnings"] for part in parts if "warnings" in part), ())
     return found
 
 
-_PICTURE = 1.0  # seconds between pictures of the losses, which take some 50 ms each
-_LINE = 5.0  # seconds between lines where nobody may be looking
+_PICTURE = 1.0  # seconds between plots of the losses, which take about 50 ms each
+_LINE = 5.0  # seconds between lines in a file or pipe
 _BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}{postfix}"
 _CURVES = {"train": "train_loss", "validation": "validation_loss", "test": "test_loss"}
 
 
 class Display(Protocol):
-    """Something that shows a job."""
+    """Shows the status of a job."""
 
-    def show(self, watched: Watched) -> None:
-        """Show it as it is now."""
+    def show(self, watched: WatchedJob) -> None:
+        """Show the job's current status."""
 
     def close(self) -> None:
-        """It has ended, or nobody watches any more."""
+        """Stop showing the job."""
 
 
 @contextmanager
 def display() -> Iterator[Display]:
-    """The display that suits whoever looks at standard error."""
+    """Yield the display for a notebook, a terminal, or a file or pipe at standard error."""
     shown: Display
     if "ipykernel" in sys.modules:
         shown = _Notebook()
@@ -171,16 +171,16 @@ def display() -> Iterator[Display]:
 
 
 class _Bar:
-    """A progress bar, by tqdm."""
+    """A progress bar of tqdm."""
 
     def __init__(self) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a notebook without widgets gets a bar of text
+            warnings.simplefilter("ignore")  # tqdm warns in a notebook without widgets
             from tqdm.auto import tqdm
         self._bar = tqdm(total=100, unit="%", bar_format=_BAR, dynamic_ncols=True, file=sys.stderr)
 
-    def show(self, watched: Watched) -> None:
-        """Move the bar."""
+    def show(self, watched: WatchedJob) -> None:
+        """Update the bar."""
         done, of, unit = watched.done
         bar = self._bar
         for warning in watched.new_warnings():
@@ -191,22 +191,22 @@ class _Bar:
         bar.refresh()
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar and leave it visible."""
         self._bar.close()
 
 
 class _Notebook(_Bar):
-    """The bar, and beneath it the losses as a picture, where Matplotlib is there."""
+    """The bar, and below it a plot of the losses if Matplotlib is installed."""
 
     def __init__(self) -> None:
         super().__init__()
         self._handle: Any = None
         self._due = 0.0
-        self._watched: Watched | None = None
+        self._watched: WatchedJob | None = None
         self._draws = find_spec("matplotlib") is not None
 
-    def show(self, watched: Watched) -> None:
-        """Move the bar; draw now and then."""
+    def show(self, watched: WatchedJob) -> None:
+        """Update the bar, and the plot at most once per `_PICTURE` seconds."""
         super().show(watched)
         self._watched = watched
         if time.monotonic() >= self._due:
@@ -214,7 +214,7 @@ class _Notebook(_Bar):
             self._due = time.monotonic() + _PICTURE
 
     def close(self) -> None:
-        """Draw all there is."""
+        """Close the bar and draw the final plot."""
         super().close()
         self._draw()
 
@@ -231,30 +231,30 @@ class _Notebook(_Bar):
 
 
 class _Lines:
-    """A line when something changes, and now and then; for files and pipes."""
+    """A line of text per change of state, and every few seconds; for files and pipes."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._headline = ""
         self._due = 0.0
 
-    def show(self, watched: Watched) -> None:
-        """Print where there is news."""
+    def show(self, watched: WatchedJob) -> None:
+        """Print new warnings, and a line if the state changed or `_LINE` seconds passed."""
         for warning in watched.new_warnings():
             print(f"warning: {warning}", file=sys.stderr, flush=True)
-        if watched.headline != self._said or time.monotonic() >= self._due:
-            self._said, self._due = watched.headline, time.monotonic() + _LINE
+        if watched.headline != self._headline or time.monotonic() >= self._due:
+            self._headline, self._due = watched.headline, time.monotonic() + _LINE
             done, of, unit = watched.done
-            far = f"{done:,}/{of:,} {unit}" if 0 < done < of else ""
-            parts = [watched.headline, far, watched.figures]
+            progress = f"{done:,}/{of:,} {unit}" if 0 < done < of else ""
+            parts = [watched.headline, progress, watched.figures]
             print(", ".join(filter(None, parts)), file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
 
 def loss_picture(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Loss against epoch on a logarithmic scale, as a PNG."""
-    from matplotlib.figure import Figure  # no pyplot: no state, no window
+    """Return a plot of loss against epoch on a logarithmic scale, as a PNG."""
+    from matplotlib.figure import Figure  # pyplot would keep global state and open windows
 
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.add_subplot()

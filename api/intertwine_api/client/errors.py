@@ -1,7 +1,7 @@
-"""What can go wrong between this machine and a service.
+"""The errors of the client.
 
-The library's own errors come back as themselves: a group that cannot be used is an `InvalidGroup`
-wherever it was looked at. What only a service can say is a `ServiceError` with its problem.
+Problems with a code of the library are raised as the library's own error, such as `InvalidGroup`.
+All other problems are raised as a `ServiceError`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from intertwine.errors import IntertwineError, ParseError
 
 
 class ConnectionFailed(IntertwineError, ConnectionError):
-    """The service could not be asked, or did not answer in time; trying again did not help."""
+    """The service could not be reached, or did not answer in time, also after retries."""
 
     code = "connection-failed"
 
 
 class WaitedTooLong(IntertwineError, TimeoutError):
-    """What was waited for did not come in the time that was given; it goes on at the service."""
+    """The timeout expired before the result was ready. The work continues at the service."""
 
     code = "waited-too-long"
 
 
 class ServiceError(IntertwineError):
-    """The service answered with a problem (RFC 9457): its `code`, its `status`, all of it.
+    """The service answered with a `problem` document (RFC 9457) with this `code` and `status`.
 
-    `retry_after` is for how many seconds it asked not to be asked again.
+    `retry_after` is the time of its Retry-After header, in seconds.
     """
 
     code = "service"
@@ -35,7 +35,7 @@ class ServiceError(IntertwineError):
     def __init__(self, problem: Mapping[str, Any], retry_after: float | None = None) -> None:
         super().__init__(str(problem.get("detail") or problem.get("title") or problem))
         self.problem, self.retry_after = dict(problem), retry_after
-        self.code = str(problem.get("code", "service"))  # type: ignore[misc] # one class for many
+        self.code = str(problem.get("code", "service"))  # type: ignore[misc] # per instance
         self.status = int(problem.get("status", 500))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -43,7 +43,7 @@ class ServiceError(IntertwineError):
 
 
 class JobFailed(ServiceError):
-    """A job whose result was asked for has failed: `job` is its id, `problem` what ended it."""
+    """A job failed, so it has no result: `job` is its id, `problem` the reason."""
 
     def __init__(self, job: str, problem: Mapping[str, Any]) -> None:
         super().__init__(problem)
@@ -57,25 +57,25 @@ class JobFailed(ServiceError):
 
 
 class JobCancelled(JobFailed):
-    """A job whose result was asked for was cancelled."""
+    """A job was cancelled, so it has no result."""
 
     def __str__(self) -> str:
         return f"job {self.job} was cancelled: {self.args[0]}"
 
 
 def detached(message: str) -> KeyboardInterrupt:
-    """What Ctrl-C becomes while a job is waited for, which goes on: `message` says how to return.
+    """Return the `KeyboardInterrupt` of Ctrl-C while waiting for a job, which continues.
 
-    A notebook shows the message alone, without a traceback. It is no class of its own: Python
-    ends a script, and tells the shell of Ctrl-C, for `KeyboardInterrupt` itself.
+    A notebook shows the message without a traceback. A subclass would not do: Python signals
+    Ctrl-C to the shell only for `KeyboardInterrupt` itself.
     """
     interrupt = KeyboardInterrupt(message)
-    vars(interrupt)["_render_traceback_"] = lambda: [message]  # IPython asks for it
+    vars(interrupt)["_render_traceback_"] = lambda: [message]  # a hook of IPython
     return interrupt
 
 
 def error_of(problem: Mapping[str, Any], retry_after: float | None = None) -> IntertwineError:
-    """The exception for a problem document: the library's own where its code names one."""
+    """Return the exception of a problem document: the library's own if its code has one."""
     kind = _library_errors().get(str(problem.get("code")))
     own: IntertwineError | None = None
     if kind is ParseError:
@@ -86,7 +86,7 @@ def error_of(problem: Mapping[str, Any], retry_after: float | None = None) -> In
 
 
 def _library_errors() -> dict[str, type[IntertwineError]]:
-    """The library's errors by their codes."""
+    """Return the library's errors by code."""
 
     def below(kind: type[IntertwineError]) -> Iterator[type[IntertwineError]]:
         for inner in kind.__subclasses__():
@@ -98,9 +98,9 @@ def _library_errors() -> dict[str, type[IntertwineError]]:
 
 
 def _parse_error(problem: Mapping[str, Any]) -> ParseError | None:
-    """The complaint as it would have been made here; None where the problem lacks a part of it.
+    """Return the `ParseError` that local parsing raises; None if the problem lacks a part of it.
 
-    The whole text does not come back, but its part around the offset, which is what is shown.
+    The problem contains the text around the offset only, which is the part that is shown.
     """
     offset, expected, caret = (problem.get(name) for name in ("offset", "expected", "caret"))
     if not (isinstance(offset, int) and isinstance(expected, str) and isinstance(caret, str)):

@@ -1,4 +1,4 @@
-"""Server-sent events, read from the bytes of a stream as they come."""
+"""The events of a job, read from a stream of server-sent events that is reopened if it breaks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ from intertwine.errors import FormatError
 
 from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.client.jobs import address_of, show_job
-from intertwine_api.client.retries import Attempts, Retries, refusal
-from intertwine_api.client.steps import Answer, Ask, Open, Operation, Pause, Read, Tell
+from intertwine_api.client.retries import Attempts, Retries, error_from
+from intertwine_api.client.steps import (
+    Emit,
+    HttpRequest,
+    HttpResponse,
+    OpenStream,
+    Operation,
+    ReadChunk,
+    Sleep,
+)
 
 _LONGEST = 2**24  # bytes of one event
 
 
 @dataclass(frozen=True)
 class ServerEvent:
-    """One event of a stream: its number, if it has one, its type, and what it says."""
+    """One event of a stream: its id if it has one, its type, and its data."""
 
     seq: int | None
     type: str
@@ -28,28 +36,28 @@ class ServerEvent:
 
 @dataclass
 class EventReader:
-    """The events in the bytes that are fed to it, wherever those are cut."""
+    """Parses events from a stream of bytes that may be split anywhere."""
 
     _rest: bytes = b""
     _lines: list[str] = field(default_factory=list)
     _after_return: bool = False
 
     def feed(self, piece: bytes) -> Iterator[ServerEvent]:
-        """The events that end in this piece. Raises `FormatError` for what are none."""
+        """Yield the events that end in this piece. Raises `FormatError` if one is invalid."""
         for line in self._whole_lines(piece):
             if line:
                 self._lines.append(line)
             elif event := _event(self._take()):
                 yield event
         if len(self._rest) + sum(map(len, self._lines)) > _LONGEST:
-            raise FormatError(f"an event of more than {_LONGEST:,} bytes")
+            raise FormatError(f"the stream has an event of more than {_LONGEST:,} bytes")
 
     def _take(self) -> list[str]:
         lines, self._lines = self._lines, []
         return lines
 
     def _whole_lines(self, piece: bytes) -> Iterator[str]:
-        """The lines that end in a piece: by a newline, a return, or both (one line end)."""
+        """Yield the lines that end in this piece. Line ends are LF, CR and CRLF."""
         begins = int(self._after_return and piece.startswith(b"\n"))
         if piece:
             self._after_return = piece.endswith(b"\r")
@@ -60,7 +68,7 @@ class EventReader:
 
 
 def _event(lines: list[str]) -> ServerEvent | None:
-    """The event of its lines; None where they are a comment, such as a heartbeat."""
+    """Return the event of these lines; None for a comment, such as a heartbeat."""
     fields: dict[str, list[str]] = {}
     for line in lines:
         name, _, value = line.partition(":")
@@ -71,22 +79,22 @@ def _event(lines: list[str]) -> ServerEvent | None:
         data = json.loads("\n".join(fields["data"]))
         seq = int(fields["id"][-1]) if "id" in fields else None
     except ValueError as error:
-        raise FormatError(f"an event that is none of ours: {error}") from error
+        raise FormatError(f"the stream has an invalid event: {error}") from error
     if not isinstance(data, dict):
-        raise FormatError(f"the data of an event are an object, not {data!r}")
+        raise FormatError(f"the data of an event are {data!r}, not an object")
     return ServerEvent(seq, fields.get("event", ["message"])[-1], data)
 
 
-_SILENCE = 60.0  # seconds, four heartbeats, after which a stream is taken for dead
-_LOOK = 1.0  # seconds between looks at why a job waits
+_SILENCE_TIMEOUT = 60.0  # seconds, four heartbeats, after which a stream counts as broken
+_POLL = 1.0  # seconds between polls of a queued job
 
 
 @dataclass(frozen=True)
 class JobEvent:
-    """Something that happened to a job: its number, its type, and what it says.
+    """An event of a job: its sequence number, type and data.
 
-    Of type ``state`` it says {state, reason, attempt}; ``progress`` is that of the job, with the
-    fraction that is done; ``metrics`` are {rows} with the losses of epochs.
+    The data of ``state`` are {state, reason, attempt}; those of ``progress`` are the job's
+    progress with the fraction done; those of ``metrics`` are {rows}, the losses of epochs.
     """
 
     seq: int
@@ -95,74 +103,74 @@ class JobEvent:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A job as it is now: its document."""
+class JobSnapshot:
+    """The current document of a job."""
 
     document: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Away:
-    """The service does not answer just now. The job goes on, and it is asked again."""
+class ServiceUnavailable:
+    """The service is unavailable. The job continues, and the client retries."""
 
     why: str
 
 
 class Follower:
-    """Whoever follows a job: `after` is the number of the last event that came.
+    """Follows the events of a job. `after` is the number of the last received event.
 
-    The stream may break as often as it likes: it is opened again behind that event. A service
-    that was reached once may be away for an outage at a time.
+    A broken stream is reopened after that event. Once the service has answered, retries continue
+    through outages.
     """
 
     def __init__(self, job: str, after: int, retries: Retries) -> None:
         self.job, self.after, self.has_ended = job, after, False
-        self._retries, self._patient = retries, retries.patient
+        self._retries, self._through_outages = retries, retries.through_outages
         self._attempts = Attempts(retries)
 
-    def tell_events(self, until_queued_after: int | None = None) -> Operation[None]:
-        """Tell each `JobEvent` until the job has ended.
+    def emit_events(self, until_queued_after: int | None = None) -> Operation[None]:
+        """Emit each `JobEvent` until the job has ended.
 
-        On request also until it waits in the queue again, which an event behind this number says.
+        With `until_queued_after`, stop also when the job is queued again after this event.
 
-        Raises `ConnectionFailed` where the service stays away, and what it refuses with.
+        Raises `ConnectionFailed` if the service stays unavailable, and the errors it answers with.
         """
         while not self.has_ended:
             failure: Exception
             try:
-                answer: Answer = yield Open(self._ask())
-                if answer.status != 200:
-                    pause, failure = self._attempts.pause(answer), refusal(answer)
+                response: HttpResponse = yield OpenStream(self._stream_request())
+                if response.status != 200:
+                    pause, failure = self._attempts.pause(response), error_from(response)
                 elif (yield from self._read(until_queued_after)):
                     return
-                else:  # as when the service is stopped
+                else:  # for example, the service was stopped
                     failure = ConnectionFailed("the stream of events broke")
                     pause = self._attempts.pause()
             except ConnectionFailed as error:
                 pause, failure = self._attempts.pause(), error
             if pause is None:
                 raise failure
-            yield Tell(Away(str(failure)))
-            yield Pause(pause)
+            yield Emit(ServiceUnavailable(str(failure)))
+            yield Sleep(pause)
 
     def watch(self) -> Operation[None]:
-        """Tell what a job is (`Seen`), again while it waits, and its events, until it has ended."""
+        """Emit the job's document (`JobSnapshot`), repeatedly while queued, and its events."""
         document = yield from show_job(self.job, self._retries)
         while not self.has_ended:
-            yield Tell(Seen(document))
-            self._be_patient()
+            yield Emit(JobSnapshot(document))
+            self._allow_outages()
             if document["state"] == "queued":
-                yield Pause(_LOOK)
+                yield Sleep(_POLL)
             else:
-                yield from self.tell_events(until_queued_after=document["last_event"])
+                yield from self.emit_events(until_queued_after=document["last_event"])
             document = yield from show_job(self.job, self._retries)
-        yield Tell(Seen(document))
+        yield Emit(JobSnapshot(document))
 
     def _read(self, until_queued_after: int | None) -> Operation[bool]:
-        """Tell the events of an open stream; whether nothing more is wanted of it."""
+        """Emit the events of the open stream. Return whether the follower is finished with it."""
         reader = EventReader()
-        while (piece := (yield Read())) is not None:
-            self._be_patient()  # it is there, and speaks
+        while (piece := (yield ReadChunk())) is not None:
+            self._allow_outages()
             for event in reader.feed(piece):
                 if event.type == "end":
                     self.has_ended = True
@@ -170,15 +178,17 @@ class Follower:
                 if event.seq is None or event.seq <= self.after:
                     continue
                 self.after = event.seq
-                yield Tell(JobEvent(event.seq, event.type, event.data))
-                waits = event.data.get("state") == "queued"
-                if waits and until_queued_after is not None and event.seq > until_queued_after:
+                yield Emit(JobEvent(event.seq, event.type, event.data))
+                queued = event.data.get("state") == "queued"
+                if queued and until_queued_after is not None and event.seq > until_queued_after:
                     return True
         return False
 
-    def _ask(self) -> Ask:
+    def _stream_request(self) -> HttpRequest:
         headers = {"accept": "text/event-stream", "last-event-id": str(self.after)}
-        return Ask("GET", f"{address_of(self.job)}/events", headers=headers, patience=_SILENCE)
+        return HttpRequest(
+            "GET", f"{address_of(self.job)}/events", headers=headers, extra_seconds=_SILENCE_TIMEOUT
+        )
 
-    def _be_patient(self) -> None:
-        self._retries, self._attempts = self._patient, Attempts(self._patient)
+    def _allow_outages(self) -> None:
+        self._retries, self._attempts = self._through_outages, Attempts(self._through_outages)

@@ -1,4 +1,4 @@
-"""A job at a service: as it was last seen, for programs that wait and for those that await."""
+"""The synchronous and the asynchronous job of a client."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from contextlib import aclosing, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from intertwine_api.client import jobs
-from intertwine_api.client.address import HERE
+from intertwine_api.client.address import DEFAULT_URL
 from intertwine_api.client.connection import AsyncConnection, Connection
 from intertwine_api.client.displays import (
-    Watched,
+    WatchedJob,
     condition,
     display,
     figures,
@@ -30,43 +30,43 @@ if TYPE_CHECKING:
 
 
 class JobView:
-    """A job's document, read. It is as it was when it last came from the service."""
+    """The properties of a job's `document`, as the service last sent it."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document: Mapping[str, Any] = document
 
     @property
     def id(self) -> str:
-        """The id, by which ``lab.job(id)`` finds it again."""
+        """Return the id, for ``lab.job(id)``."""
         return str(self.document["id"])
 
     @property
     def name(self) -> str:
-        """What it was called; the model has this name too."""
+        """Return the name of the job and of the model that it trains."""
         return str(self.document["name"])
 
     @property
     def state(self) -> str:
-        """queued, leased, running, cancelling; or succeeded, failed, cancelled."""
+        """Return queued, leased, running, cancelling, succeeded, failed or cancelled."""
         return str(self.document["state"])
 
     @property
     def reason(self) -> str:
-        """Why it is in this state, or waits, in words."""
+        """Return why the job is in this state, or queued, in words."""
         return condition(self.document)
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more happens to it by itself."""
+        """Return whether the job succeeded, failed or was cancelled."""
         return self.state in ENDED
 
     @property
     def progress(self) -> Mapping[str, Any]:
-        """Stage, fraction, epoch, epochs, losses and eta_seconds, as far as they were known."""
+        """Return the known ones of stage, fraction, epoch, epochs, losses and eta_seconds."""
         return self.document.get("progress") or {}
 
     def require_succeeded(self) -> None:
-        """Raises `JobFailed`, or `JobCancelled`, with what ended it, unless it succeeded."""
+        """Raise `JobFailed` or `JobCancelled` with the job's problem unless it succeeded."""
         problem = self.document.get("problem") or {
             "code": self.state,
             "status": 409,
@@ -78,15 +78,16 @@ class JobView:
 
     @property
     def summary(self) -> str:
-        """In words: its state, how far it is, and its losses."""
+        """Return the state, progress and losses in words."""
         epoch, epochs = (self.progress.get(name) for name in ("epoch", "epochs"))
-        runs = self.state == "running" and epoch and epochs
-        parts = (self.reason, f"epoch {epoch} of {epochs}" if runs else "", figures(self.document))
+        trains = self.state == "running" and epoch and epochs
+        progress = f"epoch {epoch} of {epochs}" if trains else ""
+        parts = (self.reason, progress, figures(self.document))
         return ", ".join(filter(None, parts))
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What its network cannot represent, though others could, a sentence each."""
+        """Return a sentence for each limitation of the network's expressiveness."""
         return warnings_of(self.document)
 
     def __repr__(self) -> str:
@@ -108,22 +109,22 @@ class JobView:
 
 @contextmanager
 def detaching(job: str, url: str) -> Iterator[None]:
-    """Within it Ctrl-C leaves the job alone: the `KeyboardInterrupt` says how to come back."""
+    """Let Ctrl-C leave the job running: the `KeyboardInterrupt` says how to resume watching."""
     try:
         yield
     except KeyboardInterrupt:
-        there = "" if url == HERE else f" --remote {url}"
+        option = "" if url == DEFAULT_URL else f" --remote {url}"
         raise detached(
-            f'detached: job {job} goes on. Come back with lab.job("{job}").watch(), '
-            f"or: intertwine jobs watch {job}{there}"
+            f'detached: job {job} continues. Resume with lab.job("{job}").watch(), '
+            f"or: intertwine jobs watch {job}{option}"
         ) from None
 
 
 class Job(JobView):
-    """A job, as it was last seen; what asks the service anew refreshes that.
+    """A job as last seen. Methods that return the job refresh it.
 
-    Ctrl-C in `watch`, `wait` and `result` leaves the job alone, and says how to come back to it:
-    a script ends there, a notebook runs no further cells. `cancel` ends a job.
+    Ctrl-C in `watch`, `wait` and `result` leaves the job running and says how to resume: it ends
+    the script, or stops the notebook's cells. `cancel` ends the job.
     """
 
     def __init__(self, connection: Connection, document: Mapping[str, Any]) -> None:
@@ -131,85 +132,85 @@ class Job(JobView):
         self._connection = connection
 
     def refresh(self) -> Job:
-        """Look at it again."""
-        return self._see(jobs.show_job(self.id, self._connection.retries))
+        """Fetch the job's document again."""
+        return self._update(jobs.show_job(self.id, self._connection.retries))
 
     def watch(self) -> Job:
-        """Show a progress bar with the losses, or why the job waits, until it has ended.
+        """Show a progress bar with the losses, or why the job is queued, until it has ended.
 
-        A notebook shows the losses as a picture too, where Matplotlib is there.
+        A notebook also plots the losses if Matplotlib is installed.
         """
-        watched, follower = Watched(), self._follower(0)
-        with detaching(self.id, self._connection.place.shown), display() as shown:
-            for told in self._connection.iterate(follower.watch()):
-                watched.hear(told)
+        watched, follower = WatchedJob(), self._follower(0)
+        with detaching(self.id, self._connection.address.display_url), display() as shown:
+            for item in self._connection.iterate(follower.watch()):
+                watched.update(item)
                 shown.show(watched)
         self.document = watched.document
         return self
 
     def events(self, after: int = 0) -> Iterator[JobEvent]:
-        """What happened to it behind the event numbered `after`, and happens until it has ended.
+        """Yield the job's events after the number `after`, until the job has ended.
 
-        Every event comes once and in order, also where the connection breaks meanwhile.
+        Every event comes once and in order, also if the connection breaks.
         """
         follower = self._follower(after)
-        with closing(self._connection.iterate(follower.tell_events())) as told:
-            yield from (event for event in told if isinstance(event, JobEvent))
+        with closing(self._connection.iterate(follower.emit_events())) as items:
+            yield from (item for item in items if isinstance(item, JobEvent))
 
     def metrics(self, points: int = 2000) -> list[dict[str, Any]]:
-        """The losses by epoch; of more epochs than `points`, so many, spread evenly."""
-        asked = jobs.list_metrics(self.id, points, self._connection.retries)
-        return self._connection.run(asked)
+        """Return the losses by epoch, of at most `points` epochs, spread evenly."""
+        operation = jobs.list_metrics(self.id, points, self._connection.retries)
+        return self._connection.run(operation)
 
     def history(self) -> History:
-        """The losses by epoch, to plot. Needs the extra ``nn``."""
-        return history_of(self.metrics(points=jobs.POINTS_MOST))
+        """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
+        return history_of(self.metrics(points=jobs.MAX_POINTS))
 
     def logs(self, tail: int | None = None) -> str:
-        """What its process has printed, or the last `tail` bytes of that."""
+        """Return the output of the job's process, or its last `tail` bytes."""
         return self._connection.run(jobs.read_log(self.id, tail, self._connection.retries))
 
     def follow_logs(self, tail: int | None = None) -> Iterator[str]:
-        """What its process prints, as it prints it, until it has ended."""
-        yield from self._connection.iterate(jobs.tell_log(self.id, tail, self._connection.retries))
+        """Yield the output of the job's process as it is printed, until the job has ended."""
+        yield from self._connection.iterate(jobs.emit_log(self.id, tail, self._connection.retries))
 
     def cancel(self) -> Job:
-        """End it: at once while it waits, and else as soon as its process is gone."""
-        return self._see(jobs.change_job(self.id, "cancel", self._connection.retries))
+        """Cancel the job: at once if it is queued, else as soon as its process has ended."""
+        return self._update(jobs.change_job(self.id, "cancel", self._connection.retries))
 
     def retry(self) -> Job:
-        """Let it wait again, after it failed or was cancelled; it goes on from its checkpoint."""
-        return self._see(jobs.change_job(self.id, "retry", self._connection.retries))
+        """Queue a failed or cancelled job again. It continues from its last checkpoint."""
+        return self._update(jobs.change_job(self.id, "retry", self._connection.retries))
 
     def delete(self) -> None:
-        """Delete it, after its end; a model that it made stays."""
+        """Delete the job after it has ended. A model that it published remains."""
         self._connection.run(jobs.delete_job(self.id, self._connection.retries))
 
     def wait(self, timeout: float | None = None) -> Job:
-        """Wait for its end, and show nothing. Raises `WaitedTooLong` after `timeout` seconds.
+        """Wait until the job has ended. Raises `WaitedTooLong` after `timeout` seconds.
 
-        A service that was there may be away for an outage meanwhile, within the timeout.
+        Waiting continues through outages of the service within the timeout.
         """
         return self._wait(Deadline(timeout))
 
     def result(self, timeout: float | None = None) -> Any:
-        """Wait for its end, and bring here what came of it: a model ready to call, or a basis.
+        """Wait until the job has ended and return its result: a model ready to call, or a basis.
 
-        Raises `JobFailed` with what ended it, `JobCancelled`, or `WaitedTooLong`.
+        Raises `JobFailed`, `JobCancelled`, or `WaitedTooLong` after `timeout` seconds.
         """
-        deadline, held = Deadline(timeout), self._connection
+        deadline, connection = Deadline(timeout), self._connection
         self._wait(deadline)
         self.require_succeeded()
-        with detaching(self.id, held.place.shown):
-            return held.run(obtain_result(self.document, deadline, held.retries))
+        with detaching(self.id, connection.address.display_url):
+            return connection.run(obtain_result(self.document, deadline, connection.retries))
 
     def _wait(self, deadline: Deadline) -> Job:
-        held = self._connection
-        with detaching(self.id, held.place.shown):
-            return self._see(jobs.wait_for_job(self.id, deadline, held.retries))
+        connection = self._connection
+        with detaching(self.id, connection.address.display_url):
+            return self._update(jobs.wait_for_job(self.id, deadline, connection.retries))
 
-    def _see(self, asked: Operation[Document]) -> Job:
-        self.document = self._connection.run(asked)
+    def _update(self, operation: Operation[Document]) -> Job:
+        self.document = self._connection.run(operation)
         return self
 
     def _follower(self, after: int) -> Follower:
@@ -217,97 +218,97 @@ class Job(JobView):
 
 
 class AsyncJob(JobView):
-    """A `Job` whose methods are awaited. Cancelling what awaits them leaves the job alone."""
+    """A `Job` whose methods are awaited. Cancelling such a call leaves the job running."""
 
     def __init__(self, connection: AsyncConnection, document: Mapping[str, Any]) -> None:
         super().__init__(document)
         self._connection = connection
 
     async def refresh(self) -> AsyncJob:
-        """Look at it again."""
-        return await self._see(jobs.show_job(self.id, self._connection.retries))
+        """Fetch the job's document again."""
+        return await self._update(jobs.show_job(self.id, self._connection.retries))
 
     async def watch(self) -> AsyncJob:
-        """Show a progress bar with the losses, or why the job waits, until it has ended.
+        """Show a progress bar with the losses, or why the job is queued, until it has ended.
 
-        A notebook shows the losses as a picture too, where Matplotlib is there.
+        A notebook also plots the losses if Matplotlib is installed.
         """
-        watched, follower = Watched(), self._follower(0)
-        with detaching(self.id, self._connection.place.shown), display() as shown:
-            async for told in self._connection.iterate(follower.watch()):
-                watched.hear(told)
+        watched, follower = WatchedJob(), self._follower(0)
+        with detaching(self.id, self._connection.address.display_url), display() as shown:
+            async for item in self._connection.iterate(follower.watch()):
+                watched.update(item)
                 shown.show(watched)
         self.document = watched.document
         return self
 
     async def events(self, after: int = 0) -> AsyncIterator[JobEvent]:
-        """What happened to it behind the event numbered `after`, and happens until it has ended.
+        """Yield the job's events after the number `after`, until the job has ended.
 
-        Every event comes once and in order, also where the connection breaks meanwhile.
+        Every event comes once and in order, also if the connection breaks.
         """
         follower = self._follower(after)
-        async with aclosing(self._connection.iterate(follower.tell_events())) as told:
-            async for event in told:
-                if isinstance(event, JobEvent):
-                    yield event
+        async with aclosing(self._connection.iterate(follower.emit_events())) as items:
+            async for item in items:
+                if isinstance(item, JobEvent):
+                    yield item
 
     async def metrics(self, points: int = 2000) -> list[dict[str, Any]]:
-        """The losses by epoch; of more epochs than `points`, so many, spread evenly."""
-        asked = jobs.list_metrics(self.id, points, self._connection.retries)
-        return await self._connection.run(asked)
+        """Return the losses by epoch, of at most `points` epochs, spread evenly."""
+        operation = jobs.list_metrics(self.id, points, self._connection.retries)
+        return await self._connection.run(operation)
 
     async def history(self) -> History:
-        """The losses by epoch, to plot. Needs the extra ``nn``."""
-        return history_of(await self.metrics(points=jobs.POINTS_MOST))
+        """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
+        return history_of(await self.metrics(points=jobs.MAX_POINTS))
 
     async def logs(self, tail: int | None = None) -> str:
-        """What its process has printed, or the last `tail` bytes of that."""
+        """Return the output of the job's process, or its last `tail` bytes."""
         return await self._connection.run(jobs.read_log(self.id, tail, self._connection.retries))
 
     async def follow_logs(self, tail: int | None = None) -> AsyncIterator[str]:
-        """What its process prints, as it prints it, until it has ended."""
-        asked = jobs.tell_log(self.id, tail, self._connection.retries)
-        async with aclosing(self._connection.iterate(asked)) as told:
-            async for piece in told:
+        """Yield the output of the job's process as it is printed, until the job has ended."""
+        operation = jobs.emit_log(self.id, tail, self._connection.retries)
+        async with aclosing(self._connection.iterate(operation)) as pieces:
+            async for piece in pieces:
                 yield piece
 
     async def cancel(self) -> AsyncJob:
-        """End it: at once while it waits, and else as soon as its process is gone."""
-        return await self._see(jobs.change_job(self.id, "cancel", self._connection.retries))
+        """Cancel the job: at once if it is queued, else as soon as its process has ended."""
+        return await self._update(jobs.change_job(self.id, "cancel", self._connection.retries))
 
     async def retry(self) -> AsyncJob:
-        """Let it wait again, after it failed or was cancelled; it goes on from its checkpoint."""
-        return await self._see(jobs.change_job(self.id, "retry", self._connection.retries))
+        """Queue a failed or cancelled job again. It continues from its last checkpoint."""
+        return await self._update(jobs.change_job(self.id, "retry", self._connection.retries))
 
     async def delete(self) -> None:
-        """Delete it, after its end; a model that it made stays."""
+        """Delete the job after it has ended. A model that it published remains."""
         await self._connection.run(jobs.delete_job(self.id, self._connection.retries))
 
     async def wait(self, timeout: float | None = None) -> AsyncJob:
-        """Wait for its end, and show nothing. Raises `WaitedTooLong` after `timeout` seconds.
+        """Wait until the job has ended. Raises `WaitedTooLong` after `timeout` seconds.
 
-        A service that was there may be away for an outage meanwhile, within the timeout.
+        Waiting continues through outages of the service within the timeout.
         """
         return await self._wait(Deadline(timeout))
 
     async def result(self, timeout: float | None = None) -> Any:
-        """Wait for its end, and bring here what came of it: a model ready to call, or a basis.
+        """Wait until the job has ended and return its result: a model ready to call, or a basis.
 
-        Raises `JobFailed` with what ended it, `JobCancelled`, or `WaitedTooLong`.
+        Raises `JobFailed`, `JobCancelled`, or `WaitedTooLong` after `timeout` seconds.
         """
-        deadline, held = Deadline(timeout), self._connection
+        deadline, connection = Deadline(timeout), self._connection
         await self._wait(deadline)
         self.require_succeeded()
-        with detaching(self.id, held.place.shown):
-            return await held.run(obtain_result(self.document, deadline, held.retries))
+        with detaching(self.id, connection.address.display_url):
+            return await connection.run(obtain_result(self.document, deadline, connection.retries))
 
     async def _wait(self, deadline: Deadline) -> AsyncJob:
-        held = self._connection
-        with detaching(self.id, held.place.shown):
-            return await self._see(jobs.wait_for_job(self.id, deadline, held.retries))
+        connection = self._connection
+        with detaching(self.id, connection.address.display_url):
+            return await self._update(jobs.wait_for_job(self.id, deadline, connection.retries))
 
-    async def _see(self, asked: Operation[Document]) -> AsyncJob:
-        self.document = await self._connection.run(asked)
+    async def _update(self, operation: Operation[Document]) -> AsyncJob:
+        self.document = await self._connection.run(operation)
         return self
 
     def _follower(self, after: int) -> Follower:

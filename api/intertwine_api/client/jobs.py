@@ -1,4 +1,4 @@
-"""What is asked about jobs."""
+"""Operations on jobs: submit, show, wait, cancel, retry, delete, and read logs and results."""
 
 from __future__ import annotations
 
@@ -13,161 +13,163 @@ from intertwine.errors import InvalidSetting
 from intertwine_api.client.bases import find_basis
 from intertwine_api.client.errors import WaitedTooLong
 from intertwine_api.client.models import download_model
-from intertwine_api.client.retries import Deadline, Document, Retries, answered, list_all
-from intertwine_api.client.steps import Ask, Operation, Pause, Tell, ask_json
+from intertwine_api.client.retries import Deadline, Document, Retries, list_all, send
+from intertwine_api.client.steps import Emit, HttpRequest, Operation, Sleep, json_request
 from intertwine_api.wire.vocabulary import ENDED
 
 if TYPE_CHECKING:
     from intertwine.training import History
 
 
-#: The most epochs whose losses come in one answer.
-POINTS_MOST = 10_000
+#: The largest number of epochs in one answer with losses.
+MAX_POINTS = 10_000
 _LONGEST_KEY = 255  # characters
-_FIRST_LOOK, _LONGEST_LOOK = 0.1, 1.0  # seconds between looks at a job that is waited for
+_FIRST_POLL, _LONGEST_POLL = 0.1, 1.0  # seconds between polls
 
 
 def submit_job(document: Mapping[str, Any], key: str, retries: Retries) -> Operation[Document]:
-    """Hand a job in. However often the request arrives, under one key it makes one job.
+    """Submit a job. Requests with the same idempotency key make one job.
 
-    Raises `InvalidSetting` for a key that is none.
+    Raises `InvalidSetting` if the key is invalid.
     """
     require_key(key)
-    ask = ask_json("POST", "/v1/jobs", document, headers={"idempotency-key": key}, repeatable=True)
-    return (yield from _document(ask, retries))
+    request = json_request(
+        "POST", "/v1/jobs", document, headers={"idempotency-key": key}, idempotent=True
+    )
+    return (yield from _document(request, retries))
 
 
 def require_key(key: str) -> None:
-    """Raise `InvalidSetting` where no header could hold an idempotency key."""
+    """Raise `InvalidSetting` if an idempotency key is not a valid header value."""
     if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()) or (
         key != key.strip()
     ):
         raise InvalidSetting(
-            f"an idempotency key has 1 to {_LONGEST_KEY} printable ASCII characters, with no space "
-            f"at its ends, and {key[: 2 * _LONGEST_KEY]!r} is none"
+            f"the idempotency key {key[: 2 * _LONGEST_KEY]!r} is invalid: give 1 to {_LONGEST_KEY} "
+            f"printable ASCII characters with no space at either end"
         )
 
 
 def show_job(job: str, retries: Retries) -> Operation[Document]:
-    """A job's document."""
-    return (yield from _document(Ask("GET", address_of(job)), retries))
+    """Return a job's document."""
+    return (yield from _document(HttpRequest("GET", address_of(job)), retries))
 
 
 def change_job(job: str, action: str, retries: Retries) -> Operation[Document]:
-    """Cancel a job, or retry it. To cancel twice is to cancel; a retry is asked for once."""
-    ask = Ask("POST", f"{address_of(job)}:{action}", repeatable=action == "cancel")
-    return (yield from _document(ask, retries))
+    """Cancel or retry a job and return its document. Only cancelling is idempotent."""
+    request = HttpRequest("POST", f"{address_of(job)}:{action}", idempotent=action == "cancel")
+    return (yield from _document(request, retries))
 
 
 def delete_job(job: str, retries: Retries) -> Operation[None]:
     """Delete a job that has ended, with its events, metrics and logs."""
-    yield from answered(Ask("DELETE", address_of(job)), retries)
+    yield from send(HttpRequest("DELETE", address_of(job)), retries)
 
 
 def wait_for_job(job: str, deadline: Deadline, retries: Retries) -> Operation[Document]:
-    """A job's document when it has ended. Raises `WaitedTooLong` when the deadline comes first."""
+    """Return a job's document when it has ended. Raises `WaitedTooLong` after the deadline."""
     retries = retries.until(deadline)
-    document, pause = (yield from show_job(job, retries)), _FIRST_LOOK
+    document, pause = (yield from show_job(job, retries)), _FIRST_POLL
     while document["state"] not in ENDED:
         if not deadline.left:
-            raise WaitedTooLong(f"job {job} is {document['state']} after {deadline}, and goes on")
-        yield Pause(min(pause, deadline.left))
-        pause = min(1.5 * pause, _LONGEST_LOOK)
-        document = yield from show_job(job, retries.patient)
+            raise WaitedTooLong(f"job {job} is {document['state']} after {deadline}: it continues")
+        yield Sleep(min(pause, deadline.left))
+        pause = min(1.5 * pause, _LONGEST_POLL)
+        document = yield from show_job(job, retries.through_outages)
     return document
 
 
 def list_metrics(job: str, points: int, retries: Retries) -> Operation[list[Document]]:
-    """The losses by epoch: of more than `points`, so many, the first and the last among them."""
-    ask = Ask("GET", f"{address_of(job)}/metrics", query={"points": str(points)})
-    rows: list[Document] = (yield from _document(ask, retries))["data"]
+    """Return the losses of at most `points` epochs, the first and the last among them."""
+    request = HttpRequest("GET", f"{address_of(job)}/metrics", query={"points": str(points)})
+    rows: list[Document] = (yield from _document(request, retries))["data"]
     return rows
 
 
 def read_log(job: str, tail: int | None, retries: Retries) -> Operation[str]:
-    """What the job's process has printed, or the last `tail` bytes of it."""
-    log, place = b"", _LogPlace(tail=tail)
-    while piece := (yield from _next_of_log(job, place, retries)):
+    """Return the output of the job's process, or its last `tail` bytes."""
+    log, position = b"", _LogPosition(tail=tail)
+    while piece := (yield from _next_of_log(job, position, retries)):
         log += piece
     return log.decode("utf-8", "replace")
 
 
-def tell_log(job: str, tail: int | None, retries: Retries) -> Operation[None]:
-    """Tell what the job's process prints, as text, until the job has ended."""
-    place, decode = _LogPlace(tail=tail), getincrementaldecoder("utf-8")("replace").decode
-    has_ended, patient = False, retries.patient
+def emit_log(job: str, tail: int | None, retries: Retries) -> Operation[None]:
+    """Emit the output of the job's process, as text, until the job has ended."""
+    position, decode = _LogPosition(tail=tail), getincrementaldecoder("utf-8")("replace").decode
+    has_ended, through_outages = False, retries.through_outages
     while True:
-        while piece := (yield from _next_of_log(job, place, retries)):
-            yield Tell(decode(piece))
+        while piece := (yield from _next_of_log(job, position, retries)):
+            yield Emit(decode(piece))
         if has_ended:
             return
-        yield Pause(_LONGEST_LOOK)
-        has_ended = (yield from show_job(job, patient))["state"] in ENDED
+        yield Sleep(_LONGEST_POLL)
+        has_ended = (yield from show_job(job, through_outages))["state"] in ENDED
 
 
 @dataclass
-class _LogPlace:
-    """Where in a log the next piece begins: `tail` bytes before the end, at first."""
+class _LogPosition:
+    """The position of the next read in a log: `offset`, or `tail` bytes before the end."""
 
     offset: int = 0
     tail: int | None = None
 
 
-def _next_of_log(job: str, place: _LogPlace, retries: Retries) -> Operation[bytes]:
-    """The next piece of a log; nothing at its end."""
-    where = {"offset": place.offset} if place.tail is None else {"tail": place.tail}
-    query = {name: str(value) for name, value in where.items()}
-    answer = yield from answered(Ask("GET", f"{address_of(job)}/logs", query=query), retries)
-    place.offset = int(answer.headers.get("x-log-offset", 0)) + len(answer.content)
-    place.tail = None
-    return answer.content
+def _next_of_log(job: str, position: _LogPosition, retries: Retries) -> Operation[bytes]:
+    """Return the next piece of a log, empty at its end, and advance the position."""
+    start = {"offset": position.offset} if position.tail is None else {"tail": position.tail}
+    query = {name: str(value) for name, value in start.items()}
+    response = yield from send(HttpRequest("GET", f"{address_of(job)}/logs", query=query), retries)
+    position.offset = int(response.headers.get("x-log-offset", 0)) + len(response.content)
+    position.tail = None
+    return response.content
 
 
 def list_jobs(
     filters: Mapping[str, str | None], limit: int | None, retries: Retries
 ) -> Operation[list[Document]]:
-    """The jobs that pass the filters, the newest first.
+    """Return the jobs that match the filters, the newest first.
 
-    Raises `InvalidSetting` for a limit that lists nothing.
+    Raises `InvalidSetting` if the limit is less than 1.
     """
     if limit is not None and limit < 1:
         raise InvalidSetting(
-            f"limit is {limit}, which lists nothing: give how many jobs at most, 1 or more, or "
-            f"None for all"
+            f"limit is {limit}, which lists nothing: give the largest number of jobs, 1 or more, "
+            f"or None for all"
         )
     return (yield from list_all("/v1/jobs", filters, limit, retries))
 
 
 def address_of(job: str) -> str:
-    """Where a job is."""
+    """Return the path of a job."""
     return f"/v1/jobs/{quote(job, safe='')}"
 
 
-def _document(ask: Ask, retries: Retries) -> Operation[Document]:
-    answer = yield from answered(ask, retries)
-    document: Document = answer.document
+def _document(request: HttpRequest, retries: Retries) -> Operation[Document]:
+    response = yield from send(request, retries)
+    document: Document = response.document
     return document
 
 
 def obtain_result(
     document: Mapping[str, Any], deadline: Deadline, retries: Retries
 ) -> Operation[Any]:
-    """The model of a training that succeeded, ready to call; the basis of a solve.
+    """Return the result of a successful job: a training's model ready to call, a solve's basis.
 
-    Raises `WaitedTooLong` when the deadline comes before the service answers.
+    Raises `WaitedTooLong` if the service does not answer before the deadline.
     """
     if document["kind"] == "solve":
         request = document["request"]
         options = {name: request.get(name) or "auto" for name in ("method", "backend")}
         options["tolerance"] = request.get("tolerance")
-        asked = request["rep"], request.get("group"), options
-        return (yield from find_basis(*asked, deadline, retries))
+        rep, group = request["rep"], request.get("group")
+        return (yield from find_basis(rep, group, options, deadline, retries))
     result, retries = document["result"], retries.until(deadline)
     return (yield from download_model(result["model"], result["version"], retries))
 
 
 def history_of(rows: Sequence[Mapping[str, Any]]) -> History:
-    """Losses by epoch as the library has them."""
+    """Return rows of losses as a `History` of the library."""
     from intertwine.training import History
 
     return History.from_json([dict(row) for row in rows])

@@ -1,4 +1,4 @@
-"""Models at a service: listed, looked at, brought here, and called there."""
+"""Operations on models: list, show, download, delete, and forward passes at the service."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from intertwine.errors import FormatError, InvalidSetting, NotFound
 from intertwine.whole_files import whole_file
 
 from intertwine_api.client.bases import download_blob
-from intertwine_api.client.retries import Document, Retries, answered, list_all
-from intertwine_api.client.steps import Ask, Operation
+from intertwine_api.client.retries import Document, Retries, list_all, send
+from intertwine_api.client.steps import HttpRequest, Operation
 from intertwine_api.wire.safetensors_body import SAFETENSORS, read_array, write_arrays
 
 if TYPE_CHECKING:
@@ -22,55 +22,57 @@ if TYPE_CHECKING:
     from jaxtyping import Inexact, Shaped
 
 _WEIGHTS = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
-_ROWS = 1024  # of one request
-_BYTES = 2**23
+_ROWS = 1024  # at most, of one forward request
+_BYTES = 2**23  # at most, of one forward request
 
 
 def list_models(retries: Retries) -> Operation[list[Document]]:
-    """Everybody's models, in the order of their names."""
+    """Return every owner's models, sorted by name."""
     return (yield from list_all("/v1/models", {}, None, retries))
 
 
 def list_versions(name: str, retries: Retries) -> Operation[list[Document]]:
-    """The versions of a model, the newest first."""
+    """Return the versions of a model, the newest first."""
     path = f"{address_of(name)}/versions"
     return (yield from list_all(path, {}, None, retries, cursor_name="before"))
 
 
 def show_version(name: str, version: int | None, retries: Retries) -> Operation[Document]:
-    """A version of a model, or the newest. Raises `NotFound` where there is none."""
+    """Return a version of a model, by default the newest. Raises `NotFound` if it is missing."""
     if version is None:
-        model = (yield from answered(Ask("GET", address_of(name)), retries)).document
+        model = (yield from send(HttpRequest("GET", address_of(name)), retries)).document
         if model["newest"] is None:
-            raise NotFound(f"every version of the model {name} was deleted")
+            raise NotFound(f"every version of the model {name} was deleted: train a new one")
         version = model["newest"]["version"]
-    answer = yield from answered(Ask("GET", f"{address_of(name)}/versions/{version}"), retries)
-    document: Document = answer.document
+    response = yield from send(
+        HttpRequest("GET", f"{address_of(name)}/versions/{version}"), retries
+    )
+    document: Document = response.document
     return document
 
 
 def download_parts(
     name: str, version: int | None, retries: Retries
 ) -> Operation[tuple[Document, bytes]]:
-    """The config of a model and its weights, as `intertwine.nn` saves them."""
+    """Return the config and the weights of a model, in the format of `intertwine.nn.save`."""
     document = yield from show_version(name, version, retries)
     blob = yield from download_blob(document["weights"], retries)
     return document["config"], blob
 
 
 def download_model(name: str, version: int | None, retries: Retries) -> Operation[Any]:
-    """A model, here: ready to call. Needs the extra ``nn``."""
+    """Return a model, ready to call on this machine. Needs the extra ``nn``."""
     from intertwine.nn.saving import from_config
 
     return from_config(*(yield from download_parts(name, version, retries)))
 
 
 def save_model(name: str, version: int | None, folder: Path, retries: Retries) -> Operation[None]:
-    """Write a model into a folder as `intertwine.nn.save` does, without making it."""
+    """Write a model into a folder as `intertwine.nn.save` does, without building it."""
     config, blob = yield from download_parts(name, version, retries)
     weights = str(config.get("weights"))
-    if not _WEIGHTS.fullmatch(weights):  # it will be the name of a file
-        raise FormatError(f"{weights!r} is no name of a file of weights")
+    if not _WEIGHTS.fullmatch(weights):  # never write outside of the folder
+        raise FormatError(f"{weights!r} is not the name of a weights file")
     folder.mkdir(parents=True, exist_ok=True)
     for file_name, content in ((weights, blob), ("config.json", json.dumps(config).encode())):
         with whole_file(folder / file_name) as file:
@@ -81,43 +83,46 @@ def save_model(name: str, version: int | None, folder: Path, retries: Retries) -
 
 
 def delete_model(name: str, version: int | None, retries: Retries) -> Operation[None]:
-    """Delete a version of a model, or all of them and the name."""
+    """Delete a version of a model, or the model with all its versions."""
     path = address_of(name) if version is None else f"{address_of(name)}/versions/{version}"
-    yield from answered(Ask("DELETE", path), retries)
+    yield from send(HttpRequest("DELETE", path), retries)
 
 
 def call_model(
     name: str, version: int | None, x: Any, retries: Retries
 ) -> Operation[Inexact[np.ndarray, "*batch m"]]:
-    """f(x) for each vector of x, computed there, a bounded number of them a request."""
+    """Return f(x) of shape (…, m) for x of shape (…, n), computed at the service in batches.
+
+    Raises `InvalidSetting` if x is a single number.
+    """
     import numpy as np
 
     x = np.asarray(x)
     if not x.ndim:
-        raise InvalidSetting("a model takes vectors, of shape (…, n), and this is one number")
+        raise InvalidSetting(f"x is the number {x}: give vectors, an array of shape (…, n)")
     query = {} if version is None else {"version": str(version)}
     found = []
-    for rows in _in_parts(x.reshape(-1, x.shape[-1])):
-        ask = Ask(
+    for rows in _batches(x.reshape(-1, x.shape[-1])):
+        request = HttpRequest(
             "POST",
             f"{address_of(name)}:forward",
             query=query,
             headers={"content-type": SAFETENSORS, "accept": SAFETENSORS},
             body=write_arrays({"x": rows}),
-            repeatable=True,
+            idempotent=True,
         )
-        found.append(read_array((yield from answered(ask, retries)).content, "y"))
+        found.append(read_array((yield from send(request, retries)).content, "y"))
     outputs = np.concatenate(found)
     return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 
 
 def address_of(name: str) -> str:
-    """Where a model is."""
+    """Return the path of a model."""
     return f"/v1/models/{quote(name, safe='')}"
 
 
-def _in_parts(rows: Shaped[np.ndarray, "k n"]) -> Iterator[Shaped[np.ndarray, "_ n"]]:
-    """The rows, a bounded number at a time; no rows are one part too."""
+def _batches(rows: Shaped[np.ndarray, "k n"]) -> Iterator[Shaped[np.ndarray, "_ n"]]:
+    """Yield the rows in batches of bounded size, at least one even for no rows."""
     most = max(1, min(_ROWS, _BYTES // max(1, rows[:1].nbytes)))
     for start in range(0, max(1, len(rows)), most):
         yield rows[start : start + most]

@@ -1,4 +1,4 @@
-"""What is known of a version of a model: shared by the synchronous and the asynchronous one."""
+"""The synchronous and the asynchronous model of a client."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ if TYPE_CHECKING:
     from jaxtyping import Inexact
 
 
-_LATER = ("config", "provenance")  # which the documents of a list lack
+_LAZY_FIELDS = ("config", "provenance")  # absent from the documents of a list
 
 
 class ModelView:
-    """A version's document, read. That of a list lacks its config and provenance at first."""
+    """The properties of a version's `document`; one from a list lacks config and provenance."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
 
     @property
     def name(self) -> str:
-        """The name of the model."""
+        """Return the name of the model."""
         return str(self.document["name"])
 
     @property
     def version(self) -> int:
-        """The number of the version, from 1 on."""
+        """Return the number of the version, from 1."""
         return int(self.document["version"])
 
     @property
     def metrics(self) -> Mapping[str, Any]:
-        """Losses, epochs and seconds of its training."""
+        """Return the losses, epochs and seconds of the training."""
         found: Mapping[str, Any] = self.document["metrics"]
         return found
 
     @property
     def equivariance_error(self) -> float | None:
-        """How far it is from equivariant, as measured after its training; None if it was not."""
+        """Return the equivariance error measured after training; None if it was not measured."""
         error: float | None = self.document["equivariance_error"]
         return error
 
     @property
     def is_equivariant(self) -> bool:
-        """Whether that error is no more than rounding."""
+        """Return whether the equivariance error is within rounding."""
         return bool(self.document["is_equivariant"])
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What its network cannot represent, though others could; none where all is well."""
+        """Return a sentence for each limitation of the network's expressiveness."""
         found: Sequence[str] = self.metrics.get("warnings", ())
         return found
 
     @property
     def _is_whole(self) -> bool:
-        return all(name in self.document for name in _LATER)
+        return all(name in self.document for name in _LAZY_FIELDS)
 
     def _rows(self) -> dict[str, str]:
         error, loss = self.equivariance_error, self.metrics.get("test_loss")
@@ -80,60 +80,57 @@ class ModelView:
 
 
 class RemoteModel(ModelView):
-    """A model that is called at the service: ``model(x)`` takes arrays of shape (…, n) to (…, m).
-
-    It is one version, that which was asked for or else was the newest.
-    """
+    """A version of a model, called at the service: ``model(x)`` maps shape (…, n) to (…, m)."""
 
     def __init__(self, connection: Connection, document: Mapping[str, Any]) -> None:
         super().__init__(document)
         self._connection = connection
 
     def forward(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
-        """f(x) for each vector of an array of shape (…, n), computed at the service."""
+        """Return f(x) of shape (…, m) for x of shape (…, n), computed at the service."""
         return self._connection.run(
             models.call_model(self.name, self.version, x, self._connection.retries)
         )
 
     def __call__(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
-        """The same as `forward`."""
+        """Return ``forward(x)``."""
         return self.forward(x)
 
     def download(self) -> Any:
-        """The model itself, here: ready to call, to train, to save. Needs the extra ``nn``."""
+        """Return the model itself, to call, train and save locally. Needs the extra ``nn``."""
         return self._connection.run(
             models.download_model(self.name, self.version, self._connection.retries)
         )
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model into a folder, from which `intertwine.nn.load` reads it."""
+        """Write the model into a folder for `intertwine.nn.load`."""
         path, retries = Path(folder), self._connection.retries
         self._connection.run(models.save_model(self.name, self.version, path, retries))
 
     def refresh(self) -> RemoteModel:
-        """Look at it again: then `document` is whole, also of one that a list had."""
-        asked = models.show_version(self.name, self.version, self._connection.retries)
-        self.document = self._connection.run(asked)
+        """Fetch the version's complete document again."""
+        operation = models.show_version(self.name, self.version, self._connection.retries)
+        self.document = self._connection.run(operation)
         return self
 
     def provenance(self) -> Mapping[str, Any]:
-        """The code, seeds, data and device that it comes from."""
-        return self._known("provenance")
+        """Return the code versions, seeds, data and device of the training."""
+        return self._lazy_field("provenance")
 
     def config(self) -> Mapping[str, Any]:
-        """What it consists of, as `intertwine.nn.save` writes it."""
-        return self._known("config")
+        """Return the config, in the format of `intertwine.nn.save`."""
+        return self._lazy_field("config")
 
     def versions(self) -> list[RemoteModel]:
-        """All versions of it, the newest first."""
+        """Return all versions of the model, the newest first."""
         found = self._connection.run(models.list_versions(self.name, self._connection.retries))
         return [RemoteModel(self._connection, document) for document in found]
 
     def delete(self) -> None:
-        """Delete this version; its number is not given again."""
+        """Delete this version. Its number is not reused."""
         self._connection.run(models.delete_model(self.name, self.version, self._connection.retries))
 
-    def _known(self, name: str) -> Mapping[str, Any]:
+    def _lazy_field(self, name: str) -> Mapping[str, Any]:
         if not self._is_whole:
             self.refresh()
         found: Mapping[str, Any] = self.document[name]
@@ -148,53 +145,53 @@ class AsyncRemoteModel(ModelView):
         self._connection = connection
 
     async def forward(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
-        """f(x) for each vector of an array of shape (…, n), computed at the service."""
+        """Return f(x) of shape (…, m) for x of shape (…, n), computed at the service."""
         return await self._connection.run(
             models.call_model(self.name, self.version, x, self._connection.retries)
         )
 
     async def __call__(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
-        """The same as `forward`."""
+        """Return ``forward(x)``."""
         return await self.forward(x)
 
     async def download(self) -> Any:
-        """The model itself, here: ready to call, to train, to save. Needs the extra ``nn``."""
+        """Return the model itself, to call, train and save locally. Needs the extra ``nn``."""
         return await self._connection.run(
             models.download_model(self.name, self.version, self._connection.retries)
         )
 
     async def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model into a folder, from which `intertwine.nn.load` reads it."""
+        """Write the model into a folder for `intertwine.nn.load`."""
         path, retries = Path(folder), self._connection.retries
         await self._connection.run(models.save_model(self.name, self.version, path, retries))
 
     async def refresh(self) -> AsyncRemoteModel:
-        """Look at it again: then `document` is whole, also of one that a list had."""
-        asked = models.show_version(self.name, self.version, self._connection.retries)
-        self.document = await self._connection.run(asked)
+        """Fetch the version's complete document again."""
+        operation = models.show_version(self.name, self.version, self._connection.retries)
+        self.document = await self._connection.run(operation)
         return self
 
     async def provenance(self) -> Mapping[str, Any]:
-        """The code, seeds, data and device that it comes from."""
-        return await self._known("provenance")
+        """Return the code versions, seeds, data and device of the training."""
+        return await self._lazy_field("provenance")
 
     async def config(self) -> Mapping[str, Any]:
-        """What it consists of, as `intertwine.nn.save` writes it."""
-        return await self._known("config")
+        """Return the config, in the format of `intertwine.nn.save`."""
+        return await self._lazy_field("config")
 
     async def versions(self) -> list[AsyncRemoteModel]:
-        """All versions of it, the newest first."""
-        asked = models.list_versions(self.name, self._connection.retries)
-        found = await self._connection.run(asked)
+        """Return all versions of the model, the newest first."""
+        operation = models.list_versions(self.name, self._connection.retries)
+        found = await self._connection.run(operation)
         return [AsyncRemoteModel(self._connection, document) for document in found]
 
     async def delete(self) -> None:
-        """Delete this version; its number is not given again."""
+        """Delete this version. Its number is not reused."""
         await self._connection.run(
             models.delete_model(self.name, self.version, self._connection.retries)
         )
 
-    async def _known(self, name: str) -> Mapping[str, Any]:
+    async def _lazy_field(self, name: str) -> Mapping[str, Any]:
         if not self._is_whole:
             await self.refresh()
         found: Mapping[str, Any] = self.document[name]

@@ -1,4 +1,4 @@
-"""How long whoever asks will wait."""
+"""Deadlines, retries with backoff, and pagination."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from intertwine.errors import IntertwineError
 
 from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong, error_of
-from intertwine_api.client.steps import Answer, Ask, Operation, Pause
+from intertwine_api.client.steps import HttpRequest, HttpResponse, Operation, Sleep
 
-_LEAST = 1.0  # seconds that a look has in any case: a timeout of 0 asks how it is now
+_MIN_TIMEOUT = 1.0  # seconds for one answer, even if timeout=0 polls the current state
 
 
 class Deadline:
-    """The end of `timeout` seconds from now on; without a timeout it never comes."""
+    """A deadline `timeout` seconds from now; without a timeout it never expires."""
 
     def __init__(self, timeout: float | None = None) -> None:
         self._timeout = math.inf if timeout is None else timeout
@@ -27,81 +27,82 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """How many seconds are left; 0 when it is over."""
+        """Return the seconds left; 0 after the deadline."""
         return max(0.0, self._end - time.monotonic())
 
     @property
-    def for_an_answer(self) -> float | None:
-        """The most seconds that an answer may take, at least one; None without a timeout."""
-        return None if math.isinf(self._timeout) else max(_LEAST, self.left)
+    def answer_timeout(self) -> float | None:
+        """Return the timeout of one answer in seconds, at least 1; None without a deadline."""
+        return None if math.isinf(self._timeout) else max(_MIN_TIMEOUT, self.left)
 
     def __str__(self) -> str:
         return f"{self._timeout:g} seconds"
 
 
-#: Answers that say that another time it may work.
-PASSING = (429, 502, 503, 504)
+#: The status codes of transient errors, after which a retry may succeed.
+TRANSIENT = (429, 502, 503, 504)
 _DOUBLINGS = 60
-_SHOWN = 300  # characters of an answer that is no problem document
+_SHOWN = 300  # characters quoted from an answer that is not a problem document
 
 
 @dataclass(frozen=True)
 class Retries:
-    """Try `most` times more, after pauses that begin with `first` seconds and double.
+    """A retry policy: up to `most` retries with exponential backoff, from `first` to `longest`.
 
-    Each pause is drawn from between half and all of that, so that a crowd spreads. A service that
-    says how long to wait is believed up to `longest_asked` seconds; past that its refusal stands.
-    One that was reached may be away for `outage` seconds while something is waited for: then
-    attempts go on for `lasting` seconds, however many those are. None begins behind the deadline.
+    All times are in seconds. Jitter shortens each pause by up to half. A Retry-After header of up
+    to `max_retry_after` is obeyed; after a longer one the request fails. Attempts continue for at
+    least `min_duration`, which `through_outages` sets to `outage`. No attempt starts after the
+    deadline.
     """
 
     most: int = 4
     first: float = 0.25
     longest: float = 8.0
-    longest_asked: float = 60.0
+    max_retry_after: float = 60.0
     outage: float = 300.0
-    lasting: float = 0.0
+    min_duration: float = 0.0
     deadline: Deadline = field(default_factory=Deadline)
 
     def pause(self, attempt: int) -> float:
-        """Seconds to pause after an attempt, the first being 0."""
-        whole = self.longest if attempt > _DOUBLINGS else self.first * 2**attempt
-        return min(self.longest, whole) * random.uniform(0.5, 1.0)
+        """Return the pause in seconds after an attempt, counted from 0."""
+        pause = self.longest if attempt > _DOUBLINGS else self.first * 2**attempt
+        return min(self.longest, pause) * random.uniform(0.5, 1.0)
 
     @property
-    def patient(self) -> Retries:
-        """Those that outlast an outage, such as a service that is restarted."""
-        return replace(self, lasting=self.outage)
+    def through_outages(self) -> Retries:
+        """Return a policy that retries for `outage` seconds, for example during a restart."""
+        return replace(self, min_duration=self.outage)
 
     def until(self, deadline: Deadline) -> Retries:
-        """These as long as the deadline has not come."""
+        """Return this policy with a deadline."""
         return replace(self, deadline=deadline)
 
 
 class Attempts:
-    """The attempts at one thing, as they fail: whether there is another one, and when."""
+    """Counts the failed attempts of one request and decides whether and when to retry."""
 
     def __init__(self, retries: Retries) -> None:
         self._retries, self._failed = retries, 0
-        self._end = 0.0  # of the outage that the first failure begins
+        self._end = 0.0  # until which attempts continue regardless of their number
 
     @property
     def is_first(self) -> bool:
-        """Whether none has failed yet."""
+        """Return whether no attempt has failed yet."""
         return self._failed == 0
 
-    def pause(self, answer: Answer | None = None) -> float | None:
-        """Seconds until the next attempt, after one that failed or was given this answer.
+    def pause(self, response: HttpResponse | None = None) -> float | None:
+        """Count a failed attempt and return the pause before the next one, in seconds.
 
-        None where there is none: where another one would not help, or there were enough.
+        `response` is the error response, or None if the connection failed. Returns None if a
+        retry would not help, or the retries or the time are used up.
         """
         retries, now = self._retries, time.monotonic()
         if self.is_first:
-            self._end = now + retries.lasting
+            self._end = now + retries.min_duration
         wanted = (
             retries.pause(self._failed)
-            if answer is None
-            else pause_before_next(answer, retries, self._failed)
+            if response is None
+            else pause_before_next(response, retries, self._failed)
         )
         if self._failed >= retries.most:
             left = self._end - now
@@ -112,72 +113,80 @@ class Attempts:
         return min(wanted, retries.deadline.left)
 
 
-def answered(ask: Ask, retries: Retries) -> Operation[Answer]:
-    """The good answer to a request, which is sent again where that is safe and may help.
+def send(request: HttpRequest, retries: Retries) -> Operation[HttpResponse]:
+    """Send a request, retry transient errors if it is idempotent, and return the response.
 
-    Raises `ConnectionFailed`, `ServiceError`, or the library's error that the answer tells of;
-    `WaitedTooLong` where the deadline came while the service was away.
+    Raises `ConnectionFailed`, `ServiceError`, the library's error of the response's problem, or
+    `WaitedTooLong` if the deadline expires during an outage.
     """
-    attempts = Attempts(retries if ask.may_be_repeated else replace(retries, most=0, lasting=0))
+    attempts = Attempts(
+        retries if request.is_retryable else replace(retries, most=0, min_duration=0)
+    )
     while True:
         failure: IntertwineError
         try:
-            answer: Answer = yield replace(ask, within=retries.deadline.for_an_answer)
+            response: HttpResponse = yield replace(
+                request, max_seconds=retries.deadline.answer_timeout
+            )
         except ConnectionFailed as error:
             pause, failure = attempts.pause(), error
         else:
-            if answer.status == 404 and ask.method == "DELETE" and not attempts.is_first:
-                return answer  # an attempt before this one did it, and its answer was lost
-            if answer.status < 300:
-                return answer
-            if answer.status not in PASSING:
-                raise refusal(answer)
-            pause, failure = attempts.pause(answer), refusal(answer)
+            if response.status == 404 and request.method == "DELETE" and not attempts.is_first:
+                return response  # an earlier attempt deleted it, but its response was lost
+            if response.status < 300:
+                return response
+            if response.status not in TRANSIENT:
+                raise error_from(response)
+            pause, failure = attempts.pause(response), error_from(response)
         if pause is not None:
-            yield Pause(pause)
+            yield Sleep(pause)
         elif retries.deadline.left:
             raise failure
         else:
             raise WaitedTooLong(
-                f"nothing came in {retries.deadline}, as the service is away, or busy: {failure}"
+                f"no answer in {retries.deadline}: the service is unavailable or busy: {failure}"
             ) from failure
 
 
-def pause_before_next(answer: Answer, retries: Retries, attempt: int) -> float | None:
-    """Seconds to pause before a request is sent again; None where that would not help."""
-    if answer.status not in PASSING:
+def pause_before_next(response: HttpResponse, retries: Retries, attempt: int) -> float | None:
+    """Return the pause before a retry, in seconds; None if a retry would not help."""
+    if response.status not in TRANSIENT:
         return None
-    asked = _retry_after(answer)
-    if asked is None:
+    wanted_pause = _retry_after(response)
+    if wanted_pause is None:
         return retries.pause(attempt)
-    return None if asked > retries.longest_asked else max(asked, retries.pause(attempt))
+    return (
+        None
+        if wanted_pause > retries.max_retry_after
+        else max(wanted_pause, retries.pause(attempt))
+    )
 
 
-def refusal(answer: Answer) -> IntertwineError:
-    """The error that an answer tells of."""
-    return error_of(_problem(answer), _retry_after(answer))
+def error_from(response: HttpResponse) -> IntertwineError:
+    """Return the exception of an error response."""
+    return error_of(_problem(response), _retry_after(response))
 
 
-def _problem(answer: Answer) -> dict[str, Any]:
+def _problem(response: HttpResponse) -> dict[str, Any]:
     try:
-        document = answer.document
+        document = response.document
     except ValueError:
         document = None
     if isinstance(document, dict) and isinstance(document.get("code"), str):
-        return {"status": answer.status, **document}
-    if "location" in answer.headers:
-        detail = f"the service is elsewhere: give the address {answer.headers['location']}"
-        return {"status": answer.status, "code": "elsewhere", "detail": detail}
-    # a proxy answered, or something that is no service of ours
-    begins = answer.content[: 10 * _SHOWN].decode("utf-8", "replace")
-    text = re.sub(r"(<[^>]*>|\s)+", " ", begins).strip()[:_SHOWN]
-    detail = f"an answer of status {answer.status} that is none of Intertwine's: {text!r}"
-    return {"status": answer.status, "code": "strange-answer", "detail": detail}
+        return {"status": response.status, **document}
+    if "location" in response.headers:
+        detail = f"the service has moved: give the address {response.headers['location']}"
+        return {"status": response.status, "code": "elsewhere", "detail": detail}
+    # the response is from a proxy or another program
+    start = response.content[: 10 * _SHOWN].decode("utf-8", "replace")
+    text = re.sub(r"(<[^>]*>|\s)+", " ", start).strip()[:_SHOWN]
+    detail = f"the answer, of status {response.status}, is not from Intertwine: {text!r}"
+    return {"status": response.status, "code": "strange-answer", "detail": detail}
 
 
-def _retry_after(answer: Answer) -> float | None:
-    """The seconds of a Retry-After header; a date there is left to our own pauses."""
-    text = answer.headers.get("retry-after", "").strip()
+def _retry_after(response: HttpResponse) -> float | None:
+    """Return the seconds of the Retry-After header; None if it is missing or a date."""
+    text = response.headers.get("retry-after", "").strip()
     return float(text) if re.fullmatch(r"\d{1,9}", text) else None
 
 
@@ -193,14 +202,14 @@ def list_all(
     retries: Retries,
     cursor_name: str = "after",
 ) -> Operation[list[Document]]:
-    """The documents of a list that pass the filters, page by page, up to `limit`."""
+    """Return up to `limit` documents of a paginated list that match the query's filters."""
     filters = {name: value for name, value in query.items() if value is not None}
     found: list[Document] = []
     cursor: str | None = ""
     while cursor is not None and (limit is None or len(found) < limit):
         most = _PAGE if limit is None else min(_PAGE, limit - len(found))
-        asked = {**filters, "limit": str(most), **({cursor_name: cursor} if cursor else {})}
-        page = (yield from answered(Ask("GET", path, query=asked), retries)).document
+        parameters = {**filters, "limit": str(most), **({cursor_name: cursor} if cursor else {})}
+        page = (yield from send(HttpRequest("GET", path, query=parameters), retries)).document
         found += page["data"]
         cursor = str(page["next"]) if page["has_more"] else None
     return found

@@ -1,4 +1,4 @@
-"""Documents as the body of a request."""
+"""The steps that an operation yields, the requests and responses in them, and JSON bodies."""
 
 from __future__ import annotations
 
@@ -14,33 +14,35 @@ from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.wire.safetensors_body import Pieces
 
 
-def encoded(document: Any) -> bytes:
-    """A document as JSON; NumPy's numbers and arrays in it are numbers and lists.
+def encode_json(document: Any) -> bytes:
+    """Return a document as JSON, with NumPy scalars and arrays as numbers and lists.
 
-    Raises `InvalidSetting` for what JSON does not have, and says where it stands.
+    Raises `InvalidSetting` if a part is not JSON, with its path.
     """
     try:
-        return json.dumps(document, allow_nan=False, default=_plain).encode()
+        return json.dumps(document, allow_nan=False, default=_to_json).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidSetting(_fault(document) or f"the request is no JSON: {error}") from error
+        raise InvalidSetting(
+            _invalid_part(document) or f"the request is not JSON: {error}"
+        ) from error
 
 
-def _fault(document: Any) -> str | None:
-    """What is wrong with a part of a document, if it is one of its leaves."""
+def _invalid_part(document: Any) -> str | None:
+    """Return the message for the first leaf that is not JSON; None if all leaves are."""
     try:
-        for where, value in _parts(document, ""):
+        for where, value in _leaves(document, ""):
             if not _can_be_sent(value):
                 return (
                     f"{where or 'the request'} is {value!r}, which cannot be sent: give finite "
-                    f"numbers, texts, lists or dictionaries"
+                    f"numbers, strings, lists or dictionaries"
                 )
     except RecursionError:
-        pass  # it lies in itself, or too deep
+        pass  # the document contains itself, or is nested too deeply
     return None
 
 
-def _plain(value: Any) -> Any:
-    """What `json` does not know, as it does; NumPy need not be loaded for that."""
+def _to_json(value: Any) -> Any:
+    """Convert a mapping, or a NumPy value without importing NumPy, for `json.dumps`."""
     if isinstance(value, Mapping):
         return dict(value)
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
@@ -48,16 +50,16 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _parts(value: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """The numbers, texts and other leaves of a document, each with its place in it."""
+def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of a document with their paths."""
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _parts(item, f"{where}.{name}" if where else str(name))
+            yield from _leaves(item, f"{where}.{name}" if where else str(name))
     elif isinstance(value, list | tuple):
-        for place, item in enumerate(value):
-            yield from _parts(item, f"{where}[{place}]")
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{where}[{index}]")
     else:
         yield where, value
 
@@ -70,16 +72,14 @@ def _can_be_sent(value: Any) -> bool:
 
 _Result = TypeVar("_Result")
 
-_HARMLESS = ("GET", "HEAD", "DELETE")
+_IDEMPOTENT = ("GET", "HEAD", "DELETE")
 
 
 @dataclass(frozen=True)
-class Ask:
-    """Send a request; what comes of it is an `Answer`.
+class HttpRequest:
+    """Send a request. The outcome is an `HttpResponse`.
 
-    A `repeatable` one does no more when it arrives twice than when it arrives once, so that it
-    may be sent again. `patience` are the seconds that its answer may take beyond the usual, and
-    `within` the most that it may take in any case.
+    `extra_seconds` extend the usual timeout of the answer, and `max_seconds` limit it.
     """
 
     method: str
@@ -87,53 +87,53 @@ class Ask:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Pieces = ()
-    repeatable: bool = False
-    patience: float = 0.0
-    within: float | None = None
+    idempotent: bool = False
+    extra_seconds: float = 0.0
+    max_seconds: float | None = None
 
     @property
-    def may_be_repeated(self) -> bool:
-        """Whether it may be sent again where nobody knows if it arrived."""
-        return self.repeatable or self.method in _HARMLESS
+    def is_retryable(self) -> bool:
+        """Return whether the request may be retried, by its method or its `idempotent` flag."""
+        return self.idempotent or self.method in _IDEMPOTENT
 
 
 @dataclass(frozen=True)
-class Open:
-    """Send a request and leave the answer's body to be read piece by piece, with `Read`.
+class OpenStream:
+    """Send a request and stream the response's body with `ReadChunk`.
 
-    What comes of it is an `Answer` without its content, or with it where it is an error. An
-    operation has one body open at a time.
+    The outcome is an `HttpResponse`, with content only if its status is not 200. An operation has
+    one stream open at a time.
     """
 
-    ask: Ask
+    request: HttpRequest
 
 
 @dataclass(frozen=True)
-class Read:
-    """The next piece of the open body, as bytes; None at its end."""
+class ReadChunk:
+    """Read the next bytes of the open stream. The outcome is None at its end."""
 
 
 @dataclass(frozen=True)
-class Pause:
-    """Let some seconds pass."""
+class Sleep:
+    """Pause for some seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Tell:
-    """Hand something to whoever iterates over the operation, and go on when they want more."""
+class Emit:
+    """Yield a value to the caller of `Connection.iterate`, and resume when it wants the next."""
 
     value: Any
 
 
-Step = Ask | Open | Read | Pause | Tell
+Step = HttpRequest | OpenStream | ReadChunk | Sleep | Emit
 Operation = Generator[Step, Any, _Result]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a service answered; the names of its headers are in lower case."""
+class HttpResponse:
+    """A response of the service. The names of its headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -141,35 +141,35 @@ class Answer:
 
     @property
     def document(self) -> Any:
-        """The content as JSON. Raises `ValueError` for anything else."""
+        """Return the parsed content. Raises `ValueError` if it is not JSON."""
         return json.loads(self.content)
 
 
-def ask_json(method: str, path: str, document: Any, **more: Any) -> Ask:
-    """A request with a document as its body; further arguments are those of `Ask`.
+def json_request(method: str, path: str, document: Any, **more: Any) -> HttpRequest:
+    """Return a request with a JSON body; further arguments are those of `HttpRequest`.
 
-    Raises `InvalidSetting` for what is no JSON.
+    Raises `InvalidSetting` if the document is not JSON.
     """
     headers = {"content-type": "application/json", **more.pop("headers", {})}
-    return Ask(method, path, headers=headers, body=(encoded(document),), **more)
+    return HttpRequest(method, path, headers=headers, body=(encode_json(document),), **more)
 
 
 class RunningOperation(Generic[_Result]):
-    """An operation on its way: the `step` that it wants now, or its `result` when that is None."""
+    """A started operation: its current `step`, and its `result` once the step is None."""
 
     result: _Result
 
     def __init__(self, operation: Operation[_Result]) -> None:
         self._operation = operation
         self.step: Step | None = None
-        self.go_on(None)
+        self.resume(None)
 
-    def go_on(self, outcome: Any) -> None:
-        """What came of the step."""
+    def resume(self, outcome: Any) -> None:
+        """Resume the operation with the outcome of its step."""
         self._advance(self._operation.send, outcome)
 
     def fail(self, error: ConnectionFailed) -> None:
-        """The step could not be done."""
+        """Raise the error of a failed step in the operation."""
         self._advance(self._operation.throw, error)
 
     def _advance(self, into: Callable[[Any], Step], value: Any) -> None:

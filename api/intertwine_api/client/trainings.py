@@ -1,4 +1,4 @@
-"""Trainings as they are handed in: the data, the model and the settings, made into one document."""
+"""Submit trainings: the document of a job from data, model, settings and options."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from intertwine_api.client.bases import upload_blob
 from intertwine_api.client.datasets import GivenData, send_data
 from intertwine_api.client.jobs import require_key, submit_job
 from intertwine_api.client.retries import Document, Retries
-from intertwine_api.client.steps import Operation, encoded
+from intertwine_api.client.steps import Operation, encode_json
 from intertwine_api.wire.wire_format import group_document
 
 
 class Training(TypedDict, total=False):
-    """How a model is fitted; what is left out is the service's to say (see the documentation).
+    """The settings of a training. The service fills in the rest (see the documentation).
 
     `early_stopping` is the number of epochs without a lower validation loss after which the
     training ends, or {"patience": …, "fraction": …}.
@@ -42,11 +42,11 @@ class Training(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Errand:
-    """What a job is beside its training: its name, its labels, how soon, and how much it may take.
+class JobOptions:
+    """The name, labels, priority and limits of a job.
 
-    A text as `labels` is one label. `seconds` and `memory` (in bytes) are at most what the service
-    allows. Under one `idempotency_key` the same request makes one job, however often it arrives.
+    `labels` is one label or several. The service caps `seconds` and `memory` (in bytes). Requests
+    with the same `idempotency_key` make one job.
     """
 
     name: str | None = None
@@ -59,60 +59,60 @@ class Errand:
 
     @property
     def document(self) -> Document:
-        """What is said of it in a request."""
+        """Return the fields of these options in a request."""
         limits = {"seconds": self.seconds, "memory": self.memory, "attempts": self.attempts}
-        said = {
+        fields = {
             "name": self.name,
             "labels": [self.labels] if isinstance(self.labels, str) else list(self.labels),
             "priority": self.priority,
             "limits": {name: value for name, value in limits.items() if value is not None},
         }
-        return {name: value for name, value in said.items() if value}
+        return {name: value for name, value in fields.items() if value}
 
 
 def submit_training(
-    model: Any, data: GivenData, training: Training, errand: Errand, retries: Retries
+    model: Any, data: GivenData, training: Training, options: JobOptions, retries: Retries
 ) -> Operation[Document]:
-    """Send the data and the model, where the service does not have them, and hand in the job.
+    """Upload the data and weights that the service lacks, submit the job, and return its document.
 
-    What can be refused here is refused before anything is sent.
+    Local validation runs before the uploads. Raises `InvalidSetting` if it fails.
     """
     settings = dict(training)
     stopping = settings.get("early_stopping")
     if isinstance(stopping, Integral) and not isinstance(stopping, bool):
         settings["early_stopping"] = {"patience": stopping}
-    wishes = {"training": settings, **errand.document}
-    encoded(wishes)  # raises
-    require_key(errand.idempotency_key)
-    described = _described(model, data)
+    fields = {"training": settings, **options.document}
+    encode_json(fields)  # raises
+    require_key(options.idempotency_key)
+    description = _description(model, data)
     document = {
         "kind": "train",
         "dataset": (yield from send_data(data.completed_by(model), retries)),
-        "model": (yield from _send_weights(model, retries)) if described is None else described,
-        **wishes,
+        "model": (yield from _send_weights(model, retries)) if description is None else description,
+        **fields,
     }
-    return (yield from submit_job(document, errand.idempotency_key, retries))
+    return (yield from submit_job(document, options.idempotency_key, retries))
 
 
-def _described(model: Any, data: GivenData) -> Document | None:
-    """A description, with the reps that were given, else its own, else the data's.
+def _description(model: Any, data: GivenData) -> Document | None:
+    """Return a model's description with the given reps, else its own, else the data's.
 
-    None for a network, which has its own. Raises `InvalidSetting` where others are given with it,
-    and for what is no model.
+    Returns None for a network. Raises `InvalidSetting` if other reps than a network's are given,
+    or if `model` is neither a network nor a description.
     """
     if isinstance(model, str):
         return {**data.completed_by(None).reps, "type": model}
     if isinstance(model, Mapping):
-        described = {name: _as_json(value) for name, value in model.items()}
-        encoded(described)  # raises
+        description = {name: _as_json(value) for name, value in model.items()}
+        encode_json(description)  # raises
         if "config" in model:
-            return {**described, **data.given_reps}
+            return {**description, **data.given_reps}
         own = GivenData(None).with_reps_of(model).given_reps
-        return {**data.completed_by(model).reps, **described, **own, **data.given_reps}
+        return {**data.completed_by(model).reps, **description, **own, **data.given_reps}
     if isinstance(model, type) or not callable(model):
         raise InvalidSetting(
-            f"a model is a network of intertwine.nn, or a description such as "
-            f'{{"type": "EMLP", "ch": 384}}, not {model!r}'
+            f"the model is {model!r}: give a network of intertwine.nn, or a description such as "
+            f'{{"type": "EMLP", "ch": 384}}'
         )
     data.require_reps_of(model)
     return None
@@ -126,7 +126,7 @@ def _send_weights(network: Any, retries: Retries) -> Operation[Document]:
 
 
 def _as_json(value: Any) -> Any:
-    """A part of a description: groups and reps as they are written."""
+    """Return a part of a description with its groups and reps in the wire format."""
     if isinstance(value, list | tuple):
         return [_as_json(item) for item in value]
     if value is None or isinstance(value, str | int | float | bool | Mapping):

@@ -1,4 +1,5 @@
-"""What travels between a service and its callers: documents, problems, reps and groups as text.
+"""The wire format: documents, problems, and the texts of reps and groups.
 
-No FastAPI and no database: the client, the command line and the server read the same modules.
+The client, the command line and the server share these modules, which import neither FastAPI nor a
+database.
 """

@@ -1,4 +1,4 @@
-"""The documents of the service: what goes in and what comes out, as JSON."""
+"""Requests for bases, reps and groups, and their documents, as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from intertwine.training.recipe.description import Digest, Generators
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-_GROUP = "a group's text such as SO(3), or its generators; left out where the text names its groups"
+_GROUP = "a group's text such as SO(3), or its generators; omitted if the rep's text names groups"
 
 
 class _Request(BaseModel):
@@ -15,7 +15,7 @@ class _Request(BaseModel):
 
 
 class RepRequest(_Request):
-    """A rep, and its group."""
+    """A rep and its group."""
 
     rep: str = Field(description="the text of a rep", examples=["V**2*V.T+5V0"])
     group: str | Generators | None = Field(None, description=_GROUP, examples=["SO(3)"])
@@ -27,24 +27,24 @@ class BasisRequest(RepRequest):
     method: str = Field("auto", description="auto, orbits, irreps, svd or krylov")
     backend: str = Field("auto", description="auto, numpy or jax")
     tolerance: float | None = Field(
-        None, gt=0, lt=1, description="for what is equivariant up to this part of the generators"
+        None, gt=0, lt=1, description="the largest residual, as a fraction of the generators' norms"
     )
 
 
-_Row = Annotated[list[float], FailFast()]  # of a million faults the first is told
+_Row = Annotated[list[float], FailFast()]  # report the first error only
 
 
 class ProjectRequest(_Request):
-    """Vectors to project on the invariants, each as long as the canonical rep is large."""
+    """Vectors to project onto the invariants. Their length is the size of the canonical rep."""
 
-    vectors: Annotated[list[_Row], FailFast()] = Field(description="the vectors' real parts")
+    vectors: Annotated[list[_Row], FailFast()] = Field(description="the real parts")
     imaginary: Annotated[list[_Row], FailFast()] = Field(
-        default_factory=list, description="their imaginary parts; left out for real vectors"
+        default_factory=list, description="the imaginary parts; omitted for real vectors"
     )
 
 
 class Projected(BaseModel):
-    """The nearest invariants, and their coordinates in the basis."""
+    """The nearest invariants and their coordinates in the basis."""
 
     vectors: list[list[float]]
     coordinates: list[list[float]]
@@ -53,7 +53,7 @@ class Projected(BaseModel):
 
 
 class BasisCertificate(BaseModel):
-    """The evidence kept with a basis; `gap` is null where it is infinite."""
+    """The numerical evidence stored with a basis. `gap` is null if it is infinite."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -67,58 +67,61 @@ class BasisCertificate(BaseModel):
     gap: float | None
     iterations: int
     seconds: float
-    notes: list[str] = Field(default=[], description="why a faster method was passed over")
-    rank_bound: int | None = Field(None, description="an exact upper bound, where one is known")
+    notes: list[str] = Field(default=[], description="why faster methods were skipped")
+    rank_bound: int | None = Field(None, description="an exact upper bound, if known")
     kind: str = Field("exact", description="exact, or approximate: up to `tolerance`")
-    tolerance: float | None = Field(None, description="of an approximate basis")
+    tolerance: float | None = Field(None, description="the tolerance of an approximate basis")
     kept_values: list[float] = Field(
         default=[], description="the largest singular values that count as zero"
     )
-    dropped_values: list[float] = Field(default=[], description="the smallest that do not")
+    dropped_values: list[float] = Field(
+        default=[], description="the smallest singular values that count as nonzero"
+    )
 
 
 class BasisManifest(BaseModel):
-    """A basis that is known: what it answers, where its bytes are, and the evidence."""
+    """A stored basis: its request, its blob and its certificate."""
 
     key: Digest
-    group: str | None = Field(description="the rep's one group; null for several, or none")
-    rep: str = Field(description="as it was asked for")
+    group: str | None = Field(description="the rep's group; null if it has several or none")
+    rep: str = Field(description="the rep of the request")
     canonical: str = Field(description="the canonical rep")
     order: Literal["canonical"] = Field(
         default="canonical",
-        description="of which rep the rows of `blob` and `dense` are coordinates; those of the rep "
-        "as it was asked for are behind `file_as_asked` and `dense_as_asked`",
+        description="the rep whose coordinates index the rows of `blob` and `dense`; "
+        "`file_as_asked` and `dense_as_asked` use the coordinates of the requested rep",
     )
     size: int
     rank: int
     method: str
-    cached: bool = Field(description="whether it was there before the request")
-    digest: Digest | None = Field(description="of its blob; null where the store could not keep it")
+    cached: bool = Field(description="whether the basis was stored before the request")
+    digest: Digest | None = Field(description="the digest of the blob; null if it was not stored")
     bytes: int
     certificate: BasisCertificate
     links: dict[str, str]
 
 
 class Progress(BaseModel):
-    """How far a solve is: a stage in words, and the fraction of that stage."""
+    """The progress of a solve: its stage in words, and the fraction of that stage."""
 
     stage: str
     fraction: float
 
 
 class Pending(BaseModel):
-    """A solve in flight."""
+    """A queued or running solve."""
 
     key: Digest
     state: str = Field(description="queued or running")
     progress: Progress
     job: str | None = Field(
-        default=None, description="the address of the job that solves; left out where a worker does"
+        default=None,
+        description="the address of the solve's job; omitted if a worker solves without a job",
     )
 
 
 class BasisPage(BaseModel):
-    """Some of the bases that are known, in the order of their keys."""
+    """A page of the stored bases, sorted by key."""
 
     data: list[BasisManifest]
     has_more: bool
@@ -126,7 +129,7 @@ class BasisPage(BaseModel):
 
 
 class BlobDocument(BaseModel):
-    """Bytes that are kept, by what they are."""
+    """A stored blob, addressed by its digest."""
 
     digest: Digest
     bytes: int
@@ -134,23 +137,23 @@ class BlobDocument(BaseModel):
 
 
 class ParsedRep(BaseModel):
-    """What a rep's text means."""
+    """A rep, parsed from its text."""
 
     rep: str
     canonical: str
     group: str | None
-    size: int | None = Field(description="null where a group is missing")
+    size: int | None = Field(description="null if a group is missing")
     dimension: str = Field(description="the size as a polynomial in d")
     latex: str
     ast: dict[str, Any]
 
 
 class IrrepEntry(BaseModel):
-    """An irrep, and how often it occurs."""
+    """An irrep and its multiplicity."""
 
-    name: str = Field(description="the same in every process; it may stand in a rep's text")
+    name: str = Field(description="a stable name, valid in a rep's text")
     dimension: int
-    type: str = Field(description="ℝ, ℂ or ℍ: what commutes with it")
+    type: str = Field(description="ℝ, ℂ or ℍ: the algebra of maps that commute with it")
     multiplicity: int
 
 
@@ -162,13 +165,13 @@ class DecomposedRep(BaseModel):
     size: int
     irreps: list[IrrepEntry]
     residual: float = Field(
-        description="a bound on how far the change of basis is from equivariant"
+        description="an upper bound on the equivariance error of the change of basis"
     )
     orthonormality: float
 
 
 class GroupSummary(BaseModel):
-    """A group of the catalogue, as it is written."""
+    """A group of the catalogue and its notation."""
 
     name: str
     form: str
@@ -176,7 +179,7 @@ class GroupSummary(BaseModel):
 
 
 class GroupDescription(BaseModel):
-    """What is known of a group."""
+    """The properties of a group."""
 
     group: str
     d: int

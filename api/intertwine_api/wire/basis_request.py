@@ -1,4 +1,4 @@
-"""A request for a basis, parsed: its rep, and the key that names its basis."""
+"""Parse requests for bases and decompositions, and compute their keys."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from intertwine.invariants import require_known, require_tolerance
 from intertwine.reps import Rep, basis_key, canonical, read_rep
 from intertwine.reps.syntax import atoms
 
-_SHORT = 2**14  # characters; longer requests have generators, and are not cached
+_SHORT = 2**14  # characters: longer requests contain generators and are not cached
 
 
 @dataclass(frozen=True)
 class ParsedRequest:
-    """A parsed request: `key` names the basis, `canonical` is the rep that is solved."""
+    """A parsed request: `key` identifies the basis, `canonical` is the rep to solve."""
 
     key: str
     rep: Rep

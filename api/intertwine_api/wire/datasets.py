@@ -14,7 +14,7 @@ from intertwine_api.wire.jobs import instant
 
 
 class DatasetDocument(BaseModel):
-    """Samples that were sent: what they are of, and where they are. Times are in UTC."""
+    """An uploaded dataset. Times are in UTC."""
 
     id: Digest
     owner: str
@@ -24,24 +24,26 @@ class DatasetDocument(BaseModel):
     group: str | dict[str, Any] | None
     samples: int
     inputs: dict[str, Any] = Field(description="the shape and dtype of the inputs")
-    targets: dict[str, Any] = Field(description="those of the targets; of labels their range too")
+    targets: dict[str, Any] = Field(
+        description="the shape and dtype of the targets, and the range of labels"
+    )
     bytes: int
     created: datetime
     links: dict[str, str]
 
 
 class DatasetPage(BaseModel):
-    """Some datasets, the newest first."""
+    """A page of datasets, the newest first."""
 
     data: list[DatasetDocument]
-    builtin: list[str] = Field(description="the names of those that need not be sent")
+    builtin: list[str] = Field(description="the names of datasets that the service generates")
     has_more: bool
     next: str | None = Field(description="the cursor of the next page")
 
 
 def document_of(info: DatasetInfo) -> DatasetDocument:
     """Return the document of a dataset."""
-    here = f"/v1/datasets/{info.id}"
+    address = f"/v1/datasets/{info.id}"
     return DatasetDocument(
         id=info.id,
         owner=info.owner,
@@ -54,10 +56,10 @@ def document_of(info: DatasetInfo) -> DatasetDocument:
         targets=dict(info.targets),
         bytes=info.bytes,
         created=instant(info.created),
-        links={"self": here, "blob": f"/v1/blobs/{info.id}"},
+        links={"self": address, "blob": f"/v1/blobs/{info.id}"},
     )
 
 
 def builtin() -> list[str]:
-    """The names of the datasets that the service can make."""
+    """Return the names of the datasets that the service generates."""
     return list(get_args(BuiltInName))

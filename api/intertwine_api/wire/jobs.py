@@ -1,4 +1,4 @@
-"""Jobs as JSON: requests for them, and their documents, events and metrics."""
+"""Jobs as JSON: requests, documents, events and metrics."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from intertwine_api.wire.vocabulary import Kind, State
 
-#: A line of text: what a database and a terminal can show.
+#: A line of text without control characters.
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=128)]
-#: What names a request, so that it may be sent twice.
+#: The key under which a request is idempotent.
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=255)]
 #: A job's name in an address.
 JobName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,32}$")]
 
 
 class LimitsAsked(BaseModel):
-    """What a job may take; what is left out is as much as the service allows."""
+    """The requested limits of a job. The defaults are the service's maxima."""
 
     model_config = ConfigDict(extra="forbid")
 
     seconds: float | None = Field(default=None, gt=0, description="of wall time")
     memory: int | None = Field(default=None, gt=0, description="in bytes")
     attempts: int = Field(
-        default=3, ge=1, le=10, description="how often a job is tried whose host fails"
+        default=3, ge=1, le=10, description="how often the job is attempted if its host fails"
     )
 
 
 class JobRequest(BaseModel):
-    """The fields that every request for a job may have."""
+    """The fields common to all job requests."""
 
-    if TYPE_CHECKING:  # each kind has these as fields of its own
+    if TYPE_CHECKING:  # the subclass of each kind declares these fields
         kind: Kind
         name: str | None
 
-    labels: list[Line] = Field(default=[], max_length=16, description="to find it by")
-    priority: int = Field(default=0, ge=-100, le=100, description="the larger, the sooner")
+    labels: list[Line] = Field(default=[], max_length=16, description="labels for filtering")
+    priority: int = Field(default=0, ge=-100, le=100, description="higher priorities start first")
     limits: LimitsAsked = LimitsAsked()
 
 
 class LimitsTold(BaseModel):
-    """What the job may take."""
+    """The limits of a job: wall time in seconds, memory in bytes, and attempts."""
 
     seconds: float
     memory: int
@@ -50,66 +50,66 @@ class LimitsTold(BaseModel):
 
 
 class QueuePlace(BaseModel):
-    """Where a job waits."""
+    """The position of a job in the queue."""
 
-    position: int = Field(description="1 for the next one")
-    why: str = Field(description="why it waits, in words")
+    position: int = Field(description="1 for the next job")
+    why: str = Field(description="why the job is queued, in words")
 
 
 class MetricsRow(BaseModel):
-    """One epoch of a training."""
+    """The metrics of one epoch of a training."""
 
     epoch: int
     train_loss: float | None
     test_loss: float | None = None
     validation_loss: float | None = None
     learning_rate: float | None = None
-    seconds: float | None = Field(default=None, description="since the training began")
+    seconds: float | None = Field(default=None, description="since the start of the training")
 
 
 class MetricsRows(BaseModel):
-    """The epochs of a training, in order."""
+    """The metrics of a training by epoch, in order."""
 
     data: list[MetricsRow]
 
 
 class MetricsSummary(BaseModel):
-    """How a training goes."""
+    """The latest metrics of a training."""
 
     last: MetricsRow | None
 
 
 class JobDocument(BaseModel):
-    """A job: what was asked for, where it is, and what came of it. Times are in UTC."""
+    """A job: its request, state and result. Times are in UTC."""
 
     id: str
     kind: Kind
     state: State
-    reason: str = Field(description="why it is in this state")
+    reason: str = Field(description="why the job is in this state")
     owner: str
     name: str
     labels: list[str]
     priority: int
-    attempt: int = Field(description="how often a host has taken it up")
+    attempt: int = Field(description="how often a host has leased the job")
     created: datetime
     updated: datetime
     started: datetime | None
     ended: datetime | None
-    last_event: int = Field(description="the number of the last thing that happened to it")
-    queue: QueuePlace | None = Field(description="null where it does not wait")
+    last_event: int = Field(description="the number of the job's last event")
+    queue: QueuePlace | None = Field(description="null if the job is not queued")
     progress: dict[str, Any] = Field(
         description="stage, fraction, epoch, epochs, losses and eta_seconds, as far as known"
     )
     metrics: MetricsSummary
-    result: dict[str, Any] | None = Field(description="of a job that succeeded")
-    problem: dict[str, Any] | None = Field(description="the problem of a job that failed")
+    result: dict[str, Any] | None = Field(description="the result of a successful job")
+    problem: dict[str, Any] | None = Field(description="the problem of a failed job")
     limits: LimitsTold
     request: dict[str, Any]
     links: dict[str, str]
 
 
 class JobPage(BaseModel):
-    """Some jobs, the newest first."""
+    """A page of jobs, the newest first."""
 
     data: list[JobDocument]
     has_more: bool
@@ -117,7 +117,7 @@ class JobPage(BaseModel):
 
 
 class EventDocument(BaseModel):
-    """Something that happened to a job."""
+    """An event of a job."""
 
     seq: int
     at: datetime
@@ -126,14 +126,14 @@ class EventDocument(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Some events of a job, in order."""
+    """A page of a job's events, in order."""
 
     data: list[EventDocument]
     has_more: bool
-    next: int = Field(description="the number of the last of them: ask for those `after` it")
-    ended: bool = Field(description="whether the job has ended, and these are all")
+    next: int = Field(description="the number of the last event: the next page is `after` it")
+    ended: bool = Field(description="whether the job has ended and this page is the last")
 
 
 def instant(at: float) -> datetime:
-    """Return a time of the database, in seconds since 1970, as a date in UTC."""
+    """Return a time in seconds since 1970 as a datetime in UTC."""
     return datetime.fromtimestamp(at, UTC)

@@ -1,4 +1,4 @@
-"""Models as JSON: what is told of them, and what goes in and comes out of one."""
+"""Models as JSON: their documents, and requests for forward passes."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 
 
 class VersionSummary(BaseModel):
-    """A version of a model, without what it consists of. Times are in UTC."""
+    """A version of a model, without its config and provenance. Times are in UTC."""
 
     name: str
     version: int
     owner: str
     created: datetime
-    job: str | None = Field(description="the job that made it")
+    job: str | None = Field(description="the job that trained it")
     metrics: dict[str, Any] = Field(description="losses, epochs and seconds of its training")
-    equivariance_error: float | None = Field(description="null where it was not measured")
-    is_equivariant: bool = Field(description="whether that error is no more than rounding")
-    weights: Digest = Field(description="the digest of the blob with its weights")
+    equivariance_error: float | None = Field(description="null if it was not measured")
+    is_equivariant: bool = Field(description="whether the equivariance error is within rounding")
+    weights: Digest = Field(description="the digest of the blob of its weights")
     bytes: int
     links: dict[str, str]
 
 
 class VersionDocument(VersionSummary):
-    """A version of a model: with its weights, `intertwine.nn` makes the model of it."""
+    """A version of a model. `intertwine.nn` builds the model from its config and weights."""
 
     config: dict[str, Any]
     provenance: dict[str, Any] = Field(
-        description="versions of code, seeds, the digest of the data, the device"
+        description="code versions, seeds, the digest of the data, and the device"
     )
 
 
 class VersionPage(BaseModel):
-    """Some versions of a model, the newest first."""
+    """A page of a model's versions, the newest first."""
 
     data: list[VersionSummary]
     has_more: bool
@@ -46,18 +46,18 @@ class VersionPage(BaseModel):
 
 
 class ModelDocument(BaseModel):
-    """A model: its name, and the newest of its versions."""
+    """A model and its newest version."""
 
     name: str
     owner: str
     created: datetime
-    versions: int = Field(description="how many there are")
-    newest: VersionSummary | None = Field(description="null where all were deleted")
+    versions: int = Field(description="the number of versions")
+    newest: VersionSummary | None = Field(description="null if all versions were deleted")
     links: dict[str, str]
 
 
 class ModelPage(BaseModel):
-    """Some models, in the order of their names."""
+    """A page of models, sorted by name."""
 
     data: list[ModelDocument]
     has_more: bool
@@ -65,20 +65,20 @@ class ModelPage(BaseModel):
 
 
 class ForwardRequest(BaseModel):
-    """Vectors of the model's input rep, or one."""
+    """One or several vectors of the model's input rep."""
 
     model_config = ConfigDict(extra="forbid")
 
     inputs: list[list[float]] | list[float] = Field(description="the vectors, or one vector")
     imaginary: list[list[float]] | list[float] = Field(
-        [], description="their imaginary parts, shaped alike; left out for real vectors"
+        [], description="the imaginary parts, of the same shape; omitted for real vectors"
     )
 
 
 class Forwarded(BaseModel):
-    """The model's outputs: vectors, or one, as the request has them."""
+    """The model's outputs: one or several vectors, like the request's inputs."""
 
     outputs: list[list[float]] | list[float]
     imaginary: list[list[float]] | list[float] | None = Field(
-        None, description="left out where the outputs are real"
+        None, description="omitted for real outputs"
     )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MEDIA_TYPE = "application/problem+json"
 
-#: Every code, its HTTP status and its title. The library's own errors keep their codes.
+#: The HTTP status and title of each code. The library's own errors keep their codes.
 CODES: dict[str, tuple[int, str]] = {
     "syntax": (422, "A text could not be read"),
     "invalid-group": (422, "The generators of a group cannot be used"),
@@ -69,7 +69,7 @@ class Problem(BaseModel):
 
     @classmethod
     def of(cls, code: str, detail: str, **extensions: Any) -> Problem:
-        """The problem of a code, with its status and title."""
+        """Return the problem of a code, with its status and title."""
         status, title = CODES[code]
         return cls(
             type=f"/problems#{code}",
@@ -82,7 +82,7 @@ class Problem(BaseModel):
 
 
 class ProblemError(Exception):
-    """Raised where a request ends in a problem."""
+    """Raised if the answer to a request is a problem."""
 
     def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(problem.detail)
@@ -90,7 +90,7 @@ class ProblemError(Exception):
 
 
 def from_error(error: IntertwineError) -> Problem:
-    """The problem of one of the library's errors; a syntax error also says where."""
+    """Return the problem of a library error. That of a `ParseError` has the error's position."""
     notes = " ".join(getattr(error, "__notes__", ()))
     detail = f"{error} {notes}".strip()
     code = error.code if error.code in CODES else "internal"
@@ -102,7 +102,7 @@ def from_error(error: IntertwineError) -> Problem:
 
 
 def printable(value: Any) -> Any:
-    """The document without lone surrogates, which JSON can say and UTF-8 cannot."""
+    """Return the document with lone surrogates escaped: JSON allows them, UTF-8 does not."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):

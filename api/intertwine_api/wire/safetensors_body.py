@@ -1,4 +1,4 @@
-"""Arrays as a body in the safetensors format; a complex array has a last axis of two reals."""
+"""Arrays in the safetensors format. Complex arrays have a last axis of real and imaginary part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: The media type of a safetensors body.
 SAFETENSORS = "application/vnd.safetensors"
 
-#: The pieces of a body, sent one after the other.
+#: The pieces of a body, in order.
 Pieces = tuple[bytes | memoryview, ...]
 
 _NAMES = {
@@ -29,7 +29,7 @@ _ALIGNMENT = 8
 def write_arrays(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Pieces:
     """Return the pieces of a safetensors file: a header, then each array without a copy.
 
-    Raises `FormatError` for an array that does not hold numbers.
+    Raises `FormatError` if an array is not numeric.
     """
     import numpy as np
 
@@ -40,7 +40,7 @@ def write_arrays(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Pieces:
         real = np.ascontiguousarray(_as_real(array))
         real = real.astype(real.dtype.newbyteorder("<"), copy=False)
         if real.dtype.name not in _NAMES:
-            raise FormatError(f"{name} cannot be sent: it holds {array.dtype}, not numbers")
+            raise FormatError(f"{name} cannot be sent: its dtype is {array.dtype}, give numbers")
         header[name] = {
             "dtype": _NAMES[real.dtype.name],
             "shape": list(real.shape),
@@ -49,14 +49,14 @@ def write_arrays(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Pieces:
         at += real.nbytes
         pieces.append(real.reshape(-1).view(np.uint8).data)
     head = json.dumps(header, separators=(",", ":")).encode()
-    head += b" " * (-len(head) % _ALIGNMENT)  # the format allows spaces behind the header
+    head += b" " * (-len(head) % _ALIGNMENT)  # the format allows trailing spaces in the header
     return (len(head).to_bytes(8, "little") + head, *pieces)
 
 
 def read_array(body: bytes, name: str) -> Shaped[np.ndarray, "..."]:
-    """Return the array of that name; one of three axes, the last of two, is complex.
+    """Return the named array of a safetensors body. An array of shape (…, …, 2) is complex.
 
-    Raises `FormatError` where the body has no such array, or one that does not hold numbers.
+    Raises `FormatError` if the array is missing or not numeric.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -66,7 +66,7 @@ def read_array(body: bytes, name: str) -> Shaped[np.ndarray, "..."]:
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise FormatError(f"the body has no array `{name}`: {error}") from error
     if array.dtype.kind not in "fiu":
-        raise FormatError(f"{name} holds no numbers, but {array.dtype}")
+        raise FormatError(f"{name} has the dtype {array.dtype}: give numbers")
     if array.ndim == 3 and array.shape[2] == 2:
         return join_complex(array[..., 0], array[..., 1])
     return array
@@ -75,7 +75,7 @@ def read_array(body: bytes, name: str) -> Shaped[np.ndarray, "..."]:
 def join_complex(
     real: Shaped[np.ndarray, "..."], imaginary: Shaped[np.ndarray, "..."]
 ) -> Shaped[np.ndarray, "..."]:
-    """Return complex numbers of their parts, exactly: a product with 1j makes NaN of infinity."""
+    """Return the complex array of two parts. (real + 1j * imaginary would turn inf into NaN.)"""
     import numpy as np
 
     array = np.empty(real.shape, np.result_type(real.dtype, np.complex64))

@@ -1,10 +1,10 @@
-"""The words that both sides of the wire use: scopes of keys, kinds and states of jobs."""
+"""The scopes of keys, and the kinds and states of jobs."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
-#: The scopes of keys; `admin` stands for all of them.
+#: The scopes of keys; `admin` includes all others.
 SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward", "admin")
 
 Kind = Literal["solve", "train"]
@@ -12,12 +12,12 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 State = Literal["queued", "leased", "running", "cancelling", "succeeded", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
-#: In these a host holds the job.
+#: The states in which a host holds the job's lease.
 HELD: tuple[State, ...] = ("leased", "running", "cancelling")
-#: In these the job has ended; only a retry leads out of the last two.
+#: The states of a job that has ended. A failed or cancelled job can be retried.
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 
 
 def implied_scopes(scopes: frozenset[str]) -> frozenset[str]:
-    """Return the scopes of a key and those that they imply: solving implies reading."""
+    """Return a key's scopes with those that they imply: `bases:solve` implies `bases:read`."""
     return scopes | {"bases:read"} if "bases:solve" in scopes else scopes

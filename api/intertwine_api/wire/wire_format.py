@@ -1,4 +1,4 @@
-"""Reps and groups as they are sent and read: as text, or groups by their generators as JSON."""
+"""The wire format of reps and groups: text, or for groups also their generators as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GroupDocument = str | dict[str, Any]
 
 @dataclass(frozen=True)
 class SentRep:
-    """A rep, its text, and its group, if it has but one."""
+    """A rep, its text, and its group's document; `group` is None if it has several or none."""
 
     rep: Rep
     text: str
@@ -32,10 +32,10 @@ class SentRep:
         *,
         may_lack_group: bool = False,
     ) -> SentRep:
-        """A rep, given as text or not, over a group, where that is not in it.
+        """Return the wire format of a rep or its text, over `group` unless it names its groups.
 
-        Raises what reading them raises, `NotConcrete` without a group, unless it `may_lack_group`,
-        and `InvalidRep` for reps of the user's own, which no text says.
+        Raises the errors of parsing, `NotConcrete` if the group is missing and not
+        `may_lack_group`, and `InvalidRep` if its text does not define it, such as a user's rep.
         """
         from intertwine.reps import read_rep
 
@@ -49,7 +49,7 @@ class SentRep:
 
     @property
     def document(self) -> dict[str, Any]:
-        """What is said of it in a request."""
+        """Return the fields `rep` and `group` of a request."""
         return {"rep": self.text, **({} if self.group is None else {"group": self.group})}
 
     def _require_readable(self) -> None:
@@ -63,15 +63,15 @@ class SentRep:
             same = False
         if not same:
             raise InvalidRep(
-                f"{self.text} cannot be sent: a service knows no reps of your own, and of several "
-                f"groups in one rep only those of its catalogue"
+                f"{self.text} cannot be sent: a service knows only the library's reps, and in a "
+                f"rep of several groups only those of the catalogue"
             )
 
 
 def group_document(group: Group) -> GroupDocument:
-    """A group as JSON: its text where the catalogue has it, else its generators.
+    """Return a group's text if the catalogue has it, else its generators as JSON.
 
-    `intertwine.groups.group_from_json` reads those, to the last digit.
+    `intertwine.groups.group_from_json` reads the generators exactly.
     """
     from intertwine.groups import group_to_json, parse_group
 
@@ -85,5 +85,5 @@ def group_document(group: Group) -> GroupDocument:
 
 
 def over_group_of(other: Rep, rep: Rep) -> Rep:
-    """A rep over the one group of another, where it has none itself."""
+    """Return `rep`, over the group of `other` if it has none."""
     return rep if rep.is_concrete or other.G is None else rep(other.G)

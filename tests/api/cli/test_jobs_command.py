@@ -224,7 +224,7 @@ def test_ctrl_c_says_how_to_come_back(http: httpx.Client, endless: str) -> None:
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=30)
     assert (running.returncode, out) == (130, "")
-    assert err.splitlines()[-1].startswith(f"detached: job {endless} goes on. Come back with ")
+    assert err.splitlines()[-1].startswith(f"detached: job {endless} continues. Resume with ")
     assert http.get(f"/v1/jobs/{endless}").json()["ended"] is None
 
 
@@ -245,4 +245,4 @@ def test_a_service_that_is_not_there_has_an_exit_code_of_its_own(
 def test_an_address_that_is_none_is_bad_input() -> None:
     ended = intertwine("jobs", "list", "--remote", "lab")
     assert (ended.code, ended.out) == (2, "")
-    assert "the address of a service is like http://127.0.0.1:8000" in ended.err
+    assert "is not the address of a service: give one like http://127.0.0.1:8000" in ended.err

@@ -163,7 +163,7 @@ class TestWhatCannotBe:
             (["--set", "model.rep_in=2V"], "has size 6, and the inputs have 3 numbers a sample"),
             (["--set", "model.group=SO("], "expected"),
             (["--set", "kind=solve"], "kind is 'solve', and this trains: leave it out"),
-            (["--remote", "http://127.0.0.1:80x"], "the address of a service is like"),
+            (["--remote", "http://127.0.0.1:80x"], "is not the address of a service"),
             (["--watch"], "name it with --remote"),
             (["-o", "../lengths.toml"], "exists and is not a folder"),
         ],

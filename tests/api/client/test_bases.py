@@ -143,7 +143,7 @@ class TestOddServices:
         with (
             scripted_service(answer) as there,
             Client(there.url) as lab,
-            pytest.raises(FormatError, match=f"not {UNKNOWN}: ask again"),
+            pytest.raises(FormatError, match=f"not {UNKNOWN}: try again"),
         ):
             lab.basis(rep)
 
@@ -168,7 +168,9 @@ class TestOddServices:
 
     def test_what_takes_too_long_is_given_up_here(self) -> None:
         with scripted_service([self.PENDING]) as there, Client(there.url) as lab:
-            with pytest.raises(WaitedTooLong, match=r"not found in 0\.3 seconds; the solve goes"):
+            with pytest.raises(
+                WaitedTooLong, match=r"not found in 0\.3 seconds: the solve continues"
+            ):
                 lab.basis("V**2", "SO(3)", timeout=0.3)
             first, *looks = there.asked
         assert first.headers["prefer"] == "wait=0"

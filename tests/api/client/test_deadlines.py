@@ -60,14 +60,14 @@ class TestDeadline:
 
     def test_without_a_timeout_it_never_does(self) -> None:
         assert Deadline().left > 1e9
-        assert Deadline().for_an_answer is None
+        assert Deadline().answer_timeout is None
 
     @pytest.mark.parametrize("timeout", [0, -5, 0.3])
     def test_a_look_has_a_second_in_any_case(self, timeout: float) -> None:
-        assert Deadline(timeout).for_an_answer == 1
+        assert Deadline(timeout).answer_timeout == 1
 
     def test_an_answer_may_take_what_is_left(self) -> None:
-        left = Deadline(100).for_an_answer
+        left = Deadline(100).answer_timeout
         assert left is not None
         assert 99 < left <= 100
 
@@ -80,7 +80,7 @@ class TestAServiceThatIsAway:
         with Client(url) as lab, taking(0.3, 1), pytest.raises(WaitedTooLong) as caught:
             call(job_of(lab), timeout=0.3)
         assert str(caught.value).startswith(
-            f"nothing came in 0.3 seconds, as the service is away, or busy: {url} cannot be reached"
+            f"no answer in 0.3 seconds: the service is unavailable or busy: {url} cannot be reached"
         )
 
     @pytest.mark.parametrize("away", [HANG_UP, problem_reply(503, "not-ready")], ids=["", "busy"])
@@ -89,7 +89,7 @@ class TestAServiceThatIsAway:
             scripted_service([RUNNING, away]) as there,
             Client(there.url) as lab,
             taking(0.6, 1.5),
-            pytest.raises(WaitedTooLong, match=r"nothing came in 0\.6 seconds"),
+            pytest.raises(WaitedTooLong, match=r"no answer in 0\.6 seconds"),
         ):
             job_of(lab).wait(timeout=0.6)
 
@@ -151,7 +151,7 @@ class TestAnOutage:
             scripted_service([RUNNING, HANG_UP]) as there,
             Client(there.url, retries=0, outage=0.4) as lab,
             taking(0.5, 1.5),  # with the pause between two looks
-            pytest.raises(ConnectionFailed, match="broke off"),
+            pytest.raises(ConnectionFailed, match="closed the connection"),
         ):
             job_of(lab).wait()
 

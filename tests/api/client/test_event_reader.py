@@ -70,5 +70,5 @@ def test_what_is_none_of_ours_is_an_error(sent: bytes) -> None:
 
 
 def test_a_line_without_end_is_not_read_for_ever() -> None:
-    with pytest.raises(FormatError, match="an event of more than 16,777,216 bytes"):
+    with pytest.raises(FormatError, match="the stream has an event of more than 16,777,216 bytes"):
         read(*[b"x" * 2**20] * 20)

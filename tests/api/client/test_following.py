@@ -11,9 +11,17 @@ import pytest
 from intertwine.errors import NotFound
 from intertwine_api.client import Client
 from intertwine_api.client.errors import ConnectionFailed
-from intertwine_api.client.following import Away, Follower, JobEvent, Seen
+from intertwine_api.client.following import Follower, JobEvent, JobSnapshot, ServiceUnavailable
 from intertwine_api.client.retries import Retries
-from intertwine_api.client.steps import Answer, Ask, Open, Pause, Read, RunningOperation, Tell
+from intertwine_api.client.steps import (
+    Emit,
+    HttpRequest,
+    HttpResponse,
+    OpenStream,
+    ReadChunk,
+    RunningOperation,
+    Sleep,
+)
 from scripted_service import (
     HANG_UP,
     Reply,
@@ -53,16 +61,16 @@ class Service:
 
     def do(self, step: Any) -> Any:
         match step:
-            case Open(ask):
+            case OpenStream(ask):
                 after = int(ask.headers["last-event-id"])
                 self.opened.append(after)
                 sent = stream(after)
                 self.pieces = self.broken(sent, next(self.cuts, len(sent)))
-                return Answer(200, HEADERS)
-            case Read():
+                return HttpResponse(200, HEADERS)
+            case ReadChunk():
                 return next(self.pieces)
-            case Ask():
-                return Answer(200, {}, json.dumps(JOB).encode())
+            case HttpRequest():
+                return HttpResponse(200, {}, json.dumps(JOB).encode())
         return None
 
     def broken(self, sent: bytes, cut: int) -> Iterator[bytes | None]:
@@ -75,14 +83,14 @@ class Service:
     def told(self, operation: Any) -> list[Any]:
         course, found = RunningOperation(operation), []
         while course.step is not None:
-            if isinstance(course.step, Tell):
+            if isinstance(course.step, Emit):
                 found.append(course.step.value)
             try:
                 outcome = self.do(course.step)
             except ConnectionFailed as error:
                 course.fail(error)
             else:
-                course.go_on(outcome)
+                course.resume(outcome)
         return found
 
 
@@ -93,17 +101,17 @@ class TestEvents:
     def test_each_comes_once_wherever_the_line_breaks(self) -> None:
         for cut in range(len(stream(0))):
             service = Service(iter([cut, 40, 1, 0]))
-            told = service.told(Follower("a", 0, QUICK).tell_events())
+            told = service.told(Follower("a", 0, QUICK).emit_events())
             assert [event for event in told if isinstance(event, JobEvent)] == ALL, cut
 
     def test_a_stream_is_opened_behind_the_last_event_that_came(self) -> None:
         first = len(stream(0)) - len(stream(2)) + 5
         service = Service(iter([first]))
-        service.told(Follower("a", 0, QUICK).tell_events())
+        service.told(Follower("a", 0, QUICK).emit_events())
         assert service.opened == [0, 2]
 
     def test_only_what_comes_after_a_number_is_told(self) -> None:
-        told = Service(iter(())).told(Follower("a", 3, QUICK).tell_events())
+        told = Service(iter(())).told(Follower("a", 3, QUICK).emit_events())
         assert told == ALL[3:]
 
     def test_what_a_service_repeats_is_not_repeated(self) -> None:
@@ -143,19 +151,19 @@ class TestAServiceThatIsAway:
 
         def refuse_from_the_second_on(step: Any) -> Any:
             nonlocal refusals
-            if isinstance(step, Open) and service.opened:
+            if isinstance(step, OpenStream) and service.opened:
                 refusals += 1
                 raise ConnectionFailed("refused")
             return Service.do(service, step)
 
         service.do = refuse_from_the_second_on  # type: ignore[method-assign]
         with pytest.raises(ConnectionFailed, match=r"^refused$"):
-            service.told(follower.tell_events())
+            service.told(follower.emit_events())
         assert refusals > QUICK.most + 10
 
     def test_it_is_told_that_it_is_away(self) -> None:
-        told = Service(iter([41])).told(Follower("a", 0, QUICK).tell_events())
-        assert told[0] == Away("the line broke")
+        told = Service(iter([41])).told(Follower("a", 0, QUICK).emit_events())
+        assert told[0] == ServiceUnavailable("the line broke")
 
     def test_a_stream_that_ends_at_once_is_not_opened_for_ever(self) -> None:
         with (
@@ -188,29 +196,29 @@ class TestWatching:
         service = Service(iter(()))
 
         def do(step: Any) -> Any:
-            if isinstance(step, Ask):
-                return Answer(200, {}, json.dumps(next(documents, JOB)).encode())
+            if isinstance(step, HttpRequest):
+                return HttpResponse(200, {}, json.dumps(next(documents, JOB)).encode())
             return Service.do(service, step)
 
         service.do = do  # type: ignore[method-assign]
         told = service.told(Follower("a", 0, QUICK).watch())
-        assert [t.document["state"] for t in told if isinstance(t, Seen)] == [
+        assert [t.document["state"] for t in told if isinstance(t, JobSnapshot)] == [
             *("queued", "queued", "running", "succeeded")
         ]
         assert [t for t in told if isinstance(t, JobEvent)] == ALL
 
     def test_one_that_waits_again_is_looked_at_again(self) -> None:
         service = Service(iter(()))
-        told = service.told(Follower("a", 0, QUICK).tell_events(until_queued_after=0))
+        told = service.told(Follower("a", 0, QUICK).emit_events(until_queued_after=0))
         assert told == ALL[:1]
-        told = service.told(Follower("a", 0, QUICK).tell_events(until_queued_after=1))
+        told = service.told(Follower("a", 0, QUICK).emit_events(until_queued_after=1))
         assert told == ALL
 
     def test_between_looks_a_second_passes(self) -> None:
         course = RunningOperation(Follower("a", 0, QUICK).watch())
-        course.go_on(Answer(200, {}, json.dumps({**JOB, "state": "queued"}).encode()))
-        course.go_on(None)
-        assert course.step == Pause(1.0)
+        course.resume(HttpResponse(200, {}, json.dumps({**JOB, "state": "queued"}).encode()))
+        course.resume(None)
+        assert course.step == Sleep(1.0)
 
 
 def follow(lab: Client, after: int = 0) -> Iterator[JobEvent]:

@@ -222,7 +222,7 @@ with Client(sys.argv[1]) as lab:
         _, err = running.communicate(timeout=30)
         assert running.returncode == -signal.SIGINT
         assert err.rstrip().endswith(
-            f'detached: job {endless.id} goes on. Come back with lab.job("{endless.id}").watch(), '
+            f'detached: job {endless.id} continues. Resume with lab.job("{endless.id}").watch(), '
             f"or: intertwine jobs watch {endless.id} --remote {lab.url}"
         )
         assert not endless.refresh().has_ended
@@ -231,7 +231,7 @@ with Client(sys.argv[1]) as lab:
     def test_leaves_the_client_as_it_was(self, lab: Client, endless: Job) -> None:
         stop = threading.Timer(0.7, _thread.interrupt_main)
         stop.start()
-        with pytest.raises(KeyboardInterrupt, match=f"^detached: job {endless.id} goes on"):
+        with pytest.raises(KeyboardInterrupt, match=f"^detached: job {endless.id} continues"):
             endless.watch()
         stop.join()
         assert not lab.job(endless.id).has_ended

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from intertwine.errors import InvalidSetting
-from intertwine_api.client.steps import encoded
+from intertwine_api.client.steps import encode_json
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from intertwine_api.client.steps import encoded
     ids=repr,
 )
 def test_numbers_of_numpy_are_numbers(given: Any, said: Any) -> None:
-    assert json.loads(encoded({"x": given})) == {"x": said}
+    assert json.loads(encode_json({"x": given})) == {"x": said}
 
 
 @pytest.mark.parametrize(
@@ -40,17 +40,17 @@ def test_numbers_of_numpy_are_numbers(given: Any, said: Any) -> None:
         ({"x": 1j}, r"^x is 1j"),
         ({"x": np.array([1j])}, r"^x\[0\] is 1j"),
         (float("-inf"), "^the request is -inf"),
-        ({(1, 2): 3}, "^the request is no JSON: keys must be"),
+        ({(1, 2): 3}, "^the request is not JSON: keys must be"),
     ],
     ids=repr,
 )
 def test_what_json_does_not_have_is_refused(document: Any, said: str) -> None:
     with pytest.raises(InvalidSetting, match=said):
-        encoded(document)
+        encode_json(document)
 
 
 def test_what_lies_in_itself_is_refused() -> None:
     knot: list[Any] = []
     knot.append(knot)
-    with pytest.raises(InvalidSetting, match=r"^the request is no JSON: "):
-        encoded({"x": knot})
+    with pytest.raises(InvalidSetting, match=r"^the request is not JSON: "):
+        encode_json({"x": knot})

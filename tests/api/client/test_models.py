@@ -110,7 +110,7 @@ class TestCalling:
         assert caught.value.code == "invalid-request"
 
     def test_a_number_is_refused_here(self, lab: Client) -> None:
-        with pytest.raises(InvalidSetting, match="a model takes vectors"):
+        with pytest.raises(InvalidSetting, match="give vectors, an array of shape"):
             lab.model("small")(3.0)
 
 
@@ -127,7 +127,7 @@ class TestBringingHome:
     def test_what_is_no_model_is_told(self, lab: Client, tmp_path: Path) -> None:
         with pytest.raises(FormatError):
             lab.model("broken").download()
-        with pytest.raises(FormatError, match="'None' is no name of a file of weights"):
+        with pytest.raises(FormatError, match="'None' is not the name of a weights file"):
             lab.model("broken").save(tmp_path / "here")
         assert not (tmp_path / "here").exists()
 
@@ -142,7 +142,7 @@ class TestBringingHome:
         with (
             scripted_service(answer) as there,
             Client(there.url) as lab,
-            pytest.raises(FormatError, match=r"'\.\./outside\.safetensors' is no name"),
+            pytest.raises(FormatError, match=r"'\.\./outside\.safetensors' is not the name"),
         ):
             lab.model("small", version=1).save(tmp_path / "here")
         assert list(tmp_path.iterdir()) == []

@@ -102,7 +102,7 @@ def test_ctrl_c_shows_two_lines_and_no_traceback() -> None:
     *shown, error = run.nb.cells[1].outputs
     assert error.ename == "KeyboardInterrupt"
     assert error.traceback == [
-        'detached: job a1 goes on. Come back with lab.job("a1").watch(), or: '
+        'detached: job a1 continues. Resume with lab.job("a1").watch(), or: '
         f"intertwine jobs watch a1 --remote {there.url}"
     ]
     assert "number 1 in the queue, all is full" in "".join(o.get("text", "") for o in shown)

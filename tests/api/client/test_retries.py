@@ -9,8 +9,8 @@ import pytest
 from intertwine.errors import InvalidGroup, InvalidSetting, NotFound, ParseError
 from intertwine_api.client import Client
 from intertwine_api.client.errors import ConnectionFailed, ServiceError
-from intertwine_api.client.retries import Attempts, Deadline, Retries, answered
-from intertwine_api.client.steps import Answer, Ask, Pause, RunningOperation
+from intertwine_api.client.retries import Attempts, Deadline, Retries, send
+from intertwine_api.client.steps import HttpRequest, HttpResponse, RunningOperation, Sleep
 from scripted_service import HANG_UP, Reply, json_reply, problem_reply, scripted_service
 
 QUEUED = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": "", "queue": None}
@@ -18,17 +18,17 @@ GOOD = json_reply(QUEUED)
 BUSY = problem_reply(503, "not-ready")
 
 
-def pauses(ask: Ask, *outcomes: Answer | ConnectionFailed) -> list[float]:
+def pauses(ask: HttpRequest, *outcomes: HttpResponse | ConnectionFailed) -> list[float]:
     """The pauses of a request with these outcomes, in seconds."""
-    course, found = RunningOperation(answered(ask, Retries())), []
+    course, found = RunningOperation(send(ask, Retries())), []
     for outcome in outcomes:
         if isinstance(outcome, ConnectionFailed):
             course.fail(outcome)
         else:
-            course.go_on(outcome)
-        if isinstance(course.step, Pause):
+            course.resume(outcome)
+        if isinstance(course.step, Sleep):
             found.append(course.step.seconds)
-            course.go_on(None)
+            course.resume(None)
     return found
 
 
@@ -99,7 +99,7 @@ class TestWhatIsSentAgain:
 
 
 class TestHowLongItPauses:
-    READ = Ask("GET", "/")
+    READ = HttpRequest("GET", "/")
 
     def test_longer_each_time_and_never_the_same(self) -> None:
         found = [pauses(self.READ, *[ConnectionFailed("broken")] * 4) for _ in range(20)]
@@ -108,23 +108,23 @@ class TestHowLongItPauses:
         assert len({round(first, 6) for first, *_ in found}) > 10
 
     def test_as_long_as_the_service_asks_for(self) -> None:
-        (pause,) = pauses(self.READ, Answer(429, {"retry-after": "7"}), Answer(200, {}))
+        (pause,) = pauses(self.READ, HttpResponse(429, {"retry-after": "7"}), HttpResponse(200, {}))
         assert pause == 7
 
     def test_not_for_an_hour(self) -> None:
-        course = RunningOperation(answered(self.READ, Retries()))
+        course = RunningOperation(send(self.READ, Retries()))
         with pytest.raises(ServiceError) as caught:
-            course.go_on(Answer(429, {"retry-after": "3600"}, b'{"code": "rate-limited"}'))
+            course.resume(HttpResponse(429, {"retry-after": "3600"}, b'{"code": "rate-limited"}'))
         assert caught.value.retry_after == 3600
 
     def test_a_date_is_left_to_our_own_pauses(self) -> None:
-        later = Answer(503, {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"})
+        later = HttpResponse(503, {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"})
         assert pauses(self.READ, later)[0] <= 0.25
 
     def test_patience_lasts_for_the_seconds_of_an_outage(self, monkeypatch: Any) -> None:
         clock = [1000.0]
         monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-        attempts = Attempts(Retries(outage=300).patient)
+        attempts = Attempts(Retries(outage=300).through_outages)
         while (pause := attempts.pause()) is not None:
             assert 0 < pause <= 8
             clock[0] += pause + 0.5  # and each attempt takes its time
@@ -135,7 +135,7 @@ class TestHowLongItPauses:
 
     def test_no_longer_than_somebody_waits(self) -> None:
         attempts = Attempts(Retries(first=8).until(Deadline(0.5)))
-        pause = attempts.pause(Answer(429, {"retry-after": "7"}))
+        pause = attempts.pause(HttpResponse(429, {"retry-after": "7"}))
         assert pause is not None
         assert pause <= 0.5
 
@@ -150,7 +150,7 @@ class TestWhatItSays:
             lab.job("a")
         assert str(caught.value) == (
             f"{url} cannot be reached ([Errno 111] Connection refused): is the service running "
-            f"there (intertwine serve), and are name and port right?"
+            f"there (intertwine serve), and are host and port correct?"
         )
         assert time.perf_counter() - begun < 6
 
@@ -162,7 +162,7 @@ class TestWhatItSays:
         with (
             scripted_service(slow) as there,
             Client(there.url, answer_timeout=0.1, retries=0) as lab,
-            pytest.raises(ConnectionFailed, match=r"in 0\.1 seconds; answer_timeout="),
+            pytest.raises(ConnectionFailed, match=r"in 0\.1 seconds: increase answer_timeout="),
         ):
             lab.job("a")
 
@@ -175,7 +175,7 @@ class TestWhatItSays:
         ):
             lab.job("a")
         assert str(caught.value) == (
-            "an answer of status 404 that is none of Intertwine's: 'Not here nginx'"
+            "the answer, of status 404, is not from Intertwine: 'Not here nginx'"
         )
         assert caught.value.code == "strange-answer"
 
@@ -226,7 +226,7 @@ class TestWhere:
         with scripted_service([GOOD]) as there, Client(there.url, " itw_secret\n") as lab:
             lab.job("a")
             assert there.asked[0].headers["authorization"] == "Bearer itw_secret"
-            assert "secret" not in repr(lab) + repr(vars(lab)) + repr(lab._connection.place)
+            assert "secret" not in repr(lab) + repr(vars(lab)) + repr(lab._connection.address)
 
     def test_the_environment_says_where_and_who(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with scripted_service([GOOD]) as there:
@@ -247,7 +247,7 @@ class TestWhere:
         ],
     )
     def test_an_address_of_no_service_is_refused(self, url: str) -> None:
-        with pytest.raises(InvalidSetting, match="the address of a service is like"):
+        with pytest.raises(InvalidSetting, match="is not the address of a service: give one like"):
             Client(url)
 
     def test_a_password_in_the_address_is_used_and_not_shown(self) -> None:
@@ -257,7 +257,7 @@ class TestWhere:
                 lab.job("a")
                 assert there.asked[0].headers["authorization"] == "Basic YW5uOnNlY3JldA=="
                 assert repr(lab) == f"Client({there.url!r})"
-                assert "secret" not in repr(lab._connection.place)
+                assert "secret" not in repr(lab._connection.address)
         with Client(url, retries=0) as lab, pytest.raises(ConnectionFailed) as caught:
             lab.job("a")
         assert "secret" not in str(caught.value)
@@ -268,5 +268,5 @@ class TestWhere:
             Client(key=key)
 
     def test_a_time_that_is_none_is_refused(self) -> None:
-        with pytest.raises(InvalidSetting, match="answer_timeout is a positive number"):
+        with pytest.raises(InvalidSetting, match="answer_timeout is 0: give a positive number"):
             Client(answer_timeout=0)

@@ -137,9 +137,13 @@ class TestData:
     @pytest.mark.parametrize(
         ("arguments", "error", "said"),
         [
-            ((X,), InvalidSetting, "data are arrays X and Y, .*; not ndarray alone"),
-            ((X + 1j, Y), FormatError, "X is complex, and samples are real numbers"),
-            ((X, np.array(["a"] * 7)), FormatError, "Y cannot be sent: it holds <U1, not numbers"),
+            ((X,), InvalidSetting, "the data are ndarray alone: give arrays X and Y"),
+            ((X + 1j, Y), FormatError, "X is complex: samples are real numbers"),
+            (
+                (X, np.array(["a"] * 7)),
+                FormatError,
+                "Y cannot be sent: its dtype is <U1, give numbers",
+            ),
         ],
         ids=["no targets", "complex", "texts"],
     )
@@ -194,16 +198,16 @@ class TestReps:
     def test_a_group_that_cannot_go_with_data_alone_is_refused(self, reps: Any) -> None:
         with (
             Client("http://127.0.0.1:1", retries=0) as nobody,
-            pytest.raises(InvalidSetting, match="leave it out here, and give it to train"),
+            pytest.raises(InvalidSetting, match="omit the group here, and give it to train"),
         ):
             nobody.upload(X, Y, **reps)
 
     @pytest.mark.parametrize(
         ("given", "said"),
         [
-            ({"group": "O(3)"}, r"the group is O\(3\), and rep_in of the network is V\(SO\(3\)\)"),
-            ({"rep_in": "2V"}, r"rep_in is 2V, and that of the network is V\(SO\(3\)\): leave it"),
-            ({"rep_out": V(O(3))}, r"the group is O\(3\), and rep_in of the network"),
+            ({"group": "O(3)"}, r"the group is O\(3\), but rep_in of the network is V\(SO\(3\)\)"),
+            ({"rep_in": "2V"}, r"rep_in is 2V, but the network has V\(SO\(3\)\): omit rep_in"),
+            ({"rep_out": V(O(3))}, r"the group is O\(3\), but rep_in of the network"),
         ],
         ids=str,
     )
@@ -261,7 +265,7 @@ class TestModels:
     def test_what_is_no_model_is_told_here(self, given: Any) -> None:
         with (
             Client("http://127.0.0.1:1", retries=0) as nobody,
-            pytest.raises(InvalidSetting, match="a model is a network of"),
+            pytest.raises(InvalidSetting, match=r"give a network of intertwine\.nn"),
         ):
             nobody.train(given, "Inertia")
 
@@ -307,9 +311,12 @@ class TestWishes:
             ({"learning_rate": float("nan")}, "training.learning_rate is nan, which cannot be"),
             ({"seconds": float("inf")}, "limits.seconds is inf"),
             ({"seed": {1}}, r"training.seed is \{1\}"),
-            ({"idempotency_key": "expérience"}, "printable ASCII characters.*'expérience'"),
-            ({"idempotency_key": " mine"}, "no space at its ends"),
-            ({"idempotency_key": "a" * 256}, "has 1 to 255 printable"),
+            (
+                {"idempotency_key": "expérience"},
+                "'expérience' is invalid: .*printable ASCII characters",
+            ),
+            ({"idempotency_key": " mine"}, "no space at either end"),
+            ({"idempotency_key": "a" * 256}, "give 1 to 255 printable"),
         ],
         ids=str,
     )

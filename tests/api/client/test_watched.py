@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from intertwine_api.client.displays import Watched, duration
-from intertwine_api.client.following import Away, JobEvent, Seen
+from intertwine_api.client.displays import WatchedJob, duration
+from intertwine_api.client.following import JobEvent, JobSnapshot, ServiceUnavailable
 
 JOB = {
     "id": "a1",
@@ -19,10 +19,10 @@ JOB = {
 ROW = {"epoch": 1, "train_loss": 0.5, "test_loss": 0.25, "validation_loss": None}
 
 
-def heard(*told: Any, **document: Any) -> Watched:
-    watched = Watched()
-    for one in (Seen({**JOB, **document}), *told):
-        watched.hear(one)
+def heard(*told: Any, **document: Any) -> WatchedJob:
+    watched = WatchedJob()
+    for one in (JobSnapshot({**JOB, **document}), *told):
+        watched.update(one)
     return watched
 
 
@@ -50,9 +50,9 @@ def test_the_headline_says_what_it_does_or_why_it_does_not(document: Any, said: 
 
 
 def test_a_service_that_is_away_is_said_until_it_is_back() -> None:
-    away = heard(Away("nobody there"))
+    away = heard(ServiceUnavailable("nobody there"))
     assert away.headline == "inertia (a1): nobody there"
-    away.hear(JobEvent(4, "progress", {"epoch": 2, "epochs": 4}))
+    away.update(JobEvent(4, "progress", {"epoch": 2, "epochs": 4}))
     assert away.headline == "inertia (a1): running"
 
 
@@ -65,7 +65,7 @@ def test_what_the_document_knows_already_changes_nothing() -> None:
     before = {"state": "queued", "reason": "handed in"}
     watched = heard(JobEvent(7, "state", before), JobEvent(8, "progress", {}), last_event=8)
     assert watched.headline == "inertia (a1): running"
-    watched.hear(JobEvent(3, "metrics", {"rows": [ROW]}))
+    watched.update(JobEvent(3, "metrics", {"rows": [ROW]}))
     assert watched.rows == [ROW]
 
 
@@ -81,9 +81,9 @@ def test_losses_are_those_of_the_last_epoch() -> None:
     progress = {"epoch": 1, "epochs": 9, "train_loss": 0.7, "eta_seconds": 75.4}
     watched = heard(progress=progress)
     assert watched.figures == "train loss 0.7, 1:15 to go"
-    watched.hear(JobEvent(5, "metrics", {"rows": [ROW, {**ROW, "epoch": 2, "test_loss": 1e-7}]}))
+    watched.update(JobEvent(5, "metrics", {"rows": [ROW, {**ROW, "epoch": 2, "test_loss": 1e-7}]}))
     assert watched.figures == "train loss 0.5, test loss 1e-07, 1:15 to go"
-    watched.hear(Seen({**JOB, "state": "succeeded", "progress": progress}))
+    watched.update(JobSnapshot({**JOB, "state": "succeeded", "progress": progress}))
     assert watched.figures == "train loss 0.5, test loss 1e-07"
 
 
@@ -106,8 +106,10 @@ def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> Non
 def test_a_warning_is_said_once_whether_in_the_progress_or_in_the_result() -> None:
     watched = heard(progress={"epoch": 1, "warnings": ["blind"]})
     assert (watched.new_warnings(), watched.new_warnings()) == (["blind"], [])
-    watched.hear(JobEvent(3, "progress", {"epoch": 2, "warnings": ["blind", "narrow"]}))
+    watched.update(JobEvent(3, "progress", {"epoch": 2, "warnings": ["blind", "narrow"]}))
     assert watched.new_warnings() == ["narrow"]
-    watched.hear(Seen({**JOB, "state": "succeeded", "result": {"warnings": ["blind", "narrow"]}}))
+    watched.update(
+        JobSnapshot({**JOB, "state": "succeeded", "result": {"warnings": ["blind", "narrow"]}})
+    )
     assert watched.new_warnings() == []
     assert heard(progress=None).new_warnings() == []

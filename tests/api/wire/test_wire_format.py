@@ -93,7 +93,9 @@ def test_what_no_text_says_cannot_be_sent() -> None:
         def __call__(self, G: Group) -> Rep:
             return Own(G)
 
-    with pytest.raises(InvalidRep, match=r"^P cannot be sent: a service knows no reps of your own"):
+    with pytest.raises(
+        InvalidRep, match=r"^P cannot be sent: a service knows only the library.s reps"
+    ):
         SentRep.of(Own(SO(3)))
 
 
