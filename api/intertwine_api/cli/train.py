@@ -193,7 +193,7 @@ def _draw(history: Any, output: Path) -> None:
 def _bar(epochs: int) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
     """A function that shows rows of epochs: on a bar, if there is a terminal, from the first on."""
     from intertwine.training import Epoch as Row
-    from intertwine.training.bar import progress_bar
+    from intertwine.training.progress import progress_bar
 
     with ExitStack() as stack:
         bars: list[Callable[[Epoch], None]] = []

@@ -14,14 +14,14 @@ from jaxtyping import Float
 
 from intertwine.training.augmentation import Augmentation, Pool, Pools
 from intertwine.training.batches import order_of
-from intertwine.training.course import Best, Course
+from intertwine.training.checkpoint_policy import CheckpointPolicy
 from intertwine.training.data import Samples
 from intertwine.training.epochs import Orders, Parts, Program, State, train_epochs
 from intertwine.training.evaluation import mean_loss, weighted_mean
 from intertwine.training.failure import not_finite, require_finite_loss
 from intertwine.training.history import Epoch
-from intertwine.training.keeping import Keeping
 from intertwine.training.trained import Event, Stopped
+from intertwine.training.training_state import Best, TrainingState
 
 #: Called after an epoch; what returns True, of Python or NumPy or JAX, ends the fit.
 Callback = Callable[[Event], Any]
@@ -54,40 +54,40 @@ class Loop:
         """The model with these weights."""
         return Parts(weights, self.constants, self.program.frame).model
 
-    def start(self, weights: Any) -> Course:
-        """The course before the first epoch. The weights are copied: training consumes its own."""
-        return Course(_copy(State(weights, self.program.optimizer.init(weights))))
+    def start(self, weights: Any) -> TrainingState:
+        """Return the state before the first epoch, with copied weights: epochs consume it."""
+        return TrainingState(_copy(State(weights, self.program.optimizer.init(weights))))
 
     def run(
         self,
-        course: Course,
-        keeping: Keeping,
+        training: TrainingState,
+        policy: CheckpointPolicy,
         show: Callable[[Epoch], None],
     ) -> Stopped:
         """Run the epochs that are left, and say why it ended."""
-        self._look_at_the_end(course)  # which may have been run before
+        self._look_at_the_end(training)  # which may have been run before
         pace, pools = 1, Pools(self.augmentation, self.samples)
-        while (stopped := self._stopped(course)) is None:
-            looks = [len(self.rates), pools.until(course.epoch, len(self.rates))]
-            looks += keeping.looks(course.epoch)
+        while (stopped := self._stopped(training)) is None:
+            looks = [len(self.rates), pools.until(training.epoch, len(self.rates))]
+            looks += policy.looks(training.epoch)
             if self.watched or self.callback:
-                looks.append(_next(course.epoch, self.evaluate_every))
-            count = min(pace, self._capacity, min(looks) - course.epoch)
-            seconds = self._advance(course, count, pools.at(course.epoch))
+                looks.append(_next(training.epoch, self.evaluate_every))
+            count = min(pace, self._capacity, min(looks) - training.epoch)
+            seconds = self._advance(training, count, pools.at(training.epoch))
             pace = max(1, int(_SECONDS * count / seconds))
-            resumable = self._look_at_the_end(course)
-            show(course.rows[-1])
-            asked_to_stop = self._is_told_to_stop(course)
-            ends = asked_to_stop or self._stopped(course) is not None
-            keeping.keep(resumable, self.rates, ends=ends)
+            resumable = self._look_at_the_end(training)
+            show(training.rows[-1])
+            asked_to_stop = self._is_told_to_stop(training)
+            ends = asked_to_stop or self._stopped(training) is not None
+            policy.keep(resumable, self.rates, ends=ends)
             if asked_to_stop:
                 return "callback"
         return stopped
 
-    def _stopped(self, course: Course) -> Stopped | None:
-        if course.epoch >= len(self.rates):
+    def _stopped(self, training: TrainingState) -> Stopped | None:
+        if training.epoch >= len(self.rates):
             return "all epochs"
-        is_stale = self._looks_at(course.epoch) and course.is_stale(self.patience)
+        is_stale = self._looks_at(training.epoch) and training.is_stale(self.patience)
         return "patience" if is_stale else None
 
     def _looks_at(self, epoch: int) -> bool:
@@ -97,17 +97,17 @@ class Loop:
     def _is_due(self, epoch: int) -> bool:
         return epoch % self.evaluate_every == 0
 
-    def _look_at_the_end(self, course: Course) -> Course:
+    def _look_at_the_end(self, training: TrainingState) -> TrainingState:
         """Measure losses after the last epoch if that is no multiple of `evaluate_every`.
 
-        Returns the course without them: what a longer fit goes on with has not looked up there.
+        Return the state without them: a longer fit that resumes from it does not measure there.
         """
-        if course.epoch != len(self.rates) or self._is_due(course.epoch):
-            return course
-        before = replace(course, rows=[*course.rows])
-        measured = self._measure(course, course.epoch)
-        course.rows[-1] = replace(
-            course.rows[-1],
+        if training.epoch != len(self.rates) or self._is_due(training.epoch):
+            return training
+        before = replace(training, rows=[*training.rows])
+        measured = self._measure(training, training.epoch)
+        training.rows[-1] = replace(
+            training.rows[-1],
             test_loss=measured.get("test"),
             validation_loss=measured.get("validation"),
         )
@@ -118,27 +118,27 @@ class Loop:
         """The most epochs of one call: of the data alone, so that all fits share the code."""
         return int(np.clip(_INDICES // self.program.batches.samples, 1, _MOST_EPOCHS))
 
-    def _advance(self, course: Course, count: int, pool: Pool | None) -> float:
+    def _advance(self, training: TrainingState, count: int, pool: Pool | None) -> float:
         """Run `count` epochs, write their rows, and return the seconds they took."""
-        begun, first, last = time.perf_counter(), course.epoch, course.epoch + count
+        begun, first, last = time.perf_counter(), training.epoch, training.epoch + count
         outcome = train_epochs(
             self.program,
-            course.state,
+            training.state,
             self.constants,
             self.samples,
             pool,
             self._orders(first, count),
             count,
         )
-        course.state = outcome.state
+        training.state = outcome.state
         losses = np.asarray(outcome.losses)[:count]
         if not outcome.sound:
-            raise not_finite(losses, self.rates[first:last], course, outcome.state.weights)
-        measured = self._measure(course, last) if self._is_due(last) else {}
-        seconds, before = time.perf_counter() - begun, course.seconds
+            raise not_finite(losses, self.rates[first:last], training, outcome.state.weights)
+        measured = self._measure(training, last) if self._is_due(last) else {}
+        seconds, before = time.perf_counter() - begun, training.seconds
         for i in range(count):
             known = measured if i == count - 1 else {}
-            course.rows.append(
+            training.rows.append(
                 Epoch(
                     epoch=first + i + 1,
                     train_loss=weighted_mean(losses[i], self.program.batches),
@@ -162,9 +162,9 @@ class Loop:
                 slots[i] = self.augmentation.slots(epoch)
         return Orders(orders, slots, rates)
 
-    def _measure(self, course: Course, epoch: int) -> dict[str, float]:
+    def _measure(self, training: TrainingState, epoch: int) -> dict[str, float]:
         """The watched losses; the best weights are kept."""
-        parts = Parts(course.state.weights, self.constants, self.program.frame)
+        parts = Parts(training.state.weights, self.constants, self.program.frame)
         measured = {
             name: mean_loss(parts, samples, self.program.loss, self.batch_size)
             for name, samples in self.watched.items()
@@ -173,16 +173,16 @@ class Loop:
             require_finite_loss(loss, name, epoch)
         watched = "validation" if self.patience is None or "validation" in measured else "test"
         deciding = measured.get(watched)
-        if deciding is not None and (course.best is None or deciding < course.best.loss):
-            course.best = Best(_copy(course.state.weights), deciding, epoch)
+        if deciding is not None and (training.best is None or deciding < training.best.loss):
+            training.best = Best(_copy(training.state.weights), deciding, epoch)
         return measured
 
-    def _is_told_to_stop(self, course: Course) -> bool:
+    def _is_told_to_stop(self, training: TrainingState) -> bool:
         """What the callback says, where it is time to ask it."""
-        if self.callback is None or not self._looks_at(course.epoch):
+        if self.callback is None or not self._looks_at(training.epoch):
             return False
-        model = self.model(_copy(course.state.weights))
-        answer = self.callback(Event(**asdict(course.rows[-1]), model=model))
+        model = self.model(_copy(training.state.weights))
+        answer = self.callback(Event(**asdict(training.rows[-1]), model=model))
         is_array = getattr(answer, "dtype", None) == np.bool_ and np.shape(answer) == ()
         return bool(answer) if is_array else answer is True
 
