@@ -11,7 +11,7 @@ from math import inf, prod
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from intertwine.bases import Dense, Intertwiners, Storage, Transform
+from intertwine.bases import DenseStorage, Intertwiners, Storage, Transform
 from intertwine.bases.store import BasisStore
 from intertwine.errors import MethodNotApplicable
 from intertwine.invariants.backends import Backend
@@ -158,7 +158,7 @@ def _brought_back(
     require_memory(6 * 8 * n * rank, f"a basis of shape {n:,} × {rank:,} in an oblique frame")
     moved = apply_discrete(tuple(frames), problem.sizes, found.storage.apply(np.eye(rank)))
     basis = orthonormal_invariants(problem, moved, backend, tolerances)
-    return Factored(Dense(basis), None, None, found.gap)
+    return Factored(DenseStorage(basis), None, None, found.gap)
 
 
 def _middle(sizes: tuple[int, ...]) -> int:

@@ -13,7 +13,7 @@ from intertwine.errors import InvalidSetting, TooLarge
 from intertwine.reps import Rep
 from intertwine.reps.syntax import Element, groups_of
 from intertwine.training.batches import ELEMENTS, SLOTS, random_numbers
-from intertwine.training.data import Samples
+from intertwine.training.data import DeviceSamples
 from intertwine.verify import sampled_elements
 
 _LARGEST = 1024
@@ -53,7 +53,7 @@ class Augmentation:
     samples: int
     seed: int
 
-    def check(self, samples: Samples) -> None:
+    def check(self, samples: DeviceSamples) -> None:
         """Raise where the reps do not fit the samples, or are too large to augment with."""
         is_label = jnp.issubdtype(samples.y.dtype, jnp.integer)
         if is_label and groups_of(self.rep_out):
@@ -84,7 +84,7 @@ class Augmentation:
         """For how many epochs a pool lasts."""
         return max(1, _USES * self.size // self.samples)
 
-    def pool(self, epoch: int, samples: Samples) -> Pool:
+    def pool(self, epoch: int, samples: DeviceSamples) -> Pool:
         """The pool of an epoch, in the dtypes of inputs and targets."""
         seed = int(random_numbers(self.seed, ELEMENTS, epoch // self.period).integers(2**31))
         drawn = sampled_elements((self.rep_in, self.rep_out), self.size, seed)
@@ -103,7 +103,7 @@ class Augmentation:
 class Pools:
     """The pool of the day: drawn when it is first asked for, and kept as long as it lasts."""
 
-    def __init__(self, augmentation: Augmentation | None, samples: Samples) -> None:
+    def __init__(self, augmentation: Augmentation | None, samples: DeviceSamples) -> None:
         self._augmentation, self._samples = augmentation, samples
         self._number = -1
         self._pool: Pool | None = None

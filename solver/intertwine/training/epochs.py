@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from intertwine.training.augmentation import Pool
 from intertwine.training.batches import Batches
-from intertwine.training.data import Samples, is_weight
+from intertwine.training.data import DeviceSamples, is_weight
 from intertwine.training.losses import Loss
 
 
@@ -84,7 +84,7 @@ class Orders(NamedTuple):
     rates: Float[np.ndarray, "e batches"]
 
 
-class Outcome(NamedTuple):
+class EpochsResult(NamedTuple):
     """The state after some epochs and the loss of each of their batches.
 
     Where a loss is not finite, `state` is the one before that batch, and the epochs behind were not
@@ -101,11 +101,11 @@ def train_epochs(
     program: Program,
     state: State,
     constants: Any,
-    samples: Samples,
+    samples: DeviceSamples,
     pool: Pool | None,
     orders: Orders,
     count: Any,
-) -> Outcome:
+) -> EpochsResult:
     """The first `count` of the epochs in `orders`. Consumes the state."""
 
     def step(carry: tuple[State, Any], own: Any, rate: Any) -> Any:
@@ -133,17 +133,17 @@ def train_epochs(
     losses = jnp.zeros(orders.rates.shape, _loss_dtype(state.weights))
     start = (jnp.int32(0), state, jnp.bool_(True), losses)
     _, state, alive, losses = lax.while_loop(lambda c: (c[0] < count) & c[2], epoch, start)
-    return Outcome(state, losses, alive & all_finite(state.weights))
+    return EpochsResult(state, losses, alive & all_finite(state.weights))
 
 
 @partial(jax.jit, static_argnames=("frame", "loss", "batches"))
 def batch_losses(
-    frame: Frame, loss: Loss, batches: Batches, weights: Any, constants: Any, samples: Samples
+    frame: Frame, loss: Loss, batches: Batches, weights: Any, constants: Any, samples: DeviceSamples
 ) -> Float[Array, " batches"]:
     """The loss of each batch, in the order of the samples."""
     model = Parts(weights, constants, frame).model
 
-    def step(carry: None, own: Samples, batch: None) -> tuple[None, Any]:
+    def step(carry: None, own: DeviceSamples, batch: None) -> tuple[None, Any]:
         return None, loss(model, own.x, own.y)
 
     _, losses = batches.scan(step, None, samples, None)

@@ -22,8 +22,8 @@ from intertwine.training.checkpoint_policy import CheckpointPolicy
 from intertwine.training.counts import at_least
 from intertwine.training.data import (
     Data,
+    DeviceSamples,
     Pair,
-    Samples,
     is_weight,
     reps_of,
     samples_of,
@@ -185,7 +185,7 @@ def _rates(
 
 
 def _augmentation(
-    augment: bool | Group, data: Data | Pair, samples: Samples, seed: int
+    augment: bool | Group, data: Data | Pair, samples: DeviceSamples, seed: int
 ) -> Augmentation | None:
     if augment is False:
         return None

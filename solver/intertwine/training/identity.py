@@ -24,6 +24,11 @@ _SIMPLE = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), np
 _LIBRARIES = frozenset(("builtins", "functools", "intertwine", "jax", "jaxlib", "jaxtyping"))
 _LIBRARIES |= {"beartype", "equinox", "numpy", "optax", "typing"}
 """Whose code is told by its name alone: what they are told of beside it says what they do."""
+_RECORDED = {
+    "intertwine.bases.matrix.DenseStorage": "intertwine.bases.matrix.Dense",
+    "intertwine.bases.assembled.KroneckerStorage": "intertwine.bases.assembled.Kronecker",
+}
+"""The names that checkpoints record for classes that have since been renamed."""
 _DERIVED = "intertwine."
 """Whose constants follow from reps, and are rounded otherwise on another machine."""
 
@@ -40,7 +45,9 @@ def name_of(value: Any) -> str:
         return name_of(value.update)
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     named = value if isinstance(name, str) else type(value)
-    return f"{getattr(named, '__module__', None)}.{name if named is value else named.__qualname__}"
+    own = name if named is value else named.__qualname__
+    full = f"{getattr(named, '__module__', None)}.{own}"
+    return _RECORDED.get(full, full)
 
 
 def identity_of(value: Any) -> str:

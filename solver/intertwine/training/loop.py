@@ -15,7 +15,7 @@ from jaxtyping import Float
 from intertwine.training.augmentation import Augmentation, Pool, Pools
 from intertwine.training.batches import order_of
 from intertwine.training.checkpoint_policy import CheckpointPolicy
-from intertwine.training.data import Samples
+from intertwine.training.data import DeviceSamples
 from intertwine.training.epochs import Orders, Parts, Program, State, train_epochs
 from intertwine.training.evaluation import mean_loss, weighted_mean
 from intertwine.training.failure import not_finite, require_finite_loss
@@ -39,8 +39,8 @@ class Loop:
 
     program: Program
     constants: Any
-    samples: Samples
-    watched: Mapping[str, Samples]
+    samples: DeviceSamples
+    watched: Mapping[str, DeviceSamples]
     batch_size: int
     seed: int
     augmentation: Augmentation | None

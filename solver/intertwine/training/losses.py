@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, Shaped
 
 from intertwine.errors import InvalidSetting, UnknownMethod
-from intertwine.training.data import Samples
+from intertwine.training.data import DeviceSamples
 from intertwine.training.identity import has_hash
 
 #: loss(model, x, y), a real scalar: the mean over the samples of a batch.
@@ -85,7 +85,7 @@ class ByIdentity:
         return id(self.loss)
 
 
-def require_labels(loss: Loss, model: Any, samples: Samples, name: str = "the data") -> None:
+def require_labels(loss: Loss, model: Any, samples: DeviceSamples, name: str = "the data") -> None:
     """Raise `InvalidSetting` for class labels that are none of the classes the model tells apart,
     where the loss is one that takes labels.
     """
