@@ -1,4 +1,4 @@
-"""The loop over the epochs of a fit, as few calls of compiled code as may be."""
+"""The loop over the epochs of a fit, with few calls of compiled code."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from intertwine.training.history import Epoch
 from intertwine.training.trained import Event, Stopped
 from intertwine.training.training_state import Best, TrainingState
 
-#: Called after an epoch; what returns True, of Python or NumPy or JAX, ends the fit.
+#: Called after an epoch; a return value of True (Python, NumPy or JAX) ends the fit.
 Callback = Callable[[Event], Any]
 
 _INDICES = 2**16
 _MOST_EPOCHS = 128
-"""Of how many epochs, and of how many samples, the order is handed over at once."""
+"""The largest numbers of sample indices and of epochs in one call of compiled code."""
 _SECONDS = 0.5
-"""How long a call of compiled code lasts at most: the bar moves, and Ctrl-C is heard."""
+"""The longest call of compiled code: between calls the bar moves and Ctrl-C takes effect."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """Everything about a fit that stays: the program, its data, and when to look up from it."""
+    """The constant parts of a fit: its program, its data, and when it measures losses."""
 
     program: Program
     constants: Any
@@ -51,7 +51,7 @@ class Loop:
     callback: Callback | None
 
     def model(self, weights: Any) -> Any:
-        """The model with these weights."""
+        """Return the model with these weights."""
         return Parts(weights, self.constants, self.program.frame).model
 
     def start(self, weights: Any) -> TrainingState:
@@ -64,7 +64,7 @@ class Loop:
         policy: CheckpointPolicy,
         show: Callable[[Epoch], None],
     ) -> Stopped:
-        """Run the epochs that are left, and say why it ended."""
+        """Run the remaining epochs. Return why the fit ended."""
         self._look_at_the_end(training)  # which may have been run before
         pace, pools = 1, Pools(self.augmentation, self.samples)
         while (stopped := self._stopped(training)) is None:
@@ -91,7 +91,7 @@ class Loop:
         return "patience" if is_stale else None
 
     def _looks_at(self, epoch: int) -> bool:
-        """Whether losses are measured after an epoch, the callback asked, and patience lost."""
+        """Return whether losses are measured and the callback is called after an epoch."""
         return self._is_due(epoch) or epoch == len(self.rates)
 
     def _is_due(self, epoch: int) -> bool:
@@ -115,7 +115,9 @@ class Loop:
 
     @property
     def _capacity(self) -> int:
-        """The most epochs of one call: of the data alone, so that all fits share the code."""
+        """Return the largest number of epochs of one call. It depends on the data alone: all
+        fits share compiled code.
+        """
         return int(np.clip(_INDICES // self.program.batches.samples, 1, _MOST_EPOCHS))
 
     def _advance(self, training: TrainingState, count: int, pool: Pool | None) -> float:
@@ -151,7 +153,7 @@ class Loop:
         return seconds
 
     def _orders(self, first: int, count: int) -> Orders:
-        """Order, slots and rates of `count` epochs, in arrays with room for the most."""
+        """Return order, slots and rates of `count` epochs, in arrays of the full capacity."""
         n, epochs = self.program.batches.samples, range(first, first + count)
         orders = np.zeros((self._capacity, n), np.int32)
         rates = np.zeros((self._capacity, self.program.batches.count), jnp.zeros(()).dtype)
@@ -163,7 +165,7 @@ class Loop:
         return Orders(orders, slots, rates)
 
     def _measure(self, training: TrainingState, epoch: int) -> dict[str, float]:
-        """The watched losses; the best weights are kept."""
+        """Return the watched losses, and record the best weights."""
         parts = Parts(training.state.weights, self.constants, self.program.frame)
         measured = {
             name: mean_loss(parts, samples, self.program.loss, self.batch_size)
@@ -178,7 +180,7 @@ class Loop:
         return measured
 
     def _is_told_to_stop(self, training: TrainingState) -> bool:
-        """What the callback says, where it is time to ask it."""
+        """Call the callback if it is due. Return whether it ends the fit."""
         if self.callback is None or not self._looks_at(training.epoch):
             return False
         model = self.model(_copy(training.state.weights))
@@ -188,11 +190,11 @@ class Loop:
 
 
 def _next(epoch: int, every: int) -> int:
-    """The first multiple behind an epoch."""
+    """Return the first multiple of `every` after an epoch."""
     return (epoch // every + 1) * every
 
 
 @jax.jit
 def _copy(tree: Any) -> Any:
-    """The arrays once more, without weak types: what is given away is nobody else's."""
+    """Return copies of the arrays, without weak types, for calls that consume them."""
     return jax.tree.map(lambda a: jnp.array(a, a.dtype), tree)
