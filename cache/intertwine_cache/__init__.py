@@ -1,6 +1,7 @@
-"""A store for results that are expensive to find: named by what was asked for, kept by content.
+"""A store for results that are expensive to compute: named by request, stored by content.
 
-It knows nothing of what it keeps. The solver finds it through the entry point `intertwine.store`.
+The store does not interpret its entries. The solver finds it through the entry point
+`intertwine.store`.
 """
 
 from intertwine_cache.manifest import Manifest

@@ -1,15 +1,15 @@
 """The steps of an atomic publish, each a function of its own.
 
-The order, and why a crash between any two steps leaves nothing false:
+The order, and why a crash between any two steps leaves the store consistent:
 
 1. *write* a temporary file of a unique name in the store, hashing;
-2. *sync* it, so that its bytes are on the disk before its name is;
+2. *sync* it, so that its bytes are on the disk before its name;
 3. *rename* it to its final name (a blob's is the sha256 of its bytes, so overwriting one is
-   harmless), or *link* it there (a manifest's, which must not replace one that exists);
+   harmless), or *link* it there (a manifest's: it must not replace an existing one);
 4. *sync* the folder, so that the name survives too.
 
-The blob goes through all four before its manifest begins. A crash leaves temporary files, or a
-blob that no manifest names; the janitor removes both when they are old.
+The blob goes through all four before its manifest begins. A crash leaves temporary files, or an
+unreferenced blob; `eviction.remove_abandoned` deletes both when they are old.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def sync_file(file: BinaryIO) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Give a file its final name, replacing what has it."""
+    """Give a file its final name, and replace an existing file of that name."""
     source.replace(target)
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a file a further name. Raises `FileExistsError` if something has it."""
+    """Add a name to a file. Raises `FileExistsError` if the name is taken."""
     target.hardlink_to(source)
 
 
@@ -53,7 +53,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder whose name survives a crash."""
+    """Create a folder, with its parents, and sync it so that it survives a crash."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -62,7 +62,7 @@ def make_folder(folder: Path) -> None:
 
 
 def put_new(temporary: Path, target: Path, content: Callable[[BinaryIO], None]) -> bool:
-    """Publish a file under a name that may be taken; whether it was ours that got it."""
+    """Publish a file unless its name is taken. Return whether it was published."""
     try:
         with temporary.open("xb") as file:
             content(file)

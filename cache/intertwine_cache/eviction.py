@@ -1,4 +1,4 @@
-"""Keeping a store below its limit, and free of what crashes left behind."""
+"""Evict the least recently used entries of a store, and delete the leftovers of crashes."""
 
 from __future__ import annotations
 
@@ -13,29 +13,33 @@ from intertwine_cache.layout import Layout, files
 from intertwine_cache.manifest import Manifest
 
 _LOG = logging.getLogger("intertwine.cache")
-_LOW_WATER = 0.9  # an eviction goes somewhat below the limit, so that the next is not due at once
+_LOW_WATER = (
+    0.9  # an eviction frees some room below the limit, so that the next one is not due at once
+)
 ABANDONED = 24 * 3600.0
-"""Seconds after which a temporary file, or a blob that no manifest names, has no writer left."""
-_LOOKED_AT = 30 * ABANDONED  # what is in quarantine that long, nobody looks at any more
+"""Seconds after which a temporary file or an unreferenced blob counts as abandoned."""
+_LOOKED_AT = 30 * ABANDONED  # quarantined files are deleted after this time
 
 
 def evict(layout: Layout, limit: int) -> int:
-    """Delete what was used longest ago until the blobs fit; the bytes that were freed.
+    """Evict the least recently used entries until the blobs fit. Return the bytes freed.
 
-    A manifest goes before its blob: a crash in between leaves a blob that nobody names, never a
-    name without a blob. A reader that has a blob mapped keeps it until it closes it.
+    A manifest is deleted before its blob: a crash in between leaves an unreferenced blob, never a
+    manifest without its blob. A reader that has mapped a blob keeps it until it closes the file.
     """
     remove_abandoned(layout)
     if sum(_sizes(layout).values()) <= limit:
         return 0
-    # Manifests before sizes: what another eviction deletes in between is then no part of the total.
-    # The other way round, this one would delete as much again.
+    # List manifests before sizes: the total then excludes blobs that another eviction deletes in
+    # between. In the other order, this eviction would delete as much again.
     named = _manifests_by_use(layout)
     blobs = _sizes(layout)
     total, freed = sum(blobs.values()), 0
     names = Counter(digest for _, digest in named)
     for number, (path, digest) in enumerate(named, start=1):
-        enough = limit if number == len(named) else _LOW_WATER * limit  # the latest may fill it
+        enough = (
+            limit if number == len(named) else _LOW_WATER * limit
+        )  # the latest entry may fill the store
         if total - freed <= enough:
             break
         _delete(path)
@@ -48,7 +52,7 @@ def evict(layout: Layout, limit: int) -> int:
 
 
 def remove_abandoned(layout: Layout, age: float = ABANDONED) -> None:
-    """Delete temporary files, locks and unnamed blobs that are older than `age` seconds."""
+    """Delete temporary files, locks and unreferenced blobs untouched for `age` seconds."""
     old = time.time() - age
     for folder, since in (
         (layout.temporaries, old),
@@ -68,22 +72,22 @@ def remove_abandoned(layout: Layout, age: float = ABANDONED) -> None:
 
 
 def delete_blob(layout: Layout, digest: str) -> None:
-    """Delete a blob, and the notes that it was checked."""
+    """Delete a blob and the records of its verification."""
     for path in (layout.blob(digest), *layout.notes(digest)):
         _delete(path)
 
 
 def _sizes(layout: Layout) -> dict[str, int]:
-    """The bytes of each blob."""
+    """Return the size of each blob in bytes, by digest."""
     return {path.name: stat.st_size for path in layout.all_blobs() if (stat := _stat(path))}
 
 
 def _manifests_by_use(layout: Layout) -> list[tuple[Path, str]]:
-    """Manifests with their blobs' digests, the one used longest ago first."""
+    """Return manifests with their blobs' digests, least recently used first."""
     found = []
     for path in layout.all_manifests():
         stat = _stat(path)
-        with contextlib.suppress(OSError, ValueError):  # gone, or for a reader to quarantine
+        with contextlib.suppress(OSError, ValueError):  # deleted, or invalid: readers quarantine it
             digest = Manifest.from_bytes(path.stem, path.read_bytes()).digest
             if stat:
                 found.append((stat.st_mtime_ns, path, digest))

@@ -2,13 +2,13 @@
 
 ::
 
-    <root>/CACHEDIR.TAG              backup programs leave the folder out, if it is a cache
+    <root>/CACHEDIR.TAG              tells backup programs to skip the folder, if it is a cache
     <root>/v1/manifests/ab/<key>.json
     <root>/v1/blobs/ab/<digest>
-    <root>/v1/checked/<host>/<digest>  a blob that this host has hashed, and its state then
+    <root>/v1/checked/<host>/<digest>  the state of a blob when this host verified it
     <root>/v1/locks/<key>            held while one process solves for the key
     <root>/v1/temporary/             files being written
-    <root>/v1/quarantine/            what was found to be wrong, with the reason
+    <root>/v1/quarantine/            invalid files, with the reason
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ class Layout:
         self.blobs = self._base / "blobs"
 
     def manifest(self, key: str) -> Path:
-        """The manifest of a key. Raises `ValueError` for what is no key: it becomes a path."""
+        """Return the path of a key's manifest. Raises `ValueError` for an invalid key."""
         return self.manifests / _checked(key)[:2] / f"{key}.json"
 
     def blob(self, digest: str) -> Path:
-        """The blob of a digest. Raises `ValueError` for what is no digest."""
+        """Return the path of a blob. Raises `ValueError` for an invalid digest."""
         return self.blobs / _checked(digest)[:2] / digest
 
     def lock(self, key: str) -> Path:
-        """The lock of a key."""
+        """Return the path of a key's lock."""
         return self.locks / _checked(key)
 
     def checked(self, digest: str) -> Path:
-        """This host's note that it has hashed the blob."""
+        """Return the path of this host's record that it verified the blob."""
         return self._base / "checked" / self._host / _checked(digest)
 
     @cached_property
@@ -60,23 +60,23 @@ class Layout:
         return hashlib.sha256(platform.node().encode()).hexdigest()[:16]
 
     def notes(self, digest: str) -> Iterator[Path]:
-        """Every host's note that it has hashed the blob."""
+        """Return the paths of all hosts' records that they verified the blob."""
         return files(self._base / "checked", f"*/{_checked(digest)}")
 
     def temporary(self) -> Path:
-        """A new name for a file being written."""
+        """Return a new path for a file being written."""
         return self.temporaries / f"{os.getpid()}-{uuid.uuid4().hex}"
 
     def all_manifests(self) -> Iterator[Path]:
-        """Every file that is named like a manifest."""
+        """Return every file with the name of a manifest."""
         return (path for path in files(self.manifests, "??/*.json") if is_digest(path.stem))
 
     def all_blobs(self) -> Iterator[Path]:
-        """Every file that is named like a blob."""
+        """Return every file with the name of a blob."""
         return (path for path in files(self.blobs, "??/*") if is_digest(path.name))
 
     def create(self) -> None:
-        """Make the folders, and tag the root if it is a cache."""
+        """Create the folders, and tag the root if it is a cache."""
         for folder in (self.temporaries, self.locks, self.manifests, self.blobs):
             folder.mkdir(parents=True, exist_ok=True)
         tag = self.root / "CACHEDIR.TAG"
@@ -85,7 +85,7 @@ class Layout:
 
 
 def files(folder: Path, pattern: str) -> Iterator[Path]:
-    """What is there; a folder that vanishes meanwhile has no more (Python 3.13 says so itself)."""
+    """Yield the files that match; stop if the folder is deleted meanwhile, as Python 3.13 does."""
     with contextlib.suppress(OSError):
         yield from folder.glob(pattern)
 

@@ -1,4 +1,4 @@
-"""Manifests: what was asked for, and which blob answers it."""
+"""Manifests: which blob has the result of a request."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def is_digest(text: str) -> bool:
-    """Whether the text is a sha256 in hexadecimal, as keys and blobs' names are."""
+    """Return whether the text is a sha256 in hexadecimal, as keys and names of blobs are."""
     return _DIGEST.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A request's key, the digest and size of the blob that answers it, and details.
+    """A request's key, the digest and size of the blob with its result, and details.
 
-    The details are the publisher's own, as JSON: what was asked for and the evidence.
+    The publisher chooses the details, as JSON: the request and the evidence.
     """
 
     key: str
@@ -32,7 +32,7 @@ class Manifest:
     details: Mapping[str, Any]
 
     def to_bytes(self) -> bytes:
-        """The manifest as JSON."""
+        """Return the manifest as JSON."""
         document = {
             "version": VERSION,
             "key": self.key,
@@ -45,7 +45,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, key: str, content: bytes) -> Manifest:
-        """The manifest under this key. Raises `ValueError`, with a reason, for anything else."""
+        """Parse the manifest of a key. Raises `ValueError`, with the reason, if it is invalid."""
         try:
             document = json.loads(content)
             version = document["version"]
@@ -68,5 +68,5 @@ class Manifest:
 
 
 def _is_time(value: Any) -> bool:
-    """Whether a clock may have shown it, so that it can be printed as a date."""
+    """Return whether the value is a time in seconds that can be printed as a date."""
     return type(value) in (int, float) and 0 <= value < 1e12 and math.isfinite(value)

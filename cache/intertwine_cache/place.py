@@ -1,4 +1,4 @@
-"""Where the store is, and whether there is one."""
+"""The default store: its folder and its size limit, from environment variables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from intertwine_cache.store import Store
 
 PLACE = "INTERTWINE_CACHE"
-"""The environment variable that names the store's folder; ``off`` means that there is none."""
+"""The environment variable that names the store's folder; ``off`` disables the store."""
 LIMIT = "INTERTWINE_CACHE_SIZE"
 """The environment variable with the store's size limit, such as ``500MB`` or ``20GB``."""
 DEFAULT_LIMIT = 10 * 10**9
@@ -18,9 +18,9 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def default_place() -> Path | None:
-    """The folder of `INTERTWINE_CACHE`, else the platform's for caches; None where it is off.
+    """Return the folder of `INTERTWINE_CACHE`, or the platform's cache folder; None if it is off.
 
-    Raises `ValueError` for an address, and for what names no folder.
+    Raises `ValueError` for a URL, and for an invalid path.
     """
     named = os.environ.get(PLACE, "").strip()
     if named.lower() == "off":
@@ -44,13 +44,13 @@ def default_place() -> Path | None:
 
 
 def default_store() -> Store | None:
-    """The store at the default place. Raises `ValueError` for a limit that is no size."""
+    """Return the default store, or None if it is off. Raises `ValueError` for an invalid limit."""
     place = default_place()
     return None if place is None else Store(place, limit=default_limit())
 
 
 def default_limit() -> int:
-    """The size limit in bytes."""
+    """Return the size limit in bytes."""
     text = os.environ.get(LIMIT, "").strip()
     if not text:
         return DEFAULT_LIMIT

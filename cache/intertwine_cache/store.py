@@ -1,4 +1,4 @@
-"""The store: manifests by request key, blobs by content, on a disk that may fail at any moment."""
+"""The store: manifests by request key, blobs by content, on a disk that may fail at any time."""
 
 from __future__ import annotations
 
@@ -32,14 +32,13 @@ Write = Callable[[bytes | memoryview], Any]
 class Store:
     """Results on a local disk, shared by every thread and process that opens the same folder.
 
-    Nothing that goes wrong with the disk is the caller's problem: a store that cannot be read
-    has nothing, one that cannot be written keeps nothing, and both say so in the log.
-    `limit` bounds the bytes of all blobs; past it, what was used longest ago goes, in the
-    background. Failures are never kept: a time-out today may be a result tomorrow.
+    Disk errors are logged and do not reach the caller: reads of a failing disk are misses, and
+    writes are dropped. `limit` bounds the bytes of all blobs: above it, the least recently used
+    entries are evicted in the background. Failed computations are never stored.
 
-    A store that is no cache, with ``is_cache=False``, has things that nobody could make anew:
-    it has no limit, nothing goes by itself, and no tag tells backup programs to leave it out.
-    There one writes with `keep`, which says so if it cannot.
+    With ``is_cache=False`` the store holds data that cannot be recomputed: it has no limit, evicts
+    nothing, and has no tag that excludes it from backups. Write to it with `keep`, which raises
+    disk errors.
     """
 
     def __init__(self, root: Path, limit: int = 10 * 10**9, *, is_cache: bool = True) -> None:
@@ -51,9 +50,9 @@ class Store:
     # -- reading
 
     def read(self, key: str) -> tuple[Manifest, Path] | None:
-        """The manifest of a key and its blob's file, checked against its digest; None if neither.
+        """Return the manifest of a key and the path of its verified blob, or None for a miss.
 
-        What is found wrong is put into quarantine and is a miss.
+        Invalid files are quarantined and count as a miss.
         """
         manifest = self.manifest(key)
         if manifest is None:
@@ -76,7 +75,7 @@ class Store:
         return manifest, blob
 
     def blob(self, digest: str) -> Path | None:
-        """A blob's file, checked against its digest; None where it is not there, or wrong."""
+        """Return the path of a verified blob, or None if it is missing or invalid."""
         path = self.layout.blob(digest)
         try:
             reason = self._fault(digest, path)
@@ -88,7 +87,7 @@ class Store:
         return path
 
     def manifest(self, key: str) -> Manifest | None:
-        """The manifest of a key, without a look at its blob."""
+        """Return the manifest of a key, without verifying its blob; None for a miss."""
         path = self.layout.manifest(key)
         try:
             return Manifest.from_bytes(key, path.read_bytes())
@@ -101,28 +100,28 @@ class Store:
         return None
 
     def manifests(self, after: str = "") -> Iterator[Manifest]:
-        """Every readable manifest in the order of their keys, behind the key `after`."""
+        """Yield the readable manifests in the order of their keys, after the key `after`."""
         for path in sorted(p for p in self.layout.all_manifests() if p.stem > after):
             manifest = self.manifest(path.stem)
             if manifest is not None:
                 yield manifest
 
     def last_used(self, key: str) -> float | None:
-        """When a key was last read or written, in seconds since 1970; None if it is not there."""
+        """Return when a key was last read or written, in Unix time; None if it is missing."""
         try:
             return self.layout.manifest(key).stat().st_mtime
         except OSError:
             return None
 
     def reject(self, key: str, reason: str) -> None:
-        """Put a key's manifest and blob into quarantine: its reader could make nothing of them."""
+        """Quarantine a key's manifest and blob, which its reader could not parse."""
         manifest = self.manifest(key)
         if manifest is not None:
             self.quarantine(self.layout.blob(manifest.digest), reason)
             self.quarantine(self.layout.manifest(key), reason)
 
     def _fault(self, digest: str, blob: Path, size: int | None = None) -> str:
-        """What is wrong with a blob, if anything. It is hashed once a host and state."""
+        """Return what is wrong with a blob, or "". A host hashes it once for each file state."""
         stat = blob.stat()
         if not modes.S_ISREG(stat.st_mode):
             return "it is no file"
@@ -153,10 +152,10 @@ class Store:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[None]:
-        """One holder at a time for each key, among threads and processes of this host.
+        """Lock a key among the threads and processes of this host.
 
-        The lock is the kernel's, which releases it when its holder dies. It is best effort, and
-        only saves work: where locks cannot be made, everybody solves, and the first publish wins.
+        The kernel releases the lock when its holder dies. The lock only saves work: where locks
+        are unavailable, all callers solve, and the first publish wins.
         """
         from filelock import FileLock  # with asyncio, which a read need not wait for
 
@@ -165,7 +164,7 @@ class Store:
         try:
             self.layout.create()
             lock.acquire()
-            self._mark_used(path)  # however old the file is, it is no one's leftover
+            self._mark_used(path)  # so that it does not count as abandoned
         except (OSError, NotImplementedError) as error:
             _LOG.warning("cannot lock in %s: %s", self.layout.root, error)
         try:
@@ -176,10 +175,10 @@ class Store:
     def publish(
         self, key: str, write_to: Callable[[Write], None], details: Mapping[str, Any]
     ) -> tuple[Manifest, Path] | None:
-        """Keep a blob, and a manifest that names it, in the order of `disk`.
+        """Store a blob, and a manifest that names it, in the order that `disk` describes.
 
-        The first publish of a key wins: the answer is what the store has under the key then, or
-        None where it could not be kept.
+        The first publish of a key wins. Return the entry that the store then has under the key, or
+        None if it could not be stored.
         """
         try:
             return self.keep(key, write_to, details)
@@ -192,16 +191,16 @@ class Store:
     def keep(
         self, key: str, write_to: Callable[[Write], None], details: Mapping[str, Any]
     ) -> tuple[Manifest, Path]:
-        """`publish`, where what cannot be kept is the caller's problem.
+        """Store a blob as `publish` does, and raise errors instead of logging them.
 
-        Raises `OSError` where the disk does; ENOSPC means that there is no room.
+        Raises `OSError` for disk errors; ENOSPC means that there is no room.
         """
         target = self.layout.manifest(key)
         self.layout.create()
         digest, size = self._publish_blob(write_to)
         manifest = Manifest(key, digest, size, time.time(), details).to_bytes()
         found = None
-        for _ in range(2):  # what has the name may be spoilt: reading it puts it aside
+        for _ in range(2):  # an existing entry may be invalid: reading quarantines it
             is_ours = disk.put_new(
                 self.layout.temporary(), target, lambda file: disk.write(file, manifest)
             )
@@ -235,7 +234,7 @@ class Store:
             disk.sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # deleted by somebody meanwhile
+        with suppress(FileNotFoundError):  # deleted meanwhile
             self._note_checked(sha.hexdigest(), _state(target.stat()))
         return sha.hexdigest(), size
 
@@ -265,7 +264,7 @@ class Store:
             running.join()
 
     def remove(self, key: str) -> bool:
-        """Forget a key, and its blob unless another key has the same; whether it was there."""
+        """Delete a key, and its blob unless another key has the same. Return whether it existed."""
         manifest = self.manifest(key)
         if manifest is None:
             return False
@@ -276,7 +275,7 @@ class Store:
         return True
 
     def clear(self) -> int:
-        """Delete everything that is kept; the number of manifests there were."""
+        """Delete all entries. Return the number of manifests deleted."""
         count = sum(self._forget(path) for path in list(self.layout.all_manifests()))
         for path in list(self.layout.all_blobs()):
             delete_blob(self.layout, path.name)
@@ -284,7 +283,7 @@ class Store:
         return count
 
     def statistics(self) -> dict[str, Any]:
-        """What there is: counts and bytes."""
+        """Return the number of entries and blobs, and their bytes."""
         sizes = [size for path in self.layout.all_blobs() if (size := _size(path)) is not None]
         return {
             "place": str(self.layout.root),
@@ -296,7 +295,7 @@ class Store:
         }
 
     def quarantine(self, path: Path, reason: str) -> None:
-        """Move a file out of the way, with a note of what is wrong with it."""
+        """Move an invalid file into quarantine, with the reason."""
         _LOG.warning("quarantined %s: %s", path, reason)
         try:
             self.layout.quarantine.mkdir(parents=True, exist_ok=True)
@@ -308,7 +307,7 @@ class Store:
             _LOG.warning("cannot move %s into quarantine: %s", path, error)
 
     def _forget(self, path: Path) -> bool:
-        """Delete a file; whether it was there and no longer is."""
+        """Delete a file. Return whether it existed and was deleted."""
         try:
             path.unlink()
         except FileNotFoundError:
@@ -333,13 +332,13 @@ class _DoesNotFit(OSError):
 
 
 def digest_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _state(stat: os.stat_result) -> str:
-    """What changes when a file's bytes do."""
+    """Return a text that changes when the file's bytes do."""
     return f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
 
 

@@ -1,4 +1,4 @@
-"""Looking through a whole store for what is wrong."""
+"""Verify a whole store, and repair it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from intertwine_cache.store import Store, digest_of
 
 @dataclass(frozen=True)
 class Finding:
-    """A file that is not as it should be."""
+    """An invalid file and the reason."""
 
     path: Path
     reason: str
 
 
 def verify(store: Store, repair: bool = False) -> Iterator[Finding]:
-    """Hash every blob and read every manifest; `repair` moves what is wrong into quarantine.
+    """Hash every blob and read every manifest. `repair` moves invalid files into quarantine.
 
-    A blob that no manifest names is no fault: its publisher may be at work, or have crashed.
+    An unreferenced blob is valid: its publisher may be at work, or have crashed.
     """
     layout = store.layout
     bad: set[str] = set()
@@ -33,7 +33,7 @@ def verify(store: Store, repair: bool = False) -> Iterator[Finding]:
             yield _found(store, path, reason, repair)
     for path in sorted(layout.all_manifests()):
         reason = _manifest_fault(store, path, bad)
-        if reason and path.exists():  # if not, somebody deleted it with its blob meanwhile
+        if reason and path.exists():  # otherwise it was deleted with its blob meanwhile
             yield _found(store, path, reason, repair)
     if repair:
         remove_abandoned(layout)

@@ -65,7 +65,7 @@ def test_a_solve_assembles_what_belongs_together() -> None:
     mixed = (2 * V(Z(3)) * V(S(4)) + V(SO(3)) ** 2).equivariant_basis()
     assert mixed.shape == (2 * 12 + 9, 2 + 1)
     kinds = {type(part).__name__ for part in _parts(mixed.storage)}
-    assert {"Sum", "Kronecker"} <= kinds
+    assert {"Sum", "KroneckerStorage"} <= kinds
     empty = (2 * V)(SO(3)).equivariant_basis()
     assert empty.shape == (6, 0)
     assert empty.dense().shape == (6, 0)

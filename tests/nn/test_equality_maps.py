@@ -55,7 +55,7 @@ CASES = {
 def unit_maps(maps: Any) -> np.ndarray:
     """W and b, of shape (·, m, n + 1), for each weight being 1 and the others 0."""
     n = maps.rep_in.size()
-    shapes = {name: np.zeros(shape) for name, (shape, _) in maps.wanted.items()}
+    shapes = {name: np.zeros(shape) for name, (shape, _) in maps.weight_spec.items()}
     flat, shaped = ravel_pytree((shapes, np.zeros(maps.constants)))
     inputs = jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n)])
     found = jax.jit(jax.vmap(lambda w: maps.apply(*shaped(w), inputs)))(np.eye(len(flat)))

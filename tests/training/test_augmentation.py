@@ -15,7 +15,7 @@ from intertwine.groups import SO, Group, O, S, SO13p, U
 from intertwine.reps import Rep, Scalar, T, V
 from intertwine.training import fit, model_equivariance_error
 from intertwine.training.augmentation import Augmentation, Pools
-from intertwine.training.data import Samples, samples_of
+from intertwine.training.data import DeviceSamples, samples_of
 
 
 def tracked(group: Group, rep_in: Rep, rep_out: Rep, epochs: int = 1, **more: Any) -> Any:
@@ -99,7 +99,7 @@ def test_pools_last_until_their_elements_are_worn() -> None:
     assert few.size == many.size == 1024
     assert many.period == 32
     assert few.period > 2000
-    samples: Samples = samples_of(lengths(2000), np.float32)
+    samples: DeviceSamples = samples_of(lengths(2000), np.float32)
     pools = Pools(many, samples)
     first, again, later = pools.at(0), pools.at(31), pools.at(32)
     assert first is again

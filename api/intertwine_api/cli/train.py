@@ -197,7 +197,7 @@ def _draw(history: Any, output: Path) -> None:
 def _bar(epochs: int) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
     """Return a function that shows the latest epoch: on a progress bar, if there is a terminal."""
     from intertwine.training import Epoch as Row
-    from intertwine.training.bar import progress_bar
+    from intertwine.training.progress import progress_bar
 
     with ExitStack() as stack:
         bars: list[Callable[[Epoch], None]] = []

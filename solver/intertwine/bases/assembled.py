@@ -79,7 +79,7 @@ class Sum(Storage):
         return cls(blocks)
 
 
-class Kronecker(Storage):
+class KroneckerStorage(Storage):
     """The Kronecker product Q₁ ⊗ Q₂ ⊗ … of bases over different groups."""
 
     kind = "kronecker"
@@ -133,7 +133,7 @@ class Kronecker(Storage):
         return {"kind": self.kind, "factors": [factor.write(put) for factor in self.factors]}
 
     @classmethod
-    def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Kronecker:
+    def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> KroneckerStorage:
         factors = [Storage.read(factor, arrays) for factor in meta["factors"]]
         if not factors:
             raise FormatError("a Kronecker product has factors")

@@ -16,7 +16,7 @@ _LENGTH_TOLERANCE = 1e-6
 _LOOKED_AT = 2**20  # entries
 
 
-class Dense(Storage):
+class DenseStorage(Storage):
     """The matrix itself, float64 or complex128."""
 
     kind = "dense"
@@ -70,7 +70,7 @@ class Dense(Storage):
         return {"kind": self.kind, "matrix": put("matrix", self.matrix)}
 
     @classmethod
-    def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Dense:
+    def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> DenseStorage:
         matrix = arrays[meta["matrix"]]
         if matrix.ndim != 2 or matrix.dtype not in (np.float64, np.complex128):
             raise FormatError(

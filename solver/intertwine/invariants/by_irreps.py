@@ -11,7 +11,7 @@ from math import inf, prod
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from intertwine.bases import Dense, Intertwiners, Storage, Transform
+from intertwine.bases import DenseStorage, Intertwiners, Storage, Transform
 from intertwine.bases.store import BasisStore
 from intertwine.errors import MethodNotApplicable
 from intertwine.invariants.backends import Backend
@@ -25,9 +25,8 @@ from intertwine.irreps import (
     Decomposer,
     SplitError,
     decomposer_of,
+    decomposition_store,
     in_straight_frame,
-    put_up,
-    take_down,
     verdict_of,
 )
 from intertwine.irreps.decomposer import Decomposed
@@ -82,7 +81,7 @@ def _match(problem: Problem, store: BasisStore | None) -> Factored:
     assert problem.group is not None
     decomposer = decomposer_of(problem.group, problem.dtype)
     if store is not None:
-        take_down(decomposer, store)
+        decomposition_store.load(decomposer, store)
     cut = _middle(problem.sizes)
     left, right = problem.atoms[:cut], tuple(atom.T for atom in problem.atoms[cut:])
     try:
@@ -94,7 +93,7 @@ def _match(problem: Problem, store: BasisStore | None) -> Factored:
             f"closed under adjoints, and those of {problem.group!r} are not seen to be: {error}"
         ) from error
     if store is not None:
-        put_up(decomposer, store)
+        decomposition_store.save(decomposer, store)
     return _joined(problem, decomposer, a, b)
 
 
@@ -159,7 +158,7 @@ def _brought_back(
     require_memory(6 * 8 * n * rank, f"a basis of shape {n:,} × {rank:,} in an oblique frame")
     moved = apply_discrete(tuple(frames), problem.sizes, found.storage.apply(np.eye(rank)))
     basis = orthonormal_invariants(problem, moved, backend, tolerances)
-    return Factored(Dense(basis), None, None, found.gap)
+    return Factored(DenseStorage(basis), None, None, found.gap)
 
 
 def _middle(sizes: tuple[int, ...]) -> int:

@@ -17,8 +17,8 @@ from intertwine.bases import (
     ApproximateCertificate,
     Basis,
     Certificate,
-    Dense,
-    Kronecker,
+    DenseStorage,
+    KroneckerStorage,
     Permuted,
     Storage,
     Sum,
@@ -161,7 +161,9 @@ def _assemble(
             if problem.atoms not in solved:
                 solved[problem.atoms] = _solve_problem(problem, options, report)
             factors.append(solved[problem.atoms][0])
-        blocks.append((multiplicity, factors[0] if len(factors) == 1 else Kronecker(factors)))
+        blocks.append(
+            (multiplicity, factors[0] if len(factors) == 1 else KroneckerStorage(factors))
+        )
     only_one = len(blocks) == 1 and blocks[0][0] == 1
     storage: Storage = blocks[0][1] if only_one else Sum(blocks)
     return storage, _by_name((repr(tensor(term)), part) for term, (_, part) in solved.items())
@@ -206,7 +208,7 @@ def _approximate(
     """What is invariant up to a tolerance, with the singular values around the cut."""
     started = time.perf_counter()
     found = approximate_invariants(problem, tolerance, report, method)
-    storage = Dense(found.basis)
+    storage = DenseStorage(found.basis)
     orthonormality = storage.orthonormality()
     what = repr(tensor(problem.atoms))
     evidence.require_orthonormal(orthonormality, what, DEFAULT)
@@ -265,7 +267,7 @@ def _run(
         _refuse_oblique(problem, options.tolerances)
         find = {"svd": svd, "krylov": krylov}[method]
         found = find(problem, backend, options.tolerances, report)
-        storage, gap, iterations = Dense(found.basis), found.gap, found.iterations
+        storage, gap, iterations = DenseStorage(found.basis), found.gap, found.iterations
     if residuals is None or orthonormality is None:
         residuals, orthonormality = evidence.residuals(problem, storage), storage.orthonormality()
     residual = float(np.max(residuals, initial=0.0))

@@ -1,15 +1,17 @@
 """Irreps of any group: found, catalogued, and used to decompose every other rep.
 
-How they are found is in docs/how-it-works.md.
+How they are found is in docs/how-it-works.md. `take_down` and `put_up` are earlier names of
+`decomposition_store.load` and `decomposition_store.save`, kept for existing code.
 """
 
 from intertwine.errors import SplitError
 from intertwine.irreps.catalogue import Catalogue
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.decomposition import Decomposition, clebsch_gordan, decompose
+from intertwine.irreps.decomposition_store import load as take_down
+from intertwine.irreps.decomposition_store import save as put_up
 from intertwine.irreps.irrep import Irrep, in_straight_frame
 from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
-from intertwine.irreps.shelf import put_up, take_down
 
 __all__ = [
     "REDUCTIVE",

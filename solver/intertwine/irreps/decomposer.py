@@ -66,7 +66,7 @@ class Decomposer:
         self._atoms: dict[_Key, tuple[MatrixRep, Isometries]] = {}
         self._steps: dict[tuple[int, _Key], CheckedStep] = {}
         self.lock = threading.RLock()
-        self.kept = 0  # how much of the catalogue is in a store (see `shelf`)
+        self.kept = 0  # how much of the catalogue is in a store (see `decomposition_store`)
 
     def atom(self, atom: Rep) -> tuple[MatrixRep, Isometries]:
         """An atom's matrices, and its irreps. Raises `SplitError`."""

@@ -16,9 +16,9 @@ from intertwine.bases.store import BasisStore, find_store
 from intertwine.bases.transform import Transform
 from intertwine.errors import InvalidRep, MethodNotApplicable, SplitError, TooLarge
 from intertwine.groups.group import Group
+from intertwine.irreps import decomposition_store
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.irrep import Irrep, decomposer_for, in_straight_frame
-from intertwine.irreps.shelf import put_up, take_down
 from intertwine.operators import Kronecker, LinearOperator
 from intertwine.reps.canonical_form import Canonical, canonical, canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers
@@ -194,7 +194,7 @@ def decompose(
     decomposer = decomposer_for(group, is_complex=is_complex)
     chosen = find_store() if store is True else store
     if chosen:
-        take_down(decomposer, chosen)
+        decomposition_store.load(decomposer, chosen)
     found, residual, orthonormality = [], 0.0, 0.0
     for multiplicity, atoms in terms:
         straight = [in_straight_frame(atom) for atom in atoms]
@@ -218,7 +218,7 @@ def decompose(
         residual = max(residual, float(result.errors.max(initial=0.0)))
         orthonormality = max(orthonormality, result.defect)
     if chosen:
-        put_up(decomposer, chosen)
+        decomposition_store.save(decomposer, chosen)
     counts: dict[int, int] = {}
     for term in found:
         for index, copies in term.transform.multiplicities.items():

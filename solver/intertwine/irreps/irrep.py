@@ -14,10 +14,10 @@ from intertwine.bases.store import find_store
 from intertwine.errors import InvalidRep, MethodNotApplicable, SplitError
 from intertwine.groups.group import Group
 from intertwine.groups.rounding import require_exact
+from intertwine.irreps import decomposition_store
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
-from intertwine.irreps.shelf import take_down
 from intertwine.operators import LinearOperator, dense
 from intertwine.reps.generator_images import Images, act_by_complex_numbers, images
 from intertwine.reps.parsing import register_notation
@@ -134,7 +134,7 @@ class Irrep(Rep):
         found = decomposer.catalogue.named(self.name)
         store = find_store() if found is None else None
         if store is not None:
-            take_down(decomposer, store)
+            decomposition_store.load(decomposer, store)
             found = decomposer.catalogue.named(self.name)
         if found is None:
             _search(decomposer, self.name)

@@ -11,7 +11,7 @@ from intertwine.arrays import Array
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group, Trivial
 from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps_of
-from intertwine.nn.initial import draw
+from intertwine.nn.initialization import draw
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.paper_maps import PaperMaps, paper_maps_of
@@ -59,7 +59,9 @@ class BiLinear(Layer):
             self.maps = channelwise_maps_of(
                 source, target, one_group(source, target, group), channels
             )
-        self.weights = draw(as_key(key), self.maps.wanted, working(dtype, self.maps.is_complex))
+        self.weights = draw(
+            as_key(key), self.maps.weight_spec, working(dtype, self.maps.is_complex)
+        )
 
     @classmethod
     def of(
@@ -68,7 +70,7 @@ class BiLinear(Layer):
         """The layer of these maps."""
         layer: BiLinear = object.__new__(cls)
         object.__setattr__(layer, "maps", maps)
-        weights = draw(key, maps.wanted, working(dtype, maps.is_complex))
+        weights = draw(key, maps.weight_spec, working(dtype, maps.is_complex))
         object.__setattr__(layer, "weights", weights)
         return layer
 

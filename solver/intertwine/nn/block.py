@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from intertwine.arrays import Array, is_jax
 from intertwine.nn.block_shape import BlockShape
-from intertwine.nn.features import Features, added, apart, cut, mixed
+from intertwine.nn.features import Features, added, cut, fusion_barrier, mixed
 
 
 class Block(eqx.Module):
@@ -45,7 +45,7 @@ def linear_part(
     h, a, b, before = {}, {}, {}, shape.before
     for name, weight in weights.items():
         c, kept = shape.products.channels.get(name, 0), before.get(name, 0)
-        parts = apart(cut(mixed(weight, shape.kinds[name], x[name]), [kept, c, c]))
+        parts = fusion_barrier(cut(mixed(weight, shape.kinds[name], x[name]), [kept, c, c]))
         if kept:
             h[name] = parts[0]
         a[name], b[name] = parts[1], parts[2]

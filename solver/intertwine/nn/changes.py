@@ -19,10 +19,10 @@ from intertwine.groups import Group
 from intertwine.irreps import Irrep
 from intertwine.nn.block_shape import BlockShape
 from intertwine.nn.features import Features
+from intertwine.nn.initialization import first_features
 from intertwine.nn.irrep_space import IrrepSpace
 from intertwine.nn.reach import Fusion
 from intertwine.nn.sparse_basis import sparse_basis_of
-from intertwine.nn.start import first_features
 from intertwine.operators import dense
 from intertwine.reps.syntax import drho_of, rho_of
 

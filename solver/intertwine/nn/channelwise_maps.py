@@ -11,7 +11,7 @@ from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import Features, cut, mixed
-from intertwine.nn.initial import Wanted
+from intertwine.nn.initialization import WeightSpec
 from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.nn.linear_maps import Weights
 from intertwine.nn.products import Products, couplings
@@ -48,7 +48,7 @@ class ChannelwiseMaps(ByContent):
         return self.space_in.is_complex or self.space_out.is_complex
 
     @property
-    def wanted(self) -> Wanted:
+    def weight_spec(self) -> WeightSpec:
         """Shapes of the weights, and variances with which outputs have that of the inputs."""
         found = {}
         for name, channels in self.products.channels.items():

@@ -20,6 +20,7 @@ from intertwine.nn.bilinear import BiLinear, Bilinear, require_form
 from intertwine.nn.channelwise_maps import selected_maps
 from intertwine.nn.conjugates import Conjugated, with_dual
 from intertwine.nn.emlp_block import EMLPBlock
+from intertwine.nn.initialization import VANISHING, example_vectors
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.irrep_space import are_complex, irrep_space_of
 from intertwine.nn.layer import Layer
@@ -30,7 +31,6 @@ from intertwine.nn.network_shape import HiddenLayer, NetworkShape, complete_shap
 from intertwine.nn.products import NARROW
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import as_key, natural, positive
-from intertwine.nn.start import VANISHING, example_vectors
 from intertwine.nn.tensor_reach import lost_maps, squares, with_tensors
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of

@@ -19,7 +19,7 @@ from intertwine.arrays import Array, index
 from intertwine.groups import Group
 from intertwine.groups.full_permutations import full_permutations_of
 from intertwine.nn.by_content import ByContent
-from intertwine.nn.initial import Wanted
+from intertwine.nn.initialization import WeightSpec
 from intertwine.nn.irrep_space import canonical_places
 from intertwine.reps import Base, Rep
 from intertwine.reps.canonical_form import canonical_terms
@@ -110,7 +110,7 @@ class EqualityMaps(ByContent):
         ]
 
     @property
-    def wanted(self) -> Wanted:
+    def weight_spec(self) -> WeightSpec:
         """Shapes of the weights, and the variance with which outputs have that of the inputs."""
         sizes = [0.0] * len(self.targets)
         for i, o, pattern in self.patterns.values():

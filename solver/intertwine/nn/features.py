@@ -50,11 +50,11 @@ class Kind(ByContent):
 
 def mixed(weight: Inexact[Array, "new old"], kind: Kind, x: Sequence[Array]) -> list[Array]:
     """(Σᵢ Wᵢ ⊗ Eᵢ)x for the weight [W₀ W₁ …] of shape (m', e·m): one product a component."""
-    return [weight @ component for component in turned(kind, x)]
+    return [weight @ component for component in endomorphism_images(kind, x)]
 
 
-def turned(kind: Kind, x: Sequence[Array]) -> list[Array]:
-    """The components of x, E₁x, E₂x, …, joined along the channels."""
+def endomorphism_images(kind: Kind, x: Sequence[Array]) -> list[Array]:
+    """Return the components of x, E₁x, E₂x, …, joined along the channels."""
     if kind.freedom == 1:
         return list(x)
     images = [x, *([combined(row, x) for row in e] for e in kind.endomorphisms[1:])]
@@ -73,9 +73,11 @@ def cut(x: Sequence[Array], sizes: Sequence[int]) -> list[list[Array]]:
     return [list(part) for part in zip(*parts, strict=True)]
 
 
-def apart(parts: Sequence[list[Array]]) -> Sequence[list[Array]]:
-    """The same arrays, each computed by itself. XLA would write the sums of products of a gradient
-    into their place in the whole one number at a time, and branch at each: 5 % of a step.
+def fusion_barrier(parts: Sequence[list[Array]]) -> Sequence[list[Array]]:
+    """Return the same arrays, and keep XLA from fusing their computations.
+
+    Fused, the sums of products of a gradient are written into the whole array one number at a time,
+    with a branch at each: 5 % of a step.
     """
     if not is_jax(parts[0][0]):
         return parts

@@ -16,11 +16,11 @@ from intertwine.groups import Group
 from intertwine.nn.block import Block
 from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.nn.features import mixed
+from intertwine.nn.initialization import all_vanish, example, first_block, last_weights
 from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.nn.network_faults import faults, remedy
 from intertwine.nn.network_shape import HiddenLayer, complete_shape
 from intertwine.nn.settings import working
-from intertwine.nn.start import all_vanish, example, first_block, last_weights
 from intertwine.reps import Rep
 from intertwine.reps.generator_images import act_unitarily
 from intertwine.reps.syntax import atoms, groups_of

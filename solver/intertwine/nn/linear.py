@@ -14,7 +14,7 @@ from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.nn.equality_maps import EqualityMaps, equality_maps_of
-from intertwine.nn.initial import draw
+from intertwine.nn.initialization import draw
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps_of, rows
 from intertwine.nn.settings import as_key, working
@@ -55,7 +55,7 @@ class Linear(Layer):
     ) -> None:
         self.maps = linear_maps_of(bound(rep_in, group), bound(rep_out, group))
         chosen = working(dtype, self.maps.is_complex)
-        self.weights = draw(as_key(key), self.maps.wanted, chosen)
+        self.weights = draw(as_key(key), self.maps.weight_spec, chosen)
         self.bias = jnp.zeros(self.maps.constants, chosen)
 
     @property
@@ -108,4 +108,4 @@ class Linear(Layer):
 
 
 def _shapes(maps: LinearMaps) -> tuple[dict[str, tuple[int, ...]], int]:
-    return {name: shape for name, (shape, _) in maps.wanted.items()}, maps.constants
+    return {name: shape for name, (shape, _) in maps.weight_spec.items()}, maps.constants

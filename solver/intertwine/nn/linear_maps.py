@@ -20,12 +20,12 @@ from intertwine.groups import Group, Trivial
 from intertwine.nn.by_content import ByContent
 from intertwine.nn.equality_maps import EqualityMaps, equality_maps_of
 from intertwine.nn.features import mixed
-from intertwine.nn.initial import Wanted
+from intertwine.nn.initialization import WeightSpec
 from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.reps import Rep, Scalar, parse
 from intertwine.reps.syntax import direct_sum, groups_of
 
-#: The coordinates of a linear map, by name; the shapes are in `wanted`.
+#: The coordinates of a linear map, by name; the shapes are in `weight_spec`.
 Weights = dict[str, Inexact[Array, "_ _"]]
 
 
@@ -51,7 +51,7 @@ class SchurMaps(ByContent):
         return self.space_out.rep
 
     @property
-    def wanted(self) -> Wanted:
+    def weight_spec(self) -> WeightSpec:
         """Shapes of the weights, and variances with which outputs keep the variance of inputs."""
         shapes = {
             name: (m, self.space_in.multiplicities[name] * self.space_in.kinds[name].freedom)
@@ -95,7 +95,7 @@ class BasisMaps(ByContent):
     invariants: Basis
 
     @property
-    def wanted(self) -> Wanted:
+    def weight_spec(self) -> WeightSpec:
         """The shape of the coordinates, and their variance."""
         r = self.basis.rank
         return {"basis": ((r, 1), self.rep_out.size() / r)} if r else {}
@@ -138,7 +138,7 @@ def linear_maps_of(rep_in: Rep, rep_out: Rep) -> LinearMaps:
     if maps is None and len(groups) == 1:
         maps = _in_irreps(rep_in, rep_out, groups.pop())
     maps = maps or _by_basis(rep_in, rep_out)
-    if not maps.wanted and rep_in.size() and rep_out.size():
+    if not maps.weight_spec and rep_in.size() and rep_out.size():
         raise InvalidRep(
             f"no equivariant linear map but zero leads from {rep_in!r} to {rep_out!r}: a layer "
             f"between them would be constant"

@@ -15,7 +15,7 @@ from jaxtyping import Inexact, PRNGKeyArray
 from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.emlp import hidden_layers
-from intertwine.nn.initial import sampled
+from intertwine.nn.initialization import sampled
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.settings import as_key, working
@@ -60,11 +60,11 @@ class MLP(Layer):
         first = self.rep_in.size() * (2 if self.takes_complex else 1)
         last = self.rep_out.size() * (2 if self.gives_complex else 1)
         sizes, dtype = [first, *hidden, last], working(dtype, is_complex=False)
-        wanted = {
+        specs = {
             str(i): ((n, m), (_GAIN if i else 1) / max(n, 1))
             for i, (n, m) in enumerate(pairwise(sizes))
         }
-        drawn = sampled(as_key(key), wanted, dtype)
+        drawn = sampled(as_key(key), specs, dtype)
         self.weights = tuple(jnp.asarray(w, dtype) for w in drawn.values())
         self.biases = tuple(jnp.zeros(n, dtype) for n in sizes[1:])
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Inexact, Int
 
 from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import reordered
-from intertwine.nn.initial import Wanted
+from intertwine.nn.initialization import WeightSpec
 from intertwine.nn.irrep_space import canonical_places
 from intertwine.nn.linear_maps import Weights
 from intertwine.reps import Rep
@@ -101,7 +101,7 @@ class PaperMaps(ByContent):
     is_complex: bool
 
     @property
-    def wanted(self) -> Wanted:
+    def weight_spec(self) -> WeightSpec:
         """Shapes of the weights, and variances with which outputs have that of the inputs."""
         found = {}
         for term, paths in self.targets:

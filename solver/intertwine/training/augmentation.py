@@ -1,4 +1,4 @@
-"""Showing a model transformed samples: x ↦ ρ_in(g)x, y ↦ ρ_out(g)y for random g."""
+"""Augmentation of samples by random group elements: x ↦ ρ_in(g)x, y ↦ ρ_out(g)y."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from intertwine.errors import InvalidSetting, TooLarge
 from intertwine.reps import Rep
 from intertwine.reps.syntax import Element, groups_of
 from intertwine.training.batches import ELEMENTS, SLOTS, random_numbers
-from intertwine.training.data import Samples
+from intertwine.training.data import DeviceSamples
 from intertwine.verify import sampled_elements
 
 _LARGEST = 1024
@@ -24,7 +24,7 @@ _USES = 64
 
 
 class Pool(NamedTuple):
-    """Group elements as they act: ρ_in(g) and ρ_out(g) for each g; None leaves labels alone."""
+    """Matrices ρ_in(g) and ρ_out(g) of group elements; `rho_out` is None for labels."""
 
     rho_in: Inexact[Array, "k n n"]
     rho_out: Inexact[Array, "k m m"] | None
@@ -32,7 +32,7 @@ class Pool(NamedTuple):
     def move(
         self, x: Shaped[Array, "b n"], y: Shaped[Array, "b ..."], slots: Int32[Array, " b"]
     ) -> tuple[Shaped[Array, "b n"], Shaped[Array, "b ..."]]:
-        """Each sample under the element that its slot names."""
+        """Return each sample transformed by the element at its slot."""
         x = jnp.einsum("bij,bj->bi", self.rho_in[slots], x)
         if self.rho_out is not None:
             y = jnp.einsum("bij,bj->bi", self.rho_out[slots], y)
@@ -53,8 +53,8 @@ class Augmentation:
     samples: int
     seed: int
 
-    def check(self, samples: Samples) -> None:
-        """Raise where the reps do not fit the samples, or are too large to augment with."""
+    def check(self, samples: DeviceSamples) -> None:
+        """Raise if the reps do not fit the samples, or are too large for augmentation."""
         is_label = jnp.issubdtype(samples.y.dtype, jnp.integer)
         if is_label and groups_of(self.rep_out):
             raise InvalidSetting(
@@ -75,17 +75,17 @@ class Augmentation:
 
     @property
     def size(self) -> int:
-        """How many elements a pool has."""
+        """Return the number of elements in a pool."""
         entries = self.rep_in.size() ** 2 + self.rep_out.size() ** 2
         return min(_LARGEST, _BYTES // (8 * max(entries, 1)))
 
     @property
     def period(self) -> int:
-        """For how many epochs a pool lasts."""
+        """Return the number of epochs that use a pool."""
         return max(1, _USES * self.size // self.samples)
 
-    def pool(self, epoch: int, samples: Samples) -> Pool:
-        """The pool of an epoch, in the dtypes of inputs and targets."""
+    def pool(self, epoch: int, samples: DeviceSamples) -> Pool:
+        """Return the pool of an epoch, in the dtypes of inputs and targets."""
         seed = int(random_numbers(self.seed, ELEMENTS, epoch // self.period).integers(2**31))
         drawn = sampled_elements((self.rep_in, self.rep_out), self.size, seed)
         labels = jnp.issubdtype(samples.y.dtype, jnp.integer)
@@ -95,21 +95,21 @@ class Augmentation:
         )
 
     def slots(self, epoch: int) -> Int32[np.ndarray, " n"]:
-        """Which element of the pool moves each sample of an epoch."""
+        """Return the index of the element that transforms each sample of an epoch."""
         numbers = random_numbers(self.seed, SLOTS, epoch)
         return numbers.integers(self.size, size=self.samples, dtype=np.int32)
 
 
 class Pools:
-    """The pool of the day: drawn when it is first asked for, and kept as long as it lasts."""
+    """The current pool: drawn on first use, and kept until the next one is due."""
 
-    def __init__(self, augmentation: Augmentation | None, samples: Samples) -> None:
+    def __init__(self, augmentation: Augmentation | None, samples: DeviceSamples) -> None:
         self._augmentation, self._samples = augmentation, samples
         self._number = -1
         self._pool: Pool | None = None
 
     def at(self, epoch: int) -> Pool | None:
-        """The pool of an epoch; None without augmentation."""
+        """Return the pool of an epoch; None without augmentation."""
         if self._augmentation is None:
             return None
         number = epoch // self._augmentation.period
@@ -118,7 +118,7 @@ class Pools:
         return self._pool
 
     def until(self, epoch: int, end: int) -> int:
-        """The epoch at which the next pool is due; `end` if none will be."""
+        """Return the epoch at which the next pool is due; `end` without augmentation."""
         if self._augmentation is None:
             return end
         return (epoch // self._augmentation.period + 1) * self._augmentation.period

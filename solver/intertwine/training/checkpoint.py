@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from intertwine.errors import FormatError, InvalidSetting
-from intertwine.training.course import Best, Course
 from intertwine.training.epochs import State
 from intertwine.training.history import History
+from intertwine.training.training_state import Best, TrainingState
 from intertwine.whole_files import whole_file
 
 #: The learning rate of every step.
@@ -43,30 +43,30 @@ class Checkpoint:
         """The file."""
         return self.folder / _NAME
 
-    def save(self, course: Course, rates: Rates) -> None:
-        """Write the course of a fit, whole or not at all."""
+    def save(self, training: TrainingState, rates: Rates) -> None:
+        """Write the state of a fit, whole or not at all."""
         arrays = {
-            **_flat("weights", course.state.weights),
-            **_flat("moments", course.state.moments),
+            **_flat("weights", training.state.weights),
+            **_flat("moments", training.state.moments),
         }
         best = None
-        if course.best is not None:
-            arrays |= _flat("best", course.best.weights)
-            best = {"epoch": course.best.epoch, "loss": course.best.loss}
+        if training.best is not None:
+            arrays |= _flat("best", training.best.weights)
+            best = {"epoch": training.best.epoch, "loss": training.best.loss}
         content = {
             "format": _FORMAT,
             "version": _VERSION,
             "settings": dict(self.settings),
-            "history": course.history.to_json(),
+            "history": training.history.to_json(),
             "best": best,
-            "rates": _digest_of(rates[: course.epoch]),
+            "rates": _digest_of(rates[: training.epoch]),
         }
         _publish(self.path, arrays, json.dumps(content, allow_nan=False))
 
-    def resume(self, start: Course, rates: Rates) -> Course:
-        """The course of the fit that was kept here; `start` itself where there is none.
+    def resume(self, start: TrainingState, rates: Rates) -> TrainingState:
+        """Return the saved state of the fit, or `start` if there is no checkpoint.
 
-        Raises `InvalidSetting` for the checkpoint of another fit, `FormatError` for a damaged one.
+        Raises `InvalidSetting` for a checkpoint of another fit, `FormatError` for a damaged one.
         """
         if not self.path.exists():
             return start
@@ -76,7 +76,7 @@ class Checkpoint:
             rows = list(History.from_json(content["history"]))
             self._require_rates(content["rates"], rates, len(rows))
             best = content["best"]
-            return Course(
+            return TrainingState(
                 State(
                     _tree("weights", arrays, start.state.weights),
                     _tree("moments", arrays, start.state.moments),

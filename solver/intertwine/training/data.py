@@ -34,7 +34,7 @@ class Data(Protocol):
 Pair = tuple[Any, Any]
 
 
-class Samples(NamedTuple):
+class DeviceSamples(NamedTuple):
     """Inputs and targets on the device, in the dtype of the weights."""
 
     x: Shaped[Array, "n ..."]
@@ -50,7 +50,7 @@ class Samples(NamedTuple):
         return found.hexdigest()
 
 
-def samples_of(data: Data | Pair | Any, dtype: Any, name: str = "the data") -> Samples:
+def samples_of(data: Data | Pair | Any, dtype: Any, name: str = "the data") -> DeviceSamples:
     """The samples, with inputs cast to `dtype` (to the complex one of its precision where they are
     complex). Targets too, unless they are integers: those are class labels.
 
@@ -67,7 +67,7 @@ def samples_of(data: Data | Pair | Any, dtype: Any, name: str = "the data") -> S
         )
     for part, array in (("inputs", x), ("targets", y)):
         _require_finite(array, f"the {part} of {name}")
-    return Samples(jnp.asarray(x), jnp.asarray(y))
+    return DeviceSamples(jnp.asarray(x), jnp.asarray(y))
 
 
 def reps_of(

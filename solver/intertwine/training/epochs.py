@@ -21,25 +21,25 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from intertwine.training.augmentation import Pool
 from intertwine.training.batches import Batches
-from intertwine.training.data import Samples, is_weight
+from intertwine.training.data import DeviceSamples, is_weight
 from intertwine.training.losses import Loss
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What of a model is not in arrays: its other leaves, and how it is built of leaves."""
+    """The part of a model outside its arrays: its other leaves, and its tree structure."""
 
     leaves: tuple[Hashable, ...]
     structure: Hashable
 
     @property
     def tree(self) -> Any:
-        """The model without arrays."""
+        """Return the model without arrays."""
         return jax.tree.unflatten(self.structure, self.leaves)
 
 
 class Parts(NamedTuple):
-    """A model in three: what is trained, other arrays, and what is no array."""
+    """A model in three parts: trained weights, other arrays, and everything else."""
 
     weights: Any
     constants: Any
@@ -47,7 +47,7 @@ class Parts(NamedTuple):
 
     @classmethod
     def of(cls, model: Any) -> Parts:
-        """The parts: weights are what `is_weight` says."""
+        """Split a model: its weights are the leaves that `is_weight` accepts."""
         weights, others = eqx.partition(model, is_weight)
         constants, rest = eqx.partition(others, _is_array)
         leaves, structure = jax.tree.flatten(rest)
@@ -55,13 +55,13 @@ class Parts(NamedTuple):
 
     @property
     def model(self) -> Any:
-        """The model."""
+        """Return the model."""
         return eqx.combine(self.weights, self.constants, self.frame.tree)
 
 
 @dataclass(frozen=True)
 class Program:
-    """What distinguishes one compiled function from another, beside shapes."""
+    """The key of a compiled function, beside shapes."""
 
     frame: Frame
     loss: Loss
@@ -70,21 +70,21 @@ class Program:
 
 
 class State(NamedTuple):
-    """Where training is: the weights and what the optimiser remembers."""
+    """The weights and the state of the optimiser."""
 
     weights: Any
     moments: Any
 
 
 class Orders(NamedTuple):
-    """Epochs to come, of which only the first few may be run: a fixed number, compiled once."""
+    """A fixed number of coming epochs, compiled once; a call may run only the first of them."""
 
     samples: Int32[np.ndarray, "e n"]
     slots: Int32[np.ndarray, "e n"] | None
     rates: Float[np.ndarray, "e batches"]
 
 
-class Outcome(NamedTuple):
+class EpochsResult(NamedTuple):
     """The state after some epochs and the loss of each of their batches.
 
     Where a loss is not finite, `state` is the one before that batch, and the epochs behind were not
@@ -101,12 +101,12 @@ def train_epochs(
     program: Program,
     state: State,
     constants: Any,
-    samples: Samples,
+    samples: DeviceSamples,
     pool: Pool | None,
     orders: Orders,
     count: Any,
-) -> Outcome:
-    """The first `count` of the epochs in `orders`. Consumes the state."""
+) -> EpochsResult:
+    """Run the first `count` epochs of `orders`. Consumes the state."""
 
     def step(carry: tuple[State, Any], own: Any, rate: Any) -> Any:
         (state, alive), (order, slots) = carry, own
@@ -133,17 +133,17 @@ def train_epochs(
     losses = jnp.zeros(orders.rates.shape, _loss_dtype(state.weights))
     start = (jnp.int32(0), state, jnp.bool_(True), losses)
     _, state, alive, losses = lax.while_loop(lambda c: (c[0] < count) & c[2], epoch, start)
-    return Outcome(state, losses, alive & all_finite(state.weights))
+    return EpochsResult(state, losses, alive & all_finite(state.weights))
 
 
 @partial(jax.jit, static_argnames=("frame", "loss", "batches"))
 def batch_losses(
-    frame: Frame, loss: Loss, batches: Batches, weights: Any, constants: Any, samples: Samples
+    frame: Frame, loss: Loss, batches: Batches, weights: Any, constants: Any, samples: DeviceSamples
 ) -> Float[Array, " batches"]:
-    """The loss of each batch, in the order of the samples."""
+    """Return the loss of each batch, in the order of the samples."""
     model = Parts(weights, constants, frame).model
 
-    def step(carry: None, own: Samples, batch: None) -> tuple[None, Any]:
+    def step(carry: None, own: DeviceSamples, batch: None) -> tuple[None, Any]:
         return None, loss(model, own.x, own.y)
 
     _, losses = batches.scan(step, None, samples, None)
@@ -151,7 +151,7 @@ def batch_losses(
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:
-    """Whether every number of a tree of arrays is finite."""
+    """Return whether every number of a tree of arrays is finite."""
     return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]))
 
 

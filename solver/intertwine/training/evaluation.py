@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from intertwine.training.batches import Batches
 from intertwine.training.counts import at_least
-from intertwine.training.data import Data, Pair, Samples, samples_of, weights_dtype
+from intertwine.training.data import Data, DeviceSamples, Pair, samples_of, weights_dtype
 from intertwine.training.epochs import Parts, batch_losses
 from intertwine.training.losses import Loss, loss_of, require_labels
 from intertwine.training.precision import precision_of
@@ -32,7 +32,7 @@ def evaluate(
         return mean_loss(Parts.of(model), samples, found, batch_size)
 
 
-def mean_loss(parts: Parts, samples: Samples, loss: Loss, batch_size: int) -> float:
+def mean_loss(parts: Parts, samples: DeviceSamples, loss: Loss, batch_size: int) -> float:
     """The mean loss of a model in parts."""
     batches = Batches.of(len(samples.x), batch_size)
     losses = batch_losses(parts.frame, loss, batches, parts.weights, parts.constants, samples)

@@ -1,4 +1,4 @@
-"""What is said when training leaves the finite numbers."""
+"""The errors of trainings whose losses or weights are no longer finite."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from intertwine.errors import NonFiniteLoss
-from intertwine.training.course import Course
 from intertwine.training.epochs import all_finite
+from intertwine.training.training_state import TrainingState
 
 _ADVICE = "lower the learning rate, warm it up, or scale the data"
 
@@ -18,17 +18,17 @@ _ADVICE = "lower the learning rate, warm it up, or scale the data"
 def not_finite(
     losses: Float[np.ndarray, "e batches"],
     rates: Float[np.ndarray, "e batches"],
-    course: Course,
+    training: TrainingState,
     weights: Any,
 ) -> NonFiniteLoss:
-    """The error for epochs behind `course` whose losses, or weights at the end, are not finite.
+    """Return the error for the epochs after `training` whose losses or weights are not finite.
 
     `weights` are those before the first bad batch, or the last ones where no batch is bad.
     """
     bad = ~np.isfinite(losses)
     if not bad.any():
         return NonFiniteLoss(
-            f"weights are no longer finite after epoch {course.epoch + len(losses)}, though the "
+            f"weights are no longer finite after epoch {training.epoch + len(losses)}, though the "
             f"losses are (the last is {losses[-1, -1]:.4g}, at a learning rate of "
             f"{rates[-1, -1]:.3g}): {_ADVICE}"
         )
@@ -36,8 +36,8 @@ def not_finite(
     epoch, batch = divmod(step, batches)
     if step:
         before = f"the last finite loss is {losses.flat[step - 1]:.4g}"
-    elif course.rows:
-        before = f"the last finite loss is {course.rows[-1].train_loss:.4g}, an epoch's mean"
+    elif training.rows:
+        before = f"the last finite loss is {training.rows[-1].train_loss:.4g}, an epoch's mean"
     else:
         before = "it is the first"
     if all_finite(weights):
@@ -45,7 +45,7 @@ def not_finite(
     else:
         cause = "weights were not finite before it, so an earlier step was too large"
     return NonFiniteLoss(
-        f"the loss is {losses.flat[step]} in epoch {course.epoch + epoch + 1}, batch {batch + 1} "
+        f"the loss is {losses.flat[step]} in epoch {training.epoch + epoch + 1}, batch {batch + 1} "
         f"of {batches}, at a learning rate of {rates[epoch, batch]:.3g} ({before}). The data are "
         f"finite; {cause}: {_ADVICE}"
     )

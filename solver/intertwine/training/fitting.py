@@ -16,14 +16,14 @@ from jaxtyping import Float
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
 from intertwine.training.augmentation import Augmentation
-from intertwine.training.bar import progress_bar
 from intertwine.training.batches import Batches
 from intertwine.training.checkpoint import Checkpoint
+from intertwine.training.checkpoint_policy import CheckpointPolicy
 from intertwine.training.counts import at_least
 from intertwine.training.data import (
     Data,
+    DeviceSamples,
     Pair,
-    Samples,
     is_weight,
     reps_of,
     samples_of,
@@ -31,11 +31,11 @@ from intertwine.training.data import (
 )
 from intertwine.training.epochs import Parts, Program
 from intertwine.training.identity import identity_of, name_of
-from intertwine.training.keeping import Keeping
 from intertwine.training.loop import Callback, Loop
 from intertwine.training.losses import Loss, loss_of, require_labels
 from intertwine.training.optimizers import Optimizer, has_own_rate, transformation
 from intertwine.training.precision import precision_of
+from intertwine.training.progress import progress_bar
 from intertwine.training.schedules import Schedule, learning_rates
 from intertwine.training.trained import Trained, versions
 
@@ -133,18 +133,18 @@ def fit(
         for name, given_samples in {"data": samples, **loop.watched}.items():
             require_labels(loop.program.loss, model, given_samples, _called(name))
         settings = _settings(loop, model, parts.weights, loss, optimizer)
-        course = loop.start(parts.weights)
+        training = loop.start(parts.weights)
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), settings)
         if kept is not None:
-            course = kept.resume(course, rates)
-        with progress_bar(progress, epochs, course.epoch) as show:
-            stopped = loop.run(course, Keeping(kept, checkpoint_every), show)
-        model, best = loop.model(course.state.weights), course.best
+            training = kept.resume(training, rates)
+        with progress_bar(progress, epochs, training.epoch) as show:
+            stopped = loop.run(training, CheckpointPolicy(kept, checkpoint_every), show)
+        model, best = loop.model(training.state.weights), training.best
         return Trained(
             model,
             model if best is None else loop.model(best.weights),
-            course.epoch if best is None else best.epoch,
-            course.history,
+            training.epoch if best is None else best.epoch,
+            training.history,
             stopped,
             {**settings, "epochs": epochs, "schedule": name_of(schedule), **versions()},
         )
@@ -185,7 +185,7 @@ def _rates(
 
 
 def _augmentation(
-    augment: bool | Group, data: Data | Pair, samples: Samples, seed: int
+    augment: bool | Group, data: Data | Pair, samples: DeviceSamples, seed: int
 ) -> Augmentation | None:
     if augment is False:
         return None

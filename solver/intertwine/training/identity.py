@@ -1,6 +1,4 @@
-"""What a loss, an optimiser or a model is, in every process alike: by what it does, and never by
-where it lies in memory.
-"""
+"""Identities of losses, optimisers and models, from their behaviour: equal in every process."""
 
 from __future__ import annotations
 
@@ -23,13 +21,18 @@ from intertwine.reps.syntax import groups_of
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), np.generic, np.dtype)
 _LIBRARIES = frozenset(("builtins", "functools", "intertwine", "jax", "jaxlib", "jaxtyping"))
 _LIBRARIES |= {"beartype", "equinox", "numpy", "optax", "typing"}
-"""Whose code is told by its name alone: what they are told of beside it says what they do."""
+"""Libraries whose functions are identified by name alone."""
+_RECORDED = {
+    "intertwine.bases.matrix.DenseStorage": "intertwine.bases.matrix.Dense",
+    "intertwine.bases.assembled.KroneckerStorage": "intertwine.bases.assembled.Kronecker",
+}
+"""The names that checkpoints record for classes that have since been renamed."""
 _DERIVED = "intertwine."
-"""Whose constants follow from reps, and are rounded otherwise on another machine."""
+"""The package whose constants follow from reps, with rounding that depends on the machine."""
 
 
 def name_of(value: Any) -> str:
-    """How a function is called, or the class of an object that has no name."""
+    """Return the name of a function, or of the class of an object without a name."""
     if isinstance(value, str):
         return value
     if isinstance(value, functools.partial):
@@ -40,15 +43,17 @@ def name_of(value: Any) -> str:
         return name_of(value.update)
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     named = value if isinstance(name, str) else type(value)
-    return f"{getattr(named, '__module__', None)}.{name if named is value else named.__qualname__}"
+    own = name if named is value else named.__qualname__
+    full = f"{getattr(named, '__module__', None)}.{own}"
+    return _RECORDED.get(full, full)
 
 
 def identity_of(value: Any) -> str:
-    """The name of a value, and a digest of what else distinguishes it where there is such.
+    """Return the name of a value, with a digest of its other distinguishing parts if it has any.
 
     Functions are told apart by their bytecode, constants, defaults and what they close over;
-    objects by their class, its `__call__` and their fields; arrays by their numbers. Not by what
-    they read from global variables, nor by the code of what they call.
+    objects by their class, its `__call__` and their fields; arrays by their numbers. Global
+    variables that they read, and the code of functions that they call, are ignored.
     """
     if _is_known_by_name(value):
         return name_of(value)
@@ -56,7 +61,7 @@ def identity_of(value: Any) -> str:
 
 
 def has_hash(value: Any) -> bool:
-    """Whether it can be hashed: its class may say so, and its fields not."""
+    """Return whether the value can be hashed: fields may be unhashable in a hashable class."""
     try:
         hash(value)
     except TypeError:
@@ -71,7 +76,7 @@ class _Teller:
         self._seen: dict[tuple[int, bool], tuple[str, Any]] = {}
 
     def digest(self, value: Any, derived: bool = False) -> str:
-        """The digest of a value; of `derived` constants, the shape alone."""
+        """Return the digest of a value; of `derived` constants, that of the shape alone."""
         key = id(value), derived
         if key not in self._seen:
             self._seen[key] = "", value  # kept alive: its id stays its own; and cycles end
@@ -162,7 +167,7 @@ def _content(cell: Any) -> Any:
 
 
 def _is_known_by_name(value: Any) -> bool:
-    """Whether it is a function of a module of a library, and so closes over nothing."""
+    """Return whether the value is a module-level function of a library, without a closure."""
     name = getattr(value, "__qualname__", None)
     return (
         isinstance(name, str)

@@ -1,4 +1,4 @@
-"""The loop over the epochs of a fit, as few calls of compiled code as may be."""
+"""The loop over the epochs of a fit, with few calls of compiled code."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from jaxtyping import Float
 
 from intertwine.training.augmentation import Augmentation, Pool, Pools
 from intertwine.training.batches import order_of
-from intertwine.training.course import Best, Course
-from intertwine.training.data import Samples
+from intertwine.training.checkpoint_policy import CheckpointPolicy
+from intertwine.training.data import DeviceSamples
 from intertwine.training.epochs import Orders, Parts, Program, State, train_epochs
 from intertwine.training.evaluation import mean_loss, weighted_mean
 from intertwine.training.failure import not_finite, require_finite_loss
 from intertwine.training.history import Epoch
-from intertwine.training.keeping import Keeping
 from intertwine.training.trained import Event, Stopped
+from intertwine.training.training_state import Best, TrainingState
 
-#: Called after an epoch; what returns True, of Python or NumPy or JAX, ends the fit.
+#: Called after an epoch; a return value of True (Python, NumPy or JAX) ends the fit.
 Callback = Callable[[Event], Any]
 
 _INDICES = 2**16
 _MOST_EPOCHS = 128
-"""Of how many epochs, and of how many samples, the order is handed over at once."""
+"""The largest numbers of sample indices and of epochs in one call of compiled code."""
 _SECONDS = 0.5
-"""How long a call of compiled code lasts at most: the bar moves, and Ctrl-C is heard."""
+"""The longest call of compiled code: between calls the bar moves and Ctrl-C takes effect."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """Everything about a fit that stays: the program, its data, and when to look up from it."""
+    """The constant parts of a fit: its program, its data, and when it measures losses."""
 
     program: Program
     constants: Any
-    samples: Samples
-    watched: Mapping[str, Samples]
+    samples: DeviceSamples
+    watched: Mapping[str, DeviceSamples]
     batch_size: int
     seed: int
     augmentation: Augmentation | None
@@ -51,63 +51,63 @@ class Loop:
     callback: Callback | None
 
     def model(self, weights: Any) -> Any:
-        """The model with these weights."""
+        """Return the model with these weights."""
         return Parts(weights, self.constants, self.program.frame).model
 
-    def start(self, weights: Any) -> Course:
-        """The course before the first epoch. The weights are copied: training consumes its own."""
-        return Course(_copy(State(weights, self.program.optimizer.init(weights))))
+    def start(self, weights: Any) -> TrainingState:
+        """Return the state before the first epoch, with copied weights: epochs consume it."""
+        return TrainingState(_copy(State(weights, self.program.optimizer.init(weights))))
 
     def run(
         self,
-        course: Course,
-        keeping: Keeping,
+        training: TrainingState,
+        policy: CheckpointPolicy,
         show: Callable[[Epoch], None],
     ) -> Stopped:
-        """Run the epochs that are left, and say why it ended."""
-        self._look_at_the_end(course)  # which may have been run before
+        """Run the remaining epochs. Return why the fit ended."""
+        self._look_at_the_end(training)  # which may have been run before
         pace, pools = 1, Pools(self.augmentation, self.samples)
-        while (stopped := self._stopped(course)) is None:
-            looks = [len(self.rates), pools.until(course.epoch, len(self.rates))]
-            looks += keeping.looks(course.epoch)
+        while (stopped := self._stopped(training)) is None:
+            looks = [len(self.rates), pools.until(training.epoch, len(self.rates))]
+            looks += policy.looks(training.epoch)
             if self.watched or self.callback:
-                looks.append(_next(course.epoch, self.evaluate_every))
-            count = min(pace, self._capacity, min(looks) - course.epoch)
-            seconds = self._advance(course, count, pools.at(course.epoch))
+                looks.append(_next(training.epoch, self.evaluate_every))
+            count = min(pace, self._capacity, min(looks) - training.epoch)
+            seconds = self._advance(training, count, pools.at(training.epoch))
             pace = max(1, int(_SECONDS * count / seconds))
-            resumable = self._look_at_the_end(course)
-            show(course.rows[-1])
-            asked_to_stop = self._is_told_to_stop(course)
-            ends = asked_to_stop or self._stopped(course) is not None
-            keeping.keep(resumable, self.rates, ends=ends)
+            resumable = self._look_at_the_end(training)
+            show(training.rows[-1])
+            asked_to_stop = self._is_told_to_stop(training)
+            ends = asked_to_stop or self._stopped(training) is not None
+            policy.keep(resumable, self.rates, ends=ends)
             if asked_to_stop:
                 return "callback"
         return stopped
 
-    def _stopped(self, course: Course) -> Stopped | None:
-        if course.epoch >= len(self.rates):
+    def _stopped(self, training: TrainingState) -> Stopped | None:
+        if training.epoch >= len(self.rates):
             return "all epochs"
-        is_stale = self._looks_at(course.epoch) and course.is_stale(self.patience)
+        is_stale = self._looks_at(training.epoch) and training.is_stale(self.patience)
         return "patience" if is_stale else None
 
     def _looks_at(self, epoch: int) -> bool:
-        """Whether losses are measured after an epoch, the callback asked, and patience lost."""
+        """Return whether losses are measured and the callback is called after an epoch."""
         return self._is_due(epoch) or epoch == len(self.rates)
 
     def _is_due(self, epoch: int) -> bool:
         return epoch % self.evaluate_every == 0
 
-    def _look_at_the_end(self, course: Course) -> Course:
+    def _look_at_the_end(self, training: TrainingState) -> TrainingState:
         """Measure losses after the last epoch if that is no multiple of `evaluate_every`.
 
-        Returns the course without them: what a longer fit goes on with has not looked up there.
+        Return the state without them: a longer fit that resumes from it does not measure there.
         """
-        if course.epoch != len(self.rates) or self._is_due(course.epoch):
-            return course
-        before = replace(course, rows=[*course.rows])
-        measured = self._measure(course, course.epoch)
-        course.rows[-1] = replace(
-            course.rows[-1],
+        if training.epoch != len(self.rates) or self._is_due(training.epoch):
+            return training
+        before = replace(training, rows=[*training.rows])
+        measured = self._measure(training, training.epoch)
+        training.rows[-1] = replace(
+            training.rows[-1],
             test_loss=measured.get("test"),
             validation_loss=measured.get("validation"),
         )
@@ -115,30 +115,32 @@ class Loop:
 
     @property
     def _capacity(self) -> int:
-        """The most epochs of one call: of the data alone, so that all fits share the code."""
+        """Return the largest number of epochs of one call. It depends on the data alone: all
+        fits share compiled code.
+        """
         return int(np.clip(_INDICES // self.program.batches.samples, 1, _MOST_EPOCHS))
 
-    def _advance(self, course: Course, count: int, pool: Pool | None) -> float:
+    def _advance(self, training: TrainingState, count: int, pool: Pool | None) -> float:
         """Run `count` epochs, write their rows, and return the seconds they took."""
-        begun, first, last = time.perf_counter(), course.epoch, course.epoch + count
+        begun, first, last = time.perf_counter(), training.epoch, training.epoch + count
         outcome = train_epochs(
             self.program,
-            course.state,
+            training.state,
             self.constants,
             self.samples,
             pool,
             self._orders(first, count),
             count,
         )
-        course.state = outcome.state
+        training.state = outcome.state
         losses = np.asarray(outcome.losses)[:count]
         if not outcome.sound:
-            raise not_finite(losses, self.rates[first:last], course, outcome.state.weights)
-        measured = self._measure(course, last) if self._is_due(last) else {}
-        seconds, before = time.perf_counter() - begun, course.seconds
+            raise not_finite(losses, self.rates[first:last], training, outcome.state.weights)
+        measured = self._measure(training, last) if self._is_due(last) else {}
+        seconds, before = time.perf_counter() - begun, training.seconds
         for i in range(count):
             known = measured if i == count - 1 else {}
-            course.rows.append(
+            training.rows.append(
                 Epoch(
                     epoch=first + i + 1,
                     train_loss=weighted_mean(losses[i], self.program.batches),
@@ -151,7 +153,7 @@ class Loop:
         return seconds
 
     def _orders(self, first: int, count: int) -> Orders:
-        """Order, slots and rates of `count` epochs, in arrays with room for the most."""
+        """Return order, slots and rates of `count` epochs, in arrays of the full capacity."""
         n, epochs = self.program.batches.samples, range(first, first + count)
         orders = np.zeros((self._capacity, n), np.int32)
         rates = np.zeros((self._capacity, self.program.batches.count), jnp.zeros(()).dtype)
@@ -162,9 +164,9 @@ class Loop:
                 slots[i] = self.augmentation.slots(epoch)
         return Orders(orders, slots, rates)
 
-    def _measure(self, course: Course, epoch: int) -> dict[str, float]:
-        """The watched losses; the best weights are kept."""
-        parts = Parts(course.state.weights, self.constants, self.program.frame)
+    def _measure(self, training: TrainingState, epoch: int) -> dict[str, float]:
+        """Return the watched losses, and record the best weights."""
+        parts = Parts(training.state.weights, self.constants, self.program.frame)
         measured = {
             name: mean_loss(parts, samples, self.program.loss, self.batch_size)
             for name, samples in self.watched.items()
@@ -173,26 +175,26 @@ class Loop:
             require_finite_loss(loss, name, epoch)
         watched = "validation" if self.patience is None or "validation" in measured else "test"
         deciding = measured.get(watched)
-        if deciding is not None and (course.best is None or deciding < course.best.loss):
-            course.best = Best(_copy(course.state.weights), deciding, epoch)
+        if deciding is not None and (training.best is None or deciding < training.best.loss):
+            training.best = Best(_copy(training.state.weights), deciding, epoch)
         return measured
 
-    def _is_told_to_stop(self, course: Course) -> bool:
-        """What the callback says, where it is time to ask it."""
-        if self.callback is None or not self._looks_at(course.epoch):
+    def _is_told_to_stop(self, training: TrainingState) -> bool:
+        """Call the callback if it is due. Return whether it ends the fit."""
+        if self.callback is None or not self._looks_at(training.epoch):
             return False
-        model = self.model(_copy(course.state.weights))
-        answer = self.callback(Event(**asdict(course.rows[-1]), model=model))
+        model = self.model(_copy(training.state.weights))
+        answer = self.callback(Event(**asdict(training.rows[-1]), model=model))
         is_array = getattr(answer, "dtype", None) == np.bool_ and np.shape(answer) == ()
         return bool(answer) if is_array else answer is True
 
 
 def _next(epoch: int, every: int) -> int:
-    """The first multiple behind an epoch."""
+    """Return the first multiple of `every` after an epoch."""
     return (epoch // every + 1) * every
 
 
 @jax.jit
 def _copy(tree: Any) -> Any:
-    """The arrays once more, without weak types: what is given away is nobody else's."""
+    """Return copies of the arrays, without weak types, for calls that consume them."""
     return jax.tree.map(lambda a: jnp.array(a, a.dtype), tree)

@@ -1,4 +1,4 @@
-"""What a fit makes small: means over a batch, as functions of the model."""
+"""The losses that a fit minimises: means over a batch, as functions of the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, Shaped
 
 from intertwine.errors import InvalidSetting, UnknownMethod
-from intertwine.training.data import Samples
+from intertwine.training.data import DeviceSamples
 from intertwine.training.identity import has_hash
 
 #: loss(model, x, y), a real scalar: the mean over the samples of a batch.
@@ -22,21 +22,21 @@ Loss = Callable[[Any, Any, Any], Any]
 def mean_squared_error(
     model: Any, x: Shaped[Array, "b ..."], y: Shaped[Array, "b ..."]
 ) -> Float[Array, ""]:
-    """The mean of |f(x) − y|² over samples and components; complex components count once."""
+    """Return the mean of |f(x) − y|² over samples and components; complex components count once."""
     return jnp.mean(jnp.abs(_difference(model, x, y)) ** 2)
 
 
 def mean_absolute_error(
     model: Any, x: Shaped[Array, "b ..."], y: Shaped[Array, "b ..."]
 ) -> Float[Array, ""]:
-    """The mean of |f(x) − y| over samples and components."""
+    """Return the mean of |f(x) − y| over samples and components."""
     return jnp.mean(jnp.abs(_difference(model, x, y)))
 
 
 def cross_entropy(
     model: Any, x: Shaped[Array, "b ..."], y: Shaped[Array, "b ..."]
 ) -> Float[Array, ""]:
-    """−log softmax(f(x)) at the right class, the mean over samples.
+    """Return the mean over samples of −log softmax(f(x)) at the right class.
 
     f(x) has shape (b, classes). y holds integer labels, of shape (b,) or (b, 1), or probabilities
     of shape (b, classes).
@@ -57,7 +57,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def loss_of(loss: str | Loss) -> Loss:
-    """A loss, by its name or as given. Raises `UnknownMethod` for a name that is none."""
+    """Return a loss by its name, or as given. Raises `UnknownMethod` for an unknown name."""
     if callable(loss):
         return loss if has_hash(loss) else ByIdentity(loss)
     if loss not in LOSSES:
@@ -75,7 +75,7 @@ class ByIdentity:
         self.loss = loss
 
     def __call__(self, model: Any, x: Any, y: Any) -> Any:
-        """What the loss says."""
+        """Return the loss."""
         return self.loss(model, x, y)
 
     def __eq__(self, other: object) -> bool:
@@ -85,9 +85,9 @@ class ByIdentity:
         return id(self.loss)
 
 
-def require_labels(loss: Loss, model: Any, samples: Samples, name: str = "the data") -> None:
-    """Raise `InvalidSetting` for class labels that are none of the classes the model tells apart,
-    where the loss is one that takes labels.
+def require_labels(loss: Loss, model: Any, samples: DeviceSamples, name: str = "the data") -> None:
+    """Raise `InvalidSetting` if the loss takes class labels and a label is not one of the model's
+    classes.
     """
     if loss is not cross_entropy or not jnp.issubdtype(samples.y.dtype, jnp.integer):
         return

@@ -1,4 +1,4 @@
-"""The optimiser of a fit, with the learning rate taken out of it."""
+"""The optimiser of a fit, separated from its learning rate."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Optimizer: TypeAlias = optax.GradientTransformation | Callable[..., optax.Gradie
 
 
 def has_own_rate(optimizer: Optimizer) -> bool:
-    """Whether the learning rate is in the optimiser already."""
+    """Return whether the optimiser has its own learning rate."""
     return isinstance(optimizer, optax.GradientTransformation)
 
 
 def transformation(optimizer: Optimizer) -> optax.GradientTransformation:
-    """What turns gradients into steps, for a learning rate of 1.
+    """Return the transformation of gradients into steps for a learning rate of 1.
 
     Its steps are multiplied by the learning rate, which for Adam, AdamW, SGD with momentum, Lion
-    and the like is what optax does itself; as the rate is then data, another one compiles nothing.
-    Raises `InvalidSetting` for what is no optimiser.
+    and the like is what optax does itself. The rate is data, so another rate compiles nothing.
+    Raises `InvalidSetting` for anything but an optimiser.
     """
     if isinstance(optimizer, optax.GradientTransformation):
         return optimizer
@@ -38,5 +38,5 @@ def transformation(optimizer: Optimizer) -> optax.GradientTransformation:
 
 @lru_cache(maxsize=64)
 def _unit(factory: Callable[..., optax.GradientTransformation]) -> optax.GradientTransformation:
-    """The same object each time: compiled functions are found again by it."""
+    """Return the same object in each call: it is part of the key of compiled functions."""
     return factory(1.0)

@@ -1,4 +1,4 @@
-"""In which precision a model is computed."""
+"""The floating-point precision that a model is computed in."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def precision_of(model: Any) -> AbstractContextManager[Any]:
 
 
 def computing_in(dtype: str) -> AbstractContextManager[Any]:
-    """Return a context in which JAX computes in float64 if `dtype` is that; it changes no global."""
+    """Return a context in which JAX computes in `dtype`; global settings stay as they are."""
     return jax.enable_x64(True) if dtype == "float64" else nullcontext()

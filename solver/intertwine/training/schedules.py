@@ -38,11 +38,11 @@ SCHEDULES = {"constant": _constant, "cosine": _cosine, "warmup cosine": _warmup_
 def learning_rates(
     schedule: str | Schedule, learning_rate: float, epochs: int, batches: int
 ) -> Float[np.ndarray, "epochs batches"]:
-    """The learning rate of every step.
+    """Return the learning rate of every step.
 
     "constant"; "cosine", falling from `learning_rate` to 0 by half a cosine (Loshchilov and Hutter
     2017, without restarts); "warmup cosine", which first rises linearly over 5 % of the steps; or
-    a function of the step, which is the learning rate itself. Raises `UnknownMethod` for another
+    a function of the step, which is the learning rate itself. Raises `UnknownMethod` for an unknown
     name, `InvalidSetting` for rates that are negative or not finite.
     """
     total = epochs * batches
@@ -66,7 +66,7 @@ def learning_rates(
 
 
 def _evaluated(schedule: Schedule, total: int) -> Float[np.ndarray, " total"]:
-    """At all steps at once, or one by one where it is Python that looks at the step."""
+    """Evaluate a schedule at all steps at once, or one by one if JAX cannot trace it."""
     try:
         return np.asarray(jax.vmap(lambda t: jnp.asarray(schedule(t)))(jnp.arange(total)), float)
     except jax.errors.JAXTypeError:

@@ -1,4 +1,4 @@
-"""What a fit returns."""
+"""The result of a fit, and the event that its callback receives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Stopped = Literal["all epochs", "patience", "callback"]
 
 @dataclass(frozen=True)
 class Event:
-    """What a callback is told after an epoch. `model` stays valid when training goes on."""
+    """The argument of a callback after an epoch. `model` stays valid during further epochs."""
 
     epoch: int
     train_loss: float
@@ -28,7 +28,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and how it came about.
+    """A trained model, its history, and the settings of the fit.
 
     `model` has the last weights, `best` those with the least validation loss, after `best_epoch`
     epochs; without validation data, with the least test loss if `patience` was given, or else the
@@ -44,7 +44,7 @@ class Trained:
 
     @property
     def test_loss(self) -> float | None:
-        """The test loss of `model`; None without test data."""
+        """Return the test loss of `model`; None without test data."""
         return self.history[-1].test_loss if self.history else None
 
     def __repr__(self) -> str:
@@ -57,7 +57,7 @@ class Trained:
 
 
 def versions() -> dict[str, str]:
-    """What computes here: the versions of libraries, and the device."""
+    """Return the versions of the libraries, and the device."""
     import equinox
     import jax
     import numpy as np

@@ -14,7 +14,7 @@ from example_queues import let_time_pass, refused
 from example_trainings import a_request, lengths
 from intertwine.errors import NonFiniteLoss
 from intertwine.nn.saving import from_config
-from intertwine.training import keeping
+from intertwine.training import checkpoint_policy
 from intertwine.training.recipe import run as reporter
 from intertwine.training.recipe.description import TrainRequest
 from intertwine.training.recipe.validation import complete_request
@@ -53,8 +53,8 @@ def database_kind() -> str:
 def _restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings tell every epoch, and are kept after every epoch."""
     monkeypatch.setattr(reporter, "_INTERVAL", 0.0)
-    monkeypatch.setattr(keeping, "_FIRST", 0.0)
-    monkeypatch.setattr(keeping, "_SHARE", 0.0)
+    monkeypatch.setattr(checkpoint_policy, "_FIRST", 0.0)
+    monkeypatch.setattr(checkpoint_policy, "_SHARE", 0.0)
 
 
 class Host:

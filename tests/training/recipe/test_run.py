@@ -17,7 +17,7 @@ from example_trainings import a_request, given, lengths, material_of
 from intertwine.errors import FormatError, InvalidRep, NonFiniteLoss
 from intertwine.nn import Standardize
 from intertwine.nn.saving import from_config
-from intertwine.training import evaluate, fit, keeping
+from intertwine.training import checkpoint_policy, evaluate, fit
 from intertwine.training.recipe import run as reporter
 from intertwine.training.recipe.description import SavedModel, TrainRequest
 from intertwine.training.recipe.run import Outcome, run_training
@@ -46,8 +46,8 @@ def end_at(epoch: int) -> Any:
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings tell every epoch, and are kept after every epoch."""
     monkeypatch.setattr(reporter, "_INTERVAL", 0.0)
-    monkeypatch.setattr(keeping, "_FIRST", 0.0)
-    monkeypatch.setattr(keeping, "_SHARE", 0.0)
+    monkeypatch.setattr(checkpoint_policy, "_FIRST", 0.0)
+    monkeypatch.setattr(checkpoint_policy, "_SHARE", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -196,12 +196,12 @@ class TestAnInterruption:
             import errno, json
             from pathlib import Path
             import jax
-            from intertwine.training import keeping
+            from intertwine.training import checkpoint_policy
             from intertwine.training.recipe import run as reporter
             from intertwine.training.recipe.run import run_training
             from example_trainings import a_request, material_of
             jax.config.update("jax_disable_most_optimizations", True)
-            keeping._FIRST = keeping._SHARE = reporter._INTERVAL = 0.0
+            checkpoint_policy._FIRST = checkpoint_policy._SHARE = reporter._INTERVAL = 0.0
             mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", sys.argv[1])
             folder, request = Path(sys.argv[1]) / "checkpoint", a_request()
             filler = Path(sys.argv[1]) / "filler"

@@ -1,8 +1,9 @@
-"""Keeping a group's catalogue in the store, for the next process and the next user.
+"""Save a group's irreps and decomposed products in a store, and load them in other processes.
 
-A catalogue grows, and what is in a store does not change: so it is kept in generations, each a
-file of its own under a key of (format, group, field, generation), each half as large again as the
-one before. The newest is read. `docs/format.md` describes the file.
+The catalogue of a group grows, but entries of a store are immutable. A catalogue is therefore saved
+in generations: each is a file under a key of (format, group, field, generation) and is at least
+half as large again as the one before. `load` reads the newest generation. `docs/format.md`
+describes the file.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ _GROWTH = 1.5
 _LOG = logging.getLogger("intertwine")
 
 
-def shelf_key(decomposer: Decomposer, generation: int) -> str:
-    """sha256, in hexadecimal, of (format version, group generators, field, generation)."""
+def store_key(decomposer: Decomposer, generation: int) -> str:
+    """Return the hex sha256 of (format version, group generators, field, generation)."""
     text = f"{NAME} {VERSION}\n{decomposer.group.digest}\n{decomposer.dtype.name}\n{generation}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def take_down(decomposer: Decomposer, store: BasisStore) -> None:
-    """Fill a catalogue that has nothing yet with the newest that the store has of its group."""
+def load(decomposer: Decomposer, store: BasisStore) -> None:
+    """Fill an empty catalogue with the newest generation that the store has of its group."""
     with decomposer.lock:
         if len(decomposer.catalogue.irreps) > 1:
             return
@@ -51,14 +52,15 @@ def take_down(decomposer: Decomposer, store: BasisStore) -> None:
         except OSError as error:
             _LOG.info("the store lost the irreps of %r: %s", decomposer.group, error)
         except (FormatError, *UNREADABLE) as error:
-            store.reject(shelf_key(decomposer, generation), f"no catalogue of irreps: {error}")
+            store.reject(store_key(decomposer, generation), f"no catalogue of irreps: {error}")
         decomposer.kept = _weight(decomposer.catalogue)
 
 
-def put_up(decomposer: Decomposer, store: BasisStore) -> None:
-    """Keep a catalogue that has grown by half since it was last kept.
+def save(decomposer: Decomposer, store: BasisStore) -> None:
+    """Save the catalogue if it has grown by half since it was last saved.
 
-    One with irreps of a user's own reps stays at home: no other process knows those.
+    A catalogue with irreps of user-defined reps is not saved: other processes do not know these
+    reps.
     """
     with decomposer.lock:
         weight = _weight(decomposer.catalogue)
@@ -72,15 +74,15 @@ def put_up(decomposer: Decomposer, store: BasisStore) -> None:
     group = decomposer.group.description
     found = f"{len(decomposer.catalogue.irreps)} irreps"
     details = {"canonical": found, "group": group, "kind": "irreps"}
-    key = shelf_key(decomposer, generation + 1)
+    key = store_key(decomposer, generation + 1)
     store.publish(key, lambda write: write_arrays(arrays, metadata, write), details)
 
 
 def _newest(decomposer: Decomposer, store: BasisStore) -> tuple[int, Path | None]:
-    """The last generation, and its file; −1 and None where there is none."""
+    """Return the newest generation and its file, or (−1, None) if the store has none."""
     newest: tuple[int, Path | None] = (-1, None)
     for generation in count():
-        entry = store.read(shelf_key(decomposer, generation))
+        entry = store.read(store_key(decomposer, generation))
         if entry is None:
             return newest
         newest = generation, entry[1]
@@ -143,7 +145,7 @@ def _write_irrep(irrep: Irreducible, put: Put) -> dict[str, Any]:
 
 
 def _read(decomposer: Decomposer, arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-    """Fill a catalogue. Raises `FormatError`, and leaves it as it is, for what does not fit."""
+    """Fill the catalogue. For invalid content, raise `FormatError` and leave it unchanged."""
     if metadata["format"] != NAME or metadata["version"] != VERSION:
         raise FormatError(f"expected {NAME} version {VERSION}")
     catalogue = decomposer.catalogue

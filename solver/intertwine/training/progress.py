@@ -13,8 +13,11 @@ from intertwine.training.history import Epoch
 def progress_bar(
     progress: bool | None, epochs: int, done: int
 ) -> Iterator[Callable[[Epoch], None]]:
-    """A function that shows an epoch: on a bar if wanted, or (None) if people look at stderr."""
-    if not (_is_watched() if progress is None else progress):
+    """Yield a function that shows an epoch on a progress bar.
+
+    With `progress=None` the bar is shown if stderr is a terminal, or in a notebook.
+    """
+    if not (_is_interactive() if progress is None else progress):
         yield lambda row: None
         return
     from tqdm.auto import tqdm
@@ -23,13 +26,13 @@ def progress_bar(
 
         def show(row: Epoch) -> None:
             losses = {"train": row.train_loss, "val": row.validation_loss, "test": row.test_loss}
-            told = {name: f"{loss:.3g}" for name, loss in losses.items() if loss is not None}
-            bar.set_postfix(told, refresh=False)
+            shown = {name: f"{loss:.3g}" for name, loss in losses.items() if loss is not None}
+            bar.set_postfix(shown, refresh=False)
             bar.update(row.epoch - bar.n)
 
         yield show
 
 
-def _is_watched() -> bool:
-    """A terminal, or a notebook, whose kernel has loaded IPython and ipykernel."""
+def _is_interactive() -> bool:
+    """Return whether stderr is a terminal, or the process a notebook's kernel."""
     return sys.stderr.isatty() or "ipykernel" in sys.modules

@@ -1,13 +1,15 @@
-"""The weights of a network at the start, so that features neither grow nor vanish with depth."""
+"""Initialize weights, so that features neither grow nor vanish with depth."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Inexact, PRNGKeyArray
 
 from intertwine.arrays import Array, namespace
@@ -15,32 +17,61 @@ from intertwine.nn.block import Block, gate, linear_part, together
 from intertwine.nn.block_shape import BlockShape
 from intertwine.nn.conjugates import with_conjugate
 from intertwine.nn.features import Features, mixed
-from intertwine.nn.initial import as_weights, sampled
 from intertwine.nn.irrep_space import IrrepSpace
 
+#: The shape and the variance of the entries of each weight, by the weight's name.
+WeightSpec = Mapping[str, tuple[tuple[int, ...], float]]
+
+_FEWEST = 1 << 15
 _EXAMPLES = 256
 _SIZE = 0.1
-"""The root mean square of what enters gates and products.
+"""The root mean square of the inputs of gates and products.
 
 Gates and swish are nearly linear there, and products a small correction: a network begins close to
 a polynomial of low degree. From size 1 it learns the training points as well, and on the paper's
 tasks of polynomials errs 50 to 70 times as much between them (docs/networks.md).
 """
 VANISHING = 1e-6
-"""The root mean square of what is zero but for rounding, as v × v is: its size is not to be set."""
+"""Below this root mean square, features are rounded zeros, as v × v: they are not rescaled."""
 _SHARE = 0.1
-"""The size of the bilinear part, of a whole of one. It grows with the square of the features: more
-of it, and a few layers let outliers explode.
+"""The share of the bilinear part. It grows with the square of the features: with a larger share,
+outliers explode after a few layers.
 """
 
 
+def draw(key: PRNGKeyArray, specs: WeightSpec, dtype: Any) -> dict[str, Inexact[jax.Array, "..."]]:
+    """Return normally distributed weights as JAX arrays."""
+    return as_weights(sampled(key, specs, dtype), dtype)
+
+
+def as_weights(arrays: Mapping[str, Any], dtype: Any) -> dict[str, Inexact[jax.Array, "..."]]:
+    """Return the arrays as JAX arrays of the dtype."""
+    return {name: jnp.asarray(array, dtype) for name, array in arrays.items()}
+
+
+def sampled(key: PRNGKeyArray, specs: WeightSpec, dtype: Any) -> dict[str, Any]:
+    """Return normally distributed weights, as NumPy arrays unless the key is traced.
+
+    All weights come from a single draw: JAX would compile one draw for each shape. Its length is
+    rounded up to a power of two, at least 32,768, because JAX compiles once per length (0.2 s);
+    drawing 32,768 numbers takes less than a millisecond.
+    """
+    sizes = [prod(shape) for shape, _ in specs.values()]
+    numbers = jax.random.normal(key, (max(_FEWEST, 1 << sum(sizes).bit_length()),), dtype)
+    parts = _split(numbers, sizes)
+    return {
+        name: (part * np.sqrt(variance)).reshape(shape)
+        for part, (name, (shape, variance)) in zip(parts, specs.items(), strict=True)
+    }
+
+
 def example(space: IrrepSpace, size: int) -> Features:
-    """Features of a few standard normal vectors of so many coordinates."""
+    """Return the features of a few standard normal vectors with `size` coordinates."""
     return space.enter(with_conjugate(example_vectors(size, space.is_complex), space.size))
 
 
 def example_vectors(size: int, is_complex: bool) -> Inexact[np.ndarray, "b n"]:
-    """A few standard normal vectors, always the same ones."""
+    """Return a few standard normal vectors, the same in each call."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((size, _EXAMPLES))
     if is_complex:
@@ -51,15 +82,15 @@ def example_vectors(size: int, is_complex: bool) -> Inexact[np.ndarray, "b n"]:
 def first_block(
     shape: BlockShape, x: Features, key: PRNGKeyArray, dtype: Any
 ) -> tuple[Block, Features]:
-    """A block at the start, and what it makes of example features x.
+    """Return an initialized block and its outputs on the example features x.
 
     Weights are normally distributed, and scaled such that the factors of products, and what goes
     through the gates, have root mean square `_SIZE` over the examples, irrep by irrep. (A layer at
     a time, on data, as in Mishkin and Matas 2016: products are not normally distributed.)
     """
     linear, bilinear = (
-        sampled(k, wanted, dtype)
-        for k, wanted in zip(jax.random.split(key), _wanted(shape), strict=True)
+        sampled(k, specs, dtype)
+        for k, specs in zip(jax.random.split(key), _weight_specs(shape), strict=True)
     )
     (linear, bilinear), found = _scaled(shape, x, linear, bilinear)
     bias = jnp.zeros(shape.before[shape.trivial], dtype)
@@ -67,13 +98,13 @@ def first_block(
 
 
 def first_features(shape: BlockShape, x: Features, rng: np.random.Generator) -> Features:
-    """What another such block makes of features, all in NumPy."""
+    """Return the outputs of another such block on x, computed in NumPy."""
     linear, bilinear = (
         {
             name: rng.standard_normal(size) * np.sqrt(variance)
-            for name, (size, variance) in wanted.items()
+            for name, (size, variance) in specs.items()
         }
-        for wanted in _wanted(shape)
+        for specs in _weight_specs(shape)
     )
     return _scaled(shape, x, linear, bilinear)[1]
 
@@ -81,7 +112,7 @@ def first_features(shape: BlockShape, x: Features, rng: np.random.Generator) -> 
 def _scaled(
     shape: BlockShape, x: Features, linear: dict[str, Array], bilinear: dict[str, Array]
 ) -> tuple[tuple[dict[str, Array], dict[str, Array]], Features]:
-    """The weights in the sizes of `first_block`, and what the block makes of x."""
+    """Return the weights scaled as `first_block` says, and the block's outputs on x."""
     h, a, b = linear_part(shape, linear, x)
     factors = {name: _scale(a[name] + b[name]) for name in a}
     y = shape.products(bilinear, _times(factors, a), _times(factors, b))
@@ -106,13 +137,13 @@ def _scaled(
 def last_weights(
     space: IrrepSpace, x: Features, gain: float, key: PRNGKeyArray, dtype: Any
 ) -> dict[str, Inexact[Array, "_ _"]]:
-    """Weights of a linear map to a space, whose outputs on the examples have the size `gain`."""
-    wanted = {
+    """Return weights of a linear map to a space whose outputs on the examples have size `gain`."""
+    specs = {
         name: ((space.multiplicities[name], len(x[name][0]) * kind.freedom), 1.0)
         for name, kind in space.kinds.items()
         if name in x
     }
-    weights = sampled(key, wanted, dtype)
+    weights = sampled(key, specs, dtype)
     return as_weights(
         {n: gain * w * _scale(mixed(w, space.kinds[n], x[n]), 1.0) for n, w in weights.items()},
         dtype,
@@ -120,8 +151,9 @@ def last_weights(
 
 
 def all_vanish(x: Features, names: Iterable[str]) -> bool:
-    """Whether the named ones of example features are zero: constant, that is, at the start, when
-    every bias is 0. Nothing is said of features that are traced.
+    """Return whether all named example features are zero, and so constant while every bias is 0.
+
+    Return False for traced features.
     """
     return all(_vanishes(x[name]) for name in names)
 
@@ -133,8 +165,8 @@ def _vanishes(parts: Sequence[Array]) -> bool:
     return not isinstance(size, jax.core.Tracer) and bool(size <= VANISHING)
 
 
-def _wanted(shape: BlockShape) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Shapes of the linear and of the bilinear weights, and the variance of their entries."""
+def _weight_specs(shape: BlockShape) -> tuple[WeightSpec, WeightSpec]:
+    """Return the specs of the linear and of the bilinear weights."""
     before, channels = shape.before, shape.products.channels
     rows = {n: before.get(n, 0) + 2 * channels.get(n, 0) for n in shape.inputs}
     linear = {
@@ -146,7 +178,7 @@ def _wanted(shape: BlockShape) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _scale(parts: list[Array], to: float = _SIZE) -> Array:
-    """What brings an irrep's components to a size; 1 where they vanish."""
+    """Return the factor that scales an irrep's components to a size; 1 where they vanish."""
     if not parts or not parts[0].size:
         return 1.0
     size = _size(parts)
@@ -155,7 +187,7 @@ def _scale(parts: list[Array], to: float = _SIZE) -> Array:
 
 
 def _size(parts: Sequence[Array]) -> Array:
-    """The root mean square of an irrep's components."""
+    """Return the root mean square of an irrep's components."""
     xp = namespace(*parts)
     return xp.sqrt(sum(xp.mean(xp.abs(component) ** 2) for component in parts) / len(parts))
 
@@ -165,11 +197,17 @@ def _times(factors: Mapping[str, Array], x: Features) -> Features:
 
 
 def _rows_scaled(weight: Array, rows: int, first: Array, rest: Array) -> Array:
-    """The first rows times a number, the rest times another."""
+    """Return the weight with its first rows times `first` and the others times `rest`."""
     return namespace(weight).concatenate([weight[:rows] * first, weight[rows:] * rest])
 
 
 def _silent(shape: BlockShape, h: Features) -> Features:
-    """The scalars, which are there for their bias alone where nothing leads to them."""
+    """Return zeros for the scalars: where no map leads to them, only their bias counts."""
     some = next(iter(h.values()))[0] if h else np.zeros((0, _EXAMPLES))
     return {shape.trivial: [np.zeros((shape.before[shape.trivial], some.shape[1]))]}
+
+
+def _split(numbers: Inexact[jax.Array, " n"], sizes: list[int]) -> list[Any]:
+    if isinstance(numbers, jax.core.Tracer):  # a whole ensemble, under vmap
+        return list(lax.split(numbers, [*sizes, numbers.size - int(sum(sizes))]))[:-1]
+    return np.split(np.asarray(numbers), np.cumsum(sizes))[:-1]

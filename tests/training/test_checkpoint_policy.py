@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from intertwine.training import keeping
+from intertwine.training import checkpoint_policy
 from intertwine.training.checkpoint import Checkpoint
-from intertwine.training.course import Course
+from intertwine.training.checkpoint_policy import CheckpointPolicy
 from intertwine.training.epochs import State
 from intertwine.training.history import Epoch
-from intertwine.training.keeping import Keeping
+from intertwine.training.training_state import TrainingState
 
 RATES = np.ones((1, 1))
 
@@ -35,7 +35,7 @@ class Noted(Checkpoint):
         super().__init__(Path(), {})
         object.__setattr__(self, "clock", clock)
 
-    def save(self, course: Any, rates: Any) -> None:
+    def save(self, training: Any, rates: Any) -> None:
         clock: Clock = self.clock  # type: ignore[attr-defined]
         clock.saved.append(clock.now)
         clock.now += clock.cost
@@ -44,18 +44,18 @@ class Noted(Checkpoint):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(keeping, "time", clock)
+    monkeypatch.setattr(checkpoint_policy, "time", clock)
     return clock
 
 
-def after(epoch: int) -> Course:
+def after(epoch: int) -> TrainingState:
     rows = [Epoch(i + 1, 1.0, None, None, None, 0.1 * i) for i in range(epoch)]
-    return Course(State((), ()), rows)
+    return TrainingState(State((), ()), rows)
 
 
 def keep_through(clock: Clock, epochs: int, every: int | None, seconds: float = 0.2) -> list[float]:
     """The seconds after the start at which a fit of so many epochs is kept."""
-    keeps = Keeping(Noted(clock), every, _since=clock.now)
+    keeps = CheckpointPolicy(Noted(clock), every, _since=clock.now)
     for epoch in range(1, epochs + 1):
         clock.now += seconds
         keeps.keep(after(epoch), RATES, ends=epoch == epochs)
@@ -80,11 +80,11 @@ def test_by_epochs_it_is_kept_after_each_so_many_and_in_the_end(clock: Clock) ->
 
 
 def test_it_is_asked_after_the_epochs_at_which_it_keeps() -> None:
-    keeps = Keeping(Noted(Clock()), 4)
+    keeps = CheckpointPolicy(Noted(Clock()), 4)
     assert [keeps.looks(epoch) for epoch in (0, 3, 4, 5)] == [[4], [4], [8], [8]]
-    assert Keeping(None, 4).looks(3) == []
+    assert CheckpointPolicy(None, 4).looks(3) == []
 
 
 def test_without_a_checkpoint_nothing_is_kept(clock: Clock) -> None:
-    Keeping(None, 1).keep(after(1), RATES, ends=True)
+    CheckpointPolicy(None, 1).keep(after(1), RATES, ends=True)
     assert clock.saved == []

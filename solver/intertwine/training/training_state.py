@@ -1,4 +1,4 @@
-"""The course of a fit: all that changes from epoch to epoch, and all that a checkpoint keeps."""
+"""The state of a fit: everything that changes between epochs, and that a checkpoint stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from intertwine.training.history import Epoch, History
 
 @dataclass(frozen=True)
 class Best:
-    """The weights with the least watched loss so far, and after which epoch that was."""
+    """The weights with the least watched loss so far, and the epoch after which they had it."""
 
     weights: Any
     loss: float
@@ -19,8 +19,8 @@ class Best:
 
 
 @dataclass
-class Course:
-    """The state behind the last of the rows, and the best so far where a loss is watched."""
+class TrainingState:
+    """Weights and moments after the last row's epoch; the best weights if a loss is watched."""
 
     state: State
     rows: list[Epoch] = field(default_factory=list)
@@ -28,21 +28,21 @@ class Course:
 
     @property
     def epoch(self) -> int:
-        """How many epochs were run."""
+        """Return the number of finished epochs."""
         return len(self.rows)
 
     @property
     def seconds(self) -> float:
-        """How long they took."""
+        """Return the seconds that they took."""
         return self.rows[-1].seconds if self.rows else 0.0
 
     @property
     def history(self) -> History:
-        """The rows, as they stand."""
+        """Return the history of the finished epochs."""
         return History(tuple(self.rows))
 
     def is_stale(self, patience: int | None) -> bool:
-        """Whether the watched loss has not improved for `patience` epochs."""
+        """Return whether the watched loss has not improved for `patience` epochs."""
         if patience is None or self.best is None:
             return False
         return self.epoch - self.best.epoch >= patience

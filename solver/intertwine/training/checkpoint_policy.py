@@ -1,4 +1,4 @@
-"""When a fit is kept on the disk."""
+"""When a fit is checkpointed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import time
 from dataclasses import dataclass, field
 
 from intertwine.training.checkpoint import Checkpoint, Rates
-from intertwine.training.course import Course
+from intertwine.training.training_state import TrainingState
 
-_FIRST, _LONGEST = 2.0, 20.0  # seconds from one time to the next: each time twice as many
-_SHARE = 100  # of the time may the keeping take one part
+_FIRST, _LONGEST = 2.0, 20.0  # seconds between checkpoints: the interval doubles
+_SHARE = 100  # checkpoints take at most one part in so many of the time
 
 
 @dataclass
-class Keeping:
-    """Keeps a fit every so many epochs; or (None) by the clock, in a hundredth of its time.
+class CheckpointPolicy:
+    """Save a checkpoint every `every` epochs; with None by the clock, in 1 % of the fit's time.
 
-    Without a checkpoint it keeps nothing.
+    Without a checkpoint nothing is saved.
     """
 
     checkpoint: Checkpoint | None
@@ -25,17 +25,17 @@ class Keeping:
     _since: float = field(default_factory=time.monotonic)
 
     def looks(self, epoch: int) -> list[int]:
-        """The epoch after which it must be asked next, if there is one."""
+        """Return the next epoch after which `keep` must be called, in a list; [] by the clock."""
         if self.checkpoint is None or self.every is None:
             return []
         return [(epoch // self.every + 1) * self.every]
 
-    def keep(self, course: Course, rates: Rates, *, ends: bool) -> None:
-        """Keep the course if it is time to, and when the fit ends."""
-        if self.checkpoint is None or not (ends or self._is_due(course.epoch)):
+    def keep(self, training: TrainingState, rates: Rates, *, ends: bool) -> None:
+        """Save a checkpoint if one is due, and when the fit ends."""
+        if self.checkpoint is None or not (ends or self._is_due(training.epoch)):
             return
         started = time.monotonic()
-        self.checkpoint.save(course, rates)
+        self.checkpoint.save(training, rates)
         self._since = time.monotonic()
         self._wait = max(min(2 * self._wait, _LONGEST), _SHARE * (self._since - started))
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from intertwine.bases.safetensors_file import read_file, write_arrays
 from intertwine.groups import Group, parse_group
-from intertwine.irreps import Decomposer, put_up, take_down
-from intertwine.irreps.shelf import shelf_key
+from intertwine.irreps import Decomposer, decomposition_store
+from intertwine.irreps.decomposition_store import store_key
 from intertwine.reps import V
 from intertwine_cache import Store
 from program import environment
@@ -39,9 +39,9 @@ def _grown(name: str, power: int = 3) -> Decomposer:
 @pytest.mark.parametrize("name", GROUPS)
 def test_what_was_kept_is_there_again(name: str, store: Store) -> None:
     first = _grown(name)
-    put_up(first, store)
+    decomposition_store.save(first, store)
     second = _decomposer(first.group)
-    take_down(second, store)
+    decomposition_store.load(second, store)
     assert [i.name for i in second.catalogue.irreps] == [i.name for i in first.catalogue.irreps]
     assert second.catalogue.products.keys() == first.catalogue.products.keys()
     for one, other in zip(first.catalogue.irreps[1:], second.catalogue.irreps[1:], strict=True):
@@ -56,40 +56,40 @@ def test_what_was_kept_is_there_again(name: str, store: Store) -> None:
 
 def test_it_is_kept_again_when_it_has_grown_by_half(store: Store) -> None:
     found = _grown("SO(3)", 2)
-    put_up(found, store)
-    put_up(found, store)
-    assert store.read(shelf_key(found, 1)) is None
+    decomposition_store.save(found, store)
+    decomposition_store.save(found, store)
+    assert store.read(store_key(found, 1)) is None
     found.decompose((V(found.group),) * 5)
-    put_up(found, store)
-    entry = store.read(shelf_key(found, 1))
+    decomposition_store.save(found, store)
+    entry = store.read(store_key(found, 1))
     assert entry is not None
     assert len(read_file(entry[1])[1]["irreps"]) == 5
     fresh = _decomposer(found.group)
-    take_down(fresh, store)
+    decomposition_store.load(fresh, store)
     assert len(fresh.catalogue.irreps) == 6
 
 
 def test_a_catalogue_that_has_something_is_left_alone(store: Store) -> None:
-    put_up(_grown("SO(3)", 4), store)
+    decomposition_store.save(_grown("SO(3)", 4), store)
     busy = _grown("SO(3)", 1)
-    take_down(busy, store)
+    decomposition_store.load(busy, store)
     assert len(busy.catalogue.irreps) == 2
 
 
 def test_a_spoilt_one_is_put_away_and_found_anew(store: Store) -> None:
     found = _grown("SO(3)")
-    put_up(found, store)
-    entry = store.read(shelf_key(found, 0))
+    decomposition_store.save(found, store)
+    entry = store.read(store_key(found, 0))
     assert entry is not None
     arrays, metadata = read_file(entry[1])
     name = metadata["irreps"][1]["matrices"]
     arrays = {**arrays, name: 2 * arrays[name]}
     other = Store(store.layout.root.parent / "other")
-    other.publish(shelf_key(found, 0), lambda write: write_arrays(arrays, metadata, write), {})
+    other.publish(store_key(found, 0), lambda write: write_arrays(arrays, metadata, write), {})
     fresh = _decomposer(found.group)
-    take_down(fresh, other)
+    decomposition_store.load(fresh, other)
     assert len(fresh.catalogue.irreps) == 1
-    assert other.read(shelf_key(found, 0)) is None
+    assert other.read(store_key(found, 0)) is None
     fresh.decompose((V(fresh.group),) * 3)  # nothing of it is left
     assert len(fresh.catalogue.irreps) == 4
 
@@ -109,8 +109,8 @@ def test_irreps_of_a_users_own_reps_stay_at_home(store: Store) -> None:
 
     found = _decomposer(parse_group("O(3)"))
     found.decompose((Determinant(found.group), V(found.group)))
-    put_up(found, store)
-    assert store.read(shelf_key(found, 0)) is None
+    decomposition_store.save(found, store)
+    assert store.read(store_key(found, 0)) is None
 
 
 def test_the_next_process_has_the_first_ones_gauge(tmp_path: Path) -> None:
