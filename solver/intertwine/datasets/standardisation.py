@@ -26,7 +26,7 @@ class Stats(NamedTuple):
     Ystd: Float32[np.ndarray, " d_out"]
 
     @classmethod
-    def rounded(cls, *moments: Float64[np.ndarray, " d"]) -> Stats:
+    def rounded(cls, *moments: Float64[np.ndarray, " _"]) -> Stats:
         """Return four arrays of moments in float32, the precision of the datasets."""
         return cls(*(array.astype(np.float32) for array in moments))
 
