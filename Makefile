@@ -41,7 +41,7 @@ slow: $(READY) ## Run the tests marked slow
 
 # What the library decides is compared between the kernels; the few tests that rounding can decide are named here.
 processors: $(READY) ## Compare the library's decisions between the BLAS kernels of several processors, and run numerical tests
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python tests/processors.py -q -m "not slow" -n $(WORKERS) --dist worksteal \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python tests/helpers/processors.py -q -m "not slow" -n $(WORKERS) --dist worksteal \
 		tests/vis tests/irreps/test_catalogue.py
 
 check: $(READY) ## Everything a change must pass: format, lint, types, tests, documentation

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from checked_annotations import check_annotations
-from compiled import let_compiled_programs_go
+from helpers.checked_annotations import check_annotations
+from helpers.compiled import let_compiled_programs_go
 
 os.environ["INTERTWINE_CACHE"] = "off"
 os.environ.pop("INTERTWINE_CACHE_SIZE", None)

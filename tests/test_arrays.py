@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.support import run_python
 from intertwine.arrays import double_precision, is_jax, namespace, working_dtype
-from support import run_python
 
 
 def test_the_library_of_a_value() -> None:

@@ -6,11 +6,11 @@ import pickle
 import re
 
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine import errors
 from intertwine.errors import IntertwineError, ParseError
-from laws import laws
 
 CLASSES = {
     name: kind

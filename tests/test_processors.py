@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from processors import available_kernels, differences, document
+from helpers.processors import available_kernels, differences, document
 
 
 def test_keys_are_equal_under_every_kernel() -> None:

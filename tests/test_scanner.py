@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import ParseError, TooLarge
 from intertwine.scanner import MAX_DEPTH, MAX_DIGITS, MAX_LENGTH, Scanner, Token, superscript
-from laws import laws
 
 SYMBOLS = ("*", "**", "+", ">>", "(", ")", ",", ".")
 

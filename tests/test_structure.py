@@ -21,8 +21,8 @@ from pathlib import Path
 
 import intertwine
 import pytest
+from helpers.program import python
 from intertwine import errors
-from program import python
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {"intertwine": "solver", "intertwine_cache": "cache", "intertwine_api": "api"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from databases import Databases
+from helpers.databases import Databases
+from helpers.service import SO3, running_service
 from intertwine_api.storage.database import Database
-from service import SO3, running_service
 
 
 @pytest.fixture(scope="session")

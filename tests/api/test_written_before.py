@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.service import ServiceProcess
 from intertwine_api.client import Client
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
-from service import ServiceProcess
 
 ARCHIVE = Path(__file__).parent / "written_before_layers.zip"
 DESCRIPTION = {"type": "EMLP", "ch": 8, "num_layers": 1}

@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from example_bases import orbits, orthonormal
+from helpers.example_bases import orbits, orthonormal
 from intertwine.bases import Dense, Kronecker, Permuted, Sum
 from intertwine.groups import SO, S, Z
 from intertwine.reps import V

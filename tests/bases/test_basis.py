@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_bases import BASES, Plan, basis_of, build, matrix_of, orthonormal, plans
+from helpers.example_bases import BASES, Plan, basis_of, build, matrix_of, orthonormal, plans
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.bases import Basis, Dense, Orbits

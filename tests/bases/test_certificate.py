@@ -8,14 +8,14 @@ import math
 from typing import Any
 
 import pytest
-from example_bases import certificate_for, orbits
+from helpers.example_bases import certificate_for, orbits
+from helpers.program import python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.bases import ApproximateCertificate, Certificate
 from intertwine.errors import FormatError
 from intertwine.groups import SO
 from intertwine.reps import parse
-from program import python
 
 amounts = st.floats(0, 1e300)
 counts = st.integers(0, 10**12)

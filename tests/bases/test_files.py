@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from example_bases import BASES, basis_of, matrix_of, orbits, orthonormal
+from helpers.example_bases import BASES, basis_of, matrix_of, orbits, orthonormal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.bases import Basis, Certificate, Dense, load_basis, save_basis, to_arrays

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_bases import BASES, basis_of, certificate_for, matrix_of, orbits, orthonormal
+from helpers.example_bases import BASES, basis_of, certificate_for, matrix_of, orbits, orthonormal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from intertwine.bases import Basis, Dense, Permuted, Sum, from_arrays, to_arrays

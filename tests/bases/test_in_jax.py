@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from example_bases import BASES, basis_of, matrix_of, orbits
+from helpers.example_bases import BASES, basis_of, matrix_of, orbits
 from intertwine.bases import Basis, Dense, Orbits, Permuted, Storage, Sum
 from intertwine.groups import SO, S
 from intertwine.reps import V

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from example_bases import orthonormal
+from helpers.example_bases import orthonormal
 from intertwine.bases import Dense
 
 

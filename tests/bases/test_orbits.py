@@ -6,7 +6,7 @@ import time
 import tracemalloc
 
 import numpy as np
-from example_bases import orbits
+from helpers.example_bases import orbits
 from intertwine.bases import Orbits
 from intertwine.groups import RubiksCube, S
 from intertwine.reps import V

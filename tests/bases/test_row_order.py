@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_bases import certificate_for
-from example_networks import Determinant
+from helpers.example_bases import certificate_for
+from helpers.example_networks import Determinant
 from intertwine.bases import Basis, Dense, RowOrder, from_bytes, load_basis, save_basis, to_bytes
 from intertwine.errors import FormatError, InvalidRep
 from intertwine.groups import SO, DirectProduct, Group, O, S, SO11p

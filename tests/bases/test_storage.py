@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_bases import BASES, STORAGES, Plan, basis_of, build, matrix_of, orbits, plans
+from helpers.example_bases import BASES, STORAGES, Plan, basis_of, build, matrix_of, orbits, plans
+from helpers.program import python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.bases import (
@@ -19,7 +20,6 @@ from intertwine.bases import (
     from_arrays,
     to_arrays,
 )
-from program import python
 
 each = pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES.keys())
 anything = settings(deadline=None, max_examples=150)

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_bases import BASES, basis_of, orthonormal
-from example_stores import BLOB_FAULTS, digest, faults, key, overwrite, quarantined
+from helpers.example_bases import BASES, basis_of, orthonormal
+from helpers.example_stores import BLOB_FAULTS, digest, faults, key, overwrite, quarantined
+from helpers.oracle import discrete_generators, projector_distance
+from helpers.support import run_python
 from intertwine.bases import Basis, Dense, to_bytes
 from intertwine.bases.certificate import SOLVER_VERSION
 from intertwine.bases.files import write_safetensors
@@ -32,8 +34,6 @@ from intertwine.groups import SO, C, Group, S
 from intertwine.invariants import Tolerances
 from intertwine.reps import Rep, T, V, basis_key, parse
 from intertwine_cache import Store
-from oracle import discrete_generators, projector_distance
-from support import run_python
 
 REP: Rep = (V**2 * V.T + V)(SO(3))
 KEY = key("a request")

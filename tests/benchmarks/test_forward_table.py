@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from program import environment
-from support import ROOT
+from helpers.program import environment
+from helpers.support import ROOT
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support import ROOT
+from helpers.support import ROOT
 
 
 def _loaded(name: str) -> Any:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from helpers.support import ROOT
 
 
 def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:

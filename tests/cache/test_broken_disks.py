@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_bases import basis_of, orthonormal
-from example_stores import (
+from helpers.example_bases import basis_of, orthonormal
+from helpers.example_stores import (
     content,
     digest,
     faults,
@@ -29,10 +29,10 @@ from example_stores import (
     quarantined,
     run_with_mounts,
 )
+from helpers.support import run_python
 from intertwine.bases import Basis, Dense
 from intertwine.bases.store import obtain
 from intertwine_cache import Store, verify
-from support import run_python
 
 KEY = key("a request")
 
@@ -196,8 +196,9 @@ def prelude(*lines: str) -> str:
         from pathlib import Path
         sys.path.insert(0, {str(tests)!r})
         import numpy as np
-        from example_bases import basis_of, orthonormal
-        from example_stores import content, digest, faults, key, leftovers, publish, quarantined
+        from helpers.example_bases import basis_of, orthonormal
+        from helpers.example_stores import content, digest, faults, key, leftovers, publish
+        from helpers.example_stores import quarantined
         from intertwine.bases import Dense
         from intertwine.bases.store import obtain
         from intertwine_cache import Store, verify

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from example_stores import (
+from helpers.example_stores import (
     age,
     content,
     digest,

@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from example_stores import age, content, digest, faults, flip, key, overwrite, publish, quarantined
+from helpers.example_stores import (
+    age,
+    content,
+    digest,
+    faults,
+    flip,
+    key,
+    overwrite,
+    publish,
+    quarantined,
+)
 from intertwine_cache import Store
 from intertwine_cache.eviction import ABANDONED, remove_abandoned
 

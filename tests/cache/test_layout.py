@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from example_stores import digest, key
+from helpers.example_stores import digest, key
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine_cache.layout import Layout

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from example_stores import digest, key
+from helpers.example_stores import digest, key
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine_cache import Manifest

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example_bases import certificate_for
+from helpers.example_bases import certificate_for
+from helpers.support import run_python
 from intertwine.bases import Basis, Dense
 from intertwine.bases.store import obtain
 from intertwine.groups import SO
 from intertwine.reps import T, basis_key
 from intertwine_cache import Store
-from support import run_python
 
 SECOND_PROCESS = """
     from intertwine.groups import SO

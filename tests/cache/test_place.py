@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.support import run_python
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine_cache import default_place, default_store
 from intertwine_cache.place import DEFAULT_LIMIT, default_limit
-from support import run_python
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the convention of Linux")
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_stores import content, faults, key, leftovers, publish, quarantined, until
+from helpers.example_stores import content, faults, key, leftovers, publish, quarantined, until
+from helpers.support import run_python
 from intertwine.bases import from_bytes
 from intertwine_cache import Store
-from support import run_python
 
 PROGRAM = Path(__file__).with_name("crowd.py")
 

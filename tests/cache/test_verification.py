@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from example_stores import (
+from helpers.example_stores import (
     BLOB_FAULTS,
     MANIFEST_FAULTS,
     age,

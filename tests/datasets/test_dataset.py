@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.program import python
+from helpers.support import run_python
 from intertwine.datasets import (
     BrokenRubiksCube,
     Dataset,
@@ -19,8 +21,6 @@ from intertwine.datasets import (
 )
 from intertwine.errors import TooLarge
 from intertwine.groups import O
-from program import python
-from support import run_python
 
 NUMBERS = [Inertia, O5Synthetic, ParticleInteraction]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from support import run_python
+from helpers.support import run_python
 
 NO_POINTS = "InvalidSetting: n, the number of points, is an integer from 1 on, not "
 NO_PENDULUMS = "InvalidSetting: n, the number of pendulums, is an integer from 1 on, not "

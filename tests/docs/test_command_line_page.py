@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from documents import ROOT
-from program import KEYS, intertwine
+from helpers.documents import ROOT
+from helpers.program import KEYS, intertwine
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 

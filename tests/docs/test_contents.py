@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from documents import ROOT
+from helpers.documents import ROOT
 
 DOCS = ROOT / "docs"
 

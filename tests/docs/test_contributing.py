@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from documents import ROOT
+from helpers.documents import ROOT
 
 MOST = {
     "A group": 4,

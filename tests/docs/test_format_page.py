@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from documents import ROOT, blocks
-from example_bases import STORAGES, basis_of
+from helpers.documents import ROOT, blocks
+from helpers.example_bases import STORAGES, basis_of
 from intertwine.bases import ApproximateCertificate, Certificate, Storage, to_arrays
 from intertwine.bases.format import NAME, VERSION
 from intertwine.groups import SO

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from documents import ROOT
+from helpers.documents import ROOT
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from documents import (
+from helpers.documents import (
     ADDRESS,
     PRINTED,
     ROOT,
@@ -19,8 +19,8 @@ from documents import (
     run_shell,
     same,
 )
+from helpers.service import running_service
 from intertwine.bases import load_basis
-from service import running_service
 
 PAGES = (
     "README.md",

@@ -12,11 +12,11 @@ from typing import Any
 
 import nbformat
 import pytest
-from documents import ADDRESS, ROOT, blocks, console, run_shell
+from helpers.documents import ADDRESS, ROOT, blocks, console, run_shell
+from helpers.program import KEYS
+from helpers.service import ServiceProcess, running_service, service_process
 from intertwine_api.client import Client
 from nbclient import NotebookClient
-from program import KEYS
-from service import ServiceProcess, running_service, service_process
 
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")

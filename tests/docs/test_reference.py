@@ -10,7 +10,7 @@ from types import ModuleType
 
 import intertwine
 import pytest
-from documents import ROOT
+from helpers.documents import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
 PACKAGES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import get_type_hints
 
-from documents import ROOT
+from helpers.documents import ROOT
 from intertwine.training.recipe.description import TrainingDescription
 from intertwine_api.client import Client, Job, Training, errors
 from intertwine_api.wire.vocabulary import SCOPES

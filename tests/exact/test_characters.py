@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.support import CASES
 from intertwine.errors import NotConcrete
 from intertwine.exact import character_rank
 from intertwine.groups import SO, C, Group, parse_group
 from intertwine.reps import T, V, parse
-from support import CASES
 
 
 @pytest.mark.slow

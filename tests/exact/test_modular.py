@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers.support import CASES, Case
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import MethodNotApplicable, NotConcrete, TooLarge
@@ -14,7 +15,6 @@ from intertwine.exact.prime_field import eigenbasis, inverse, multiply, nullspac
 from intertwine.exact.recognition import Entry, Surd
 from intertwine.groups import SO, Group, O, S, Z, parse_group
 from intertwine.reps import T, V, parse
-from support import CASES, Case
 
 PRIME = 2097143
 SMALL = [c for c in CASES if c.size <= 300 and "5)" not in (c.group or "")]

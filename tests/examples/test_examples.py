@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from documents import ROOT
-from program import environment
+from helpers.documents import ROOT
+from helpers.program import environment
 
 EXAMPLES = ROOT / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))

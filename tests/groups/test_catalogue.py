@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.support import run_python
 from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups import (
     CATALOGUE,
@@ -41,7 +42,6 @@ from intertwine.groups import (
     describe_group,
     parse_group,
 )
-from support import run_python
 from sympy.combinatorics import Permutation as SymPyPermutation
 from sympy.combinatorics import PermutationGroup
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from helpers.laws import laws
+from helpers.support import run_python
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.groups import SO, C, D, Group, O, S, SO13p, Sp, Trivial, U, Z
 from intertwine.groups.digest import matrix_bytes
 from intertwine.operators import Permutation
-from laws import laws
-from support import run_python
 
 GROUPS = [
     *(Trivial(1), Trivial(2), SO(2), SO(3), SO(4), O(3), C(3), C(4), C(5), D(3), D(4)),

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, InvalidGroup, ParseError, TooLarge
 from intertwine.groups import SO, C, Group, O, S, Trivial, U, Z, group_from_json, group_to_json
-from laws import laws
 
 
 def test_generators_are_numbers_or_exact_texts() -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups import SO, Embed, SO2eR3, SO13p, Z, parse_group
-from laws import laws
 
 
 @laws

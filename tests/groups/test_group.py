@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
+from helpers.laws import laws
+from helpers.support import run_python
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import InvalidGroup
@@ -17,8 +19,6 @@ from intertwine.groups import SO, C, Group, S, SO13p, Trivial, Z, parse_group
 from intertwine.groups import D as OurD
 from intertwine.operators import Kronecker, LinearOperator, Permutation
 from intertwine.reps import T, V
-from laws import laws
-from support import run_python
 
 TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
 

@@ -9,12 +9,12 @@ import operator
 from typing import Any
 
 import pytest
+from helpers.laws import laws
+from helpers.support import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, ParseError, TooLarge
 from intertwine.groups.numbers import parse_number
-from laws import laws
-from support import run_python
 from sympy import I, Integer, Rational, cos, pi, sin, sqrt
 
 VALUES = [

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.oblique_groups import REDUCTIVE, conjugate, random_frame
+from helpers.rounded_groups import PASTED, mapped, of, to_digits, turn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.errors import AmbiguousRank, InvalidGroup, MethodNotApplicable
 from intertwine.groups import SO, C, D, Embed, Group, S, group_from_json, group_to_json
 from intertwine.irreps import decompose
 from intertwine.reps import T, V
-from oblique_groups import REDUCTIVE, conjugate, random_frame
-from rounded_groups import PASTED, mapped, of, to_digits, turn
 
 
 def turned(angle: float) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.oblique_groups import NOT_REDUCTIVE, REDUCTIVE, conjugate, lie, random_frame
+from helpers.rounded_groups import PASTED, mapped, of, to_digits, turn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.errors import AmbiguousRank, InvalidGroup, RoundedGenerators
@@ -25,8 +27,6 @@ from intertwine.groups import (
 )
 from intertwine.reps import T
 from intertwine.reps.key import basis_key
-from oblique_groups import NOT_REDUCTIVE, REDUCTIVE, conjugate, lie, random_frame
-from rounded_groups import PASTED, mapped, of, to_digits, turn
 
 
 def is_doubted(group: Group) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import TooLarge
 from intertwine.groups import SO, C, D, Group, O, S, Scaling, SO13p, Trivial, U, Z
-from laws import laws
 from scipy.linalg import logm
 
 GROUPS = [Trivial(2), SO(3), O(3), S(4), Z(5), D(3), SO13p(), U(2), Z(2) * SO(2)]

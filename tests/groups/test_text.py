@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import InvalidGroup, ParseError, TooLarge
@@ -20,7 +21,6 @@ from intertwine.groups import (
     ZksZnxZn,
     parse_group,
 )
-from laws import laws
 
 MEANINGS = [
     ("SO(3)", SO(3)),

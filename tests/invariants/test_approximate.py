@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.oblique_groups import NOT_REDUCTIVE, REDUCTIVE, conjugate, lie, random_frame
+from helpers.oracle import examine, projector_distance
+from helpers.rounded_groups import PASTED, mapped, of, to_digits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.bases import from_bytes, to_bytes
@@ -21,9 +24,6 @@ from intertwine.groups import SO, C, D, Group, S, Sp
 from intertwine.irreps import decompose
 from intertwine.reps import Rep, T, V, basis_key
 from intertwine_cache import Store
-from oblique_groups import NOT_REDUCTIVE, REDUCTIVE, conjugate, lie, random_frame
-from oracle import examine, projector_distance
-from rounded_groups import PASTED, mapped, of, to_digits
 
 _FLIP = np.diag([1.0, -1, -1])
 

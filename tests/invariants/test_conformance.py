@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from intertwine.errors import MethodNotApplicable
-from intertwine.groups import parse_group
-from intertwine.reps import T
-from oracle import assert_proven, examine, examine_permuted, orbit_count, projector_distance
-from support import (
+from helpers.oracle import assert_proven, examine, examine_permuted, orbit_count, projector_distance
+from helpers.support import (
     BACKENDS,
     CASES,
     METHODS,
@@ -22,6 +19,9 @@ from support import (
     case,
     run_python,
 )
+from intertwine.errors import MethodNotApplicable
+from intertwine.groups import parse_group
+from intertwine.reps import T
 
 #: The largest size solved by `auto`, and the largest for which every method is compared.
 LARGEST, EVERY_METHOD = 20_000, 1_000

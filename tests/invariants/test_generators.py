@@ -6,12 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from intertwine.errors import AmbiguousRank, SolveError
-from intertwine.groups import SL, SO, C, D, Group, O, S, SO13p, Sp, U, Z
-from intertwine.reps import T, V
-from oracle import (
+from helpers.oracle import (
     assert_proven,
     discrete_generators,
     exact_rank,
@@ -19,6 +14,11 @@ from oracle import (
     lie_generators,
     projector_distance,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from intertwine.errors import AmbiguousRank, SolveError
+from intertwine.groups import SL, SO, C, D, Group, O, S, SO13p, Sp, U, Z
+from intertwine.reps import T, V
 
 Matrix = np.ndarray[Any, Any]
 

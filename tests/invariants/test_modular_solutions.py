@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.support import CASES, Case
 from intertwine.bases import Dense, Orbits
 from intertwine.errors import SolveError
 from intertwine.exact import rank_bound
@@ -18,7 +19,6 @@ from intertwine.invariants.modular_solutions import MAX_SIZE, PRIMES
 from intertwine.invariants.problem import Problem, problems_of
 from intertwine.reps import Rep, T, V
 from intertwine.reps.canonical_form import canonical_terms
-from support import CASES, Case
 from sympy import isprime
 
 

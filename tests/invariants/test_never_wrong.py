@@ -7,7 +7,8 @@ from itertools import product
 
 import numpy as np
 import pytest
-from finite_groups import elements_of, rank_by_characters, reflections, small_groups
+from helpers.finite_groups import elements_of, rank_by_characters, reflections, small_groups
+from helpers.oblique_groups import conjugate, random_frame, unit
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, SolveError
 from intertwine.groups import SO, Group, O, S
 from intertwine.invariants import solve
@@ -15,7 +16,6 @@ from intertwine.invariants.evidence import confirmed_rank
 from intertwine.invariants.problem import problems_of
 from intertwine.irreps import decompose
 from intertwine.reps import Rep, T, V
-from oblique_groups import conjugate, random_frame, unit
 
 METHODS = ("auto", "orbits", "irreps", "krylov", "svd")
 

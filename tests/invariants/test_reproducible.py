@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracle import projector_distance
-from support import run_python
+from helpers.oracle import projector_distance
+from helpers.support import run_python
 
 #: (group, rep): every method, mixed groups, sums that must be sorted, a complex group.
 REQUESTS = [

@@ -8,14 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from intertwine.bases import Basis, Certificate
-from intertwine.errors import MethodNotApplicable, NotConcrete, TooLarge, Unavailable, UnknownMethod
-from intertwine.groups import SL, SO, SU, C, D, Group, O, S, SO13p, Trivial, U, Z, parse_group
-from intertwine.invariants import Progress, solve
-from intertwine.reps import Rep, Scalar, T, V, canonical, parse
-from oracle import (
+from helpers.oracle import (
     act,
     assert_proven,
     examine,
@@ -24,7 +17,14 @@ from oracle import (
     projector_distance,
     spectral_norm,
 )
-from support import BACKENDS, METHODS, run_python
+from helpers.support import BACKENDS, METHODS, run_python
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from intertwine.bases import Basis, Certificate
+from intertwine.errors import MethodNotApplicable, NotConcrete, TooLarge, Unavailable, UnknownMethod
+from intertwine.groups import SL, SO, SU, C, D, Group, O, S, SO13p, Trivial, U, Z, parse_group
+from intertwine.invariants import Progress, solve
+from intertwine.reps import Rep, Scalar, T, V, canonical, parse
 
 MIXED = "2*V(Z(3))*V(S(4))+V(O(3))**2"
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from complex_groups import COMPLEX, Phase, Rotations
+from helpers.complex_groups import COMPLEX, Phase, Rotations
+from helpers.oblique_groups import REDUCTIVE, conjugate, random_frame
+from helpers.program import python
 from intertwine.errors import InvalidRep, MethodNotApplicable, NotConcrete
 from intertwine.groups import SO, SU, Group, O, S, Z, parse_group
 from intertwine.irreps import Irrep, clebsch_gordan, decompose
 from intertwine.operators import dense
 from intertwine.reps import Rep, Scalar, T, V, parse
-from oblique_groups import REDUCTIVE, conjugate, random_frame
-from program import python
 from scipy.linalg import block_diag
 
 GROUPS = (*("SO(2)", "O(3)", "SO13p()", "Sp(1)", "SU(3)", "U(2)", "S(4)", "D(5)", "GL(2)"),)

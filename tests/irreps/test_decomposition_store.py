@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.program import environment
 from intertwine.bases.safetensors_file import read_file, write_arrays
 from intertwine.groups import Group, parse_group
 from intertwine.irreps import Decomposer, decomposition_store
 from intertwine.irreps.decomposition_store import store_key
 from intertwine.reps import V
 from intertwine_cache import Store
-from program import environment
 
 GROUPS = ["SO(3)", "SO13p()", "S(5)", "U(2)", "SL(2)", "Cube()"]
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers.oblique_groups import REDUCTIVE, discrete, lie, unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.bases import Dense
@@ -19,7 +20,6 @@ from intertwine.invariants.tolerances import DEFAULT
 from intertwine.irreps import decompose
 from intertwine.irreps.matrix_spans import lie_of_closure
 from intertwine.reps import Rep, T, V
-from oblique_groups import REDUCTIVE, discrete, lie, unit
 
 
 def _rank(rep: Rep, method: str) -> int:

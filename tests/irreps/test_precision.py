@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 import pytest
+from helpers.support import CASES, Case
 from intertwine.groups import SO, parse_group
 from intertwine.groups.lie_span import spectral_norm
 from intertwine.invariants.constraints import apply_discrete, apply_lie
@@ -14,7 +15,6 @@ from intertwine.irreps import decompose
 from intertwine.reps import Rep, T, V
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import tensor
-from support import CASES, Case
 
 PRECISE = 1e-13
 SINGLE = [case for case in CASES if case.group is not None]

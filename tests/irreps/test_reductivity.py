@@ -7,12 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from intertwine.errors import AmbiguousRank, MethodNotApplicable, SolveError
-from intertwine.groups import Group, parse_group
-from intertwine.irreps import Verdict, judge
-from intertwine.irreps.frame import conjugated, find_frame
-from intertwine.reps import Rep, T, V
-from oblique_groups import (
+from helpers.oblique_groups import (
     NOT_REDUCTIVE,
     REDUCTIVE,
     conjugate,
@@ -21,6 +16,11 @@ from oblique_groups import (
     random_frame,
     redundantly,
 )
+from intertwine.errors import AmbiguousRank, MethodNotApplicable, SolveError
+from intertwine.groups import Group, parse_group
+from intertwine.irreps import Verdict, judge
+from intertwine.irreps.frame import conjugated, find_frame
+from intertwine.reps import Rep, T, V
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.oblique_groups import unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, TooLarge
@@ -13,7 +14,6 @@ from intertwine.groups import SO, Group, S, Trivial
 from intertwine.invariants import solve
 from intertwine.irreps import decompose
 from intertwine.reps import Rep, T, V
-from oblique_groups import unit
 
 _TURN = unit(2, 0, 1) - unit(2, 1, 0)
 _FIRST, _SECOND = np.diag([1.0, 0.0]), np.diag([0.0, 1.0])

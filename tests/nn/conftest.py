@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import jax
 import pytest
-from compiled import let_compiled_programs_go
+from helpers.compiled import let_compiled_programs_go
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.groups import SO, SU, Group, S, Trivial, parse_group
 from intertwine.nn import uniform_rep
 from intertwine.reps import Scalar, T, V, canonical
-from laws import laws
 
 
 def test_it_is_the_papers_for_its_tasks() -> None:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from example_networks import double_precision, images, points
+from helpers.example_networks import double_precision, images, points
 from intertwine.errors import InvalidRep
 from intertwine.groups import SO, SU, S, SO13p
 from intertwine.nn import (

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
-from example_networks import CASES, IN_IRREPS, images, moved, points
+from helpers.example_networks import CASES, IN_IRREPS, images, moved, points
 from intertwine.errors import InvalidRep, ReachWarning
 from intertwine.groups import SO, S, U
 from intertwine.nn import (

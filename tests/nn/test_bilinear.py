@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from example_networks import CASES, double_precision, points
+from helpers.example_networks import CASES, double_precision, points
+from helpers.oblique_groups import NOT_REDUCTIVE
 from intertwine.errors import InvalidSetting, MethodNotApplicable
 from intertwine.groups import SO, SU, Group, S, SO13p
 from intertwine.nn import BiLinear, gated, uniform_rep
 from intertwine.nn.bilinear import require_form
 from intertwine.reps import Rep, Scalar, T, V
 from jax.extend.core import jaxprs_in_params
-from oblique_groups import NOT_REDUCTIVE
 
 
 def spanned(layer: BiLinear, x: np.ndarray, count: int) -> np.ndarray:

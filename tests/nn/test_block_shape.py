@@ -10,13 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from helpers.oblique_groups import conjugate
 from intertwine.errors import InvalidRep, ReachWarning
 from intertwine.groups import O13, SO, Group, O, S, U
 from intertwine.nn import EMLP
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.products import couplings
 from intertwine.reps import Rep, Scalar, T, V
-from oblique_groups import conjugate
 
 #: Reps of the input with few copies of an irrep, and narrow or high-dimensional hidden layers.
 RARE = [

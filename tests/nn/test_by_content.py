@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
-from example_networks import CASES, moved, points
+from helpers.example_networks import CASES, moved, points
 from intertwine.groups import SO, O
 from intertwine.nn import EMLP, bake, load, save
 from intertwine.nn.features import Kind

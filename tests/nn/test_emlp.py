@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from example_networks import images, points
+from helpers.example_networks import images, points
+from helpers.oblique_groups import NOT_REDUCTIVE
+from helpers.support import run_python
 from intertwine.errors import (
     IntertwineError,
     InvalidRep,
@@ -23,8 +25,6 @@ from intertwine.nn import EMLP, MLP, Sequential, uniform_rep
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.reps import Rep, Scalar, T, V
 from jaxtyping import PRNGKeyArray
-from oblique_groups import NOT_REDUCTIVE
-from support import run_python
 
 INERTIA = 5 * Scalar + 5 * V, T(2), SO(3)
 

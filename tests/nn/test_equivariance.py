@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_networks import CASES, IN_IRREPS, Case, double_precision, error, moved, trained
+from helpers.example_networks import CASES, IN_IRREPS, Case, double_precision, error, moved, trained
 from intertwine.groups import S
 from intertwine.nn import (
     EMLP,

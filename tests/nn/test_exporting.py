@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_networks import images, points
+from helpers.example_networks import images, points
+from helpers.support import run_python
 from intertwine.errors import InvalidRep
 from intertwine.groups import SO, SU, U
 from intertwine.nn import EMLP, MLP, GatedNonlinearity, Linear, Standardize, export
 from intertwine.reps import Scalar, V
-from support import run_python
 
 
 @cache

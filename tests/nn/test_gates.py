@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from example_networks import SIGNED, Turned
+from helpers.example_networks import SIGNED, Turned
 from intertwine.groups import SO, SU, Group, O, S, U, Z, parse_group
 from intertwine.nn import GatedNonlinearity, gate_indices, gated
 from intertwine.reps import Rep, Scalar, T, V

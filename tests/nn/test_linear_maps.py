@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from complex_groups import COMPLEX, Phase, Rotations
-from example_networks import CASES, OBLIQUE, double_precision, images
+from helpers.complex_groups import COMPLEX, Phase, Rotations
+from helpers.example_networks import CASES, OBLIQUE, double_precision, images
 from intertwine.errors import InvalidRep
 from intertwine.groups import SO, SU, Group, O, S
 from intertwine.irreps import decompose

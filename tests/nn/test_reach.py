@@ -11,9 +11,9 @@ import jax
 import numpy as np
 import optax
 import pytest
-from complex_groups import COMPLEX, Q8, Phase, Rotations
-from derivatives import by_numpy, network, possible, spanned
-from example_networks import Determinant, irreps
+from helpers.complex_groups import COMPLEX, Q8, Phase, Rotations
+from helpers.derivatives import by_numpy, network, possible, spanned
+from helpers.example_networks import Determinant, irreps
 from intertwine.errors import InvalidRep, ReachWarning
 from intertwine.groups import SO, SU, C, D, Group, O, S, SO13p, Sp, U, Z
 from intertwine.irreps import decompose

@@ -13,7 +13,17 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
-from example_networks import CASES, OBLIQUE, QUATERNIONS, Turned, double_precision, images, points
+from helpers.example_networks import (
+    CASES,
+    OBLIQUE,
+    QUATERNIONS,
+    Turned,
+    double_precision,
+    images,
+    points,
+)
+from helpers.laws import laws
+from helpers.support import run_python
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import FormatError, InvalidRep, InvalidSetting
@@ -33,8 +43,6 @@ from intertwine.nn import (
 from intertwine.nn.codec import decode
 from intertwine.nn.saving import _digest, from_config, to_config
 from intertwine.reps import Rep, Scalar, T, V
-from laws import laws
-from support import run_python
 
 OWN = Turned(2, SO(2))
 MODELS: dict[str, Callable[[], Any]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from example_networks import SIGNED
+from helpers.example_networks import SIGNED
 from intertwine.errors import InvalidRep, InvalidSetting, NotEquivariant
 from intertwine.groups import SO, O, S, Z
 from intertwine.nn import Linear, Pointwise, Sequential

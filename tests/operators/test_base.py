@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.operators import (
@@ -22,7 +23,6 @@ from intertwine.operators import (
     dense,
 )
 from intertwine.operators.base import Conjugate, apply_in_slot
-from laws import laws
 from scipy.linalg import block_diag
 
 Matrix = np.ndarray[Any, Any]

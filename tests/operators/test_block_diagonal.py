@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.operators import DirectSum, Permutation
-from laws import laws
 from scipy.linalg import block_diag
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.operators import Kronecker, KroneckerSum, Permutation
-from laws import laws
 from scipy.linalg import expm
 
 

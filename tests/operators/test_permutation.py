@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.groups import C, RubiksCube
 from intertwine.operators import Kronecker, LinearOperator, Permutation, as_signed_permutation
-from laws import laws
 
 
 @st.composite

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import intertwine
 import pytest
+from helpers.support import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, ParseError, TooLarge
 from intertwine.groups.generators import MAX_ENTRIES
 from intertwine.reps import Rep, parse
 from intertwine.reps.syntax import MAX_FACTORS
-from support import run_python
 
 LONGEST = 0.1
 """Seconds that reading a random text may take."""

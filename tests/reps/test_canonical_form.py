@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_reps import MIXED, SIZES, Tree, build, group_named, shuffled, trees
+from helpers.example_reps import MIXED, SIZES, Tree, build, group_named, shuffled, trees
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import TooLarge
 from intertwine.groups import SO, Group, S, SO11p, SO13p, Trivial, Z
 from intertwine.operators import Permutation
 from intertwine.reps import Rep, Scalar, T, V, canonical, parse
-from laws import laws
 
 
 class Power(Rep):

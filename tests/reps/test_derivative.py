@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import InvalidRep
 from intertwine.groups import SO, Scaling, SO13p, U, parse_group
 from intertwine.reps import Rep
-from laws import laws
 
 TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
 

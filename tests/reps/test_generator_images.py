@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.support import run_python
 from intertwine.errors import InvalidRep, NotConcrete
 from intertwine.groups import GL, SO, SU, C, Group, O, S, SO13p, Sp, U, Z
 from intertwine.irreps import decompose
 from intertwine.operators import LinearOperator, Permutation
 from intertwine.reps import Rep, V
 from intertwine.reps.generator_images import act_unitarily, acts_orthogonally, images
-from support import run_python
 
 
 class Adjoint(Rep):

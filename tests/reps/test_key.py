@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_reps import Tree, build, shuffled, trees
+from helpers.example_reps import Tree, build, shuffled, trees
+from helpers.laws import laws
+from helpers.support import run_python
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import NotConcrete
 from intertwine.groups import SO, C, Group, O, S, SO11p, SO13p, Z
 from intertwine.reps import Rep, Scalar, V, basis_key, canonical, parse
-from laws import laws
-from support import run_python
 
 
 class Twist(Rep):

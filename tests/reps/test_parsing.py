@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from example_reps import MIXED, Tree, build, trees, write
+from helpers.example_reps import MIXED, Tree, build, trees, write
+from helpers.laws import laws
+from helpers.program import python
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from intertwine.errors import IntertwineError, InvalidGroup, InvalidRep, ParseError, TooLarge
@@ -29,8 +31,6 @@ from intertwine.groups.generators import MAX_ENTRIES
 from intertwine.reps import Rep, Scalar, T, V, parse
 from intertwine.reps.parsing import register_notation
 from intertwine.reps.syntax import MAX_FACTORS
-from laws import laws
-from program import python
 
 SO3 = RotationGroup(3)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from example_reps import Tree, build, trees
+from helpers.example_reps import Tree, build, trees
+from helpers.laws import laws
 from hypothesis import given
 from intertwine.groups import SO, SO13, Embed, Group, O, S, SO13p, Z
 from intertwine.reps import Rep, Scalar, T, V, parse
-from laws import laws
 
 O4 = O(4)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import sympy
-from example_reps import Tree, build, size, trees
+from helpers.example_reps import Tree, build, size, trees
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import NotConcrete, TooLarge
 from intertwine.groups import SO, S, Trivial, Z
 from intertwine.reps import Rep, Scalar, V, dimension, parse
-from laws import laws
 
 d = sympy.Symbol("d")
 

@@ -15,16 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from example_reps import MIXED, SIZES, Tree, build, group_named, matrix, size, trees
+from helpers.example_reps import MIXED, SIZES, Tree, build, group_named, matrix, size, trees
+from helpers.laws import laws
+from helpers.support import run_python
 from hypothesis import given
 from intertwine.errors import InvalidRep, NotConcrete, TooLarge
 from intertwine.groups import O13, SO, Group, S, SO11p, SO13p, Sp, U, Z
 from intertwine.operators import LinearOperator
 from intertwine.reps import Base, Dual, Rep, Scalar, ScalarRep, Sum, T, Tensor, V, Vector
 from intertwine.reps.syntax import MAX_FACTORS
-from laws import laws
 from scipy.linalg import expm
-from support import run_python
 
 GROUPS = {name: group_named(name) for name in SIZES}
 

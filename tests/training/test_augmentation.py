@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from example_training import Affine, Points, Small, affine, lengths
+from helpers.example_training import Affine, Points, Small, affine, lengths
 from intertwine.errors import InvalidRep, InvalidSetting, TooLarge
 from intertwine.groups import SO, Group, O, S, SO13p, U
 from intertwine.reps import Rep, Scalar, T, V

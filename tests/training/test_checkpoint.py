@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from example_training import Small, affine, lengths, pairs
+from helpers.example_training import Small, affine, lengths, pairs
 from intertwine.errors import FormatError, InvalidSetting
 from intertwine.groups import SO
 from intertwine.nn import Linear, Standardize
@@ -110,7 +110,7 @@ def test_a_process_that_was_killed_leaves_a_fit_that_another_finishes(tmp_path: 
     program = textwrap.dedent(
         f"""
         import os, signal
-        from example_training import Small, pairs
+        from helpers.example_training import Small, pairs
         from intertwine.training import fit
 
         def kill(event):

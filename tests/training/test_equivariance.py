@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from example_training import Affine, Points, Small, lengths
+from helpers.example_training import Affine, Points, Small, lengths
 from intertwine.errors import InvalidRep, InvalidSetting, NotConcrete
 from intertwine.groups import SO, O, S, SO13p, U, Z
 from intertwine.reps import Rep, Scalar, T, V

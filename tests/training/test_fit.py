@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from example_training import Affine, Small, affine, pairs
+from helpers.example_training import Affine, Small, affine, pairs
 from intertwine.errors import InvalidSetting, NonFiniteLoss, UnknownMethod
 from intertwine.training import Event, Trained, evaluate, fit, mean_squared_error
 from intertwine.training.epochs import train_epochs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 import pytest
-from support import run_python
+from helpers.support import run_python
 
 PROGRAM = """
     import ctypes, resource

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from example_training import affine, pairs
+from helpers.example_training import affine, pairs
 from intertwine.errors import FormatError
 from intertwine.training import Epoch, History, fit
 

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from example_training import Small
+from helpers.example_training import Small
+from helpers.support import run_python
 from intertwine.groups import SO, Group
 from intertwine.nn import Linear, Sequential, Standardize
 from intertwine.reps import V
 from intertwine.training import mean_squared_error
 from intertwine.training.identity import identity_of, name_of
-from support import run_python
 
 
 def weighted(weight: Any) -> Callable[..., Any]:
@@ -145,7 +145,7 @@ def test_functions_of_libraries_are_called_by_their_name() -> None:
 
 def test_what_has_no_name_is_called_by_its_class() -> None:
     assert name_of(Constant(1.0)) == f"{__name__}.Constant"
-    assert name_of(Small(3, 2)) == "example_training.Small"
+    assert name_of(Small(3, 2)) == "helpers.example_training.Small"
     assert name_of(functools.partial(optax.sgd, 0.1, momentum=0.9)) == (
         "optax._src.alias.sgd(0.1, momentum=0.9)"
     )

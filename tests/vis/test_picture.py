@@ -8,13 +8,13 @@ from typing import Any
 import intertwine.reps
 import numpy as np
 import pytest
+from helpers.program import python
 from intertwine.errors import InvalidRep, NotConcrete, TooLarge
 from intertwine.groups import SO, O, S, U, Z
 from intertwine.reps import Scalar, V
 from intertwine.vis import draw_basis, draw_maps, vis
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from program import python
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.processors import available_kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.errors import FormatError, NotConverged
@@ -18,7 +19,6 @@ from intertwine.groups import SO, S, SO13p, Sp, U, parse_group
 from intertwine.reps import T, V, parse
 from intertwine.vis import sparsify_basis
 from intertwine.vis import sparsity as module
-from processors import available_kernels
 
 
 def distance(a: Any, b: Any) -> float:

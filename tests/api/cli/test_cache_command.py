@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import Ended, intertwine
+from helpers.program import Ended, intertwine
 
 ASKED = ("basis", "V**2*V.T+5V0", "--group", "SO(3)", "--json")
 

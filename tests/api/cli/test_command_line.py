@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import intertwine as library
 import numpy as np
 import pytest
+from helpers.program import KEYS, Ended, called, environment, intertwine
 from intertwine.bases import Certificate, load_basis
 from intertwine.groups import CATALOGUE, SO, Group
 from intertwine.reps import basis_key, parse
-from program import KEYS, Ended, called, environment, intertwine
 
 COMMANDS = ("parse", "basis", "irreps", "groups", "doctor")
 GENEROUS = 30  # seconds, on a busy machine, for what must be refused at once

@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
+from helpers.program import PROGRAM, Ended, environment, intertwine
+from helpers.service import running_service
 from intertwine_api.storage.database import Database
 from intertwine_api.work.job import Job, Limits, NewJob
 from intertwine_api.work.queue import Queue
-from program import PROGRAM, Ended, environment, intertwine
-from service import running_service
 
 pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
 

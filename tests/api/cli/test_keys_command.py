@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.program import PROGRAM, Ended, environment, intertwine
+from helpers.service import problem, running_service
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 from intertwine_api.storage.tables import keys as table
-from program import PROGRAM, Ended, environment, intertwine
-from service import problem, running_service
 from sqlalchemy import update
 
 pytestmark = pytest.mark.slow  # real processes, or networks that are compiled

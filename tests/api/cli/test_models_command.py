@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example_models import TrainedModel, bytes_only, small_model, trained
+from helpers.example_models import TrainedModel, bytes_only, small_model, trained
+from helpers.program import Ended, intertwine
+from helpers.service import running_service
 from intertwine.nn import load
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
-from program import Ended, intertwine
-from service import running_service
 
 X = np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32)
 

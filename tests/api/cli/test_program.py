@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.program import PROGRAM, environment, python
 from intertwine.groups import SO
-from program import PROGRAM, environment, python
 
 
 class TestTheWayItEnds:

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from documents import run_shell
-from program import called, intertwine
-from service import problem, service_process
+from helpers.documents import run_shell
+from helpers.program import called, intertwine
+from helpers.service import problem, service_process
 
 
 class TestOpenDoors:

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from documents import ROOT, blocks
-from example_trainings import lengths
+from helpers.documents import ROOT, blocks
+from helpers.example_trainings import lengths
+from helpers.program import PROGRAM, Ended, environment, intertwine, python
+from helpers.service import running_service
 from intertwine.nn import load
 from intertwine.training.recipe.config import Config
-from program import PROGRAM, Ended, environment, intertwine, python
-from service import running_service
 
 pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from helpers.program import PROGRAM, environment, intertwine
+from helpers.service import ServiceProcess, service_process
 from intertwine_api.client import Client
-from program import PROGRAM, environment, intertwine
-from service import ServiceProcess, service_process
 
 pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
 

@@ -10,6 +10,8 @@ import anyio
 import httpx
 import numpy as np
 import pytest
+from helpers.scripted_service import Reply, Request, json_reply, scripted_service
+from helpers.service import UNKNOWN
 from intertwine.bases import ApproximateCertificate
 from intertwine.errors import (
     FormatError,
@@ -25,8 +27,6 @@ from intertwine.groups import SO, SU, Group, S, Z
 from intertwine.reps import Rep, T, V, basis_key
 from intertwine_api.client import AsyncClient, Client
 from intertwine_api.client.errors import WaitedTooLong
-from scripted_service import Reply, Request, json_reply, scripted_service
-from service import UNKNOWN
 
 SQUARE = Group(discrete_generators=[[1, 2, 3, 0], [3, 2, 1, 0]])
 TURN = Group(lie_algebra=[[[0, 1.1], [-1.1, 0]]], name="turn")

@@ -12,9 +12,9 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
+from helpers.scripted_service import Reply, Request, json_reply, problem_reply, scripted_service
 from intertwine_api.client import AsyncClient, Client
 from intertwine_api.client.errors import ConnectionFailed, ServiceError
-from scripted_service import Reply, Request, json_reply, problem_reply, scripted_service
 
 JOB = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": ""}
 

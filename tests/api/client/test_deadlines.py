@@ -10,11 +10,18 @@ from typing import Any
 
 import anyio
 import pytest
+from helpers.scripted_service import (
+    HANG_UP,
+    Reply,
+    Request,
+    json_reply,
+    problem_reply,
+    scripted_service,
+)
+from helpers.service import UNKNOWN
 from intertwine_api.client import AsyncClient, Client, Job
 from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong
 from intertwine_api.client.retries import Deadline
-from scripted_service import HANG_UP, Reply, Request, json_reply, problem_reply, scripted_service
-from service import UNKNOWN
 
 RUNNING = json_reply({"id": "a", "kind": "train", "state": "running", "reason": "", "name": ""})
 DONE = json_reply(

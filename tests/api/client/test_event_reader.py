@@ -6,11 +6,11 @@ import itertools
 import json
 
 import pytest
+from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import FormatError
 from intertwine_api.client.following import EventReader, ServerEvent
-from laws import laws
 
 EVENTS = [
     ServerEvent(1, "state", {"state": "running", "reason": "naïve: ρ(g) 🙂\n\r"}),

@@ -8,6 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from helpers.scripted_service import (
+    HANG_UP,
+    Reply,
+    Request,
+    problem_reply,
+    scripted_service,
+)
 from intertwine.errors import NotFound
 from intertwine_api.client import Client
 from intertwine_api.client.errors import ConnectionFailed
@@ -21,13 +28,6 @@ from intertwine_api.client.steps import (
     ReadChunk,
     RunningOperation,
     Sleep,
-)
-from scripted_service import (
-    HANG_UP,
-    Reply,
-    Request,
-    problem_reply,
-    scripted_service,
 )
 
 EVENTS = [

@@ -7,8 +7,8 @@ import inspect
 
 import intertwine_api
 import pytest
+from helpers.program import python
 from intertwine_api import client
-from program import python
 
 HEAVY = (
     *("jax", "fastapi", "starlette", "sqlalchemy", "pydantic", "numpy", "scipy", "sympy"),

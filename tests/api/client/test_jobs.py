@@ -18,13 +18,13 @@ import anyio
 import httpx
 import numpy as np
 import pytest
+from helpers.program import environment
+from helpers.service import running_service
 from intertwine.errors import InvalidSetting, NotFound
 from intertwine.groups import SO
 from intertwine.reps import V
 from intertwine_api.client import AsyncClient, Client, Job
 from intertwine_api.client.errors import JobCancelled, JobFailed, ServiceError, WaitedTooLong
-from program import environment
-from service import running_service
 
 QUICK = {"rep": "V**2", "group": "SO(3)"}
 ENDLESS = {"rep": "V**9", "group": "SO(4)", "method": "krylov"}

@@ -9,7 +9,9 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
-from example_models import bytes_only, small_model, trained
+from helpers.example_models import bytes_only, small_model, trained
+from helpers.scripted_service import Reply, Request, json_reply, scripted_service
+from helpers.service import running_service
 from intertwine.errors import FormatError, InvalidSetting, NotFound
 from intertwine.groups import SU
 from intertwine.nn import load
@@ -19,8 +21,6 @@ from intertwine_api.client.errors import ServiceError
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
-from scripted_service import Reply, Request, json_reply, scripted_service
-from service import running_service
 
 SHORT = ("short", "shorter", "shortest")
 X = np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32)

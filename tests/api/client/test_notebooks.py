@@ -10,9 +10,9 @@ from typing import Any
 
 import nbformat
 import pytest
+from helpers.scripted_service import Reply, Request, Scripted, json_reply, scripted_service
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from scripted_service import Reply, Request, Scripted, json_reply, scripted_service
 
 JOB = {
     "id": "a1",

@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 import pytest
+from helpers.scripted_service import HANG_UP, Reply, json_reply, problem_reply, scripted_service
 from intertwine.errors import InvalidGroup, InvalidSetting, NotFound, ParseError
 from intertwine_api.client import Client
 from intertwine_api.client.errors import ConnectionFailed, ServiceError
 from intertwine_api.client.retries import Attempts, Deadline, Retries, send
 from intertwine_api.client.steps import HttpRequest, HttpResponse, RunningOperation, Sleep
-from scripted_service import HANG_UP, Reply, json_reply, problem_reply, scripted_service
 
 QUEUED = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": "", "queue": None}
 GOOD = json_reply(QUEUED)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from helpers.service import running_service
 from intertwine.datasets import Inertia
 from intertwine.errors import IntertwineError, NonFiniteLoss
 from intertwine.groups import SO
 from intertwine.training import History
 from intertwine_api.client import Client, Job
 from intertwine_api.client.errors import JobFailed, ServiceError
-from service import running_service
 
 pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
 

@@ -9,6 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from helpers.scripted_service import (
+    HANG_UP,
+    Reply,
+    Request,
+    json_reply,
+    problem_reply,
+    scripted_service,
+)
 from intertwine.datasets import Inertia
 from intertwine.errors import FormatError, InvalidSetting, NotConcrete
 from intertwine.groups import SO, Group, O
@@ -16,7 +24,6 @@ from intertwine.reps import T, V
 from intertwine_api.client import Client, StoredDataset
 from intertwine_api.client.errors import ServiceError
 from safetensors.numpy import load
-from scripted_service import HANG_UP, Reply, Request, json_reply, problem_reply, scripted_service
 
 X = np.random.default_rng(0).standard_normal((7, 3))
 Y = X[:, :, None].repeat(3, axis=2).reshape(7, 9)[:, ::-1]  # not contiguous

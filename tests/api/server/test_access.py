@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from helpers.service import SO3, UNKNOWN, ServiceProcess, problem, service_process
 from intertwine_api.server.access import Access
 from intertwine_api.server.app import create_app
 from intertwine_api.storage.database import Database
@@ -17,7 +18,6 @@ from intertwine_api.storage.keys import Keys
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import SCOPES
 from intertwine_api.work.settings import Settings
-from service import SO3, UNKNOWN, ServiceProcess, problem, service_process
 
 #: To solve is of no use to who may not read.
 BASES = {"bases:read", "bases:solve"}

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from example_models import TrainedModel, bytes_only, small_model, trained
+from helpers.example_models import TrainedModel, bytes_only, small_model, trained
 from intertwine.errors import FormatError
 from intertwine.nn import Standardize
 from intertwine_api.server.inference import Answer, Inference

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from helpers.service import SO3, ServiceProcess, problem, service_process
 from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 from intertwine_api.wire.problems import ProblemError
-from service import SO3, ServiceProcess, problem, service_process
 
 
 class Clock:

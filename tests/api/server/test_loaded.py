@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from example_models import small_model, trained
+from helpers.example_models import small_model, trained
 from intertwine.errors import FormatError
 from intertwine.groups import SO, SU
 from intertwine.nn import MLP, Standardize

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_stores import until
+from helpers.example_stores import until
 from intertwine.groups import SO
 from intertwine.nn import MLP
 from intertwine.nn.saving import to_config

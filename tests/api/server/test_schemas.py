@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.service import ServiceProcess, service_process
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
-from service import ServiceProcess, service_process
 
 CHECKS = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance"),

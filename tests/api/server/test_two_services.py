@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from databases import Databases
-from service import SO3, UNKNOWN, problem, service_process
+from helpers.databases import Databases
+from helpers.service import SO3, UNKNOWN, problem, service_process
 
 ENDLESS = {"kind": "solve", "rep": "V**8", "group": "SO(4)", "method": "krylov"}
 

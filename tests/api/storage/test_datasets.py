@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_trainings import lengths
+from helpers.example_trainings import lengths
 from intertwine.errors import FormatError, InvalidGroup, InvalidRep, ParseError
 from intertwine.training.recipe.description import BuiltIn
 from intertwine.training.recipe.samples import Samples

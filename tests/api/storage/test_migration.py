@@ -15,9 +15,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from databases import Databases
 from filelock import FileLock
 from hatchling.builders.wheel import WheelBuilder
+from helpers.databases import Databases
 from intertwine.errors import InvalidSetting
 from intertwine_api.storage import database as migration
 from intertwine_api.storage.database import HEAD, Database, alembic_config, migrate, version_of

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_models import bytes_only
+from helpers.example_models import bytes_only
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.models import Models, Version
 from intertwine_api.storage.objects import Objects

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from example_stores import digest, flip, leftovers, run_with_mounts
+from helpers.example_stores import digest, flip, leftovers, run_with_mounts
 from intertwine_api.storage.objects import Objects
 from intertwine_cache import Store
 

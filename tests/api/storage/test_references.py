@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example_jobs import GENEROUS
-from example_models import bytes_only
+from helpers.example_jobs import GENEROUS
+from helpers.example_models import bytes_only
+from helpers.service import running_service
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
 from intertwine_api.storage.models import Models
@@ -19,7 +20,6 @@ from intertwine_api.storage.uploads import Uploads
 from intertwine_api.work.job import NewJob
 from intertwine_api.work.queue import Queue
 from safetensors.numpy import save
-from service import running_service
 
 
 class Lab:

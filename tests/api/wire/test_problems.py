@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from helpers.service import SO3, UNKNOWN, problem
 from intertwine.bases import from_bytes
 from intertwine_api.work.settings import Settings
-from service import SO3, UNKNOWN, problem
 
 
 class TestBadInput:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_queues import new_job
+from helpers.example_queues import new_job
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.tables import events, jobs
 from intertwine_api.work.queue import Queue

@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
-from databases import KINDS
-from example_jobs import GENEROUS, soon
+from helpers.databases import KINDS
+from helpers.example_jobs import GENEROUS, soon
 from intertwine_api.storage.database import Database
 from intertwine_api.work.controller import Controller
 from intertwine_api.work.events import Events

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from example_queues import queued, running
+from helpers.example_queues import queued, running
 from intertwine_api.storage.database import Database
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.events import EventRecord, Events, append

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from example_jobs import GENEROUS, soon
+from helpers.example_jobs import GENEROUS, soon
 from intertwine_api.storage.database import Database
 from intertwine_api.work.events import Events
 from intertwine_api.work.heartbeat import Heartbeat

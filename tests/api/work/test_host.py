@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from helpers.program import python
 from intertwine_api.work.host import share_gpu
-from program import python
 
 NAME = "XLA_PYTHON_CLIENT_PREALLOCATE"
 

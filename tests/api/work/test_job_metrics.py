@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from example_queues import let_time_pass, running
+from helpers.example_queues import let_time_pass, running
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from intertwine.training.history import Epoch

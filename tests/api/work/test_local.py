@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from example_jobs import a_job, program, soon
+from helpers.example_jobs import a_job, program, soon
 from intertwine_api.work.executor import Exit
 from intertwine_api.work.host import host_of
 from intertwine_api.work.job import Job, Limits

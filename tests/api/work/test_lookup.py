@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from example_queues import claimed, ended, ids, leased, new_job, queued, refused, running
+from helpers.example_queues import claimed, ended, ids, leased, new_job, queued, refused, running
 from intertwine_api.storage.database import Database
 from intertwine_api.work.queue import Queue
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_jobs import GENEROUS
+from helpers.example_jobs import GENEROUS
+from helpers.program import environment
 from intertwine.bases import load_basis
 from intertwine_api.storage.database import Database
 from intertwine_api.wire.vocabulary import Kind
@@ -20,7 +21,6 @@ from intertwine_api.work.job import Job, Limits, NewJob
 from intertwine_api.work.queue import Queue
 from intertwine_api.work.supervisor import SUPERVISOR
 from intertwine_cache import Store
-from program import environment
 
 SOME_JOB = (sys.executable, str(Path(__file__).with_name("some_job.py")))
 REAL_JOB = (sys.executable, "-m", "intertwine_api.work.process")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from example_queues import (
+from helpers.example_queues import (
     LIMITS,
     claimed,
     ended,

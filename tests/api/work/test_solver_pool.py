@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.service import SO3, followed, problem, running_service
 from intertwine.groups import SO
 from intertwine.invariants import estimate
 from intertwine.reps import V
-from service import SO3, followed, problem, running_service
 
 
 class TestLimits:

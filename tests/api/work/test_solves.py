@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from service import SLOWER, SO3, followed, metric, problem, running_service
+from helpers.service import SLOWER, SO3, followed, metric, problem, running_service
 
 
 class TestManyAtOnce:

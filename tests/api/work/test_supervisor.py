@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from example_jobs import program, soon
+from helpers.example_jobs import program, soon
 from intertwine_api.work.executor import Exit
 from intertwine_api.work.folder import JobFolder
 

@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from example_models import bytes_only
-from example_queues import let_time_pass, refused
-from example_trainings import a_request, lengths
+from helpers.example_models import bytes_only
+from helpers.example_queues import let_time_pass, refused
+from helpers.example_trainings import a_request, lengths
 from intertwine.errors import NonFiniteLoss
 from intertwine.nn.saving import from_config
 from intertwine.training import checkpoint_policy

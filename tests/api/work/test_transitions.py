@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import pytest
-from databases import Databases
-from example_queues import LIMITS, leased, let_time_pass, new_job, queued, running
+from helpers.databases import Databases
+from helpers.example_queues import LIMITS, leased, let_time_pass, new_job, queued, running
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from intertwine_api.storage.database import Database

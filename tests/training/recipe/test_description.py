@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from example_trainings import DATASET, a_request
+from helpers.example_trainings import DATASET, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.training.recipe.description import (

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from example_stores import run_with_mounts
-from example_trainings import a_request, given, lengths, material_of
+from helpers.example_stores import run_with_mounts
+from helpers.example_trainings import a_request, given, lengths, material_of
 from intertwine.errors import FormatError, InvalidRep, NonFiniteLoss
 from intertwine.nn import Standardize
 from intertwine.nn.saving import from_config
@@ -199,7 +199,7 @@ class TestAnInterruption:
             from intertwine.training import checkpoint_policy
             from intertwine.training.recipe import run as reporter
             from intertwine.training.recipe.run import run_training
-            from example_trainings import a_request, material_of
+            from helpers.example_trainings import a_request, material_of
             jax.config.update("jax_disable_most_optimizations", True)
             checkpoint_policy._FIRST = checkpoint_policy._SHARE = reporter._INTERVAL = 0.0
             mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", sys.argv[1])

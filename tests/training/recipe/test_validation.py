@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_models import small_model
-from example_trainings import a_request, lengths
+from helpers.example_models import small_model
+from helpers.example_trainings import a_request, lengths
 from intertwine.errors import (
     FormatError,
     IntertwineError,

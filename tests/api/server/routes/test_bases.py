@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from helpers.service import SLOWER, SO3, UNKNOWN, followed, problem, running_service
 from intertwine.bases import from_bytes
 from intertwine.groups import SO, SO13p, U
 from intertwine.reps import V, canonical, read_rep
 from intertwine_cache import Store
 from safetensors.numpy import load, save
-from service import SLOWER, SO3, UNKNOWN, followed, problem, running_service
 
 
 class TestFindingABasis:

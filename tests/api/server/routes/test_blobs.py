@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from helpers.service import UNKNOWN, metric, problem
 from intertwine.bases import from_bytes
 from intertwine.groups import SO
 from intertwine.reps import V
 from intertwine_api.server.routes.blobs import Blob
 from prometheus_client import Counter
-from service import UNKNOWN, metric, problem
 from starlette.types import Message
 
 

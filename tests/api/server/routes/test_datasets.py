@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from helpers.service import UNKNOWN, ServiceProcess, problem, running_service, service_process
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 from safetensors.numpy import load, save
-from service import UNKNOWN, ServiceProcess, problem, running_service, service_process
 
 SAFETENSORS = {"content-type": "application/vnd.safetensors"}
 NPZ = {"content-type": "application/zip"}

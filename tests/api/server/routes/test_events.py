@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from service import problem, running_service, service_process
+from helpers.service import problem, running_service, service_process
 
 #: Not what other tests ask the same service for, and find unsolved.
 SOLVE = {"kind": "solve", "rep": "V**4", "group": "SO(3)"}

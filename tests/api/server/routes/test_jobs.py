@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from example_models import small_model
+from helpers.example_models import small_model
+from helpers.service import SLOWER, SO3, UNKNOWN, followed, problem, running_service
 from intertwine.nn.saving import to_config
-from service import SLOWER, SO3, UNKNOWN, followed, problem, running_service
 
 #: Not what other tests ask the same service for, and find unsolved.
 SOLVE = {"kind": "solve", "rep": "V**4", "group": "SO(3)"}

@@ -14,7 +14,8 @@ import httpx
 import jax
 import numpy as np
 import pytest
-from example_models import small_model, trained
+from helpers.example_models import small_model, trained
+from helpers.service import metric, problem, running_service
 from intertwine.groups import SU
 from intertwine.nn.saving import from_config
 from intertwine.reps import V
@@ -24,7 +25,6 @@ from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.safetensors_body import SAFETENSORS
 from safetensors.numpy import load, save
-from service import metric, problem, running_service
 
 X = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
 BINARY = {"content-type": SAFETENSORS}

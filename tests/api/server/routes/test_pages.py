@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from documents import ROOT
+from helpers.documents import ROOT
+from helpers.service import SO3, metric
 from intertwine_api.wire.problems import CODES
 from intertwine_api.work.settings import Settings
-from service import SO3, metric
 
 
 class TestWatching:

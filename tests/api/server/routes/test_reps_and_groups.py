@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import httpx
-from service import problem
+from helpers.service import problem
 
 
 class TestRepsAndGroups:

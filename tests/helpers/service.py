@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx
 import psutil
-from program import PROGRAM, environment
+
+from helpers.program import PROGRAM, environment
 
 SO3 = {"rep": "V**2*V.T+5V0", "group": "SO(3)"}
 #: Takes about a second, and 729 numbers.

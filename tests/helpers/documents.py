@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from program import PROGRAM, environment
+from helpers.program import PROGRAM, environment
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PRINTED = ("text", "json")
 #: Where the pages' examples find a service.
 ADDRESS = "http://127.0.0.1:8000"

@@ -16,8 +16,8 @@ from typing import Any
 from intertwine.groups import parse_group
 from intertwine.reps import Rep, parse
 
-ROOT = Path(__file__).resolve().parent.parent
-RANKS = Path(__file__).resolve().parent / "conformance" / "ranks.json"
+ROOT = Path(__file__).resolve().parents[2]
+RANKS = ROOT / "tests" / "conformance" / "ranks.json"
 ORIGINAL_RANKS = ROOT.parent / "shared" / "conformance" / "ranks.json"
 
 METHODS = ("svd", "krylov", "orbits", "irreps")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from intertwine.groups import Group
-from oblique_groups import discrete, lie
+
+from helpers.oblique_groups import discrete, lie
 
 Matrix = np.ndarray[Any, Any]
 

@@ -43,7 +43,8 @@ def environment(kernel: str, threads: str) -> dict[str, str]:
     """The environment of a process under a kernel, without a store."""
     chosen = {"OPENBLAS_CORETYPE": kernel, "INTERTWINE_CACHE": "off"}
     chosen |= {f"{library}_NUM_THREADS": threads for library in ("OPENBLAS", "OMP", "MKL")}
-    return {**os.environ, **chosen}
+    tests = Path(__file__).resolve().parents[1]  # where the package of the helpers is
+    return {**os.environ, **chosen, "PYTHONPATH": str(tests)}
 
 
 def document(kernel: str, threads: str, sections: Iterable[str] = ()) -> Any:

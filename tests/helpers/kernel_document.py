@@ -22,9 +22,10 @@ from intertwine.irreps.irrep import decomposer_for
 from intertwine.operators import dense
 from intertwine.reps import Rep, Scalar, V, basis_key, canonical, parse
 from intertwine.vis import orbit_labels, sparsify_basis
-from oblique_groups import REDUCTIVE, discrete, lie
-from rounded_groups import PASTED, mapped, of, to_digits
-from support import CASES
+
+from helpers.oblique_groups import REDUCTIVE, discrete, lie
+from helpers.rounded_groups import PASTED, mapped, of, to_digits
+from helpers.support import CASES
 
 CATALOGUE = (
     *("SO(2)", "SO(3)", "O(3)", "SO(4)", "SO13p()", "O13()", "Sp(1)", "Sp(2)", "SL(3)", "SU(3)"),

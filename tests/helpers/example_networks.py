@@ -17,7 +17,8 @@ from intertwine.groups import SO, SU, Group, O, S, SO13p, Sp, U, Z
 from intertwine.irreps import decompose
 from intertwine.reps import Rep, Scalar, T, V
 from intertwine.verify import sampled_elements
-from oblique_groups import NOT_REDUCTIVE, conjugate
+
+from helpers.oblique_groups import NOT_REDUCTIVE, conjugate
 
 #: Quaternions act on ℝ⁴, and leave to maps that commute with them the quaternions again.
 QUATERNIONS = Group(

@@ -1,0 +1,1 @@
+"""What tests share: examples, laws, oracles, and services and databases to ask."""
