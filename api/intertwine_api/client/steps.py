@@ -1,4 +1,9 @@
-"""The steps that an operation yields, the requests and responses in them, and JSON bodies."""
+"""The steps that an operation yields, the requests and responses in them, and JSON bodies.
+
+An operation is a generator. It yields steps, receives their outcomes, and returns its result. It
+does no input or output itself: so the synchronous and the asynchronous client share it, and
+differ in how they run its steps (`intertwine_api.client.connection`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TrainedModel models by name, each in numbered versions whose weights are blobs."""
+"""Trained models by name, each in numbered versions whose weights are blobs."""
 
 from __future__ import annotations
 
