@@ -1,4 +1,4 @@
-"""The built-in datasets: what is known of them, and their samples."""
+"""The built-in datasets: their descriptions, and their samples."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from intertwine.training.recipe.samples import Samples
 
 @dataclass(frozen=True)
 class _Task:
-    """A task of the paper: how its samples are made, and of which shape they are.
+    """A task of the paper: how its samples are made, and their shapes.
 
-    `classes` counts those of its labels; `has_own_test` tells that it comes with a test set.
+    `classes` is the number of its classes; `has_own_test` is true if it has a test set of its own.
     """
 
     make: Callable[..., Any]
@@ -41,7 +41,7 @@ _TASKS = {
     "BrokenRubiksCube": _Task(
         datasets.BrokenRubiksCube, "RubiksCube", "6V", "2V0", 288, 2, 2, True, 10**5
     ),
-    # each sample is a motion that is integrated, 2 ms of work
+    # a sample takes 2 ms, because its motion is integrated
     "DoubleSpringPendulum": _Task(
         datasets.DoubleSpringPendulum, "O2eR3", "4V", "V0", 12, 1, most=10**4
     ),
@@ -49,7 +49,7 @@ _TASKS = {
 
 
 def describe_builtin(asked: BuiltIn) -> DatasetInfo:
-    """What is known of a built-in dataset. Raises `TooLarge` for more samples than it may have."""
+    """Return the description of a built-in dataset. Raises `TooLarge` for too many samples."""
     task = _TASKS[asked.name]
     if asked.size > task.most:
         raise TooLarge(f"{asked.name} has at most {task.most:,} samples here, not {asked.size:,}")
@@ -72,7 +72,7 @@ def describe_builtin(asked: BuiltIn) -> DatasetInfo:
 
 
 def make_builtin(asked: BuiltIn) -> tuple[Samples, Samples | None]:
-    """The samples of a built-in dataset, and those of its own test set, where it has one.
+    """Return the samples of a built-in dataset, and its own test set, if it has one.
 
     The cubes are tested in orientations that are not trained on, as in the paper. The targets of
     the pendulum are its energies.

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from intertwine.training.recipe.training_data import TrainingData
 
 
-_UNKNOWN = "0" * 64  # stands for the digest of samples that were not read yet
+_UNKNOWN = "0" * 64  # in place of the digest of samples that have not been read
 _MOST_BYTES = 2**40
-#: What a file says of a job at a service; a training on this machine has no use for it.
+#: The fields of a job at a service, which a training on this machine ignores.
 _OF_JOBS = ("kind", "labels", "priority", "limits")
 
 
 @dataclass(frozen=True)
 class Config:
-    """A training as its file has it. `samples` is the file of its samples, if they have one."""
+    """A recipe as its file states it. `samples` is the path of the samples, if there is one."""
 
     document: Mapping[str, Any]
     samples: Path | None
 
     @classmethod
     def read(cls, path: Path, changes: Iterable[str] = ()) -> Config:
-        """The config of a file, changed by texts such as ``training.epochs=5``.
+        """Read a file, and apply changes such as ``training.epochs=5``.
 
         A text as dataset is the path of an npz or safetensors file, seen from the config's folder;
         or the digest of a dataset that a service has.
@@ -58,9 +58,9 @@ class Config:
         return cls(document, samples)
 
     def request(self, digest: str | None = None) -> TrainRequest:
-        """What is asked for, with the digest of its samples where they are in a file.
+        """Return the validated request, with the digest of samples in a file.
 
-        Raises `InvalidSetting` for what a training cannot say.
+        Raises `InvalidSetting` for invalid fields.
         """
         from pydantic import ValidationError
 
@@ -75,7 +75,7 @@ class Config:
             raise InvalidSetting("; ".join(map(_told, error.errors()))) from error
 
     def gather(self) -> tuple[TrainRequest, TrainingData]:
-        """The request and its samples, read or made. Raises what reading them raises."""
+        """Return the request and its samples. Raises what reading them raises."""
         from intertwine.training.recipe.dataset_info import info_of
         from intertwine.training.recipe.description import BuiltIn
         from intertwine.training.recipe.training_data import TrainingData
@@ -94,7 +94,7 @@ class Config:
         return request, TrainingData.uploaded(request, samples, info)
 
     def read_samples(self) -> Samples:
-        """The samples of the file."""
+        """Return the samples of the file."""
         from intertwine.training.recipe.sample_files import read_samples
         from intertwine.training.recipe.samples import Samples
 
@@ -103,7 +103,7 @@ class Config:
 
 
 def _change(document: dict[str, Any], change: str) -> None:
-    """Write ``table.name=value`` into the document; a value that is no TOML is a text."""
+    """Write ``table.name=value`` into the document; a value that is not TOML is a string."""
     name, equals, text = change.partition("=")
     *tables, last = name.strip().split(".")
     if not equals or not last:

@@ -1,4 +1,4 @@
-"""What is known of a dataset without its samples."""
+"""The description of a dataset, without its samples."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class DatasetInfo:
 
     @property
     def width_in(self) -> int:
-        """How many numbers an input has."""
+        """The size of an input."""
         return int(self.inputs["shape"][1])
 
     @property
     def width_out(self) -> int:
-        """How many numbers a target has; 1 for a label."""
+        """The size of a target; 1 for a label."""
         return int(self.targets["shape"][1]) if len(self.targets["shape"]) > 1 else 1
 
     @property
     def labels(self) -> tuple[int, int] | None:
-        """The least and the largest target, where these are whole numbers, one a sample."""
+        """The least and the largest label; None if the targets are not labels."""
         found = self.targets.get("labels")
         return None if found is None else (int(found[0]), int(found[1]))
 

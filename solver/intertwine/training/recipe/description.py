@@ -1,4 +1,4 @@
-"""What a training is: which data, which model, and how it is fitted. As JSON, or as TOML."""
+"""The fields of a recipe, in JSON or TOML: the data, the model, and how it is fitted."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MOST_LAYERS = 32
 MOST_SAMPLES = 10**6
 """The largest built-in dataset."""
 MOST_ROWS = 10_000
-"""How often the losses of one training are measured at most; each time is a row that is kept."""
+"""The most measurements of the losses of one training, each of which is stored as a row."""
 MOST_CONFIG = 2**18
 """The longest config of a saved model, in characters of JSON; those of EMLP have some 10,000."""
 _DEEPEST = 64
-_LOOKS = 200  # by default: it costs a training a few hundredths of its time
+_LOOKS = 200  # measurements by default, which cost a few percent of the time
 _MOST_SEED = 2**31 - 1
 
 #: The built-in datasets.
@@ -168,7 +168,7 @@ class SavedModel(_Description):
 
 
 def _depth(document: Any) -> int:
-    """How many objects and lists lie in each other, found without a call for each."""
+    """Return the depth of nested objects and lists, without recursion."""
     depth, level = 0, [document]
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1
@@ -254,7 +254,7 @@ class TrainingDescription(_Description):
 
     @property
     def looks_every(self) -> int:
-        """How many epochs lie between two measurements of the losses."""
+        """The number of epochs between two measurements of the losses."""
         return self.evaluate_every or max(1, self.epochs // _LOOKS)
 
 

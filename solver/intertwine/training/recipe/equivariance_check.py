@@ -1,4 +1,4 @@
-"""How equivariant a trained model is, and whether that is as much as its precision allows."""
+"""The equivariance error of a trained model, and whether it is no more than rounding."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from intertwine.training.recipe.samples import Split
 from intertwine.training.recipe.task_symmetry import TaskSymmetry
 
 _BOUNDS = {"float32": 1e-5, "float64": 1e-10}
-_MOST = 500  # points, each under an element of its own
+_MOST = 500  # points, each with its own group element
 _ELEMENTS = 50
 
 
 def measure_equivariance(model: Any, split: Split, symmetry: TaskSymmetry) -> float:
-    """The error of equivariance on test samples, and on training samples where those are few.
+    """Return the equivariance error on test samples, and on training samples if those are few.
 
     As `intertwine.training.model_equivariance_error` has it: 0 is equivariant, 1 the worst.
     """

@@ -1,4 +1,4 @@
-"""The network of a description, or of a saved model, before it is trained."""
+"""The network of a description or of a saved model, before training."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from intertwine.training.recipe.description import ModelDescription, SavedModel
 from intertwine.training.recipe.task_symmetry import MOST_WIDE, TaskSymmetry
 
 MOST_WEIGHTS = 5 * 10**8
-"""Past which a network is not built: two gigabytes, five times when it is trained with Adam."""
+"""The largest number of weights: 2 GB, or 10 GB while training with Adam."""
 
 
 def build(description: ModelDescription, symmetry: TaskSymmetry, dtype: str) -> Any:
-    """The network of a description, with fresh weights. Raises the library's errors.
+    """Return the network of a description, with initial weights. Raises the library's errors.
 
     One in float64 is to be used inside `intertwine.training.precision.computing_in`.
     """
@@ -48,12 +48,12 @@ def build(description: ModelDescription, symmetry: TaskSymmetry, dtype: str) -> 
 
 
 def load_saved(saved: SavedModel, weights: Path) -> Any:
-    """A saved model, with the weights of a file. Raises `FormatError` where it is none."""
+    """Return a saved model with the weights of a file. Raises `FormatError`."""
     from intertwine.nn.saving import from_config
     from intertwine.training.data import weights_dtype
     from intertwine.training.precision import computing_in
 
-    with computing_in("float64"):  # else weights in float64 would not be what they are
+    with computing_in("float64"):  # otherwise float64 weights would be rounded
         model = from_config(saved.config, weights.read_bytes())
     if not (hasattr(model, "rep_in") and hasattr(model, "rep_out")):
         raise FormatError(f"{model!r} does not say between which reps it is: it cannot be trained")
@@ -63,13 +63,13 @@ def load_saved(saved: SavedModel, weights: Path) -> Any:
 
 
 def symmetry_of(model: Any) -> TaskSymmetry:
-    """The reps of a model that was loaded, and its group, if it has but one."""
+    """Return the reps of a loaded model, and its group, if it has one group."""
     groups = {group for rep in (model.rep_in, model.rep_out) for group in groups_of(rep)}
     return TaskSymmetry(model.rep_in, model.rep_out, groups.pop() if len(groups) == 1 else None)
 
 
 def dtype_of(model: Any) -> str:
-    """The precision of a model's weights: "float32" or "float64"."""
+    """Return the precision of a model's weights: "float32" or "float64"."""
     from intertwine.training.data import weights_dtype
 
     found = weights_dtype(model)
@@ -85,7 +85,7 @@ def require_affordable(
     dtype: str,
     memory: int,
 ) -> None:
-    """Raise `TooLarge` where training surely takes too much memory, by counting alone.
+    """Raise `TooLarge` if training would take too much memory, by counting alone.
 
     The weights are counted as those of dense layers, five times for the optimiser and a step; what
     a step remembers of a batch as eight numbers a channel and a sample.
@@ -109,7 +109,7 @@ def require_affordable(
 
 
 def layer_widths(description: ModelDescription, symmetry: TaskSymmetry) -> list[int]:
-    """The sizes of inputs, hidden layers and outputs. Raises `TooLarge` for one that is huge."""
+    """Return the sizes of inputs, hidden layers and outputs. Raises `TooLarge`."""
     ch = description.ch
     each: Sequence[int | str] = ch if isinstance(ch, list) else [ch] * description.num_layers
     hidden = [c if isinstance(c, int) else _size(c, symmetry) for c in each]

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from intertwine.training import History, Trained
 
 
-#: Hears of epochs, in order: {"epoch", "train_loss", "test_loss", "validation_loss",
+#: Receives epochs, in order: {"epoch", "train_loss", "test_loss", "validation_loss",
 #: "learning_rate", "seconds"} of each at which the losses were measured.
 Tell = Callable[[Sequence[Mapping[str, Any]]], None]
 
-_INTERVAL = 0.5  # seconds between two tellings
+_INTERVAL = 0.5  # seconds between two reports
 
 
 class Reporter:
-    """The callback of a fit: tells its epochs in batches."""
+    """The callback of a fit, which reports its epochs in batches."""
 
     def __init__(self, tell: Tell | None) -> None:
         self._tell = tell
@@ -45,7 +45,7 @@ class Reporter:
         self._told = time.monotonic()
 
     def __call__(self, event: Any) -> None:
-        """Hear of an epoch."""
+        """Add an epoch."""
         self._rows.append(
             {
                 "epoch": event.epoch,
@@ -60,7 +60,7 @@ class Reporter:
             self.flush()
 
     def flush(self) -> None:
-        """Tell what was not told yet."""
+        """Report the epochs since the last report."""
         rows, self._rows = self._rows, []
         self._told = time.monotonic()
         if rows and self._tell is not None:
@@ -84,7 +84,7 @@ _LOG = logging.getLogger("intertwine.training")
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained model, as it is published: its config and weights, and what is known of it.
+    """A trained model, as it is published: its config, weights and measurements.
 
     `metrics` are the losses of its weights, how the fit ended, and as "warnings" what the network
     cannot represent; `is_equivariant` says whether
@@ -103,7 +103,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Start:
-    """A network before it is trained, with all that its training depends on."""
+    """A network before training, with everything that its training depends on."""
 
     model: Any
     symmetry: TaskSymmetry
@@ -139,7 +139,7 @@ def run_training(
     """
     import jax
 
-    with jax.default_matmul_precision("highest"):  # a GPU takes fewer digits, unless it is told
+    with jax.default_matmul_precision("highest"):  # by default a GPU rounds products
         return _carried_out(request, data, folder, callback, warned)
 
 
@@ -159,7 +159,7 @@ def _carried_out(
     if warned is not None:
         for message in said:
             warned(message)
-    to_config(start.model)  # raises for what could not be kept in the end
+    to_config(start.model)  # raises now if the model could not be saved at the end
     trained = _fitted(request.training, start, data, folder, tell)
     model = trained.best if request.training.early_stopping else trained.model
     test = _with_reps(data.split.test, start)
@@ -211,14 +211,14 @@ def _start(request: TrainRequest, data: TrainingData) -> _Start:
 
 
 def _made(make: Callable[[], _Start]) -> _Start:
-    """What is made, without the warnings of its reach: a job says them itself."""
+    """Call `make` without warnings of reach, which a job reports itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ReachWarning)
         return make()
 
 
 def _standardised(start: _Start, data: TrainingData) -> _Start:
-    """Around the network, unless it has been saved with such a layer around it."""
+    """Put a `Standardize` around the network, unless a saved model has one."""
     from intertwine.nn import Standardize
 
     if isinstance(start.model, Standardize):
@@ -294,7 +294,7 @@ def _least(history: History) -> float | None:
 
 
 def _provenance(request: TrainRequest, data: TrainingData) -> dict[str, Any]:
-    """Enough to do it again: the code, the machine's kind, the samples, the seeds, the settings."""
+    """Return what is needed to repeat it: code, device, samples, seeds and settings."""
     from intertwine.training.trained import versions
 
     found = versions()

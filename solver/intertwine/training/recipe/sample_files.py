@@ -1,7 +1,9 @@
-"""The header of an array in NumPy's format, read without evaluating its text as Python.
+"""Files of samples, safetensors or npz, read without pickle or evaluation of their text.
 
-NumPy's own reader does evaluate it (as a literal), falls back on guesses, and has no bound on the
-shape. The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+The size that a header declares is checked before arrays are read, and bounded by `most_bytes`.
+
+NumPy's own reader evaluates the header of an array as a Python literal, guesses if that fails, and
+has no bound on the shape. The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ _HEADER = re.compile(rf"\{{(?:'\w+' ?: ?{_VALUE},? ?)+\}}[ \n]*")
 
 @dataclass(frozen=True)
 class NpyHeader:
-    """What a file says of its array: the kind of its numbers, as NumPy writes it, and its shape."""
+    """The header of an array: the kind of its numbers, as NumPy writes it, and its shape."""
 
     kind: str
     shape: tuple[int, ...]
@@ -40,12 +42,12 @@ class NpyHeader:
 
     @property
     def count(self) -> int:
-        """How many numbers there are."""
+        """The number of entries."""
         return math.prod(self.shape)
 
 
 def read_npy_header(source: IO[bytes]) -> NpyHeader:
-    """The header at the beginning of a file, which is read up to the numbers.
+    """Read the header at the beginning of a file, up to the numbers.
 
     Raises `FormatError` for anything that NumPy does not write for an array of numbers.
     """
@@ -79,7 +81,7 @@ def _makes_sense(items: dict[str, str]) -> bool:
     )
 
 
-#: What inputs and targets may be called.
+#: The names of inputs and targets.
 NAMES = (("X", "Y"), ("x", "y"), ("inputs", "targets"))
 
 _PIECE = 2**20  # bytes that are read at once
@@ -106,7 +108,7 @@ Arrays = tuple[Shaped[np.ndarray, "..."], Shaped[np.ndarray, "..."]]
 
 
 def read_samples(file: Path, most_bytes: int = 2**30) -> Arrays:
-    """The inputs and targets of a file, as they are in it.
+    """Return the inputs and targets of a file, as they are in it.
 
     Raises `FormatError` for a file that is none of the two formats, that is broken, or that has
     other arrays; `TooLarge` for arrays of more than `most_bytes`.
@@ -149,20 +151,20 @@ def _read_safetensors(file: Path, header: int, most_bytes: int) -> Arrays:
 
 
 def _bytes_of(part: Any) -> int:
-    """How large a tensor is said to be."""
+    """Return the declared size of a tensor in bytes."""
     shape: list[int] = part.get_shape()
     return math.prod(shape) * np.dtype(_SAFETENSORS[part.get_dtype()]).itemsize
 
 
 class _InPieces:
-    """A file of which little is read at once: zipfile would read a directory of any size."""
+    """A file that is read in bounded pieces: zipfile would read a directory of any size."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self.seek, self.tell = source.seek, source.tell
 
     def read(self, size: int = -1) -> bytes:
-        """So many bytes, or all. Raises `FormatError` where they are more than a piece."""
+        """Read `size` bytes, or all. Raises `FormatError` for more than a piece."""
         piece = self._source.read(size if 0 <= size <= _PIECE else _PIECE + 1)
         if len(piece) > _PIECE:
             raise FormatError(f"the directory of this npz file has more than {_PIECE:,} bytes")
@@ -219,7 +221,7 @@ def _read_npy(
 
 
 def _fill(view: Shaped[np.ndarray, " bytes"], member: Any, name: str) -> None:
-    """Read exactly so many bytes; that the file has neither fewer nor more is checked."""
+    """Fill the view from a member. Raises `FormatError` if it has fewer or more bytes."""
     at = 0
     while at < len(view) and (piece := member.read(min(_PIECE, len(view) - at))):
         view[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
@@ -230,7 +232,7 @@ def _fill(view: Shaped[np.ndarray, " bytes"], member: Any, name: str) -> None:
 
 
 def _two_of(names: Iterable[str]) -> tuple[str, str]:
-    """The names of inputs and targets among those of a file."""
+    """Return the names of inputs and targets among those of a file."""
     names = sorted(names)
     found = [pair for pair in NAMES if set(pair) <= set(names)]
     if len(found) == 1:

@@ -1,4 +1,4 @@
-"""Samples as a training takes them, however they were given: checked, in one form, and split."""
+"""Samples: checked, in one form, and split into training, test and validation sets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from intertwine.bases.safetensors_file import read_file, write_arrays
 from intertwine.errors import FormatError, InvalidSetting
 
 _METADATA = {"format": "intertwine-samples", "version": 1}
-_SPLITTING = 7  # its own stream of random numbers, apart from that of the order of samples
-_ROWS = 2**16  # that are looked at together, so that little memory is needed
+_SPLITTING = 7  # a random stream apart from that of the order of samples
+_ROWS = 2**16  # checked at a time, to bound memory
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Samples:
 
     @classmethod
     def of(cls, X: Shaped[np.ndarray, "..."], Y: Shaped[np.ndarray, "..."]) -> Samples:
-        """Samples as they were given. Raises `FormatError` for shapes or numbers that are none."""
+        """Return checked samples. Raises `FormatError` for invalid shapes or numbers."""
         _require_shapes(X.shape, Y.shape)
         for name, array in (("X", X), ("Y", Y)):
             _require_finite(name, array)
@@ -42,14 +42,14 @@ class Samples:
 
     @classmethod
     def read(cls, file: Path) -> Samples:
-        """Samples that were written here, mapped into memory. Raises `FormatError`."""
+        """Return samples that `write` has written, mapped into memory. Raises `FormatError`."""
         arrays, metadata = read_file(file)
         if {"X", "Y"} != set(arrays) or metadata.get("format") != _METADATA["format"]:
             raise FormatError(f"{file} holds no samples of ours")
         return cls(arrays["X"], arrays["Y"])
 
     def write(self, write: Callable[[bytes | memoryview], Any]) -> None:
-        """Hand the bytes of a safetensors file to `write`; equal samples have equal bytes."""
+        """Pass the bytes of a safetensors file to `write`; equal samples have equal bytes."""
         write_arrays({"X": self.X, "Y": self.Y}, _METADATA, write)
 
     @property
@@ -66,7 +66,7 @@ class Samples:
 
     @property
     def facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Shapes and dtypes of inputs and targets, as JSON; of labels the range, too."""
+        """Shapes and dtypes of inputs and targets, as JSON, with the range of labels."""
         inputs, targets = (
             {"shape": list(array.shape), "dtype": array.dtype.name} for array in (self.X, self.Y)
         )
@@ -75,7 +75,7 @@ class Samples:
         return inputs, targets
 
     def as_numbers(self) -> Samples:
-        """The same with labels taken as numbers to be predicted: targets of shape (n, m)."""
+        """Return samples with labels as numbers to be predicted: targets of shape (n, m)."""
         return Samples(self.X, self.Y[:, None].astype(np.float64)) if self.has_labels else self
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Split:
-    """Samples to train on, to test on, and, where a training may end early, to watch."""
+    """Training and test samples, and validation samples if training may stop early."""
 
     train: Samples
     test: Samples
@@ -97,7 +97,7 @@ class Split:
 def split(
     samples: Samples, test_fraction: float, seed: int, validation_fraction: float | None = None
 ) -> Split:
-    """Set samples aside at random, the same ones for the same seed, at least one for each purpose.
+    """Split samples at random, the same for the same seed, with at least one in each part.
 
     `validation_fraction` is that of what is left to train on. Raises `InvalidSetting` where too
     little is left.
@@ -148,7 +148,7 @@ def _require_finite(name: str, array: Shaped[np.ndarray, "n ..."]) -> None:
 
 
 def _as_floats(array: Shaped[np.ndarray, "n d"]) -> Shaped[np.ndarray, "n d"]:
-    """In float32 where that is exact, or what was given; else in float64."""
+    """Return the array in float32 if that is exact, or as it was given; else in float64."""
     if array.dtype in (np.float32, np.float64):
         return array
     single = array.astype(np.float32)

@@ -12,7 +12,7 @@ from intertwine.reps import Rep, parse
 from intertwine.reps.syntax import groups_of
 from intertwine.training.recipe.dataset_info import DatasetInfo
 
-#: A group's text, or its generators.
+#: A group as text, or by its generators.
 GroupDocument = str | Mapping[str, Any]
 Loss = Literal["mse", "mae", "cross-entropy"]
 
@@ -62,7 +62,7 @@ class TaskSymmetry:
         )
 
     def require_fit(self, info: DatasetInfo, loss: Loss) -> None:
-        """Raise where the reps have other sizes than the samples, or act by complex numbers."""
+        """Raise if the reps have other sizes than the samples, or act by complex matrices."""
         if self.is_complex:
             raise InvalidSetting(
                 f"{self.group!r} acts by complex matrices, and samples are real numbers: write its "
@@ -80,7 +80,7 @@ class TaskSymmetry:
             )
 
     def loss_for(self, info: DatasetInfo, asked: Loss | None) -> Loss:
-        """The loss that is asked for, or the one that fits the targets."""
+        """Return the requested loss, or the one that fits the targets."""
         if asked is not None:
             return asked
         return "cross-entropy" if info.labels and self.rep_out.size() > 1 else "mse"
@@ -93,7 +93,7 @@ def require_fit(
     rep_in: str | None,
     rep_out: str | None,
 ) -> None:
-    """Raise where what is said of samples, as far as it goes, cannot be true of them."""
+    """Raise if group and reps, as far as they are given, do not fit the samples."""
     found = None if group is None else read_group(group)
     for text, facts, what in ((rep_in, inputs, "inputs"), (rep_out, targets, "targets")):
         if text is None:

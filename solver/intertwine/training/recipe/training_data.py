@@ -1,4 +1,4 @@
-"""What a training is given: its samples, split, and what is known of them."""
+"""The data of a training: its split samples, and their description."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from intertwine.training.recipe.samples import Samples, Split, split
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Samples in their parts; `source` says, for people to come, which samples they were.
+    """Split samples; `source` records which samples they were.
 
-    `weights` is the file of a saved model's, where the training goes on from one.
+    `weights` is the file of a saved model's weights, from which the training goes on.
     """
 
     info: DatasetInfo
@@ -29,14 +29,14 @@ class TrainingData:
     def uploaded(
         cls, request: TrainRequest, samples: Samples, info: DatasetInfo, weights: Path | None = None
     ) -> TrainingData:
-        """Samples that somebody has sent, or has in a file."""
+        """Return the data of uploaded samples, or of a file."""
         return cls(info, _parts(request, samples), {"digest": info.id}, weights)
 
     @classmethod
     def built_in(
         cls, request: TrainRequest, asked: BuiltIn, weights: Path | None = None
     ) -> TrainingData:
-        """Samples that are made here. Raises `TooLarge` for too many of them."""
+        """Return the data of a built-in dataset. Raises `TooLarge` for too many samples."""
         info = describe_builtin(asked)
         samples, own_test = make_builtin(asked)
         parts = _parts(request, samples, own_test)

@@ -1,4 +1,4 @@
-"""Whether a training can be done, found out before it waits: cheaply, and without training."""
+"""Validation of a request before it is queued: cheap, and without training."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def complete_request(
 
 
 def completed(model: ModelDescription, info: DatasetInfo) -> ModelDescription:
-    """The description with the group and reps of the dataset where it has none of its own."""
+    """Return the description, with the group and reps of the dataset if it has none."""
     group = info.group if model.group is None else model.group
     return model.model_copy(
         update={
@@ -76,7 +76,7 @@ def completed(model: ModelDescription, info: DatasetInfo) -> ModelDescription:
 
 
 def symmetry_for(model: ModelDescription, info: DatasetInfo) -> TaskSymmetry:
-    """How the group acts on the samples of a dataset, for a network that is to be made."""
+    """Return the symmetry of a new network on the samples of a dataset."""
     whole = completed(model, info)
     return TaskSymmetry.of(_document(whole.group), whole.rep_in, whole.rep_out)
 
@@ -102,7 +102,7 @@ def _check_saved(
 
 
 def require_same_dtype(request: TrainRequest, dtype: str) -> None:
-    """Raise where a precision is asked for that the weights of a saved model do not have."""
+    """Raise if the requested precision differs from that of a saved model's weights."""
     training = request.training
     if "dtype" in training.model_fields_set and training.dtype != dtype:
         raise InvalidSetting(
@@ -111,7 +111,7 @@ def require_same_dtype(request: TrainRequest, dtype: str) -> None:
 
 
 def _require_maps(model: ModelDescription, symmetry: TaskSymmetry) -> None:
-    """Raise where a network would be constant; one that takes long to make is not looked at."""
+    """Raise if the network would be constant; slow ones are not built."""
     small = sum(layer_widths(model, symmetry)) <= _SMALL
     if model.type == "MLP" or model.bilinear == "paper" or not small:
         return
