@@ -67,7 +67,7 @@ class Host:
         self.told: list[Mapping[str, Any]] = []
 
     def takes(self, request: TrainRequest, owner: str = "ada") -> Job:
-        facts = Datasets(self.database, self.objects).facts(request.dataset, owner)
+        facts = Datasets(self.database, self.objects).info(request.dataset, owner)
         checked = complete_request(
             request, facts, self.objects, thoroughly=False
         )  # as a service does

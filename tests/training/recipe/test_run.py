@@ -80,7 +80,7 @@ class TestWhatComesOfIt:
         saved = {"config": dict(found.config), "weights": found.config["sha256"]}
         request = a_request(model=saved, training={"epochs": 1})
         new = material_of(request)
-        material = TrainingData(new.stored, new.split, new.source, tmp_path / "weights")
+        material = TrainingData(new.info, new.split, new.source, tmp_path / "weights")
         assert run_training(request, material).metrics["warnings"] == heard
 
     def test_the_test_loss_is_that_of_the_model_on_targets_as_they_are(
@@ -313,7 +313,7 @@ class TestOtherTrainings:
         request = a_request(model=saved, training={"epochs": 3, "learning_rate": 1e-3})
         assert isinstance(request.model, SavedModel)
         new = material_of(request)
-        material = TrainingData(new.stored, new.split, new.source, tmp_path / "weights")
+        material = TrainingData(new.info, new.split, new.source, tmp_path / "weights")
         found = run_training(request, material)
         assert isinstance(found.model, Standardize)
         assert not isinstance(found.model.model, Standardize)
