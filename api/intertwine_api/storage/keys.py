@@ -1,4 +1,4 @@
-"""API keys: random secrets, of which the database has only the SHA-256."""
+"""API keys: random secrets. The database stores only their SHA-256."""
 
 from __future__ import annotations
 

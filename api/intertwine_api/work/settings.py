@@ -140,7 +140,7 @@ class Settings(BaseSettings):
 
     @property
     def home(self) -> Path:
-        """The folder of the database, uploads, models and jobs, none of which may be lost.
+        """The folder of the database, uploads, models and jobs. Back it up.
 
         Raises `InvalidSetting` if the user has no home and no folder is set.
         """

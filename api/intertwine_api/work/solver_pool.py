@@ -1,4 +1,4 @@
-"""The pool of worker processes, each of which solves one basis at a time."""
+"""The pool of worker processes. Each worker solves one basis at a time."""
 
 from __future__ import annotations
 

@@ -85,5 +85,7 @@ class TestLimits:
 
 
 def _workers(data: Path) -> list[int]:
-    listed = subprocess.run(["pgrep", "-f", f"solver_process.*{data}"], capture_output=True, check=True)
+    listed = subprocess.run(
+        ["pgrep", "-f", f"solver_process.*{data}"], capture_output=True, check=True
+    )
     return [int(line) for line in listed.stdout.split()]

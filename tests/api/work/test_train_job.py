@@ -69,7 +69,7 @@ class Host:
     def takes(self, request: TrainRequest, owner: str = "ada") -> Job:
         facts = Datasets(self.database, self.objects).info(request.dataset, owner)
         checked = complete_request(
-            request, facts, self.objects, thoroughly=False
+            request, facts, self.objects.path, thoroughly=False
         )  # as a service does
         document = checked.model_dump(mode="json", exclude_unset=True)
         self.queue.submit(NewJob("train", owner, document, LIMITS))

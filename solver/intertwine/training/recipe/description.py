@@ -26,7 +26,7 @@ MOST_LAYERS = 32
 MOST_SAMPLES = 10**6
 """The largest built-in dataset."""
 MOST_ROWS = 10_000
-"""The most measurements of the losses of one training, each of which is stored as a row."""
+"""The most measurements of the losses of one training. Each measurement is stored as a row."""
 MOST_CONFIG = 2**18
 """The longest config of a saved model, in characters of JSON; those of EMLP have some 10,000."""
 _DEEPEST = 64
