@@ -12,47 +12,47 @@ MEDIA_TYPE = "application/problem+json"
 
 #: The HTTP status and title of each code. The library's own errors keep their codes.
 CODES: dict[str, tuple[int, str]] = {
-    "syntax": (422, "A text could not be read"),
+    "syntax": (422, "The text has a syntax error"),
     "invalid-group": (422, "The generators of a group cannot be used"),
     "invalid-rep": (422, "The rep cannot be built"),
     "not-concrete": (422, "The rep has no group"),
-    "unknown-method": (422, "There is no such method or backend"),
-    "unavailable": (422, "The backend or device is not available here"),
+    "unknown-method": (422, "Unknown method or backend"),
+    "unavailable": (422, "The backend or device is not available"),
     "method-not-applicable": (422, "The method cannot solve this rep"),
-    "too-large": (422, "The request is larger than what is solved"),
-    "too-costly": (422, "The solve would cost more than this service spends"),
+    "too-large": (422, "The problem is too large to solve"),
+    "too-costly": (422, "The solve is too costly for this service"),
     "ambiguous-rank": (422, "The rank is ambiguous"),
-    "no-irreps": (422, "The rep is not seen to be a sum of irreps"),
-    "rounded-generators": (422, "The generators were rounded"),
+    "no-irreps": (422, "The rep could not be decomposed into irreps"),
+    "rounded-generators": (422, "The generators look rounded"),
     "not-converged": (422, "The iteration did not converge"),
     "solve": (500, "The result failed its check"),
     "format": (422, "The data are not in the documented format"),
     "invalid-request": (422, "The request does not have the documented form"),
     "malformed": (400, "The request body could not be read"),
-    "unauthorized": (401, "The request names no key that is known here"),
+    "unauthorized": (401, "The request has no valid key"),
     "forbidden": (403, "The key does not allow this"),
-    "not-found": (404, "There is no such thing here"),
-    "method-not-allowed": (405, "The address does not take this method"),
-    "wrong-state": (409, "It is not in a state for this"),
-    "name-taken": (409, "The name belongs to somebody else"),
-    "unsupported-media-type": (415, "The body is of a type that is not read here"),
-    "idempotency-conflict": (422, "The idempotency key belongs to another request"),
+    "not-found": (404, "Not found"),
+    "method-not-allowed": (405, "Method not allowed"),
+    "wrong-state": (409, "The resource is in the wrong state"),
+    "name-taken": (409, "The name belongs to another owner"),
+    "unsupported-media-type": (415, "Unsupported media type"),
+    "idempotency-conflict": (422, "The idempotency key was used for another request"),
     "body-too-large": (413, "The request body is too large"),
-    "range-not-satisfiable": (416, "The range lies outside of the data"),
-    "out-of-time": (422, "The work took longer than it may"),
-    "out-of-memory": (422, "The work took more memory than it may"),
-    "non-finite-loss": (422, "The training left the finite numbers"),
+    "range-not-satisfiable": (416, "The range is outside the data"),
+    "out-of-time": (422, "The time limit was exceeded"),
+    "out-of-memory": (422, "The memory limit was exceeded"),
+    "non-finite-loss": (422, "The loss is not finite"),
     "not-equivariant": (422, "The map is not equivariant"),
-    "invalid-setting": (422, "A setting cannot be used"),
-    "worker-died": (500, "The process that did the work died"),
-    "disk-full": (507, "There is no room on the disk"),
+    "invalid-setting": (422, "Invalid setting"),
+    "worker-died": (500, "The worker process died"),
+    "disk-full": (507, "The disk is full"),
     "rate-limited": (429, "Too many requests"),
-    "too-many-jobs": (429, "Too many of the owner's jobs are unfinished"),
-    "busy": (429, "More waits already than can be done soon"),
-    "not-kept": (507, "The basis was found, and the store could not keep it"),
+    "too-many-jobs": (429, "The owner has too many unfinished jobs"),
+    "busy": (429, "The service is busy"),
+    "not-kept": (507, "The basis was found but could not be stored"),
     "queue-full": (503, "Too many solves are waiting"),
     "not-ready": (503, "The service is not ready"),
-    "internal": (500, "Something went wrong here"),
+    "internal": (500, "Internal error"),
 }
 
 
@@ -61,7 +61,7 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="the address of the code's documentation")
+    type: str = Field(description="the URL of the code's documentation")
     title: str
     status: int
     code: str
