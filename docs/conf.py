@@ -11,11 +11,11 @@ project = "Intertwine"
 release = version = installed_version("intertwine")
 
 extensions = [
-    "myst_nb",  # Markdown, and notebooks in Markdown that are run as they are built
+    "myst_nb",  # Markdown, and notebooks in Markdown, which the build runs
     "reference",  # entries of public names, by autodoc
-    "docstrings",  # which are not quite reStructuredText
-    "mathml",  # formulas that need no network
-    "offline",  # and a check that nothing else needs one
+    "docstrings",  # docstrings, which are not quite reStructuredText
+    "mathml",  # formulas as MathML, which work offline
+    "offline",  # a check that pages load nothing from other hosts
 ]
 exclude_patterns = ["_extensions"]
 myst_enable_extensions = ["dollarmath", "deflist"]
@@ -25,10 +25,10 @@ nb_execution_mode = "auto"
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_timeout = 120  # seconds a cell
-os.environ.setdefault("INTERTWINE_CACHE", "off")  # notebooks leave the cache of whoever builds
+os.environ.setdefault("INTERTWINE_CACHE", "off")  # notebooks do not use the builder's cache
 
 smartquotes = False  # "SO(3)" is a string in Python
-default_role = "py:obj"  # a name in a docstring is a link where there is an entry
+default_role = "py:obj"  # a name in a docstring links to its entry, if it has one
 add_module_names = False
 autodoc_default_options = {
     "members": True,

@@ -1,4 +1,4 @@
-"""Docstrings as they are written here: plain text, code, and `names` that become links.
+"""Docstrings of this project: plain text, code, and `names` that become links.
 
 Docstrings hold formulas such as |f(x) − y|² and x_{p(i)}, in which reStructuredText would see
 markup. Only code, names, lists and indented blocks keep a meaning.
@@ -26,7 +26,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def escape(app: Sphinx, kind: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
-    """Escape what reStructuredText would take for markup, outside of code and literal blocks."""
+    """Escape accidental reStructuredText markup, outside of code and literal blocks."""
     paragraphs = re.split(r"(\n\s*\n)", "\n".join(lines))
     literal, parameters = False, parameters_of(value)
     for i, paragraph in enumerate(paragraphs):

@@ -24,7 +24,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def check_pages(app: Sphinx, exception: Exception | None) -> None:
-    """Raise `ExtensionError` where a built page or style sheet loads something from elsewhere."""
+    """Raise `ExtensionError` if a built page or style sheet loads from another host."""
     if exception is not None or app.builder.format != "html":
         return
     for path in sorted(Path(app.outdir).rglob("*")):

@@ -1,1 +1,1 @@
-"""What tests share: examples, laws, oracles, and services and databases to ask."""
+"""Shared code of the tests: examples, laws, oracles, and running services and databases."""

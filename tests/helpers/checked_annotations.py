@@ -1,4 +1,4 @@
-"""Annotated shapes are checked while tests run, by jaxtyping and beartype.
+"""Check annotated shapes while tests run, by jaxtyping and beartype.
 
 jaxtyping's own import hook binds the arguments of every function anew at every call, which took
 half of the time of all tests. Here this is done for the functions and dataclasses whose annotations
@@ -28,7 +28,7 @@ _ALIAS = re.compile(
 
 
 class CheckedAnnotations(MetaPathFinder):
-    """Imports the modules of some packages with their annotations checked."""
+    """Imports modules of some packages so that their annotations are checked."""
 
     def __init__(self, *packages: str) -> None:
         self._packages = packages
@@ -43,7 +43,7 @@ class CheckedAnnotations(MetaPathFinder):
 
 
 def check_annotations(*packages: str) -> None:
-    """From now on, in what is imported of these packages."""
+    """Check the annotations of these packages' modules as they are imported."""
     imported = {name.partition(".")[0] for name in sys.modules}
     assert imported.isdisjoint(packages), "they were imported before"
     for package in packages:

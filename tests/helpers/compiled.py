@@ -1,4 +1,4 @@
-"""Programs that JAX compiled, which a process of many tests must let go.
+"""JAX's compiled programs, which a process of many tests must free.
 
 Nothing of ours is imported: conftest.py comes before the annotations are checked.
 """
@@ -11,7 +11,7 @@ _MANY = 20_000  # a process may have 65,530; each compiled program takes some
 
 
 def let_compiled_programs_go() -> None:
-    """Clear JAX's caches if there are many: past the limit on mappings LLVM has no memory."""
+    """Clear JAX's caches if they are large: the system limits the mappings of a process."""
     if "jax" in sys.modules and _MAPS.exists():
         with _MAPS.open("rb") as lines:
             if sum(1 for _ in lines) > _MANY:

@@ -18,7 +18,7 @@ _PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 
 class Rotations(Rep):
-    """The rotation of ℝ³ that a matrix of SU(2) stands for."""
+    """The rotation of ℝ³ that a matrix of SU(2) represents."""
 
     def size(self) -> int:
         return 3

@@ -1,4 +1,4 @@
-"""Databases for tests: SQLite files, and those of a real PostgreSQL that is started when needed."""
+"""Databases for tests: SQLite files, and databases of a real PostgreSQL started on demand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = ("sqlite", "postgresql")
 
 
 class Databases:
-    """Makes databases of either kind, each for one test, and forgets them."""
+    """Creates databases of either kind, each for one test, and drops them."""
 
     def __init__(self) -> None:
         # not under pytest's folder, whose path is too long for a socket
@@ -30,7 +30,7 @@ class Databases:
 
     @contextmanager
     def empty(self, kind: str) -> Iterator[str]:
-        """The URL of a database in which nothing is."""
+        """The URL of an empty database, without tables."""
         name = f"test_{next(self._numbers)}"
         if kind == "sqlite":
             yield self._file(name)
@@ -101,7 +101,7 @@ def _migrated(url: str) -> str:
 
 
 def _sweep(url: str) -> None:
-    """Throw out whoever is still there, and delete all rows: far quicker than a new database."""
+    """Close other connections and delete all rows, which is far faster than a new database."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -1,4 +1,4 @@
-"""What a network can represent, by its derivatives at 0, beside what equivariance allows.
+"""Compare what a network can represent, by its derivatives at 0, with what equivariance allows.
 
 f(ρ(g)x) = ρ(g)f(x) for a network and all its weights, so its derivatives at the fixed point 0 are
 equivariant maps: Df(0) from the input, D²f(0) from the input's symmetric square. A network that

@@ -1,7 +1,7 @@
 """Pages of documentation as programs: their code blocks, run as they are printed.
 
 A ``python`` block is run with the names of the page's blocks before it; a ``text`` or ``json``
-block behind it is what it prints. A ``shell`` block is run by bash. A ``console`` block has
+block after it is its output. A ``shell`` block is run by bash. A ``console`` block has
 commands behind ``$``, each followed by what it prints; there ``...`` stands for anything.
 """
 
@@ -43,7 +43,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def same(printed: str, expected: str) -> bool:
-    """Whether a program printed what the page says, where ``...`` stands for anything."""
+    """Whether the output equals that on the page, where ``...`` matches anything."""
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     return doctest.OutputChecker().check_output(expected.strip(), printed.strip(), flags)
 
@@ -62,7 +62,7 @@ print(json.dumps(outputs))
 def run_python(page: Path, folder: Path, address: str = ADDRESS) -> list[str]:
     """What each Python block of a page prints, run in a fresh interpreter where a warning fails.
 
-    The service that a page speaks of is the one at `address`.
+    The service's address on the page is replaced by `address`.
     """
     programs = [
         (block.line, block.text.replace(ADDRESS, address))
@@ -85,7 +85,7 @@ def run_python(page: Path, folder: Path, address: str = ADDRESS) -> list[str]:
 
 
 def printed_by_python(page: Path) -> Iterator[tuple[int, Block]]:
-    """For each block that a Python block prints, the number of that among the Python blocks."""
+    """For each block of output, the index of its Python block among the Python blocks."""
     number, before = -1, ""
     for block in blocks(page):
         number += block.language == "python"
@@ -95,7 +95,7 @@ def printed_by_python(page: Path) -> Iterator[tuple[int, Block]]:
 
 
 def run_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user would, with our program on the path; both outputs are one."""
+    """Run a command with `intertwine` on the path; standard error joins standard output."""
     path = f"{PROGRAM.parent}:{environment().get('PATH', '')}"
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
@@ -111,7 +111,7 @@ def run_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def console(block: Block) -> Iterator[tuple[str, str]]:
-    """The commands of a console block, each with what it prints."""
+    """The commands of a console block, each with its output."""
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         command, _, printed = part.partition("\n")
         yield command, printed

@@ -1,4 +1,4 @@
-"""Stored bases to test with, and what each of them is as a plain matrix.
+"""Storages of bases for tests, and the plain matrix of each.
 
 `matrix_of` is the reading of the storages' docstrings in the simplest NumPy there is: nothing of it
 goes through `apply` or `adjoint`.
@@ -140,7 +140,7 @@ STORAGES: dict[str, Storage] = {
 
 
 def matrix_of(storage: Storage) -> np.ndarray[Any, Any]:
-    """The matrix that a storage stands for."""
+    """The matrix that a storage represents."""
     if isinstance(storage, Dense):
         return storage.matrix
     if isinstance(storage, Orbits):
@@ -181,7 +181,7 @@ def _block_diagonal(blocks: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
 
 
 def certificate_for(storage: Storage, **changes: Any) -> Certificate:
-    """A certificate such as a solve would give with this storage."""
+    """A certificate as a solve would give it with this storage."""
     values: dict[str, Any] = {
         "method": "krylov+orbits",
         "backend": "numpy",

@@ -1,4 +1,4 @@
-"""Jobs for tests: as values, and the small programs that they run."""
+"""Jobs for tests, and the small programs that they run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _JOB = Job(
 
 
 def a_job(**changes: Any) -> Job:
-    """A job that is held."""
+    """A leased job."""
     return replace(_JOB, **changes)
 
 
@@ -49,7 +49,7 @@ def program(text: str) -> Sequence[str]:
 
 
 def soon(what: Callable[[], _Value], seconds: float = 20.0) -> _Value:
-    """What is true at last. Fails if it does not become so in time."""
+    """Wait until the result is true, and return it. Fail after a timeout."""
     give_up = time.monotonic() + seconds
     while not (value := what()):
         assert time.monotonic() < give_up, "it did not become so"

@@ -1,4 +1,4 @@
-"""Models for tests of the registry and of inference: small ones that are quick to make."""
+"""Small models for tests of the registry and of inference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from intertwine.reps import Rep, Scalar, V
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What `Models.publish` takes."""
+    """The arguments of `Models.publish`."""
 
     config: dict[str, Any]
     blob: bytes
@@ -26,7 +26,7 @@ class TrainedModel:
 
 
 def bytes_only(content: bytes) -> TrainedModel:
-    """Weights that are no weights, for tests that load none."""
+    """Invalid weights, for tests that do not load them."""
     return TrainedModel({"model_sha256": "0" * 64, "note": "V⁰"}, content)
 
 
@@ -38,11 +38,11 @@ def small_model(
     group: Group | None = None,
     dtype: str = "float32",
 ) -> Any:
-    """A network that is quick to compile; for equal arguments the same object."""
+    """A network that compiles quickly; equal arguments return the same object."""
     with jax.enable_x64(True):
         return EMLP(rep_in, rep_out, group or SO(3), ch=12, num_layers=1, key=key, dtype=dtype)
 
 
 def trained(model: Any) -> TrainedModel:
-    """A model as one that was trained."""
+    """A model as the result of a training."""
     return TrainedModel(*to_config(model))

@@ -1,4 +1,4 @@
-"""Networks to test with: groups and reps of every kind, and how equivariant a layer is."""
+"""Networks for tests: groups and reps of every kind, and the equivariance error of a layer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OBLIQUE = conjugate(SO(3), np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 0.5], [0.3, 0.0
 
 @dataclass(frozen=True)
 class Turned(Rep):
-    """A rep of a user's own: rotations of the plane, so many times as far."""
+    """A user-defined rep: rotations of the plane, by a multiple of the angle."""
 
     order: int
     G: Any = None
@@ -54,7 +54,7 @@ class Turned(Rep):
 
 @dataclass(frozen=True)
 class Determinant(Rep):
-    """A rep of a user's own: pseudo-scalars, g ↦ det g."""
+    """A user-defined rep: pseudo-scalars, g ↦ det g."""
 
     G: Any = None
 
@@ -78,7 +78,7 @@ def irreps(rep: Rep) -> list[Rep]:
 
 @dataclass(frozen=True)
 class Case:
-    """Two concrete reps, and the hidden one of a small network between them."""
+    """Two concrete reps, and the hidden rep of a small network between them."""
 
     rep_in: Rep
     rep_out: Rep
@@ -145,7 +145,7 @@ def _images(model: Any, x: Any) -> Any:
 
 
 def images(model: Any, x: Any) -> np.ndarray:
-    """f(x), compiled: layers of the same structure are so once."""
+    """f(x), compiled once for layers of the same structure."""
     return np.asarray(_images(model, jnp.asarray(x)))
 
 
@@ -178,7 +178,7 @@ def _dense(rep: Rep, element: Any) -> np.ndarray:
 
 
 def moved(model: Any, *, size: float = 0.1, seed: int = 3) -> Any:
-    """The model with something random added to every weight, as any training may do."""
+    """The model with a random change of every weight, like a training's."""
     rng = np.random.default_rng(seed)
     weights, rest = eqx.partition(model, eqx.is_inexact_array)
 

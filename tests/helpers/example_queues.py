@@ -16,20 +16,20 @@ LIMITS = Limits(seconds=60.0, memory=10**9)
 
 
 def new_job(owner: str = "ada", **changes: Any) -> NewJob:
-    """What is handed in."""
+    """A job to submit."""
     said: dict[str, Any] = {"kind": "train", "request": {"epochs": 3}, "limits": LIMITS, **changes}
     return NewJob(owner=owner, **said)
 
 
 def queued(queue: Queue, owner: str = "ada", **changes: Any) -> Job:
-    """A job that waits."""
+    """A queued job."""
     job, is_new = queue.submit(new_job(owner, **changes))
     assert is_new
     return job
 
 
 def leased(queue: Queue, host: str = "here", **changes: Any) -> Job:
-    """A job that a host has taken; the only one that waits, or the first."""
+    """Queue a job, and lease the first queued one to a host."""
     queued(queue, **changes)
     job = queue.claim(host, 1000)
     assert job is not None
@@ -37,36 +37,36 @@ def leased(queue: Queue, host: str = "here", **changes: Any) -> Job:
 
 
 def running(queue: Queue, host: str = "here", **changes: Any) -> Job:
-    """A job whose process has begun."""
+    """A job whose process has started."""
     job = leased(queue, host, **changes)
     return queue.begin(job.id, job.attempt)
 
 
 def let_time_pass(database: Database) -> None:
-    """Every job that is to be tried again later is due."""
+    """Make every job that waits for a retry due."""
     with database.write() as connection:
         connection.execute(update(jobs).values(not_before=0.0))
 
 
 def refused(code: str) -> Any:
-    """A context in which a `ProblemError` of this code is raised."""
+    """Expect a `ProblemError` with this code."""
     return pytest.raises(ProblemError, check=lambda error: error.problem.code == code)
 
 
 def ids(jobs: list[Job]) -> list[str]:
-    """Which jobs they are."""
+    """The ids of jobs."""
     return [job.id for job in jobs]
 
 
 def claimed(queue: Queue, count: int, host: str = "here") -> list[Job]:
-    """So many jobs, as they come."""
+    """Claim this many jobs, in order."""
     jobs = [queue.claim(host, 1000) for _ in range(count)]
     assert None not in jobs
     return [job for job in jobs if job is not None]
 
 
 def ended(queue: Queue, state: str) -> Job:
-    """A job that has ended so."""
+    """A job that has ended with this outcome."""
     job = running(queue)
     if state == "succeeded":
         return queue.succeed(job.id, 1, {})

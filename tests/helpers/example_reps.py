@@ -1,4 +1,4 @@
-"""Rep expressions to test with: as trees that can be built, written as text, and worked out.
+"""Rep expressions for tests: trees that can be built, written as text, and evaluated.
 
 A tree is a nested tuple. `build` makes the library's value of it by Python's operators, `write`
 the text for the parser, and `matrix` what ρ(g) is by definition: `kron`, `block_diag` and `inv` of

@@ -1,4 +1,4 @@
-"""Stores to test with: keys, contents, and the ways in which a file goes wrong."""
+"""Stores for tests: keys, contents, and the ways to corrupt a file."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ MB = 10**6
 
 
 def key(name: str) -> str:
-    """A key, as the solver would make one."""
+    """A key in the solver's form."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
 def digest(content: bytes) -> str:
-    """The digest under which a content is kept."""
+    """The digest of a content."""
     return hashlib.sha256(content).hexdigest()
 
 
 def publish(store: Store, name: str, content: bytes, **details: Any) -> tuple[Manifest, Path]:
-    """Keep a content under the key of a name, which must succeed."""
+    """Publish a content under the key of a name; it must succeed."""
     entry = store.publish(key(name), lambda write: write(content), details)
     assert entry is not None
     store.wait_for_eviction()
@@ -39,19 +39,19 @@ def publish(store: Store, name: str, content: bytes, **details: Any) -> tuple[Ma
 
 
 def content(store: Store, name: str) -> bytes | None:
-    """What the store serves under the key of a name."""
+    """The content that the store has under the key of a name."""
     entry = store.read(key(name))
     return None if entry is None else entry[1].read_bytes()
 
 
 def quarantined(store: Store) -> dict[str, str]:
-    """The files in quarantine, and what is said of each."""
+    """The files in quarantine, and the reason for each."""
     notes = store.layout.quarantine.glob("*.reason")
     return {note.name.removesuffix(".reason"): note.read_text().strip() for note in notes}
 
 
 def faults(store: Store) -> dict[str, str]:
-    """What `verify` finds wrong, by file name."""
+    """The faults that `verify` finds, by file name."""
     return {finding.path.name: finding.reason for finding in verify(store)}
 
 
@@ -61,13 +61,13 @@ def leftovers(store: Store) -> list[str]:
 
 
 def age(path: Path, seconds: float) -> None:
-    """Make a file that much older than it is."""
+    """Move a file's times into the past by this much."""
     then = path.stat().st_mtime - seconds
     os.utime(path, (then, then))
 
 
 def overwrite(path: Path, content: bytes) -> None:
-    """Put other bytes into a file, where it is and with the mode it has."""
+    """Overwrite a file's bytes in place, keeping its mode."""
     mode = path.stat().st_mode
     path.chmod(0o644)
     path.write_bytes(content)
@@ -75,7 +75,7 @@ def overwrite(path: Path, content: bytes) -> None:
 
 
 def flip(path: Path) -> None:
-    """Change one bit in the middle of a file, and put its time back, as a failing disk does."""
+    """Flip one bit in the middle of a file and restore its times, like a failing disk."""
     stat = path.stat()
     spoilt = bytearray(path.read_bytes())
     spoilt[len(spoilt) // 2] ^= 1
@@ -149,7 +149,7 @@ MANIFEST_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Return when the condition holds; fail if it does not in that time."""
+    """Wait until the condition holds; fail after a timeout."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -158,7 +158,7 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 @cache
 def _own_mounts() -> tuple[str, ...] | None:
-    """The command that gives a program mounts of its own, where the system has and allows one."""
+    """The command that runs a program with its own mounts, if the system allows it."""
     if shutil.which("unshare") and shutil.which("mount"):
         for command in (("unshare", "--mount"), ("unshare", "--mount", "--map-root-user")):
             attempt = "mount -t tmpfs -o size=1m tmpfs /tmp"
@@ -169,7 +169,7 @@ def _own_mounts() -> tuple[str, ...] | None:
 
 
 def run_with_mounts(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a Python program that may mount what it likes: nobody else sees it, and it goes with it.
+    """Run a Python program with its own mounts, which end with it.
 
     `mount(…)` takes the arguments of the command.
     """

@@ -46,7 +46,7 @@ def affine(n: int, m: int, dtype: Any = np.float32) -> Affine:
 
 @dataclass(frozen=True)
 class Points:
-    """Data as `intertwine.datasets` has them."""
+    """Data in the form of `intertwine.datasets`."""
 
     X: Any
     Y: Any

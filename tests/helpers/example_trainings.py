@@ -1,4 +1,4 @@
-"""Trainings for tests: small ones, all of the same shapes, so that little is compiled."""
+"""Small trainings for tests, of equal shapes, so that they compile once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRAINING = {"epochs": 6, "batch_size": 16, "seed": 3}
 
 
 def a_request(**changes: Any) -> TrainRequest:
-    """A training that takes a moment; `model` and `training` are changed, the rest is replaced."""
+    """A short training; `model` and `training` are updated, other fields replaced."""
     document = {"dataset": DATASET, "name": "small", **changes}
     document["model"] = {**MODEL, **changes.get("model", {})}
     if "config" in document["model"]:
@@ -33,7 +33,7 @@ def material_of(request: TrainRequest) -> TrainingData:
 
 
 def given(request: TrainRequest, X: Any, Y: Any, weights: Path | None = None) -> TrainingData:
-    """Samples that somebody has."""
+    """Training data from arrays."""
     points = Samples.of(np.asarray(X), np.asarray(Y))
     return TrainingData.uploaded(request, points, info_of(points), weights)
 

@@ -1,4 +1,4 @@
-"""What the library decides on a fixed catalogue of groups and reps, as one JSON document.
+"""The library's decisions for a fixed catalogue of groups and reps, as one JSON document.
 
 As a program it prints the document: `processors` compares those of several BLAS kernels. Names,
 orders, ranks, methods, digests and keys are values, equal or not. Entries of bases are numbers,
@@ -156,7 +156,7 @@ def _point_groups() -> dict[str, list[Any]]:
 
 
 def _keys() -> Iterator[tuple[str, Any]]:
-    """Digests of groups and keys of bases, and what a change of frame makes of them."""
+    """Digests of groups and keys of bases, also after a change of frame."""
     for name, group in groups().items():
         verdict = verdict_of(group)
         yield (

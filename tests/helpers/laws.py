@@ -1,4 +1,4 @@
-"""How hard the laws are tried: one place for the number of examples of property-based tests."""
+"""The number of examples of property-based tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups of every kind, and the same in other frames."""
+"""Groups of every kind, also in oblique frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An independent judge of a basis: what it should satisfy, recomputed from first principles.
+"""An independent check of bases: their equations, recomputed from first principles.
 
 From Q and the group's generators as written-out matrices, by NumPy alone: nothing here goes
 through `intertwine.invariants`, or through the library's own actions of reps and images of
@@ -199,7 +199,7 @@ def constraints(rep: Rep, *, scaled: bool = True) -> Matrix:
 
 
 def null_space(rep: Rep) -> Matrix:
-    """An orthonormal basis of the invariants of a small rep, solved whole and without finesse."""
+    """An orthonormal basis of the invariants of a small rep, by one dense null space."""
     matrix = constraints(rep)
     if not matrix.size:
         return np.eye(rep.size())

@@ -1,4 +1,4 @@
-"""The BLAS kernels that this processor can run, and whether the library decides alike under them.
+"""Compare the library's decisions between the BLAS kernels that this processor can run.
 
 NumPy's OpenBLAS chooses its kernels by the processor; `OPENBLAS_CORETYPE` chooses others. What
 a result's rounding decides differs between them. As a program: compare the documents of
@@ -32,7 +32,7 @@ _AT_ONCE = 2
 
 
 def available_kernels() -> list[str]:
-    """The kernels that this processor can run; none where it is not an x86 under Linux."""
+    """The kernels that this processor can run; empty unless it is an x86 under Linux."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
@@ -60,7 +60,7 @@ def document(kernel: str, threads: str, sections: Iterable[str] = ()) -> Any:
 
 
 def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
-    """What differs between two documents, a line each: where it is, and both values."""
+    """The differences of two documents, one per line: the place, and both values."""
     if isinstance(one, dict) and isinstance(other, dict):
         if list(one) != list(other):
             yield f"{path}: {_short(list(one))} / {_short(list(other))}"

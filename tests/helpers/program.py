@@ -1,4 +1,4 @@
-"""The program `intertwine`, run as a user runs it, in a process of its own, or called in this."""
+"""The program `intertwine`, run in a separate process, or called in this one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Ended:
 
     @property
     def json(self) -> Any:
-        """The one JSON document on standard output; NaN and infinity are none."""
+        """The one JSON document on standard output, without NaN and infinity."""
 
         def refuse(constant: str) -> None:
             raise ValueError(f"{constant} is no JSON")
@@ -44,7 +44,7 @@ class Ended:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """An environment that is the same everywhere, and leaves the user's cache alone."""
+    """A reproducible environment without the user's cache."""
     return {
         **os.environ,
         "COLUMNS": "100",
@@ -62,13 +62,13 @@ def intertwine(
     memory: int | None = None,
     timeout: float = 120,
 ) -> Ended:
-    """Run the program to its end; with at most so many bytes of address space, if that is given."""
+    """Run the program to its end, optionally with limited address space in bytes."""
     command = [PROGRAM, *arguments]
     return _run(command, cwd=cwd, env=env, memory=memory, timeout=timeout)
 
 
 def called(*arguments: str | bytes | Path, cwd: Path | None = None) -> Ended:
-    """The same in this process, which takes a tenth of the time."""
+    """Call the program in this process, which takes a tenth of the time."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
         patch.dict(os.environ, environment()),
@@ -81,7 +81,7 @@ def called(*arguments: str | bytes | Path, cwd: Path | None = None) -> Ended:
 
 
 def python(program: str, *arguments: str, memory: int | None = None, timeout: float = 120) -> str:
-    """What a Python program prints, run in a fresh interpreter; it must end well."""
+    """The output of a Python program in a fresh interpreter; it must succeed."""
     command = [sys.executable, "-c", program, *arguments]
     ended = _run(command, cwd=None, env=None, memory=memory, timeout=timeout)
     assert ended.code == 0, ended.err

@@ -1,4 +1,4 @@
-"""Groups by generators that were rounded."""
+"""Groups with rounded generators."""
 
 from __future__ import annotations
 

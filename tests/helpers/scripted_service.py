@@ -1,4 +1,4 @@
-"""A small HTTP server that answers as it is told, and remembers what it was asked."""
+"""A small HTTP server with scripted responses that records its requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked."""
+    """A recorded request."""
 
     method: str
     path: str
@@ -24,7 +24,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered. With `cut` the connection breaks before the end of the body."""
+    """A scripted response. With `cut`, the connection breaks before the end of the body."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -39,20 +39,20 @@ Answering = Callable[[Request], Reply]
 
 
 def json_reply(document: Any, status: int = 200, **headers: str) -> Reply:
-    """A document as an answer."""
+    """A response with a JSON document."""
     kind = "application/problem+json" if status >= 400 else "application/json"
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, json.dumps(document).encode(), {"content-type": kind, **named})
 
 
 def problem_reply(status: int, code: str, detail: str = "no", **headers: str) -> Reply:
-    """A problem document as an answer."""
+    """A response with a problem document."""
     return json_reply({"status": status, "code": code, "detail": detail}, status, **headers)
 
 
 @dataclass
 class Scripted:
-    """A running server: `asked` are the requests that came, `url` is where it is."""
+    """A running server: `asked` are the received requests, `url` is its address."""
 
     url: str
     asked: list[Request] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Scripted:
 
 @contextmanager
 def scripted_service(answer: Answering | list[Reply], path: str = "") -> Iterator[Scripted]:
-    """A server that answers by a function, or with these replies in turn, the last for ever."""
+    """A server that replies by a function, or with these replies in turn, repeating the last."""
     script = list(answer) if isinstance(answer, list) else []
     lock = threading.Lock()
 
@@ -97,7 +97,7 @@ def scripted_service(answer: Answering | list[Reply], path: str = "") -> Iterato
                 self.close_connection = True
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the requests are remembered."""
+            """Log nothing: the requests are recorded."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

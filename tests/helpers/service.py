@@ -1,4 +1,4 @@
-"""The service as its users have it: a process of its own, asked over HTTP."""
+"""The service in a separate process, tested over HTTP."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class ServiceProcess:
         return self.address
 
     def kill(self) -> None:
-        """End it with SIGKILL, in the middle of whatever it does."""
+        """Kill it with SIGKILL."""
         assert self._process is not None
         self._process.kill()
         self._wait()
 
     def end(self, seconds: float = 30) -> str:
-        """Ask it to end; what it printed then."""
+        """End it with a signal; its output since."""
         assert self._process is not None
         self._process.terminate()
         return self._wait(seconds)
@@ -73,7 +73,7 @@ class ServiceProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has been started, and not ended."""
+        """Whether it was started and has not ended."""
         return self._process is not None
 
     def _wait(self, seconds: float = 30) -> str:
@@ -87,7 +87,7 @@ class ServiceProcess:
 def service_process(
     data: Path, service: ServiceProcess | None = None, **settings: str
 ) -> Iterator[ServiceProcess]:
-    """A started service that may be killed; in the end nothing of it is left, nor of its jobs."""
+    """A started service that tests may kill; in the end, it and its jobs are killed."""
     service = service or ServiceProcess(data, **settings)
     try:
         service.start()
@@ -109,7 +109,7 @@ def running_service(data: Path, **settings: str) -> Iterator[httpx.Client]:
 
 
 def metric(client: httpx.Client, name: str, **labels: str) -> float:
-    """The value of one of the service's metrics; zero where it has none yet."""
+    """The value of one of the service's metrics, or zero."""
     shown = ",".join(f'{key}="{value}"' for key, value in labels.items())
     sample = f"{name}{{{shown}}}" if shown else name
     for line in client.get("/metrics").text.splitlines():
@@ -119,7 +119,7 @@ def metric(client: httpx.Client, name: str, **labels: str) -> float:
 
 
 def followed(client: httpx.Client, answer: httpx.Response, seconds: float = 120) -> httpx.Response:
-    """The answer at the address of a 202, when it is no 202 any more."""
+    """Follow the URL of a 202 until it returns another status; that response."""
     give_up = time.monotonic() + seconds
     while answer.status_code == 202:
         assert time.monotonic() < give_up, answer.text
@@ -129,7 +129,7 @@ def followed(client: httpx.Client, answer: httpx.Response, seconds: float = 120)
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The problem document of an answer that is one, of this status and code."""
+    """The response's problem document, which must have this status and code."""
     assert (answer.status_code, answer.headers["content-type"]) == (
         status,
         "application/problem+json",

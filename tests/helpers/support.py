@@ -1,4 +1,4 @@
-"""What several tests share: the conformance cases, the methods, and fresh processes."""
+"""Shared by several tests: the conformance cases, the methods, and fresh processes."""
 
 from __future__ import annotations
 
