@@ -1,5 +1,5 @@
-# Needs Python 3.11 or newer, make and a package index. Everything else goes into .venv, which is made on
-# first use and brought up to date when requirements.lock or pyproject.toml changes.
+# Needs Python 3.11 or newer, make and a package index. Everything else is in .venv, which is created on
+# first use and updated when requirements.lock or pyproject.toml changes.
 
 PYTHON  ?= python3
 WORKERS ?= 2
@@ -11,13 +11,13 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE  := solver cache api tests benchmarks docs examples
 
-# Recipes read REP and GROUP from the environment, so that parentheses, stars and quotes never meet the shell.
+# Recipes read REP and GROUP from the environment, so that the shell does not interpret parentheses, stars and quotes.
 export REP GROUP
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# One BLAS thread a worker: otherwise each worker starts a thread for every core and they get in each other's way.
-# Workers share the GPU where there is one, so none may take all of its memory at the start.
-# Many tests start processes: those keep their compiled modules, also where a machine is set not to.
+# One BLAS thread per worker: otherwise each worker starts a thread per core, and they compete.
+# Workers share the GPU, if any, so none may preallocate its memory.
+# Many tests start processes: these keep compiled modules, even if the environment disables that.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
@@ -27,7 +27,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
 		printf '  make %-11s %s\n' "$$name" "$$text"; done
 
-serve: $(READY) ## Start the service on this machine and print where to look (PORT=8000)
+serve: $(READY) ## Start the service on this machine and print its URL (PORT=8000)
 	@$(BIN)/intertwine serve $${PORT:+"--port=$$PORT"}
 
 try: $(READY) ## Solve REP='V**2*V.T+5V0' for GROUP='SO(3)' and print the basis with its certificate
@@ -39,39 +39,39 @@ test: $(READY) ## Run the tests, without those marked slow
 slow: $(READY) ## Run the tests marked slow
 	$(PYTEST) -m slow
 
-# What the library decides is compared between the kernels; the few tests that rounding can decide are named here.
+# Compares the library's decisions between kernels, and runs the tests whose results could depend on rounding.
 processors: $(READY) ## Compare the library's decisions between the BLAS kernels of several processors, and run numerical tests
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python tests/helpers/processors.py -q -m "not slow" -n $(WORKERS) --dist worksteal \
 		tests/vis tests/irreps/test_catalogue.py
 
-check: $(READY) ## Everything a change must pass: format, lint, types, tests, documentation
+check: $(READY) ## Run every check that a change must pass: format, lint, types, tests, documentation
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(MAKE) --no-print-directory test
 	$(MAKE) --no-print-directory docs
 
-bench: $(READY) ## Time the solver, the store, the service and the networks, each on a table of cases
+bench: $(READY) ## Time the solver, the store, the service and the networks
 	$(BIN)/python benchmarks/solve.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/train_step.py
 
-bench-paper: $(READY) ## Train on the paper's tasks at every size, beside the published figures: an hour or two
+bench-paper: $(READY) ## Compare with the paper's figures on its tasks, at every size: an hour or two
 	$(BIN)/python benchmarks/paper.py --rows build/paper.jsonl --plot build
 
-format: $(READY) ## Format the code and mend what the linter can mend
+format: $(READY) ## Format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix-only $(CODE)
 	$(BIN)/ruff format $(CODE)
 
 docs: $(READY) ## Build the documentation in build/docs; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning docs build/docs
 
-lock: $(BIN)/uv ## Refresh requirements.lock after a change of dependencies (UPGRADE=1: to their newest versions)
+lock: $(BIN)/uv ## Update requirements.lock after a change of dependencies (UPGRADE=1: to the newest versions)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes \
 		--no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 
-clean: ## Remove the environment and whatever was built
+clean: ## Remove the environment and all build products
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -83,12 +83,12 @@ $(BIN)/pip:
 $(BIN)/uv: | $(BIN)/pip
 	$(BIN)/pip install --quiet uv
 
-# uv takes seconds where pip takes a minute, but is not built for every machine and reads no pip.conf. The lock holds
-# a hash for every file, and `sync` also removes what the lock no longer names.
+# uv takes seconds instead of pip's minute, but does not exist for every platform and ignores pip.conf. The lock has
+# a hash for every file, and `sync` also removes packages that are not in the lock.
 $(READY): requirements.lock pyproject.toml | $(BIN)/pip
 	@{ $(MAKE) --silent --no-print-directory $(BIN)/uv && \
 		$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock; } || \
-	{ echo "uv did not serve here: pip takes its place, and its time." && \
+	{ echo "uv failed here; using pip, which takes longer." && \
 		$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock; }
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

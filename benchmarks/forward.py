@@ -1,10 +1,10 @@
-"""Time a model called over HTTP and in this process: rows a second, and latency, of single rows.
+"""Time calls of a model over HTTP and in process: rows per second and latency of single rows.
 
 In process: `batched` is the service's batcher around the model, `one at a time` the same with
 batches of one row, `nothing` the batcher around a function that does nothing (its ceiling), and
 `direct` the model called by itself. Over HTTP: a server with batching and one without, each a
-process of its own with one event loop, and `empty`, an address that reads and answers as much
-and does nothing. The clients are one process of plain sockets with keep-alive.
+separate process with one event loop, and `empty`, an endpoint that reads and returns as much
+but does nothing. The clients are one process of plain sockets with keep-alive.
 
 Rounds are interleaved; each number is the median of them, and each ratio that of the ratios
 within a round.
@@ -45,7 +45,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Row:
-    """Rows a second, and the latency of one in milliseconds."""
+    """Rows per second, and the latency of one row in milliseconds."""
 
     rate: float
     p50: float

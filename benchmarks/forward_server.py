@@ -1,7 +1,7 @@
-"""The service of `forward.py`: as `intertwine serve` runs it, with two addresses more.
+"""The service of `forward.py`: as `intertwine serve` runs it, with two more endpoints.
 
-`/v1/empty` takes a request and answers as a forward does, and does nothing in between. `/warm`
-answers when a model has all of its programs.
+`/v1/empty` reads a request and responds like a forward, but computes nothing. `/warm` responds
+when all programs of a model are compiled.
 
     python benchmarks/forward_server.py FOLDER ANSWER     prints its port; settings: INTERTWINE_…
 """
@@ -25,7 +25,7 @@ def main(folder: str, answer: str) -> None:
     add_to(app, answer.encode())
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    listener.listen(1024)  # who connects before it serves waits
+    listener.listen(1024)  # early connections wait until it serves
     print(listener.getsockname()[1], flush=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     collect_rarely()
@@ -33,7 +33,7 @@ def main(folder: str, answer: str) -> None:
 
 
 def add_to(app: FastAPI, answer: bytes) -> None:
-    """The two addresses."""
+    """Add the two endpoints."""
     service = app.state.service
 
     @app.post("/v1/empty")

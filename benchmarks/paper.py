@@ -1,12 +1,12 @@
-"""Test error against training-set size on the paper's tasks, beside the figures published there.
+"""Compare test errors on the paper's tasks, by training-set size, with the published figures.
 
 The protocol is that of Finzi, Welling and Wilson (2021, §7; see `published.json`): Adam, batches
 of 500, width 384, 3 layers, min(900000/n, 1000) epochs, 1000 validation and 5000 test points, the
 weights with the least validation loss. `--training paper` has a constant learning rate of 3e-3 and
 targets as they are; `--training better` warms up to 1e-2 and falls to zero along a cosine,
 standardises targets too, and trains once with each of two weight decays, of which it keeps the one
-with the least validation loss. Rows are added to a file as they come, and a later run goes on with
-what is missing.
+with the least validation loss. Finished rows are appended to a file, and a later run adds the
+missing ones.
 
     python benchmarks/paper.py --short                      # three minutes: one size a task
     python benchmarks/paper.py --rows build/paper.jsonl     # all of it: an hour or two
@@ -61,7 +61,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """What came out of a run: the mean squared error of the test set, on the targets' own scale."""
+    """The result of a run: the mean squared error of the test set, on the targets' own scale."""
 
     task: str
     network: str
@@ -130,7 +130,7 @@ def measure(run: Run, decays: Sequence[float]) -> Row:
 def runs(
     tasks: list[str], networks: list[str], trainings: list[str], sizes: list[int], trials: int
 ) -> Iterator[Run]:
-    """All that was asked for; runs that share a compilation come one after another."""
+    """The requested runs; those that share a compilation are adjacent."""
     for task in tasks:
         for network in [*(f"EMLP-{name}" for name in GROUPS[task]), *BASELINES]:
             for training in trainings:
@@ -142,7 +142,7 @@ def runs(
 
 
 def read(path: Path | None) -> list[Row]:
-    """The rows that are there."""
+    """The rows of a file."""
     if path is None or not path.exists():
         return []
     return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -220,7 +220,7 @@ def short() -> list[Run]:
 
 
 def failures(rows: list[Row]) -> list[str]:
-    """What a short run must show: EMLP below what was published, below MLP, and equivariant."""
+    """Failed expectations: EMLP is below the published error, below MLP, and equivariant."""
     found = []
     by_task = {task: [r for r in rows if r.task == task] for task in DATA}
     for task, (ours, plain) in by_task.items():
@@ -247,7 +247,7 @@ def main() -> None:
     parser.add_argument(
         "--short", action="store_true", help="three minutes; fails if EMLP is worse"
     )
-    parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--table", action="store_true", help="only print the existing rows")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw a picture for each task")
     arguments = parser.parse_args()
     rows = read(arguments.rows)
@@ -267,7 +267,7 @@ def main() -> None:
     done = {row.run for row in rows}
     for run in () if arguments.table else wanted:
         if run not in done:
-            if run.trial == 0:  # what was compiled for other sizes would fill the memory
+            if run.trial == 0:  # programs compiled for other sizes would fill the memory
                 jax.clear_caches()
             decays = DECAYS[run.training][: 1 if arguments.short else None]
             rows.append(row := measure(run, decays))

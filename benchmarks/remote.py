@@ -1,8 +1,8 @@
-"""A training through the service beside the same fit in a script; and what it answers meanwhile.
+"""Compare a training job with the same fit in a script; measure the service's latency meanwhile.
 
-Rounds take turns: a script in a process of its own, which makes the network and fits it; the same
-as a job; and as a job while /healthz is asked from four connections, a hundred times a second each
-(which takes part of a core by itself). All are timed from the start of the fit to its last epoch,
+Each round runs a script in a separate process, which builds and fits the network; the same as a
+job; and a job while four connections request /healthz, a hundred times per second each (which
+takes part of a core by itself). All are timed from the start of the fit to its last epoch,
 by the fit's own clock, compiling included; and, with what is around it, from the start of the
 process to its end. Ratios are taken within a round.
 
@@ -48,7 +48,7 @@ fitted = fit(
 print(fitted.history[-1].seconds)
 """
 _PROBES = 4
-_PAUSE = 0.01  # seconds between two questions of a connection
+_PAUSE = 0.01  # seconds between two requests of a connection
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(name: str, asked: dict[str, int]) -> tuple[float, float, list[float]]:
-    """The seconds of a fit, of what is around it, and of each answer meanwhile."""
+    """The seconds of a fit, of the whole run, and of each response meanwhile."""
     if name == "script":
         return *in_a_script(asked), []
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as port:
@@ -104,7 +104,7 @@ def in_a_script(asked: dict[str, int]) -> tuple[float, float]:
 async def as_a_job(
     port: int, asked: dict[str, int], connections: int
 ) -> tuple[float, float, list[float]]:
-    """The seconds of a job's fit, of the job, and of each answer meanwhile."""
+    """The seconds of a job's fit, of the job, and of each response meanwhile."""
     job = await asyncio.to_thread(submit, port, asked)
     done = asyncio.Event()
     probes = [asyncio.create_task(probe(port, done)) for _ in range(connections)]
@@ -119,7 +119,7 @@ async def as_a_job(
 
 
 async def probe(port: int, done: asyncio.Event) -> list[float]:
-    """The seconds that each answer took."""
+    """The seconds of each response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     times = []
     while not done.is_set():
@@ -132,7 +132,7 @@ async def probe(port: int, done: asyncio.Event) -> list[float]:
 
 
 def submit(port: int, asked: dict[str, int]) -> str:
-    """The address of a job that trains."""
+    """The URL of a training job."""
     document = {
         "kind": "train",
         "dataset": {"name": "Inertia", "size": asked["size"]},
@@ -148,7 +148,7 @@ def submit(port: int, asked: dict[str, int]) -> str:
 
 
 def read(port: int, path: str) -> dict[str, Any]:
-    """The document at an address."""
+    """The document at a URL."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as response:
         document: dict[str, Any] = json.load(response)
     return document

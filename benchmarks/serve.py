@@ -1,12 +1,12 @@
-"""Time the service: requests a second and their latency, at 1, 16 and 64 clients.
+"""Time the service: requests per second and their latency, with 1, 16 and 64 clients.
 
-The service runs in a process of its own with one event loop, as `intertwine serve` starts it; the
-clients are one process of plain sockets with keep-alive, so that little of the time is theirs.
-`empty` is the address /healthz, which does nothing: what is beyond it is our own work. `ask` is a
-POST of a request whose answer is known, `blob` has under 1 MB.
+The service runs in a separate process with one event loop, as `intertwine serve` starts it; the
+clients are one process of plain sockets with keep-alive, which takes little of the time.
+`empty` is the endpoint /healthz, which does nothing: the baseline of the others. `ask` is a
+POST of a request for a stored basis, `blob` has under 1 MB.
 
     python benchmarks/serve.py                 the tables; needs 2 GB of disk
-    python benchmarks/serve.py --seconds 5     longer, and steadier
+    python benchmarks/serve.py --seconds 5     longer and more precise
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[int]:
-    """The port of a service whose data are in the folder."""
+    """The port of a service with its data in the folder."""
     program = Path(sys.executable).with_name("intertwine")
     process = subprocess.Popen(
         [program, "serve", "--port", "0", "--data", folder], stdout=subprocess.PIPE, text=True
@@ -115,7 +115,7 @@ def ask(document: dict[str, str]) -> bytes:
 
 
 def once(port: int, request: bytes) -> bytes:
-    """The body of one answer."""
+    """The body of one response."""
 
     async def exchange() -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -129,7 +129,7 @@ def once(port: int, request: bytes) -> bytes:
 async def answer(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
 ) -> bytes:
-    """Send a request on an open connection, and read the answer whole."""
+    """Send a request on an open connection, and read the whole response."""
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     length = re.search(rb"content-length: (\d+)", head.lower())
@@ -141,7 +141,7 @@ async def answer(
 async def load(
     port: int, request: bytes, clients: int, seconds: float
 ) -> tuple[list[float], int, float]:
-    """The seconds of each request, the bytes of an answer, and the wall time of them all."""
+    """The seconds of each request, the bytes of a response, and the total wall time."""
     times: list[float] = []
     size = 0
 
@@ -168,7 +168,7 @@ def quantiles(times: list[float]) -> tuple[float, float]:
 
 
 def overhead(place: Path, key: str) -> str:
-    """A checked read of the store against reading the bare file."""
+    """The overhead of a checked read of the store over reading the bare file."""
     from intertwine.bases import load_basis
     from intertwine_cache import Store
 
@@ -200,7 +200,7 @@ def median_of(act: Callable[[], object], repeat: int = 300) -> float:
 
 
 def put_blob(place: Path, size: int) -> str:
-    """Publish so many bytes as a blob; its digest."""
+    """Publish a blob of this size, and return its digest."""
     from intertwine_cache import Store
 
     piece = hashlib.sha256(b"bench").digest() * 2**15  # 1 MB
@@ -218,7 +218,7 @@ def put_blob(place: Path, size: int) -> str:
 
 
 def stream(port: int, path: str) -> float:
-    """GB a second of one answer, thrown away as it comes."""
+    """GB per second of one response, discarded as it arrives."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(get(path, "Connection: close"))
         buffer, seen, started = bytearray(2**20), 0, time.perf_counter()

@@ -1,7 +1,7 @@
-"""Time the solver: one line a case, method and backend, each measured in a fresh process.
+"""Time the solver: one line per case, method and backend, each measured in a fresh process.
 
-Seconds are those of one solve after the imports, compilation included; peak memory is that of the
-whole process, and of the GPU where one was used. The times of EMLP (Finzi, Welling and Wilson 2021)
+Seconds are for one solve after the imports, including compilation; peak memory is that of the
+whole process, and of the GPU if it was used. The times of EMLP (Finzi, Welling and Wilson 2021)
 were taken on two cores and are for orientation.
 
     python benchmarks/solve.py                          the whole table
@@ -31,7 +31,7 @@ SVD_UP_TO, KRYLOV_UP_TO = 1_000, 20_000
 
 @dataclass(frozen=True)
 class Case:
-    """A rep of a group (None where its text names the groups), and the time that EMLP takes."""
+    """A rep of a group (None if its text names the groups), and EMLP's time."""
 
     group: str | None
     rep: str
@@ -51,7 +51,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Run:
-    """One line of the table: what a fresh process is to do."""
+    """One line of the table: the task of a fresh process."""
 
     case: Case
     method: str
@@ -100,7 +100,7 @@ _COLUMNS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; the exit status is 1 where a run ended without a basis, 2 for bad input."""
+    """Print the table; the exit status is 1 if a run ended without a basis, 2 for bad input."""
     options = _options(arguments)
     if options.measure:
         print(json.dumps(_measure(json.loads(options.measure))))
@@ -144,7 +144,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--plot", metavar="FILE", help="draw time against size into FILE (.svg)")
     parser.add_argument("--list", action="store_true", help="list the cases and stop")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)  # what a fresh process is told to do
+    parser.add_argument("--measure", help=argparse.SUPPRESS)  # the task of a fresh process
     options = parser.parse_args(arguments)
     if options.list:
         print("\n".join(map(str, CASES)))
@@ -224,7 +224,7 @@ def _plot(options: argparse.Namespace) -> int:
 def _in_fresh_process(run: Run, timeout: float) -> dict[str, Any]:
     environment = {
         **os.environ,
-        "INTERTWINE_CACHE": "off",  # what is measured is the solver
+        "INTERTWINE_CACHE": "off",  # measure the solver, not the store
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
     command = [sys.executable, __file__, "--measure", json.dumps(asdict(run))]
@@ -247,7 +247,7 @@ def _in_fresh_process(run: Run, timeout: float) -> dict[str, Any]:
 
 
 def _measure(run: dict[str, Any]) -> dict[str, Any]:
-    """Solve in this process, and say what it took."""
+    """Solve in this process, and return its cost."""
     from intertwine.errors import IntertwineError
     from intertwine.invariants import solve
 

@@ -1,7 +1,7 @@
-"""Time the store of bases: what keeping one costs, and what a second process pays to have it.
+"""Time the store of bases: writing a basis, and reading it in another process.
 
 Every number is the median over fresh processes, after the imports and with the files in memory.
-The bare file is the kept one: read as a whole, or mapped as the store maps it. "digest" hashes
+The bare file is the stored one: read as a whole, or mapped as the store maps it. "digest" hashes
 it, which a host does once for each file; "checked" is every later process. "again" is the median
 of later reads in the same process, and "overhead" is what that takes beyond mapping the bare file.
 
@@ -61,13 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def shown(size: int) -> str:
-    """A size in bytes, in words."""
+    """A size in bytes, with a unit."""
     unit, name = max((u, n) for u, n in ((1, "B"), (10**3, "kB"), (10**6, "MB")) if u <= size)
     return f"{size / unit:,.3g} {name}"
 
 
 def measure(folder: Path, size: int, repeat: int) -> dict[str, float]:
-    """Seconds by column, for a basis of so many bytes."""
+    """Seconds by column, for a basis of this size in bytes."""
     rows = max(1, size // 800)
     keeping = []
     for number in range(repeat):
@@ -122,7 +122,7 @@ def key_of(name: str) -> str:
 
 
 def timed(act: Callable[[], Any]) -> float:
-    """Seconds that it takes."""
+    """The seconds of a call."""
     started = time.perf_counter()
     act()
     return time.perf_counter() - started
@@ -135,7 +135,7 @@ def twice(act: Callable[[], Any]) -> tuple[float, float]:
 
 
 def run(folder: Path, name: str) -> str:
-    """What a fresh process says."""
+    """The output of a fresh process."""
     done = subprocess.run(
         [sys.executable, __file__, "--child", name, "--folder", folder],
         env={**os.environ, "INTERTWINE_CACHE": str(folder)},
@@ -183,7 +183,7 @@ def run_map_bare(folder: Path) -> tuple[float, float]:
 
 
 def run_request(folder: Path) -> tuple[float]:
-    """What a user's program does."""
+    """Request the basis as a user's program does."""
     from intertwine.groups import parse_group
     from intertwine.reps import parse
 

@@ -1,9 +1,8 @@
-"""A training step and a forward of the networks, interleaved in one process.
+"""Time a training step and a forward of the networks, interleaved in one process.
 
-Adam, batches of random numbers, medians; the ratio is to `eqx.nn.MLP` with 3 layers of 384, as it
-is when it stands alone: each ratio is taken within a round, and its median printed. All run with
-`freed_memory_kept`, without which the network whose memory is the largest waits for the system at
-each step, whichever it is (--give-memory-back shows it).
+Times are medians for Adam and batches of random numbers. A ratio to `eqx.nn.MLP` with 3 layers of
+384 is the median of the ratios within each round. All run with `freed_memory_kept`, without which
+the network with the largest memory has page faults at each step (--give-memory-back shows them).
 
     python benchmarks/train_step.py                         # the paper's tasks, batch 500
     python benchmarks/train_step.py O5Synthetic --batch 1 64 500 4096 --json
@@ -58,7 +57,7 @@ class Row:
 
 
 class _Runner:
-    """A compiled step and forward of a network, and the times they took."""
+    """A compiled step and forward of a network, and their times."""
 
     def __init__(self, make: Callable[[], Any], x: jax.Array, y: jax.Array) -> None:
         start = time.perf_counter()
@@ -174,9 +173,11 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", default=list(TASKS), metavar="TASK")
     parser.add_argument("--batch", nargs="+", type=int, default=[500])
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--json", action="store_true", help="a JSON object a line")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
-    parser.add_argument("--give-memory-back", action="store_true", help="as the C library does it")
+    parser.add_argument(
+        "--give-memory-back", action="store_true", help="do not use freed_memory_kept"
+    )
     arguments = parser.parse_args()
     if unknown := [task for task in arguments.tasks if task not in TASKS]:
         parser.error(f"no such task: {', '.join(unknown)}; there are {', '.join(TASKS)}")

@@ -1,9 +1,9 @@
-"""How inertia depends on where masses are: an equivariant network, learned from 1000 examples.
+"""Learn the moment of inertia of point masses with an equivariant network, from 1000 examples.
 
-Five point masses with their positions go in, 5V⁰+5V, and their moment of inertia comes out, a
-matrix of type V². The network is equivariant under rotations before, during and after training;
-``--network MLP`` trains a plain one of the same width instead, which is not. The training loop is
-written out with optax; ``intertwine.training.fit`` does the same in one call, and faster.
+The input is five point masses with their positions, 5V⁰+5V, and the output their moment of
+inertia, a matrix of type V². The network is equivariant under rotations before, during and after
+training; ``--network MLP`` instead trains a plain network of the same width. The training loop is written
+out with optax; ``intertwine.training.fit`` does the same in one call, and faster.
 
     python examples/inertia.py
     python examples/inertia.py --network MLP --out mlp.png
@@ -65,7 +65,7 @@ def main() -> None:
 def train(
     model: eqx.Module, trainloader: Iterable[Batch], testloader: Iterable[Batch], epochs: int
 ) -> tuple[eqx.Module, list[float], list[float]]:
-    """The trained model, the training loss of each epoch, and the test losses in between."""
+    """Return the trained model, the training loss of each epoch, and the test losses."""
     optimizer = optax.adam(LEARNING_RATE)
     state = optimizer.init(eqx.filter(model, eqx.is_inexact_array))
 
@@ -94,7 +94,7 @@ def train(
 
 
 def draw_losses(train_losses: list[float], test_losses: list[float]) -> Figure:
-    """Both losses against the epoch, on a logarithmic scale."""
+    """Plot both losses by epoch, on a logarithmic scale."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot(xlabel="epoch", ylabel="mean squared error", yscale="log")
     axes.plot(np.arange(len(train_losses)), train_losses, label="train loss")
@@ -116,25 +116,27 @@ def equivariance_error(
 
 
 def relative_error(a: Array, b: Array) -> Array:
-    """The distance of a and b over the sum of their sizes."""
+    """Return the distance of a and b divided by the sum of their norms."""
     size = jnp.linalg.norm
     return size(a - b) / (size(a) + size(b))
 
 
 def read_options() -> argparse.Namespace:
-    """What the command line asks for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description="Learn moments of inertia with a rotation-equivariant network.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--network", choices=("EMLP", "MLP"), default="EMLP", help="what to train")
     parser.add_argument("--epochs", type=natural, default=500, help="passes over the 1000 examples")
-    parser.add_argument("--out", type=Path, default=Path("losses.png"), help="where losses go")
+    parser.add_argument(
+        "--out", type=Path, default=Path("losses.png"), help="file for the loss plot"
+    )
     return parser.parse_args()
 
 
 def natural(text: str) -> int:
-    """A number of epochs: one at least."""
+    """Read a number of epochs, at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"at least one epoch, not {text}")

@@ -1,7 +1,7 @@
-"""Maps of several arguments are maps of one: R₁ → (R₂ → R₃) holds the bilinear R₁ × R₂ → R₃.
+"""Find bilinear maps R₁ × R₂ → R₃ as the linear maps R₁ → (R₂ → R₃).
 
-EMLP's page "Multilinear maps" as a program. Linear maps between two representations form a
-representation themselves, ``R2 >> R3``, and maps of R₁ to it are solved like any others.
+This is EMLP's page "Multilinear maps" as a program. The linear maps between two representations
+form a representation, ``R2 >> R3``, and the maps from R₁ to it are solved like any others.
 
     python examples/multilinear.py
 """
@@ -16,9 +16,9 @@ from intertwine.reps import Rep, V, sparsify_basis
 
 
 def main() -> None:
-    """Solve for bilinear maps, apply one, and write down those that everybody knows."""
+    """Solve for bilinear maps, apply one, and print the well-known ones."""
     parser = argparse.ArgumentParser(description="Find all equivariant maps of two arguments.")
-    parser.add_argument("--seed", type=int, default=0, help="which map and vectors are drawn")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the map and vectors")
     rng = np.random.default_rng(parser.parse_args().seed)
 
     G = SO(4)

@@ -1,4 +1,4 @@
-"""The page on the command line says all that the program can do."""
+"""The page on the command line covers every command, option, key and exit code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_every_command_has_a_section_with_an_example() -> None:
         assert re.search(rf"^(\$ )?intertwine {name}\b", section, re.MULTILINE), name
 
 
-def test_every_option_of_every_command_is_on_it() -> None:
+def test_every_option_of_every_command_is_documented() -> None:
     for section in re.split(r"^## intertwine ", PAGE, flags=re.MULTILINE)[1:]:
         name = section.split()[0]
         options = set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", intertwine(name, "--help").out))

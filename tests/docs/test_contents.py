@@ -1,4 +1,4 @@
-"""Every page is in the contents, every example in the gallery, and every word in the glossary."""
+"""The contents list every page, the gallery every example, and the glossary every term."""
 
 from __future__ import annotations
 

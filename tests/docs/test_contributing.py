@@ -1,4 +1,4 @@
-"""How to add something is a list of files; none is longer than it may be, and all are there."""
+"""Each kind of addition has a list of files, which is short, and whose files exist."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_kind_of_addition_has_its_list() -> None:
 
 
 @pytest.mark.parametrize("title", MOST)
-def test_it_touches_few_files_and_all_are_there(title: str) -> None:
+def test_an_addition_touches_few_files_which_exist(title: str) -> None:
     files = LISTS[title]
     assert 0 < len(set(files)) == len(files) <= MOST[title]
     assert any("test" in name or "example" in name for name in files)
@@ -38,14 +38,14 @@ def test_it_touches_few_files_and_all_are_there(title: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["solve", "train"])
-def test_a_kind_of_job_is_known_to_its_module_and_the_registry_alone(kind: str) -> None:
+def test_only_the_registry_imports_a_kind_of_job(kind: str) -> None:
     pattern = re.compile(rf"{kind}_job import {kind.upper()}\b")
     sources = (ROOT / "api" / "intertwine_api").rglob("*.py")
     knowing = [path.name for path in sources if pattern.search(path.read_text(encoding="utf-8"))]
     assert knowing == ["kinds.py"]
 
 
-def test_a_group_of_the_catalogue_is_named_in_no_further_source() -> None:
+def test_a_catalogue_group_is_named_only_in_the_listed_files() -> None:
     sources = [*(ROOT / "solver").rglob("*.py"), *(ROOT / "api").rglob("*.py")]
     naming = {
         str(path.relative_to(ROOT))

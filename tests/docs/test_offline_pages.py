@@ -30,12 +30,12 @@ class TestPagesWithoutANetwork:
             "src: url(https://fonts.example.org/a.woff2)",
         ],
     )
-    def test_what_a_browser_would_load_from_elsewhere_is_found(self, text: str) -> None:
+    def test_resources_of_other_hosts_are_found(self, text: str) -> None:
         from offline import loaded_from_elsewhere
 
         assert len(loaded_from_elsewhere(text)) == 1
 
-    def test_links_for_readers_may_go_anywhere(self) -> None:
+    def test_links_to_other_hosts_are_allowed(self) -> None:
         from offline import loaded_from_elsewhere
 
         assert loaded_from_elsewhere('<a href="https://arxiv.org/abs/2104.09459">') == []

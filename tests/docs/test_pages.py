@@ -1,4 +1,4 @@
-"""What the pages show is what happens: every block of code on them is run as it is printed."""
+"""Every block of code on the pages is run, and its output compared with the page."""
 
 from __future__ import annotations
 

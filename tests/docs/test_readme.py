@@ -1,4 +1,4 @@
-"""The README's promises beside its code, which `test_pages` runs."""
+"""The README's claims, besides its code, which `test_pages` runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 ]
 
 
-def test_what_it_says_of_make_are_targets_that_exist() -> None:
+def test_its_make_targets_and_variables_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make ([a-z]+)\b", TEXT, re.MULTILINE))
@@ -69,7 +69,7 @@ class TestOnALabsServer:
         return printed["stderr"]
 
     @pytest.mark.slow
-    def test_as_printed_it_takes_less_than_two_minutes(self, tmp_path: Path) -> None:
+    def test_the_example_takes_less_than_two_minutes(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data") as client:
             notebook = self.notebook(str(client.base_url))
             begun = time.perf_counter()
@@ -78,7 +78,7 @@ class TestOnALabsServer:
         self.require_as_promised(notebook)
 
     @pytest.mark.slow
-    def test_the_server_may_be_killed_in_the_middle_and_started_again(self, tmp_path: Path) -> None:
+    def test_the_example_survives_a_restart_of_the_server(self, tmp_path: Path) -> None:
         with service_process(tmp_path / "data") as service, Client(service.address) as lab:
             notebook = self.notebook(service.address)
             service.port = int(service.address.rpartition(":")[2])
@@ -103,7 +103,7 @@ class TestOnALabsServer:
         service.start()
 
 
-def test_make_try_of_another_rep_is_the_command_it_stands_for(tmp_path: Any) -> None:
+def test_make_try_solves_another_rep(tmp_path: Any) -> None:
     assert "make try REP='T(2,2)' GROUP='SO13p'" in TEXT
     ended = run_shell("intertwine basis --group=SO13p -- 'T(2,2)'", tmp_path)
     assert "4 invariants in 256 dimensions" in ended.stdout

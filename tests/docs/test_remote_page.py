@@ -1,4 +1,4 @@
-"""The page on a lab's server says what there is."""
+"""The page on a lab's server lists every setting, scope, error and method."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def rows(after: str) -> dict[str, list[str]]:
     return {found: row for row in cells for found in re.findall(r"`([\w:]+)`", row[0])}
 
 
-def test_every_setting_of_a_training_is_told_with_its_default() -> None:
-    fields, told = TrainingDescription.model_fields, rows("### How it is fitted")
+def test_every_training_setting_is_listed_with_its_default() -> None:
+    fields, told = TrainingDescription.model_fields, rows("### Training settings")
     assert list(told) == list(fields) == list(get_type_hints(Training))
     for name, (_, default, _) in told.items():
         known = fields[name].default
@@ -32,11 +32,11 @@ def test_every_setting_of_a_training_is_told_with_its_default() -> None:
             assert default.strip("`") == shown, name
 
 
-def test_every_scope_is_told() -> None:
+def test_every_scope_is_listed() -> None:
     assert tuple(rows("### Keys")) == SCOPES
 
 
-def test_every_error_is_told() -> None:
+def test_every_error_is_listed() -> None:
     made = {
         n for n, kind in vars(errors).items() if getattr(kind, "__module__", "") == errors.__name__
     }
@@ -44,7 +44,7 @@ def test_every_error_is_told() -> None:
     assert set(rows("## When something goes wrong")) == classes
 
 
-def test_every_method_is_told() -> None:
+def test_every_method_is_mentioned() -> None:
     for kind, name in ((Client, "lab"), (Job, "job")):
         for method in vars(kind):
             if not method.startswith("_") and method not in ("close", "url"):

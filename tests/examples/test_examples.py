@@ -47,13 +47,13 @@ def table(printed: str) -> dict[str, tuple[float, ...]]:
     return {name: tuple(float(n.replace(",", "")) for n in numbers) for name, *numbers in rows}
 
 
-def test_there_are_three() -> None:
+def test_the_examples_are_known() -> None:
     assert NAMES == ["custom_group", "inertia", "multilinear"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_each_says_what_it_does_and_how_it_is_started(name: str, tmp_path: Path) -> None:
+def test_each_has_a_description_and_a_command_line(name: str, tmp_path: Path) -> None:
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     assert f"python examples/{name}.py" in text
     usage, _, rest = run(name, "--help", folder=tmp_path).partition("\n\n")
@@ -92,9 +92,9 @@ class TestInertia:
 
 class TestCustomGroup:
     @pytest.mark.slow
-    def test_a_few_epochs_and_a_model_that_is_kept(self, tmp_path: Path) -> None:
+    def test_a_few_epochs_and_a_saved_model(self, tmp_path: Path) -> None:
         printed = run("custom_group", "--epochs", "30", "--folder", "kept", folder=tmp_path)
-        assert "4 linear maps lead from strain to polarisation" in printed
+        assert "4 linear maps from strain to polarisation" in printed
         assert "  Px = xx − yy, Py = − xy − yx, Pz = 0\n" in printed
         assert "leaves 2 piezoelectric constants" in printed
         assert number("outputs differ by ", printed) <= 1e-6
