@@ -2,8 +2,8 @@
 
 The input is five point masses with their positions, 5V⁰+5V, and the output their moment of
 inertia, a matrix of type V². The network is equivariant under rotations before, during and after
-training; ``--network MLP`` instead trains a plain network of the same width. The training loop is written
-out with optax; ``intertwine.training.fit`` does the same in one call, and faster.
+training; ``--network MLP`` instead trains a plain network of the same width. The training loop is
+written out with optax; ``intertwine.training.fit`` does the same in one call, and faster.
 
     python examples/inertia.py
     python examples/inertia.py --network MLP --out mlp.png
