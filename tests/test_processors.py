@@ -40,7 +40,7 @@ def test_keys_are_equal_under_every_kernel() -> None:
         ),
     ],
 )
-def test_what_differs_is_said(other: Any, lines: list[str]) -> None:
+def test_differences_are_listed(other: Any, lines: list[str]) -> None:
     one = {"a": {"names": ["W1", "W3"], "x": [1.0, 1e3]}}
     assert list(differences(one, other)) == lines
 

@@ -152,12 +152,12 @@ def level(part: str) -> int:
 
 
 class TestImports:
-    def test_every_part_of_the_library_has_its_place(self) -> None:
+    def test_every_package_of_the_library_has_a_level(self) -> None:
         parts = {name.split(".")[1] for name in sources() if name.startswith("intertwine.")}
         assert parts <= {part for parts in ORDER for part in parts}
         assert {"errors", "operators", "groups", "reps", "bases", "invariants"} <= parts
 
-    def test_they_run_one_way_inside_the_library(self) -> None:
+    def test_imports_run_one_way_inside_the_library(self) -> None:
         breaches = set()
         for found in all_imports():
             if not found.module.startswith("intertwine.") or top(found.target) != "intertwine":
@@ -172,7 +172,7 @@ class TestImports:
         assert breaches - allowed == set()
         assert allowed - breaches == set(), "an exception that nobody needs any more"
 
-    def test_the_foundations_stand_on_nothing(self) -> None:
+    def test_the_foundations_import_nothing_of_the_library(self) -> None:
         known = {"errors": set(), "arrays": set(), "memory": {"errors"}, "scanner": {"errors"}}
         for part, below in known.items():
             found = [i for i in imports(f"intertwine.{part}") if top(i.target) == "intertwine"]
@@ -185,7 +185,7 @@ class TestImports:
             "types",
         }
 
-    def test_the_solver_and_the_cache_do_not_know_each_other_nor_who_stands_above(self) -> None:
+    def test_solver_and_cache_import_neither_each_other_nor_the_api(self) -> None:
         strangers = {
             "intertwine": {"intertwine_api", "intertwine_cache"},
             "intertwine_cache": {"intertwine_api", "intertwine"},
@@ -197,7 +197,7 @@ class TestImports:
         ]
         assert breaches == []
 
-    def test_no_name_of_those_above_is_written_in_the_solver(self) -> None:
+    def test_the_solver_names_no_higher_package(self) -> None:
         for name, (path, tree) in sources().items():
             if top(name) == "intertwine":
                 texts = [
@@ -220,7 +220,7 @@ class TestImports:
         recipes = {name for name in validated if top(name) == "intertwine"}
         assert all(name.startswith("intertwine.training.recipe.") for name in recipes)
 
-    def test_what_is_heavy_is_imported_where_it_is_used(self) -> None:
+    def test_heavy_packages_are_imported_where_they_are_used(self) -> None:
         may_be_heavy = ("nn", "datasets", "training", "vis", "exact")
         for found in all_imports():
             part = found.module.partition(".")[2].partition(".")[0]
@@ -247,7 +247,7 @@ class TestImports:
             ]
             assert stars == [], path
 
-    def test_an_upward_import_would_be_seen(self) -> None:
+    def test_an_upward_import_is_detected(self) -> None:
         # the walk itself must see what it forbids: the documented exceptions, wherever they stand
         seen = {(found.module, found.part, found.deferred) for found in all_imports()}
         assert {(*pair, True) for pair in UPWARD} <= seen
@@ -274,7 +274,7 @@ class TestLayersOfTheService:
         } - {None}
         assert knowing <= {"storage", "work", "server", "cli"}
 
-    def test_no_module_imports_itself_by_a_detour(self) -> None:
+    def test_there_are_no_import_cycles(self) -> None:
         # in the service imports inside functions count too; those of the library are in UPWARD
         graph: dict[str, set[str]] = {name: set() for name in sources()}
         for found in all_imports():
@@ -297,7 +297,7 @@ class TestLayersOfTheService:
         if layer == "wire":
             assert not loaded & {"sqlalchemy", "alembic", "jax"}
 
-    def test_a_breach_would_be_seen(self) -> None:
+    def test_a_violation_is_detected(self) -> None:
         seen = {(layer_of(found.module), layer_of(found.target)) for found in all_imports()}
         assert {
             ("cli", "work"),
@@ -355,10 +355,10 @@ class TestNames:
             "import intertwine.reps.printing\nintertwine.reps.printing._text(1)",
         ],
     )
-    def test_the_use_of_a_private_name_would_be_seen(self, text: str) -> None:
+    def test_the_use_of_a_private_name_is_detected(self, text: str) -> None:
         assert len(list(private_names_of_others("module", ast.parse(text)))) == 1
 
-    def test_names_of_others_and_of_objects_are_not_meant(self) -> None:
+    def test_names_of_other_packages_and_attributes_are_allowed(self) -> None:
         text = "from numpy import _core\nfrom intertwine import __version__\nself._name\nrep._parts"
         assert list(private_names_of_others("module", ast.parse(text))) == []
 
@@ -569,7 +569,7 @@ class TestLightToStart:
         ],
         ids=["the library", "names", "text", "a solve", "a krylov solve", "orbits", "all of it"],
     )
-    def test_what_is_heavy_is_not_loaded(self, program: str) -> None:
+    def test_heavy_packages_are_not_loaded(self, program: str) -> None:
         loaded = set(python(program + self.PRINT).split())
         assert not loaded & set(self.NEVER)
 
@@ -592,6 +592,6 @@ class TestLightToStart:
         assert self.compare("import intertwine") <= 2
 
     @pytest.mark.slow
-    def test_what_a_first_line_imports_takes_little_more(self) -> None:
+    def test_the_imports_of_a_first_line_take_little_more(self) -> None:
         names = "from intertwine.reps import V; from intertwine.groups import SO"
         assert self.compare(names) <= 3

@@ -44,7 +44,7 @@ def test_every_map_of_a_basis_is_equivariant(group: str, text_in: str, text_out:
 
 
 @pytest.mark.parametrize(("group", "text_in", "text_out"), PAIRS)
-def test_a_random_map_is_not(group: str, text_in: str, text_out: str) -> None:
+def test_a_random_map_is_not_equivariant(group: str, text_in: str, text_out: str) -> None:
     G = parse_group(group)
     rep_in, rep_out = parse(text_in)(G), parse(text_out)(G)
     W = np.random.default_rng(1).standard_normal((rep_out.size(), rep_in.size()))
@@ -54,7 +54,7 @@ def test_a_random_map_is_not(group: str, text_in: str, text_out: str) -> None:
 
 
 @pytest.mark.parametrize(("group", "text_in", "text_out"), PAIRS)
-def test_the_error_is_the_one_its_definition_says(group: str, text_in: str, text_out: str) -> None:
+def test_the_error_follows_its_definition(group: str, text_in: str, text_out: str) -> None:
     G = parse_group(group)
     rep_in, rep_out = parse(text_in)(G), parse(text_out)(G)
     W = np.random.default_rng(2).standard_normal((rep_out.size(), rep_in.size()))
@@ -91,7 +91,7 @@ def test_the_error_lies_between_zero_and_one() -> None:
     assert max(always_odd) > 0.5
 
 
-def test_a_basis_of_wrong_maps_is_told_from_one_of_right_ones() -> None:
+def test_wrong_bases_are_detected() -> None:
     rep_in, rep_out = V(SO(3)), T(2)(SO(3))
     wrong = np.linalg.qr(np.random.default_rng(0).standard_normal((27, 4)))[0]
     assert equivariance_error(wrong, rep_in, rep_out) > 0.1
@@ -152,7 +152,7 @@ def test_more_samples_and_another_seed_may_be_asked_for() -> None:
     ],
     ids=["zero", "no maps", "zero vector", "to nothing", "from nothing"],
 )
-def test_maps_that_do_nothing_are_equivariant(W: Any, rep_in: Rep, rep_out: Rep) -> None:
+def test_trivial_maps_are_equivariant(W: Any, rep_in: Rep, rep_out: Rep) -> None:
     assert equivariance_error(W, rep_in, rep_out, SO(3)) == 0.0
 
 
@@ -172,7 +172,7 @@ def test_the_complaint_names_the_map_its_error_and_the_tolerance() -> None:
     assert isinstance(caught.value, IntertwineError)
 
 
-def test_the_tolerance_is_the_callers() -> None:
+def test_the_caller_sets_the_tolerance() -> None:
     W = np.eye(3) + 1e-5 * np.diag([1.0, 0.0, -1.0])
     assert_equivariant(W, V, V, SO(3), tolerance=1e-4)
     with pytest.raises(NotEquivariant):
@@ -180,7 +180,7 @@ def test_the_tolerance_is_the_callers() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_is_not_equivariant(bad: float) -> None:
+def test_non_finite_maps_are_not_equivariant(bad: float) -> None:
     W = np.eye(3)
     W[0, 0] = bad
     with np.errstate(all="ignore"), pytest.raises(NotEquivariant):
@@ -199,7 +199,7 @@ def test_it_takes_integers_and_lists() -> None:
     assert equivariance_error([[1, 0, 0], [0, 1, 0], [0, 0, 2]], V, V, SO(3)) > 0.01
 
 
-def test_reps_of_the_users_own_are_checked_too() -> None:
+def test_user_defined_reps_are_checked_too() -> None:
     class Axial(Rep):
         """Pseudovectors: det(g) g."""
 

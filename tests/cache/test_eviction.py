@@ -46,18 +46,18 @@ def _bytes(name: str, size: int) -> bytes:
 
 
 class TestWhatGoes:
-    def test_below_the_limit_nothing_goes(self, tmp_path: Path) -> None:
+    def test_nothing_is_evicted_below_the_limit(self, tmp_path: Path) -> None:
         store = filled(tmp_path, dict.fromkeys("abcd", 25))
         assert evict(store.layout, 100) == 0
         assert kept(store, "abcd") == "abcd"
 
-    def test_what_was_published_longest_ago_goes_first(self, tmp_path: Path) -> None:
+    def test_the_oldest_is_evicted_first(self, tmp_path: Path) -> None:
         store = filled(tmp_path, dict.fromkeys("abcde", 25))
         assert evict(store.layout, 100) == 50
         assert kept(store, "abcde") == "cde"
         assert store.statistics()["bytes"] == 75
 
-    def test_what_was_read_since_stays(self, tmp_path: Path) -> None:
+    def test_a_read_delays_eviction(self, tmp_path: Path) -> None:
         store = filled(tmp_path, dict.fromkeys("abcde", 25))
         for name in "ba":
             assert content(store, name) == _bytes(name, 25)
@@ -67,7 +67,7 @@ class TestWhatGoes:
         evict(store.layout, 60)
         assert kept(store, "abcde") == "ae"  # b was read before a
 
-    def test_looking_at_a_manifest_or_the_list_is_no_use(self, tmp_path: Path) -> None:
+    def test_manifests_and_lists_do_not_count_as_use(self, tmp_path: Path) -> None:
         store = filled(tmp_path, dict.fromkeys("abc", 30))
         store.manifest(key("a"))
         list(store.manifests())
@@ -106,7 +106,7 @@ class TestWhatGoes:
         assert evict(store.layout, 1000) == 110
         assert store.statistics()["bytes"] == 900
 
-    def test_what_was_checked_of_a_blob_goes_with_it(self, tmp_path: Path) -> None:
+    def test_the_note_of_a_check_is_deleted_with_its_blob(self, tmp_path: Path) -> None:
         store = filled(tmp_path, dict.fromkeys("ab", 60))
         note = store.layout.checked(digest(_bytes("a", 60)))
         assert note.is_file()
@@ -153,7 +153,7 @@ class TestWhatGoes:
 
 
 class TestInTheBackground:
-    def test_a_publish_past_the_limit_makes_room(self, tmp_path: Path) -> None:
+    def test_a_publish_above_the_limit_evicts(self, tmp_path: Path) -> None:
         store = filled(tmp_path, dict.fromkeys("abcd", 25), limit=100)
         publish(store, "e", _bytes("e", 25))
         assert kept(store, "abcde") == "cde"
@@ -170,7 +170,7 @@ class TestInTheBackground:
         assert faults(store) == {}
         assert quarantined(store) == {}
 
-    def test_a_publish_does_not_wait_for_it(
+    def test_a_publish_does_not_wait_for_eviction(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         going, go_on = threading.Event(), threading.Event()
@@ -189,7 +189,7 @@ class TestInTheBackground:
         go_on.set()
         until(lambda: store.statistics()["bytes"] <= 100)
 
-    def test_a_mapped_blob_can_be_read_after_it_went(self, tmp_path: Path) -> None:
+    def test_a_mapped_blob_stays_readable_after_its_eviction(self, tmp_path: Path) -> None:
         import mmap
 
         store = filled(tmp_path, {"a": 5000})
@@ -228,7 +228,7 @@ class TestInTheBackground:
         assert kept(store, "abcdefgh") == "fgh"
         assert store.statistics()["bytes"] == 75
 
-    def test_several_at_once_do_no_more_than_one(self, tmp_path: Path) -> None:
+    def test_concurrent_evictions_delete_no_more_than_one(self, tmp_path: Path) -> None:
         store = filled(tmp_path, {str(number): 10 for number in range(40)})
         raised: list[BaseException] = []
 
@@ -250,7 +250,7 @@ class TestInTheBackground:
 
 
 class TestWhatCrashesLeftBehind:
-    def test_an_old_temporary_file_goes_and_a_young_one_stays(self, tmp_path: Path) -> None:
+    def test_only_old_temporary_files_are_deleted(self, tmp_path: Path) -> None:
         store = filled(tmp_path, {"a": 10})
         for name, seconds in (("old", ABANDONED + 60), ("young", ABANDONED - 60)):
             path = store.layout.temporaries / name
@@ -260,7 +260,7 @@ class TestWhatCrashesLeftBehind:
         assert leftovers(store) == ["young"]
         assert content(store, "a") == _bytes("a", 10)
 
-    def test_an_old_blob_that_nobody_names_goes_and_a_young_one_stays(self, tmp_path: Path) -> None:
+    def test_only_old_unreferenced_blobs_are_deleted(self, tmp_path: Path) -> None:
         store = filled(tmp_path, {"a": 10, "old": 20, "young": 30})
         for name, size in (("a", 10), ("old", 20)):
             age(store.layout.blob(digest(_bytes(name, size))), ABANDONED + 60)
@@ -281,7 +281,7 @@ class TestWhatCrashesLeftBehind:
         publish(store, "b", b"content")
         assert leftovers(store) == []
 
-    def test_an_old_lock_that_nobody_holds_goes(self, tmp_path: Path) -> None:
+    def test_an_old_released_lock_is_deleted(self, tmp_path: Path) -> None:
         store = Store(tmp_path)
         with store.claim(key("a")):
             pass
@@ -291,7 +291,7 @@ class TestWhatCrashesLeftBehind:
         remove_abandoned(store.layout)
         assert not lock.exists()
 
-    def test_a_lock_that_is_held_stays_however_long_ago_it_was_made(self, tmp_path: Path) -> None:
+    def test_a_held_lock_is_never_deleted(self, tmp_path: Path) -> None:
         """The file is from the first solve of its key; the one that holds it now is another."""
         store = Store(tmp_path)
         with store.claim(key("a")):
@@ -311,7 +311,7 @@ class TestWhatCrashesLeftBehind:
         waiter.join(60)
         assert inside.is_set()
 
-    def test_what_was_put_aside_goes_when_it_is_old(self, tmp_path: Path) -> None:
+    def test_old_quarantined_files_are_deleted(self, tmp_path: Path) -> None:
         """A spoilt blob counts for nothing in the limit, and nobody else would ever delete it."""
         store = filled(tmp_path, {"a": 10, "b": 10})
         for name in "ab":

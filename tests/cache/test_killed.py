@@ -176,7 +176,7 @@ def test_a_reader_killed_at_any_step_of_putting_aside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("act", ["remove", "clear", "evict", "reject"])
-def test_whoever_deletes_killed_at_any_step(act: str, tmp_path: Path) -> None:
+def test_a_deleter_killed_at_any_step(act: str, tmp_path: Path) -> None:
     """A manifest goes before its blob: never is there a name without its bytes."""
     store = Store(tmp_path / "store")
     publish(store, "a", CONTENT)
@@ -228,9 +228,7 @@ def test_half_a_temporary_file_is_never_taken_for_anything(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("act", ["publish", "read", "reject", "remove", "clear", "evict", "repair"])
-def test_a_disk_without_space_from_any_step_on_is_nobody_s_problem(
-    act: str, tmp_path: Path
-) -> None:
+def test_a_disk_that_fills_at_any_step_raises_no_error(act: str, tmp_path: Path) -> None:
     """No step's failure reaches the caller: the child would end otherwise."""
     store = Store(tmp_path / "store")
     publish(store, "b", b"another")

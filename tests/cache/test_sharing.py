@@ -56,16 +56,14 @@ class TestOneSolve:
         assert faults(store) == {}
         assert leftovers(store) == []
 
-    def test_who_comes_when_it_is_there_does_not_wait(self, tmp_path: Path) -> None:
+    def test_a_stored_basis_is_read_without_waiting(self, tmp_path: Path) -> None:
         crowd("ask", tmp_path, 1, 0.0)
         with Store(tmp_path / "store").claim(key("a")):  # somebody else has the lock meanwhile
             answers = crowd("ask", tmp_path, 4, 0.0)
         assert [cached for cached, *_ in answers] == [True] * 4
         assert len(lines(tmp_path / "solves")) == 1
 
-    def test_where_locks_cannot_be_made_many_solve_and_all_have_the_first_s(
-        self, tmp_path: Path
-    ) -> None:
+    def test_without_locks_several_solve_and_all_get_the_first_result(self, tmp_path: Path) -> None:
         """The lock only saves work; that everybody has one basis is the publish's doing."""
         Store(tmp_path / "store").layout.lock(key("a")).mkdir(parents=True)  # no file to lock
         answers = crowd("ask", tmp_path, 4, 0.2)
@@ -165,7 +163,7 @@ class TestAnOwnerThatDies:
         assert entered[0] - killed < 5
 
     @pytest.mark.slow
-    def test_one_of_many_waiters_solves_and_the_others_have_it(self, tmp_path: Path) -> None:
+    def test_one_waiter_solves_and_the_others_read(self, tmp_path: Path) -> None:
         owner = self.start(tmp_path)
         killer = threading.Timer(4.0, owner.kill)  # by then all of them wait
         killer.start()
@@ -188,7 +186,7 @@ class TestAnOwnerThatDies:
         publish(store, "a", b"content")
         assert content(store, "a") == b"content"
 
-    def test_whoever_only_reads_does_not_wait_for_an_owner(self, tmp_path: Path) -> None:
+    def test_readers_do_not_wait_for_the_lock(self, tmp_path: Path) -> None:
         owner = self.start(tmp_path)
         store = Store(tmp_path / "store")
         try:
@@ -215,7 +213,7 @@ class TestAllAtOnce:
             "use,use,use,look,clear,evict,repair,remove",
         ],
     )
-    def test_whatever_is_served_is_right_and_nothing_right_is_put_aside(
+    def test_every_read_is_correct_and_only_corrupt_files_are_quarantined(
         self, tmp_path: Path, roles: str
     ) -> None:
         turns = crowd(roles, tmp_path, len(roles.split(",")), 1.5)

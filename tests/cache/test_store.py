@@ -94,7 +94,7 @@ class TestPublishAndRead:
         assert content(store, "a") == b"first"
         assert faults(store) == {}
 
-    def test_keys_do_not_meet(self, store: Store) -> None:
+    def test_keys_are_independent(self, store: Store) -> None:
         publish(store, "a", b"of a")
         publish(store, "b", b"of b")
         assert (content(store, "a"), content(store, "b")) == (b"of a", b"of b")
@@ -124,9 +124,7 @@ class TestPublishAndRead:
             publish(store, name, b"content")
         assert leftovers(store) == []
 
-    def test_a_publisher_that_fails_keeps_nothing_and_its_error_is_its_own(
-        self, store: Store
-    ) -> None:
+    def test_a_failed_publish_stores_nothing_and_raises_its_error(self, store: Store) -> None:
         def fail(write: Callable[[bytes], object]) -> None:
             write(b"half of it")
             raise MemoryError("the other half")
@@ -241,7 +239,7 @@ class TestListing:
 
 class TestWhatIsWrong:
     @each_blob_fault
-    def test_a_spoilt_blob_is_a_miss_and_put_aside(
+    def test_a_corrupt_blob_is_a_miss_and_quarantined(
         self, store: Store, spoil: Callable[[Path], None]
     ) -> None:
         _, path = publish(store, "a", b"content")
@@ -267,7 +265,7 @@ class TestWhatIsWrong:
         assert content(store, "a") is None
 
     @each_manifest_fault
-    def test_a_spoilt_manifest_is_a_miss_and_put_aside(
+    def test_a_corrupt_manifest_is_a_miss_and_quarantined(
         self, store: Store, spoil: Callable[[Path], None], reason: str
     ) -> None:
         publish(store, "a", b"content")
@@ -293,7 +291,7 @@ class TestWhatIsWrong:
         }
         assert f"quarantined {path}: 6 bytes instead of 7" in caplog.messages
 
-    def test_the_spoilt_bytes_are_kept_for_whoever_wants_to_look(self, store: Store) -> None:
+    def test_quarantine_keeps_the_corrupt_bytes(self, store: Store) -> None:
         _, path = publish(store, "a", b"content")
         overwrite(path, b"Content")
         store.read(key("a"))
@@ -335,7 +333,7 @@ class TestWhatIsWrong:
         assert store.read(key("a")) is None
         assert secret.read_bytes() == b"secrets"
 
-    def test_what_its_reader_rejects_is_put_aside_with_its_reason(self, store: Store) -> None:
+    def test_rejected_blobs_are_quarantined_with_the_reason(self, store: Store) -> None:
         publish(store, "a", b"no basis")
         store.reject(key("a"), "no basis in it")
         assert store.read(key("a")) is None
@@ -401,9 +399,7 @@ class TestChecking:
         assert content(store, "a") == b"content"
 
     @pytest.mark.parametrize("note", [b"", b"\xff\xfe", b"1 2 3 4", b"x" * 10**6])
-    def test_a_note_that_says_something_else_is_as_good_as_none(
-        self, store: Store, note: bytes
-    ) -> None:
+    def test_an_invalid_note_is_ignored(self, store: Store, note: bytes) -> None:
         _, path = publish(store, "a", b"content")
         store.layout.checked(digest(b"content")).write_bytes(note)
         assert content(store, "a") == b"content"
@@ -419,7 +415,7 @@ class TestChecking:
         assert content(store, "a") == b"content"
         assert leftovers(store) == []
 
-    def test_the_note_of_another_host_counts_for_nothing_here(
+    def test_notes_of_other_hosts_are_ignored(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("platform.node", lambda: "another host")
@@ -453,7 +449,7 @@ class TestAStoreThatIsNoCache:
 
 
 class TestRoom:
-    def test_what_is_larger_than_the_limit_is_not_kept(
+    def test_blobs_above_the_limit_are_not_stored(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         store = Store(tmp_path, limit=100)
@@ -477,7 +473,7 @@ class TestRoom:
         assert len(written) == 3
         assert leftovers(store) == []
 
-    def test_what_just_fits_is_kept(self, tmp_path: Path) -> None:
+    def test_a_blob_of_exactly_the_limit_is_stored(self, tmp_path: Path) -> None:
         store = Store(tmp_path, limit=100)
         publish(store, "a", b"x" * 100)
         assert content(store, "a") == b"x" * 100

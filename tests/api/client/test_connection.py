@@ -33,7 +33,7 @@ def test_several_threads_may_use_one_client() -> None:
         assert [job.id for job in pool.map(lab.job, names)] == names
 
 
-def test_a_client_that_is_forgotten_leaves_no_connection_open() -> None:
+def test_a_discarded_client_closes_its_connections() -> None:
     with scripted_service(echo) as there:
         lab = Client(there.url)
         lab.job("a")
@@ -41,13 +41,13 @@ def test_a_client_that_is_forgotten_leaves_no_connection_open() -> None:
         gc.collect()  # a socket left open would warn here, and a warning is an error
 
 
-def test_closed_twice_it_is_closed() -> None:
+def test_close_may_be_called_twice() -> None:
     lab = Client("http://127.0.0.1:1")
     lab.close()
     lab.close()
 
 
-def test_a_large_body_arrives_whole_and_may_be_sent_again() -> None:
+def test_a_large_body_is_sent_whole_and_can_be_retried() -> None:
     bodies: list[bytes] = []
 
     def busy_at_first(request: Request) -> Reply:
@@ -64,7 +64,7 @@ def test_a_large_body_arrives_whole_and_may_be_sent_again() -> None:
     assert X.tobytes() in bodies[0]
 
 
-def test_a_refusal_in_the_middle_of_a_body_is_heard() -> None:
+def test_a_response_in_the_middle_of_a_body_is_read() -> None:
     """A service that will have no more of it answers, and hangs up."""
     import socket
 
@@ -94,7 +94,7 @@ def test_a_refusal_in_the_middle_of_a_body_is_heard() -> None:
 
 class TestAwaited:
     @pytest.mark.slow
-    def test_nobody_else_is_held_up(self) -> None:
+    def test_concurrent_calls_do_not_block_each_other(self) -> None:
         def slow(request: Request) -> Reply:
             time.sleep(0.3)
             return echo(request)
@@ -109,7 +109,7 @@ class TestAwaited:
         with scripted_service(slow) as there:
             assert anyio.run(many, there.url) < 2
 
-    def test_what_is_not_wanted_any_more_is_let_go(self) -> None:
+    def test_waiting_can_be_cancelled(self) -> None:
         def never(request: Request) -> Reply:
             return json_reply({**JOB, "queue": {"position": 1, "why": "all is full"}})
 
@@ -123,7 +123,7 @@ class TestAwaited:
         with scripted_service(never) as there:
             assert anyio.run(give_up, there.url)
 
-    def test_failures_are_the_same(self) -> None:
+    def test_failures_have_the_same_errors(self) -> None:
         async def ask(url: str) -> Any:
             async with AsyncClient(url, retries=1) as lab:
                 with pytest.raises(ConnectionFailed, match="is the service running there"):
@@ -131,7 +131,7 @@ class TestAwaited:
 
         anyio.run(ask, "http://127.0.0.1:1")
 
-    def test_trainings_and_data_are_sent_as_well(self) -> None:
+    def test_trainings_and_datasets_can_be_submitted(self) -> None:
         async def send(url: str) -> list[str]:
             async with AsyncClient(url) as lab:
                 stored = await lab.upload(np.zeros((2, 3)), np.zeros((2, 1)), name="zeros")

@@ -58,22 +58,22 @@ def job_of(lab: Client) -> Job:
 
 
 class TestDeadline:
-    def test_it_comes(self) -> None:
+    def test_a_deadline_expires(self) -> None:
         deadline = Deadline(0.05)
         assert 0 < deadline.left <= 0.05
         time.sleep(0.06)
         assert deadline.left == 0
         assert str(deadline) == "0.05 seconds"
 
-    def test_without_a_timeout_it_never_does(self) -> None:
+    def test_without_a_timeout_it_never_expires(self) -> None:
         assert Deadline().left > 1e9
         assert Deadline().answer_timeout is None
 
     @pytest.mark.parametrize("timeout", [0, -5, 0.3])
-    def test_a_look_has_a_second_in_any_case(self, timeout: float) -> None:
+    def test_the_answer_timeout_is_at_least_a_second(self, timeout: float) -> None:
         assert Deadline(timeout).answer_timeout == 1
 
-    def test_an_answer_may_take_what_is_left(self) -> None:
+    def test_the_answer_timeout_is_the_remaining_time(self) -> None:
         left = Deadline(100).answer_timeout
         assert left is not None
         assert 99 < left <= 100
@@ -81,7 +81,7 @@ class TestDeadline:
 
 class TestAServiceThatIsAway:
     @pytest.mark.parametrize("call", [Job.wait, Job.result])
-    def test_that_is_gone(self, call: Callable[..., Any]) -> None:
+    def test_a_service_that_is_down(self, call: Callable[..., Any]) -> None:
         with scripted_service([RUNNING]) as there:
             url = there.url
         with Client(url) as lab, taking(0.3, 1), pytest.raises(WaitedTooLong) as caught:
@@ -91,7 +91,7 @@ class TestAServiceThatIsAway:
         )
 
     @pytest.mark.parametrize("away", [HANG_UP, problem_reply(503, "not-ready")], ids=["", "busy"])
-    def test_that_goes_while_it_is_waited_for(self, away: Reply) -> None:
+    def test_a_service_that_goes_down_during_the_wait(self, away: Reply) -> None:
         with (
             scripted_service([RUNNING, away]) as there,
             Client(there.url) as lab,
@@ -101,7 +101,7 @@ class TestAServiceThatIsAway:
             job_of(lab).wait(timeout=0.6)
 
     @pytest.mark.slow
-    def test_that_says_nothing(self, silent: Callable[[Request], Reply]) -> None:
+    def test_a_service_that_does_not_answer(self, silent: Callable[[Request], Reply]) -> None:
         with (
             scripted_service(silent) as there,
             Client(there.url) as lab,
@@ -110,7 +110,7 @@ class TestAServiceThatIsAway:
         ):
             job_of(lab).wait(timeout=2)
 
-    def test_that_goes_before_the_result_is_here(self) -> None:
+    def test_a_service_that_goes_down_before_the_result(self) -> None:
         with (
             scripted_service([DONE, HANG_UP]) as there,
             Client(there.url) as lab,
@@ -120,7 +120,7 @@ class TestAServiceThatIsAway:
             job_of(lab).result(timeout=0.3)
 
     @pytest.mark.parametrize("first", [[], [PENDING]], ids=["at once", "later"])
-    def test_a_basis_is_given_up(self, first: list[Reply]) -> None:
+    def test_the_wait_for_a_basis_times_out(self, first: list[Reply]) -> None:
         with (
             scripted_service([*first, HANG_UP]) as there,
             Client(there.url) as lab,
@@ -129,7 +129,7 @@ class TestAServiceThatIsAway:
         ):
             lab.basis("V**2", "SO(3)", timeout=0.3)
 
-    def test_it_is_the_same_where_it_is_awaited(self) -> None:
+    def test_the_asynchronous_client_times_out_too(self) -> None:
         async def ask(url: str) -> None:
             async with AsyncClient(url) as lab:
                 job = await lab.job("a")
@@ -139,11 +139,11 @@ class TestAServiceThatIsAway:
         with scripted_service([RUNNING, HANG_UP]) as there, taking(0.3, 1):
             anyio.run(ask, there.url)
 
-    def test_a_timeout_of_nothing_is_a_look(self) -> None:
+    def test_a_timeout_of_zero_polls_once(self) -> None:
         with scripted_service([DONE]) as there, Client(there.url) as lab:
             assert job_of(lab).wait(timeout=0).state == "succeeded"
 
-    def test_one_that_was_never_there_is_no_matter_of_time(self) -> None:
+    def test_a_service_that_never_answered_is_a_failed_connection(self) -> None:
         with (
             scripted_service([HANG_UP]) as there,
             Client(there.url, retries=0) as lab,
@@ -153,7 +153,7 @@ class TestAServiceThatIsAway:
 
 
 class TestAnOutage:
-    def test_it_is_counted_in_seconds(self) -> None:
+    def test_the_outage_limit_is_in_seconds(self) -> None:
         with (
             scripted_service([RUNNING, HANG_UP]) as there,
             Client(there.url, retries=0, outage=0.4) as lab,
@@ -162,7 +162,7 @@ class TestAnOutage:
         ):
             job_of(lab).wait()
 
-    def test_one_that_ends_is_outlasted(self) -> None:
+    def test_the_wait_survives_a_short_outage(self) -> None:
         replies = [RUNNING, *[HANG_UP] * 2, DONE]
         with scripted_service(replies) as there, Client(there.url, retries=0, outage=60) as lab:
             assert job_of(lab).wait(timeout=60).state == "succeeded"

@@ -98,30 +98,30 @@ JOB = {"id": "a", "state": "succeeded", "reason": "done", "queue": None, "last_e
 
 
 class TestEvents:
-    def test_each_comes_once_wherever_the_line_breaks(self) -> None:
+    def test_every_event_comes_once_wherever_the_connection_breaks(self) -> None:
         for cut in range(len(stream(0))):
             service = Service(iter([cut, 40, 1, 0]))
             told = service.told(Follower("a", 0, QUICK).emit_events())
             assert [event for event in told if isinstance(event, JobEvent)] == ALL, cut
 
-    def test_a_stream_is_opened_behind_the_last_event_that_came(self) -> None:
+    def test_a_stream_resumes_after_the_last_received_event(self) -> None:
         first = len(stream(0)) - len(stream(2)) + 5
         service = Service(iter([first]))
         service.told(Follower("a", 0, QUICK).emit_events())
         assert service.opened == [0, 2]
 
-    def test_only_what_comes_after_a_number_is_told(self) -> None:
+    def test_only_events_after_the_given_number_are_returned(self) -> None:
         told = Service(iter(())).told(Follower("a", 3, QUICK).emit_events())
         assert told == ALL[3:]
 
-    def test_what_a_service_repeats_is_not_repeated(self) -> None:
+    def test_repeated_events_are_dropped(self) -> None:
         def always_from_the_start(request: Request) -> Reply:
             return Reply(200, stream(0), HEADERS)
 
         with scripted_service(always_from_the_start) as there, Client(there.url) as lab:
             assert list(follow(lab, after=2)) == ALL[2:]
 
-    def test_over_real_lines_that_break(self) -> None:
+    def test_real_connections_that_break(self) -> None:
         replies = iter([Reply(200, stream(0)[:200], HEADERS, cut=True), HANG_UP])
 
         def breaking(request: Request) -> Reply:
@@ -132,19 +132,19 @@ class TestEvents:
             assert list(follow(lab)) == ALL
             assert [r.headers["last-event-id"] for r in there.asked] == ["0", "2", "2"]
 
-    def test_whoever_stops_listening_hangs_up(self) -> None:
+    def test_closing_the_iterator_closes_the_connection(self) -> None:
         with scripted_service([Reply(200, stream(0), HEADERS)]) as there, Client(there.url) as lab:
             assert next(iter(follow(lab))) == ALL[0]
 
 
 class TestAServiceThatIsAway:
-    def test_one_that_was_never_there_is_given_up_soon(self) -> None:
+    def test_a_service_that_never_answered_is_given_up_soon(self) -> None:
         with scripted_service([HANG_UP]) as there, Client(there.url, retries=1) as lab:
             with pytest.raises(ConnectionFailed):
                 list(follow(lab))
             assert len(there.asked) == 2
 
-    def test_one_that_was_there_is_waited_for(self) -> None:
+    def test_a_service_that_has_answered_is_retried_through_an_outage(self) -> None:
         follower = Follower("a", 0, replace(QUICK, outage=0.2))
         service = Service(iter([41]))
         refusals = 0
@@ -161,11 +161,11 @@ class TestAServiceThatIsAway:
             service.told(follower.emit_events())
         assert refusals > QUICK.most + 10
 
-    def test_it_is_told_that_it_is_away(self) -> None:
+    def test_an_outage_is_reported(self) -> None:
         told = Service(iter([41])).told(Follower("a", 0, QUICK).emit_events())
         assert told[0] == ServiceUnavailable("the line broke")
 
-    def test_a_stream_that_ends_at_once_is_not_opened_for_ever(self) -> None:
+    def test_a_stream_that_ends_at_once_is_given_up(self) -> None:
         with (
             scripted_service([Reply(200, b"", HEADERS)]) as there,
             Client(there.url, retries=1, outage=1) as lab,
@@ -173,13 +173,13 @@ class TestAServiceThatIsAway:
         ):
             list(follow(lab))
 
-    def test_a_refusal_is_an_error_at_once(self) -> None:
+    def test_a_refused_stream_is_an_error_at_once(self) -> None:
         with scripted_service([problem_reply(404, "not-found", "no job")]) as there:
             with Client(there.url) as lab, pytest.raises(NotFound, match=r"^no job$"):
                 list(follow(lab))
             assert len(there.asked) == 1
 
-    def test_too_many_streams_are_a_reason_to_wait(self) -> None:
+    def test_too_many_streams_are_retried(self) -> None:
         busy = problem_reply(429, "rate-limited")
         with (
             scripted_service([busy, Reply(200, stream(0), HEADERS)]) as there,
@@ -189,7 +189,7 @@ class TestAServiceThatIsAway:
 
 
 class TestWatching:
-    def test_while_it_waits_it_is_looked_at_and_then_followed(self) -> None:
+    def test_a_queued_job_is_polled_and_a_running_one_streamed(self) -> None:
         queue = {"position": 2, "why": "1 job runs here"}
         waits = {**JOB, "state": "queued", "queue": queue}
         documents = iter([waits, waits, {**JOB, "state": "running"}])
@@ -207,14 +207,14 @@ class TestWatching:
         ]
         assert [t for t in told if isinstance(t, JobEvent)] == ALL
 
-    def test_one_that_waits_again_is_looked_at_again(self) -> None:
+    def test_a_job_that_is_queued_again_ends_the_stream(self) -> None:
         service = Service(iter(()))
         told = service.told(Follower("a", 0, QUICK).emit_events(until_queued_after=0))
         assert told == ALL[:1]
         told = service.told(Follower("a", 0, QUICK).emit_events(until_queued_after=1))
         assert told == ALL
 
-    def test_between_looks_a_second_passes(self) -> None:
+    def test_polls_are_a_second_apart(self) -> None:
         course = RunningOperation(Follower("a", 0, QUICK).watch())
         course.resume(HttpResponse(200, {}, json.dumps({**JOB, "state": "queued"}).encode()))
         course.resume(None)

@@ -34,19 +34,19 @@ def pauses(ask: HttpRequest, *outcomes: HttpResponse | ConnectionFailed) -> list
 
 class TestWhatIsSentAgain:
     @pytest.mark.parametrize("status", [429, 502, 503, 504])
-    def test_a_reading_that_may_work_another_time(self, status: int) -> None:
+    def test_reads_are_retried_if_the_service_is_busy(self, status: int) -> None:
         with scripted_service([problem_reply(status, "busy"), GOOD]) as there:
             with Client(there.url) as lab:
                 assert lab.job("a").state == "queued"
             assert [request.path for request in there.asked] == ["/v1/jobs/a"] * 2
 
-    def test_one_whose_connection_broke(self) -> None:
+    def test_reads_are_retried_after_a_broken_connection(self) -> None:
         with scripted_service([HANG_UP, Reply(cut=True), GOOD]) as there:
             with Client(there.url) as lab:
                 assert lab.job("a").id == "a"
             assert len(there.asked) == 3
 
-    def test_a_job_that_is_handed_in_under_one_key(self) -> None:
+    def test_submissions_are_retried_with_one_idempotency_key(self) -> None:
         with scripted_service([HANG_UP, BUSY, GOOD]) as there:
             with Client(there.url) as lab:
                 lab.train_request({"dataset": "d"})
@@ -54,14 +54,14 @@ class TestWhatIsSentAgain:
             assert len({request.body for request in there.asked}) == 1
             assert len(there.asked) == 3
 
-    def test_every_job_has_a_key_of_its_own(self) -> None:
+    def test_each_submission_has_a_new_idempotency_key(self) -> None:
         with scripted_service([GOOD]) as there, Client(there.url) as lab:
             lab.train_request({"dataset": "d"})
             lab.train_request({"dataset": "d"})
             keys = {request.headers["idempotency-key"] for request in there.asked}
         assert len(keys) == 2
 
-    def test_a_cancel_but_no_retry_of_a_job(self) -> None:
+    def test_cancel_is_retried_but_retry_is_not(self) -> None:
         with scripted_service([GOOD, BUSY, GOOD]) as there, Client(there.url) as lab:
             lab.job("a").cancel()
         with scripted_service([GOOD, BUSY, GOOD]) as there, Client(there.url) as lab:
@@ -71,7 +71,7 @@ class TestWhatIsSentAgain:
             assert len(there.asked) == 2
         assert (caught.value.code, caught.value.status) == ("not-ready", 503)
 
-    def test_a_deletion_that_had_been_done_is_done(self) -> None:
+    def test_a_retried_deletion_accepts_not_found(self) -> None:
         gone = problem_reply(404, "not-found")
         with scripted_service([GOOD, HANG_UP, gone]) as there, Client(there.url) as lab:
             lab.job("a").delete()
@@ -81,7 +81,7 @@ class TestWhatIsSentAgain:
                 job.delete()
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500, 507])
-    def test_nothing_that_would_end_the_same_way(self, status: int) -> None:
+    def test_permanent_errors_are_not_retried(self, status: int) -> None:
         with scripted_service([problem_reply(status, "some-code", "because"), GOOD]) as there:
             with (
                 Client(there.url) as lab,
@@ -91,7 +91,7 @@ class TestWhatIsSentAgain:
             assert len(there.asked) == 1
         assert (caught.value.status, caught.value.code) == (status, "some-code")
 
-    def test_it_is_given_up_after_some_times(self) -> None:
+    def test_retries_are_limited(self) -> None:
         with scripted_service([BUSY]) as there, Client(there.url, retries=2) as lab:
             with pytest.raises(ServiceError):
                 lab.job("a")
@@ -101,27 +101,27 @@ class TestWhatIsSentAgain:
 class TestHowLongItPauses:
     READ = HttpRequest("GET", "/")
 
-    def test_longer_each_time_and_never_the_same(self) -> None:
+    def test_backoff_is_exponential_with_jitter(self) -> None:
         found = [pauses(self.READ, *[ConnectionFailed("broken")] * 4) for _ in range(20)]
         for n, each in enumerate(zip(*found, strict=True)):
             assert 0.125 * 2**n <= min(each) < max(each) <= 0.25 * 2**n
         assert len({round(first, 6) for first, *_ in found}) > 10
 
-    def test_as_long_as_the_service_asks_for(self) -> None:
+    def test_retry_after_is_obeyed(self) -> None:
         (pause,) = pauses(self.READ, HttpResponse(429, {"retry-after": "7"}), HttpResponse(200, {}))
         assert pause == 7
 
-    def test_not_for_an_hour(self) -> None:
+    def test_a_long_retry_after_is_an_error(self) -> None:
         course = RunningOperation(send(self.READ, Retries()))
         with pytest.raises(ServiceError) as caught:
             course.resume(HttpResponse(429, {"retry-after": "3600"}, b'{"code": "rate-limited"}'))
         assert caught.value.retry_after == 3600
 
-    def test_a_date_is_left_to_our_own_pauses(self) -> None:
+    def test_a_date_in_retry_after_is_ignored(self) -> None:
         later = HttpResponse(503, {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"})
         assert pauses(self.READ, later)[0] <= 0.25
 
-    def test_patience_lasts_for_the_seconds_of_an_outage(self, monkeypatch: Any) -> None:
+    def test_retries_through_outages_end_after_the_given_seconds(self, monkeypatch: Any) -> None:
         clock = [1000.0]
         monkeypatch.setattr(time, "monotonic", lambda: clock[0])
         attempts = Attempts(Retries(outage=300).through_outages)
@@ -130,10 +130,10 @@ class TestHowLongItPauses:
             clock[0] += pause + 0.5  # and each attempt takes its time
         assert 1300 <= clock[0] <= 1301
 
-    def test_a_pause_grows_no_further_than_it_may(self) -> None:
+    def test_pauses_have_a_maximum(self) -> None:
         assert Retries().pause(10_000) <= Retries().longest
 
-    def test_no_longer_than_somebody_waits(self) -> None:
+    def test_pauses_end_at_the_deadline(self) -> None:
         attempts = Attempts(Retries(first=8).until(Deadline(0.5)))
         pause = attempts.pause(HttpResponse(429, {"retry-after": "7"}))
         assert pause is not None
@@ -142,7 +142,7 @@ class TestHowLongItPauses:
 
 class TestWhatItSays:
     @pytest.mark.slow
-    def test_nobody_is_there(self) -> None:
+    def test_no_service_is_listening(self) -> None:
         with scripted_service([GOOD]) as there:
             url = there.url
         begun = time.perf_counter()
@@ -154,7 +154,7 @@ class TestWhatItSays:
         )
         assert time.perf_counter() - begun < 6
 
-    def test_no_answer_in_time(self) -> None:
+    def test_the_answer_times_out(self) -> None:
         def slow(request: object) -> Reply:
             time.sleep(0.5)
             return GOOD
@@ -166,7 +166,7 @@ class TestWhatItSays:
         ):
             lab.job("a")
 
-    def test_an_answer_of_somebody_else(self) -> None:
+    def test_the_answer_is_from_another_program(self) -> None:
         page = Reply(404, b"<html><title>Not here</title>  <b>nginx</b></html>", {})
         with (
             scripted_service([page]) as there,
@@ -179,14 +179,14 @@ class TestWhatItSays:
         )
         assert caught.value.code == "strange-answer"
 
-    def test_a_service_that_moved_says_where_to(self) -> None:
+    def test_redirects_name_the_new_address(self) -> None:
         moved = Reply(308, b"", {"location": "https://lab.example.org/"})
         with scripted_service([moved]) as there, Client(there.url) as lab:
             with pytest.raises(ServiceError, match=r"give the address https://lab\.example\.org/"):
                 lab.job("a")
             assert len(there.asked) == 1
 
-    def test_the_library_s_errors_are_themselves(self) -> None:
+    def test_the_library_s_errors_keep_their_types(self) -> None:
         with (
             scripted_service([problem_reply(422, "invalid-group", "singular")]) as there,
             Client(there.url) as lab,
@@ -197,7 +197,7 @@ class TestWhatItSays:
     @pytest.mark.parametrize(
         ("text", "offset"), [("V V", 2), ("V+" * 60 + "?", 120), ("V V" + "+V" * 80, 2), ("", 0)]
     )
-    def test_so_are_complaints_about_texts(self, text: str, offset: int) -> None:
+    def test_syntax_errors_are_parse_errors(self, text: str, offset: int) -> None:
         ours = ParseError(text, offset, "an operator", "write V*V")
         document = {
             "code": "syntax",
@@ -217,7 +217,7 @@ class TestWhatItSays:
 
 
 class TestWhere:
-    def test_a_path_of_a_proxy_is_kept(self) -> None:
+    def test_the_path_in_the_address_is_kept(self) -> None:
         with scripted_service([GOOD], path="/lab/intertwine/") as there, Client(there.url) as lab:
             lab.job("a/b ?#")
             assert there.asked[0].path == "/lab/intertwine/v1/jobs/a%2Fb%20%3F%23"
@@ -228,7 +228,7 @@ class TestWhere:
             assert there.asked[0].headers["authorization"] == "Bearer itw_secret"
             assert "secret" not in repr(lab) + repr(vars(lab)) + repr(lab._connection.address)
 
-    def test_the_environment_says_where_and_who(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_environment_sets_address_and_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with scripted_service([GOOD]) as there:
             monkeypatch.setenv("INTERTWINE_URL", there.url)
             monkeypatch.setenv("INTERTWINE_KEY", "itw_env")
@@ -246,7 +246,7 @@ class TestWhere:
             *("http://127.0.0.1:80x", "http://127.0.0.1:99999", "http://lab\x00"),
         ],
     )
-    def test_an_address_of_no_service_is_refused(self, url: str) -> None:
+    def test_invalid_addresses_are_refused(self, url: str) -> None:
         with pytest.raises(InvalidSetting, match="is not the address of a service: give one like"):
             Client(url)
 
@@ -263,10 +263,10 @@ class TestWhere:
         assert "secret" not in str(caught.value)
 
     @pytest.mark.parametrize("key", ["two words", "clé", "a\tb"])
-    def test_a_key_that_no_header_can_hold_is_refused(self, key: str) -> None:
+    def test_a_key_with_invalid_characters_is_refused(self, key: str) -> None:
         with pytest.raises(InvalidSetting, match="a key is one word"):
             Client(key=key)
 
-    def test_a_time_that_is_none_is_refused(self) -> None:
+    def test_invalid_timeouts_are_refused(self) -> None:
         with pytest.raises(InvalidSetting, match="answer_timeout is 0: give a positive number"):
             Client(answer_timeout=0)

@@ -66,22 +66,22 @@ class TestKeys:
         ],
         ids=["none", "unknown", "too long", "another scheme", "no token"],
     )
-    def test_who_has_none_is_refused(self, lab: Lab, headers: dict[str, str]) -> None:
+    def test_requests_without_a_key_are_refused(self, lab: Lab, headers: dict[str, str]) -> None:
         for path in ("/v1/bases", "/v1/jobs", "/v1/nothing", f"/v1/blobs/{UNKNOWN}", "/metrics"):
             answer = httpx.get(lab.service.address + path, headers=headers)
             problem(answer, 401, "unauthorized")
             assert answer.headers["www-authenticate"].startswith('Bearer realm="intertwine"')
 
-    def test_some_pages_are_for_everybody(self, lab: Lab) -> None:
+    def test_some_pages_need_no_key(self, lab: Lab) -> None:
         for path in OPEN:
             assert httpx.get(lab.service.address + path).status_code == 200
 
-    def test_nobody_is_heard_out_before_they_are_known(self, lab: Lab) -> None:
+    def test_the_key_is_checked_before_the_body(self, lab: Lab) -> None:
         for path in ("/v1/bases", "/v1/datasets", "/v1/jobs"):
             answer = httpx.post(lab.service.address + path, content=b"{")
             problem(answer, 401, "unauthorized")
 
-    def test_a_key_lets_in_and_says_how_much_is_left(self, lab: Lab) -> None:
+    def test_responses_have_the_remaining_quota(self, lab: Lab) -> None:
         with lab.client(lab.tokens["bases:read"]) as client:
             answer = client.get("/v1/bases")
         assert answer.status_code == 200
@@ -89,7 +89,7 @@ class TestKeys:
         assert answer.headers["ratelimit"].startswith('"key";r=')
 
     @pytest.mark.slow
-    def test_a_key_that_is_revoked_ends_soon(self, lab: Lab) -> None:
+    def test_a_revoked_key_is_refused_within_seconds(self, lab: Lab) -> None:
         key, token = lab.keys.create("somebody", ["bases:read"])
         with lab.client(token) as client:
             assert client.get("/v1/bases").status_code == 200
@@ -100,7 +100,7 @@ class TestKeys:
                 time.sleep(0.2)
 
     @pytest.mark.slow
-    def test_so_do_the_streams_that_it_follows(self, lab: Lab) -> None:
+    def test_event_streams_of_a_revoked_key_end(self, lab: Lab) -> None:
         key, token = lab.keys.create("somebody", ["jobs:write", "bases:solve"])
         with lab.client(token) as client:
             links = client.post("/v1/jobs", json={"kind": "solve", **SO3}).json()["links"]
@@ -140,7 +140,7 @@ class TestScopes:
         ids=lambda value: str(value) if isinstance(value, str) else "",
     )
     @pytest.mark.sampled(5)
-    def test_each_address_takes_its_own(
+    def test_each_endpoint_requires_its_scope(
         self, lab: Lab, method: str, path: str, scopes: set[str]
     ) -> None:
         for scope, token in lab.tokens.items():
@@ -148,14 +148,14 @@ class TestScopes:
                 status = client.request(method, path).status_code
             assert (status != 403) == (scope in {*scopes, "admin"}), (scope, status)
 
-    def test_to_find_a_basis_takes_more_than_to_read_one(self, lab: Lab) -> None:
+    def test_solving_requires_another_scope_than_reading(self, lab: Lab) -> None:
         with lab.client(lab.token("bases:read")) as reader:
             problem(reader.post("/v1/bases", json=SO3), 403, "forbidden")
             with lab.client(lab.token("bases:solve")) as solver:
                 assert solver.post("/v1/bases", json=SO3).status_code == 200
             assert reader.post("/v1/bases", json=SO3).json()["cached"]
 
-    def test_so_it_does_as_a_job(self, lab: Lab) -> None:
+    def test_solve_jobs_require_the_solve_scope(self, lab: Lab) -> None:
         job = {"kind": "solve", **SO3}
         with lab.client(lab.token("jobs:write")) as client:
             problem(client.post("/v1/jobs", json=job), 403, "forbidden")
@@ -163,7 +163,7 @@ class TestScopes:
             links = client.post("/v1/jobs", json=job).json()["links"]
             assert client.post(links["cancel"]).json()["state"] == "cancelled"
 
-    def test_every_address_under_v1_asks_for_a_scope(self, tmp_path: Path) -> None:
+    def test_every_endpoint_under_v1_requires_a_scope(self, tmp_path: Path) -> None:
         """Whatever is added later: a key without the scope gets no further than that."""
         document = create_app(Settings(data=tmp_path)).openapi()
         guarded = {path: ops for path, ops in document["paths"].items() if path.startswith("/v1/")}
@@ -175,7 +175,7 @@ class TestScopes:
 
 
 class TestOwners:
-    def test_anothers_job_is_not_found(self, lab: Lab) -> None:
+    def test_jobs_of_other_owners_are_not_found(self, lab: Lab) -> None:
         scopes = ("jobs:write", "bases:solve")
         alice, bob = (lab.token(*scopes, owner=name) for name in ("alice", "bob"))
         with (
@@ -212,17 +212,17 @@ class TestAccess:
         yield Keys(database)
         database.close()
 
-    def test_while_there_is_no_key_everybody_is_local(self, keys: Keys) -> None:
+    def test_without_keys_every_caller_is_local(self, keys: Keys) -> None:
         access = Access(keys, open_to_all=True)
         caller = asyncio.run(access.caller(None))
         assert (caller.owner, caller.key_id, caller.is_admin) == ("local", None, True)
 
-    def test_an_open_door_needs_the_word_of_whoever_serves(self, keys: Keys) -> None:
+    def test_open_access_must_be_allowed(self, keys: Keys) -> None:
         access = Access(keys, open_to_all=False)
         with pytest.raises(ProblemError, match="send a key"):
             asyncio.run(access.caller(None))
 
-    def test_the_last_key_that_is_revoked_opens_nothing(self, keys: Keys) -> None:
+    def test_revoking_the_last_key_does_not_open_the_service(self, keys: Keys) -> None:
         key, token = keys.create("somebody", ["admin"])
         keys.revoke(key.id)
         access = Access(keys, open_to_all=True)
@@ -230,7 +230,7 @@ class TestAccess:
             with pytest.raises(ProblemError):
                 asyncio.run(access.caller(authorization))
 
-    def test_a_caller_is_looked_up_once_in_a_while(self, keys: Keys) -> None:
+    def test_callers_are_cached_for_some_seconds(self, keys: Keys) -> None:
         now = 0.0
         access = Access(keys, open_to_all=True, seconds=3.0, clock=lambda: now)
         key, token = keys.create("somebody", ["bases:read"])

@@ -58,7 +58,7 @@ def test_each_piece_has_the_outputs_of_its_own_rows(loop: asyncio.AbstractEventL
     assert seen == [(8, 2)]
 
 
-def test_where_a_batch_fails_only_those_fail_that_make_it_fail(
+def test_an_error_affects_only_its_own_calls(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     def picky(x: Rows) -> Rows:
@@ -72,7 +72,7 @@ def test_where_a_batch_fails_only_those_fail_that_make_it_fail(
     np.testing.assert_array_equal(outcomes[2], [[4.0, 4.0]])
 
 
-def test_a_function_that_loses_rows_is_found_out(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_wrong_number_of_outputs_is_an_error(loop: asyncio.AbstractEventLoop) -> None:
     (outcome,) = compute(lambda x: x[:-1], [calls([2], loop)[0].take(2)], 64)
     assert isinstance(outcome, ValueError)
     assert "1 rows for 2" in str(outcome)
@@ -92,7 +92,7 @@ def test_a_call_in_pieces_is_answered_in_order_whatever_the_order_of_its_answers
     np.testing.assert_array_equal(call.future.result(), squares(x))
 
 
-def test_what_was_dropped_waits_no_more(loop: asyncio.AbstractEventLoop) -> None:
+def test_dropped_calls_leave_the_queue(loop: asyncio.AbstractEventLoop) -> None:
     (call,) = calls([5], loop)
     call.take(2)
     assert call.drop() == 3

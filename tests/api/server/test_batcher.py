@@ -82,7 +82,7 @@ async def blocked(watched: Watched, batcher: Batcher) -> AsyncIterator[None]:
     leaving=st.sets(st.integers(0, 11), max_size=4),
     steps=st.lists(st.integers(0, 3), min_size=12, max_size=12),
 )
-def test_everybody_gets_the_answer_to_what_they_asked(
+def test_every_call_gets_its_own_result(
     lengths: list[int], most: int, leaving: set[int], steps: list[int]
 ) -> None:
     watched = Watched()
@@ -109,7 +109,7 @@ def test_everybody_gets_the_answer_to_what_they_asked(
     assert sorted(watched.rows) == sorted({*watched.rows}), "no row is computed twice"
 
 
-def test_calls_at_the_same_time_are_joined_in_the_order_in_which_they_came() -> None:
+def test_concurrent_calls_are_batched_in_order() -> None:
     watched = Watched()
 
     async def many() -> list[Rows]:
@@ -122,7 +122,7 @@ def test_calls_at_the_same_time_are_joined_in_the_order_in_which_they_came() -> 
     assert watched.rows == list(range(1, 101))
 
 
-def test_what_comes_while_a_batch_is_computed_is_the_next_batch() -> None:
+def test_calls_during_a_batch_form_the_next_batch() -> None:
     watched = Watched()
 
     async def many() -> None:
@@ -138,7 +138,7 @@ def test_what_comes_while_a_batch_is_computed_is_the_next_batch() -> None:
     assert [len(x) for x in watched.batches] == [1, 4]
 
 
-def test_a_long_call_is_cut_and_a_short_one_fills_what_is_left_of_a_batch() -> None:
+def test_a_long_call_is_split_and_a_short_one_fills_the_batch() -> None:
     watched = Watched()
 
     async def many() -> tuple[Rows, Rows]:
@@ -153,7 +153,7 @@ def test_a_long_call_is_cut_and_a_short_one_fills_what_is_left_of_a_batch() -> N
     assert [len(x) for x in watched.batches] == [8, 8, 8]  # 20 and 3 rows, and one of padding
 
 
-def test_somebody_alone_is_not_made_to_wait() -> None:
+def test_a_single_caller_does_not_wait() -> None:
     async def alone() -> float:
         async with batching(Watched(), BatchSettings(delay=5.0)) as batcher:
             started = time.perf_counter()
@@ -164,7 +164,7 @@ def test_somebody_alone_is_not_made_to_wait() -> None:
     assert asyncio.run(alone()) < 2
 
 
-def test_those_who_were_just_answered_are_waited_for() -> None:
+def test_a_batch_waits_for_recent_callers() -> None:
     watched = Watched()
 
     async def pair() -> None:
@@ -181,7 +181,7 @@ def test_those_who_were_just_answered_are_waited_for() -> None:
     assert [len(x) for x in watched.batches] == [2] * 6
 
 
-def test_they_are_not_waited_for_longer_than_the_delay() -> None:
+def test_a_batch_waits_at_most_the_delay() -> None:
     async def leaving() -> float:
         async with batching(Watched(), BatchSettings(delay=0.05)) as batcher:
             await asyncio.gather(*(batcher.call(row(i)) for i in range(1, 9)))
@@ -192,7 +192,7 @@ def test_they_are_not_waited_for_longer_than_the_delay() -> None:
     assert 0.04 < asyncio.run(leaving()) < 2
 
 
-def test_who_makes_the_function_fail_fails_alone_and_the_others_go_on() -> None:
+def test_an_error_affects_only_its_own_call() -> None:
     watched = Watched()
 
     async def many() -> list[Any]:
@@ -230,7 +230,7 @@ def test_a_long_call_that_fails_in_one_batch_fails_whole_and_once() -> None:
     assert not {6.0, 7.0} & set(watched.rows), "what nobody waits for is not computed"
 
 
-def test_who_is_cancelled_while_waiting_costs_nothing() -> None:
+def test_cancelled_calls_are_dropped() -> None:
     watched = Watched()
 
     async def many() -> None:
@@ -249,7 +249,7 @@ def test_who_is_cancelled_while_waiting_costs_nothing() -> None:
     assert watched.rows == [99, 1, 3]
 
 
-def test_if_all_are_cancelled_nothing_is_computed_and_the_batcher_goes_on() -> None:
+def test_a_batch_without_calls_is_not_computed() -> None:
     watched = Watched()
 
     async def many() -> None:
@@ -266,7 +266,7 @@ def test_if_all_are_cancelled_nothing_is_computed_and_the_batcher_goes_on() -> N
     asyncio.run(asyncio.wait_for(many(), timeout=10))
 
 
-def test_the_queue_is_bounded_in_rows_and_says_when_to_come_back() -> None:
+def test_a_full_queue_refuses_calls_with_retry_after() -> None:
     watched = Watched()
 
     async def many() -> None:
@@ -291,7 +291,7 @@ def test_the_queue_is_bounded_in_rows_and_says_when_to_come_back() -> None:
     asyncio.run(many())
 
 
-def test_one_call_may_be_longer_than_the_queue_where_nobody_waits() -> None:
+def test_an_empty_queue_takes_a_call_of_any_length() -> None:
     async def one() -> Rows:
         async with batching(Watched(), BatchSettings(rows=4, queue_rows=2)) as batcher:
             return await batcher.call(np.ones((9, 2)))
@@ -299,7 +299,7 @@ def test_one_call_may_be_longer_than_the_queue_where_nobody_waits() -> None:
     assert asyncio.run(one()).shape == (9, 1)
 
 
-def test_at_the_end_whoever_waits_is_told() -> None:
+def test_closing_fails_the_waiting_calls() -> None:
     watched = Watched()
 
     async def many() -> None:
@@ -322,7 +322,7 @@ def test_at_the_end_whoever_waits_is_told() -> None:
     asyncio.run(many())
 
 
-def test_the_function_runs_in_one_thread_of_its_own_and_never_twice_at_once() -> None:
+def test_the_function_runs_in_one_separate_thread() -> None:
     threads: list[str] = []
     inside = threading.Lock()
 
@@ -342,7 +342,7 @@ def test_the_function_runs_in_one_thread_of_its_own_and_never_twice_at_once() ->
     assert not [t for t in threading.enumerate() if t.name.startswith("inertia/3")]
 
 
-def test_the_event_loop_goes_on_while_a_batch_is_computed() -> None:
+def test_a_batch_does_not_block_the_event_loop() -> None:
     async def many() -> float:
         async with batching(_sleepy) as batcher:
             future = ask(batcher, row(1))
@@ -361,7 +361,7 @@ def _sleepy(x: Rows) -> Rows:
     return x
 
 
-def test_the_observer_is_told_how_many_rows_a_batch_had() -> None:
+def test_the_observer_gets_the_rows_of_each_batch() -> None:
     told: list[int] = []
 
     async def many() -> None:

@@ -29,7 +29,7 @@ def run(inside: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(outside(), timeout=10))
 
 
-def test_a_block_whose_caller_leaves_is_ended() -> None:
+def test_a_block_is_cancelled_if_its_client_disconnects() -> None:
     async def inside(leaves: asyncio.Event) -> None:
         asyncio.get_running_loop().call_later(0.15, leaves.set)
         with pytest.raises(ClientDisconnected):
@@ -40,7 +40,7 @@ def test_a_block_whose_caller_leaves_is_ended() -> None:
     run(inside)
 
 
-def test_who_left_before_anybody_looked_is_noticed_too() -> None:
+def test_an_earlier_disconnect_is_noticed_too() -> None:
     async def inside(leaves: asyncio.Event) -> None:
         leaves.set()
         with pytest.raises(ClientDisconnected):
@@ -70,7 +70,7 @@ def test_an_error_in_a_block_passes_through() -> None:
     run(inside)
 
 
-def test_whoever_else_cancels_a_block_cancels_it() -> None:
+def test_other_cancellations_pass_through() -> None:
     async def inside(leaves: asyncio.Event) -> None:
         async def block() -> None:
             async with CancelOnDisconnect(a_request(leaves)):

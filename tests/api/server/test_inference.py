@@ -94,7 +94,7 @@ def test_a_model_is_called_by_its_name(lab: Lab, first: Any, second: Any) -> Non
     np.testing.assert_array_equal(newest.outputs, two.outputs)
 
 
-def test_callers_at_once_each_get_their_own(lab: Lab, first: Any) -> None:
+def test_concurrent_callers_get_their_own_outputs(lab: Lab, first: Any) -> None:
     lab.publish("inertia", trained(first))
     x = np.random.default_rng(1).normal(size=(20, 1, 8))
 
@@ -136,19 +136,19 @@ def test_too_many_vectors_at_once_are_refused(lab: Lab) -> None:
     )
 
 
-def test_outputs_that_overflow_are_told_as_such(lab: Lab, first: Any) -> None:
+def test_overflowing_outputs_are_an_error(lab: Lab, first: Any) -> None:
     lab.publish("inertia", trained(Standardize(first, (0.0, 1.0, 0.0, 1e38))))
     x = 1e9 * np.random.default_rng(0).normal(size=(5, 8))
     assert code(lambda: lab.run(lambda i: i.forward("inertia", None, x))) == "invalid-request"
 
 
-def test_what_is_not_there_is_not_found(lab: Lab, first: Any) -> None:
+def test_unknown_models_are_not_found(lab: Lab, first: Any) -> None:
     lab.publish("inertia", trained(first))
     assert code(lambda: lab.run(lambda i: i.forward("other", None, X))) == "not-found"
     assert code(lambda: lab.run(lambda i: i.forward("inertia", 2, X))) == "not-found"
 
 
-def test_a_deletion_is_seen_at_once_where_it_is_told(lab: Lab, first: Any) -> None:
+def test_a_forgotten_model_is_not_found_at_once(lab: Lab, first: Any) -> None:
     lab.publish("inertia", trained(first))
 
     async def act(inference: Inference) -> None:
@@ -162,7 +162,7 @@ def test_a_deletion_is_seen_at_once_where_it_is_told(lab: Lab, first: Any) -> No
     lab.run(act)
 
 
-def test_a_name_that_is_given_again_is_another_model(lab: Lab, first: Any, second: Any) -> None:
+def test_a_reused_name_is_another_model(lab: Lab, first: Any, second: Any) -> None:
     lab.publish("inertia", trained(first))
 
     async def act(inference: Inference) -> Answer:

@@ -40,7 +40,7 @@ def run(awaitable: Awaitable[T]) -> T:
     return asyncio.run(inside())
 
 
-def test_a_version_is_looked_up_once_in_a_while() -> None:
+def test_versions_are_cached_for_some_time() -> None:
     registry = Registry()
     known = registry.known()
     assert [run(known.get("inertia", None)) for _ in range(5)] == [VERSION] * 5
@@ -51,7 +51,7 @@ def test_a_version_is_looked_up_once_in_a_while() -> None:
     assert registry.looks == 2
 
 
-def test_of_many_who_ask_when_it_is_time_one_looks() -> None:
+def test_concurrent_callers_share_one_lookup() -> None:
     registry = Registry()
     known = registry.known()
     run(known.get("inertia", None))
@@ -64,7 +64,7 @@ def test_of_many_who_ask_when_it_is_time_one_looks() -> None:
     assert registry.looks == 2
 
 
-def test_what_is_not_there_is_looked_up_every_time() -> None:
+def test_missing_versions_are_not_cached() -> None:
     registry = Registry()
     registry.newest = None
     known = registry.known()
@@ -75,7 +75,7 @@ def test_what_is_not_there_is_looked_up_every_time() -> None:
     assert run(known.get("inertia", None)) == VERSION
 
 
-def test_what_was_deleted_is_noticed_after_a_second() -> None:
+def test_deletions_are_noticed_after_a_second() -> None:
     registry = Registry()
     known = registry.known()
     run(known.get("inertia", 1))
@@ -86,7 +86,7 @@ def test_what_was_deleted_is_noticed_after_a_second() -> None:
         run(known.get("inertia", 1))
 
 
-def test_what_is_forgotten_is_looked_up_at_once() -> None:
+def test_forgotten_versions_are_looked_up_again() -> None:
     registry = Registry()
     known = registry.known()
     run(known.get("inertia", None))

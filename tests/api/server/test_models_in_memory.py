@@ -105,7 +105,7 @@ def test_a_model_is_loaded_once_and_computes() -> None:
     assert loader.loads == ["model1"]
 
 
-def test_first_callers_at_once_wait_for_one_load() -> None:
+def test_concurrent_first_calls_share_one_load() -> None:
     loader = Loader()
 
     async def inside() -> None:
@@ -117,7 +117,7 @@ def test_first_callers_at_once_wait_for_one_load() -> None:
     assert loader.loads == ["model1"]
 
 
-def test_a_first_caller_who_leaves_does_not_stop_the_load_for_the_others() -> None:
+def test_a_cancelled_first_call_does_not_cancel_the_load() -> None:
     loader = Loader()
     loader.may_go_on.clear()
 
@@ -134,7 +134,7 @@ def test_a_first_caller_who_leaves_does_not_stop_the_load_for_the_others() -> No
     assert loader.loads == ["model1"]
 
 
-def test_a_load_that_fails_is_told_to_all_who_wait_and_tried_again_for_the_next() -> None:
+def test_a_failed_load_fails_its_waiters_and_is_retried_later() -> None:
     loader = Loader()
     loader.fails = 1
 
@@ -151,7 +151,7 @@ def test_a_load_that_fails_is_told_to_all_who_wait_and_tried_again_for_the_next(
     assert loader.loads == ["model1"] * 2
 
 
-def test_past_the_limit_the_one_goes_that_was_used_longest_ago() -> None:
+def test_the_least_recently_used_model_is_evicted() -> None:
     loader = Loader()
 
     async def inside() -> None:
@@ -169,7 +169,7 @@ def test_past_the_limit_the_one_goes_that_was_used_longest_ago() -> None:
 
 
 @pytest.mark.slow
-def test_what_has_gone_leaves_memory() -> None:
+def test_evicted_models_are_freed() -> None:
     loader = Loader()
 
     async def inside() -> None:
@@ -201,7 +201,7 @@ def test_the_end_waits_for_a_load_in_progress_which_holds_the_model() -> None:
     until(lambda: loader.in_memory() == [])
 
 
-def test_a_model_in_use_stays_and_goes_when_it_is_free() -> None:
+def test_a_model_in_use_is_evicted_when_it_is_free() -> None:
     loader = Loader()
 
     async def inside() -> None:
@@ -233,7 +233,7 @@ def test_twice_the_limit_may_be_in_use_and_no_more() -> None:
     asyncio.run(inside())
 
 
-def test_versions_that_are_the_same_model_share_it() -> None:
+def test_versions_with_equal_weights_share_a_model() -> None:
     loader = Loader()
 
     async def inside() -> None:
@@ -256,7 +256,7 @@ def test_the_smaller_programs_follow_without_being_waited_for() -> None:
     asyncio.run(inside())
 
 
-def test_the_event_loop_goes_on_while_a_model_is_loaded() -> None:
+def test_a_load_does_not_block_the_event_loop() -> None:
     loader = Loader()
     loader.may_go_on.clear()
 

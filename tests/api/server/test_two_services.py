@@ -68,7 +68,7 @@ class TestTwoServices:
         assert {(job["state"], job["attempt"]) for job in jobs} == {("succeeded", 1)}
         assert 1 <= most <= 2
 
-    def test_one_key_at_both_at_once_is_one_job(self, pair: Pair) -> None:
+    def test_one_idempotency_key_at_both_services_is_one_job(self, pair: Pair) -> None:
         with ThreadPoolExecutor(8) as threads:
 
             def ask(client: httpx.Client) -> str:
@@ -80,7 +80,7 @@ class TestTwoServices:
             asked = [client for client, _ in zip(cycle(pair), range(8), strict=False)]
             assert len(set(threads.map(ask, asked))) == 1
 
-    def test_one_basis_asked_of_both_at_once_is_one_job(self, pair: Pair) -> None:
+    def test_one_basis_requested_at_both_services_is_one_job(self, pair: Pair) -> None:
         asked = {"rep": "V**5", "group": "SO(3)", "method": "krylov"}
         with ThreadPoolExecutor(8) as threads:
 
@@ -95,7 +95,7 @@ class TestTwoServices:
         found = pair[0].get("/v1/jobs", params={"kind": "solve"}).json()["data"]
         assert sum(job["request"]["rep"] == "V**5" for job in found) == 1
 
-    def test_what_one_begins_the_other_follows_and_ends(self, pair: Pair) -> None:
+    def test_each_service_controls_the_jobs_of_the_other(self, pair: Pair) -> None:
         here, there = pair
         job = submit(here, ENDLESS)
         reached(there, job, "running")
@@ -110,7 +110,7 @@ class TestTwoServices:
 
 
 @pytest.mark.slow
-def test_a_service_whose_database_is_away_says_so(databases: Databases, tmp_path: Path) -> None:
+def test_a_service_without_its_database_is_not_ready(databases: Databases, tmp_path: Path) -> None:
     with ExitStack() as stack:
         with databases.empty("postgresql") as url:
             service = stack.enter_context(

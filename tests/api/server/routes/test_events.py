@@ -80,7 +80,7 @@ def told(client: httpx.Client) -> tuple[str, list[Event]]:
 
 
 class TestAStream:
-    def test_it_has_every_event_once_and_ends_with_the_job(
+    def test_a_stream_has_every_event_once_and_ends_with_the_job(
         self, told: tuple[str, list[Event]]
     ) -> None:
         _, heard = told
@@ -89,7 +89,7 @@ class TestAStream:
         assert states == ["queued", "leased", "running", "succeeded"]
         assert heard[-1] == Event(None, "end", {"state": "succeeded", "reason": "done"})
 
-    def test_it_is_not_kept_nor_held_up(
+    def test_a_stream_is_neither_cached_nor_buffered(
         self, client: httpx.Client, told: tuple[str, list[Event]]
     ) -> None:
         answer = client.get(f"/v1/jobs/{told[0]}/events")
@@ -98,7 +98,7 @@ class TestAStream:
         assert answer.headers["cache-control"] == "no-store"
 
     @pytest.mark.parametrize("after", [0, 1, 3, 99])
-    def test_who_comes_back_hears_the_rest(
+    def test_a_stream_resumes_after_last_event_id(
         self, client: httpx.Client, told: tuple[str, list[Event]], after: int
     ) -> None:
         job, heard = told
@@ -109,7 +109,7 @@ class TestAStream:
             e for e in heard if e.id is None or e.id > after
         ]
 
-    def test_who_cannot_follow_asks_for_pages(
+    def test_events_are_available_as_pages(
         self, client: httpx.Client, told: tuple[str, list[Event]]
     ) -> None:
         job, heard = told
@@ -125,14 +125,14 @@ class TestAStream:
         assert page["data"][-1]["at"].endswith("Z")
 
     @pytest.mark.parametrize("number", ["-1", "x", "99999999999999"])
-    def test_a_number_that_is_none_is_refused(
+    def test_an_invalid_event_number_is_refused(
         self, client: httpx.Client, told: tuple[str, list[Event]], number: str
     ) -> None:
         address = f"/v1/jobs/{told[0]}/events"
         problem(client.get(address, headers={"last-event-id": number}), 422, "invalid-request")
         problem(client.get(address, params={"after": number}), 422, "invalid-request")
 
-    def test_a_head_does_not_wait(self, idle: httpx.Client) -> None:
+    def test_a_head_request_returns_at_once(self, idle: httpx.Client) -> None:
         job = submit(idle, SOLVE)
         head = idle.head(f"/v1/jobs/{job}/events", timeout=5)
         assert (head.status_code, head.content) == (200, b"")
@@ -142,7 +142,7 @@ class TestAStream:
 
 class TestLive:
     @pytest.mark.slow
-    def test_in_silence_it_says_that_it_lives(self, idle: httpx.Client) -> None:
+    def test_an_idle_stream_sends_heartbeats(self, idle: httpx.Client) -> None:
         job = submit(idle, SOLVE)
         with followed(idle, job) as stream:
             assert next(stream).data["state"] == "queued"
@@ -156,9 +156,7 @@ class TestLive:
         assert [(e.id, e.type) for e in heard] == [(2, "state"), (None, "end")]
         assert heard[-1].data == {"state": "cancelled", "reason": "cancelled by local"}
 
-    def test_a_job_that_is_tried_again_is_followed_to_its_last_end(
-        self, idle: httpx.Client
-    ) -> None:
+    def test_a_stream_continues_through_a_retry(self, idle: httpx.Client) -> None:
         job = submit(idle, SOLVE)
         for action in ("cancel", "retry", "cancel"):
             idle.post(f"/v1/jobs/{job}:{action}")
@@ -176,9 +174,7 @@ class TestLive:
         assert last.type == "end"
         assert last.data["state"] in ("cancelled", "deleted")
 
-    def test_an_owner_follows_so_many_at_once_and_who_leaves_makes_room(
-        self, idle: httpx.Client
-    ) -> None:
+    def test_concurrent_streams_of_an_owner_are_limited(self, idle: httpx.Client) -> None:
         job = submit(idle, SOLVE)
         address = f"/v1/jobs/{job}/events"
         with followed(idle, job), followed(idle, job):
@@ -190,9 +186,7 @@ class TestLive:
         idle.post(f"/v1/jobs/{job}:cancel")
 
     @pytest.mark.slow
-    def test_a_service_that_is_asked_to_end_does_not_wait_for_followers(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_service_ends_without_waiting_for_streams(self, tmp_path: Path) -> None:
         with (
             service_process(tmp_path / "data", jobs="0", workers="1") as service,
             httpx.Client(base_url=service.address, timeout=30) as client,
@@ -208,7 +202,7 @@ class TestLive:
 
 class TestKilled:
     @pytest.mark.slow
-    def test_the_job_goes_on_and_so_do_its_events(self, tmp_path: Path) -> None:
+    def test_a_job_and_its_events_survive_the_service(self, tmp_path: Path) -> None:
         """kill -9 of the service: its job outlives it, and is looked after by the next."""
         heard: list[Event] = []
         with service_process(tmp_path / "data", workers="1", lease_seconds="3") as service:
@@ -237,9 +231,7 @@ class TestKilled:
         assert heard[-1].type == "end"
 
     @pytest.mark.slow
-    def test_with_its_job_too_the_job_is_tried_again_and_goes_on_where_it_was(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_job_killed_with_the_service_resumes(self, tmp_path: Path) -> None:
         """kill -9 of both in mid-training; the epochs are told on, each of them once."""
         train = {
             "kind": "train",

@@ -65,7 +65,7 @@ def done(client: httpx.Client) -> dict[str, Any]:
 
 
 class TestHandingIn:
-    def test_a_job_waits_and_says_why(self, idle: httpx.Client) -> None:
+    def test_a_queued_job_states_its_reason(self, idle: httpx.Client) -> None:
         job = submit(idle, {**SOLVE, "priority": 3, "labels": ["a", "b"], "name": "mine"})
         assert (job["kind"], job["state"], job["owner"]) == ("solve", "queued", "local")
         assert (job["name"], job["labels"], job["priority"]) == ("mine", ["a", "b"], 3)
@@ -82,7 +82,7 @@ class TestHandingIn:
         for each in (job, behind):
             idle.post(each["links"]["cancel"])
 
-    def test_the_same_request_under_one_key_is_one_job(self, idle: httpx.Client) -> None:
+    def test_requests_with_one_idempotency_key_are_one_job(self, idle: httpx.Client) -> None:
         job = submit(idle, SOLVE, **{"idempotency-key": "once"})
         assert submit(idle, SOLVE, **{"idempotency-key": "once"})["id"] == job["id"]
         answer = idle.post("/v1/jobs", json=ENDLESS, headers={"idempotency-key": "once"})
@@ -92,7 +92,7 @@ class TestHandingIn:
         for each in (job, other):
             idle.post(each["links"]["cancel"])
 
-    def test_an_owner_may_have_so_many_unfinished(self, idle: httpx.Client) -> None:
+    def test_unfinished_jobs_of_an_owner_are_limited(self, idle: httpx.Client) -> None:
         jobs = [submit(idle, SOLVE, **{"idempotency-key": f"n{n}"}) for n in range(12)]
         answer = idle.post("/v1/jobs", json=SOLVE)
         problem(answer, 429, "too-many-jobs")
@@ -121,7 +121,7 @@ class TestHandingIn:
         ],
         ids=lambda value: ascii(value)[:40],
     )
-    def test_what_cannot_be_is_refused_at_once(
+    def test_invalid_requests_are_refused_at_once(
         self, idle: httpx.Client, change: dict[str, Any], code: str
     ) -> None:
         document = {n: v for n, v in {**SOLVE, **change}.items() if v is not None}
@@ -130,7 +130,7 @@ class TestHandingIn:
         problem(answer, 422, code)
 
 
-def test_a_key_finds_what_was_sent_under_it_although_its_data_are_gone(
+def test_an_idempotency_key_works_after_its_dataset_was_deleted(
     idle: httpx.Client,
 ) -> None:
     sent = io.BytesIO()
@@ -150,7 +150,7 @@ def test_a_key_finds_what_was_sent_under_it_although_its_data_are_gone(
     assert submit(idle, train, **{"idempotency-key": "a script"})["id"] == job["id"]
 
 
-def test_a_list_is_without_the_configs_of_saved_models(idle: httpx.Client) -> None:
+def test_lists_omit_the_configs_of_saved_models(idle: httpx.Client) -> None:
     config, blob = to_config(small_model())
     headers = {"content-type": "application/vnd.safetensors"}
     weights = idle.post("/v1/blobs", content=blob, headers=headers).json()["digest"]
@@ -194,21 +194,19 @@ class TestTheListOfJobs:
         [{"limit": 0}, {"after": "nowhere"}, {"after": "nan-x"}, {"state": "odd"}, {"label": "\0"}],
         ids=str,
     )
-    def test_a_page_that_cannot_be_is_refused(self, idle: httpx.Client, params: Any) -> None:
+    def test_invalid_pages_are_refused(self, idle: httpx.Client, params: Any) -> None:
         problem(idle.get("/v1/jobs", params=params), 422, "invalid-request")
 
 
 class TestOneJob:
-    def test_it_is_run_and_tells_its_result(
-        self, client: httpx.Client, done: dict[str, Any]
-    ) -> None:
+    def test_a_job_runs_and_has_a_result(self, client: httpx.Client, done: dict[str, Any]) -> None:
         assert (done["state"], done["attempt"], done["queue"]) == ("succeeded", 1, None)
         assert done["created"] <= done["started"] <= done["ended"]
         assert done["result"]["rank"] == 3
         assert client.get(done["links"]["basis"]).json()["rank"] == 3
         assert client.get(done["links"]["metrics"]).json() == {"data": []}
 
-    def test_its_log_is_read_in_parts(self, client: httpx.Client, done: dict[str, Any]) -> None:
+    def test_the_log_can_be_read_in_parts(self, client: httpx.Client, done: dict[str, Any]) -> None:
         link = done["links"]["logs"]
         whole = client.get(link)
         assert whole.headers["content-type"] == "text/plain; charset=utf-8"
@@ -222,13 +220,13 @@ class TestOneJob:
         past = client.get(link, params={"offset": 10**9})
         assert (past.content, past.headers["x-log-offset"]) == (b"", str(size))
 
-    def test_of_another_id_there_is_none(self, client: httpx.Client) -> None:
+    def test_an_unknown_id_is_not_found(self, client: httpx.Client) -> None:
         for name in ("1234", "x" * 32):
             problem(client.get(f"/v1/jobs/{name}"), 404, "not-found")
         for name in ("%00", "x" * 33, "..%2f.."):
             assert client.get(f"/v1/jobs/{name}").status_code in (404, 422)
 
-    def test_a_job_that_fails_tells_its_problem(self, client: httpx.Client) -> None:
+    def test_a_failed_job_has_its_problem(self, client: httpx.Client) -> None:
         group = {"discrete_generators": [[[1, 1e-9], [0, 1]]], "refine": 0}
         job = ended(client, submit(client, {"kind": "solve", "rep": "V", "group": group}))
         assert (job["state"], job["attempt"], job["result"]) == ("failed", 1, None)
@@ -239,13 +237,13 @@ class TestOneJob:
         job = ended(client, again)
         assert (job["state"], job["attempt"]) == ("failed", 2)
 
-    def test_one_past_its_memory_fails_alone_with_the_numbers(self, client: httpx.Client) -> None:
+    def test_a_job_over_its_memory_limit_fails_with_the_numbers(self, client: httpx.Client) -> None:
         limits = {"memory": 10**7}
         job = ended(client, submit(client, {**SOLVE, "limits": limits}))
         assert (job["state"], job["problem"]["code"]) == ("failed", "out-of-memory")
         assert job["problem"]["limit_bytes"] == 10**7
 
-    def test_a_job_is_deleted_when_it_has_ended(self, client: httpx.Client) -> None:
+    def test_a_deleted_job_is_not_found(self, client: httpx.Client) -> None:
         job = ended(client, submit(client, SOLVE))
         here = job["links"]["self"]
         assert client.delete(here).status_code == 204
@@ -255,7 +253,7 @@ class TestOneJob:
 
 
 class TestCancel:
-    def test_one_that_waits_is_cancelled_at_once(self, idle: httpx.Client) -> None:
+    def test_a_queued_job_is_cancelled_at_once(self, idle: httpx.Client) -> None:
         job = submit(idle, SOLVE)
         cancelled = idle.post(job["links"]["cancel"]).json()
         assert (cancelled["state"], cancelled["reason"]) == ("cancelled", "cancelled by local")
@@ -267,7 +265,7 @@ class TestCancel:
         idle.post(job["links"]["cancel"])
 
     @pytest.mark.slow
-    def test_one_that_runs_is_ended(self, client: httpx.Client) -> None:
+    def test_a_running_job_is_cancelled(self, client: httpx.Client) -> None:
         job = submit(client, ENDLESS)
         reached(client, job, "running")
         assert client.post(job["links"]["cancel"]).json()["state"] == "cancelling"
@@ -295,7 +293,7 @@ class TestLongSolves:
             assert client.post("/v1/bases", json=SLOWER).json()["cached"]
 
     @pytest.mark.slow
-    def test_who_waits_gets_the_basis_or_what_ended_the_job(self, tmp_path: Path) -> None:
+    def test_a_waiting_request_gets_the_basis_or_the_problem(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", solve_job_operations="1") as client:
             answer = client.post("/v1/bases", json=SO3, headers={"prefer": "wait=60"})
             assert (answer.status_code, answer.json()["rank"]) == (200, 6)
@@ -308,7 +306,7 @@ class TestLongSolves:
             assert len(client.get("/v1/jobs").json()["data"]) == 3
 
     @pytest.mark.slow
-    def test_one_that_was_cancelled_is_told_so(self, tmp_path: Path) -> None:
+    def test_a_cancelled_solve_is_reported(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", solve_job_operations="1", jobs="0") as client:
             pending = client.post("/v1/bases", json=SO3, headers={"prefer": "wait=0"})
             assert (pending.status_code, pending.json()["state"]) == (202, "queued")
@@ -317,7 +315,7 @@ class TestLongSolves:
             assert "was cancelled" in gone["detail"]
             problem(client.get(f"/v1/bases/{UNKNOWN}"), 404, "not-found")
 
-    def test_a_job_that_may_take_less_is_nobody_else_s(self, tmp_path: Path) -> None:
+    def test_a_job_of_lower_limits_or_priority_is_not_shared(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", solve_job_operations="1", jobs="0") as client:
             odd = {"kind": "solve", **SO3}
             short = submit(client, {**odd, "limits": {"seconds": 0.5}})
