@@ -48,7 +48,9 @@ class Settings(BaseSettings):
         "with some 200 MB",
     )
     solve_operations: float = Field(
-        default=1e14, gt=0, description="the estimated operations past which a solve is refused"
+        default=1e14,
+        gt=0,
+        description="the most estimated operations of a solve; larger ones are refused",
     )
     wait_seconds: float = Field(
         default=10.0, ge=0, description="seconds that a request waits for its solve by default"
@@ -68,7 +70,7 @@ class Settings(BaseSettings):
     unkept_bytes: int = Field(
         default=64 * 2**20,
         ge=0,
-        description="the largest basis, in bytes, that is served from memory where the store "
+        description="the largest basis, in bytes, that is served from memory if the store "
         "cannot keep it",
     )
     root_path: str = Field(
@@ -76,14 +78,14 @@ class Settings(BaseSettings):
     )
     database: str | None = Field(
         default=None,
-        description="the URL of the database of record, sqlite:///path or "
-        "postgresql://user@host/name; a file in the folder of the data where it is left out",
+        description="the URL of the database, sqlite:///path or postgresql://user@host/name; "
+        "by default a SQLite file in the data folder",
     )
     jobs: int = Field(
         default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
         ge=0,
         le=256,
-        description="jobs that run on this host at once; 0 leaves them to other hosts",
+        description="concurrent jobs on this host; 0 leaves them to other hosts",
     )
     job_seconds: float = Field(
         default=24 * 3600.0,
@@ -98,7 +100,7 @@ class Settings(BaseSettings):
     solve_job_operations: float = Field(
         default=3e10,
         gt=0,
-        description="the estimated operations past which the solve of a basis becomes a job",
+        description="the estimated operations above which a solve becomes a job",
     )
     lease_seconds: float = Field(
         default=30.0,
