@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 VERSION = 1
+_FIELDS = {"version", "key", "digest", "size", "created", "details"}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,7 +34,10 @@ class Manifest:
     details: Mapping[str, Any]
 
     def to_bytes(self) -> bytes:
-        """Return the manifest as JSON."""
+        """Return the manifest as JSON, with a checksum of itself.
+
+        The checksum is the sha256 of the other fields as JSON, sorted by name, without spaces.
+        """
         document = {
             "version": VERSION,
             "key": self.key,
@@ -41,11 +46,16 @@ class Manifest:
             "created": self.created,
             "details": dict(self.details),
         }
+        document = json.loads(json.dumps(document, allow_nan=False))
+        document["checksum"] = _checksum(document)
         return json.dumps(document, indent=1, allow_nan=False).encode()
 
     @classmethod
     def from_bytes(cls, key: str, content: bytes) -> Manifest:
-        """Parse the manifest of a key. Raises `ValueError`, with the reason, if it is invalid."""
+        """Parse the manifest of a key. Raises `ValueError`, with the reason, if it is invalid.
+
+        Manifests written before there were checksums are valid without one.
+        """
         try:
             document = json.loads(content)
             version = document["version"]
@@ -64,7 +74,22 @@ class Manifest:
             raise ValueError("its size or time is no number")
         if not isinstance(details, dict):
             raise ValueError("its details are no object")
+        _require_checksum(document)
         return cls(key, digest, size, float(created), details)
+
+
+def _require_checksum(document: dict[str, Any]) -> None:
+    """Raise `ValueError` if a document has changed since its checksum was written."""
+    fields = {name: value for name, value in document.items() if name != "checksum"}
+    if fields.keys() != _FIELDS:
+        raise ValueError(f"it has the fields {sorted(fields)}, not {sorted(_FIELDS)}")
+    if "checksum" in document and document["checksum"] != _checksum(fields):
+        raise ValueError("its fields do not have its checksum")
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    content = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _is_time(value: Any) -> bool:

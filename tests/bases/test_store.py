@@ -15,13 +15,21 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.example_bases import BASES, basis_of, orthonormal
-from helpers.example_stores import BLOB_FAULTS, digest, faults, key, overwrite, quarantined
+from helpers.example_stores import (
+    BLOB_FAULTS,
+    digest,
+    exchange_blobs,
+    faults,
+    key,
+    overwrite,
+    quarantined,
+)
 from helpers.oracle import discrete_generators, projector_distance
 from helpers.support import run_python
 from intertwine.bases import Basis, Dense, to_bytes
 from intertwine.bases.certificate import SOLVER_VERSION
 from intertwine.bases.files import write_safetensors
-from intertwine.bases.store import find_store, obtain
+from intertwine.bases.store import entry_fault, find_store, obtain
 from intertwine.errors import (
     AmbiguousRank,
     MethodNotApplicable,
@@ -33,7 +41,7 @@ from intertwine.errors import (
 from intertwine.groups import SO, C, Group, S
 from intertwine.invariants import Tolerances
 from intertwine.reps import Rep, T, V, basis_key, parse
-from intertwine_cache import Store
+from intertwine_cache import Store, verify
 
 REP: Rep = (V**2 * V.T + V)(SO(3))
 KEY = key("a request")
@@ -470,7 +478,7 @@ class TestEquivariantBasis:
             import numpy as np
             from intertwine.groups import SO
             from intertwine.reps import V
-            from intertwine_cache import Store
+            from intertwine_cache import Store, verify
             basis = (V**3)(SO(3)).equivariant_basis(store=Store(Path(sys.argv[1])))
             base = basis.storage.matrix
             while not isinstance(base, (np.memmap, type(None))):
@@ -549,3 +557,42 @@ def test_a_copy_is_told_from_a_map(store: Store) -> None:
     assert isinstance(basis.storage, Dense)
     assert is_mapped(basis.storage.matrix[1:, :1])
     assert not is_mapped(np.array(basis.storage.matrix))
+
+
+class TestExchangedBlobs:
+    """Two manifests name each other's blob: no reader takes one basis for the other."""
+
+    def test_both_are_solved_again(self, store: Store) -> None:
+        reps = (T(2)(SO(3)), T(2)(SO(2)))
+        expected = [rep.equivariant_basis(store=store).dense() for rep in reps]
+        exchange_blobs(store, *map(basis_key, reps))
+        for rep, dense in zip(reps, expected, strict=True):
+            basis = rep.equivariant_basis(store=store)
+            assert not basis.cached
+            assert projector_distance(basis.dense(), dense) < 1e-12
+
+    def test_a_basis_of_equal_shape_is_not_taken_either(self, store: Store) -> None:
+        one, two = key("one"), key("two")
+        obtain(store, one, {}, Solve(basis_of(Dense(orthonormal(6, 2, seed=1)))))
+        obtain(store, two, {}, Solve(basis_of(Dense(orthonormal(6, 2, seed=2)))))
+        exchange_blobs(store, one, two)
+        solve = Solve()
+        assert not obtain(store, one, {}, solve, size=6).cached
+        assert solve.times == 1
+        assert "it is of the key" in quarantined(store)[f"{one}.json"]
+
+    def test_verify_finds_them(self, store: Store) -> None:
+        for name in ("one", "two"):
+            obtain(store, key(name), {}, Solve(basis_of(Dense(orthonormal(6, 2, seed=len(name))))))
+        assert list(verify(store, check_blob=entry_fault)) == []
+        obtain(store, key("three"), {}, Solve())
+        exchange_blobs(store, key("one"), key("three"))
+        assert {found.path.stem for found in verify(store, check_blob=entry_fault)} == {
+            key("one"),
+            key("three"),
+        }
+
+    def test_blobs_from_before_they_named_their_key_are_read(self, store: Store) -> None:
+        basis = basis_of(Dense(orthonormal(6, 2, seed=1)))
+        store.publish(KEY, lambda write: write_safetensors(basis, write), {})
+        assert obtain(store, KEY, {}, never).cached

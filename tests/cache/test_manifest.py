@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -110,3 +111,45 @@ def test_a_size_that_no_file_has_is_refused(size: Any) -> None:
 def test_only_64_small_hexadecimal_digits_are_a_digest(text: str) -> None:
     assert is_digest(KEY)
     assert not is_digest(text)
+
+
+def whole_manifest() -> bytes:
+    details = {"certificate": {"rank": 6, "residual": 2e-16, "notes": ["ρ"]}, "group": "SO(3)"}
+    return Manifest(KEY, digest(b"bytes"), 4711, 1.7e9, details).to_bytes()
+
+
+def test_a_flipped_bit_never_changes_what_a_manifest_says() -> None:
+    content = whole_manifest()
+    expected = Manifest.from_bytes(KEY, content)
+    for position in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[position // 8] ^= 1 << position % 8
+        with contextlib.suppress(ValueError):
+            assert Manifest.from_bytes(KEY, bytes(flipped)) == expected, position
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"size": 4712}, {"digest": digest(b"others")}, {"details": {}}, {"created": 1.0}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_field_that_was_changed_does_not_have_the_checksum(changes: dict[str, Any]) -> None:
+    changed = {**json.loads(whole_manifest()), **changes}
+    with pytest.raises(ValueError, match="do not have its checksum"):
+        Manifest.from_bytes(KEY, json.dumps(changed).encode())
+
+
+def test_a_manifest_from_before_checksums_is_read() -> None:
+    older = json.loads(whole_manifest())
+    del older["checksum"]
+    assert Manifest.from_bytes(KEY, json.dumps(older).encode()).size == 4711
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"has the fields .*'checksun'"):
+        Manifest.from_bytes(KEY, whole_manifest().replace(b"checksum", b"checksun"))
+
+
+def test_details_with_keys_that_are_not_text_have_the_checksum_of_their_json() -> None:
+    manifest = Manifest(KEY, digest(b""), 0, 0.0, {"counts": {10: 1, 9: 2}})
+    assert Manifest.from_bytes(KEY, manifest.to_bytes()).details == {"counts": {"10": 1, "9": 2}}

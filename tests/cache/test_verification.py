@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from helpers.example_stores import (
     age,
     content,
     digest,
+    exchange_blobs,
     faults,
     flip,
     key,
@@ -101,7 +103,9 @@ def test_a_manifest_whose_blob_is_gone_is_found(store: Store) -> None:
 
 def test_a_manifest_with_the_size_of_another_blob_is_found(store: Store) -> None:
     path = store.layout.manifest(key("a"))
-    overwrite(path, path.read_bytes().replace(b'"size": 7', b'"size": 8'))
+    manifest = store.manifest(key("a"))
+    assert manifest is not None
+    overwrite(path, dataclasses.replace(manifest, size=8).to_bytes())
     assert faults(store) == {f"{key('a')}.json": "its blob has 7 bytes instead of 8"}
     check_repair(store, {f"{key('a')}.json"})
 
@@ -159,3 +163,17 @@ def test_a_store_that_is_cleared_meanwhile_ends_it_without_a_false_finding(store
     assert next(findings).reason == "its bytes do not have its digest"
     store.clear()
     assert list(findings) == []
+
+
+def test_a_blob_whose_content_is_of_another_key_is_found(store: Store) -> None:
+    """What a blob is of, only the caller can read: `check_blob` says so."""
+
+    def check_blob(key_: str, path: Path) -> str:
+        return "of another key" if path.read_bytes() == b"another" and key_ != key("c") else ""
+
+    assert list(verify(store, check_blob=check_blob)) == []
+    exchange_blobs(store, key("a"), key("c"))
+    [found] = verify(store, check_blob=check_blob)
+    assert (found.path.stem, found.reason) == (key("a"), "its blob: of another key")
+    assert [finding.path for finding in verify(store, True, check_blob)] == [found.path]
+    assert list(verify(store, check_blob=check_blob)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -121,6 +122,16 @@ def edit(path: Path, **changes: Any) -> None:
     overwrite(path, json.dumps(kept).encode())
 
 
+def exchange_blobs(store: Store, first: str, second: str) -> None:
+    """Let the manifests of two keys name each other's blob, with correct checksums."""
+    a, b = store.manifest(first), store.manifest(second)
+    assert a is not None
+    assert b is not None
+    for own, other in ((a, b), (b, a)):
+        changed = dataclasses.replace(own, digest=other.digest, size=other.size)
+        overwrite(store.layout.manifest(own.key), changed.to_bytes())
+
+
 #: What can stand in place of a manifest, and the reason that is then given.
 MANIFEST_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty": (empty, "Expecting value"),
@@ -145,6 +156,8 @@ MANIFEST_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "of the end of time": (lambda path: edit(path, created=float("inf")), "size or time"),
     "of a time past every calendar": (lambda path: edit(path, created=10**400), "size or time"),
     "with a list for details": (lambda path: edit(path, details=[]), "details"),
+    "with other details": (lambda path: edit(path, details={"rank": 7}), "checksum"),
+    "of another size": (lambda path: edit(path, size=8), "checksum"),
 }
 
 

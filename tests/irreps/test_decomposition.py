@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.complex_groups import COMPLEX, Phase, Rotations
@@ -186,6 +187,31 @@ class TestIrrepsAreReps:
         lorentz = self._irrep(parse_group("SO13p()"), 9)
         g = lorentz.G.sample()
         np.testing.assert_allclose(lorentz.T.rho(g), np.linalg.inv(lorentz.rho(g)).T, atol=1e-12)
+
+    def test_found_in_a_rep_that_computes_in_jax_they_keep_double_precision(self) -> None:
+        """Outside ``enable_x64`` such a rep returns single precision; the irreps do not."""
+
+        class Square(Rep):
+            def __init__(self, group: Group) -> None:
+                self.G = group
+
+            def size(self) -> int:
+                return int(self.G.d) ** 2
+
+            def __eq__(self, other: object) -> bool:
+                return isinstance(other, Square) and other.G == self.G
+
+            def __hash__(self) -> int:
+                return hash(self.G)
+
+            def rho(self, M: Any) -> Any:
+                return jnp.kron(jnp.asarray(M), jnp.asarray(M))
+
+        group = SO(5)  # no other test finds irreps of its V⊗V first
+        [irrep] = [i for i in decompose(Square(group)).multiplicities if i.size() == 14]
+        g, h = group.samples(2, seed=4)
+        assert np.asarray(irrep.rho(g)).dtype == np.float64
+        np.testing.assert_allclose(irrep.rho(g) @ irrep.rho(h), irrep.rho(g @ h), atol=1e-12)
 
     def test_of_reps_of_the_users_own(self) -> None:
         irrep = self._irrep(S(4), 2)

@@ -68,9 +68,10 @@ def print_manifest(key: str, as_json: bool) -> None:
 @common.as_json
 def check_files(repair: bool, as_json: bool) -> int:
     """Check every file of the store. The exit code is 1 if one is corrupt."""
+    from intertwine.bases.store import entry_fault
     from intertwine_cache import verify
 
-    findings = list(verify(_store(), repair=repair))
+    findings = list(verify(_store(), repair=repair, check_blob=entry_fault))
     if as_json:
         common.print_json([{"path": str(f.path), "reason": f.reason} for f in findings])
     else:

@@ -13,7 +13,7 @@ import numpy as np
 
 from intertwine.bases.basis import Basis
 from intertwine.bases.format import from_arrays, to_arrays
-from intertwine.bases.safetensors_file import read_bytes, read_file, write_arrays
+from intertwine.bases.safetensors_file import read_bytes, read_file, require_key, write_arrays
 from intertwine.errors import FormatError
 from intertwine.whole_files import whole_file
 
@@ -56,13 +56,24 @@ def load_basis(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None 
     `FileNotFoundError` where there is no file, and `InvalidRep` where its rep is not one of those
     names. (Without names, only asking for a rep that cannot be read raises that.)
     """
-    try:
-        basis = from_arrays(*read_file(path))
-    except FormatError as error:
-        raise FormatError(f"{os.fspath(path)} holds no basis: {error}") from error
+    basis = load_entry(None, path)
     if not names or basis.rows is None:
         return basis
     return Basis(basis.storage, basis.certificate, of=basis.rows.read(names))
+
+
+def load_entry(key: str | None, path: str | os.PathLike[str]) -> Basis:
+    """Return the basis in the file that a store has under a key; any basis for the key None.
+
+    Raises `FormatError` if the file holds no basis, or that of another key.
+    """
+    try:
+        arrays, metadata = read_file(path)
+        if key is not None:
+            require_key(metadata, key)
+        return from_arrays(arrays, metadata)
+    except FormatError as error:
+        raise FormatError(f"{os.fspath(path)} holds no basis: {error}") from error
 
 
 def to_bytes(basis: Basis) -> bytes:
@@ -77,6 +88,12 @@ def from_bytes(blob: bytes) -> Basis:
     return from_arrays(*read_bytes(blob))
 
 
-def write_safetensors(basis: Basis, write: Callable[[bytes | memoryview], Any]) -> None:
-    """Hand the bytes of a basis's safetensors file to `write`, piece by piece."""
-    write_arrays(*to_arrays(basis), write)
+def write_safetensors(
+    basis: Basis, write: Callable[[bytes | memoryview], Any], of: Mapping[str, Any] | None = None
+) -> None:
+    """Hand the bytes of a basis's safetensors file to `write`, piece by piece.
+
+    `of` is added to the metadata: the key, rep and group that a store has the basis of.
+    """
+    arrays, metadata = to_arrays(basis)
+    write_arrays(arrays, metadata if of is None else {**metadata, "of": dict(of)}, write)

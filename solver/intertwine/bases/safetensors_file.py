@@ -52,6 +52,17 @@ def write_arrays(
         write(array.reshape(-1).view(np.uint8).data)
 
 
+def require_key(metadata: Mapping[str, Any], key: str) -> None:
+    """Raise `FormatError` if the metadata of a store's file name another key than `key`.
+
+    Files written before blobs named their key have none, and pass.
+    """
+    of = metadata.get("of", {})
+    found = of.get("key", key) if isinstance(of, Mapping) else of
+    if found != key:
+        raise FormatError(f"it is of the key {found!r}, not {key}")
+
+
 def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arrays of a file, mapped into memory rather than copied, and its metadata.
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from intertwine.bases.basis import Basis
 from intertwine.bases.certificate import SOLVER_VERSION
-from intertwine.bases.files import load_basis, write_safetensors
+from intertwine.bases.files import load_entry, write_safetensors
+from intertwine.bases.safetensors_file import read_file, require_key
 from intertwine.errors import FormatError, InvalidSetting
 
 ENTRY_POINTS = "intertwine.store"
@@ -84,14 +85,24 @@ def obtain(
             return found
         basis = solve()
         evidence = json.loads(json.dumps({**details, "certificate": basis.certificate.to_json()}))
-        kept = store.publish(key, lambda write: write_safetensors(basis, write), evidence)
+        of = {"key": key, **details}
+        kept = store.publish(key, lambda write: write_safetensors(basis, write, of), evidence)
     if kept is None:
         return basis
     try:
-        return load_basis(kept[1])
+        return load_entry(key, kept[1])
     except (FormatError, OSError) as error:
         _LOG.warning("the store lost %s at once: %s", key, error)
         return basis
+
+
+def entry_fault(key: str, path: Path) -> str:
+    """Return why the file that a store has under a key is not of that key, or ""."""
+    try:
+        require_key(read_file(path)[1], key)
+    except FormatError as error:
+        return str(error)
+    return ""
 
 
 def _read(store: BasisStore, key: str, size: int | None) -> Basis | None:
@@ -99,7 +110,7 @@ def _read(store: BasisStore, key: str, size: int | None) -> Basis | None:
     if entry is None:
         return None
     try:
-        basis = load_basis(entry[1])
+        basis = load_entry(key, entry[1])
     except OSError as error:
         _LOG.info("the store lost %s: %s", key, error)  # evicted since, perhaps
         return None

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from intertwine.bases.safetensors_file import read_file, write_arrays
+from intertwine.bases.safetensors_file import read_file, require_key, write_arrays
 from intertwine.bases.storage import UNREADABLE, Put, read_count
 from intertwine.bases.store import BasisStore
 from intertwine.errors import FormatError
@@ -48,7 +48,9 @@ def load(decomposer: Decomposer, store: BasisStore) -> None:
         if path is None:
             return
         try:
-            _read(decomposer, *read_file(path))
+            arrays, metadata = read_file(path)
+            require_key(metadata, store_key(decomposer, generation))
+            _read(decomposer, arrays, metadata)
         except OSError as error:
             _LOG.info("the store lost the irreps of %r: %s", decomposer.group, error)
         except (FormatError, *UNREADABLE) as error:
@@ -75,6 +77,7 @@ def save(decomposer: Decomposer, store: BasisStore) -> None:
     found = f"{len(decomposer.catalogue.irreps)} irreps"
     details = {"canonical": found, "group": group, "kind": "irreps"}
     key = store_key(decomposer, generation + 1)
+    metadata["of"] = {"key": key, **details}
     store.publish(key, lambda write: write_arrays(arrays, metadata, write), details)
 
 

@@ -19,7 +19,12 @@ from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.operators import LinearOperator, dense
-from intertwine.reps.generator_images import Images, act_by_complex_numbers, images
+from intertwine.reps.generator_images import (
+    Images,
+    act_by_complex_numbers,
+    images,
+    matrix_of,
+)
 from intertwine.reps.parsing import register_notation
 from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
@@ -221,13 +226,20 @@ def _image(
     else:
         inside, w = entry.origin.inside, xp.asarray(entry.origin.isometry)
         if isinstance(inside, Rep):
-            whole = inside.drho_dense(element) if lie else inside.rho_dense(element)
+            whole = _whole_image(inside, element, lie)
             image = w.conj().T @ whole @ w
         else:
             a, b = (_image(decomposer, part, element, lie, known) for part in inside)
             image = w.conj().T @ _product(a, b, lie) @ w
     known[index] = image
     return image
+
+
+def _whole_image(rep: Rep, element: Array, lie: bool) -> Array:
+    """Return ρ(element) or dρ(element). A NumPy element has a NumPy image, also under JAX reps."""
+    if isinstance(element, np.ndarray):
+        return matrix_of(rep, "drho" if lie else "rho", element)
+    return rep.drho_dense(element) if lie else rep.rho_dense(element)
 
 
 def _product(a: Array, b: Array, lie: bool) -> Array:
