@@ -41,7 +41,7 @@ def test_every_error_is_listed() -> None:
         n for n, kind in vars(errors).items() if getattr(kind, "__module__", "") == errors.__name__
     }
     classes = {name for name in made if name[0].isupper()}
-    assert set(rows("## When something goes wrong")) == classes
+    assert set(rows("## Errors")) == classes
 
 
 def test_every_method_is_mentioned() -> None:
