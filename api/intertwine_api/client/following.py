@@ -125,8 +125,7 @@ class Follower:
 
     def __init__(self, job: str, after: int, retries: Retries) -> None:
         self.job, self.after, self.has_ended = job, after, False
-        self._retries, self._through_outages = retries, retries.through_outages
-        self._attempts = Attempts(retries)
+        self._attempts, self._through_outages = Attempts(retries), retries.through_outages
 
     def emit_events(self, until_queued_after: int | None = None) -> Operation[None]:
         """Emit each `JobEvent` until the job has ended.
@@ -155,7 +154,7 @@ class Follower:
 
     def watch(self) -> Operation[None]:
         """Emit the job's document (`JobSnapshot`), repeatedly while queued, and its events."""
-        document = yield from show_job(self.job, self._retries)
+        document = yield from show_job(self.job)
         while not self.has_ended:
             yield Emit(JobSnapshot(document))
             self._allow_outages()
@@ -163,7 +162,7 @@ class Follower:
                 yield Sleep(_POLL)
             else:
                 yield from self.emit_events(until_queued_after=document["last_event"])
-            document = yield from show_job(self.job, self._retries)
+            document = yield from show_job(self.job, through_outages=True)
         yield Emit(JobSnapshot(document))
 
     def _read(self, until_queued_after: int | None) -> Operation[bool]:
@@ -191,4 +190,4 @@ class Follower:
         )
 
     def _allow_outages(self) -> None:
-        self._retries, self._attempts = self._through_outages, Attempts(self._through_outages)
+        self._attempts = Attempts(self._through_outages)
