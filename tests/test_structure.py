@@ -44,6 +44,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 ORDER = (
     ("errors",),
     ("arrays", "memory", "scanner", "whole_files"),
+    ("model_folder",),
     ("operators",),
     ("groups",),
     ("reps",),
@@ -51,7 +52,7 @@ ORDER = (
     ("irreps",),
     ("invariants",),
     ("verify",),
-    ("nn", "exact", "vis", "datasets"),
+    ("nn", "exact", "vis", "datasets", "installation"),
     ("training",),
 )
 

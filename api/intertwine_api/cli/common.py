@@ -14,7 +14,6 @@ import click
 
 if TYPE_CHECKING:
     from intertwine.groups import Group
-    from intertwine.reps import Rep
 
     from intertwine_api.storage.database import Database
     from intertwine_api.work.settings import Settings
@@ -206,11 +205,6 @@ def open_database(settings: Settings) -> Iterator[Database]:
         raise InvalidSetting(f"{database} cannot be used: {error.orig}") from error
     finally:
         database.close()
-
-
-def group_text(rep: Rep) -> str | None:
-    """Return the rep's group as text; None for a rep over several groups, or over no group."""
-    return None if rep.G is None else repr(rep.G)
 
 
 def warn(message: str) -> None:

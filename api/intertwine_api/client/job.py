@@ -177,15 +177,17 @@ class Job(JobView[Connection]):
 
     def history(self) -> History:
         """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
-        return jobs.history_of(self.metrics(points=jobs.MAX_POINTS))
+        from intertwine.training import History
+
+        return History.from_json(self.metrics(points=jobs.MAX_POINTS))
 
     def logs(self, tail: int | None = None) -> str:
         """Return the output of the job's process, or its last `tail` bytes."""
-        return self._connection.run(jobs.read_log(self.id, tail))
+        return "".join(self._connection.iterate(jobs.emit_log(self.id, tail)))
 
     def follow_logs(self, tail: int | None = None) -> Iterator[str]:
         """Yield the output of the job's process as it is printed, until the job has ended."""
-        yield from self._connection.iterate(jobs.emit_log(self.id, tail))
+        yield from self._connection.iterate(jobs.emit_log(self.id, tail, follow=True))
 
     def cancel(self) -> Job:
         """Cancel the job: at once if it is queued, else as soon as its process has ended."""
@@ -254,15 +256,19 @@ class AsyncJob(JobView[AsyncConnection]):
 
     async def history(self) -> History:
         """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
-        return jobs.history_of(await self.metrics(points=jobs.MAX_POINTS))
+        from intertwine.training import History
+
+        return History.from_json(await self.metrics(points=jobs.MAX_POINTS))
 
     async def logs(self, tail: int | None = None) -> str:
         """Return the output of the job's process, or its last `tail` bytes."""
-        return await self._connection.run(jobs.read_log(self.id, tail))
+        pieces = self._connection.iterate(jobs.emit_log(self.id, tail))
+        return "".join([piece async for piece in pieces])
 
     async def follow_logs(self, tail: int | None = None) -> AsyncIterator[str]:
         """Yield the output of the job's process as it is printed, until the job has ended."""
-        async with aclosing(self._connection.iterate(jobs.emit_log(self.id, tail))) as pieces:
+        operation = jobs.emit_log(self.id, tail, follow=True)
+        async with aclosing(self._connection.iterate(operation)) as pieces:
             async for piece in pieces:
                 yield piece
 

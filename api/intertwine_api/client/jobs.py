@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -24,10 +23,6 @@ from intertwine_api.client.steps import (
     json_request,
 )
 from intertwine_api.wire.vocabulary import ENDED
-
-if TYPE_CHECKING:
-    from intertwine.training import History
-
 
 #: The largest number of epochs in one answer with losses.
 MAX_POINTS = 10_000
@@ -94,44 +89,26 @@ def list_metrics(job: str, points: int) -> Operation[list[Document]]:
     return rows
 
 
-def read_log(job: str, tail: int | None) -> Operation[str]:
-    """Return the output of the job's process, or its last `tail` bytes."""
-    log, position = b"", _LogPosition(tail=tail)
-    while piece := (yield from _next_of_log(job, position)):
-        log += piece
-    return log.decode("utf-8", "replace")
+def emit_log(job: str, tail: int | None, *, follow: bool = False) -> Operation[None]:
+    """Emit the output of the job's process, or its last `tail` bytes, as text.
 
-
-def emit_log(job: str, tail: int | None) -> Operation[None]:
-    """Emit the output of the job's process, as text, until the job has ended."""
-    position, decode = _LogPosition(tail=tail), getincrementaldecoder("utf-8")("replace").decode
-    has_ended = False
+    With `follow`, continue until the job has ended.
+    """
+    start = {"offset": "0"} if tail is None else {"tail": str(tail)}
+    decoder, has_ended = getincrementaldecoder("utf-8")("replace"), not follow
     while True:
-        while piece := (yield from _next_of_log(job, position)):
-            yield Emit(decode(piece))
-        if has_ended:
+        request = HttpRequest("GET", f"{address_of(job)}/logs", query=start)
+        response = yield from send(request)
+        offset = int(response.headers.get("x-log-offset", 0)) + len(response.content)
+        start = {"offset": str(offset)}
+        if response.content:
+            yield Emit(decoder.decode(response.content))
+        elif not has_ended:
+            yield Sleep(_LONGEST_POLL)
+            has_ended = (yield from show_job(job, through_outages=True))["state"] in ENDED
+        else:
+            yield Emit(decoder.decode(b"", final=True))
             return
-        yield Sleep(_LONGEST_POLL)
-        document = yield from show_job(job, through_outages=True)
-        has_ended = document["state"] in ENDED
-
-
-@dataclass
-class _LogPosition:
-    """The position of the next read in a log: `offset`, or `tail` bytes before the end."""
-
-    offset: int = 0
-    tail: int | None = None
-
-
-def _next_of_log(job: str, position: _LogPosition) -> Operation[bytes]:
-    """Return the next piece of a log, empty at its end, and advance the position."""
-    start = {"offset": position.offset} if position.tail is None else {"tail": position.tail}
-    query = {name: str(value) for name, value in start.items()}
-    response = yield from send(HttpRequest("GET", f"{address_of(job)}/logs", query=query))
-    position.offset = int(response.headers.get("x-log-offset", 0)) + len(response.content)
-    position.tail = None
-    return response.content
 
 
 def list_jobs(filters: Mapping[str, str | None], limit: int | None) -> Operation[list[Document]]:
@@ -165,10 +142,3 @@ def obtain_result(document: Mapping[str, Any]) -> Operation[Any]:
         return (yield from find_basis(rep, group, options))
     result = document["result"]
     return (yield from download_model(result["model"], result["version"]))
-
-
-def history_of(rows: Sequence[Mapping[str, Any]]) -> History:
-    """Return rows of losses as a `History` of the library."""
-    from intertwine.training import History
-
-    return History.from_json([dict(row) for row in rows])

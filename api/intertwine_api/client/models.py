@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from intertwine.errors import FormatError, InvalidSetting, NotFound
-from intertwine.whole_files import whole_file
+from intertwine.errors import InvalidSetting, NotFound
+from intertwine.model_folder import write_model
 
 from intertwine_api.client.bases import download_blob
 from intertwine_api.client.retries import Document, fetch, list_all, send
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Inexact, Shaped
 
-_WEIGHTS = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 _ROWS = 1024  # at most, of one forward request
 _BYTES = 2**23  # at most, of one forward request
 
@@ -64,17 +61,7 @@ def download_model(name: str, version: int | None) -> Operation[Any]:
 
 def save_model(name: str, version: int | None, folder: Path) -> Operation[None]:
     """Write a model into a folder as `intertwine.nn.save` does, without building it."""
-    config, blob = yield from download_parts(name, version)
-    weights = str(config.get("weights"))
-    if not _WEIGHTS.fullmatch(weights):  # never write outside of the folder
-        raise FormatError(f"{weights!r} is not the name of a weights file")
-    folder.mkdir(parents=True, exist_ok=True)
-    for file_name, content in ((weights, blob), ("config.json", json.dumps(config).encode())):
-        with whole_file(folder / file_name) as file:
-            file.write(content)
-    for other in folder.glob("weights-*.safetensors"):
-        if other.name != weights:
-            other.unlink(missing_ok=True)
+    write_model(folder, *(yield from download_parts(name, version)))
 
 
 def delete_model(name: str, version: int | None) -> Operation[None]:
