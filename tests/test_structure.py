@@ -43,7 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 #: how text is cut into tokens, and how a file is written.
 ORDER = (
     ("errors",),
-    ("arrays", "memory", "scanner", "whole_files"),
+    ("arrays", "memory", "notebook", "scanner", "whole_files"),
     ("model_folder",),
     ("operators",),
     ("groups",),

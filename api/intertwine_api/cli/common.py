@@ -245,14 +245,10 @@ def print_table(rows: Iterable[tuple[str, str]]) -> None:
 
 def exit_code(error: Exception) -> int:
     """Return the exit code of an error other than a failed solve."""
-    from intertwine_api.client.errors import (
-        ConnectionFailed,
-        JobFailed,
-        ServiceError,
-        WaitedTooLong,
-    )
+    from intertwine_api.client import errors
 
-    if isinstance(error, ConnectionFailed):
+    if isinstance(error, errors.ConnectionFailed):
         return UNREACHABLE
-    its_fault = isinstance(error, ServiceError) and error.status >= 500
-    return FAILED if its_fault or isinstance(error, JobFailed | WaitedTooLong) else BAD_INPUT
+    has_failed = isinstance(error, errors.JobFailed | errors.WaitedTooLong)
+    its_fault = isinstance(error, errors.ServiceError) and error.status >= 500
+    return FAILED if has_failed or its_fault else BAD_INPUT

@@ -7,11 +7,14 @@ import shutil
 import socket
 import tempfile
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
-from intertwine.installation import Finding, check_installation
 
 from intertwine_api.cli import common
+
+if TYPE_CHECKING:
+    from intertwine.installation import Finding
 
 _EXAMPLES = """\
   intertwine doctor
@@ -28,6 +31,8 @@ _LITTLE = 2**28  # bytes
 @common.as_json
 def diagnose(as_json: bool) -> int:
     """Check this installation, and say what to do. The exit code is 1 if a check failed."""
+    from intertwine.installation import check_installation
+
     *findings, solve = check_installation()
     findings += [check_store(), check_service(), solve]
     ok = all(finding.ok for finding in findings)
@@ -45,6 +50,7 @@ def _line(finding: Finding) -> str:
 
 def check_store() -> Finding:
     """Check that the store of bases is writable, and report how full it and its disk are."""
+    from intertwine.installation import Finding
     from intertwine_cache import default_store
 
     try:
@@ -78,6 +84,8 @@ def check_store() -> Finding:
 
 def check_service() -> Finding:
     """Report whether the dependencies and the port of `intertwine serve` are available."""
+    from intertwine.installation import Finding
+
     missing = [name for name in _SERVICE if importlib.util.find_spec(name) is None]
     if missing:
         advice = "pip install 'intertwine[serve]', if this machine is to serve"

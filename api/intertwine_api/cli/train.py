@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,6 @@ from intertwine_api.cli import common
 
 if TYPE_CHECKING:
     from intertwine.training.recipe.config import Config
-    from intertwine.training.recipe.run import Outcome
 
     from intertwine_api.client import Client, Job
 
@@ -99,10 +98,12 @@ def _train_here(config: Config, output: Path, as_json: bool) -> None:
     outcome = run_training(request, material, folder=checkpoint, warned=common.warn, progress=None)
     outcome.save(output)
     shutil.rmtree(checkpoint, ignore_errors=True)  # the training is complete
+    found = outcome.to_json()
     if as_json:
-        common.print_json({"output": str(output), **outcome.to_json()})
+        common.print_json({"output": str(output), **found})
     else:
-        _print(outcome, output)
+        print(_verdict(found))
+        print(f"{found['epochs']:,} epochs in {found['seconds']:.1f} s; it is in {output}")
 
 
 def _submit(client: Client, config: Config) -> Job:
@@ -127,7 +128,7 @@ def _follow(client: Client, job: Job, output: Path, as_json: bool) -> int:
         common.print_json({**job.document, "output": str(output)})
         return 0
     found = job.document["result"]
-    print(_verdict(found["test_loss"], found["equivariance_error"], found["is_equivariant"]))
+    print(_verdict(found))
     for warning in found.get("warnings", ()):
         common.warn(warning)
     print(f"{found['model']}, version {found['version']}, by job {job.id}; it is in {output}")
@@ -152,12 +153,7 @@ def _print_state(job: Job, as_json: bool) -> None:
         print(f"job {job.id}: {job.reason}")
 
 
-def _print(outcome: Outcome, output: Path) -> None:
-    metrics = outcome.metrics
-    print(_verdict(metrics["test_loss"], outcome.equivariance_error, outcome.is_equivariant))
-    print(f"{metrics['epochs']:,} epochs in {metrics['seconds']:.1f} s; it is in {output}")
-
-
-def _verdict(test_loss: float, error: float, is_equivariant: bool) -> str:
-    judged = "as rounding makes" if is_equivariant else "NOT equivariant"
-    return f"test loss {test_loss:.4g}, equivariance error {error:.2g} ({judged})"
+def _verdict(found: Mapping[str, Any]) -> str:
+    judged = "as rounding makes" if found["is_equivariant"] else "NOT equivariant"
+    error = found["equivariance_error"]
+    return f"test loss {found['test_loss']:.4g}, equivariance error {error:.2g} ({judged})"

@@ -55,9 +55,7 @@ class Connection:
             while running.step is not None:
                 if isinstance(running.step, Emit):
                     yield running.step.value
-                    running.resume(None)
-                else:
-                    runner.advance(running)
+                runner.advance(running)
 
 
 class AsyncConnection:
@@ -88,9 +86,7 @@ class AsyncConnection:
             while running.step is not None:
                 if isinstance(running.step, Emit):
                     yield running.step.value
-                    running.resume(None)
-                else:
-                    await runner.advance(running)
+                await runner.advance(running)
 
 
 #: Either kind of connection, for what both clients share.

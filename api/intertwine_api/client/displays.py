@@ -6,24 +6,11 @@ import io
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from html import escape
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 
 from intertwine_api.client.following import JobEvent, JobSnapshot, ServiceUnavailable
-
-
-def html_table(rows: Mapping[str, str]) -> str:
-    """Return an HTML table of names and values. Empty values are omitted."""
-    cells = "".join(
-        f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>"
-        for name, value in rows.items()
-        if value
-    )
-    return f"<table>{cells}</table>"
-
 
 _LOSSES = {"train": "train_loss", "validation": "validation_loss", "test": "test_loss"}
 
@@ -143,30 +130,11 @@ _LINE = 5.0  # seconds between lines in a file or pipe
 _BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}{postfix}"
 
 
-class Display(Protocol):
-    """Shows the status of a job."""
-
-    def show(self, watched: WatchedJob) -> None:
-        """Show the job's current status."""
-
-    def close(self) -> None:
-        """Stop showing the job."""
-
-
-@contextmanager
-def display() -> Iterator[Display]:
-    """Yield the display for a notebook, a terminal, or a file or pipe at standard error."""
-    shown: Display
+def make_display() -> _Bar | _Lines:
+    """Return the display for a notebook, a terminal, or a file or pipe at standard error."""
     if "ipykernel" in sys.modules:
-        shown = _Notebook()
-    elif sys.stderr.isatty():
-        shown = _Bar()
-    else:
-        shown = _Lines()
-    try:
-        yield shown
-    finally:
-        shown.close()
+        return _Notebook()
+    return _Bar() if sys.stderr.isatty() else _Lines()
 
 
 class _Bar:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Self
 
-from intertwine_api.client import jobs
+from intertwine.notebook import html_table
+
+from intertwine_api.client import displays, jobs
 from intertwine_api.client.address import DEFAULT_URL
 from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection
-from intertwine_api.client.displays import (
-    WatchedJob,
-    condition,
-    display,
-    figures,
-    html_table,
-    title,
-    warnings_of,
-)
 from intertwine_api.client.errors import JobCancelled, JobFailed, detached
 from intertwine_api.client.following import Follower, JobEvent
 from intertwine_api.client.retries import Document
@@ -52,7 +45,7 @@ class JobView(Generic[AnyConnection]):
     @property
     def reason(self) -> str:
         """Return why the job is in this state, or queued, in words."""
-        return condition(self.document)
+        return displays.condition(self.document)
 
     @property
     def has_ended(self) -> bool:
@@ -81,16 +74,16 @@ class JobView(Generic[AnyConnection]):
         epoch, epochs = (self.progress.get(name) for name in ("epoch", "epochs"))
         trains = self.state == "running" and epoch and epochs
         progress = f"epoch {epoch} of {epochs}" if trains else ""
-        parts = (self.reason, progress, figures(self.document))
+        parts = (self.reason, progress, displays.figures(self.document))
         return ", ".join(filter(None, parts))
 
     @property
     def warnings(self) -> Sequence[str]:
         """Return a sentence for each limitation of the network's expressiveness."""
-        return warnings_of(self.document)
+        return displays.warnings_of(self.document)
 
     def __repr__(self) -> str:
-        return f"<Job {title(self.document)}: {self.summary}>"
+        return f"<Job {displays.title(self.document)}: {self.summary}>"
 
     def _repr_html_(self) -> str:
         result = self.document.get("result") or {}
@@ -103,7 +96,7 @@ class JobView(Generic[AnyConnection]):
             "equivariance error": f"{error:.1e}" if isinstance(error, float) else "",
             "warning": "; ".join(self.warnings),
         }
-        return html_table(rows)
+        return html_table(rows.items())
 
     @contextmanager
     def _detaching(self) -> Iterator[None]:
@@ -121,8 +114,8 @@ class JobView(Generic[AnyConnection]):
     @contextmanager
     def _display(self) -> Iterator[Callable[[Any], None]]:
         """Yield a function that shows what a `Follower` emits, and update the document at last."""
-        watched = WatchedJob()
-        with self._detaching(), display() as shown:
+        watched = displays.WatchedJob()
+        with self._detaching(), closing(displays.make_display()) as shown:
 
             def show(item: Any) -> None:
                 watched.update(item)
@@ -134,9 +127,14 @@ class JobView(Generic[AnyConnection]):
     def _follower(self, after: int) -> Follower:
         return Follower(self.id, after, self._connection.retries)
 
+    def _updated(self, operation: Operation[Document]) -> Operation[Self]:
+        """Return the job, with the document that the operation returns."""
+        self.document = yield from operation
+        return self
+
     def _result(self) -> Operation[Any]:
         """Wait until the job has ended, and return its result."""
-        self.document = yield from jobs.wait_for_job(self.id)
+        yield from self._updated(jobs.wait_for_job(self.id))
         self.require_succeeded()
         return (yield from jobs.obtain_result(self.document))
 
@@ -150,7 +148,7 @@ class Job(JobView[Connection]):
 
     def refresh(self) -> Job:
         """Fetch the job's document again."""
-        return self._update(jobs.show_job(self.id))
+        return self._connection.run(self._updated(jobs.show_job(self.id)))
 
     def watch(self) -> Job:
         """Show a progress bar with the losses, or why the job is queued, until it has ended.
@@ -191,11 +189,11 @@ class Job(JobView[Connection]):
 
     def cancel(self) -> Job:
         """Cancel the job: at once if it is queued, else as soon as its process has ended."""
-        return self._update(jobs.change_job(self.id, "cancel"))
+        return self._connection.run(self._updated(jobs.change_job(self.id, "cancel")))
 
     def retry(self) -> Job:
         """Queue a failed or cancelled job again. It continues from its last checkpoint."""
-        return self._update(jobs.change_job(self.id, "retry"))
+        return self._connection.run(self._updated(jobs.change_job(self.id, "retry")))
 
     def delete(self) -> None:
         """Delete the job after it has ended. A model that it published remains."""
@@ -207,7 +205,7 @@ class Job(JobView[Connection]):
         Waiting continues through outages of the service within the timeout.
         """
         with self._detaching():
-            return self._update(jobs.wait_for_job(self.id), timeout)
+            return self._connection.run(self._updated(jobs.wait_for_job(self.id)), timeout)
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait until the job has ended and return its result: a model ready to call, or a basis.
@@ -217,17 +215,13 @@ class Job(JobView[Connection]):
         with self._detaching():
             return self._connection.run(self._result(), timeout)
 
-    def _update(self, operation: Operation[Document], timeout: float | None = None) -> Job:
-        self.document = self._connection.run(operation, timeout)
-        return self
-
 
 class AsyncJob(JobView[AsyncConnection]):
     """A `Job` whose methods are awaited. Cancelling such a call leaves the job running."""
 
     async def refresh(self) -> AsyncJob:
         """Fetch the job's document again."""
-        return await self._update(jobs.show_job(self.id))
+        return await self._connection.run(self._updated(jobs.show_job(self.id)))
 
     async def watch(self) -> AsyncJob:
         """Show a progress bar with the losses, or why the job is queued, until it has ended.
@@ -274,11 +268,11 @@ class AsyncJob(JobView[AsyncConnection]):
 
     async def cancel(self) -> AsyncJob:
         """Cancel the job: at once if it is queued, else as soon as its process has ended."""
-        return await self._update(jobs.change_job(self.id, "cancel"))
+        return await self._connection.run(self._updated(jobs.change_job(self.id, "cancel")))
 
     async def retry(self) -> AsyncJob:
         """Queue a failed or cancelled job again. It continues from its last checkpoint."""
-        return await self._update(jobs.change_job(self.id, "retry"))
+        return await self._connection.run(self._updated(jobs.change_job(self.id, "retry")))
 
     async def delete(self) -> None:
         """Delete the job after it has ended. A model that it published remains."""
@@ -290,7 +284,7 @@ class AsyncJob(JobView[AsyncConnection]):
         Waiting continues through outages of the service within the timeout.
         """
         with self._detaching():
-            return await self._update(jobs.wait_for_job(self.id), timeout)
+            return await self._connection.run(self._updated(jobs.wait_for_job(self.id)), timeout)
 
     async def result(self, timeout: float | None = None) -> Any:
         """Wait until the job has ended and return its result: a model ready to call, or a basis.
@@ -299,9 +293,3 @@ class AsyncJob(JobView[AsyncConnection]):
         """
         with self._detaching():
             return await self._connection.run(self._result(), timeout)
-
-    async def _update(
-        self, operation: Operation[Document], timeout: float | None = None
-    ) -> AsyncJob:
-        self.document = await self._connection.run(operation, timeout)
-        return self

@@ -107,7 +107,8 @@ def emit_log(job: str, tail: int | None, *, follow: bool = False) -> Operation[N
             yield Sleep(_LONGEST_POLL)
             has_ended = (yield from show_job(job, through_outages=True))["state"] in ENDED
         else:
-            yield Emit(decoder.decode(b"", final=True))
+            if incomplete := decoder.decode(b"", final=True):
+                yield Emit(incomplete)
             return
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
+from intertwine.notebook import html_table
+
 from intertwine_api.client import models
 from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection
-from intertwine_api.client.displays import html_table
 from intertwine_api.client.retries import Document
 from intertwine_api.client.steps import Operation
 
@@ -71,7 +72,8 @@ class ModelView(Generic[AnyConnection]):
         return f"<Model {self.name}, version {self.version}{''.join(figures)}>"
 
     def _repr_html_(self) -> str:
-        return html_table({"model": self.name, "version": str(self.version), **self._rows()})
+        rows = {"model": self.name, "version": str(self.version), **self._rows()}
+        return html_table(rows.items())
 
     def _show(self) -> Operation[Document]:
         return models.show_version(self.name, self.version)

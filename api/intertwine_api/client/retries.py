@@ -65,7 +65,7 @@ class Retries:
 
     def pause(self, attempt: int) -> float:
         """Return the pause in seconds after an attempt, counted from 0."""
-        pause = self.longest if attempt > _DOUBLINGS else self.first * 2**attempt
+        pause = self.first * 2.0 ** min(attempt, _DOUBLINGS)
         return min(self.longest, pause) * random.uniform(0.5, 1.0)
 
     @property
@@ -96,21 +96,21 @@ class Attempts:
         `response` is the error response, or None if the connection failed. Returns None if a
         retry would not help, or the retries or the time are used up.
         """
-        retries, now = self._retries, time.monotonic()
+        retries, now, wanted = self._retries, time.monotonic(), 0.0
+        if response is not None:
+            wanted = _retry_after(response) or 0.0
+            if response.status not in TRANSIENT or wanted > retries.max_retry_after:
+                return None
         if self.is_first:
             self._end = now + retries.min_duration
-        wanted = (
-            retries.pause(self._failed)
-            if response is None
-            else pause_before_next(response, retries, self._failed)
-        )
+        longest = retries.deadline.left
         if self._failed >= retries.most:
-            left = self._end - now
-            wanted = None if wanted is None or left <= 0 else min(wanted, left)
-        if wanted is None or not retries.deadline.left:
+            longest = min(longest, self._end - now)
+        if longest <= 0:
             return None
+        wanted = max(wanted, retries.pause(self._failed))
         self._failed += 1
-        return min(wanted, retries.deadline.left)
+        return min(wanted, longest)
 
 
 def send(request: HttpRequest, *, through_outages: bool = False) -> Operation[HttpResponse]:
@@ -151,20 +151,6 @@ def send(request: HttpRequest, *, through_outages: bool = False) -> Operation[Ht
             raise WaitedTooLong(
                 f"no answer in {retries.deadline}: the service is unavailable or busy: {failure}"
             ) from failure
-
-
-def pause_before_next(response: HttpResponse, retries: Retries, attempt: int) -> float | None:
-    """Return the pause before a retry, in seconds; None if a retry would not help."""
-    if response.status not in TRANSIENT:
-        return None
-    wanted_pause = _retry_after(response)
-    if wanted_pause is None:
-        return retries.pause(attempt)
-    return (
-        None
-        if wanted_pause > retries.max_retry_after
-        else max(wanted_pause, retries.pause(attempt))
-    )
 
 
 def error_from(response: HttpResponse) -> IntertwineError:
