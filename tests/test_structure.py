@@ -43,7 +43,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
 #: how text is cut into tokens, and how a file is written.
 ORDER = (
     ("errors",),
-    ("arrays", "memory", "scanner", "whole_files"),
+    ("arrays", "memory", "notebook", "scanner", "whole_files"),
+    ("model_folder",),
     ("operators",),
     ("groups",),
     ("reps",),
@@ -51,7 +52,7 @@ ORDER = (
     ("irreps",),
     ("invariants",),
     ("verify",),
-    ("nn", "exact", "vis", "datasets"),
+    ("nn", "exact", "vis", "datasets", "installation"),
     ("training",),
 )
 

@@ -17,6 +17,7 @@ _PACKAGES = (
     "datasets",
     "exact",
     "groups",
+    "installation",
     "invariants",
     "irreps",
     "nn",

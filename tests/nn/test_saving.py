@@ -202,11 +202,11 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            (lambda c: c.update(weights="../../etc/passwd"), "is no name of a file of weights"),
-            (lambda c: c.update(weights=".."), "is no name of a file of weights"),
-            (lambda c: c.update(weights="config.json"), "is no name of a file of weights"),
-            (lambda c: c.update(weights=None), "is no name of a file of weights"),
-            (lambda c: c.pop("weights"), "is no name of a file of weights"),
+            (lambda c: c.update(weights="../../etc/passwd"), "is not the name of a weights file"),
+            (lambda c: c.update(weights=".."), "is not the name of a weights file"),
+            (lambda c: c.update(weights="config.json"), "is not the name of a weights file"),
+            (lambda c: c.update(weights=None), "is not the name of a weights file"),
+            (lambda c: c.pop("weights"), "is not the name of a weights file"),
             (lambda c: c.update(weights=f"weights-{'0' * 16}.safetensors"), "is missing"),
             (lambda c: c.update(version=2), "expected intertwine-model version 1, found"),
             (lambda c: c.update(format="pickle"), "expected intertwine-model version 1, found"),

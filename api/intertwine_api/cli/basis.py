@@ -114,7 +114,7 @@ def describe(
         evidence += ["kind", "tolerance", "kept_values", "dropped_values"]
     return {
         "key": basis_key(rep, method, backend, tolerance),
-        "group": common.group_text(rep),
+        "group": None if rep.G is None else repr(rep.G),
         "rep": str(rep),
         "canonical": str(canonical(rep).rep),
         "size": basis.shape[0],

@@ -14,7 +14,6 @@ import click
 
 if TYPE_CHECKING:
     from intertwine.groups import Group
-    from intertwine.reps import Rep
 
     from intertwine_api.storage.database import Database
     from intertwine_api.work.settings import Settings
@@ -208,11 +207,6 @@ def open_database(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def group_text(rep: Rep) -> str | None:
-    """Return the rep's group as text; None for a rep over several groups, or over no group."""
-    return None if rep.G is None else repr(rep.G)
-
-
 def warn(message: str) -> None:
     """Print a warning on standard error."""
     print(f"intertwine: warning: {message}", file=sys.stderr)
@@ -251,14 +245,10 @@ def print_table(rows: Iterable[tuple[str, str]]) -> None:
 
 def exit_code(error: Exception) -> int:
     """Return the exit code of an error other than a failed solve."""
-    from intertwine_api.client.errors import (
-        ConnectionFailed,
-        JobFailed,
-        ServiceError,
-        WaitedTooLong,
-    )
+    from intertwine_api.client import errors
 
-    if isinstance(error, ConnectionFailed):
+    if isinstance(error, errors.ConnectionFailed):
         return UNREACHABLE
-    its_fault = isinstance(error, ServiceError) and error.status >= 500
-    return FAILED if its_fault or isinstance(error, JobFailed | WaitedTooLong) else BAD_INPUT
+    has_failed = isinstance(error, errors.JobFailed | errors.WaitedTooLong)
+    its_fault = isinstance(error, errors.ServiceError) and error.status >= 500
+    return FAILED if has_failed or its_fault else BAD_INPUT

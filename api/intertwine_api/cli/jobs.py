@@ -119,8 +119,7 @@ def retry(client: Client, names: Sequence[str], as_json: bool) -> int:
 @common.with_client
 def delete(client: Client, names: Sequence[str], as_json: bool) -> int:
     """Delete jobs that have ended."""
-    show = None if as_json else lambda job: f"{job.id} is deleted"
-    done, code = _each(client, names, lambda job: job.delete(), show)
+    done, code = _each(client, names, as_json, lambda job: job.delete(), lambda job: "deleted")
     if as_json:
         common.print_json({"deleted": [job.id for job in done]})
     return code
@@ -129,8 +128,7 @@ def delete(client: Client, names: Sequence[str], as_json: bool) -> int:
 def _change(
     client: Client, names: Sequence[str], as_json: bool, change: Callable[[Job], Job]
 ) -> int:
-    show = None if as_json else lambda job: f"{job.id} is {job.reason}"
-    done, code = _each(client, names, change, show)
+    done, code = _each(client, names, as_json, change, lambda job: job.reason)
     if as_json:
         common.print_json([job.document for job in done])
     return code
@@ -139,10 +137,11 @@ def _change(
 def _each(
     client: Client,
     names: Sequence[str],
+    as_json: bool,
     act: Callable[[Job], object],
-    show: Callable[[Job], str] | None,
+    condition: Callable[[Job], str],
 ) -> tuple[list[Job], int]:
-    """Act on each job, and print `show(job)` or the error at once.
+    """Act on each job, and print its new condition, unless as JSON, or the error at once.
 
     Returns the jobs that succeeded and the highest exit code of the others. If the service cannot
     be reached, the remaining jobs are not tried.
@@ -165,8 +164,8 @@ def _each(
                 break
         else:
             done.append(job)
-            if show is not None:
-                print(show(job))
+            if not as_json:
+                print(f"{job.id} is {condition(job)}")
     return done, code
 
 

@@ -32,16 +32,9 @@ _GROUPS_EXAMPLES = """\
 @common.as_json
 def parse_text(rep: Rep, as_json: bool) -> None:
     """Show how a rep's text is read: its canonical form and size."""
-    from intertwine.reps import canonical, dimension, latex
+    from intertwine.reps import describe_rep
 
-    document = {
-        "rep": str(rep),
-        "canonical": str(canonical(rep).rep),
-        "group": common.group_text(rep),
-        "size": rep.size() if rep.is_concrete else None,
-        "dimension": str(dimension(rep)),
-        "latex": latex(rep),
-    }
+    document = describe_rep(rep)
     if not as_json:
         document = {name: value for name, value in document.items() if value is not None}
     common.print_fields(document, as_json)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,7 @@ import click
 from intertwine_api.cli import common
 
 if TYPE_CHECKING:
-    from intertwine.training import Epoch
     from intertwine.training.recipe.config import Config
-    from intertwine.training.recipe.run import Outcome
 
     from intertwine_api.client import Client, Job
 
@@ -94,22 +91,19 @@ def train_network(
 def _train_here(config: Config, output: Path, as_json: bool) -> None:
     import shutil
 
-    from intertwine.nn import save
     from intertwine.training.recipe.run import run_training
 
     request, material = config.gather()
     checkpoint = output / _CHECKPOINT
-    with _bar(request.training.epochs) as show:
-        outcome = run_training(
-            request, material, folder=checkpoint, callback=show, warned=common.warn
-        )
-    save(outcome.model, output)
-    _write_record(outcome, output)
+    outcome = run_training(request, material, folder=checkpoint, warned=common.warn, progress=None)
+    outcome.save(output)
     shutil.rmtree(checkpoint, ignore_errors=True)  # the training is complete
+    found = outcome.to_json()
     if as_json:
-        common.print_json({"output": str(output), **_document(outcome)})
+        common.print_json({"output": str(output), **found})
     else:
-        _print(outcome, output)
+        print(_verdict(found))
+        print(f"{found['epochs']:,} epochs in {found['seconds']:.1f} s; it is in {output}")
 
 
 def _submit(client: Client, config: Config) -> Job:
@@ -134,7 +128,7 @@ def _follow(client: Client, job: Job, output: Path, as_json: bool) -> int:
         common.print_json({**job.document, "output": str(output)})
         return 0
     found = job.document["result"]
-    print(_verdict(found["test_loss"], found["equivariance_error"], found["is_equivariant"]))
+    print(_verdict(found))
     for warning in found.get("warnings", ()):
         common.warn(warning)
     print(f"{found['model']}, version {found['version']}, by job {job.id}; it is in {output}")
@@ -149,7 +143,7 @@ def _download(client: Client, job: Job, output: Path) -> None:
     found = job.document["result"]
     client.model(found["model"], found["version"]).save(output)
     if all(find_spec(name) is not None for name in ("matplotlib", "jax", "equinox", "optax")):
-        _draw(job.history(), output)
+        job.history().save(output / "losses.png")
 
 
 def _print_state(job: Job, as_json: bool) -> None:
@@ -159,52 +153,7 @@ def _print_state(job: Job, as_json: bool) -> None:
         print(f"job {job.id}: {job.reason}")
 
 
-def _print(outcome: Outcome, output: Path) -> None:
-    metrics = outcome.metrics
-    print(_verdict(metrics["test_loss"], outcome.equivariance_error, outcome.is_equivariant))
-    print(f"{metrics['epochs']:,} epochs in {metrics['seconds']:.1f} s; it is in {output}")
-
-
-def _verdict(test_loss: float, error: float, is_equivariant: bool) -> str:
-    judged = "as rounding makes" if is_equivariant else "NOT equivariant"
-    return f"test loss {test_loss:.4g}, equivariance error {error:.2g} ({judged})"
-
-
-def _document(outcome: Outcome) -> dict[str, Any]:
-    return {
-        **outcome.metrics,
-        "equivariance_error": outcome.equivariance_error,
-        "is_equivariant": outcome.is_equivariant,
-        "provenance": outcome.provenance,
-    }
-
-
-def _write_record(outcome: Outcome, output: Path) -> None:
-    """Write the metrics and the history beside the model, as JSON and as a plot of the losses."""
-    import json
-
-    record = {**_document(outcome), "history": outcome.history.to_json()}
-    (output / "training.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    _draw(outcome.history, output)
-
-
-def _draw(history: Any, output: Path) -> None:
-    if find_spec("matplotlib") is not None:
-        history.save(output / "losses.png")
-
-
-@contextmanager
-def _bar(epochs: int) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
-    """Return a function that shows the latest epoch: on a progress bar, if there is a terminal."""
-    from intertwine.training import Epoch as Row
-    from intertwine.training.progress import progress_bar
-
-    with ExitStack() as stack:
-        bars: list[Callable[[Epoch], None]] = []
-
-        def show(rows: Sequence[Mapping[str, Any]]) -> None:
-            if not bars:  # begins late, so that an earlier error has a line of its own
-                bars.append(stack.enter_context(progress_bar(None, epochs, 0)))
-            bars[0](Row(**rows[-1]))
-
-        yield show
+def _verdict(found: Mapping[str, Any]) -> str:
+    judged = "as rounding makes" if found["is_equivariant"] else "NOT equivariant"
+    error = found["equivariance_error"]
+    return f"test loss {found['test_loss']:.4g}, equivariance error {error:.2g} ({judged})"

@@ -50,7 +50,7 @@ class ServerAddress:
             "method": request.method,
             "url": f"{self.url}{request.path}",
             "params": dict(request.query) or None,
-            "headers": {**self._authorization(), **request.headers, **_length(request)},
+            "headers": self._headers(request),
             "timeout": httpx.Timeout(answer, connect=connect),
         }
 
@@ -58,8 +58,13 @@ class ServerAddress:
         """Return the `ConnectionFailed` for an error of httpx."""
         return ConnectionFailed(f"{self.display_url} {_what_happened(error, self)}")
 
-    def _authorization(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {self.key}"} if self.key else {}
+    def _headers(self, request: HttpRequest) -> dict[str, str]:
+        headers = dict(request.headers)
+        if self.key:
+            headers["authorization"] = f"Bearer {self.key}"
+        if request.body:  # httpx does not set the length of a body sent in pieces
+            headers["content-length"] = str(sum(map(len, request.body)))
+        return headers
 
 
 def server_address(
@@ -98,11 +103,6 @@ def _is_address(url: str) -> bool:
         return False
     is_whole = parts.scheme in ("http", "https") and bool(parts.hostname)
     return is_whole and not (parts.query or parts.fragment)
-
-
-def _length(request: HttpRequest) -> dict[str, str]:
-    """Return the content-length header; httpx does not set it for a body sent in pieces."""
-    return {"content-length": str(sum(map(len, request.body)))} if request.body else {}
 
 
 def _what_happened(error: httpx.TransportError, address: ServerAddress) -> str:

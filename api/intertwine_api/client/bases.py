@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from intertwine.errors import FormatError, InvalidRep
 
 from intertwine_api.client.errors import WaitedTooLong
-from intertwine_api.client.retries import Deadline, Retries, send
-from intertwine_api.client.steps import HttpRequest, Operation, Sleep, json_request
+from intertwine_api.client.retries import send
+from intertwine_api.client.steps import GetRetries, HttpRequest, Operation, Sleep, json_request
 from intertwine_api.wire.safetensors_body import SAFETENSORS, Pieces
 from intertwine_api.wire.wire_format import SentRep
 
@@ -30,15 +30,13 @@ def find_basis(
     rep: str | Rep,
     group: str | Group | Mapping[str, Any] | None,
     options: Mapping[str, Any],
-    deadline: Deadline,
-    retries: Retries,
 ) -> Operation[Basis]:
     """Return the basis of a rep, solved at the service, in the rep's own coordinates.
 
     Raises `WaitedTooLong` after the deadline, and the errors of a solve.
     """
     sent = SentRep.of(rep, group)
-    retries = retries.until(deadline)
+    deadline = (yield GetRetries()).deadline
     wait = int(min(_WAIT, max(0, deadline.left - _ANSWER)))
     request = json_request(
         "POST",
@@ -48,7 +46,7 @@ def find_basis(
         idempotent=True,
         extra_seconds=wait,
     )
-    response, pause = (yield from send(request, retries)), _FIRST_POLL
+    response, pause = (yield from send(request)), _FIRST_POLL
     while response.status == 202:
         if not deadline.left:
             raise WaitedTooLong(
@@ -58,27 +56,27 @@ def find_basis(
         yield Sleep(min(pause, deadline.left))
         pause = min(1.5 * pause, _LONGEST_POLL)
         key = response.document["key"]
-        response = yield from send(HttpRequest("GET", f"/v1/bases/{key}"), retries.through_outages)
+        request = HttpRequest("GET", f"/v1/bases/{key}")
+        response = yield from send(request, through_outages=True)
     manifest = response.document
     _require_same(sent, manifest, options)
     from intertwine.invariants import in_order_of
 
-    return in_order_of(sent.rep, (yield from _download(manifest, retries)))
+    return in_order_of(sent.rep, (yield from _download(manifest)))
 
 
-def _download(manifest: Mapping[str, Any], retries: Retries) -> Operation[Basis]:
+def _download(manifest: Mapping[str, Any]) -> Operation[Basis]:
     from intertwine.bases import Basis, Certificate, Dense, from_bytes
 
     if manifest["digest"] is not None:
-        blob = yield from download_blob(manifest["digest"], retries)
+        blob = yield from download_blob(manifest["digest"])
         found = from_bytes(blob)
         return Basis(found.storage, found.certificate, cached=manifest["cached"])
     # a service with a full store keeps no blob, and sends the matrix instead
     import numpy as np
 
-    response = yield from send(
-        HttpRequest("GET", f"/v1/bases/{manifest['key']}/dense.npy"), retries
-    )
+    request = HttpRequest("GET", f"/v1/bases/{manifest['key']}/dense.npy")
+    response = yield from send(request)
     try:
         matrix = np.load(io.BytesIO(response.content), allow_pickle=False)
     except ValueError as error:
@@ -98,16 +96,16 @@ def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[s
         )
 
 
-def download_blob(digest: str, retries: Retries) -> Operation[bytes]:
+def download_blob(digest: str) -> Operation[bytes]:
     """Return the bytes of a digest. Raises `FormatError` if the received bytes differ from it."""
-    content = (yield from send(HttpRequest("GET", f"/v1/blobs/{digest}"), retries)).content
+    content = (yield from send(HttpRequest("GET", f"/v1/blobs/{digest}"))).content
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
         raise FormatError(f"the received bytes have the sha256 {found}, not {digest}: try again")
     return content
 
 
-def upload_blob(body: Pieces, retries: Retries) -> Operation[str]:
+def upload_blob(body: Pieces) -> Operation[str]:
     """Upload a safetensors file and return its digest."""
     request = HttpRequest(
         "POST",
@@ -116,5 +114,5 @@ def upload_blob(body: Pieces, retries: Retries) -> Operation[str]:
         body=body,
         idempotent=True,  # blobs are addressed by their content
     )
-    response = yield from send(request, retries)
+    response = yield from send(request)
     return str(response.document["digest"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, Unpack
-from uuid import uuid4
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Self, Unpack
 
 from intertwine_api.client import jobs, models
-from intertwine_api.client.address import server_address
+from intertwine_api.client.address import ServerAddress, server_address
 from intertwine_api.client.bases import find_basis
-from intertwine_api.client.connection import AsyncConnection, Connection
+from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection
 from intertwine_api.client.datasets import (
     GivenData,
     StoredDataset,
@@ -19,7 +18,7 @@ from intertwine_api.client.datasets import (
 )
 from intertwine_api.client.job import AsyncJob, Job
 from intertwine_api.client.remote_model import AsyncRemoteModel, RemoteModel
-from intertwine_api.client.retries import Deadline, Retries
+from intertwine_api.client.retries import Retries
 from intertwine_api.client.trainings import JobOptions, Training, submit_training
 
 if TYPE_CHECKING:
@@ -28,7 +27,34 @@ if TYPE_CHECKING:
     from intertwine.reps import Rep
 
 
-class Client:
+class BaseClient(Generic[AnyConnection]):
+    """The connection of a client to its service."""
+
+    _connection_type: Callable[[ServerAddress, Retries], AnyConnection]
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        connect_timeout: float = 10.0,
+        answer_timeout: float = 60.0,
+        retries: int = 4,
+        outage: float = 300.0,
+    ) -> None:
+        address = server_address(url, key, connect_timeout, answer_timeout)
+        self._connection = self._connection_type(address, Retries(retries, outage=outage))
+
+    @property
+    def url(self) -> str:
+        """Return the address of the service."""
+        return self._connection.address.url
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._connection.address.display_url!r})"
+
+
+class Client(BaseClient[Connection]):
     """A client of a service: ``lab = Client("http://lab.example.org:8000", key="itw_…")``.
 
     `url` and `key` default to INTERTWINE_URL and INTERTWINE_KEY, and the address then to this
@@ -44,23 +70,7 @@ class Client:
     reports; see `intertwine_api.client.errors`.
     """
 
-    def __init__(
-        self,
-        url: str | None = None,
-        key: str | None = None,
-        *,
-        connect_timeout: float = 10.0,
-        answer_timeout: float = 60.0,
-        retries: int = 4,
-        outage: float = 300.0,
-    ) -> None:
-        address = server_address(url, key, connect_timeout, answer_timeout)
-        self._connection = Connection(address, Retries(retries, outage=outage))
-
-    @property
-    def url(self) -> str:
-        """Return the address of the service."""
-        return self._connection.address.url
+    _connection_type = Connection
 
     def basis(
         self,
@@ -79,9 +89,7 @@ class Client:
         errors of a solve, and `WaitedTooLong` after `timeout` seconds.
         """
         options = {"method": method, "backend": backend, "tolerance": tolerance}
-        return self._connection.run(
-            find_basis(rep, group, options, Deadline(timeout), self._connection.retries)
-        )
+        return self._connection.run(find_basis(rep, group, options), timeout)
 
     def train(
         self,
@@ -116,10 +124,8 @@ class Client:
         `idempotency_key` make one job. All further settings are those of `Training`.
         """
         data = GivenData(X, Y, rep_in, rep_out, group)
-        options = JobOptions(
-            name, labels, priority, seconds, memory, attempts, idempotency_key or uuid4().hex
-        )
-        operation = submit_training(model, data, training, options, self._connection.retries)
+        options = JobOptions(name, labels, priority, seconds, memory, attempts, idempotency_key)
+        operation = submit_training(model, data, training, options)
         return Job(self._connection, self._connection.run(operation))
 
     def upload(
@@ -137,26 +143,24 @@ class Client:
         Reps and group are those of the arguments, else of the data, as in `train`.
         """
         data = GivenData(X, Y, rep_in, rep_out, group, name).completed_by(None)
-        return self._connection.run(upload_dataset(data, self._connection.retries))
+        return self._connection.run(upload_dataset(data))
 
     def datasets(self) -> list[StoredDataset]:
         """Return your datasets at the service, the newest first."""
-        return self._connection.run(list_datasets(self._connection.retries))
+        return self._connection.run(list_datasets())
 
     def delete_dataset(self, digest: str) -> None:
         """Delete one of your datasets."""
-        self._connection.run(delete_dataset(digest, self._connection.retries))
+        self._connection.run(delete_dataset(digest))
 
     def train_request(self, document: Mapping[str, Any], *, idempotency_key: str = "") -> Job:
         """Submit a training as the document of `POST /v1/jobs`; one key makes one job."""
-        key = idempotency_key or uuid4().hex
-        operation = jobs.submit_job({"kind": "train", **document}, key, self._connection.retries)
+        operation = jobs.submit_job({"kind": "train", **document}, idempotency_key)
         return Job(self._connection, self._connection.run(operation))
 
     def job(self, job: str) -> Job:
         """Return a job by its id."""
-        operation = jobs.show_job(job, self._connection.retries)
-        return Job(self._connection, self._connection.run(operation))
+        return Job(self._connection, self._connection.run(jobs.show_job(job)))
 
     def jobs(
         self,
@@ -168,31 +172,26 @@ class Client:
         limit: int | None = 50,
     ) -> list[Job]:
         """Return your jobs, the newest first; an admin sees all owners'. `limit` None means all."""
-        operation = jobs.list_jobs(
-            {"state": state, "kind": kind, "label": label, "owner": owner},
-            limit,
-            self._connection.retries,
-        )
-        return [Job(self._connection, document) for document in self._connection.run(operation)]
+        filters = {"state": state, "kind": kind, "label": label, "owner": owner}
+        found = self._connection.run(jobs.list_jobs(filters, limit))
+        return [Job(self._connection, document) for document in found]
 
     def models(self) -> list[RemoteModel]:
         """Return the newest version of every owner's models, sorted by name.
 
         `config` and `provenance` are fetched on first use.
         """
-        found = self._connection.run(models.list_models(self._connection.retries))
-        return [
-            RemoteModel(self._connection, model["newest"]) for model in found if model["newest"]
-        ]
+        found = self._connection.run(models.list_models())
+        return [RemoteModel(self._connection, document) for document in found]
 
     def model(self, name: str, version: int | None = None) -> RemoteModel:
         """Return a version of a model, by default the newest, to call remotely or to download."""
-        operation = models.show_version(name, version, self._connection.retries)
+        operation = models.show_version(name, version)
         return RemoteModel(self._connection, self._connection.run(operation))
 
     def delete_model(self, name: str) -> None:
         """Delete one of your models with all its versions. The name becomes free."""
-        self._connection.run(models.delete_model(name, None, self._connection.retries))
+        self._connection.run(models.delete_model(name, None))
 
     def close(self) -> None:
         """Close the connections. Garbage collection of the client closes them too."""
@@ -204,9 +203,6 @@ class Client:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"Client({self._connection.address.display_url!r})"
-
 
 def remote(url: str | None = None, key: str | None = None, **options: Any) -> Client:
     """Return a client: ``lab = remote("http://lab.example.org:8000")``.
@@ -216,29 +212,13 @@ def remote(url: str | None = None, key: str | None = None, **options: Any) -> Cl
     return Client(url, key, **options)
 
 
-class AsyncClient:
+class AsyncClient(BaseClient[AsyncConnection]):
     """A `Client` whose methods are awaited: ``async with AsyncClient(url) as lab``.
 
     Arguments, results and errors are those of `Client`. Close it with ``async with`` or `close`.
     """
 
-    def __init__(
-        self,
-        url: str | None = None,
-        key: str | None = None,
-        *,
-        connect_timeout: float = 10.0,
-        answer_timeout: float = 60.0,
-        retries: int = 4,
-        outage: float = 300.0,
-    ) -> None:
-        address = server_address(url, key, connect_timeout, answer_timeout)
-        self._connection = AsyncConnection(address, Retries(retries, outage=outage))
-
-    @property
-    def url(self) -> str:
-        """Return the address of the service."""
-        return self._connection.address.url
+    _connection_type = AsyncConnection
 
     async def basis(
         self,
@@ -252,9 +232,7 @@ class AsyncClient:
     ) -> Basis:
         """Return the basis of a rep's invariants, solved at the service; see `Client.basis`."""
         options = {"method": method, "backend": backend, "tolerance": tolerance}
-        return await self._connection.run(
-            find_basis(rep, group, options, Deadline(timeout), self._connection.retries)
-        )
+        return await self._connection.run(find_basis(rep, group, options), timeout)
 
     async def train(
         self,
@@ -276,10 +254,8 @@ class AsyncClient:
     ) -> AsyncJob:
         """Submit a training and return its job; see `Client.train`."""
         data = GivenData(X, Y, rep_in, rep_out, group)
-        options = JobOptions(
-            name, labels, priority, seconds, memory, attempts, idempotency_key or uuid4().hex
-        )
-        operation = submit_training(model, data, training, options, self._connection.retries)
+        options = JobOptions(name, labels, priority, seconds, memory, attempts, idempotency_key)
+        operation = submit_training(model, data, training, options)
         return AsyncJob(self._connection, await self._connection.run(operation))
 
     async def upload(
@@ -294,28 +270,26 @@ class AsyncClient:
     ) -> StoredDataset:
         """Upload data for several trainings. Equal data are stored once."""
         data = GivenData(X, Y, rep_in, rep_out, group, name).completed_by(None)
-        return await self._connection.run(upload_dataset(data, self._connection.retries))
+        return await self._connection.run(upload_dataset(data))
 
     async def datasets(self) -> list[StoredDataset]:
         """Return your datasets at the service, the newest first."""
-        return await self._connection.run(list_datasets(self._connection.retries))
+        return await self._connection.run(list_datasets())
 
     async def delete_dataset(self, digest: str) -> None:
         """Delete one of your datasets."""
-        await self._connection.run(delete_dataset(digest, self._connection.retries))
+        await self._connection.run(delete_dataset(digest))
 
     async def train_request(
         self, document: Mapping[str, Any], *, idempotency_key: str = ""
     ) -> AsyncJob:
         """Submit a training as the document of `POST /v1/jobs`; one key makes one job."""
-        key = idempotency_key or uuid4().hex
-        operation = jobs.submit_job({"kind": "train", **document}, key, self._connection.retries)
+        operation = jobs.submit_job({"kind": "train", **document}, idempotency_key)
         return AsyncJob(self._connection, await self._connection.run(operation))
 
     async def job(self, job: str) -> AsyncJob:
         """Return a job by its id."""
-        operation = jobs.show_job(job, self._connection.retries)
-        return AsyncJob(self._connection, await self._connection.run(operation))
+        return AsyncJob(self._connection, await self._connection.run(jobs.show_job(job)))
 
     async def jobs(
         self,
@@ -328,24 +302,22 @@ class AsyncClient:
     ) -> list[AsyncJob]:
         """Return your jobs, the newest first; an admin sees all owners'. `limit` None means all."""
         filters = {"state": state, "kind": kind, "label": label, "owner": owner}
-        operation = jobs.list_jobs(filters, limit, self._connection.retries)
-        found = await self._connection.run(operation)
+        found = await self._connection.run(jobs.list_jobs(filters, limit))
         return [AsyncJob(self._connection, document) for document in found]
 
     async def models(self) -> list[AsyncRemoteModel]:
         """Return the newest version of every owner's models, sorted by name."""
-        found = await self._connection.run(models.list_models(self._connection.retries))
-        newest = (model["newest"] for model in found)
-        return [AsyncRemoteModel(self._connection, document) for document in newest if document]
+        found = await self._connection.run(models.list_models())
+        return [AsyncRemoteModel(self._connection, document) for document in found]
 
     async def model(self, name: str, version: int | None = None) -> AsyncRemoteModel:
         """Return a version of a model, by default the newest, to call remotely or to download."""
-        operation = models.show_version(name, version, self._connection.retries)
+        operation = models.show_version(name, version)
         return AsyncRemoteModel(self._connection, await self._connection.run(operation))
 
     async def delete_model(self, name: str) -> None:
         """Delete one of your models with all its versions. The name becomes free."""
-        await self._connection.run(models.delete_model(name, None, self._connection.retries))
+        await self._connection.run(models.delete_model(name, None))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -356,6 +328,3 @@ class AsyncClient:
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"AsyncClient({self._connection.address.display_url!r})"

@@ -40,9 +40,9 @@ class Connection:
         self._http = httpx.Client()
         self.close = weakref.finalize(self, self._http.close)  # also on garbage collection
 
-    def run(self, operation: Operation[_Result]) -> _Result:
-        """Run an operation and return its result."""
-        running = RunningOperation(operation)
+    def run(self, operation: Operation[_Result], timeout: float | None = None) -> _Result:
+        """Run an operation with a deadline `timeout` seconds from now, and return its result."""
+        running = RunningOperation(operation, self.retries.within(timeout))
         with closing(_StepRunner(self._http, self.address)) as runner:
             while running.step is not None:
                 runner.advance(running)
@@ -50,14 +50,12 @@ class Connection:
 
     def iterate(self, operation: Operation[Any]) -> Generator[Any, None, None]:
         """Run an operation and yield the values that it emits."""
-        running = RunningOperation(operation)
+        running = RunningOperation(operation, self.retries)
         with closing(_StepRunner(self._http, self.address)) as runner:
             while running.step is not None:
                 if isinstance(running.step, Emit):
                     yield running.step.value
-                    running.resume(None)
-                else:
-                    runner.advance(running)
+                runner.advance(running)
 
 
 class AsyncConnection:
@@ -73,9 +71,9 @@ class AsyncConnection:
         """Close the connections."""
         await self._http.aclose()
 
-    async def run(self, operation: Operation[_Result]) -> _Result:
-        """Run an operation and return its result."""
-        running = RunningOperation(operation)
+    async def run(self, operation: Operation[_Result], timeout: float | None = None) -> _Result:
+        """Run an operation with a deadline `timeout` seconds from now, and return its result."""
+        running = RunningOperation(operation, self.retries.within(timeout))
         async with aclosing(_AsyncStepRunner(self._http, self.address)) as runner:
             while running.step is not None:
                 await runner.advance(running)
@@ -83,14 +81,16 @@ class AsyncConnection:
 
     async def iterate(self, operation: Operation[Any]) -> AsyncGenerator[Any, None]:
         """Run an operation and yield the values that it emits."""
-        running = RunningOperation(operation)
+        running = RunningOperation(operation, self.retries)
         async with aclosing(_AsyncStepRunner(self._http, self.address)) as runner:
             while running.step is not None:
                 if isinstance(running.step, Emit):
                     yield running.step.value
-                    running.resume(None)
-                else:
-                    await runner.advance(running)
+                await runner.advance(running)
+
+
+#: Either kind of connection, for what both clients share.
+AnyConnection = TypeVar("AnyConnection", bound=Connection | AsyncConnection)
 
 
 class _StepRunner:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from intertwine.errors import FormatError, InvalidSetting
 
-from intertwine_api.client.retries import Document, Retries, list_all, send
+from intertwine_api.client.retries import Document, fetch, list_all, send
 from intertwine_api.client.steps import HttpRequest, Operation
 from intertwine_api.wire.safetensors_body import SAFETENSORS, write_arrays
 from intertwine_api.wire.wire_format import SentRep, group_document, over_group_of
@@ -132,11 +132,11 @@ class GivenData:
         return replace(self, group=next(groups, None))
 
 
-def send_data(data: GivenData, retries: Retries) -> Operation[str | Document]:
+def send_data(data: GivenData) -> Operation[str | Document]:
     """Return the `dataset` of a training request. Arrays are uploaded first."""
     X = data.X
     if data.Y is not None:
-        return (yield from _upload(data, _query(data), retries)).digest
+        return (yield from _upload(data, _query(data))).digest
     if isinstance(X, StoredDataset):
         return X.digest
     if isinstance(X, Mapping):
@@ -149,7 +149,7 @@ def send_data(data: GivenData, retries: Retries) -> Operation[str | Document]:
     )
 
 
-def upload_dataset(data: GivenData, retries: Retries) -> Operation[StoredDataset]:
+def upload_dataset(data: GivenData) -> Operation[StoredDataset]:
     """Upload X and Y with their known reps. Equal data are stored once.
 
     Raises `InvalidSetting` if the group's generators are too long for an address.
@@ -160,12 +160,10 @@ def upload_dataset(data: GivenData, retries: Retries) -> Operation[StoredDataset
             f"the group's generators take more than {_LONGEST_GROUP:,} characters, too many for "
             f"an upload: omit the group here, and give it to train"
         )
-    return (yield from _upload(data, query, retries))
+    return (yield from _upload(data, query))
 
 
-def _upload(
-    data: GivenData, query: Mapping[str, str], retries: Retries
-) -> Operation[StoredDataset]:
+def _upload(data: GivenData, query: Mapping[str, str]) -> Operation[StoredDataset]:
     import numpy as np
 
     arrays = {"X": np.asarray(data.X), "Y": np.asarray(data.Y)}
@@ -180,18 +178,18 @@ def _upload(
         body=write_arrays(arrays),
         idempotent=True,
     )
-    return StoredDataset.of((yield from send(request, retries)).document)
+    return StoredDataset.of((yield from fetch(request)))
 
 
-def list_datasets(retries: Retries) -> Operation[list[StoredDataset]]:
+def list_datasets() -> Operation[list[StoredDataset]]:
     """Return the caller's datasets, the newest first."""
-    found = yield from list_all("/v1/datasets", {}, None, retries)
+    found = yield from list_all("/v1/datasets")
     return [StoredDataset.of(document) for document in found]
 
 
-def delete_dataset(digest: str, retries: Retries) -> Operation[None]:
+def delete_dataset(digest: str) -> Operation[None]:
     """Delete a dataset."""
-    yield from send(HttpRequest("DELETE", f"/v1/datasets/{quote(digest, safe='')}"), retries)
+    yield from send(HttpRequest("DELETE", f"/v1/datasets/{quote(digest, safe='')}"))
 
 
 def _require_group_of(reps: Mapping[str, Rep], group: Group) -> None:

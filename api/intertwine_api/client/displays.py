@@ -6,24 +6,11 @@ import io
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from html import escape
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 
 from intertwine_api.client.following import JobEvent, JobSnapshot, ServiceUnavailable
-
-
-def html_table(rows: Mapping[str, str]) -> str:
-    """Return an HTML table of names and values. Empty values are omitted."""
-    cells = "".join(
-        f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>"
-        for name, value in rows.items()
-        if value
-    )
-    return f"<table>{cells}</table>"
-
 
 _LOSSES = {"train": "train_loss", "validation": "validation_loss", "test": "test_loss"}
 
@@ -141,33 +128,13 @@ def warnings_of(document: Mapping[str, Any]) -> Sequence[str]:
 _PICTURE = 1.0  # seconds between plots of the losses, which take about 50 ms each
 _LINE = 5.0  # seconds between lines in a file or pipe
 _BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}{postfix}"
-_CURVES = {"train": "train_loss", "validation": "validation_loss", "test": "test_loss"}
 
 
-class Display(Protocol):
-    """Shows the status of a job."""
-
-    def show(self, watched: WatchedJob) -> None:
-        """Show the job's current status."""
-
-    def close(self) -> None:
-        """Stop showing the job."""
-
-
-@contextmanager
-def display() -> Iterator[Display]:
-    """Yield the display for a notebook, a terminal, or a file or pipe at standard error."""
-    shown: Display
+def make_display() -> _Bar | _Lines:
+    """Return the display for a notebook, a terminal, or a file or pipe at standard error."""
     if "ipykernel" in sys.modules:
-        shown = _Notebook()
-    elif sys.stderr.isatty():
-        shown = _Bar()
-    else:
-        shown = _Lines()
-    try:
-        yield shown
-    finally:
-        shown.close()
+        return _Notebook()
+    return _Bar() if sys.stderr.isatty() else _Lines()
 
 
 class _Bar:
@@ -221,9 +188,12 @@ class _Notebook(_Bar):
     def _draw(self) -> None:
         if not self._draws or self._watched is None or not self._watched.losses:
             return
+        from intertwine.training import History
         from IPython import display as shown
 
-        picture: Any = shown.Image(data=loss_picture(self._watched.rows), format="png")  # type: ignore[no-untyped-call]
+        buffer = io.BytesIO()
+        History.from_json(self._watched.rows).plot().savefig(buffer, format="png")
+        picture: Any = shown.Image(data=buffer.getvalue(), format="png")  # type: ignore[no-untyped-call]
         if self._handle is None:
             self._handle = shown.display(picture, display_id=True)  # type: ignore[no-untyped-call]
         else:
@@ -250,24 +220,3 @@ class _Lines:
 
     def close(self) -> None:
         """Do nothing."""
-
-
-def loss_picture(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return a plot of loss against epoch on a logarithmic scale, as a PNG."""
-    from matplotlib.figure import Figure  # pyplot would keep global state and open windows
-
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-    axes = figure.add_subplot()
-    for name, key in _CURVES.items():
-        points = [(row["epoch"], row[key]) for row in rows if (row.get(key) or 0) > 0]
-        if points:
-            axes.plot(*zip(*points, strict=True), label=name, marker="." * (len(points) < 2))
-    if axes.lines:
-        axes.set_yscale("log")
-        axes.legend()
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("loss")
-    axes.grid(alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

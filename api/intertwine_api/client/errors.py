@@ -6,9 +6,10 @@ All other problems are raised as a `ServiceError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from intertwine import errors
 from intertwine.errors import IntertwineError, ParseError
 
 
@@ -87,14 +88,9 @@ def error_of(problem: Mapping[str, Any], retry_after: float | None = None) -> In
 
 def _library_errors() -> dict[str, type[IntertwineError]]:
     """Return the library's errors by code."""
-
-    def below(kind: type[IntertwineError]) -> Iterator[type[IntertwineError]]:
-        for inner in kind.__subclasses__():
-            yield inner
-            yield from below(inner)
-
-    home = IntertwineError.__module__
-    return {kind.code: kind for kind in below(IntertwineError) if kind.__module__ == home}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    own = [kind for kind in kinds if issubclass(kind, IntertwineError)]
+    return {kind.code: kind for kind in own if kind is not IntertwineError}
 
 
 def _parse_error(problem: Mapping[str, Any]) -> ParseError | None:

@@ -26,70 +26,6 @@ _LONGEST = 2**24  # bytes of one event
 
 
 @dataclass(frozen=True)
-class ServerEvent:
-    """One event of a stream: its id if it has one, its type, and its data."""
-
-    seq: int | None
-    type: str
-    data: dict[str, Any]
-
-
-@dataclass
-class EventReader:
-    """Parses events from a stream of bytes that may be split anywhere."""
-
-    _rest: bytes = b""
-    _lines: list[str] = field(default_factory=list)
-    _after_return: bool = False
-
-    def feed(self, piece: bytes) -> Iterator[ServerEvent]:
-        """Yield the events that end in this piece. Raises `FormatError` if one is invalid."""
-        for line in self._whole_lines(piece):
-            if line:
-                self._lines.append(line)
-            elif event := _event(self._take()):
-                yield event
-        if len(self._rest) + sum(map(len, self._lines)) > _LONGEST:
-            raise FormatError(f"the stream has an event of more than {_LONGEST:,} bytes")
-
-    def _take(self) -> list[str]:
-        lines, self._lines = self._lines, []
-        return lines
-
-    def _whole_lines(self, piece: bytes) -> Iterator[str]:
-        """Yield the lines that end in this piece. Line ends are LF, CR and CRLF."""
-        begins = int(self._after_return and piece.startswith(b"\n"))
-        if piece:
-            self._after_return = piece.endswith(b"\r")
-        text = self._rest + piece[begins:]
-        *whole, self._rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        for line in whole:
-            yield line.decode("utf-8", "replace")
-
-
-def _event(lines: list[str]) -> ServerEvent | None:
-    """Return the event of these lines; None for a comment, such as a heartbeat."""
-    fields: dict[str, list[str]] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        fields.setdefault(name, []).append(value.removeprefix(" "))
-    if "data" not in fields:
-        return None
-    try:
-        data = json.loads("\n".join(fields["data"]))
-        seq = int(fields["id"][-1]) if "id" in fields else None
-    except ValueError as error:
-        raise FormatError(f"the stream has an invalid event: {error}") from error
-    if not isinstance(data, dict):
-        raise FormatError(f"the data of an event are {data!r}, not an object")
-    return ServerEvent(seq, fields.get("event", ["message"])[-1], data)
-
-
-_SILENCE_TIMEOUT = 60.0  # seconds, four heartbeats, after which a stream counts as broken
-_POLL = 1.0  # seconds between polls of a queued job
-
-
-@dataclass(frozen=True)
 class JobEvent:
     """An event of a job: its sequence number, type and data.
 
@@ -100,6 +36,61 @@ class JobEvent:
     seq: int
     type: str
     data: Mapping[str, Any]
+
+
+@dataclass
+class EventReader:
+    """Parses events from a stream of bytes that may be split anywhere.
+
+    The number of an event without an id, such as the end of the stream, is 0.
+    """
+
+    _rest: bytes = b""
+    _lines: list[str] = field(default_factory=list)
+    _after_return: bool = False
+
+    def feed(self, piece: bytes) -> Iterator[JobEvent]:
+        """Yield the events that end in this piece. Raises `FormatError` if one is invalid."""
+        for line in self._whole_lines(piece):
+            if line:
+                self._lines.append(line)
+            else:
+                event, self._lines = _event(self._lines), []
+                if event is not None:
+                    yield event
+        if len(self._rest) + sum(map(len, self._lines)) > _LONGEST:
+            raise FormatError(f"the stream has an event of more than {_LONGEST:,} bytes")
+
+    def _whole_lines(self, piece: bytes) -> list[str]:
+        """Return the lines that end in this piece. Line ends are LF, CR and CRLF."""
+        begins = int(self._after_return and piece.startswith(b"\n"))
+        if piece:
+            self._after_return = piece.endswith(b"\r")
+        text = self._rest + piece[begins:]
+        *whole, self._rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        return [line.decode("utf-8", "replace") for line in whole]
+
+
+def _event(lines: list[str]) -> JobEvent | None:
+    """Return the event of these lines; None for a comment, such as a heartbeat."""
+    fields: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        fields.setdefault(name, []).append(value.removeprefix(" "))
+    if "data" not in fields:
+        return None
+    try:
+        data = json.loads("\n".join(fields["data"]))
+        seq = int(fields["id"][-1]) if "id" in fields else 0
+    except ValueError as error:
+        raise FormatError(f"the stream has an invalid event: {error}") from error
+    if not isinstance(data, dict):
+        raise FormatError(f"the data of an event are {data!r}, not an object")
+    return JobEvent(seq, fields.get("event", ["message"])[-1], data)
+
+
+_SILENCE_TIMEOUT = 60.0  # seconds, four heartbeats, after which a stream counts as broken
+_POLL = 1.0  # seconds between polls of a queued job
 
 
 @dataclass(frozen=True)
@@ -125,8 +116,7 @@ class Follower:
 
     def __init__(self, job: str, after: int, retries: Retries) -> None:
         self.job, self.after, self.has_ended = job, after, False
-        self._retries, self._through_outages = retries, retries.through_outages
-        self._attempts = Attempts(retries)
+        self._attempts, self._through_outages = Attempts(retries), retries.through_outages
 
     def emit_events(self, until_queued_after: int | None = None) -> Operation[None]:
         """Emit each `JobEvent` until the job has ended.
@@ -155,30 +145,30 @@ class Follower:
 
     def watch(self) -> Operation[None]:
         """Emit the job's document (`JobSnapshot`), repeatedly while queued, and its events."""
-        document = yield from show_job(self.job, self._retries)
+        document = yield from show_job(self.job)
         while not self.has_ended:
             yield Emit(JobSnapshot(document))
-            self._allow_outages()
+            self._attempts = Attempts(self._through_outages)
             if document["state"] == "queued":
                 yield Sleep(_POLL)
             else:
                 yield from self.emit_events(until_queued_after=document["last_event"])
-            document = yield from show_job(self.job, self._retries)
+            document = yield from show_job(self.job, through_outages=True)
         yield Emit(JobSnapshot(document))
 
     def _read(self, until_queued_after: int | None) -> Operation[bool]:
         """Emit the events of the open stream. Return whether the follower is finished with it."""
         reader = EventReader()
         while (piece := (yield ReadChunk())) is not None:
-            self._allow_outages()
+            self._attempts = Attempts(self._through_outages)
             for event in reader.feed(piece):
                 if event.type == "end":
                     self.has_ended = True
                     return True
-                if event.seq is None or event.seq <= self.after:
+                if event.seq <= self.after:
                     continue
                 self.after = event.seq
-                yield Emit(JobEvent(event.seq, event.type, event.data))
+                yield Emit(event)
                 queued = event.data.get("state") == "queued"
                 if queued and until_queued_after is not None and event.seq > until_queued_after:
                     return True
@@ -189,6 +179,3 @@ class Follower:
         return HttpRequest(
             "GET", f"{address_of(self.job)}/events", headers=headers, extra_seconds=_SILENCE_TIMEOUT
         )
-
-    def _allow_outages(self) -> None:
-        self._retries, self._attempts = self._through_outages, Attempts(self._through_outages)

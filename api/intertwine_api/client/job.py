@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Self
 
-from intertwine_api.client import jobs
+from intertwine.notebook import html_table
+
+from intertwine_api.client import displays, jobs
 from intertwine_api.client.address import DEFAULT_URL
-from intertwine_api.client.connection import AsyncConnection, Connection
-from intertwine_api.client.displays import (
-    WatchedJob,
-    condition,
-    display,
-    figures,
-    html_table,
-    title,
-    warnings_of,
-)
+from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection
 from intertwine_api.client.errors import JobCancelled, JobFailed, detached
 from intertwine_api.client.following import Follower, JobEvent
-from intertwine_api.client.jobs import history_of, obtain_result
-from intertwine_api.client.retries import Deadline, Document
+from intertwine_api.client.retries import Document
 from intertwine_api.client.steps import Operation
 from intertwine_api.wire.vocabulary import ENDED
 
@@ -29,11 +21,11 @@ if TYPE_CHECKING:
     from intertwine.training import History
 
 
-class JobView:
+class JobView(Generic[AnyConnection]):
     """The properties of a job's `document`, as the service last sent it."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.document: Mapping[str, Any] = document
+    def __init__(self, connection: AnyConnection, document: Mapping[str, Any]) -> None:
+        self._connection, self.document = connection, document
 
     @property
     def id(self) -> str:
@@ -53,7 +45,7 @@ class JobView:
     @property
     def reason(self) -> str:
         """Return why the job is in this state, or queued, in words."""
-        return condition(self.document)
+        return displays.condition(self.document)
 
     @property
     def has_ended(self) -> bool:
@@ -82,16 +74,16 @@ class JobView:
         epoch, epochs = (self.progress.get(name) for name in ("epoch", "epochs"))
         trains = self.state == "running" and epoch and epochs
         progress = f"epoch {epoch} of {epochs}" if trains else ""
-        parts = (self.reason, progress, figures(self.document))
+        parts = (self.reason, progress, displays.figures(self.document))
         return ", ".join(filter(None, parts))
 
     @property
     def warnings(self) -> Sequence[str]:
         """Return a sentence for each limitation of the network's expressiveness."""
-        return warnings_of(self.document)
+        return displays.warnings_of(self.document)
 
     def __repr__(self) -> str:
-        return f"<Job {title(self.document)}: {self.summary}>"
+        return f"<Job {displays.title(self.document)}: {self.summary}>"
 
     def _repr_html_(self) -> str:
         result = self.document.get("result") or {}
@@ -104,48 +96,68 @@ class JobView:
             "equivariance error": f"{error:.1e}" if isinstance(error, float) else "",
             "warning": "; ".join(self.warnings),
         }
-        return html_table(rows)
+        return html_table(rows.items())
+
+    @contextmanager
+    def _detaching(self) -> Iterator[None]:
+        """Let Ctrl-C leave the job running: the `KeyboardInterrupt` says how to resume watching."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            url = self._connection.address.display_url
+            option = "" if url == DEFAULT_URL else f" --remote {url}"
+            raise detached(
+                f'detached: job {self.id} continues. Resume with lab.job("{self.id}").watch(), '
+                f"or: intertwine jobs watch {self.id}{option}"
+            ) from None
+
+    @contextmanager
+    def _display(self) -> Iterator[Callable[[Any], None]]:
+        """Yield a function that shows what a `Follower` emits, and update the document at last."""
+        watched = displays.WatchedJob()
+        with self._detaching(), closing(displays.make_display()) as shown:
+
+            def show(item: Any) -> None:
+                watched.update(item)
+                shown.show(watched)
+
+            yield show
+        self.document = watched.document
+
+    def _follower(self, after: int) -> Follower:
+        return Follower(self.id, after, self._connection.retries)
+
+    def _updated(self, operation: Operation[Document]) -> Operation[Self]:
+        """Return the job, with the document that the operation returns."""
+        self.document = yield from operation
+        return self
+
+    def _result(self) -> Operation[Any]:
+        """Wait until the job has ended, and return its result."""
+        yield from self._updated(jobs.wait_for_job(self.id))
+        self.require_succeeded()
+        return (yield from jobs.obtain_result(self.document))
 
 
-@contextmanager
-def detaching(job: str, url: str) -> Iterator[None]:
-    """Let Ctrl-C leave the job running: the `KeyboardInterrupt` says how to resume watching."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        option = "" if url == DEFAULT_URL else f" --remote {url}"
-        raise detached(
-            f'detached: job {job} continues. Resume with lab.job("{job}").watch(), '
-            f"or: intertwine jobs watch {job}{option}"
-        ) from None
-
-
-class Job(JobView):
+class Job(JobView[Connection]):
     """A job as last seen. Methods that return the job refresh it.
 
     Ctrl-C in `watch`, `wait` and `result` leaves the job running and says how to resume: it ends
     the script, or stops the notebook's cells. `cancel` ends the job.
     """
 
-    def __init__(self, connection: Connection, document: Mapping[str, Any]) -> None:
-        super().__init__(document)
-        self._connection = connection
-
     def refresh(self) -> Job:
         """Fetch the job's document again."""
-        return self._update(jobs.show_job(self.id, self._connection.retries))
+        return self._connection.run(self._updated(jobs.show_job(self.id)))
 
     def watch(self) -> Job:
         """Show a progress bar with the losses, or why the job is queued, until it has ended.
 
         A notebook also plots the losses if Matplotlib is installed.
         """
-        watched, follower = WatchedJob(), self._follower(0)
-        with detaching(self.id, self._connection.address.display_url), display() as shown:
-            for item in self._connection.iterate(follower.watch()):
-                watched.update(item)
-                shown.show(watched)
-        self.document = watched.document
+        with self._display() as show:
+            for item in self._connection.iterate(self._follower(0).watch()):
+                show(item)
         return self
 
     def events(self, after: int = 0) -> Iterator[JobEvent]:
@@ -159,86 +171,66 @@ class Job(JobView):
 
     def metrics(self, points: int = 2000) -> list[dict[str, Any]]:
         """Return the losses by epoch, of at most `points` epochs, spread evenly."""
-        operation = jobs.list_metrics(self.id, points, self._connection.retries)
-        return self._connection.run(operation)
+        return self._connection.run(jobs.list_metrics(self.id, points))
 
     def history(self) -> History:
         """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
-        return history_of(self.metrics(points=jobs.MAX_POINTS))
+        from intertwine.training import History
+
+        return History.from_json(self.metrics(points=jobs.MAX_POINTS))
 
     def logs(self, tail: int | None = None) -> str:
         """Return the output of the job's process, or its last `tail` bytes."""
-        return self._connection.run(jobs.read_log(self.id, tail, self._connection.retries))
+        return "".join(self._connection.iterate(jobs.emit_log(self.id, tail)))
 
     def follow_logs(self, tail: int | None = None) -> Iterator[str]:
         """Yield the output of the job's process as it is printed, until the job has ended."""
-        yield from self._connection.iterate(jobs.emit_log(self.id, tail, self._connection.retries))
+        yield from self._connection.iterate(jobs.emit_log(self.id, tail, follow=True))
 
     def cancel(self) -> Job:
         """Cancel the job: at once if it is queued, else as soon as its process has ended."""
-        return self._update(jobs.change_job(self.id, "cancel", self._connection.retries))
+        return self._connection.run(self._updated(jobs.change_job(self.id, "cancel")))
 
     def retry(self) -> Job:
         """Queue a failed or cancelled job again. It continues from its last checkpoint."""
-        return self._update(jobs.change_job(self.id, "retry", self._connection.retries))
+        return self._connection.run(self._updated(jobs.change_job(self.id, "retry")))
 
     def delete(self) -> None:
         """Delete the job after it has ended. A model that it published remains."""
-        self._connection.run(jobs.delete_job(self.id, self._connection.retries))
+        self._connection.run(jobs.delete_job(self.id))
 
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended. Raises `WaitedTooLong` after `timeout` seconds.
 
         Waiting continues through outages of the service within the timeout.
         """
-        return self._wait(Deadline(timeout))
+        with self._detaching():
+            return self._connection.run(self._updated(jobs.wait_for_job(self.id)), timeout)
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait until the job has ended and return its result: a model ready to call, or a basis.
 
         Raises `JobFailed`, `JobCancelled`, or `WaitedTooLong` after `timeout` seconds.
         """
-        deadline, connection = Deadline(timeout), self._connection
-        self._wait(deadline)
-        self.require_succeeded()
-        with detaching(self.id, connection.address.display_url):
-            return connection.run(obtain_result(self.document, deadline, connection.retries))
-
-    def _wait(self, deadline: Deadline) -> Job:
-        connection = self._connection
-        with detaching(self.id, connection.address.display_url):
-            return self._update(jobs.wait_for_job(self.id, deadline, connection.retries))
-
-    def _update(self, operation: Operation[Document]) -> Job:
-        self.document = self._connection.run(operation)
-        return self
-
-    def _follower(self, after: int) -> Follower:
-        return Follower(self.id, after, self._connection.retries)
+        with self._detaching():
+            return self._connection.run(self._result(), timeout)
 
 
-class AsyncJob(JobView):
+class AsyncJob(JobView[AsyncConnection]):
     """A `Job` whose methods are awaited. Cancelling such a call leaves the job running."""
-
-    def __init__(self, connection: AsyncConnection, document: Mapping[str, Any]) -> None:
-        super().__init__(document)
-        self._connection = connection
 
     async def refresh(self) -> AsyncJob:
         """Fetch the job's document again."""
-        return await self._update(jobs.show_job(self.id, self._connection.retries))
+        return await self._connection.run(self._updated(jobs.show_job(self.id)))
 
     async def watch(self) -> AsyncJob:
         """Show a progress bar with the losses, or why the job is queued, until it has ended.
 
         A notebook also plots the losses if Matplotlib is installed.
         """
-        watched, follower = WatchedJob(), self._follower(0)
-        with detaching(self.id, self._connection.address.display_url), display() as shown:
-            async for item in self._connection.iterate(follower.watch()):
-                watched.update(item)
-                shown.show(watched)
-        self.document = watched.document
+        with self._display() as show:
+            async for item in self._connection.iterate(self._follower(0).watch()):
+                show(item)
         return self
 
     async def events(self, after: int = 0) -> AsyncIterator[JobEvent]:
@@ -254,62 +246,50 @@ class AsyncJob(JobView):
 
     async def metrics(self, points: int = 2000) -> list[dict[str, Any]]:
         """Return the losses by epoch, of at most `points` epochs, spread evenly."""
-        operation = jobs.list_metrics(self.id, points, self._connection.retries)
-        return await self._connection.run(operation)
+        return await self._connection.run(jobs.list_metrics(self.id, points))
 
     async def history(self) -> History:
         """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
-        return history_of(await self.metrics(points=jobs.MAX_POINTS))
+        from intertwine.training import History
+
+        return History.from_json(await self.metrics(points=jobs.MAX_POINTS))
 
     async def logs(self, tail: int | None = None) -> str:
         """Return the output of the job's process, or its last `tail` bytes."""
-        return await self._connection.run(jobs.read_log(self.id, tail, self._connection.retries))
+        pieces = self._connection.iterate(jobs.emit_log(self.id, tail))
+        return "".join([piece async for piece in pieces])
 
     async def follow_logs(self, tail: int | None = None) -> AsyncIterator[str]:
         """Yield the output of the job's process as it is printed, until the job has ended."""
-        operation = jobs.emit_log(self.id, tail, self._connection.retries)
+        operation = jobs.emit_log(self.id, tail, follow=True)
         async with aclosing(self._connection.iterate(operation)) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def cancel(self) -> AsyncJob:
         """Cancel the job: at once if it is queued, else as soon as its process has ended."""
-        return await self._update(jobs.change_job(self.id, "cancel", self._connection.retries))
+        return await self._connection.run(self._updated(jobs.change_job(self.id, "cancel")))
 
     async def retry(self) -> AsyncJob:
         """Queue a failed or cancelled job again. It continues from its last checkpoint."""
-        return await self._update(jobs.change_job(self.id, "retry", self._connection.retries))
+        return await self._connection.run(self._updated(jobs.change_job(self.id, "retry")))
 
     async def delete(self) -> None:
         """Delete the job after it has ended. A model that it published remains."""
-        await self._connection.run(jobs.delete_job(self.id, self._connection.retries))
+        await self._connection.run(jobs.delete_job(self.id))
 
     async def wait(self, timeout: float | None = None) -> AsyncJob:
         """Wait until the job has ended. Raises `WaitedTooLong` after `timeout` seconds.
 
         Waiting continues through outages of the service within the timeout.
         """
-        return await self._wait(Deadline(timeout))
+        with self._detaching():
+            return await self._connection.run(self._updated(jobs.wait_for_job(self.id)), timeout)
 
     async def result(self, timeout: float | None = None) -> Any:
         """Wait until the job has ended and return its result: a model ready to call, or a basis.
 
         Raises `JobFailed`, `JobCancelled`, or `WaitedTooLong` after `timeout` seconds.
         """
-        deadline, connection = Deadline(timeout), self._connection
-        await self._wait(deadline)
-        self.require_succeeded()
-        with detaching(self.id, connection.address.display_url):
-            return await connection.run(obtain_result(self.document, deadline, connection.retries))
-
-    async def _wait(self, deadline: Deadline) -> AsyncJob:
-        connection = self._connection
-        with detaching(self.id, connection.address.display_url):
-            return await self._update(jobs.wait_for_job(self.id, deadline, connection.retries))
-
-    async def _update(self, operation: Operation[Document]) -> AsyncJob:
-        self.document = await self._connection.run(operation)
-        return self
-
-    def _follower(self, after: int) -> Follower:
-        return Follower(self.id, after, self._connection.retries)
+        with self._detaching():
+            return await self._connection.run(self._result(), timeout)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from intertwine.errors import InvalidSetting
 
 from intertwine_api.client.bases import find_basis
 from intertwine_api.client.errors import WaitedTooLong
 from intertwine_api.client.models import download_model
-from intertwine_api.client.retries import Deadline, Document, Retries, list_all, send
-from intertwine_api.client.steps import Emit, HttpRequest, Operation, Sleep, json_request
+from intertwine_api.client.retries import Document, fetch, list_all, send
+from intertwine_api.client.steps import (
+    Emit,
+    GetRetries,
+    HttpRequest,
+    Operation,
+    Sleep,
+    json_request,
+)
 from intertwine_api.wire.vocabulary import ENDED
-
-if TYPE_CHECKING:
-    from intertwine.training import History
-
 
 #: The largest number of epochs in one answer with losses.
 MAX_POINTS = 10_000
@@ -27,107 +30,89 @@ _LONGEST_KEY = 255  # characters
 _FIRST_POLL, _LONGEST_POLL = 0.1, 1.0  # seconds between polls
 
 
-def submit_job(document: Mapping[str, Any], key: str, retries: Retries) -> Operation[Document]:
+def submit_job(document: Mapping[str, Any], key: str | None) -> Operation[Document]:
     """Submit a job. Requests with the same idempotency key make one job.
 
     Raises `InvalidSetting` if the key is invalid.
     """
     require_key(key)
-    request = json_request(
-        "POST", "/v1/jobs", document, headers={"idempotency-key": key}, idempotent=True
-    )
-    return (yield from _document(request, retries))
+    headers = {"idempotency-key": key or uuid4().hex}
+    request = json_request("POST", "/v1/jobs", document, headers=headers, idempotent=True)
+    return (yield from fetch(request))
 
 
-def require_key(key: str) -> None:
-    """Raise `InvalidSetting` if an idempotency key is not a valid header value."""
-    if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()) or (
-        key != key.strip()
-    ):
+def require_key(key: str | None) -> None:
+    """Raise `InvalidSetting` if an idempotency key is given and is not a valid header value."""
+    if not key:
+        return
+    if len(key) > _LONGEST_KEY or not (key.isascii() and key.isprintable()) or key != key.strip():
         raise InvalidSetting(
             f"the idempotency key {key[: 2 * _LONGEST_KEY]!r} is invalid: give 1 to {_LONGEST_KEY} "
             f"printable ASCII characters with no space at either end"
         )
 
 
-def show_job(job: str, retries: Retries) -> Operation[Document]:
+def show_job(job: str, *, through_outages: bool = False) -> Operation[Document]:
     """Return a job's document."""
-    return (yield from _document(HttpRequest("GET", address_of(job)), retries))
+    request = HttpRequest("GET", address_of(job))
+    return (yield from fetch(request, through_outages=through_outages))
 
 
-def change_job(job: str, action: str, retries: Retries) -> Operation[Document]:
+def change_job(job: str, action: str) -> Operation[Document]:
     """Cancel or retry a job and return its document. Only cancelling is idempotent."""
     request = HttpRequest("POST", f"{address_of(job)}:{action}", idempotent=action == "cancel")
-    return (yield from _document(request, retries))
+    return (yield from fetch(request))
 
 
-def delete_job(job: str, retries: Retries) -> Operation[None]:
+def delete_job(job: str) -> Operation[None]:
     """Delete a job that has ended, with its events, metrics and logs."""
-    yield from send(HttpRequest("DELETE", address_of(job)), retries)
+    yield from send(HttpRequest("DELETE", address_of(job)))
 
 
-def wait_for_job(job: str, deadline: Deadline, retries: Retries) -> Operation[Document]:
+def wait_for_job(job: str) -> Operation[Document]:
     """Return a job's document when it has ended. Raises `WaitedTooLong` after the deadline."""
-    retries = retries.until(deadline)
-    document, pause = (yield from show_job(job, retries)), _FIRST_POLL
+    deadline = (yield GetRetries()).deadline
+    document, pause = (yield from show_job(job)), _FIRST_POLL
     while document["state"] not in ENDED:
         if not deadline.left:
             raise WaitedTooLong(f"job {job} is {document['state']} after {deadline}: it continues")
         yield Sleep(min(pause, deadline.left))
         pause = min(1.5 * pause, _LONGEST_POLL)
-        document = yield from show_job(job, retries.through_outages)
+        document = yield from show_job(job, through_outages=True)
     return document
 
 
-def list_metrics(job: str, points: int, retries: Retries) -> Operation[list[Document]]:
+def list_metrics(job: str, points: int) -> Operation[list[Document]]:
     """Return the losses of at most `points` epochs, the first and the last among them."""
     request = HttpRequest("GET", f"{address_of(job)}/metrics", query={"points": str(points)})
-    rows: list[Document] = (yield from _document(request, retries))["data"]
+    rows: list[Document] = (yield from fetch(request))["data"]
     return rows
 
 
-def read_log(job: str, tail: int | None, retries: Retries) -> Operation[str]:
-    """Return the output of the job's process, or its last `tail` bytes."""
-    log, position = b"", _LogPosition(tail=tail)
-    while piece := (yield from _next_of_log(job, position, retries)):
-        log += piece
-    return log.decode("utf-8", "replace")
+def emit_log(job: str, tail: int | None, *, follow: bool = False) -> Operation[None]:
+    """Emit the output of the job's process, or its last `tail` bytes, as text.
 
-
-def emit_log(job: str, tail: int | None, retries: Retries) -> Operation[None]:
-    """Emit the output of the job's process, as text, until the job has ended."""
-    position, decode = _LogPosition(tail=tail), getincrementaldecoder("utf-8")("replace").decode
-    has_ended, through_outages = False, retries.through_outages
+    With `follow`, continue until the job has ended.
+    """
+    start = {"offset": "0"} if tail is None else {"tail": str(tail)}
+    decoder, has_ended = getincrementaldecoder("utf-8")("replace"), not follow
     while True:
-        while piece := (yield from _next_of_log(job, position, retries)):
-            yield Emit(decode(piece))
-        if has_ended:
+        request = HttpRequest("GET", f"{address_of(job)}/logs", query=start)
+        response = yield from send(request)
+        offset = int(response.headers.get("x-log-offset", 0)) + len(response.content)
+        start = {"offset": str(offset)}
+        if response.content:
+            yield Emit(decoder.decode(response.content))
+        elif not has_ended:
+            yield Sleep(_LONGEST_POLL)
+            has_ended = (yield from show_job(job, through_outages=True))["state"] in ENDED
+        else:
+            if incomplete := decoder.decode(b"", final=True):
+                yield Emit(incomplete)
             return
-        yield Sleep(_LONGEST_POLL)
-        has_ended = (yield from show_job(job, through_outages))["state"] in ENDED
 
 
-@dataclass
-class _LogPosition:
-    """The position of the next read in a log: `offset`, or `tail` bytes before the end."""
-
-    offset: int = 0
-    tail: int | None = None
-
-
-def _next_of_log(job: str, position: _LogPosition, retries: Retries) -> Operation[bytes]:
-    """Return the next piece of a log, empty at its end, and advance the position."""
-    start = {"offset": position.offset} if position.tail is None else {"tail": position.tail}
-    query = {name: str(value) for name, value in start.items()}
-    response = yield from send(HttpRequest("GET", f"{address_of(job)}/logs", query=query), retries)
-    position.offset = int(response.headers.get("x-log-offset", 0)) + len(response.content)
-    position.tail = None
-    return response.content
-
-
-def list_jobs(
-    filters: Mapping[str, str | None], limit: int | None, retries: Retries
-) -> Operation[list[Document]]:
+def list_jobs(filters: Mapping[str, str | None], limit: int | None) -> Operation[list[Document]]:
     """Return the jobs that match the filters, the newest first.
 
     Raises `InvalidSetting` if the limit is less than 1.
@@ -137,7 +122,7 @@ def list_jobs(
             f"limit is {limit}, which lists nothing: give the largest number of jobs, 1 or more, "
             f"or None for all"
         )
-    return (yield from list_all("/v1/jobs", filters, limit, retries))
+    return (yield from list_all("/v1/jobs", filters, limit))
 
 
 def address_of(job: str) -> str:
@@ -145,15 +130,7 @@ def address_of(job: str) -> str:
     return f"/v1/jobs/{quote(job, safe='')}"
 
 
-def _document(request: HttpRequest, retries: Retries) -> Operation[Document]:
-    response = yield from send(request, retries)
-    document: Document = response.document
-    return document
-
-
-def obtain_result(
-    document: Mapping[str, Any], deadline: Deadline, retries: Retries
-) -> Operation[Any]:
+def obtain_result(document: Mapping[str, Any]) -> Operation[Any]:
     """Return the result of a successful job: a training's model ready to call, a solve's basis.
 
     Raises `WaitedTooLong` if the service does not answer before the deadline.
@@ -163,13 +140,6 @@ def obtain_result(
         options = {name: request.get(name) or "auto" for name in ("method", "backend")}
         options["tolerance"] = request.get("tolerance")
         rep, group = request["rep"], request.get("group")
-        return (yield from find_basis(rep, group, options, deadline, retries))
-    result, retries = document["result"], retries.until(deadline)
-    return (yield from download_model(result["model"], result["version"], retries))
-
-
-def history_of(rows: Sequence[Mapping[str, Any]]) -> History:
-    """Return rows of losses as a `History` of the library."""
-    from intertwine.training import History
-
-    return History.from_json([dict(row) for row in rows])
+        return (yield from find_basis(rep, group, options))
+    result = document["result"]
+    return (yield from download_model(result["model"], result["version"]))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from intertwine.errors import FormatError, InvalidSetting, NotFound
-from intertwine.whole_files import whole_file
+from intertwine.errors import InvalidSetting, NotFound
+from intertwine.model_folder import write_model
 
 from intertwine_api.client.bases import download_blob
-from intertwine_api.client.retries import Document, Retries, list_all, send
+from intertwine_api.client.retries import Document, fetch, list_all, send
 from intertwine_api.client.steps import HttpRequest, Operation
 from intertwine_api.wire.safetensors_body import SAFETENSORS, read_array, write_arrays
 
@@ -21,75 +19,59 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Inexact, Shaped
 
-_WEIGHTS = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 _ROWS = 1024  # at most, of one forward request
 _BYTES = 2**23  # at most, of one forward request
 
 
-def list_models(retries: Retries) -> Operation[list[Document]]:
-    """Return every owner's models, sorted by name."""
-    return (yield from list_all("/v1/models", {}, None, retries))
+def list_models() -> Operation[list[Document]]:
+    """Return the newest versions of every owner's models, sorted by name."""
+    models = yield from list_all("/v1/models")
+    return [model["newest"] for model in models if model["newest"]]
 
 
-def list_versions(name: str, retries: Retries) -> Operation[list[Document]]:
+def list_versions(name: str) -> Operation[list[Document]]:
     """Return the versions of a model, the newest first."""
     path = f"{address_of(name)}/versions"
-    return (yield from list_all(path, {}, None, retries, cursor_name="before"))
+    return (yield from list_all(path, cursor_name="before"))
 
 
-def show_version(name: str, version: int | None, retries: Retries) -> Operation[Document]:
+def show_version(name: str, version: int | None) -> Operation[Document]:
     """Return a version of a model, by default the newest. Raises `NotFound` if it is missing."""
     if version is None:
-        model = (yield from send(HttpRequest("GET", address_of(name)), retries)).document
+        model = yield from fetch(HttpRequest("GET", address_of(name)))
         if model["newest"] is None:
             raise NotFound(f"every version of the model {name} was deleted: train a new one")
         version = model["newest"]["version"]
-    response = yield from send(
-        HttpRequest("GET", f"{address_of(name)}/versions/{version}"), retries
-    )
-    document: Document = response.document
-    return document
+    return (yield from fetch(HttpRequest("GET", f"{address_of(name)}/versions/{version}")))
 
 
-def download_parts(
-    name: str, version: int | None, retries: Retries
-) -> Operation[tuple[Document, bytes]]:
+def download_parts(name: str, version: int | None) -> Operation[tuple[Document, bytes]]:
     """Return the config and the weights of a model, in the format of `intertwine.nn.save`."""
-    document = yield from show_version(name, version, retries)
-    blob = yield from download_blob(document["weights"], retries)
+    document = yield from show_version(name, version)
+    blob = yield from download_blob(document["weights"])
     return document["config"], blob
 
 
-def download_model(name: str, version: int | None, retries: Retries) -> Operation[Any]:
+def download_model(name: str, version: int | None) -> Operation[Any]:
     """Return a model, ready to call on this machine. Needs the extra ``nn``."""
     from intertwine.nn.saving import from_config
 
-    return from_config(*(yield from download_parts(name, version, retries)))
+    return from_config(*(yield from download_parts(name, version)))
 
 
-def save_model(name: str, version: int | None, folder: Path, retries: Retries) -> Operation[None]:
+def save_model(name: str, version: int | None, folder: Path) -> Operation[None]:
     """Write a model into a folder as `intertwine.nn.save` does, without building it."""
-    config, blob = yield from download_parts(name, version, retries)
-    weights = str(config.get("weights"))
-    if not _WEIGHTS.fullmatch(weights):  # never write outside of the folder
-        raise FormatError(f"{weights!r} is not the name of a weights file")
-    folder.mkdir(parents=True, exist_ok=True)
-    for file_name, content in ((weights, blob), ("config.json", json.dumps(config).encode())):
-        with whole_file(folder / file_name) as file:
-            file.write(content)
-    for other in folder.glob("weights-*.safetensors"):
-        if other.name != weights:
-            other.unlink(missing_ok=True)
+    write_model(folder, *(yield from download_parts(name, version)))
 
 
-def delete_model(name: str, version: int | None, retries: Retries) -> Operation[None]:
+def delete_model(name: str, version: int | None) -> Operation[None]:
     """Delete a version of a model, or the model with all its versions."""
     path = address_of(name) if version is None else f"{address_of(name)}/versions/{version}"
-    yield from send(HttpRequest("DELETE", path), retries)
+    yield from send(HttpRequest("DELETE", path))
 
 
 def call_model(
-    name: str, version: int | None, x: Any, retries: Retries
+    name: str, version: int | None, x: Any
 ) -> Operation[Inexact[np.ndarray, "*batch m"]]:
     """Return f(x) of shape (…, m) for x of shape (…, n), computed at the service in batches.
 
@@ -111,7 +93,7 @@ def call_model(
             body=write_arrays({"x": rows}),
             idempotent=True,
         )
-        found.append(read_array((yield from send(request, retries)).content, "y"))
+        found.append(read_array((yield from send(request)).content, "y"))
     outputs = np.concatenate(found)
     return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
+
+from intertwine.notebook import html_table
 
 from intertwine_api.client import models
-from intertwine_api.client.connection import AsyncConnection, Connection
-from intertwine_api.client.displays import html_table
+from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection
+from intertwine_api.client.retries import Document
+from intertwine_api.client.steps import Operation
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Inexact
 
 
-_LAZY_FIELDS = ("config", "provenance")  # absent from the documents of a list
-
-
-class ModelView:
+class ModelView(Generic[AnyConnection]):
     """The properties of a version's `document`; one from a list lacks config and provenance."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.document = document
+    def __init__(self, connection: AnyConnection, document: Mapping[str, Any]) -> None:
+        self._connection, self.document = connection, document
 
     @property
     def name(self) -> str:
@@ -58,10 +58,6 @@ class ModelView:
         found: Sequence[str] = self.metrics.get("warnings", ())
         return found
 
-    @property
-    def _is_whole(self) -> bool:
-        return all(name in self.document for name in _LAZY_FIELDS)
-
     def _rows(self) -> dict[str, str]:
         error, loss = self.equivariance_error, self.metrics.get("test_loss")
         mark = "" if self.is_equivariant or error is None else ", not equivariant"
@@ -76,21 +72,26 @@ class ModelView:
         return f"<Model {self.name}, version {self.version}{''.join(figures)}>"
 
     def _repr_html_(self) -> str:
-        return html_table({"model": self.name, "version": str(self.version), **self._rows()})
+        rows = {"model": self.name, "version": str(self.version), **self._rows()}
+        return html_table(rows.items())
+
+    def _show(self) -> Operation[Document]:
+        return models.show_version(self.name, self.version)
+
+    def _field(self, name: str) -> Operation[Mapping[str, Any]]:
+        """Return a field of the document, fetched on first use."""
+        if name not in self.document:
+            self.document = yield from self._show()
+        found: Mapping[str, Any] = self.document[name]
+        return found
 
 
-class RemoteModel(ModelView):
+class RemoteModel(ModelView[Connection]):
     """A version of a model, called at the service: ``model(x)`` maps shape (…, n) to (…, m)."""
-
-    def __init__(self, connection: Connection, document: Mapping[str, Any]) -> None:
-        super().__init__(document)
-        self._connection = connection
 
     def forward(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
         """Return f(x) of shape (…, m) for x of shape (…, n), computed at the service."""
-        return self._connection.run(
-            models.call_model(self.name, self.version, x, self._connection.retries)
-        )
+        return self._connection.run(models.call_model(self.name, self.version, x))
 
     def __call__(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
         """Return ``forward(x)``."""
@@ -98,57 +99,41 @@ class RemoteModel(ModelView):
 
     def download(self) -> Any:
         """Return the model itself, to call, train and save locally. Needs the extra ``nn``."""
-        return self._connection.run(
-            models.download_model(self.name, self.version, self._connection.retries)
-        )
+        return self._connection.run(models.download_model(self.name, self.version))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model into a folder for `intertwine.nn.load`."""
-        path, retries = Path(folder), self._connection.retries
-        self._connection.run(models.save_model(self.name, self.version, path, retries))
+        self._connection.run(models.save_model(self.name, self.version, Path(folder)))
 
     def refresh(self) -> RemoteModel:
         """Fetch the version's complete document again."""
-        operation = models.show_version(self.name, self.version, self._connection.retries)
-        self.document = self._connection.run(operation)
+        self.document = self._connection.run(self._show())
         return self
 
     def provenance(self) -> Mapping[str, Any]:
         """Return the code versions, seeds, data and device of the training."""
-        return self._lazy_field("provenance")
+        return self._connection.run(self._field("provenance"))
 
     def config(self) -> Mapping[str, Any]:
         """Return the config, in the format of `intertwine.nn.save`."""
-        return self._lazy_field("config")
+        return self._connection.run(self._field("config"))
 
     def versions(self) -> list[RemoteModel]:
         """Return all versions of the model, the newest first."""
-        found = self._connection.run(models.list_versions(self.name, self._connection.retries))
+        found = self._connection.run(models.list_versions(self.name))
         return [RemoteModel(self._connection, document) for document in found]
 
     def delete(self) -> None:
         """Delete this version. Its number is not reused."""
-        self._connection.run(models.delete_model(self.name, self.version, self._connection.retries))
-
-    def _lazy_field(self, name: str) -> Mapping[str, Any]:
-        if not self._is_whole:
-            self.refresh()
-        found: Mapping[str, Any] = self.document[name]
-        return found
+        self._connection.run(models.delete_model(self.name, self.version))
 
 
-class AsyncRemoteModel(ModelView):
+class AsyncRemoteModel(ModelView[AsyncConnection]):
     """A `RemoteModel` whose methods, and calls, are awaited."""
-
-    def __init__(self, connection: AsyncConnection, document: Mapping[str, Any]) -> None:
-        super().__init__(document)
-        self._connection = connection
 
     async def forward(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
         """Return f(x) of shape (…, m) for x of shape (…, n), computed at the service."""
-        return await self._connection.run(
-            models.call_model(self.name, self.version, x, self._connection.retries)
-        )
+        return await self._connection.run(models.call_model(self.name, self.version, x))
 
     async def __call__(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
         """Return ``forward(x)``."""
@@ -156,43 +141,30 @@ class AsyncRemoteModel(ModelView):
 
     async def download(self) -> Any:
         """Return the model itself, to call, train and save locally. Needs the extra ``nn``."""
-        return await self._connection.run(
-            models.download_model(self.name, self.version, self._connection.retries)
-        )
+        return await self._connection.run(models.download_model(self.name, self.version))
 
     async def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model into a folder for `intertwine.nn.load`."""
-        path, retries = Path(folder), self._connection.retries
-        await self._connection.run(models.save_model(self.name, self.version, path, retries))
+        await self._connection.run(models.save_model(self.name, self.version, Path(folder)))
 
     async def refresh(self) -> AsyncRemoteModel:
         """Fetch the version's complete document again."""
-        operation = models.show_version(self.name, self.version, self._connection.retries)
-        self.document = await self._connection.run(operation)
+        self.document = await self._connection.run(self._show())
         return self
 
     async def provenance(self) -> Mapping[str, Any]:
         """Return the code versions, seeds, data and device of the training."""
-        return await self._lazy_field("provenance")
+        return await self._connection.run(self._field("provenance"))
 
     async def config(self) -> Mapping[str, Any]:
         """Return the config, in the format of `intertwine.nn.save`."""
-        return await self._lazy_field("config")
+        return await self._connection.run(self._field("config"))
 
     async def versions(self) -> list[AsyncRemoteModel]:
         """Return all versions of the model, the newest first."""
-        operation = models.list_versions(self.name, self._connection.retries)
-        found = await self._connection.run(operation)
+        found = await self._connection.run(models.list_versions(self.name))
         return [AsyncRemoteModel(self._connection, document) for document in found]
 
     async def delete(self) -> None:
         """Delete this version. Its number is not reused."""
-        await self._connection.run(
-            models.delete_model(self.name, self.version, self._connection.retries)
-        )
-
-    async def _lazy_field(self, name: str) -> Mapping[str, Any]:
-        if not self._is_whole:
-            await self.refresh()
-        found: Mapping[str, Any] = self.document[name]
-        return found
+        await self._connection.run(models.delete_model(self.name, self.version))

@@ -13,7 +13,7 @@ from typing import Any
 from intertwine.errors import IntertwineError
 
 from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong, error_of
-from intertwine_api.client.steps import HttpRequest, HttpResponse, Operation, Sleep
+from intertwine_api.client.steps import GetRetries, HttpRequest, HttpResponse, Operation, Sleep
 
 _MIN_TIMEOUT = 1.0  # seconds for one answer, even if timeout=0 polls the current state
 
@@ -65,7 +65,7 @@ class Retries:
 
     def pause(self, attempt: int) -> float:
         """Return the pause in seconds after an attempt, counted from 0."""
-        pause = self.longest if attempt > _DOUBLINGS else self.first * 2**attempt
+        pause = self.first * 2.0 ** min(attempt, _DOUBLINGS)
         return min(self.longest, pause) * random.uniform(0.5, 1.0)
 
     @property
@@ -73,9 +73,9 @@ class Retries:
         """Return a policy that retries for `outage` seconds, for example during a restart."""
         return replace(self, min_duration=self.outage)
 
-    def until(self, deadline: Deadline) -> Retries:
-        """Return this policy with a deadline."""
-        return replace(self, deadline=deadline)
+    def within(self, timeout: float | None) -> Retries:
+        """Return this policy with a deadline `timeout` seconds from now."""
+        return replace(self, deadline=Deadline(timeout))
 
 
 class Attempts:
@@ -96,32 +96,37 @@ class Attempts:
         `response` is the error response, or None if the connection failed. Returns None if a
         retry would not help, or the retries or the time are used up.
         """
-        retries, now = self._retries, time.monotonic()
+        retries, now, wanted = self._retries, time.monotonic(), 0.0
+        if response is not None:
+            wanted = _retry_after(response) or 0.0
+            if response.status not in TRANSIENT or wanted > retries.max_retry_after:
+                return None
         if self.is_first:
             self._end = now + retries.min_duration
-        wanted = (
-            retries.pause(self._failed)
-            if response is None
-            else pause_before_next(response, retries, self._failed)
-        )
+        longest = retries.deadline.left
         if self._failed >= retries.most:
-            left = self._end - now
-            wanted = None if wanted is None or left <= 0 else min(wanted, left)
-        if wanted is None or not retries.deadline.left:
+            longest = min(longest, self._end - now)
+        if longest <= 0:
             return None
+        wanted = max(wanted, retries.pause(self._failed))
         self._failed += 1
-        return min(wanted, retries.deadline.left)
+        return min(wanted, longest)
 
 
-def send(request: HttpRequest, retries: Retries) -> Operation[HttpResponse]:
+def send(request: HttpRequest, *, through_outages: bool = False) -> Operation[HttpResponse]:
     """Send a request, retry transient errors if it is idempotent, and return the response.
+
+    `through_outages` is for a service that has answered before: see `Retries.through_outages`.
 
     Raises `ConnectionFailed`, `ServiceError`, the library's error of the response's problem, or
     `WaitedTooLong` if the deadline expires during an outage.
     """
-    attempts = Attempts(
-        retries if request.is_retryable else replace(retries, most=0, min_duration=0)
-    )
+    retries: Retries = yield GetRetries()
+    if not request.is_retryable:
+        retries = replace(retries, most=0)
+    elif through_outages:
+        retries = retries.through_outages
+    attempts = Attempts(retries)
     while True:
         failure: IntertwineError
         try:
@@ -146,20 +151,6 @@ def send(request: HttpRequest, retries: Retries) -> Operation[HttpResponse]:
             raise WaitedTooLong(
                 f"no answer in {retries.deadline}: the service is unavailable or busy: {failure}"
             ) from failure
-
-
-def pause_before_next(response: HttpResponse, retries: Retries, attempt: int) -> float | None:
-    """Return the pause before a retry, in seconds; None if a retry would not help."""
-    if response.status not in TRANSIENT:
-        return None
-    wanted_pause = _retry_after(response)
-    if wanted_pause is None:
-        return retries.pause(attempt)
-    return (
-        None
-        if wanted_pause > retries.max_retry_after
-        else max(wanted_pause, retries.pause(attempt))
-    )
 
 
 def error_from(response: HttpResponse) -> IntertwineError:
@@ -195,21 +186,27 @@ Document = dict[str, Any]
 _PAGE = 200
 
 
+def fetch(request: HttpRequest, *, through_outages: bool = False) -> Operation[Document]:
+    """Send a request as `send` does, and return the JSON object of the response."""
+    response = yield from send(request, through_outages=through_outages)
+    document: Document = response.document
+    return document
+
+
 def list_all(
     path: str,
-    query: Mapping[str, str | None],
-    limit: int | None,
-    retries: Retries,
+    filters: Mapping[str, str | None] | None = None,
+    limit: int | None = None,
     cursor_name: str = "after",
 ) -> Operation[list[Document]]:
-    """Return up to `limit` documents of a paginated list that match the query's filters."""
-    filters = {name: value for name, value in query.items() if value is not None}
+    """Return up to `limit` documents of a paginated list that match the filters."""
+    query = {name: value for name, value in (filters or {}).items() if value is not None}
     found: list[Document] = []
     cursor: str | None = ""
     while cursor is not None and (limit is None or len(found) < limit):
         most = _PAGE if limit is None else min(_PAGE, limit - len(found))
-        parameters = {**filters, "limit": str(most), **({cursor_name: cursor} if cursor else {})}
-        page = (yield from send(HttpRequest("GET", path, query=parameters), retries)).document
+        parameters = {**query, "limit": str(most), **({cursor_name: cursor} if cursor else {})}
+        page = yield from fetch(HttpRequest("GET", path, query=parameters))
         found += page["data"]
         cursor = str(page["next"]) if page["has_more"] else None
     return found

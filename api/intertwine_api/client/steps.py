@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from intertwine.errors import InvalidSetting
 
 from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.wire.safetensors_body import Pieces
+
+if TYPE_CHECKING:
+    from intertwine_api.client.retries import Retries
 
 
 def encode_json(document: Any) -> bytes:
@@ -25,54 +28,28 @@ def encode_json(document: Any) -> bytes:
     Raises `InvalidSetting` if a part is not JSON, with its path.
     """
     try:
-        return json.dumps(document, allow_nan=False, default=_to_json).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidSetting(
-            _invalid_part(document) or f"the request is not JSON: {error}"
-        ) from error
+        return json.dumps(_plain(document, "")).encode()
+    except (TypeError, RecursionError) as error:  # an invalid key, or a document in itself
+        raise InvalidSetting(f"the request is not JSON: {error}") from error
 
 
-def _invalid_part(document: Any) -> str | None:
-    """Return the message for the first leaf that is not JSON; None if all leaves are."""
-    try:
-        for where, value in _leaves(document, ""):
-            if not _can_be_sent(value):
-                return (
-                    f"{where or 'the request'} is {value!r}, which cannot be sent: give finite "
-                    f"numbers, strings, lists or dictionaries"
-                )
-    except RecursionError:
-        pass  # the document contains itself, or is nested too deeply
-    return None
-
-
-def _to_json(value: Any) -> Any:
-    """Convert a mapping, or a NumPy value without importing NumPy, for `json.dumps`."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if hasattr(value, "dtype") and hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a document with their paths."""
-    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+def _plain(value: Any, where: str) -> Any:
+    """Return the part of a document at the path `where`, in Python's types for JSON."""
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):  # NumPy, without importing it
         value = value.tolist()
     if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _leaves(item, f"{where}.{name}" if where else str(name))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{where}[{index}]")
-    else:
-        yield where, value
-
-
-def _can_be_sent(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, str | int)
+        prefix = f"{where}." if where else ""
+        return {name: _plain(item, f"{prefix}{name}") for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise InvalidSetting(
+        f"{where or 'the request'} is {value!r}, which cannot be sent: give finite "
+        f"numbers, strings, lists or dictionaries"
+    )
 
 
 _Result = TypeVar("_Result")
@@ -132,7 +109,12 @@ class Emit:
     value: Any
 
 
-Step = HttpRequest | OpenStream | ReadChunk | Sleep | Emit
+@dataclass(frozen=True)
+class GetRetries:
+    """Get the `Retries` of the client, with the deadline of the operation."""
+
+
+Step = HttpRequest | OpenStream | ReadChunk | Sleep | Emit | GetRetries
 Operation = Generator[Step, Any, _Result]
 
 
@@ -164,8 +146,8 @@ class RunningOperation(Generic[_Result]):
 
     result: _Result
 
-    def __init__(self, operation: Operation[_Result]) -> None:
-        self._operation = operation
+    def __init__(self, operation: Operation[_Result], retries: Retries) -> None:
+        self._operation, self._retries = operation, retries
         self.step: Step | None = None
         self.resume(None)
 
@@ -180,5 +162,7 @@ class RunningOperation(Generic[_Result]):
     def _advance(self, into: Callable[[Any], Step], value: Any) -> None:
         try:
             self.step = into(value)
+            while isinstance(self.step, GetRetries):
+                self.step = self._operation.send(self._retries)
         except StopIteration as done:
             self.step, self.result = None, done.value

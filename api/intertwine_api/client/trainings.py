@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal, TypedDict
-from uuid import uuid4
 
 from intertwine.errors import InvalidSetting
 
 from intertwine_api.client.bases import upload_blob
 from intertwine_api.client.datasets import GivenData, send_data
 from intertwine_api.client.jobs import require_key, submit_job
-from intertwine_api.client.retries import Document, Retries
+from intertwine_api.client.retries import Document
 from intertwine_api.client.steps import Operation, encode_json
 from intertwine_api.wire.wire_format import group_document
 
@@ -55,7 +54,7 @@ class JobOptions:
     seconds: float | None = None
     memory: int | None = None
     attempts: int | None = None
-    idempotency_key: str = field(default_factory=lambda: uuid4().hex)
+    idempotency_key: str | None = None
 
     @property
     def document(self) -> Document:
@@ -71,7 +70,7 @@ class JobOptions:
 
 
 def submit_training(
-    model: Any, data: GivenData, training: Training, options: JobOptions, retries: Retries
+    model: Any, data: GivenData, training: Training, options: JobOptions
 ) -> Operation[Document]:
     """Upload the data and weights that the service lacks, submit the job, and return its document.
 
@@ -87,11 +86,11 @@ def submit_training(
     description = _description(model, data)
     document = {
         "kind": "train",
-        "dataset": (yield from send_data(data.completed_by(model), retries)),
-        "model": (yield from _send_weights(model, retries)) if description is None else description,
+        "dataset": (yield from send_data(data.completed_by(model))),
+        "model": (yield from _send_weights(model)) if description is None else description,
         **fields,
     }
-    return (yield from submit_job(document, options.idempotency_key, retries))
+    return (yield from submit_job(document, options.idempotency_key))
 
 
 def _description(model: Any, data: GivenData) -> Document | None:
@@ -118,11 +117,11 @@ def _description(model: Any, data: GivenData) -> Document | None:
     return None
 
 
-def _send_weights(network: Any, retries: Retries) -> Operation[Document]:
+def _send_weights(network: Any) -> Operation[Document]:
     from intertwine.nn.saving import to_config
 
     config, blob = to_config(network)
-    return {"config": config, "weights": (yield from upload_blob((blob,), retries))}
+    return {"config": config, "weights": (yield from upload_blob((blob,)))}
 
 
 def _as_json(value: Any) -> Any:

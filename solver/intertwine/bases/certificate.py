@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from html import escape
 from typing import Any, ClassVar
 
 from intertwine.bases.storage import UNREADABLE
 from intertwine.errors import FormatError
+from intertwine.notebook import html_table
 
 _TEXTS = ("method", "backend", "device", "version")
 _COUNTS = ("size", "rank", "iterations")
@@ -149,11 +149,7 @@ class Certificate:
         ]
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>"
-            for name, value in self._rows()
-        )
-        return f"<table>{cells}</table>"
+        return html_table(self._rows())
 
 
 @dataclass(frozen=True)

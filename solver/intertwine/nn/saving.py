@@ -7,7 +7,6 @@ import io
 import json
 import os
 import platform
-import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +15,11 @@ from typing import Any
 import intertwine
 from intertwine.bases.safetensors_file import read_bytes, write_arrays
 from intertwine.errors import FormatError
+from intertwine.model_folder import CONFIG, weights_name, write_model
 from intertwine.nn.codec import decode, encode
 from intertwine.nn.named_reps import Given
-from intertwine.whole_files import whole_file
 
 _FORMAT, _VERSION = "intertwine-model", 1
-_CONFIG = "config.json"
-_WEIGHTS = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 
 
 def save(
@@ -34,18 +31,7 @@ def save(
     model behind, the old one or the new one. Reps of the user's own are given by `names`: the reps,
     over their group or without one, or their classes.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    config, blob = to_config(model, names=names)
-    for name, content in (
-        (config["weights"], blob),
-        (_CONFIG, json.dumps(config, indent=1).encode()),
-    ):
-        with whole_file(folder / name) as file:
-            file.write(content)
-    for other in folder.glob("weights-*.safetensors"):
-        if other.name != config["weights"]:
-            other.unlink(missing_ok=True)
+    write_model(Path(folder), *to_config(model, names=names))
 
 
 def load(folder: str | os.PathLike[str], *, names: Mapping[str, Given] | None = None) -> Any:
@@ -55,7 +41,7 @@ def load(folder: str | os.PathLike[str], *, names: Mapping[str, Given] | None = 
     other reps than when it was saved; `FileNotFoundError` without a model.
     """
     folder = Path(folder)
-    text = (folder / _CONFIG).read_bytes()
+    text = (folder / CONFIG).read_bytes()
     try:
         config = _read(text)
         return from_config(config, _weights(folder, config), names=names)
@@ -112,17 +98,15 @@ def _read(text: bytes) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{_CONFIG} is no JSON: {error}") from error
+        raise FormatError(f"{CONFIG} is no JSON: {error}") from error
     if not isinstance(config, dict):
-        raise FormatError(f"{_CONFIG} is no JSON object")
+        raise FormatError(f"{CONFIG} is no JSON object")
     return config
 
 
 def _weights(folder: Path, config: Mapping[str, Any]) -> bytes:
     """The bytes of the file that a config names, which lies beside it."""
-    name = config.get("weights")
-    if not (isinstance(name, str) and _WEIGHTS.fullmatch(name)):
-        raise FormatError(f"{name!r} is no name of a file of weights")
+    name = weights_name(config)
     try:
         return (folder / name).read_bytes()
     except FileNotFoundError as error:

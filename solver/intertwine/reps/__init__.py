@@ -4,6 +4,7 @@ from typing import Any
 
 from intertwine.operators import LinearOperator
 from intertwine.reps.canonical_form import Canonical, canonical
+from intertwine.reps.description import describe_rep
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse, read_rep
 from intertwine.reps.printing import latex
@@ -36,6 +37,7 @@ __all__ = [
     "Vector",
     "basis_key",
     "canonical",
+    "describe_rep",
     "dimension",
     "equivariance_error",
     "latex",

@@ -10,12 +10,12 @@ from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import FormatError
-from intertwine_api.client.following import EventReader, ServerEvent
+from intertwine_api.client.following import EventReader, JobEvent
 
 EVENTS = [
-    ServerEvent(1, "state", {"state": "running", "reason": "naïve: ρ(g) 🙂\n\r"}),
-    ServerEvent(2, "metrics", {"rows": [{"epoch": 1, "train_loss": 0.5}]}),
-    ServerEvent(None, "end", {}),
+    JobEvent(1, "state", {"state": "running", "reason": "naïve: ρ(g) 🙂\n\r"}),
+    JobEvent(2, "metrics", {"rows": [{"epoch": 1, "train_loss": 0.5}]}),
+    JobEvent(0, "end", {}),
 ]
 
 
@@ -23,14 +23,14 @@ def stream(newline: str = "\n", space: str = " ") -> bytes:
     """The events as a server sends them, with comments among them."""
     lines = [":", ": still here", ""]
     for event in EVENTS:
-        if event.seq is not None:
+        if event.seq:
             lines.append(f"id:{space}{event.seq}")
         text = json.dumps(event.data, ensure_ascii=False)
         lines += [f"event:{space}{event.type}", f"data:{space}{text}", "", ": still here", ""]
     return "".join(line + newline for line in lines).encode()
 
 
-def read(*pieces: bytes) -> list[ServerEvent]:
+def read(*pieces: bytes) -> list[JobEvent]:
     reader = EventReader()
     return [event for piece in pieces for event in reader.feed(piece)]
 
@@ -54,7 +54,7 @@ def test_they_come_in_any_pieces(cuts: list[int]) -> None:
 
 
 def test_data_may_take_several_lines() -> None:
-    assert read(b'id: 3\ndata: {"a":\ndata:  1}\n\n') == [ServerEvent(3, "message", {"a": 1})]
+    assert read(b'id: 3\ndata: {"a":\ndata:  1}\n\n') == [JobEvent(3, "message", {"a": 1})]
 
 
 def test_what_is_not_ended_is_no_event_yet() -> None:

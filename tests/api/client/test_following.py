@@ -81,7 +81,7 @@ class Service:
         yield None
 
     def told(self, operation: Any) -> list[Any]:
-        course, found = RunningOperation(operation), []
+        course, found = RunningOperation(operation, QUICK), []
         while course.step is not None:
             if isinstance(course.step, Emit):
                 found.append(course.step.value)
@@ -215,7 +215,7 @@ class TestWatching:
         assert told == ALL
 
     def test_polls_are_a_second_apart(self) -> None:
-        course = RunningOperation(Follower("a", 0, QUICK).watch())
+        course = RunningOperation(Follower("a", 0, QUICK).watch(), QUICK)
         course.resume(HttpResponse(200, {}, json.dumps({**JOB, "state": "queued"}).encode()))
         course.resume(None)
         assert course.step == Sleep(1.0)

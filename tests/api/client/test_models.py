@@ -127,7 +127,7 @@ class TestBringingHome:
     def test_what_is_no_model_is_told(self, lab: Client, tmp_path: Path) -> None:
         with pytest.raises(FormatError):
             lab.model("broken").download()
-        with pytest.raises(FormatError, match="'None' is not the name of a weights file"):
+        with pytest.raises(FormatError, match="None is not the name of a weights file"):
             lab.model("broken").save(tmp_path / "here")
         assert not (tmp_path / "here").exists()
 

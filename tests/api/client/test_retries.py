@@ -10,7 +10,7 @@ from helpers.scripted_service import HANG_UP, Reply, json_reply, problem_reply, 
 from intertwine.errors import InvalidGroup, InvalidSetting, NotFound, ParseError
 from intertwine_api.client import Client
 from intertwine_api.client.errors import ConnectionFailed, ServiceError
-from intertwine_api.client.retries import Attempts, Deadline, Retries, send
+from intertwine_api.client.retries import Attempts, Retries, send
 from intertwine_api.client.steps import HttpRequest, HttpResponse, RunningOperation, Sleep
 
 QUEUED = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": "", "queue": None}
@@ -20,7 +20,7 @@ BUSY = problem_reply(503, "not-ready")
 
 def pauses(ask: HttpRequest, *outcomes: HttpResponse | ConnectionFailed) -> list[float]:
     """The pauses of a request with these outcomes, in seconds."""
-    course, found = RunningOperation(send(ask, Retries())), []
+    course, found = RunningOperation(send(ask), Retries()), []
     for outcome in outcomes:
         if isinstance(outcome, ConnectionFailed):
             course.fail(outcome)
@@ -112,7 +112,7 @@ class TestHowLongItPauses:
         assert pause == 7
 
     def test_a_long_retry_after_is_an_error(self) -> None:
-        course = RunningOperation(send(self.READ, Retries()))
+        course = RunningOperation(send(self.READ), Retries())
         with pytest.raises(ServiceError) as caught:
             course.resume(HttpResponse(429, {"retry-after": "3600"}, b'{"code": "rate-limited"}'))
         assert caught.value.retry_after == 3600
@@ -134,7 +134,7 @@ class TestHowLongItPauses:
         assert Retries().pause(10_000) <= Retries().longest
 
     def test_pauses_end_at_the_deadline(self) -> None:
-        attempts = Attempts(Retries(first=8).until(Deadline(0.5)))
+        attempts = Attempts(Retries(first=8).within(0.5))
         pause = attempts.pause(HttpResponse(429, {"retry-after": "7"}))
         assert pause is not None
         assert pause <= 0.5

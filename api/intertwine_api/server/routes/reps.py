@@ -7,18 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from intertwine.groups import describe_catalogue, describe_group, parse_group
 from intertwine.irreps import Irrep
-from intertwine.reps import (
-    Base,
-    Dual,
-    Rep,
-    ScalarRep,
-    Sum,
-    Tensor,
-    canonical,
-    dimension,
-    latex,
-    read_rep,
-)
+from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor, describe_rep, read_rep
 
 from intertwine_api.server.problem_responses import PARSE_PROBLEMS, SOLVE_PROBLEMS, documented
 from intertwine_api.server.service import TheService
@@ -72,15 +61,7 @@ def _parse(asked: RepRequest) -> ParsedRep:
         else asked.group.model_dump(exclude_none=True)
     )
     rep = read_rep(asked.rep, group)
-    return ParsedRep(
-        rep=str(rep),
-        canonical=str(canonical(rep).rep),
-        group=None if rep.G is None else repr(rep.G),
-        size=rep.size() if rep.is_concrete else None,
-        dimension=str(dimension(rep)),
-        latex=latex(rep),
-        ast=_tree(rep),
-    )
+    return ParsedRep(**describe_rep(rep), ast=_tree(rep))
 
 
 def _tree(rep: Rep) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from jaxtyping import Float
 
 from intertwine.datasets.standardisation import moments, no_moments
 from intertwine.errors import FormatError, ReachWarning
+from intertwine.model_folder import write_model
 from intertwine.training.recipe.description import SavedModel, TrainingDescription, TrainRequest
 from intertwine.training.recipe.equivariance_check import is_rounding, measure_equivariance
 from intertwine.training.recipe.network import build, dtype_of, load_saved, symmetry_of
@@ -100,6 +103,26 @@ class Outcome:
     is_equivariant: bool
     provenance: Mapping[str, Any]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the measurements and the provenance, for `json.dumps`."""
+        return {
+            **self.metrics,
+            "equivariance_error": self.equivariance_error,
+            "is_equivariant": self.is_equivariant,
+            "provenance": self.provenance,
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the model for `intertwine.nn.load`, and ``training.json`` with the losses.
+
+        Plots the losses as ``losses.png`` if Matplotlib is installed.
+        """
+        write_model(folder, self.config, self.blob)
+        record = {**self.to_json(), "history": self.history.to_json()}
+        (folder / "training.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        if find_spec("matplotlib") is not None:
+            self.history.save(folder / "losses.png")
+
 
 @dataclass(frozen=True)
 class _Start:
@@ -129,18 +152,20 @@ def run_training(
     folder: Path | None = None,
     callback: Tell | None = None,
     warned: Callable[[str], None] | None = None,
+    progress: bool | None = False,
 ) -> Outcome:
     """Train a model, and measure its losses and its equivariance.
 
     The training is kept in `folder`, if one is given, and the same call goes on from there, to the
     same weights bit for bit on the same machine. `callback` hears of the epochs while it runs, and
-    what it raises ends it; `warned` hears what the network cannot represent. Raises the library's
-    errors, `NonFiniteLoss` among them, and `OSError` where the disk is full.
+    what it raises ends it; `warned` hears what the network cannot represent. `progress` shows a
+    bar, as in `fit`. Raises the library's errors, `NonFiniteLoss` among them, and `OSError` where
+    the disk is full.
     """
     import jax
 
     with jax.default_matmul_precision("highest"):  # by default a GPU rounds products
-        return _carried_out(request, data, folder, callback, warned)
+        return _carried_out(request, data, folder, callback, warned, progress)
 
 
 def _carried_out(
@@ -149,6 +174,7 @@ def _carried_out(
     folder: Path | None,
     tell: Tell | None,
     warned: Callable[[str], None] | None,
+    progress: bool | None,
 ) -> Outcome:
     from intertwine.nn.emlp import limits_of
     from intertwine.nn.saving import to_config
@@ -160,7 +186,7 @@ def _carried_out(
         for message in said:
             warned(message)
     to_config(start.model)  # raises now if the model could not be saved at the end
-    trained = _fitted(request.training, start, data, folder, tell)
+    trained = _fitted(request.training, start, data, folder, tell, progress)
     model = trained.best if request.training.early_stopping else trained.model
     test = _with_reps(data.split.test, start)
     test_loss = evaluate(model, test, start.loss, batch_size=request.training.batch_size)
@@ -234,6 +260,7 @@ def _fitted(
     data: TrainingData,
     folder: Path | None,
     tell: Tell | None,
+    progress: bool | None,
 ) -> Trained:
     from intertwine.training import fit
 
@@ -256,7 +283,7 @@ def _fitted(
         patience=None if training.early_stopping is None else training.early_stopping.patience,
         evaluate_every=training.looks_every,
         callback=reporter,
-        progress=False,
+        progress=progress,
         checkpoint=folder,
     )
     try:
