@@ -84,7 +84,7 @@ def test_what_does_not_say_its_reps_is_refused() -> None:
         with pytest.raises(InvalidRep) as caught:
             bake(wrong)
         assert str(caught.value) == (
-            f"what is baked are layers that say their reps, rep_in and rep_out, and {name} does not"
+            f"{name} has no rep_in and rep_out: give a layer with reps to bake"
         )
 
 

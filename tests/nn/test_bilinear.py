@@ -212,7 +212,7 @@ def test_what_cannot_be_built() -> None:
     with pytest.raises(InvalidSetting) as caught:
         require_form("tensor")
     assert str(caught.value) == 'bilinear is "channelwise" or "paper", not \'tensor\''
-    with pytest.raises(InvalidSetting, match=r"reps of one group, and these have 2: say bilinear="):
+    with pytest.raises(InvalidSetting, match=r"reps of one group, and these have 2: use bilinear="):
         BiLinear(V(S(3)), V(SO(3)))
     with pytest.raises(InvalidSetting, match=r"channels is a natural number, not -1"):
         BiLinear(V, V, SO(3), channels=-1)

@@ -130,14 +130,14 @@ class TestConstruction:
     @pytest.mark.parametrize(
         ("arguments", "error", "said"),
         [
-            ((V, V, SO(3), [24], 2), InvalidRep, "2 layers need as many widths or reps, and ch h"),
+            ((V, V, SO(3), [24], 2), InvalidRep, "num_layers is 2, and ch has 1 entries: give one"),
             ((V, V, SO(3), 24, -1), InvalidSetting, "the number of layers is a natural number, n"),
             ((V, V, SO(3), 24, True), InvalidSetting, "a natural number, not True"),
-            ((V, V, SO(3), 0, 1), InvalidRep, "a hidden layer needs a channel at least: ch is 0"),
+            ((V, V, SO(3), 0, 1), InvalidRep, "a hidden layer needs at least one channel: ch is 0"),
             ((Scalar, V, O(3)), InvalidRep, "every equivariant network from V⁰ to V"),
             ((V, Scalar, SO(3), 24, 0), InvalidRep, "with these hidden layers is constant"),
             ((0 * V, V, SO(3)), InvalidRep, "a network needs an input, and rep_in has size 0"),
-            ((V, V(O(3)), SO(3)), InvalidRep, "no equivariant linear map but zero leads from"),
+            ((V, V(O(3)), SO(3)), InvalidRep, "the only equivariant linear map from"),
         ],
         ids=repr,
     )

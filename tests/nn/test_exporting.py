@@ -64,5 +64,5 @@ answer(found)
 
 
 def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(InvalidRep, match=r"^a model is exported, and 5 is none$"):
+    with pytest.raises(InvalidRep, match=r"^5 cannot be exported: give a model with rep_in$"):
         export(5)

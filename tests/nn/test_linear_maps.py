@@ -67,7 +67,7 @@ def require_all_maps(rep_in: Rep, rep_out: Rep, group: Group) -> None:
     basis = (rep_in >> rep_out).equivariant_basis(store=False)
     with jax.enable_x64(True):
         if not basis.rank:
-            with pytest.raises(InvalidRep, match="no equivariant linear map but zero"):
+            with pytest.raises(InvalidRep, match=r"the only equivariant linear map .* is zero"):
                 Linear(rep_in, rep_out, group)
             return
         layer = Linear(rep_in, rep_out, group, dtype=np.float64)
@@ -199,8 +199,8 @@ def test_what_is_no_rep_is_refused(wrong: Any) -> None:
     with pytest.raises(InvalidRep) as caught:
         at_runtime(wrong, SO(3))
     assert str(caught.value) == (
-        f"a layer is between reps, such as V or 2*V + Scalar, texts of such, or numbers of "
-        f"scalars, not {wrong!r}"
+        f"a layer takes reps such as V or 2*V + Scalar, their texts, or numbers of scalars, not "
+        f"{wrong!r}"
     )
 
 
@@ -215,7 +215,7 @@ def test_what_cannot_be_built() -> None:
     with pytest.raises(InvalidRep) as caught:
         Linear(V, Scalar, O(3))
     assert str(caught.value) == (
-        "no equivariant linear map but zero leads from V(O(3)) to V⁰: a layer between them would "
+        "the only equivariant linear map from V(O(3)) to V⁰ is zero: a layer between them would "
         "be constant"
     )
     with pytest.raises(InvalidRep) as caught:

@@ -29,11 +29,11 @@ class TestSequential:
             "Linear(V(SO(3)) → V(SO(3))) gives V(SO(3)), and Linear(V(O(3)) → V(O(3))) takes "
             "V(O(3))"
         )
-        with pytest.raises(InvalidRep, match=r"^a Sequential needs a layer at least$"):
+        with pytest.raises(InvalidRep, match=r"^a Sequential needs at least one layer$"):
             Sequential()
 
     def test_a_function_that_would_break_equivariance_is_refused(self) -> None:
-        with pytest.raises(NotEquivariant, match="take GatedNonlinearity, or Pointwise where"):
+        with pytest.raises(NotEquivariant, match="take GatedNonlinearity, or Pointwise if"):
             Sequential(Linear(V, V, SO(3)), np.tanh)
 
 
@@ -49,5 +49,5 @@ class TestPointwise:
             Pointwise(rep)  # type: ignore[arg-type]
 
     def test_an_unknown_function(self) -> None:
-        with pytest.raises(InvalidSetting, match=r"^no function 'exp'; there are swish,"):
+        with pytest.raises(InvalidSetting, match=r"^unknown function 'exp': use swish,"):
             Pointwise(V, "exp", S(3))

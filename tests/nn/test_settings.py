@@ -45,16 +45,16 @@ def test_weights_are_complex_where_the_group_is() -> None:
             (
                 lambda v: working(v, False),
                 kind,
-                f"weights are float32, float64, complex64, complex128, and not {kind}",
+                f"weights are float32, float64, complex64, complex128, not {kind}",
             )
             for kind in ("int32", "float16", "bfloat16", "float8_e4m3fn")
         ),
-        (lambda v: working(v, False), "real", "'real' is no dtype, such as float32"),
+        (lambda v: working(v, False), "real", "'real' is not a dtype such as float32"),
         (
             lambda v: working(v, False),
             "float64",
-            'JAX has no float64 unless it is told: jax.config.update("jax_enable_x64", True), '
-            "before anything else",
+            'float64 is disabled in JAX: call jax.config.update("jax_enable_x64", True) before '
+            "anything else",
         ),
     ],
 )

@@ -89,5 +89,5 @@ def test_what_are_no_statistics(stats: Any, said: str) -> None:
 
 
 def test_a_function_that_does_not_say_its_reps_is_refused() -> None:
-    with pytest.raises(NotEquivariant, match="does not say between which reps it is equivariant"):
+    with pytest.raises(NotEquivariant, match="has no rep_in and rep_out: give a layer with reps"):
         Standardize(np.tanh, (0, 1))
