@@ -43,11 +43,11 @@ REFUSED = {
         "InvalidSetting: chunk_len is an integer from 2 on, not 1"
     ),
     "DoubleSpringPendulum(3, integration_time=0.6)": (
-        "InvalidSetting: an integration_time of 0.6 has 3 steps of dt = 0.2, and no piece of "
+        "InvalidSetting: an integration_time of 0.6 has 3 steps of dt = 0.2, fewer than "
         "chunk_len = 5: make it 1 at least"
     ),
     "DoubleSpringPendulum(3, integration_time=1e6)": (
-        "TooLarge: integration_time is 1e+06; pendulums are followed to 10000"
+        "TooLarge: integration_time is 1e+06; the longest is 10000"
     ),
     "DoubleSpringPendulum(3, dt=1e-310)": (
         "TooLarge: dt = 1e-310 makes inf steps; at most 10,000,000"

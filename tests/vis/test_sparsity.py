@@ -168,12 +168,12 @@ def test_no_invariants_have_a_basis_of_no_columns() -> None:
     [
         (
             np.ones((3, 2)),
-            "the 2 columns are no basis: they span 1 dimensions. Leave out those that depend on "
+            "the 2 columns are not a basis: they span 1 dimensions. Remove those that depend on "
             "others",
         ),
         (
             np.eye(2)[:, [0, 1, 1]],
-            "the 3 columns are no basis: they span 2 dimensions. Leave out those that depend on "
+            "the 3 columns are not a basis: they span 2 dimensions. Remove those that depend on "
             "others",
         ),
         (

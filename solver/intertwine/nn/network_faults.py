@@ -206,7 +206,8 @@ def _misalignment(shape: NetworkShape) -> Iterator[str]:
         yield (
             f"the network ignores how the input's parts {one} are turned relative to {rest}: when "
             f"the group moves them alone, the output's parts "
-            f"{_named(shape, [target], shape.space_out)} stay or move with them, whatever the weights. {remedy(shape, ())}"
+            f"{_named(shape, [target], shape.space_out)} stay or move with them, whatever "
+            f"the weights. {remedy(shape, ())}"
         )
 
 
