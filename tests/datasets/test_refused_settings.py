@@ -1,4 +1,4 @@
-"""What datasets and loaders refuse, in a process whose arguments nobody else checks."""
+"""What datasets and loaders refuse, in a process without checks of annotations."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def _outcomes(calls: tuple[str, ...]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("call", REFUSED)
-def test_settings_that_make_no_sense_are_refused_with_their_value(call: str) -> None:
+def test_invalid_settings_are_refused_with_their_value(call: str) -> None:
     assert _outcomes(tuple(REFUSED))[call] == REFUSED[call]
 
 
-def test_the_numbers_of_numpy_are_numbers() -> None:
+def test_numpy_numbers_are_accepted() -> None:
     accepted = {
         "Inertia(np.int64(9))": "Inertia(n=9, k=5, seed=0, symmetry=SO(3))",
         "len(Loader(Inertia(9), np.int32(4)))": "3",
