@@ -1,4 +1,4 @@
-"""Cubes: the broken ones cannot be solved, the solvable ones can, by the groups themselves."""
+"""Cubes: the broken ones cannot be solved and the solvable ones can, by the groups themselves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _turns(group: Any) -> list[list[int]]:
 
 
 def _rotations() -> list[tuple[int, ...]]:
-    """All 24, by multiplying until nothing is new."""
+    """Return all 24, by multiplying until nothing is new."""
     turns, found = _turns(Cube()), {tuple(range(6))}
     fresh = list(found)
     while fresh:
@@ -31,12 +31,12 @@ def _rotations() -> list[tuple[int, ...]]:
 
 
 def _colours(data: Dataset) -> np.ndarray:
-    """The colour at each place, of shape (n, places)."""
+    """Return the colour at each place, of shape (n, places)."""
     return data.X.reshape(len(data), 6, -1).argmax(axis=1)
 
 
 class TestInvertedCube:
-    def test_there_are_a_cube_and_its_mirror_image_to_learn_from(self) -> None:
+    def test_the_training_set_is_a_cube_and_its_mirror_image(self) -> None:
         data = InvertedCube()
         assert data.X.shape == (2, 36)
         assert data.Y.tolist() == [1, 0]
@@ -80,13 +80,13 @@ class TestBrokenRubiksCube:
     group = PermutationGroup([Permutation(turn) for turn in _turns(RubiksCube())])
 
     def pieces(self) -> list[list[int]]:
-        """The facelets of each piece: those that the same turns move."""
+        """Return the facelets of each piece: those that the same turns move."""
         moved = np.array([np.array(turn) != np.arange(48) for turn in _turns(RubiksCube())])
         columns = [tuple(column) for column in moved.T]
         return [[i for i in range(48) if columns[i] == c] for c in dict.fromkeys(columns)]
 
     def assembly(self, colours: np.ndarray) -> Permutation:
-        """The one way to put the pieces together that shows these colours."""
+        """Return the only assembly of the pieces that shows these colours."""
         came_from = {frozenset(SOLVED[piece].tolist()): piece for piece in self.pieces()}
         assert len(came_from) == 20, "no two pieces have the same colours"
         indices = list(range(48))
@@ -109,7 +109,7 @@ class TestBrokenRubiksCube:
             assert bool(y) == np.array_equal(colours, SOLVED)
         assert data.Y.sum() == 11
 
-    def test_the_twelve_are_one_of_each_class_of_cubes_put_together(self) -> None:
+    def test_the_twelve_states_are_one_of_each_class(self) -> None:
         data = BrokenRubiksCube()
         states = [SOLVED, *_colours(data)[data.Y == 0]]
         assemblies = [self.assembly(colours) for colours in states]
@@ -119,13 +119,13 @@ class TestBrokenRubiksCube:
             assert not self.group.contains(~one * other)
             assert not self.group.contains(other * ~one)
 
-    def test_scrambling_keeps_what_can_be_solved_and_what_cannot(self) -> None:
+    def test_scrambling_keeps_the_class_of_a_cube(self) -> None:
         data = BrokenRubiksCube(train=False, n=44)
         for colours, y in zip(_colours(data), data.Y, strict=True):
             assert self.group.contains(self.assembly(colours)) == bool(y)
         assert len({row.tobytes() for row in data.X}) == 44
 
-    def test_scrambled_stickers_are_anywhere(self) -> None:
+    def test_scrambled_pieces_are_uniformly_distributed(self) -> None:
         """Each piece visits each place of its kind about equally often."""
         n = 4800
         labels = np.tile(np.arange(48), (n, 1))

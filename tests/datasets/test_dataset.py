@@ -1,4 +1,4 @@
-"""What all datasets promise: seeds, shapes, and the protocol of PyTorch's DataLoader."""
+"""Promises of all datasets: seeds, shapes, and the protocol of PyTorch's DataLoader."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TestEveryDataset:
             np.testing.assert_array_equal(x, data.X[index])
             np.testing.assert_array_equal(y, data.Y[index])
 
-    def test_it_ends_where_it_ends(self, make: Make) -> None:
+    def test_iteration_ends_after_the_last_point(self, make: Make) -> None:
         data = make(5)
         with pytest.raises(IndexError):
             data[5]
@@ -83,11 +83,11 @@ class TestEveryDataset:
         np.testing.assert_array_equal(again.X, data.X)
 
     @pytest.mark.parametrize("n", [10**12, 10**30])
-    def test_more_than_memory_holds_is_refused_at_once(self, make: Make, n: int) -> None:
+    def test_data_larger_than_memory_are_refused_at_once(self, make: Make, n: int) -> None:
         with pytest.raises(TooLarge, match=r"needs about .* GB of memory"):
             make(n)
 
-    def test_points_are_collated_as_pytorch_does(self, make: Make) -> None:
+    def test_points_collate_as_in_pytorch(self, make: Make) -> None:
         """DataLoader asks for len, then for each point by a Python int, and stacks the parts."""
         data = make(10)
         order = np.random.default_rng(0).permutation(len(data)).tolist()
@@ -98,14 +98,14 @@ class TestEveryDataset:
 
 
 def _read(value: str) -> Any:
-    """A bool, an int or a float as it is printed."""
+    """Return a bool, an int or a float from its printed form."""
     if value in ("True", "False"):
         return value == "True"
     return float(value) if "." in value else int(value)
 
 
 def _collate(points: list[Any]) -> Any:
-    """What torch.utils.data.default_collate does with tuples, arrays and NumPy's numbers."""
+    """Collate tuples, arrays and NumPy's numbers like torch.utils.data.default_collate."""
     if isinstance(points[0], tuple):
         return tuple(_collate(list(parts)) for parts in zip(*points, strict=True))
     assert isinstance(points[0], np.ndarray | np.generic)
@@ -129,7 +129,7 @@ def test_a_training_set_and_a_test_set_share_no_points(make: Make, seeds: tuple[
     assert np.unique(numbers).size > 0.99 * numbers.size  # nor are parts of points shared
 
 
-def test_each_dataset_draws_numbers_of_its_own() -> None:
+def test_datasets_draw_different_numbers() -> None:
     five = Inertia(100, k=4).X[:, 4:].ravel()
     assert not np.isin(O5Synthetic(100).X, five).any()
     assert not np.isin(Inertia(100, k=5).X[:, 5:], five).any()

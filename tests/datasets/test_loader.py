@@ -1,4 +1,4 @@
-"""Batches: those of PyTorch's DataLoader."""
+"""Batches are those of PyTorch's DataLoader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from intertwine.datasets import DoubleSpringPendulum, Inertia, Loader
 
 
 class Numbers:
-    """A dataset of the user's own: y = x, for x from 0 to n − 1."""
+    """A custom dataset: y = x, for x from 0 to n − 1."""
 
     def __init__(self, n: int) -> None:
         self.X = np.arange(n)
@@ -73,7 +73,7 @@ def test_with_shuffle_each_pass_has_its_own_order_and_each_seed_its_own_passes()
     assert list(range(50)) not in passes
 
 
-def test_a_pass_can_be_taken_up_again_by_its_number() -> None:
+def test_a_pass_can_be_repeated_by_its_number() -> None:
     through = Loader(Numbers(50), batch_size=7, shuffle=True)
     passes = [_order(through) for _ in range(4)]
     assert through.epoch == 4
@@ -91,7 +91,7 @@ def test_two_passes_at_once_do_not_disturb_each_other() -> None:
     assert [int(x[0]) for _, (x, _) in together] == _order(apart)
 
 
-def test_pendulums_come_with_times_for_each() -> None:
+def test_batches_of_pendulums_have_times_for_each_point() -> None:
     pendulums = DoubleSpringPendulum(6, integration_time=2.0)
     for (z0, ts), zs in Loader(pendulums, batch_size=3):
         assert (z0.shape, ts.shape, zs.shape) == ((3, 12), (3, 5), (3, 5, 12))
@@ -101,7 +101,7 @@ def test_the_default_is_one_point_a_batch() -> None:
     assert [x.shape for x, _ in Loader(Inertia(3))] == [(1, 20)] * 3
 
 
-def test_it_prints_what_it_does() -> None:
+def test_it_prints_its_settings() -> None:
     assert repr(Loader(Inertia(9), 4, True)) == (
         "Loader(Inertia(n=9, k=5, seed=0, symmetry=SO(3)), batch_size=4, shuffle=True, "
         "drop_last=False, seed=0)"

@@ -1,4 +1,4 @@
-"""The double spring pendulum: it keeps its energy, and moves as its Hamiltonian says."""
+"""The double spring pendulum conserves energy, and moves by its Hamiltonian."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class TestTheData:
         np.testing.assert_allclose(data.times, np.linspace(0, 29.8, 150))
         assert f"{data.rep_in} → {data.rep_out}" == "4V → V⁰"
 
-    def test_energy_is_kept_for_all_of_the_time(self, data: DoubleSpringPendulum) -> None:
+    def test_energy_is_conserved(self, data: DoubleSpringPendulum) -> None:
         energy = data.hamiltonian(data.trajectories)
         assert energy.std(axis=0).min() > 0.1  # each pendulum has its own
         np.testing.assert_allclose(energy, np.tile(energy[:, :1], 150), atol=1e-8)
 
-    def test_so_is_the_angular_momentum_about_the_axis(self, data: DoubleSpringPendulum) -> None:
+    def test_angular_momentum_about_the_axis_is_conserved(self, data: DoubleSpringPendulum) -> None:
         x, p = (part.reshape(150, 150, 2, 3) for part in np.split(data.trajectories, 2, axis=-1))
         momentum = np.sum(np.cross(x, p)[..., 2], axis=-1)
         np.testing.assert_allclose(momentum, np.tile(momentum[:, :1], 150), atol=1e-8)
@@ -48,7 +48,7 @@ class TestTheData:
         assert len(set(begins)) > 20  # from anywhere in the trajectory
         np.testing.assert_array_equal(data.X, data.Y[:, 0])
 
-    def test_pendulums_start_where_the_paper_lets_them(self) -> None:
+    def test_initial_states_are_those_of_the_paper(self) -> None:
         start = DoubleSpringPendulum(5000, 2, 0.1, 0.2).trajectories[:, 0]
         mean = [0, 0, -1.5, 0, 0, -3, 0, 0, 0, 0, 0, 0]
         np.testing.assert_allclose(start.mean(axis=0), mean, atol=0.03)
@@ -65,7 +65,7 @@ class TestTheData:
         (z0, _), zs = data[:10]
         np.testing.assert_allclose(data.rollout(z0, data.ts), zs, atol=1e-5)
 
-    def test_a_trajectory_does_not_depend_on_who_is_integrated_beside_it(
+    def test_a_trajectory_does_not_depend_on_others_in_its_batch(
         self, data: DoubleSpringPendulum
     ) -> None:
         alone = data.rollout(data.trajectories[120:121, 0], data.times)

@@ -1,4 +1,4 @@
-"""What datasets and loaders refuse, in a process whose arguments nobody else checks."""
+"""What datasets and loaders refuse, in a process without checks of annotations."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ REFUSED = {
         "InvalidSetting: chunk_len is an integer from 2 on, not 1"
     ),
     "DoubleSpringPendulum(3, integration_time=0.6)": (
-        "InvalidSetting: an integration_time of 0.6 has 3 steps of dt = 0.2, and no piece of "
+        "InvalidSetting: an integration_time of 0.6 has 3 steps of dt = 0.2, fewer than "
         "chunk_len = 5: make it 1 at least"
     ),
     "DoubleSpringPendulum(3, integration_time=1e6)": (
-        "TooLarge: integration_time is 1e+06; pendulums are followed to 10000"
+        "TooLarge: integration_time is 1e+06; the longest is 10000"
     ),
     "DoubleSpringPendulum(3, dt=1e-310)": (
         "TooLarge: dt = 1e-310 makes inf steps; at most 10,000,000"
@@ -82,11 +82,11 @@ def _outcomes(calls: tuple[str, ...]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("call", REFUSED)
-def test_settings_that_make_no_sense_are_refused_with_their_value(call: str) -> None:
+def test_invalid_settings_are_refused_with_their_value(call: str) -> None:
     assert _outcomes(tuple(REFUSED))[call] == REFUSED[call]
 
 
-def test_the_numbers_of_numpy_are_numbers() -> None:
+def test_numpy_numbers_are_accepted() -> None:
     accepted = {
         "Inertia(np.int64(9))": "Inertia(n=9, k=5, seed=0, symmetry=SO(3))",
         "len(Loader(Inertia(9), np.int32(4)))": "3",

@@ -29,7 +29,7 @@ ALL = [
 
 @pytest.mark.parametrize("data", ALL, ids=lambda data: type(data).__name__)
 class TestTheStatsOfEveryDataset:
-    def test_there_are_four_in_float32_and_of_the_sizes_of_the_reps(self, data: Dataset) -> None:
+    def test_stats_are_four_float32_arrays_of_the_sizes_of_the_reps(self, data: Dataset) -> None:
         Xmean, Xstd, Ymean, Ystd = data.stats
         sizes = [rep(data.symmetry).size() for rep in (data.rep_in, data.rep_out)]
         assert [s.shape for s in data.stats] == [(sizes[0],)] * 2 + [(sizes[1],)] * 2
@@ -71,14 +71,14 @@ def _data(*means: float, n: int = 2000) -> np.ndarray:
     ],
     ids=str,
 )
-def test_of_the_mean_what_the_group_leaves_alone_is_kept(
+def test_only_the_invariant_part_of_the_mean_is_kept(
     rep: Rep, means: tuple[float, ...], kept: tuple[float, ...]
 ) -> None:
     mean, _ = moments(_data(*means), rep)
     np.testing.assert_allclose(mean, kept, atol=0.2)
 
 
-def test_each_copy_has_a_scale_of_its_own_over_all_its_components() -> None:
+def test_each_copy_has_one_scale_for_all_its_components() -> None:
     data = np.random.default_rng(0).standard_normal((5000, 7)) * [10, 1, 1, 1, 4, 4, 4]
     _, scale = moments(data, Scalar + 2 * V(SO(3)))
     np.testing.assert_allclose(scale, [10, 1, 1, 1, 4, 4, 4], rtol=0.05)
@@ -86,7 +86,7 @@ def test_each_copy_has_a_scale_of_its_own_over_all_its_components() -> None:
     np.testing.assert_allclose(moments(uneven, V(SO(3)))[1], [3, 3, 3], rtol=0.05)
 
 
-def test_what_does_not_vary_is_not_scaled() -> None:
+def test_constant_data_are_not_scaled() -> None:
     constant = np.full((10, 4), 0.1, np.float32)
     constant[:, 1:] = 0
     mean, scale = moments(constant, Scalar + V(SO(3)))

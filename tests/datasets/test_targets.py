@@ -1,4 +1,4 @@
-"""The functions to be learned: equivariant, as published, and of the published variance."""
+"""The target functions are equivariant, as published, and of the published variance."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TASKS = [
 
 
 def _slip(task: Task, group: Group) -> float:
-    """‖f(ρ(g)x) − ρ(g)f(x)‖ over the norms of both, the largest of some g and x."""
+    """Return the largest ‖f(ρ(g)x) − ρ(g)f(x)‖ over the norms of both, for some g and x."""
     data = task.make(20)
     x = data.X.astype(np.float64)
     slips = []
@@ -60,10 +60,10 @@ class TestEveryTarget:
         assert _slip(task, task.make(1).symmetry) < 1e-12
         assert _slip(task, task.group) < 1e-12
 
-    def test_it_is_not_under_a_group_that_squeezes_space(self, task: Task) -> None:
+    def test_it_is_not_equivariant_under_a_group_that_squeezes_space(self, task: Task) -> None:
         assert _slip(task, task.beyond) > 1e-2
 
-    def test_it_is_what_the_data_hold(self, task: Task) -> None:
+    def test_the_data_contain_its_values(self, task: Task) -> None:
         data = task.make(50)
         np.testing.assert_allclose(data.Y, task.target(data.X), rtol=1e-6)
 
@@ -80,7 +80,7 @@ class TestInertia:
             Inertia.target(on_axis).reshape(3, 3), np.diag([12.0, 12.0, 0.0])
         )
 
-    def test_bodies_are_added_up(self) -> None:
+    def test_inertia_is_additive(self) -> None:
         X = Inertia(7, k=2).X.astype(np.float64)
         first = Inertia.target(np.hstack([X[:, :1], X[:, 2:5]]))
         second = Inertia.target(np.hstack([X[:, 1:2], X[:, 5:]]))
@@ -113,7 +113,7 @@ class TestO5Synthetic:
 
     def test_the_variance_is_that_of_the_paper(self) -> None:
         def density(r: float) -> float:
-            """Of the length of a normal vector in ℝ⁵."""
+            """Return the density of the length of a normal vector in ℝ⁵."""
             return float(r**4 * np.exp(-r * r / 2) / (2**1.5 * math.gamma(2.5)))
 
         sine, square = (quad(lambda r, p=p: np.sin(r) ** p * density(r), 0, 30)[0] for p in (1, 2))
@@ -129,7 +129,7 @@ class TestParticleInteraction:
         X = ParticleInteraction(50).X.astype(np.float64)
 
         def tensor(before: Any, after: Any) -> Any:
-            """a⁽ᵘbᵛ⁾ − (a·b − a·a) ηᵘᵛ."""
+            """Return a⁽ᵘbᵛ⁾ − (a·b − a·a) ηᵘᵛ."""
             outer = np.outer(before, after)
             return (outer + outer.T) / 2 - (before @ metric @ (after - before)) * metric
 
@@ -159,7 +159,7 @@ class TestParticleInteraction:
     ("make", "symmetry"),
     [(Inertia, O(3)), (Inertia, Embed(D(6), 3, slice(2))), (ParticleInteraction, Lorentz())],
 )
-def test_a_symmetry_of_ones_own_changes_no_data(
+def test_a_custom_symmetry_does_not_change_the_data(
     make: Callable[..., Dataset], symmetry: Group
 ) -> None:
     usual, told = make(30), make(30, symmetry=symmetry)
@@ -168,7 +168,7 @@ def test_a_symmetry_of_ones_own_changes_no_data(
     np.testing.assert_array_equal(usual.Y, told.Y)
 
 
-def test_a_linear_model_that_standardises_stays_equivariant() -> None:
+def test_a_standardized_linear_model_is_equivariant() -> None:
     data = Inertia(500, symmetry=O(3))
     rep_in, rep_out = data.rep_in(data.symmetry), data.rep_out(data.symmetry)
     Q = (rep_in >> rep_out).equivariant_basis()

@@ -49,7 +49,9 @@ def test_shift_and_clock_matrices(p: int) -> None:
 @pytest.mark.slow
 def test_a_network_over_them() -> None:
     group = _clock_and_shift(5)
-    with pytest.warns(ReachWarning, match=r"how the input's parts .* lie to"):  # with one layer
+    with pytest.warns(
+        ReachWarning, match=r"the input's parts .* are turned relative to"
+    ):  # 1 layer
         model = nn.EMLP(V(group) * V.T(group), V(group) * V.T(group), group, ch=16, num_layers=1)
     g, x = group.sample(), np.random.default_rng(0).standard_normal((5, 5)) + 0j
     moved = np.asarray(model((g @ x @ g.conj().T).ravel())).reshape(5, 5)

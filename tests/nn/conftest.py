@@ -1,4 +1,6 @@
-"""Here nearly all time would go into compiling what then runs once: so it is compiled in haste."""
+"""Compile with few optimizations: these tests spend most of their time compiling, and run each
+program once.
+"""
 
 from collections.abc import Iterator
 
@@ -17,6 +19,6 @@ def hastily_compiled() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _compiled_programs_are_let_go() -> Iterator[None]:
-    """After every test, since one module trains hundreds of networks."""
+    """Free compiled programs after every test, since one module trains hundreds of networks."""
     yield
     let_compiled_programs_go()

@@ -1,4 +1,4 @@
-"""The paper's heuristic for the hidden rep."""
+"""The paper's heuristic for hidden reps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from intertwine.nn import uniform_rep
 from intertwine.reps import Scalar, T, V, canonical
 
 
-def test_it_is_the_papers_for_its_tasks() -> None:
+def test_it_equals_the_papers_reps_for_its_tasks() -> None:
     found = uniform_rep(384, SO(3))
     expected = 102 * Scalar + 34 * V(SO(3)) + 11 * T(2)(SO(3)) + 3 * T(3)(SO(3))
     assert canonical(found).rep == canonical(expected).rep
@@ -20,7 +20,7 @@ def test_it_is_the_papers_for_its_tasks() -> None:
 @pytest.mark.slow
 @laws
 @given(st.integers(0, 1000), st.sampled_from(["SO(3)", "O(5)", "SO13p", "SU(3)", "S(4)", "Z(2)"]))
-def test_it_has_the_size_that_was_asked_for(ch: int, name: str) -> None:
+def test_the_rep_has_the_requested_size(ch: int, name: str) -> None:
     assert uniform_rep(ch, parse_group(name)).size() == ch
 
 

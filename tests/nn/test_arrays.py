@@ -1,4 +1,4 @@
-"""Layers at home in JAX: batch axes, dtypes, and every transformation."""
+"""Layers in JAX: batch axes, dtypes, and every transformation."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ each = pytest.mark.parametrize("name", LAYERS)
 
 @each
 @pytest.mark.sampled(4)
-def test_any_batch_axes_and_numpys_float64(name: str) -> None:
+def test_any_batch_axes_and_numpy_float64_are_accepted(name: str) -> None:
     layer = layer_of(name)
     n, m = layer.rep_in.size(), layer.rep_out.size()
     x = np.random.default_rng(0).standard_normal((2, 1, 3, n))
@@ -78,7 +78,7 @@ def test_a_vector_of_another_size_is_refused(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["channelwise", "paper"])
-def test_gradients_of_each_and_second_derivatives(form: Any) -> None:
+def test_gradients_per_sample_and_second_derivatives(form: Any) -> None:
     with double_precision() as dtype:
         model = EMLP(2 * V, Scalar, SO13p(), 24, 1, bilinear=form, dtype=dtype)
         x = jnp.asarray(points(model.rep_in, 3))
@@ -92,7 +92,7 @@ def test_gradients_of_each_and_second_derivatives(form: Any) -> None:
     assert np.abs(hessian).max() > 1e-6
 
 
-def test_a_batch_is_as_good_as_vmap() -> None:
+def test_a_batch_equals_vmap() -> None:
     model = layer_of("EMLP")
     x = jnp.asarray(points(model.rep_in, 3), jnp.float32)
     np.testing.assert_allclose(jax.jit(jax.vmap(model))(x), images(model, x), rtol=1e-4, atol=1e-6)
@@ -121,7 +121,7 @@ def test_a_layer_is_a_function_that_jax_compiles() -> None:
 
 
 @pytest.mark.slow
-def test_complex_features_meet_real_input_and_real_features_complex_input() -> None:
+def test_real_and_complex_inputs_and_features_mix() -> None:
     unitary = EMLP(2 * V, V, SU(2), 8, 1)
     assert unitary(np.ones((2, 4))).dtype == jnp.complex64
     assert unitary(np.ones((2, 4), complex)).dtype == jnp.complex64
@@ -131,7 +131,7 @@ def test_complex_features_meet_real_input_and_real_features_complex_input() -> N
 
 
 @pytest.mark.slow
-def test_weights_say_the_precision() -> None:
+def test_the_dtype_of_weights_determines_the_precision() -> None:
     with double_precision() as dtype:
         x = np.ones(6)
         assert EMLP(2 * V, V, SO(3), HIDDEN, 1, dtype=dtype)(x).dtype == jnp.float64

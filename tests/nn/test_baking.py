@@ -1,4 +1,4 @@
-"""Baked models are the same functions, as plain matrices."""
+"""Baked models compute the same functions, as plain matrices."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MANY = ("SO(2), of complex type", "SU(2)", "S(4)")
     "name",
     [n if n in MANY else pytest.param(n, marks=pytest.mark.slow) for n in IN_IRREPS],
 )
-def test_a_network_is_the_same_function(name: str) -> None:
+def test_a_baked_network_computes_the_same_function(name: str) -> None:
     case = CASES[name]
     model = moved(EMLP(case.rep_in, case.rep_out, case.group, case.hidden, 2, channels=3))
     baked = bake(model)
@@ -56,7 +56,7 @@ def test_a_network_is_the_same_function(name: str) -> None:
     ],
     ids=["the paper's", "a block", "standardized", "one after another", "plain", "no layers"],
 )
-def test_so_is_whatever_holds_linear_maps(make: Any) -> None:
+def test_models_with_linear_layers_compute_the_same_function(make: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ReachWarning)  # without layers it is linear
         model = moved(make())
@@ -76,7 +76,7 @@ def test_a_linear_layer_becomes_dense() -> None:
     np.testing.assert_array_equal(baked.matrix, layer.matrix()[0])
 
 
-def test_what_does_not_say_its_reps_is_refused() -> None:
+def test_models_without_reps_are_refused() -> None:
     for wrong, name in (
         (5, "builtins.int"),
         (eqx.nn.Linear(3, 3, key=jax.random.key(0)), "equinox.nn._linear.Linear"),
@@ -84,11 +84,11 @@ def test_what_does_not_say_its_reps_is_refused() -> None:
         with pytest.raises(InvalidRep) as caught:
             bake(wrong)
         assert str(caught.value) == (
-            f"what is baked are layers that say their reps, rep_in and rep_out, and {name} does not"
+            f"{name} has no rep_in and rep_out: give a layer with reps to bake"
         )
 
 
-def test_a_layer_of_ones_own_stays_as_it_is() -> None:
+def test_a_custom_layer_is_not_changed() -> None:
     class Doubled(eqx.Module):
         rep_in: Rep = V(SO(3))
         rep_out: Rep = V(SO(3))

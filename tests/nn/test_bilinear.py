@@ -1,4 +1,4 @@
-"""Bilinear layers: which quadratic maps they reach, in both forms, and at what cost."""
+"""Bilinear layers: which quadratic maps they reach in both forms, and at what cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jax.extend.core import jaxprs_in_params
 
 
 def spanned(layer: BiLinear, x: np.ndarray, count: int) -> np.ndarray:
-    """The images of points x, a row for each of so many random weights."""
+    """Return the images of points x, a row for each draw of random weights."""
     rng = np.random.default_rng(5)
     weights = {name: rng.standard_normal((count, *w.shape)) for name, w in layer.weights.items()}
     images = jax.jit(jax.vmap(lambda w: layer.maps.apply(w, jnp.asarray(x))))(weights)
@@ -43,7 +43,7 @@ def as_rep(tensors: Tensors, group: Group) -> Rep:
 
 
 def copies_in(x: np.ndarray, tensors: Tensors, d: int) -> list[tuple[tuple[int, int], np.ndarray]]:
-    """Each copy of each tensor in a batch of vectors."""
+    """Return each copy of each tensor in a batch of vectors."""
     found, at = [], 0
     for n, pq in tensors:
         for _ in range(n):
@@ -93,7 +93,7 @@ def papers_maps(x: np.ndarray, rep_in: Tensors, rep_out: Tensors, group: Group) 
     ids=["SO(3)", "SO13p", "S(3)", "SU(2)", "SE(2)"],
 )
 @pytest.mark.sampled(3)
-def test_the_papers_form_spans_exactly_the_papers_maps(
+def test_the_paper_form_spans_exactly_the_papers_maps(
     group: Group, rep_in: Tensors, rep_out: Tensors
 ) -> None:
     with double_precision() as dtype:
@@ -117,7 +117,7 @@ def test_three_layers_of_the_papers_size_have_the_papers_number_of_parameters() 
 
 
 def equivariant_quadratic_maps(rep_in: Rep, rep_out: Rep) -> int:
-    """How many there are: symmetric tensors in Hom(ρ ⊗ ρ, ρ'), but products of two scalars."""
+    """Return their number: symmetric tensors in Hom(ρ ⊗ ρ, ρ'), without products of two scalars."""
     n = rep_in.size()
     maps = np.asarray((rep_in * rep_in >> rep_out).equivariant_basis().dense())
     tensors = maps.reshape(rep_out.size(), n, n, maps.shape[1])
@@ -138,7 +138,7 @@ def equivariant_quadratic_maps(rep_in: Rep, rep_out: Rep) -> int:
     ],
 )
 @pytest.mark.sampled(3)
-def test_with_channels_enough_all_quadratic_maps_are_spanned_but_products_of_two_scalars(
+def test_enough_channels_span_all_quadratic_maps_except_products_of_two_scalars(
     name: str,
 ) -> None:
     case = CASES[name]
@@ -163,7 +163,7 @@ def test_fewer_channels_have_fewer_parameters() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["channelwise", "paper"])
-def test_no_array_of_batch_out_in_is_built(form: Any) -> None:
+def test_no_array_of_shape_batch_out_in_is_built(form: Any) -> None:
     rep, batch = gated(uniform_rep(128, SO(3))), 7
     layer = BiLinear(rep, rep, bilinear=form)
     program = jax.make_jaxpr(jax.grad(lambda x: jnp.sum(layer(x) ** 2)))(
@@ -174,7 +174,7 @@ def test_no_array_of_batch_out_in_is_built(form: Any) -> None:
 
 
 def variables(program: Any) -> list[Any]:
-    """Everything that a program computes, programs inside it too."""
+    """Return everything that a program computes, including nested programs."""
     found = []
     for equation in program.eqns:
         found += equation.outvars
@@ -184,7 +184,7 @@ def variables(program: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("form", ["channelwise", "paper"])
-def test_they_are_quadratic(form: Any) -> None:
+def test_layers_are_quadratic(form: Any) -> None:
     layer = BiLinear(2 * V + Scalar, V + T(2), SO(3), bilinear=form)
     x = points(layer.rep_in).astype(np.float32)
     np.testing.assert_allclose(layer(-3 * x), 9 * layer(x), rtol=1e-4, atol=1e-6)
@@ -196,7 +196,7 @@ def test_they_are_quadratic(form: Any) -> None:
     [(V, V + 0 * T(2)), (3 * Scalar, 2 * Scalar), (0 * V, V), (V, 0 * V), (2 * Scalar, V)],
     ids=["V → V", "scalars", "from nothing", "to nothing", "scalars → V"],
 )
-def test_where_no_products_lead_they_are_zero(rep_in: Rep, rep_out: Rep, form: Any) -> None:
+def test_layers_without_products_are_zero(rep_in: Rep, rep_out: Rep, form: Any) -> None:
     group = SU(2) if rep_in == V else SO(3)
     layer = BiLinear(rep_in, rep_out, group, bilinear=form)
     assert layer.weights == {}
@@ -208,11 +208,11 @@ def test_products_of_scalars_need_no_group() -> None:
     assert BiLinear(2 * Scalar, Scalar)(np.ones((3, 2))).shape == (3, 1)
 
 
-def test_what_cannot_be_built() -> None:
+def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(InvalidSetting) as caught:
         require_form("tensor")
     assert str(caught.value) == 'bilinear is "channelwise" or "paper", not \'tensor\''
-    with pytest.raises(InvalidSetting, match=r"reps of one group, and these have 2: say bilinear="):
+    with pytest.raises(InvalidSetting, match=r"reps of one group, and these have 2: use bilinear="):
         BiLinear(V(S(3)), V(SO(3)))
     with pytest.raises(InvalidSetting, match=r"channels is a natural number, not -1"):
         BiLinear(V, V, SO(3), channels=-1)

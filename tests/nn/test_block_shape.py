@@ -1,6 +1,4 @@
-"""Every part of the input takes part, however few copies there are of it; and what is of no use is
-said.
-"""
+"""Every part of the input takes part, even with few copies, and linear networks warn."""
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ def test_a_scalar_depends_on_every_irrep_of_the_input(rep: Rep, group: Group, ch
 
 
 @pytest.mark.slow
-def test_graphs_of_equal_degrees_are_told_apart() -> None:
+def test_graphs_of_equal_degrees_have_different_outputs() -> None:
     def graph(*edges: tuple[int, int]) -> np.ndarray:
         matrix = np.zeros((6, 6))
         for i, j in edges:
@@ -74,7 +72,7 @@ def test_graphs_of_equal_degrees_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("group", [O(3), SO(5)], ids=repr)
-def test_gates_hear_of_the_input_where_no_scalars_are_hidden(group: Group) -> None:
+def test_gates_depend_on_the_input_without_hidden_scalars(group: Group) -> None:
     with jax.enable_x64(True):
         model = EMLP(2 * V, V, group, ch=32 * V, dtype=np.float64)
         x, y = np.random.default_rng(0).standard_normal((2, 2 * group.d))
@@ -82,7 +80,7 @@ def test_gates_hear_of_the_input_where_no_scalars_are_hidden(group: Group) -> No
         assert np.abs(bend).max() > 1e-4 * np.abs(np.asarray(model(x))).max()
 
 
-def test_a_network_that_is_linear_says_so_and_why() -> None:
+def test_a_linear_network_warns_and_gives_the_reason() -> None:
     crooked = conjugate(U(2), np.array([[1.0, 0.5], [0.0, 1.0]]))
     reason = "products have no conjugates, since the input's matrices are not unitary"
     with pytest.warns(UserWarning, match=f"the network is linear: .*{reason}"):
@@ -93,8 +91,8 @@ def test_a_network_that_is_linear_says_so_and_why() -> None:
 
 class TestLargeIrreps:
     @pytest.mark.slow
-    def test_their_invariant_form_is_their_product(self) -> None:
-        """As many terms as dimensions, where the whole product would take minutes."""
+    def test_products_of_large_irreps_are_their_invariant_forms(self) -> None:
+        """It has as many terms as dimensions; decomposing the whole product would take minutes."""
         space = inside(EMLP(V, Scalar, SO(30), ch=16)).space_in
         [name] = space.multiplicities
         [form] = couplings(

@@ -1,4 +1,4 @@
-"""Models that were copied or loaded are of the same tree as the one they come from."""
+"""Copied and loaded models have the same tree structure as their originals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _kind() -> Kind:
 
 
 class TestConstants:
-    def test_are_equal_where_their_entries_are(self) -> None:
+    def test_equal_entries_make_constants_equal(self) -> None:
         kind = _kind()
         again = replace(kind, endomorphisms=kind.endomorphisms.copy())
         assert again == kind
@@ -53,10 +53,10 @@ class TestConstants:
         ],
         ids=["a text", "a flag", "entries", "a dtype", "a shape", "something else"],
     )
-    def test_differ_in_any_field(self, change: Callable[[Kind], Any]) -> None:
+    def test_a_different_field_makes_constants_differ(self, change: Callable[[Kind], Any]) -> None:
         assert change(_kind()) != _kind()
 
-    def test_of_other_reps_differ(self) -> None:
+    def test_constants_of_other_reps_differ(self) -> None:
         spaces = [
             irrep_space_of(rep, group, is_complex=False)
             for group in (SO(3), O(3))
@@ -64,8 +64,8 @@ class TestConstants:
         ]
         assert len({*spaces}) == 4
 
-    def test_are_pickled_without_their_hash(self) -> None:
-        """A text's hash is another in each process."""
+    def test_pickles_do_not_contain_the_hash(self) -> None:
+        """Hashes of strings differ between processes."""
         kind = _kind()
         hash(kind)
         assert {*vars(pickle.loads(pickle.dumps(kind)))} == {"name", "is_trivial", "endomorphisms"}
@@ -73,7 +73,7 @@ class TestConstants:
 
 @pytest.mark.parametrize("name", SAVED)
 @pytest.mark.sampled(3)
-def test_a_model_that_was_loaded_or_copied_is_of_the_same_tree(name: str, tmp_path: Path) -> None:
+def test_loaded_and_copied_models_have_the_same_tree_structure(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     model = moved(EMLP(case.rep_in, case.rep_out, case.group, case.hidden, 2, channels=3))
     save(model, tmp_path)
@@ -83,7 +83,7 @@ def test_a_model_that_was_loaded_or_copied_is_of_the_same_tree(name: str, tmp_pa
     assert jax.tree.structure(bake(same[0])) == jax.tree.structure(bake(model))
 
 
-def test_they_are_averaged_and_run_by_one_program(tmp_path: Path) -> None:
+def test_loaded_and_copied_models_average_and_share_one_program(tmp_path: Path) -> None:
     model = EMLP(2 * V, V, SO(3), ch=16, num_layers=1)
     save(moved(model), tmp_path)
     traces = []

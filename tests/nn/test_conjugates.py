@@ -1,4 +1,4 @@
-"""Over unitary matrices a network hears of x̄ too, and is as free as one of real vectors."""
+"""Over unitary matrices a network also sees x̄, and is as free as one of real vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TestTheDual:
     @pytest.mark.parametrize(
         "rep", [2 * V(U(2)), T(2)(SU(3)) + Scalar, V(U(1)), TRIVIAL, 2 * TRIVIAL.T], ids=repr
     )
-    def test_of_a_unitary_rep_is_its_conjugate(self, rep: Rep) -> None:
+    def test_the_dual_of_a_unitary_rep_is_its_conjugate(self, rep: Rep) -> None:
         n, x = rep.size(), points(rep, is_complex=True)
         both = with_dual(rep)
         assert both.size() == 2 * n
@@ -40,7 +40,7 @@ class TestTheDual:
         [V(SO(3)), V(S(3)), V(SL(2)), V(CROOKED), Turned(2, SO(2)), 3 * Scalar],
         ids=["real", "permuted", "real, not orthogonal", "crooked", "a user's own", "scalars"],
     )
-    def test_of_others_is_left_out(self, rep: Rep) -> None:
+    def test_other_reps_get_no_dual(self, rep: Rep) -> None:
         assert with_dual(rep) == rep
         x = points(rep)
         assert with_conjugate(x, rep.size()) is x
@@ -85,7 +85,7 @@ def test_networks_from_and_to_the_trivial_irrep_are_kept(tmp_path: Path) -> None
         assert np.abs(images(model, x.conj())[:, 2] - y[:, 2].conj()).max() > 1e-3
 
 
-def test_a_network_over_the_determinant_of_unitary_matrices_hears_of_the_conjugate() -> None:
+def test_a_network_over_determinants_of_unitary_matrices_sees_the_conjugate() -> None:
     group = U(2)
     [determinant] = [i for i in decompose(V(group) ** 2).multiplicities if i.size() == 1]
     with double_precision() as dtype:

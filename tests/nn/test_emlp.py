@@ -1,4 +1,4 @@
-"""Networks are deterministic, refuse what they cannot be, and keep their features' size."""
+"""Networks are deterministic, refuse invalid arguments, and keep the size of their features."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class TestDeterminism:
         np.testing.assert_array_equal(made[1], made[2])
 
     @pytest.mark.parametrize("layers", [1, 2])
-    def test_one_may_be_made_while_its_caller_is_traced(self, layers: int) -> None:
-        """Also where it is looked at what the network sees."""
+    def test_a_network_can_be_built_while_jax_traces(self, layers: int) -> None:
+        """This includes the tests of what the network sees."""
 
         @jax.jit
         def outputs(key: PRNGKeyArray, x: Any) -> Any:
@@ -116,10 +116,12 @@ class TestConstruction:
         ],
         ids=["irreps", "not reductive", "several groups"],
     )
-    def test_it_is_in_irreps_where_it_can_be(self, rep: Rep, group: Group, form: type) -> None:
+    def test_the_default_form_is_irreps_if_possible(
+        self, rep: Rep, group: Group, form: type
+    ) -> None:
         assert isinstance(EMLP(rep, rep, group, rep, 1).network, form)
 
-    def test_a_rep_with_multiplicity_0_is_not_there(self) -> None:
+    def test_multiplicity_0_is_ignored(self) -> None:
         hidden = 0 * T(2) + 4 * V + 4 * Scalar
         assert EMLP(V + 0 * T(2), V, SO(3), hidden, 1)(np.ones((2, 3))).shape == (2, 3)
 
@@ -130,18 +132,18 @@ class TestConstruction:
     @pytest.mark.parametrize(
         ("arguments", "error", "said"),
         [
-            ((V, V, SO(3), [24], 2), InvalidRep, "2 layers need as many widths or reps, and ch h"),
+            ((V, V, SO(3), [24], 2), InvalidRep, "num_layers is 2, and ch has 1 entries: give one"),
             ((V, V, SO(3), 24, -1), InvalidSetting, "the number of layers is a natural number, n"),
             ((V, V, SO(3), 24, True), InvalidSetting, "a natural number, not True"),
-            ((V, V, SO(3), 0, 1), InvalidRep, "a hidden layer needs a channel at least: ch is 0"),
+            ((V, V, SO(3), 0, 1), InvalidRep, "a hidden layer needs at least one channel: ch is 0"),
             ((Scalar, V, O(3)), InvalidRep, "every equivariant network from V⁰ to V"),
             ((V, Scalar, SO(3), 24, 0), InvalidRep, "with these hidden layers is constant"),
             ((0 * V, V, SO(3)), InvalidRep, "a network needs an input, and rep_in has size 0"),
-            ((V, V(O(3)), SO(3)), InvalidRep, "no equivariant linear map but zero leads from"),
+            ((V, V(O(3)), SO(3)), InvalidRep, "the only equivariant linear map from"),
         ],
         ids=repr,
     )
-    def test_what_cannot_be_built(
+    def test_invalid_arguments_are_refused(
         self, arguments: Any, error: type[IntertwineError], said: str
     ) -> None:
         with pytest.raises(error, match=said):
@@ -168,7 +170,7 @@ class TestStart:
         assert max(sizes) < 2 * min(sizes)
 
     @pytest.mark.parametrize("gain", [0.1, 1, 20])
-    def test_outputs_have_the_size_that_is_asked_for(self, gain: float) -> None:
+    def test_outputs_have_the_requested_gain(self, gain: float) -> None:
         x = points(5 * Scalar(SO(3)) + 5 * V(SO(3)), 300)
         y = images(EMLP(5 * Scalar + 5 * V, V**2, SO(3), ch=32, gain=gain), x)
         assert 0.7 * gain < np.sqrt(np.mean(y**2)) < 1.4 * gain
@@ -182,27 +184,27 @@ class TestStart:
         ],
         ids=["irreps", "several groups", "not reductive"],
     )
-    def test_so_have_those_of_the_papers_form(
+    def test_outputs_of_the_paper_form_have_the_requested_gain(
         self, rep_in: Rep, rep_out: Rep, group: Group
     ) -> None:
         model = EMLP(rep_in, rep_out, group, ch=8, bilinear="paper", gain=3)
         y = images(model, points(model.rep_in, 300))
         assert 0.5 * 3 < np.sqrt(np.mean(y**2)) < 2 * 3
 
-    def test_networks_that_are_composed_do_not_vanish(self) -> None:
+    def test_composed_networks_do_not_vanish(self) -> None:
         x = points(5 * V(SO(3)), 300)
         for key in range(3):
             x = images(EMLP(5 * V, 5 * V, SO(3), ch=32, key=key), x)
             assert 0.2 < np.sqrt(np.mean(x**2)) < 5
 
     @pytest.mark.parametrize("gain", [0, -1, float("nan"), float("inf"), True])
-    def test_other_gains_are_refused(self, gain: Any) -> None:
+    def test_invalid_gains_are_refused(self, gain: Any) -> None:
         with pytest.raises(InvalidSetting, match="the gain is a positive, finite number, not"):
             EMLP(V, V, SO(3), ch=8, gain=gain)
 
     @pytest.mark.parametrize("layers", [1, 2, 3])
     @pytest.mark.parametrize("ch", [4, 16, 48])
-    def test_a_network_on_one_vector_is_no_constant_and_amplifies_no_rounding(
+    def test_a_network_of_one_vector_is_not_constant_and_does_not_amplify_rounding(
         self, ch: int, layers: int
     ) -> None:
         x = points(V(SO(3)), 50)
@@ -210,7 +212,7 @@ class TestStart:
         assert 1e-3 < y.std() < 1
         assert np.abs(y).max() < 10
 
-    def test_what_only_vanishing_products_lead_to_is_refused(self) -> None:
+    def test_outputs_reached_only_by_vanishing_products_are_refused(self) -> None:
         axial = T(2)(O(3))  # of one vector there is no antisymmetric product
         with pytest.raises(InvalidRep, match="is constant: what they reach"):
             EMLP(V, _antisymmetric(axial), O(3), 24, 1)
@@ -235,6 +237,6 @@ def _features(network: IrrepNetwork, x: Any) -> list[Any]:
 
 
 def rms(features: Any) -> float:
-    """The root mean square over all components."""
+    """Return the root mean square over all components."""
     flat = np.concatenate([np.ravel(c) for parts in features.values() for c in parts])
     return float(np.sqrt(np.mean(np.abs(flat) ** 2)))

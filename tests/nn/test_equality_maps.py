@@ -1,4 +1,4 @@
-"""Layers over groups of all permutations: every equivariant map, without a matrix of it."""
+"""Layers over groups of all permutations: every equivariant map, without its matrix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 
 
 def permutations(n: int, *, even: bool = False, signed: bool = False) -> Group:
-    """All permutations of n coordinates, or the even ones, with signs or without."""
+    """Return all permutations of n coordinates, or the even ones, with signs or without."""
     full = np.eye(n)[np.roll(np.arange(n), 1)]
     few = np.eye(n)[[1, 2, 0, *range(3, n)] if even else [1, 0, *range(2, n)]]
     signs = [np.diag([-1.0] + [1.0] * (n - 1))] if signed else []
@@ -53,7 +53,7 @@ CASES = {
 
 
 def unit_maps(maps: Any) -> np.ndarray:
-    """W and b, of shape (·, m, n + 1), for each weight being 1 and the others 0."""
+    """Return W and b, of shape (·, m, n + 1), for each weight being 1 and the others 0."""
     n = maps.rep_in.size()
     shapes = {name: np.zeros(shape) for name, (shape, _) in maps.weight_spec.items()}
     flat, shaped = ravel_pytree((shapes, np.zeros(maps.constants)))
@@ -63,7 +63,7 @@ def unit_maps(maps: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_they_are_all_equivariant_affine_maps(name: str) -> None:
+def test_maps_span_all_equivariant_affine_maps(name: str) -> None:
     rep_in, rep_out = CASES[name]
     with jax.enable_x64(True):
         layer = Linear(rep_in, rep_out, dtype=np.float64)
@@ -79,14 +79,14 @@ def test_they_are_all_equivariant_affine_maps(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_outputs_begin_with_the_mean_square_of_the_inputs(name: str) -> None:
+def test_initial_outputs_have_the_mean_square_of_the_inputs(name: str) -> None:
     rep_in, rep_out = CASES[name]
     x = np.random.default_rng(0).standard_normal((200, rep_in.size()))
     squares = [np.mean(np.square(Linear(rep_in, rep_out, key=key)(x))) for key in range(60)]
     assert 0.6 < np.mean(squares) < 1.6
 
 
-def test_patterns_say_what_they_do() -> None:
+def test_the_patterns_of_linear_maps_of_vectors() -> None:
     maps = Linear(V(S(4)), V(S(4))).maps
     assert isinstance(maps, EqualityMaps)
     assert list(maps.patterns) == ["0→0 a←a", "0→0 a←b"]
@@ -116,21 +116,21 @@ class TestOver:
         Linear(3 * V(S(5)) ** 2 + 2 * V(S(5)), V(S(5)) + Scalar, key=1),
     )
 
-    def test_there_and_back_it_is_the_same(self) -> None:
+    def test_going_to_another_group_and_back_changes_nothing(self) -> None:
         again = self.NETWORK.over(S(30)).over(S(5))
         x = np.random.default_rng(0).standard_normal((2, 25))
         np.testing.assert_array_equal(again(x), self.NETWORK(x))
 
     @pytest.mark.parametrize("n", [4, 7, 30])
-    def test_it_is_equivariant_there(self, n: int) -> None:
+    def test_a_layer_is_equivariant_over_the_other_group(self, n: int) -> None:
         large = self.NETWORK.over(S(n))
         x = np.random.default_rng(0).standard_normal((n, n))
         order = np.random.default_rng(1).permutation(n)
         y, moved = np.asarray(large(x.ravel())), np.asarray(large(x[order][:, order].ravel()))
         np.testing.assert_allclose(moved, [*y[:n][order], y[n]], atol=1e-6)
 
-    def test_its_weights_mean_the_same(self) -> None:
-        """Of nodes that are each there twice means are the same, and so is what becomes of them."""
+    def test_weights_keep_their_meaning(self) -> None:
+        """If each node is there twice, means do not change, and neither does the output."""
         layer = Linear(2 * V(S(6)), 2 * V(S(6)) + Scalar, key=3)
         x = np.random.default_rng(0).standard_normal((2, 6)).astype(np.float32)
         y = np.asarray(layer(x.ravel()))
@@ -139,15 +139,15 @@ class TestOver:
         np.testing.assert_allclose(double, twice, atol=1e-6)
 
     @pytest.mark.parametrize("times", range(2, 8))
-    def test_so_do_those_of_tables(self, times: int) -> None:
-        """Whatever order groups have among each other, which changes with their size."""
+    def test_weights_of_tables_keep_their_meaning(self, times: int) -> None:
+        """The order of the groups, which changes with their size, does not matter."""
         users, items, more = S(4), S(5), S(4 * times)
 
         def features(rows: Group, columns: Group) -> Rep:
             return 2 * V(rows) + 3 * V(columns) + V(columns) * V(rows) + Scalar
 
         def table(x: Any, rows: int) -> Any:
-            """Each user several times."""
+            """Return a table with each user several times."""
             row, column, cell, rest = np.split(x, [2 * rows, 2 * rows + 15, 7 * rows + 15])
             again = (np.repeat(row, times), np.repeat(cell.reshape(5, rows), times, axis=1).ravel())
             return np.concatenate([again[0], column, again[1], rest])
@@ -158,14 +158,14 @@ class TestOver:
         y = np.asarray(layer.over({users: more})(table(x, 4)))
         np.testing.assert_allclose(y, table(np.asarray(layer(x)), 4), atol=1e-5)
 
-    def test_a_group_that_is_not_there_is_refused(self) -> None:
+    def test_an_unknown_group_is_refused(self) -> None:
         layer = Linear(V(S(4)), V(S(4)))
         with pytest.raises(InvalidRep, match=r"S\(7\) is to be replaced, and .* is over S\(4\)"):
             layer.over({S(7): S(9)})
         with pytest.raises(InvalidRep, match="is to be replaced"):
             Sequential(layer, Pointwise(V(S(4)))).over({S(7): S(9)})
 
-    def test_layers_that_have_none_of_the_groups_stay(self) -> None:
+    def test_layers_without_the_replaced_groups_do_not_change(self) -> None:
         users, items = S(4), S(6)
         network = Sequential(
             Linear(V(users), V(items) + Scalar), Linear(V(items) + Scalar, V(items))
@@ -174,7 +174,7 @@ class TestOver:
         assert larger[0].rep_in == V(S(9))
         assert larger[1] is network[1]
 
-    def test_some_of_several_groups(self) -> None:
+    def test_some_of_several_groups_are_replaced(self) -> None:
         users, items = S(4), S(6)
         layer = Linear(V(users) * V(items), V(users) * V(items))
         larger = layer.over({users: S(9)})
@@ -183,7 +183,7 @@ class TestOver:
         with pytest.raises(InvalidRep, match="give a mapping from the group to replace"):
             layer.over(S(9))
 
-    def test_where_patterns_do_not_correspond_it_is_refused(self) -> None:
+    def test_groups_with_other_patterns_are_refused(self) -> None:
         with pytest.raises(InvalidRep, match="do not correspond"):
             Linear(V(S(5)) ** 2, V(S(5)) ** 2).over(S(3))
         with pytest.raises(InvalidRep, match="do not correspond"):
@@ -198,7 +198,7 @@ def test_other_groups_take_irreps(group: Group) -> None:
 
 
 @pytest.mark.parametrize("rep", [V(S(4)) ** 2 + V(S(4)), V(SIGNED) ** 2], ids=repr)
-def test_it_is_saved_and_loaded(rep: Rep, tmp_path: Path) -> None:
+def test_equality_maps_are_saved_and_loaded(rep: Rep, tmp_path: Path) -> None:
     layer = Linear(rep, rep)
     save(layer, tmp_path)
     x = np.random.default_rng(0).standard_normal((3, rep.size()))

@@ -1,4 +1,4 @@
-"""Every layer is equivariant, for groups and reps of every kind, however its weights are."""
+"""Every layer is equivariant, for groups and reps of every kind, and for all weights."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def hidden(case: Case) -> Rep:
 
 
 def layers(case: Case, bilinear: Any, dtype: Any) -> Sequential:
-    """All layers of the paper, one after another."""
+    """Return all layers of the paper in a sequence."""
     return Sequential(
         Linear(case.rep_in, gated(hidden(case)), dtype=dtype),
         GatedNonlinearity(hidden(case)),
@@ -78,7 +78,7 @@ def linear(case: Case, bilinear: Any, dtype: Any) -> Linear:
 
 
 def products(case: Case, bilinear: Any, dtype: Any) -> Sequential:
-    """Products with no shortcut around them, which might hide what they do."""
+    """Return products without a shortcut, which might hide their effect."""
     rep = hidden(case) + case.rep_out
     return Sequential(
         Linear(case.rep_in, rep, dtype=dtype),
@@ -147,7 +147,7 @@ def test_every_layer_before_and_after_training(
 def check(
     make: Maker, name: str, bilinear: str, *, double: bool = False, training: bool = False
 ) -> None:
-    """The error at the start, and after every weight was moved, by itself or by training."""
+    """Check the error initially, and after every weight was moved, by itself or by training."""
     case = CASES[name]
     if double:
         with double_precision() as dtype:

@@ -1,4 +1,4 @@
-"""Exported models run where nothing of ours is installed."""
+"""Exported models run without intertwine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def models() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_program_gives_the_same_numbers_in_a_process_without_us(tmp_path: Path) -> None:
+def test_a_program_gives_the_same_numbers_without_intertwine(tmp_path: Path) -> None:
     for name, model in models().items():
         export(model, tmp_path / name)
         np.save(tmp_path / f"{name}.npy", inputs(model))
@@ -63,6 +63,6 @@ answer(found)
 """
 
 
-def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(InvalidRep, match=r"^a model is exported, and 5 is none$"):
+def test_objects_other_than_models_are_refused() -> None:
+    with pytest.raises(InvalidRep, match=r"^5 cannot be exported: give a model with rep_in$"):
         export(5)

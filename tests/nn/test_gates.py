@@ -1,4 +1,4 @@
-"""Gates: which tensor has one, where it stands, and what it does."""
+"""Gates: which tensors have one, its place, and its effect."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from intertwine.reps import Rep, Scalar, T, V
     ],
     ids=repr,
 )
-def test_each_tensor_has_a_gate_but_scalars_and_what_is_only_permuted(rep: Rep, gates: int) -> None:
+def test_every_tensor_has_a_gate_except_scalars_and_permuted_ones(rep: Rep, gates: int) -> None:
     assert gated(rep) == rep + gates * Scalar
     assert gated(rep).size() == rep.size() + gates
     assert len(gate_indices(rep)) == rep.size()
     assert GatedNonlinearity(rep).rep_in == gated(rep)
 
 
-def test_their_places() -> None:
+def test_the_places_of_gates() -> None:
     np.testing.assert_array_equal(gate_indices((Scalar + 2 * V)(SO(3))), [0, 7, 7, 7, 8, 8, 8])
     np.testing.assert_array_equal(gate_indices(V(S(3)) + Scalar), [0, 1, 2, 3])
     assert gate_indices(0 * V(SO(3))).shape == (0,)

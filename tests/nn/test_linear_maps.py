@@ -21,7 +21,7 @@ from intertwine.verify import equivariance_error
 
 
 def unit_maps(layer: Linear) -> np.ndarray:
-    """W and b, of shape (·, m, n + 1), for each weight being 1 and the others 0."""
+    """Return W and b, of shape (·, m, n + 1), for each weight being 1 and the others 0."""
     n, kind = layer.rep_in.size(), layer.bias.dtype
     inputs = jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n)]).astype(kind)
     flat, shaped = jax.flatten_util.ravel_pytree((layer.weights, layer.bias))
@@ -31,7 +31,7 @@ def unit_maps(layer: Linear) -> np.ndarray:
 
 
 def projector(rows: np.ndarray) -> np.ndarray:
-    """On the span of the rows, which must be independent."""
+    """Return the projector on the span of the rows, which must be independent."""
     q, r = np.linalg.qr(rows.reshape(len(rows), rows[0].size).T)
     if len(rows):
         assert np.abs(np.diag(r)).min() > 1e-3 * np.abs(np.diag(r)).max()
@@ -40,7 +40,7 @@ def projector(rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.sampled(6)
-def test_they_span_exactly_the_equivariant_affine_maps(name: str) -> None:
+def test_maps_span_exactly_the_equivariant_affine_maps(name: str) -> None:
     case = CASES[name]
     rep_in = case.rep_in + case.rep_out  # to which some lead
     with double_precision() as dtype:
@@ -60,14 +60,14 @@ def test_they_span_exactly_the_equivariant_affine_maps(name: str) -> None:
 
 
 def require_all_maps(rep_in: Rep, rep_out: Rep, group: Group) -> None:
-    """A layer has as many weights as there are equivariant maps, and they span the same space; it
-    is refused only where there are none.
+    """Check that a layer has as many weights as there are equivariant maps, and that they span the
+    same space; it is refused only if there are none.
     """
     rep_in, rep_out = bound(rep_in, group), bound(rep_out, group)
     basis = (rep_in >> rep_out).equivariant_basis(store=False)
     with jax.enable_x64(True):
         if not basis.rank:
-            with pytest.raises(InvalidRep, match="no equivariant linear map but zero"):
+            with pytest.raises(InvalidRep, match=r"the only equivariant linear map .* is zero"):
                 Linear(rep_in, rep_out, group)
             return
         layer = Linear(rep_in, rep_out, group, dtype=np.float64)
@@ -83,10 +83,10 @@ def require_all_maps(rep_in: Rep, rep_out: Rep, group: Group) -> None:
 
 @pytest.mark.parametrize("name", COMPLEX)
 @pytest.mark.sampled(2)
-def test_irreps_of_complex_groups_whose_matrices_are_real_are_mapped_as_others_are(
+def test_real_irreps_of_complex_groups_have_all_maps(
     name: str,
 ) -> None:
-    """They are found in complex reps, and the same beside those, beside scalars and alone."""
+    """They are found in complex reps, and are the same beside those, beside scalars and alone."""
     group = COMPLEX[name]
     found = decompose(V(group) * V(group).T + V(group) ** 2).multiplicities
     small = sorted(found, key=lambda irrep: irrep.size())[:2]
@@ -129,14 +129,14 @@ def test_complex_reps_of_real_groups_are_mapped_to_real_ones() -> None:
         require_all_maps(rep_in, rep_out, SO(2))
 
 
-def test_irreps_are_used_where_there_are_any() -> None:
+def test_irreps_are_used_if_possible() -> None:
     forms = {name: linear_maps_of(c.rep_in, c.rep_in) for name, c in CASES.items()}
     by_basis = {name for name, maps in forms.items() if isinstance(maps, BasisMaps)}
     assert by_basis == {"several groups", "a set of vectors", "not reductive"}
 
 
 @pytest.mark.parametrize("group", [SO(3), OBLIQUE], ids=["SO(3)", "an oblique frame"])
-def test_reps_too_large_for_one_matrix_are_mapped_as_small_ones_are(group: Any) -> None:
+def test_reps_too_large_for_one_matrix_have_all_maps(group: Any) -> None:
     layer = Linear(T(5) + V, 2 * V, group)
     assert isinstance(layer.maps, SchurMaps)
     matrix = images(layer, np.eye(246)).T
@@ -144,7 +144,7 @@ def test_reps_too_large_for_one_matrix_are_mapped_as_small_ones_are(group: Any) 
     assert np.linalg.matrix_rank(matrix, tol=1e-4) == 6
 
 
-def test_at_the_start_outputs_have_the_mean_square_of_the_inputs() -> None:
+def test_initial_outputs_have_the_mean_square_of_the_inputs() -> None:
     x = np.random.default_rng(0).standard_normal((200, 240))
     hidden = 60 * Scalar + 30 * V + 10 * T(2)
     y = images(Linear(hidden, hidden, SO(3)), x)
@@ -154,7 +154,7 @@ def test_at_the_start_outputs_have_the_mean_square_of_the_inputs() -> None:
     assert 0.7 < np.mean(y**2) < 1.4
 
 
-def test_its_matrix_is_exact_where_the_bias_is_large() -> None:
+def test_the_matrix_is_exact_for_a_large_bias() -> None:
     layer = Linear(V + Scalar, V + Scalar, SO(3))
     matrix, _ = layer.matrix()
     far = jax.tree.map(lambda w: w, layer)
@@ -175,7 +175,7 @@ def test_reps_of_size_0(rep_in: Any, rep_out: Any) -> None:
     assert layer.matrix()[0].shape == (layer.rep_out.size(), layer.rep_in.size())
 
 
-def test_multiplicity_0_is_no_multiplicity() -> None:
+def test_multiplicity_0_is_ignored() -> None:
     layer = Linear(0 * V + 2 * Scalar, 0 * T(2) + V**0 + 0 * V, SO(3))
     assert layer(np.ones(2)).shape == (1,)
 
@@ -193,29 +193,29 @@ def test_integers_are_scalars_and_texts_are_parsed() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-1, 2.0, True, None, [V]], ids=repr)
-def test_what_is_no_rep_is_refused(wrong: Any) -> None:
+def test_objects_other_than_reps_are_refused(wrong: Any) -> None:
     at_runtime: Any = inspect.unwrap(bound)  # without a test's checks of annotations
     assert at_runtime(np.int64(2), SO(3)) == 2 * Scalar
     with pytest.raises(InvalidRep) as caught:
         at_runtime(wrong, SO(3))
     assert str(caught.value) == (
-        f"a layer is between reps, such as V or 2*V + Scalar, texts of such, or numbers of "
-        f"scalars, not {wrong!r}"
+        f"a layer takes reps such as V or 2*V + Scalar, their texts, or numbers of scalars, not "
+        f"{wrong!r}"
     )
 
 
-def test_irreps_that_the_input_lacks_are_zero_at_the_start() -> None:
+def test_irreps_that_the_input_lacks_are_initially_zero() -> None:
     x = np.random.default_rng(0).standard_normal((200, 3))
     y = images(Linear(V, V + Scalar, SO(3)), x)
     assert np.mean(y[:, :3] ** 2) > 0
     np.testing.assert_array_equal(y[:, 3], 0)
 
 
-def test_what_cannot_be_built() -> None:
+def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(InvalidRep) as caught:
         Linear(V, Scalar, O(3))
     assert str(caught.value) == (
-        "no equivariant linear map but zero leads from V(O(3)) to V⁰: a layer between them would "
+        "the only equivariant linear map from V(O(3)) to V⁰ is zero: a layer between them would "
         "be constant"
     )
     with pytest.raises(InvalidRep) as caught:

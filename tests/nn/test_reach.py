@@ -1,4 +1,4 @@
-"""What a network can represent is a theorem, and no matter of its width."""
+"""What a network can represent is a theorem, and does not depend on its width."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _random_rep(rng: np.random.Generator, group: Group, limit: int) -> Rep:
 
 
 def _is_complete(seed: int, *, bilinear: Any, widest: int) -> None:
-    """One random network: all of Hom(in, out) and of Hom(Sym² in, out), or refused."""
+    """Check that a random network has all of Hom(in, out) and Hom(Sym² in, out), or is refused."""
     rng = np.random.default_rng(seed)
     group = GROUPS[int(rng.integers(len(GROUPS)))]
     rep_in = _random_rep(rng, group, 6 if group.is_complex else 12)
@@ -72,7 +72,7 @@ def _trivial(group: Group) -> Rep:
 
 
 class TestRealMatricesOverComplexGroups:
-    """Irreps and reps whose own matrices are real, in networks over complex numbers."""
+    """Irreps and reps with real matrices, in networks over complex numbers."""
 
     @pytest.mark.parametrize("bilinear", ["channelwise", "paper"])
     @pytest.mark.parametrize("name", COMPLEX)
@@ -88,7 +88,7 @@ class TestRealMatricesOverComplexGroups:
             allowed = possible(rep_in, rep_out)
             assert spanned(model, int(1.3 * max(allowed)) + 5) == allowed
 
-    def test_so_are_signs_and_reps_of_the_users_own(self) -> None:
+    def test_signs_and_custom_reps_have_all_maps(self) -> None:
         sign = [*decompose(V(Q8) ** 2).multiplicities][1]
         real = Rotations()(SU(2))
         for rep_in, rep_out, group in (
@@ -123,29 +123,29 @@ class TestRandomNetworks:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("first", range(1000, 1460, 20))
-    def test_in_irreps_many(self, first: int) -> None:
+    def test_many_in_irreps(self, first: int) -> None:
         for seed in range(first, first + 20):
             _is_complete(seed, bilinear="channelwise", widest=128)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("first", range(2000, 2040, 5))
-    def test_of_the_paper_many(self, first: int) -> None:
+    def test_many_of_the_paper(self, first: int) -> None:
         for seed in range(first, first + 5):
             _is_complete(seed, bilinear="paper", widest=48)
 
 
 class TestParts:
-    """Which parts of an output there are, and what they depend on."""
+    """Which parts of an output exist, and what they depend on."""
 
     @pytest.mark.parametrize("ch", [8 * V**2, *range(24, 57, 8)], ids=repr)
-    def test_what_a_user_names_and_what_the_output_needs_is_there(self, ch: Any) -> None:
+    def test_layers_have_the_named_irreps_and_those_the_output_needs(self, ch: Any) -> None:
         model = network(5 * Scalar + 5 * V, V**2, SO(3), ch=ch, num_layers=2)
         y = _images(model).reshape(-1, 3, 3)
         traceless = (y + y.swapaxes(1, 2)) / 2 - np.einsum("bii,jk->bjk", y, np.eye(3)) / 3
         for part in (np.einsum("bii->b", y), traceless, y - y.swapaxes(1, 2)):
             assert np.std(part, axis=0).max() > 0.02
 
-    def test_a_linear_part_is_there_at_every_width(self) -> None:
+    def test_every_width_has_a_linear_part(self) -> None:
         for ch in (4, 16, 100, 128):
             model = network(2 * V + P, P, O(3), ch=ch)
             assert spanned(model, 6)[0] == 1
@@ -177,9 +177,7 @@ class TestParts:
         ],
         ids=["product", "sum", "not reductive"],
     )
-    def test_of_reps_that_are_no_sums_of_irreps(
-        self, rep_in: Rep, rep_out: Rep, layers: int
-    ) -> None:
+    def test_reps_that_are_not_sums_of_irreps(self, rep_in: Rep, rep_out: Rep, layers: int) -> None:
         group = next(iter(groups_of(rep_in)))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -187,19 +185,19 @@ class TestParts:
         allowed = possible(rep_in, rep_out)
         assert spanned(model, int(1.3 * max(allowed)) + 5) == allowed
 
-    def test_products_that_are_not_looked_for_are_warned_of(self) -> None:
+    def test_products_that_are_not_searched_cause_a_warning(self) -> None:
         with pytest.warns(ReachWarning, match="may not represent every product of two parts"):
             EMLP(30 * V(SO(3)) + V(S(2)), V(SO(3)) ** 2, SO(3), ch=8, num_layers=1)
 
-    def test_in_the_papers_form_few_copies_suffice(self) -> None:
-        """v × v is zero, and a hidden layer of one vector alone knows no other."""
+    def test_few_copies_suffice_in_the_paper_form(self) -> None:
+        """v × v is zero, and a hidden layer of one vector has no other product."""
         sign = next(irrep for irrep in irreps((V**2)(S(3))) if irrep.name == "W1_b7cde6")
         model = network(V, sign, S(3), ch=4, num_layers=2, bilinear="paper")
         assert np.std(_call(model, np.random.default_rng(0).standard_normal((40, 3)))) > 0.1
         with pytest.raises(InvalidRep, match=r"is constant: .* num_layers=2"):
             EMLP(V, sign, S(3), ch=4, num_layers=1, bilinear="paper")
 
-    def test_what_is_said_is_kept(self, tmp_path: Path) -> None:
+    def test_warnings_are_kept_as_limits(self, tmp_path: Path) -> None:
         with pytest.warns(ReachWarning) as warned:
             model = EMLP(V**2, V**2, O(3), ch=8 * Scalar + 8 * V, num_layers=1)
         assert model.limits == tuple(str(one.message) for one in warned)
@@ -208,7 +206,7 @@ class TestParts:
         assert limits_of(Standardize(model, (0.0, 1.0, 0.0, 1.0))) == [*model.limits]
 
     @pytest.mark.slow
-    def test_the_papers_form_learns_what_its_own_products_do_not_reach(self) -> None:
+    def test_the_paper_form_learns_what_its_own_products_do_not_reach(self) -> None:
         hidden = 16 * (Scalar + V + P + P * V)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -234,7 +232,7 @@ def test_the_cross_product_is_learned_at_every_width(ch: int) -> None:
 
 
 def _trained(model: Any, x: np.ndarray, y: np.ndarray) -> float:
-    """The mean square error after a thousand steps on the whole."""
+    """Return the mean square error after a thousand steps on all data."""
     import equinox as eqx
 
     optimiser = optax.adam(1e-2)
@@ -266,8 +264,8 @@ TURNING = {
 
 
 class TestTurns:
-    """What parts of the input are to each other is seen: an element of the group that moves one of
-    them alone changes the output.
+    """Networks see how parts of the input are turned relative to each other: an element of the
+    group that moves one part alone changes the output.
     """
 
     @pytest.mark.parametrize("layers", [2, 3])
@@ -290,7 +288,7 @@ class TestTurns:
         invariant = [np.linalg.norm(y, axis=1) if d == y.shape[1] else y for y in (plain, turned)]
         assert np.abs(invariant[1] - invariant[0]).max() > 1e-6 * np.abs(plain).max()
 
-    def test_layers_that_are_too_few_are_warned_of(self) -> None:
+    def test_too_few_layers_cause_a_warning(self) -> None:
         found = {irrep.name: irrep for power in (1, 2, 3) for irrep in irreps((V**power)(D(6)))}
         signs, plane = (found["W1_85c476"], found["W1_fc2a33"]), found["W2_a63084"]
         rep = plane + 2 * signs[0] + 2 * signs[1]
@@ -301,7 +299,7 @@ class TestTurns:
 
 
 class TestWarnings:
-    """Where a shape cannot reach something, it says so, and what would."""
+    """A network that cannot reach something warns, and says what would."""
 
     def test_a_hidden_rep_without_parts_of_the_output(self) -> None:
         said = _said(V**2 + V, V**2, O(3), ch=8 * Scalar + 8 * V, num_layers=2)
@@ -311,7 +309,7 @@ class TestWarnings:
         assert f"(hidden reps that you name need the irreps {axial}, {tensor})" in said
         assert not _said(V**2 + V, V**2, O(3), ch=4, num_layers=2)
 
-    def test_whoever_made_it_is_named(self) -> None:
+    def test_the_warning_points_to_the_callers_line(self) -> None:
         with pytest.warns(ReachWarning) as warned:
             EMLP(V**2, V**2, O(3), ch=8 * Scalar + 8 * V, num_layers=2)
         assert {one.filename.endswith("test_reach.py") for one in warned} == {True}  # no library
@@ -361,15 +359,15 @@ class TestWarnings:
         enough = 4 * (rep_in + rep_out)  # what the warning says would do
         assert not _said(rep_in, rep_out, group, ch=enough)
 
-    def test_an_integer_ch_is_tried_before_it_is_advised(self) -> None:
-        """Of Z(5), a vector and its double angle: a product of five is needed for an invariant."""
+    def test_advice_for_an_integer_ch_was_tried(self) -> None:
+        """A vector and its double angle under Z(5): an invariant needs a product of five."""
         [double] = [irrep for irrep in irreps((V**2)(Z(5))) if irrep.name == "W2_8a4aca"]
         said = _said(2 * double, Scalar, Z(5), ch=[3 * double + 2 * Scalar, 20, 2 * V**2])
         depth = int(found[1]) if (found := re.search(r"num_layers=(\d+)", said)) else 3
         width = int(re.search(r"such as ch=(\d+)", said)[1])  # type: ignore[index]
         assert not _said(2 * double, Scalar, Z(5), ch=width, num_layers=depth)
 
-    def test_a_network_that_is_constant_says_what_would_do(self) -> None:
+    def test_a_constant_network_is_refused_with_advice(self) -> None:
         with pytest.raises(InvalidRep, match=r"need the irreps .*Scalar") as refused:
             EMLP(V**2, Scalar, SO(3), ch=8 * V)
         assert "such as ch=24" in str(refused.value)
@@ -378,7 +376,7 @@ class TestWarnings:
             EMLP(3 * V, P, O(3), ch=16, num_layers=1)
 
     @pytest.mark.parametrize("layers", [1, 2, 3])
-    def test_nothing_is_said_of_what_no_function_sees(self, layers: int) -> None:
+    def test_changes_that_no_function_sees_cause_no_warning(self, layers: int) -> None:
         """Invariants of two vectors are even in both together, under rotations too."""
         assert not _said(2 * V, Scalar, SO(3), ch=16, num_layers=layers)
 

@@ -1,4 +1,4 @@
-"""Relations among irreps, and the symmetries that are left of them."""
+"""Relations among irreps, and the symmetries that they leave."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_sign_that_a_square_does_not_see() -> None:
     assert even.among(["p"]) == ((1,),)
 
 
-def test_what_is_between_others_is_eliminated() -> None:
+def test_inner_symbols_are_eliminated() -> None:
     found = Relations(["axial", "v", "p"])
     found.add({"v": 2, "axial": -1})
     found.add({"v": 1, "p": 1, "axial": -1})

@@ -1,4 +1,4 @@
-"""What layers are told is checked before anything is built."""
+"""Arguments of layers are checked before anything is built."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from intertwine.errors import InvalidSetting
 from intertwine.nn.settings import as_key, natural, working
 
 
-def test_natural_numbers_are_those_of_python_and_numpy() -> None:
+def test_natural_accepts_integers_of_python_and_numpy() -> None:
     assert natural(0, "it") == 0
     assert natural(np.int64(7), "it") == 7
     assert type(natural(np.int64(7), "it")) is int
 
 
 @pytest.mark.parametrize("seed", [5, np.int64(5), np.uint8(5)], ids=repr)
-def test_a_seed_is_a_key_whatever_integer_it_is(seed: Any) -> None:
+def test_any_integer_is_a_seed(seed: Any) -> None:
     assert as_key(seed) == jax.random.key(5)
     assert as_key(as_key(seed)) == jax.random.key(5)
 
 
-def test_weights_are_complex_where_the_group_is() -> None:
+def test_weights_are_complex_if_the_group_is() -> None:
     assert working(None, is_complex=False) == jnp.float32
     assert working(None, is_complex=True) == jnp.complex64
     with jax.enable_x64(True):
@@ -45,20 +45,20 @@ def test_weights_are_complex_where_the_group_is() -> None:
             (
                 lambda v: working(v, False),
                 kind,
-                f"weights are float32, float64, complex64, complex128, and not {kind}",
+                f"weights are float32, float64, complex64, complex128, not {kind}",
             )
             for kind in ("int32", "float16", "bfloat16", "float8_e4m3fn")
         ),
-        (lambda v: working(v, False), "real", "'real' is no dtype, such as float32"),
+        (lambda v: working(v, False), "real", "'real' is not a dtype such as float32"),
         (
             lambda v: working(v, False),
             "float64",
-            'JAX has no float64 unless it is told: jax.config.update("jax_enable_x64", True), '
-            "before anything else",
+            'float64 is disabled in JAX: call jax.config.update("jax_enable_x64", True) before '
+            "anything else",
         ),
     ],
 )
-def test_what_is_refused(check: Callable[[Any], Any], value: Any, said: str) -> None:
+def test_invalid_settings_are_refused(check: Callable[[Any], Any], value: Any, said: str) -> None:
     with jax.enable_x64(False), pytest.raises(InvalidSetting) as caught:
         check(value)
     assert str(caught.value) == said

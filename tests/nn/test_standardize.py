@@ -1,4 +1,4 @@
-"""Statistics of data around a model, where they leave it equivariant."""
+"""Standardization of a model, with statistics that keep it equivariant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from intertwine.nn import MLP, Linear, Standardize
 from intertwine.reps import Rep, Scalar, V
 
 
-def test_it_is_what_it_says() -> None:
+def test_it_computes_its_formula() -> None:
     model = Linear(V + Scalar, V + Scalar, SO(3))
     stats = [0, 0, 0, 5.0], [2.0, 2, 2, 3], [0, 0, 0, -1.0], [7.0, 7, 7, 0.5]
     x = np.array([1.0, 2, 3, 4])
@@ -23,7 +23,7 @@ def test_it_is_what_it_says() -> None:
     )
 
 
-def test_numbers_for_all_coordinates_and_iterators_are_statistics_too() -> None:
+def test_statistics_may_be_single_numbers_and_iterators() -> None:
     model = Linear(V, V, SO(3))
     x = np.ones(3)
     np.testing.assert_allclose(Standardize(model, iter((0, 2)))(x), model(x / 2), rtol=1e-6)
@@ -57,7 +57,7 @@ def test_means_of_complex_features_are_complex() -> None:
         (V(SU(2)), 1.0, 1, "a mean of V(SU(2)) that the group moves"),
     ],
 )
-def test_what_would_break_equivariance_is_refused(
+def test_statistics_that_break_equivariance_are_refused(
     rep: Rep, mean: Any, scale: Any, said: str
 ) -> None:
     with pytest.raises(NotEquivariant) as caught:
@@ -82,12 +82,12 @@ def test_what_would_break_equivariance_is_refused(
         (("a", 1), "statistics of V(S(3)) are 3 real numbers, or one for all, not 'a'"),
     ],
 )
-def test_what_are_no_statistics(stats: Any, said: str) -> None:
+def test_invalid_statistics_are_refused(stats: Any, said: str) -> None:
     with pytest.raises(InvalidRep) as caught:
         Standardize(MLP(V, V, S(3), 4, 1), stats)
     assert str(caught.value) == said
 
 
-def test_a_function_that_does_not_say_its_reps_is_refused() -> None:
-    with pytest.raises(NotEquivariant, match="does not say between which reps it is equivariant"):
+def test_a_function_without_reps_is_refused() -> None:
+    with pytest.raises(NotEquivariant, match="has no rep_in and rep_out: give a layer with reps"):
         Standardize(np.tanh, (0, 1))

@@ -1,4 +1,4 @@
-"""Augmentation: every sample under random elements of the group, known from the seed."""
+"""Augmentation: every sample under random elements of the group, determined by the seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from intertwine.training.data import DeviceSamples, samples_of
 
 
 def tracked(group: Group, rep_in: Rep, rep_out: Rep, epochs: int = 1, **more: Any) -> Any:
-    """All samples as training saw them: their sum is what SGD of rate 1 subtracts from 0."""
+    """Return the sum of all samples that training saw: what SGD of rate 1 subtracts from 0."""
     n, m = rep_in(group).size(), rep_out(group).size()
     X, Y = np.ones((1, n)), np.ones((1, m))
 
@@ -35,7 +35,7 @@ def tracked(group: Group, rep_in: Rep, rep_out: Rep, epochs: int = 1, **more: An
 
 @pytest.mark.parametrize("group", [SO(3), SO13p(), S(4)], ids=repr)
 def test_inputs_and_targets_are_moved_by_the_same_element(group: Group) -> None:
-    """x ∈ V and x ⊗ x ∈ V² stay each other's square, and x is no longer what it was."""
+    """x ∈ V and x ⊗ x ∈ V² stay in this relation, and x changes."""
     moved, squared = tracked(group, 2 * V, V**2, augment=True)
     x = moved.reshape(2, group.d)
     np.testing.assert_allclose(x[0], x[1], rtol=1e-4, atol=1e-5)
@@ -49,7 +49,7 @@ def test_inputs_and_targets_are_moved_by_the_same_element(group: Group) -> None:
     [(SO(3), np.eye(3)), (O(5), np.eye(5)), (SO13p(), np.diag([-1.0, 1, 1, 1]))],
     ids=["SO(3)", "O(5)", "SO13p"],
 )
-def test_it_is_the_group_that_moves_them(group: Group, form: Any) -> None:
+def test_samples_are_moved_by_the_group(group: Group, form: Any) -> None:
     """One sample of one epoch keeps its invariant form, and every seed draws another element."""
     seen = [tracked(group, V, Scalar, seed=seed)[0] for seed in range(3)]
     ones = np.ones(group.d)
@@ -58,7 +58,7 @@ def test_it_is_the_group_that_moves_them(group: Group, form: Any) -> None:
     assert len({tuple(np.round(x, 3)) for x in seen}) == 3
 
 
-def test_every_epoch_moves_a_sample_anew() -> None:
+def test_every_epoch_moves_a_sample_differently() -> None:
     sums = [tracked(SO(3), V, Scalar, epochs=e)[0] for e in range(1, 5)]
     seen = np.diff(sums, axis=0)
     assert len({tuple(np.round(x, 3)) for x in seen}) == 3
@@ -66,7 +66,7 @@ def test_every_epoch_moves_a_sample_anew() -> None:
 
 @pytest.mark.slow
 def test_a_model_learns_an_invariance_that_its_data_do_not_show() -> None:
-    """The inputs lie along one axis: only with augmentation are the others like it."""
+    """The inputs lie along one axis: only augmentation makes other axes equivalent."""
     data = lengths(100)
     how: Any = {"epochs": 300, "learning_rate": 0.01, "batch_size": 100}
     with_it = fit(Small(3, 1, 32), data, augment=True, **how).model
@@ -83,7 +83,7 @@ def test_the_group_may_be_a_smaller_one() -> None:
 
 
 @pytest.mark.slow
-def test_labels_are_left_alone() -> None:
+def test_labels_are_not_changed() -> None:
     data = lengths()
     labels = (data.Y[:, 0] > 1).astype(int)
     classes = replace(data, Y=labels, rep_out=2 * Scalar)
@@ -93,8 +93,8 @@ def test_labels_are_left_alone() -> None:
         fit(Small(3, 3), replace(classes, rep_out=V), loss="cross-entropy", augment=True)
 
 
-def test_pools_last_until_their_elements_are_worn() -> None:
-    """Each element is used some 64 times; the pool depends on the epoch and the seed alone."""
+def test_a_pool_is_replaced_when_its_elements_were_used_often() -> None:
+    """Each element is used some 64 times; the pool depends only on the epoch and the seed."""
     few, many = (Augmentation(V(SO(3)), Scalar, n, seed=0) for n in (30, 2000))
     assert few.size == many.size == 1024
     assert many.period == 32
@@ -120,7 +120,7 @@ def test_complex_groups_act_on_complex_samples() -> None:
         fit(affine(2, 2), replace(data, X=X.real, Y=X.real), augment=True)
 
 
-def test_what_cannot_be_moved_is_refused() -> None:
+def test_samples_that_the_group_cannot_act_on_are_refused() -> None:
     data = lengths()
     with pytest.raises(InvalidSetting, match=r"has size 9, and cannot act on .* \(64, 3\)"):
         fit(affine(3, 1), replace(data, rep_in=V**2), augment=True)

@@ -1,4 +1,4 @@
-"""Fits that are cut off and go on: with the same result, or with a refusal that says why."""
+"""Interrupted fits resume with the same result, or are refused with the reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILE = "checkpoint.safetensors"
 
 
 class Crash(Exception):
-    """What ends a fit in these tests."""
+    """Ends a fit in these tests."""
 
 
 def crash_at(epoch: int) -> Any:
@@ -40,7 +40,7 @@ def crash_at(epoch: int) -> Any:
 
 
 def assert_same(a: Trained, b: Trained) -> None:
-    """Bit for bit, but for the clock."""
+    """Assert that two results are equal bit for bit, except for the clock."""
     for one, other in ((a.model, b.model), (a.best, b.best)):
         for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
             assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
@@ -69,7 +69,7 @@ def small_fit(**more: Any) -> Trained:
     ],
     ids=["adam", "sgd, uneven batches", "own rate", "best"],
 )
-def test_a_fit_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path: Path, more: Any) -> None:
+def test_an_interrupted_fit_resumes_with_the_same_result(tmp_path: Path, more: Any) -> None:
     whole = small_fit(**more)
     kept = {**more, "checkpoint": tmp_path, "checkpoint_every": 4}
     for epoch in (6, 15):
@@ -79,7 +79,7 @@ def test_a_fit_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path: Path, mo
 
 
 @pytest.mark.slow
-def test_an_augmented_fit_goes_on_with_the_same_elements(tmp_path: Path) -> None:
+def test_an_augmented_fit_resumes_with_the_same_elements(tmp_path: Path) -> None:
     def run(**more: Any) -> Trained:
         return fit(Small(3, 1), lengths(30), epochs=12, batch_size=15, augment=SO(3), **more)
 
@@ -91,7 +91,7 @@ def test_an_augmented_fit_goes_on_with_the_same_elements(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128], ids=["64", "128"])
-def test_weights_of_every_kind_are_kept_exactly(tmp_path: Path, dtype: Any) -> None:
+def test_weights_of_every_kind_are_saved_exactly(tmp_path: Path, dtype: Any) -> None:
     with jax.enable_x64(True):
         model = affine(3, 2, dtype)
 
@@ -106,7 +106,7 @@ def test_weights_of_every_kind_are_kept_exactly(tmp_path: Path, dtype: Any) -> N
 
 
 @pytest.mark.slow
-def test_a_process_that_was_killed_leaves_a_fit_that_another_finishes(tmp_path: Path) -> None:
+def test_another_process_finishes_the_fit_of_a_killed_one(tmp_path: Path) -> None:
     program = textwrap.dedent(
         f"""
         import os, signal
@@ -131,14 +131,14 @@ def test_a_process_that_was_killed_leaves_a_fit_that_another_finishes(tmp_path: 
     assert_same(resumed, small_fit())
 
 
-def test_a_fit_that_is_over_is_not_run_again(tmp_path: Path) -> None:
+def test_a_finished_fit_is_not_run_again(tmp_path: Path) -> None:
     first = small_fit(checkpoint=tmp_path)
     again = small_fit(checkpoint=tmp_path, callback=crash_at(20))
     assert again.history == first.history
     assert_same(again, first)
 
 
-def test_patience_that_ran_out_stays_so(tmp_path: Path) -> None:
+def test_exhausted_patience_persists(tmp_path: Path) -> None:
     X, Y = pairs()
     how: Any = {"validation": (X, -Y), "patience": 2, "checkpoint": tmp_path, "epochs": 500}
     first = fit(Small(3, 2), (X, Y), **how)
@@ -147,8 +147,8 @@ def test_patience_that_ran_out_stays_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("epochs", [8, 9, 10])
-def test_a_longer_fit_is_one_that_was_longer_from_the_start(tmp_path: Path, epochs: int) -> None:
-    """Also where the short one ended between two looks, and its last loss was the best."""
+def test_a_resumed_longer_fit_equals_an_uninterrupted_one(tmp_path: Path, epochs: int) -> None:
+    """Also if the short one ended between two evaluations, and its last loss was the best."""
     how: Any = {"schedule": "constant", "evaluate_every": 3, "validation": pairs(20, 2)}
     short = small_fit(**how, epochs=epochs, checkpoint=tmp_path)
     assert short.history.column("test_loss")[-1][0] == epochs
@@ -158,7 +158,7 @@ def test_a_longer_fit_is_one_that_was_longer_from_the_start(tmp_path: Path, epoc
     assert_same(longer, small_fit(**how, epochs=14))
 
 
-def test_a_longer_fit_goes_on_if_its_learning_rates_agree(tmp_path: Path) -> None:
+def test_a_longer_fit_resumes_if_its_learning_rates_agree(tmp_path: Path) -> None:
     short = {"schedule": "constant", "checkpoint": tmp_path, "epochs": 5}
     small_fit(**short)
     assert_same(small_fit(**{**short, "epochs": 9}), small_fit(schedule="constant", epochs=9))
@@ -200,14 +200,14 @@ def test_the_checkpoint_of_another_fit_is_refused(
     assert (tmp_path / FILE).read_bytes() == kept
 
 
-def test_weights_that_were_rounded_otherwise_are_the_same(tmp_path: Path) -> None:
+def test_initial_weights_may_differ_by_rounding(tmp_path: Path) -> None:
     model = Small(3, 2)
     rounded = eqx.tree_at(lambda m: m.first, model, model.first * (1 + 1e-6))
     first = fit(model, pairs(), epochs=2, checkpoint=tmp_path)
     assert_same(fit(rounded, pairs(), epochs=2, checkpoint=tmp_path), first)
 
 
-def test_so_is_that_of_another_model(tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     fit(Small(3, 2), pairs(), epochs=1, checkpoint=tmp_path)
     with pytest.raises(InvalidSetting, match=r"the initial weights differ"):
         fit(Small(3, 2, seed=1), pairs(), epochs=1, checkpoint=tmp_path)
@@ -216,7 +216,7 @@ def test_so_is_that_of_another_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_so_is_that_of_a_model_with_the_same_weights(tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_model_with_the_same_weights_is_refused(tmp_path: Path) -> None:
     layer, data = Linear(V, V, SO(3)), (np.eye(3), 2 * np.eye(3))
     stats = {scale: Standardize(layer, (0, scale)) for scale in (1, 2)}
     fit(layer, data, epochs=1, checkpoint=tmp_path / "bare")
@@ -227,7 +227,9 @@ def test_so_is_that_of_a_model_with_the_same_weights(tmp_path: Path) -> None:
             fit(stats[2], data, epochs=1, checkpoint=tmp_path / folder)
 
 
-def test_so_is_that_of_another_loss_or_optimiser_of_the_same_name(tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_loss_or_optimiser_of_the_same_name_is_refused(
+    tmp_path: Path,
+) -> None:
     def run(weight: float, rate: float) -> Trained:
         return fit(
             Small(3, 2),
@@ -254,13 +256,13 @@ class TestDamage:
             small_fit(epochs=2, schedule="constant", checkpoint=tmp_path)
 
     @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
-    def test_a_file_that_was_cut_off(self, tmp_path: Path, share: float) -> None:
+    def test_a_truncated_file(self, tmp_path: Path, share: float) -> None:
         self.damaged(tmp_path, lambda blob: blob[: int(share * len(blob))])
 
-    def test_a_bit_that_flipped(self, tmp_path: Path) -> None:
+    def test_a_flipped_bit(self, tmp_path: Path) -> None:
         self.damaged(tmp_path, lambda blob: blob[:-3] + bytes([blob[-3] ^ 1]) + blob[-2:])
 
-    def test_a_history_that_was_edited(self, tmp_path: Path) -> None:
+    def test_an_edited_history(self, tmp_path: Path) -> None:
         self.damaged(tmp_path, lambda blob: blob.replace(b'epoch\\": 2', b'epoch\\": 3', 1))
 
     def test_a_file_of_another_kind(self, tmp_path: Path) -> None:
@@ -269,7 +271,7 @@ class TestDamage:
         self.damaged(tmp_path, lambda blob: save({"a": np.zeros(3)}))
 
 
-def test_a_save_that_fails_leaves_the_one_before(
+def test_a_failed_save_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full when the second checkpoint is synced."""

@@ -1,4 +1,4 @@
-"""The equivariance error of a model, by its definition and for models where it is known."""
+"""The equivariance error of a model, by its definition and for models with a known error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from intertwine.training import model_equivariance_error, model_equivariance_err
 X = np.random.default_rng(0).standard_normal((40, 3))
 
 
-def test_equivariant_functions_have_none() -> None:
+def test_equivariant_functions_have_error_0() -> None:
     def cross(x: Any) -> Any:
         return jnp.cross(x[..., :3], x[..., 3:]) * jnp.sum(x**2, axis=-1, keepdims=True)
 
@@ -29,14 +29,14 @@ def test_equivariant_functions_have_none() -> None:
     assert model_equivariance_error(cross, pairs, 2 * V, V, O(3)) > 0.2  # pseudovectors
 
 
-def test_others_have_one_between_0_and_1() -> None:
+def test_other_functions_have_an_error_between_0_and_1() -> None:
     errors = model_equivariance_errors(Small(3, 1), X, V, Scalar, SO(3))
     assert errors.shape == (40,)
     assert 0 < errors.min() < errors.max() <= 1
     assert errors.min() < model_equivariance_error(Small(3, 1), X, V, Scalar, SO(3)) < errors.max()
 
 
-def test_it_is_the_one_of_its_definition() -> None:
+def test_the_error_is_as_defined() -> None:
     group, model = SO13p(), Small(4, 16)
     points = np.random.default_rng(1).standard_normal((7, 4))
     errors = model_equivariance_errors(model, points, V, T(2), group, samples=3, seed=5)
@@ -49,7 +49,7 @@ def test_it_is_the_one_of_its_definition() -> None:
         assert errors[i] == pytest.approx(expected, rel=1e-4)
 
 
-def test_it_is_as_small_as_the_models_precision() -> None:
+def test_the_error_of_an_equivariant_model_is_its_rounding() -> None:
     def norm(model: Any, x: Any) -> Any:
         return jnp.sum(x**2, axis=-1, keepdims=True) * model.scale
 
@@ -65,7 +65,7 @@ def test_it_is_as_small_as_the_models_precision() -> None:
     assert double < 1e-14 < 1e-9 < single < 1e-6
 
 
-def test_data_bring_their_own_reps() -> None:
+def test_reps_are_taken_from_the_data() -> None:
     data = lengths(30)
     model = Small(3, 1)
     expected = model_equivariance_error(model, data.X, V, Scalar, SO(3))
@@ -75,7 +75,7 @@ def test_data_bring_their_own_reps() -> None:
     assert model_equivariance_error(model, data, group=S(3)) != expected
 
 
-def test_batches_change_nothing_and_seeds_do() -> None:
+def test_the_error_depends_on_the_seed_and_not_on_batches() -> None:
     model, how = Small(3, 1), (X, V, Scalar, SO(3))
     errors = model_equivariance_errors(model, *how)
     np.testing.assert_allclose(
@@ -84,17 +84,17 @@ def test_batches_change_nothing_and_seeds_do() -> None:
     assert not np.allclose(model_equivariance_errors(model, *how, seed=1), errors)
 
 
-def test_a_model_that_answers_nothing_is_equivariant() -> None:
+def test_a_model_of_zero_output_is_equivariant() -> None:
     zero = Affine(jnp.zeros((3, 2)), jnp.zeros(2))
     assert model_equivariance_error(zero, X, V, 2 * Scalar, SO(3)) == 0.0
 
 
-def test_one_that_answers_nan_is_not() -> None:
+def test_a_model_of_nan_output_is_not_equivariant() -> None:
     broken = Affine(jnp.full((3, 1), jnp.nan), jnp.zeros(1))
     assert np.isnan(model_equivariance_error(broken, X, V, Scalar, SO(3)))
 
 
-def test_groups_mix_and_complex_ones_act_by_the_dual() -> None:
+def test_reps_of_several_groups_and_complex_duals() -> None:
     rep = V(Z(3)) + V(S(4))
     points = np.random.default_rng(0).standard_normal((20, 7))
 
@@ -108,7 +108,7 @@ def test_groups_mix_and_complex_ones_act_by_the_dual() -> None:
     assert model_equivariance_error(jnp.conj, z, V, V, U(2)) > 0.1
 
 
-def test_reps_of_the_users_own_in_numpy() -> None:
+def test_custom_reps_in_numpy() -> None:
     class Axial(Rep):
         """Pseudovectors."""
 
@@ -119,7 +119,7 @@ def test_reps_of_the_users_own_in_numpy() -> None:
     assert model_equivariance_error(lambda x: x, X, Axial(), V, O(3)) > 0.1
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_shapes_that_do_not_fit_are_refused() -> None:
     model = Small(3, 1)
     with pytest.raises(InvalidRep, match=r"size 9, and the inputs have the shape \(40, 3\)"):
         model_equivariance_error(model, X, V**2, Scalar, SO(3))
@@ -146,7 +146,7 @@ def test_an_emlp_is_equivariant_and_stays_so_when_trained() -> None:
         assert model_equivariance_errors(one, data).max() < 1e-4
 
 
-def test_less_than_one_sample_is_refused() -> None:
+def test_fewer_than_one_sample_is_refused() -> None:
     for wrong, said in (
         ({"samples": 0}, "samples is at least 1, not 0"),
         ({"batch_size": 0}, "batch_size is at least 1, not 0"),

@@ -1,4 +1,4 @@
-"""`fit`: what training promises, whatever the model."""
+"""`fit`: the promises of training, for any model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def as_users_have_it(function: Any) -> Any:
-    """Without the checks of annotations that a test has."""
+    """Remove the checks of annotations that tests have."""
     return inspect.unwrap(function)
 
 
@@ -40,7 +40,7 @@ def losses(trained: Trained) -> list[float]:
 
 
 class TestLearning:
-    def test_a_linear_map_is_found(self) -> None:
+    def test_a_linear_map_is_learned(self) -> None:
         X = np.random.default_rng(0).standard_normal((50, 3))
         A = np.array([[1.0, 2.0], [0.0, -1.0], [3.0, 0.5]])
         trained = fit(affine(3, 2), (X, X @ A + 1), epochs=600, learning_rate=0.03)
@@ -49,13 +49,13 @@ class TestLearning:
         assert trained.history[-1].train_loss < 1e-8
         assert trained.stopped == "all epochs"
 
-    def test_the_model_given_stays_as_it_was(self) -> None:
+    def test_the_given_model_does_not_change(self) -> None:
         model = Small(3, 2)
         before = [leaf.copy() for leaf in leaves(model)]
         fit(model, pairs(), epochs=3)
         assert all(np.array_equal(a, b) for a, b in zip(before, leaves(model), strict=True))
 
-    def test_a_step_of_adam_is_the_one_of_optax(self) -> None:
+    def test_a_step_of_adam_equals_that_of_optax(self) -> None:
         X, Y = map(jnp.float32, pairs(20))
         model, trained = Small(3, 2), fit(Small(3, 2), (X, Y), epochs=3, learning_rate=0.01)
         optimizer = optax.adam(0.01)
@@ -94,7 +94,7 @@ class TestLearning:
         np.testing.assert_array_equal(trained.shift, 0.5)
         assert trained.function is jnp.sin
 
-    def test_no_epochs_are_no_training(self) -> None:
+    def test_zero_epochs_do_not_train(self) -> None:
         model = Small(3, 2)
         trained = fit(model, pairs(), epochs=0)
         assert same(trained.model, model)
@@ -112,7 +112,7 @@ class TestPrecision:
         assert not jax.config.jax_enable_x64
 
     @pytest.mark.slow
-    def test_float32_weights_stay_so_where_jax_has_float64(self) -> None:
+    def test_float32_weights_stay_float32_with_x64_enabled(self) -> None:
         with jax.enable_x64(True):
             trained = fit(Small(3, 2, dtype=np.float32), pairs(), epochs=2)
         assert {leaf.dtype for leaf in leaves(trained.model)} == {np.dtype(np.float32)}
@@ -146,7 +146,7 @@ class TestEpochs:
         )
         np.testing.assert_allclose(trained.model.matrix, -3 * np.ones((10, 1)), rtol=1e-6)
 
-    def test_the_same_seed_is_the_same_fit_and_another_is_not(self) -> None:
+    def test_equal_seeds_give_equal_fits_and_others_do_not(self) -> None:
         def run(seed: int) -> Any:
             return fit(Small(3, 2), pairs(), epochs=5, batch_size=16, seed=seed)
 
@@ -155,7 +155,7 @@ class TestEpochs:
         assert losses(a) == losses(b)
         assert losses(a) != losses(c)
 
-    def test_looking_up_changes_nothing(self) -> None:
+    def test_evaluation_does_not_change_the_fit(self) -> None:
         def run(**looks: Any) -> Trained:
             return fit(Small(3, 2), pairs(), epochs=12, batch_size=16, **looks)
 
@@ -189,7 +189,7 @@ class TestCompiling:
 
 
 class TestLosses:
-    def test_a_loss_of_ones_own(self) -> None:
+    def test_a_custom_loss(self) -> None:
         def loss(model: Any, x: Any, y: Any) -> Any:
             return jnp.mean(jnp.abs(model(x) - y) ** 3)
 
@@ -223,7 +223,7 @@ class TestLosses:
             (7, "the label in row 2 of the data is 7, and the model tells 2 classes apart: "),
         ],
     )
-    def test_labels_of_no_class_are_refused(self, label: int, said: str) -> None:
+    def test_labels_out_of_range_are_refused(self, label: int, said: str) -> None:
         X, Y = np.eye(4, 3), np.array([0, 1, label, 0])
         for run in (fit, evaluate):
             for labels in (Y, Y[:, None]):
@@ -239,7 +239,7 @@ class TestLosses:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("has_hash", [True, False])
-    def test_an_object_may_be_loss_optimiser_and_schedule(self, has_hash: bool) -> None:
+    def test_loss_optimiser_and_schedule_may_be_objects(self, has_hash: bool) -> None:
         class Called:
             def __init__(self, function: Any) -> None:
                 self.function = function
@@ -257,7 +257,7 @@ class TestLosses:
             assert "Called" in ours.record[name]
         assert evaluate(Small(3, 2), pairs(), objects["loss"]) == evaluate(Small(3, 2), pairs())
 
-    def test_a_name_that_is_none_is_refused(self) -> None:
+    def test_an_unknown_name_is_refused(self) -> None:
         with pytest.raises(UnknownMethod, match="no loss 'mes': there are mse, mae, cross-entropy"):
             fit(affine(3, 2), pairs(), loss="mes")
 
@@ -281,7 +281,9 @@ class TestOptimizers:
         ],
         ids=["adamw", "sgd", "momentum", "lion"],
     )
-    def test_a_factory_is_what_it_makes_with_that_learning_rate(self, factory: Any) -> None:
+    def test_an_optimiser_factory_equals_its_result_with_that_learning_rate(
+        self, factory: Any
+    ) -> None:
         def run(**how: Any) -> Any:
             return fit(Small(3, 2), pairs(), epochs=4, batch_size=16, **how).model
 
@@ -289,13 +291,13 @@ class TestOptimizers:
         for a, b in zip(leaves(ours), leaves(theirs), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
-    def test_a_learning_rate_is_given_once(self) -> None:
+    def test_two_learning_rates_are_refused(self) -> None:
         with pytest.raises(InvalidSetting, match="a learning rate of its own"):
             fit(affine(3, 2), pairs(), optimizer=optax.adam(0.1), learning_rate=0.1)
         with pytest.raises(InvalidSetting, match="is the learning rate"):
             fit(affine(3, 2), pairs(), schedule=lambda step: 0.1, learning_rate=0.1)
 
-    def test_the_history_says_the_learning_rate_where_it_is_known(self) -> None:
+    def test_the_history_has_the_learning_rate_if_known(self) -> None:
         history = fit(affine(3, 2), pairs(), schedule="cosine", learning_rate=0.5, epochs=4).history
         rates = [row.learning_rate for row in history]
         np.testing.assert_allclose(rates, 0.25 * (1 + np.cos(np.pi * np.arange(4) / 4)))
@@ -309,7 +311,7 @@ class TestStopping:
         X, Y = pairs(32)
         return {"data": (X, Y), "validation": (X, 0.3 * Y)}
 
-    def test_patience_keeps_the_best_model_and_says_when_it_was(self) -> None:
+    def test_patience_keeps_the_best_model_and_its_epoch(self) -> None:
         given = self.overfitting()
         trained = fit(Small(3, 2), epochs=3000, learning_rate=0.01, patience=20, **given)
         validation = [loss for _, loss in trained.history.column("validation_loss")]
@@ -320,13 +322,13 @@ class TestStopping:
         assert evaluate(trained.model, given["validation"]) == pytest.approx(validation[-1])
         assert not same(trained.best, trained.model)
 
-    def test_patience_watches_the_test_loss_where_there_is_no_other(self) -> None:
+    def test_patience_watches_the_test_loss_without_validation_data(self) -> None:
         X, Y = pairs(32)
         trained = fit(Small(3, 2), (X, Y), test=(X, 0.3 * Y), patience=5, epochs=3000)
         assert trained.stopped == "patience"
         assert trained.test_loss == trained.history[-1].test_loss
 
-    def test_patience_is_lost_only_where_the_loss_is_measured(self) -> None:
+    def test_patience_runs_out_only_at_evaluations(self) -> None:
         X, Y = pairs(32)
         how: dict[str, Any] = {"patience": 5, "evaluate_every": 8, "epochs": 3000}
         trained = fit(Small(3, 2), (X, Y), validation=(X, -Y), **how)
@@ -339,7 +341,7 @@ class TestStopping:
         assert trained.best is trained.model
         assert trained.best_epoch == 200
 
-    def test_patience_needs_something_to_watch(self) -> None:
+    def test_patience_without_data_is_refused(self) -> None:
         with pytest.raises(InvalidSetting, match="give validation= or test= data"):
             fit(affine(3, 2), pairs(), patience=3)
 
@@ -358,17 +360,17 @@ class TestStopping:
         for event in seen:  # the models are alive, although training went on
             assert evaluate(event.model, pairs(20)) == pytest.approx(event.test_loss, rel=1e-6)
 
-    def test_what_a_callback_returns_otherwise_does_not_stop(self) -> None:
+    def test_only_true_from_a_callback_stops(self) -> None:
         for answer in (None, 1, "yes", np.ones(2, bool), [True], np.False_):
             trained = fit(affine(3, 2), pairs(), epochs=3, callback=lambda event, a=answer: a)
             assert len(trained.history) == 3
 
     @pytest.mark.parametrize("answer", [np.True_, np.array(True), jnp.array(True)], ids=repr)
-    def test_true_is_that_of_numpy_and_jax_too(self, answer: Any) -> None:
+    def test_true_of_numpy_and_jax_stops(self, answer: Any) -> None:
         trained = fit(affine(3, 2), pairs(), epochs=3, callback=lambda event: answer)
         assert (trained.stopped, len(trained.history)) == ("callback", 1)
 
-    def test_it_looks_up_every_few_epochs_and_at_the_end(self) -> None:
+    def test_it_evaluates_every_few_epochs_and_at_the_end(self) -> None:
         seen: list[int] = []
         trained = fit(
             affine(3, 2),
@@ -383,7 +385,7 @@ class TestStopping:
         assert len(trained.history) == 8
 
 
-class TestNumbersThatAreNone:
+class TestNonFiniteNumbers:
     def test_a_diverging_fit_says_where_and_what_to_do(self) -> None:
         X, Y = pairs(40)
         with pytest.raises(NonFiniteLoss) as caught:
@@ -398,7 +400,7 @@ class TestNumbersThatAreNone:
             assert re.search(part, message), message
 
     def test_the_first_bad_batch_is_named(self) -> None:
-        """The loss is that of batch k at the k-th step, with weights that count steps."""
+        """The loss is that of batch k at step k, with weights that count steps."""
 
         def loss(model: Any, x: Any, y: Any) -> Any:
             return jnp.where(model.bias[0] < 6.5, jnp.sum(model.bias), jnp.nan)
@@ -419,7 +421,7 @@ class TestNumbersThatAreNone:
                 batch_size=3,
             )
 
-    def test_weights_that_leave_first_are_blamed(self) -> None:
+    def test_weights_that_overflow_before_the_loss_are_named(self) -> None:
         optimizer = optax.GradientTransformation(
             lambda weights: (),
             lambda g, state, weights=None: (jax.tree.map(lambda a: a * jnp.inf, g), state),
@@ -431,7 +433,7 @@ class TestNumbersThatAreNone:
         ):
             fit(affine(3, 2), pairs(), optimizer=optimizer, epochs=1)
 
-    def test_a_test_loss_that_overflows_is_an_error_too(self) -> None:
+    def test_an_overflowing_test_loss_is_an_error(self) -> None:
         X, Y = pairs()
         with pytest.raises(NonFiniteLoss, match="the test loss is inf after epoch 1"):
             fit(Affine(jnp.ones((3, 2)), jnp.ones(2)), (X, Y), test=(X * 1e30, Y), epochs=3)
@@ -465,11 +467,11 @@ class TestArguments:
         ],
         ids=str,
     )
-    def test_what_cannot_be_used_is_refused(self, arguments: Any, complaint: str) -> None:
+    def test_invalid_arguments_are_refused(self, arguments: Any, complaint: str) -> None:
         with pytest.raises(InvalidSetting, match=complaint):
             as_users_have_it(fit)(affine(3, 2), pairs(), **arguments)
 
-    def test_what_is_no_optimiser_is_refused(self) -> None:
+    def test_objects_other_than_optimisers_are_refused(self) -> None:
         with pytest.raises(InvalidSetting, match=r"such as optax.adam, .*, not 'adam'$"):
             as_users_have_it(transformation)("adam")
 
@@ -478,7 +480,7 @@ class TestArguments:
             fit(lambda x: x, pairs())
 
     @pytest.mark.parametrize("shapes", [((4, 3), (5, 2)), ((0, 3), (0, 2))], ids=str)
-    def test_data_of_other_lengths_or_none_are_refused(self, shapes: Any) -> None:
+    def test_empty_data_and_unequal_lengths_are_refused(self, shapes: Any) -> None:
         with pytest.raises(InvalidSetting, match="as many targets as inputs"):
             fit(affine(3, 2), tuple(map(np.zeros, shapes)))
 
@@ -487,7 +489,7 @@ class TestArguments:
         [([*pairs()], "list of 2"), ((*pairs(), 3), "tuple of 3"), (np.eye(3), "ndarray")],
         ids=["a list", "a triple", "an array"],
     )
-    def test_what_are_no_data_are_refused(self, data: Any, what: str) -> None:
+    def test_objects_other_than_data_are_refused(self, data: Any, what: str) -> None:
         for run in (fit, evaluate):
             with pytest.raises(InvalidSetting) as caught:
                 as_users_have_it(run)(affine(3, 2), data)
@@ -496,13 +498,13 @@ class TestArguments:
                 f"as those of intertwine.datasets, not a {what}"
             )
 
-    def test_integers_of_numpy_are_integers(self, tmp_path: Path) -> None:
+    def test_numpy_integers_are_accepted(self, tmp_path: Path) -> None:
         two = np.int64(2)
         how: Any = {"epochs": two, "seed": two, "checkpoint": tmp_path}
         trained = as_users_have_it(fit)(affine(3, 2), pairs(), **how)
         assert len(trained.history) == 2
 
-    def test_the_record_says_how_it_was_made(self) -> None:
+    def test_the_record_has_settings_and_versions(self) -> None:
         record = fit(affine(3, 2), pairs(), epochs=2, seed=5).record
         assert record["seed"] == 5
         assert record["epochs"] == 2
@@ -518,7 +520,7 @@ class TestProgress:
         assert "4/4" in shown
         assert f"test={trained.test_loss:.3g}" in shown
 
-    def test_nobody_looks_at_a_pipe(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_no_bar_is_shown_in_a_pipe(self, capfd: pytest.CaptureFixture[str]) -> None:
         fit(affine(3, 2), pairs(), epochs=2)
         assert capfd.readouterr() == ("", "")
 

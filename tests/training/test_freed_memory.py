@@ -1,4 +1,4 @@
-"""What is freed within is used again without the system, and given back at the end."""
+"""Freed memory is reused without the system, and returned at the end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PROGRAM = """
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="another C library"
 )
-def test_pages_are_asked_for_once() -> None:
+def test_pages_are_requested_from_the_system_once() -> None:
     done = run_python(PROGRAM)
     assert done.status == 0, done.stderr
     kept, still_kept, given_back = done.value

@@ -28,18 +28,18 @@ def test_it_is_a_sequence_of_epochs() -> None:
     assert history.column("test_loss") == [(2, 3.0)]
 
 
-def test_it_goes_through_json_exactly() -> None:
+def test_json_round_trips_exactly() -> None:
     history = History(ROWS)
     assert History.from_json(json.loads(json.dumps(history.to_json()))) == history
 
 
 @pytest.mark.parametrize("rows", [None, [1], [{"epoch": 1}], {"epoch": 1}], ids=str)
-def test_what_is_none_is_refused(rows: object) -> None:
+def test_invalid_json_is_refused(rows: object) -> None:
     with pytest.raises(FormatError, match="a history is a list of objects with epoch, "):
         History.from_json(rows)
 
 
-def test_it_says_how_it_ended() -> None:
+def test_its_repr_shows_the_last_losses() -> None:
     told = "History of 3 epochs in 1.5 s, train loss 0.01, validation loss 4, test loss 3"
     assert repr(History(ROWS)) == told
     assert repr(History(())) == "History of no epochs"

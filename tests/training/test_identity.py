@@ -1,4 +1,6 @@
-"""What a loss, an optimiser or a model is: the same in every process, and not that of another."""
+"""Identities of losses, optimisers and models: equal in every process, and different for different
+values.
+"""
 
 from __future__ import annotations
 
@@ -108,14 +110,14 @@ def named_so3() -> Group:
 
 
 def sequential(inner: Any) -> Any:
-    """One of our layers around somebody's own."""
+    """Return a Sequential of our layer around a custom one."""
     object.__setattr__(inner, "rep_in", V(SO(3)))
     object.__setattr__(inner, "rep_out", V(SO(3)))
     return Sequential(inner)
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_what_differs_is_told_apart_and_what_is_made_anew_is_the_same(name: str) -> None:
+def test_different_values_differ_and_equal_ones_agree(name: str) -> None:
     one, other = PAIRS[name]
     assert identity_of(one()) == identity_of(one())
     assert identity_of(other()) == identity_of(other())
@@ -123,7 +125,7 @@ def test_what_differs_is_told_apart_and_what_is_made_anew_is_the_same(name: str)
 
 
 @pytest.mark.slow
-def test_it_is_the_same_in_every_process() -> None:
+def test_identities_are_the_same_in_every_process() -> None:
     program = "\n".join(
         (
             "import sys",
@@ -137,13 +139,13 @@ def test_it_is_the_same_in_every_process() -> None:
     assert found[0].value == found[1].value
 
 
-def test_functions_of_libraries_are_called_by_their_name() -> None:
+def test_library_functions_are_identified_by_name() -> None:
     assert identity_of(optax.adam) == "optax._src.alias.adam"
     assert identity_of(mean_squared_error).endswith("training.losses.mean_squared_error")
     assert identity_of(np.tanh) == "numpy.tanh"
 
 
-def test_what_has_no_name_is_called_by_its_class() -> None:
+def test_unnamed_values_are_named_by_their_class() -> None:
     assert name_of(Constant(1.0)) == f"{__name__}.Constant"
     assert name_of(Small(3, 2)) == "helpers.example_training.Small"
     assert name_of(functools.partial(optax.sgd, 0.1, momentum=0.9)) == (
@@ -154,7 +156,7 @@ def test_what_has_no_name_is_called_by_its_class() -> None:
     )
 
 
-def test_what_holds_itself_has_an_identity_too() -> None:
+def test_values_that_contain_themselves_have_an_identity() -> None:
     def loss(model: Any, x: Any, y: Any) -> Any:
         return loss
 

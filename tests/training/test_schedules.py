@@ -13,10 +13,10 @@ from intertwine.training.schedules import learning_rates
 
 
 class TestLearningRates:
-    def test_one_is_constant(self) -> None:
+    def test_the_constant_schedule(self) -> None:
         np.testing.assert_array_equal(learning_rates("constant", 0.1, 3, 2), np.full((3, 2), 0.1))
 
-    def test_a_cosine_is_the_one_of_optax(self) -> None:
+    def test_the_cosine_equals_that_of_optax(self) -> None:
         ours = learning_rates("cosine", 0.1, 5, 4).ravel()
         theirs = [optax.cosine_decay_schedule(0.1, 20)(step) for step in range(20)]
         np.testing.assert_allclose(ours, theirs, atol=1e-8)
@@ -50,7 +50,7 @@ class TestLearningRates:
         rates = learning_rates(schedule, 7.0, 4, 2).ravel()
         np.testing.assert_allclose(rates, [float(schedule(t)) for t in range(8)], rtol=1e-6)
 
-    def test_others_are_refused(self) -> None:
+    def test_invalid_schedules_are_refused(self) -> None:
         with pytest.raises(UnknownMethod, match="constant, cosine, warmup cosine, or give"):
             learning_rates("linear", 0.1, 1, 1)
         with pytest.raises(InvalidSetting, match=r"-0\.5 at step 3"):
@@ -58,7 +58,7 @@ class TestLearningRates:
 
 
 @given(st.integers(1, 2000), st.integers(1, 700))
-def test_batches_are_equal_to_within_one_and_hold_every_sample(n: int, batch_size: int) -> None:
+def test_batch_sizes_differ_by_at_most_one_and_cover_every_sample(n: int, batch_size: int) -> None:
     sizes = Batches.of(n, batch_size).sizes
     assert sizes.sum() == n
     assert len(sizes) == -(-n // batch_size)

@@ -1,4 +1,4 @@
-"""`orbit_labels`: which coordinates of an invariant are tied to each other."""
+"""`orbit_labels`: clusters of the coordinates of invariants."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_tensor_of_levi_civita_is_one_cluster_of_both_signs() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("rep", [T(2, 2)(SO13p()), (V**3 >> V)(S(3)), T(2, 2)(U(2))])
-def test_they_depend_on_the_span_and_not_on_the_basis(rep: Any, seed: int) -> None:
+def test_clusters_depend_only_on_the_span(rep: Any, seed: int) -> None:
     basis = rep.equivariant_basis()
     rng = np.random.default_rng(seed)
     mixing = rng.standard_normal((basis.rank, basis.rank)).astype(basis.dtype)
@@ -75,16 +75,16 @@ def test_a_sign_over_the_complex_numbers_is_a_phase() -> None:
     np.testing.assert_allclose(signs, [1, 1j, -1, 0, 1], atol=1e-12)
 
 
-def test_a_complex_row_is_told_from_its_conjugate() -> None:
+def test_a_complex_row_differs_from_its_conjugate() -> None:
     assert orbit_labels(np.array([[1, 1j], [1, -1j], [1j, -1]])).labels.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize(("slip", "number"), [(1e-13, 1), (1e-6, 2)])
-def test_what_is_equal_up_to_rounding_is_one(slip: float, number: int) -> None:
+def test_rows_equal_up_to_rounding_are_one_cluster(slip: float, number: int) -> None:
     assert orbit_labels(np.array([[1.0], [-1.0 - slip], [0.0]])).number == number
 
 
-def test_no_invariants_leave_no_clusters() -> None:
+def test_without_invariants_there_are_no_clusters() -> None:
     labels, signs = orbit_labels(np.zeros((4, 0)))
     assert labels.tolist() == [-1] * 4
     assert signs.tolist() == [0] * 4

@@ -48,7 +48,7 @@ def test_the_matrix_has_the_shape_of_the_maps() -> None:
     assert image(vis(V(SO(3)), V(SO(3)) ** 2)).shape == (9, 3, 3)
 
 
-def test_signs_are_seen_in_both_forms() -> None:
+def test_signs_are_visible_as_tint_and_as_minus() -> None:
     axes = vis(V(SO(3)) ** 2, V(SO(3)))
     assert colours(axes) == 3  # zero, plus, minus
     epsilon = np.zeros((3, 3, 3))
@@ -101,9 +101,7 @@ def test_over_the_complex_numbers_the_phase_is_the_hue() -> None:
         ),
     ],
 )
-def test_the_title_says_from_where_to_where_and_the_rank(
-    rep_in: Any, rep_out: Any, title: str
-) -> None:
+def test_the_title_has_the_reps_and_the_rank(rep_in: Any, rep_out: Any, title: str) -> None:
     assert vis(rep_in, rep_out).get_title() == title
 
 
@@ -112,7 +110,7 @@ def test_the_title_can_be_left_out_or_replaced() -> None:
     assert vis(V(S(3)), V(S(3)), title="two weights").get_title() == "two weights"
 
 
-def test_where_there_are_no_maps_all_is_zero() -> None:
+def test_without_maps_every_entry_is_zero() -> None:
     assert colours(vis(V(O(3)), V(O(3)) ** 2)) == 1
     assert colours(vis(V(O(3)), V(O(3)) ** 2, cluster=False)) == 1
 
@@ -127,20 +125,20 @@ def test_the_terms_of_the_reps_are_marked_where_they_end() -> None:
     assert ends == [[5.5, 5.5, 0, 1], [0, 1, 8.5, 8.5], [0, 1, 9.5, 9.5]]
 
 
-def test_a_group_is_given_to_reps_that_have_none() -> None:
+def test_reps_without_a_group_get_G() -> None:
     assert vis(V, V(SO(3)) ** 2, G=SO(3)).get_title() == "V → V² over SO(3): rank 1"
     with pytest.raises(NotConcrete, match="V² has no group yet"):
         vis(V(SO(3)), V**2)
 
 
-def test_it_draws_where_it_is_told() -> None:
+def test_it_draws_on_the_given_axes() -> None:
     left, right = Figure().subplots(1, 2)
     assert vis(V(S(4)), V(S(4)), ax=right) is right
     assert len(right.get_images()) == 1
     assert not left.get_images()
 
 
-def test_without_a_place_a_notebook_shows_it_at_the_end_of_the_cell() -> None:
+def test_without_axes_a_notebook_shows_the_picture() -> None:
     axes: Any = vis(V(S(4)), V(S(4)))
     assert isinstance(axes, Axes)
     assert axes._repr_png_().startswith(PNG)
@@ -164,7 +162,7 @@ def test_a_basis_of_any_kind_is_drawn_by_its_span() -> None:
         draw_basis(basis, (3, 4))
 
 
-def test_what_is_too_large_is_refused_before_it_is_solved() -> None:
+def test_too_large_pictures_are_refused_before_solving() -> None:
     with pytest.raises(
         TooLarge,
         match=re.escape(
@@ -177,18 +175,18 @@ def test_what_is_too_large_is_refused_before_it_is_solved() -> None:
         vis(0 * V(SO(3)), V(SO(3)))
 
 
-def test_a_slim_matrix_is_widened() -> None:
+def test_slim_matrices_have_oblong_entries() -> None:
     axes = vis((V**4)(SO(3)), (2 * V**0 + V**0)(SO(3)))
     assert axes.get_aspect() == "auto"
     assert vis(V(SO(3)), V(SO(3)) ** 2).get_aspect() == 1
 
 
-def test_emlps_names_are_where_emlp_has_them() -> None:
+def test_the_names_of_emlp_are_exported() -> None:
     assert intertwine.reps.vis is vis is draw_maps
     assert intertwine.reps.sparsify_basis is intertwine.vis.sparsify_basis
 
 
-def test_pyplot_is_left_alone_and_no_display_is_needed() -> None:
+def test_pyplot_is_unchanged_and_no_display_is_needed() -> None:
     program = """
 import sys
 from intertwine.reps import V, vis
@@ -200,7 +198,7 @@ print("matplotlib.pyplot" in sys.modules)
     assert python(program).split() == ["False"]
 
 
-def test_without_matplotlib_it_says_what_to_install() -> None:
+def test_without_matplotlib_the_error_says_what_to_install() -> None:
     program = """
 import sys
 sys.modules["matplotlib"] = None  # which is how Python is told that there is none

@@ -22,7 +22,7 @@ from intertwine.vis import sparsity as module
 
 
 def distance(a: Any, b: Any) -> float:
-    """Between the projectors on two spans."""
+    """Return the distance between the projectors on two spans."""
     (u, _), (v, _) = np.linalg.qr(a), np.linalg.qr(b)
     return float(np.linalg.norm(u @ u.conj().T - v @ v.conj().T, 2))
 
@@ -32,8 +32,9 @@ def nonzeros(matrix: Any) -> int:
 
 
 def fewest(basis: Any) -> int:
-    """The nonzeros of the sparsest basis, by exhaustion: vectors of minimal support vanish on
-    r − 1 independent rows, and the greedy choice among them is the best (Rado and Edmonds).
+    """Return the number of nonzeros of the sparsest basis, by exhaustion: vectors of minimal
+    support vanish on r − 1 independent rows, and the greedy choice among them is the best (Rado and
+    Edmonds).
     """
     rank = basis.shape[1]
     rows = basis[np.linalg.norm(basis, axis=1) > 1e-9]
@@ -108,7 +109,7 @@ def test_a_span_without_real_vectors_keeps_a_complex_basis() -> None:
         ("V**3*V.T**3", "U(2)"),
     ],
 )
-def test_none_is_sparser(text: str, group: str) -> None:
+def test_no_other_basis_is_sparser(text: str, group: str) -> None:
     basis = parse(text)(parse_group(group)).equivariant_basis()
     sparse = sparsify_basis(basis)
     assert distance(basis.dense(), sparse) < 1e-10
@@ -125,7 +126,7 @@ def test_products_of_contractions_are_found_among_thousands_of_entries() -> None
     assert sorted((symplectic != 0).sum(axis=0)) == [64] * 14
 
 
-def test_a_combination_of_the_columns_tells_them_apart() -> None:
+def test_a_combination_of_the_columns_distinguishes_them() -> None:
     # EMLP's own test of its sparsify_basis
     sparse = sparsify_basis((V**2 >> V)(SO(3)).equivariant_basis())
     combined = sparse @ (1 + np.arange(sparse.shape[1]))
@@ -168,12 +169,12 @@ def test_no_invariants_have_a_basis_of_no_columns() -> None:
     [
         (
             np.ones((3, 2)),
-            "the 2 columns are no basis: they span 1 dimensions. Leave out those that depend on "
+            "the 2 columns are not a basis: they span 1 dimensions. Remove those that depend on "
             "others",
         ),
         (
             np.eye(2)[:, [0, 1, 1]],
-            "the 3 columns are no basis: they span 2 dimensions. Leave out those that depend on "
+            "the 3 columns are not a basis: they span 2 dimensions. Remove those that depend on "
             "others",
         ),
         (
@@ -183,12 +184,12 @@ def test_no_invariants_have_a_basis_of_no_columns() -> None:
         ),
     ],
 )
-def test_what_is_no_basis_is_refused(matrix: Any, complaint: str) -> None:
+def test_matrices_that_are_not_bases_are_refused(matrix: Any, complaint: str) -> None:
     with pytest.raises(FormatError, match=f"^{re.escape(complaint)}$"):
         sparsify_basis(matrix)
 
 
-def test_a_result_of_another_span_is_not_handed_out() -> None:
+def test_a_result_of_another_span_is_an_error() -> None:
     given = np.eye(3)[:, :2]
     module._require_same_span(given, np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]))
     with pytest.raises(NotConverged, match="the search overflowed"):

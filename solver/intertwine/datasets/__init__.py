@@ -1,7 +1,6 @@
-"""The tasks of Finzi, Welling and Wilson (2021), made anew from a seed, and batches of them.
+"""The tasks of Finzi, Welling and Wilson (2021), generated from a seed, and batches of them.
 
-Importing this loads neither JAX nor matplotlib. Data are NumPy arrays, so that every library
-takes them.
+Importing this loads neither JAX nor matplotlib. Data are NumPy arrays, which every library accepts.
 """
 
 from intertwine.datasets.broken_rubiks_cube import BrokenRubiksCube

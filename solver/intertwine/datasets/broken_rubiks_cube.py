@@ -1,4 +1,4 @@
-"""Rubik's cube, and cubes that were taken apart and put together wrongly."""
+"""Rubik's cube, and cubes that were taken apart and reassembled wrongly."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from intertwine.memory import require_memory
 class BrokenRubiksCube(ColouredCube):
     """Can the cube be solved? 6V → 2V⁰ (Finzi et al. 2021, §7).
 
-    A point is x of shape (288,): six channels, one a colour, each 1 at the facelets of that
-    colour and 0 at the others, of the 48 that turns of `RubiksCube` move; and y is the class, 1
-    for a cube that turns can solve and 0 for a broken one, an int64 of shape (), as
-    cross-entropies take it beside the two scores that a model gives.
+    A point is x of shape (288,): six channels, one per colour, each 1 at the facelets of that
+    colour and 0 at the others, for the 48 facelets that `RubiksCube` moves; and y is the class, 1
+    for a solvable cube and 0 for a broken one, an int64 of shape (), which a cross-entropy takes as
+    the label of two scores.
 
-    A cube can be put together in 12!·8!·2¹²·3⁸ ways, twelve times the order of the group: by
-    whether corners are twisted (0, 1 or 2 thirds in all), an edge is flipped, and two edges are
-    exchanged. One of the twelve classes can be solved. The training set is 11 copies of the
-    solved cube and the simplest state of each of the other eleven (n = 22); the test set, with
-    `train=False`, has them scrambled (n = 440). For other n, solved and broken cubes take turns.
+    A cube can be assembled in 12!·8!·2¹²·3⁸ ways, twelve times the order of the group: the classes
+    differ by the twist of the corners (0, 1 or 2 thirds in all), by a flip of an edge, and by an
+    exchange of two edges. One of the twelve classes can be solved. The training set is 11 copies of
+    the solved cube and the simplest state of each of the other eleven (n = 22); the test set, with
+    `train=False`, has them scrambled (n = 440). For other n, solved and broken cubes alternate.
 
-    Raises `InvalidSetting` for arguments that make no sense, `TooLarge` where n points do not
-    fit into memory.
+    Raises `InvalidSetting` for invalid arguments, `TooLarge` if n points do not fit into memory.
     """
 
     classes = ("broken", "solvable")
@@ -61,7 +60,7 @@ class BrokenRubiksCube(ColouredCube):
 
 
 def _one_of_each_class() -> list[Int[np.ndarray, " 48"]]:
-    """The colours of twelve cubes of which no two are linked by turns, the solved one first."""
+    """Return the colours of one cube of each of the twelve classes, the solved one first."""
     solved = np.repeat(np.arange(6), 8)  # eight movable facelets a face, face after face
     corner, edge, other = _piece(0, 2, 4), _piece(0, 2), _piece(0, 4)
     states = []
@@ -76,7 +75,8 @@ def _one_of_each_class() -> list[Int[np.ndarray, " 48"]]:
 
 
 def _piece(*faces: int) -> list[int]:
-    """The facelets of the corner or edge between these faces: what their turns move, and no other.
+    """Return the facelets of the corner or edge between these faces: those that the turns of
+    exactly these faces move.
 
     Faces are numbered as the generators of `RubiksCube` are: +x, −x, +y, −y, +z, −z.
     """

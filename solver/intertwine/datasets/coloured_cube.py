@@ -1,4 +1,4 @@
-"""What the two tasks on coloured cubes share."""
+"""The base class of the two tasks on coloured cubes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from intertwine.reps import Scalar, Vector
 
 
 class ColouredCube(Dataset):
-    """Cubes of six colours in two classes: 6V → 2V⁰, a channel a colour and a score a class."""
+    """Cubes of six colours in two classes: 6V → 2V⁰, a channel per colour and a score per class."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class ColouredCube(Dataset):
 
     @cached_property
     def stats(self) -> Stats:
-        """Means and scales of X; scores have none of their own, so theirs are 0 and 1."""
+        """Means and scales of X; those of the scores are 0 and 1."""
         return Stats.rounded(
             *moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out)
         )

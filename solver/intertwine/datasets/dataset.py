@@ -1,4 +1,4 @@
-"""What all datasets share."""
+"""The base class of all datasets."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from intertwine.reps import Rep
 
 
 class Dataset:
-    """n points: inputs `X` of a rep `rep_in`, and `Y`, to be learned as a map to `rep_out`.
+    """n points: inputs `X` of a rep `rep_in`, and targets `Y`, to be learned as a map to `rep_out`.
 
-    ``data[i]`` is one point, (x, y); a slice or an array of indices gives a batch of them.
-    With its length this is what `torch.utils.data.DataLoader` asks for, and `Loader` here.
+    ``data[i]`` is one point, (x, y); a slice or an array of indices gives a batch of them. A
+    dataset also has a length, so `torch.utils.data.DataLoader` and our `Loader` accept it.
 
-    Arrays are float32, which networks compute in: float64 would be cast at each step by JAX,
-    and refused by PyTorch's layers. What is computed from them is computed in float64.
+    Arrays are float32, the precision of networks: JAX would cast float64 at each step, and
+    PyTorch's layers would refuse it. Results are computed from them in float64.
 
-    Equal arguments give equal data, in every process. `n` is part of the seed: sets of
-    different n share no points. For another set of the same n, give another `seed`. The
-    `symmetry` changes no data, only which group a model is told of.
+    Equal arguments give equal data, in every process. `n` is part of the seed: sets of different n
+    share no points. For another set of the same n, give another `seed`. The `symmetry` does not
+    change the data, only the group that models get.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Dataset:
 
     @cached_property
     def stats(self) -> Stats:
-        """Means and scales of X and of Y with which standardising keeps equivariance."""
+        """Means and scales of X and Y with which a standardized model stays equivariant."""
         return Stats.rounded(
             *moments(self.X, self.rep_in(self.symmetry)),
             *moments(self.Y, self.rep_out(self.symmetry)),

@@ -24,7 +24,7 @@ from intertwine.memory import require_memory
 from intertwine.reps import Scalar, Vector
 
 MAX_TIME = 10_000.0
-"""The longest time that pendulums are followed."""
+"""The longest time of a trajectory."""
 _MAX_STEPS = 10_000_000
 #: Means and deviations of a state's 12 components at time 0: x₁, x₂, p₁, p₂.
 _START = np.array([0, 0, -1.5, 0, 0, -3.0, *[0] * 6])
@@ -52,8 +52,8 @@ class DoubleSpringPendulum(Dataset):
     lower one, `k2`. (EMLP's published code leaves out the ½ of the lower spring, which is
     `k2=2`.) Invariant under O(2) turning the first two coordinates, O2eR3, the default.
 
-    Raises `InvalidSetting` for arguments that make no sense, `TooLarge` for more time than
-    `MAX_TIME`, or where n trajectories do not fit into memory.
+    Raises `InvalidSetting` for invalid arguments, `TooLarge` for more time than `MAX_TIME`, or if
+    n trajectories do not fit into memory.
     """
 
     def __init__(
@@ -93,45 +93,45 @@ class DoubleSpringPendulum(Dataset):
         )
 
     def hamiltonian(self, z: Float[Array, "*n 12"]) -> Float[Array, "*n"]:
-        """The energy of states of shape (…, 12), of NumPy or of JAX."""
+        """Return the energy of states of shape (…, 12), of NumPy or of JAX."""
         return spring_mechanics.hamiltonian(z, self.k2)
 
     def dynamics(self, z: Float[Array, "*n 12"]) -> Float[Array, "*n 12"]:
-        """dz/dt for states of shape (…, 12), of NumPy or of JAX."""
+        """Return dz/dt for states of shape (…, 12), of NumPy or of JAX."""
         return spring_mechanics.dynamics(z, self.k2)
 
     def rollout(
         self, z0: Float[np.ndarray, "n 12"], times: Float[np.ndarray, " t"]
     ) -> Float64[np.ndarray, "n t 12"]:
-        """The true states at `times` of pendulums in the states z0 at the first of them."""
+        """Return the true states at `times` of pendulums that start in z0 at the first of them."""
         return spring_mechanics.trajectories(
             z0.astype(np.float64), times.astype(np.float64), self.k2
         )
 
     @cached_property
     def stats(self) -> Stats:
-        """Means and scales of X; no energy is ever seen, so those of Y are 0 and 1."""
+        """Means and scales of X; those of the energy are 0 and 1, as the data have no energies."""
         return Stats.rounded(
             *moments(self.X, self.rep_in(self.symmetry)), *no_moments(self.rep_out)
         )
 
     def __getitem__(self, index: Any) -> tuple[tuple[Any, Any], Any]:
-        """((z0, ts), zs); in a batch ts is of shape (batch, chunk_len), a copy for each."""
+        """Return ((z0, ts), zs); in a batch ts has shape (batch, chunk_len), a copy for each."""
         z0 = self.X[index]
         ts = self.ts if z0.ndim == 1 else np.tile(self.ts, (len(z0), 1))
         return (z0, ts), self.Y[index]
 
 
 def _steps(time: float, dt: float, chunk_len: int) -> int:
-    """How many times a trajectory has."""
+    """Return the number of times of a trajectory."""
     if time > MAX_TIME:
-        raise TooLarge(f"integration_time is {time:g}; pendulums are followed to {MAX_TIME:g}")
+        raise TooLarge(f"integration_time is {time:g}; the longest is {MAX_TIME:g}")
     if not time / dt <= _MAX_STEPS:
         raise TooLarge(f"dt = {dt:g} makes {time / dt:.3g} steps; at most {_MAX_STEPS:,}")
     steps = round(time / dt)
     if steps < chunk_len:
         raise InvalidSetting(
-            f"an integration_time of {time:g} has {steps} steps of dt = {dt:g}, and no piece of "
-            f"chunk_len = {chunk_len}: make it {chunk_len * dt:g} at least"
+            f"an integration_time of {time:g} has {steps} steps of dt = {dt:g}, fewer than "
+            f"chunk_len = {chunk_len}: make it at least {chunk_len * dt:g}"
         )
     return steps

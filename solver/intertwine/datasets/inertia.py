@@ -19,8 +19,7 @@ class Inertia(Dataset):
     positions N(0, 1) in ℝ³, and y = Σ mᵢ(xᵢ·xᵢ 1 − xᵢxᵢᵀ), flattened to shape (9,).
     Equivariant under O(3), and so under SO(3), the default.
 
-    Raises `InvalidSetting` for arguments that make no sense, `TooLarge` where n points do not
-    fit into memory.
+    Raises `InvalidSetting` for invalid arguments, `TooLarge` if n points do not fit into memory.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class Inertia(Dataset):
 
     @staticmethod
     def target(x: Float[np.ndarray, "n d_in"]) -> Float64[np.ndarray, "n 9"]:
-        """The moments of inertia of n bodies, for x of shape (n, 4k)."""
+        """Return the moments of inertia of n bodies, for x of shape (n, 4k)."""
         n, k = len(x), x.shape[1] // 4
         masses = x[:, :k].astype(np.float64)
         places = x[:, k:].reshape(n, k, 3).astype(np.float64)

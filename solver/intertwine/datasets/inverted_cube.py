@@ -12,23 +12,22 @@ from intertwine.memory import require_memory
 
 #: The colours of the faces +x, −x, +y, −y, +z, −z of the catalogue's `Cube`.
 SOLVED = (0, 1, 2, 3, 4, 5)
-#: Each face has changed places with the opposite one: −1, which is no rotation of ℝ³.
+#: Each face is exchanged with the opposite one: −1, which is not a rotation of ℝ³.
 INVERTED = (1, 0, 3, 2, 5, 4)
 
 
 class InvertedCube(ColouredCube):
     """Is a cube of six colours itself, or its mirror image? 6V → 2V⁰ (Finzi et al. 2021, §7).
 
-    A point is x of shape (36,): six channels, one a colour, each 1 at the face of that colour
-    and 0 at the others; and y is the class, 1 for the cube and 0 for its mirror image, an int64
-    of shape (), as cross-entropies take it beside the two scores that a model gives. The
-    classes are not linked by any of the 24 rotations of `Cube`.
+    A point is x of shape (36,): six channels, one per colour, each 1 at the face of that colour and
+    0 at the others; and y is the class, 1 for the cube and 0 for its mirror image, an int64 of
+    shape (), which a cross-entropy takes as the label of two scores. None of the 24 rotations of
+    `Cube` links the classes.
 
     The training set is the cube and its mirror image, as they are (n = 2); the test set, with
-    `train=False`, has them in random orientations (n = 100). For other n the two take turns.
+    `train=False`, has them in random orientations (n = 100). For other n the two alternate.
 
-    Raises `InvalidSetting` for arguments that make no sense, `TooLarge` where n points do not
-    fit into memory.
+    Raises `InvalidSetting` for invalid arguments, `TooLarge` if n points do not fit into memory.
     """
 
     classes = ("inverted", "solved")

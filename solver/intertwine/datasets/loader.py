@@ -12,7 +12,7 @@ from intertwine.datasets.settings import whole_number
 
 @runtime_checkable
 class Indexable(Protocol):
-    """What has a length, and gives the batch at an array of indices, of shape (batch,)."""
+    """A dataset with a length, which returns the batch at an array of indices of shape (batch,)."""
 
     def __len__(self) -> int: ...
 
@@ -20,20 +20,19 @@ class Indexable(Protocol):
 
 
 class Loader:
-    """Goes through a dataset in batches, as PyTorch's `DataLoader` does, in NumPy arrays.
+    """Iterates over a dataset in batches of NumPy arrays, as PyTorch's `DataLoader` does.
 
     ::
 
         for x, y in Loader(Inertia(1000), batch_size=500, shuffle=True):
             ...
 
-    The last batch is smaller where `batch_size` does not divide the length, and left out with
-    `drop_last`. With `shuffle` each pass has an order of its own; the order of a pass depends on
-    `seed` and its number alone. `epoch` is the number of the next pass, from 0 on: set it, and
-    an interrupted training goes on as if it had not been.
+    The last batch is smaller if `batch_size` does not divide the length; `drop_last` omits it.
+    With `shuffle` each pass has its own order, which depends only on `seed` and the number of the
+    pass. `epoch` is the number of the next pass, from 0 on: set it to resume a training.
 
-    The dataset takes arrays of indices, as those of this package do and any class that hands
-    the index on to its arrays. Raises `InvalidSetting` for a batch size or seed that is none.
+    The dataset must accept arrays of indices, as those of this package do and any class that
+    passes the index on to its arrays. Raises `InvalidSetting` for an invalid batch size or seed.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Loader:
         self.epoch = 0
 
     def __len__(self) -> int:
-        """The number of batches."""
+        """Return the number of batches."""
         whole, rest = divmod(len(self.dataset), self.batch_size)
         return whole if self.drop_last or not rest else whole + 1
 

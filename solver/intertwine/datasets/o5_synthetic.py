@@ -18,8 +18,7 @@ class O5Synthetic(Dataset):
     A point is x = (x₁, x₂), of shape (10,), N(0, 1) each, and y of shape (1,). Invariant under
     O(5), the default.
 
-    Raises `InvalidSetting` for arguments that make no sense, `TooLarge` where n points do not
-    fit into memory.
+    Raises `InvalidSetting` for invalid arguments, `TooLarge` if n points do not fit into memory.
     """
 
     def __init__(self, n: int = 1024, *, symmetry: Group | None = None, seed: int = 0) -> None:
@@ -39,7 +38,7 @@ class O5Synthetic(Dataset):
 
     @staticmethod
     def target(x: Float[np.ndarray, "n 10"]) -> Float64[np.ndarray, "n 1"]:
-        """The function of n pairs of vectors, for x of shape (n, 10)."""
+        """Return the function of n pairs of vectors, for x of shape (n, 10)."""
         first, second = np.split(x.astype(np.float64), 2, axis=1)
         r1, r2 = (np.linalg.norm(v, axis=1, keepdims=True) for v in (first, second))
         cosine = np.sum(first * second, axis=1, keepdims=True) / (r1 * r2)

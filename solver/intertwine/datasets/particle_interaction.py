@@ -28,8 +28,7 @@ class ParticleInteraction(Dataset):
     The variance of y is 3002/4096 = 0.7329. (EMLP's published code leaves the symmetrisation
     out: 3008/4096. With a₍ᵤbᵥ₎ = aᵤbᵥ + aᵥbᵤ it would be 2592/4096.)
 
-    Raises `InvalidSetting` for arguments that make no sense, `TooLarge` where n points do not
-    fit into memory.
+    Raises `InvalidSetting` for invalid arguments, `TooLarge` if n points do not fit into memory.
     """
 
     def __init__(self, n: int = 1024, *, symmetry: Group | None = None, seed: int = 0) -> None:
@@ -50,7 +49,7 @@ class ParticleInteraction(Dataset):
 
     @staticmethod
     def target(x: Float[np.ndarray, "n 16"]) -> Float64[np.ndarray, "n 1"]:
-        """The matrix elements of n collisions, for x of shape (n, 16).
+        """Return the matrix elements of n collisions, for x of shape (n, 16).
 
         The product of the two tensors, written in scalar products (ηᵘᵛηᵤᵥ = 4).
         """
@@ -67,6 +66,6 @@ class ParticleInteraction(Dataset):
 
 
 def _dot(a: Float64[np.ndarray, "n 4"], b: Float64[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 1"]:
-    """a·b = aᵘηᵤᵥbᵛ."""
+    """Return a·b = aᵘηᵤᵥbᵛ."""
     product: Float64[np.ndarray, " n"] = a * b @ METRIC
     return product[:, None]

@@ -1,4 +1,4 @@
-"""Cubes of coloured places, turned at random."""
+"""Random turns of coloured cubes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from intertwine.groups import Group
 
 COLOURS = 6
 MOVES = 100
-"""How many random turns make a scramble; any state of Rubik's cube is 26 from any other."""
+"""The number of moves of a scramble; two states of Rubik's cube are at most 26 turns apart."""
 
 
 def scrambled(
     colours: Int[np.ndarray, "n places"], group: Group, numbers: np.random.Generator
 ) -> Int[np.ndarray, "n places"]:
-    """Each of n cubes after `MOVES` random turns of its own, by generators of the group.
+    """Return each of n cubes after its own `MOVES` random moves, by generators of the group.
 
-    In each move a cube may also rest. Otherwise a hundred quarter turns, odd permutations each,
-    would reach even ones only: half of the rotations of a cube.
+    In each move a cube may also rest. Otherwise a hundred quarter turns, each an odd permutation,
+    would reach only even ones: half of the rotations of a cube.
     """
     rest = np.arange(group.d)
     turns = np.stack([rest, *(np.asarray(h @ rest) for h in group.group_generators)])
@@ -29,6 +29,6 @@ def scrambled(
 
 
 def one_hot(colours: Int[np.ndarray, "n places"]) -> Float32[np.ndarray, "n channels"]:
-    """Six channels a cube, one a colour: 1 at the places of that colour, of shape (n, 6·places)."""
+    """Return six channels per cube, one per colour: 1 at its places. Shape (n, 6·places)."""
     channels: Bool[np.ndarray, "n 6 places"] = colours[:, None, :] == np.arange(COLOURS)[:, None]
     return channels.reshape(len(colours), -1).astype(np.float32)

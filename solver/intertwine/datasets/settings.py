@@ -1,4 +1,4 @@
-"""What datasets are asked for: numbers that make sense, a group that fits, a seed of their own."""
+"""Checks of the arguments of datasets, and random numbers from a seed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from intertwine.groups import Group
 
 
 def whole_number(value: Any, what: str, least: int = 1) -> int:
-    """The value as an int. Raises `InvalidSetting` unless it is an integer, and large enough."""
+    """Return the value as an int. Raises `InvalidSetting` unless it is an integer ≥ `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InvalidSetting(f"{what} is an integer from {least} on, not {value!r}")
     return int(value)
 
 
 def truth(value: Any, what: str) -> bool:
-    """The value itself. Raises `InvalidSetting` unless it is True or False: not a number."""
+    """Return the value. Raises `InvalidSetting` unless it is True or False; 0 and 1 are neither."""
     if not isinstance(value, bool):
         raise InvalidSetting(f"{what} is True or False, not {value!r}")
     return value
 
 
 def positive_number(value: Any, what: str) -> float:
-    """The value as a float. Raises `InvalidSetting` unless it is positive and finite."""
+    """Return the value as a float. Raises `InvalidSetting` unless it is positive and finite."""
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not 0 < value < math.inf:
         raise InvalidSetting(f"{what} is a positive number, not {value!r}")
@@ -35,7 +35,7 @@ def positive_number(value: Any, what: str) -> float:
 
 
 def group_of_size(symmetry: Any, d: int, name: str) -> Group:
-    """The group itself. Raises `InvalidSetting` unless it acts on d dimensions."""
+    """Return the group. Raises `InvalidSetting` unless it is a group that acts on d dimensions."""
     if not isinstance(symmetry, Group):
         raise InvalidSetting(f"the symmetry of {name} is a group, not {symmetry!r}")
     if symmetry.d != d:
@@ -46,10 +46,10 @@ def group_of_size(symmetry: Any, d: int, name: str) -> Group:
 
 
 def random_numbers(name: str, seed: int, **settings: Any) -> np.random.Generator:
-    """A generator for the dataset of that name and settings, the same in every process.
+    """Return a random generator for a dataset of this name and settings, the same in every process.
 
-    The settings are part of the seed, the number of points among them: a training set of 1000
-    points and a test set of 2000 then share none, whatever their seeds.
+    The settings are part of the seed, including the number of points: a training set of 1000 points
+    and a test set of 2000 share no points, whatever their seeds.
     """
     text = f"{name}({', '.join(f'{key}={value!r}' for key, value in settings.items())})"
     digest = hashlib.sha256(text.encode()).digest()

@@ -1,4 +1,4 @@
-"""Two masses on springs, one hanging from the other: energy, motion, and how it goes on."""
+"""Two masses on springs, one hanging from the other: energy, equations of motion, trajectories."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from intertwine.arrays import Array, namespace
 from intertwine.errors import NotConverged
 
 TOLERANCE = 1e-11
-"""Of a step, relative and absolute; after 30 units of time states are then good to 1e-9."""
-_TOGETHER = 100  # systems in one integration: its error is the mean of theirs, so not too many
+"""The error of a step, relative and absolute; after 30 units of time, states are good to 1e-9."""
+_TOGETHER = 100  # systems in one integration: few, since its error is the mean of theirs
 
 
 def hamiltonian(z: Float[Array, "*n 12"], k2: float = 1.0) -> Float[Array, "*n"]:
-    """H = ‖p₁‖²/2 + ‖p₂‖²/2 + (‖x₁‖ − 1)²/2 + k₂(‖x₂ − x₁‖ − 1)²/2 + e·x₁ + e·x₂, e = (0, 0, 1).
+    """Return H = ‖p₁‖²/2 + ‖p₂‖²/2 + (‖x₁‖ − 1)²/2 + k₂(‖x₂ − x₁‖ − 1)²/2 + e·x₁ + e·x₂.
 
-    For states z = (x₁, x₂, p₁, p₂) of shape (…, 12), of NumPy or of JAX.
+    e = (0, 0, 1), for states z = (x₁, x₂, p₁, p₂) of shape (…, 12), of NumPy or of JAX.
     """
     xp = namespace(z)
     x1, x2, momenta = z[..., :3], z[..., 3:6], z[..., 6:]
@@ -27,7 +27,7 @@ def hamiltonian(z: Float[Array, "*n 12"], k2: float = 1.0) -> Float[Array, "*n"]
 
 
 def dynamics(z: Float[Array, "*n 12"], k2: float = 1.0) -> Float[Array, "*n 12"]:
-    """dz/dt = J∇H(z), J = [[0, 1], [−1, 0]]: velocities p, and the forces of springs and weight.
+    """Return dz/dt = J∇H(z), J = [[0, 1], [−1, 0]]: velocities, and forces of springs and weight.
 
     For states z = (x₁, x₂, p₁, p₂) of shape (…, 12), of NumPy or of JAX.
     """
@@ -42,10 +42,10 @@ def dynamics(z: Float[Array, "*n 12"], k2: float = 1.0) -> Float[Array, "*n 12"]
 def trajectories(
     z0: Float64[np.ndarray, "n 12"], times: Float64[np.ndarray, " t"], k2: float = 1.0
 ) -> Float64[np.ndarray, "n t 12"]:
-    """The states at the times of n systems that are in z0 at the first of them.
+    """Return the states at the times of n systems that start in z0 at the first of them.
 
-    By the Runge–Kutta method of order 8 of Dormand and Prince, to `TOLERANCE`. Raises
-    `NotConverged` where a step becomes too small.
+    Uses the Runge–Kutta method of order 8 of Dormand and Prince, to `TOLERANCE`. Raises
+    `NotConverged` if a step becomes too small.
     """
     groups = [z0[i : i + _TOGETHER] for i in range(0, len(z0), _TOGETHER)]
     return np.concatenate([_integrated(group, times, k2) for group in groups])
@@ -71,7 +71,7 @@ def _integrated(
     )
     if not found.success:
         raise NotConverged(
-            f"the pendulums could not be followed to t = {times[-1]:g}: {found.message}"
+            f"the pendulums could not be integrated to t = {times[-1]:g}: {found.message}"
         )
     states: Float64[np.ndarray, "n 12 t"] = found.y.reshape(*z0.shape, len(times))
     return np.moveaxis(states, 2, 1)

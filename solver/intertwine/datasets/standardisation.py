@@ -1,7 +1,7 @@
-"""Means and scales that a model may standardise with, and stay equivariant.
+"""Means and scales with which a standardized model stays equivariant.
 
-Of a vector one may subtract only what the group leaves alone, and divide all its components by
-one number: x ↦ (x − m)/s commutes with ρ(g) for all g exactly when ρ(g)m = m and s does.
+x ↦ (x − m)/s commutes with ρ(g) for all g exactly when ρ(g)m = m and s commutes with ρ(g): one may
+subtract only what the group leaves invariant, and divide all components of a vector by one number.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from jaxtyping import Float, Float32, Float64
 from intertwine.reps import Rep
 from intertwine.reps.syntax import Sum, is_a
 
-_CONSTANT = 1e-6  # relative to the size of the data: float32 tells no more apart
+_CONSTANT = 1e-6  # relative to the size of the data: the resolution of float32
 
 
 class Stats(NamedTuple):
-    """What to subtract and what to divide by, in and out, each of shape (size of the rep,)."""
+    """The means to subtract and the scales to divide by, in and out, each of shape (size of the
+    rep,).
+    """
 
     Xmean: Float32[np.ndarray, " d_in"]
     Xstd: Float32[np.ndarray, " d_in"]
@@ -34,13 +36,14 @@ class Stats(NamedTuple):
 def moments(
     data: Float[np.ndarray, "n d"], rep: Rep
 ) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"]]:
-    """The mean of data of a concrete rep, projected on its invariants, and one scale a copy.
+    """Return the mean of data of a concrete rep, projected on its invariants, and one scale per
+    copy.
 
     Both are computed in float64: a mean rounded to float32 is invariant only up to 1e-8.
 
-    A scalar is shifted by its mean; a vector of O(3) is not; a matrix of O(3) is along the
-    identity; a vector of O2eR3 is along the axis. The scale of each copy of each term is the
-    root mean square of what the shift leaves, over all its components, and 1 where that is 0.
+    Scalars are shifted by their mean, vectors of O(3) not at all, matrices of O(3) along the
+    identity, and vectors of O2eR3 along the axis. The scale of each copy of each term is the root
+    mean square after the shift, over all its components, and 1 if that is 0.
     """
     means, scales, start = [], [], 0
     for copies, term in rep.terms if is_a(rep, Sum) else ((1, rep),):
@@ -54,7 +57,7 @@ def moments(
 
 
 def no_moments(rep: Rep) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"]]:
-    """Zeros and ones, for what is not to be standardised."""
+    """Return zeros and ones, for data that are not standardized."""
     return np.zeros(rep.size()), np.ones(rep.size())
 
 

@@ -13,13 +13,13 @@ _HIGHEST_ALONE = 3  # for d = 1: tensors of odd and even rank, and of some charg
 
 
 def uniform_rep(ch: int, group: Group) -> Rep:
-    """A rep of size `ch` whose channels are spread evenly over tensor ranks.
+    """Return a rep of size `ch` whose channels are spread evenly over tensor ranks.
 
-    The heuristic of Finzi, Welling and Wilson (2021, §6): as often as they fit, tensors of rank
-    0, 1, …, r in numbers of equal total size, r being the largest for which (r + 1)dʳ channels are
-    left; of d = 1, where all have size 1, up to 3. Those of rank r are divided over T(p, r − p)
-    like binomial coefficients; what does not divide goes to the largest remainders, so that the
-    rep is always the same. Raises `InvalidSetting` where `ch` is no natural number.
+    The heuristic of Finzi, Welling and Wilson (2021, §6). As long as channels are left, tensors of
+    rank 0, 1, …, r get equal numbers of channels, where r is the largest rank for which (r + 1)dʳ
+    channels are left (at most 3 for d = 1). Those of rank r are divided over T(p, r − p) like
+    binomial coefficients; leftovers go to the largest remainders, so that the rep is always the
+    same. Raises `InvalidSetting` unless `ch` is an integer from 0 on.
     """
     counts: dict[int, int] = {}
     left, d = natural(ch, "a number of channels"), group.d
@@ -34,7 +34,7 @@ def uniform_rep(ch: int, group: Group) -> Rep:
 
 
 def _largest_rank(channels: int, d: int) -> int:
-    """The largest r with (r + 1)dʳ ≤ channels."""
+    """Return the largest r with (r + 1)dʳ ≤ channels."""
     rank = 0
     while (rank + 2) * d ** (rank + 1) <= channels and (d > 1 or rank < _HIGHEST_ALONE):
         rank += 1
@@ -42,7 +42,7 @@ def _largest_rank(channels: int, d: int) -> int:
 
 
 def _split(count: int, rank: int) -> list[tuple[int, int]]:
-    """How many tensors T(p, rank − p) there are of so many, for each p."""
+    """Return how many of `count` tensors are T(p, rank − p), for each p."""
     whole = [divmod(count * comb(rank, p), 2**rank) for p in range(rank + 1)]
     numbers = [quotient for quotient, _ in whole]
     order = sorted(range(rank + 1), key=lambda p: (-whole[p][1], -p))

@@ -20,7 +20,7 @@ from intertwine.reps import Rep
 
 
 class Dense(Layer):
-    """x ↦ Wx + b, written out."""
+    """x ↦ Wx + b with a dense W."""
 
     matrix: Inexact[Array, "m n"]
     bias: Inexact[Array, " m"]
@@ -28,19 +28,19 @@ class Dense(Layer):
     rep_out: Rep = eqx.field(static=True)
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Wx + b for each vector of x; `training` changes nothing."""
+        """Return Wx + b for each vector of x; `training` has no effect."""
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
         return self.apply(flat).reshape(*batch, self.rep_out.size())
 
     def apply(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
-        """Wx + b of a batch."""
+        """Return Wx + b for a batch."""
         return x @ self.matrix.T + self.bias
 
 
 @dataclass(frozen=True, eq=False)
 class Wiring(ByContent):
-    """Which coordinates are multiplied: z_q is a sum over t of products of left[q, t] and
-    right[q, t], and gates[i] opens the output i.
+    """Factors of products, and gates: z_q is a sum over t of products of left[q, t] and right[q,
+    t], and gates[i] is the gate of the output i.
     """
 
     left: Int[np.ndarray, "q t"]
@@ -58,7 +58,7 @@ class BakedBlock(eqx.Module):
     wiring: Wiring = eqx.field(static=True)
 
     def __call__(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
-        """The vectors behind the block."""
+        """Return the outputs of the block."""
         wide = x @ self.matrix.T
         h, a = wide[:, : len(self.bias)] + self.bias, wide[:, len(self.bias) :]
         if self.coefficients.size:
@@ -77,12 +77,12 @@ class BakedNetwork(Layer):
 
     @property
     def entrance(self) -> int:
-        """The size of what the first matrix takes: x, and over unitary matrices x̄ behind it."""
+        """The size of the first matrix's input: x, followed by x̄ over unitary matrices."""
         first = self.blocks[0] if self.blocks else self.last
         return int(first.matrix.shape[1])
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """f(x) for each vector of x; `training` changes nothing."""
+        """Return f(x) for each vector of x; `training` has no effect."""
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.last.bias.dtype)
         flat = with_conjugate(flat, self.entrance)
         for block in self.blocks:

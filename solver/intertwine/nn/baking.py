@@ -1,4 +1,4 @@
-"""From layers to plain matrices, for a trained model that will not be trained any more."""
+"""Conversion of trained layers to plain matrices, for inference."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Matrix = Inexact[np.ndarray, "_ _"]
 
 
 def bake(model: Any) -> Any:
-    """The same function with every linear map as one dense matrix, for inference.
+    """Return the same function with every linear map as one dense matrix, for inference.
 
     A `Linear` becomes a `Dense`; an `EMLP` in irreps becomes a `BakedNetwork`, a few matrices and
     index arrays without group theory, for programs that are not compiled and for other frameworks.
-    Of other models the linear layers are baked: what else they consist of, such as the `BiLinear`
-    of the paper's, stays as it is. Compiled, networks in irrep coordinates are faster as they are,
-    since a dense matrix multiplies by the zeros of Schur's lemma too. Trained any further, a baked
-    model would no longer be equivariant. Raises `InvalidRep` for what does not say its reps.
+    In other models the linear layers are baked, and other parts, such as the paper's `BiLinear`,
+    stay as they are. Compiled networks in irrep coordinates are faster unbaked, since a dense
+    matrix also multiplies by the zeros of Schur's lemma. Further training of a baked model would
+    break its equivariance. Raises `InvalidRep` for a model without `rep_in` and `rep_out`.
     """
     if isinstance(model, Linear):
         return _dense(model.rep_in, model.rep_out, *model.matrix(), model.bias.dtype)
@@ -52,8 +52,8 @@ def bake(model: Any) -> Any:
     if hasattr(model, "rep_in") and hasattr(model, "rep_out"):
         return model
     raise InvalidRep(
-        f"what is baked are layers that say their reps, rep_in and rep_out, and "
-        f"{type(model).__module__}.{type(model).__qualname__} does not"
+        f"{type(model).__module__}.{type(model).__qualname__} has no rep_in and rep_out: give a "
+        f"layer with reps to bake"
     )
 
 
@@ -67,7 +67,7 @@ class _Layout:
         return sum(copies * d for copies, d in self.sizes.values())
 
     def places(self) -> dict[str, Int[np.ndarray, "d m"]]:
-        """The coordinate of each copy of each component."""
+        """Return the coordinate of each copy of each component."""
         found, at = {}, 0
         for name, (copies, d) in self.sizes.items():
             found[name] = at + np.arange(copies * d).reshape(d, copies)
@@ -75,11 +75,11 @@ class _Layout:
         return found
 
     def unit(self) -> Features:
-        """The unit vectors, a column each."""
+        """Return the unit vectors, one per column."""
         return {name: list(np.eye(len(self))[rows]) for name, rows in self.places().items()}
 
     def whole(self, features: Features, width: int) -> Matrix:
-        """Features as so many vectors, a column each; what is missing is zero."""
+        """Return features as `width` vectors, one per column; missing names are zero."""
         parts = [
             np.concatenate(features[name]) if name in features else np.zeros((copies * d, width))
             for name, (copies, d) in self.sizes.items()
@@ -149,13 +149,13 @@ def _block(block: Block, inputs: _Layout, into: Matrix, dtype: Any) -> BakedBloc
 
 
 def _outputs(shape: BlockShape) -> _Layout:
-    """What a block gives: scalars, and what has gates."""
+    """Return the layout of a block's outputs: scalars, and gated irreps."""
     kept = shape.outputs.get(shape.trivial, 0)
     return _layout({shape.trivial: kept, **shape.gated}, shape.kinds)
 
 
 def _opened(shape: BlockShape, h: Features) -> Features:
-    """The scalars that are gates under a name of their own."""
+    """Return the features with the gates apart from other scalars, under their own name."""
     if shape.trivial not in h:
         return h
     kept, [scalars] = shape.outputs.get(shape.trivial, 0), h[shape.trivial]
@@ -165,7 +165,7 @@ def _opened(shape: BlockShape, h: Features) -> Features:
 def _gate_of(
     shape: BlockShape, outputs: _Layout, gates: Int[np.ndarray, " g"]
 ) -> Int[np.ndarray, " m"]:
-    """The gate of each output; scalars are their own."""
+    """Return the place of the gate of each output; scalars are their own gates."""
     found, at = np.arange(len(outputs)), 0
     for name, rows in outputs.places().items():
         if name != shape.trivial:
@@ -177,7 +177,9 @@ def _gate_of(
 def _terms(
     products: Products, factors: _Layout
 ) -> tuple[Int[np.ndarray, "q t"], Int[np.ndarray, "q t"], Matrix, _Layout]:
-    """The products as sums of so many terms each, the missing ones zero; and their layout."""
+    """Return the left and right factors and the coefficients of the products, padded with zeros to
+    sums of equal length; and the products' layout.
+    """
     dimension = {c.target: len(c.coefficients) for c in products.every}
     rows: dict[str, list[list[list[tuple[int, int, Any]]]]] = {
         n: [[] for _ in range(d)] for n, d in dimension.items()

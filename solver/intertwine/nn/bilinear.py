@@ -19,7 +19,7 @@ from intertwine.nn.settings import as_key, natural, working
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
-_SHARE = 0.1  # of the paper's code: a shortcut's variance beside which this one is added
+_SHARE = 0.1  # as in the paper's code: the layer is added to a shortcut
 
 Bilinear = Literal["channelwise", "paper"]
 
@@ -34,7 +34,7 @@ class BiLinear(Layer):
     array of (batch, out, in).
 
     As a pure function it is ``0.1 * layer.maps.apply(layer.weights, x)``, x of shape (batch, n).
-    Where no products lead to `rep_out` the layer is zero: ``layer.weights`` is empty then.
+    If no products lead to `rep_out`, the layer is zero and ``layer.weights`` is empty.
     """
 
     weights: dict[str, Inexact[Array, "_ _"]]
@@ -67,7 +67,7 @@ class BiLinear(Layer):
     def of(
         cls, maps: ChannelwiseMaps | PaperMaps, key: PRNGKeyArray, dtype: Any = None
     ) -> BiLinear:
-        """The layer of these maps."""
+        """Return the layer of these maps, with random weights."""
         layer: BiLinear = object.__new__(cls)
         object.__setattr__(layer, "maps", maps)
         weights = draw(key, maps.weight_spec, working(dtype, maps.is_complex))
@@ -81,11 +81,11 @@ class BiLinear(Layer):
 
     @property
     def rep_out(self) -> Rep:
-        """The rep of what x is mapped to."""
+        """The rep of the image of x."""
         return self.maps.rep_out
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """0.1 B(x, x) for each vector of x; `training` changes nothing."""
+        """Return 0.1 B(x, x) for each vector of x; `training` has no effect."""
         kind = next((w.dtype for w in self.weights.values()), working(None, self.maps.is_complex))
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
         return (_SHARE * self.maps.apply(self.weights, flat)).reshape(*batch, self.rep_out.size())
@@ -96,18 +96,18 @@ class BiLinear(Layer):
 
 
 def require_form(bilinear: str) -> str:
-    """The form of the products. Raises `InvalidSetting` for an unknown one."""
+    """Return the form of the products. Raises `InvalidSetting` for an unknown one."""
     if bilinear not in ("channelwise", "paper"):
         raise InvalidSetting(f'bilinear is "channelwise" or "paper", not {bilinear!r}')
     return bilinear
 
 
 def one_group(rep_in: Rep, rep_out: Rep, group: Group | None) -> Group:
-    """The group of two reps; scalars have any. Raises `InvalidSetting` where there are several."""
+    """Return the group of two reps; scalars have any. Raises `InvalidSetting` for more groups."""
     first, *others = {*groups_of(rep_in), *groups_of(rep_out)} or {group or Trivial(1)}
     if others:
         raise InvalidSetting(
             f"channelwise products need reps of one group, and these have {len(others) + 1}: "
-            f'say bilinear="paper"'
+            f'use bilinear="paper"'
         )
     return first

@@ -29,7 +29,7 @@ class Block(eqx.Module):
     shape: BlockShape = eqx.field(static=True)
 
     def __call__(self, x: Features) -> Features:
-        """The features behind the block."""
+        """Return the outputs of the block."""
         # a product with ones: an added bias without batch would make vmap move its batch axis
         some = next(iter(x.values()))[0]
         bias = self.bias[:, None] @ jnp.ones((1, some.shape[1]), self.bias.dtype)
@@ -41,7 +41,7 @@ class Block(eqx.Module):
 def linear_part(
     shape: BlockShape, weights: Mapping[str, Inexact[Array, "_ _"]], x: Features
 ) -> tuple[Features, Features, Features]:
-    """h, and the factors a and b of products."""
+    """Return h, and the factors a and b of products."""
     h, a, b, before = {}, {}, {}, shape.before
     for name, weight in weights.items():
         c, kept = shape.products.channels.get(name, 0), before.get(name, 0)
@@ -53,7 +53,7 @@ def linear_part(
 
 
 def gate(shape: BlockShape, h: Features) -> Features:
-    """Swish of the scalars, and all else times the sigmoid of a scalar of its own."""
+    """Return swish of the scalars, and other irreps times the sigmoid of their own scalars."""
     kept = shape.outputs.get(shape.trivial, 0)
     [own], *gates = cut(h[shape.trivial], [kept, *shape.gated.values()])
     found = {shape.trivial: [own * _sigmoid(own.real)]} if kept else {}
@@ -65,7 +65,7 @@ def gate(shape: BlockShape, h: Features) -> Features:
 
 
 def together(x: Features, y: Features) -> Features:
-    """x + y, where either may lack an irrep."""
+    """Return x + y, where either may lack an irrep."""
     return {**x, **{name: added(x[name], c) if name in x else c for name, c in y.items()}}
 
 

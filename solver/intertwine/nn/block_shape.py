@@ -1,4 +1,4 @@
-"""What a block is made of: its gates, and which products it takes."""
+"""The shape of a block: its multiplicities, gates and products."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from intertwine.nn.hidden_space import HiddenSpace
 from intertwine.nn.irrep_space import IrrepSpace
 from intertwine.nn.products import NARROW, Coupling, Products, Triple, couplings
 
-_FEWEST = 4  # copies of an irrep below which it stays out of products, if there are others
+_FEWEST = 4  # an irrep with fewer copies stays out of products, if there are others
 _ELEMENTWISE = 0.2
-"""Products may take so many operations a sample for each multiplication of the linear maps."""
+"""The operations that products may take per multiplication of the linear maps."""
 _TERMS = 320
-"""The most terms of all products of a block: each is an instruction, and time to compile."""
+"""The largest number of terms in the products of a block: each is an instruction to compile."""
 
 
 @dataclass(frozen=True, eq=False)
 class BlockShape(ByContent):
-    """A block, its weights left out: multiplicities by irrep's name, and the products.
+    """A block without its weights: multiplicities by irrep name, and the products.
 
-    Behind the linear maps (`before` the gates) are the outputs, and a gate for each copy of an
-    irrep that is not trivial.
+    The linear maps give, `before` the gates, the outputs and a gate for each copy of a nontrivial
+    irrep.
     """
 
     kinds: Mapping[str, Kind]
@@ -36,7 +36,7 @@ class BlockShape(ByContent):
 
     @property
     def gated(self) -> dict[str, int]:
-        """The irreps with gates, and how many."""
+        """The irreps with gates, and their numbers of gates."""
         return {name: m for name, m in self.reached.items() if name != self.trivial}
 
     @property
@@ -54,9 +54,10 @@ class BlockShape(ByContent):
     def dependence(
         self, varying: Collection[str], curved: Collection[str], products: Collection[Triple]
     ) -> tuple[set[str], set[str]]:
-        """Which outputs depend on what comes into the network, and which of them not only linearly,
-        if of the inputs these do, and these products are not always zero. What does not depend on
-        it is zero, or made of biases.
+        """Return the outputs that depend on the network's input, and those that do so nonlinearly.
+
+        `varying` and `curved` are the same for the inputs of the block, and `products` are those
+        that do not vanish. All other outputs are zero, or made of biases.
         """
         before = {name for name in varying if name in self.before}
         bent = {name for name in curved if name in self.before}
@@ -73,12 +74,12 @@ class BlockShape(ByContent):
 
 @dataclass(frozen=True)
 class Reach:
-    """What a block must not leave out, whatever it costs.
+    """What a block must include, whatever it costs.
 
-    Irreps that are `given`, as the network's input has them, take part in products, however few
-    there are of them: what depends on them alone could not be learned otherwise. To those `wanted`
-    something leads, if anything can. The `required` products are taken, and where
-    `only_required`, no others.
+    The irreps `given`, those of the network's input, take part in products even if they have few
+    copies: functions of them alone could not be learned otherwise. Each irrep `wanted` is reached,
+    if anything leads to it. The products `required` are taken; with `only_required`, no others but
+    those to irreps `wanted`.
     """
 
     given: tuple[str, ...] = ()
@@ -95,12 +96,13 @@ def block_shape_of(
     channels: int,
     reach: Reach,
 ) -> BlockShape:
-    """The shape of a block between two layers, of whose source `inputs` are not always zero.
+    """Return the shape of a block between two layers; `inputs` are the source's irreps that are not
+    always zero.
 
-    Products are taken of at most so many `channels` an irrep, the cheapest first, within a budget
-    of time and of terms. Where nothing fits, one is taken to each irrep that no linear map leads
-    to. What `reach` asks for and is not among them is added, on few channels. Equal
-    arguments give the same object, and so one compilation.
+    Products take at most `channels` channels of each irrep, the cheapest first, within budgets of
+    time and of terms. If none fits, one is taken to each irrep that no linear map reaches. The
+    products that `reach` requires beside these are added, on few channels. Equal arguments give the
+    same object, and so one compilation.
     """
     return _block_shape(source, tuple(inputs.items()), target, group, channels, reach)
 
@@ -116,9 +118,9 @@ def _block_shape(
 ) -> BlockShape:
     present, outputs = dict(inputs), dict(target.multiplicities)
     kinds = {**source.kinds, **target.kinds}
-    # products to scalars feed the gates, also where no scalar comes out
+    # products to scalars feed the gates, even if the block has no scalar output
     targets = {name: kinds[name] for name in (*outputs, target.trivial)}
-    # a few inputs are as good a start for products as many
+    # few inputs may enter products on as many channels as there are outputs
     copies = {name: max(m, outputs.get(name, 0)) for name, m in present.items()}
     entering = {name: min(channels, m) for name, m in copies.items() if channels}
     many = [name for name in entering if copies[name] >= _FEWEST]
@@ -160,11 +162,11 @@ class _Candidates:
     group: Group
 
     def among(self, names: Iterable[str]) -> Sequence[Coupling]:
-        """Those of irreps of these names alone."""
+        """Return the products of irreps of these names."""
         return couplings([*names], self.kinds, self.targets, self.group)
 
     def required(self, triples: Iterable[Triple], chosen: Sequence[Coupling]) -> list[Coupling]:
-        """All couplings of these irreps that are not chosen."""
+        """Return all couplings of these triples that are not chosen."""
         found: list[Coupling] = []
         known = {*chosen}
         sought = {(frozenset(triple[:2]), triple[2]) for triple in triples}
@@ -179,7 +181,7 @@ class _Candidates:
         return found
 
     def missing(self, name: str, chosen: Sequence[Coupling]) -> list[Coupling]:
-        """What an irrep lacks in those that are chosen: its invariant form, or any product."""
+        """Return the products that an irrep lacks among the chosen: its invariant form, or all."""
         own = [coupling for coupling in chosen if self._is_of(name, coupling)]
         if own and (self.kinds[name].is_trivial or any(map(self._is_invariant, own))):
             return []
@@ -187,11 +189,12 @@ class _Candidates:
         return [coupling for coupling in found if self._is_invariant(coupling)] if own else found
 
     def _of(self, name: str) -> list[Coupling]:
-        """The cheapest product of an irrep to each target: the first, and others of up to `_TERMS`.
+        """Return the cheapest product of an irrep to each target: the first, and others of up to
+        `_TERMS`.
 
-        Its products with irreps of its dimension, since nothing else may be there than itself, and
-        its dual is among them; to scalars and to itself before all. With others where there are
-        none.
+        Products to scalars and to the irrep itself come first. Factors are irreps of the same
+        dimension, among them the irrep and its dual, since there may be no others; only if those
+        have no products, all irreps.
         """
         alike = [n for n in self.names if self.kinds[n].dimension == self.kinds[name].dimension]
         found: list[Coupling] = []
@@ -211,7 +214,9 @@ class _Candidates:
         return kept
 
     def _is_of(self, name: str, coupling: Coupling) -> bool:
-        """Whether the product is of the irrep and one that is not trivial; all are of scalars."""
+        """Return whether the product has this irrep and no trivial one as factors; True for
+        scalars.
+        """
         pair = (coupling.left, coupling.right)
         return self.kinds[name].is_trivial or (
             name in pair and not any(self.kinds[factor].is_trivial for factor in pair)
@@ -222,13 +227,13 @@ class _Candidates:
 
 
 def _cheapest(every: Sequence[Coupling]) -> list[Coupling]:
-    """The cheapest product to each irrep."""
+    """Return the cheapest product to each irrep."""
     by_cost = sorted(every, key=lambda coupling: coupling.operations, reverse=True)
     return [*{coupling.target: coupling for coupling in by_cost}.values()]
 
 
 def _affordable(every: Products, time: float) -> list[Coupling]:
-    """The cheapest products that fit into so many operations a sample, and into `_TERMS`."""
+    """Return the cheapest products within `time` operations per sample and `_TERMS` terms."""
     chosen: list[Coupling] = []
     terms = _TERMS
     for coupling in sorted(every.couplings, key=lambda c: c.operations):
@@ -240,7 +245,7 @@ def _affordable(every: Products, time: float) -> list[Coupling]:
 
 
 def _linear_cost(shape: BlockShape, copies: Mapping[str, int]) -> int:
-    """Multiplications a sample of the linear maps."""
+    """Return the number of multiplications per sample of the linear maps."""
     before = shape.before
     return sum(
         m * before.get(name, 0) * shape.kinds[name].dimension * shape.kinds[name].freedom

@@ -1,7 +1,7 @@
-"""Constants of a model, compared by what is in them.
+"""Constants of a model, compared by content.
 
-They are static in JAX's trees: a model that was loaded, copied or unpickled is of the same tree as
-the one it comes from, and of the same compiled programs, only if its constants are equal.
+They are static in JAX's trees: a loaded, copied or unpickled model has the tree structure of its
+original, and shares its compiled programs, only if its constants are equal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from intertwine.bases.format import to_arrays
 
 
 class ByContent:
-    """A frozen dataclass, equal to another of equal fields; arrays are by their entries."""
+    """A frozen dataclass that is compared by its fields, and arrays by their entries."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ByContent):
@@ -27,19 +27,19 @@ class ByContent:
             return True
         if type(self) is not type(other) or not all(map(_equal, self._values(), other._values())):
             return False
-        vars(other)["_equals"] = self._equals  # compiled programs are looked up by it at each call
+        vars(other)["_equals"] = self._equals  # speeds up the lookup of compiled programs
         return True
 
     def __hash__(self) -> int:
         return self._hash
 
     def __getstate__(self) -> dict[str, Any]:
-        """The fields alone: a hash of texts is another in each process."""
+        """Return only the fields: hashes of strings differ between processes."""
         return {name: vars(self)[name] for name in self._names()}
 
     @cached_property
     def _equals(self) -> object:
-        """What all values that were found equal have in common."""
+        """An object that values share once they were found equal."""
         return object()
 
     @cached_property
@@ -69,7 +69,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _summary(value: Any) -> Any:
-    """Something of a value that has a hash, and is the same of equal values."""
+    """Return a hashable summary of a value, the same for equal values."""
     if isinstance(value, np.ndarray | Basis):
         return value.shape
     if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
 """Changes of an input's parts, and which of them a network's output sees.
 
-The group moves all parts at once. Where a part alone is multiplied by a number or turned, outputs
-should change in a way that the group does not explain: a network that never does so has a symmetry
-that is not the group's. A network is asked at its start, with random weights: what its output does
+The group moves all parts at once. If one part alone is scaled or turned, outputs should change in a
+way that the group does not explain: a network that never does so has a symmetry that the group does
+not have. Networks are tested at initialization, with random weights: a change that the output does
 not see then, it sees for no weights.
 """
 
@@ -26,20 +26,20 @@ from intertwine.nn.sparse_basis import sparse_basis_of
 from intertwine.operators import dense
 from intertwine.reps.syntax import drho_of, rho_of
 
-#: Roots of unity by which parts of the input are multiplied, and those of the output.
+#: Roots of unity by which parts of the input, and parts of the output, are multiplied.
 Change = tuple[dict[str, Any], dict[str, Any]]
-#: A part of the input that is turned, those that are there, and a part of the output.
+#: A part of the input that is turned, the parts that are present, and a part of the output.
 Turn = tuple[str, frozenset[str], str]
 
 _EXAMPLES, _SEEN = 8, 1e-9
 _ELEMENTS, _DRAWN = 2, 6
-"""So many elements of the group are tried: of those drawn, the ones that move the most."""
+"""The numbers of group elements that are tried and drawn: those that move the most are tried."""
 
 
 def sees(
     blocks: Sequence[BlockShape], space_in: IrrepSpace, change: Change, outputs: Sequence[str]
 ) -> bool:
-    """Whether, for some weights, outputs change in another way than the change says."""
+    """Return whether, for some weights, outputs change differently from what `change` says."""
     before, after = _images(blocks, space_in, [{}, change[0]], outputs)
     return any(_differ(after[name], change[1].get(name, 1), before[name]) for name in outputs)
 
@@ -47,11 +47,12 @@ def sees(
 def possible_turns(
     space_in: IrrepSpace, outputs: Collection[str], fusion: Fusion
 ) -> frozenset[Turn]:
-    """Each part of the input that can turn against another, beside one of these alone and beside
-    all, and the outputs.
+    """Return the turns that outputs might see: of one part of the input against one other, and of
+    each part against all others.
 
-    Factors of a group that move a part each, as of SO(4), turn them at will: nothing is to be seen
-    there. Then the orbit of both under the group has as many dimensions as the two orbits.
+    If factors of a group move one part each, as in SO(4), they turn the parts independently and
+    there is nothing to see: the orbit of both under the group has as many dimensions as the two
+    orbits together.
     """
     parts = _parts(space_in, fusion)
     several = {frozenset(pair) for pair in combinations(parts, 2)}
@@ -82,11 +83,10 @@ def seen_turns(
     turns: Collection[Turn],
     fusion: Fusion,
 ) -> frozenset[Turn]:
-    """The turns that outputs see.
+    """Return the turns that outputs see.
 
-    A symmetric matrix and a vector may turn against each other: then invariants of both change,
-    unless they meet in scalars alone. An output ν does not see it if it stays, or turns with the
-    part.
+    If a symmetric matrix and a vector turn against each other, invariants of both change, unless
+    they meet in scalars alone. An output ν does not see a turn if it stays, or turns with the part.
     """
     if not turns:
         return frozenset()
@@ -114,7 +114,7 @@ def seen_turns(
 
 
 def _parts(space_in: IrrepSpace, fusion: Fusion) -> dict[str, list[str]]:
-    """The irreps of the input that turn, each with its dual: x and x̄ turn together."""
+    """Return the irreps of the input that turn, each with its dual: x and x̄ turn together."""
     found: dict[str, list[str]] = {}
     for name in space_in.multiplicities:
         if name == fusion.trivial:
@@ -125,7 +125,7 @@ def _parts(space_in: IrrepSpace, fusion: Fusion) -> dict[str, list[str]]:
 
 
 def _orbit_dimension(names: Sequence[str], space_in: IrrepSpace, group: Group) -> int:
-    """The dimension of the orbit of a vector that has these irreps alone."""
+    """Return the dimension of the orbit of a vector that has only these irreps."""
     rng, tangents = np.random.default_rng(0), []
     for name in names:
         irrep = Irrep(name, group)
@@ -136,7 +136,7 @@ def _orbit_dimension(names: Sequence[str], space_in: IrrepSpace, group: Group) -
 
 
 def _turning(names: Sequence[str], group: Group) -> dict[str, list[Any]]:
-    """ρ(g) of irreps in the coordinates that features have, for a few elements."""
+    """Return ρ(g) of irreps in the coordinates of features, for a few elements g."""
     drawn: dict[str, list[Any]] = {}
     elements = group.samples(_DRAWN)
     for name in names:
@@ -158,7 +158,7 @@ def _images(
     changes: Sequence[Mapping[str, Any]],
     outputs: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """What blocks at their start make of a few inputs with parts changed so: of all at once."""
+    """Return the outputs of freshly initialized blocks for a few inputs under each change."""
     rng = np.random.default_rng(0)
     features: Features = {}
     for name, m in space_in.multiplicities.items():

@@ -24,8 +24,8 @@ _ENTER, _LEAVE = "into ", "out of "
 class ChannelwiseMaps(ByContent):
     """y_ν = C_ν · concat over λ, μ of CG(A_λx_λ, B_μx_μ), channel by channel (docs/networks.md).
 
-    Sums of such maps are all equivariant quadratic maps but products of two scalars. An irrep of m
-    copies enters by at most 2m channels.
+    Sums of such maps are all equivariant quadratic maps except products of two scalars. An irrep of
+    m copies enters on at most 2m channels.
     """
 
     space_in: IrrepSpace
@@ -39,7 +39,7 @@ class ChannelwiseMaps(ByContent):
 
     @property
     def rep_out(self) -> Rep:
-        """The rep of what x is mapped to."""
+        """The rep of the image of x."""
         return self.space_out.rep
 
     @property
@@ -59,7 +59,7 @@ class ChannelwiseMaps(ByContent):
         return found
 
     def apply(self, weights: Weights, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
-        """The image of a batch, a pure function."""
+        """Return the image of a batch, a pure function."""
         features = self.space_in.enter(x)
         a: Features = {}
         b: Features = {}
@@ -74,8 +74,9 @@ class ChannelwiseMaps(ByContent):
 def selected_maps(
     rep_in: Rep, rep_out: Rep, group: Group, is_complex: bool, products: Products
 ) -> ChannelwiseMaps:
-    """Some products of a few channels between concrete reps of one group: those that are narrow in
-    the products of a network in irreps (`BlockShape`), which is over ℂ or ℝ as they are.
+    """Return the narrow ones of these products as maps between concrete reps of one group.
+
+    The products are those of a network in irreps (`BlockShape`), over ℂ if `is_complex`, or else ℝ.
     """
     space_in, space_out = (irrep_space_of(rep, group, is_complex) for rep in (rep_in, rep_out))
     narrow = tuple(c for c in products.narrow if c.target in space_out.kinds)
@@ -87,9 +88,10 @@ def selected_maps(
 
 @lru_cache(maxsize=256)
 def channelwise_maps_of(rep_in: Rep, rep_out: Rep, group: Group, channels: int) -> ChannelwiseMaps:
-    """The products of at most so many channels an irrep, between concrete reps of one group.
+    """Return the products of at most `channels` channels per irrep, between concrete reps of one
+    group.
 
-    Raises `MethodNotApplicable` for reps that are not seen to be sums of irreps.
+    Raises `MethodNotApplicable` for reps that are not recognised as sums of irreps.
     """
     is_complex = are_complex((rep_in, rep_out), group)
     space_in, space_out = (irrep_space_of(rep, group, is_complex) for rep in (rep_in, rep_out))

@@ -1,8 +1,8 @@
 """A model as plain data: a tree of JSON values, and named arrays.
 
-Everything that an output depends on is in it, the change of basis to irreps too: their gauge may
-differ in its last digits from one machine to the next. Nothing is executed on the way back:
-classes are looked up in a fixed list, groups and reps are values.
+It contains everything that outputs depend on, also the change of basis to irreps, whose last digits
+may differ between machines. Decoding executes no code: classes are looked up in a fixed list, and
+groups and reps are values.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _UNREADABLE = (
     *(RecursionError, OverflowError),
 )
 
-#: What a model may consist of. All of them are dataclasses.
+#: The classes that a model may contain, by name.
 _CLASSES: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
@@ -90,26 +90,26 @@ _CLASSES: dict[str, Any] = {
 
 
 def encode(model: Any, names: Mapping[str, Given] | None = None) -> tuple[Any, Arrays]:
-    """The model as JSON values and arrays. `names` are reps of the user's own in it.
+    """Return the model as JSON values and arrays. `names` are the custom reps in it.
 
-    Raises `InvalidRep` for a rep or a layer that is not known by name.
+    Raises `InvalidRep` for a custom rep without a name and for an unknown layer.
     """
     writer = _Writer(names or {})
     return writer.value(model, ""), writer.arrays
 
 
 def decode(tree: Any, arrays: Mapping[str, Any], names: Mapping[str, Given] | None = None) -> Any:
-    """The model of `encode`. Raises `FormatError` for anything else, and `InvalidSetting` for
-    weights in float64 where JAX has not been told to use it.
+    """Return the model that `encode` encoded. Raises `FormatError` for anything else, and
+    `InvalidSetting` for float64 weights while JAX has float64 disabled.
     """
     try:
         model = _Reader(arrays, names or {}).value(tree)
     except (FormatError, InvalidSetting):
         raise
     except _UNREADABLE as error:
-        raise FormatError(f"this is no model of ours: {error!r}") from error
+        raise FormatError(f"this is not an intertwine model: {error!r}") from error
     if not isinstance(model, Layer):
-        raise FormatError(f"this is no model of ours, but a {type(model).__name__}")
+        raise FormatError(f"this is not an intertwine model but a {type(model).__name__}")
     return model
 
 
@@ -120,7 +120,7 @@ class _Writer:
         self.seen: dict[int, tuple[int, Any]] = {}
 
     def value(self, value: Any, path: str) -> Any:
-        """A value as JSON; arrays go under their path in the model."""
+        """Return a value as JSON; arrays are stored under their path in the model."""
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if isinstance(value, complex):
@@ -139,17 +139,17 @@ class _Writer:
         name = path.lstrip(".")
         if array.dtype.name not in _DTYPES:
             raise InvalidRep(
-                f"{name} is of {array.dtype}, which is not saved: {', '.join(_DTYPES)} are"
+                f"{name} has dtype {array.dtype}, which cannot be saved: use {', '.join(_DTYPES)}"
             )
         self.arrays[name] = array
         return name
 
     def _shared(self, value: Any, path: str) -> Any:
-        """An object, once: later ones refer to it."""
+        """Return an object in full the first time, then a reference to it."""
         if id(value) in self.seen:
             return {"same": self.seen[id(value)][0]}
         number = len(self.seen)
-        self.seen[id(value)] = number, value  # kept alive: its id stays its own
+        self.seen[id(value)] = number, value  # kept alive, so that its id is not reused
         return {"number": number, **self._object(value, path)}
 
     def _object(self, value: Any, path: str) -> dict[str, Any]:
@@ -168,15 +168,15 @@ class _Writer:
         kind = type(value).__name__
         if _CLASSES.get(kind) is not type(value):
             own = f"{value!r}: give it by name, as names={{'P': P}}"
-            said = own if isinstance(value, Rep) else f"{type(value).__module__}.{kind}"
-            raise InvalidRep(f"a model cannot be saved with {said}")
+            shown = own if isinstance(value, Rep) else f"{type(value).__module__}.{kind}"
+            raise InvalidRep(f"a model cannot be saved with {shown}")
         inner = {
             field: self.value(getattr(value, field), f"{path}.{field}") for field in _fields(value)
         }
         return {"class": kind, "fields": inner}
 
     def _named(self, name: str, given: Given, rep: Rep, path: str) -> dict[str, Any]:
-        """A rep of the user's own: its name, and by what it is recognised when it is given."""
+        """Return the name of a custom rep, and the data that identify it on loading."""
         group = None if rep.G is None else self.value(rep.G, f"{path}.G")
         found = {"name": name, "images": image_prints(rep), "over": group}
         arrays, seen = dict(self.arrays), dict(self.seen)
@@ -186,7 +186,7 @@ class _Writer:
             self.arrays, self.seen = arrays, seen
             if isinstance(given, type):
                 raise InvalidRep(
-                    f"{rep!r} has attributes that are not saved: give the rep itself as "
+                    f"{rep!r} has attributes that cannot be saved: give the rep itself as "
                     f"names={{{name!r}: …}}, not its class ({error})"
                 ) from error
         return found
@@ -211,7 +211,7 @@ class _Reader:
         self.seen: dict[int, Any] = {}
 
     def value(self, tree: Any) -> Any:
-        """The value of `_Writer.value`."""
+        """Return the value that `_Writer.value` encoded."""
         if tree is None or isinstance(tree, bool | int | float | str):
             return tree
         if "complex" in tree:
@@ -246,7 +246,7 @@ class _Reader:
             own = {n[len(prefix) :]: a for n, a in self.arrays.items() if n.startswith(prefix)}
             return from_arrays(own, tree["basis"])
         if tree["class"] not in _CLASSES:
-            raise FormatError(f"a model holds no {tree['class']!r}")
+            raise FormatError(f"a model cannot contain {tree['class']!r}")
         cls = _CLASSES[tree["class"]]
         values = _defaults(cls) | {n: self.value(inner) for n, inner in tree["fields"].items()}
         if {*values} != {*_fields(cls)}:
@@ -260,7 +260,7 @@ class _Reader:
         name = tree["name"]
         if name not in self.names:
             raise FormatError(
-                f"the model has a rep of its author's, {name!r}: give it as names={{{name!r}: …}}"
+                f"the model uses the custom rep {name!r}: give it as names={{{name!r}: …}}"
             )
         given, group = self.names[name], self.value(tree.get("over"))
         state = self.value(tree.get("state"))
@@ -278,7 +278,7 @@ class _Reader:
 
 
 def _fields(value: Any) -> tuple[str, ...]:
-    """The names of what is kept of a layer, or of a rep of the algebra."""
+    """Return the names of the saved fields of a layer or a rep."""
     if is_dataclass(value):
         return tuple(field.name for field in fields(value))
     names: tuple[str, ...] = getattr(value, "__match_args__", ())
@@ -286,7 +286,7 @@ def _fields(value: Any) -> tuple[str, ...]:
 
 
 def _defaults(cls: type) -> dict[str, Any]:
-    """The fields that models of earlier versions may lack."""
+    """Return the defaults of the fields that models of earlier versions may lack."""
     known = fields(cls) if is_dataclass(cls) else ()
     return {field.name: field.default for field in known if field.default is not MISSING}
 

@@ -1,9 +1,9 @@
 """Vectors beside their conjugates, over unitary matrices.
 
-Linear maps, products and gates by real numbers alone make no |v|² of a complex v, and over U(n)
-nothing but linear functions of it: v ⊗ v holds no scalar, v̄ ⊗ v does. Of a unitary rep ρ the
-conjugate is the dual, ρ̄ = ρ*, so that (x, x̄) is a vector of ρ + ρ*, and a network is as free as
-one over the real and imaginary parts.
+Linear maps, products and real gates cannot make |v|² from a complex v alone, and over U(n) they
+make only linear functions of it: v ⊗ v holds no scalar, v̄ ⊗ v does. The conjugate of a unitary rep
+ρ is the dual, ρ̄ = ρ*, so that (x, x̄) is a vector of ρ + ρ*, and a network is as free as one over
+the real and imaginary parts.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ class Conjugated(Layer):
         return with_dual(self.rep_in)
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """(x, x̄) for each vector of x; `training` changes nothing."""
+        """Return (x, x̄) for each vector of x; `training` has no effect."""
         x = jnp.asarray(x)
         return jnp.concatenate([x, x.conj()], axis=-1)
 
 
 def with_dual(rep: Rep) -> Rep:
-    """The rep of (x, x̄): ρ + ρ*, where ρ acts by unitary matrices that are complex; else ρ."""
+    """Return the rep of (x, x̄), ρ + ρ*, if ρ acts by complex unitary matrices; else ρ."""
     found = {*atoms(rep)}
     return rep + rep.T if act_by_complex_numbers(found) and act_unitarily(found) else rep
 
 
 def with_conjugate(x: Inexact[Array, "b n"], size: int) -> Inexact[Array, "b _"]:
-    """(x, x̄) where `size`, that of the vectors that are wanted, has room for both; else x."""
+    """Return (x, x̄) if vectors of this `size` hold both; else x."""
     if x.shape[1] == size:
         return x
     return namespace(x).concatenate([x, x.conj()], axis=1)

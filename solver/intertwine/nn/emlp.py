@@ -35,7 +35,7 @@ from intertwine.nn.tensor_reach import lost_maps, squares, with_tensors
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
-#: Packages that a warning looks past, to point to the line which makes the network.
+#: Packages whose frames a warning skips, to point to the line that makes the network.
 _BETWEEN = ("intertwine", "equinox", "jaxtyping", "beartype")
 
 
@@ -43,32 +43,32 @@ class EMLP(Layer):
     """f(ρ_in(g)x) = ρ_out(g)f(x): blocks of linear map, bilinear map and gates, then a linear map.
 
     The architecture of Finzi, Welling and Wilson (2021, §6.2). ``bilinear="channelwise"`` keeps
-    features in irrep coordinates: no change of basis but at the border, one matrix product an irrep
-    (Schur), and Clebsch–Gordan products of at most `channels` copies of each irrep
-    (docs/networks.md). ``"paper"`` is a `Sequential` of `EMLPBlock` with the paper's bilinear
-    layer, and takes any groups, several or not reductive. Unless one is asked for, it is the first
-    where the reps are sums of irreps of one group, and the second elsewhere.
+    features in irrep coordinates: bases change only at input and output, linear maps take one
+    matrix product per irrep (Schur), and Clebsch–Gordan products take at most `channels` copies of
+    each irrep (docs/networks.md). ``"paper"`` is a `Sequential` of `EMLPBlock` with the paper's
+    bilinear layer, and takes any groups, also several or not reductive. The default is the first if
+    the reps are sums of irreps of one group, and the second otherwise.
 
-    `ch` is the width of the hidden layers, of `uniform_rep(ch, group)`; or their rep, or its text;
-    or a list of these, one a layer; there are three layers, unless a list or `num_layers` says
-    another number. Layers of a width get the irreps besides, and the products, without which
-    something that equivariance allows would be out of reach (`complete_shape`); a `ReachWarning`
-    says what named reps, or too few layers, leave out, and `limits` keeps it. Reps that have no
-    group get `group`.
+    `ch` is the width of the hidden layers, whose rep is `uniform_rep(ch, group)`; or their rep, or
+    its text; or a list of these, one per layer. There are `num_layers` hidden layers, by default
+    three, or as many as the list has. Layers given by width also get the irreps and products
+    without which something that equivariance allows would be out of reach (`complete_shape`). A
+    `ReachWarning` says what named reps or too few layers leave out, and `limits` keeps it. Reps
+    without a group get `group`.
 
-    At the start outputs have root mean square `gain`, in each irrep where reps are sums of irreps,
-    for standard normal inputs. `key` is a seed or a key: equal arguments give equal networks.
-    `dtype` is that of the weights, float32 unless given.
-    ``model(x)`` takes x of shape (…, n) to (…, m). Raises `InvalidRep` where every equivariant
-    function of this form is constant, and `MethodNotApplicable` for reps that are not seen to be
-    sums of irreps, if ``"channelwise"`` was asked for.
+    At initialization, outputs have root mean square `gain` for standard normal inputs, in each
+    irrep if the reps are sums of irreps. `key` is a seed or a key: equal arguments give equal
+    networks. `dtype` is that of the weights, float32 by default. ``model(x)`` maps x of shape (…,
+    n) to (…, m). Raises `InvalidRep` if every equivariant function of this form is constant, and
+    `MethodNotApplicable` if ``"channelwise"`` is given and the reps are not recognised as sums of
+    irreps.
     """
 
     network: IrrepNetwork | Sequential
     rep_in: Rep = eqx.field(static=True)
     rep_out: Rep = eqx.field(static=True)
     limits: tuple[str, ...] = eqx.field(static=True, default=())
-    """What the network cannot represent though a larger one could, a sentence each."""
+    """What the network cannot represent although a larger one could, one sentence each."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class EMLP(Layer):
             _warn_of(limit)
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "*batch m"]:
-        """f(x) for each vector of x. `training` changes nothing: no layer acts differently then."""
+        """Return f(x) for each vector of x. `training` has no effect: no layer depends on it."""
         if isinstance(self.network, Sequential):
             return self.network(x)
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.network.bias.dtype)
@@ -122,7 +122,7 @@ class EMLP(Layer):
 
 
 def limits_of(model: Any) -> list[str]:
-    """The limits of all networks in a model."""
+    """Return the limits of all networks in a model."""
     networks = jax.tree_util.tree_leaves(model, is_leaf=lambda node: isinstance(node, EMLP))
     return [limit for one in networks if isinstance(one, EMLP) for limit in one.limits]
 
@@ -130,13 +130,13 @@ def limits_of(model: Any) -> list[str]:
 def hidden_layers(
     ch: int | Rep | str | Sequence[int | Rep | str], layers: int | None, group: Group
 ) -> list[HiddenLayer]:
-    """So many hidden layers: as many as a list has, else three."""
+    """Return the hidden layers: `layers` of them, by default as many as a list has, else three."""
     if layers is None:
         layers = len(ch) if isinstance(ch, Sequence) and not isinstance(ch, str) else 3
     layers = natural(layers, "the number of layers")
     each = [ch] * layers if isinstance(ch, str) or not isinstance(ch, Sequence) else list(ch)
     if len(each) != layers:
-        raise InvalidRep(f"{layers} layers need as many widths or reps, and ch has {len(each)}")
+        raise InvalidRep(f"num_layers is {layers}, and ch has {len(each)} entries: give one each")
     found = [
         HiddenLayer(bound(c, group), False)
         if isinstance(c, Rep | str)
@@ -144,13 +144,13 @@ def hidden_layers(
         for c in each
     ]
     if not all(layer.rep.size() for layer in found):
-        raise InvalidRep(f"a hidden layer needs a channel at least: ch is {ch!r}")
+        raise InvalidRep(f"a hidden layer needs at least one channel: ch is {ch!r}")
     return found
 
 
 def _require_shared_group(rep_in: Rep, hidden: Sequence[Rep]) -> None:
-    """Raise where nothing but scalars could pass from the input: its groups are none of the
-    hidden layers'.
+    """Raise `InvalidRep` if input and hidden layers have groups but share none: only scalars could
+    pass.
     """
     own, theirs = groups_of(rep_in), {g for rep in hidden for g in groups_of(rep)}
     if own and theirs and theirs.isdisjoint(own):
@@ -170,11 +170,12 @@ def _layers(
     dtype: Any,
     limits: list[str],
 ) -> Sequential:
-    """The paper's layers. Where the reps are sums of irreps of one group, they reach what a network
-    in irreps reaches: hidden layers have the irreps, and products besides the paper's, that
-    `complete_shape` finds. Elsewhere hidden layers have the tensors of input and output, and all
-    quadratic maps of the input to those of the output enter the first. `limits` gets what is left
-    out.
+    """Return the paper's layers, and add to `limits` what they cannot represent.
+
+    If the reps are sums of irreps of one group, the layers reach what a network in irreps reaches:
+    hidden layers get the irreps, and products beside the paper's, that `complete_shape` finds.
+    Otherwise hidden layers get the tensors of input and output, and the first block gets all
+    quadratic maps of the input to tensors of the output.
     """
     source = with_dual(rep_in)
     shape = _shape_of_additions(source, hidden, rep_out, group)
@@ -214,8 +215,8 @@ def _layers(
 
 @eqx.filter_jit
 def _sizes(layers: Sequence[Layer], out: Linear, size: int) -> dict[str, Any]:
-    """The root mean square, over a few standard normal inputs, of what each weight of the last
-    layer makes of the layers before: of those of one irrep, or of all together.
+    """Return the root mean square output of each weight of the last layer, over a few standard
+    normal inputs: in irreps, that of the weight's irrep; otherwise that of all weights together.
     """
     x = example_vectors(size, out.maps.is_complex)
     maps, features = out.maps, Sequential(*layers)(x) if layers else jnp.asarray(x)
@@ -235,7 +236,7 @@ def _sizes(layers: Sequence[Layer], out: Linear, size: int) -> dict[str, Any]:
 
 
 def _warn_of(message: str) -> None:
-    """Issue a `ReachWarning` that points to the line which makes the network."""
+    """Issue a `ReachWarning` that points to the line that makes the network."""
     frame, level = sys._getframe(), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
@@ -259,5 +260,5 @@ def _shape_of_additions(
         is_complex = are_complex(reps, group)
         space_in, space_out = (irrep_space_of(rep, group, is_complex) for rep in (rep_in, rep_out))
         return complete_shape(space_in, hidden, space_out, group, NARROW, only_needed=True)
-    except MethodNotApplicable:  # not sums of irreps, or not seen to be
+    except MethodNotApplicable:  # not sums of irreps, or not recognised as such
         return None

@@ -1,4 +1,4 @@
-"""A block of the paper's network, as layers one after another."""
+"""A block of the paper's network, as a sequence of layers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class EMLPBlock(Layer):
     """x ↦ gate(h + B(h, h)) with h = Wx + b: from ρ_in to ``gated(ρ_out)`` and on to ρ_out.
 
     Finzi, Welling and Wilson (2021, §6.2): linear, bilinear with a shortcut, gated nonlinearity.
-    Equivariant as each of them is. In an `EMLP` the sum may have `products_of_input` besides, for
-    what these three do not reach.
+    Equivariant, since each of them is. In an `EMLP`, `products_of_input` may be added to the sum,
+    for what these three do not reach.
     """
 
     linear: Linear
@@ -59,11 +59,11 @@ class EMLPBlock(Layer):
 
     @property
     def rep_out(self) -> Rep:
-        """The rep of what x is mapped to."""
+        """The rep of the image of x."""
         return self.nonlinearity.rep_out
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """The image of each vector of x; `training` changes nothing."""
+        """Return the image of each vector of x; `training` has no effect."""
         h = self.linear(x)
         y = h + self.bilinear(h)
         return self.nonlinearity(

@@ -1,5 +1,5 @@
-"""All equivariant affine maps where a group permutes coordinates in all ways: by which indices are
-equal.
+"""All equivariant affine maps for groups that permute coordinates in all ways: one weight for each
+pattern of equal indices.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import groups_of, is_a
 
 _MOST = 250
-"""The most patterns between two tensors: each is a few operations to compile."""
+"""The largest number of patterns between two tensors: each compiles to a few operations."""
 
 #: A partition of axes.
 Parts = tuple[tuple[int, ...], ...]
@@ -34,7 +34,7 @@ Parts = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class TensorCopies:
-    """So many copies of a tensor, whose axes have these groups."""
+    """Copies of a tensor, and the group of each of its axes."""
 
     count: int
     groups: tuple[Group, ...]
@@ -46,14 +46,16 @@ class TensorCopies:
 
     @property
     def size(self) -> int:
-        """The components of all copies."""
+        """The number of components of all copies."""
         return self.count * prod(self.shape)
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """y_(out) = the mean of x_(in) over the letters that are in `into` alone: a letter an axis, and
-    equal letters are equal indices. Where out has a letter twice, y is zero off that diagonal.
+    """A map between tensors: one letter per axis, where equal letters mean equal indices.
+
+    y_(out) is the mean of x_(in) over the letters that are only in `into`. If a letter is in `out`
+    twice, y is zero off that diagonal.
     """
 
     out: str
@@ -64,7 +66,7 @@ class Pattern:
 
     @property
     def kept(self) -> str:
-        """The letters of both."""
+        """The letters that are in both."""
         return "".join(dict.fromkeys(letter for letter in self.into if letter in self.out))
 
 
@@ -72,14 +74,14 @@ class Pattern:
 class EqualityMaps(ByContent):
     """x ↦ Σ_p W_p · p(x) + Σ_q b_q q, over the patterns p of indices that are equal.
 
-    Where all permutations act, an orbit of index tuples is a set partition of their places: those
-    with equal indices (Maron et al. 2019, theorem 1). A pattern does not require that different
-    indices differ, and so is the sum of the orbits of all coarser partitions: a triangular change
-    of basis, which keeps the span. It is computed by diagonals, means and broadcasts, in the time
-    that it takes to read x and to write y. With all signs too, the partitions into parts of even
-    size remain.
+    If all permutations act, the orbits of index tuples are the set partitions of their places into
+    those with equal indices (Maron et al. 2019, theorem 1). A pattern does not require that
+    different indices differ, so it is the sum of the orbits of all coarser partitions: a triangular
+    change of basis with the same span. Patterns are computed by diagonals, means and broadcasts, in
+    the time that it takes to read x and write y. If all signs act too, only partitions into parts
+    of even size remain.
 
-    Means, not sums: outputs keep their size from one n to another, and the weights mean the same
+    Patterns take means, not sums: outputs keep their size when n changes, and weights their meaning
     (`Linear.over`).
     """
 
@@ -92,7 +94,7 @@ class EqualityMaps(ByContent):
 
     @cached_property
     def patterns(self) -> dict[str, tuple[int, int, Pattern]]:
-        """By the name of a weight: the places of source and target, and the pattern."""
+        """By weight name: the index of the source, that of the target, and the pattern."""
         return {
             f"{i}→{o} {pattern}": (i, o, pattern)
             for o, target in enumerate(self.targets)
@@ -102,7 +104,7 @@ class EqualityMaps(ByContent):
 
     @cached_property
     def offsets(self) -> list[tuple[int, Pattern]]:
-        """Those of the constants: the place of the target, and the pattern."""
+        """For each constant: the index of the target, and the pattern."""
         return [
             (o, pattern)
             for o, target in enumerate(self.targets)
@@ -127,7 +129,7 @@ class EqualityMaps(ByContent):
 
     @property
     def constants(self) -> int:
-        """How many coordinates the bias has."""
+        """The number of coordinates of the bias."""
         return sum(self.targets[o].count for o, _ in self.offsets)
 
     @property
@@ -141,7 +143,7 @@ class EqualityMaps(ByContent):
         bias: Inexact[Array, " k"],
         x: Inexact[Array, "b n"],
     ) -> Inexact[Array, "b m"]:
-        """The image of a batch, a pure function."""
+        """Return the image of a batch, a pure function."""
         parts = self._parts(x)
         reduced: dict[tuple[int, str, str], Any] = {}
         grown: dict[tuple[int, str, str], Any] = {}
@@ -179,8 +181,8 @@ class EqualityMaps(ByContent):
 
 
 def equality_maps_of(rep_in: Rep, rep_out: Rep) -> EqualityMaps | None:
-    """The maps between concrete reps, or None where these are not tensors of groups of all
-    permutations, or where there are too many patterns.
+    """Return the maps between concrete reps, or None if the reps are not tensors of groups of all
+    permutations, or have too many patterns.
     """
     groups = dict.fromkeys((*groups_of(rep_in), *groups_of(rep_out)))
     if not groups or not (rep_in.size() and rep_out.size()):
@@ -203,11 +205,11 @@ def equality_maps_of(rep_in: Rep, rep_out: Rep) -> EqualityMaps | None:
 def _copies(
     rep: Rep, order: Mapping[Group, int]
 ) -> tuple[tuple[TensorCopies, ...], Int[np.ndarray, " n"]] | None:
-    """The tensors of a rep, and where in it their components are.
+    """Return the tensors of a rep and the places of their components, or None.
 
-    They, and the axes of each, are in the order in which the groups are written, which is the same
-    for reps that differ in their groups alone: so weights keep their names (`Linear.over`). The
-    canonical order is by the groups' digests.
+    Tensors, and the axes of each, are sorted in the order in which their groups are written, which
+    is the same for reps that differ only in their groups: so weights keep their names
+    (`Linear.over`). The canonical order is by the groups' digests.
     """
     found, places, at = [], canonical_places(rep), 0
     for count, atoms in canonical_terms(rep):
@@ -227,13 +229,13 @@ def _copies(
 
 def _are_told_apart(group: Group, length: int) -> bool:
     known = full_permutations_of(group)
-    # of all permutations of n indices longer tuples are told apart too: `longest` is n
+    # the group of all permutations (`longest` is n) tells longer tuples apart too
     return known is not None and (known.longest == group.d or length <= known.longest)
 
 
 def _patterns(out: Sequence[Group], into: Sequence[Group]) -> Iterator[Pattern]:
-    """The partitions of the axes into parts of one group each: no more parts than it has indices,
-    and even ones where all signs are there.
+    """Yield the partitions of the axes into parts of one group each: at most d parts for a group of
+    d indices, and only even parts for a group with all signs.
     """
     axes = [*out, *into]
 
@@ -263,7 +265,7 @@ def _is_signed(group: Group) -> bool:
 
 
 def _means(x: Inexact[Array, "b i ..."], letters: str, kept: str) -> Inexact[Array, "b i ..."]:
-    """Diagonals where letters are equal, and means over those that are not kept."""
+    """Return diagonals for equal letters, and means over the letters that are not kept."""
     names = list(letters)
     while len({*names}) < len(names):
         first = next(k for k, name in enumerate(names) if name in names[k + 1 :])
@@ -284,7 +286,7 @@ def _add(found: dict[Any, Any], key: Any, value: Any) -> None:
 def _added(
     y: Inexact[Array, "b o ..."], letters: str, inside: str, value: Inexact[Array, "b o ..."]
 ) -> Inexact[Array, "b o ..."]:
-    """y and a value whose axes are those of the letters `inside`, the same along all others."""
+    """Return y plus a value with the axes `inside`, which is constant along all others."""
     different = list(dict.fromkeys(letters))
     lengths = {letter: y.shape[k + 2] for k, letter in enumerate(letters)}
     wide = value.reshape(*value.shape[:2], *(lengths[c] if c in inside else 1 for c in different))

@@ -1,4 +1,4 @@
-"""Models as programs that need nothing of ours: StableHLO, by `jax.export`."""
+"""Models as StableHLO programs, which run without intertwine, by `jax.export`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from intertwine.reps.syntax import atoms
 def export(
     model: Any, path: str | os.PathLike[str] | None = None, *, platforms: Sequence[str] = ("cpu",)
 ) -> bytes:
-    """The model as StableHLO for any batch size, weights included; written to `path` if given.
+    """Return the model as StableHLO for any batch size, weights included. Write it to `path` if
+    given.
 
     ``jax.export.deserialize(blob).call(x)`` runs it in any process that has JAX, for x of shape
-    (batch, n) in the dtype of the weights, or the complex one where the rep is complex. `platforms`
-    are of "cpu", "cuda", "rocm" and "tpu". JAX keeps such programs readable for some months, not
-    for years: `save` is for keeping. Raises `Unavailable` where the package flatbuffers is missing.
+    (batch, n) in the dtype of the weights, or the complex one if the rep is complex. `platforms`
+    are among "cpu", "cuda", "rocm" and "tpu". JAX keeps such programs readable for some months, not
+    for years: use `save` for storage. Raises `Unavailable` if the package flatbuffers is missing.
     """
     if not (callable(model) and hasattr(model, "rep_in")):
-        raise InvalidRep(f"a model is exported, and {model!r} is none")
+        raise InvalidRep(f"{model!r} cannot be exported: give a model with rep_in")
     from jax import export as jax_export
 
     weights = [leaf for leaf in jax.tree.leaves(model) if eqx.is_inexact_array(leaf)]

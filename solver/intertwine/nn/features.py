@@ -1,8 +1,8 @@
-"""Features in irrep coordinates: what Schur's lemma leaves of linear maps, and products.
+"""Features in irrep coordinates: the linear maps that Schur's lemma allows, and products.
 
 A weight, a product and a bias act on all channels of an irrep alike, component by component.
-Everything here works on JAX arrays, and on NumPy arrays too: a start is chosen on those, where
-nothing needs to be compiled.
+Everything here works on JAX and NumPy arrays: initial weights are chosen on NumPy arrays, which
+need no compilation.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from intertwine.nn.by_content import ByContent
 Features = dict[str, list[Array]]
 
 ZERO = 1e-9
-"""A coefficient below this is a rounded zero."""
+"""Coefficients below this are zeros up to rounding."""
 _PIECES = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Kind(ByContent):
-    """An irrep λ as a layer needs it: its name, and a basis E of what commutes with it, of shape
-    (e, d, d), with E₀ = 1 and tr(EᵢᴴEⱼ) = d δᵢⱼ.
+    """An irrep λ as layers use it: its name, and a basis E of the matrices that commute with it, of
+    shape (e, d, d), with E₀ = 1 and tr(EᵢᴴEⱼ) = d δᵢⱼ.
     """
 
     name: str
@@ -44,12 +44,14 @@ class Kind(ByContent):
 
     @property
     def freedom(self) -> int:
-        """e: how many numbers Schur's lemma leaves for a map λ → λ."""
+        """e, the number of parameters that Schur's lemma leaves for a map λ → λ."""
         return len(self.endomorphisms)
 
 
 def mixed(weight: Inexact[Array, "new old"], kind: Kind, x: Sequence[Array]) -> list[Array]:
-    """(Σᵢ Wᵢ ⊗ Eᵢ)x for the weight [W₀ W₁ …] of shape (m', e·m): one product a component."""
+    """Return (Σᵢ Wᵢ ⊗ Eᵢ)x for the weight [W₀ W₁ …] of shape (m', e·m), by one product per
+    component.
+    """
     return [weight @ component for component in endomorphism_images(kind, x)]
 
 
@@ -62,13 +64,15 @@ def endomorphism_images(kind: Kind, x: Sequence[Array]) -> list[Array]:
 
 
 def combined(row: Inexact[np.ndarray, " d"], x: Sequence[Array]) -> Array:
-    """Σᵢ rᵢxᵢ, zeros left out."""
+    """Return Σᵢ rᵢxᵢ without zero terms."""
     terms = [scaled(row[i], x[i]) for i in range(len(row)) if abs(row[i]) > ZERO]
     return summed(terms) if terms else 0 * x[0]
 
 
 def cut(x: Sequence[Array], sizes: Sequence[int]) -> list[list[Array]]:
-    """Parts of so many channels each. (`split` transposes to one concatenation, slices to pads.)"""
+    """Return parts of these numbers of channels. (`split` transposes to one concatenation, slices
+    to pads.)
+    """
     parts = [split(component, sizes) for component in x]
     return [list(part) for part in zip(*parts, strict=True)]
 
@@ -87,14 +91,14 @@ def fusion_barrier(parts: Sequence[list[Array]]) -> Sequence[list[Array]]:
 
 
 def split(x: Inexact[Array, "c b"], sizes: Sequence[int]) -> Sequence[Array]:
-    """The rows of x, so many at a time."""
+    """Return the rows of x in parts of these sizes."""
     if is_jax(x):
         return lax.split(x, sizes, axis=0)
     return np.split(x, np.cumsum(sizes)[:-1])
 
 
 def reordered(x: Inexact[Array, "n b"], places: Int[np.ndarray, " n"]) -> Inexact[Array, "n b"]:
-    """x[places], by few and long pieces: the gradient of indexing is a slow scatter."""
+    """Return x[places], by few and long pieces: the gradient of indexing is a slow scatter."""
     ends = np.flatnonzero(np.diff(places) != 1) + 1
     if not len(ends):
         return x
@@ -108,30 +112,30 @@ def reordered(x: Inexact[Array, "n b"], places: Int[np.ndarray, " n"]) -> Inexac
 
 
 def joined_channels(parts: Sequence[Array]) -> Array:
-    """The rows of one array after those of another."""
+    """Return the rows of all arrays, one array after another."""
     return namespace(*parts).concatenate(parts)
 
 
 def joined(parts: Sequence[Sequence[Array]]) -> list[Array]:
-    """Channels of one part after those of another."""
+    """Return the channels of all parts, one part after another."""
     if len(parts) == 1:
         return list(parts[0])
     return [joined_channels(components) for components in zip(*parts, strict=True)]
 
 
 def added(x: Sequence[Array], y: Sequence[Array]) -> list[Array]:
-    """x + y."""
+    """Return x + y."""
     return [a + b for a, b in zip(x, y, strict=True)]
 
 
 def scaled(coefficient: np.inexact, x: Array) -> Array:
-    """cx, without a multiplication for c = ±1."""
+    """Return cx, without a multiplication for c = ±1."""
     number = coefficient.item()
     return x if number == 1 else -x if number == -1 else number * x
 
 
 def summed(terms: Iterable[Array]) -> Array:
-    """The sum of one term or more."""
+    """Return the sum of at least one term."""
     first, *rest = terms
     for term in rest:
         first = first + term

@@ -25,8 +25,8 @@ from intertwine.reps.syntax import direct_sum
 
 
 def gated(rep: Rep) -> Rep:
-    """The rep that a `GatedNonlinearity` takes: `rep`, and behind it a scalar as the gate of each
-    tensor that is neither a scalar nor of a group of permutations.
+    """Return the rep that a `GatedNonlinearity` takes: `rep`, followed by a scalar as the gate of
+    each tensor whose components the group does not only permute.
 
     As in Finzi, Welling and Wilson (2021, §6.2): components that a group only permutes, or leaves
     alone, may go through any function, and are their own gates.
@@ -36,9 +36,9 @@ def gated(rep: Rep) -> Rep:
 
 
 def gate_indices(rep: Rep) -> Int[np.ndarray, " n"]:
-    """For each of the n coordinates of `rep`, which one of ``gated(rep)`` is its gate.
+    """Return, for each of the n coordinates of `rep`, the index of its gate in ``gated(rep)``.
 
-    Tensors have theirs in the order of the canonical form.
+    Gates are in the order of the tensors in the canonical form.
     """
     form, found, gate = canonical(rep), [], rep.size()
     for multiplicity, atoms in canonical_terms(rep):
@@ -52,12 +52,12 @@ def gate_indices(rep: Rep) -> Int[np.ndarray, " n"]:
     if not form.is_identity:
         gates = np.asarray(form.permutation.H @ gates).astype(int)
     indices: Int[np.ndarray, " n"] = np.where(gates < 0, np.arange(len(gates)), gates)
-    return indices.astype(np.int32)  # JAX has no other integers, unless it is told
+    return indices.astype(np.int32)  # JAX's default integers
 
 
 @dataclass(frozen=True, eq=False)
 class Gates(ByContent):
-    """Which coordinate is the gate of each: `gated(rep)` and `gate_indices(rep)`, found once."""
+    """`gated(rep)`, and the index of the gate of each coordinate: `gate_indices(rep)`. Cached."""
 
     rep: Rep
     wide: Rep
@@ -72,8 +72,8 @@ def _gates(rep: Rep) -> Gates:
 class GatedNonlinearity(Layer):
     """xᵢ ↦ sigmoid(Re x_{gate(i)}) xᵢ, from ``gated(rep)`` to ``rep``.
 
-    Equivariant: a gate is invariant, or, for components that are permuted, goes with its
-    component (which is then swish). Over the complex numbers gates act by real numbers.
+    It is equivariant since a gate is invariant or, for permuted components, the component itself,
+    which gives swish. Over the complex numbers gates act by real numbers.
     """
 
     gates: Gates = eqx.field(static=True)
@@ -92,7 +92,7 @@ class GatedNonlinearity(Layer):
         return self.gates.rep
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """The gated vectors; `training` changes nothing."""
+        """Return the gated vectors; `training` has no effect."""
         x = jnp.asarray(x)
         kind = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.float32
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
@@ -103,7 +103,7 @@ class GatedNonlinearity(Layer):
 
 
 def gate(indices: Int[np.ndarray, " n"], x: Inexact[Array, "b g"]) -> Inexact[Array, "b n"]:
-    """The functional core: the first n columns, each times the sigmoid of its gate's."""
+    """Return the first n columns of x, each times the sigmoid of its gate. A pure function."""
     opened: Inexact[Array, "b n"] = (
         jax.nn.sigmoid(x[:, index(indices, x)].real) * x[:, : len(indices)]
     )
@@ -111,13 +111,13 @@ def gate(indices: Int[np.ndarray, " n"], x: Inexact[Array, "b g"]) -> Inexact[Ar
 
 
 def is_permuted(atoms: Atoms) -> bool:
-    """Whether the group only permutes the components of a product of atoms."""
+    """Return whether the group only permutes the components of a product of atoms."""
     return all(_permutes(atom) for atom in atoms)
 
 
 @lru_cache(maxsize=1024)
 def _permutes(atom: Rep) -> bool:
-    """Whether a group acts by permutations of an atom's components."""
+    """Return whether a group acts by permutations of an atom's components."""
     found = images(atom)
     return not any(np.any(dense(a)) for a in found.lie) and all(
         _is_permutation(np.asarray(dense(h))) for h in found.discrete

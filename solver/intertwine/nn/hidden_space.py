@@ -1,4 +1,4 @@
-"""The irreps of a hidden layer, and how often it has each."""
+"""The irreps of a hidden layer, and their multiplicities."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from intertwine.nn.irrep_space import irrep_space_of
 from intertwine.reps import Rep, Scalar
 
 _MOST_COPIES = 8
-_SHARE = 2  # of a rep's size, one of so many parts may be spent on an irrep that it lacks
+_SHARE = 2  # an added irrep takes at most one part in so many of the width
 
 
 @dataclass(frozen=True, eq=False)
 class HiddenSpace(ByContent):
-    """⊕ m_λ λ, of no coordinates but the irreps'. `kinds` has the trivial irrep in any case."""
+    """⊕ m_λ λ, in irrep coordinates only. `kinds` always has the trivial irrep."""
 
     kinds: Mapping[str, Kind]
     multiplicities: Mapping[str, int]
@@ -25,7 +25,7 @@ class HiddenSpace(ByContent):
 
     @classmethod
     def of(cls, rep: Rep, group: Group, is_complex: bool) -> HiddenSpace:
-        """That of a rep, over ℂ or ℝ."""
+        """Return the space of a rep, over ℂ or ℝ."""
         space = irrep_space_of(rep, group, is_complex)
         with_scalars = irrep_space_of(rep + Scalar, group, is_complex)
         assert with_scalars.trivial is not None
@@ -39,8 +39,8 @@ class HiddenSpace(ByContent):
     def grown(
         self, names: Iterable[str], kinds: Mapping[str, Kind], width: int, least: int
     ) -> HiddenSpace:
-        """The space with `least` copies or more of each of these irreps. Of one that it lacks it
-        gets as many as a layer of this width has room for, eight at most.
+        """Return the space with at least `least` copies of each of these irreps. An irrep that it
+        lacks gets as many copies as a layer of this width has room for, at most eight.
         """
         found = {**self.multiplicities}
         for name in sorted(names, key=lambda n: (kinds[n].dimension, n)):

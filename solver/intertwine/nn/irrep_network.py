@@ -29,8 +29,8 @@ from intertwine.reps.syntax import atoms, groups_of
 class IrrepNetwork(eqx.Module):
     """Blocks of linear map, products and gates, then a linear map, on a batch of vectors.
 
-    Coordinates change at the border only; between layers no basis but the irreps' is ever seen.
-    Over complex unitary matrices x enters beside its conjugate (`with_dual`): `space_in` is that of
+    Bases change only at input and output: layers use the irreps' basis. Over complex unitary
+    matrices x enters together with its conjugate (`with_dual`), and `space_in` is the space of
     both. `limits` gets what the network cannot represent.
     """
 
@@ -79,18 +79,18 @@ class IrrepNetwork(eqx.Module):
 
     @property
     def _advice(self) -> str:
-        """Where complex numbers are concerned: what is a dual only of unitary matrices."""
+        """A note if the matrices are complex and not unitary: then duals are not conjugates."""
         if not self.space_in.is_complex or act_unitarily(atoms(self.space_in.rep)):
             return ""
         return "; products have no conjugates, since the input's matrices are not unitary"
 
     @property
     def hidden(self) -> str:
-        """The multiplicities between the blocks, in words."""
+        """The multiplicities between the blocks, as text."""
         return ", ".join(str(dict(block.shape.reached)) for block in self.blocks)
 
     def __call__(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
-        """f(x) of a batch."""
+        """Return f(x) for a batch."""
         features = self.space_in.enter(with_conjugate(x, self.space_in.size))
         for block in self.blocks:
             features = block(features)
@@ -106,10 +106,10 @@ class IrrepNetwork(eqx.Module):
 
 
 def _require_one_group(reps: Sequence[Rep], group: Group) -> None:
-    """Irreps of several groups may have the same name, and are not the same."""
+    """Raise `MethodNotApplicable` for several groups: different irreps may have the same name."""
     others = {other for rep in reps for other in groups_of(rep)} - {group}
     if others:
         raise MethodNotApplicable(
-            f"a network in irreps has reps of one group, here {group!r}, and there is one of "
-            f'{others.pop()!r}: say bilinear="paper"'
+            f"a network in irreps needs reps of one group, here {group!r}, and one rep is over "
+            f'{others.pop()!r}: use bilinear="paper"'
         )

@@ -1,4 +1,4 @@
-"""A rep as layers see it: its irreps, and the way from the user's coordinates to theirs."""
+"""A rep as layers see it: its irreps, and the change of basis from the user's coordinates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from intertwine.reps.syntax import Base, atoms, tensor
 _WHOLE_UP_TO = 128
 """Reps up to this size change their basis by one matrix: fewer, larger operations."""
 _DENSE_UP_TO = 4096
-"""Terms up to this size change their basis by one matrix, and can be saved: as that matrix."""
+"""Terms up to this size change their basis by one matrix, which can be saved."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class StepwiseChange(ByContent):
     bases: Mapping[str, Inexact[np.ndarray, "_ _"]]
 
     def dense(self) -> DenseChange:
-        """The same as one matrix."""
+        """Return the same change of basis as one matrix."""
         matrix, parts, at = self.decomposition.matrix(), [], 0
         for irrep, m in self.decomposition.multiplicities.items():
             d = irrep.size()
@@ -77,8 +77,9 @@ class StepwiseChange(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class IrrepSpace(ByContent):
-    """ρ ≅ ⊕ m_λ λ: the irreps, how often, and the change of basis. Everything is by the irreps'
-    names, in the order of the coordinates.
+    """ρ ≅ ⊕ m_λ λ: the irreps, their multiplicities, and the change of basis.
+
+    Mappings are by the irreps' names, in the order of the coordinates.
     """
 
     rep: Rep
@@ -93,7 +94,7 @@ class IrrepSpace(ByContent):
 
     @property
     def trivial(self) -> str | None:
-        """The name of the trivial irrep, where it is one of them."""
+        """The name of the trivial irrep; None if it is not one of them."""
         return next((name for name, kind in self.kinds.items() if kind.is_trivial), None)
 
     @property
@@ -102,12 +103,12 @@ class IrrepSpace(ByContent):
         return any(np.iscomplexobj(kind.endomorphisms) for kind in self.kinds.values())
 
     def enter(self, x: Inexact[Array, "b n"]) -> Features:
-        """From vectors in the user's coordinates to irreps."""
+        """Return vectors in the user's coordinates as features in irreps."""
         return self._enter(x.T)
 
     def leave(self, features: Features, x: Inexact[Array, "b _"]) -> Inexact[Array, "b n"]:
-        """Back to the user's coordinates, for as many vectors as x has. Irreps that are missing
-        are zero.
+        """Return features in the user's coordinates, as many vectors as x has. Missing irreps are
+        zero.
         """
         some = next((parts[0] for parts in features.values() if parts), x.T)
         missing = {name: self._zeros(name, some) for name in self.kinds if name not in features}
@@ -147,9 +148,10 @@ class IrrepSpace(ByContent):
         return found
 
     def written(self) -> IrrepSpace:
-        """The same with its change of basis as matrices: nothing of it is computed any more.
+        """Return the space with its change of basis as matrices, for which nothing is computed
+        later.
 
-        Raises `TooLarge` where that is too large.
+        Raises `TooLarge` if they are too large.
         """
         if isinstance(self.change, DenseChange):
             return self
@@ -158,8 +160,8 @@ class IrrepSpace(ByContent):
             return replace(self, change=replace(self.change, terms=terms))
         if self.size > _DENSE_UP_TO:
             raise TooLarge(
-                f"a change of basis of {self.size:,} dimensions is not written out; at most "
-                f"{_DENSE_UP_TO:,} are"
+                f"a change of basis of {self.size:,} dimensions cannot be written out: at most "
+                f"{_DENSE_UP_TO:,} are allowed"
             )
         return replace(self, change=self.change.dense())
 
@@ -205,9 +207,10 @@ class IrrepSpace(ByContent):
 
 @lru_cache(maxsize=256)
 def are_complex(reps: tuple[Rep, ...], group: Group) -> bool:
-    """Whether the spaces of reps between which maps lead are over ℂ: where any of the reps is
-    complex, or all are scalars and the group is. The same irrep has different names over ℝ and ℂ,
-    so the spaces must be over the same.
+    """Return whether the spaces of these reps, between which maps lead, are over ℂ: if any of the
+    reps is complex, or all are scalars and the group is complex.
+
+    The same irrep has different names over ℝ and ℂ, so all spaces must be over the same field.
     """
     found = {atom for rep in reps for atom in atoms(rep)}
     return act_by_complex_numbers(found or {Base(group)})
@@ -215,10 +218,10 @@ def are_complex(reps: tuple[Rep, ...], group: Group) -> bool:
 
 @lru_cache(maxsize=256)
 def irrep_space_of(rep: Rep, group: Group, is_complex: bool) -> IrrepSpace:
-    """The space of a rep, over ℂ or ℝ (`are_complex`), made once. `group` is that of scalars alone.
+    """Return the space of a rep, over ℂ or ℝ (`are_complex`), cached. `group` is that of scalars.
 
-    Raises `MethodNotApplicable` for a rep of several groups, and for one that is not seen to be a
-    sum of irreps.
+    Raises `MethodNotApplicable` for a rep of several groups, and for a rep that is not recognised
+    as a sum of irreps.
     """
     terms = canonical_terms(rep)
     if rep.size() <= _WHOLE_UP_TO or [count for count, _ in terms] == [1]:
@@ -250,13 +253,13 @@ def _as_one(rep: Rep, group: Group, is_complex: bool) -> IrrepSpace:
 
 
 def canonical_places(rep: Rep) -> Int[np.ndarray, " n"]:
-    """p with x[p] in the order of the rep's canonical form."""
+    """Return p such that x[p] is in the order of the rep's canonical form."""
     form, places = canonical(rep), np.arange(rep.size())
     return places if form.is_identity else np.asarray(form.permutation @ places).astype(int)
 
 
 def like(constant: np.ndarray, x: Array) -> np.dtype[np.inexact]:
-    """The dtype of a constant beside x: its own kind, of x's precision."""
+    """Return the dtype for a constant used with x: the constant's kind, in x's precision."""
     wide = x.dtype.itemsize > (8 if np.iscomplexobj(x) else 4)
     if np.iscomplexobj(constant):
         return np.dtype(np.complex128 if wide else np.complex64)
@@ -264,7 +267,7 @@ def like(constant: np.ndarray, x: Array) -> np.dtype[np.inexact]:
 
 
 def kind_of(irrep: Irrep) -> Kind:
-    """An irrep as layers need it, in its sparse basis."""
+    """Return the `Kind` of an irrep, in its sparse basis."""
     basis = sparse_basis_of(irrep)
     units = np.matmul(basis.conj().T, np.matmul(irrep.endomorphisms, basis))
     return Kind(irrep.name, irrep.entry.origin is None, units)

@@ -27,17 +27,17 @@ class Linear(Layer):
     """x ↦ Wx + b, any equivariant W and any invariant b: ρ_out(g)W = Wρ_in(g), ρ_out(g)b = b.
 
     The same maps as those of Finzi, Welling and Wilson (2021, §6.1), who project a dense W and b;
-    here the weights are coordinates of exactly that subspace, and there is nothing to project.
-    At the start b is 0, and outputs have the mean square of the inputs in those irreps that rep_in
-    has too; in others every output is zero or constant, whatever the weights. Where groups permute
-    coordinates in all ways there is a weight for each pattern of equal indices (`EqualityMaps`),
-    and outputs have that mean square in each tensor of rep_out. `dtype` is that of
-    the weights, float32 unless given (complex64 for groups of complex matrices).
+    here the weights are coordinates of exactly that subspace, and no projection is needed. At
+    initialization b is 0, and outputs have the mean square of the inputs in the irreps that rep_in
+    has too; in others every output is zero or constant for all weights. If groups permute
+    coordinates in all ways, there is one weight for each pattern of equal indices (`EqualityMaps`),
+    and outputs have that mean square in each tensor of rep_out. `dtype` is that of the weights,
+    float32 by default (complex64 for groups of complex matrices).
 
-    ``layer(x)`` takes x of shape (…, n) to (…, m). As a pure function it is
+    ``layer(x)`` maps x of shape (…, n) to (…, m). As a pure function it is
     ``layer.maps.apply(layer.weights, layer.bias, x)`` for x of shape (batch, n). Raises
-    `InvalidRep` where no equivariant map but zero exists, and for x of another size. A rep may be
-    a text, "2V + V**2", or an integer, that many scalars.
+    `InvalidRep` if the only equivariant map is zero, and for x of another size. A rep may also be a
+    text, "2V + V**2", or an integer, for that many scalars.
     """
 
     weights: dict[str, Inexact[Array, "_ _"]]
@@ -65,21 +65,22 @@ class Linear(Layer):
 
     @property
     def rep_out(self) -> Rep:
-        """The rep of what x is mapped to."""
+        """The rep of the image of x."""
         return self.maps.rep_out
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Wx + b for each vector of x; `training` changes nothing."""
+        """Return Wx + b for each vector of x; `training` has no effect."""
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
         return self.maps.apply(self.weights, self.bias, flat).reshape(*batch, self.rep_out.size())
 
     def over(self, groups: Group | Mapping[Group, Group]) -> Linear:
-        """The layer with the same weights over another group, or, with a mapping from old to new,
-        with some of its groups replaced: from graphs of n nodes to graphs of any number.
+        """Return the layer with the same weights over another group: from graphs of n nodes to
+        graphs of any number. With a mapping from old to new groups, only some of its groups are
+        replaced.
 
         The groups must contain all permutations, as S(n) does, and have the same patterns of equal
-        indices. They do where n is at least the number of indices of an input and an output tensor
-        together (by two more for even permutations). Raises `InvalidRep` elsewhere.
+        indices. They do if n is at least the number of indices of an input and an output tensor
+        together (two more for even permutations). Raises `InvalidRep` otherwise.
         """
         require_known(groups, (*groups_of(self.rep_in), *groups_of(self.rep_out)), self)
         maps = None
@@ -98,7 +99,7 @@ class Linear(Layer):
         return layer
 
     def matrix(self) -> tuple[Inexact[np.ndarray, "m n"], Inexact[np.ndarray, " m"]]:
-        """W and b, dense."""
+        """Return W and b as dense arrays."""
         n = self.rep_in.size()
         columns = self.maps.apply(self.weights, 0 * self.bias, jnp.eye(n, dtype=self.bias.dtype))
         return np.asarray(columns).T, np.asarray(self(np.zeros(n)))

@@ -1,5 +1,5 @@
-"""All equivariant affine maps between two reps, by their coordinates: as Schur's lemma has them in
-irreps, by which indices are equal, or by a basis.
+"""Coordinates of all equivariant affine maps between two reps: in irreps (Schur's lemma), by
+patterns of equal indices, or by a basis.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SchurMaps(ByContent):
 
     @property
     def rep_out(self) -> Rep:
-        """The rep of what x is mapped to."""
+        """The rep of the image of x."""
         return self.space_out.rep
 
     @property
@@ -62,7 +62,7 @@ class SchurMaps(ByContent):
 
     @property
     def constants(self) -> int:
-        """How many coordinates the bias has."""
+        """The number of coordinates of the bias."""
         return self.space_out.multiplicities.get(self.space_out.trivial or "", 0)
 
     @property
@@ -73,7 +73,7 @@ class SchurMaps(ByContent):
     def apply(
         self, weights: Weights, bias: Inexact[Array, " k"], x: Inexact[Array, "b n"]
     ) -> Inexact[Array, "b m"]:
-        """The image of a batch, a pure function."""
+        """Return the image of a batch, a pure function."""
         features = self.space_in.enter(x)
         out = {n: mixed(w, self.space_out.kinds[n], features[n]) for n, w in weights.items()}
         if self.constants:
@@ -102,7 +102,7 @@ class BasisMaps(ByContent):
 
     @property
     def constants(self) -> int:
-        """How many coordinates the bias has."""
+        """The number of coordinates of the bias."""
         return self.invariants.rank
 
     @property
@@ -114,7 +114,7 @@ class BasisMaps(ByContent):
     def apply(
         self, weights: Weights, bias: Inexact[Array, " k"], x: Inexact[Array, "b n"]
     ) -> Inexact[Array, "b m"]:
-        """The image of a batch, a pure function."""
+        """Return the image of a batch, a pure function."""
         out = jnp.zeros((x.shape[0], self.rep_out.size()), x.dtype)
         if weights:
             matrix = self.basis @ weights["basis"][:, 0]
@@ -127,11 +127,11 @@ LinearMaps = SchurMaps | EqualityMaps | BasisMaps
 
 @lru_cache(maxsize=256)
 def linear_maps_of(rep_in: Rep, rep_out: Rep) -> LinearMaps:
-    """The equivariant affine maps between concrete reps, made once: by equal indices where groups
-    permute coordinates in all ways, in irreps where both reps are sums of irreps of one group, else
-    by a basis.
+    """Return the equivariant affine maps between concrete reps, cached: by equal indices if groups
+    permute coordinates in all ways, in irreps if both reps are sums of irreps of one group,
+    otherwise by a basis.
 
-    Raises `InvalidRep` where there are none but constants.
+    Raises `InvalidRep` if only constants are equivariant.
     """
     groups = {*groups_of(rep_in), *groups_of(rep_out)} or {Trivial(1)}
     maps: LinearMaps | None = equality_maps_of(rep_in, rep_out)
@@ -140,7 +140,7 @@ def linear_maps_of(rep_in: Rep, rep_out: Rep) -> LinearMaps:
     maps = maps or _by_basis(rep_in, rep_out)
     if not maps.weight_spec and rep_in.size() and rep_out.size():
         raise InvalidRep(
-            f"no equivariant linear map but zero leads from {rep_in!r} to {rep_out!r}: a layer "
+            f"the only equivariant linear map from {rep_in!r} to {rep_out!r} is zero: a layer "
             f"between them would be constant"
         )
     return maps
@@ -150,7 +150,7 @@ def _in_irreps(rep_in: Rep, rep_out: Rep, group: Group) -> SchurMaps | None:
     try:
         is_complex = are_complex((rep_in, rep_out), group)
         return SchurMaps(*(irrep_space_of(rep, group, is_complex) for rep in (rep_in, rep_out)))
-    except MethodNotApplicable:  # not a sum of irreps, or not seen to be one
+    except MethodNotApplicable:  # not a sum of irreps, or not recognised as one
         return None
 
 
@@ -164,9 +164,9 @@ def _by_basis(rep_in: Rep, rep_out: Rep) -> BasisMaps:
 
 
 def bound(rep: Rep | str | int, group: Group | None) -> Rep:
-    """A rep with its group; a text is parsed, and an integer is that many scalars.
+    """Return a rep with its group; a text is parsed, and an integer is that many scalars.
 
-    Raises `InvalidRep` where a group is needed and none is there, and for what is no rep.
+    Raises `InvalidRep` for anything else, and if a group is needed and `group` is None.
     """
     if isinstance(rep, str):
         rep = parse(rep)
@@ -183,14 +183,14 @@ def _count(value: Any) -> int:
     if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0:
         return int(value)
     raise InvalidRep(
-        f"a layer is between reps, such as V or 2*V + Scalar, texts of such, or numbers of "
-        f"scalars, not {value!r}"
+        f"a layer takes reps such as V or 2*V + Scalar, their texts, or numbers of scalars, not "
+        f"{value!r}"
     )
 
 
 def rows(x: Any, size: int, rep: Rep, dtype: Any) -> tuple[Array, tuple[Any, ...]]:
-    """x of shape (…, n) as a matrix of its vectors, and its batch axes, which are symbols in a
-    program that is exported. Checks n.
+    """Return x of shape (…, n) as a matrix with a vector per row, and its batch axes, which are
+    symbols in an exported program. Raises `InvalidRep` for another n.
     """
     x = jnp.asarray(x)
     x = x.astype(jnp.result_type(dtype, jnp.complex64 if jnp.iscomplexobj(x) else jnp.float32))

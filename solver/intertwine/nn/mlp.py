@@ -1,4 +1,4 @@
-"""The plain network, to compare with."""
+"""A plain network, for comparison."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _GAIN = 1 / 0.3557
 class MLP(Layer):
     """Dense layers and swish, of the sizes of an `EMLP` with the same arguments; not equivariant.
 
-    Of a complex rep it takes, and gives, the real and the imaginary parts as numbers of their own.
-    `ch` is the width of the hidden layers, or a rep of that size, or a list of either.
+    The real and imaginary parts of a complex rep are separate inputs and outputs. `ch` is the width
+    of the hidden layers, or a rep of that size, or a list of either.
     """
 
     weights: tuple[Inexact[Array, "_ _"], ...]
@@ -69,7 +69,7 @@ class MLP(Layer):
         self.biases = tuple(jnp.zeros(n, dtype) for n in sizes[1:])
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "*batch m"]:
-        """f(x) for each vector of x; `training` changes nothing."""
+        """Return f(x) for each vector of x; `training` has no effect."""
         kind = working(self.biases[-1].dtype, self.takes_complex)
         h, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
         if self.takes_complex:

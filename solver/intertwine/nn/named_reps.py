@@ -1,8 +1,8 @@
-"""Reps of the user's own in saved models: which one a name stands for, and whether it is the same.
+"""Custom reps in saved models: which rep a name stands for, and whether it is still the same.
 
-A model's numbers mean something only with the reps for which it was made. A file therefore has the
-projections of each named rep's generator images on fixed vectors: numbers that another rep does
-not share, and that last bits on another machine leave where they are.
+A model's numbers are valid only with the reps for which it was made. A file therefore has the
+projections of each named rep's generator images on fixed vectors, which differ between reps, but
+only by rounding between machines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from intertwine.reps import Rep
 from intertwine.reps.generator_images import images
 from intertwine.reps.syntax import atoms
 
-#: A rep of the user's own, over its group or not yet, or its class.
+#: A custom rep, with or without its group, or its class.
 Given = Rep | type[Rep]
 
 _CLOSE = 1e-6
@@ -28,7 +28,9 @@ _GOLDEN = 0.6180339887498949
 
 
 def stands_for(given: Given, rep: Rep) -> bool:
-    """Whether a rep of a model is the one given, that one over its group, or of the class given."""
+    """Return whether a model's rep is the one given, is that one over its group, or has the class
+    given.
+    """
     if isinstance(given, type):
         return type(rep) is given
     if given == rep:
@@ -38,7 +40,9 @@ def stands_for(given: Given, rep: Rep) -> bool:
 
 
 def image_prints(rep: Rep) -> list[list[float]] | None:
-    """For each atom its size, then two numbers for each generator's image; None without a group."""
+    """Return the size of each atom and two projections of each generator's image; None without a
+    group.
+    """
     if not rep.is_concrete:
         return None
     found = []
@@ -51,14 +55,14 @@ def image_prints(rep: Rep) -> list[list[float]] | None:
 
 
 def with_state(cls: type[Rep], state: Mapping[str, Any]) -> Rep:
-    """A rep of a class with the attributes that were saved."""
+    """Return a rep of a class with the saved attributes."""
     rep: Rep = cls.__new__(cls)
     rep.__dict__.update(state)
     return rep
 
 
 def require_same(name: str, rep: Rep, saved: Sequence[Sequence[float]] | None) -> None:
-    """Raise `FormatError` for a rep with other generator images than the one that was saved."""
+    """Raise `FormatError` if the generator images of a rep differ from the saved ones."""
     if saved is None:
         return
     try:
@@ -82,7 +86,7 @@ def require_same(name: str, rep: Rep, saved: Sequence[Sequence[float]] | None) -
 
 
 def over(given: Rep, group: Any) -> Rep:
-    """A rep that was given without its group, over the saved one."""
+    """Return a rep that was given without its group over the saved group."""
     return given if given.is_concrete or group is None else copy.copy(given)(group)
 
 
@@ -91,7 +95,7 @@ def _size(saved: Sequence[Sequence[float]]) -> str:
 
 
 def _projections(matrix: Inexact[np.ndarray, "n n"]) -> tuple[float, ...]:
-    """uᵀMv for two fixed pairs of vectors, of a complex matrix its real and imaginary parts."""
+    """Return uᵀMv for two fixed pairs of vectors, as real and imaginary parts."""
     n = len(matrix)
     steps = np.arange(1, n + 1)
     found: list[float] = []

@@ -1,4 +1,4 @@
-"""What a network cannot represent though a larger one could, said in sentences."""
+"""Sentences on what a network cannot represent although a larger one could."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from intertwine.nn.products import LARGEST_PAIR, Triple
 from intertwine.reps.syntax import direct_sum
 
 _DEEPER = 8
-"""So many blocks are tried to say how many would do."""
+"""Networks of fewer blocks than this are tried, to say how many suffice."""
 _TRIED = 5000
-"""So many signs of irreps, or third roots of unity, are tried one by one."""
+"""The largest number of combinations of signs, or of third roots of unity, that are tried."""
 _WIDTH, _COPIES = 16, 4
-"""Of layers that are tried where there are none, or named ones; and of irreps to be named."""
+"""The width of layers that are tried if none is known, and the copies of irreps to name."""
 _THIRD = np.exp(2j * np.pi / 3)
 _ENOUGH = 4
-"""So many blocks see what any number of them does, of what is looked for here."""
+"""With this many blocks, a network sees every change and turn that deeper ones see."""
 
 
 def faults(shape: NetworkShape) -> Iterator[str]:
-    """What the network cannot represent though a larger one could, a sentence each."""
+    """Yield what the network cannot represent although a larger one could, one sentence each."""
     if shape.constant:
         yield (
             f"of the {shape.space_out.size} outputs, the parts that transform as "
@@ -72,7 +72,7 @@ def faults(shape: NetworkShape) -> Iterator[str]:
 
 
 def _lost_linear(shape: NetworkShape) -> list[str]:
-    """The irreps of the input that no linear map takes to the output, which has them."""
+    """Return the irreps that input and output have, and that no linear map takes to the output."""
     carried = [name for name in shape.reached_outputs if name in shape.inputs]
     return [
         name
@@ -82,7 +82,7 @@ def _lost_linear(shape: NetworkShape) -> list[str]:
 
 
 def _lost_products(shape: NetworkShape) -> list[Triple]:
-    """The products of two of the input's irreps that have no way to the output."""
+    """Return the products of two of the input's irreps that do not reach the output."""
     every = {triple for triple in shape.direct if triple[2] in shape.reached_outputs}
     found, carried = set(), {*shape.inputs}
     for i, step in enumerate(shape.steps):
@@ -96,11 +96,12 @@ def _lost_products(shape: NetworkShape) -> list[Triple]:
 
 
 def remedy(shape: NetworkShape, names: Collection[str]) -> str:
-    """What to do where parts of the output of these irreps lack something: what was tried here, and
-    lacks nothing.
+    """Return advice: a network that was tried here and lacks nothing.
+
+    `names` are the irreps of the output that lack something.
     """
     if not shape.channels:
-        return "Give channels, 1 or more: products are taken of so many"
+        return "Give 1 or more channels: products need them"
     is_named = not all(layer.may_grow for layer in shape.layers)
     width = max((layer.rep.size() for layer in shape.layers), default=_WIDTH)
     own = len(shape.blocks)
@@ -108,7 +109,7 @@ def remedy(shape: NetworkShape, names: Collection[str]) -> str:
     larger = (shape.with_layers(_free(shape, width, is_named, depth)) for depth in depths)
     enough = next((found for found in larger if _lacks_nothing(found)), None)
     if enough is None:
-        return f"No network of up to {depths[-1]} layers is known that lacks nothing"
+        return f"No network of up to {depths[-1]} layers was found that lacks nothing"
     deeper = len(enough.blocks) > own
     what = [f"more layers, num_layers={len(enough.blocks)}"] if deeper else []
     if is_named:
@@ -121,7 +122,9 @@ def remedy(shape: NetworkShape, names: Collection[str]) -> str:
 
 
 def _free(shape: NetworkShape, width: int, is_named: bool, depth: int) -> list[HiddenLayer]:
-    """So many layers of a width, or of those that there are."""
+    """Return `depth` layers that may grow: of a width if layers are named, or else those of the
+    shape, the last repeated.
+    """
     if is_named:
         return [HiddenLayer(uniform_rep(width, shape.fusion.group), True)] * depth
     own = shape.layers or (HiddenLayer(uniform_rep(width, shape.fusion.group), True),)
@@ -129,8 +132,8 @@ def _free(shape: NetworkShape, width: int, is_named: bool, depth: int) -> list[H
 
 
 def _needed(shape: NetworkShape, names: Collection[str], enough: NetworkShape) -> list[str]:
-    """Irreps with which the layers that the user named would do as well: these, or those that
-    another shape needs; none where neither would.
+    """Return irreps whose addition to the named layers is enough: these, or also those that another
+    shape needs; [] if neither is.
     """
     for irreps in ([*names], list(dict.fromkeys((*names, *enough.needs.irreps)))):
         more = [(_COPIES, Irrep(name, shape.fusion.group)) for name in irreps]
@@ -157,16 +160,16 @@ def _lacks_nothing(shape: NetworkShape) -> bool:
 
 
 def _ideal(shape: NetworkShape) -> NetworkShape:
-    """A network that sees what any of its input and output does, of what is looked for here."""
+    """Return a network that sees every change and turn that any of its input and output sees."""
     return shape.with_layers(_free(shape, _WIDTH, True, max(_ENOUGH, len(shape.blocks))))
 
 
 def _blindness(shape: NetworkShape) -> Iterator[str]:
-    """A change of the input's parts that the network does not see, though some network does."""
+    """Yield a change of the input's parts that the network ignores though some network sees it."""
     ideal = _ideal(shape)
     for change in _rescalings(shape):
         if not ideal.sees(change):
-            continue  # of so few copies there is no function that does
+            continue  # with so few copies no network sees it
         turned, then = (
             ", ".join(
                 f"{_named(shape, [name], space)} by {_written(root)}"
@@ -178,22 +181,22 @@ def _blindness(shape: NetworkShape) -> Iterator[str]:
         nothing = "leaves the output as it is"
         yield (
             f"the network ignores a change: multiplying the input's parts {turned} "
-            f"{f'multiplies but the parts {then} of the output' if then else nothing}, whatever "
+            f"{f'multiplies only the parts {then} of the output' if then else nothing}, whatever "
             f"the weights. {remedy(shape, ())}"
         )
         return
 
 
 def _lost_turns(shape: NetworkShape) -> frozenset[Turn]:
-    """Those that the network does not see, though some network does."""
+    """Return the turns that the network ignores although some network sees them."""
     if shape.seen_turns == shape.turns:
         return frozenset()
     return _ideal(shape).seen_turns - shape.seen_turns
 
 
 def _misalignment(shape: NetworkShape) -> Iterator[str]:
-    """The turns of the input's parts against each other that the network does not see, though some
-    network does.
+    """Yield a turn of one of the input's parts against others that the network ignores although
+    some network sees it.
     """
     lost = _lost_turns(shape)
     if lost:
@@ -201,14 +204,15 @@ def _misalignment(shape: NetworkShape) -> Iterator[str]:
         others = [name for name in shape.inputs if name in present - {turned}]
         one, rest = (_named(shape, names, shape.space_in) for names in ([turned], others))
         yield (
-            f"the network ignores how the input's parts {one} lie to {rest}: when the group moves "
-            f"them alone, the output's parts {_named(shape, [target], shape.space_out)} stay or "
-            f"move with them, whatever the weights. {remedy(shape, ())}"
+            f"the network ignores how the input's parts {one} are turned relative to {rest}: when "
+            f"the group moves them alone, the output's parts "
+            f"{_named(shape, [target], shape.space_out)} stay or move with them, whatever "
+            f"the weights. {remedy(shape, ())}"
         )
 
 
 def _rescalings(shape: NetworkShape) -> Iterator[Change]:
-    """The symmetries χ of order 2 (3 too, of complex numbers) that the group does not have."""
+    """Yield the symmetries χ of order 2 (over ℂ also 3) that the group does not have."""
     rows, known, names = (
         shape.symmetries,
         shape.unavoidable,
@@ -245,5 +249,5 @@ def _written(root: Any) -> str:
 
 
 def _name(shape: NetworkShape, name: str) -> str:
-    """An irrep's name, as a rep's text takes it."""
+    """Return an irrep's name as in the text of a rep."""
     return "Scalar" if name == shape.fusion.trivial else name

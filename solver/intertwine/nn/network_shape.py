@@ -1,4 +1,4 @@
-"""The blocks of a network in irreps, such that nothing that they should reach is left out."""
+"""The blocks of a network in irreps, completed to reach everything that they should."""
 
 from __future__ import annotations
 
@@ -26,14 +26,12 @@ from intertwine.reps import Rep
 from intertwine.reps.syntax import direct_sum
 
 _SEVERAL = 2
-"""Copies that irreps have at least where products were missing: those of one alone often vanish."""
+"""The least number of copies if products were missing: those of a single copy often vanish."""
 
 
 @dataclass(frozen=True)
 class HiddenLayer:
-    """The rep of a hidden layer, and whether it was chosen for its width alone: then it may have
-    irreps besides.
-    """
+    """The rep of a hidden layer. It may grow, by more irreps, if only its width was given."""
 
     rep: Rep
     may_grow: bool
@@ -41,8 +39,8 @@ class HiddenLayer:
 
 @dataclass(frozen=True)
 class Needs:
-    """What layers that may grow must have: so many copies at least of these irreps, where something
-    leads to them, and these products, block by block.
+    """What layers that may grow must have: at least `copies` of these irreps, if something leads to
+    them, and these products, block by block.
     """
 
     irreps: tuple[str, ...] = ()
@@ -54,7 +52,7 @@ class Needs:
 class NetworkShape:
     """The blocks between an input and an output, and what they do not reach (`complete_shape`).
 
-    Where `only_needed`, blocks take no other products: they come beside those of other layers.
+    With `only_needed`, blocks take only needed products, which are added to those of other layers.
     """
 
     space_in: IrrepSpace
@@ -100,7 +98,7 @@ class NetworkShape:
 
     @property
     def hidden_reps(self) -> list[Rep]:
-        """The reps of the hidden layers, with the irreps that they were given besides."""
+        """The reps of the hidden layers, including added irreps."""
         return [
             direct_sum(
                 [
@@ -116,7 +114,7 @@ class NetworkShape:
 
     @property
     def hidden_irreps(self) -> set[str]:
-        """The irreps of the reps that the hidden layers were given."""
+        """The irreps of the hidden layers, without added ones."""
         return {name for space in self._spaces for name in space.multiplicities}
 
     @property
@@ -144,7 +142,7 @@ class NetworkShape:
 
     @property
     def is_linear(self) -> bool:
-        """Whether no output depends on the input in another way than linearly."""
+        """Whether every output depends linearly on the input, or not at all."""
         return bool(self.outputs) and self._dependence[1].isdisjoint(self.outputs)
 
     @cached_property
@@ -154,7 +152,7 @@ class NetworkShape:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """The blocks as `reach` sees them."""
+        """The blocks as steps of `reach`."""
         return [
             Step.of(
                 block.inputs,
@@ -167,25 +165,25 @@ class NetworkShape:
 
     @cached_property
     def symmetries(self) -> Symmetries:
-        """The relations that the blocks put between input and output."""
+        """The relations that the blocks impose between input and output."""
         return symmetries(self.steps, self.inputs, self.outputs, self.fusion.trivial)
 
     @cached_property
     def unavoidable(self) -> Symmetries:
-        """Those that every network puts there."""
+        """The relations that every network imposes."""
         return unavoidable(self.fusion, self.inputs, self.outputs)[0]
 
     @property
     def has_least_symmetry(self) -> bool:
-        """Whether there are no symmetries but those that are there in any case."""
+        """Whether the network has only the symmetries that every network has."""
         return self.symmetries == self.unavoidable
 
     def with_layers(self, layers: Sequence[HiddenLayer]) -> NetworkShape:
-        """The shape with other layers, and with what it needs then."""
+        """Return the shape with other layers, completed again."""
         return _complete(replace(self, layers=tuple(layers)))
 
     def sees(self, change: Change) -> bool:
-        """Whether, for some weights, outputs change in another way than the change says."""
+        """Return whether, for some weights, outputs change differently from what `change` says."""
         return sees(self.blocks, self.space_in, change, self.reached_outputs)
 
     @cached_property
@@ -195,7 +193,7 @@ class NetworkShape:
 
     @cached_property
     def seen_turns(self) -> frozenset[Turn]:
-        """Those that they see."""
+        """The turns that outputs see."""
         return seen_turns(self.blocks, self.space_in, self.reached_outputs, self.turns, self.fusion)
 
 
@@ -208,13 +206,13 @@ def complete_shape(
     *,
     only_needed: bool = False,
 ) -> NetworkShape:
-    """The shape whose layers that may grow leave nothing out.
+    """Return the shape with these layers, where those that may grow leave nothing out.
 
-    They have every irrep of the output to which anything leads, so that every equivariant linear
-    map from the input and every product of two of its irreps is a path of the network. Where
-    products are missing without which the network has symmetries that the group does not have
-    (`Relations`), these products and the irreps that they need are there. Where `only_needed`,
-    layers have the input's irreps too, so that each can take products of them.
+    They have every irrep of the output that anything leads to, so that every equivariant linear map
+    from the input and every product of two of its irreps is a path of the network. If missing
+    products give the network symmetries that the group does not have (`Relations`), these products
+    and the irreps that they need are added. With `only_needed`, layers also have the input's
+    irreps, so that each can take products of them.
     """
     kinds = {**space_in.kinds, **space_out.kinds}
     spaces = [HiddenSpace.of(layer.rep, group, space_in.is_complex) for layer in layers]
@@ -227,7 +225,7 @@ def complete_shape(
 
 
 def _complete(shape: NetworkShape) -> NetworkShape:
-    """The same with what it needs."""
+    """Return the shape with what it needs."""
     inputs, outputs, fusion = shape.inputs, shape.outputs, shape.fusion
     always = (*outputs, *(inputs if shape.only_needed else ()))
     shape = replace(shape, needs=Needs(always))
@@ -253,7 +251,7 @@ def _complete(shape: NetworkShape) -> NetworkShape:
 
 
 def _with_turns_seen(shape: NetworkShape) -> NetworkShape:
-    """The same, with the products among its irreps, or all, where it sees more turns with them."""
+    """Return the shape with the products of its irreps, or all, if it sees more turns with them."""
     if shape.seen_turns == shape.turns or not any(layer.may_grow for layer in shape.layers):
         return shape
     _, every = unavoidable(shape.fusion, shape.inputs, shape.outputs)
@@ -269,7 +267,7 @@ def _with_turns_seen(shape: NetworkShape) -> NetworkShape:
 def _with_products(
     shape: NetworkShape, irreps: Collection[str], triples: Collection[Triple]
 ) -> NetworkShape:
-    """The same with these irreps, those of the input, and these products in every block."""
+    """Return the shape with these irreps, those of the input, and these products in every block."""
     needed = {*shape.needs.irreps, *shape.inputs, *irreps}
     taken = tuple(step.triples | {*triples} for step in shape.steps)
     return replace(shape, needs=Needs(tuple(sorted(needed)), taken, _SEVERAL))

@@ -1,4 +1,4 @@
-"""The bilinear layer of the paper, without the matrix that it is written with."""
+"""The bilinear layer of the paper, without building its matrix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from intertwine.reps.canonical_form import Atoms, canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import tensor
 
-_ELEMENTWISE = 5  # the time of a multiplication outside of a matrix product, in those inside
+_ELEMENTWISE = 5  # the time of a multiplication outside a matrix product, relative to one inside
 
 #: The components of copies of a tensor, arrays of shape (count, batch).
 Components = list[Any]
@@ -30,14 +30,14 @@ Components = list[Any]
 
 @dataclass(frozen=True)
 class Copies:
-    """So many copies of a tensor, of so many components each, in a vector from index `at` on."""
+    """Copies of a tensor, of `size` components each, in a vector from index `at` on."""
 
     at: int
     count: int
     size: int
 
     def components_of(self, whole: Inexact[Array, "n b"]) -> Components:
-        """They in a batch, component by component."""
+        """Return the copies in a batch, component by component."""
         by_component = whole.reshape(self.count, self.size, whole.shape[1]).transpose(1, 0, 2)
         return [part[0] for part in lax.split(by_component, [1] * self.size)]
 
@@ -47,7 +47,7 @@ class Path(ByContent):
     """Copies K of a tensor of the input that are maps from one of its terms to one of the output:
     y_o += Σ_{k,a} P[o, (k, a)] Σ_i K_{k,oi} x_{a,i}.
 
-    `order` says which component of K is that of a matrix.
+    `order[o, i]` is the component of K at the matrix entry (o, i).
     """
 
     name: str
@@ -58,7 +58,7 @@ class Path(ByContent):
     def apply(
         self, weight: Inexact[Array, "m ka"], maps: Components, vectors: Components
     ) -> Components:
-        """The components of y. P goes to the smaller of the two sides: before or behind K."""
+        """Return the components of y. P is applied where it is cheaper: before or after K."""
         rows, columns = self.order.shape
         if self._mixes_first(len(weight)):
             by_map = jnp.split(weight, self.maps.count, axis=1)
@@ -85,11 +85,11 @@ class Path(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class PaperMaps(ByContent):
-    """x ↦ W(x)x, W(x) being made of x itself (Finzi, Welling and Wilson 2021, §6.2).
+    """x ↦ W(x)x, where W(x) is made of x itself (Finzi, Welling and Wilson 2021, §6.2).
 
-    The rep of W is a sum of tensors; each of them is a linear combination of the tensors of the
-    same kind in x that are not scalars: at most as many of them, the first, as one has components.
-    Here they are contracted tensor by tensor, in the order in which no W(x) is built.
+    The rep of W is a sum of tensors. Each of them is a linear combination of the tensors of the
+    same kind in x that are not scalars: the first ones, at most as many as one has components. They
+    are contracted tensor by tensor, in an order that builds no W(x).
     """
 
     rep_in: Rep
@@ -112,7 +112,7 @@ class PaperMaps(ByContent):
         return found
 
     def apply(self, weights: Weights, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
-        """The image of a batch, a pure function."""
+        """Return the image of a batch, a pure function."""
         terms = {
             term.at: term.components_of(part)
             for term, part in zip(self.sources, self._parts(x.T), strict=True)
@@ -142,13 +142,13 @@ class PaperMaps(ByContent):
 
 
 def _spread(x: Inexact[Array, "k b"], times: int) -> Inexact[Array, "kt b"]:
-    """Each row so many times, by a product with ones: the gradient of a broadcast is a slow sum."""
+    """Return repeated rows, by a product with ones: the gradient of a broadcast is a slow sum."""
     return jnp.kron(jnp.eye(len(x), dtype=x.dtype), jnp.ones((times, 1), x.dtype)) @ x
 
 
 @lru_cache(maxsize=256)
 def paper_maps_of(rep_in: Rep, rep_out: Rep) -> PaperMaps:
-    """The paper's bilinear layer between concrete reps, of any groups, made once."""
+    """Return the paper's bilinear layer between concrete reps, of any groups, cached."""
     terms_in, terms_out = _terms(rep_in), _terms(rep_out)
     tensors = {atoms: copies for atoms, copies in terms_in if atoms}
     targets = []

@@ -1,4 +1,4 @@
-"""One function for every coordinate, where coordinates are only permuted."""
+"""One function for every coordinate, for groups that only permute coordinates."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _FUNCTIONS = {
 
 
 class Pointwise(Layer):
-    """xᵢ ↦ s(xᵢ) for one function s, by its name.
+    """xᵢ ↦ s(xᵢ) for one function s, given by name.
 
-    That commutes with every permutation of coordinates, and with nothing else that a group of
-    matrices may do: `NotEquivariant` is raised for a rep that does more.
+    It commutes with permutations of coordinates, and with no other matrices in general: raises
+    `NotEquivariant` for a rep that does more than permute.
     """
 
     rep: Rep = eqx.field(static=True)
@@ -43,7 +43,7 @@ class Pointwise(Layer):
 
     def __init__(self, rep: Rep, function: str = "swish", group: Group | None = None) -> None:
         if function not in _FUNCTIONS:
-            raise InvalidSetting(f"no function {function!r}; there are {', '.join(_FUNCTIONS)}")
+            raise InvalidSetting(f"unknown function {function!r}: use {', '.join(_FUNCTIONS)}")
         self.rep, self.function = bound(rep, group), function
         moved = [atoms for _, atoms in canonical_terms(self.rep) if not is_permuted(atoms)]
         if moved:
@@ -59,18 +59,18 @@ class Pointwise(Layer):
 
     @property
     def rep_out(self) -> Rep:
-        """The same."""
+        """The rep of x."""
         return self.rep
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """s of every coordinate; `training` changes nothing."""
+        """Return s of every coordinate; `training` has no effect."""
         x = jnp.asarray(x)
         flat, batch = rows(x, self.rep.size(), self.rep, jnp.result_type(x.dtype, jnp.float32))
         found: Inexact[Array, "..."] = _FUNCTIONS[self.function](flat)
         return found.reshape(*batch, self.rep.size())
 
     def over(self, groups: Group | Mapping[Group, Group]) -> Pointwise:
-        """The same function for the coordinates of the rep over another group."""
+        """Return the same function for the coordinates of the rep over another group."""
         require_known(groups, groups_of(self.rep), self)
         return Pointwise(over(self.rep, groups), self.function)
 

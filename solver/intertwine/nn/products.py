@@ -17,12 +17,11 @@ from intertwine.nn.features import ZERO, Features, Kind, joined, mixed, scaled, 
 from intertwine.nn.sparse_basis import sparse_basis_of
 
 LARGEST_PAIR = 300
-"""The largest product of two dimensions that is decomposed: that takes a second, and 1300 a minute.
-"""
+"""The largest product of two dimensions that is decomposed: 300 takes a second, 1300 a minute."""
 _LARGEST_FORM = 100
 """The largest irrep whose invariant forms are looked for: each has as many terms."""
 NARROW = 4
-"""The channels of products that are there for their reach."""
+"""The number of channels of products that are taken only for their reach."""
 
 #: The irreps λ ⊗ μ → ν of a product, by name.
 Triple = tuple[str, str, str]
@@ -39,7 +38,7 @@ class Coupling(ByContent):
 
     @property
     def operations(self) -> int:
-        """How many of its coefficients are not zero."""
+        """The number of nonzero coefficients."""
         return int((np.abs(self.coefficients) > ZERO).sum())
 
     @property
@@ -48,7 +47,7 @@ class Coupling(ByContent):
         return self.left, self.right, self.target
 
     def __call__(self, a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
-        """C(a, b), channel by channel, a term at a time."""
+        """Return C(a, b), channel by channel, one term at a time."""
         pairs: dict[tuple[int, int], Array] = {}
         found = []
         for row in self.coefficients:
@@ -61,7 +60,9 @@ class Coupling(ByContent):
         return found
 
     def at_once(self, a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
-        """The same by one matrix product, zeros and all: few instructions, many multiplications."""
+        """Return C(a, b) by one matrix product, zeros included: few instructions, many
+        multiplications.
+        """
         xp, (o, i, j) = namespace(*a), self.coefficients.shape
         pairs = (xp.stack(a)[:, None] * xp.stack(b)[None]).reshape(i * j, -1)
         matrix = xp.asarray(self.coefficients.reshape(o, i * j), pairs.dtype)
@@ -70,10 +71,10 @@ class Coupling(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class Products(ByContent):
-    """(a, b) ↦ y_ν = C_ν · concat over λ, μ of CG(a_λ, b_μ), the weights C_ν left out.
+    """(a, b) ↦ y_ν = C_ν · concat over λ, μ of CG(a_λ, b_μ), without the weights C_ν.
 
-    `channels` says how many copies of each irrep a and b have. Products that are `narrow` are
-    there so that nothing is out of reach, on a few channels; what they cost hardly counts.
+    `channels` is the number of copies of each irrep in a and b. The `narrow` products are taken
+    only for their reach, on a few channels; their cost hardly counts.
     """
 
     kinds: Mapping[str, Kind]
@@ -88,7 +89,7 @@ class Products(ByContent):
 
     @property
     def widths(self) -> Sequence[int]:
-        """On how many channels each is taken."""
+        """The number of channels of each coupling."""
         wide = len(self.couplings)
         return [
             min(self.width(coupling), NARROW if i >= wide else self.width(coupling))
@@ -96,7 +97,7 @@ class Products(ByContent):
         ]
 
     def width(self, coupling: Coupling) -> int:
-        """On how many channels a product can be taken."""
+        """Return the largest number of channels of a product."""
         return min(self.channels[coupling.left], self.channels[coupling.right])
 
     @property
@@ -111,7 +112,7 @@ class Products(ByContent):
     def __call__(
         self, weights: Mapping[str, Inexact[Array, "_ _"]], a: Features, b: Features
     ) -> Features:
-        """All products, by target, and mixed by the weights."""
+        """Return all products, by target, mixed by the weights."""
         found: dict[str, list[list[Array]]] = {}
         for i, (coupling, n) in enumerate(zip(self.every, self.widths, strict=True)):
             left = [component[:n] for component in a[coupling.left]]
@@ -128,10 +129,11 @@ class Products(ByContent):
 def couplings(
     names: Sequence[str], kinds: Mapping[str, Kind], targets: Mapping[str, Kind], group: Group
 ) -> list[Coupling]:
-    """The equivariant maps from products of two of the named irreps to the targets: for each triple
-    a basis, over the target's endomorphisms. Products of two scalars are left out: they need no
-    group. Of irreps so large that their product takes long to decompose there are only those of one
-    irrep with itself, to scalars.
+    """Return the equivariant maps from products of two of the named irreps to the targets: for each
+    triple a basis, over the target's endomorphisms.
+
+    Products of two scalars are left out: they need no group. For pairs of irreps too large to
+    decompose, only invariant forms of an irrep with itself are returned.
     """
     found: list[Coupling] = []
     ordered = sorted(names, key=lambda name: (kinds[name].dimension, name))
@@ -147,7 +149,7 @@ def couplings(
 
 
 def irreps_in_product(a: Irrep, b: Irrep) -> list[Irrep]:
-    """The irreps to which `couplings` finds maps from a product; of one that is too large, none."""
+    """Return the irreps to which `couplings` finds maps from a product; [] if it is too large."""
     return [*clebsch_gordan(a, b)] if a.size() * b.size() <= LARGEST_PAIR else []
 
 
@@ -166,7 +168,7 @@ def _couplings_to(a: Irrep, b: Irrep, c: Irrep) -> tuple[Coupling, ...]:
 
 @lru_cache(maxsize=64)
 def invariant_forms(a: Irrep) -> Inexact[np.ndarray, "m d d"]:
-    """The invariant bilinear forms of an irrep; none of one that is too large."""
+    """Return the invariant bilinear forms of an irrep; none if it is too large."""
     d = a.size()
     if d > _LARGEST_FORM:
         return np.zeros((0, d, d))
@@ -174,7 +176,7 @@ def invariant_forms(a: Irrep) -> Inexact[np.ndarray, "m d d"]:
 
 
 def _forms(a: Irrep, targets: Mapping[str, Kind]) -> list[Coupling]:
-    """Its products with itself to scalars."""
+    """Return the products of an irrep with itself to scalars."""
     scalars = [name for name, kind in targets.items() if kind.is_trivial]
     if not scalars:
         return []

@@ -1,7 +1,7 @@
-"""What a network can represent: which irreps it reaches, and what it would be blind to.
+"""What a network can represent: which irreps it reaches, and which changes it would not see.
 
 Products and irreps are chosen for speed first (`block_shape`), which may leave out what no other
-part makes up for. Here it is found what is missing.
+part makes up for. This module finds what is missing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from intertwine.reps.syntax import drho_of
 _TWOFOLD = 200
 """Products of products are decomposed up to this dimension."""
 _MOST, _ON_THE_WAY = 12, 100
-"""Of a way to an output: so many of the smallest irreps, and products up to this dimension."""
+"""The numbers of smallest irreps and largest dimensions of products in a search for outputs."""
 
 #: An irrep at a place of a network: a level, or an end.
 Symbol = tuple[Any, str]
@@ -40,13 +40,13 @@ Symbol = tuple[Any, str]
 Link = tuple[Symbol, ...]
 
 
-#: The relations of the numbers χ by which inputs and outputs of a network may be multiplied, as it
-#: cannot tell: see `Relations`.
+#: The relations of the numbers χ by which inputs and outputs of a network may be multiplied without
+#: its seeing it: see `Relations`.
 Symmetries = tuple[tuple[int, ...], ...]
 
 
 class Fusion:
-    """Which irreps are in the products of two, by name; each product is decomposed once."""
+    """The irreps in products of two irreps, by name; each product is decomposed once."""
 
     def __init__(self, kinds: Mapping[str, Kind], trivial: str, group: Group) -> None:
         self.kinds, self.trivial, self.group = dict(kinds), trivial, group
@@ -54,7 +54,7 @@ class Fusion:
         self._alternating: dict[Triple, bool] = {}
 
     def of(self, left: str, right: str) -> tuple[str, ...]:
-        """The irreps of a product; of one that is too large to be decomposed, the trivial one or
+        """Return the irreps of a product; if it is too large to be decomposed, the trivial one or
         none.
         """
         left, right = sorted((left, right), key=lambda name: (self.kinds[name].dimension, name))
@@ -65,8 +65,8 @@ class Fusion:
         return self._found[left, right]
 
     def vanishes(self, triple: Triple, copies: int) -> bool:
-        """Whether λ ⊗ μ → ν is zero for so many copies of λ: it is for one vector with itself
-        where the maps change sign with the order of the factors.
+        """Return whether λ ⊗ μ → ν is zero for this many copies of λ: it is for one vector with
+        itself if the maps change sign with the order of the factors.
         """
         left, right, _ = triple
         if left != right or copies * self.kinds[left].freedom > 1:
@@ -74,7 +74,7 @@ class Fusion:
         return self.alternates(triple)
 
     def alternates(self, triple: Triple) -> bool:
-        """Whether all maps λ ⊗ λ → ν change sign with the order of the factors."""
+        """Return whether all maps λ ⊗ λ → ν change sign with the order of the factors."""
         if triple not in self._alternating:
             self._alternating[triple] = self._changes_sign(triple)
         return self._alternating[triple]
@@ -95,14 +95,15 @@ class Fusion:
         return tuple(irrep.name for irrep in irreps)
 
     def size(self, left: str, right: str) -> int:
-        """The dimension of a product."""
+        """Return the dimension of a product."""
         return self.kinds[left].dimension * self.kinds[right].dimension
 
     def too_large(self, names: Sequence[str], outputs: Sequence[str]) -> list[tuple[str, str]]:
-        """The products of two of these irreps that are not decomposed, and might lead to outputs.
+        """Return the products of two of these irreps that are not decomposed and might lead to
+        outputs.
 
-        Where all rotations of λ act, λ ⊗ λ is its invariant form and irreps larger than λ: nothing
-        is lost unless one of these is an output.
+        If all rotations of λ act, λ ⊗ λ consists of its invariant form and irreps larger than λ:
+        nothing is lost unless one of these is an output.
         """
         largest = max((self.kinds[name].dimension for name in outputs), default=0)
         return [
@@ -126,7 +127,7 @@ class Fusion:
         return bool(np.linalg.matrix_rank(flat, 1e-8) == d * (d - 1) // 2)
 
     def triples(self, lefts: Iterable[str], rights: Iterable[str]) -> set[Triple]:
-        """All λ ⊗ μ → ν of these λ and μ but those of scalars, in no order of λ and μ."""
+        """Return all λ ⊗ μ → ν for unordered pairs of these λ and μ, except scalars."""
         pairs = {tuple(sorted((a, b))) for a in lefts for b in rights}
         return {
             (a, b, target)
@@ -138,8 +139,8 @@ class Fusion:
 
 @dataclass(frozen=True)
 class Step:
-    """A block as far as it matters here: which irreps come in, which products are taken of them,
-    and which irreps go out.
+    """The part of a block that matters here: the irreps that come in, the products taken, and the
+    irreps that go out.
     """
 
     present: frozenset[str]
@@ -154,8 +155,8 @@ class Step:
         every: Iterable[Triple],
         fusion: Fusion,
     ) -> Step:
-        """The step from so many copies of irreps that takes those of these products whose factors
-        are there, and that do not vanish.
+        """Return the step from these copies of irreps that takes the products whose factors are
+        present and that do not vanish.
         """
         taken = {
             triple
@@ -170,10 +171,10 @@ class Step:
 def symmetries(
     steps: Sequence[Step], inputs: Sequence[str], outputs: Sequence[str], trivial: str
 ) -> Symmetries:
-    """The relations that the blocks put between what comes in and what goes out.
+    """Return the relations that the blocks impose between inputs and outputs.
 
-    Scalars have χ = 1, since gates are neither even nor odd. What does not lead to the output
-    counts for nothing.
+    Scalars have χ = 1, since gates are neither even nor odd. Paths that do not lead to the output
+    do not count.
     """
     last = len(steps)
     links: list[Link] = []
@@ -195,12 +196,11 @@ def symmetries(
 def unavoidable(
     fusion: Fusion, inputs: tuple[str, ...], outputs: tuple[str, ...]
 ) -> tuple[Symmetries, frozenset[Triple]]:
-    """The relations, in the same form, that the products of the input's irreps with each other, and
-    of these, put between inputs and outputs; and those products.
+    """Return the relations, in the same form, that the products of the input's irreps, and products
+    of these, impose between inputs and outputs; and those products.
 
-    A network of any depth that takes them has no other symmetries than the center of the group
-    gives, as far as the irreps in twofold products show it. Where none are left, no more products
-    are looked at.
+    A network of any depth that takes them has only the symmetries of the group's center, as far as
+    the irreps in twofold products show it. The search stops once no symmetries are left.
     """
     own = [name for name in inputs if name != fusion.trivial]
     every = fusion.triples(own, own)
@@ -225,7 +225,7 @@ def unavoidable(
 
 
 def _symmetries(links: Sequence[Link], ends: Sequence[Symbol], trivial: str) -> Symmetries:
-    """What links between symbols leave of the ends."""
+    """Return the relations between the ends that the links between symbols imply."""
     inner = sorted({symbol for link in links for symbol in link} - {*ends})
     relations = Relations([*inner, *ends])
     for link in links:
@@ -238,15 +238,15 @@ def _symmetries(links: Sequence[Link], ends: Sequence[Symbol], trivial: str) -> 
 
 
 def _is_all(found: Symmetries) -> bool:
-    """Whether nothing is left: the relations are all of ℤⁿ."""
+    """Return whether the relations are all of ℤⁿ, which leaves no symmetry."""
     return all(len(found) == len(row) and row[i] == 1 for i, row in enumerate(found))
 
 
 def way_to(
     fusion: Fusion, inputs: Iterable[str], targets: Collection[str], blocks: int
 ) -> set[str]:
-    """The irreps on a way from the inputs to targets by at most so many products one after another,
-    the small ones first; of targets that are not found, none.
+    """Return the irreps on a way from the inputs to the targets by at most `blocks` products in a
+    row, small ones first; none for targets that are not found.
     """
     depth = dict.fromkeys(inputs, 0)
     parents: dict[str, tuple[str, str]] = {}
@@ -288,9 +288,11 @@ def missing_products(
     may_grow: Sequence[bool],
     copies: int,
 ) -> Missing:
-    """The fewest irreps and products, by trial, with which hidden layers of these irreps that take
-    these products have no symmetries but those of layers that take all products. Layers that may
-    grow then have so many copies of each irrep at least.
+    """Return a minimal set of irreps and products, found by elimination, with which hidden layers
+    have only the symmetries of layers that take all products.
+
+    `hidden` are the layers' irreps and `taken` their products. Layers that may grow then have at
+    least `copies` of each irrep.
     """
     _, every = unavoidable(fusion, (*inputs,), (*outputs,))
     own = {*inputs} - {fusion.trivial}

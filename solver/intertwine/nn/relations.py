@@ -5,7 +5,7 @@ are a symmetry of the network beside the group: multiply each part λ of the inp
 part ν of the output is multiplied by χ(ν), whatever the weights. A pseudo-scalar that enters by its
 square alone is of this kind, with χ = −1. Such χ are the characters of ℤⁿ modulo the relations
 λ + μ − ν, n being the number of irreps: fewer relations leave more symmetries. (The center of the
-group always gives some, which are meant.)
+group always gives some, which are intended.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Relations:
         self._rows: dict[int, list[int]] = {}
 
     def add(self, relation: Mapping[Any, int]) -> None:
-        """Add a vector, by its entries that are not zero, and its multiples."""
+        """Add a vector, given by its nonzero entries, and its multiples."""
         new = [0] * len(self._places)
         for symbol, entry in relation.items():
             new[self._places[symbol]] += entry
@@ -39,8 +39,8 @@ class Relations:
             self._rows[i] = old if old[i] > 0 else [-x for x in old]
 
     def among(self, symbols: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
-        """The Hermite normal form of its vectors that are zero but at these symbols, which must be
-        the last: the same for equal subgroups.
+        """Return the Hermite normal form of the vectors that are zero outside these symbols, which
+        must be the last: the same for equal subgroups.
         """
         first = len(self._places) - len(symbols)
         assert [*self._places][first:] == [*symbols]

@@ -27,18 +27,18 @@ def save(
 ) -> None:
     """Write a model to a folder: ``config.json``, and ``weights-….safetensors`` beside it.
 
-    The config is written last and replaces an older one at once, so that a crash leaves a whole
-    model behind, the old one or the new one. Reps of the user's own are given by `names`: the reps,
-    over their group or without one, or their classes.
+    The config is written last and replaces an older one atomically, so that a crash leaves a
+    complete model, old or new. `names` gives custom reps by name: the reps, over their group or
+    without one, or their classes.
     """
     write_model(Path(folder), *to_config(model, names=names))
 
 
 def load(folder: str | os.PathLike[str], *, names: Mapping[str, Given] | None = None) -> Any:
-    """The model of `save`: its outputs are those of the model that was saved.
+    """Return the model that `save` wrote, with the same outputs.
 
-    Raises `FormatError` for a folder that holds no whole model, and for `names` that stand for
-    other reps than when it was saved; `FileNotFoundError` without a model.
+    Raises `FormatError` for a folder without a complete model, and if `names` stand for other reps
+    than when it was saved; `FileNotFoundError` without a model.
     """
     folder = Path(folder)
     text = (folder / CONFIG).read_bytes()
@@ -46,13 +46,13 @@ def load(folder: str | os.PathLike[str], *, names: Mapping[str, Given] | None = 
         config = _read(text)
         return from_config(config, _weights(folder, config), names=names)
     except FormatError as error:
-        raise FormatError(f"{os.fspath(folder)} holds no whole model: {error}") from error
+        raise FormatError(f"{os.fspath(folder)} holds no complete model: {error}") from error
 
 
 def to_config(
     model: Any, *, names: Mapping[str, Given] | None = None
 ) -> tuple[dict[str, Any], bytes]:
-    """The JSON config of a model, and the bytes of the safetensors file that it names."""
+    """Return the JSON config of a model, and the bytes of the safetensors file that it names."""
     tree, arrays = encode(model, names)
     buffer = io.BytesIO()
     write_arrays(arrays, {"format": _FORMAT, "version": _VERSION}, buffer.write)
@@ -77,7 +77,7 @@ def to_config(
 def from_config(
     config: Mapping[str, Any], blob: bytes, *, names: Mapping[str, Given] | None = None
 ) -> Any:
-    """The model of `to_config`. Raises `FormatError` where the two do not belong together."""
+    """Return the model of `to_config`. Raises `FormatError` if the two do not belong together."""
     if config.get("format") != _FORMAT or config.get("version") != _VERSION:
         raise FormatError(
             f"expected {_FORMAT} version {_VERSION}, found {config.get('format')!r} version "
@@ -98,14 +98,14 @@ def _read(text: bytes) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{CONFIG} is no JSON: {error}") from error
+        raise FormatError(f"{CONFIG} is not JSON: {error}") from error
     if not isinstance(config, dict):
-        raise FormatError(f"{CONFIG} is no JSON object")
+        raise FormatError(f"{CONFIG} is not a JSON object")
     return config
 
 
 def _weights(folder: Path, config: Mapping[str, Any]) -> bytes:
-    """The bytes of the file that a config names, which lies beside it."""
+    """Return the bytes of the weights file that a config names."""
     name = weights_name(config)
     try:
         return (folder / name).read_bytes()
@@ -114,6 +114,6 @@ def _weights(folder: Path, config: Mapping[str, Any]) -> bytes:
 
 
 def _digest(tree: Any) -> str:
-    """The sha256 of JSON values, however they are laid out in a file."""
+    """Return the sha256 of JSON values, whatever their layout in a file."""
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -18,24 +18,24 @@ from intertwine.reps.syntax import groups_of
 
 
 class Sequential(Layer):
-    """x ↦ f_k(… f₁(x)), equivariant as each layer is: the output of one has the rep that the next
-    one takes.
+    """x ↦ f_k(… f₁(x)), equivariant if each layer is: the output rep of a layer is the input rep of
+    the next.
 
-    Raises `NotEquivariant` for a layer that does not say its reps (a plain function of coordinates
-    commutes with no rotation: take `GatedNonlinearity`, or `Pointwise` where coordinates are only
-    permuted), and `InvalidRep` for reps that do not fit.
+    Raises `NotEquivariant` for a layer without reps (a plain function of coordinates commutes with
+    no rotation: take `GatedNonlinearity`, or `Pointwise` if coordinates are only permuted), and
+    `InvalidRep` for reps that do not match.
     """
 
     layers: tuple[Any, ...]
 
     def __init__(self, *layers: Any) -> None:
         if not layers:
-            raise InvalidRep("a Sequential needs a layer at least")
+            raise InvalidRep("a Sequential needs at least one layer")
         for layer in layers:
             if not (hasattr(layer, "rep_in") and hasattr(layer, "rep_out")):
                 raise NotEquivariant(
-                    f"{layer!r} does not say between which reps it is equivariant: take "
-                    f"GatedNonlinearity, or Pointwise where coordinates are only permuted"
+                    f"{layer!r} has no rep_in and rep_out: take GatedNonlinearity, or Pointwise if "
+                    f"coordinates are only permuted"
                 )
         for before, after in pairwise(layers):
             if before.rep_out != after.rep_in:
@@ -52,7 +52,7 @@ class Sequential(Layer):
 
     @property
     def rep_out(self) -> Rep:
-        """The rep of what x is mapped to."""
+        """The rep of the image of x."""
         rep: Rep = self.layers[-1].rep_out
         return rep
 
@@ -63,26 +63,24 @@ class Sequential(Layer):
 
     @property
     def hidden(self) -> str:
-        """The reps between the layers, in words."""
+        """The reps between the layers, as text."""
         return ", ".join(repr(layer.rep_out) for layer in self.layers[:-1])
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """The image of each vector of x under all layers; each is told whether it is `training`."""
+        """Return the image of each vector of x under all layers; each layer gets `training`."""
         for layer in self.layers:
             x = layer(x, training=training)
         found: Inexact[Array, "..."] = x
         return found
 
     def over(self, groups: Group | Mapping[Group, Group]) -> Sequential:
-        """Each layer with its weights over another group (`Linear.over`).
+        """Return the model with each layer's weights over another group (`Linear.over`).
 
-        Raises `InvalidRep` where a layer has no `over`, and for a group that no layer has.
+        Raises `InvalidRep` if a layer has no `over`, and for a group that no layer has.
         """
         fixed = [layer for layer in self.layers if not hasattr(layer, "over")]
         if fixed:
-            raise InvalidRep(
-                f"{fixed[0]!r} cannot be taken to another group: make it for that group"
-            )
+            raise InvalidRep(f"{fixed[0]!r} cannot change its group: make a new one for that group")
         if isinstance(groups, Group):
             return Sequential(*(layer.over(groups) for layer in self.layers))
         require_known(groups, self.groups, self)

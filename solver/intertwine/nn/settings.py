@@ -1,4 +1,4 @@
-"""What layers are told, checked."""
+"""Checks of the arguments of layers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
 def natural(value: Any, meaning: str) -> int:
-    """The value as an int. Raises `InvalidSetting` for what is no natural number, 0 being one."""
+    """Return the value as an int. Raises `InvalidSetting` unless it is an integer ≥ 0."""
     if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0:
         return operator.index(value)
     raise InvalidSetting(f"{meaning} is a natural number, not {value!r}")
 
 
 def positive(value: Any, meaning: str) -> float:
-    """The value as a float. Raises `InvalidSetting` for what is no positive, finite number."""
+    """Return the value as a float. Raises `InvalidSetting` unless it is positive and finite."""
     is_number = isinstance(value, int | float | np.integer | np.floating)
     if is_number and not isinstance(value, bool) and 0 < value < float("inf"):
         return float(value)
@@ -32,7 +32,7 @@ def positive(value: Any, meaning: str) -> float:
 
 
 def as_key(key: Any) -> PRNGKeyArray:
-    """A key of JAX, from one or from a seed. Raises `InvalidSetting` for anything else."""
+    """Return a JAX key, from a key or a seed. Raises `InvalidSetting` for anything else."""
     if isinstance(key, int | np.integer):
         return jax.random.key(operator.index(key))
     if isinstance(key, jax.Array):
@@ -41,20 +41,20 @@ def as_key(key: Any) -> PRNGKeyArray:
 
 
 def working(dtype: Any, is_complex: bool) -> Any:
-    """The dtype of weights: as asked for, or float32; the complex one of that precision.
+    """Return the dtype of weights: the given one, or float32; the complex one of that precision if
+    needed.
 
-    Raises `InvalidSetting` for one in which layers are not computed, or that JAX has not been told
-    to use.
+    Raises `InvalidSetting` for a dtype that layers do not support, or that JAX has disabled.
     """
     try:
         chosen = jnp.dtype(jnp.float32 if dtype is None else dtype)
     except TypeError as error:
-        raise InvalidSetting(f"{dtype!r} is no dtype, such as float32") from error
+        raise InvalidSetting(f"{dtype!r} is not a dtype such as float32") from error
     if chosen.name not in _DTYPES:
-        raise InvalidSetting(f"weights are {', '.join(_DTYPES)}, and not {chosen}")
+        raise InvalidSetting(f"weights are {', '.join(_DTYPES)}, not {chosen}")
     if canonicalize_dtype(chosen) != chosen:
         raise InvalidSetting(
-            f"JAX has no {chosen} unless it is told: "
-            f'jax.config.update("jax_enable_x64", True), before anything else'
+            f"{chosen} is disabled in JAX: call "
+            f'jax.config.update("jax_enable_x64", True) before anything else'
         )
     return jnp.result_type(chosen, jnp.complex64) if is_complex else chosen

@@ -1,8 +1,8 @@
 """For each irrep a basis in which products with others have few terms.
 
-The canonical basis of a catalogue is as good as a random one; that of V, or of pairs of
-coordinates in V ⊗ V, leaves most Clebsch–Gordan coefficients zero. What a network computes does
-not depend on it, but how much it computes does.
+The canonical basis of a catalogue is as good as a random one; that of V, or of pairs of coordinates
+in V ⊗ V, leaves most Clebsch–Gordan coefficients zero. The basis does not change what a network
+computes, but how much it computes.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from intertwine.reps import Rep, V
 
 _LEVELS = 3
 _LARGEST = 300
-"""Products of irreps up to this size are looked at."""
+"""The largest size of products that are searched for irreps."""
 _TIE = 1e-6
 
 _Found = dict[str, tuple[Irrep, Inexact[np.ndarray, "_ _"]]]
 
 
 def sparse_basis_of(irrep: Irrep) -> Inexact[np.ndarray, "d d"]:
-    """R, unitary: its columns are the new basis vectors in the coordinates of the catalogue.
+    """Return a unitary R, whose columns are the new basis vectors in the coordinates of the
+    catalogue.
 
-    λ is looked for in V and V*, then in products of what was found with those, always in the same
-    order: the basis depends on the group alone. An irrep that is not found keeps its own.
+    λ is searched for in V and V*, then in products of what was found with those, always in the same
+    order: the basis depends only on the group. An irrep that is not found keeps its own basis.
     """
     bases = _bases_of(irrep.G, irrep.is_over_complex_numbers)
     for level in range(_LEVELS):
@@ -46,8 +47,8 @@ def _bases_of(group: Group, is_complex: bool) -> _Bases:
 
 
 class _Bases:
-    """Bases by the irreps' names: of V and V*, then level by level of products with those, each
-    level when it is asked for. May be used by several threads.
+    """Bases by the irreps' names: of V and V*, then of products with those, level by level. Each
+    level is computed on first use. Thread-safe.
     """
 
     def __init__(self, group: Group, is_complex: bool) -> None:
@@ -60,8 +61,8 @@ class _Bases:
         self._lock = threading.Lock()
 
     def level(self, k: int) -> _Found:
-        """The irreps that are in V and V* (0), or in products of those of k − 1 with them, and not
-        in a level below.
+        """Return the irreps of V and V* (0), or of products of those of k − 1 with them, that are
+        not on a lower level.
         """
         with self._lock:
             while len(self._levels) <= k:
@@ -87,7 +88,7 @@ def _order(found: tuple[Irrep, Inexact[np.ndarray, "_ _"]]) -> tuple[int, str]:
 
 
 def _in_base(rep: Rep) -> list[tuple[Irrep, Inexact[np.ndarray, "n d"]]]:
-    """The irreps of V with isometries, where there are any."""
+    """Return the irreps of V with isometries; [] if V is not recognised as a sum of irreps."""
     try:
         found = decompose(rep)
     except MethodNotApplicable:
@@ -100,8 +101,8 @@ def _in_base(rep: Rep) -> list[tuple[Irrep, Inexact[np.ndarray, "n d"]]]:
 
 
 def _pivoted(isometry: Inexact[np.ndarray, "n d"]) -> Inexact[np.ndarray, "d d"]:
-    """R with few entries in WR: Gram–Schmidt of the longest columns of the projector WWᴴ, the
-    first among equals.
+    """Return R such that WR has few entries: Gram–Schmidt of the longest columns of the projector
+    WWᴴ, the first among equals.
     """
     w, d = isometry, isometry.shape[1]
     left, chosen = w.conj().T.copy(), np.zeros((d, d), dtype=w.dtype)

@@ -1,4 +1,4 @@
-"""Products of a vector with itself, for reps that are no sums of irreps of one group."""
+"""Products of a vector with itself, for reps that are not sums of irreps of one group."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from intertwine.reps import Rep
 
 
 class Square(Layer):
-    """x ↦ x ⊗ x, from ρ to ρ ⊗ ρ: a linear map behind it is any quadratic one."""
+    """x ↦ x ⊗ x, from ρ to ρ ⊗ ρ: followed by a linear map, this is any quadratic map."""
 
     rep_in: Rep = eqx.field(static=True)
 
@@ -24,6 +24,6 @@ class Square(Layer):
         return self.rep_in * self.rep_in
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """x ⊗ x for each vector of x; `training` changes nothing."""
+        """Return x ⊗ x for each vector of x; `training` has no effect."""
         x = jnp.asarray(x)
         return (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:-1], x.shape[-1] ** 2)

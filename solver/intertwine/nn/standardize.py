@@ -1,4 +1,4 @@
-"""A network between data as they are and data of mean zero and size one."""
+"""A network with standardized data: its inputs and outputs have mean zero and size one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _Constants = tuple[float | complex, ...]
 
 
 class Standardize(Layer):
-    """x ↦ σ_y f((x − μ_x)/σ_x) + μ_y, or without μ_y and σ_y where `stats` are two.
+    """x ↦ σ_y f((x − μ_x)/σ_x) + μ_y, or without μ_y and σ_y if `stats` has two entries.
 
-    Equivariant as f is where the means are invariant and each scale belongs to a whole irrep (a
-    vector has one scale, not three), which is checked: `NotEquivariant` is raised elsewhere. The
-    statistics are constants: training leaves them as they are. Means may be complex where what
-    they are subtracted from, or added to, is so; raises `InvalidRep` for what are no statistics.
+    Equivariant like f if the means are invariant and each irrep has one scale (a vector has one
+    scale, not three); raises `NotEquivariant` otherwise. The statistics are constants: training
+    does not change them. Means may be complex if the vectors that they shift are. Raises
+    `InvalidRep` for invalid statistics.
     """
 
     model: Any
@@ -42,7 +42,7 @@ class Standardize(Layer):
 
     def __init__(self, model: Any, stats: Iterable[Any]) -> None:
         if not (hasattr(model, "rep_in") and hasattr(model, "rep_out")):
-            raise NotEquivariant(f"{model!r} does not say between which reps it is equivariant")
+            raise NotEquivariant(f"{model!r} has no rep_in and rep_out: give a layer with reps")
         parts = list(stats)
         if len(parts) not in (2, 4):
             raise InvalidRep(f"stats are two arrays or four (means, scales), not {len(parts)}")
@@ -60,12 +60,12 @@ class Standardize(Layer):
 
     @property
     def rep_out(self) -> Rep:
-        """The rep of what x is mapped to."""
+        """The rep of the image of x."""
         rep: Rep = self.model.rep_out
         return rep
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """The image of each vector of x; the model is told whether it is `training`."""
+        """Return the image of each vector of x; the model also gets `training`."""
         x = jnp.asarray(x)
         if x.shape[-1:] != (len(self.shift_in),):
             raise InvalidRep(f"{self.rep_in!r} has size {len(self.shift_in)}, x shape {x.shape}")
@@ -120,7 +120,7 @@ def _require_equivariant(
 
 
 def _like(constants: _Constants, x: Array) -> Inexact[Array, " n"]:
-    """In the precision of x, single at least."""
+    """Return the constants as an array in the precision of x, at least single."""
     double = x.dtype in (jnp.float64, jnp.complex128)
     if any(isinstance(one, complex) for one in constants):
         return jnp.asarray(constants, jnp.complex128 if double else jnp.complex64)

@@ -1,7 +1,7 @@
-"""What networks leave out whose reps are not sums of irreps of one group, and what mends it.
+"""What networks cannot represent if their reps are not sums of irreps of one group, and the remedy.
 
-Schur's lemma says nothing there, so that maps are solved for: between tensors, one copy of each,
-since a hidden layer with a tensor carries on all copies of it or none, up to a linear combination.
+Schur's lemma does not apply there, so maps are solved for: between tensors, one copy of each, since
+a hidden layer with a tensor carries on all copies of it or none, up to a linear combination.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import direct_sum, groups_of, tensor
 
 _MOST_ENTRIES = 1 << 16
-"""Quadratic maps are found by the solver up to so many entries."""
+"""The largest number of entries of quadratic maps that the solver finds."""
 _SMALL = 0.1
 """The size of quadratic maps at the start, beside linear ones."""
 _ZERO = 1e-8
 
 
 def with_tensors(layer: HiddenLayer, source: Rep, rep_out: Rep) -> Rep:
-    """The rep of a layer, with the tensors of input and output that it lacks where it may grow:
-    then every linear map between these is a path. Tensors of groups that the input knows nothing of
-    would be constant.
+    """Return the rep of a layer. One that may grow gets the tensors of input and output that it
+    lacks, so that every linear map between these is a path. Tensors without a group of the input
+    are left out: they would be constant.
     """
     if not layer.may_grow:
         return layer.rep
@@ -48,8 +48,9 @@ def with_tensors(layer: HiddenLayer, source: Rep, rep_out: Rep) -> Rep:
 def squares(
     source: Rep, rep_out: Rep, wide: Rep, key: PRNGKeyArray, dtype: Any
 ) -> Sequential | None:
-    """All equivariant quadratic maps to the tensors of the output, and on into a layer that has
-    them; None where there are none, or too many entries to solve for (`lost_maps` says so).
+    """Return all equivariant quadratic maps to the tensors of the output, followed by a linear map
+    into a layer that has them; None if there are none, or too many entries to solve for
+    (`lost_maps` says so).
     """
     if not _are_solved_for(source, rep_out):
         return None
@@ -58,14 +59,14 @@ def squares(
     try:
         quadratic = Linear(square.rep_out, tensors, key=first, dtype=dtype)
         into = Linear(tensors, wide, key=second, dtype=dtype)
-    except InvalidRep:  # there are none but zero
+    except InvalidRep:  # the only one is zero
         return None
     weights = {name: _SMALL * weight for name, weight in into.weights.items()}
     return Sequential(square, quadratic, eqx.tree_at(lambda m: m.weights, into, weights))
 
 
 def lost_maps(source: Rep, layers: Sequence[HiddenLayer], rep_out: Rep) -> Iterator[str]:
-    """What the network may not represent though a larger one could, a sentence each."""
+    """Yield what the network may not represent although a larger one could, one sentence each."""
     if not _are_solved_for(source, rep_out):
         yield (
             f"the network may not represent every product of two parts of the input: quadratic "
@@ -96,7 +97,7 @@ def lost_maps(source: Rep, layers: Sequence[HiddenLayer], rep_out: Rep) -> Itera
 
 
 def _tensors(rep: Rep) -> Rep:
-    """Each of its tensors once."""
+    """Return the sum of the different tensors of a rep."""
     return direct_sum([(1, tensor(atoms)) for _, atoms in canonical_terms(rep)])
 
 
@@ -105,8 +106,9 @@ def _are_solved_for(source: Rep, rep_out: Rep) -> bool:
 
 
 def _passed(reps: Sequence[Rep]) -> tuple[int, int]:
-    """The dimension of what maps through all of these reps span, and that of all equivariant maps
-    from the first to the last: of as many random ones as there could be, the rank.
+    """Return the dimension of the span of maps through all of these reps, and that of all
+    equivariant maps from the first to the last. The former is the rank of more random maps than the
+    latter.
     """
     every = (reps[0] >> reps[-1]).equivariant_basis().rank
     bases = [((a >> b).equivariant_basis(), (b.size(), a.size())) for a, b in pairwise(reps)]

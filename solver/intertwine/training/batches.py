@@ -1,4 +1,4 @@
-"""How an epoch is cut into batches, and in which order its samples come."""
+"""The batches of an epoch, and the order of its samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxtyping import Int32
 
 from intertwine.errors import InvalidSetting
 
-#: What random numbers are for: each purpose has a stream of its own.
+#: The purposes of random numbers, each with its own stream.
 SHUFFLING, SLOTS, ELEMENTS = range(3)
 
 
@@ -22,9 +22,9 @@ SHUFFLING, SLOTS, ELEMENTS = range(3)
 class Batches:
     """n samples in ⌈n / batch_size⌉ batches, whose sizes differ by at most one.
 
-    Every sample is in exactly one batch of an epoch: none is dropped, repeated or padded, and the
-    mean over an epoch is the mean of its batches weighted by their `sizes`. No batch is a small
-    rest, whose gradient would be noise. At most two sizes occur, the larger first.
+    Every sample is in exactly one batch of an epoch, and the mean over an epoch is the mean of its
+    batches weighted by their `sizes`. There is no small last batch, whose gradient would be noise.
+    At most two sizes occur, the larger first.
     """
 
     samples: int
@@ -32,7 +32,7 @@ class Batches:
 
     @classmethod
     def of(cls, samples: int, batch_size: int) -> Batches:
-        """The batches of at most `batch_size` samples."""
+        """Return the batches of at most `batch_size` samples."""
         if batch_size < 1:
             raise InvalidSetting(f"a batch has at least one sample, not {batch_size}")
         return cls(samples, -(-samples // batch_size))
@@ -46,7 +46,7 @@ class Batches:
     def scan(
         self, step: Callable[[Any, Any, Any], Any], carry: Any, by_sample: Any, by_batch: Any
     ) -> Any:
-        """``carry, out = step(carry, samples, batch)`` for every batch, compiled.
+        """Run ``carry, out = step(carry, samples, batch)`` for every batch, compiled.
 
         `by_sample` is a tree of arrays with n rows, in their order, `by_batch` one of arrays with
         `count` rows. Returns the last carry and the outs, stacked.
@@ -69,10 +69,10 @@ class Batches:
 
 
 def random_numbers(seed: int, purpose: int, index: int) -> np.random.Generator:
-    """The stream of one epoch (or pool): a resumed run finds the same one."""
+    """Return the random generator of one epoch (or pool), the same in a resumed run."""
     return np.random.default_rng([seed, purpose, index])
 
 
 def order_of(epoch: int, samples: int, seed: int) -> Int32[np.ndarray, " n"]:
-    """The order of the samples in an epoch: by NumPy, and so the same on every device."""
+    """Return the order of the samples in an epoch, by NumPy and so the same on every device."""
     return random_numbers(seed, SHUFFLING, epoch).permutation(samples).astype(np.int32)

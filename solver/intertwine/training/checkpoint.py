@@ -1,8 +1,8 @@
-"""A fit on the disk, from which it goes on after a crash as if nothing had happened.
+"""A fit on the disk, from which it resumes after a crash.
 
 One file holds everything, so that it is never half old and half new: a safetensors file with the
-arrays, and the rest as JSON in its header. It is written under another name, synced and renamed; a
-crash leaves the previous one. A digest covers all of it, so that damage is seen.
+arrays, and the rest as JSON in its header. It is written under another name, synced and renamed, so
+that a crash leaves the previous one. A digest of the whole content detects damage.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _FORMAT, _VERSION = "intertwine-checkpoint", 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a fit is kept: a folder, and the settings that another fit must share to go on."""
+    """The folder of a checkpoint, and the settings that a fit must share to resume from it."""
 
     folder: Path
     settings: Mapping[str, Any]
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The checkpoint file."""
         return self.folder / _NAME
 
     def save(self, training: TrainingState, rates: Rates) -> None:
-        """Write the state of a fit, whole or not at all."""
+        """Write the state of a fit atomically."""
         arrays = {
             **_flat("weights", training.state.weights),
             **_flat("moments", training.state.moments),
@@ -87,7 +87,7 @@ class Checkpoint:
         except (FormatError, KeyError) as error:
             raise FormatError(
                 f"the checkpoint {self.path} cannot be read: {error}. Delete it to start this fit "
-                f"anew, or put a copy of it back"
+                f"again, or restore a copy of it"
             ) from error
 
     def _require_same(self, kept: Mapping[str, Any]) -> None:
@@ -101,7 +101,7 @@ class Checkpoint:
         if different:
             raise InvalidSetting(
                 f"the checkpoint {self.path} is of another fit: {'; '.join(different)}. Give the "
-                f"same arguments to go on with it, or another folder"
+                f"same arguments to resume it, or another folder"
             )
 
     def _require_rates(self, kept: str, rates: Rates, epochs: int) -> None:
@@ -109,12 +109,12 @@ class Checkpoint:
             raise InvalidSetting(
                 f"the checkpoint {self.path} is of another fit: its {epochs} epochs had other "
                 f"learning rates than those here, or are more than those here. Give the same "
-                f"learning_rate, schedule and epochs to go on with it, or another folder"
+                f"learning_rate, schedule and epochs to resume it, or another folder"
             )
 
 
 def _agree(a: Any, b: Any) -> bool:
-    """Whether two settings are one; of weights at the start, up to how they were rounded."""
+    """Return whether two settings are equal; initial weights, up to rounding."""
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
         return bool(np.allclose(a, b, rtol=1e-3, atol=1e-6))
     return bool(a == b)
@@ -137,7 +137,7 @@ def _read(path: Path) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[str, A
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise FormatError(f"it is no whole safetensors file ({error})") from error
+        raise FormatError(f"it is not a complete safetensors file ({error})") from error
     text = metadata.get("intertwine", "")
     if metadata.get("sha256") != _digest(arrays, text):
         raise FormatError("its content is not what was written")
@@ -160,7 +160,7 @@ def _digest_of(rates: Rates) -> str:
 
 
 def _flat(name: str, tree: Any) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """The arrays of a tree by number; complex ones as real ones with a last axis of two."""
+    """Return the arrays of a tree by number; complex ones as real ones with a last axis of two."""
     return {f"{name}.{i}": _real(np.asarray(a)) for i, a in enumerate(jax.tree.leaves(tree))}
 
 
@@ -171,7 +171,7 @@ def _real(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
 
 
 def _tree(name: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]], like: Any) -> Any:
-    """The tree of `_flat`, shaped like another. Raises `FormatError` where it is not."""
+    """Return the tree of `_flat`, shaped like another. Raises `FormatError` for other shapes."""
     leaves, structure = jax.tree.flatten(like)
     found = []
     for i, leaf in enumerate(leaves):

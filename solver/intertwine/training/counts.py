@@ -11,7 +11,7 @@ from intertwine.errors import InvalidSetting
 
 
 def at_least(least: int, value: Any, name: str) -> int:
-    """The value as an int. Raises `InvalidSetting` for one that is smaller, or no integer."""
+    """Return the value as an int. Raises `InvalidSetting` unless it is an integer ≥ `least`."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise InvalidSetting(f"{name} is an integer, not {value!r}")
     if value < least:

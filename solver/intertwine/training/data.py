@@ -1,4 +1,4 @@
-"""What is trained on: pairs of inputs and targets, with or without the reps they live in."""
+"""Training data: pairs of inputs and targets, with or without their reps."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from intertwine.reps import Rep
 
 @runtime_checkable
 class Data(Protocol):
-    """Samples of a map x ↦ y with ρ_in(g)x ↦ ρ_out(g)y: what `intertwine.datasets` makes.
+    """Samples of a map x ↦ y with ρ_in(g)x ↦ ρ_out(g)y, as made by `intertwine.datasets`.
 
-    X has shape (n, d_in) and Y (n, d_out); the reps may still be without their group, which is
-    then `symmetry`.
+    X has shape (n, d_in) and Y (n, d_out). Reps without a group get `symmetry`.
     """
 
     X: Any
@@ -51,11 +50,11 @@ class DeviceSamples(NamedTuple):
 
 
 def samples_of(data: Data | Pair | Any, dtype: Any, name: str = "the data") -> DeviceSamples:
-    """The samples, with inputs cast to `dtype` (to the complex one of its precision where they are
-    complex). Targets too, unless they are integers: those are class labels.
+    """Return the samples, cast to `dtype`, or to the complex dtype of its precision if they are
+    complex. Integer targets are class labels and stay integers.
 
-    Raises `InvalidSetting` for data without samples, of unequal lengths, or that are not finite,
-    and for what are no data.
+    Raises `InvalidSetting` for data that are empty, of unequal lengths, not finite, or of another
+    type.
     """
     given_x, given_y = _inputs_and_targets(data, name)
     x, y = _cast(np.asarray(given_x), dtype), np.asarray(given_y)
@@ -73,9 +72,9 @@ def samples_of(data: Data | Pair | Any, dtype: Any, name: str = "the data") -> D
 def reps_of(
     data: Data | Any, rep_in: Rep | None, rep_out: Rep | None, group: Group | None
 ) -> tuple[Rep, Rep]:
-    """The concrete reps of inputs and targets: as given, or else as the data have them.
+    """Return the concrete reps of inputs and targets: those given, or else those of the data.
 
-    Raises `InvalidSetting` where there are none, `NotConcrete` where no group is known.
+    Raises `InvalidSetting` if there are no reps, `NotConcrete` if no group is known.
     """
     if isinstance(data, Data):
         rep_in, rep_out = rep_in or data.rep_in, rep_out or data.rep_out
@@ -89,18 +88,18 @@ def reps_of(
     elif group is not None:
         rep_in, rep_out = rep_in(group), rep_out(group)
     for rep in (rep_in, rep_out):
-        rep.size()  # which a rep without its group has not
+        rep.size()  # raises `NotConcrete` without a group
     return rep_in, rep_out
 
 
 def weights_dtype(model: Any) -> np.dtype[Any] | None:
-    """The common dtype of a model's weights, its inexact JAX arrays; None where it has none."""
+    """Return the common dtype of a model's weights (inexact JAX arrays); None without weights."""
     dtypes = {leaf.dtype for leaf in jax.tree.leaves(model) if is_weight(leaf)}
     return np.result_type(*dtypes) if dtypes else None
 
 
 def is_weight(leaf: Any) -> bool:
-    """Whether a leaf of a model is trained: JAX arrays of inexact numbers are, NumPy's are not."""
+    """Return whether a leaf of a model is trained: inexact JAX arrays are, NumPy arrays not."""
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
@@ -119,7 +118,7 @@ def _inputs_and_targets(data: Any, name: str) -> Pair:
 
 
 def _cast(array: Shaped[np.ndarray, "..."], dtype: Any) -> Shaped[np.ndarray, "..."]:
-    with np.errstate(over="ignore"):  # what overflows is found by `_require_finite`
+    with np.errstate(over="ignore"):  # `_require_finite` finds overflows
         return array.astype(
             np.result_type(dtype, np.complex64) if np.iscomplexobj(array) else dtype
         )
@@ -131,5 +130,5 @@ def _require_finite(array: Shaped[np.ndarray, "n ..."], what: str) -> None:
         row = int(np.argmax(bad))
         raise InvalidSetting(
             f"{what} are not finite in row {row} ({int(bad.sum()):,} of {len(bad):,} rows, as "
-            f"{array.dtype.name}): remove or mend those rows"
+            f"{array.dtype.name}): remove or correct those rows"
         )

@@ -1,7 +1,7 @@
 """Whole epochs as one compiled function.
 
-What is compiled depends on shapes and on a `Program` alone. Learning rates, orders and the number
-of epochs are data: a sweep over seeds, rates or lengths compiles once.
+Compilation depends only on shapes and on a `Program`. Learning rates, orders and the number of
+epochs are data: a sweep over seeds, rates or lengths compiles once.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class Orders(NamedTuple):
 class EpochsResult(NamedTuple):
     """The state after some epochs and the loss of each of their batches.
 
-    Where a loss is not finite, `state` is the one before that batch, and the epochs behind were not
-    run. `sound` says whether all losses and weights are finite.
+    If a loss is not finite, `state` is the one before that batch, and later epochs did not run.
+    `sound` says whether all losses and weights are finite.
     """
 
     state: State
@@ -156,7 +156,9 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
 
 
 def _moved(optimizer: Any, state: State, gradient: Any, rate: Any) -> State:
-    """One step. JAX's gradient of a real function of complex z is the conjugate of the ascent."""
+    """Return the state after one step. Gradients are conjugated: JAX's gradient of a real function
+    of complex z is the conjugate of the direction of ascent.
+    """
     updates, moments = optimizer.update(
         jax.tree.map(jnp.conj, gradient), state.moments, state.weights
     )

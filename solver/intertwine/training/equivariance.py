@@ -1,4 +1,4 @@
-"""How far a model is from being equivariant."""
+"""The equivariance error of a model."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def model_equivariance_error(
     seed: int = 0,
     batch_size: int = 500,
 ) -> float:
-    """‖f(ρ_in(g)x) − ρ_out(g)f(x)‖ / (‖f(ρ_in(g)x)‖ + ‖ρ_out(g)f(x)‖), the norms over all x.
+    """Return ‖f(ρ_in(g)x) − ρ_out(g)f(x)‖ / (‖f(ρ_in(g)x)‖ + ‖ρ_out(g)f(x)‖), the norms over all x.
 
-    Each x has a random g of its own. 0 is equivariant, up to rounding (1e-7 in float32); 1 is the
-    worst. The measure of EMLP (Finzi et al. 2021). Other arguments, and what is raised, are those
-    of `model_equivariance_errors`, the same point by point.
+    Each x has its own random g. 0 is equivariant, up to rounding (1e-7 in float32); 1 is the worst.
+    The measure of EMLP (Finzi et al. 2021). Other arguments and errors are those of
+    `model_equivariance_errors`, which measures each point.
     """
     before, after = _both_ways(
         model, data, rep_in, rep_out, group, samples=samples, seed=seed, batch_size=batch_size
@@ -54,15 +54,16 @@ def model_equivariance_errors(
     seed: int = 0,
     batch_size: int = 500,
 ) -> Float[np.ndarray, " n"]:
-    """‖f(ρ_in(g)x) − ρ_out(g)f(x)‖ / (‖f(ρ_in(g)x)‖ + ‖ρ_out(g)f(x)‖) for every x, of shape (n,).
+    """Return ‖f(ρ_in(g)x) − ρ_out(g)f(x)‖ / (‖f(ρ_in(g)x)‖ + ‖ρ_out(g)f(x)‖) for each x, of shape
+    (n,).
 
     Large where f(x) happens to be near zero; 0 where both sides vanish.
 
     `data` are those of a fit, or inputs of shape (n, d_in); the reps are theirs unless given, and
     `group` is that of reps without one. At most `samples` different elements are drawn, by
-    ``G.samples``: with more points than that, point i shares its element with point i + samples.
-    ρ is applied in float64, and the model runs in its own precision. Raises `InvalidRep` where the
-    reps do not fit, `NotConcrete` without a group, `InvalidSetting` for fewer than one sample.
+    ``G.samples``: with more points than that, point i shares its element with point i + samples. ρ
+    is applied in float64, and the model runs in its own precision. Raises `InvalidRep` if the reps
+    do not fit, `NotConcrete` without a group, `InvalidSetting` for fewer than one sample.
     """
     before, after = _both_ways(
         model, data, rep_in, rep_out, group, samples=samples, seed=seed, batch_size=batch_size
@@ -83,7 +84,7 @@ def _both_ways(
     seed: int,
     batch_size: Any,
 ) -> tuple[Inexact[np.ndarray, "n m"], Inexact[np.ndarray, "n m"]]:
-    """f(ρ_in(g)x) and ρ_out(g)f(x) for every x."""
+    """Return f(ρ_in(g)x) and ρ_out(g)f(x) for every x."""
     samples, batch_size = at_least(1, samples, "samples"), at_least(1, batch_size, "batch_size")
     X = np.asarray(data.X if isinstance(data, Data) else data[0] if _is_pair(data) else data)
     bound_in, bound_out = reps_of(data, rep_in, rep_out, group)
@@ -96,7 +97,7 @@ def _both_ways(
 def _act(
     rep: Rep, elements: list[Element], points: Shaped[np.ndarray, "n d"]
 ) -> Inexact[np.ndarray, "n d"]:
-    """ρ(gᵢ)xᵢ, the elements taking turns."""
+    """Return ρ(gᵢ)xᵢ, cycling through the elements."""
     _require_size(points, rep, "outputs of the model")
     columns = points.T.astype(np.result_type(points.dtype, np.float64))
     moved = [
@@ -109,7 +110,7 @@ def _act(
 
 
 def _answers(model: Any, X: Num[np.ndarray, "n d"], batch_size: int) -> Inexact[np.ndarray, "n m"]:
-    """f(x) for every row, in the model's precision, as float64 or complex128."""
+    """Return f(x) for every row, in the model's precision, as float64 or complex128."""
     with precision_of(model):
         dtype = weights_dtype(model) or jnp.zeros(()).dtype
         x = X.astype(np.result_type(dtype, np.complex64) if np.iscomplexobj(X) else dtype)

@@ -19,10 +19,10 @@ from intertwine.training.precision import precision_of
 def evaluate(
     model: Any, data: Data | Pair, loss: str | Loss = "mse", *, batch_size: int = 500
 ) -> float:
-    """The mean loss over all samples, compiled, in batches of at most `batch_size`.
+    """Return the mean loss over all samples, compiled, in batches of at most `batch_size`.
 
-    Exactly the mean over samples, whatever the batch size. Losses are those of `fit`, and so is
-    what is raised.
+    It is exactly the mean over samples, whatever the batch size. `loss` and errors are those of
+    `fit`.
     """
     batch_size = at_least(1, batch_size, "batch_size")
     with precision_of(model):
@@ -33,12 +33,12 @@ def evaluate(
 
 
 def mean_loss(parts: Parts, samples: DeviceSamples, loss: Loss, batch_size: int) -> float:
-    """The mean loss of a model in parts."""
+    """Return the mean loss of a model in parts."""
     batches = Batches.of(len(samples.x), batch_size)
     losses = batch_losses(parts.frame, loss, batches, parts.weights, parts.constants, samples)
     return weighted_mean(np.asarray(losses), batches)
 
 
 def weighted_mean(losses: Float[np.ndarray, " batches"], batches: Batches) -> float:
-    """The mean over samples, from the means over batches; in float64."""
+    """Return the mean over samples, computed in float64 from the means over batches."""
     return float(losses.astype(float) @ batches.sizes / batches.samples)

@@ -63,11 +63,11 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
 ) -> Trained:
-    """Train a model: minimise the mean of `loss` over the data. The model given stays as it was.
+    """Train a model: minimise the mean of `loss` over the data. The given model does not change.
 
-    `model` is an Equinox module, called with batches of inputs, of which the inexact JAX arrays are
-    trained, in their own dtype, to which the data are cast. `data`, `test` and `validation` are
-    those of `intertwine.datasets`, or pairs (X, Y).
+    `model` is an Equinox module, called with batches of inputs. Its inexact JAX arrays are trained
+    in their own dtype, to which the data are cast. `data`, `test` and `validation` are those of
+    `intertwine.datasets`, or pairs (X, Y).
 
     An epoch sees each sample once, in batches of equal size (to within one) up to `batch_size`, in
     an order that depends on `seed` and the epoch alone. `learning_rate` (0.003) follows `schedule`:
@@ -85,16 +85,16 @@ def fit(
     ends when the validation loss (without validation data, the test loss) has not improved for so
     many epochs.
 
-    `checkpoint` is a folder: the fit is kept there, every `checkpoint_every` epochs or else by the
-    clock (after seconds at first, and in a hundredth of the time), and the same call goes on from
-    there, with the same result, bit for bit on the same machine. There may be more epochs the
-    second time, if that does not change the learning rates before: they end as one longer fit.
+    `checkpoint` is a folder in which the fit is saved every `checkpoint_every` epochs, or else by
+    the clock (first after seconds, and in a hundredth of the time). The same call resumes it, with
+    the same result, bit for bit on the same machine. The second call may have more epochs, if that
+    does not change the earlier learning rates: the result is that of one longer fit.
 
     Raises `NonFiniteLoss` when a loss or a weight is no longer finite, `InvalidSetting` for data or
     arguments that cannot be used and for a checkpoint of another fit, `FormatError` for a damaged
-    checkpoint. A model, a loss or an optimiser is another one if its class, its constants, what it
-    closes over or the bytecode of a function of yours is; what that reads from global variables
-    is not seen, nor the code of what it calls.
+    checkpoint. Models, losses and optimisers are told apart by their classes, constants, closures
+    and the bytecode of your functions, but not by global variables that these read, nor by the code
+    of functions that they call.
     """
     batch_size = at_least(1, batch_size, "batch_size")
     evaluate_every = at_least(1, evaluate_every, "evaluate_every")
@@ -158,7 +158,7 @@ def _trained_dtype(model: Any) -> np.dtype[Any]:
     dtype = weights_dtype(model)
     if dtype is None:
         raise InvalidSetting(
-            f"{type(model).__name__} has no weights: what is trained are its inexact JAX arrays"
+            f"{type(model).__name__} has no weights: only inexact JAX arrays are trained"
         )
     return dtype
 
@@ -170,7 +170,7 @@ def _rates(
     epochs: int,
     batches: int,
 ) -> Float[np.ndarray, "epochs batches"]:
-    """What the optimiser's steps are multiplied by: 1 where it has a rate of its own."""
+    """Return the factors of the optimiser's steps: 1 if it has its own learning rate."""
     if has_own_rate(optimizer):
         if learning_rate is not None or schedule != "constant":
             raise InvalidSetting(
@@ -198,7 +198,7 @@ def _augmentation(
 def _settings(
     loop: Loop, model: Any, weights: Any, loss: str | Loss, optimizer: Optimizer
 ) -> Mapping[str, Any]:
-    """What two fits must share to be one: all but the learning rates and the number of epochs."""
+    """Return the settings that a resumed fit must share: all but learning rates and epochs."""
     augmentation = loop.augmentation
     shapes = [f"{leaf.dtype.name}{leaf.shape}" for leaf in jax.tree.leaves(weights)]
     return {
@@ -220,7 +220,7 @@ def _settings(
 
 
 def _fingerprint(weights: Any) -> list[float]:
-    """A number for each array: other weights have others, and rounding changes them but little."""
+    """Return a number for each array that identifies it and changes little by rounding."""
     found = []
     for leaf in jax.tree.leaves(weights):
         flat = np.asarray(leaf).reshape(-1)

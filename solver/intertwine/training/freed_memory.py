@@ -1,8 +1,8 @@
-"""What a program frees between two steps stays with it.
+"""Keep freed memory in the process from one training step to the next.
 
-XLA asks for the memory of a compiled step anew at each step, 12 MiB for a batch of 500. The GNU C
-library may give a block of that size back to the system at once, and the next step is interrupted
-at every page of it: 3,000 times, which can take as long as the step.
+XLA allocates the memory of a compiled step anew at each step, 12 MiB for a batch of 500. The GNU C
+library may return a block of that size to the system at once. The next step then has a page fault
+at every page of it, 3,000 in all, which can take as long as the step.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
-_LARGEST = 32 * 2**20  # what the library lets its thresholds grow to by itself, unless one is set
+_LARGEST = 32 * 2**20  # the library lets its thresholds grow to this, unless one is set
 _KEEPING = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_THRESHOLD: _LARGEST}
 _AFTERWARDS = {_TRIM_THRESHOLD: 2 * _LARGEST, _MMAP_THRESHOLD: _LARGEST}
 
@@ -23,12 +23,12 @@ _users = 0
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Within it, this process keeps what it frees in blocks of up to 32 MiB, to use it again; at
-    the end that goes back to the system.
+    """Keep freed blocks of up to 32 MiB in this process, for reuse; return them to the system at
+    the end.
 
-    It is for loops over compiled steps of one's own, of any network; `fit` compiles whole epochs.
-    Results are the same. The settings are those of the whole process, from the first thread that
-    enters to the last one that leaves. Where the C library is another than GNU's, nothing happens.
+    It is for your own loops over compiled steps, of any network; `fit` compiles whole epochs.
+    Results are the same. The settings apply to the whole process, from the first thread that enters
+    to the last one that leaves. It does nothing with another C library than GNU's.
     """
     global _users
     library = _glibc()

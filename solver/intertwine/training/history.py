@@ -1,4 +1,4 @@
-"""How a fit went: losses by epoch, as rows, as JSON, and as curves."""
+"""The history of a fit: losses by epoch, as rows, as JSON, and as curves."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from intertwine.errors import FormatError
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: its number, from 1 on; losses; its first step's learning rate; the clock.
+    """One epoch: its number, from 1 on; losses; its first step's learning rate; the time.
 
     `train_loss` is the mean over the samples while the weights changed. Losses that were not
     measured are None, and so is the learning rate of an optimiser that has its own. `seconds` are
-    those since the start, compiling included; epochs run in one call share its time equally.
+    counted from the start, including compilation; epochs of one call share its time equally.
     """
 
     epoch: int
@@ -49,17 +49,17 @@ class History(Sequence[Epoch]):
         return iter(self.rows)
 
     def column(self, name: str) -> list[tuple[int, float]]:
-        """(epoch, value) where a quantity such as "test_loss" was measured."""
+        """Return (epoch, value) pairs where a quantity such as "test_loss" was measured."""
         pairs = [(row.epoch, getattr(row, name)) for row in self.rows]
         return [(epoch, value) for epoch, value in pairs if value is not None]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The rows as dicts of numbers, for `json.dumps`."""
+        """Return the rows as dicts of numbers, for `json.dumps`."""
         return [asdict(row) for row in self.rows]
 
     @classmethod
     def from_json(cls, rows: Any) -> History:
-        """The history of `to_json`. Raises `FormatError` for anything else."""
+        """Return the history that `to_json` wrote. Raises `FormatError` for anything else."""
         names = {field.name for field in fields(Epoch)}
         if not isinstance(rows, list) or any(
             not isinstance(row, dict) or set(row) != names for row in rows
@@ -68,7 +68,7 @@ class History(Sequence[Epoch]):
         return cls(tuple(Epoch(**row) for row in rows))
 
     def plot(self) -> Any:
-        """Loss against epoch on a logarithmic scale, as a Matplotlib figure."""
+        """Return a Matplotlib figure of loss against epoch, on a logarithmic scale."""
         from matplotlib.figure import Figure  # no pyplot: no state, no window
 
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
@@ -87,7 +87,7 @@ class History(Sequence[Epoch]):
         return figure
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the curves to a picture; the ending says which kind (.png, .svg, .pdf)."""
+        """Write the curves to a picture, in the format of the file name: .png, .svg, .pdf."""
         self.plot().savefig(path)
 
     def _repr_png_(self) -> bytes:

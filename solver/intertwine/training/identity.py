@@ -57,7 +57,7 @@ def identity_of(value: Any) -> str:
     """
     if _is_known_by_name(value):
         return name_of(value)
-    return f"{name_of(value)} ({_Teller().digest(value)[:16]})"
+    return f"{name_of(value)} ({_Digester().digest(value)[:16]})"
 
 
 def has_hash(value: Any) -> bool:
@@ -69,7 +69,7 @@ def has_hash(value: Any) -> bool:
     return True
 
 
-class _Teller:
+class _Digester:
     """Digests of values, each made of those of its parts."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _Teller:
         """Return the digest of a value; of `derived` constants, that of the shape alone."""
         key = id(value), derived
         if key not in self._seen:
-            self._seen[key] = "", value  # kept alive: its id stays its own; and cycles end
+            self._seen[key] = "", value  # kept alive, so that its id is not reused; cycles end
             found = hashlib.sha256()
             for part in self._parts(value, derived):
                 found.update(f"{len(part)}:{part}".encode())
@@ -132,7 +132,7 @@ class _Teller:
         yield name_of(function)
         yield from (self.digest(_content(cell)) for cell in function.__closure__ or ())
         inner = getattr(function, "__wrapped__", None)
-        if inner is not None:  # decorators write code of their own, with addresses in it
+        if inner is not None:  # the code of a decorator contains addresses
             yield self.digest(inner)
             return
         yield from map(self.digest, (function.__defaults__, function.__kwdefaults__))
@@ -140,7 +140,7 @@ class _Teller:
             yield self.digest(function.__code__)
 
     def _object(self, value: Any) -> Iterator[str]:
-        """An object by its class and fields; one of a library that hides them, by its name."""
+        """Yield an object's class and fields; if it is of a library that hides them, its name."""
         kind, own = type(value), not _is_of_a_library(type(value))
         derived = kind.__module__.startswith(_DERIVED)
         if own and callable(value):

@@ -65,7 +65,7 @@ class Loop:
         show: Callable[[Epoch], None],
     ) -> Stopped:
         """Run the remaining epochs. Return why the fit ended."""
-        self._look_at_the_end(training)  # which may have been run before
+        self._look_at_the_end(training)  # a resumed fit may have no epochs left
         pace, pools = 1, Pools(self.augmentation, self.samples)
         while (stopped := self._stopped(training)) is None:
             looks = [len(self.rates), pools.until(training.epoch, len(self.rates))]
@@ -77,7 +77,7 @@ class Loop:
             pace = max(1, int(_SECONDS * count / seconds))
             resumable = self._look_at_the_end(training)
             show(training.rows[-1])
-            asked_to_stop = self._is_told_to_stop(training)
+            asked_to_stop = self._callback_stops(training)
             ends = asked_to_stop or self._stopped(training) is not None
             policy.keep(resumable, self.rates, ends=ends)
             if asked_to_stop:
@@ -179,7 +179,7 @@ class Loop:
             training.best = Best(_copy(training.state.weights), deciding, epoch)
         return measured
 
-    def _is_told_to_stop(self, training: TrainingState) -> bool:
+    def _callback_stops(self, training: TrainingState) -> bool:
         """Call the callback if it is due. Return whether it ends the fit."""
         if self.callback is None or not self._looks_at(training.epoch):
             return False

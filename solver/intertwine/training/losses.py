@@ -112,7 +112,7 @@ def _difference(model: Any, x: Array, y: Array) -> Array:
 
 
 def _require_shape(predicted: Array, y: Array) -> None:
-    """Broadcasting (b,) against (b, 1) would compare every sample with every other."""
+    """Raise for different shapes: broadcasting (b,) against (b, 1) would pair all samples."""
     if predicted.shape != y.shape:
         raise InvalidSetting(
             f"the model answers a batch with the shape {predicted.shape}, and its targets have the "

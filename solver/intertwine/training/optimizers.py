@@ -31,7 +31,7 @@ def transformation(optimizer: Optimizer) -> optax.GradientTransformation:
         return optimizer
     if not callable(optimizer):
         raise InvalidSetting(
-            f"an optimizer is a function such as optax.adam, or what it returns, not {optimizer!r}"
+            f"an optimizer is a function such as optax.adam, or its result, not {optimizer!r}"
         )
     return _unit(optimizer) if has_hash(optimizer) else optimizer(1.0)
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from intertwine.errors import InvalidSetting, UnknownMethod
 
-#: The learning rate as a function of the step, counted from 0; optax's schedules are such.
+#: The learning rate as a function of the step, counted from 0, such as optax's schedules.
 Schedule = Callable[[Any], Any]
 
 _WARMUP = 0.05

@@ -1,4 +1,4 @@
-"""Seeing a basis: its picture, which of its entries are tied to each other, and a sparse form."""
+"""Pictures of a basis, clusters of its entries that are equal up to sign, and a sparse form."""
 
 from intertwine.vis.clusters import Clusters, orbit_labels
 from intertwine.vis.picture import draw_basis, draw_maps, vis

@@ -1,4 +1,4 @@
-"""Which entries of an invariant are tied to each other: rows of a basis that agree up to sign."""
+"""Clusters of the entries of invariants: rows of a basis that are equal up to sign."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from jaxtyping import Float, Inexact, Int, Num
 from intertwine.bases import Basis
 
 CLUSTER_GAP = 1e-8
-"""Magnitudes closer than this, relative to the largest, are one."""
+"""Magnitudes closer than this, relative to the largest, are equal."""
 _PROJECTIONS = 4
 
 
 class Clusters(NamedTuple):
-    """For each of n coordinates the cluster it belongs to, and its sign there.
+    """The cluster of each of n coordinates, and its sign there.
 
-    `labels` counts clusters from 0 in order of first appearance; −1 is a coordinate on which
-    every invariant vanishes. `signs` is relative to the first of each cluster: ±1, or a phase
-    e^{iθ} for complex bases, and 0 where the label is −1.
+    `labels` counts clusters from 0 in order of first appearance; −1 is a coordinate on which every
+    invariant vanishes. `signs` is relative to the first of each cluster: ±1, or a phase e^{iθ} for
+    complex bases, and 0 where the label is −1.
     """
 
     labels: Int[np.ndarray, " n"]
@@ -27,25 +27,28 @@ class Clusters(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many clusters there are, those of label −1 not among them."""
+        """The number of clusters, not counting the label −1."""
         return int(self.labels.max(initial=-1)) + 1
 
 
 def orbit_labels(Q: Basis | Num[Any, "n r"], *, seed: int = 0) -> Clusters:
-    """The clusters of coordinates that every vector in the span of Q holds equal up to one sign.
+    """Return the clusters of coordinates that are equal up to one sign in every vector of the span
+    of Q.
 
     i and j are in one cluster when rows i and j of Q are equal up to a sign (a phase, over ℂ),
-    which depends on the span alone. For a group of permutations the clusters are its orbits; in
+    which depends only on the span. For a group of permutations the clusters are its orbits; in
     general they overlap less neatly with a basis: δᵢⱼδₖₗ, δᵢₖδⱼₗ and δᵢₗδⱼₖ make four.
 
-    Rows are told apart by their products with a few fixed random vectors, with a tolerance of
-    `CLUSTER_GAP`; Q is applied to these only, and not written out.
+    Rows are compared by their products with a few fixed random vectors, with a tolerance of
+    `CLUSTER_GAP`; Q is only applied to these, and not written out.
     """
     return cluster_rows(project_random(Q, seed))
 
 
 def project_random(Q: Basis | Num[Any, "n r"], seed: int = 0) -> Inexact[np.ndarray, "n k"]:
-    """P g = Q Qᴴ g for a few random g, scaled to a largest entry of 1: it knows Q by its span."""
+    """Return P g = Q Qᴴ g for a few random g, scaled to a largest entry of 1. It depends only on
+    the span of Q.
+    """
     matrix: Any = Q if isinstance(Q, Basis) else np.asarray(Q)
     adjoint = Q.H if isinstance(Q, Basis) else matrix.conj().T
     vectors = random_vectors(matrix.shape[0], matrix.dtype, seed)
@@ -55,8 +58,8 @@ def project_random(Q: Basis | Num[Any, "n r"], seed: int = 0) -> Inexact[np.ndar
 
 
 def random_vectors(size: int, dtype: Any, seed: int = 0) -> Inexact[np.ndarray, "n k"]:
-    """A few fixed random vectors, with which rows are told apart; complex ones for complex rows,
-    since real ones do not tell a row from its conjugate.
+    """Return a few fixed random vectors to compare rows with; complex ones for complex rows, since
+    real ones do not distinguish a row from its conjugate.
     """
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((size, _PROJECTIONS))
@@ -66,7 +69,7 @@ def random_vectors(size: int, dtype: Any, seed: int = 0) -> Inexact[np.ndarray, 
 
 
 def cluster_rows(rows: Inexact[np.ndarray, "n k"]) -> Clusters:
-    """The clusters of rows that are equal up to a sign, of rows whose largest entry is about 1.
+    """Return the clusters of rows that are equal up to a sign; the largest entry is about 1.
 
     |xⱼ| does not depend on the sign, nor change faster than x: clusters are split at the gaps of
     one column of magnitudes after another.
@@ -83,7 +86,7 @@ def cluster_rows(rows: Inexact[np.ndarray, "n k"]) -> Clusters:
 def _split_at_gaps(
     labels: Int[np.ndarray, " n"], values: Float[np.ndarray, " n"]
 ) -> Int[np.ndarray, " n"]:
-    """Each cluster divided where its sorted values leave a gap."""
+    """Return labels that divide each cluster where its sorted values leave a gap."""
     order = np.lexsort((values, labels))
     apart = (np.diff(labels[order]) != 0) | (np.diff(values[order]) > CLUSTER_GAP)
     result = np.empty_like(labels)
@@ -94,7 +97,7 @@ def _split_at_gaps(
 def _by_first_appearance(
     labels: Int[np.ndarray, " n"],
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " c"]]:
-    """Labels from 0 on in order of first appearance, −1 kept, and where each first appears."""
+    """Return labels from 0 on by first appearance, −1 kept, and where each first appears."""
     names, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     vanishing = int(len(names) > 0 and names[0] == -1)
     order = vanishing + np.argsort(first[vanishing:])
@@ -106,7 +109,7 @@ def _by_first_appearance(
 def _signs(
     rows: Inexact[np.ndarray, "n k"], labels: Int[np.ndarray, " n"], firsts: Int[np.ndarray, " c"]
 ) -> Inexact[np.ndarray, " n"]:
-    """Of each row relative to the first row of its cluster: their inner product, normalised."""
+    """Return the sign of each row relative to the first of its cluster: a normalised product."""
     signs = np.zeros(len(rows), dtype=rows.dtype)
     kept = labels >= 0
     products = np.sum(rows[kept] * rows[firsts[labels[kept]]].conj(), axis=1)

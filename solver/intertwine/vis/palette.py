@@ -1,7 +1,7 @@
-"""Colours that tell entries apart, for readers who do not see all colours too.
+"""Colours that distinguish entries, also for colour-blind readers.
 
-An image is an array of shape (n, m, 3) of RGB values. Zeros are a pale grey, and what is negative
-is a tint of the colour of its positive.
+An image is an array of shape (n, m, 3) of RGB values. Zeros are a pale grey, and negative entries
+are a tint of the colour of positive ones.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from jaxtyping import Float, Inexact, Int, UInt8
 _ZERO = np.array([0.94, 0.94, 0.95])
 _WHITE = np.ones(3)
 _TINT = 0.62
-"""How much white a negative entry has."""
+"""The share of white in a negative entry."""
 _FEW = np.array(
     [
         (0.000, 0.447, 0.698),  # blue
@@ -29,20 +29,20 @@ _QUARTERS = _FEW[[0, 2, 3, 4, 0]]
 """The hues of 1, i, −1, −i, and 1 again: blue, green, vermilion, purple, blue."""
 _GOLDEN = (5**0.5 - 1) / 2  # the multiples of the golden ratio, mod 1, stay far apart
 _FAINTEST = 0.2
-"""How much colour the smallest entry has that is not zero."""
+"""The share of colour in the smallest nonzero entry."""
 
 
 def paint_clusters(
     labels: Int[np.ndarray, "n m"], signs: Inexact[np.ndarray, "n m"]
 ) -> UInt8[np.ndarray, "n m 3"]:
-    """One colour a cluster; the more a sign differs from that of the first entry, the paler."""
+    """Return one colour per cluster, paler the more a sign differs from the first one."""
     colours = np.vstack([cluster_colours(int(labels.max(initial=-1)) + 1), _ZERO])  # −1 is last
     paleness = _TINT * (1 - signs.real) / 2 * (labels >= 0)
     return _mixed(colours[labels], _WHITE, paleness)
 
 
 def paint_values(values: Inexact[np.ndarray, "n m"]) -> UInt8[np.ndarray, "n m 3"]:
-    """Phase as hue (blue is positive, vermilion negative), and magnitude as strength."""
+    """Return phase as hue (blue is positive, vermilion negative), and magnitude as strength."""
     size = np.abs(values)
     strength = size / size.max(initial=1e-300)
     visible = strength > 1e-8
@@ -54,7 +54,7 @@ def paint_values(values: Inexact[np.ndarray, "n m"]) -> UInt8[np.ndarray, "n m 3
 
 
 def cluster_colours(count: int) -> Float[np.ndarray, "count 3"]:
-    """So many colours that differ: named ones where few are needed, else from all along a scale
+    """Return `count` different colours: named ones if few are needed, else from all along a scale
     of growing lightness, neighbours far apart.
     """
     if count <= len(_FEW):

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_ENTRIES = 4_000_000
-"""The most entries of a matrix that is drawn."""
+"""The largest number of entries of a matrix that can be drawn."""
 _LONG_SIDE = 4.5  # inches
 _SHORT_SIDE = 0.5
 _MARGIN = 0.8
 _SLIMMEST = 1 / 10  # matrices slimmer than this are drawn with oblong entries
-_GRID_FROM = 0.1  # inches an entry needs to be set apart from its neighbours
+_GRID_FROM = 0.1  # inches an entry needs for grid lines
 _CHARACTER = 0.085, 0.17  # inches, its width and height
 _LONGEST_NAME = 36
 
@@ -41,22 +41,22 @@ def draw_maps(
 ) -> Axes:
     """Draw the equivariant maps rep_in → rep_out, as a matrix of shape (dim rep_out, dim rep_in).
 
-    With `cluster`, entries have one colour exactly when every equivariant matrix has them equal
-    up to sign (see `orbit_labels`): for a group of permutations, each orbit its own. Pale entries
-    (with a minus where they are large enough) are the negatives of strong ones, and grey ones
-    are always zero. Without `cluster`, the entries of one random equivariant matrix are drawn:
+    With `cluster`, entries have the same colour exactly when they are equal up to sign in every
+    equivariant matrix (see `orbit_labels`): for a group of permutations, each orbit has its own.
+    Pale entries (with a minus if they are large enough) are the negatives of strong ones, and grey
+    ones are always zero. Without `cluster`, the entries of one random equivariant matrix are drawn:
     blue is positive, vermilion negative (over ℂ the hue is the phase), and strength is magnitude.
 
-    Lines are where terms of the reps end. G is the group of reps that are not concrete. This is
+    Lines separate the terms of the reps. G is the group of reps that are not concrete. This is
     EMLP's ``vis(repin, repout)`` (Finzi et al. 2021, figure 1), without its k-means.
 
-    The result is a Matplotlib `Axes`: that of `ax`, or else one on a figure of its own, which a
-    notebook shows as the picture where a cell ends with it. The figure is ``ax.figure``
-    (``ax.figure.savefig("maps.png")``); pyplot does not know it, so it is neither shown by
-    ``plt.show()`` nor to be closed. The same reps give the same picture.
+    Returns a Matplotlib `Axes`: `ax`, or one on a figure of its own, which a notebook shows if it
+    is the last value of a cell. The figure is ``ax.figure`` (``ax.figure.savefig("maps.png")``). It
+    is not registered with pyplot: ``plt.show()`` does not show it, and it need not be closed. The
+    same reps give the same picture.
 
     Raises `NotConcrete` for reps without a group, `TooLarge` for matrices of more than
-    `MAX_ENTRIES`, `Unavailable` where Matplotlib is not installed, and what a solve does.
+    `MAX_ENTRIES`, `Unavailable` if Matplotlib is not installed, and the errors of a solve.
     """
     if G is not None:
         rep_in, rep_out = (rep if rep.is_concrete else rep(G) for rep in (rep_in, rep_out))
@@ -84,9 +84,9 @@ def draw_basis(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw any basis of matrices of that shape, given as (rows · columns, r); as `draw_maps` does.
+    """Draw any basis of matrices of this shape, given as (rows · columns, r), like `draw_maps`.
 
-    Raises `InvalidRep` where the shape does not fit.
+    Raises `InvalidRep` if the shape does not fit.
     """
     _require_drawable(shape)
     _require_matplotlib()
@@ -138,7 +138,7 @@ def _require_matplotlib() -> None:
 def _clearest(
     rows: Inexact[np.ndarray, "n k"], labels: Int[np.ndarray, " n"]
 ) -> Inexact[np.ndarray, " n"]:
-    """Of the projected random vectors, the one whose magnitudes differ most clearly."""
+    """Return the projected random vector whose magnitudes differ most clearly."""
     firsts = np.unique(labels, return_index=True)[1]
     gaps = np.diff(np.sort(np.abs(rows[firsts]), axis=0), axis=0)
     smallest = gaps.min(axis=0, initial=1.0) / np.abs(rows).max(axis=0, initial=1e-300)
@@ -147,7 +147,7 @@ def _clearest(
 
 
 def _new_axes(shape: tuple[int, int]) -> Axes:
-    """Axes on a figure of their own, which a notebook shows as its picture."""
+    """Return axes on a figure of their own, which a notebook shows as its picture."""
     from io import BytesIO
 
     from matplotlib.axes import Axes
@@ -166,7 +166,7 @@ def _new_axes(shape: tuple[int, int]) -> Axes:
 
 
 def _inches_per_entry(axes: Axes, shape: tuple[int, int]) -> tuple[float, float]:
-    """How wide and how high an entry will be."""
+    """Return the width and the height of an entry."""
     box = axes.get_window_extent()
     dpi = axes.figure.dpi
     wide, high = box.width / dpi / shape[1], box.height / dpi / shape[0]
@@ -174,7 +174,7 @@ def _inches_per_entry(axes: Axes, shape: tuple[int, int]) -> tuple[float, float]
 
 
 def _separate_entries(axes: Axes, shape: tuple[int, int], entry: float) -> None:
-    """White lines between entries."""
+    """Draw white lines between entries."""
     axes.set_xticks(np.arange(0.5, shape[1] - 1), minor=True)
     axes.set_yticks(np.arange(0.5, shape[0] - 1), minor=True)
     axes.grid(which="minor", color="white", linewidth=min(1.5, 4 * entry))
@@ -182,14 +182,14 @@ def _separate_entries(axes: Axes, shape: tuple[int, int], entry: float) -> None:
 
 
 def _write_minus(axes: Axes, signs: Inexact[np.ndarray, "n m"], entry: float) -> None:
-    """A minus in each entry that is the negative of the first of its cluster."""
+    """Write a minus in each entry that is the negative of the first of its cluster."""
     style: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.25"}
     for row, column in np.argwhere(np.abs(signs + 1) < 1e-6):
         axes.text(column, row, "−", fontsize=min(14.0, 50 * entry), **style)
 
 
 def _mark_terms(axis: Any, draw_line: Any, rep: Rep, room_for: Callable[[str], float]) -> None:
-    """A line where each term ends, and its name in the middle where there is room for it."""
+    """Draw a line where each term ends, and write its name in the middle if there is room."""
     at, centres, names = 0, [], []
     terms = list(_terms(rep))
     for term in terms:
@@ -205,7 +205,7 @@ def _mark_terms(axis: Any, draw_line: Any, rep: Rep, room_for: Callable[[str], f
 
 
 def _terms(rep: Rep) -> Iterator[Rep]:
-    """The terms of a sum, equal neighbours together; any other rep is one."""
+    """Yield the terms of a sum, equal neighbours together; any other rep as one term."""
     if is_a(rep, Sum):
         yield from (multiplicity * term for multiplicity, term in rep.terms)
     else:
@@ -213,7 +213,7 @@ def _terms(rep: Rep) -> Iterator[Rep]:
 
 
 def _title(rep_in: Rep, rep_out: Rep, rank: int) -> str:
-    """As ``V → V²: rank 1``, with the group where one is enough to name."""
+    """Return a title such as ``V → V²: rank 1``, with the group if there is exactly one."""
     groups = dict.fromkeys((*groups_of(rep_in), *groups_of(rep_out)))
     over = f" over {_shortened(repr(next(iter(groups))))}" if len(groups) == 1 else ""
     return f"{_shortened(str(rep_in))} → {_shortened(str(rep_out))}{over}: rank {rank:,}"

@@ -1,4 +1,4 @@
-"""A basis of the same span with few entries: the one that a textbook would write."""
+"""A basis of the same span with few entries, as a textbook would write it."""
 
 from __future__ import annotations
 
@@ -16,49 +16,48 @@ from intertwine.reps import Rep
 from intertwine.vis.clusters import cluster_rows, random_vectors
 
 SPAN_TOLERANCE = 1e-8
-"""The largest ‖P − P'‖ between the span that was given and that of the result."""
+"""The largest ‖P − P'‖ between the given span and that of the result."""
 _ZERO = 1e-10
-"""Entries below are zeros, relative to a column's largest."""
+"""Entries below this, relative to a column's largest, are zeros."""
 _NEARLY_ZERO = 1e-5
-"""Entries below are tried as zeros after a descent."""
+"""Entries below this are tried as zeros after a descent."""
 _RANDOM_STARTS = 3
 _FIRST_START = 0.3
-"""The spread of the weights that a descent begins with: of equal ones the symmetric points are
-saddles, which are left by rounding, differently on every processor."""
+"""The spread of the initial weights of a descent. With equal ones, symmetric points are saddles,
+which rounding leaves differently on every processor."""
 _RANDOM_START = 2.0
 _MARGIN = 1e-6
-"""Values closer than this, relatively, are ties, which the place decides and never rounding."""
+"""Values closer than this, relatively, are ties: their place decides, not rounding."""
 _CUT = 1e-12
-"""Singular values below, relatively, are zeros in least squares; weights reach from 1 to 1e5."""
+"""Relative singular values below this are zeros in least squares; weights range from 1 to 1e5."""
 _PAIRED = 20_000_000
-"""The most numbers that are looked through for sums of two vectors, r² of m entries."""
+"""The most numbers that are searched for sums of two vectors, r² of m entries."""
 _SMOOTHING = np.geomspace(0.1, 1e-5, 16)
-"""The ε of a descent; from 1 on it ends in worse minima, by trying (SO(3) V⁴ → V³, Sp(2) V⁶)."""
+"""The ε of a descent; starting from 1 ended in worse minima (SO(3) V⁴ → V³, Sp(2) V⁶)."""
 
 
 def sparsify_basis(
     Q: Basis | Rep | Num[Any, "n r"], *, seed: int = 0
 ) -> Inexact[np.ndarray, "n r"]:
-    """A basis X of the span of Q with few nonzero entries, as a dense matrix of shape (n, r).
+    """Return a basis X of the span of Q with few nonzero entries, dense, of shape (n, r).
 
-    The largest entry of each column is 1, rounding errors of 0 and ±1 are removed, and columns
-    are sorted by where they begin. X is real wherever the span has a real basis, and is in
-    general not orthogonal: for SO(3) and V² → V² it is δᵢⱼδₖₗ, δᵢₖδⱼₗ, δᵢₗδⱼₖ.
+    The largest entry of each column is 1, rounding errors of 0 and ±1 are removed, and columns are
+    sorted by where they begin. X is real whenever the span has a real basis, and is in general not
+    orthogonal: for SO(3) and V² → V² it is δᵢⱼδₖₗ, δᵢₖδⱼₗ, δᵢₗδⱼₖ.
 
-    Q may be a `Basis`, an array whose columns are independent, or a concrete rep, which is
-    solved. Rows of Q that are multiples of each other are zero together, so only different
-    directions are kept, with their numbers. An echelon form at pivoted rows is a first sparse
-    basis. Then each vector in turn is replaced by the sparsest that is found among its sums with
-    multiples of the others, which leaves a basis of the same span; bases being a matroid, one in
-    which no such exchange helps is the sparsest of all. The search is by reweighted least squares
-    (Chartrand and Yin 2008). To find the sparsest is NP-hard, so the result is not promised to be
-    that; it is promised to be a basis, and is compared with Q before it is returned. Of equally
-    sparse vectors the one with the most entries 1 is taken, and of those the one whose entries
-    begin first, so that the result does not depend on the processor: {identity, trace}, and not
-    {identity, identity − trace}.
+    Q may be a `Basis`, an array with independent columns, or a concrete rep, which is solved. Rows
+    of Q that are multiples of each other are zero together, so only different directions are kept,
+    with their numbers. An echelon form at pivoted rows is a first sparse basis. Then each vector in
+    turn is replaced by the sparsest one found among its sums with multiples of the others, which
+    keeps the span; since bases are a matroid, one that no such exchange improves is the sparsest of
+    all. The search is by reweighted least squares (Chartrand and Yin 2008). Finding the sparsest
+    basis is NP-hard, so it is not guaranteed; that the result is a basis is, by comparison with Q.
+    Among equally sparse vectors the one with the most entries 1 is taken, and of those the one
+    whose entries begin first, so that the result does not depend on the processor: {identity,
+    trace}, and not {identity, identity − trace}.
 
-    Raises `FormatError` for an array that holds no basis, `TooLarge` where dense ones do not fit,
-    and `NotConverged` where the result does not span what Q does.
+    Raises `FormatError` for an array that is not a basis, `TooLarge` if dense bases do not fit, and
+    `NotConverged` if the result does not span what Q does.
     """
     given = _independent_columns(_matrix(Q))
     if given.shape[1] == 0:
@@ -94,7 +93,7 @@ def _matrix(Q: Basis | Rep | Num[Any, "n r"]) -> Inexact[np.ndarray, "n r"]:
 
 
 def _independent_columns(matrix: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "n r"]:
-    """Orthonormal columns of the same span, real ones where there are."""
+    """Return orthonormal columns of the same span, real ones if possible."""
     wanted = matrix.shape[1]
     dtype = np.result_type(matrix.dtype, np.float64)
     if wanted == 0 or (dtype == np.float64 and _is_orthonormal(matrix)):
@@ -103,7 +102,7 @@ def _independent_columns(matrix: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarr
     if len(s) < wanted or not s[-1] > _ZERO * s[0]:
         rank = int(np.sum(s > _ZERO * s[0]))
         raise FormatError(
-            f"the {wanted} columns are no basis: they span {rank} dimensions. Leave out those "
+            f"the {wanted} columns are not a basis: they span {rank} dimensions. Remove those "
             f"that depend on others"
         )
     if np.issubdtype(dtype, np.complexfloating):
@@ -125,8 +124,8 @@ def _directions(
     Int[np.ndarray, " n"],
     Inexact[np.ndarray, " n"],
 ]:
-    """The rows up to multiples: unit rows, how often each occurs, and row i as factorᵢ times the
-    direction placeᵢ; a zero row has place −1.
+    """Return the rows up to multiples: unit rows, how often each occurs, and row i as factorᵢ times
+    the direction placeᵢ; a zero row has place −1.
     """
     lengths = np.linalg.norm(matrix, axis=1)
     kept = lengths > _ZERO * lengths.max(initial=0.0)
@@ -138,15 +137,15 @@ def _directions(
 
 
 def _echelon(directions: Inexact[np.ndarray, "m r"]) -> Inexact[np.ndarray, "m r"]:
-    """The basis of the same span that is the identity at r rows, chosen by pivoting: each time
-    the first of those that are furthest from the span of the rows before.
+    """Return the basis of the same span that is the identity at r rows, chosen by pivoting: each
+    time the first row among those furthest from the span of the rows before.
     """
     rest, pivots = directions.copy(), []
     for _ in range(directions.shape[1]):
         lengths = np.linalg.norm(rest, axis=1)
         pivots.append(int(np.argmax(lengths >= (1 - _MARGIN) * lengths.max())))
         unit = rest[pivots[-1]] / lengths[pivots[-1]]
-        for _ in range(2):  # once more for what rounding left
+        for _ in range(2):  # the second time removes what rounding left
             rest -= np.outer(rest @ unit.conj(), unit)
     basis: Inexact[np.ndarray, "m r"] = np.linalg.solve(directions[pivots].T, directions.T).T
     basis[np.abs(basis) <= _ZERO] = 0
@@ -154,7 +153,7 @@ def _echelon(directions: Inexact[np.ndarray, "m r"]) -> Inexact[np.ndarray, "m r
 
 
 def _blocks(nonzero: Bool[np.ndarray, "m r"]) -> list[Int[np.ndarray, " _"]]:
-    """The columns that share rows, directly or by way of others."""
+    """Return the groups of columns that share rows, directly or through others."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
@@ -165,19 +164,20 @@ def _blocks(nonzero: Bool[np.ndarray, "m r"]) -> list[Int[np.ndarray, " _"]]:
 
 @dataclass(frozen=True)
 class _Content:
-    """What vectors over directions are in full: entry i is factorᵢ times the direction placeᵢ."""
+    """Vectors over directions, in full: entry i is factorᵢ times the direction placeᵢ."""
 
     place: Int[np.ndarray, " n"]
     factors: Inexact[np.ndarray, " n"]
     counts: Int[np.ndarray, " m"]
 
     def cost(self, vector: Inexact[np.ndarray, " m"]) -> int:
-        """The number of nonzero entries."""
+        """Return the number of nonzero entries."""
         return int(self.counts @ (vector != 0))
 
     def order(self, vector: Inexact[np.ndarray, " m"]) -> tuple[Any, ...]:
-        """What decides between vectors of equal cost, the least first: the number of entries other
-        than 1 where the largest is 1, where the entries are, and their values to a few digits.
+        """Return the rank of a vector among those of equal cost, the least first: the number of
+        entries other than 1 when the largest is 1, the places of its entries, and their values to a
+        few digits.
         """
         full = _cleaned(_scaled((self.factors * vector[self.place])[:, None]))[:, 0]
         places = np.flatnonzero(full)
@@ -189,8 +189,8 @@ class _Content:
 def _exchange(
     block: Inexact[np.ndarray, "m r"], content: _Content, rng: np.random.Generator
 ) -> Inexact[np.ndarray, "m r"]:
-    """Replace one column after another by a better one, until none is found: a sparser one, or
-    one that comes first among equally sparse ones.
+    """Replace one column after another by a better one, until none is found: a sparser one, or the
+    first among equally sparse ones.
     """
     columns = block.copy()
     improved = columns.shape[1] > 1
@@ -219,7 +219,7 @@ def _candidates(
     content: _Content,
     rng: np.random.Generator,
 ) -> Iterator[Inexact[np.ndarray, " m"]]:
-    """Sparse sums of a column with multiples of the others."""
+    """Yield sparse sums of a column with multiples of the others."""
     for sigma in (_FIRST_START, *[_RANDOM_START] * _RANDOM_STARTS):
         weights = rng.lognormal(sigma=sigma, size=len(column))
         yield _sparsest(column, others, weights, content.counts)
@@ -247,8 +247,8 @@ def _sparsest(
     weights: Float[np.ndarray, " m"],
     counts: Int[np.ndarray, " m"],
 ) -> Inexact[np.ndarray, " m"]:
-    """A sparse x = column + others c, of largest entry 1: a local minimum of
-    Σ counts·log(|x|² + ε²) as ε falls, after which what is nearly zero is made zero exactly.
+    """Return a sparse x = column + others c, of largest entry 1: a local minimum of Σ
+    counts·log(|x|² + ε²) as ε falls, in which nearly zero entries are then made exactly zero.
     """
     found = column
     for smoothing in _SMOOTHING:
@@ -265,7 +265,7 @@ def _nearest_to_zero(
     others: Inexact[np.ndarray, "m k"],
     weights: Float[np.ndarray, " m"],
 ) -> Inexact[np.ndarray, " m"]:
-    """column + others c of the least weighted length."""
+    """Return column + others c of the least weighted length."""
     from scipy.linalg import lstsq
 
     used = weights > 0
@@ -277,7 +277,7 @@ def _nearest_to_zero(
 
 
 def _scaled(matrix: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "n r"]:
-    """Columns whose largest entry, the first among equals, is 1."""
+    """Return the columns scaled to a largest entry of 1, the first among equals."""
     sizes = np.abs(matrix)
     first = np.argmax(sizes >= (1 - _ZERO) * sizes.max(axis=0), axis=0)
     scaled: Inexact[np.ndarray, "n r"] = matrix / matrix[first, np.arange(matrix.shape[1])]
@@ -285,7 +285,7 @@ def _scaled(matrix: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "n r"]:
 
 
 def _cleaned(matrix: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "n r"]:
-    """0, 1 and −1 without rounding errors, in real and imaginary parts alike."""
+    """Return 0, 1 and −1 without rounding errors, in real and imaginary parts alike."""
     if np.iscomplexobj(matrix):
         return _cleaned(matrix.real) + 1j * _cleaned(matrix.imag)
     whole = np.round(matrix)
@@ -293,7 +293,7 @@ def _cleaned(matrix: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "n r"]:
 
 
 def _in_order(matrix: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "n r"]:
-    """Columns sorted by where their nonzero entries are."""
+    """Return the columns sorted by where their nonzero entries are."""
     places = [np.flatnonzero(column).tolist() for column in matrix.T]
     return matrix[:, sorted(range(matrix.shape[1]), key=places.__getitem__)]
 

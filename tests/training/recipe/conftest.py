@@ -1,4 +1,6 @@
-"""Here nearly all time would go into compiling what then runs once: so it is compiled in haste."""
+"""Compile with few optimizations: these tests spend most of their time compiling, and run each
+program once.
+"""
 
 from __future__ import annotations
 

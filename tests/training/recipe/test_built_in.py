@@ -1,4 +1,4 @@
-"""The built-in datasets are what is said of them."""
+"""The built-in datasets are as described."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def asked(name: str, size: int = 4, seed: int = 0) -> BuiltIn:
     return BuiltIn.model_validate({"name": name, "size": size, "seed": seed})
 
 
-def test_all_of_them_can_be_asked_for() -> None:
+def test_all_datasets_can_be_requested() -> None:
     own = {"Dataset", "Loader", "Stats"}
     assert set(NAMES) == set(datasets.__all__) - own
 
 
 @pytest.mark.parametrize("name", NAMES)
 class TestEach:
-    def test_its_facts_are_those_of_its_samples(self, name: str) -> None:
+    def test_its_info_matches_its_samples(self, name: str) -> None:
         stored, (points, _) = describe_builtin(asked(name)), make_builtin(asked(name))
         inputs, targets = points.facts
         assert (stored.inputs, stored.samples) == (inputs, 4)
@@ -46,7 +46,7 @@ class TestEach:
     def test_equal_requests_have_equal_samples(self, name: str) -> None:
         assert make_builtin(asked(name))[0].digest == make_builtin(asked(name))[0].digest
 
-    def test_another_seed_has_others(self, name: str) -> None:
+    def test_another_seed_has_other_samples(self, name: str) -> None:
         tested = [make_builtin(asked(name, seed=seed)) for seed in (0, 1)]
         digests = {(own or points).digest for points, own in tested}
         assert len(digests) == 2
@@ -67,6 +67,6 @@ def test_the_pendulum_s_targets_are_its_energies() -> None:
     assert np.allclose(points.Y[:, 0], data.hamiltonian(data.X), rtol=1e-5)
 
 
-def test_what_takes_long_to_make_is_bounded() -> None:
+def test_the_cost_of_generation_is_bounded() -> None:
     with pytest.raises(TooLarge, match="DoubleSpringPendulum has at most 10,000 samples"):
         describe_builtin(asked("DoubleSpringPendulum", 10_001))

@@ -1,4 +1,4 @@
-"""What can be asked of a training, and what cannot."""
+"""Valid and invalid descriptions of trainings."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_uploaded_dataset_is_named_by_its_digest() -> None:
     ],
     ids=str,
 )
-def test_what_makes_no_sense_is_refused(document: dict[str, Any]) -> None:
+def test_invalid_requests_are_refused(document: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TrainRequest.model_validate({"dataset": DATASET, **document})
 
@@ -91,7 +91,7 @@ def test_channels_are_a_width_or_a_rep_or_a_list_of_either(ch: Any) -> None:
     assert model.ch == ch
 
 
-def test_a_list_of_channels_says_how_many_layers_there_are() -> None:
+def test_a_list_of_channels_determines_the_number_of_layers() -> None:
     assert ModelDescription(ch=[8, 16]).num_layers == 2
     with pytest.raises(ValidationError, match="ch lists 2 layers, and num_layers is 3"):
         ModelDescription(ch=[8, 16], num_layers=3)
@@ -105,7 +105,7 @@ def test_a_group_is_a_text_or_generators() -> None:
     assert model.group.model_dump(exclude_none=True) == generators
 
 
-def test_a_saved_model_is_told_by_its_config() -> None:
+def test_a_saved_model_is_given_by_its_config() -> None:
     document = {"dataset": DIGEST, "model": {"config": {"sha256": DIGEST}, "weights": DIGEST}}
     assert isinstance(TrainRequest.model_validate(document).model, SavedModel)
     with pytest.raises(ValidationError, match="weights"):
@@ -130,25 +130,25 @@ def _deep(levels: int) -> Any:
     ],
     ids=["none", "of others", "deep", "deeper than calls go", "long"],
 )
-def test_a_config_that_no_model_has_is_refused(config: dict[str, Any], why: str) -> None:
+def test_an_invalid_config_is_refused(config: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         SavedModel(config=config, weights=DIGEST)
 
 
 class TestHowOftenLossesAreMeasured:
     @given(st.integers(1, 10**6))
-    def test_left_out_it_is_some_hundred_times(self, epochs: int) -> None:
+    def test_the_default_is_about_a_hundred_times(self, epochs: int) -> None:
         training = TrainingDescription(epochs=epochs)
         assert epochs / training.looks_every <= 400
         assert epochs // training.looks_every >= min(epochs, 200)
 
-    def test_no_more_rows_are_asked_for_than_are_kept(self) -> None:
+    def test_the_number_of_rows_is_bounded(self) -> None:
         TrainingDescription(epochs=MOST_ROWS, evaluate_every=1)
         with pytest.raises(ValidationError, match="make it 2 at least"):
             TrainingDescription(epochs=MOST_ROWS + 1, evaluate_every=1)
 
 
-def test_what_was_read_can_be_written_and_read_again() -> None:
+def test_descriptions_round_trip() -> None:
     request = a_request(
         model={"ch": ["V", 8], "num_layers": 2, "group": {"lie_algebra": [[[0, 1], [-1, 0]]]}},
         training={"early_stopping": {"patience": 3}},

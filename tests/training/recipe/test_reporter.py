@@ -1,4 +1,4 @@
-"""What a training tells."""
+"""What a training reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from intertwine.training.recipe.run import Reporter
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that advances only on request."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -31,7 +31,7 @@ def event(epoch: int) -> Event:
     return Event(epoch, 1.0 / epoch, 2.0 / epoch, None, 0.01, 0.1 * epoch, model=None)
 
 
-def test_epochs_are_told_in_batches_and_none_is_lost(clock: Clock) -> None:
+def test_epochs_are_reported_in_batches_without_loss(clock: Clock) -> None:
     told: list[Any] = []
     report = Reporter(told.append)
     for epoch in range(1, 51):

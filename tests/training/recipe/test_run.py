@@ -1,4 +1,4 @@
-"""Trainings, done: what comes of them, and what an interruption does to it."""
+"""Trainings: their results, and the effect of interruptions."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ REQUEST = a_request()
 
 
 class Interrupted(Exception):
-    """As a job that is cancelled, or a process that ends."""
+    """Raised as by a cancelled job, or a process that ends."""
 
 
 def end_at(epoch: int) -> Any:
-    """A callback that ends a training at an epoch."""
+    """Return a callback that ends a training at an epoch."""
 
     def tell(rows: Sequence[Mapping[str, Any]]) -> None:
         if rows[-1]["epoch"] >= epoch:
@@ -44,7 +44,7 @@ def end_at(epoch: int) -> Any:
 
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings tell every epoch, and are kept after every epoch."""
+    """Report every epoch, and save after every epoch."""
     monkeypatch.setattr(reporter, "_INTERVAL", 0.0)
     monkeypatch.setattr(checkpoint_policy, "_FIRST", 0.0)
     monkeypatch.setattr(checkpoint_policy, "_SHARE", 0.0)
@@ -55,7 +55,7 @@ def outcome() -> Outcome:
     return run_training(REQUEST, material_of(REQUEST))
 
 
-class TestWhatComesOfIt:
+class TestResults:
     def test_the_network_has_learned(self, outcome: Outcome) -> None:
         losses = [row.train_loss for row in outcome.history]
         assert len(losses) == outcome.metrics["epochs"] == 6
@@ -131,7 +131,7 @@ class TestWhatComesOfIt:
         assert told["model"]["group"] == "SO(3)"
         assert told["training"]["epochs"] == 6
 
-    def test_it_tells_its_epochs_while_it_runs(self, restless: None) -> None:
+    def test_epochs_are_reported_during_training(self, restless: None) -> None:
         told: list[Any] = []
         run_training(REQUEST, material_of(REQUEST), callback=told.append)
         rows = [row for batch in told for row in batch]
@@ -141,7 +141,7 @@ class TestWhatComesOfIt:
 
 
 class TestAnInterruption:
-    def test_it_goes_on_to_the_same_weights(
+    def test_an_interrupted_training_resumes_to_the_same_weights(
         self, tmp_path: Path, outcome: Outcome, restless: None
     ) -> None:
         with pytest.raises(Interrupted):
@@ -155,7 +155,7 @@ class TestAnInterruption:
             row.train_loss for row in outcome.history
         ]
 
-    def test_one_that_was_done_is_not_done_again(
+    def test_a_finished_training_is_not_run_again(
         self, tmp_path: Path, outcome: Outcome, restless: None
     ) -> None:
         run_training(REQUEST, material_of(REQUEST), folder=tmp_path)
@@ -164,7 +164,7 @@ class TestAnInterruption:
         assert told == []
         assert again.blob == outcome.blob
 
-    def test_a_spoilt_checkpoint_is_no_end(
+    def test_training_restarts_after_a_damaged_checkpoint(
         self,
         tmp_path: Path,
         outcome: Outcome,
@@ -181,7 +181,7 @@ class TestAnInterruption:
         assert "the training starts anew" in caplog.text
         assert again.blob == outcome.blob
 
-    def test_with_early_stopping_too(self, tmp_path: Path, restless: None) -> None:
+    def test_early_stopping_resumes(self, tmp_path: Path, restless: None) -> None:
         request = a_request(training={"early_stopping": {"patience": 50, "fraction": 0.3}})
         whole = run_training(request, material_of(request))
         with pytest.raises(Interrupted):
@@ -191,7 +191,7 @@ class TestAnInterruption:
         assert again.metrics["best_epoch"] == whole.metrics["best_epoch"]
         assert again.metrics["validation_loss"] == whole.metrics["validation_loss"]
 
-    def test_a_disk_that_fills_up_ends_it_and_leaves_what_was_kept(self, tmp_path: Path) -> None:
+    def test_a_full_disk_ends_training_and_keeps_the_last_checkpoint(self, tmp_path: Path) -> None:
         program = textwrap.dedent("""
             import errno, json
             from pathlib import Path
@@ -236,18 +236,18 @@ class TestAnInterruption:
         assert said == [True, ["checkpoint.safetensors"], [3, 4, 5, 6]], done.stderr
 
 
-class TestWhatIsNotEquivariant:
+class TestNonEquivariantModels:
     def test_a_plain_network_is_marked(self) -> None:
         request = a_request(model={"type": "MLP"})
         found = run_training(request, material_of(request))
         assert found.equivariance_error > 0.01
         assert not found.is_equivariant
 
-    def test_a_plain_network_that_was_augmented_is_marked(self) -> None:
+    def test_an_augmented_plain_network_is_marked(self) -> None:
         request = a_request(model={"type": "MLP"}, training={"augment": True, "epochs": 1})
         assert not run_training(request, material_of(request)).is_equivariant
 
-    def test_a_network_under_boosts_is_not(self) -> None:
+    def test_a_network_under_boosts_is_not_marked(self) -> None:
         dataset = {"name": "ParticleInteraction", "size": 30}
         request = a_request(dataset=dataset, training={"epochs": 1})
         found = run_training(request, material_of(request))
@@ -287,7 +287,7 @@ class TestOtherTrainings:
         assert found.metrics["loss"] == "mse"
         assert not isinstance(found.model, Standardize)
 
-    def test_it_ends_early_with_the_best_weights(self) -> None:
+    def test_early_stopping_returns_the_best_weights(self) -> None:
         request = a_request(
             training={
                 "epochs": 200,
@@ -305,7 +305,7 @@ class TestOtherTrainings:
         best = next(r for r in found.history if r.epoch == found.metrics["best_epoch"])
         assert found.metrics["train_loss"] == best.train_loss
 
-    def test_a_saved_model_goes_on_with_what_it_has_learned(
+    def test_a_saved_model_continues_from_its_weights(
         self, tmp_path: Path, outcome: Outcome
     ) -> None:
         (tmp_path / "weights").write_bytes(outcome.blob)
@@ -323,19 +323,19 @@ class TestOtherTrainings:
 
 
 class TestWhatEndsIt:
-    def test_a_loss_that_is_not_finite(self) -> None:
+    def test_a_non_finite_loss_fails(self) -> None:
         X, Y = (1e15 * array.astype(np.float64) for array in lengths())
         model = {"group": "SO(3)", "rep_in": "V", "rep_out": "V0"}
         request = a_request(model=model, training={"standardize": False})
         with pytest.raises(NonFiniteLoss, match=r"the loss is|no longer finite"):
             run_training(request, given(request, X, Y * 1e15))
 
-    def test_reps_that_do_not_fit(self) -> None:
+    def test_reps_that_do_not_fit_are_refused(self) -> None:
         request = a_request(model={"rep_out": "V"})
         with pytest.raises(InvalidRep, match="has size 3, and the targets have 9"):
             run_training(request, material_of(request))
 
-    def test_weights_that_are_missing(self, outcome: Outcome) -> None:
+    def test_missing_weights_are_reported(self, outcome: Outcome) -> None:
         saved = {"config": dict(outcome.config), "weights": outcome.config["sha256"]}
         request = TrainRequest.model_validate({"dataset": {"name": "Inertia"}, "model": saved})
         with pytest.raises(FormatError, match="there is none"):

@@ -1,4 +1,4 @@
-"""Files of samples as people send them, and as nobody should."""
+"""Valid and invalid files of samples."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def npy(array: Any) -> bytes:
 
 
 def npy_saying(header: str, content: bytes, version: bytes = b"\1\0") -> bytes:
-    """An array whose header says what it likes."""
+    """Return an array file with any header."""
     text = header.encode() + b"\n"
     return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text + content
 
@@ -51,7 +51,7 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byt
 
 
 def tensors(header: Any, content: bytes = b"") -> bytes:
-    """A safetensors file whose header says what it likes."""
+    """Return a safetensors file with any header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + content
 
@@ -82,7 +82,7 @@ class TestWhatIsRead:
             assert found.dtype.isnative
             assert np.array_equal(found, numbers)
 
-    def test_further_arrays_do_not_disturb(self, tmp_path: Path) -> None:
+    def test_other_arrays_are_ignored(self, tmp_path: Path) -> None:
         file = tmp_path / "file"
         file.write_bytes(npz(X=X, Y=Y, comment=np.zeros(3)))
         assert np.array_equal(read_samples(file)[0], X)
@@ -198,7 +198,7 @@ class TestWhatIsNot:
     @pytest.mark.parametrize(
         ("content", "reason"), BROKEN.values(), ids=[name.replace(" ", "-") for name in BROKEN]
     )
-    def test_it_is_refused_with_the_reason(
+    def test_invalid_files_are_refused_with_the_reason(
         self, tmp_path: Path, content: bytes, reason: str
     ) -> None:
         file = tmp_path / "file"
@@ -207,7 +207,7 @@ class TestWhatIsNot:
             read_samples(file)
         assert len(str(raised.value)) < 600
 
-    def test_what_unpacks_to_more_than_there_may_be_is_not_unpacked(self, tmp_path: Path) -> None:
+    def test_files_that_unpack_to_too_much_are_not_unpacked(self, tmp_path: Path) -> None:
         file = tmp_path / "file"
         file.write_bytes(npz(np.savez_compressed, X=np.zeros((2**21, 4)), Y=Y))
         assert file.stat().st_size < 2**17
@@ -226,7 +226,7 @@ class TestWhatIsNot:
             with pytest.raises(TooLarge, match="bytes when they are unpacked"):
                 read_samples(file, most_bytes=2 * X.nbytes - 1)
 
-    def test_a_claim_of_a_shape_takes_no_memory(self, tmp_path: Path) -> None:
+    def test_a_claimed_shape_allocates_no_memory(self, tmp_path: Path) -> None:
         file = tmp_path / "file"
         header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 9), }"
         file.write_bytes(zipped({"X.npy": npy_saying(header, b"1"), "Y.npy": npy(Y)}))
@@ -239,14 +239,14 @@ class TestWhatIsNot:
         with pytest.raises(FormatError, match="directory of this npz file has more than"):
             read_samples(file)
 
-    def test_a_file_that_cannot_be_read_is_the_disk_s_fault(self, tmp_path: Path) -> None:
+    def test_an_unreadable_file_raises_the_os_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             read_samples(tmp_path / "nothing")
 
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_whatever_is_changed_in_a_file_it_is_read_or_refused(
+def test_changed_files_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "changed"

@@ -1,4 +1,4 @@
-"""Samples in one form, however they were given; and how they are split."""
+"""Samples in one form, however they were given, and their splits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TestOneForm:
         inputs = same[0].astype(same[0].dtype.newbyteorder("="))
         assert Samples.of(inputs, same[1]).digest == Samples.of(X, Y).digest
 
-    def test_other_samples_have_another(self) -> None:
+    def test_different_samples_have_different_digests(self) -> None:
         digests = {
             Samples.of(X, Y).digest,
             Samples.of(X + 1, Y).digest,
@@ -72,7 +72,7 @@ class TestOneForm:
     def test_several_integers_a_sample_are_numbers(self) -> None:
         assert Samples.of(X, np.ones((10, 2), int)).Y.dtype == np.float32
 
-    def test_they_are_written_and_read(self, tmp_path: Path) -> None:
+    def test_samples_round_trip(self, tmp_path: Path) -> None:
         for points in (Samples.of(X, Y), Samples.of(X, np.arange(10))):
             with (tmp_path / "file").open("wb") as file:
                 points.write(file.write)
@@ -81,7 +81,7 @@ class TestOneForm:
             assert np.array_equal(again.Y, points.Y)
             assert again.digest == points.digest
 
-    def test_another_file_is_not_read(self, tmp_path: Path) -> None:
+    def test_other_files_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"nothing")
         with pytest.raises(FormatError):
             Samples.read(tmp_path / "file")
@@ -102,7 +102,7 @@ class TestWhatCannotBe:
         ],
         ids=str,
     )
-    def test_it_is_said(self, inputs: Any, targets: Any, reason: str) -> None:
+    def test_the_reason_is_reported(self, inputs: Any, targets: Any, reason: str) -> None:
         with pytest.raises(FormatError, match=reason):
             Samples.of(inputs, np.asarray(targets))
 
@@ -115,7 +115,7 @@ class TestWhatCannotBe:
         with pytest.raises(FormatError, match=r"Y is not finite in row 4 \(2 of 10 rows\)"):
             Samples.of(X, spoilt)
 
-    def test_the_row_is_right_far_behind(self) -> None:
+    def test_the_row_is_right_in_a_long_file(self) -> None:
         many = np.zeros((200_000, 1), np.float32)
         many[[150_000, 199_999]] = np.nan
         with pytest.raises(FormatError, match=r"row 150000 \(2 of 200,000 rows\)"):
@@ -143,7 +143,7 @@ class TestSplit:
         for part in found:
             assert np.array_equal(part.X[:, 0], part.Y)
 
-    def test_it_depends_on_the_seed_alone(self) -> None:
+    def test_a_split_depends_only_on_the_seed(self) -> None:
         def tested(seed: int) -> np.ndarray:
             return split(numbered(100), 0.1, seed).test.Y
 
@@ -151,7 +151,7 @@ class TestSplit:
         assert len(tested(0)) == 10
         assert not np.array_equal(tested(0), tested(1))
 
-    def test_where_nothing_is_left_it_is_said(self) -> None:
+    def test_an_empty_part_is_refused(self) -> None:
         with pytest.raises(InvalidSetting, match="of 1 samples 1 are to test with, which leaves"):
             split(numbered(1), 0.1, 0)
         with pytest.raises(InvalidSetting, match="1 are to test with and 1 to validate with"):

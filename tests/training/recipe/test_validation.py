@@ -1,4 +1,4 @@
-"""What cannot be trained is told before it waits."""
+"""Requests that cannot be trained are refused before they are queued."""
 
 from __future__ import annotations
 
@@ -63,21 +63,21 @@ def weights(tmp_path: Path) -> Weights:
 
 
 def sent(stored: DatasetInfo = SENT, **changes: Any) -> TrainRequest:
-    """A request for samples that were sent, vectors and their lengths under SO(3)."""
+    """Return a request for uploaded samples: vectors and their lengths under SO(3)."""
     model = {"group": "SO(3)", "rep_in": "V", "rep_out": "V0", **changes.pop("model", {})}
     known = {name: value for name, value in model.items() if value is not None}
     return a_request(dataset=stored.id, model=known, **changes)
 
 
-class TestWhatCanBe:
-    def test_a_built_in_dataset_says_what_the_model_leaves_out(self, weights: Weights) -> None:
+class TestValidRequests:
+    def test_a_built_in_dataset_completes_the_model(self, weights: Weights) -> None:
         request = a_request()
         assert isinstance(request.dataset, BuiltIn)
         model = complete_request(request, describe_builtin(request.dataset), weights).model
         assert isinstance(model, ModelDescription)
         assert (model.group, model.rep_in, model.rep_out) == ("SO(3)", "5V0+5V", "V**2")
 
-    def test_what_the_model_says_goes_before(self, weights: Weights) -> None:
+    def test_the_model_overrides_the_dataset(self, weights: Weights) -> None:
         request = a_request(model={"group": "O(3)"})
         assert isinstance(request.dataset, BuiltIn)
         model = complete_request(request, describe_builtin(request.dataset), weights).model
@@ -111,14 +111,14 @@ class TestWhatCanBe:
             model = {**model, "num_layers": 2}
         complete_request(sent(model=model), SENT, weights)
 
-    def test_labels_are_classes_where_there_are_scores(self, weights: Weights) -> None:
+    def test_labels_are_classes_if_the_output_has_scores(self, weights: Weights) -> None:
         complete_request(sent(LABELLED, model={"rep_out": "3V0"}), LABELLED, weights)
         complete_request(
             sent(LABELLED, model={"rep_out": "V0"}), LABELLED, weights
         )  # they are numbers
 
 
-class TestWhatCannotBe:
+class TestInvalidRequests:
     @pytest.mark.parametrize(
         ("model", "kind", "reason"),
         [
@@ -140,7 +140,7 @@ class TestWhatCannotBe:
         ],
         ids=str,
     )
-    def test_it_is_said(
+    def test_the_reason_is_reported(
         self, weights: Weights, model: dict[str, Any], kind: type[IntertwineError], reason: str
     ) -> None:
         changes = {"rep_out": "V"} if model == {"ch": "V0"} else {}
@@ -148,7 +148,7 @@ class TestWhatCannotBe:
         with pytest.raises(kind, match=reason):
             complete_request(sent(stored, model={**model, **changes}), stored, weights)
 
-    def test_labels_that_have_no_scores(self, weights: Weights) -> None:
+    def test_labels_without_scores_are_refused(self, weights: Weights) -> None:
         with pytest.raises(InvalidSetting, match=r"the labels go from 0 to 2, .* has 2 scores"):
             complete_request(sent(LABELLED, model={"rep_out": "2V0"}), LABELLED, weights)
         with pytest.raises(InvalidRep, match="size 3, and the targets have 1"):
@@ -158,7 +158,7 @@ class TestWhatCannotBe:
                 weights,
             )
 
-    def test_what_takes_more_memory_than_it_may_have(self, weights: Weights) -> None:
+    def test_requests_that_need_too_much_memory_are_refused(self, weights: Weights) -> None:
         request = sent(model={"ch": 2048, "num_layers": 3})
         complete_request(request, SENT, weights)
         with pytest.raises(TooLarge, match=r"takes about .* GB; it may have 0\.1 GB"):
@@ -171,13 +171,13 @@ class TestASavedModel:
         digest = weights.put(blob)
         return a_request(model={"config": config, "weights": digest}, **changes)
 
-    def test_it_is_looked_at_with_its_weights(self, weights: Weights) -> None:
+    def test_a_saved_model_is_checked_with_its_weights(self, weights: Weights) -> None:
         stored = info_of(Samples.of(np.ones((30, 8)), np.ones((30, 3))))
         complete_request(self.request(small_model(), weights), stored, weights)
         with pytest.raises(InvalidRep, match="has size 8, and the inputs have 3"):
             complete_request(self.request(small_model(), weights), SENT, weights)
 
-    def test_its_precision_is_that_of_its_weights(self, weights: Weights) -> None:
+    def test_the_precision_is_that_of_the_weights(self, weights: Weights) -> None:
         stored = info_of(Samples.of(np.ones((30, 8)), np.ones((30, 3))))
         model = small_model(dtype="float64")
         complete_request(self.request(model, weights), stored, weights)
@@ -185,13 +185,13 @@ class TestASavedModel:
         with pytest.raises(InvalidSetting, match="has weights in float64, and dtype is float32"):
             complete_request(wrong, stored, weights)
 
-    def test_weights_that_were_not_sent(self, weights: Weights) -> None:
+    def test_missing_weights_are_refused(self, weights: Weights) -> None:
         config, _ = to_config(small_model())
         request = a_request(model={"config": config, "weights": config["sha256"]})
         with pytest.raises(NotFound, match="upload them first"):
             complete_request(request, SENT, weights)
 
-    def test_a_config_that_is_none(self, weights: Weights) -> None:
+    def test_an_invalid_config_is_refused(self, weights: Weights) -> None:
         digest = weights.put(b"nothing")
         request = a_request(model={"config": {"sha256": digest}, "weights": digest})
         with pytest.raises(FormatError, match="expected intertwine-model"):
