@@ -26,11 +26,12 @@ JOB = {
     "result": {"model": "inertia", "version": 1, "equivariance_error": 1e-7},
     "problem": None,
 }
+FURTHER = {"validation_loss": None, "learning_rate": 0.001, "seconds": 1.0}
 EVENTS = [
     ("state", {"state": "running", "reason": "begun", "attempt": 1}),
-    ("metrics", {"rows": [{"epoch": 1, "train_loss": 0.5, "test_loss": 0.6}]}),
+    ("metrics", {"rows": [{"epoch": 1, "train_loss": 0.5, "test_loss": 0.6, **FURTHER}]}),
     ("progress", {"epoch": 1, "epochs": 2}),
-    ("metrics", {"rows": [{"epoch": 2, "train_loss": 0.1, "test_loss": 0.2}]}),
+    ("metrics", {"rows": [{"epoch": 2, "train_loss": 0.1, "test_loss": 0.2, **FURTHER}]}),
     ("progress", {"epoch": 2, "epochs": 2}),
     ("state", {"state": "succeeded", "reason": "done", "attempt": 1}),
 ]
