@@ -44,7 +44,7 @@ REFUSED = {
     ),
     "DoubleSpringPendulum(3, integration_time=0.6)": (
         "InvalidSetting: an integration_time of 0.6 has 3 steps of dt = 0.2, fewer than "
-        "chunk_len = 5: make it 1 at least"
+        "chunk_len = 5: make it at least 1"
     ),
     "DoubleSpringPendulum(3, integration_time=1e6)": (
         "TooLarge: integration_time is 1e+06; the longest is 10000"

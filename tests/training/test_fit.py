@@ -292,7 +292,7 @@ class TestOptimizers:
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
     def test_two_learning_rates_are_refused(self) -> None:
-        with pytest.raises(InvalidSetting, match="a learning rate of its own"):
+        with pytest.raises(InvalidSetting, match="its own learning rate"):
             fit(affine(3, 2), pairs(), optimizer=optax.adam(0.1), learning_rate=0.1)
         with pytest.raises(InvalidSetting, match="is the learning rate"):
             fit(affine(3, 2), pairs(), schedule=lambda step: 0.1, learning_rate=0.1)

@@ -32,7 +32,7 @@ from intertwine.reps.syntax import drho_of
 _TWOFOLD = 200
 """Products of products are decomposed up to this dimension."""
 _MOST, _ON_THE_WAY = 12, 100
-"""The numbers of smallest irreps and largest dimensions of products in a search for outputs."""
+"""A search for outputs takes this many small irreps, and products up to this dimension."""
 
 #: An irrep at a place of a network: a level, or an end.
 Symbol = tuple[Any, str]
@@ -41,7 +41,7 @@ Link = tuple[Symbol, ...]
 
 
 #: The relations of the numbers χ by which inputs and outputs of a network may be multiplied without
-#: its seeing it: see `Relations`.
+#: the network noticing: see `Relations`.
 Symmetries = tuple[tuple[int, ...], ...]
 
 

@@ -27,7 +27,7 @@ from intertwine.reps.syntax import direct_sum, groups_of, tensor
 _MOST_ENTRIES = 1 << 16
 """The largest number of entries of quadratic maps that the solver finds."""
 _SMALL = 0.1
-"""The size of quadratic maps at the start, beside linear ones."""
+"""The initial size of quadratic maps, relative to linear ones."""
 _ZERO = 1e-8
 
 

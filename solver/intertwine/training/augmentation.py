@@ -41,7 +41,7 @@ class Pool(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A random group element for every sample of every batch, all of it known from the seed.
+    """A random group element for every sample of every batch, determined by the seed.
 
     Elements come from a pool of `size`, drawn by ``G.samples`` (1024, or as many as fit in 64 MB),
     each sample of each epoch choosing its own. After `period` epochs, when every element was used

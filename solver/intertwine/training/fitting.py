@@ -174,7 +174,7 @@ def _rates(
     if has_own_rate(optimizer):
         if learning_rate is not None or schedule != "constant":
             raise InvalidSetting(
-                "the optimizer has a learning rate of its own: give optax.adamw rather than "
+                "the optimizer has its own learning rate: give optax.adamw rather than "
                 "optax.adamw(1e-3), or leave learning_rate and schedule out"
             )
         return np.ones((epochs, batches))
