@@ -95,7 +95,7 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client
         yield http
 
 
-def test_watch_ends_with_the_job_and_says_how(http: httpx.Client, good: str, bad: str) -> None:
+def test_watch_ends_with_the_job_and_its_exit_code(http: httpx.Client, good: str, bad: str) -> None:
     ended = jobs(http, "watch", good)
     assert (ended.code, ended.out) == (0, "succeeded\n")
     assert ended.err.splitlines()[-1] == f"squares ({good}): succeeded"
@@ -104,7 +104,7 @@ def test_watch_ends_with_the_job_and_says_how(http: httpx.Client, good: str, bad
     assert ended.out.startswith("failed, ")
 
 
-def test_as_json_it_is_one_document(http: httpx.Client, good: str, bad: str) -> None:
+def test_json_output_is_one_document(http: httpx.Client, good: str, bad: str) -> None:
     ended = jobs(http, "watch", bad, "--json")
     assert (ended.code, ended.err) == (1, "")
     assert ended.json["problem"]["code"] == "method-not-applicable"
@@ -122,7 +122,7 @@ def test_list_shows_a_line_for_each(http: httpx.Client, good: str, bad: str) -> 
     assert jobs(http, "list", "--kind", "train").out == "ID  NAME  KIND  CREATED  STATE\n"
 
 
-def test_show_tells_what_is_known(http: httpx.Client, good: str) -> None:
+def test_show_prints_the_job(http: httpx.Client, good: str) -> None:
     shown = dict(line.split(maxsplit=1) for line in jobs(http, "show", good).out.splitlines())
     assert shown["job"] == good
     assert shown["name"] == "squares"
@@ -165,13 +165,13 @@ def test_cancel_retry_and_delete(http: httpx.Client, endless: str) -> None:
     assert ended.err.startswith(f"intertwine: there is no job {other}")
 
 
-def test_what_has_not_ended_is_not_deleted(http: httpx.Client, endless: str) -> None:
+def test_unfinished_jobs_are_not_deleted(http: httpx.Client, endless: str) -> None:
     ended = jobs(http, "delete", endless)
     assert (ended.code, ended.out) == (2, "")
     assert "Traceback" not in ended.err
 
 
-def test_each_of_several_is_tried_and_told(http: httpx.Client, endless: str) -> None:
+def test_each_of_several_jobs_is_attempted_and_reported(http: httpx.Client, endless: str) -> None:
     first, second = (submit(http, QUICK) for _ in range(2))  # which wait for the endless one
     missing = "intertwine: there is no job nonexistent\n"
     ended = jobs(http, "cancel", first, "nonexistent", second)
@@ -194,7 +194,7 @@ def test_each_of_several_is_tried_and_told(http: httpx.Client, endless: str) -> 
     assert jobs(http, "delete", first, second, "--json").json == {"deleted": []}
 
 
-def test_behind_a_service_that_went_away_no_job_is_tried() -> None:
+def test_no_job_is_attempted_after_the_connection_fails() -> None:
     ended = intertwine("jobs", "delete", "a", "b", "c", "--json", "--remote", "http://127.0.0.1:1")
     assert (ended.code, ended.json) == (3, {"deleted": []})
     first, second = ended.err.splitlines()
@@ -213,7 +213,7 @@ def test_a_limit_that_lists_nothing_is_refused(limit: str) -> None:
     )
 
 
-def test_ctrl_c_says_how_to_come_back(http: httpx.Client, endless: str) -> None:
+def test_ctrl_c_says_how_to_resume_watching(http: httpx.Client, endless: str) -> None:
     command = [PROGRAM, "jobs", "watch", endless, "--remote", str(http.base_url)]
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
@@ -233,7 +233,7 @@ def test_ctrl_c_says_how_to_come_back(http: httpx.Client, endless: str) -> None:
     [("jobs", "list"), ("jobs", "watch", "a"), ("jobs", "cancel", "a"), ("models", "list")],
     ids=" ".join,
 )
-def test_a_service_that_is_not_there_has_an_exit_code_of_its_own(
+def test_an_unreachable_service_has_its_own_exit_code(
     arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
     ended = intertwine(*arguments, "--remote", "http://127.0.0.1:1", cwd=tmp_path)
@@ -242,7 +242,7 @@ def test_a_service_that_is_not_there_has_an_exit_code_of_its_own(
     assert "Traceback" not in ended.err
 
 
-def test_an_address_that_is_none_is_bad_input() -> None:
+def test_an_invalid_address_is_bad_input() -> None:
     ended = intertwine("jobs", "list", "--remote", "lab")
     assert (ended.code, ended.out) == (2, "")
     assert "is not the address of a service: give one like http://127.0.0.1:8000" in ended.err

@@ -57,7 +57,7 @@ def test_a_key_is_printed_alone_for_scripts(tmp_path: Path) -> None:
         assert (found.owner, list(found.scopes), found.expires) == ("alice", ALL_BUT_ADMIN, None)
 
 
-def test_what_it_is_for_and_how_long_may_be_said(tmp_path: Path) -> None:
+def test_scopes_and_days_may_be_given(tmp_path: Path) -> None:
     ended = keys(tmp_path, "create", "bob", "--scope", "models:forward", "--days", "2", "--json")
     with opened(tmp_path) as known:
         found = known.find(ended.json["key"])
@@ -66,7 +66,7 @@ def test_what_it_is_for_and_how_long_may_be_said(tmp_path: Path) -> None:
         assert found.expires == pytest.approx(time.time() + 2 * 86_400, abs=60)
 
 
-def test_the_list_tells_no_secrets(tmp_path: Path) -> None:
+def test_the_list_has_no_secrets(tmp_path: Path) -> None:
     with opened(tmp_path) as known:
         made = [known.create(owner, ["admin"], time.time() + 1) for owner in ("ann", "bob", "cy")]
         known.revoke(made[1][0].id)
@@ -98,7 +98,7 @@ def test_a_key_that_expires_past_all_calendars_is_listed(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("days", ["1e12", "nan", "inf", "0", "-1"])
-def test_days_that_cannot_be_are_refused_before_anything_is_made(tmp_path: Path, days: str) -> None:
+def test_invalid_days_are_refused_before_the_database_is_created(tmp_path: Path, days: str) -> None:
     ended = keys(tmp_path / "lab", "create", "alice", "--days", days)
     assert (ended.code, ended.out) == (2, "")
     assert "give more than 0 and at most 36,500" in ended.err
@@ -108,7 +108,7 @@ def test_days_that_cannot_be_are_refused_before_anything_is_made(tmp_path: Path,
 @pytest.mark.parametrize(
     "arguments", [("list",), ("list", "--json"), ("revoke", "3f2a9c0b7d1e4f58")]
 )
-def test_a_look_makes_no_database(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_list_and_revoke_create_no_database(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     ended = keys(tmp_path / "typo", *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
@@ -122,9 +122,7 @@ def test_a_look_makes_no_database(tmp_path: Path, arguments: tuple[str, ...]) ->
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 @pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["plain", "json"])
-def test_a_key_that_could_not_be_shown_counts_for_nobody(
-    tmp_path: Path, as_json: list[str]
-) -> None:
+def test_a_key_that_could_not_be_printed_is_not_active(tmp_path: Path, as_json: list[str]) -> None:
     command = [PROGRAM, "keys", "create", "alice", *as_json, "--data", tmp_path]
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
@@ -137,7 +135,7 @@ def test_a_key_that_could_not_be_shown_counts_for_nobody(
     assert f"the key could not be shown and was revoked: {key.id}" in ended.stderr
 
 
-def test_only_a_key_that_counts_is_revoked(tmp_path: Path) -> None:
+def test_only_active_keys_are_revoked(tmp_path: Path) -> None:
     with opened(tmp_path) as known:
         key, token = known.create("alice", ["admin"])
     assert keys(tmp_path, "revoke", key.id, "--json").json == {"revoked": key.id}
@@ -158,14 +156,16 @@ def test_only_a_key_that_counts_is_revoked(tmp_path: Path) -> None:
         (("list", "--database", "postgresql://u@127.0.0.1:1/x"), "cannot be used: connection"),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_are_refused(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
     ended = keys(tmp_path, *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
     assert "Traceback" not in ended.err
 
 
-def test_the_service_of_the_same_folder_takes_it(tmp_path: Path) -> None:
+def test_the_service_of_the_same_folder_accepts_the_key(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running_service(data) as http:
         assert http.get("/v1/jobs").status_code == 200  # nobody is asked while there is none

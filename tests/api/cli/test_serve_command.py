@@ -34,7 +34,7 @@ class TestOpenDoors:
             headers = {"authorization": f"Bearer {made.out.strip()}"}
             assert httpx.get(f"{service.address}/v1/bases", headers=headers).status_code == 200
 
-    def test_a_look_for_keys_makes_no_database(self, tmp_path: Path) -> None:
+    def test_checking_for_keys_creates_no_database(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/lab/x.db"
         data = tmp_path / "data"
         ended = called("serve", "--host", "0.0.0.0", "--data", data, "--database", url)
@@ -65,7 +65,7 @@ class TestWhatCannotBe:
         ],
         ids=["a limit that is no size", "no store"],
     )
-    def test_a_store_that_cannot_be_is_said(self, env: dict[str, str], said: str) -> None:
+    def test_an_unusable_store_is_an_error(self, env: dict[str, str], said: str) -> None:
         ended = intertwine("serve", "--port", "0", env=env)
         assert (ended.code, ended.out) == (2, "")
         assert said in ended.err
@@ -80,9 +80,7 @@ class TestWhatCannotBe:
             ("postgresql://nobody:secret@127.0.0.1:1/name", "cannot be used: "),
         ],
     )
-    def test_a_database_that_cannot_be_used_is_said(
-        self, url: str, said: str, tmp_path: Path
-    ) -> None:
+    def test_an_unusable_database_is_an_error(self, url: str, said: str, tmp_path: Path) -> None:
         ended = intertwine("serve", "--port", "0", "--data", tmp_path, "--database", url)
         assert (ended.code, ended.out) == (2, "")
         assert said in ended.err
@@ -90,7 +88,7 @@ class TestWhatCannotBe:
         assert "Traceback" not in ended.err
 
     @pytest.mark.slow
-    def test_a_port_that_is_taken_is_said(self, client: httpx.Client, tmp_path: Path) -> None:
+    def test_a_port_in_use_is_an_error(self, client: httpx.Client, tmp_path: Path) -> None:
         port = str(client.base_url.port)
         ended = intertwine("serve", "--port", port, "--data", tmp_path / "data")
         assert (ended.code, ended.out) == (2, "")
@@ -101,7 +99,7 @@ class TestWhatCannotBe:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("host", ["192.0.2.1", "::9", "nowhere.invalid"])
-    def test_an_address_of_another_machine_is_said(self, host: str, tmp_path: Path) -> None:
+    def test_an_address_of_another_machine_is_an_error(self, host: str, tmp_path: Path) -> None:
         more = ("--port", "0", "--allow-unauthenticated", "--data", tmp_path)
         ended = intertwine("serve", "--host", host, *more)
         assert (ended.code, ended.out) == (2, "")
@@ -138,7 +136,7 @@ def answer_to(announced: str, folder: Path) -> dict[str, Any]:
 
 class TestComingAndGoing:
     @pytest.mark.slow
-    def test_it_says_where_things_are_and_which_jobs_go_on(self, tmp_path: Path) -> None:
+    def test_it_prints_its_folders_and_the_running_jobs(self, tmp_path: Path) -> None:
         endless = {"kind": "solve", "rep": "V**8", "group": "SO(4)", "method": "krylov"}
         with service_process(tmp_path / "data", workers="1", jobs="1") as service:
             assert service.announced.count("\n") > 3

@@ -97,7 +97,7 @@ class TestHere:
         assert not (output / "checkpoint").exists()
 
     @pytest.mark.slow
-    def test_it_says_what_the_network_cannot_represent(self, folder: Path) -> None:
+    def test_it_warns_of_a_limited_network(self, folder: Path) -> None:
         asked = """
             dataset = {name = "Inertia", size = 30}
             model = {type = "EMLP", ch = "8V0+8V", num_layers = 1}
@@ -112,7 +112,7 @@ class TestHere:
         assert "hidden reps that you name need the irreps W5_72e3b4" in ended.err
 
     @pytest.mark.slow
-    def test_it_tells_people_what_came_of_it(self, folder: Path) -> None:
+    def test_it_prints_the_results(self, folder: Path) -> None:
         ended = train(folder, "--set", "model.type=MLP", "-o", folder / "plain")
         assert ended.code == 0
         first, second = ended.out.splitlines()
@@ -122,7 +122,7 @@ class TestHere:
         assert second.endswith(f"it is in {folder / 'plain'}")
 
     @pytest.mark.slow
-    def test_interrupted_it_goes_on_where_it_was(self, folder: Path) -> None:
+    def test_an_interrupted_training_resumes(self, folder: Path) -> None:
         command = [PROGRAM, "train", folder / "lengths.toml", "--set", "training.epochs=200000"]
         checkpoint = folder / "lengths" / "checkpoint" / "checkpoint.safetensors"
         for _ in range(2):
@@ -140,7 +140,7 @@ class TestHere:
             assert (running.returncode, said) == (130, "interrupted\n")
 
     @pytest.mark.slow
-    def test_a_training_that_leaves_the_numbers_is_a_failure(self, folder: Path) -> None:
+    def test_a_non_finite_loss_is_a_failure(self, folder: Path) -> None:
         X, Y = lengths()
         np.savez(folder / "data" / "samples.npz", X=1e15 * X, Y=1e30 * Y)
         ended = train(folder, "--set", "training.standardize=false")
@@ -190,7 +190,7 @@ class TestWhatCannotBe:
     @pytest.mark.parametrize(
         "text", ["nothing =", "\x00", "a = [" * 5000], ids=["half", "nul", "deep"]
     )
-    def test_what_is_no_toml(
+    def test_invalid_toml(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
     ) -> None:
         from intertwine_api.cli.program import main
@@ -199,7 +199,7 @@ class TestWhatCannotBe:
         assert main(["train", str(tmp_path / "bad.toml")]) == 2
         assert "is no TOML" in capsys.readouterr().err
 
-    def test_a_service_that_is_not_there(self, folder: Path) -> None:
+    def test_an_unreachable_service(self, folder: Path) -> None:
         ended = train(folder, "--remote", "http://127.0.0.1:1", "--set", "dataset=" + "0" * 64)
         assert ended.code == 3
         assert "Traceback" not in ended.err
@@ -217,7 +217,7 @@ class TestTheExample:
         asked, example = (Config.read(path).request() for path in (tmp_path / "page.toml", EXAMPLE))
         assert asked == example
 
-    def test_what_is_set_goes_before_the_file(self) -> None:
+    def test_set_overrides_the_file(self) -> None:
         changes = ["training.epochs=7", "model.ch=[8, 16]", "model.num_layers=2", "name=other"]
         request = Config.read(EXAMPLE, [*changes, "training.early_stopping.patience=3"]).request()
         assert (request.name, request.training.epochs) == ("other", 7)
@@ -233,7 +233,7 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 @pytest.mark.slow
 class TestAtAService:
-    def test_a_job_is_handed_in(self, folder: Path, http: httpx.Client) -> None:
+    def test_a_job_is_submitted(self, folder: Path, http: httpx.Client) -> None:
         ended = train(folder, "--remote", str(http.base_url), "--json")
         assert (ended.code, ended.err) == (0, "")
         told: dict[str, Any] = ended.json
@@ -241,7 +241,7 @@ class TestAtAService:
         assert http.get(f"/v1/jobs/{told['id']}").json()["request"]["training"]["epochs"] == 5
 
     @pytest.mark.parametrize("watch", [[], ["--watch"]], ids=["handed in", "watched"])
-    def test_the_extra_client_is_all_that_it_takes(
+    def test_it_needs_only_the_extra_client(
         self, folder: Path, http: httpx.Client, watch: list[str]
     ) -> None:
         said = python(
@@ -261,7 +261,7 @@ class TestAtAService:
         ended = train(folder, "--remote", str(http.base_url), "--set", "training.epochs=nan")
         assert ended.err.startswith("intertwine: training.epochs is nan, which cannot be sent")
 
-    def test_watched_it_brings_the_model(self, folder: Path, http: httpx.Client) -> None:
+    def test_watch_downloads_the_model(self, folder: Path, http: httpx.Client) -> None:
         ended = train(folder, "--remote", str(http.base_url), "--watch", "-o", folder / "brought")
         assert ended.code == 0, ended.err
         assert "(as rounding makes)" in ended.out

@@ -36,7 +36,7 @@ def publish(models: Models, name: str, content: bytes = b"w", job: str | None = 
     return models.publish(name, "ada", job, bytes_only(content))
 
 
-def test_what_was_published_is_found_again(models: Models, objects: Objects) -> None:
+def test_published_models_are_found(models: Models, objects: Objects) -> None:
     published = models.publish("inertia", "ada", "job1", bytes_only(b"weights"))
     found = models.get("inertia", 1)
     assert found == published == models.get("inertia")
@@ -66,7 +66,7 @@ def test_a_job_publishes_once_however_often_it_asks(models: Models) -> None:
     assert models.model("inertia").versions == 2
 
 
-def test_a_name_belongs_to_who_published_under_it_first(models: Models) -> None:
+def test_a_name_belongs_to_its_first_publisher(models: Models) -> None:
     publish(models, "inertia")
     assert code(models.publish, "inertia", "bob", None, bytes_only(b"b")) == "name-taken"
     assert code(models.require_free, "inertia", "bob") == "name-taken"
@@ -76,7 +76,7 @@ def test_a_name_belongs_to_who_published_under_it_first(models: Models) -> None:
     assert models.publish("inertia", "bob", None, bytes_only(b"b")).owner == "bob"
 
 
-def test_what_is_no_name_is_refused(models: Models) -> None:
+def test_invalid_names_are_refused(models: Models) -> None:
     too_long = "x" * 129
     for name in ("", ".hidden", "a/b", "a b", "a:b", "ä", "-x", "x\n", too_long, "..", "a\0b"):
         assert code(publish, models, name) == "invalid-request"
@@ -84,13 +84,13 @@ def test_what_is_no_name_is_refused(models: Models) -> None:
         assert code(models.get, name) == "not-found"
 
 
-def test_what_is_a_name_is_taken(models: Models) -> None:
+def test_valid_names_are_accepted(models: Models) -> None:
     for name in ("x", "0", "Inertia_SO3.v2-final", "x" * 128):
         publish(models, name)
         assert models.get(name).name == name
 
 
-def test_what_is_not_there_is_not_found(models: Models) -> None:
+def test_unknown_models_are_not_found(models: Models) -> None:
     publish(models, "inertia")
     for act in (models.get, models.model, models.versions, models.delete):
         assert code(act, "other") == "not-found"
@@ -124,7 +124,7 @@ def test_versions_come_in_pages_with_the_newest_first(models: Models) -> None:
     assert (before, end) == (3, None)
 
 
-def test_the_number_of_a_deleted_version_is_not_given_again(models: Models) -> None:
+def test_version_numbers_are_not_reused(models: Models) -> None:
     publish(models, "inertia", b"1")
     publish(models, "inertia", b"2")
     models.delete("inertia", 2)
@@ -137,7 +137,7 @@ def test_the_number_of_a_deleted_version_is_not_given_again(models: Models) -> N
     assert publish(models, "inertia", b"4").version == 4
 
 
-def test_weights_go_with_the_last_version_that_has_them(models: Models, objects: Objects) -> None:
+def test_weights_are_deleted_with_their_last_version(models: Models, objects: Objects) -> None:
     shared = publish(models, "one", b"shared").weights
     own = publish(models, "one", b"own").weights
     publish(models, "two", b"shared")
@@ -148,7 +148,7 @@ def test_weights_go_with_the_last_version_that_has_them(models: Models, objects:
     assert objects.path(shared) is None
 
 
-def test_weights_that_a_waiting_job_needs_stay(
+def test_weights_that_a_queued_job_needs_are_kept(
     models: Models, objects: Objects, database: Database
 ) -> None:
     weights = publish(models, "inertia").weights

@@ -51,7 +51,7 @@ def weights(lab: Lab, content: bytes) -> str:
     return lab.objects.put_bytes(content)[0]
 
 
-def test_weights_that_nobody_refers_to_go_after_a_day(lab: Lab) -> None:
+def test_unreferenced_weights_are_deleted_after_a_day(lab: Lab) -> None:
     digest = weights(lab, b"never used")
     lab.tidies(0.9)
     assert lab.has(digest)
@@ -59,7 +59,7 @@ def test_weights_that_nobody_refers_to_go_after_a_day(lab: Lab) -> None:
     assert not lab.has(digest)
 
 
-def test_what_was_just_sent_again_stays(lab: Lab) -> None:
+def test_recently_uploaded_weights_are_kept(lab: Lab) -> None:
     digest = weights(lab, b"sent again")
     since = time.time() + 1
     assert lab.objects.unused(since) == [digest]
@@ -71,13 +71,13 @@ def test_what_was_just_sent_again_stays(lab: Lab) -> None:
     assert lab.has(digest)
 
 
-def test_what_a_model_has_stays(lab: Lab) -> None:
+def test_weights_of_models_are_kept(lab: Lab) -> None:
     version = lab.models.publish("inertia", "ada", None, bytes_only(b"a model"))
     lab.tidies()
     assert lab.has(version.weights)
 
 
-def test_samples_stay(lab: Lab) -> None:
+def test_samples_are_kept(lab: Lab) -> None:
     np.savez(lab.folder / "sent.npz", X=np.ones((4, 3)), Y=np.ones((4, 1)))
     stored = Datasets(lab.database, lab.objects).add(
         "ada", lab.folder / "sent.npz", "", "V", "V0", "SO(3)"
@@ -86,7 +86,7 @@ def test_samples_stay(lab: Lab) -> None:
     assert lab.has(stored.id)
 
 
-def test_what_a_job_starts_from_stays_until_the_job_is_deleted(lab: Lab) -> None:
+def test_initial_weights_are_kept_until_their_job_is_deleted(lab: Lab) -> None:
     digest = weights(lab, b"to go on from")
     request = {"dataset": {"name": "Inertia"}, "model": {"config": {}, "weights": digest}}
     job, _ = lab.queue.submit(NewJob("train", "ada", request, GENEROUS))
@@ -100,7 +100,7 @@ def test_what_a_job_starts_from_stays_until_the_job_is_deleted(lab: Lab) -> None
     assert not lab.has(digest)
 
 
-def test_the_half_of_a_file_goes(lab: Lab) -> None:
+def test_partial_files_are_deleted(lab: Lab) -> None:
     half = lab.folder / "uploads" / "half"
     half.parent.mkdir()
     half.write_bytes(b"x")
@@ -111,7 +111,7 @@ def test_the_half_of_a_file_goes(lab: Lab) -> None:
 
 
 @pytest.mark.slow
-def test_a_service_tidies_up_when_it_starts(tmp_path: Path) -> None:
+def test_a_service_collects_garbage_when_it_starts(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running_service(data, jobs="0", workers="1") as client:
         digest = client.post(

@@ -71,7 +71,7 @@ def exactly(url: str, database: Database, count: int) -> float:
 
 class TestClaims:
     @pytest.mark.slow
-    def test_of_eight_processes_take_each_job_once(
+    def test_of_eight_processes_claim_each_job_once(
         self, database_url: str, database: Database
     ) -> None:
         exactly(database_url, database, 400)

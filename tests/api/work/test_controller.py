@@ -125,7 +125,7 @@ class TestAJobThatFails:
     """All kinds at once, since each is a process that takes a second to start."""
 
     @pytest.mark.slow
-    def test_says_why_and_is_not_tried_again(self, lab: Lab) -> None:
+    def test_has_its_reason_and_is_not_retried(self, lab: Lab) -> None:
         deeds = ("refuse", "stumble", "fill the disk", "crash", "exit", "take all at once")
         ids = {do: lab.submit(do) for do in deeds}
         lab.opens(slots=3)
@@ -171,7 +171,7 @@ class TestAJobThatFails:
 
 class TestALostWorker:
     @pytest.mark.slow
-    def test_is_replaced_but_not_for_ever(self, lab: Lab) -> None:
+    def test_is_replaced_a_limited_number_of_times(self, lab: Lab) -> None:
         by_process = lab.submit("sleep", attempts=1)
         by_supervisor = lab.submit("sleep", attempts=1)
         at_last = lab.submit("sleep", Limits(60, 10**9, attempts=1))

@@ -74,7 +74,7 @@ def test_a_job_that_asks_learns_that_it_is_another_attempts(queue: Queue, job: J
             soon(pulse.check)
 
 
-def test_what_cannot_be_told_ends_nothing(queue: Queue, job: Job, database: Database) -> None:
+def test_failed_heartbeats_do_not_end_the_job(queue: Queue, job: Job, database: Database) -> None:
     with Heartbeat(queue, job, 0.6) as pulse:
         pulse.report({"pid": object()})
         time.sleep(0.5)
