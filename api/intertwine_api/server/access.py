@@ -23,7 +23,7 @@ from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
 from intertwine_api.server.middleware import path_of
 from intertwine_api.server.problem_responses import database_problem, respond
 from intertwine_api.storage.keys import LOCAL, Caller, Keys
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 
 _CACHE_SECONDS = 3.0  # a revoked key is accepted for at most this long
 _CACHE_SIZE = 1000
@@ -92,7 +92,7 @@ def _unauthorized(token: str) -> ProblemError:
         else "send a key as `Authorization: Bearer itw_…`; `intertwine keys create` makes one"
     )
     challenge = 'Bearer realm="intertwine"' + (', error="invalid_token"' if token else "")
-    return ProblemError(Problem.of("unauthorized", detail), {"WWW-Authenticate": challenge})
+    return ProblemError.of("unauthorized", detail, headers={"WWW-Authenticate": challenge})
 
 
 class Guard:

@@ -54,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         root_path=service.settings.root_path,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
     _include_routes(app)

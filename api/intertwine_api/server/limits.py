@@ -81,7 +81,7 @@ class ConcurrencyLimit:
         """Occupy a slot. Raises `ProblemError` with ``rate-limited`` if all are taken."""
         if self._active[name] >= self.most:
             detail = f"{self.most} {self.what} are active, which is the limit: end one first"
-            raise ProblemError(Problem.of("rate-limited", detail), {"Retry-After": "1"})
+            raise ProblemError.of("rate-limited", detail, headers={"Retry-After": "1"})
         self._active[name] += 1
 
     def leave(self, name: str) -> None:

@@ -17,7 +17,7 @@ from jaxtyping import Shaped
 
 from intertwine_api.server.batcher import Batcher, BatchSettings, Observe, Outputs, Rows
 from intertwine_api.storage.models import Version
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 
 
 class LoadedModel:
@@ -118,7 +118,7 @@ def _numbers(model: Any) -> tuple[np.dtype[Any], Callable[[], AbstractContextMan
 
 
 def _refused(detail: str) -> ProblemError:
-    return ProblemError(Problem.of("invalid-request", detail))
+    return ProblemError.of("invalid-request", detail)
 
 
 _LOG = logging.getLogger("intertwine.service")
@@ -220,7 +220,7 @@ class ModelsInMemory:
             return self._entries[key]
         if len(self._entries) >= _OVERCOMMIT * self._limit:
             detail = f"all {len(self._entries)} models in memory are in use: retry in a moment"
-            raise ProblemError(Problem.of("busy", detail), {"Retry-After": "1"})
+            raise ProblemError.of("busy", detail, headers={"Retry-After": "1"})
         entry = _Entry(asyncio.create_task(self._make(version)))
         entry.ready.add_done_callback(lambda task: self._forget_failed(key, task))
         self._entries[key] = entry

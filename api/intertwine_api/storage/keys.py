@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, Select, exists, insert, or_, select, upd
 
 from intertwine_api.storage.database import Database, now
 from intertwine_api.storage.tables import keys
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import SCOPES, implied_scopes
 
 #: The most days until a key expires.
@@ -68,7 +68,7 @@ class Caller:
         if not self.may(*scopes):
             wanted, given = " or ".join(scopes), ", ".join(sorted(self.scopes)) or "none"
             detail = f"this takes a key with the scope {wanted}, and the scopes of yours: {given}"
-            raise ProblemError(Problem.of("forbidden", detail))
+            raise ProblemError.of("forbidden", detail)
 
 
 #: The caller of a service without keys.

@@ -88,6 +88,13 @@ class ProblemError(Exception):
         super().__init__(problem.detail)
         self.problem, self.headers = problem, dict(headers or {})
 
+    @classmethod
+    def of(
+        cls, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: Any
+    ) -> ProblemError:
+        """Return the error of `Problem.of`; `headers` are added to the answer."""
+        return cls(Problem.of(code, detail, **extensions), headers)
+
 
 def from_error(error: IntertwineError) -> Problem:
     """Return the problem of a library error. That of a `ParseError` has the error's position."""

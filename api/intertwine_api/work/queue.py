@@ -224,7 +224,7 @@ class Queue(Lookup):
 def _require_room(connection: Connection, owner: str, most: int) -> None:
     if unfinished(connection, owner) >= most:
         detail = f"{owner} has {most} unfinished jobs, which is the most: wait for one to end"
-        raise ProblemError(Problem.of("too-many-jobs", detail), {"Retry-After": "10"})
+        raise ProblemError.of("too-many-jobs", detail, headers={"Retry-After": "10"})
 
 
 def _failed(connection: Connection, job: Job, problem: Problem) -> Job:
@@ -239,7 +239,7 @@ def _pause(lost: int) -> float:
 
 def _wrong_state(job: Job, advice: str) -> ProblemError:
     detail = f"job {job.id} is {job.state}: {advice}"
-    return ProblemError(Problem.of("wrong-state", detail, state=job.state))
+    return ProblemError.of("wrong-state", detail, state=job.state)
 
 
 def take_turns(connection: Connection, whose: str) -> None:

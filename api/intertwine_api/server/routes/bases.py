@@ -23,7 +23,7 @@ from intertwine_api.wire.bases import (
     Pending,
     Progress,
 )
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.basis_states import BasisState, Failed, InJob, Known, Solving
 from intertwine_api.work.job import Job
 from intertwine_api.work.solves import Solve
@@ -40,7 +40,6 @@ Key = Annotated[Digest, Path(description="the key of a basis")]
 @router.post(
     "/bases",
     summary="Find a basis of a rep's invariants",
-    operation_id="find_basis",
     response_model=BasisManifest,
     responses={**_PENDING, **documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS, "too-many-jobs")},
 )
@@ -80,13 +79,7 @@ async def find_basis(
     return _answer(solved, parsed.key, caller)
 
 
-@router.get(
-    "/bases",
-    summary="List bases",
-    operation_id="list_bases",
-    response_model=BasisPage,
-    responses=documented("invalid-request"),
-)
+@router.get("/bases", summary="List bases", responses=documented("invalid-request"))
 def list_bases(
     service: TheService,
     limit: Annotated[int, Query(ge=1, le=200, description="the size of a page")] = 50,
@@ -112,7 +105,6 @@ def list_bases(
 @router.get(
     "/bases/{key}",
     summary="Get a basis, or the progress of its solve",
-    operation_id="get_basis",
     response_model=BasisManifest,
     responses={**_PENDING, **documented("not-found", "invalid-request", *SOLVE_PROBLEMS)},
 )
@@ -136,7 +128,7 @@ def _answer(
         case Failed(problem):
             raise ProblemError(problem)
         case None:
-            raise ProblemError(Problem.of("not-found", f"there is no basis with the key {key}"))
+            raise ProblemError.of("not-found", f"there is no basis with the key {key}")
 
 
 def _wait(prefer: str | None, service: Service) -> float:

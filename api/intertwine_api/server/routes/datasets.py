@@ -15,7 +15,7 @@ from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.datasets import DatasetDocument, DatasetPage, builtin, document_of
 from intertwine_api.wire.jobs import Line
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.safetensors_body import SAFETENSORS
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
@@ -31,7 +31,6 @@ Name = Annotated[Digest, Path(description="the digest of the samples")]
     "/datasets",
     status_code=201,
     summary="Upload a dataset",
-    operation_id="upload_dataset",
     response_model=DatasetDocument,
     responses=documented(
         "format", "syntax", "invalid-group", "invalid-rep", "not-concrete", "too-large",
@@ -67,13 +66,7 @@ async def upload_dataset(
     return JSONResponse(document.model_dump(mode="json"), 201, headers=headers)
 
 
-@router.get(
-    "/datasets",
-    summary="List datasets",
-    operation_id="list_datasets",
-    response_model=DatasetPage,
-    responses=documented("invalid-request"),
-)
+@router.get("/datasets", summary="List datasets", responses=documented("invalid-request"))
 def list_datasets(
     service: TheService,
     caller: JobsWriter,
@@ -94,8 +87,6 @@ def list_datasets(
 @router.get(
     "/datasets/{dataset}",
     summary="Get a dataset",
-    operation_id="get_dataset",
-    response_model=DatasetDocument,
     responses=documented("not-found", "invalid-request", "forbidden"),
 )
 def get_dataset(
@@ -109,7 +100,6 @@ def get_dataset(
     "/datasets/{dataset}",
     status_code=204,
     summary="Delete a dataset",
-    operation_id="delete_dataset",
     response_class=Response,
     responses=documented("not-found", "invalid-request", "forbidden"),
 )
@@ -131,10 +121,8 @@ def _owner_of(dataset: str, owner: str | None, service: Service, caller: Caller)
     """
     if owner is not None:
         if not caller.owns(owner):
-            raise ProblemError(
-                Problem.of(
-                    "forbidden", f"the datasets of {owner} are private: use a key of {owner}"
-                )
+            raise ProblemError.of(
+                "forbidden", f"the datasets of {owner} are private: use a key of {owner}"
             )
         return owner
     owners = service.datasets.owners(dataset) if caller.is_admin else []
@@ -142,7 +130,7 @@ def _owner_of(dataset: str, owner: str | None, service: Service, caller: Caller)
         return caller.owner
     if len(owners) > 1:
         detail = f"{len(owners)} owners have this dataset: choose one, as in owner={owners[0]}"
-        raise ProblemError(Problem.of("invalid-request", detail))
+        raise ProblemError.of("invalid-request", detail)
     return owners[0]
 
 
@@ -154,4 +142,4 @@ def _read_group(text: str | None) -> str | dict[str, Any] | None:
         return Generators.model_validate_json(text).model_dump(exclude_none=True)
     except ValidationError as error:
         detail = f"query/group: {error.errors()[0]['msg']}"
-        raise ProblemError(Problem.of("invalid-request", detail)) from error
+        raise ProblemError.of("invalid-request", detail) from error

@@ -30,7 +30,7 @@ from intertwine_api.wire.jobs import (
     MetricsRows,
     instant,
 )
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import Kind, State
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job, document_of
@@ -62,7 +62,7 @@ def _job(
     """
     found = service.queue.get(job)
     if not caller.owns(found.owner):
-        raise ProblemError(Problem.of("not-found", f"there is no job {job}"))
+        raise ProblemError.of("not-found", f"there is no job {job}")
     return found
 
 
@@ -74,7 +74,6 @@ TheJob = Annotated[Job, Depends(_job)]
     "/jobs",
     status_code=202,
     summary="Submit a job",
-    operation_id="submit_job",
     response_model=JobDocument,
     responses=documented(
         *PARSE_PROBLEMS, "not-found", "name-taken", "too-costly", "invalid-setting",
@@ -99,13 +98,7 @@ async def submit_job(
     return JSONResponse(answer, 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 
-@router.get(
-    "/jobs",
-    summary="List jobs",
-    operation_id="list_jobs",
-    response_model=JobPage,
-    responses=documented("invalid-request", "forbidden"),
-)
+@router.get("/jobs", summary="List jobs", responses=documented("invalid-request", "forbidden"))
 def list_jobs(
     service: TheService,
     caller: JobsWriter,
@@ -124,8 +117,8 @@ def list_jobs(
     """
     if not caller.is_admin:
         if owner not in (None, caller.owner):
-            raise ProblemError(
-                Problem.of("forbidden", f"the jobs of {owner} are private: use a key of {owner}")
+            raise ProblemError.of(
+                "forbidden", f"the jobs of {owner} are private: use a key of {owner}"
             )
         owner = caller.owner
     found, following = service.queue.page(
@@ -134,25 +127,13 @@ def list_jobs(
     return JobPage(data=_documents(found, service), has_more=following is not None, next=following)
 
 
-@router.get(
-    "/jobs/{job}",
-    summary="Get a job",
-    operation_id="get_job",
-    response_model=JobDocument,
-    responses=documented(*_BAD_ID),
-)
+@router.get("/jobs/{job}", summary="Get a job", responses=documented(*_BAD_ID))
 def get_job(job: TheJob, service: TheService) -> JobDocument:
     """Return the state of a job and its reason, its queue position, progress and result."""
     return _document(job, service)
 
 
-@router.post(
-    "/jobs/{job}:cancel",
-    summary="Cancel a job",
-    operation_id="cancel_job",
-    response_model=JobDocument,
-    responses=documented(*_BAD_ID),
-)
+@router.post("/jobs/{job}:cancel", summary="Cancel a job", responses=documented(*_BAD_ID))
 def cancel_job(job: TheJob, service: TheService, caller: JobsWriter) -> JobDocument:
     """Cancel a queued job immediately, and stop a running one. Ended jobs do not change."""
     job = service.queue.cancel(job.id, f"cancelled by {caller.owner}")
@@ -163,8 +144,6 @@ def cancel_job(job: TheJob, service: TheService, caller: JobsWriter) -> JobDocum
 @router.post(
     "/jobs/{job}:retry",
     summary="Retry a job",
-    operation_id="retry_job",
-    response_model=JobDocument,
     responses=documented(*_BAD_ID, "wrong-state", "too-many-jobs"),
 )
 def retry_job(job: TheJob, service: TheService) -> JobDocument:
@@ -178,7 +157,6 @@ def retry_job(job: TheJob, service: TheService) -> JobDocument:
     "/jobs/{job}",
     status_code=204,
     summary="Delete an ended job",
-    operation_id="delete_job",
     response_class=Response,
     responses=documented(*_BAD_ID, "wrong-state"),
 )
@@ -190,13 +168,9 @@ def delete_job(job: TheJob, service: TheService) -> Response:
 
 
 @router.get(
-    "/jobs/{job}/metrics",
-    summary="Get the losses of a training",
-    operation_id="get_job_metrics",
-    response_model=MetricsRows,
-    responses=documented(*_BAD_ID),
+    "/jobs/{job}/metrics", summary="Get the losses of a training", responses=documented(*_BAD_ID)
 )
-def get_metrics(
+def get_job_metrics(
     job: TheJob,
     service: TheService,
     after: Annotated[int, Query(ge=0, le=_EPOCHS, description="only epochs after this one")] = 0,
@@ -215,14 +189,13 @@ def get_metrics(
 @router.get(
     "/jobs/{job}/logs",
     summary="Get the log of a job",
-    operation_id="get_job_logs",
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {}}, "description": "Part of the log."},
         **documented(*_BAD_ID),
     },
 )
-def get_logs(
+def get_job_logs(
     job: TheJob,
     service: TheService,
     offset: Annotated[
@@ -296,7 +269,6 @@ _EVENT = {  # the schema of an event
 @router.get(
     "/jobs/{job}/events",
     summary="Follow the events of a job",
-    operation_id="follow_job",
     response_class=Response,
     responses={
         200: {

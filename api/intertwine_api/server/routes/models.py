@@ -23,7 +23,7 @@ from intertwine_api.wire.models import (
     VersionDocument,
     VersionPage,
 )
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -33,13 +33,7 @@ Number = Annotated[int, Path(ge=1, le=_NUMBER, description="the version number")
 Limit = Annotated[int, Query(ge=1, le=200, description="the size of a page")]
 
 
-@router.get(
-    "/models",
-    summary="List models",
-    operation_id="list_models",
-    response_model=ModelPage,
-    responses=documented("invalid-request"),
-)
+@router.get("/models", summary="List models", responses=documented("invalid-request"))
 def list_models(
     service: TheService,
     caller: ModelsReader,
@@ -54,11 +48,7 @@ def list_models(
 
 
 @router.get(
-    "/models/{name}",
-    summary="Get a model",
-    operation_id="get_model",
-    response_model=ModelDocument,
-    responses=documented("not-found", "invalid-request"),
+    "/models/{name}", summary="Get a model", responses=documented("not-found", "invalid-request")
 )
 def get_model(name: Name, service: TheService, caller: ModelsReader) -> ModelDocument:
     """Return the owner of a model and its newest version."""
@@ -68,11 +58,9 @@ def get_model(name: Name, service: TheService, caller: ModelsReader) -> ModelDoc
 @router.get(
     "/models/{name}/versions",
     summary="List the versions of a model",
-    operation_id="list_model_versions",
-    response_model=VersionPage,
     responses=documented("not-found", "invalid-request"),
 )
-def list_versions(
+def list_model_versions(
     name: Name,
     service: TheService,
     caller: ModelsReader,
@@ -91,11 +79,9 @@ def list_versions(
 @router.get(
     "/models/{name}/versions/{number}",
     summary="Get a version of a model",
-    operation_id="get_model_version",
-    response_model=VersionDocument,
     responses=documented("not-found", "invalid-request"),
 )
-def get_version(
+def get_model_version(
     name: Name, number: Number, service: TheService, caller: ModelsReader
 ) -> VersionDocument:
     """Return the config of a version, the blob of its weights, its losses and its provenance."""
@@ -106,7 +92,6 @@ def get_version(
     "/models/{name}",
     status_code=204,
     summary="Delete a model",
-    operation_id="delete_model",
     response_class=Response,
     responses=documented("not-found", "invalid-request"),
 )
@@ -119,11 +104,10 @@ async def delete_model(name: Name, service: TheService, caller: JobsWriter) -> R
     "/models/{name}/versions/{number}",
     status_code=204,
     summary="Delete a version of a model",
-    operation_id="delete_model_version",
     response_class=Response,
     responses=documented("not-found", "invalid-request"),
 )
-async def delete_version(
+async def delete_model_version(
     name: Name, number: Number, service: TheService, caller: JobsWriter
 ) -> Response:
     """Delete a version. Its number is not reused. Only the model's owner or an admin may."""
@@ -133,11 +117,8 @@ async def delete_version(
 async def _delete(name: str, number: int | None, service: Service, caller: Caller) -> Response:
     model = await run_in_threadpool(service.models.model, name)
     if not caller.owns(model.owner):
-        raise ProblemError(
-            Problem.of(
-                "forbidden",
-                f"the model {name} belongs to {model.owner}: use a key of {model.owner}",
-            )
+        raise ProblemError.of(
+            "forbidden", f"the model {name} belongs to {model.owner}: use a key of {model.owner}"
         )
     await run_in_threadpool(service.models.delete, name, number)
     service.inference.invalidate(name)

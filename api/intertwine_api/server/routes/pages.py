@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from intertwine_api.server.access import AUTH_PROBLEMS, requires
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.service import TheService
-from intertwine_api.wire.problems import CODES, Problem, ProblemError
+from intertwine_api.wire.problems import CODES, ProblemError
 
 router = APIRouter(tags=["service"])
 
@@ -26,7 +26,7 @@ pre{{background:#8881;padding:.8rem;overflow-x:auto}}td,th{{text-align:left;padd
 """
 
 
-@router.get("/", summary="Show the home page", operation_id="home", response_class=HTMLResponse)
+@router.get("/", summary="Show the home page", response_class=HTMLResponse)
 async def home(service: TheService) -> HTMLResponse:
     """Return a page with the state of the service and links to the API documentation."""
     statistics = await run_in_threadpool(service.store.statistics)
@@ -49,13 +49,8 @@ async def home(service: TheService) -> HTMLResponse:
     return HTMLResponse(_PAGE.format(title="Intertwine", body=body))
 
 
-@router.get(
-    "/problems",
-    summary="List the problem codes",
-    operation_id="problems",
-    response_class=HTMLResponse,
-)
-async def list_problems() -> HTMLResponse:
+@router.get("/problems", summary="List the problem codes", response_class=HTMLResponse)
+async def problems() -> HTMLResponse:
     """Return a page of all problem codes, each with its HTTP status and meaning."""
     rows = "".join(
         f'<tr id="{code}"><th>{code}<td>{status}<td>{escape(title)}'
@@ -65,22 +60,17 @@ async def list_problems() -> HTMLResponse:
     return HTMLResponse(_PAGE.format(title="Problem codes", body=body))
 
 
-@router.get("/healthz", summary="Check liveness", operation_id="healthz")
+@router.get("/healthz", summary="Check liveness")
 async def healthz() -> dict[str, str]:
     """Return `ok` while the process runs."""
     return {"status": "ok"}
 
 
-@router.get(
-    "/readyz",
-    summary="Check readiness",
-    operation_id="readyz",
-    responses=documented("not-ready"),
-)
+@router.get("/readyz", summary="Check readiness", responses=documented("not-ready"))
 async def readyz(service: TheService) -> dict[str, str]:
     """Return `ready` once the workers have started and the database answers."""
     if not service.ready:
-        raise ProblemError(Problem.of("not-ready", "the workers are starting"))
+        raise ProblemError.of("not-ready", "the workers are starting")
     await run_in_threadpool(service.require_database)
     return {"status": "ready"}
 
@@ -88,7 +78,6 @@ async def readyz(service: TheService) -> dict[str, str]:
 @router.get(
     "/metrics",
     summary="Export Prometheus metrics",
-    operation_id="metrics",
     response_class=Response,
     responses={
         200: {
@@ -99,7 +88,7 @@ async def readyz(service: TheService) -> dict[str, str]:
     },
     dependencies=[Depends(requires("admin"))],
 )
-async def export_metrics(service: TheService) -> Response:
+async def metrics(service: TheService) -> Response:
     """Return metrics of solves, jobs, the store and queues. Requires the scope `admin`."""
     statistics = await run_in_threadpool(service.store.statistics)
     service.metrics.store_bytes.set(statistics["bytes"])

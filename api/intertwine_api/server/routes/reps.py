@@ -26,8 +26,6 @@ router = APIRouter(prefix="/v1")
     "/reps:parse",
     summary="Parse a rep",
     tags=["reps"],
-    operation_id="parse_rep",
-    response_model=ParsedRep,
     responses=documented(
         "syntax", "invalid-group", "invalid-rep", "too-large", "invalid-request", "malformed",
         "body-too-large",
@@ -45,8 +43,6 @@ async def parse_rep(asked: RepRequest, service: TheService) -> ParsedRep:
     "/reps:decompose",
     summary="Decompose a rep into irreps",
     tags=["reps"],
-    operation_id="decompose_rep",
-    response_model=DecomposedRep,
     responses=documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS),
 )
 async def decompose_rep(asked: RepRequest, service: TheService) -> DecomposedRep:
@@ -80,13 +76,7 @@ def _tree(rep: Rep) -> dict[str, Any]:
     return {"kind": "base", "group": None if rep.G is None else repr(rep.G)}
 
 
-@router.get(
-    "/groups",
-    summary="List the catalogue of groups",
-    tags=["groups"],
-    operation_id="list_groups",
-    response_model=list[GroupSummary],
-)
+@router.get("/groups", summary="List the catalogue of groups", tags=["groups"])
 def list_groups(service: TheService) -> list[GroupSummary]:
     """Return the groups of the catalogue, each as its text and a summary."""
     return [GroupSummary(**entry) for entry in describe_catalogue()]
@@ -96,8 +86,6 @@ def list_groups(service: TheService) -> list[GroupSummary]:
     "/groups/{name}",
     summary="Get a group",
     tags=["groups"],
-    operation_id="get_group",
-    response_model=GroupDescription,
     responses=documented("syntax", "invalid-group", "too-large", "invalid-request"),
 )
 def get_group(
@@ -112,8 +100,6 @@ def get_group(
     "/groups/{name}/irreps",
     summary="List irreps of a group",
     tags=["groups"],
-    operation_id="list_irreps",
-    response_model=DecomposedRep,
     responses=documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS),
 )
 async def list_irreps(
