@@ -1,0 +1,87 @@
+"""A model compiled in advance: one program for each of a few batch sizes. Needs the extra ``nn``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from intertwine.reps import Rep
+from intertwine.reps.generator_images import act_by_complex_numbers
+from intertwine.reps.syntax import atoms
+
+Rows = Shaped[np.ndarray, "rows width"]
+Outputs = Shaped[np.ndarray, "rows size"]
+
+
+class CompiledModel:
+    """A model with programs compiled in advance, one for each of `sizes`, the largest batch last.
+
+    It maps arrays of shape (rows, width) and of its `dtype`, of at most ``sizes[-1]`` rows, to
+    arrays of shape (rows, size of the output). Only the program of ``sizes[-1]`` is compiled at
+    once: `compile` adds the smaller ones, which are faster for few rows.
+
+    The model runs in the precision of its weights, and is not baked. So its outputs equal those of
+    the downloaded model, and wide networks are faster (64 rows of an EMLP of width 384 take
+    0.16 ms, and 1.6 ms baked). The programs are freed with the model: they are not in JAX's own
+    cache, because a process can map only a limited number.
+    """
+
+    def __init__(self, model: Any, sizes: Sequence[int]) -> None:
+        import equinox as eqx
+
+        self.sizes = tuple(sizes)
+        self.rep_in: Rep = model.rep_in
+        self.width = self.rep_in.size()
+        self.dtype, self._precision = _numbers(model)
+        self._weights, self._rest = eqx.partition(model, eqx.is_array)
+        self._programs: dict[int, Callable[..., Any]] = {}
+        self.compile(self.sizes[-1])
+
+    @property
+    def compiled(self) -> frozenset[int]:
+        """The batch sizes that have a program."""
+        return frozenset(self._programs)
+
+    def compile(self, size: int) -> None:
+        """Compile the program for batches of `size` rows, and run it once."""
+        import equinox as eqx
+        import jax
+
+        def call(weights: Any, x: Any) -> Any:
+            return eqx.combine(weights, self._rest)(x)
+
+        x = np.zeros((size, self.width), self.dtype)
+        # a GPU's default float32 products are less precise, which breaks equivariance
+        with self._precision(), jax.default_matmul_precision("highest"):
+            program = jax.jit(call).lower(self._weights, x).compile()
+            self.empty: Outputs = np.asarray(program(self._weights, x))[:0]
+        self._programs[size] = program
+
+    def __call__(self, rows: Rows) -> Outputs:
+        """Return the model's outputs, computed by the smallest program that fits the rows."""
+        size = min(size for size in self._programs if size >= len(rows))
+        x = rows
+        if size > len(rows):
+            x = np.zeros((size, self.width), self.dtype)
+            x[: len(rows)] = rows
+        with self._precision():
+            outputs = np.asarray(self._programs[size](self._weights, x))
+        return outputs[: len(rows)]
+
+
+def _numbers(model: Any) -> tuple[np.dtype[Any], Callable[[], AbstractContextManager[Any]]]:
+    """Return the dtype of a model's inputs, and the JAX context for its precision."""
+    import jax
+
+    from intertwine.training.data import weights_dtype
+
+    weights = weights_dtype(model)
+    double = weights is not None and np.finfo(weights).bits == 64
+    is_complex = act_by_complex_numbers(atoms(model.rep_in))
+    dtype = np.result_type(np.float64 if double else np.float32, np.complex64 if is_complex else 0)
+    return dtype, partial(jax.enable_x64, True) if double else nullcontext
