@@ -23,7 +23,7 @@ SUFFIXES = (".safetensors", ".npy", ".npz")
 def save_basis(basis: Basis, path: str | os.PathLike[str]) -> None:
     """Write a basis: its stored form to ``.safetensors``, its dense matrix to ``.npy`` or ``.npz``.
 
-    The file appears whole or not at all. Raises `FormatError` for another ending.
+    The write is atomic. Raises `FormatError` for another suffix.
     """
     path = Path(path)
     check_suffix(path)
@@ -41,7 +41,7 @@ def save_basis(basis: Basis, path: str | os.PathLike[str]) -> None:
 
 
 def check_suffix(path: Path) -> None:
-    """Raise `FormatError` for a file that a basis cannot be written to."""
+    """Raise `FormatError` for a file suffix that bases cannot be written to."""
     if path.suffix not in SUFFIXES:
         raise FormatError(
             f"a basis is written to {', '.join(SUFFIXES)} files, not to {path.name!r}"
@@ -51,32 +51,32 @@ def check_suffix(path: Path) -> None:
 def load_basis(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None = None) -> Basis:
     """Read a basis from a ``.safetensors`` file, mapped into memory rather than copied.
 
-    `names` gives reps of the user's own that its rep has, as in `parse`:
-    ``load_basis(path, names={"P": P})``. Raises `FormatError` where the file holds no basis,
-    `FileNotFoundError` where there is no file, and `InvalidRep` where its rep is not one of those
-    names. (Without names, only asking for a rep that cannot be read raises that.)
+    `names` has the user-defined reps in its rep, as in `parse`:
+    ``load_basis(path, names={"P": P})``. Raises `FormatError` if the file is not a basis,
+    `FileNotFoundError` if it does not exist, and `InvalidRep` if its rep cannot be read with these
+    names. (Without names, only access to the rep raises that.)
     """
     try:
         basis = from_arrays(*read_file(path))
     except FormatError as error:
-        raise FormatError(f"{os.fspath(path)} holds no basis: {error}") from error
+        raise FormatError(f"{os.fspath(path)} is not a basis: {error}") from error
     if not names or basis.rows is None:
         return basis
     return Basis(basis.storage, basis.certificate, of=basis.rows.read(names))
 
 
 def to_bytes(basis: Basis) -> bytes:
-    """The basis as the bytes of a safetensors file."""
+    """Return the basis as the bytes of a safetensors file."""
     buffer = io.BytesIO()
     write_safetensors(basis, buffer.write)
     return buffer.getvalue()
 
 
 def from_bytes(blob: bytes) -> Basis:
-    """The basis of `to_bytes`. Raises `FormatError` for anything else."""
+    """Read a basis from `to_bytes`. Raises `FormatError` for anything else."""
     return from_arrays(*read_bytes(blob))
 
 
 def write_safetensors(basis: Basis, write: Callable[[bytes | memoryview], Any]) -> None:
-    """Hand the bytes of a basis's safetensors file to `write`, piece by piece."""
+    """Pass the bytes of a basis's safetensors file to `write`, piece by piece."""
     write_arrays(*to_arrays(basis), write)

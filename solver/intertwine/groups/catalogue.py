@@ -43,7 +43,7 @@ def _flip(n: int) -> Float[np.ndarray, "n n"]:
 
 
 class Trivial(Group):
-    """The group of one element, on n dimensions."""
+    """The trivial group on n dimensions."""
 
     def __init__(self, n: int) -> None:
         super().__init__(d=_size(n, "Trivial(n)"))
@@ -279,7 +279,7 @@ class DkeR3(Embed):
         super().__init__(D(k), 3, slice(2))
 
 
-#: Every group that a text can name.
+#: The groups that can be written as text.
 CATALOGUE: dict[str, type[Group]] = {
     group.__name__: group
     for group in (

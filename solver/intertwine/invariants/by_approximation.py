@@ -44,7 +44,7 @@ _CONVERGED = 1e-2  # of the tolerance, squared: residuals of eigenvectors
 _CG = 1e-12
 _ARRAYS = 10  # blocks of shape (n, b) alive at once
 _OWN_DEGREE = 4
-"""Entries of a rep of the user's own are taken for polynomials of up to this degree."""
+"""Entries of a user-defined rep are taken for polynomials of up to this degree."""
 
 
 @dataclass(frozen=True)

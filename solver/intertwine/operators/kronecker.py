@@ -69,7 +69,7 @@ class KroneckerSum(LinearOperator):
 
 
 def _around(sizes: Sequence[int], slot: int, columns: int) -> tuple[int, int, int]:
-    """The shape with one axis for what stands before the slot, the slot, and what follows."""
+    """Return the shape (before the slot, the slot, after the slot)."""
     return prod(sizes[:slot]), sizes[slot], prod(sizes[slot + 1 :]) * columns
 
 
