@@ -364,7 +364,7 @@ REFUSED_BY_THE_ALGEBRA: list[tuple[str, type[IntertwineError], str]] = [
     (
         "V+6000(V+V*)",
         TooLarge,
-        "the sum has 12,000 terms; the limit is 10,000. Adjacent equal terms count once: "
+        "the sum has 12,000 terms; at most 10,000. Adjacent equal terms count once: "
         "write 9V+9W, not 9(V+W)\n"
         "  V+6000(V+V*)\n"
         "        ^",
@@ -400,7 +400,7 @@ REFUSED_BY_THE_ALGEBRA: list[tuple[str, type[IntertwineError], str]] = [
     (
         "3000(V+V*)+3000(V+V*)",
         TooLarge,
-        "the sum has 12,000 terms; the limit is 10,000. Adjacent equal terms count once: "
+        "the sum has 12,000 terms; at most 10,000. Adjacent equal terms count once: "
         "write 9V+9W, not 9(V+W)\n"
         "  3000(V+V*)+3000(V+V*)\n"
         "            ^",

@@ -38,9 +38,7 @@ def checked_numbers(value: Any) -> CopyNumbers:
             f"{', '.join(map(repr, numbers))}"
         )
     if len(numbers) > MAX_NESTED:
-        raise TooLarge(
-            f"copies of copies are nested {len(numbers)} deep; the limit is {MAX_NESTED}"
-        )
+        raise TooLarge(f"copies of copies are nested {len(numbers)} deep; at most {MAX_NESTED}")
     return tuple(map(int, numbers))
 
 
@@ -49,7 +47,7 @@ def count_copies(n: Any) -> int:
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise InvalidGroup(f"the number of copies is an integer from 1 on, not {n!r}")
     if n > MAX_COPIES:
-        raise TooLarge(f"{n:,} copies of a group are too many; the limit is {MAX_COPIES:,}")
+        raise TooLarge(f"{n:,} copies of a group are too many; at most {MAX_COPIES:,}")
     return int(n)
 
 

@@ -391,9 +391,7 @@ def _size(declared: Any) -> int:
     if not is_integer or declared < 1:
         raise InvalidGroup(f"the size of a group's space is an integer from 1 on, not {declared!r}")
     if declared > MAX_DIMENSION:
-        raise TooLarge(
-            f"the group's space has {declared:,} dimensions; the limit is {MAX_DIMENSION:,}"
-        )
+        raise TooLarge(f"the group's space has {declared:,} dimensions; at most {MAX_DIMENSION:,}")
     return int(declared)
 
 

@@ -161,7 +161,7 @@ class Rep:
 
     def __pow__(self, exponent: Any) -> Rep:
         if _count(exponent) > MAX_EXPONENT:
-            raise TooLarge(f"the power {exponent:,} is too large; the limit is {MAX_EXPONENT}")
+            raise TooLarge(f"the power {exponent:,} is too large; at most {MAX_EXPONENT}")
         return tensor([self] * int(exponent))
 
     def __rshift__(self, other: Any) -> Rep:
@@ -563,7 +563,7 @@ def direct_sum(terms: Iterable[tuple[int, Rep]], *, have_met: bool = False) -> R
             continue
         if len(flat) + multiplicity * len(inner) > MAX_TERMS:
             raise TooLarge(
-                f"the sum has {len(flat) + multiplicity * len(inner):,} terms; the limit is "
+                f"the sum has {len(flat) + multiplicity * len(inner):,} terms; at most "
                 f"{MAX_TERMS:,}. Adjacent equal terms count once: write 9V+9W, not 9(V+W)"
             )
         for _ in range(multiplicity):
@@ -706,9 +706,7 @@ def _count(value: Any) -> int:
 
 def _bounded(multiplicity: int) -> int:
     if multiplicity > MAX_MULTIPLICITY:
-        raise TooLarge(
-            f"{multiplicity:,} copies of one rep are too many; the limit is {MAX_MULTIPLICITY:,}"
-        )
+        raise TooLarge(f"there are too many copies of one rep; at most {MAX_MULTIPLICITY:,}")
     return multiplicity
 
 
