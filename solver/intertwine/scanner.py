@@ -146,7 +146,7 @@ class Scanner:
         self.next = self._read(offset)
 
     def sees(self, *symbols: str) -> bool:
-        """Whether the next token is one of these symbols."""
+        """Return whether the next token is one of these symbols."""
         return self.next.kind == "symbol" and self.next.text in symbols
 
     def accept(self, *symbols: str) -> Token | None:

@@ -184,8 +184,8 @@ class TestApproximate:
         basis = V(group).equivariant_basis(store=False, tolerance=0.015)
         assert basis.rank == 1
         assert basis.certificate.notes == (
-            f"the cut at 0.015 has no gap: for {V(group)!r} a singular value of 0.01 counts as zero, "
-            f"and one of 0.02 does not",
+            f"the cut at 0.015 has no gap: for {V(group)!r} a singular value of 0.01 counts as "
+            f"zero, and one of 0.02 does not",
         )
 
     @settings(deadline=None, max_examples=25)

@@ -95,5 +95,5 @@ class TestProducts:
                 return np.linalg.det(M)[None, None]
 
         G = O(2) * O(2)
-        with pytest.raises(InvalidRep, match="only V is known to be the product of theirs"):
+        with pytest.raises(InvalidRep, match="only V splits into factors"):
             Determinant()(G) * V(G.factors[0])  # type: ignore[attr-defined]

@@ -282,8 +282,8 @@ COMPLAINTS: list[tuple[str, str]] = [
     (
         "W",
         f"expected {FACTOR} at character 1 "
-        "('W' is none of V, Scalar, Vector, T(p,q); a group is written in parentheses after a rep, "
-        "as in V(SO(3)))\n  W\n  ^",
+        "('W' is none of V, Scalar, Vector, T(p,q); a group is written in parentheses after a "
+        "rep, as in V(SO(3)))\n  W\n  ^",
     ),
     (
         "v",
@@ -292,8 +292,8 @@ COMPLAINTS: list[tuple[str, str]] = [
     (
         "2*SO(3)",
         f"expected {FACTOR} at character 3 "
-        "('SO' is none of V, Scalar, Vector, T(p,q); a group is written in parentheses after a rep, "
-        "as in V(SO(3)))\n  2*SO(3)\n    ^",
+        "('SO' is none of V, Scalar, Vector, T(p,q); a group is written in parentheses after a "
+        "rep, as in V(SO(3)))\n  2*SO(3)\n    ^",
     ),
     (
         "V(SO(3)",

@@ -49,7 +49,7 @@ class Sum(Storage):
         return xp.concatenate(results)
 
     def sparse(self) -> Any:
-        """The block-diagonal sparse array."""
+        """Return the block-diagonal sparse array."""
         from scipy.sparse import block_diag, csc_array
 
         blocks = [block.sparse() for m, block in self.blocks for _ in range(m)]
@@ -110,7 +110,7 @@ class KroneckerStorage(Storage):
         return tensor.reshape(self.shape[1 - axis], k)
 
     def sparse(self) -> Any:
-        """The Kronecker product of the sparse factors."""
+        """Return the Kronecker product of the sparse factors."""
         from scipy.sparse import csc_array, kron
 
         product = reduce(lambda a, b: kron(a, b, format="csc"), [f.sparse() for f in self.factors])
@@ -165,7 +165,7 @@ class Permuted(Storage):
         return self.inner.adjoint(v[index(self._inverse, v)])
 
     def sparse(self) -> Any:
-        """The inner one with its rows reordered."""
+        """Return the inner one with its rows reordered."""
         return self.inner.sparse().tocsr()[self.rows].tocsc()
 
     @property

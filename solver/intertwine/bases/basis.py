@@ -144,7 +144,7 @@ class _Adjoint(LinearOperator):
         return self.basis
 
     def dense(self) -> Array:
-        """The matrix Qᴴ."""
+        """Return the matrix Qᴴ."""
         return self.basis.dense().conj().T
 
 
@@ -162,7 +162,7 @@ class Projector(LinearOperator):
         return self
 
     def dense(self) -> Array:
-        """The matrix QQᴴ."""
+        """Return the matrix QQᴴ."""
         matrix = self.basis.dense()
         return matrix @ matrix.conj().T
 

@@ -66,7 +66,7 @@ class DenseStorage(Storage):
         return float(np.linalg.norm(q.conj().T @ q - np.eye(q.shape[1])))
 
     def write(self, put: Put) -> dict[str, Any]:
-        """One array."""
+        """Write one array."""
         return {"kind": self.kind, "matrix": put("matrix", self.matrix)}
 
     @classmethod

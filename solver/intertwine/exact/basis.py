@@ -40,7 +40,7 @@ class ExactBasis:
         return len(self.vectors)
 
     def dense(self) -> Float[np.ndarray, "n r"]:
-        """The entries, rounded."""
+        """Return the entries, rounded."""
         found = np.zeros((prod(self.sizes), self.rank))
         for column, vector in enumerate(self.vectors):
             for index, value in vector.items():
@@ -133,7 +133,7 @@ def certify(basis: Basis, exact: ExactBasis) -> float:
 
 
 def _vector(row: list[Any], sizes: tuple[int, ...]) -> dict[tuple[int, ...], Any]:
-    """Return a solution, scaled so that rational entries are coprime integers, the first positive."""
+    """Scale a solution so that rational entries are coprime integers, the first positive."""
     from sympy import Integer, ilcm
 
     values = list(row)

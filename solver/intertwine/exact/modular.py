@@ -60,7 +60,7 @@ def rank_bound(rep: Rep, seed: int = 0) -> RankBound:
     past `MAX_UNKNOWNS`.
     """
     if not rep.is_concrete:
-        raise NotConcrete(f"{rep} has no group yet, and without one no rank")
+        raise NotConcrete(f"{rep} has no group yet, so it has no rank")
     total, prime, unknowns = 0, 0, 0
     known: dict[tuple[Rep, ...], RankBound] = {}
     for multiplicity, term in canonical_terms(rep):

@@ -164,7 +164,7 @@ def _judge_cluster(
 def _invariant_block(
     matrix: Inexact[np.ndarray, "d d"], cluster: Complex[np.ndarray, " m"]
 ) -> tuple[Complex[np.ndarray, "m m"], float]:
-    """The matrix on the invariant subspace of some eigenvalues, and its projector's norm."""
+    """Return the matrix on the invariant subspace of some eigenvalues, and its projector's norm."""
     from scipy.linalg import schur, solve_sylvester
 
     m = len(cluster)
@@ -181,7 +181,7 @@ def _invariant_block(
 
 
 def _clusters(values: Complex[np.ndarray, " d"]) -> list[list[int]]:
-    """The indices of eigenvalues that lie together, by single linkage."""
+    """Return the indices of eigenvalues that lie together, by single linkage."""
     left, found = set(range(len(values))), []
     while left:
         members, new = [], [left.pop()]
@@ -195,7 +195,7 @@ def _clusters(values: Complex[np.ndarray, " d"]) -> list[list[int]]:
 
 
 def _distances(value: complex) -> tuple[Float[np.ndarray, " k"], Complex[np.ndarray, " k"]]:
-    """How far a number is from the nearest root of unity of each order, and those roots."""
+    """Return a number's distance from the nearest root of unity of each order, and these roots."""
     turns = np.angle(value) / (2 * np.pi)
     roots = np.exp(2j * np.pi * np.rint(turns * _ORDERS) / _ORDERS)
     return np.abs(value - roots), roots

@@ -174,7 +174,8 @@ class Catalogue:
             return None
         if not size > _REMAINS:
             raise SplitError(
-                f"a projected random map between irreps has norm {size:.1e}, neither zero nor clearly nonzero"
+                f"a projected random map between irreps has norm {size:.1e}, neither zero nor "
+                f"clearly nonzero"
             )
         aligned: Inexact[np.ndarray, "d d"] = found * (np.sqrt(d) / size)
         return aligned
@@ -240,7 +241,7 @@ def _coefficients(
 def _gram_schmidt(
     x: Inexact[np.ndarray, "n m d"], endomorphisms: Inexact[np.ndarray, "e d d"]
 ) -> Inexact[np.ndarray, "n m d"]:
-    """Apply Gram–Schmidt with coefficients in the endomorphisms: isometries with orthogonal images."""
+    """Return isometries with orthogonal images, by Gram–Schmidt over the endomorphisms."""
     n, m, d = x.shape
     u = np.zeros((n, m, d), dtype=np.result_type(x, endomorphisms))
     for j in range(m):

@@ -124,7 +124,7 @@ class _Own:
 
 
 def _own_directions(lie: Inexact[np.ndarray, "k d d"]) -> _Own:
-    """Return the directions. Raises NumPy's LinAlgError if it is unclear whether scalars are in it."""
+    """Return the directions. Raises LinAlgError if it is unclear whether lie has the scalars."""
     d, span = lie.shape[-1], _parts(lie, 1) if len(lie) else lie
     traces = np.trace(span, axis1=1, axis2=2).real / np.sqrt(d)
     size = norm(traces)
@@ -224,7 +224,7 @@ def _derivatives(
 
 
 def _volume(spaces: list[Inexact[np.ndarray, "_ _ _"]]) -> float:
-    """Return Σ ½ log det Gram of bases that were orthonormal before a step: the function's change."""
+    """Return Σ ½ log det Gram of bases orthonormal before a step: the function's change."""
     return sum(
         float(np.log(np.linalg.svd(x.reshape(len(x), -1), compute_uv=False)).sum()) for x in spaces
     )

@@ -44,7 +44,7 @@ def given_action(
 
 
 def is_unitary(action: Action) -> bool:
-    """Return whether the Lie part is anti-Hermitian and the discrete part unitary (compact group)."""
+    """Return whether the Lie part is anti-Hermitian and the discrete part unitary."""
     lie, discrete = action.matrices[: action.lie_count], action.matrices[action.lie_count :]
     crooked = np.abs(lie + adjoint(lie)).max(initial=0.0)
     stretched = np.abs(discrete @ adjoint(discrete) - np.eye(action.size)).max(initial=0.0)
@@ -102,7 +102,7 @@ def trivial_rep(
     dtype: np.dtype[np.inexact],
     plan: SolvingPlan,
 ) -> MatrixRep:
-    """The trivial rep of size 1."""
+    """Return the trivial rep of size 1."""
     discrete = np.ones((len(group.group_generators), 1, 1), dtype=dtype)
     matrices = np.concatenate([np.zeros((lie_count, 1, 1), dtype=dtype), discrete])
     return plan.constrain(Action(matrices, lie_count))

@@ -33,7 +33,7 @@ def orthonormal_span(matrices: Inexact[np.ndarray, "k d d"]) -> Inexact[np.ndarr
 def outside_span(
     span: Inexact[np.ndarray, "j d d"], matrices: Inexact[np.ndarray, "k d d"]
 ) -> Inexact[np.ndarray, "k d2"]:
-    """Return the parts orthogonal to an orthonormal span, flattened; projected twice, for rounding."""
+    """Return the parts orthogonal to an orthonormal span, flattened; projected twice."""
     d = matrices.shape[-1]
     basis, x = span.reshape(-1, d * d), matrices.reshape(-1, d * d)
     for _ in range(2):

@@ -81,7 +81,7 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
         return Conjugate(adjoint) if np.issubdtype(self.dtype, np.complexfloating) else adjoint
 
     def dense(self) -> Array:
-        """The matrix itself, of shape (m, n)."""
+        """Return the matrix itself, of shape (m, n)."""
         return self._matmat(np.eye(self.shape[1], dtype=self.dtype))
 
     def to_dense(self) -> Array:
@@ -89,7 +89,7 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
         return self.dense()
 
     def __getitem__(self, key: Any) -> Array:
-        """Entries of the matrix."""
+        """Return entries of the matrix."""
         return self.dense()[key]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Shaped[np.ndarray, "..."]:

@@ -88,7 +88,7 @@ class Rep:
         return differentiate(self, A)
 
     def size(self) -> int:
-        """The dimension of ρ. Raises `NotConcrete` for a rep without its group."""
+        """Return the dimension of ρ. Raises `NotConcrete` for a rep without its group."""
         from intertwine.reps.generator_images import size_of_image
 
         self._require_group()
@@ -102,7 +102,7 @@ class Rep:
         return self if acts_orthogonally(self) else Dual(self)
 
     def __call__(self, G: Group) -> Rep:
-        """The rep over the group G: its parts that have no group get this one."""
+        """Return the rep over the group G, with parts that have no group bound to it."""
         return _over(self, G)
 
     @property
@@ -127,7 +127,7 @@ class Rep:
     # -- invariants
 
     def equivariant_basis(self, **options: Any) -> Basis:
-        """The basis Q of shape (n, r) of all v with ρ(g)v = v, QᴴQ = 1, with its certificate.
+        """Return the certified basis Q of shape (n, r) of all v with ρ(g)v = v, where QᴴQ = 1.
 
         Options are those of `intertwine.invariants.solver`: `method`, `backend`, `device`,
         `progress`, `store`, `tolerance`.
@@ -137,7 +137,7 @@ class Rep:
         return solve(self, **options)
 
     def equivariant_projector(self, **options: Any) -> Projector:
-        """The orthogonal projector P = QQᴴ on the invariants, an operator of shape (n, n)."""
+        """Return the orthogonal projector P = QQᴴ on the invariants, of shape (n, n)."""
         return self.equivariant_basis(**options).projector
 
     symmetric_basis = equivariant_basis  # EMLP's earlier names
@@ -272,7 +272,7 @@ class _Node(Rep):
         return ()
 
     def _with(self, field: str, value: Any) -> Rep:
-        """A copy of the same class with another value of a field."""
+        """Return a copy of the same class with another value of a field."""
         changed = copy.copy(self)
         changed.__dict__[field] = value
         return changed
@@ -287,15 +287,15 @@ class Base(_Node):
         self.__dict__["G"] = G
 
     def rho(self, M: Element) -> Array | LinearOperator:
-        """The element itself."""
+        """Return the element itself."""
         return element_of(self, M)
 
     def drho(self, A: Element) -> Array | LinearOperator:
-        """The element of the Lie algebra itself."""
+        """Return the element of the Lie algebra itself."""
         return super().drho(A) if is_own(self) else element_of(self, A)
 
     def size(self) -> int:
-        """The group's d."""
+        """Return the group's d."""
         if is_own(self):
             return super().size()
         self._require_group()
@@ -313,7 +313,7 @@ class ScalarRep(_Node):
     """The scalar V⁰: ρ(g) = 1, for every group."""
 
     def __call__(self, G: Group) -> Rep:
-        """The same scalar."""
+        """Return the same scalar."""
         return super().__call__(G) if is_own(self) else self
 
     @property
@@ -322,15 +322,15 @@ class ScalarRep(_Node):
         return super().is_concrete if is_own(self) else True
 
     def rho(self, M: Element) -> Array | LinearOperator:
-        """The matrix 1."""
+        """Return the matrix 1."""
         return np.eye(1)
 
     def drho(self, A: Element) -> Array | LinearOperator:
-        """The matrix 0."""
+        """Return the matrix 0."""
         return super().drho(A) if is_own(self) else np.zeros((1, 1))
 
     def size(self) -> int:
-        """One."""
+        """Return 1."""
         return super().size() if is_own(self) else 1
 
     @property
@@ -353,7 +353,7 @@ class Dual(_Node):
         return (self.rep,) if "rep" in vars(self) else ()
 
     def __call__(self, G: Group) -> Rep:
-        """The dual over the group G."""
+        """Return the dual over the group G."""
         if is_own(self):
             return super().__call__(G)
         return self.rep(G).T if type(self) is Dual else self._with("rep", self.rep(G))
@@ -368,7 +368,7 @@ class Dual(_Node):
         return super().drho(A) if is_own(self) else -dense(drho_of(self.rep, A)).T
 
     def size(self) -> int:
-        """The size of the rep."""
+        """Return the size of the rep."""
         return super().size() if is_own(self) else self.rep.size()
 
     @property
@@ -417,7 +417,7 @@ class Tensor(_Node):
         return KroneckerSum([drho_of(factor, A) for factor in self.factors])
 
     def size(self) -> int:
-        """The product of the sizes."""
+        """Return the product of the sizes."""
         if is_own(self):
             return super().size()
         self._require_group()
@@ -460,19 +460,19 @@ class Sum(_Node):
         return all(rep.is_concrete for _, rep in self.terms)
 
     def rho(self, M: Element) -> Array | LinearOperator:
-        """The block-diagonal operator of the terms' ρ(g)."""
+        """Return the block-diagonal operator of the terms' ρ(g)."""
         _refuse_one_for_several(self, M)
         return DirectSum([(m, rho_of(rep, M)) for m, rep in self.terms])
 
     def drho(self, A: Element) -> Array | LinearOperator:
-        """The block-diagonal operator of the terms' dρ(A)."""
+        """Return the block-diagonal operator of the terms' dρ(A)."""
         if is_own(self):
             return super().drho(A)
         _refuse_one_for_several(self, A)
         return DirectSum([(m, drho_of(rep, A)) for m, rep in self.terms])
 
     def size(self) -> int:
-        """The sum of the sizes, with multiplicities."""
+        """Return the sum of the sizes, with multiplicities."""
         if is_own(self):
             return super().size()
         self._require_group()
@@ -517,7 +517,7 @@ Scalar = ScalarRep()
 
 
 def T(p: int, q: int = 0, G: Group | None = None) -> Rep:
-    """The tensors of type (p, q): V**p * V.T**q, over G where it is given."""
+    """Return the tensors of type (p, q): V**p * V.T**q, over G where it is given."""
     rep = V**p * V.T**q
     return rep if G is None else rep(G)
 
