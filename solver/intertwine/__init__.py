@@ -1,7 +1,7 @@
 """Intertwine: all linear maps that commute with a group's action, found and proven.
 
 The library is light to import: its packages (`intertwine.reps`, `intertwine.groups`, ...) are
-loaded when they are first used, and JAX, SymPy and SciPy only by the work that needs them.
+loaded on first use, and JAX, SymPy and SciPy only by the functions that need them.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def load_notation(letter: str) -> None:
     """Import the package that reads the names of reps with this first letter, if there is one.
 
     On import it registers its notation with `intertwine.reps.parsing`, which calls this when it
-    meets such a name: the parser need not know the packages above it, nor load them for other text.
+    meets such a name. So the parser does not depend on the packages above it.
     """
     if letter in _NOTATION:
         importlib.import_module(f"{__name__}.{_NOTATION[letter]}")
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Load a package of the library when it is first asked for (PEP 562)."""
+    """Load a package of the library on first access (PEP 562)."""
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

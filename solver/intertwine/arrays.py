@@ -1,4 +1,4 @@
-"""Which array library a value belongs to, without importing any that is not there already."""
+"""Find the array library of a value without importing one."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Array = Any
 
 
 def is_jax(value: object) -> bool:
-    """Whether `value` is a JAX array or tracer; JAX is not imported to find out."""
+    """Return whether `value` is a JAX array or tracer, without importing JAX."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(value, jax.Array)
 
 
 def is_sparse(value: object) -> bool:
-    """Whether `value` is a sparse matrix or array of SciPy's, which is not imported to find out."""
+    """Return whether `value` is a SciPy sparse matrix or array, without importing SciPy."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(value))
 
 
 def namespace(*values: object) -> Any:
-    """`jax.numpy` if any of the values is a JAX array, else `numpy`."""
+    """Return `jax.numpy` if any of the values is a JAX array, else `numpy`."""
     if any(is_jax(value) for value in values):
         import jax.numpy as jnp
 
@@ -36,8 +36,8 @@ def namespace(*values: object) -> Any:
 
 
 def index(places: Int[np.ndarray, "..."], x: Array) -> Int[np.ndarray, "..."]:
-    """Places in x as JAX takes them in both of its modes: a program that was made for integers of
-    64 bits may be met again where they have 32.
+    """Return indices into x that work in both precisions of JAX: a program traced with 64-bit
+    integers may run again with 32-bit ones.
     """
     return places.astype(np.int32) if is_jax(x) and places.size < 2**31 else places
 
@@ -45,7 +45,7 @@ def index(places: Int[np.ndarray, "..."], x: Array) -> Int[np.ndarray, "..."]:
 def standard_normal(
     rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Inexact[np.ndarray, "..."]:
-    """Standard normal numbers in double precision, complex where the dtype is."""
+    """Draw standard normal numbers in double precision, complex if the dtype is."""
     real = rng.standard_normal(shape)
     if np.issubdtype(dtype, np.complexfloating):
         return real + 1j * rng.standard_normal(shape)
@@ -54,9 +54,9 @@ def standard_normal(
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """Let JAX compute in float64 inside, where it is loaded at all; nothing global changes.
+    """Let JAX compute in float64 inside, if it is loaded. No global setting changes.
 
-    Numbers come out, also while a caller is traced: what is computed here is no part of a program.
+    Results are concrete even while a caller is traced: they are not part of its program.
     """
     jax = sys.modules.get("jax")
     if jax is None:
@@ -67,10 +67,10 @@ def double_precision() -> Iterator[None]:
 
 
 def working_dtype(argument: Array, own: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype in which a float64 or complex128 operator answers `argument`.
+    """Return the dtype of a float64 or complex128 operator's result for `argument`.
 
-    The argument's precision decides, and the result is complex if either of the two is:
-    float32 is answered in float32, float64 (and integers) in float64.
+    The precision is the argument's: float32 gives float32, float64 (and integers) float64. The
+    result is complex if either of the two is.
     """
     single = argument.dtype in (np.float32, np.complex64, np.float16)
     is_complex = np.issubdtype(own, np.complexfloating) or np.issubdtype(

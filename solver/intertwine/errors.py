@@ -1,26 +1,26 @@
-"""Everything that can go wrong, as one tree.
+"""All exceptions of the library, as one tree.
 
 ::
 
     IntertwineError
-    ├── ParseError            a text that is no rep, group or number, with offset and caret
-    ├── InvalidGroup          generators that generate nothing usable
-    ├── InvalidRep            a rep that cannot be built, or not be solved
-    │   └── NotConcrete       a rep that was not given its group
+    ├── ParseError            a text that cannot be parsed, with offset and caret
+    ├── InvalidGroup          generators that cannot be used
+    ├── InvalidRep            a rep that cannot be built or solved
+    │   └── NotConcrete       a rep that has no group yet
     ├── UnknownMethod         a method, backend or option that does not exist
     │   └── Unavailable       one that exists, but not on this machine
-    ├── MethodNotApplicable   a method asked for by name that cannot do this rep
-    │   └── SplitError        a rep that is not seen to be a sum of irreps
+    ├── MethodNotApplicable   a requested method that cannot solve this rep
+    │   └── SplitError        a rep that could not be split into irreps
     ├── TooLarge              work refused before it starts, with the size and the bound
     ├── FormatError           arrays or a file that do not hold a basis
     ├── InvalidSetting        a setting of a program that cannot be used
-    ├── NotFound              a thing that was named, and is not there
-    ├── NotEquivariant        a map that was asserted to be equivariant
+    ├── NotFound              a named thing that does not exist
+    ├── NotEquivariant        a map that is not equivariant, as was asserted
     └── SolveError            a solve that ended without a proven answer
         ├── AmbiguousRank     singular values without a clear gap
-        │   └── RoundedGenerators  generators that nearly have a property, and were rounded
+        │   └── RoundedGenerators  generators that look rounded
         ├── NotConverged      an iteration that stopped short of its tolerance
-        └── NonFiniteLoss     a training that left the finite numbers
+        └── NonFiniteLoss     a training loss or weight that is not finite
 
 Each carries a stable `code` (used over HTTP and by scripts), and a message that says what
 happened, the value, and what to do.
@@ -80,39 +80,40 @@ class InvalidRep(IntertwineError, ValueError):
 
 
 class NotConcrete(InvalidRep):
-    """A rep was asked for something that depends on its group, and has none."""
+    """An operation needs the rep's group, but the rep has none."""
 
     code = "not-concrete"
 
 
 class UnknownMethod(IntertwineError, ValueError):
-    """A method, backend or option was named that does not exist."""
+    """The requested method, backend or option does not exist."""
 
     code = "unknown-method"
 
 
 class Unavailable(UnknownMethod):
-    """A backend or device was named that this machine does not have."""
+    """The requested backend or device is not available on this machine."""
 
     code = "unavailable"
 
 
 class MethodNotApplicable(IntertwineError, ValueError):
-    """A method was asked for by name that cannot solve this rep."""
+    """The requested method cannot solve this rep."""
 
     code = "method-not-applicable"
 
 
 class SplitError(MethodNotApplicable):
-    """A rep does not split as those of reductive groups in a good frame do; where another method
-    can take its place, it does.
+    """A rep could not be split into irreps, as reps of reductive groups in a good frame can.
+
+    The solver then uses another method where one applies.
     """
 
     code = "no-irreps"
 
 
 class TooLarge(IntertwineError, ValueError):
-    """The work was refused before it started: what was asked for, and the bound it passes."""
+    """Work is refused before it starts; the message states its size and the limit."""
 
     code = "too-large"
 
@@ -130,19 +131,19 @@ class InvalidSetting(IntertwineError, ValueError):
 
 
 class NotFound(IntertwineError, LookupError):
-    """A thing was named that is not there."""
+    """A named thing does not exist."""
 
     code = "not-found"
 
 
 class NotEquivariant(IntertwineError, AssertionError):
-    """A map that was asserted to be equivariant is not."""
+    """A map is not equivariant, though it was asserted to be."""
 
     code = "not-equivariant"
 
 
 class SolveError(IntertwineError, ArithmeticError):
-    """A solve ended without an answer that could be proven."""
+    """A solve ended without a proven answer."""
 
     code = "solve"
 
@@ -166,10 +167,10 @@ class NotConverged(SolveError):
 
 
 class NonFiniteLoss(SolveError):
-    """A loss or a weight of a training is no longer a finite number."""
+    """A training's loss or weight is no longer finite."""
 
     code = "non-finite-loss"
 
 
 class ReachWarning(UserWarning):
-    """A network cannot represent something that equivariance allows and another network could."""
+    """A network cannot represent equivariant maps that another network could."""

@@ -1,4 +1,4 @@
-"""Refusing work that would not fit into memory, before any is taken."""
+"""Refuse work that would not fit into memory, before allocating any."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from intertwine.errors import TooLarge
 
 MAX_SIZE = 10**9
-"""The largest rep that is solved at all, in dimensions."""
+"""The largest rep that is solved, in dimensions."""
 _SHARE = 0.75
-_CONTAINER = Path("/sys/fs/cgroup/memory.max")  # the limit of a container, as Linux tells it inside
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")  # a container's limit, on Linux
 
 
 def require_size(size: int, what: str) -> None:
@@ -22,17 +22,17 @@ def require_size(size: int, what: str) -> None:
 
 
 def require_memory(needed: int, what: str) -> None:
-    """Raise `TooLarge` where the bytes needed are more than three quarters of this machine's."""
+    """Raise `TooLarge` if `needed` bytes exceed three quarters of this machine's memory."""
     available = available_memory()
     if needed > available:
         raise TooLarge(
-            f"{what} needs about {needed / 1e9:,.3g} GB of memory; {available / 1e9:,.3g} GB of "
-            f"this machine's are used at most"
+            f"{what} needs about {needed / 1e9:,.3g} GB of memory; the limit on this machine is "
+            f"{available / 1e9:,.3g} GB"
         )
 
 
 def available_memory() -> int:
-    """The bytes that a solve may use: three quarters of this machine's, or of its container's."""
+    """Return the bytes that a solve may use: three quarters of the machine's or the container's."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     allowed = _CONTAINER.read_text().strip() if _CONTAINER.exists() else "max"
     return int(_SHARE * min(machine, int(allowed) if allowed.isdigit() else machine))

@@ -1,7 +1,7 @@
 """Reading user text: tokens with offsets, bounds, and errors with a caret.
 
 The grammars of reps, groups and exact numbers are written on top of this by recursive descent.
-Nothing here, or there, hands user text to an interpreter.
+User text is never passed to an interpreter.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class Token:
 
     @property
     def stop(self) -> int:
-        """The offset just behind the token."""
+        """The offset after the token."""
         return self.offset + len(self.text)
 
     def __str__(self) -> str:
-        """As complaints show it: a long one without its middle."""
+        """Return the text for error messages, long ones without their middle."""
         return shortened(self.text) if self.text else "the end of the text"
 
 
 class Scanner:
-    """The tokens of a text, one look ahead; every complaint goes through `fail`.
+    """The tokens of a text, with one token of lookahead. Every error goes through `fail`.
 
-    With a `span` only that part of the text is read, and complaints still show all of it.
+    With a `span` only that part of the text is read; errors still show all of it.
     """
 
     def __init__(
@@ -132,37 +132,37 @@ class Scanner:
         return Token(kind, self.text[at:stop], at)
 
     def take(self) -> Token:
-        """The next token, which is then behind us."""
+        """Consume the next token and return it."""
         token = self.next
         self.next = self._read(token.stop)
         return token
 
     def after(self, token: Token) -> Token:
-        """The token behind another: a look further ahead."""
+        """Return the token after another, for further lookahead."""
         return self._read(token.stop)
 
     def skip_to(self, offset: int) -> None:
-        """Go on reading at `offset`: what lies before it was read by another grammar."""
+        """Continue at `offset`; another grammar has read the text before it."""
         self.next = self._read(offset)
 
     def sees(self, *symbols: str) -> bool:
-        """Whether the next token is one of these symbols."""
+        """Return whether the next token is one of these symbols."""
         return self.next.kind == "symbol" and self.next.text in symbols
 
     def accept(self, *symbols: str) -> Token | None:
-        """Take the next token if it is one of these symbols."""
+        """Consume and return the next token if it is one of these symbols."""
         return self.take() if self.sees(*symbols) else None
 
     def expect(self, symbol: str) -> Token:
-        """Take this symbol, or complain that it is missing."""
+        """Consume this symbol, or raise `ParseError` if it is missing."""
         return self.accept(symbol) or self.fail(f"{symbol!r}")
 
     def expect_kind(self, kind: str, expected: str) -> Token:
-        """Take a token of this kind, or complain that it is missing."""
+        """Consume a token of this kind, or raise `ParseError` if it is missing."""
         return self.take() if self.next.kind == kind else self.fail(expected)
 
     def expect_end(self, expected: str, hint: str = "") -> None:
-        """Complain unless the whole text was read."""
+        """Raise `ParseError` unless the whole text was read."""
         if self.next.kind != "end":
             self.fail(expected, hint)
 
@@ -174,7 +174,7 @@ class Scanner:
 
     @contextmanager
     def showing(self, offset: int) -> Iterator[None]:
-        """Show the place in the text beneath whatever a constructor refuses inside."""
+        """Append the place in the text to errors raised inside."""
         try:
             yield
         except ParseError:
@@ -185,7 +185,7 @@ class Scanner:
 
     @contextmanager
     def nested(self) -> Iterator[None]:
-        """Count one level of nesting; too many are refused before the interpreter's stack is."""
+        """Count one level of nesting, and fail before the interpreter's stack overflows."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             self.fail("less nesting", f"parentheses go at most {MAX_DEPTH} deep")
@@ -193,7 +193,7 @@ class Scanner:
         self._depth -= 1
 
     def closing(self) -> int:
-        """The offset of the `)` that closes the `(` that is the next token."""
+        """Return the offset of the `)` that matches the next token, a `(`."""
         depth = 0
         for at in range(self.next.offset, len(self.text)):
             depth += {"(": 1, ")": -1}.get(self.text[at], 0)
@@ -203,5 +203,5 @@ class Scanner:
 
 
 def superscript(number: int) -> str:
-    """The number in superscript digits."""
+    """Return the number in superscript digits."""
     return str(number).translate(str.maketrans("0123456789", _SUPERSCRIPTS))

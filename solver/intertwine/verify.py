@@ -1,4 +1,4 @@
-"""Checking equivariance: is a linear map what it is said to be?"""
+"""Check whether linear maps are equivariant."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ def equivariance_error(
     """‖ρ₂(g)W − Wρ₁(g)‖ / (‖ρ₂(g)W‖ + ‖Wρ₁(g)‖) over sampled g, in the Frobenius norm.
 
     W is a matrix of shape (n₂, n₁), a vector of its n₂n₁ entries, or a basis of such vectors of
-    shape (n₂n₁, r). The reps may be concrete or not: G is the group of those that are not. For
-    maps without entries, or that are zero, the error is 0. (The measure of EMLP, Finzi et al.
-    2021.) Raises `InvalidRep` where the sizes do not fit.
+    shape (n₂n₁, r). Reps without a group get `G`. For empty or zero maps the error is 0. (The
+    measure of EMLP, Finzi et al. 2021.) Raises `InvalidRep` where the sizes do not fit.
     """
     if G is not None:
         rep_in, rep_out = (r if r.is_concrete else r(G) for r in (rep_in, rep_out))
@@ -67,14 +66,14 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 def sampled_elements(reps: tuple[Rep, ...], samples: int, seed: int) -> list[Element]:
-    """So many random elements for `rho`: for reps of several groups, one of each group."""
+    """Return random elements for `rho`, each a dict with one element per group."""
     groups = tuple(dict.fromkeys(group for rep in reps for group in groups_of(rep)))
     drawn = {group: group.samples(samples, seed) for group in groups}
     return [{group: drawn[group][i] for group in groups} for i in range(samples)]
 
 
 def _flat(maps: Num[np.ndarray, "n m r"]) -> Num[np.ndarray, "n mr"]:
-    """Spelled out: -1 is ambiguous where an axis is empty."""
+    """Merge the last two axes. (A size of -1 is ambiguous if an axis is empty.)"""
     return maps.reshape(maps.shape[0], maps.shape[1] * maps.shape[2])
 
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever ends the process that writes them."""
+"""Atomic writes: a file appears complete or not at all, even if the process crashes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which gets its name at the end: it replaces what had it, at once.
+    """Open a file that atomically replaces `path` when the block ends.
 
-    It is written under another name in the same folder, synced and renamed. An exception, or a
-    crash, leaves what was there before; a crash may leave the other file too.
+    It is written under a temporary name in the same folder, synced and renamed. An exception or a
+    crash leaves the previous file; a crash may also leave the temporary one.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:

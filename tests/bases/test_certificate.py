@@ -68,13 +68,13 @@ def test_json_without_one_of_its_keys_is_refused(document: dict[str, Any], data:
     del document[
         data.draw(st.sampled_from(sorted(document.keys() - {"notes", "rank_bound", "solver"})))
     ]
-    with pytest.raises(FormatError, match="this is no certificate of a basis"):
+    with pytest.raises(FormatError, match="this is not a certificate of a basis"):
         Certificate.from_json(document)
 
 
 @pytest.mark.parametrize("document", [None, [], "certificate", 1, {}, {"method": "svd"}], ids=repr)
 def test_json_of_another_kind_is_refused(document: Any) -> None:
-    with pytest.raises(FormatError, match="this is no certificate of a basis"):
+    with pytest.raises(FormatError, match="this is not a certificate of a basis"):
         Certificate.from_json(document)
 
 
@@ -192,7 +192,7 @@ class TestApproximate:
         ids=str,
     )
     def test_what_is_none_is_refused(self, change: dict[str, Any]) -> None:
-        with pytest.raises(FormatError, match="this is no certificate of a basis"):
+        with pytest.raises(FormatError, match="this is not a certificate of a basis"):
             Certificate.from_json({**self.certificate().to_json(), **change})
 
     def test_it_is_printed_with_the_values_around_the_cut(self) -> None:

@@ -185,7 +185,7 @@ class TestNumpyFiles:
         for suffix in (".npy", ".npz"):
             path = tmp_path / f"basis{suffix}"
             save_basis(BASES["dense"], path)
-            with pytest.raises(FormatError, match="holds no basis"):
+            with pytest.raises(FormatError, match="is not a basis"):
                 load_basis(path)
 
 
@@ -267,7 +267,7 @@ class TestSpoiledFiles:
         path.write_bytes(blob)
         with pytest.raises(FormatError) as refused:
             load_basis(path)
-        assert str(refused.value).startswith(f"{path} holds no basis: ")
+        assert str(refused.value).startswith(f"{path} is not a basis: ")
         assert len(str(refused.value)) < 1000
         with pytest.raises(FormatError):
             from_bytes(blob)
@@ -372,7 +372,7 @@ class TestSpoiledFiles:
         with pytest.raises(FormatError) as refused:
             load_basis(path)
         assert str(refused.value) == (
-            f"{path} holds no basis: "
+            f"{path} is not a basis: "
             "expected intertwine-basis version 1, found 'intertwine-basis' version 2"
         )
 

@@ -199,7 +199,7 @@ def test_a_basis_whose_rep_is_refused_can_be_used(tmp_path: Path) -> None:
     basis = ((V + Own("V"))(O(3)) * V(O(3))).equivariant_basis(store=False)
     save_basis(basis, tmp_path / "q.safetensors")
     found = load_basis(tmp_path / "q.safetensors")
-    with pytest.raises(InvalidRep, match=r"its text says \(2V²\)\(O\(3\)\), and"):
+    with pytest.raises(InvalidRep, match=r"its text gives \(2V²\)\(O\(3\)\), but"):
         _ = found.rep
     assert (found.rank, found.certificate) == (1, basis.certificate)
     np.testing.assert_array_equal(found.dense(), basis.dense())
@@ -236,7 +236,7 @@ def test_subclasses_of_irreps_are_not_read_as_irreps() -> None:
         """An irrep by another class."""
 
     found = RowOrder.of(Mine(irrep_of(SO(3)).name)(SO(3)))  # type: ignore[attr-defined]
-    with pytest.raises(InvalidRep, match="the basis was made of another rep"):
+    with pytest.raises(InvalidRep, match="the basis is of another rep"):
         found.read()
 
 
@@ -276,10 +276,10 @@ class TestNames:
         ("given", "why"),
         [
             ({"Q": Own("P")}, "'P' is none of"),
-            ({"P": Determinant()}, "the basis was made of another rep"),
-            ({"P": V}, "the basis was made of another rep"),
-            ({"P": Own("P")(SO(3))}, "the basis was made of another rep"),
-            ({"P": Own}, "names stand for reps and groups"),
+            ({"P": Determinant()}, "the basis is of another rep"),
+            ({"P": V}, "the basis is of another rep"),
+            ({"P": Own("P")(SO(3))}, "the basis is of another rep"),
+            ({"P": Own}, "names must be reps or groups"),
         ],
         ids=["another name", "another rep", "V", "another group", "a class"],
     )
@@ -290,7 +290,7 @@ class TestNames:
 
     def test_both_meanings_of_one_name_are_refused(self, tmp_path: Path) -> None:
         path = self.save((2 * V + Own("V"))(O(3)) * V(O(3)), tmp_path)
-        with pytest.raises(InvalidRep, match="have the name of another"):
+        with pytest.raises(InvalidRep, match="share the name of another"):
             load_basis(path, names={"V": Own("V")})
 
     def test_names_change_nothing_where_they_do_not_occur(self, tmp_path: Path) -> None:

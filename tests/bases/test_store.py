@@ -206,7 +206,7 @@ class TestObtain:
         assert (solve.times, basis.cached) == (1, False)
         assert basis.shape == (6, 2)
         assert obtain(store, KEY, {}, never).cached
-        assert "holds no basis" in quarantined(store)[f"{KEY}.json"]
+        assert "is not a basis" in quarantined(store)[f"{KEY}.json"]
 
     def test_what_an_older_solver_found_is_solved_again(self, store: Store) -> None:
         fresh = basis_of(Dense(orthonormal(6, 2)))

@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "an integer past every float": (
         {"lie_algebra": [[[10**400]]]},
-        "an entry of a generator is larger than a float64 can be",
+        "an entry of a generator is too large for float64",
     ),
     "a singular discrete generator": (
         {"discrete_generators": [[[1, 0], [0, 0]]]},
@@ -157,7 +157,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a permutation of something else": (
         {"discrete_generators": [[1, 2]]},
         "a discrete generator with one axis is read as a permutation, but [1, 2] is not a "
-        "permutation of 0 … n − 1; a matrix has two axes, and generators stand in a list. "
+        "permutation of 0 … n − 1; a matrix has two axes, and generators are given as a list. "
         "Indices count from 0: write [0, 1]",
     ),
     "a permutation of fractions": (

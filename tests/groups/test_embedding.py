@@ -1,4 +1,4 @@
-"""A group that acts on some coordinates of a larger space."""
+"""A group acting on some coordinates of a larger space."""
 
 from __future__ import annotations
 

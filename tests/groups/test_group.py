@@ -446,11 +446,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a symbol": (
         {"lie_algebra": [sympy.Matrix([[sympy.Symbol("x")]])]},
-        "a Lie algebra generator has the entry x, which is no number",
+        "a Lie algebra generator has the entry x, which is not a number",
     ),
     "nothing as an entry": (
         {"lie_algebra": [[[None, 1], [1, 0]]]},
-        "a Lie algebra generator has the entry None, which is no number",
+        "a Lie algebra generator has the entry None, which is not a number",
     ),
     "texts": (
         {"lie_algebra": [[["1", "0"], ["0", "1"]]]},
@@ -502,7 +502,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no permutation": (
         {"discrete_generators": [[0, 0, 1]]},
         "a discrete generator with one axis is read as a permutation, but [0, 0, 1] is not a "
-        "permutation of 0 … n − 1; a matrix has two axes, and generators stand in a list",
+        "permutation of 0 … n − 1; a matrix has two axes, and generators are given as a list",
     ),
     "an empty permutation": (
         {"discrete_generators": [[]]},
@@ -511,11 +511,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a matrix in place of a list of discrete ones": (
         {"discrete_generators": np.diag([1.0, 2.0])},
         "a discrete generator with one axis is read as a permutation, but array([1., 0.]) is not a "
-        "permutation of 0 … n − 1; a matrix has two axes, and generators stand in a list",
+        "permutation of 0 … n − 1; a matrix has two axes, and generators are given as a list",
     ),
     "a permutation in place of a list of them": (
         {"discrete_generators": [1, 2, 0]},
-        "generators stand in a list, and [1, 2, 0] is a list of integers: write "
+        "generators are given as a list, but [1, 2, 0] is a list of integers: write "
         "discrete_generators=[[1, 2, 0]] for one permutation",
     ),
     "nothing at all": ({}, "a group without generators needs its size: Group(d=3)"),

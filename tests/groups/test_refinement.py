@@ -228,7 +228,9 @@ class TestWithoutExactStructure:
         assert others[5] == others[2] != of(*group.discrete_generators) * S(2)
 
     def test_irreps_that_may_be_one_are_refused(self) -> None:
-        with pytest.raises(MethodNotApplicable, match=r"equivalent or not|two irreps of"):
+        with pytest.raises(
+            MethodNotApplicable, match=r"neither equal nor clearly different|two irreps of"
+        ):
             decompose(T(2)(self.rounded.refined()))
         charges = Group(lie_algebra=[np.diag([0.3333, -0.6667, 1.0])])
         with pytest.raises(MethodNotApplicable, match="two irreps of dimension 1 may be one"):

@@ -143,10 +143,9 @@ class TestMessages:
             require_exact(group)
         assert str(caught.value) == (
             f"the rank is ambiguous: the generators of {group!r} look rounded. Discrete generator "
-            f"1 is orthogonal to 7.0e-07, no better. Give more digits or exact entries, take the "
-            f"nearest exact group with refine=1e-5 where the group is made, ask for what is nearly "
-            f"equivariant with tolerance=5e-3 where the basis is, or say with refine=0 that the "
-            f"generators are meant as they are"
+            f"1 is orthogonal to 7.0e-07, no better. Give more digits or exact entries, pass "
+            f"refine=1e-5 to the group for the nearest exact one, pass tolerance=5e-3 to the solve "
+            f"for an approximate basis, or pass refine=0 to the group if its generators are exact"
         )
         assert caught.value.code == "rounded-generators"
 
@@ -233,7 +232,7 @@ class TestPrecision:
     def test_other_precisions_are_refused(self, value: Any) -> None:
         with pytest.raises(InvalidGroup, match="the precision of generators is a number above 0"):
             Group(d=2, precision=value)
-        with pytest.raises(InvalidGroup, match="that are meant as they are have no precision"):
+        with pytest.raises(InvalidGroup, match=r"exact generators \(refine=0\) have no precision"):
             Group(d=2, precision=1e-5, refine=0)
 
     def test_digits_that_are_meant_so_are_another_group(self) -> None:

@@ -184,8 +184,8 @@ class TestApproximate:
         basis = V(group).equivariant_basis(store=False, tolerance=0.015)
         assert basis.rank == 1
         assert basis.certificate.notes == (
-            f"the cut at 0.015 has no gap: of {V(group)!r} a singular value of 0.01 counts as zero "
-            f"and one of 0.02 does not",
+            f"the cut at 0.015 has no gap: for {V(group)!r} a singular value of 0.01 counts as "
+            f"zero, and one of 0.02 does not",
         )
 
     @settings(deadline=None, max_examples=25)
@@ -236,7 +236,7 @@ class TestRefusals:
         "options", [{"method": "orbits"}, {"method": "irreps"}, {"backend": "jax"}], ids=str
     )
     def test_methods_that_have_no_approximate_solves(self, options: dict[str, str]) -> None:
-        with pytest.raises(MethodNotApplicable, match="leave both to 'auto'"):
+        with pytest.raises(MethodNotApplicable, match="use 'auto' for both"):
             V(SO(3)).equivariant_basis(tolerance=1e-3, **options)
 
     def test_a_fine_tolerance_for_a_large_rep(self) -> None:

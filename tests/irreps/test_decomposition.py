@@ -179,7 +179,7 @@ class TestIrrepsAreReps:
     def test_an_unknown_name(self) -> None:
         with pytest.raises(InvalidRep, match="W5_ffffff"):
             Irrep("W5_ffffff")(SO(3)).rho(np.eye(3))
-        with pytest.raises(InvalidRep, match="no irrep's name"):
+        with pytest.raises(InvalidRep, match="not the name of an irrep"):
             Irrep("5")
 
     def test_the_dual(self) -> None:

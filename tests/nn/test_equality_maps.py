@@ -160,9 +160,9 @@ class TestOver:
 
     def test_an_unknown_group_is_refused(self) -> None:
         layer = Linear(V(S(4)), V(S(4)))
-        with pytest.raises(InvalidRep, match=r"S\(7\) is to be replaced, and .* is over S\(4\)"):
+        with pytest.raises(InvalidRep, match=r"S\(7\) cannot be replaced: .* is over S\(4\)"):
             layer.over({S(7): S(9)})
-        with pytest.raises(InvalidRep, match="is to be replaced"):
+        with pytest.raises(InvalidRep, match="cannot be replaced"):
             Sequential(layer, Pointwise(V(S(4)))).over({S(7): S(9)})
 
     def test_layers_without_the_replaced_groups_do_not_change(self) -> None:

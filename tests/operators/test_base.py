@@ -305,10 +305,10 @@ def test_what_a_subclass_does_not_define_is_named() -> None:
 
     with pytest.raises(NotImplementedError) as error:
         Empty() @ np.eye(2)
-    assert str(error.value) == "Empty defines no _matmat"
+    assert str(error.value) == "Empty does not define _matmat"
     with pytest.raises(NotImplementedError) as error:
         Empty().T  # noqa: B018 - the access itself is tested
-    assert str(error.value) == "Empty defines no _adjoint"
+    assert str(error.value) == "Empty does not define _adjoint"
 
 
 def test_operators_are_compared_and_hashed_by_identity() -> None:

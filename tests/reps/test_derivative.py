@@ -208,5 +208,5 @@ def test_entries_that_are_not_finite_are_refused() -> None:
     with pytest.raises(InvalidRep) as error:
         rep.drho(TURN)
     assert str(error.value).startswith(
-        f"rho of {rep!r} returns entries that are no finite numbers:"
+        f"rho of {rep!r} returns entries that are not finite numbers:"
     )

@@ -214,7 +214,7 @@ def test_what_is_no_homomorphism_is_refused(kind: type[Rep], G: Any) -> None:
     with pytest.raises(InvalidRep) as error:
         images(rep)
     message = str(error.value)
-    assert message.startswith(f"{rep!r} is no representation of {G!r}: ρ(")
+    assert message.startswith(f"{rep!r} is not a representation of {G!r}: ρ(")
     with pytest.raises(InvalidRep):
         (rep * V(G)).equivariant_basis()
 
@@ -234,7 +234,7 @@ def test_entries_that_are_no_finite_numbers_are_refused(G: Any) -> None:
     with pytest.raises(InvalidRep) as error:
         images(rep)
     assert str(error.value) == (
-        f"rho of {rep!r} returns entries that are no finite numbers:\n[[nan]]"
+        f"rho of {rep!r} returns entries that are not finite numbers:\n[[nan]]"
     )
 
 
@@ -266,7 +266,7 @@ def test_a_drho_that_is_not_the_derivative_of_rho_is_refused() -> None:
     with pytest.raises(InvalidRep) as error:
         images(rep)
     assert str(error.value) == (
-        f"{rep!r} is no representation of SO(3): ρ(exp A) differs from exp dρ(A)"
+        f"{rep!r} is not a representation of SO(3): ρ(exp A) differs from exp dρ(A)"
     )
 
 

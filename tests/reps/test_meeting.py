@@ -25,8 +25,8 @@ def test_two_named_groups_of_equal_generators_are_warned_of() -> None:
             build()
         assert len(found) == 1
         assert str(found[0].message).endswith(
-            "have the same generators, so in one rep they are one group, which acts on both. If "
-            "two different groups are meant, number them: "
+            "have the same generators, so in one rep they are one group, which acts on both. For "
+            "two different groups, number them: "
             f"L, R = {str(found[0].message).partition(' ')[0]}.copies(2)"
         )
         assert found[0].filename == __file__
@@ -95,5 +95,5 @@ class TestProducts:
                 return np.linalg.det(M)[None, None]
 
         G = O(2) * O(2)
-        with pytest.raises(InvalidRep, match="only V is known to be the product of theirs"):
+        with pytest.raises(InvalidRep, match="only V splits into factors"):
             Determinant()(G) * V(G.factors[0])  # type: ignore[attr-defined]

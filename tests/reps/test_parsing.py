@@ -282,8 +282,8 @@ COMPLAINTS: list[tuple[str, str]] = [
     (
         "W",
         f"expected {FACTOR} at character 1 "
-        "('W' is none of V, Scalar, Vector, T(p,q); a group stands in parentheses behind a rep, "
-        "as in V(SO(3)))\n  W\n  ^",
+        "('W' is none of V, Scalar, Vector, T(p,q); a group is written in parentheses after a "
+        "rep, as in V(SO(3)))\n  W\n  ^",
     ),
     (
         "v",
@@ -292,8 +292,8 @@ COMPLAINTS: list[tuple[str, str]] = [
     (
         "2*SO(3)",
         f"expected {FACTOR} at character 3 "
-        "('SO' is none of V, Scalar, Vector, T(p,q); a group stands in parentheses behind a rep, "
-        "as in V(SO(3)))\n  2*SO(3)\n    ^",
+        "('SO' is none of V, Scalar, Vector, T(p,q); a group is written in parentheses after a "
+        "rep, as in V(SO(3)))\n  2*SO(3)\n    ^",
     ),
     (
         "V(SO(3)",
@@ -364,7 +364,7 @@ REFUSED_BY_THE_ALGEBRA: list[tuple[str, type[IntertwineError], str]] = [
     (
         "V+6000(V+V*)",
         TooLarge,
-        "a sum of 12,000 terms was asked for; at most 10,000. Equal terms side by side are one: "
+        "the sum has 12,000 terms; at most 10,000. Adjacent equal terms count once: "
         "write 9V+9W, not 9(V+W)\n"
         "  V+6000(V+V*)\n"
         "        ^",
@@ -400,7 +400,7 @@ REFUSED_BY_THE_ALGEBRA: list[tuple[str, type[IntertwineError], str]] = [
     (
         "3000(V+V*)+3000(V+V*)",
         TooLarge,
-        "a sum of 12,000 terms was asked for; at most 10,000. Equal terms side by side are one: "
+        "the sum has 12,000 terms; at most 10,000. Adjacent equal terms count once: "
         "write 9V+9W, not 9(V+W)\n"
         "  3000(V+V*)+3000(V+V*)\n"
         "            ^",
@@ -498,7 +498,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_names_of_anything_else_are_refused() -> None:
     with pytest.raises(InvalidRep) as error:
         parse("V", names={"f": 3})
-    assert str(error.value) == "names stand for reps and groups; these do not: {'f': 3}"
+    assert str(error.value) == "the values of names must be reps or groups; these are not: {'f': 3}"
 
 
 # -- laws

@@ -371,7 +371,7 @@ REFUSED = [
         "a power past the bound",
         lambda: V**257,
         TooLarge,
-        "a power of 257 was asked for; at most 256",
+        "the power 257 is too large; at most 256",
     ),
     (
         "too many factors",
@@ -383,7 +383,7 @@ REFUSED = [
         "too many terms",
         lambda: 5001 * (V + V.T),
         TooLarge,
-        "a sum of 10,002 terms was asked for; at most 10,000. Equal terms side by side are one: "
+        "the sum has 10,002 terms; at most 10,000. Adjacent equal terms count once: "
         "write 9V+9W, not 9(V+W)",
     ),
 ]

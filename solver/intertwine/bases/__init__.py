@@ -1,4 +1,4 @@
-"""Bases: what was found, how it is stored, and the evidence for it.
+"""Bases of invariants, their storage, and their certificates.
 
 `Dense` and `Kronecker` are the earlier names of `DenseStorage` and `KroneckerStorage`.
 """

@@ -1,4 +1,4 @@
-"""Bases put together from others: direct sums, Kronecker products, reordered coordinates."""
+"""Bases assembled from others: direct sums, Kronecker products, reordered coordinates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from intertwine.errors import FormatError
 
 
 class Sum(Storage):
-    """The block-diagonal matrix m₁Q₁ ⊕ m₂Q₂ ⊕ …, each block kept once."""
+    """The block-diagonal matrix m₁Q₁ ⊕ m₂Q₂ ⊕ …, each block stored once."""
 
     kind = "sum"
 
@@ -41,7 +41,7 @@ class Sum(Storage):
             part = x[at : at + multiplicity * size].reshape(multiplicity, size, k)
             at += multiplicity * size
             columns = xp.swapaxes(part, 0, 1).reshape(size, multiplicity * k)
-            rows = block.shape[1 - axis]  # spelled out: -1 is ambiguous where an axis is empty
+            rows = block.shape[1 - axis]  # not -1, which is ambiguous if an axis is empty
             moved = operation(block)(columns).reshape(rows, multiplicity, k)
             results.append(xp.swapaxes(moved, 0, 1).reshape(multiplicity * rows, k))
         if not results:
@@ -49,7 +49,7 @@ class Sum(Storage):
         return xp.concatenate(results)
 
     def sparse(self) -> Any:
-        """The block-diagonal sparse array."""
+        """Return the block-diagonal sparse array."""
         from scipy.sparse import block_diag, csc_array
 
         blocks = [block.sparse() for m, block in self.blocks for _ in range(m)]
@@ -57,16 +57,16 @@ class Sum(Storage):
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the blocks, each once."""
+        """The bytes of the blocks, each counted once."""
         return sum(block.nbytes for _, block in self.blocks)
 
     def orthonormality_of_whole(self, part: float) -> float:
-        """The largest of the blocks' bounds."""
+        """Return the largest of the blocks' bounds."""
         bounds = (block.orthonormality_of_whole(part) for _, block in self.blocks)
         return max(bounds, default=0.0)
 
     def write(self, put: Put) -> dict[str, Any]:
-        """The blocks in order."""
+        """Write the blocks in order."""
         blocks = [{"multiplicity": m, "storage": block.write(put)} for m, block in self.blocks]
         return {"kind": self.kind, "blocks": blocks}
 
@@ -103,14 +103,14 @@ class KroneckerStorage(Storage):
         tensor = x.reshape(*(factor.shape[axis] for factor in self.factors), k)
         for slot, factor in enumerate(self.factors):
             moved = xp.moveaxis(tensor, slot, 0)
-            # zero-sized axes leave -1 ambiguous, so the shape is spelled out
+            # not -1, which is ambiguous if an axis is empty
             flat = moved.reshape(moved.shape[0], prod(moved.shape[1:]))
             result = operation(factor)(flat).reshape(factor.shape[1 - axis], *moved.shape[1:])
             tensor = xp.moveaxis(result, 0, slot)
         return tensor.reshape(self.shape[1 - axis], k)
 
     def sparse(self) -> Any:
-        """The Kronecker product of the sparse factors."""
+        """Return the Kronecker product of the sparse factors."""
         from scipy.sparse import csc_array, kron
 
         product = reduce(lambda a, b: kron(a, b, format="csc"), [f.sparse() for f in self.factors])
@@ -122,21 +122,21 @@ class KroneckerStorage(Storage):
         return sum(factor.nbytes for factor in self.factors)
 
     def orthonormality_of_whole(self, part: float) -> float:
-        """∏(1 + εᵢ) − 1 for the factors' bounds εᵢ."""
+        """Return ∏(1 + εᵢ) − 1 for the factors' bounds εᵢ."""
         if len(self.factors) == 1:
             return self.factors[0].orthonormality_of_whole(part)
         bounds = (factor.orthonormality_of_whole(part) for factor in self.factors)
         return expm1(fsum(map(log1p, bounds)))
 
     def write(self, put: Put) -> dict[str, Any]:
-        """The factors in order."""
+        """Write the factors in order."""
         return {"kind": self.kind, "factors": [factor.write(put) for factor in self.factors]}
 
     @classmethod
     def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> KroneckerStorage:
         factors = [Storage.read(factor, arrays) for factor in meta["factors"]]
         if not factors:
-            raise FormatError("a Kronecker product has factors")
+            raise FormatError("a Kronecker product needs factors")
         return cls(factors)
 
 
@@ -161,11 +161,11 @@ class Permuted(Storage):
         return found[index(self.rows, found)]
 
     def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
-        """Qᴴ v, of v in the inner order."""
+        """Return Qᴴ v, with v reordered to the inner order."""
         return self.inner.adjoint(v[index(self._inverse, v)])
 
     def sparse(self) -> Any:
-        """The inner one with its rows reordered."""
+        """Return the inner one with its rows reordered."""
         return self.inner.sparse().tocsr()[self.rows].tocsc()
 
     @property
@@ -174,11 +174,11 @@ class Permuted(Storage):
         return self.rows.nbytes + self.inner.nbytes
 
     def orthonormality_of_whole(self, part: float) -> float:
-        """The inner bound: reordered columns are as orthonormal."""
+        """Return the inner bound: reordering keeps columns orthonormal."""
         return self.inner.orthonormality_of_whole(part)
 
     def write(self, put: Put) -> dict[str, Any]:
-        """The order, and the inner storage."""
+        """Write the order and the inner storage."""
         return {
             "kind": self.kind,
             "rows": put("rows", self.rows),
@@ -191,5 +191,5 @@ class Permuted(Storage):
         seen = np.zeros(inner.shape[0], dtype=bool)
         seen[rows] = True
         if rows.shape != seen.shape or rows.min(initial=0) < 0 or not np.all(seen):
-            raise FormatError("the order of a permuted basis is no permutation")
+            raise FormatError("the order of a permuted basis is not a permutation")
         return cls(rows, inner)

@@ -1,4 +1,4 @@
-"""A basis of invariants, as a matrix that need not be written out."""
+"""A basis of invariants, as a lazy matrix."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ class Basis(LinearOperator):
 
     ``Q @ w`` and ``Q.T @ v`` (``Q.H`` for complex groups), ``Q[:, i]``, ``Q.project(v)`` work on
     vectors, matrices and batches of matrices, in NumPy and in JAX (under `jit`, `grad`, `vmap`
-    too), and answer in the array library and precision of their argument. In arithmetic, and to
-    ``np.asarray``, it is the matrix. `certificate` is the evidence for it, and `cached` says
-    whether it came from a store. Its rows are the coordinates of the rep that it is `of`, which is
-    None where nobody has said it.
+    too), and return the array library and precision of their argument. Arithmetic and
+    ``np.asarray`` use the matrix. `certificate` is the evidence for it; `cached` says whether it
+    came from a store. Its rows are the coordinates of the rep `of`, which is None if unknown.
     """
 
     def __init__(
@@ -47,14 +46,14 @@ class Basis(LinearOperator):
 
     @cached_property
     def rows(self) -> RowOrder | None:
-        """Whose coordinates the rows are, as a file has it."""
+        """The rep whose coordinates the rows are, as stored in a file."""
         return RowOrder.of(self._of) if isinstance(self._of, Rep) else self._of
 
     @cached_property
     def rep(self) -> Rep | None:
         """The rep whose coordinates the rows are, in its order.
 
-        Raises `InvalidRep` where a file has one that cannot be read from it (`RowOrder.read`).
+        Raises `InvalidRep` if it was stored in a file and cannot be read (`RowOrder.read`).
         """
         return self._of.read() if isinstance(self._of, RowOrder) else self._of
 
@@ -73,11 +72,11 @@ class Basis(LinearOperator):
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Array:
-        """Columns ``Q[:, i]`` without the rest of the matrix; any other index, of the matrix."""
+        """Return columns ``Q[:, i]`` without building the matrix; other indices build it."""
         if isinstance(key, tuple) and len(key) == 2 and _is_all(key[0], self.shape[0]):
             try:
                 columns = np.arange(self.rank)[key[1]]
-            except TypeError:  # a tracer: which column is not known yet
+            except TypeError:  # a tracer: the column is not known yet
                 return namespace(key[1]).asarray(self.dense())[key]
             if np.ndim(columns) <= 1:
                 selection = np.zeros((self.rank, *np.shape(np.atleast_1d(columns))), self.dtype)
@@ -86,7 +85,7 @@ class Basis(LinearOperator):
         return self.dense()[key]
 
     def project(self, v: Num[Any, "..."]) -> Num[Any, "..."]:
-        """QQᴴv, the nearest invariant to v; of shape (n,), (n, k) or (…, n, k) like v."""
+        """Return QQᴴv, the invariant nearest to v; of shape (n,), (n, k) or (…, n, k) like v."""
         return self @ (self.H @ v)
 
     @property
@@ -96,11 +95,11 @@ class Basis(LinearOperator):
 
     @property
     def dense_bytes(self) -> int:
-        """What the dense matrix takes."""
+        """The bytes of the dense matrix."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
 
     def dense(self, max_bytes: int | None = None) -> Inexact[np.ndarray, "n r"]:
-        """The matrix. Raises `TooLarge` where it would take more than `max_bytes`."""
+        """Return the matrix. Raises `TooLarge` if it would take more than `max_bytes`."""
         size = f"a dense basis of shape {self.shape} takes {self.dense_bytes / 1e9:,.3g} GB"
         if max_bytes is not None and self.dense_bytes > max_bytes:
             raise TooLarge(
@@ -111,7 +110,7 @@ class Basis(LinearOperator):
         return np.asarray(self @ np.eye(self.rank, dtype=self.dtype))
 
     def sparse(self) -> Any:
-        """The matrix as a SciPy sparse array in CSC format."""
+        """Return the matrix as a SciPy sparse array in CSC format."""
         return self.storage.sparse()
 
     @property
@@ -145,7 +144,7 @@ class _Adjoint(LinearOperator):
         return self.basis
 
     def dense(self) -> Array:
-        """The matrix Qᴴ."""
+        """Return the matrix Qᴴ."""
         return self.basis.dense().conj().T
 
 
@@ -163,7 +162,7 @@ class Projector(LinearOperator):
         return self
 
     def dense(self) -> Array:
-        """The matrix QQᴴ."""
+        """Return the matrix QQᴴ."""
         matrix = self.basis.dense()
         return matrix @ matrix.conj().T
 

@@ -1,4 +1,4 @@
-"""The evidence kept with a basis."""
+"""The certificate of a basis: the evidence for it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from intertwine.notebook import html_table
 _TEXTS = ("method", "backend", "device", "version")
 _COUNTS = ("size", "rank", "iterations")
 _MEASURES = ("residual", "orthonormality", "seconds")
-_YOUNGER = ("notes", "rank_bound", "solver")  # than the format: older files have none
+_YOUNGER = ("notes", "rank_bound", "solver")  # than the format: older files lack these
 
 SOLVER_VERSION = 2
-"""The version of the solver's answers. Bases of older ones are not trusted, and solved anew:
-version 1 took sums of irreps for irreps at times, and small violations for none."""
+"""The version of the solver's results. Bases of older versions are not trusted, but solved again:
+version 1 sometimes took sums of irreps for irreps, and small violations for zero."""
 
 
 def _typed(value: Any, kind: type[Any]) -> Any:
-    """The value as text, list, or number from zero on; an integer may stand for a float."""
+    """Check that a value is a text, a list, or a number from zero on, and return it; integers are
+    valid floats."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{value!r} is no {kind.__name__}")
+        raise TypeError(f"{value!r} is not a {kind.__name__}")
     if isinstance(value, int | float) and not 0 <= value < math.inf:
-        raise ValueError(f"{value!r} is not finite, or below zero")
+        raise ValueError(f"{value!r} is not finite and at least zero")
     return value
 
 
@@ -36,15 +37,14 @@ def _typed(value: Any, kind: type[Any]) -> Any:
 class Certificate:
     """How a basis Q of shape (size, rank) was found, and how good it is.
 
-    `residual` bounds the largest ‖CQ‖ over the constraints of all generators as they were given:
+    `residual` bounds the largest ‖CQ‖ over the constraints of all generators as given:
     dρ(A) for A scaled to spectral norm 1, and ρ(h) − 1 divided by max(1, ‖ρ(h)‖). `residuals`
     has the bound for each generator of each group (named by its digest). `orthonormality` bounds
-    ‖QᴴQ − 1‖. `gap` is the smallest singular value that was taken for nonzero over the largest
-    taken for zero; it is infinite where one of the two kinds does not occur, or where the method
-    is exact. `iterations` counts the steps of iterative methods, `seconds` is wall time. `notes`
-    say why a method that would have been faster was passed over. `rank_bound` is an upper bound
-    on the rank in exact arithmetic, where one was asked for (`intertwine.exact.prove`). `solver` is
-    the version of the solver's answers.
+    ‖QᴴQ − 1‖. `gap` is the smallest singular value taken for nonzero over the largest taken
+    for zero; it is infinite if one of the two kinds does not occur, or if the method is exact.
+    `iterations` counts the steps of iterative methods, `seconds` is wall time. `notes` say why a
+    faster method was not used. `rank_bound` is an upper bound on the rank in exact arithmetic, if
+    one was requested (`intertwine.exact.prove`). `solver` is the version of the solver's results.
     An assembled basis names the different methods of its parts, which have certificates too.
     """
 
@@ -68,11 +68,11 @@ class Certificate:
 
     @property
     def is_proven(self) -> bool:
-        """Whether an exact bound says that there are no more invariants than were found."""
+        """Whether an exact bound proves that there are no more invariants."""
         return self.rank_bound == self.rank
 
     def to_json(self) -> dict[str, Any]:
-        """The certificate as JSON values; an infinite gap is None."""
+        """Return the certificate as JSON values; an infinite gap is None."""
         return {
             "method": self.method,
             "backend": self.backend,
@@ -94,7 +94,9 @@ class Certificate:
 
     @staticmethod
     def from_json(document: Any) -> Certificate:
-        """The certificate of `to_json`, of either kind. Raises `FormatError` for anything else."""
+        """Read a certificate from `to_json`, of either kind. Raises `FormatError` for anything
+        else.
+        """
         try:
             kind = document.get("kind", "exact")
             if kind == ApproximateCertificate.kind:
@@ -105,7 +107,7 @@ class Certificate:
                     _numbers(document["dropped_values"]),
                 )
             if kind != "exact":
-                raise ValueError(f"{kind!r} is no kind of certificate")
+                raise ValueError(f"{kind!r} is not a kind of certificate")
             names = [f.name for f in fields(Certificate)]
             values = {name: document[name] for name in names if name not in _YOUNGER}
             notes = _typed(document.get("notes", []), list)
@@ -128,7 +130,7 @@ class Certificate:
         except FormatError:
             raise
         except UNREADABLE as error:
-            raise FormatError(f"this is no certificate of a basis: {error!r}") from error
+            raise FormatError(f"this is not a certificate of a basis: {error!r}") from error
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<15} {value}" for name, value in self._rows())
@@ -154,7 +156,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class ApproximateCertificate(Certificate):
-    """The certificate of a basis of what is equivariant up to `tolerance`.
+    """The certificate of a basis of invariants up to a relative `tolerance`.
 
     `kept_values` are the largest singular values of the constraints, relative to their norm, that
     count as zero, `dropped_values` the smallest that do not, both ascending. `residual` is the
@@ -174,7 +176,7 @@ class ApproximateCertificate(Certificate):
         kept: tuple[float, ...],
         dropped: tuple[float, ...],
     ) -> ApproximateCertificate:
-        """A certificate's fields, with the tolerance and the singular values around the cut."""
+        """Extend a certificate by the tolerance and the singular values around the cut."""
         common = {f.name: getattr(certificate, f.name) for f in fields(Certificate)}
         return cls(**common, tolerance=tolerance, kept_values=kept, dropped_values=dropped)
 
@@ -184,7 +186,7 @@ class ApproximateCertificate(Certificate):
         return False
 
     def to_json(self) -> dict[str, Any]:
-        """The certificate as JSON values."""
+        """Return the certificate as JSON values."""
         return {
             **super().to_json(),
             "kind": self.kind,

@@ -23,7 +23,7 @@ SUFFIXES = (".safetensors", ".npy", ".npz")
 def save_basis(basis: Basis, path: str | os.PathLike[str]) -> None:
     """Write a basis: its stored form to ``.safetensors``, its dense matrix to ``.npy`` or ``.npz``.
 
-    The file appears whole or not at all. Raises `FormatError` for another ending.
+    The write is atomic. Raises `FormatError` for another suffix.
     """
     path = Path(path)
     check_suffix(path)
@@ -41,7 +41,7 @@ def save_basis(basis: Basis, path: str | os.PathLike[str]) -> None:
 
 
 def check_suffix(path: Path) -> None:
-    """Raise `FormatError` for a file that a basis cannot be written to."""
+    """Raise `FormatError` for a file suffix that bases cannot be written to."""
     if path.suffix not in SUFFIXES:
         raise FormatError(
             f"a basis is written to {', '.join(SUFFIXES)} files, not to {path.name!r}"
@@ -51,10 +51,10 @@ def check_suffix(path: Path) -> None:
 def load_basis(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None = None) -> Basis:
     """Read a basis from a ``.safetensors`` file, mapped into memory rather than copied.
 
-    `names` gives reps of the user's own that its rep has, as in `parse`:
-    ``load_basis(path, names={"P": P})``. Raises `FormatError` where the file holds no basis,
-    `FileNotFoundError` where there is no file, and `InvalidRep` where its rep is not one of those
-    names. (Without names, only asking for a rep that cannot be read raises that.)
+    `names` has the user-defined reps in its rep, as in `parse`:
+    ``load_basis(path, names={"P": P})``. Raises `FormatError` if the file is not a basis,
+    `FileNotFoundError` if it does not exist, and `InvalidRep` if its rep cannot be read with these
+    names. (Without names, only access to the rep raises that.)
     """
     basis = load_entry(None, path)
     if not names or basis.rows is None:
@@ -65,7 +65,7 @@ def load_basis(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None 
 def load_entry(key: str | None, path: str | os.PathLike[str]) -> Basis:
     """Return the basis in the file that a store has under a key; any basis for the key None.
 
-    Raises `FormatError` if the file holds no basis, or that of another key.
+    Raises `FormatError` if the file is not a basis, or that of another key.
     """
     try:
         arrays, metadata = read_file(path)
@@ -73,25 +73,25 @@ def load_entry(key: str | None, path: str | os.PathLike[str]) -> Basis:
             require_key(metadata, key)
         return from_arrays(arrays, metadata)
     except FormatError as error:
-        raise FormatError(f"{os.fspath(path)} holds no basis: {error}") from error
+        raise FormatError(f"{os.fspath(path)} is not a basis: {error}") from error
 
 
 def to_bytes(basis: Basis) -> bytes:
-    """The basis as the bytes of a safetensors file."""
+    """Return the basis as the bytes of a safetensors file."""
     buffer = io.BytesIO()
     write_safetensors(basis, buffer.write)
     return buffer.getvalue()
 
 
 def from_bytes(blob: bytes) -> Basis:
-    """The basis of `to_bytes`. Raises `FormatError` for anything else."""
+    """Read a basis from `to_bytes`. Raises `FormatError` for anything else."""
     return from_arrays(*read_bytes(blob))
 
 
 def write_safetensors(
     basis: Basis, write: Callable[[bytes | memoryview], Any], of: Mapping[str, Any] | None = None
 ) -> None:
-    """Hand the bytes of a basis's safetensors file to `write`, piece by piece.
+    """Pass the bytes of a basis's safetensors file to `write`, piece by piece.
 
     `of` is added to the metadata: the key, rep and group that a store has the basis of.
     """

@@ -19,7 +19,7 @@ VERSION = 1
 
 
 def to_arrays(basis: Basis) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[str, Any]]:
-    """The basis as named arrays and JSON metadata."""
+    """Return the basis as named arrays and JSON metadata."""
     arrays: dict[str, Shaped[np.ndarray, "..."]] = {}
 
     def put(meaning: str, array: Shaped[np.ndarray, "..."]) -> str:
@@ -39,9 +39,11 @@ def to_arrays(basis: Basis) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[
 
 
 def from_arrays(arrays: Mapping[str, Any], metadata: Any) -> Basis:
-    """The basis of `to_arrays`. Raises `FormatError` for anything that cannot be one."""
+    """Read a basis from `to_arrays`. Raises `FormatError` for anything else."""
     if not isinstance(metadata, Mapping):
-        raise FormatError(f"the metadata of a basis are an object, not {type(metadata).__name__}")
+        raise FormatError(
+            f"the metadata of a basis must be an object, not {type(metadata).__name__}"
+        )
     if metadata.get("format") != NAME or metadata.get("version") != VERSION:
         raise FormatError(
             f"expected {NAME} version {VERSION}, found {metadata.get('format')!r} version "

@@ -14,14 +14,14 @@ from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.bases.transform import Transform
 from intertwine.errors import FormatError
 
-_ROUNDING = 1e-14  # an entry below is a zero of the basis
+_ROUNDING = 1e-14  # entries below are zeros of the basis
 
 
 class Intertwiners(Storage):
     """The invariants of ρ_A ⊗ ρ_B, as maps ρ_B* → ρ_A (Schur): Σ_λ U_A (w_λ ⊗ E) U_B*ᴴ / √d_λ.
 
-    `left` decomposes ρ_A, `right` ρ_B*, and `endomorphisms[λ]` of shape (e, d, d) are what
-    commutes with λ. Coordinates are ordered by irrep, copy in A, copy in B*, endomorphism.
+    `left` decomposes ρ_A, `right` ρ_B*, and `endomorphisms[λ]` of shape (e, d, d) span the
+    commutant of λ. Coordinates are ordered by irrep, copy in A, copy in B*, endomorphism.
     """
 
     kind = "intertwiners"
@@ -44,7 +44,7 @@ class Intertwiners(Storage):
         self.dtype = np.result_type(np.float64, *(part.dtype for part in parts))
 
     def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
-        """Q w: coordinates into maps of irreps, those into maps of the reps."""
+        """Return Q w: coordinates become maps of irreps, and these become maps of the reps."""
         xp, dtype, k = namespace(w), working_dtype(w, self.dtype), w.shape[1]
         if not self.shape[1]:
             return xp.zeros((self.shape[0], k), dtype=dtype)
@@ -74,7 +74,9 @@ class Intertwiners(Storage):
 
     @cached_property
     def _units(self) -> dict[int, Inexact[np.ndarray, "_ _ _ _"]]:
-        """E U_B*ᴴ / √d for each irrep: the right side written out, the square root of the whole."""
+        """E U_B*ᴴ / √d for each irrep: the right side as matrices, whose size is the square root of
+        Q's.
+        """
         right = self.right.forward(np.eye(self.right.size, dtype=self.dtype))
         return {
             irrep: np.matmul(units[:, None], right[irrep]) / np.sqrt(units.shape[1])
@@ -82,7 +84,7 @@ class Intertwiners(Storage):
         }
 
     def sparse(self) -> Any:
-        """Q with its entries past rounding."""
+        """Return Q without entries that are rounding errors."""
         from scipy.sparse import csc_array, hstack
 
         blocks = [
@@ -97,11 +99,11 @@ class Intertwiners(Storage):
         return sum({id(part): part.nbytes for part in parts}.values())
 
     def write(self, put: Put) -> dict[str, Any]:
-        """Both decompositions (once where they are the same), and the endomorphisms."""
+        """Write both decompositions (equal arrays once), and the endomorphisms."""
         names: dict[int, str] = {}
 
         def once(meaning: str, array: Shaped[np.ndarray, "..."]) -> str:
-            if id(array) not in names:  # both sides may take the same steps
+            if id(array) not in names:  # both sides may share steps
                 names[id(array)] = put(meaning, array)
             return names[id(array)]
 
@@ -124,6 +126,6 @@ class Intertwiners(Storage):
             dimensions = {t.dimensions.get(read_count(irrep, "an irrep")) for t in (left, right)}
             present = irrep in left.multiplicities and irrep in right.multiplicities
             if not present or units.ndim != 3 or {units.shape[1], units.shape[2]} != dimensions:
-                raise FormatError(f"the endomorphisms of irrep {irrep} do not fit it")
+                raise FormatError(f"the endomorphisms of irrep {irrep} do not have its shape")
             endomorphisms[irrep] = units
         return cls(left, right, endomorphisms)

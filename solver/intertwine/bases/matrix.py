@@ -39,7 +39,7 @@ class DenseStorage(Storage):
         return namespace(argument).asarray(self.matrix, dtype=dtype)
 
     def sparse(self) -> Any:
-        """Q without the entries that are rounding errors of zero."""
+        """Return Q without entries that are rounding errors."""
         from scipy.sparse import csc_array
 
         return csc_array(np.where(np.abs(self.matrix) > 1e-14, self.matrix, 0))
@@ -55,18 +55,18 @@ class DenseStorage(Storage):
         return self.matrix
 
     def columns(self) -> Iterator[Inexact[np.ndarray, "n _"]]:
-        """Its columns, contiguous in memory."""
+        """Yield the columns, contiguous in memory."""
         width = self._block_width
         for start in range(0, self.shape[1], width):
             yield np.ascontiguousarray(self.matrix[:, start : start + width])
 
     def orthonormality(self) -> float:
-        """The Frobenius norm of QᴴQ − 1."""
+        """Return the Frobenius norm of QᴴQ − 1."""
         q = self.matrix
         return float(np.linalg.norm(q.conj().T @ q - np.eye(q.shape[1])))
 
     def write(self, put: Put) -> dict[str, Any]:
-        """One array."""
+        """Write one array."""
         return {"kind": self.kind, "matrix": put("matrix", self.matrix)}
 
     @classmethod
@@ -81,9 +81,9 @@ class DenseStorage(Storage):
 
 
 def _refuse_no_basis(matrix: Inexact[np.ndarray, "n r"]) -> None:
-    """Tell NaN, infinities and what was scaled from a basis, whose columns have length 1.
+    """Raise `FormatError` for NaN, infinities and columns whose length is not 1.
 
-    Of a large one only the first rows are looked at: it may be mapped, and is not to be read whole.
+    Of a large matrix only the first rows are checked: it may be memory-mapped.
     """
     rank = matrix.shape[1]
     looked_at = matrix[: max(1, _LOOKED_AT // max(1, rank))]

@@ -1,4 +1,4 @@
-"""A basis as one label an index: for groups that permute coordinates."""
+"""A basis as one label per index, for groups that permute coordinates."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ class Orbits(Storage):
 
     @cached_property
     def _grouped(self) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " r"]]:
-        """The indices of the rows that are not zero, orbit by orbit, and where orbits start."""
+        """The indices of the nonzero rows, orbit by orbit, and the start of each orbit."""
         order = np.argsort(self.labels, kind="stable")
         order = order[np.searchsorted(self.labels[order], 0) :]
         return order, np.searchsorted(self.labels[order], np.arange(self.shape[1]))
 
     def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
-        """Q w: each row is its orbit's entry of w, weighted."""
+        """Return Q w: each row is its orbit's entry of w, weighted."""
         xp, dtype = namespace(w), working_dtype(w, self.dtype)
         if self.shape[1] == 0:
             return xp.zeros((self.shape[0], w.shape[1]), dtype=dtype)
         return xp.asarray(self._weights, dtype=dtype)[:, None] * w[index(self.labels, w)]
 
     def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
-        """Qᴴ v: weighted sums over the orbits."""
+        """Return Qᴴ v: weighted sums over the orbits."""
         xp, dtype = namespace(v), working_dtype(v, self.dtype)
         if self.shape[1] == 0:
             return xp.zeros((0, v.shape[1]), dtype=dtype)
@@ -69,7 +69,7 @@ class Orbits(Storage):
         return np.add.reduceat(weighted[order], starts, axis=0)
 
     def sparse(self) -> Any:
-        """Q with one entry a row."""
+        """Return Q with one entry per row."""
         from scipy.sparse import coo_array
 
         rows = np.flatnonzero(self.labels >= 0)
@@ -82,12 +82,12 @@ class Orbits(Storage):
         return self.labels.nbytes + (0 if self.signs is None else self.signs.nbytes)
 
     def orthonormality(self) -> float:
-        """The rounding of the squares of 1/√|orbit|: different orbits share no index."""
+        """Return the rounding error of the columns' norms: different orbits are disjoint."""
         sizes = np.bincount(self.labels[self.labels >= 0], minlength=self.shape[1])
         return float(np.abs(sizes * (1 / np.sqrt(sizes)) ** 2 - 1).max(initial=0.0))
 
     def keeps(self, indices: Int[np.ndarray, " n"], signs: Int[np.ndarray, " n"]) -> bool:
-        """Whether every index stays in its orbit, with the sign that it has there."""
+        """Return whether every index stays in its orbit, with its sign there."""
         own = np.ones(self.shape[0], dtype=np.int8) if self.signs is None else self.signs
         kept = self.labels >= 0
         return np.array_equal(self.labels[indices], self.labels) and np.array_equal(
@@ -95,7 +95,7 @@ class Orbits(Storage):
         )
 
     def write(self, put: Put) -> dict[str, Any]:
-        """Labels, and signs where there are any."""
+        """Write the labels, and the signs if there are any."""
         meta: dict[str, Any] = {"kind": self.kind, "rank": self.shape[1]}
         meta["labels"] = put("labels", self.labels)
         meta["signs"] = None if self.signs is None else put("signs", self.signs)
@@ -107,11 +107,11 @@ class Orbits(Storage):
         signs = None if meta["signs"] is None else arrays[meta["signs"]]
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise FormatError(
-                f"labels are integers, one an index, not {labels.dtype}{labels.shape}"
+                f"labels must be integers, one per index, not {labels.dtype}{labels.shape}"
             )
         fits = rank <= len(labels) and np.all((labels >= -1) & (labels < rank))
         if not fits or not np.all(np.bincount(labels[labels >= 0], minlength=rank)):
             raise FormatError(f"the labels do not name {rank} orbits")
         if signs is not None and (signs.shape != labels.shape or np.any(np.abs(signs) != 1)):
-            raise FormatError("the signs are not ±1, one an index")
+            raise FormatError("the signs are not ±1, one per index")
         return cls(labels, signs, rank)

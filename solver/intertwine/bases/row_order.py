@@ -1,4 +1,4 @@
-"""Whose coordinates the rows of a basis are, in words that a file holds."""
+"""The rep whose coordinates the rows of a basis are, as stored in a file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from intertwine.reps.generator_images import atom_digest
 from intertwine.reps.syntax import atoms, is_a
 
 _ADVICE = (
-    "Give reps of your own by their names in it, as in load_basis(path, names={'P': P}), or use "
-    "the rep that the basis was made of"
+    "Pass user-defined reps by their names in it, as in load_basis(path, names={'P': P}), or use "
+    "the rep that the basis was computed for"
 )
 
-#: Digests of reps by their ids, with the reps themselves: while these live, their ids are unique.
+#: Digests of reps by id, with the reps themselves, which keeps the ids unique.
 _Known = dict[int, tuple[Rep, str]]
 
 
@@ -26,9 +26,9 @@ _Known = dict[int, tuple[Rep, str]]
 class RowOrder:
     """The rows of a basis are the coordinates of this rep, in the order in which it is written.
 
-    `rep` is its text, and `groups` are those that it has, by their names there, as
-    `group_from_json` reads them. A rep of one group has no group in its text. `digest` identifies
-    the rep by what it is: names of the user's own can make its text that of another rep.
+    `rep` is its text, and `groups` are its groups by their names in the text, in the format of
+    `group_from_json`. The text of a rep of one group omits the group. `digest` identifies the rep
+    by content: with user-defined names, different reps can have the same text.
     """
 
     rep: str
@@ -37,7 +37,7 @@ class RowOrder:
 
     @classmethod
     def of(cls, rep: Rep) -> RowOrder:
-        """Those of a concrete rep."""
+        """Return the row order of a concrete rep."""
         groups = {name: group_to_json(group) for name, group in _named_groups(rep).items()}
         return cls(str(rep), groups, _digest(rep, {}))
 
@@ -48,7 +48,7 @@ class RowOrder:
 
     @classmethod
     def from_json(cls, document: Any) -> RowOrder:
-        """Those of `to_json`. Raises `FormatError` for anything else."""
+        """Read a row order from `to_json`. Raises `FormatError` for anything else."""
         match document:
             case {"rep": str() as rep, "groups": dict() as groups}:
                 digest = document.get("digest")
@@ -60,15 +60,14 @@ class RowOrder:
         )
 
     def read(self, names: Mapping[str, Any] | None = None) -> Rep:
-        """The rep, exactly as it was written. `names` gives reps of the user's own, as in `parse`.
+        """Return the rep, exactly as it was written. `names` has user-defined reps, as in `parse`.
 
-        Raises `InvalidRep` where the text cannot be read, or reads as another rep than the one
-        that was written.
+        Raises `InvalidRep` if the text cannot be read, or gives a different rep than was written.
         """
         if self.digest is None:
             raise InvalidRep(
                 f"the rep {self.rep} of a file cannot be checked: the file has no digest of it. "
-                f"Use the rep that the basis was made of"
+                f"Use the rep that the basis was computed for"
             )
         try:
             groups = {name: _read_group(name, group) for name, group in self.groups.items()}
@@ -82,15 +81,15 @@ class RowOrder:
             ) from error
         if not is_the_same:
             raise InvalidRep(
-                f"the rep {self.rep} of a file cannot be read: its text says {rep!r}, and the "
-                f"basis was made of another rep. Does a rep or a group of your own have the name "
-                f"of another? {_ADVICE}"
+                f"the rep {self.rep} of a file cannot be read: its text gives {rep!r}, but the "
+                f"basis is of another rep. A user-defined rep or group may share the name of "
+                f"another. {_ADVICE}"
             )
         return rep
 
 
 def _named_groups(rep: Rep) -> dict[str, Group]:
-    """The groups of a rep by their names; a name that two groups have gets a part of the digest."""
+    """Return the groups of a rep by name; a name that two groups share is extended by a digest."""
     named: dict[str, Group] = {}
     for group in {id(atom.G): atom.G for atom in atoms(rep)}.values():
         if group is not None and named.setdefault(repr(group), group) != group:
@@ -99,20 +98,20 @@ def _named_groups(rep: Rep) -> dict[str, Group]:
 
 
 def _read_group(name: str, document: Mapping[str, Any]) -> Group:
-    """The group of a document; the one of the catalogue where that is what its name says."""
+    """Read a group; if its name is in the catalogue and the group is equal, return that one."""
     group = group_from_json(document)
     try:
         named = parse_group(name)
-    except IntertwineError:  # it has a name of the user's own, or none
+    except IntertwineError:  # it has a user-defined name, or none
         return group
     return named if named == group else group
 
 
 def _digest(rep: Rep, known: _Known) -> str:
-    """What a rep is, in the order in which it is written: groups by their generators, reps of the
-    user's own by the images of these. No name plays a part, except those of irreps.
+    """Return a digest of a rep in its written order: groups by their generators, user-defined reps
+    by the images of these. Names play no part, except those of irreps.
 
-    `known` are the digests of its parts: an object that occurs often is read once.
+    `known` caches the digests of its parts.
     """
     if id(rep) not in known:
         text = " ".join(["intertwine rows 1", *_content(rep, known)])
@@ -121,13 +120,13 @@ def _digest(rep: Rep, known: _Known) -> str:
 
 
 def _content(rep: Rep, known: _Known) -> list[str]:
-    """The kind of a rep, and the digests of what it is made of."""
+    """Return the kind of a rep, and the digests of its parts."""
     for kind in (Base, Dual, ScalarRep, Sum, Tensor):
         if is_a(rep, kind):
-            # a subclass acts as its class does, and yet is not what is read from the same text
+            # a subclass acts like its class, but the same text is not read as the subclass
             name = kind.__name__ if type(rep) is kind else f"subclass of {kind.__name__}"
             return [name, *_parts(rep, known)]
-    # Irrep itself defines an identity; a subclass of it is the user's own
+    # Irrep itself defines an identity; its subclasses are user-defined
     mark = "irrep" if "_identity" in vars(type(rep)) else "own"
     return [mark, "" if rep.G is None else rep.G.digest, atom_digest(rep)]
 

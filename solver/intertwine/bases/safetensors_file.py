@@ -1,4 +1,4 @@
-"""Named arrays with metadata in JSON, as the bytes of a safetensors file."""
+"""Read and write safetensors files of named arrays with JSON metadata."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxtyping import Shaped, UInt8
 
 from intertwine.errors import FormatError
 
-_ALIGNMENT = 64  # from here JAX takes an array without copying it
+_ALIGNMENT = 64  # JAX uses arrays with this alignment without copying
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 _DTYPES = {"float64": "F64", "float32": "F32", "int64": "I64", "int32": "I32", "int8": "I8"}
 _REAL = {"complex128": np.float64, "complex64": np.float32}
@@ -24,11 +24,11 @@ def write_arrays(
     metadata: Mapping[str, Any],
     write: Callable[[bytes | memoryview], Any],
 ) -> None:
-    """Hand the bytes of a safetensors file to `write`, piece by piece and without a copy.
+    """Pass the bytes of a safetensors file to `write`, piece by piece and without a copy.
 
-    The data start at a multiple of 64 bytes, which the library's own writer does not do. It has
-    no complex128 either: a complex array is kept as real numbers with a last axis of two, and
-    named in the metadata under ``complex``.
+    The data start at a multiple of 64 bytes, unlike those of the safetensors library. The format
+    lacks complex128: a complex array is stored as real numbers with a last axis of two, and listed
+    in the metadata under ``complex``.
     """
     is_complex = [name for name, array in arrays.items() if np.iscomplexobj(array)]
     text = json.dumps({**metadata, "complex": is_complex}, allow_nan=False)
@@ -46,7 +46,7 @@ def write_arrays(
         at += array.nbytes
         pieces.append(array)
     head = json.dumps(header, separators=(",", ":")).encode()
-    head += b" " * (-(8 + len(head)) % _ALIGNMENT)  # the format allows spaces behind the header
+    head += b" " * (-(8 + len(head)) % _ALIGNMENT)  # the format allows spaces after the header
     write(len(head).to_bytes(8, "little") + head)
     for array in pieces:
         write(array.reshape(-1).view(np.uint8).data)
@@ -64,9 +64,9 @@ def require_key(metadata: Mapping[str, Any], key: str) -> None:
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arrays of a file, mapped into memory rather than copied, and its metadata.
+    """Return the arrays of a file, memory-mapped rather than copied, and its metadata.
 
-    Raises `FormatError` where the file is none of ours, `FileNotFoundError` where there is none.
+    Raises `FormatError` if the file has another format, `FileNotFoundError` if it is missing.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -75,22 +75,22 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, A
             pass
         return _read(np.memmap(path, mode="r"))
     except (SafetensorError, *_UNREADABLE) as error:
-        raise FormatError(f"this is no safetensors file of ours: {error!r}") from error
+        raise FormatError(f"this is not a safetensors file of intertwine: {error!r}") from error
 
 
 def read_bytes(blob: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arrays and metadata of a file's bytes. Raises `FormatError` for anything else."""
+    """Return the arrays and metadata of a file's bytes. Raises `FormatError` for anything else."""
     from safetensors import SafetensorError, deserialize
 
     try:
         deserialize(blob)  # type: ignore[no-untyped-call]  # the library checks the header
         return _read(np.frombuffer(blob, dtype=np.uint8))
     except (SafetensorError, *_UNREADABLE) as error:
-        raise FormatError(f"this is no safetensors file of ours: {error!r}") from error
+        raise FormatError(f"this is not a safetensors file of intertwine: {error!r}") from error
 
 
 def _read(blob: UInt8[np.ndarray, " bytes"]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The contents of a safetensors file whose header was checked."""
+    """Return the contents of a safetensors file whose header was checked."""
     start = 8 + int.from_bytes(blob[:8].tobytes(), "little")
     header = json.loads(blob[8:start].tobytes())
     metadata = json.loads(header.pop("__metadata__")["intertwine"])

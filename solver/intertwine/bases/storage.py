@@ -1,9 +1,9 @@
-"""How a basis Q of shape (n, r) is kept: interchangeable storages of one interface.
+"""The interface of storages of a basis Q of shape (n, r).
 
-Each can be applied (Q w, Qᴴ v) in NumPy and in JAX, and be written to named arrays and JSON
-metadata and rebuilt from them; `docs/format.md` describes that format. What the check of a result
-asks of a storage are methods too, so that a new storage needs its module, its export from
-`intertwine.bases`, and tests.
+A storage computes Q w and Qᴴ v in NumPy and in JAX, and can be written to named arrays and JSON
+metadata and read back; `docs/format.md` describes that format. It also has the methods that the
+check of a result needs. A new storage needs its module, its export from `intertwine.bases`, and
+tests.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from intertwine.errors import FormatError
 
 _BLOCK_BYTES = 2**28
 
-#: Takes an array and a hint at its meaning, and returns the name under which it was put.
+#: Stores an array, given with a hint at its meaning, and returns the name that it was stored under.
 Put = Callable[[str, Shaped[np.ndarray, "..."]], str]
 
 
-#: What a malformed document makes a reader run into.
+#: The errors that a malformed document causes in a reader.
 UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 
 
 def read_count(value: Any, what: str, least: int = 0) -> int:
-    """An integer of a document. Raises `FormatError` for anything else."""
+    """Return an integer of a document. Raises `FormatError` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise FormatError(f"{what} is an integer from {least} on, not {value!r}")
     return value
@@ -38,14 +38,14 @@ def read_count(value: Any, what: str, least: int = 0) -> int:
 class Storage(ABC):
     """A matrix Q of shape (n, r) with orthonormal columns.
 
-    The laws: ``adjoint`` is the adjoint of ``apply``; ``adjoint(apply(w)) = w``; the answer is in
+    The laws: ``adjoint`` is the adjoint of ``apply``; ``adjoint(apply(w)) = w``; results have
     the array library and the precision of the argument; and ``read(write())`` is the same Q. The
-    ``columns`` side by side are Q, and so is ``written_out`` where it is not None; ``keeps`` is
-    exact where it is not None; and the ``orthonormality`` functions are upper bounds.
+    ``columns`` side by side are Q, and so is ``written_out`` if it is not None; ``keeps`` is
+    exact if it is not None; and the ``orthonormality`` functions return upper bounds.
 
-    A subclass has a `kind` of its own, under which it is found again when it is read, and defines
-    the abstract methods. The others have a default that is right for every storage; a subclass
-    redefines those that its structure answers faster or exactly.
+    A subclass has a unique `kind`, by which files refer to it, and defines the abstract methods.
+    The other methods have a default that is correct for every storage; a subclass overrides those
+    that its structure answers faster or exactly.
     """
 
     kind: ClassVar[str]
@@ -72,24 +72,24 @@ class Storage(ABC):
     @property
     @abstractmethod
     def nbytes(self) -> int:
-        """The bytes of the arrays that are kept."""
+        """The bytes of the stored arrays."""
 
     @property
     def written_out(self) -> Inexact[np.ndarray, "n r"] | None:
-        """The matrix Q where its entries are kept, each with a rounding error of its own; else
+        """Return the matrix Q if its entries are stored, with independent rounding errors; else
         None. A check of single vectors needs these entries.
         """
         return None
 
     def columns(self) -> Iterator[Inexact[np.ndarray, "n _"]]:
-        """The columns of Q in order, in blocks of bounded size; no block without columns."""
+        """Yield the columns of Q in order, in nonempty blocks of bounded size."""
         r, width = self.shape[1], self._block_width
         for start in range(0, r, width):
             units = np.eye(r, min(width, r - start), -start, dtype=self.dtype)
             yield np.asarray(self.apply(units))
 
     def orthonormality(self) -> float:
-        """A bound on the spectral norm of QᴴQ − 1: here its Frobenius norm."""
+        """Return a bound on the spectral norm of QᴴQ − 1: by default its Frobenius norm."""
         square, start = 0.0, 0
         for block in self.columns():
             gram = np.asarray(self.adjoint(block))
@@ -98,14 +98,14 @@ class Storage(ABC):
         return sqrt(square)
 
     def orthonormality_of_whole(self, part: float) -> float:
-        """A bound on the spectral norm of QᴴQ − 1 if `part` is one for each basis that Q was put
-        together from; here Q is the only one.
+        """Return a bound on the spectral norm of QᴴQ − 1, if `part` bounds that of each basis that
+        Q is assembled from; by default Q itself.
         """
         return part
 
     def keeps(self, indices: Int[np.ndarray, " n"], signs: Int[np.ndarray, " n"]) -> bool | None:
-        """Whether x ↦ signs · x[indices] leaves every column as it is, where the structure tells
-        it without rounding; None where it has to be measured.
+        """Return whether x ↦ signs · x[indices] fixes every column, if the structure shows it
+        without rounding; None if it has to be measured.
         """
         return None
 
@@ -115,17 +115,17 @@ class Storage(ABC):
 
     @abstractmethod
     def write(self, put: Put) -> dict[str, Any]:
-        """Hand the arrays to `put`, and return the JSON metadata that refers to them."""
+        """Pass the arrays to `put`, and return the JSON metadata that refers to them."""
 
     @staticmethod
     def read(meta: Any, arrays: Mapping[str, Any]) -> Storage:
-        """The storage that `write` described. Raises `FormatError` for what it cannot be."""
+        """Read the storage that `write` described. Raises `FormatError` for anything else."""
         try:
             return Storage._kinds[meta["kind"]]._read(meta, arrays)
         except FormatError:
             raise
         except UNREADABLE as error:
-            raise FormatError(f"this is no stored basis: {error!r}") from error
+            raise FormatError(f"this is not a stored basis: {error!r}") from error
 
     @classmethod
     @abstractmethod

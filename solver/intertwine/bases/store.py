@@ -1,4 +1,4 @@
-"""Keeping bases between processes: what the solver asks of a store, and how it finds one."""
+"""The solver's interface to a store, which keeps bases between processes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from intertwine.bases.safetensors_file import read_file, require_key
 from intertwine.errors import FormatError, InvalidSetting
 
 ENTRY_POINTS = "intertwine.store"
-"""The group of entry points in which a store announces a function that returns it, or None."""
+"""The group of entry points in which a store registers a function that returns it, or None."""
 _LOG = logging.getLogger("intertwine")
 
 
 @runtime_checkable
 class BasisStore(Protocol):
-    """What the solver knows of a store: keys, files, and details in JSON."""
+    """The interface of a store: keys, files, and details in JSON."""
 
     def read(self, key: str) -> tuple[Any, Path] | None:
-        """The entry under a key and the file of its bytes, checked; None where there is none."""
+        """Return the checked entry under a key and the file of its bytes; None if it is missing."""
 
     def reject(self, key: str, reason: str) -> None:
-        """Take an entry out: its bytes could not be read as a basis."""
+        """Remove an entry whose bytes could not be read as a basis."""
 
     def claim(self, key: str) -> AbstractContextManager[None]:
-        """Held while solving for a key, so that others wait for the result; best effort."""
+        """Lock a key while solving for it, so that others wait for the result; best effort."""
 
     def publish(
         self,
@@ -41,13 +41,13 @@ class BasisStore(Protocol):
         write_to: Callable[[Callable[[bytes | memoryview], Any]], None],
         details: Mapping[str, Any],
     ) -> tuple[Any, Path] | None:
-        """Keep the bytes that `write_to` hands over; what is under the key then, if anything."""
+        """Store the bytes from `write_to`. Return the entry under the key afterwards, if any."""
 
 
 def find_store() -> BasisStore | None:
-    """The store that is installed and switched on, if any (see `INTERTWINE_CACHE`).
+    """Return the installed and enabled store, if any (see `INTERTWINE_CACHE`).
 
-    Raises `InvalidSetting` where the environment says something that cannot be meant.
+    Raises `InvalidSetting` for an invalid environment variable.
     """
     for factory in _factories():
         try:
@@ -71,16 +71,17 @@ def obtain(
     solve: Callable[[], Basis],
     size: int | None = None,
 ) -> Basis:
-    """The basis under a key: from the store if it is there, else solved, once at a time, and kept.
+    """Return the basis under a key: from the store, or else solved under a lock and stored.
 
-    A kept one in other than `size` dimensions is somebody's mistake, and is solved again.
-    `basis.cached` says which. The first to publish a key wins, so that everybody has one gauge.
+    A stored basis that does not have `size` dimensions is rejected and solved again.
+    `basis.cached` says whether it came from the store. The first to publish a key wins, so that
+    all processes have the same basis.
     """
     found = _read(store, key, size)
     if found is not None:
         return found
     with store.claim(key):
-        found = _read(store, key, size)  # another may have solved it while we waited
+        found = _read(store, key, size)  # another process may have solved it meanwhile
         if found is not None:
             return found
         basis = solve()
@@ -112,7 +113,7 @@ def _read(store: BasisStore, key: str, size: int | None) -> Basis | None:
     try:
         basis = load_entry(key, entry[1])
     except OSError as error:
-        _LOG.info("the store lost %s: %s", key, error)  # evicted since, perhaps
+        _LOG.info("the store lost %s: %s", key, error)  # possibly evicted meanwhile
         return None
     except FormatError as error:
         store.reject(key, str(error))

@@ -1,4 +1,4 @@
-"""The change of basis from a product of reps into irreps, as a product of small steps."""
+"""The change of basis from a product of reps to irreps, as a product of small steps."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from intertwine.arrays import Array, namespace, working_dtype
 from intertwine.bases.storage import Put, read_count
 from intertwine.errors import FormatError
 
-#: For irreps λ and ν, by number: the maps λ ⊗ slot → ν, of shape (copies, d_ν, d_λ, slot).
+#: For irreps λ and ν, by index: the maps λ ⊗ slot → ν, of shape (copies, d_ν, d_λ, slot).
 Step = Mapping[int, Mapping[int, Inexact[np.ndarray, "_ _ _ _"]]]
 
 
 class Transform:
     """Uᴴ of a unitary U: irreps → V₁ ⊗ … ⊗ V_p that is equivariant, applied slot by slot.
 
-    Irreps are numbers, 0 the trivial one, from which the first step starts. Behind step i there
-    are `levels[i]` copies of each. Copies are ordered by the irrep they came from, then by its
-    copy, then by the step's. Steps may leave irreps out: then U is an isometry.
+    Irreps are indices; the first step starts from 0, the trivial one. After step i there are
+    `levels[i]` copies of each. Copies are ordered by the irrep they came from, then by its copy,
+    then by the step's. Steps may omit irreps: then U is an isometry.
     """
 
     def __init__(self, sizes: Sequence[int], steps: Sequence[Step]) -> None:
@@ -40,11 +40,11 @@ class Transform:
 
     @property
     def multiplicities(self) -> dict[int, int]:
-        """How often each irrep occurs."""
+        """The multiplicity of each irrep."""
         return self.levels[-1]
 
     def forward(self, x: Num[Any, "n c"]) -> dict[int, Num[Any, "_ _ _"]]:
-        """Uᴴx, irrep by irrep."""
+        """Return Uᴴx, irrep by irrep."""
         xp, columns, rest = namespace(x), x.shape[1], self.size
         current = {0: x.reshape(1, 1, self.size * columns)}
         for size, step in zip(self.sizes, self.steps, strict=True):
@@ -65,7 +65,7 @@ class Transform:
         return current
 
     def backward(self, y: Mapping[int, Num[Any, "_ _ _"]], columns: int) -> Num[Any, "n c"]:
-        """Uy of what `forward` gives, for so many columns."""
+        """Return Uy for the result y of `forward`, with this many columns."""
         current, rest = dict(y), columns
         for i in range(len(self.steps) - 1, -1, -1):
             size, taken = self.sizes[i], dict.fromkeys(self.levels[i + 1], 0)
@@ -86,11 +86,11 @@ class Transform:
                     before[irrep] = total.reshape(copies, d, size * rest)
             current, rest = before, rest * size
         if 0 not in current:
-            raise ValueError("a transform that reaches no irrep has nothing to lead back")
+            raise ValueError("a transform without irreps cannot be applied backward")
         return current[0].reshape(self.size, columns)
 
     def only(self, irreps: set[int]) -> Transform:
-        """The part of it that leads to some irreps."""
+        """Return the part that leads to some irreps."""
         steps: list[Step] = []
         for step in reversed(self.steps):
             kept = {
@@ -104,14 +104,14 @@ class Transform:
 
     @property
     def arrays(self) -> list[Inexact[np.ndarray, "..."]]:
-        """The different arrays that it is made of."""
+        """The distinct arrays of all steps."""
         found = {
             id(maps): maps for step in self.steps for by in step.values() for maps in by.values()
         }
         return list(found.values())
 
     def write(self, put: Put) -> dict[str, Any]:
-        """The slots' sizes, and for each step its maps as [λ, ν, array]."""
+        """Write the slots' sizes, and for each step its maps as [λ, ν, array]."""
         names: dict[int, str] = {}
         for maps in self.arrays:
             names[id(maps)] = put("maps", maps)
@@ -127,7 +127,9 @@ class Transform:
 
     @classmethod
     def read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Transform:
-        """The transform that `write` described. Raises `FormatError` where it does not fit."""
+        """Read the transform that `write` described. Raises `FormatError` if its shapes do not
+        match.
+        """
         sizes = [read_count(size, "the size of a slot", 1) for size in meta["sizes"]]
         dimensions, steps = {0: 1}, []
         for size, listed in zip(sizes, meta["steps"], strict=True):
@@ -137,7 +139,9 @@ class Transform:
                 maps = arrays[name]
                 source = dimensions[read_count(irrep, "an irrep")]
                 if maps.ndim != 4 or maps.shape[2:] != (source, size) or 0 in maps.shape:
-                    raise FormatError(f"maps of shape {maps.shape} are no (m, d, {source}, {size})")
+                    raise FormatError(
+                        f"maps of shape {maps.shape} are not (m, d, {source}, {size})"
+                    )
                 dimension = maps.shape[1]
                 if reached.setdefault(read_count(target, "an irrep"), dimension) != dimension:
                     raise FormatError(f"the irrep {target} has two dimensions")

@@ -1,4 +1,4 @@
-"""What floating point has no part in: bounds on ranks, exact bases, ranks from character theory."""
+"""Exact arithmetic: bounds on ranks, exact bases, ranks from character theory."""
 
 from intertwine.exact.basis import ExactBasis, certify, exact_basis
 from intertwine.exact.characters import character_rank

@@ -1,4 +1,4 @@
-"""The basis itself, exactly: for generators of rational entries, or of such with a square root."""
+"""Exact bases, for generators with entries that are rational or contain one square root."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ExactBasis:
         return len(self.vectors)
 
     def dense(self) -> Float[np.ndarray, "n r"]:
-        """The entries, rounded."""
+        """Return the entries, rounded."""
         found = np.zeros((prod(self.sizes), self.rank))
         for column, vector in enumerate(self.vectors):
             for index, value in vector.items():
@@ -58,7 +58,7 @@ class ExactBasis:
         return rf"$\begin{{array}}{{l}} {lines or '0'} \end{{array}}$"
 
     def _line(self, vector: dict[tuple[int, ...], Any], letter: str, times: str) -> str:
-        """Terms such as e₁₁ + 2 e₁₂ − e₂₁, with indices counted from 1."""
+        """Return terms such as e₁₁ + 2 e₁₂ − e₂₁, with indices counted from 1."""
         from sympy import latex
 
         is_latex, text = not times, ""
@@ -81,23 +81,23 @@ class ExactBasis:
 
 
 def exact_basis(rep: Rep) -> ExactBasis:
-    """The invariants of a product of reps of one group, as the null space of exact constraints.
+    """Return the invariants of a product of reps of one group, from exact constraints.
 
-    Entries of generators are read as the small rationals, or a + b√m for such a, b and one m of
-    2, 3, 5, 6, 7, whose rounding they are; those of a Lie generator up to one number, which is
-    irrelevant. Raises `MethodNotApplicable` for others and for sums and several groups,
-    `RoundedGenerators`, and `TooLarge` past `MAX_SIZE`.
+    Entries of generators are read as roundings of small rationals, or of a + b√m with such a, b
+    and one m of 2, 3, 5, 6, 7; those of a Lie generator up to an irrelevant common factor. Raises
+    `MethodNotApplicable` for other entries, sums and several groups, `RoundedGenerators`, and
+    `TooLarge` past `MAX_SIZE`.
     """
     if not rep.is_concrete:
-        raise NotConcrete(f"{rep} has no group yet, and without one no invariants")
+        raise NotConcrete(f"{rep} has no group yet, so it has no invariants")
     terms = canonical_terms(rep)
     problems = problems_of(terms[0][1]) if len(terms) == 1 and terms[0][0] == 1 else []
     if len(problems) != 1:
-        raise MethodNotApplicable(f"exact bases are of products over one group, and {rep} is none")
+        raise MethodNotApplicable(f"exact bases need a product of reps of one group, not {rep}")
     (problem,) = problems
     if problem.size > MAX_SIZE:
         raise TooLarge(
-            f"an exact basis in {problem.size:,} dimensions was asked for; at most {MAX_SIZE:,}"
+            f"{rep} has {problem.size:,} dimensions; exact bases have at most {MAX_SIZE:,}"
         )
     from sympy import Matrix, eye
     from sympy.polys.matrices import DomainMatrix
@@ -112,10 +112,10 @@ def exact_basis(rep: Rep) -> ExactBasis:
 
 
 def certify(basis: Basis, exact: ExactBasis) -> float:
-    """Compare a numeric basis with the exact one: the largest distance of an exact vector, over
-    its norm, from the numeric span.
+    """Compare a numeric basis with the exact one. Return the largest relative distance of an exact
+    vector from the numeric span.
 
-    Raises `SolveError` where the ranks differ or a vector is further away than rounding.
+    Raises `SolveError` if the ranks differ or a vector is further away than rounding.
     """
     columns = exact.dense()
     if basis.shape != columns.shape:
@@ -133,7 +133,7 @@ def certify(basis: Basis, exact: ExactBasis) -> float:
 
 
 def _vector(row: list[Any], sizes: tuple[int, ...]) -> dict[tuple[int, ...], Any]:
-    """One solution, scaled so that rational entries are coprime integers, the first positive."""
+    """Scale a solution so that rational entries are coprime integers, the first positive."""
     from sympy import Integer, ilcm
 
     values = list(row)
@@ -154,7 +154,7 @@ def _vector(row: list[Any], sizes: tuple[int, ...]) -> dict[tuple[int, ...], Any
 
 
 def _constraints(problem: Problem) -> Any:
-    """C as a SymPy matrix; None without constraints."""
+    """Return C as a SymPy matrix; None without constraints."""
     from sympy import Matrix, eye, kronecker_product
 
     rows, exact = [], exact_generators(problem)

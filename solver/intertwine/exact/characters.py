@@ -1,6 +1,6 @@
 """Ranks from character theory, for groups recognised as one of a classical family.
 
-An independent check of what the solver finds, never its result. Invariants of V^p ⊗ V*^q are
+An independent check of the solver's ranks, never its result. Invariants of V^p ⊗ V*^q are
 counted by Schur–Weyl duality and branching (Weyl, *The Classical Groups*, 1939): with f^λ the
 number of standard tableaux of a partition λ,
 
@@ -32,14 +32,14 @@ _Partition = tuple[int, ...]
 
 
 def character_rank(rep: Rep) -> int | None:
-    """The rank of a concrete rep, or None where a group is none of those known.
+    """Return the rank of a concrete rep, or None if a group is not recognised.
 
-    Over finite groups reps of any kind are counted, over the families above those made of V and
-    V*. None for infinite groups that are not in the table, such as those with a discrete
-    generator diag(2, 1/2) or a shear.
+    Reps of finite groups may be of any kind, those of the families above are made of V and V*.
+    None for infinite groups that are not in the table, such as those with a discrete generator
+    diag(2, 1/2) or a shear.
     """
     if not rep.is_concrete:
-        raise NotConcrete(f"{rep} has no group yet, and without one no rank")
+        raise NotConcrete(f"{rep} has no group yet, so it has no rank")
     total = 0
     for multiplicity, term in canonical_terms(rep):
         groups: dict[Group, list[Rep]] = {}
@@ -115,17 +115,17 @@ def _symplectic(n: int, p: int, q: int) -> int:
 
 
 def _with_total_inversion(n: int, p: int, q: int) -> int:
-    """SO(3,1) with −1 as well: no odd tensor is invariant."""
+    """Return the rank for SO(3,1) with −1: no odd tensor is invariant."""
     return 0 if (p + q) % 2 else _special_orthogonal(n, p, q)
 
 
 def _symmetric(n: int, p: int, q: int) -> int:
-    """Set partitions of the slots into at most n blocks."""
+    """Count the set partitions of the slots into at most n blocks."""
     return sum(_stirling(p + q, k) for k in range(n + 1))
 
 
 def _cyclic(n: int, p: int, q: int) -> int:
-    """Orbits of the shifts on index tuples, all of n elements."""
+    """Count the orbits of the shifts on index tuples, all of n elements."""
     return n ** (p + q - 1) if p + q else 1
 
 
@@ -147,7 +147,7 @@ _FAMILIES: tuple[tuple[str, Callable[[int], int | None], Callable[[int, int, int
 
 
 def _partitions(n: int, rows: int, largest: int | None = None) -> Iterator[_Partition]:
-    """The partitions of n into at most `rows` parts."""
+    """Yield the partitions of n into at most `rows` parts."""
     if n == 0:
         yield ()
         return
@@ -159,7 +159,7 @@ def _partitions(n: int, rows: int, largest: int | None = None) -> Iterator[_Part
 
 
 def _tableaux(λ: _Partition) -> int:
-    """f^λ, by hook lengths (Frame, Robinson, Thrall, 1954)."""
+    """Return f^λ, by hook lengths (Frame, Robinson, Thrall, 1954)."""
     λ = tuple(x for x in λ if x)
     columns = [sum(1 for x in λ if x > j) for j in range(λ[0] if λ else 0)]
     hooks = 1

@@ -18,8 +18,8 @@ from intertwine.reps.syntax import Base, Dual, Rep, is_a
 class ExactImage:
     """ρ(h) in one slot: the matrix M of these rows, or M⁻ᵀ for a dual.
 
-    The inverse is left to exact arithmetic: in floating point 13, 8, 8, 5 becomes 5 − 3e-14, and
-    such entries are no rationals any more.
+    The inverse is left to exact arithmetic: in floating point the inverse of [[13, 8], [8, 5]] has
+    the entry 5 − 3e-14, which is not recognised as rational.
     """
 
     rows: Rows
@@ -35,9 +35,9 @@ class ExactGenerators:
 
 
 def exact_generators(problem: Problem) -> ExactGenerators:
-    """Read the generators of a problem as the exact numbers that they are the rounding of.
+    """Read the generators of a problem as roundings of exact numbers.
 
-    The scale of a Lie generator is irrelevant, as is that of a discrete generator where the problem
+    The scale of a Lie generator is irrelevant, as is that of a discrete generator if the problem
     has as many factors V as V*. Raises `RoundedGenerators` for a group whose generators look
     rounded, and `MethodNotApplicable` for entries that are not recognised.
     """
@@ -57,7 +57,7 @@ def exact_generators(problem: Problem) -> ExactGenerators:
 
 
 def _discrete(rep: Rep, is_balanced: bool) -> tuple[Rows, ...]:
-    """The rows of ρ(hₖ) for each discrete generator."""
+    """Return the rows of ρ(hₖ) for each discrete generator."""
     matrices = [np.asarray(dense(h)) for h in images(rep).discrete]
     if is_balanced:
         return tuple(recognise_up_to_scale([matrix])[0] for matrix in matrices)
@@ -65,7 +65,7 @@ def _discrete(rep: Rep, is_balanced: bool) -> tuple[Rows, ...]:
 
 
 def _is_balanced(problem: Problem) -> bool:
-    """Whether the product is of V and V* alone, as many of the one as of the other."""
+    """Return whether the product consists of equally many factors V and V*."""
     duals = [is_a(atom, Dual) for atom in problem.atoms]
     inner = [atom.rep if is_a(atom, Dual) else atom for atom in problem.atoms]
     return all(is_a(rep, Base) for rep in inner) and 2 * sum(duals) == len(duals)

@@ -1,8 +1,8 @@
-"""An upper bound on a rank that floating point has no part in (docs/how-it-works.md).
+"""An upper bound on a rank, without floating point (docs/how-it-works.md).
 
 The nullity over 𝔽ₚ is at least that over ℚ, for every prime p and any combinations of the
-constraints' rows: so the number of solutions modulo p bounds the rank from above, and a basis
-that was found bounds it from below.
+constraints' rows. So the number of solutions modulo p bounds the rank from above, and a computed
+basis bounds it from below.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import Rep
 
 MAX_UNKNOWNS = 4_500
-"""The most unknowns, of weight zero, for which rows are eliminated."""
+"""The largest number of unknowns of weight zero for an elimination."""
 MAX_ENTRIES = 500_000_000
-"""The most entries that the random rows may have before they are cut to those unknowns."""
+"""The largest number of entries of the random rows before they are restricted to these unknowns."""
 _BELOW = 2**21
 _TRIED_PRIMES = 4_000
 _TRIED_TORI = 60  # a torus of rank r splits modulo one prime in 2ʳr!, for a generic one of SO(2r)
@@ -33,12 +33,12 @@ _MOST_TORI = 1_000
 _SPARE_ROWS = 12
 _CHUNK = 20_000_000
 
-_Matrices = tuple[Int[np.ndarray, "_ _"], ...]  # one a slot
+_Matrices = tuple[Int[np.ndarray, "_ _"], ...]  # one per slot
 
 
 @dataclass(frozen=True)
 class RankBound:
-    """No more than `bound` invariants exist, seen modulo `prime` among `unknowns` coordinates."""
+    """At most `bound` invariants exist, computed modulo `prime` among `unknowns` coordinates."""
 
     bound: int
     prime: int
@@ -49,18 +49,18 @@ class RankBound:
 
 
 def rank_bound(rep: Rep, seed: int = 0) -> RankBound:
-    """An upper bound on the number of equivariant maps, for generators of exact entries.
+    """Return an upper bound on the number of equivariant maps, for generators with exact entries.
 
-    Entries are read as the rationals of denominator up to 10,000 (or the a + b√m of small ones)
-    that round to them: the bound is for the group of those. Scales that are irrelevant are left
-    out, such as that of a Lie generator. A diagonalisable part of the Lie algebra first cuts the
-    unknowns down to the coordinates of weight zero, where a prime is found modulo which it has
-    eigenvectors. `seed` chooses the combinations of rows; every choice gives a bound. Raises
+    Entries are read as roundings of rationals of denominator up to 10,000 (or a + b√m with small
+    ones): the bound is for the group of these. Irrelevant scales are ignored, such as that of a Lie
+    generator. A diagonalisable part of the Lie algebra first restricts the unknowns to the
+    coordinates of weight zero, if it has eigenvectors modulo some prime. `seed` chooses the
+    combinations of rows; every choice gives a bound. Raises
     `NotConcrete`, `RoundedGenerators`, `MethodNotApplicable` for other entries, and `TooLarge`
     past `MAX_UNKNOWNS`.
     """
     if not rep.is_concrete:
-        raise NotConcrete(f"{rep} has no group yet, and without one no rank")
+        raise NotConcrete(f"{rep} has no group yet, so it has no rank")
     total, prime, unknowns = 0, 0, 0
     known: dict[tuple[Rep, ...], RankBound] = {}
     for multiplicity, term in canonical_terms(rep):
@@ -89,7 +89,7 @@ def _bound(problem: Problem, seed: int) -> RankBound:
         except (ValueError, ZeroDivisionError):
             continue  # p divides a denominator or a determinant, or lacks a root
         rng = np.random.default_rng([seed, p])
-        if tori == most_tori:  # bounds need none: it is only that more unknowns are left
+        if tori == most_tori:  # bounds do not need a torus; without it more unknowns are left
             commuting = []
         weights = _weights(problem, lie, commuting, p, rng)
         if weights is not None:
@@ -118,7 +118,7 @@ def _residues(image: ExactImage, p: int) -> Int[np.ndarray, "m m"]:
 
 
 def _commuting(problem: Problem) -> list[int]:
-    """Lie generators that commute pairwise and are normal: candidates for a torus."""
+    """Return Lie generators that commute pairwise and are normal: candidates for a torus."""
     chosen: list[int] = []
     units = [problem.unit_lie(k)[0] for k in range(problem.lie_count)]
     for k, a in enumerate(units):
@@ -130,7 +130,7 @@ def _commuting(problem: Problem) -> list[int]:
 
 @dataclass(frozen=True)
 class _Weights:
-    """In each slot a basis T of eigenvectors of one torus element, T⁻¹, and its eigenvalues."""
+    """A basis T of eigenvectors of one torus element in each slot, T⁻¹, and the eigenvalues."""
 
     bases: _Matrices
     inverses: _Matrices
@@ -140,11 +140,11 @@ class _Weights:
 def _weights(
     problem: Problem, lie: list[_Matrices], commuting: list[int], p: int, rng: np.random.Generator
 ) -> _Weights | None:
-    """A random element of the torus, diagonalised in every slot; None where p does not split it."""
+    """Diagonalise a random element of the torus in every slot; None if p does not split it."""
     if not commuting:
         ones = tuple(np.eye(size, dtype=np.int64) for size in problem.sizes)
         return _Weights(ones, ones, tuple(np.zeros(s, dtype=np.int64) for s in problem.sizes))
-    # each must split by itself: of their sum a random combination hides no failure
+    # each must split by itself, or a random combination could hide a failure
     coefficients = rng.integers(1, p, len(commuting))
     bases, inverses, values = [], [], []
     for slot in range(len(problem.sizes)):
@@ -180,7 +180,7 @@ def _count(
     if n > MAX_UNKNOWNS or rows * problem.size > MAX_ENTRIES:
         raise TooLarge(
             f"a bound on the rank of {problem.size:,} dimensions has {n:,} unknowns of weight "
-            f"zero; at most {MAX_UNKNOWNS:,}, and {MAX_ENTRIES:,} entries, are taken on"
+            f"zero; at most {MAX_UNKNOWNS:,}, and {MAX_ENTRIES:,} entries, are allowed"
         )
     in_basis = [
         (
@@ -216,7 +216,7 @@ def _adjoint_rows(
     is_lie: bool,
     p: int,
 ) -> Int[np.ndarray, "r n"]:
-    """yᵀC for the constraints C of one generator."""
+    """Return yᵀC for the constraints C of one generator."""
     if is_lie:
         total = np.zeros_like(y)
         for slot, matrix in enumerate(slots):
@@ -230,7 +230,7 @@ def _adjoint_rows(
 
 
 def _join(slots: _Matrices, is_lie: bool, p: int) -> Int[np.ndarray, "m m"]:
-    """Neighbouring slots as one: a few large products are faster than many small ones."""
+    """Join neighbouring slots: a few large products are faster than many small ones."""
 
     def join(a: Int[np.ndarray, "k k"], b: Int[np.ndarray, "l l"]) -> Int[np.ndarray, "m m"]:
         if not is_lie:

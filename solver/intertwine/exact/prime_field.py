@@ -11,9 +11,9 @@ _BLOCK = 96
 
 
 def residues(rows: list[list[Entry]], p: int) -> Int[np.ndarray, "m n"]:
-    """A matrix of exact entries modulo a prime ideal above p.
+    """Return a matrix of exact entries modulo a prime ideal above p.
 
-    Raises ValueError where p divides a denominator, or has no square root of one that occurs.
+    Raises ValueError if p divides a denominator, or a square root does not exist modulo p.
     """
     roots = {m: _root(m, p) for row in rows for entry in row for m in entry.roots}
     i = roots.get(-1, 0)
@@ -25,7 +25,7 @@ def residues(rows: list[list[Entry]], p: int) -> Int[np.ndarray, "m n"]:
 
 
 def _root(m: int, p: int) -> int:
-    """√m, as the product of its prime factors' roots: so √2·√3 is √6, as it must be."""
+    """Return √m as the product of its prime factors' roots, so that √2·√3 is √6."""
     from sympy import factorint, sqrt_mod
 
     root = 1
@@ -45,7 +45,7 @@ def _residue(number: Surd, roots: dict[int, int], p: int) -> int:
 def multiply(
     a: Int[np.ndarray, "l m"], b: Int[np.ndarray, "m n"], p: int
 ) -> Int[np.ndarray, "l n"]:
-    """ab modulo p, in slices whose sums stay below 2⁵³."""
+    """Return ab modulo p, in slices whose sums stay below 2⁵³."""
     total = np.zeros((a.shape[0], b.shape[1]))
     for start in range(0, a.shape[1], 2**9):
         part = a[:, start : start + 2**9].astype(float) @ b[start : start + 2**9].astype(float)
@@ -54,8 +54,8 @@ def multiply(
 
 
 def rank(matrix: Int[np.ndarray, "m n"], p: int) -> int:
-    """The rank over 𝔽ₚ, by elimination in blocks of columns: what is behind a block is updated
-    by one product of matrices.
+    """Return the rank over 𝔽ₚ, by elimination in blocks of columns; the columns after a block are
+    updated by one matrix product.
     """
     a, found = np.mod(matrix, p), 0
     for start in range(0, a.shape[1], _BLOCK):
@@ -75,7 +75,7 @@ def rank(matrix: Int[np.ndarray, "m n"], p: int) -> int:
 
 
 def nullspace(matrix: Int[np.ndarray, "m n"], p: int) -> Int[np.ndarray, "n k"]:
-    """A basis of {x : Ax = 0}, for small matrices."""
+    """Return a basis of {x : Ax = 0}, for small matrices."""
     a, n = np.mod(matrix, p), matrix.shape[1]
     pivots: list[int] = []
     for column in range(n):
@@ -98,7 +98,7 @@ def nullspace(matrix: Int[np.ndarray, "m n"], p: int) -> Int[np.ndarray, "n k"]:
 
 
 def inverse(matrix: Int[np.ndarray, "n n"], p: int) -> Int[np.ndarray, "n n"]:
-    """A⁻¹ over 𝔽ₚ; ZeroDivisionError for a singular matrix."""
+    """Return A⁻¹ over 𝔽ₚ. Raises ZeroDivisionError for a singular matrix."""
     n = len(matrix)
     both = np.concatenate([matrix, -np.eye(n, dtype=np.int64)], axis=1)
     found = nullspace(both, p)
@@ -110,7 +110,7 @@ def inverse(matrix: Int[np.ndarray, "n n"], p: int) -> Int[np.ndarray, "n n"]:
 def eigenbasis(
     matrix: Int[np.ndarray, "n n"], p: int
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, "n n"]] | None:
-    """Eigenvalues in 𝔽ₚ and a basis of eigenvectors; None where they do not span."""
+    """Return eigenvalues in 𝔽ₚ and a basis of eigenvectors; None if they do not span."""
     from sympy import GF
     from sympy.polys.factortools import dup_factor_list
     from sympy.polys.matrices import DomainMatrix
@@ -135,7 +135,7 @@ def eigenbasis(
 def _eliminate(
     block: Int[np.ndarray, "m b"], p: int
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, "m c"], int]:
-    """LU of a block of columns: the order of the rows, L's multipliers, the number of pivots."""
+    """Eliminate a block of columns: return the row order, L's multipliers, the number of pivots."""
     a, order = block.copy(), np.arange(len(block))
     lower, k = np.zeros((len(a), a.shape[1]), dtype=np.int64), 0
     for column in range(a.shape[1]):

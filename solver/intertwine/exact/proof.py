@@ -11,16 +11,16 @@ from intertwine.reps.syntax import Rep
 
 
 def prove(rep: Rep, basis: Basis) -> Basis:
-    """The basis, with the upper bound on its rank from `rank_bound` in its certificate.
+    """Return the basis with the upper bound on its rank from `rank_bound` in its certificate.
 
-    Floating point shows that the columns are invariant and independent: no fewer than r. The
-    bound, which has no part in floating point, shows that there are no more. Raises what
-    `rank_bound` raises, and `SolveError` where the two contradict each other.
+    Floating point shows that the columns are invariant and independent: the rank is at least r. The
+    exact bound shows that it is at most r. Raises the errors of `rank_bound`, and `SolveError` if
+    the two contradict each other.
     """
     bound = rank_bound(rep)
     if bound.bound < basis.rank:
         raise SolveError(
-            f"{basis.rank} invariants of {rep!r} were found, and modulo {bound.prime} there are at "
+            f"{basis.rank} invariants of {rep!r} were found, but modulo {bound.prime} there are at "
             f"most {bound.bound}. Please report this"
         )
     certificate = replace(basis.certificate, rank_bound=bound.bound)

@@ -1,4 +1,4 @@
-"""From floating-point entries back to the numbers that were meant."""
+"""Recognise exact numbers from floating-point entries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxtyping import Num
 from intertwine.errors import MethodNotApplicable
 
 _DENOMINATOR = 10_000
-_DENSITY = 5e4  # above 1 the denominators are smaller, so that as few numbers are read by chance
+_DENSITY = 5e4  # above 1 denominators are smaller, so that chance matches stay as rare
 _DIGITS = 6
 _WHOLE = 2.0**40  # near 2⁵³ every number is an integer
 _ROUNDED = 8e-16
@@ -61,8 +61,8 @@ Rows: TypeAlias = list[list[Entry]]
 
 @lru_cache(4096)
 def as_rational(value: float) -> Fraction | None:
-    """The rational whose rounding a value is: an integer, a decimal of up to six digits, or a
-    fraction of denominator up to 10,000 (less for values above 25).
+    """Return the rational that rounds to a value: an integer, a decimal of up to six digits, or a
+    fraction of denominator up to 10,000 (less for values above 25); else None.
     """
     if not isfinite(value):
         return None
@@ -77,8 +77,8 @@ def as_rational(value: float) -> Fraction | None:
 
 @lru_cache(4096)
 def as_surd(value: float) -> Surd | None:
-    """`as_rational`, or the b√m or a + b√m for small rationals a and b and m one of 2, 3, 5, 6, 7
-    whose rounding a value of magnitude around 1 is.
+    """Return `as_rational`, or the b√m or a + b√m, for small rationals a and b and m one of 2, 3,
+    5, 6, 7, that rounds to a value of magnitude around 1; else None.
     """
     rational = as_rational(value)
     if rational is not None:
@@ -99,19 +99,19 @@ def as_surd(value: float) -> Surd | None:
 
 
 def recognise(matrix: Num[np.ndarray, "m n"]) -> Rows:
-    """The matrix of exact entries whose rounding this is.
+    """Return the matrix of exact entries that round to these.
 
-    Raises `MethodNotApplicable` where one is recognised as nothing.
+    Raises `MethodNotApplicable` if an entry is not recognised.
     """
     return _recognise(matrix, only_rationals=False)
 
 
 def recognise_up_to_scale(matrices: Sequence[Num[np.ndarray, "_ _"]]) -> tuple[Rows, ...]:
-    """The exact entries of matrices that mean the same after multiplication by one number, such as
-    the images of a Lie generator: as they are, or divided by one of their entries.
+    """Return the exact entries of matrices up to a common factor, such as the images of a Lie
+    generator: as given, or divided by one of their entries.
 
     Real rational entries come first: i√2 or iπ times a rational matrix is read as the rational
-    one. Raises `MethodNotApplicable` where no such scale is found.
+    one. Raises `MethodNotApplicable` if no such scale is found.
     """
     given = [np.asarray(matrix, dtype=complex) for matrix in matrices]
     references = _references(given)
@@ -131,8 +131,8 @@ def recognise_up_to_scale(matrices: Sequence[Num[np.ndarray, "_ _"]]) -> tuple[R
 
 
 def _references(matrices: Sequence[Num[np.ndarray, "_ _"]]) -> list[complex]:
-    """What the matrices may be divided by, in this order: 1, where their entries are of moderate
-    size, and their entries of different magnitudes, the largest first.
+    """Return candidate divisors of the matrices, in order: 1 if their entries have moderate size,
+    then entries of different magnitudes, the largest first.
     """
     entries = np.concatenate([matrix.ravel() for matrix in matrices] or [np.zeros(0)])
     sizes = np.abs(entries)
@@ -153,7 +153,7 @@ def _recognise(matrix: Num[np.ndarray, "m n"], only_rationals: bool) -> Rows:
 
 
 def _parts(value: complex, only_rationals: bool) -> Iterator[Surd]:
-    """The real and the imaginary part, exactly."""
+    """Yield the real and the imaginary part, exactly."""
     for part in (value.real, value.imag):
         rational = as_rational(part)
         found = Surd(rational) if rational is not None else None
@@ -162,7 +162,7 @@ def _parts(value: complex, only_rationals: bool) -> Iterator[Surd]:
         if found is None:
             raise MethodNotApplicable(
                 f"the generators' entry {part!r} is neither a rational of denominator up to "
-                f"{_DENOMINATOR:,} nor a small one with a square root, and what is exact needs one"
+                f"{_DENOMINATOR:,} nor a small one with a square root, as exact arithmetic needs"
             )
         yield found
 

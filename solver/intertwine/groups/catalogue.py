@@ -33,17 +33,17 @@ def _unit(n: int, i: int, j: int) -> Float[np.ndarray, "n n"]:
 
 
 def _rotations(n: int) -> list[Float[np.ndarray, "n n"]]:
-    """A basis of so(n): Eᵢⱼ − Eⱼᵢ for i > j."""
+    """Return a basis of so(n): Eᵢⱼ − Eⱼᵢ for i > j."""
     return [_unit(n, i, j) - _unit(n, j, i) for i in range(n) for j in range(i)]
 
 
 def _flip(n: int) -> Float[np.ndarray, "n n"]:
-    """The reflection diag(−1, 1, …, 1)."""
+    """Return the reflection diag(−1, 1, …, 1)."""
     return np.diag([-1.0] + [1.0] * (n - 1))
 
 
 class Trivial(Group):
-    """The group of one element, on n dimensions."""
+    """The trivial group on n dimensions."""
 
     def __init__(self, n: int) -> None:
         super().__init__(d=_size(n, "Trivial(n)"))
@@ -184,7 +184,7 @@ class GL(Group):
 
 
 def _skew_hermitian(n: int) -> list[Complex[np.ndarray, "n n"]]:
-    """The off-diagonal part of u(n): Eᵢⱼ − Eⱼᵢ and i(Eᵢⱼ + Eⱼᵢ)."""
+    """Return the off-diagonal part of u(n): Eᵢⱼ − Eⱼᵢ and i(Eᵢⱼ + Eⱼᵢ)."""
     algebra = []
     for i in range(n):
         for j in range(i):
@@ -279,7 +279,7 @@ class DkeR3(Embed):
         super().__init__(D(k), 3, slice(2))
 
 
-#: Every group that a text can name.
+#: The groups that can be written as text.
 CATALOGUE: dict[str, type[Group]] = {
     group.__name__: group
     for group in (

@@ -1,6 +1,6 @@
 """The rotations of a cube, and the moves of Rubik's cube, from geometry.
 
-A facelet is a place in {−1, 0, 1}³ and the outward normal there; a quarter turn about an axis
+A facelet is a position in {−1, 0, 1}³ and the outward normal there; a quarter turn about an axis
 moves both, so the permutations follow from the turn alone.
 """
 

@@ -1,4 +1,4 @@
-"""To how many digits a matrix's entries were given, as far as the entries themselves say."""
+"""Estimate from a matrix's entries to how many digits they were rounded."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-_DYADIC = 2.0**6  # entries in these parts are meant as they are
+_DYADIC = 2.0**6  # multiples of 1/64 are taken as exact
 _FEWEST, _MOST = 3, 11
-"""Entries of fewer decimals are meant as they are; of more, they are as good as exact."""
+"""Entries with fewer decimals are exact; with more, they are as good as exact."""
 _LOOKED_AT = 4096
 _HALF_OF_FLOAT16, _HALF_OF_FLOAT32 = 2.0**-12, 2.0**-25
 _REPRESENTATION = 4 * np.finfo(float).eps
 
 
 def is_dyadic(matrix: Num[np.ndarray, "m n"]) -> bool:
-    """Whether all entries are multiples of 2⁻⁶: such numbers were not rounded."""
+    """Return whether all entries are multiples of 2⁻⁶: such numbers were not rounded."""
     scaled = matrix * _DYADIC
     return bool(np.array_equal(scaled, np.round(scaled)))
 
 
 def half_unit(matrix: Num[np.ndarray, "m n"]) -> float:
-    """Half a unit of the last digit that the entries were given to; 0 where they are exact.
+    """Return half a unit of the entries' last digit; 0 if they are exact.
 
-    Entries of 3 to 11 decimals were rounded, unless long runs of zeros or nines show that they
-    are meant so (1.00001), and so were those that float16 or float32 holds. Entries of another
-    magnitude than one are scaled by a power of ten first.
+    Entries of 3 to 11 decimals count as rounded, unless long runs of zeros or nines suggest
+    otherwise (1.00001). So do entries that float16 or float32 represents exactly. Entries of a
+    magnitude far from one are scaled by a power of ten first.
     """
     values = np.abs(np.concatenate([matrix.real.ravel(), matrix.imag.ravel()]))
     values = np.unique(values[values > 0])[:_LOOKED_AT]
@@ -49,8 +49,8 @@ def _holds(kind: type[np.floating[Any]], values: Float[np.ndarray, " n"]) -> boo
 
 
 def half_units(matrices: list[Num[np.ndarray, "m n"]]) -> list[float]:
-    """The half units of matrices that were cut off together: the last digit of one with small
-    entries is that of the others.
+    """Return the half units of matrices rounded together: one with small entries has the last
+    digit of the others.
     """
     own = [half_unit(matrix) for matrix in matrices]
     common = max(own, default=0.0)
@@ -61,7 +61,7 @@ def half_units(matrices: list[Num[np.ndarray, "m n"]]) -> list[float]:
 
 
 def ends_at(matrix: Num[np.ndarray, "m n"], unit: float) -> bool:
-    """Whether all entries are multiples of a unit, and not all of ten units."""
+    """Return whether all entries are multiples of a unit, but not all of ten units."""
     values = np.abs(np.concatenate([matrix.real.ravel(), matrix.imag.ravel()]))
 
     def are_multiples(of: float) -> bool:
@@ -71,16 +71,16 @@ def ends_at(matrix: Num[np.ndarray, "m n"], unit: float) -> bool:
 
 
 def relative_error(matrix: Num[np.ndarray, "m n"], half: float, scale: float) -> float:
-    """A bound on the norm of what rounding by half a unit changed, relative to a scale."""
+    """Return a bound on the norm of a rounding by half a unit, relative to a scale."""
     return float(half * np.sqrt(np.count_nonzero(matrix)) / scale)
 
 
 def _unit(values: Float[np.ndarray, " n"]) -> float | None:
-    """The largest unit of the last digit among values that look cut off; 0 where none does, None
-    where the values have no decimal end.
+    """Return the largest unit of the last digit among values that look rounded; 0 if none does,
+    None if the values are not decimals.
 
-    Values were cut to a common number of decimals, or of significant digits: one with fewer ends
-    in zeros that are not seen.
+    Values were rounded to a common number of decimals, or of significant digits: a value with
+    fewer ends in zeros that are not visible.
     """
     decimals = np.full(len(values), -1)
     for k in range(_MOST + 1):
@@ -99,7 +99,7 @@ def _unit(values: Float[np.ndarray, " n"]) -> float | None:
 
 
 def _is_generic(value: float, decimals: int) -> bool:
-    """Whether decimals look like those of a number that was cut off there."""
+    """Return whether decimals look like those of a number rounded there."""
     text = f"{round(value * 10**decimals) % 10**decimals:0{decimals}d}"
     longest = max(2, decimals // 2)
     return not any(run * (longest + 1) in text for run in "09")

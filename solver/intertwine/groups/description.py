@@ -1,4 +1,4 @@
-"""What is known of groups, as plain values for tables and JSON."""
+"""Descriptions of groups as plain values, for tables and JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from intertwine.groups.group import Group
 
 
 def describe_catalogue() -> list[dict[str, str]]:
-    """Each group of the catalogue: its name, how it is written, and a summary."""
+    """Return the name, the notation and a summary of each group in the catalogue."""
     return [
         {
             "name": name,
@@ -22,7 +22,7 @@ def describe_catalogue() -> list[dict[str, str]]:
 
 
 def describe_group(group: Group) -> dict[str, Any]:
-    """A group's size, its numbers of generators, and its kind."""
+    """Return a group's size, numbers of generators, and kind."""
     return {
         "group": repr(group),
         "d": group.d,

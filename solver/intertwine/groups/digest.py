@@ -1,8 +1,8 @@
 """The identity of a group: a digest of its generators, the same in every process and storage.
 
-Entries are rounded to 1e-12 of their matrix's largest entry and −0 is 0, so that last bits
-(cos(π/2) = 6e-17) do not tell two groups apart; only nonzero entries are hashed, so that a
-permutation and its matrix are one.
+Entries are rounded to 1e-12 of their matrix's largest entry and −0 becomes 0, so that last bits
+(cos(π/2) = 6e-17) do not change the digest. Only nonzero entries are hashed, so that a permutation
+and its matrix have one digest.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from intertwine.groups.generators import Generator
 from intertwine.operators import Permutation
 
 _STEPS = 1e12
-_OFFSET = 0.137  # dyadic fractions lie halfway between steps, where last bits would decide
+_OFFSET = 0.137  # without it dyadic fractions lie halfway between steps, and last bits would decide
 
 
 def digest_of(d: int, lie_algebra: Iterable[Generator], discrete: Iterable[Generator]) -> str:
-    """The sha256, in hexadecimal, of the generators of a group of size d."""
+    """Return the hex sha256 of the generators of a group of size d."""
     sha = hashlib.sha256(f"intertwine group 1\nd {d}\n".encode())
     for kind, generators in (("lie", lie_algebra), ("discrete", discrete)):
         for generator in generators:
@@ -31,7 +31,7 @@ def digest_of(d: int, lie_algebra: Iterable[Generator], discrete: Iterable[Gener
 
 
 def matrix_bytes(matrix: Generator | Num[np.ndarray, "m n"]) -> bytes:
-    """The canonical bytes of a matrix: its scale, and its nonzero entries in units of it."""
+    """Return the canonical bytes of a matrix: its scale, and its nonzero entries in units of it."""
     if isinstance(matrix, Permutation):
         size = matrix.shape[0]
         positions = np.arange(size) * size + matrix.indices

@@ -34,13 +34,13 @@ MAX_NAME = 100
 MAX_GENERATORS = 1000
 """The most generators of either kind."""
 MAX_EXACT_ENTRIES = 10_000
-"""The most entries that may be given as exact strings: each is parsed and evaluated."""
+"""The largest number of entries given as exact strings: each is parsed and evaluated."""
 
 
 def read_group(group: Group | str | Mapping[str, Any]) -> Group:
-    """Return a group, given as one, as text, or by its generators as JSON.
+    """Return a group from a `Group`, a text, or its generators as JSON.
 
-    Raises what `parse_group` and `group_from_json` raise, and `InvalidSetting` for anything else.
+    Raises the errors of `parse_group` and `group_from_json`, and `InvalidSetting` for other types.
     """
     if isinstance(group, Group):
         return group
@@ -54,14 +54,14 @@ def read_group(group: Group | str | Mapping[str, Any]) -> Group:
 
 
 def group_from_json(document: Any) -> Group:
-    """The group of a JSON object ``{"lie_algebra": […], "discrete_generators": […]}``.
+    """Return the group of a JSON object ``{"lie_algebra": […], "discrete_generators": […]}``.
 
     Both are lists of square matrices, rows of numbers or of strings such as ``"sqrt(3)/2"`` and
     ``"1/2 + I/3"``; a discrete generator may also be a permutation, a list of integers. A group
     without generators has ``"d"``, and a copy of a group its number, ``"copy": 1``.
     A product of copies is ``{"factors": […]}``. ``"refine": 1e-5`` takes the nearest exact group,
-    for generators that were rounded, and ``"refine": 0`` says that they are meant as they are.
-    ``"precision": 1e-6`` is that to which generators are known, where their digits do not say.
+    for rounded generators; ``"refine": 0`` declares the generators exact. ``"precision": 1e-6``
+    is the generators' precision if their digits do not show it.
     Raises `InvalidGroup`, `ParseError` or `TooLarge`.
     """
     if not isinstance(document, Mapping):
@@ -96,17 +96,17 @@ def group_from_json(document: Any) -> Group:
 
 
 def group_to_json(group: Group) -> dict[str, Any]:
-    """The generators of a group, as `group_from_json` reads them to the last digit.
+    """Return the generators of a group as JSON that `group_from_json` reads without loss.
 
-    A discrete generator that permutes is the list of its indices; complex entries are texts. Of a
-    refined group these are the refined generators.
+    A permutation is written as the list of its indices, complex entries as texts. A refined group
+    is written with its refined generators.
     """
     original, numbers = group.unnumbered, list(group.copy_numbers)
     if isinstance(original, DirectProduct) and original.is_more_than_its_generators:
         both = {"factors": [group_to_json(side) for side in (original.left, original.right)]}
         return {**both, "copy": numbers} if numbers else both
     nameless = type(original) is Group and repr(original) == original.description
-    if len(repr(original)) > MAX_NAME:  # of a product of nameless groups
+    if len(repr(original)) > MAX_NAME:  # a product of nameless groups
         nameless = True
     name: dict[str, Any] = {} if nameless else {"name": repr(original)}
     if numbers:
@@ -127,13 +127,13 @@ def group_to_json(group: Group) -> dict[str, Any]:
 
 
 def _product(document: Mapping[str, Any], number: Any, depth: int = 0) -> Group:
-    """The product of a document's factors, which may be products themselves."""
+    """Return the product of a document's factors, which may be products themselves."""
     factors = document["factors"]
     if not isinstance(factors, list) or not 1 <= len(factors) <= MAX_FACTORS:
         raise InvalidGroup(f"factors is a list of 1 to {MAX_FACTORS} groups")
     others = [key for key in document if key not in ("factors", "copy")]
     if any(document[key] is not None for key in others):
-        raise InvalidGroup(f"a group with factors has no keys of its own but copy, not {others}")
+        raise InvalidGroup(f"a group with factors has no other keys but copy; found {others}")
     if depth > MAX_FACTORS:
         raise TooLarge(f"products of groups are nested at most {MAX_FACTORS} deep")
     found = [
@@ -170,7 +170,7 @@ def _list(document: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _matrix(item: Any, exact: list[int]) -> Any:
-    """One generator as an array, or as a list of integers where it is a permutation."""
+    """Return one generator as an array, or as a list of integers for a permutation."""
     if not isinstance(item, list) or not item:
         raise InvalidGroup("a generator is a list of rows, or a permutation as a list of integers")
     if not any(isinstance(row, list) for row in item):
@@ -202,4 +202,4 @@ def _number(entry: Any, exact: list[int]) -> complex | float:
     try:
         return float(entry)
     except OverflowError:
-        raise InvalidGroup("an entry of a generator is larger than a float64 can be") from None
+        raise InvalidGroup("an entry of a generator is too large for float64") from None

@@ -1,8 +1,8 @@
-"""Tables of the known elements of a finite group, which are searched and multiplied.
+"""Tables of the elements of a finite group found so far, with search and multiplication.
 
-Permutations, signed ones too, are integers and exact. Matrices are first brought close to a
-unitary frame, and two of them are one element where they agree to rounding; a pair that is
-neither the same nor clearly apart leaves the table in doubt.
+Permutations, also signed ones, are integers and exact. Matrices are first brought close to a
+unitary frame; two of them are one element if they agree up to rounding. A pair that is neither
+equal nor clearly different makes the table ambiguous.
 """
 
 from __future__ import annotations
@@ -21,57 +21,59 @@ MAX_ORDER = 20_000
 MAX_ENTRIES = 20_000_000
 """The most matrix entries that all elements may have together (160 MB of float64)."""
 _SAME = 1e-12
-"""Elements of unitary matrices that differ by less, relatively, are one: in a small group. Rounding
-of a word is 2e-16 a letter."""
+"""Unitary matrices with a smaller relative difference are one element, in a small group. Rounding
+adds 2e-16 per letter of a word."""
 _NOISE = 2e-14
-"""The same where they are not unitary, times the condition of their frame squared."""
+"""The same for matrices that are not unitary, times the squared condition of their frame."""
 _LONG = 25
-"""Words have up to as many letters as there are elements, and each letter has the rounding error of
-its generator: so many elements add the same again."""
+"""Words have up to as many letters as there are elements, each with the rounding error of its
+generator: every so many elements, the tolerance `_SAME` is added once more."""
 _LARGEST_SAME = 1e-6
 _APART = 1e-4
-"""Elements that differ by less, relatively, and are not the same, make the group doubtful. In the
-cyclic group of order 20,000 neighbours are 3e-4 apart."""
+"""Different elements with a smaller relative difference make the table ambiguous. In the cyclic
+group of order 20,000 neighbours are 3e-4 apart."""
 _LARGEST_CONDITION = 1e9
-"""Of the invariant form of a frame, its condition squared; past this no element is told."""
+"""The largest condition of a frame's invariant form (the frame's, squared) with which elements are
+distinguished."""
 _ON_CIRCLE = 1e-5
-"""Eigenvalues further off the unit circle are of no element of finite order."""
+"""An element with an eigenvalue further off the unit circle has infinite order."""
 _AVERAGES = 40
-"""Rounds of averaging that bring matrices close to a unitary frame; by trying, frames of condition
-1e4 come down to below 10."""
+"""Rounds of averaging that bring matrices close to a unitary frame. In experiments, the condition
+of frames fell from 1e4 to below 10."""
 _UNITARY = 1e-9
 _CELLS = 4
 """The width of a cell of the search table, in units of `_APART`."""
 _LARGEST_NORM = 1e3
-"""In the nearly unitary frame elements with larger entries are of no finite group that is told."""
+"""Elements with larger entries, in the nearly unitary frame, are taken for elements of no finite
+group."""
 
 
 @runtime_checkable
 class ElementTable(Protocol):
-    """Elements that are known, which can be searched and multiplied."""
+    """The elements found so far, with search and multiplication."""
 
     limit: int
 
     def fresh(self) -> ElementTable:
-        """A table of the same generators, with the identity alone."""
+        """Return a table of the same generators that contains only the identity."""
 
     def generator(self, k: int) -> Any:
-        """The k-th generator."""
+        """Return the k-th generator."""
 
     def times(self, start: int, stop: int, k: int) -> Any:
-        """Known elements from start to stop, each times the k-th generator."""
+        """Return the elements from start to stop, each times the k-th generator."""
 
     def powers(self, k: int) -> Any:
-        """1, h, h², … of the k-th generator, up to its order; None where it is not told."""
+        """Return the powers of the k-th generator up to its order; None if that is unknown."""
 
     def append(self, block: Any) -> bool:
-        """Take elements in; False where they are of no finite group."""
+        """Add elements. Return False if they belong to no finite group."""
 
     def find(self, element: Any) -> int | None:
-        """Where an element is, −1 where it is not, None where this is in doubt."""
+        """Return the index of an element, −1 if it is not there, None if this is ambiguous."""
 
     def is_distinct(self) -> bool:
-        """Whether all elements are clearly apart."""
+        """Return whether all elements are clearly distinct."""
 
 
 class PermutationTable:
@@ -85,20 +87,20 @@ class PermutationTable:
         self._places = {self._name(self._rows.array[0]): 0}
 
     def fresh(self) -> PermutationTable:
-        """A table of the same generators, with the identity alone."""
+        """Return a table of the same generators that contains only the identity."""
         return PermutationTable(self._d, self._permutations)
 
     def generator(self, k: int) -> Int[np.ndarray, " m"]:
-        """The k-th generator."""
+        """Return the k-th generator."""
         return self._generators[k]
 
     def times(self, start: int, stop: int, k: int) -> Int[np.ndarray, "b m"]:
-        """Known elements from start to stop, each times the k-th generator."""
+        """Return the elements from start to stop, each times the k-th generator."""
         found: Int[np.ndarray, "b m"] = self._generators[k][self._rows.array[start:stop]]
         return found
 
     def powers(self, k: int) -> Int[np.ndarray, "b m"] | None:
-        """The powers of the k-th generator up to its order; None where it is not told."""
+        """Return the powers of the k-th generator up to its order; None if that is unknown."""
         one = self._rows.array[:1]
         found, step = one, self._generators[k]
         while len(found) <= self.limit:
@@ -110,18 +112,18 @@ class PermutationTable:
         return None
 
     def append(self, block: Int[np.ndarray, "b m"]) -> bool:
-        """Take elements in; False where they are of no finite group."""
+        """Add elements. Return False if they belong to no finite group."""
         count = len(self._rows.array)
         self._places.update((self._name(row), count + i) for i, row in enumerate(block))
         self._rows.append(block)
         return True
 
     def find(self, element: Int[np.ndarray, " m"]) -> int:
-        """Where an element is, −1 where it is not, None where this is in doubt."""
+        """Return the index of an element, −1 if it is not there, None if this is ambiguous."""
         return self._places.get(self._name(element), -1)
 
     def is_distinct(self) -> bool:
-        """Whether all elements are clearly apart: integers are."""
+        """Return True: permutations are exact."""
         return True
 
     @staticmethod
@@ -147,8 +149,8 @@ class MatrixTable:
 
     @staticmethod
     def of(matrices: Sequence[Num[np.ndarray, "d d"]]) -> MatrixTable | None:
-        """A table of generators, in a nearly unitary frame; None where they are of no finite
-        group that is told.
+        """Return a table of generators, in a nearly unitary frame; None if they generate no finite
+        group that can be recognised.
         """
         stack = np.stack(matrices).astype(np.result_type(*matrices, np.float64))
         sizes = np.abs(stack).max(axis=(1, 2))
@@ -169,21 +171,21 @@ class MatrixTable:
         return MatrixTable(straight, min(max(_SAME, noise), _LARGEST_SAME))
 
     def fresh(self) -> MatrixTable:
-        """A table of the same generators, with the identity alone."""
+        """Return a table of the same generators that contains only the identity."""
         return MatrixTable(self._generators, self._same)
 
     def generator(self, k: int) -> Inexact[np.ndarray, "d d"]:
-        """The k-th generator."""
+        """Return the k-th generator."""
         found: Inexact[np.ndarray, "d d"] = self._generators[k]
         return found
 
     def times(self, start: int, stop: int, k: int) -> Inexact[np.ndarray, "b d d"]:
-        """Known elements from start to stop, each times the k-th generator."""
+        """Return the elements from start to stop, each times the k-th generator."""
         found: Inexact[np.ndarray, "b d d"] = self._rows.array[start:stop] @ self._generators[k]
         return found
 
     def powers(self, k: int) -> Inexact[np.ndarray, "b d d"] | None:
-        """The powers of the k-th generator up to its order; None where it is not told."""
+        """Return the powers of the k-th generator up to its order; None if that is unknown."""
         found, step = self._rows.array[:1], self._generators[k]
         one = found[0]
         while len(found) <= self.limit and self._is_bounded(found):
@@ -197,7 +199,7 @@ class MatrixTable:
         return None
 
     def append(self, block: Inexact[np.ndarray, "b d d"]) -> bool:
-        """Take elements in; False where they are of no finite group."""
+        """Add elements. Return False if they belong to no finite group."""
         if not self._is_bounded(block):
             return False
         self._enter(len(self._rows.array), block)
@@ -205,7 +207,7 @@ class MatrixTable:
         return True
 
     def find(self, element: Inexact[np.ndarray, "d d"]) -> int | None:
-        """Where an element is, −1 where it is not, None where this is in doubt."""
+        """Return the index of an element, −1 if it is not there, None if this is ambiguous."""
         if not self._is_bounded(element[None]):
             return None
         cell = int(np.floor(self._values(element[None])[0] / self._width))
@@ -220,7 +222,11 @@ class MatrixTable:
         return None if distances[nearest] <= _APART else -1
 
     def is_distinct(self) -> bool:
-        """Any two that are near have near values of the functional: neighbours in its order."""
+        """Return whether all elements are clearly distinct.
+
+        Elements that are near have near values of the functional, so they are neighbours in its
+        order.
+        """
         values = self._values(self._rows.array)
         order = np.argsort(values, kind="stable")
         sorted_values, shift = values[order], 1
@@ -236,7 +242,7 @@ class MatrixTable:
         return True
 
     def _rounding(self, count: int) -> float:
-        """How much an element may differ from itself, found on two ways, among so many elements."""
+        """Return how much two words of one element may differ in a group of `count` elements."""
         return min(self._same * (1 + count / _LONG), _LARGEST_SAME)
 
     def _values(self, block: Inexact[np.ndarray, "b d d"]) -> Float[np.ndarray, " b"]:
@@ -250,7 +256,7 @@ class MatrixTable:
             self._cells[cell].append(first + i)
 
     def _is_bounded(self, block: Inexact[np.ndarray, "b d d"]) -> bool:
-        """Whether elements may be of finite order: in any frame |tr| is at most d."""
+        """Return whether elements may have finite order: in any frame |tr| is at most d."""
         d = block.shape[1]
         traces = np.abs(np.trace(block, axis1=1, axis2=2))
         return bool(np.all(traces <= d * (1 + _ON_CIRCLE)) and np.abs(block).max() <= _LARGEST_NORM)
@@ -264,7 +270,7 @@ class _Rows:
 
     @property
     def array(self) -> Any:
-        """What is there, as a view."""
+        """A view of the rows."""
         return self._room[: self._count]
 
     def append(self, block: Num[np.ndarray, "b ..."]) -> None:
@@ -281,13 +287,13 @@ class _Rows:
 def _nearly_invariant_form(
     stack: Inexact[np.ndarray, "k d d"],
 ) -> Inexact[np.ndarray, "d d"] | None:
-    """A positive form that the generators nearly keep, by averaging; None where that is 1."""
+    """Return a positive form that the generators nearly preserve, by averaging; None if it is 1."""
     one = np.eye(stack.shape[1])
     adjoints = np.swapaxes(stack.conj(), 1, 2)
     if np.abs(adjoints @ stack - one).max() <= _UNITARY:
         return None
     form = one.astype(stack.dtype)
-    # powers 2ʲ of a generator turn slow ones faster; with norms bounded they are, or it is infinite
+    # powers 2ʲ turn slow rotations faster; their norms are bounded unless the group is infinite
     steps, moved = [stack], stack
     for _ in range(3):
         moved = moved @ moved
@@ -302,14 +308,14 @@ def _nearly_invariant_form(
 
 
 def all_permutations(generators: Sequence[Any]) -> list[Permutation] | None:
-    """The generators as signed permutations; None where one is not."""
+    """Return the generators as signed permutations; None if one is not."""
     found = [as_signed_permutation(h) for h in generators]
     permutations = [p for p in found if p is not None]
     return permutations if len(permutations) == len(found) else None
 
 
 def signed_points(permutation: Permutation) -> Int[np.ndarray, " m"]:
-    """A signed permutation of d coordinates as one of 2d points, −eᵢ being the point d + i."""
+    """Return a signed permutation of d coordinates as one of 2d points; −eᵢ is the point d + i."""
     n = len(permutation.indices)
     negative = np.zeros(n, bool) if permutation.signs is None else permutation.signs < 0
     first = permutation.indices + n * negative

@@ -1,7 +1,7 @@
 """All elements of the finite group that a group's discrete generators generate, as words.
 
-Cosets are added to cosets as in Dimino's algorithm (Butler, *Fundamental Algorithms for
-Permutation Groups*, 1991): a subgroup H that is known is multiplied as one array.
+Whole cosets are added, as in Dimino's algorithm (Butler, *Fundamental Algorithms for
+Permutation Groups*, 1991): a known subgroup H is multiplied as one array.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from intertwine.groups.group import Group
 from intertwine.operators import dense
 
 _KEPT = 16
-"""How many groups' words are remembered, of at most 0.5 MB each."""
+"""The number of groups whose words are cached, of at most 0.5 MB each."""
 _HOMOMORPHISM = 1e-6
-"""How closely a rep's image of a redundant generator must be the product of the others', relative
-to its largest entry: as closely as reps of a user's own are checked."""
+"""The tolerance for a rep's image of a redundant generator as the product of the others', relative
+to its largest entry. User-defined reps are checked with the same tolerance."""
 
 
 @dataclass(frozen=True, eq=False)
 class Enumeration:
     """The elements e₀ = 1, e₁, … of a finite group, as words in its discrete generators.
 
-    For i > 0, eᵢ = e_{parents[i]} · h_{letters[i]}, with parents[i] < i; `letters` count the
-    group's discrete generators as given, of which only those in `generators` occur. `places` says
-    which element each given generator is. The first element has parent and letter −1.
+    For i > 0, eᵢ = e_{parents[i]} · h_{letters[i]}, with parents[i] < i; `letters` are
+    indices of the group's discrete generators as given; only those in `generators` occur. `places`
+    has the element that each given generator is. The first element has parent and letter −1.
     """
 
     group: Group
@@ -49,16 +49,16 @@ class Enumeration:
 
     @property
     def order(self) -> int:
-        """How many elements there are."""
+        """The number of elements."""
         return len(self.parents)
 
     @property
     def elements(self) -> Num[np.ndarray, "n d d"]:
-        """The elements as matrices; computed anew every time, so keep what you use twice."""
+        """The elements as matrices. They are computed on every access."""
         return self.images([np.asarray(dense(h)) for h in self.group.group_generators])
 
     def images(self, generators: Sequence[Num[np.ndarray, "m m"]]) -> Num[np.ndarray, "n m m"]:
-        """ρ(eᵢ) for all elements, from ρ(hₖ) for the discrete generators as given."""
+        """Return ρ(eᵢ) for all elements, from ρ(hₖ) for the discrete generators as given."""
         if not generators:
             return np.eye(self.group.d)[None]
         stack = np.stack(generators).astype(np.result_type(*generators, np.float64))
@@ -69,11 +69,11 @@ class Enumeration:
         return found
 
     def character(self, generators: Sequence[Any]) -> Num[np.ndarray, " n"] | None:
-        """tr ρ(eᵢ) for all elements, from ρ(hₖ) for the discrete generators as given, each a
-        matrix or a permutation. Permutations are counted in integers.
+        """Return tr ρ(eᵢ) for all elements, from ρ(hₖ) for the discrete generators as given.
 
-        None where ρ(hₖ) of a redundant generator is not the product of the others that hₖ is, to
-        1e-6 of its largest entry: then ρ is no representation.
+        Each is a matrix or a permutation; permutations give integers. None if ρ(hₖ) of a redundant
+        generator differs from its product of the others by more than 1e-6 of its largest entry:
+        then ρ is not a representation.
         """
         permutations, places = all_permutations(generators), list(self.places)
         if permutations:
@@ -95,7 +95,7 @@ class Enumeration:
         return character
 
     def _moved(self, points: Int[np.ndarray, "k m"]) -> Int[np.ndarray, "n m"]:
-        """The images of all elements, each a permutation of points, from the generators'."""
+        """Return all elements as permutations of points, from the generators' permutations."""
         found = np.empty((self.order, points.shape[1]), dtype=np.int64)
         found[0] = np.arange(points.shape[1])
         for level in self._levels:
@@ -105,7 +105,7 @@ class Enumeration:
 
     @cached_property
     def _levels(self) -> list[Int[np.ndarray, " _"]]:
-        """The elements after the first, by the length of their words."""
+        """The elements after the first, grouped by the length of their words."""
         depths = np.zeros(self.order, dtype=np.int64)
         for i, parent in enumerate(self.parents.tolist()):
             depths[i] = depths[parent] + 1 if i else 0
@@ -115,9 +115,9 @@ class Enumeration:
 
 @lru_cache(_KEPT)
 def enumerate_elements(group: Group) -> Enumeration | None:
-    """The finite group that the discrete generators generate; its Lie algebra is not looked at.
+    """Enumerate the finite group that the discrete generators generate, ignoring the Lie algebra.
 
-    None where it is infinite, larger than `MAX_ORDER` or `MAX_ENTRIES` of `element_tables`, or
+    None if it is infinite, larger than `MAX_ORDER` or `MAX_ENTRIES` of `element_tables`, or
     not clearly finite in floating point.
     """
     generators = group.group_generators
@@ -150,10 +150,10 @@ def enumerate_elements(group: Group) -> Enumeration | None:
 
 
 def independent_generators(group: Group) -> tuple[int, ...] | None:
-    """Indices of a few discrete generators that generate what all of them do.
+    """Return indices of a few discrete generators that generate the same group as all of them.
 
-    None of them is in the group generated by those before it, so at most log₂ of the order
-    remain; identities, duplicates and products of others are gone. None where the group is not
+    Each is outside the group generated by the ones before it, so at most log₂ of the order
+    remain: identities, duplicates and products of others are dropped. None if the group is not
     enumerated (see `enumerate_elements`).
     """
     found = enumerate_elements(group)
@@ -169,7 +169,7 @@ class _Words:
 
 
 def _grow(table: ElementTable, candidates: Iterable[int]) -> _Words | None:
-    """The group generated by some of a table's generators; None past its limit, or in doubt."""
+    """Enumerate the group of some generators of a table; None past its limit or if ambiguous."""
     parents, letters, chosen = [-1], [-1], list[int]()
     for k in candidates:
         place = table.find(table.generator(k))
@@ -205,7 +205,7 @@ def _grow(table: ElementTable, candidates: Iterable[int]) -> _Words | None:
 
 
 def _pruned(words: _Words, table: ElementTable) -> _Words:
-    """The same group by fewer generators, where earlier ones are generated by later ones."""
+    """Drop generators that later ones generate, and return the words in the remaining ones."""
     for k in words.generators:
         fewer = [other for other in words.generators if other != k]
         found = _grow(table.fresh(), fewer) if fewer else None

@@ -13,11 +13,10 @@ from intertwine.operators import Permutation, as_signed_permutation
 
 @dataclass(frozen=True)
 class AllPermutations:
-    """All permutations of n coordinates, or all even ones; with each sign of each coordinate where
-    it is `signed`.
+    """All permutations of n coordinates, or all even ones; if `signed`, with all signs.
 
-    Two tuples of at most `longest` indices are in one orbit if and only if the same of their
-    indices are equal. (Of all permutations that holds for any length.)
+    Two tuples of at most `longest` indices are in one orbit if and only if they have equal indices
+    in the same positions. (For all permutations this holds for any length.)
     """
 
     longest: int
@@ -26,12 +25,12 @@ class AllPermutations:
 
 @lru_cache(maxsize=256)
 def full_permutations_of(group: Group) -> AllPermutations | None:
-    """What a group permutes, if its generators show that it contains all permutations or all even
-    ones; else None.
+    """Return the permutations in a group if its generators show that it contains all permutations
+    or all even ones; else None.
 
-    A transposition and its conjugates generate all permutations of each smallest set that contains
-    it and is moved as a whole; so do cycles of three with even permutations (Jordan 1870). Where
-    that set is everything, one change of a single sign has all others among its conjugates.
+    A transposition and its conjugates generate all permutations of the smallest block that contains
+    it; so do 3-cycles for even permutations (Jordan 1870). If that block is all coordinates, the
+    conjugates of one change of a single sign are all such changes.
     """
     if group.lie_generators or not group.d:
         return None
@@ -58,7 +57,7 @@ def _moved(move: Permutation) -> np.ndarray:
 
 
 def _is_everything(cycles: list[np.ndarray], moves: list[Permutation], n: int) -> bool:
-    """Whether the smallest block that contains these cycles is all n points (Atkinson 1975)."""
+    """Return whether the smallest block with these cycles is all n points (Atkinson 1975)."""
     root = list(range(n))
 
     def find(i: int) -> int:

@@ -1,4 +1,4 @@
-"""Reading generators: arrays, permutations, operators or exact entries become one kind of value."""
+"""Read generators from arrays, permutations, operators or exact entries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from intertwine.arrays import double_precision, is_sparse
 from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.operators import LinearOperator, Permutation, as_signed_permutation
 
-#: A generator as it is kept: a float64 or complex128 matrix, or a permutation.
+#: A stored generator: a float64 or complex128 matrix, or a permutation.
 Generator = Num[np.ndarray, "_ _"] | Permutation
 
 MAX_ENTRIES = 10_000_000
@@ -35,12 +35,12 @@ def refuse_large(entries: int, what: str) -> None:
 
 
 def read_lie_algebra(values: Any) -> tuple[Generator, ...]:
-    """The Lie algebra's generators, each a finite square matrix of one common size."""
+    """Return the Lie algebra's generators: finite square matrices of one common size."""
     return _common_size([_read(value, "Lie algebra generator") for value in _items(values)])
 
 
 def read_discrete(values: Any) -> tuple[Generator, ...]:
-    """The discrete generators: invertible matrices, permutations or operators of one size."""
+    """Return the discrete generators: invertible matrices or permutations of one size."""
     generators = [_read_discrete(value) for value in _items(values)]
     for generator in generators:
         if isinstance(generator, np.ndarray):
@@ -59,14 +59,14 @@ def _items(values: Any) -> list[Any]:
     items = list(values)
     if items and all(isinstance(item, int | np.integer) for item in items):
         raise InvalidGroup(
-            f"generators stand in a list, and {shortened(items)} is a list of integers: write "
+            f"generators are given as a list, but {shortened(items)} is a list of integers: write "
             f"discrete_generators=[{shortened([int(item) for item in items])}] for one permutation"
         )
     return items
 
 
 def _read_discrete(value: Any) -> Generator:
-    value = getattr(value, "array_form", value)  # a permutation of SymPy's
+    value = getattr(value, "array_form", value)  # a SymPy permutation
     if is_sparse(value):
         permutation = _sparse_permutation(value)
         return _read(value, "discrete generator") if permutation is None else permutation
@@ -76,13 +76,14 @@ def _read_discrete(value: Any) -> Generator:
         except ValueError as error:
             raise InvalidGroup(
                 f"a discrete generator with one axis is read as a permutation, but {error}; "
-                f"a matrix has two axes, and generators stand in a list{_counted_from_one(value)}"
+                f"a matrix has two axes, and generators are given as a list"
+                f"{_counted_from_one(value)}"
             ) from None
     return _read(value, "discrete generator")
 
 
 def _axes(value: Any) -> int:
-    """The number of axes; 2 for lists of unequal length, which `_read` refuses."""
+    """Return the number of axes; 2 for lists of unequal length, which `_read` rejects."""
     try:
         return np.ndim(value)
     except ValueError:
@@ -97,7 +98,7 @@ def _counted_from_one(value: Any) -> str:
 
 
 def _sparse_permutation(value: Any) -> Permutation | None:
-    """A sparse matrix with one entry ±1 in each row and column as the permutation that it is."""
+    """Return a sparse matrix with one ±1 in each row and column as a permutation, else None."""
     rows, columns = value.shape if value.ndim == 2 else (0, 1)
     entries = value.tocoo() if rows == columns else value
     if rows != columns or entries.nnz != rows or np.iscomplexobj(entries.data):
@@ -142,13 +143,13 @@ def _read(value: Any, what: str) -> Generator:
     if np.iscomplexobj(matrix) and not np.any(matrix.imag):
         matrix = matrix.real.copy()
     matrix.flags.writeable = False
-    # an operator that permutes stays one: there may be many, of many coordinates
+    # keep permutations compact: there may be many, of many coordinates
     permutation = as_signed_permutation(matrix) if isinstance(value, LinearOperator) else None
     return matrix if permutation is None else permutation
 
 
 def _advice(entries: Shaped[np.ndarray, "..."], what: str) -> str:
-    """What to write where a permutation seems to be meant."""
+    """Return a hint if the entries look like a permutation."""
     whole = entries.size > 0 and np.issubdtype(entries.dtype, np.integer)
     if whole and entries.ndim == 1 and what.startswith("Lie"):
         return (
@@ -164,22 +165,22 @@ _CYCLES = ". A permutation is written as the list of its images, such as [1, 2, 
 
 
 def _seem_cycles(value: Any) -> bool:
-    """Whether a ragged list has different whole numbers only, as cycles have."""
+    """Return whether a ragged list consists of distinct integers, as cycles do."""
     flat = [n for cycle in value if isinstance(cycle, list | tuple) for n in cycle]
     whole = all(isinstance(n, int | np.integer) for n in flat)
     return bool(flat) and whole and len(set(flat)) == len(flat)
 
 
 def _evaluate(entries: Shaped[np.ndarray, "..."], what: str) -> Shaped[np.ndarray, "..."]:
-    """Exact (SymPy) entries as floating-point numbers, correctly rounded."""
+    """Convert exact (SymPy) entries to floating-point numbers, correctly rounded."""
 
     def number(entry: Any) -> complex:
         try:
             return complex(entry.evalf(30) if hasattr(entry, "evalf") else entry)
         except OverflowError:
-            raise InvalidGroup(f"a {what} has an entry that no float64 holds") from None
+            raise InvalidGroup(f"a {what} has an entry too large for float64") from None
         except (TypeError, ValueError):
-            raise InvalidGroup(f"a {what} has the entry {entry!r}, which is no number") from None
+            raise InvalidGroup(f"a {what} has the entry {entry!r}, which is not a number") from None
 
     return np.array([[number(entry) for entry in row] for row in entries], dtype=complex)
 

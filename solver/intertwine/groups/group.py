@@ -1,4 +1,4 @@
-"""A matrix group, known by its generators."""
+"""A matrix group, defined by its generators."""
 
 from __future__ import annotations
 
@@ -61,14 +61,13 @@ class Group:
     or as a subclass, as in EMLP: set `lie_algebra` and `discrete_generators` (on the class, or
     on `self`) and call ``super().__init__(n)``.
 
-    `refine` is the tolerance up to which generators that were rounded are replaced by those of the
-    nearest exact group (see `refined`); 0 says that they are meant as they are. `precision` is the
-    relative precision to which generators are known where their digits do not say: ranks that it
-    does not decide are ambiguous.
+    `refine` is the tolerance up to which rounded generators are replaced by those of the nearest
+    exact group (see `refined`); 0 declares them exact. `precision` is the relative precision of
+    the generators if their digits do not show it: ranks that it does not decide are ambiguous.
 
-    Two groups are equal when their generators are, and their numbers where they are `copies`.
-    Reading a group's generators back gives an
-    array of shape (K, d, d) where all of them were given as matrices, else a list.
+    Two groups are equal if their generators are, and their numbers if they are `copies`. The
+    attributes return the generators as an array of shape (K, d, d) if all were given as matrices,
+    else as a list.
 
     Raises `InvalidGroup` for generators that are not square, not finite, of mixed sizes, or
     (discrete ones) singular.
@@ -77,14 +76,14 @@ class Group:
     lie_algebra: Any = NotImplemented
     discrete_generators: Any = NotImplemented
     z_scale: Any = None
-    """Standard deviations, one a Lie generator, of the coordinates that `samples` draws."""
+    """The standard deviation of each Lie generator's coordinate that `samples` draws."""
     d: Any = NotImplemented
     """The size of the base representation."""
 
     is_exact = False
-    """Whether the user said, by ``refine=0``, that the generators are meant as they are."""
+    """Whether the user declared the generators exact with ``refine=0``."""
     known_precision: float = 0.0
-    """The precision that was given, or that a refinement has left."""
+    """The precision that was given, or that remains after a refinement."""
     refinement: Refinement | None = None
     """What `refined`, or ``refine=``, changed in the generators."""
 
@@ -95,17 +94,17 @@ class Group:
     _copy_numbers: CopyNumbers = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Group:
-        """Remember the arguments, for `repr`, whatever a subclass does with them."""
+        """Keep the arguments for `repr`."""
         self = super().__new__(cls)
         given = [*args, *kwargs.values()]
         self.__dict__["_arguments"] = tuple(
             int(value) if isinstance(value, np.integer) else value for value in given
         )
-        self.__dict__["args"] = args  # EMLP's name: a __repr__ of the user's own may read it
+        self.__dict__["args"] = args  # EMLP's name; a user-defined __repr__ may read it
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """A __repr__ of the user's own shows the number of a copy too."""
+        """Make a user-defined __repr__ show the number of a copy."""
         super().__init_subclass__(**kwargs)
         if "__repr__" in vars(cls):
             cls.__repr__ = with_number(cls.__repr__)  # type: ignore[method-assign]
@@ -133,7 +132,7 @@ class Group:
             self.known_precision = read_tolerance(precision, "the precision of generators")
         if refine is not None and not isinstance(refine, bool) and refine == 0:
             if precision is not None:
-                raise InvalidGroup("generators that are meant as they are have no precision")
+                raise InvalidGroup("exact generators (refine=0) have no precision: give only one")
             self.is_exact = True
         elif refine is not None:
             self._take(find_exact(self, read_tolerance(refine, "refine")))
@@ -170,7 +169,7 @@ class Group:
 
     @property
     def is_initialised(self) -> bool:
-        """Whether `Group.__init__` has run: a subclass may have forgotten to call it."""
+        """Whether `Group.__init__` has run; a subclass may not have called it."""
         return "d" in self.__dict__
 
     @property
@@ -185,25 +184,25 @@ class Group:
 
     @property
     def entries(self) -> int:
-        """How many numbers the generators are kept in."""
+        """The number of stored entries of all generators."""
         return sum(
             self.d if isinstance(generator, Permutation) else self.d**2
             for generator in (*self._lie, *self._discrete)
         )
 
     def copies(self, n: Any) -> tuple[Group, ...]:
-        """n copies of the group, numbered from 1: equal generators, and yet different groups.
+        """Return n copies of the group, numbered from 1: different groups with equal generators.
 
         >>> L, R = Group(discrete_generators=[[1, 2, 0]], name="turns").copies(2)
         >>> L, R, L == R
         (turns#1, turns#2, False)
 
-        A rep of two copies is one of L × R, where each acts on its own factors.
+        A rep of two copies is a rep of L × R: each acts on its own factors.
         """
         return tuple(self.numbered(k) for k in range(1, count_copies(n) + 1))
 
     def numbered(self, number: Any) -> Group:
-        """The copy of this number, written ``SO(3)#1``; of a list of numbers, a copy's copy."""
+        """Return the copy with this number, written ``SO(3)#1``; for a list, a copy of a copy."""
         numbers = (*self._copy_numbers, *checked_numbers(number))
         made = copy.copy(self)
         made.__dict__["_original"] = self.unnumbered
@@ -219,22 +218,22 @@ class Group:
 
     @property
     def copy_numbers(self) -> CopyNumbers:
-        """The number of this copy, as a tuple; of a group that is no copy, the empty one."""
+        """The number of this copy, as a tuple; empty for a group that is not a copy."""
         return self._copy_numbers
 
     @property
     def is_written_as_one(self) -> bool:
-        """Whether a text behind its `repr` applies to all of it; a product needs parentheses."""
+        """Whether a suffix to its `repr` applies to all of it; a product needs parentheses."""
         return True
 
     @property
     def _label(self) -> str:
-        """What tells it apart from groups of the same generators."""
+        """The text that distinguishes it from groups with the same generators."""
         return written(self._copy_numbers)
 
     @property
     def _meaning(self) -> str:
-        """How the digits are meant: a rank that is certain for exact ones may be ambiguous else."""
+        """How exact the digits are declared to be, which can make a rank certain or ambiguous."""
         if self.is_exact:
             return "exact" if have_few_digits(self._lie, self._discrete) else ""
         return f"known to {self.known_precision:.0e}" if self.known_precision else ""
@@ -246,8 +245,8 @@ class Group:
 
     @cached_property
     def digest(self) -> str:
-        """The identity of the group: `content_digest`, the number of a copy, and how its digits are
-        meant where that may decide ranks.
+        """The identity of the group: `content_digest`, the number of a copy, and the precision of
+        its digits if that may decide ranks.
         """
         return labelled_digest(self.content_digest, self._label + self._meaning)
 
@@ -260,12 +259,12 @@ class Group:
 
     @property
     def defects(self) -> tuple[Defect, ...]:
-        """The properties that the generators nearly have, which says that they were rounded."""
+        """Properties that the generators nearly have, which suggests that they were rounded."""
         return self._judgement.defects
 
     @property
     def precision(self) -> float:
-        """The relative precision of generators of few digits and no exact structure; else 0."""
+        """The relative precision of generators with few digits and no exact structure; else 0."""
         return self._judgement.precision
 
     @cached_property
@@ -276,13 +275,13 @@ class Group:
 
     @cached_property
     def is_permutation(self) -> bool:
-        """Whether every generator permutes the coordinates (without signs)."""
+        """Whether every generator permutes the coordinates, without signs."""
         found = [as_signed_permutation(h) for h in self._discrete]
         return not self._lie and all(p is not None and p.signs is None for p in found)
 
     @cached_property
     def is_orthogonal(self) -> bool:
-        """Whether the group is real and orthogonal, so that its reps V are their own duals."""
+        """Whether the group is real and orthogonal, so that V is its own dual."""
         if self.is_complex:
             return False
         for generator in self._lie:
@@ -297,13 +296,13 @@ class Group:
         return True
 
     def refined(self, tolerance: Any = DEFAULT_TOLERANCE) -> Group:
-        """The nearest exact group, for generators that were rounded.
+        """Return the nearest exact group, for rounded generators.
 
-        Nearly unitary generators become unitary, eigenvalues that are nearly roots of unity become
-        so, a group that is nearly finite becomes finite, and a nearly closed Lie algebra closed.
-        `refinement` of the result says what was changed. Raises `InvalidGroup` where a generator
-        would change by more than `tolerance`, relative to its largest entry, or where no exact
-        group is found. A tolerance of 0 gives the group itself, said to be exact.
+        Nearly unitary generators become unitary, eigenvalues near roots of unity become roots of
+        unity, a nearly finite group becomes finite, and a nearly closed Lie algebra closed.
+        `refinement` of the result lists the changes. Raises `InvalidGroup` if a generator would
+        change by more than `tolerance`, relative to its largest entry, or if no exact group is
+        found. With a tolerance of 0 the same group is returned, declared exact.
         """
         if self._copy_numbers:
             return self.unnumbered.refined(tolerance).numbered(list(self._copy_numbers))
@@ -336,7 +335,7 @@ class Group:
             self.known_precision = found.refinement.precision
 
     def samples(self, n: int, seed: int = 0) -> Num[np.ndarray, "n d d"]:
-        """n group elements of shape (n, d, d), not Haar distributed; the same for the same seed.
+        """Return n group elements of shape (n, d, d), not Haar distributed; a seed fixes them.
 
         Each is exp(Σ zₖAₖ) for normal z (scaled by `z_scale`), times three rounds of powers from
         −5 to 4 of the discrete generators in random order, as EMLP draws them.
@@ -344,14 +343,14 @@ class Group:
         return sample_elements(self.d, self._lie, self._discrete, self.z_scale, n, seed)
 
     def sample(self, seed: int = 0) -> Num[np.ndarray, "d d"]:
-        """One group element of shape (d, d): the first of `samples` that moves anything."""
+        """Return a group element of shape (d, d): the first of `samples` other than 1."""
         drawn = self.samples(_TRIES, seed)
         moving = np.abs(drawn - np.eye(self.d)).max(axis=(1, 2)) > 1e-6
         sampled: Num[np.ndarray, "d d"] = drawn[int(np.argmax(moving))]
         return sampled
 
     def __mul__(self, other: Group) -> Group:
-        """The direct product, acting on the tensor product of the two spaces."""
+        """Return the direct product, acting on the tensor product of the two spaces."""
         if not isinstance(other, Group):
             return NotImplemented
         from intertwine.groups.product import DirectProduct
@@ -365,7 +364,7 @@ class Group:
         return hash(self.digest)
 
     def __lt__(self, other: Group) -> bool:
-        """An order by content: JAX sorts the keys of a dict {group: elements} to map over it."""
+        """Order by content. JAX sorts the keys of a dict {group: elements} to map over it."""
         return self.digest < other.digest if isinstance(other, Group) else NotImplemented
 
     @with_number
@@ -374,7 +373,7 @@ class Group:
 
     @property
     def description(self) -> str:
-        """What the group is, whatever somebody named it."""
+        """The group's description, independent of its name."""
         if self.unnumbered is not self:
             return f"{self.unnumbered.description}{self._label}"
         if type(self) is Group:
@@ -392,10 +391,7 @@ def _size(declared: Any) -> int:
     if not is_integer or declared < 1:
         raise InvalidGroup(f"the size of a group's space is an integer from 1 on, not {declared!r}")
     if declared > MAX_DIMENSION:
-        raise TooLarge(
-            f"a group on a space of {declared:,} dimensions was asked for; at most "
-            f"{MAX_DIMENSION:,}"
-        )
+        raise TooLarge(f"the group's space has {declared:,} dimensions; at most {MAX_DIMENSION:,}")
     return int(declared)
 
 

@@ -1,4 +1,4 @@
-"""The Lie algebra that generators span, closed under brackets as far as they are clearly not."""
+"""The closure of Lie generators under brackets, which ignores near misses."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from jaxtyping import Float, Inexact
 from intertwine.groups.roots_of_unity import EXACT
 
 NEARLY = 1e-3
-"""What lies outside a span by less was to lie in it."""
-_SPANNED = 1e-4  # of the largest square: what brackets span to a hundredth
-_FAR = 0.1  # what is farther from a span is clearly outside of it
+"""Distances from a span below this count as rounding errors."""
+_SPANNED = 1e-4  # of the largest squared singular value
+_FAR = 0.1  # distances from a span above this are clearly outside
 _LARGEST = 64
-"""The largest dimension that a closure may reach, to be judged."""
-_FEW = 8  # more generators than a closure may have are judged by so many random brackets
+"""The largest dimension of a closure that is judged."""
+_FEW = 8  # random brackets by which more generators than `_LARGEST` are judged
 _MARGIN = 10.0  # a bracket has the errors of its factors, and of their orthonormalisation
-_INDEPENDENT = 1e-7  # generators of less are combinations of the others, or refused at the solve
-_DEFECTIVE = 1e7  # eigenvectors of a larger condition are those of a defective matrix
+_INDEPENDENT = 1e-7  # below, generators are combinations of the others, or rejected by the solve
+_DEFECTIVE = 1e7  # a larger condition of eigenvectors means a defective matrix
 _WORK = 2e8
-"""The most multiplications that a closure may take, to be judged at each solve."""
+"""The most multiplications of a closure: it is judged at each solve."""
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A bracket, or an image under a discrete generator, that misses the span by `distance`."""
+    """A bracket or an image under a discrete generator, `distance` outside the span."""
 
     distance: float
     element: int | None = None
@@ -37,10 +37,10 @@ class Leak:
 class Closure:
     """An orthonormal basis over ℝ, and the leaks that look like rounding.
 
-    `is_as_given` says that the generators' own span is closed, `is_perfect` that its brackets span
-    it: with both, the generators' digits are those of an exact algebra. (Charges of an Abelian part
-    are in no bracket, and may have been rounded.) `smallest` is the smallest singular value of the
-    generators, by which their errors are magnified.
+    `is_as_given`: the generators' own span is closed. `is_perfect`: its brackets span it. With
+    both, the generators' digits are those of an exact algebra. (Charges of an Abelian part are in
+    no bracket, and may have been rounded.) `smallest` is the smallest singular value of the
+    generators; dividing by it magnifies their errors.
     """
 
     basis: Inexact[np.ndarray, "m d d"]
@@ -55,12 +55,12 @@ def close(
     discrete: Inexact[np.ndarray, "l d d"],
     rounding: float = 0.0,
 ) -> Closure | None:
-    """The closure of generators of norm 1 under brackets and the adjoint action.
+    """Return the closure of generators of norm 1 under brackets and the adjoint action.
 
-    Brackets clearly outside the span join it; those outside by less than `NEARLY`, but more than
-    the generators' own errors, are leaks; `rounding` is the error that they are known to have,
-    below which generators depend on others, and by which leaks may be larger. None where the work
-    would be too much.
+    Brackets clearly outside the span are added to it; those outside by less than `NEARLY`, but more
+    than the generators' own errors, are leaks. `rounding` is the known error of the generators:
+    below it generators depend on others, and leaks may be larger by it. None if the work would be
+    too much.
     """
     k, d = len(lie), lie.shape[-1]
     if not k or 2 * k * k * d * d * (d + k) + 2 * k * len(discrete) * d**3 > _WORK:
@@ -108,22 +108,22 @@ def _leaks(
     error: float,
     nearly: float,
 ) -> tuple[Leak, ...]:
-    """The largest near miss, if any."""
+    """Return the largest near miss, if any."""
     lengths = np.linalg.norm(_outside(vectors, basis), axis=1)
     near = lengths[(lengths > error) & (lengths <= nearly)]
     return (Leak(float(near.max())),) if near.size else ()
 
 
 def _span(vectors: Float[np.ndarray, "b n"], basis: Float[np.ndarray, "m n"]) -> bool:
-    """Whether the vectors clearly span all that the basis does."""
+    """Return whether the vectors clearly span the whole space of the basis."""
     coordinates = vectors @ basis.T
     squares = np.linalg.eigvalsh(coordinates.T @ coordinates)
     return bool(squares[0] > _SPANNED * squares[-1])
 
 
 def obliqueness(lie: Inexact[np.ndarray, "k d d"]) -> float:
-    """The squared condition of the eigenvectors of generic elements: an oblique frame brings
-    what is outside of a span nearer to it. Infinite where those are defective, and say nothing.
+    """Return the squared condition of generic elements' eigenvectors: in an oblique frame,
+    elements outside a span are closer to it. Infinite for defective elements.
     """
     if np.abs(lie + np.swapaxes(lie, 1, 2).conj()).max() <= EXACT:
         return 1.0
@@ -152,7 +152,7 @@ def _all_brackets(matrices: Inexact[np.ndarray, "m d d"]) -> Inexact[np.ndarray,
 
 
 def real_rows(matrices: Inexact[np.ndarray, "m d d"]) -> Float[np.ndarray, "m n"]:
-    """Matrices as real vectors: real parts, then imaginary ones where they are complex."""
+    """Return matrices as real vectors: real parts, then imaginary ones if they are complex."""
     rows = matrices.reshape(len(matrices), matrices.shape[1] * matrices.shape[2])
     return np.concatenate([rows.real, rows.imag], axis=1) if np.iscomplexobj(rows) else rows
 
@@ -160,7 +160,7 @@ def real_rows(matrices: Inexact[np.ndarray, "m d d"]) -> Float[np.ndarray, "m n"
 def matrices_from(
     rows: Float[np.ndarray, "m n"], like: Inexact[np.ndarray, "k d d"]
 ) -> Inexact[np.ndarray, "m d d"]:
-    """The matrices of some `real_rows`, real or complex and of the size of others."""
+    """Return the matrices of `real_rows`, with the size and kind (real or complex) of `like`."""
     d = like.shape[-1]
     if np.iscomplexobj(like):
         rows = rows[:, : d * d] + 1j * rows[:, d * d :]
@@ -183,8 +183,8 @@ def _unit(vectors: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b n"]:
 def _orthonormal(
     vectors: Float[np.ndarray, "b n"], least: float, *, relative: bool = True
 ) -> tuple[Float[np.ndarray, "m n"], float]:
-    """An orthonormal basis of what the vectors span to more than `least`, and the smallest
-    singular value that was kept.
+    """Return an orthonormal basis of the vectors' span, of singular values above `least`, and the
+    smallest singular value kept.
     """
     _, values, rows = np.linalg.svd(vectors, full_matrices=False)
     scale = float(values[0]) if relative and values.size else 1.0

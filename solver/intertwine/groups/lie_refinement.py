@@ -1,4 +1,4 @@
-"""The Lie algebra nearest to matrices that nearly span one, by Gauss–Newton steps."""
+"""The Lie algebra nearest to a span that is nearly closed, by Gauss–Newton steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROUNDS = 10
 _SETTLED = 1e-14
 _RANK = 1e-7  # smaller singular values of the linear equations are dependencies among them
 MAX_ENTRIES = 3 * 10**7
-"""The most entries of the linear equations of a step (240 MB)."""
+"""The largest number of entries in a step's linear equations (240 MB)."""
 
 
 def nearest_algebra(
@@ -21,12 +21,12 @@ def nearest_algebra(
     discrete: Inexact[np.ndarray, "l d d"],
     rounding: float = 0.0,
 ) -> Inexact[np.ndarray, "k d d"]:
-    """The generators, moved into the nearest span that is closed under brackets and under h·h⁻¹.
+    """Move the generators into the nearest span that is closed under brackets and under h·h⁻¹.
 
-    The unknown is an orthonormal basis B of the closure; the equations P⊥[Bᵢ, Bⱼ] = 0 and
-    P⊥ hBᵢh⁻¹ = 0 are solved by steps of least norm, which keep anti-Hermitian matrices so. With a
-    known error, `rounding`, generators that depend on others up to it are moved into their span.
-    Raises `TooLarge` where the equations would be too many.
+    The unknown is an orthonormal basis B of the closure; the equations P⊥[Bᵢ, Bⱼ] = 0 and P⊥ hBᵢh⁻¹
+    = 0 are solved by steps of least norm, which preserve anti-Hermitian matrices. Generators that
+    depend on others up to the known error `rounding` are moved into their span. Raises `TooLarge`
+    if there would be too many equations.
     """
     norms = np.linalg.norm(lie, axis=(1, 2), keepdims=True)
     units = lie / np.where(norms > 0, norms, 1.0)
@@ -57,7 +57,7 @@ def nearest_algebra(
         step = np.linalg.lstsq(equations, -residual, rcond=_RANK)[0].reshape(m, n)
         q, r = np.linalg.qr((basis + step - (step @ basis.T) @ basis).T)
         basis = (q * np.sign(np.diag(r))).T
-        if straight:  # the steps keep this but for rounding, which they magnify
+        if straight:  # the steps preserve this up to rounding, which they magnify
             matrices = matrices_from(basis, lie)
             basis = real_rows((matrices - _adjoint(matrices)) / 2)
     flat = real_rows(lie)
@@ -73,7 +73,7 @@ def _linearized(
     adjoints: list[Float[np.ndarray, "n n"]],
     lie: Inexact[np.ndarray, "k d d"],
 ) -> tuple[Float[np.ndarray, "e u"], Float[np.ndarray, " e"]]:
-    """The equations for a step δB, and what they should make vanish."""
+    """Return the equations for a step δB, and the residual that the step should remove."""
     (m, n), complex_ = basis.shape, np.iscomplexobj(lie)
     outside = np.eye(n) - basis.T @ basis
     brackets = [_bracket_action(b, complex_) for b in matrices_from(basis, lie)]

@@ -1,4 +1,4 @@
-"""The span of a Lie algebra's generators, whatever their scale, order and number."""
+"""The span of a Lie algebra's generators, independent of their scale, order and number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CLOSED = 1e-8
 
 
 def spectral_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
-    """The spectral norm, of numbers however large or small."""
+    """Return the spectral norm, without overflow or underflow."""
     largest = float(np.abs(matrix).max(initial=0.0))
     if not largest or is_monomial(matrix):
         return largest
@@ -32,10 +32,10 @@ class LieSpan:
         self.norms = tuple(map(spectral_norm, self._matrices))
 
     def scaled(self, k: int, image: Inexact[np.ndarray, "n n"]) -> Inexact[np.ndarray, "n n"]:
-        """The image dρ(Aₖ), scaled to that of Aₖ / ‖Aₖ‖; zero for Aₖ = 0."""
+        """Return the image dρ(Aₖ) scaled to that of Aₖ / ‖Aₖ‖; zero for Aₖ = 0."""
         if not self.norms[k]:
             return np.zeros_like(image)
-        # in two steps: neither the square of a tiny number nor its inverse may be out of range
+        # in two steps, so that neither the square of a tiny number nor its inverse is out of range
         return image / self._largest[k] / (self.norms[k] / self._largest[k])
 
     @cached_property
@@ -46,12 +46,12 @@ class LieSpan:
         return np.stack(rows) if rows else np.zeros((0, 2 * self._d**2))
 
     def combinations(self, null: float, distinct: float) -> Float[np.ndarray, "j k"]:
-        """Coefficients c such that the Σₖ cⱼₖ Aₖ/‖Aₖ‖ are orthonormal, up to a factor √d.
+        """Return coefficients c such that the Σₖ cⱼₖ Aₖ/‖Aₖ‖ are orthonormal, up to a factor √d.
 
         They depend on the span alone: Gram–Schmidt of fixed matrices projected on it. They are
-        real, so that reps that are only real-linear in A stay right. Raises `AmbiguousRank` where
-        a generator is nearly, but not quite, a combination of the others: scaled up, a rounding
-        error would be a constraint that nobody meant.
+        real, so that reps that are only real-linear in A stay correct. Raises `AmbiguousRank` if a
+        generator is nearly, but not quite, a combination of the others: scaled up, a rounding
+        error would become a constraint.
         """
         if not len(self.rows):
             return np.zeros((0, 0))
@@ -67,8 +67,8 @@ class LieSpan:
         u, s, vh = u[:, kept], s[kept], vh[kept]
         fixed = np.random.default_rng(9).standard_normal(vh.shape) @ vh.T
         q, r = np.linalg.qr(fixed.T)
-        q = (q * np.where(np.diag(r) < 0, -1.0, 1.0)).T  # of equal singular values the vectors are
-        found: Float[np.ndarray, "j k"] = q @ (u / s).T * np.sqrt(self._d)  # the machine's choice
+        q = (q * np.where(np.diag(r) < 0, -1.0, 1.0)).T  # for equal singular values the vectors
+        found: Float[np.ndarray, "j k"] = q @ (u / s).T * np.sqrt(self._d)  # depend on the machine
         return found
 
     @cached_property

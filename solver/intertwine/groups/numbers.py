@@ -13,16 +13,16 @@ _NUMBER = "a number, sqrt(…), cos(…), sin(…), pi or I"
 MAX_EXPONENT = 64
 """The largest exponent of a power, in magnitude."""
 MAX_MAGNITUDE = 300
-"""No number may pass 10 to this on the way, or its inverse 10 to minus this."""
+"""Every intermediate result is at most 10 to this, and nonzero ones at least 10 to minus this."""
 MAX_ANGLE = 10**6
 """The largest argument of sin and cos, in magnitude."""
 _DIGITS = 100
-_KEPT = 60  # what cancels to less than this many digits of its terms was zero
+_KEPT = 60  # sums that cancel to less than 10 to minus this of their terms are zero
 
 
 @cache
 def _context() -> Any:
-    """Arithmetic of 100 digits that nobody else can change (mpmath's own is global)."""
+    """Return a private arithmetic of 100 digits (mpmath's own is global)."""
     from mpmath import MPContext
 
     context = MPContext()
@@ -31,12 +31,12 @@ def _context() -> Any:
 
 
 def parse_number(text: str) -> complex:
-    """The text's value, correctly rounded to complex128.
+    """Return the text's value, correctly rounded to complex128.
 
-    It is worked out to 100 digits, so that ``cos(pi/2)`` and ``sqrt(2)**2 - 2`` are zero and
-    none of the rounding on the way is seen. Raises `ParseError` for anything but + − * / ** ,
+    It is computed with 100 digits, so that ``cos(pi/2)`` and ``sqrt(2)**2 - 2`` are zero and
+    intermediate rounding does not show. Raises `ParseError` for anything but + − * / ** ,
     parentheses, decimal numbers, sqrt, cos, sin, pi and I (or i), for a division by zero, and for
-    numbers past 10^300 on the way; `TooLarge` for a text that is too long.
+    intermediate results past 10^300; `TooLarge` for a text that is too long.
     """
     reader = _Reader(Scanner(text, _SYMBOLS, decimals=True))
     value = reader.sum()
@@ -124,7 +124,7 @@ class _Reader:
         return self._cleared(found, 1)
 
     def _cleared(self, value: Any, scale: Any) -> Any:
-        """The value without what is only rounding beside numbers of this scale."""
+        """Return the value with parts that are rounding errors at this scale set to zero."""
         real, imaginary = self.context.re(value), self.context.im(value)
         small = self.noise * scale
         real = real if abs(real) > small else self.context.zero

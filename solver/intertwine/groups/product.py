@@ -17,8 +17,8 @@ from intertwine.operators import Permutation, dense
 class DirectProduct(Group):
     """G₁ × G₂ acting on V₁ ⊗ V₂ by g₁ ⊗ g₂, of size d₁d₂.
 
-    (To let several groups act on a sum or on different factors, mix their reps instead:
-    ``V(Z(3)) * V(S(4))`` is solved group by group, and much faster.)
+    (If groups act on different terms or factors, combine their reps instead: ``V(Z(3)) * V(S(4))``
+    is solved group by group, and much faster.)
     """
 
     def __init__(self, left: Group, right: Group) -> None:
@@ -40,7 +40,7 @@ class DirectProduct(Group):
 
     @cached_property
     def _judgement(self) -> Judgement:
-        """That of the factors: g ⊗ 1 and 1 ⊗ h do not depend on each other's digits."""
+        """The factors' judgements: g ⊗ 1 and 1 ⊗ h do not depend on each other's digits."""
         sides = [(side, side._judgement) for side in (self.left, self.right)]
         defects = [
             Defect(f"{defect} (in the factor {side!r})", defect.size)
@@ -55,7 +55,7 @@ class DirectProduct(Group):
         return ", ".join(meanings) if any(meanings) else ""
 
     def refined(self, tolerance: Any = DEFAULT_TOLERANCE) -> Group:
-        """The product of the nearest exact groups of the factors."""
+        """Return the product of the nearest exact groups of the factors."""
         if self.copy_numbers:
             return self.unnumbered.refined(tolerance).numbered(list(self.copy_numbers))
         made = DirectProduct(self.left.refined(tolerance), self.right.refined(tolerance))
@@ -66,10 +66,10 @@ class DirectProduct(Group):
 
     @cached_property
     def factors(self) -> tuple[Group, ...]:
-        """The groups of the product, each as a copy of its own: ``S(5)#1`` and ``S(5)#2``.
+        """The groups of the product, each as its own copy: ``S(5)#1`` and ``S(5)#2``.
 
-        A factor that is a copy already, and occurs once, is itself. ``V(G)`` beside reps of the
-        factors is ``V(G.factors[0]) * V(G.factors[1])``, which is the same matrix.
+        A factor that is already a copy, and occurs once, is kept. Next to reps of the factors,
+        ``V(G)`` means ``V(G.factors[0]) * V(G.factors[1])``, which is the same matrix.
         """
         leaves = self.leaves
         taken = [leaf for leaf in leaves if leaf.copy_numbers and leaves.count(leaf) == 1]
@@ -103,7 +103,7 @@ class DirectProduct(Group):
 
     @property
     def is_more_than_its_generators(self) -> bool:
-        """Whether factors are numbered, or it is known how their digits are meant."""
+        """Whether factors are numbered, declared exact, or have a known precision."""
         are_meant = any(leaf.is_exact or leaf.known_precision for leaf in self.leaves)
         return bool(self._label) or are_meant
 
@@ -117,7 +117,7 @@ class DirectProduct(Group):
 
 
 def _extend(generator: Generator, size: int, on_left: bool) -> Generator:
-    """The generator ⊗ 1 of that size, or 1 ⊗ the generator."""
+    """Return the generator ⊗ 1 of that size, or 1 ⊗ the generator."""
     if isinstance(generator, Permutation):
         here, there = np.arange(generator.shape[0]), np.arange(size)
         signs = np.ones(len(here), dtype=int) if generator.signs is None else generator.signs

@@ -38,20 +38,20 @@ if TYPE_CHECKING:
     from intertwine.groups.group import Group
 
 DEFAULT_TOLERANCE = 1e-5
-_COARSER = (0.1, 10.0)  # of the error: words may drift less than they could, or more
+_COARSER = (0.1, 10.0)  # of the error: the drift of words is an estimate
 _MAGNIFIED = 30.0  # an oblique frame magnifies errors
-_SAME = 1e-13  # a change that is only rounding is none
-_SIMPLE = np.array([0.0, 0.5, 1.0])  # entries this close to these are these
-_DEFECTIVE = 1e6  # eigenvectors of a larger condition snap no eigenvalues
+_SAME = 1e-13  # smaller changes are rounding errors
+_SIMPLE = np.array([0.0, 0.5, 1.0])  # entries within `_SAME` of these become these
+_DEFECTIVE = 1e6  # with a larger condition of eigenvectors, eigenvalues are not changed
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """What a refinement changed: for each generator, by name, the largest change of an entry
+    """The changes of a refinement: for each generator, by name, the largest change of an entry
     relative to the generator's largest entry.
 
-    `precision` is that of generators for which no exact structure was found, such as a turn by no
-    rational angle: made unitary, they are known to no more digits than before. Else it is 0.
+    `precision` is the precision of generators without exact structure, such as a rotation by an
+    irrational angle: made unitary, they are known to no more digits than before. Otherwise it is 0.
     """
 
     tolerance: float
@@ -65,7 +65,7 @@ class Refinement:
 
     @classmethod
     def joined(cls, parts: list[Refinement]) -> Refinement:
-        """That of a product's factors, whose generators are numbered on."""
+        """Join the refinements of a product's factors, with generators numbered consecutively."""
         changes: list[tuple[str, float]] = []
         for kind in ("Lie generator", "discrete generator"):
             values = [c for part in parts for name, c in part.changes if name.startswith(kind)]
@@ -80,7 +80,7 @@ class Refinement:
 
 @dataclass(frozen=True)
 class Refined:
-    """Refined generators, and what was changed in them."""
+    """Refined generators, and the changes."""
 
     lie: tuple[Generator, ...]
     discrete: tuple[Generator, ...]
@@ -88,7 +88,7 @@ class Refined:
 
 
 def read_tolerance(value: Any, what: str) -> float:
-    """A tolerance above 0 and below 1. Raises `InvalidGroup` for anything else."""
+    """Return a tolerance above 0 and below 1. Raises `InvalidGroup` for anything else."""
     is_number = isinstance(value, int | float | np.integer | np.floating)
     if isinstance(value, bool) or not is_number or not 0 < float(value) < 1:
         raise InvalidGroup(f"{what} is a number above 0 and below 1, such as 1e-5, not {value!r}")
@@ -96,13 +96,13 @@ def read_tolerance(value: Any, what: str) -> float:
 
 
 def refine(group: Group, tolerance: float) -> Refined:
-    """The generators of the nearest exact group.
+    """Return the generators of the nearest exact group.
 
     Discrete generators that nearly generate a finite group of at most 1,000 elements become an
-    exact representation of it. Others become unitary, and their eigenvalues roots of unity, where
-    they nearly are. Lie generators become anti-Hermitian and span a closed algebra, where they
-    nearly do. Raises `InvalidGroup` where a generator would change by more than `tolerance`
-    (relative to its largest entry), or where a defect is left.
+    exact representation of it. Others become unitary, and their eigenvalues roots of unity, if
+    they nearly are. Lie generators become anti-Hermitian and span a closed algebra, if they
+    nearly do. Raises `InvalidGroup` if a generator would change by more than `tolerance`
+    (relative to its largest entry), or if a defect remains.
     """
     given_lie, given_discrete = group.lie_generators, group.group_generators
     lie = [np.asarray(dense(a)) for a in given_lie]
@@ -129,8 +129,8 @@ def refine(group: Group, tolerance: float) -> Refined:
     left = judge(tuple(kept_lie), tuple(kept_discrete)).defects
     if left:
         raise InvalidGroup(
-            f"no exact group was found near {group!r}: {left[0]}. Give exact entries, or ask for "
-            f"what is nearly equivariant with tolerance=5e-3 where the basis is made"
+            f"no exact group was found near {group!r}: {left[0]}. Give exact entries, or pass "
+            f"tolerance=5e-3 to the solve for an approximate basis"
         )
     if not largest:
         refinement = replace(refinement, precision=group.known_precision)
@@ -145,20 +145,20 @@ def _error(
     discrete: list[Inexact[np.ndarray, "d d"]],
     judgement: Judgement,
 ) -> float:
-    """How far the generators are from exact ones, relative to their norms, as far as they say."""
+    """Estimate how far the generators are from exact ones, relative to their norms."""
     defects = (defect.size for defect in judgement.defects)
     return max(0.0, lie_error(lie), *discrete_errors(discrete), *defects)
 
 
 def _rounded_up(error: float) -> float:
-    """To one digit, which is the same on every processor."""
+    """Round up to one digit, which is the same on every processor."""
     return float(f"{1.5 * error:.0e}") if error else 0.0
 
 
 def _refined_discrete(
     matrices: list[Inexact[np.ndarray, "d d"]], error: float, tolerance: float
 ) -> tuple[list[Inexact[np.ndarray, "d d"]], bool]:
-    """The refined generators, and whether they are those of an exact finite group."""
+    """Return the refined generators, and whether they generate an exact finite group."""
     if all(is_dyadic(h) for h in matrices):
         return matrices, True
     bounds = [max(nearly_unitary(h), tolerance) for h in matrices]
@@ -169,7 +169,7 @@ def _refined_discrete(
         scale * unitary_factor(unit) if is_near and not _exact(h) else h
         for h, unit, scale, is_near in zip(matrices, units, scales, unitary, strict=True)
     ]
-    # in a frame that is nearly orthogonal some only seem to be unitary: then as they are given
+    # in a nearly orthogonal frame some only look unitary: then start from the given matrices
     for start, as_unitary in ((near, all(unitary)), (matrices, False)):
         finite = _nearest_finite(matrices, start, as_unitary, error, tolerance)
         if finite is not None:
@@ -187,11 +187,11 @@ def _nearest_finite(
     error: float,
     tolerance: float,
 ) -> list[Inexact[np.ndarray, "d d"]] | None:
-    """The generators of a finite group within the tolerance, for the least error at which the
-    elements can be told apart and their products close.
+    """Return the generators of a finite group within the tolerance, for the first error at which
+    the elements are distinguishable and closed under products; None if there is none.
 
-    A group of large order is within any error of most generators, so it is taken only where its
-    nearness is a surprise.
+    Most generators are near some group of large order, so a group is accepted only if it is nearer
+    than chance explains.
     """
     largest = min(tolerance, _MAGNIFIED * max(EXACT, error))
     for coarser in (1.0, *_COARSER):
@@ -212,7 +212,7 @@ def _exact(h: Inexact[np.ndarray, "d d"]) -> bool:
 
 
 def _snapped(h: Inexact[np.ndarray, "d d"], unitary: bool) -> Inexact[np.ndarray, "d d"]:
-    """The matrix with eigenvalues that are nearly roots of unity made so."""
+    """Replace eigenvalues near roots of unity by these roots."""
     scale = unit_scale(h)
     judged = (judge_unitary if unitary else judge_oblique)(h / scale, SURPRISE_OF_DIGITS)
     if judged.miss is None:
@@ -231,7 +231,7 @@ def _snapped(h: Inexact[np.ndarray, "d d"], unitary: bool) -> Inexact[np.ndarray
     new = np.array([_snapped_value(complex(value)) for value in values])
     snapped = scale * (vectors * new) @ inverse
     snapped = snapped if np.iscomplexobj(h) else snapped.real
-    # the eigenvectors of a nearly defective matrix lead astray
+    # the eigenvectors of a nearly defective matrix are unreliable
     return snapped if _change(h, snapped) <= NEARLY else h
 
 
@@ -247,8 +247,8 @@ def _refined_lie(
     discrete: list[Inexact[np.ndarray, "d d"]],
     error: float,
 ) -> tuple[list[Inexact[np.ndarray, "d d"]], bool]:
-    """The refined generators, and whether their algebra is closed and perfect, which leaves no
-    part of it to be known by its digits alone.
+    """Return the refined generators, and whether their algebra is closed and perfect, so that no
+    part of it is known by its digits alone.
     """
     if not any(np.any(a) for a in lie):
         return lie, True
@@ -267,14 +267,14 @@ def _refined_lie(
 
 
 def _unit_norms(lie: Inexact[np.ndarray, "k d d"]) -> Inexact[np.ndarray, "j d d"]:
-    """The generators that are not zero, each of norm 1."""
+    """Return the nonzero generators, each scaled to norm 1."""
     norms = np.linalg.norm(lie, axis=(1, 2), keepdims=True)
     unit: Inexact[np.ndarray, "j d d"] = lie[norms[:, 0, 0] > 0] / norms[norms[:, 0, 0] > 0]
     return unit
 
 
 def _clean(matrix: Inexact[np.ndarray, "d d"]) -> Inexact[np.ndarray, "d d"]:
-    """Entries that are 0, ±½ or ±1 but for rounding are so, and no zero is negative."""
+    """Round entries to 0, ±½ or ±1 if they are within `_SAME`, and make zeros positive."""
 
     def clean(values: Any) -> Any:
         for simple in _SIMPLE:
@@ -290,7 +290,7 @@ def _clean(matrix: Inexact[np.ndarray, "d d"]) -> Inexact[np.ndarray, "d d"]:
 
 
 def _kept(old: Generator, new: Inexact[np.ndarray, "d d"]) -> Generator:
-    """The old generator where the new one is the same but for rounding."""
+    """Return the old generator if the new one is the same up to rounding."""
     return old if _change(old, new) <= _SAME else new
 
 

@@ -1,4 +1,4 @@
-"""How near a matrix's eigenvalues are to roots of unity, with the errors that they may carry.
+"""Judge whether a matrix's eigenvalues are near roots of unity, given their errors.
 
 An eigenvalue is judged only where the matrix determines it: its condition κ, times an error of
 `EXACT` in the matrix, bounds its own error. Eigenvalues of a defective block carry errors of
@@ -13,25 +13,25 @@ import numpy as np
 from jaxtyping import Complex, Float, Inexact
 
 EXACT = 3e-12
-"""Relative errors up to this are those of exact generators: of a dozen digits, or of a frame."""
+"""Relative errors up to this occur in exact generators, from a dozen digits or a frame."""
 MAX_ORDER = 360
-"""The largest order that is recognised: whole degrees are of such orders."""
+"""The largest order that is recognised; rotations by whole degrees have such orders."""
 SURPRISE = 1e-4
 """A phase of t turns within this / k² of j/k is near it, a tenth of that for k > `COMMON_ORDER`.
 One in 2,600 random phases is near one of order up to `MAX_ORDER`."""
 COMMON_ORDER = 24
-"""Orders up to this are those of most groups that people write."""
+"""Orders up to this are common in the groups that users define."""
 SURPRISE_OF_PRODUCTS = 1e-5
-"""The same for products of two generators, of which there are more."""
+"""The same for products of two generators: there are more of them."""
 SURPRISE_OF_DIGITS = 1e-3
-"""The same for generators of few digits, which were rounded in any case."""
-_LOW_ORDER = 12  # crystals, and what is like them
-_IDENTITY = 1e-5  # small turns are honest: only smaller ones are taken for rounding
+"""The same for generators of few digits, which certainly were rounded."""
+_LOW_ORDER = 12  # as in crystals
+_IDENTITY = 1e-5  # only smaller rotations are taken for rounding errors
 _MODULUS = 1e-4  # a modulus nearer to 1 is taken for 1
-_CLUSTER = 3e-3  # eigenvalues this close are looked at together
+_CLUSTER = 3e-3  # eigenvalues this close are judged together
 _JUDGED = 1e-6  # eigenvalues of larger errors are not judged
 _OBLIQUE_UP_TO = 40
-"""The largest matrix that is not unitary and whose spectrum is judged."""
+"""The largest non-unitary matrix whose spectrum is judged."""
 _ORDERS = np.arange(1, MAX_ORDER + 1)
 
 
@@ -52,14 +52,14 @@ class NearRoot:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What the eigenvalues of a matrix say: the worst near miss, and whether all are roots."""
+    """The worst near miss among the eigenvalues of a matrix, and whether all are roots of unity."""
 
     miss: NearRoot | None
     is_of_finite_order: bool
 
 
 def nearest_root(value: complex, surprise: float) -> tuple[complex, int] | None:
-    """The root of unity of least order that a number is near, and its order."""
+    """Return the root of unity of least order near a number, and its order."""
     distances, roots = _distances(value)
     bounds = 2 * np.pi * surprise / _ORDERS**2
     bounds[COMMON_ORDER:] /= 10
@@ -71,13 +71,13 @@ def nearest_root(value: complex, surprise: float) -> tuple[complex, int] | None:
 
 
 def is_surprising(distance: float, order: int) -> bool:
-    """Whether elements of this order at most are nearer than chance has elements be near."""
+    """Return whether elements of at most this order are nearer than chance explains."""
     surprise = 10.0 if order <= _LOW_ORDER else 1.0 if order <= COMMON_ORDER else 0.1
     return distance * order**2 <= 2 * np.pi * SURPRISE_OF_DIGITS * surprise
 
 
 def judge_value(value: complex, error: float, surprise: float) -> NearRoot | bool:
-    """A near miss, or whether the number is a root of unity up to its error."""
+    """Return a near miss, or whether the number is a root of unity up to its error."""
     if not abs(abs(value) - 1) <= 1e-2:
         return False
     if float(_distances(value)[0].min()) <= error:
@@ -90,13 +90,13 @@ def judge_value(value: complex, error: float, surprise: float) -> NearRoot | boo
 
 
 def judge_unitary(matrix: Inexact[np.ndarray, "d d"], surprise: float) -> Spectrum:
-    """The spectrum of a unitary matrix, whose eigenvalues have its own error."""
+    """Judge the spectrum of a unitary matrix: its eigenvalues have the matrix's own error."""
     values = np.linalg.eigvals(matrix)
     return _together([judge_value(complex(value), EXACT, surprise) for value in values])
 
 
 def judge_oblique(matrix: Inexact[np.ndarray, "d d"], surprise: float) -> Spectrum:
-    """The spectrum of any other matrix, cluster by cluster."""
+    """Judge the spectrum of any other matrix, cluster by cluster."""
     if len(matrix) > _OBLIQUE_UP_TO:
         return Spectrum(None, False)
     from scipy.linalg import eig
@@ -136,9 +136,9 @@ def _judge_cluster(
     error: float,
     surprise: float,
 ) -> list[NearRoot | bool]:
-    """Eigenvalues that lie together: one of several copies, one of a defective block, or several.
+    """Judge a cluster: a multiple eigenvalue, a defective block, or several eigenvalues.
 
-    The block of the cluster in an orthonormal basis of its invariant subspace says which.
+    The block in an orthonormal basis of the cluster's invariant subspace distinguishes them.
     """
     block, projector = _invariant_block(matrix, values[members])
     mean, m = complex(np.trace(block) / len(members)), len(members)
@@ -164,7 +164,7 @@ def _judge_cluster(
 def _invariant_block(
     matrix: Inexact[np.ndarray, "d d"], cluster: Complex[np.ndarray, " m"]
 ) -> tuple[Complex[np.ndarray, "m m"], float]:
-    """The matrix on the invariant subspace of some eigenvalues, and its projector's norm."""
+    """Return the matrix on the invariant subspace of some eigenvalues, and its projector's norm."""
     from scipy.linalg import schur, solve_sylvester
 
     m = len(cluster)
@@ -181,7 +181,7 @@ def _invariant_block(
 
 
 def _clusters(values: Complex[np.ndarray, " d"]) -> list[list[int]]:
-    """The indices of eigenvalues that lie together, by single linkage."""
+    """Return the indices of eigenvalues that lie together, by single linkage."""
     left, found = set(range(len(values))), []
     while left:
         members, new = [], [left.pop()]
@@ -195,7 +195,7 @@ def _clusters(values: Complex[np.ndarray, " d"]) -> list[list[int]]:
 
 
 def _distances(value: complex) -> tuple[Float[np.ndarray, " k"], Complex[np.ndarray, " k"]]:
-    """How far a number is from the nearest root of unity of each order, and those roots."""
+    """Return a number's distance from the nearest root of unity of each order, and these roots."""
     turns = np.angle(value) / (2 * np.pi)
     roots = np.exp(2j * np.pi * np.rint(turns * _ORDERS) / _ORDERS)
     return np.abs(value - roots), roots

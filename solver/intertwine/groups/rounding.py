@@ -1,7 +1,7 @@
-"""Generators that were rounded: nearly unitary, nearly of finite order, or nearly closed.
+"""Detect rounded generators: nearly unitary, nearly of finite order, or nearly closed.
 
-Such generators have a sharp wrong rank: over the group that they generate, the invariants of the
-group that was meant are none, with a clear gap. So they are judged before any rank is.
+Such generators have a wrong rank with a clear gap: the invariants of the intended group are not
+invariant under the group that they generate. So they are judged before a rank is computed.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from intertwine.groups.roots_of_unity import (
 from intertwine.operators import as_signed_permutation, dense
 
 NEARLY = 1e-3
-"""A generator that is unitary to this was to be unitary."""
+"""A generator that is unitary up to this is taken for a rounded unitary one."""
 _INDEPENDENT = 1e-2  # generators whose errors magnify to more may depend on each other
 _HUNDREDTH = 0.01
 _PAIRS_OF = 8
-"""Products of two are judged for up to so many discrete generators."""
+"""Products of two are judged for up to this many discrete generators."""
 _SPECTRUM_UP_TO = 200
 """The largest matrix whose eigenvalues are computed to judge it."""
 
 
 @dataclass(frozen=True)
 class Defect:
-    """A property that generators nearly have: the sentence that says so, and by how much."""
+    """A property that generators nearly have: a sentence about it, and the deviation."""
 
     text: str
     size: float
@@ -102,34 +102,34 @@ def judge(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> Judgem
 
 
 def have_few_digits(lie: tuple[Generator, ...], discrete: tuple[Generator, ...]) -> bool:
-    """Whether any generator looks cut off at some digit."""
+    """Return whether any generator looks rounded to few digits."""
     matrices = (g for g in (*lie, *discrete) if as_signed_permutation(g) is None)
     return any(half_unit(np.asarray(dense(matrix))) for matrix in matrices)
 
 
 def require_exact(group: Any) -> None:
-    """Raise `RoundedGenerators` where a group's generators look rounded."""
+    """Raise `RoundedGenerators` if a group's generators look rounded."""
     if group is None or not group.defects:
         return
     more, first = len(group.defects) - 1, str(group.defects[0])
     raise RoundedGenerators(
         f"the rank is ambiguous: the generators of {group!r} look rounded. "
         f"{first[0].upper()}{first[1:]}{f' (and {more} more)' if more else ''}. "
-        f"Give more digits or exact entries, take the nearest exact group with refine=1e-5 where "
-        f"the group is made, ask for what is nearly equivariant with tolerance=5e-3 where the "
-        f"basis is, or say with refine=0 that the generators are meant as they are"
+        f"Give more digits or exact entries, pass refine=1e-5 to the group for the nearest "
+        f"exact one, pass tolerance=5e-3 to the solve for an approximate basis, or pass refine=0 "
+        f"to the group if its generators are exact"
     )
 
 
 def is_unitary(h: Inexact[np.ndarray, "d d"]) -> float:
-    """The largest entry of hhᴴ − 1."""
+    """Return the largest entry of hhᴴ − 1."""
     return float(np.abs(h @ h.conj().T - np.eye(len(h))).max())
 
 
 def nearly_unitary(h: Inexact[np.ndarray, "d d"]) -> float:
-    """How much hhᴴ − 1 may be for a matrix that was to be unitary: rounding to few digits makes it
-    larger than `NEARLY`. Of two decimals only matrices are taken for unitary that are those of the
-    nearest unitary one.
+    """Return the largest hhᴴ − 1 of a rounded unitary matrix: with few digits it is larger than
+    `NEARLY`. A matrix of two decimals is taken for unitary only if it is the rounding of the
+    nearest unitary matrix.
     """
     bound = max(NEARLY, 2 * half_unit(h) * float(np.sqrt(len(h))))
     if ends_at(h, _HUNDREDTH) and np.abs(unitary_factor(h) - h).max() <= _HUNDREDTH / 2:
@@ -138,7 +138,7 @@ def nearly_unitary(h: Inexact[np.ndarray, "d d"]) -> float:
 
 
 def unit_scale(h: Inexact[np.ndarray, "d d"], nearly: float = NEARLY) -> float:
-    """|det h|^(1/d), by which a multiple of a unitary matrix is divided; 1 where that is near."""
+    """Return |det h|^(1/d), the scale of a multiple of a unitary matrix; 1 if it is near 1."""
     scale = float(np.exp(np.linalg.slogdet(h)[1] / len(h)))
     is_far = abs(scale - 1) > nearly
     return scale if is_far and np.isfinite(scale) and scale > 0 else 1.0
@@ -147,7 +147,7 @@ def unit_scale(h: Inexact[np.ndarray, "d d"], nearly: float = NEARLY) -> float:
 def _judge_discrete(
     given: Inexact[np.ndarray, "d d"], number: int, error: float
 ) -> tuple[Defect | None, float, bool]:
-    """A generator's defect, its relative precision, and whether it is unitary (to a multiple)."""
+    """Return a generator's defect, relative precision, and whether it is unitary (up to scale)."""
     if is_dyadic(given):
         return None, 0.0, bool(is_unitary(given) <= EXACT)
     nearly = nearly_unitary(given)
@@ -176,7 +176,7 @@ def _frame_noise(
     discrete: list[Inexact[np.ndarray, "d d"]],
     algebra: list[Inexact[np.ndarray, "d d"]],
 ) -> float:
-    """The rounding error that h may have from the oblique frame in which the others are."""
+    """Return the rounding error that h may have from the oblique frame of the others."""
     others = [float(np.linalg.cond(g)) for g in discrete if g is not h]
     units = [a / np.linalg.norm(a / np.abs(a).max()) / np.abs(a).max() for a in algebra if a.any()]
     frame = obliqueness(np.array(units)) if units else 1.0
@@ -189,8 +189,8 @@ def _near_root(name: str, miss: NearRoot | None) -> Defect | None:
 
 
 def _judge_products(unitary: list[tuple[int, Inexact[np.ndarray, "d d"]]]) -> list[Defect]:
-    """Products of two unitary generators that are nearly of finite order: reflections in planes
-    whose normals were rounded are exact themselves.
+    """Return the defects of products of two unitary generators: reflections in planes with
+    rounded normals are exact, but their products are not.
     """
     found = []
     for (i, g), (j, h) in combinations(unitary, 2):
@@ -206,7 +206,7 @@ def _judge_products(unitary: list[tuple[int, Inexact[np.ndarray, "d d"]]]) -> li
 def _judge_lie(
     algebra: list[Inexact[np.ndarray, "d d"]], discrete: list[Inexact[np.ndarray, "d d"]]
 ) -> tuple[list[Defect], float]:
-    """The defects of Lie generators, and their relative precision."""
+    """Return the defects of Lie generators, and their relative precision."""
     units = [a / np.abs(a).max() for a in algebra if np.any(a)]
     if not units or all(is_dyadic(m) for m in (*algebra, *discrete)):
         return [], 0.0
@@ -227,7 +227,7 @@ def _judge_lie(
 
 
 def lie_error(algebra: list[Inexact[np.ndarray, "d d"]]) -> float:
-    """The largest relative error of Lie generators, as far as their digits say."""
+    """Estimate the largest relative error of Lie generators from their digits."""
     scaled = [
         (a, half, float(np.abs(a).max()))
         for a, half in zip(algebra, half_units(algebra), strict=True)
@@ -238,15 +238,15 @@ def lie_error(algebra: list[Inexact[np.ndarray, "d d"]]) -> float:
 
 
 def discrete_errors(matrices: list[Inexact[np.ndarray, "d d"]]) -> list[float]:
-    """The errors of discrete generators relative to their norms, as far as their digits say."""
+    """Estimate the errors of discrete generators, relative to their norms, from their digits."""
     norms = (max(1.0, float(np.linalg.norm(h, 2))) for h in matrices)
     halves = half_units(matrices)
     return [relative_error(*each) for each in zip(matrices, halves, norms, strict=True)]
 
 
 def is_structured(closure: Closure, error: float) -> bool:
-    """Whether an algebra's structure says that its digits are exact: it is closed as given, and
-    perfect, and no generator is another one but for rounding.
+    """Return whether an algebra's structure shows that its digits are exact: it is closed as
+    given, perfect, and no generator depends on others up to rounding.
     """
     is_independent = error <= _INDEPENDENT * closure.smallest
     return closure.is_as_given and closure.is_perfect and is_independent
@@ -256,7 +256,7 @@ def _leaks(closure: Closure, count: int) -> list[Defect]:
     what = "1 and 2 have" if count == 2 else "have"
     return [
         Defect(f"the Lie generators {what} a bracket outside their span by {leak.distance:.1e}, "
-               f"neither clearly within nor clearly without", leak.distance)
+               f"neither clearly inside nor clearly outside", leak.distance)
         if leak.element is None
         else Defect(f"discrete generator {leak.element + 1} takes the Lie generators out of their "
                     f"span by {leak.distance:.1e}, neither clearly nor not at all", leak.distance)

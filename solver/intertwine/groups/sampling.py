@@ -12,7 +12,7 @@ from intertwine.groups.generators import Generator
 from intertwine.operators import Permutation, as_signed_permutation, dense, exponential
 
 MAX_SAMPLED = 10**8
-"""The most matrix entries that are sampled at once (0.8 GB of float64)."""
+"""The largest number of matrix entries sampled at once (0.8 GB of float64)."""
 _ROUNDS = 3
 _POWERS = (-5, 5)
 
@@ -25,9 +25,9 @@ def sample_elements(
     n: int,
     seed: int,
 ) -> Num[np.ndarray, "n d d"]:
-    """n products of an exponential and of random powers of the discrete generators.
+    """Return n products of an exponential and random powers of the discrete generators.
 
-    The drawing follows EMLP's (Finzi et al. 2021): normal coordinates in the Lie algebra, then
+    Sampling follows EMLP (Finzi et al. 2021): normal coordinates in the Lie algebra, then
     three rounds of powers k ∈ [−5, 5) of all discrete generators in a random order.
     """
     if n * d * d > MAX_SAMPLED:

@@ -12,20 +12,20 @@ from intertwine.scanner import Scanner
 _SYMBOLS = ("(", ")", ",", "*", "×", "#")
 _GROUP = "a group such as SO(3)"
 MAX_FACTORS = 16
-"""The most groups in a product."""
+"""The largest number of groups in a product."""
 
 
 def parse_group(text: str, names: Mapping[str, Group] | None = None) -> Group:
-    """The group that a text names; `names` adds groups of the user's own.
+    """Parse the name of a group; `names` adds user-defined groups.
 
-    Raises `ParseError` for a text that names no group, and `InvalidGroup` or `TooLarge` for
-    arguments that a group does not take.
+    Raises `ParseError` for a text that is not a group, and `InvalidGroup` or `TooLarge` for
+    arguments that the group does not accept.
     """
     return parse_group_within(text, (0, len(text)), names or {})
 
 
 def parse_group_within(text: str, span: tuple[int, int], names: Mapping[str, Group]) -> Group:
-    """The group that a part of a text names; complaints show its place in the whole."""
+    """Parse a group in a part of a text; errors show its place in the whole text."""
     scanner = Scanner(text, _SYMBOLS, names=names, span=span)
     group = _product(scanner, names)
     scanner.expect_end("'*' or the end of the text")

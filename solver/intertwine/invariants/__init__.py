@@ -1,4 +1,4 @@
-"""How bases are found: the methods, the chooser between them, and the check of every result."""
+"""Find bases: the methods, the choice between them, and the check of every result."""
 
 from intertwine.invariants.auto import METHODS, require_known
 from intertwine.invariants.backends import BACKENDS

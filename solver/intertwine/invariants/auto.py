@@ -1,4 +1,4 @@
-"""All heuristics of the solver: which method and backend for which problem."""
+"""All heuristics of the solver: the choice of method and backend for a problem."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from intertwine.invariants.problem import Problem
 METHODS = ("orbits", "irreps", "svd", "krylov")
 _ON_NUMPY = ("orbits", "irreps")
 SVD_UP_TO = 100
-"""The largest size for which the dense null space is chosen: below, it is the fastest."""
+"""The largest size for which the dense null space is the fastest, and chosen."""
 SVD_INSTEAD_UP_TO = 1500
-"""The largest size for which it takes over where `krylov` does not converge."""
+"""The largest size for which it is tried after `krylov` fails to converge."""
 OBLIQUE_FROM = 10.0
-"""The condition of the generators' images from which their frame is worth straightening first."""
+"""The condition of the generators' images above which their frame is straightened first."""
 ACCELERATOR_FROM = 50_000
-"""The size from which a GPU is looked for: compiling costs JAX a second or two."""
+"""The size from which a GPU is used: below, compilation by JAX, a second or two, dominates."""
 
 
 def require_known(method: str, backend: str) -> None:
@@ -29,8 +29,8 @@ def require_known(method: str, backend: str) -> None:
 
 
 def choose_methods(problem: Problem, requested: str) -> tuple[str, ...]:
-    """The methods to try in turn: the requested one alone, or for ``auto`` the fastest that
-    applies, and where its iteration could fail, one that cannot.
+    """Return the methods to try in turn: the requested one, or for ``auto`` the fastest that
+    applies and, if its iteration could fail, one that cannot.
     """
     if requested != "auto":
         return (requested,)
@@ -40,21 +40,24 @@ def choose_methods(problem: Problem, requested: str) -> tuple[str, ...]:
     if problem.size <= SVD_UP_TO:
         return ("irreps", "svd") if is_oblique else ("svd",)
     always = ("krylov", "svd") if problem.size <= SVD_INSTEAD_UP_TO else ("krylov",)
-    # in halves, a product of one large factor and little else is as large a problem as the whole
+    # a product of one large factor and small ones has a half as large as the whole
     halves = max(problem.sizes) ** 2 <= problem.size
     return ("irreps", *always) if halves or is_oblique else always
 
 
 def choose_backend(problem: Problem, method: str, requested: str, device: str | None) -> Backend:
-    """The backend to use: the requested one, or for ``auto`` NumPy unless a GPU would pay.
+    """Return the backend to use: the requested one, or for ``auto`` NumPy unless a GPU is
+    worthwhile.
 
-    Orbits are integers, and irreps small matrices: both are found by NumPy whatever was requested.
+    Orbits are integers, and irreps small matrices: both always use NumPy.
     """
     if requested != "auto":
         backend = get_backend(requested, device)
         return get_backend("numpy") if method in _ON_NUMPY else backend
     if device is not None and method in _ON_NUMPY:
-        get_backend("numpy" if device == "cpu" else "jax", device)  # it must exist all the same
+        get_backend(
+            "numpy" if device == "cpu" else "jax", device
+        )  # still raises if it is unavailable
     if method in _ON_NUMPY:
         return get_backend("numpy")
     if device is not None:

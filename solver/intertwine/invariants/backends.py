@@ -1,4 +1,4 @@
-"""The array libraries that solves run on: one small interface, so that a method is written once."""
+"""A common interface to the array libraries that solves run on."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Backend(ABC):
 
     @abstractmethod
     def active(self) -> AbstractContextManager[Any]:
-        """The context in which to compute."""
+        """Return the context in which to compute."""
 
     @abstractmethod
     def put(self, array: Num[np.ndarray, "..."]) -> Array:
-        """The array on the device."""
+        """Return the array on the device."""
 
     @abstractmethod
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function of arrays, compiled where the library does that."""
+        """Return the function of arrays, compiled if the library can."""
 
 
 class NumpyBackend(Backend):
@@ -42,15 +42,15 @@ class NumpyBackend(Backend):
     name, device, xp = "numpy", "cpu", np
 
     def active(self) -> AbstractContextManager[Any]:
-        """Nothing to prepare."""
+        """Return an empty context."""
         return nullcontext()
 
     def put(self, array: Num[np.ndarray, "..."]) -> Array:
-        """The array itself."""
+        """Return the array itself."""
         return array
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function itself."""
+        """Return the function itself."""
         return function
 
 
@@ -83,7 +83,7 @@ class JaxBackend(Backend):
         raise Unavailable(f"JAX has no device {wanted!r} here; it has {known}")
 
     def active(self) -> AbstractContextManager[Any]:
-        """float64, on the device."""
+        """Enable float64 on the device."""
         from contextlib import ExitStack
 
         stack = ExitStack()
@@ -92,16 +92,16 @@ class JaxBackend(Backend):
         return stack
 
     def put(self, array: Num[np.ndarray, "..."]) -> Array:
-        """The array on the device."""
+        """Return the array on the device."""
         return self._jax.device_put(array, self._device)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function under `jax.jit`."""
+        """Return the function under `jax.jit`."""
         return self._jax.jit(function)
 
 
 def get_backend(name: str, device: str | None = None) -> Backend:
-    """The backend of that name. Raises `UnknownMethod`, or `Unavailable` on this machine."""
+    """Return the backend of this name. Raises `UnknownMethod`, or `Unavailable` on this machine."""
     if name == "numpy":
         if device not in (None, "cpu"):
             raise Unavailable(f"NumPy runs on the CPU, not on {device!r}; use backend='jax'")

@@ -1,9 +1,8 @@
-"""Approximate invariants: what violates the constraints by a relative tolerance at most.
+"""Approximate invariants: vectors that violate the constraints by at most a relative tolerance.
 
-For generators that were learned from data, or otherwise known to a few digits. Each Lie generator
-is scaled to spectral norm 1, each ρ(h) − 1 divided by max(1, ‖ρ(h)‖), and the stack C of all by a
-bound on its norm; the invariants are the right singular vectors of singular values up to the
-tolerance.
+For generators learned from data, or otherwise known to a few digits. Each Lie generator is scaled
+to spectral norm 1, each ρ(h) − 1 divided by max(1, ‖ρ(h)‖), and the stack C of all by a bound on
+its norm; the invariants are the right singular vectors with singular values up to the tolerance.
 """
 
 from __future__ import annotations
@@ -30,21 +29,21 @@ from intertwine.reps.syntax import Base, Dual, tensor
 DENSE_UP_TO = 600
 """The largest size for which all singular values are computed."""
 FINEST = 1e-7
-"""The least tolerance above `DENSE_UP_TO`: eigenvalues of CᴴC, its squares, are known to ε."""
+"""The smallest tolerance above `DENSE_UP_TO`: its square is an eigenvalue of CᴴC, known to ε."""
 SHOWN = 4
-"""How many singular values on each side of the cut a certificate has."""
+"""The number of singular values on each side of the cut in a certificate."""
 CLEAR = 3.0
-"""Neighbours of a smaller ratio leave no gap at the cut."""
+"""The smallest ratio of the singular values around the cut that counts as a gap."""
 _FIRST_BLOCK = 16
-_GUARDS = 4  # vectors beyond the cut, which show where it is
+_GUARDS = 4  # vectors beyond the cut, which locate it
 _FILTERS = 2
 _PASSES = 40
 _STEPS = 2000  # of conjugate gradients, in one pass of the filter
-_CONVERGED = 1e-2  # of the tolerance, squared: residuals of eigenvectors
+_CONVERGED = 1e-2  # of the squared tolerance: residuals of eigenvectors
 _CG = 1e-12
 _ARRAYS = 10  # blocks of shape (n, b) alive at once
 _OWN_DEGREE = 4
-"""Entries of a rep of the user's own are taken for polynomials of up to this degree."""
+"""The assumed degree of a user-defined rep's entries as polynomials."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ class Approximate:
 
 
 def require_tolerance(tolerance: Any, method: str, backend: str) -> None:
-    """Raise `UnknownMethod` for a tolerance outside of (0, 1), and `MethodNotApplicable` for a
-    method or a backend that has no approximate solves.
+    """Raise `UnknownMethod` for a tolerance outside (0, 1), and `MethodNotApplicable` for a
+    method or backend without approximate solves.
     """
     is_number = isinstance(tolerance, int | float | np.floating) and not isinstance(tolerance, bool)
     if not is_number or not 0 < tolerance < 1:
@@ -79,19 +78,19 @@ def require_tolerance(tolerance: Any, method: str, backend: str) -> None:
         )
     if method not in ("auto", "svd", "krylov") or backend not in ("auto", "numpy"):
         raise MethodNotApplicable(
-            f"a basis up to a tolerance is found by 'svd' or 'krylov' on NumPy, not by {method!r} "
-            f"on {backend!r}: leave both to 'auto'"
+            f"an approximate basis needs 'svd' or 'krylov' on NumPy, not {method!r} "
+            f"on {backend!r}: use 'auto' for both"
         )
 
 
 def approximate_invariants(
     problem: Problem, tolerance: float, report: Report, method: str = "auto"
 ) -> Approximate:
-    """The vectors that are invariant up to the tolerance.
+    """Return the vectors that are invariant up to the tolerance.
 
-    By a dense decomposition for up to `DENSE_UP_TO` dimensions, else by filtered subspace
-    iteration. Raises `TooLarge` where that does not fit into memory, `MethodNotApplicable` for a
-    tolerance too fine for it, and `NotConverged` where singular values crowd around the cut.
+    Uses a dense decomposition for up to `DENSE_UP_TO` dimensions, else filtered subspace
+    iteration. Raises `TooLarge` if that does not fit into memory, `MethodNotApplicable` for a
+    tolerance too fine for it, and `NotConverged` if singular values crowd around the cut.
     """
     n = problem.size
     is_dense = method == "svd" or (method == "auto" and n <= DENSE_UP_TO)
@@ -110,8 +109,8 @@ def approximate_invariants(
 
 
 def require_distinguishable(problem: Problem, basis: Storage, report: Report) -> None:
-    """Raise `AmbiguousRank` where rounding of the generators to the digits that they have could
-    make, or hide, an invariant. In large reps only what is orthogonal to the basis is searched.
+    """Raise `AmbiguousRank` if rounding of the generators to their precision could create or hide
+    an invariant. In large reps only the complement of the basis is searched.
     """
     rank = basis.shape[1]
     if problem.group is None or not problem.group.precision:
@@ -125,9 +124,8 @@ def require_distinguishable(problem: Problem, basis: Storage, report: Report) ->
     if not tolerance < 1:
         tolerance = 0.5
     remedy = (
-        "Give more digits or exact entries, ask for what is nearly equivariant with tolerance=5e-3 "
-        "where the basis is made, or say with refine=0 where the group is that its generators are "
-        "meant as they are"
+        "Give more digits or exact entries, pass tolerance=5e-3 to the solve for an approximate "
+        "basis, or pass refine=0 to the group if its generators are exact"
     )
     try:
         if problem.size <= DENSE_UP_TO:
@@ -186,8 +184,8 @@ def _by_iteration(
 ) -> Approximate:
     """Subspace iteration with the filter σ / (L + σ), applied by conjugate gradients.
 
-    The block grows until its largest Ritz values lie beyond the cut. A basis Q that is known is
-    taken out: of L + QQᴴ it has the eigenvalue 1 and more; then one vector beyond it is enough.
+    The block grows until its largest Ritz values lie beyond the cut. A known basis Q is
+    deflated: it has eigenvalues of at least 1 in L + QQᴴ. Then one more vector is enough.
     """
     n, rng, iterations = problem.size, np.random.default_rng(problem.seed), 0
     constraints = constraints_as_given(problem)
@@ -213,21 +211,21 @@ def _by_iteration(
         values, vectors = np.linalg.eigh((gram + gram.conj().T) / 2)
         block, image = block @ vectors, image @ vectors
         rank = int((values <= cut).sum())
-        if known is not None and rank:  # a Ritz value is an upper bound: there is another vector
+        if known is not None and rank:  # a Ritz value is an upper bound, so another vector exists
             found = np.sqrt(np.maximum(values, 0.0))
             return _cut(block[:, :rank], found, rank, "krylov", iterations)
         if rank > width - _GUARDS and width < n:
             width = min(n, 2 * width)
             continue
         errors = np.linalg.norm(image - block * values, axis=0)
-        # an eigenvalue lies within its error of each Ritz value: none may cross the cut unseen
+        # each Ritz value has an eigenvalue within its error: none may cross the cut unnoticed
         unsure = np.abs(values - cut) <= errors
         if not unsure.any() and np.all(errors[:rank] <= _CONVERGED * cut):
             found = np.sqrt(np.maximum(values, 0.0))
             return _cut(block[:, :rank], found, rank, "krylov", iterations)
     raise NotConverged(
         f"singular values crowd around the tolerance of {tolerance:g} for {tensor(problem.atoms)}: "
-        f"{iterations:,} steps did not tell which are below it. Choose another tolerance"
+        f"{iterations:,} steps did not separate those below it. Choose another tolerance"
     )
 
 
@@ -236,7 +234,7 @@ def _filtered(
     block: Inexact[np.ndarray, "n b"],
     shift: float,
 ) -> tuple[Inexact[np.ndarray, "n b"], int]:
-    """(L + σ)⁻¹σ applied to a block, as one vector to conjugate gradients; and the steps."""
+    """Return (L + σ)⁻¹σ applied to a block by conjugate gradients, and the steps."""
 
     def curve(direction: Inexact[np.ndarray, "n b"]) -> tuple[Array, float]:
         image = energy(direction) + shift * direction

@@ -1,6 +1,6 @@
-"""The method `irreps`: two halves of a product are decomposed, and Schur's lemma does the rest.
+"""The method `irreps`: decompose the two halves of a product, and apply Schur's lemma.
 
-Never the problem of size dim ρ_A · dim ρ_B: only problems of the size of an irrep times a slot.
+It never solves a problem of size dim ρ_A · dim ρ_B, only of the size of an irrep times a slot.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from intertwine.memory import require_memory
 @dataclass(frozen=True)
 class Factored:
     """The basis in factors, bounds on its residual for each generator as given (Lie ones first)
-    and on its orthonormality, and how clear the decisions about irreps were. A basis brought back
-    from another frame is dense, and yet to be checked: it has no bounds.
+    and on its orthonormality, and the gap of the decisions about irreps. A basis transformed from
+    another frame is dense and has no bounds: it still has to be checked.
     """
 
     storage: Storage
@@ -53,11 +53,11 @@ def match_irreps(
     report: Report,
     store: BasisStore | None = None,
 ) -> Factored:
-    """The invariants of a product as maps between its halves (Schur).
+    """Return the invariants of a product, as maps between its halves (Schur).
 
-    Where the group is closed under adjoints in another frame than the given one, they are found
-    there and brought back. A `store` keeps the irreps for the next time. Raises
-    `MethodNotApplicable` where its reps are not seen to be completely reducible.
+    If the group is closed under adjoints only in another frame, they are computed there and
+    transformed back. A `store` keeps the irreps for later solves. Raises `MethodNotApplicable` if
+    the group's reps are not found to be completely reducible.
     """
     report(Progress("irreps", 0.0))
     if problem.group is None:
@@ -90,7 +90,7 @@ def _match(problem: Problem, store: BasisStore | None) -> Factored:
     except SplitError as error:
         raise MethodNotApplicable(
             f"the method 'irreps' needs completely reducible reps in a frame where the group is "
-            f"closed under adjoints, and those of {problem.group!r} are not seen to be: {error}"
+            f"closed under adjoints, and found none for {problem.group!r}: {error}"
         ) from error
     if store is not None:
         decomposition_store.save(decomposer, store)
@@ -125,7 +125,7 @@ def _joined(problem: Problem, decomposer: Decomposer, a: Decomposed, b: Decompos
 
 
 def _stretch(problem: Problem, cut: int) -> Float[np.ndarray, " k"]:
-    """From AX − XB* to ρ(h)v − v: the factor ‖ρ_B(h)‖, over the ‖ρ(h)‖ that residuals have."""
+    """Return the factors from AX − XB* to residuals of ρ(h)v − v: ‖ρ_B(h)‖ over ‖ρ(h)‖."""
     found = []
     for k in range(problem.discrete_count):
         norms = [float(np.linalg.norm(matrix, 2)) for matrix in problem.discrete(k)]
@@ -136,7 +136,7 @@ def _stretch(problem: Problem, cut: int) -> Float[np.ndarray, " k"]:
 def _as_given(
     problem: Problem, decomposer: Decomposer, errors: Float[np.ndarray, " k"]
 ) -> tuple[float, ...]:
-    """From bounds for an orthonormal basis of the Lie algebra to those for the generators."""
+    """Convert bounds for an orthonormal basis of the Lie algebra to bounds for the generators."""
     rows = decomposer.span.rows
     if not len(rows):
         return ()
@@ -153,7 +153,7 @@ def _brought_back(
     backend: Backend,
     tolerances: Tolerances,
 ) -> Factored:
-    """The basis in the given frame, (S₁ ⊗ … ⊗ S_p)Q, made orthonormal."""
+    """Return the basis in the given frame, (S₁ ⊗ … ⊗ S_p)Q, made orthonormal."""
     n, rank = found.storage.shape
     require_memory(6 * 8 * n * rank, f"a basis of shape {n:,} × {rank:,} in an oblique frame")
     moved = apply_discrete(tuple(frames), problem.sizes, found.storage.apply(np.eye(rank)))
@@ -162,7 +162,7 @@ def _brought_back(
 
 
 def _middle(sizes: tuple[int, ...]) -> int:
-    """Where to cut a product so that the larger half is least; the left one, of two."""
+    """Return where to cut a product so that the larger half is smallest; on a tie, the left."""
     best, least = 0, inf
     for cut in range(len(sizes), -1, -1):
         larger = max(prod(sizes[:cut]), prod(sizes[cut:]))

@@ -1,8 +1,8 @@
 """The method `krylov`: random vectors projected on the null space by conjugate gradients.
 
-The nearest solution to X is X − L⁺LX for L = CᴴC, and conjugate gradients find it applying C and
-Cᴴ only. A whole block is one vector to the iteration, whose steps number the different
-eigenvalues of L (for a semisimple algebra in essence the Casimir operator's), not the columns.
+The nearest solution to X is X − L⁺LX for L = CᴴC, and conjugate gradients compute it by applying
+C and Cᴴ. A whole block is one vector to the iteration: the number of steps depends on the distinct
+eigenvalues of L (for a semisimple algebra essentially the Casimir operator's), not on the columns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from intertwine.operators import conjugate_gradients
 
 FIRST_BLOCK = 16
 _STILL_THERE = 0.9  # singular values of an orthonormal basis after its projection
-_CLEARLY_ZERO = 1e2  # times `null`, what is left of random vectors where there are no invariants
+_CLEARLY_ZERO = 1e2  # times `null`: what is left of random vectors without invariants
 _ROUNDS = 5
 _ARRAYS = 8  # blocks of shape (n, b) alive at once in an iteration
 
@@ -43,12 +43,12 @@ class Found:
 
 
 def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: Report) -> Found:
-    """A basis of the invariants from growing blocks of random vectors.
+    """Compute a basis of the invariants from growing blocks of random vectors.
 
-    Blocks are drawn and projected until one is not filled by the null space; what was found
-    before is projected out first. Raises `AmbiguousRank` where the projected block's singular
-    values have no clear gap, `NotConverged` where the iteration stalls, `TooLarge` where a block
-    would not fit into memory.
+    Blocks are drawn and projected until one is not filled by the null space; known invariants are
+    projected out first. Raises `AmbiguousRank` if the projected block's singular values have no
+    clear gap, `NotConverged` if the iteration stalls, `TooLarge` if a block would not fit into
+    memory.
     """
     n, rng = problem.size, np.random.default_rng(problem.seed)
     require_memory(bytes_needed(problem, min(n, FIRST_BLOCK)), f"krylov for {n:,} dimensions")
@@ -76,12 +76,12 @@ def orthonormal_invariants(
     backend: Backend,
     tolerances: Tolerances,
 ) -> Inexact[np.ndarray, "n r"]:
-    """An orthonormal basis of the span of invariants that are nearly so, projected once more.
+    """Return an orthonormal basis of nearly invariant vectors, projected once more.
 
-    Of the two, before and after the projection, the one that violates the constraints less.
+    Of the bases before and after the projection, the one with the smaller violation is returned.
     """
     q, r = np.linalg.qr(basis)
-    # a positive diagonal, or rounding chooses the signs of columns that begin with 0
+    # make the diagonal positive: rounding would choose the signs of columns that begin with 0
     q = q * np.sign(np.diag(r))
     with backend.active():
         constraints = build_constraints(problem, backend, tolerances)
@@ -91,7 +91,7 @@ def orthonormal_invariants(
         near = backend.put(q)
         projected = np.asarray(project(near, lambda fraction: None, fine=True))
         u, values, vh = np.linalg.svd(projected, full_matrices=False)
-        if not values.min() > _STILL_THERE:  # what was invariant is not, to this iteration
+        if not values.min() > _STILL_THERE:  # the iteration lost some invariants
             return q
         better = u @ vh
         before, after = (float(project.gradient(backend.put(x))[1]) for x in (q, better))
@@ -99,7 +99,7 @@ def orthonormal_invariants(
 
 
 def bytes_needed(problem: Problem, block: int, rank: int = 0) -> int:
-    """About the bytes that a block of vectors takes, with those found before."""
+    """Estimate the bytes of a block of vectors, with those found before."""
     generators = problem.lie_count + problem.discrete_count
     matrices = generators * sum(size**2 for size in set(problem.sizes))
     return ((_ARRAYS * block + rank) * problem.size + matrices) * problem.dtype.itemsize
@@ -120,7 +120,7 @@ class _Projection:
             parts = (constraints.sizes, lie, discrete, constraints.weights, constraints.scale)
             return gradient(Constraints(*parts), x)
 
-        compiled = backend.compiled(compute)  # the matrices are arguments: constants bloat a trace
+        compiled = backend.compiled(compute)  # pass matrices as arguments: constants bloat a trace
 
         def gradient_of(x: Array) -> tuple[Array, Array]:
             square: tuple[Array, Array] = compiled(constraints.lie, constraints.discrete, x)
@@ -129,10 +129,10 @@ class _Projection:
         self.gradient = gradient_of
 
     def __call__(self, x: Array, say: Callable[[float], None], *, fine: bool = False) -> Array:
-        """The nearest block of solutions; restarted until the residual is rounding.
+        """Return the nearest block of solutions, restarting until the residual is rounding.
 
-        Directions in which C has singular values below 1e-8 are left as they are; with `fine`,
-        those below `null`.
+        Directions in which C has singular values below 1e-8 are kept; with `fine`, those below
+        `null`.
         """
         scale, reference, last = max(1.0, self.constraints.scale), self._norm(x), math.inf
         if not self.constraints.count or not x.size:
@@ -155,16 +155,17 @@ class _Projection:
                 progress=say,
             )
             self.iterations += steps
-            # a small null space leaves little of x: what counts is relative to what is left
+            # a small null space leaves little of x: errors are relative to the remainder
             reference = max(self._norm(x), 1e-7 * reference)
         return x
 
     def _floor(self, violation: float, reference: float, fine: bool) -> float:
-        """The size at which a gradient Cᴴ(Cx) says nothing any more, for ‖Cx‖ = `violation`.
+        """Return the size below which a gradient Cᴴ(Cx) is a rounding error, for ‖Cx‖ =
+        `violation`.
 
-        It is rounded relative to ‖Cx‖, not to x: where C is nearly singular, x is still wrong when
-        the gradient is a rounding error of x. Eigenvalues that are rounding errors are not to be
-        resolved, though, before it is known how many there are.
+        Its rounding is relative to ‖Cx‖, not to x: if C is nearly singular, x is still wrong when
+        the gradient is a rounding error of x. Eigenvalues that are rounding errors must not be
+        resolved, though, before their number is known.
         """
         scale = max(1.0, self.constraints.scale)
         if not fine:
@@ -182,7 +183,7 @@ class _Projection:
 def _extend(
     project: _Projection, found: Array, block: Array, say: Callable[[float], None]
 ) -> tuple[Array, float]:
-    """Orthonormal null vectors in the block beyond those found, and the gap that tells them."""
+    """Return new orthonormal null vectors in the block, and the gap that separates them."""
     xp, tolerances = project.xp, project.tolerances
     block = _without(found, block)
     reference = float(xp.linalg.norm(block.ravel())) / math.sqrt(max(1, block.shape[1]))
@@ -190,7 +191,7 @@ def _extend(
     q, values = _principal(xp, projected)
     kept = int((values > tolerances.distinct * reference).sum())
     if not values[kept:].max(initial=0.0) <= _CLEARLY_ZERO * tolerances.null * reference:
-        # traces of small singular values of C, or of invariants: the former vanish now
+        # parts along small singular values of C vanish now, invariants remain
         q, values = _principal(xp, _without(found, project(projected, say, fine=True)))
     below = float(values[kept:].max(initial=0.0)) / reference
     above = float(values[:kept].min(initial=math.inf)) / reference
@@ -207,7 +208,7 @@ def _extend(
 
 
 def _principal(xp: Any, x: Array) -> tuple[Array, Float[np.ndarray, " b"]]:
-    """The left singular vectors and the singular values of a tall block."""
+    """Return the left singular vectors and the singular values of a tall block."""
     q, r = xp.linalg.qr(x)
     u, values, _ = xp.linalg.svd(r, full_matrices=False)
     return q @ u, np.asarray(values)
@@ -216,8 +217,8 @@ def _principal(xp: Any, x: Array) -> tuple[Array, Float[np.ndarray, " b"]]:
 def _polished(
     project: _Projection, found: Array, vectors: Array, say: Callable[[float], None]
 ) -> Array:
-    """Orthonormal null vectors beyond those found, without their parts along small singular values
-    of C. Raises `AmbiguousRank` where one of them is such a part itself.
+    """Return new orthonormal null vectors without their parts along small singular values of C.
+    Raises `AmbiguousRank` if one of them consists of such parts.
     """
     if not vectors.shape[1]:
         return vectors
@@ -234,14 +235,14 @@ def _polished(
 
 
 def _without(found: Array, block: Array) -> Array:
-    """The block's part orthogonal to what was found; twice, for the rounding."""
+    """Return the block's part orthogonal to `found`; projected twice, against rounding."""
     for _ in range(2 if found.shape[1] else 0):
         block = block - found @ (found.conj().T @ block)
     return block
 
 
 def _check_null(project: _Projection, vectors: Array) -> None:
-    """Each vector must satisfy the constraints: a slow iteration leaves some that do not."""
+    """Raise if a vector violates the constraints, as after a slow iteration."""
     if not vectors.shape[1] or not project.constraints.count:
         return
     _, square = project.gradient(vectors)
@@ -256,6 +257,7 @@ def _check_null(project: _Projection, vectors: Array) -> None:
             f"{project.iterations:,} steps; try method='svd' if the rep is small"
         )
     raise AmbiguousRank(
-        f"the rank is ambiguous: vectors satisfy the constraints to {residual:.2g}, neither to "
-        f"rounding nor clearly not. Were the generators rounded? Give more digits, or exact entries"
+        f"the rank is ambiguous: vectors violate the constraints by {residual:.2g}, neither "
+        f"rounding nor clearly more. Were the generators rounded? Give more digits, or exact "
+        f"entries"
     )

@@ -19,13 +19,13 @@ from intertwine.memory import require_memory
 from intertwine.operators import Permutation
 
 _FEW = 4
-"""Up to so many generators are all taken at once."""
+"""Up to this many generators are all used at once."""
 
 
 def index_orbits(problem: Problem, report: Report) -> Orbits:
-    """The orbits of index tuples, as a basis. Exact.
+    """Return the exact basis from the orbits of index tuples.
 
-    Raises `MethodNotApplicable` where a generator is no signed permutation in some slot.
+    Raises `MethodNotApplicable` if a generator is not a signed permutation in some slot.
     """
     if problem.permutations is None:
         raise MethodNotApplicable(
@@ -42,7 +42,7 @@ def index_orbits(problem: Problem, report: Report) -> Orbits:
 
 
 def bytes_needed(problem: Problem) -> int:
-    """About the bytes that it takes."""
+    """Estimate the bytes that the method needs."""
     nodes = 2 * problem.size if _signed(problem) else problem.size
     return nodes * (20 * max(1, problem.discrete_count) + 40)
 
@@ -55,8 +55,8 @@ def _signed(problem: Problem) -> bool:
 def joint_permutation(
     slots: Sequence[Permutation],
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """The signed permutation of index tuples that permutations of the slots make together: where
-    each index comes from, and its sign.
+    """Return the signed permutation of index tuples given by permutations of the slots: the source
+    of each index, and its sign.
     """
     indices = np.zeros(1, dtype=np.int64)
     signs = np.ones(1, dtype=np.int8)
@@ -72,11 +72,11 @@ def _orbits_of(
     n: int,
     move_of: Callable[[Sequence[Permutation]], Int[np.ndarray, " n"]],
 ) -> Int[np.ndarray, " n"]:
-    """The orbit of each of n points, numbered by first appearance.
+    """Return the orbit of each of n points, numbered by first appearance.
 
-    Of more than `_FEW` generators (S(200) has 199) the first and the product of all are taken at
-    first. If every generator keeps the parts that these leave, they are the orbits; else those that
-    do not are taken too.
+    With more than `_FEW` generators (S(200) has 199), the first and the product of all are tried
+    first. If every generator preserves their components, these are the orbits; else the generators
+    that do not are added.
     """
     if len(generators) <= _FEW:
         return _components([move_of(slots) for slots in generators], n)
@@ -90,7 +90,7 @@ def _orbits_of(
 
 
 def _product(generators: Sequence[Sequence[Permutation]]) -> list[Permutation]:
-    """All of them one after another, in each slot."""
+    """Return the product of all generators, slot by slot."""
     found = []
     for slot in zip(*generators, strict=True):
         indices, signs = slot[0].indices, _signs(slot[0])
@@ -105,7 +105,7 @@ def _signs(move: Permutation) -> Int[np.ndarray, " n"]:
 
 
 def _components(moves: Sequence[Int[np.ndarray, " n"]], n: int) -> Int[np.ndarray, " n"]:
-    """The orbit of each index, numbered by first appearance."""
+    """Return the orbit of each index, numbered by first appearance."""
     if not moves:
         return np.arange(n)
     from scipy.sparse import csr_array
@@ -115,7 +115,7 @@ def _components(moves: Sequence[Int[np.ndarray, " n"]], n: int) -> Int[np.ndarra
     starts = np.arange(0, targets.size + 1, len(moves), dtype=targets.dtype)
     ones = np.ones(targets.size, dtype=np.int8)
     graph = csr_array((ones, targets.ravel(), starts), shape=(n, n))
-    # moves of a finite group return: strong components are the orbits, and need no transpose
+    # in a finite group strong components are the orbits; they need no transpose
     _, labels = connected_components(graph, directed=True, connection="strong")
     return _by_first_appearance(labels)
 
@@ -123,7 +123,7 @@ def _components(moves: Sequence[Int[np.ndarray, " n"]], n: int) -> Int[np.ndarra
 def _by_first_appearance(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     count = int(labels.max(initial=-1)) + 1
     first = np.full(count, len(labels), dtype=np.int64)
-    # written from behind, so that the first appearance is written last
+    # written in reverse, so that the first appearance wins
     first[labels[::-1]] = np.arange(len(labels) - 1, -1, -1)
     rank = np.empty(count, dtype=np.int64)
     rank[np.argsort(first)] = np.arange(count)
@@ -132,7 +132,7 @@ def _by_first_appearance(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]
 
 
 def _signed_orbits(generators: Sequence[Sequence[Permutation]], n: int) -> Orbits:
-    """Orbits of (index, sign): an index in one orbit with its own negative carries nothing."""
+    """Return the signed orbits: invariants vanish on an index in one orbit with its negative."""
 
     def doubled(slots: Sequence[Permutation]) -> Int[np.ndarray, " m"]:
         indices, signs = joint_permutation(slots)
@@ -143,7 +143,7 @@ def _signed_orbits(generators: Sequence[Sequence[Permutation]], n: int) -> Orbit
     positive, negative = cover[:n], cover[n:]
     orbit = np.minimum(positive, negative)
     vanishing = positive == negative
-    # the orbit that is named first has its first index in it with the sign +
+    # each orbit's first index gets the sign +
     signs = np.where(positive == orbit, 1, -1).astype(np.int8)
     kept, labels = np.unique(orbit[~vanishing], return_inverse=True)
     result = np.full(n, -1, dtype=np.int64)
@@ -152,5 +152,5 @@ def _signed_orbits(generators: Sequence[Sequence[Permutation]], n: int) -> Orbit
 
 
 def _compact(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """The labels in as few bytes as they need."""
+    """Return the labels in the smallest integer type."""
     return labels.astype(np.int32 if labels.max(initial=0) < 2**31 else np.int64)

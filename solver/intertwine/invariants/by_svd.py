@@ -1,6 +1,6 @@
 """The method `svd`: the null space of the dense constraint matrix.
 
-For small problems, and the oracle of the tests.
+For small problems, and as a reference in tests.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from intertwine.memory import require_memory
 
 
 def svd(problem: Problem, backend: Backend, tolerances: Tolerances, report: Report) -> Found:
-    """The right singular vectors of C whose singular values vanish.
+    """Return the right singular vectors of C whose singular values vanish.
 
-    C is folded into a triangle of shape (n, n) block by block, so that the memory is that of a
-    few n × n matrices however many generators there are. Raises `AmbiguousRank` for singular
-    values that are neither zero nor distinct from it.
+    C is reduced to a triangle of shape (n, n) block by block, so that the memory is a few n × n
+    matrices for any number of generators. Raises `AmbiguousRank` for singular values that are
+    neither zero nor clearly nonzero.
     """
     n, xp = problem.size, backend.xp
     require_memory(bytes_needed(problem), f"svd for {n:,} dimensions")
@@ -67,7 +67,7 @@ def svd(problem: Problem, backend: Backend, tolerances: Tolerances, report: Repo
 
 
 def bytes_needed(problem: Problem) -> int:
-    """About the bytes that it takes: some n × n matrices at once."""
+    """Estimate the bytes that the method needs: several n × n matrices at once."""
     generators = problem.lie_count + problem.discrete_count
     matrices = generators * sum(size**2 for size in set(problem.sizes))
     return (6 * problem.size**2 + matrices) * problem.dtype.itemsize

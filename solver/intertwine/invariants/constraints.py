@@ -27,7 +27,7 @@ _JOINED = 64
 
 @dataclass(frozen=True)
 class Constraints:
-    """C, by its blocks: matrices of shape (K, mᵢ, mᵢ) for each joined slot i.
+    """The blocks of C: matrices of shape (K, mᵢ, mᵢ) for each joined slot i.
 
     `scale` bounds ‖C‖. `weights` are the divisors of the discrete blocks.
     """
@@ -45,18 +45,18 @@ class Constraints:
 
 
 def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances) -> Constraints:
-    """The constraints of a problem, of as few generators as give the same, on a backend."""
+    """Return the constraints of a problem from independent generators, on a backend."""
     lie = list(problem.independent_lie(tolerances))
     discrete = [problem.discrete(k) for k in problem.independent_discrete]
     return _stacked(problem, lie, discrete, backend.put)
 
 
 def constraints_as_given(problem: Problem) -> Constraints:
-    """The constraints of all generators as given, each scaled to norm 1, in NumPy."""
+    """Return the constraints of all generators as given, each scaled to norm 1, in NumPy."""
     lie = [problem.unit_lie(k) for k in range(problem.lie_count)]
     discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
     found = _stacked(problem, lie, discrete, np.asarray)
-    return replace(found, scale=found.scale or 1.0)  # a divisor, also where nothing is constrained
+    return replace(found, scale=found.scale or 1.0)  # nonzero, since it is a divisor
 
 
 def _stacked(
@@ -85,7 +85,7 @@ def _stacked(
 
 
 def joined_slots(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Neighbouring slots whose joint size stays below the bound, as (start, stop)."""
+    """Return groups of neighbouring slots of bounded joint size, as (start, stop)."""
     spans: list[tuple[int, int]] = []
     for slot in range(len(sizes)):
         if spans and prod(sizes[spans[-1][0] : slot + 1]) <= _JOINED:
@@ -103,25 +103,25 @@ def kron_sum(
 
 
 def in_slot(matrix: Array, slot: int, sizes: tuple[int, ...], x: Array) -> Array:
-    """The matrix applied to one slot of x, of shape (n, k)."""
+    """Apply a matrix to one slot of x, of shape (n, k)."""
     before = prod(sizes[:slot])
     return (matrix @ x.reshape(before, sizes[slot], -1)).reshape(x.shape)
 
 
 def apply_lie(slots: Sequence[Array], sizes: tuple[int, ...], x: Array) -> Array:
-    """Σᵢ of the slots' matrices, each in its slot."""
+    """Apply the sum of the slots' matrices, each in its slot."""
     return sum((in_slot(m, i, sizes, x) for i, m in enumerate(slots)), start=0 * x)
 
 
 def apply_discrete(slots: Sequence[Array], sizes: tuple[int, ...], x: Array) -> Array:
-    """The product of the slots' matrices, each in its slot."""
+    """Apply the product of the slots' matrices, each in its slot."""
     for i, matrix in enumerate(slots):
         x = in_slot(matrix, i, sizes, x)
     return x
 
 
 def gradient(constraints: Constraints, x: Array) -> tuple[Array, Array]:
-    """CᴴCx and ‖Cx‖², block by block: Cx itself, K times as large, is never kept."""
+    """Return CᴴCx and ‖Cx‖², block by block: Cx, K times as large, is never stored."""
     total, square = 0 * x, 0.0
     for k in range(len(constraints.lie[0]) if constraints.lie else 0):
         slots = [stack[k] for stack in constraints.lie]

@@ -1,4 +1,4 @@
-"""What a solve would cost, before it is begun."""
+"""Estimate the cost of a solve before it starts."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from intertwine.invariants.problem import Problem, problems_of
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import Rep
 
-_STEPS = 60  # conjugate gradient steps, with restarts: what most groups take
+_STEPS = 60  # conjugate gradient steps, with restarts, for most groups
 
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate: operations in floating point or of integers, and bytes of memory at once."""
+    """An estimate: floating-point or integer operations, and peak memory in bytes."""
 
     operations: float
     memory: int
 
 
 def estimate(rep: Rep, method: str = "auto") -> Cost:
-    """About what solving a concrete rep costs; for `krylov`, whose cost grows with the rank it
-    finds, a lower bound: that of its first block.
+    """Estimate the cost of solving a concrete rep. For `krylov`, whose cost grows with the rank,
+    the result is a lower bound: the cost of its first block.
     """
     different = {
         problem.atoms: problem for _, term in canonical_terms(rep) for problem in problems_of(term)
     }
     costs = [_cost(problem, choose_methods(problem, method)[0]) for problem in different.values()]
     operations = sum(cost.operations for cost in costs) + rep.size()
-    # reordering a rep takes two integers a dimension
+    # reordering a rep takes two integers per dimension
     return Cost(operations, max((cost.memory for cost in costs), default=0) + 16 * rep.size())
 
 

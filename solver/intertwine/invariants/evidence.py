@@ -1,4 +1,4 @@
-"""Checking a result against every generator as it was given."""
+"""Check a result against every generator as given."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from intertwine.invariants.tolerances import Tolerances
 from intertwine.operators import Permutation, dense
 from intertwine.reps.finite_characters import finite_rank
 
-_EPSILON = 4 * float(np.finfo(float).eps)  # the error of a generator's entries, of its norm
+_EPSILON = 4 * float(
+    np.finfo(float).eps
+)  # the error of a generator's entries, relative to its norm
 
 
 def residuals(problem: Problem, storage: Storage) -> tuple[float, ...]:
-    """For each generator as given, Lie ones first, a bound on the spectral norm of its CQ."""
+    """Return a bound on the spectral norm of CQ for each generator as given, Lie ones first."""
     lie = (_lie_residual(problem, storage, k) for k in range(problem.lie_count))
     discrete = (_discrete_residual(problem, storage, k) for k in range(problem.discrete_count))
     return (*lie, *discrete)
@@ -35,12 +37,12 @@ def residuals(problem: Problem, storage: Storage) -> tuple[float, ...]:
 def allowances(
     problem: Problem, tolerances: Tolerances, is_confirmed: bool = False
 ) -> tuple[float, ...]:
-    """What each of `residuals` may be for its vectors to count as invariant.
+    """Return the largest value of each of `residuals` for which vectors count as invariant.
 
-    What is zero is decided here for every method alike. A Lie generator moves them by rounding:
-    `null` times the norms of its images in all slots. A discrete one by that, and by errors of the
-    vectors themselves, which it stretches by up to ‖ρ(h)‖: a residual of 1e-12 says nothing where
-    it is divided by a norm of 1e6. Where the rank is confirmed these errors may be larger.
+    All methods use these thresholds. A Lie generator may move invariants by rounding: `null` times
+    the norms of its images in all slots. A discrete one may also stretch errors of the vectors by
+    up to ‖ρ(h)‖: a residual of 1e-12 says nothing if it was divided by a norm of 1e6. If the rank
+    is confirmed, these errors may be larger.
     """
     slots, found = max(1, len(problem.sizes)), []
     errors = tolerances.residual if is_confirmed else tolerances.vectors
@@ -54,7 +56,7 @@ def allowances(
 
 
 def require_orthonormal(orthogonal: float, what: str, tolerances: Tolerances) -> None:
-    """Raise `SolveError` for columns that are not orthonormal; NaN is not."""
+    """Raise `SolveError` for columns that are not orthonormal, or NaN."""
     if not orthogonal <= tolerances.residual:
         raise SolveError(
             f"the basis found for {what} fails its check: its columns are orthonormal to "
@@ -72,7 +74,7 @@ def require_proven(
     is_confirmed: bool = False,
 ) -> None:
     """Raise `AmbiguousRank` for vectors that are nearly, but not quite, invariant, and `SolveError`
-    for a basis that is none; NaN is not.
+    for a basis that is wrong, or NaN.
     """
     residual = float(np.max(residuals, initial=0.0))
     if not residual <= tolerances.distinct:
@@ -86,24 +88,24 @@ def require_proven(
     for k, allowed in enumerate(allowances(problem, tolerances, is_confirmed)):
         violation = residuals[k]
         if not violation <= allowed and matrix is not None:
-            violation = _spectral(problem, matrix, k)  # the bound adds up all columns
+            violation = _spectral(problem, matrix, k)  # the bound sums over all columns
         is_proven = violation <= allowed
         if is_proven and matrix is not None and k >= problem.lie_count:
             slots = problem.discrete(k - problem.lie_count)
             is_proven = _is_moved_by_errors(problem, matrix, slots, tolerances.null, errors)
         if not is_proven:
             raise AmbiguousRank(
-                f"the rank is ambiguous: vectors of {what} are invariant under generator {k + 1} "
-                f"to {violation:.2g}, neither to rounding ({allowed:.1g}) nor clearly not. Were "
+                f"the rank is ambiguous: generator {k + 1} moves vectors of {what} by "
+                f"{violation:.2g}, neither rounding ({allowed:.1g}) nor clearly more. Were "
                 f"the generators rounded? Give more digits, or exact entries"
             )
 
 
 def confirmed_rank(problem: Problem, rank: int, what: str, *, by_orbits: bool = False) -> bool:
-    """Whether the rank is found again without any of the methods, and without a threshold: by
-    characters, or by counting solutions modulo a prime. Raises `SolveError` where that gives
-    another number. Ranks `by_orbits` are counted in integers themselves, and faster than the
-    characters of a whole group are: they are compared with the primes alone.
+    """Return whether an independent count, without thresholds, confirms the rank: characters, or
+    solutions modulo a prime. Raises `SolveError` if the counts differ. Ranks `by_orbits` are
+    integer computations already, faster than the characters of a whole group: they are compared
+    with the primes alone.
     """
     if not by_orbits and _agrees_with_characters(problem, rank, what):
         return True
@@ -111,23 +113,23 @@ def confirmed_rank(problem: Problem, rank: int, what: str, *, by_orbits: bool = 
 
 
 def _agrees_with_characters(problem: Problem, rank: int, what: str) -> bool:
-    """Whether the mean of characters over a finite group is the rank; False for groups that are
-    not seen to be finite, or are large.
+    """Return whether the mean of characters over a finite group is the rank; False for groups not
+    found to be finite, or too large.
     """
     expected = finite_rank(problem.atoms) if problem.atoms else None
     if expected is not None and expected != rank:
         raise SolveError(
-            f"{rank} invariants of {what} were found, and its characters have the mean {expected}: "
+            f"{rank} invariants of {what} were found, but its characters have the mean {expected}: "
             f"one of the two is wrong. Please report this"
         )
     return expected is not None
 
 
 def _agrees_modulo_primes(problem: Problem, rank: int, what: str) -> bool:
-    """Whether there are as many solutions modulo a prime; False where they are not counted.
+    """Return whether there are as many solutions modulo a prime; False if they are not counted.
 
-    Over ℚ there are no more than modulo any prime. The second prime is asked only where there are
-    more modulo the first, which may divide a minor of the constraints.
+    Over ℚ there are no more than modulo any prime. The second prime is used only if there are more
+    modulo the first, which may divide a minor of the constraints.
     """
     found = []
     for prime in PRIMES:
@@ -138,13 +140,13 @@ def _agrees_modulo_primes(problem: Problem, rank: int, what: str) -> bool:
         if nullity < rank:
             break
     raise SolveError(
-        f"{rank} invariants of {what} were found, and modulo {PRIMES[len(found) - 1][0]} there "
+        f"{rank} invariants of {what} were found, but modulo {PRIMES[len(found) - 1][0]} there "
         f"are {found[-1]}: one of the two is wrong. Please report this"
     )
 
 
 def _spectral(problem: Problem, q: Inexact[np.ndarray, "n r"], k: int) -> float:
-    """The spectral norm of the constraint of one generator on the basis, as in `residuals`."""
+    """Return the spectral norm of one generator's constraint on the basis, as in `residuals`."""
     if k < problem.lie_count:
         return spectral_norm(apply_lie(problem.unit_lie(k), problem.sizes, q))
     slots = problem.discrete(k - problem.lie_count)
@@ -155,11 +157,11 @@ def _spectral(problem: Problem, q: Inexact[np.ndarray, "n r"], k: int) -> float:
 def _is_moved_by_errors(
     problem: Problem, q: Inexact[np.ndarray, "n r"], slots: Slots, null: float, errors: float
 ) -> bool:
-    """Whether errors of the vectors and of arithmetic explain how a discrete generator moves them.
+    """Return whether errors of vectors and arithmetic explain how a discrete generator moves them.
 
     With singular values σ of ρ(h) = UΣVᴴ, vectors wrong by δ make (ρ(h) − 1)v wrong by ΣVᴴδ − Uᴴδ
-    in the coordinates of U: much where h stretches, and little where it turns. So a rotation by
-    1e-7 beside a stretching of 1e5 is no error, though it is one part in 1e12 of ‖h‖.
+    in the coordinates of U: much where h stretches, and little where it rotates. So a rotation by
+    1e-7 next to a stretching of 1e5 is not an error, though it is 1e-12 of ‖h‖.
     """
     norms = [spectral_norm(matrix) for matrix in slots]
     norm = max(1.0, prod(norms))
@@ -167,7 +169,7 @@ def _is_moved_by_errors(
         return True
     factors = [np.linalg.svd(matrix) for matrix in slots]
     values = [sigma for _, sigma, _ in factors]
-    # each slot's matrix may be wrong by a part of its norm, in any direction
+    # each slot's matrix may have an error relative to its norm, in any direction
     rounding = sum(
         _outer([*values[:k], np.full_like(values[k], norms[k]), *values[k + 1 :]])
         for k in range(len(slots))
@@ -182,13 +184,13 @@ def _is_moved_by_errors(
 
 
 def _outer(vectors: Sequence[Float[np.ndarray, " _"]]) -> Float[np.ndarray, " n"]:
-    """The products of their entries, as of a Kronecker product's diagonal."""
+    """Return the products of all entries, as on the diagonal of a Kronecker product."""
     product: Float[np.ndarray, " n"] = reduce(np.kron, vectors)
     return product
 
 
 def _lie_residual(problem: Problem, storage: Storage, k: int) -> float:
-    """A bound on ‖dρ(A)Q‖ for one Lie generator, scaled to norm 1."""
+    """Return a bound on ‖dρ(A)Q‖ for one Lie generator, scaled to norm 1."""
     if problem.permutations is not None:
         return 0.0  # all its images vanish
     slots = problem.unit_lie(k)
@@ -196,10 +198,10 @@ def _lie_residual(problem: Problem, storage: Storage, k: int) -> float:
 
 
 def _discrete_residual(problem: Problem, storage: Storage, k: int) -> float:
-    """A bound on ‖(ρ(h) − 1)Q‖ / max(1, ‖ρ(h)‖) for one discrete generator.
+    """Return a bound on ‖(ρ(h) − 1)Q‖ / max(1, ‖ρ(h)‖) for one discrete generator.
 
-    Where a storage tells exactly that the permutation that h was read as keeps its columns, h moves
-    them by what it differs from that permutation; columns that are not kept are no invariants.
+    If h was read as a permutation and the storage shows exactly that it fixes the columns, the
+    bound is h's distance from that permutation; columns that it moves are not invariants.
     """
     if problem.permutations is not None:
         is_kept = storage.keeps(*joint_permutation(problem.permutations[k]))
@@ -211,14 +213,14 @@ def _discrete_residual(problem: Problem, storage: Storage, k: int) -> float:
 
 
 def _norm_of(constraint: Callable[[Any], Any], storage: Storage) -> float:
-    """The Frobenius norm of CQ, a bound on the spectral one, from a block of columns at a time."""
+    """Return the Frobenius norm of CQ, a bound on the spectral norm, by blocks of columns."""
     return math.sqrt(
         sum(float(np.sum(np.abs(constraint(block)) ** 2)) for block in storage.columns())
     )
 
 
 def _distance(problem: Problem, k: int, slots: Sequence[Permutation]) -> float:
-    """A bound on ‖ρ(h) − P‖ for the permutation P that a generator was read as."""
+    """Return a bound on ‖ρ(h) − P‖ for the permutation P that a generator was read as."""
     known: dict[int, float] = {}
     for image, slot in zip(problem.images, slots, strict=True):
         generator = image.discrete[k]

@@ -1,8 +1,8 @@
-"""The number of solutions modulo a prime: a check of ranks that floating point has no part in.
+"""The number of solutions modulo a prime: a check of ranks without floating point.
 
-Over 𝔽ₚ equations have no fewer solutions than over ℚ, for every prime p, and for all but a few
-primes as many. `intertwine.exact` proves bounds for larger problems and entries of more kinds, in
-tens of milliseconds; here are small ones, in at most a few, for every solve.
+Over 𝔽ₚ, equations have at least as many solutions as over ℚ for every prime p, and as many for all
+but a few primes. `intertwine.exact` proves bounds for larger problems and more kinds of entries, in
+tens of milliseconds; this module checks small problems in a few, at every solve.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PRIMES = ((4194301, 1530975), (4194277, 1684722))
 MAX_SIZE = 128
 """The largest size for which solutions are counted."""
 MAX_PRODUCTS = 2**21
-"""The most multiplications that may go into the equations."""
+"""The largest number of multiplications to build the equations."""
 
 _DENOMINATORS = np.arange(1, 65)
 _LARGEST = 2**20
@@ -30,23 +30,23 @@ _MOST_GENERATORS = 2**9
 _SPARE_ROWS = 8
 _PANEL = 32
 
-_Stack = Float[np.ndarray, "_ _ _"]  # one matrix a generator, of residues; slots differ in size
+_Stack = Float[np.ndarray, "_ _ _"]  # one matrix of residues per generator; slots differ in size
 _Prime = tuple[int, int]
 
 
 def modular_nullity(problem: Problem, prime: _Prime) -> int | None:
-    """The number of solutions modulo a prime of `PRIMES`: no fewer than there are invariants.
+    """Count the solutions modulo a prime of `PRIMES`: at least as many as there are invariants.
 
-    Entries are read as fractions of a common denominator up to 64 (Gaussian ones, where they are
-    complex), those of a group's own Lie generator up to their scale, and only where floating point
-    cannot tell the fractions from what was given. None where one is not read so, or the problem is
-    too large for a check that takes no time.
+    Entries are read as fractions of a common denominator up to 64 (Gaussian ones if complex), those
+    of a group's own Lie generator up to their scale, and only if the fractions equal the given
+    entries up to rounding. None if an entry cannot be read so, or the problem is too large for a
+    fast check.
     """
     n, p = problem.size, prime[0]
     if not 0 < n <= MAX_SIZE or not _is_little_work(problem):
         return None
     rng = np.random.default_rng(n)
-    # row j is yⱼᵀ Σ cⱼₖCₖ for random yⱼ and cⱼ: such rows span all, or the prime is unlucky
+    # row j is yⱼᵀ Σ cⱼₖCₖ for random yⱼ and cⱼ: they span all rows unless the prime is unlucky
     y = _random(rng, (n + _SPARE_ROWS, n), p)
     rows = np.zeros_like(y)
     if problem.lie_count:
@@ -65,7 +65,7 @@ def modular_nullity(problem: Problem, prime: _Prime) -> int | None:
 
 
 def _is_little_work(problem: Problem) -> bool:
-    """Whether the equations take few products, and sums over generators stay exact."""
+    """Return whether the equations need few products, and sums over generators stay exact."""
     lie = problem.lie_count * sum(size**2 for size in problem.sizes)
     discrete = problem.discrete_count * problem.size * sum(problem.sizes)
     is_few = 0 < problem.lie_count + problem.discrete_count <= _MOST_GENERATORS
@@ -73,7 +73,7 @@ def _is_little_work(problem: Problem) -> bool:
 
 
 def _lie(problem: Problem, prime: _Prime) -> list[_Stack] | None:
-    """dρᵢ(Aₖ) modulo p in each slot i, each k multiplied by a number of its own."""
+    """Return dρᵢ(Aₖ) modulo p in each slot i, scaled by one number for each k."""
     distinct = dict(zip(problem.atoms, problem.images, strict=True))
     stacks = [_stack(image.lie) for image in distinct.values()]
     entries = np.concatenate([stack.reshape(len(stack), -1) for stack in stacks], axis=1)
@@ -91,16 +91,16 @@ def _lie(problem: Problem, prime: _Prime) -> list[_Stack] | None:
 
 
 def _is_given(atom: Rep) -> bool:
-    """Whether its matrices are the group's own. The zeros of others may be rounding, which nothing
-    would tell from numbers, scaled to 1.
+    """Return whether an atom's matrices are the group's own. Zeros in other matrices may be
+    rounding errors, which after scaling to 1 look like numbers.
     """
     return is_a(atom.rep if is_a(atom, Dual) else atom, Base)
 
 
 def _discrete(problem: Problem, prime: _Prime) -> tuple[list[_Stack], list[_Stack]] | None:
-    """Matrices Lᵢ and Rᵢ in the slots, for which ρ(hₖ)v = v is (⊗Lᵢ)v = (⊗Rᵢ)v.
+    """Return matrices Lᵢ and Rᵢ in the slots, for which ρ(hₖ)v = v is (⊗Lᵢ)v = (⊗Rᵢ)v.
 
-    In a slot of V* it is Rᵢ = hᵀ, and Lᵢ = 1: nothing is inverted.
+    A slot of V* has Rᵢ = hᵀ and Lᵢ = 1, so that nothing is inverted.
     """
     known: dict[object, tuple[_Stack, _Stack]] = {}
     for atom, image in zip(problem.atoms, problem.images, strict=True):
@@ -122,7 +122,7 @@ def _stack(generators: tuple[Generator, ...]) -> Inexact[np.ndarray, "k d d"]:
 
 
 def _residues(entries: Inexact[np.ndarray, "*s"], prime: _Prime) -> Float[np.ndarray, "*s"] | None:
-    """Entries modulo p, where they are fractions of a small common denominator."""
+    """Return entries modulo p if they are fractions of a small common denominator, else None."""
     p, i = prime
     values = np.unique(np.concatenate([entries.real.ravel(), entries.imag.ravel()]))
     if not np.abs(values).max(initial=0.0) <= _LARGEST:
@@ -145,7 +145,7 @@ def _lie_rows(
     weights: Float[np.ndarray, "r k"],
     p: int,
 ) -> Float[np.ndarray, "r n"]:
-    """yⱼᵀ dρ(Bⱼ) for the combinations Bⱼ of the generators with these weights."""
+    """Return yⱼᵀ dρ(Bⱼ) for the combinations Bⱼ of the generators with these weights."""
     rows, known = np.zeros_like(y), dict[int, _Stack]()
     for slot, stack in enumerate(stacks):
         if id(stack) not in known:
@@ -159,7 +159,7 @@ def _lie_rows(
 def _moved(
     stacks: list[_Stack], sizes: tuple[int, ...], y: Float[np.ndarray, "r n"], p: int
 ) -> Float[np.ndarray, "_ r n"]:
-    """yⱼᵀ times the product of the slots' matrices, for each generator; once, where all are 1."""
+    """Return yⱼᵀ times the product of the slots' matrices for each generator; once if all are 1."""
     x = y[None]
     for slot, stack in enumerate(stacks):
         if not stack.strides[0]:  # ones
@@ -171,8 +171,9 @@ def _moved(
 
 
 def _rank(a: Float[np.ndarray, "m n"], p: int) -> int:
-    """The rank modulo p of a matrix of more rows than columns, which is overwritten: elimination
-    in panels of columns, and what is right of a panel by products of matrices.
+    """Return the rank modulo p of a matrix with more rows than columns, which is overwritten.
+
+    Elimination in panels of columns; the columns right of a panel are updated by matrix products.
     """
     found = 0
     for start in range(0, a.shape[1], _PANEL):
@@ -189,7 +190,7 @@ def _rank(a: Float[np.ndarray, "m n"], p: int) -> int:
                     array[[0, below[0]]] = array[[below[0], 0]]
             factors = _reduced(column[1:] * pow(int(column[0]), -1, p), p)
             lower[k + 1 :, k] = factors
-            # sums of a panel's products stay below 2⁵³: they are reduced when they are needed
+            # sums of a panel's products stay below 2⁵³: they are reduced lazily
             panel[k + 1 :, j + 1 :] -= factors[:, None] * _reduced(panel[k, j + 1 :], p)
             k += 1
         right = block[:, width:]
@@ -200,7 +201,7 @@ def _rank(a: Float[np.ndarray, "m n"], p: int) -> int:
 
 
 def _unit_inverse(strict: Float[np.ndarray, "k k"], p: int) -> Float[np.ndarray, "k k"]:
-    """(1 + N)⁻¹ = (1 − N)(1 + N²)(1 + N⁴)… for a strictly triangular N."""
+    """Return (1 + N)⁻¹ = (1 − N)(1 + N²)(1 + N⁴)… for a strictly triangular N."""
     one = np.eye(len(strict))
     found: Float[np.ndarray, "k k"] = one - strict
     power = _reduced(strict @ strict, p)
@@ -215,6 +216,6 @@ def _random(rng: np.random.Generator, shape: tuple[int, ...], p: int) -> Float[n
 
 
 def _reduced(x: Float[np.ndarray, "*s"], p: int) -> Float[np.ndarray, "*s"]:
-    """Integers below 2⁵³ modulo p, in [−p/2, p/2]."""
+    """Reduce integers below 2⁵³ modulo p, to [−p/2, p/2]."""
     rest: Float[np.ndarray, "*s"] = x - np.rint(x * (1 / p)) * p
     return rest

@@ -1,4 +1,4 @@
-"""What a method solves: one product of reps over one group, as matrices in slots."""
+"""The problem that a method solves: a product of reps of one group, as matrices in slots."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from intertwine.reps.generator_images import Images, images
 from intertwine.reps.key import basis_key
 from intertwine.reps.syntax import Rep, tensor
 
-_DEFECTIVE = 1e7  # eigenspaces of a larger condition are not told from defective ones
-_TOGETHER = 1e-3  # of the norm: rounding parts the equal eigenvalues of a defective matrix by less
+_DEFECTIVE = 1e7  # a larger condition of eigenspaces may mean a defective matrix
+_TOGETHER = 1e-3  # of the norm: rounding separates a defective matrix's equal eigenvalues by less
 _SCALED_FROM = 64  # powers of two: smaller scales need no care
 _LARGEST_SCALE = 500
 
-#: One matrix a slot: how a generator acts on each factor of the product.
+#: One matrix per slot: the action of a generator on each factor of the product.
 Slots = tuple[Inexact[np.ndarray, "_ _"], ...]  # slots differ in size
 
 
@@ -69,15 +69,15 @@ class Problem:
         return len(self.group.group_generators) if self.group else 0
 
     def lie(self, k: int) -> Slots:
-        """dρᵢ(Aₖ) in each slot i."""
+        """Return dρᵢ(Aₖ) in each slot i."""
         return tuple(np.asarray(dense(image.lie[k])) for image in self.images)
 
     def discrete(self, k: int) -> Slots:
-        """Matrices in each slot i whose product is that of the ρᵢ(hₖ).
+        """Return one matrix per slot whose product is that of the ρᵢ(hₖ).
 
-        Their scales are taken out as powers of two, which is exact, and the product of these is put
-        on the first slot: those of V and V* cancel, however large they are. A product beyond
-        `_LARGEST_SCALE` is cut there, where it is as far from 1 as it was.
+        Their scales are extracted as powers of two, which is exact, and the product of these goes
+        to the first slot: large scales of V and V* cancel. A product beyond `_LARGEST_SCALE` is
+        clipped there, which is still far from 1.
         """
         slots = [np.asarray(dense(image.discrete[k])) for image in self.images]
         exponents = [_exponent(matrix) for matrix in slots]
@@ -108,7 +108,7 @@ class Problem:
     def permutations(self) -> tuple[tuple[Permutation, ...], ...] | None:
         """Each discrete generator as signed permutations in the slots; None if one is not.
 
-        A Lie generator whose images all vanish constrains nothing.
+        Lie generators whose images all vanish are ignored.
         """
         if any(np.any(np.asarray(dense(a))) for image in self.images for a in image.lie):
             return None
@@ -127,13 +127,13 @@ class Problem:
         return LieSpan(self.group)
 
     def unit_lie(self, k: int) -> Slots:
-        """dρᵢ(Aₖ / ‖Aₖ‖) in each slot i; zero for Aₖ = 0. No scale is too large or too small."""
+        """Return dρᵢ(Aₖ / ‖Aₖ‖) in each slot i, for Aₖ of any scale; zero for Aₖ = 0."""
         return tuple(self.lie_span.scaled(k, matrix) for matrix in self.lie(k))
 
     def independent_lie(self, tolerances: Tolerances) -> Iterator[Slots]:
-        """An orthonormal basis of the Lie span (in V, scaled to norm √d), in each slot.
+        """Yield an orthonormal basis of the Lie span (in V, scaled to norm √d), in each slot.
 
-        Raises `AmbiguousRank` where a generator is nearly, but not quite, a combination of the
+        Raises `AmbiguousRank` if a generator is nearly, but not quite, a combination of the
         others.
         """
         if not self.lie_count:
@@ -153,10 +153,10 @@ class Problem:
         """How far the frame may push nonzero singular values of the constraints towards zero.
 
         For a discrete generator ∏ max(1, ‖ρᵢ(h)‖) max(1, ‖ρᵢ(h)⁻¹‖), scaled to determinant ±1; for
-        a Lie generator the squared condition of its eigenspaces, slot by slot, where the span is
+        a Lie generator the squared condition of its eigenspaces, slot by slot, if the span is
         not closed under adjoints (in a good frame of a reductive group it is): S⁻¹AS may have a
         singular value cond(S)² times smaller than its largest. Nilpotent and defective generators,
-        which no frame makes normal, are passed over.
+        which no frame makes normal, are ignored.
         """
         worst = 1.0
         for k in range(self.discrete_count):
@@ -168,13 +168,13 @@ class Problem:
 
     @cached_property
     def seed(self) -> int:
-        """The seed of all random numbers of its solve: part of the problem's own key."""
+        """The seed of all random numbers of its solve, from the problem's key."""
         text = basis_key(tensor(self.atoms))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 def problems_of(term: Atoms) -> list[Problem]:
-    """A canonical term group by group: invariants of G₁ × G₂ are those of each, tensored."""
+    """Split a canonical term by group: invariants of G₁ × G₂ are products of those of each."""
     groups: dict[Group, list[Rep]] = {}
     for atom in term:
         groups.setdefault(atom.G, []).append(atom)
@@ -182,7 +182,7 @@ def problems_of(term: Atoms) -> list[Problem]:
 
 
 def _exponent(matrix: Inexact[np.ndarray, "m m"]) -> int:
-    """The power of two nearest to the geometric mean of a matrix' singular values."""
+    """Return the power of two nearest to the geometric mean of a matrix's singular values."""
     largest = float(np.abs(matrix).max(initial=0.0))
     if not largest:
         return 0
@@ -192,14 +192,14 @@ def _exponent(matrix: Inexact[np.ndarray, "m m"]) -> int:
 
 
 def _log_determinant(matrix: Inexact[np.ndarray, "m m"]) -> float:
-    """log |det M|, of monomial matrices without an LU decomposition: a group may have hundreds."""
+    """Return log |det M|; monomial matrices, of which a group may have hundreds, need no LU."""
     if is_monomial(matrix) and np.count_nonzero(matrix) == len(matrix):
         return float(np.log(np.abs(matrix[matrix != 0])).sum())
     return float(np.linalg.slogdet(matrix)[1])
 
 
 def _stretch(matrix: Inexact[np.ndarray, "m m"]) -> float:
-    """max(1, ‖M‖) max(1, ‖M⁻¹‖) of a matrix scaled to determinant ±1: a scale is no obliqueness."""
+    """Return max(1, ‖M‖) max(1, ‖M⁻¹‖) of a matrix scaled to determinant ±1."""
     if not matrix.size:
         return 1.0
     values = np.linalg.svd(matrix, compute_uv=False)
@@ -208,11 +208,10 @@ def _stretch(matrix: Inexact[np.ndarray, "m m"]) -> float:
 
 
 def _eigenvector_condition(matrix: Inexact[np.ndarray, "m m"]) -> float:
-    """The squared condition of a matrix' eigenspaces, where eigenvalues that are near each other
-    share one: of equal ones the eigenvectors are the machine's choice, and of those of a
-    defective matrix there are too few.
+    """Return the squared condition of a matrix's eigenspaces; near eigenvalues share one: the
+    eigenvectors of equal ones depend on the machine, and a defective matrix has too few.
 
-    Of an eigenspace it is the norm of the spectral projector: 1 for a normal matrix.
+    An eigenspace's condition is the norm of its spectral projector: 1 for a normal matrix.
     """
     if not matrix.size:
         return 1.0
@@ -240,7 +239,7 @@ def _eigenvector_condition(matrix: Inexact[np.ndarray, "m m"]) -> float:
 
 
 def _clusters(values: Inexact[np.ndarray, " m"], near: float) -> list[list[int]]:
-    """The indices of numbers, in clusters: neighbours in a cluster are at most `near` apart."""
+    """Return the indices of numbers in clusters, whose neighbours are at most `near` apart."""
     from scipy.sparse.csgraph import connected_components
 
     distances = np.abs(values[:, None] - values[None, :])

@@ -13,7 +13,7 @@ _DELAY = 1.0  # seconds before a bar appears: short solves stay silent
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a solve is: `stage` in words, `fraction` of it from 0 to 1."""
+    """The progress of a solve: the `stage` in words, and its `fraction` from 0 to 1."""
 
     stage: str
     fraction: float
@@ -28,7 +28,7 @@ def silent(progress: Progress) -> None:
 
 @contextmanager
 def reporting(progress: Report | bool | None) -> Iterator[Report]:
-    """What to report to: the callback given; else a bar, if wanted or on a terminal."""
+    """Provide the callback for progress: the given one, or a bar if requested or on a terminal."""
     if callable(progress):
         yield progress
     elif progress is True or (progress is None and sys.stderr.isatty()):

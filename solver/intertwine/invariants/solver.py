@@ -1,4 +1,4 @@
-"""From a rep to its basis: canonical terms are solved once each, and assembled."""
+"""Solve a rep: each canonical term is solved once, and the basis is assembled."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _LOG = logging.getLogger("intertwine")
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller may choose of a solve."""
+    """The options of a solve."""
 
     method: str = "auto"
     backend: str = "auto"
@@ -73,21 +73,21 @@ def solve(
     store: BasisStore | bool = True,
     tolerance: Any = None,
 ) -> Basis:
-    """The basis Q of shape (n, r) of the invariants of a concrete rep, with its certificate.
+    """Return the basis Q of shape (n, r) of the invariants of a concrete rep, with its certificate.
 
     `method` is ``auto``, ``orbits``, ``irreps``, ``svd`` or ``krylov``; `backend` is ``auto``,
     ``numpy`` or ``jax``, on `device` (``cpu``, ``gpu``, ``gpu:1``). `progress` is called with
     `Progress`; True shows a bar, False none, and None one on a terminal. Different groups are
-    solved apart and every different product once; the result is checked against every generator
-    as given.
+    solved separately and every distinct product once; the result is checked against every
+    generator as given.
 
-    A `store` keeps bases between processes: True means the one that is installed and switched on
-    (see `INTERTWINE_CACHE`), False none. `basis.cached` says whether this one was there.
-    Tolerances of your own are not what others would get, so such a solve never uses a store.
+    A `store` keeps bases between processes: True means the installed and enabled one (see
+    `INTERTWINE_CACHE`), False none. `basis.cached` says whether this basis was stored. A solve
+    with custom tolerances never uses a store, since its result may differ from others'.
 
-    With a `tolerance` between 0 and 1 the basis spans what is equivariant up to that part of the
-    generators' norms, for generators that were learned from data. Its certificate is of the kind
-    "approximate", and its key is another. Without one, generators that look rounded are refused.
+    With a `tolerance` between 0 and 1, relative to the generators' norms, the basis spans
+    approximate invariants, for generators learned from data. Its certificate is of the kind
+    "approximate", and its key differs. Without a tolerance, rounded generators are rejected.
 
     Raises `NotConcrete`, `UnknownMethod`, `MethodNotApplicable`, `TooLarge`, `RoundedGenerators`,
     another `AmbiguousRank` or another `SolveError`.
@@ -120,13 +120,13 @@ def solve(
 
 
 def describe(rep: Rep) -> dict[str, str | None]:
-    """What a basis is of, for a store's lists: the canonical rep and its group, as text."""
+    """Describe a basis for a store's lists: its canonical rep and group, as text."""
     form = canonical(rep).rep
     return {"canonical": str(form), "group": None if rep.G is None else rep.G.description}
 
 
 def in_order_of(rep: Rep, basis: Basis) -> Basis:
-    """The basis of a rep's canonical form, with the rows of the rep as it is written."""
+    """Reorder the basis of a rep's canonical form to the rows of the rep as written."""
     form, storage = canonical(rep), basis.storage
     if not form.is_identity:
         require_memory(6 * 8 * rep.size(), f"reordering {rep}")
@@ -152,7 +152,7 @@ def _solve_canonical(rep: Rep, options: Options, progress: Report | bool | None)
 def _assemble(
     rep: Rep, options: Options, report: Report
 ) -> tuple[Storage, Mapping[str, Certificate]]:
-    """The basis of a canonical rep from those of its terms, and their certificates."""
+    """Assemble the basis of a canonical rep from those of its terms, with their certificates."""
     solved: dict[Atoms, tuple[Storage, Certificate]] = {}
     blocks: list[tuple[int, Storage]] = []
     for multiplicity, term in canonical_terms(rep):
@@ -170,8 +170,8 @@ def _assemble(
 
 
 def _by_name(parts: Iterable[tuple[str, Certificate]]) -> dict[str, Certificate]:
-    """Certificates by the names of their parts; of parts whose names are equal, as reps of one's
-    own may have them, the later ones are numbered: none may be left out of the whole.
+    """Return certificates by the names of their parts. User-defined reps may share a name: then the
+    later ones are numbered, so that no certificate is lost.
     """
     found: dict[str, Certificate] = {}
     for name, certificate in parts:
@@ -183,7 +183,7 @@ def _by_name(parts: Iterable[tuple[str, Certificate]]) -> dict[str, Certificate]
 def _solve_problem(
     problem: Problem, options: Options, report: Report
 ) -> tuple[Storage, Certificate]:
-    """The methods in turn, until one has a proven answer."""
+    """Try the methods in turn until one has a proven answer."""
     if options.tolerance is not None:
         return _approximate(problem, options.tolerance, options.method, report)
     *first, last = choose_methods(problem, options.method)
@@ -205,7 +205,7 @@ def _solve_problem(
 def _approximate(
     problem: Problem, tolerance: float, method: str, report: Report
 ) -> tuple[Storage, Certificate]:
-    """What is invariant up to a tolerance, with the singular values around the cut."""
+    """Return the invariants up to a tolerance, with the singular values around the cut."""
     started = time.perf_counter()
     found = approximate_invariants(problem, tolerance, report, method)
     storage = DenseStorage(found.basis)
@@ -215,8 +215,8 @@ def _approximate(
     notes = []
     if found.gap < CLEAR:
         notes.append(
-            f"the cut at {tolerance:g} has no gap: of {what} a singular value of "
-            f"{found.kept[-1]:.2g} counts as zero and one of {found.dropped[0]:.2g} does not"
+            f"the cut at {tolerance:g} has no gap: for {what} a singular value of "
+            f"{found.kept[-1]:.2g} counts as zero, and one of {found.dropped[0]:.2g} does not"
         )
     residuals = evidence.residuals(problem, storage)
     certificate = ApproximateCertificate(
@@ -241,14 +241,14 @@ def _approximate(
 
 
 def _in_brief(options: Options) -> Options:
-    """The same, with few steps: another method stands by, and takes seconds."""
+    """Limit the steps, if another method can take over within seconds."""
     return replace(options, tolerances=replace(options.tolerances, steps=200))
 
 
 def _run(
     method: str, problem: Problem, options: Options, report: Report
 ) -> tuple[Storage, Certificate]:
-    """One method's answer, checked."""
+    """Run one method and check its result."""
     started = time.perf_counter()
     what = repr(tensor(problem.atoms))
     backend = choose_backend(problem, method, options.backend, options.device)
@@ -298,13 +298,13 @@ def _refuse_oblique(problem: Problem, tolerances: Tolerances) -> None:
     if not problem.obliqueness <= tolerances.oblique:
         raise AmbiguousRank(
             f"the rank is ambiguous: in the frame of these generators their images on "
-            f"{tensor(problem.atoms)} have the condition {problem.obliqueness:.1e}, and ranks are "
-            f"told up to {tolerances.oblique:.0e}. Conjugate the generators to an orthogonal frame"
+            f"{tensor(problem.atoms)} have the condition {problem.obliqueness:.1e}; the limit is "
+            f"{tolerances.oblique:.0e}. Conjugate the generators to an orthogonal frame"
         )
 
 
 def _summary(storage: Storage, parts: Mapping[str, Certificate], seconds: float) -> Certificate:
-    """The certificate of the whole: bounds for an assembled basis follow from its parts'.
+    """Return the certificate of an assembled basis, with bounds from those of its parts.
 
     A direct sum's residuals are the largest of its blocks', and a Kronecker product's at most those
     of its factors, whose bases have ‖Q‖ = 1.

@@ -1,6 +1,6 @@
-"""Irreps of any group: found, catalogued, and used to decompose every other rep.
+"""Irreps of any group, a catalogue of them, and decompositions of other reps into them.
 
-How they are found is in docs/how-it-works.md. `take_down` and `put_up` are earlier names of
+docs/how-it-works.md describes how they are found. `take_down` and `put_up` are earlier names of
 `decomposition_store.load` and `decomposition_store.save`, kept for existing code.
 """
 

@@ -1,7 +1,7 @@
-"""A rep as matrices, one a generator, applied to blocks of vectors from the left and the right.
+"""A rep as one matrix per generator, applied to blocks of vectors from the left and the right.
 
-A map X: ρ₁ → ρ₂ is equivariant when M₂X = XM₁ for the matrices M of every generator: the same
-equation for the Lie algebra's, where M = dρ(A), and for discrete ones, where M = ρ(h).
+A map X: ρ₁ → ρ₂ is equivariant if M₂X = XM₁ for the matrices M of every generator: the same
+equation for Lie generators, where M = dρ(A), and for discrete ones, where M = ρ(h).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Inexact
 
-_WRITTEN_OUT = 40  # a product of at most this size is one matrix a generator
+_WRITTEN_OUT = 40  # products of at most this size are stored as one matrix per generator
 
 
 def adjoint(x: Inexact[np.ndarray, "... m n"]) -> Inexact[np.ndarray, "... n m"]:
-    """Xᴴ of a matrix, or of each of a stack."""
+    """Return Xᴴ of a matrix, or of each in a stack."""
     return np.swapaxes(x, -1, -2).conj()
 
 
 def norm(x: Inexact[np.ndarray, "..."]) -> float:
-    """The Frobenius norm of everything in an array."""
+    """Return the Frobenius norm of all entries of an array."""
     flat = x.ravel()
     return sqrt(np.vdot(flat, flat).real)
 
@@ -73,13 +73,13 @@ class Action:
         return found
 
     def select(self, kept: Sequence[int]) -> Action:
-        """The action with some of the matrices, in order; itself where all are kept."""
+        """Return the action with some of the matrices, in order; itself if all are kept."""
         if len(kept) == self.count:
             return self
         return Action(self.matrices[list(kept)], sum(k < self.lie_count for k in kept))
 
     def restrict(self, w: Inexact[np.ndarray, "n d"]) -> Action:
-        """The action wᴴMₖw on the subspace that the orthonormal columns of w span."""
+        """Return the action wᴴMₖw on the subspace spanned by the orthonormal columns of w."""
         return Action(adjoint(w) @ self.left(w), self.lie_count)
 
 
@@ -92,14 +92,14 @@ class ProductAction(Action):
 
     @cached_property
     def norms(self) -> Inexact[np.ndarray, " K"]:
-        """Bounds on the spectral norms: of a sum for the Lie algebra, of a product else."""
+        """Bounds on the spectral norms: of a sum for Lie generators, else of a product."""
         lie = np.arange(self.count) < self.lie_count
         both = np.where(lie, self.a.norms + self.b.norms, self.a.norms * self.b.norms)
         found: Inexact[np.ndarray, " K"] = both
         return found
 
     def written_out(self) -> Action:
-        """The same as matrices."""
+        """Return the same action as matrices."""
         a, b, lie = self.a.matrices, self.b.matrices, self.lie_count
         one_a, one_b = np.eye(self.a.size), np.eye(self.b.size)
         sums = np.einsum("kij,ab->kiajb", a[:lie], one_b) + np.einsum(
@@ -137,7 +137,7 @@ class ProductAction(Action):
         a: Inexact[np.ndarray, "K p p"],
         b: Inexact[np.ndarray, "K q q"],
     ) -> Inexact[np.ndarray, "n c"]:
-        """Σₖ (aₖ ⊗ 1 + 1 ⊗ bₖ)yₖ over the Lie algebra's, and Σₖ (aₖ ⊗ bₖ)yₖ over the others."""
+        """Return Σₖ (aₖ ⊗ 1 + 1 ⊗ bₖ)yₖ over Lie generators plus Σₖ (aₖ ⊗ bₖ)yₖ over the others."""
         (m, n), lie, c = (self.a.size, self.b.size), self.lie_count, y.shape[2]
         y = y.reshape(self.count, m, n, c)
         result = np.zeros((m, n, c), dtype=np.result_type(y, a))
@@ -172,8 +172,8 @@ class ProductAction(Action):
 class MatrixRep:
     """A rep by its matrices.
 
-    `given` has an orthonormal basis of the Lie algebra and the discrete generators: what results
-    are checked against. `constraints` has what is solved with: the same without redundant discrete
+    `given` has an orthonormal basis of the Lie algebra and the discrete generators: results are
+    checked against these. `constraints` are used to solve: the same without redundant discrete
     generators, or for a compact group with many generators a few random elements of it.
     """
 
@@ -186,11 +186,11 @@ class MatrixRep:
         return int(self.given.size)
 
     def restrict(self, w: Inexact[np.ndarray, "n d"]) -> MatrixRep:
-        """The rep on the invariant subspace that the orthonormal columns of w span."""
+        """Return the rep on the invariant subspace spanned by the orthonormal columns of w."""
         return self._both(lambda action: action.restrict(w))
 
     def tensor(self, other: MatrixRep) -> MatrixRep:
-        """The product with another."""
+        """Return the tensor product with another rep."""
         given = ProductAction(self.given, other.given)
         if self.constraints is self.given:
             action = given.written_out() if given.size <= _WRITTEN_OUT else given

@@ -1,4 +1,4 @@
-"""The irreps of one group, as they are found, and how products of them decompose."""
+"""A catalogue of the irreps of one group found so far, and the decompositions of their products."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from intertwine.memory import require_memory
 from intertwine.reps.syntax import Rep
 
 _TRIES = 4
-_INVARIANT = 1e-10  # how far a new irrep's subspace may be from invariant
-_PRECISE = 1e-14  # from here on it is polished first
-_REMAINS = 1e-6  # a projected random map is zero below this
-_VANISHES = 1e-9  # where reps of equal traces are not equivalent, no more is left of a random map
-_COPY = 1e-5  # how far an approximate copy may be from the exact one
+_INVARIANT = 1e-10  # the largest leak of a new irrep's subspace
+_PRECISE = 1e-14  # a larger leak is polished first
+_REMAINS = 1e-6  # a projected random map below this is zero
+_VANISHES = 1e-9  # a projected random map between inequivalent reps of equal traces is below this
+_COPY = 1e-5  # the largest error of an approximate copy
 _ORTHONORMAL = 1e-10
-_MATRICES = 8  # of a rep's size squared, in memory while it is split
+_MATRICES = 8  # of shape (n, n), in memory while a rep is split
 
 TRIVIAL = 0
 """The index of the trivial irrep."""
@@ -41,10 +41,10 @@ TRIVIAL = 0
 class Catalogue:
     """The irreps of a group found so far, in canonical bases.
 
-    It grows as products are decomposed; what is in it does not change. Irreps are named by their
+    It grows as products are decomposed; its entries do not change. Irreps are referred to by
     index, 0 is the trivial one. The generators are those of `MatrixRep.given` (Lie first), in a
-    frame where the group is closed under adjoints, and known to `precision` (0: exactly). May be
-    used by several threads.
+    frame where the group is closed under adjoints, and known to `precision` (0: exactly). It is
+    thread-safe.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class Catalogue:
         self._add(trivial, None)
 
     def named(self, name: str) -> Irreducible | None:
-        """The irrep of a name, if it was found so far."""
+        """Return the irrep of this name, if it has been found."""
         return next((irrep for irrep in self.irreps if irrep.name == name), None)
 
     def decompose(self, rep: MatrixRep, inside: Rep | tuple[int, int]) -> Isometries:
-        """For each irrep λ in ρ isometric equivariant maps λ → ρ, of shape (n, copies, d),
+        """Return, for each irrep λ in ρ, isometric equivariant maps λ → ρ, of shape (n, copies, d),
         orthonormal together and complete.
 
-        They come from fixed random matrices, projected on Hom(λ, ρ): of the eigenvectors that
-        split ρ nothing but the multiplicities survives. `inside` says what ρ is: an atom, or the
-        product of two irreps. Raises `SplitError`, and `TooLarge` where memory is short.
+        They are computed from fixed random matrices, projected on Hom(λ, ρ): they depend on the
+        multiplicities, but not on the eigenvectors that split ρ. `inside` identifies ρ: an atom,
+        or the product of two irreps. Raises `SplitError`, and `TooLarge` if memory is short.
         """
         needed = _MATRICES * rep.size**2 * self.dtype.itemsize
         require_memory(needed, f"splitting a rep of {rep.size:,} dimensions")
@@ -84,7 +84,7 @@ class Catalogue:
         raise failure
 
     def product(self, a: int, b: int) -> Isometries:
-        """The Clebsch–Gordan isometries of a ⊗ b, of shape (dₐd_b, copies, d)."""
+        """Return the Clebsch–Gordan isometries of a ⊗ b, of shape (dₐd_b, copies, d)."""
         with self._lock:
             if (a, b) not in self.products:
                 left, right = self.irreps[a], self.irreps[b]
@@ -116,8 +116,8 @@ class Catalogue:
     def _by_content(
         self, subs: list[MatrixRep], prints: list[Float[np.ndarray, " f"]]
     ) -> list[int]:
-        """An order by dimension, then traces, so that irreps are numbered alike whatever split
-        found them. Of equal traces it is by further ones.
+        """Order by dimension, then traces, so that the numbering of irreps does not depend on the
+        split. Equal traces are ordered by further ones.
         """
         first = sorted(range(len(subs)), key=lambda i: (subs[i].size, order_of(prints[i])))
         classes: list[list[int]] = []
@@ -147,7 +147,7 @@ class Catalogue:
         sub: MatrixRep,
         fingerprint: Float[np.ndarray, " f"],
     ) -> tuple[int, Inexact[np.ndarray, "n d"]]:
-        """The irrep that lives on a subspace, new or known, and the subspace in its basis."""
+        """Return the irrep on a subspace, new or known, and the subspace in the irrep's basis."""
         for irrep in self.irreps:
             if irrep.dimension == sub.size and same(irrep.fingerprint, fingerprint):
                 change = self._change_of_basis(sub, irrep)
@@ -163,8 +163,8 @@ class Catalogue:
     def _change_of_basis(
         self, sub: MatrixRep, irrep: Irreducible
     ) -> Inexact[np.ndarray, "d d"] | None:
-        """The isometry from an irrep to a rep of equal traces; None where they are not equivalent:
-        traces of a fixed number of words do not tell all irreps apart.
+        """Return the isometry from an irrep to a rep of equal traces; None if they are
+        inequivalent: traces of a fixed number of words do not distinguish all irreps.
         """
         d = irrep.dimension
         x = random_block((3, irrep.index), (d, 1, d), self.dtype)
@@ -173,14 +173,17 @@ class Catalogue:
         if size <= _VANISHES:
             return None
         if not size > _REMAINS:
-            raise SplitError(f"of a random map between irreps {size:.1e} is left: zero or not?")
+            raise SplitError(
+                f"a projected random map between irreps has norm {size:.1e}, neither zero nor "
+                f"clearly nonzero"
+            )
         aligned: Inexact[np.ndarray, "d d"] = found * (np.sqrt(d) / size)
         return aligned
 
     def _add(
         self, rep: MatrixRep, origin: Origin | None
     ) -> tuple[Irreducible, Inexact[np.ndarray, "d d"]]:
-        """Catalogue a rep, after proving it irreducible; also its canonical basis."""
+        """Prove a rep irreducible and catalogue it. Return the irrep and its canonical basis."""
         found = endomorphisms(rep, self.dtype, self.gap)
         level = self.words.separating_level(rep, len(found))
         require_irreducible(rep, self.words.hermitian(rep, level), len(found), self.gap)
@@ -206,15 +209,15 @@ class Catalogue:
     def _isometries(
         self, rep: MatrixRep, irrep: Irreducible, copies: Inexact[np.ndarray, "n m d"]
     ) -> Inexact[np.ndarray, "n m d"]:
-        """From approximate copies of an irrep to canonical ones.
+        """Return canonical copies of an irrep from approximate ones.
 
-        Their projection on Hom(λ, ρ) spans it; its canonical basis is the Gram–Schmidt of fixed
-        random matrices projected on that span, in which no eigenvector has any say.
+        Their projections span Hom(λ, ρ); its canonical basis is the Gram–Schmidt of fixed random
+        matrices projected on that span, independent of eigenvectors.
         """
         n, m, d = copies.shape
         exact = project(rep.constraints, irrep.rep.constraints, copies)
         if not norm(exact - copies) <= _COPY * norm(copies):
-            raise SplitError("a copy of an irrep is none")
+            raise SplitError("an approximate copy of an irrep is too far from an exact one")
         span = _gram_schmidt(exact, irrep.endomorphisms)
         fixed = random_block((4, irrep.index, m, n), (n, m, d), self.dtype)
         coordinates = _coefficients(span, fixed, irrep.endomorphisms)
@@ -227,7 +230,7 @@ def _coefficients(
     x: Inexact[np.ndarray, "n b d"],
     endomorphisms: Inexact[np.ndarray, "e d d"],
 ) -> Inexact[np.ndarray, "a b d d"]:
-    """The coefficients uₐᴴx_b, projected on the endomorphisms: those of x's part along u."""
+    """Return the coefficients uₐᴴx_b, projected on the endomorphisms: those of x's part along u."""
     d = u.shape[2]
     inner = np.tensordot(u.conj(), x, (0, 0))  # a d b d
     along = np.einsum("eij,aibj->abe", endomorphisms.conj(), inner, optimize=True) / d
@@ -238,7 +241,7 @@ def _coefficients(
 def _gram_schmidt(
     x: Inexact[np.ndarray, "n m d"], endomorphisms: Inexact[np.ndarray, "e d d"]
 ) -> Inexact[np.ndarray, "n m d"]:
-    """Gram–Schmidt with coefficients in the endomorphisms: isometries of orthogonal images."""
+    """Return isometries with orthogonal images, by Gram–Schmidt over the endomorphisms."""
     n, m, d = x.shape
     u = np.zeros((n, m, d), dtype=np.result_type(x, endomorphisms))
     for j in range(m):

@@ -1,4 +1,4 @@
-"""Products of reps of one group decomposed step by step, with bounds on what is wrong with them."""
+"""Decompose products of reps of one group step by step, with error bounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import Base, Rep
 
 _NULL, _DISTINCT = 1e-12, 1e-7
-_SPECTRAL_UP_TO = 300  # of larger matrices the Frobenius norm bounds the spectral one
+_SPECTRAL_UP_TO = 300  # for larger matrices the spectral norm is bounded by the Frobenius norm
 _REMEMBERED = 32
 
 _Key = tuple[str, int, str]
@@ -29,7 +29,7 @@ _Key = tuple[str, int, str]
 
 @dataclass(frozen=True)
 class CheckedStep:
-    """λ ⊗ atom → irreps ν as maps (copies, d_ν, d_λ, slot); bounds on ‖M U − U D‖ for each
+    """λ ⊗ atom → irreps ν as maps (copies, d_ν, d_λ, slot), with bounds on ‖M U − U D‖ for each
     generator and on ‖UᴴU − 1‖.
     """
 
@@ -40,8 +40,8 @@ class CheckedStep:
 
 @dataclass(frozen=True)
 class Decomposed:
-    """A product of atoms: its transform U, and bounds for it: ‖ρ U − U D‖ for each generator,
-    ‖ρ‖ for each, and ‖UᴴU − 1‖.
+    """A product of atoms: its transform U, with bounds on ‖ρ U − U D‖ and ‖ρ‖ for each generator,
+    and on ‖UᴴU − 1‖.
     """
 
     transform: Transform
@@ -57,7 +57,7 @@ class Decomposer:
         self.group, self.dtype = group, dtype
         self.span = LieSpan(group)
         self.combinations = self.span.combinations(_NULL, _DISTINCT)
-        # the plan depends on the group's own matrices, which may be complex where reps are real
+        # the plan uses the group's own matrices, which may be complex although reps are real
         own = np.complex128 if act_by_complex_numbers([Base(group)]) else dtype
         base = given_action(Base(group), self.span, self.combinations, np.dtype(own))
         self._plan = solving_plan(group, base)
@@ -66,10 +66,10 @@ class Decomposer:
         self._atoms: dict[_Key, tuple[MatrixRep, Isometries]] = {}
         self._steps: dict[tuple[int, _Key], CheckedStep] = {}
         self.lock = threading.RLock()
-        self.kept = 0  # how much of the catalogue is in a store (see `decomposition_store`)
+        self.kept = 0  # the size of the catalogue saved in a store (see `decomposition_store`)
 
     def atom(self, atom: Rep) -> tuple[MatrixRep, Isometries]:
-        """An atom's matrices, and its irreps. Raises `SplitError`."""
+        """Return an atom's matrices and its irreps. Raises `SplitError`."""
         key = atom_order(atom)
         with self.lock:
             if key not in self._atoms:
@@ -79,7 +79,7 @@ class Decomposer:
             return self._atoms[key]
 
     def step(self, irrep: int, atom: Rep) -> CheckedStep:
-        """λ ⊗ atom, decomposed through the irreps of the atom. Raises `SplitError`."""
+        """Decompose λ ⊗ atom through the irreps of the atom. Raises `SplitError`."""
         key = irrep, atom_order(atom)
         with self.lock:
             if key not in self._steps:
@@ -87,7 +87,7 @@ class Decomposer:
             return self._steps[key]
 
     def decompose(self, atoms: Atoms) -> Decomposed:
-        """The product of atoms. Raises `SplitError`."""
+        """Decompose a product of atoms. Raises `SplitError`."""
         count = self.catalogue.irreps[0].rep.given.count
         lie = np.arange(count) < len(self.combinations)
         errors, defect = np.zeros(count), 0.0
@@ -135,7 +135,7 @@ _decomposers_lock = threading.Lock()
 
 
 def decomposer_of(group: Group, dtype: np.dtype[np.inexact]) -> Decomposer:
-    """The decomposer of a group in this process: what it has found stays for the next rep."""
+    """Return the process-wide decomposer of a group, which keeps its results for later reps."""
     key = group, np.dtype(dtype).str
     with _decomposers_lock:
         if key not in _decomposers:

@@ -25,13 +25,13 @@ from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import Base, Rep
 
 _MAX_SIZE = 2**62
-"""The largest rep that is decomposed: arrays of more coordinates cannot be indexed."""
+"""The largest rep that is decomposed: larger arrays cannot be indexed."""
 
 
 @dataclass(frozen=True)
 class _Term:
     """`multiplicity` copies of a product of atoms, decomposed in the straight frame; `frame`
-    leads from there to the given one.
+    maps it to the given one.
     """
 
     multiplicity: int
@@ -48,9 +48,9 @@ class _Term:
 class Decomposition:
     """ρ ≅ ⊕ m_λ λ: multiplicities, and the change of basis U with U⁻¹ρ(g)U = ⊕ 1 ⊗ λ(g).
 
-    U is unitary where the group is closed under adjoints in its given frame (else its condition
-    is that frame's). Its columns are ordered by irrep (as in `multiplicities`), copy, component.
-    It is applied slot by slot; `matrix()` writes it out. `residual` bounds ‖ρ(A)U − U(⊕ …)‖ over
+    U is unitary if the group is closed under adjoints in its given frame (else it has the frame's
+    condition). Its columns are ordered by irrep (as in `multiplicities`), copy, component. It is
+    applied slot by slot; `matrix()` builds it. `residual` bounds ‖ρ(A)U − U(⊕ …)‖ over
     an orthonormal basis of the Lie algebra and the discrete generators, `orthonormality`
     ‖UᴴU − 1‖, both in the straight frame.
     """
@@ -64,7 +64,7 @@ class Decomposition:
     _form: Canonical
 
     def to_irreps(self, x: Num[Array, "n c"]) -> dict[Irrep, Num[Array, "m d c"]]:
-        """U⁻¹x, irrep by irrep: copies, components, columns. NumPy and JAX arrays."""
+        """Return U⁻¹x, irrep by irrep: copies, components, columns. NumPy and JAX arrays."""
         xp, columns = namespace(x), x.shape[1]
         x = x if self._form.is_identity else self._form.permutation @ x
         found: dict[int, list[Array]] = {index: [] for index in self._indices}
@@ -126,7 +126,7 @@ class Decomposition:
         return "\n".join([header, *rows])
 
     def to_json(self) -> dict[str, Any]:
-        """What was found, as JSON values."""
+        """Return the decomposition as JSON values."""
         names = ("name", "dimension", "type", "multiplicity")
         return {
             "rep": str(self.rep),
@@ -157,21 +157,20 @@ def decompose(
     store: BasisStore | bool = True,
     is_complex: bool | None = None,
 ) -> Decomposition:
-    """A concrete rep of one group as a sum of irreps.
+    """Decompose a concrete rep of one group into irreps.
 
-    Scalars alone are a rep of any group: of them, and of nothing else, `group` says which.
-    A `store` keeps irreps between processes: True means the one that is installed and switched
-    on, False none.
+    Scalars alone are a rep of any group; only for them, `group` is required.
+    A `store` keeps irreps between processes: True means the installed and enabled one, False
+    none.
 
-    The irreps are over ℂ where the rep has complex matrices or irreps over ℂ (of scalars alone,
-    where the group is complex), else over ℝ. The same irrep has different names over ℝ and ℂ:
-    reps that are compared are decomposed with the same `is_complex`, which says which field.
+    The irreps are over ℂ if the rep has complex matrices or irreps over ℂ (for scalars alone, if
+    the group is complex), else over ℝ. An irrep has different names over ℝ and ℂ: to compare
+    reps, decompose them with the same `is_complex`, which selects the field.
 
-    Raises `NotConcrete`, `InvalidRep` for a complex rep that is asked for over ℝ, and
-    `MethodNotApplicable` for a rep of several groups, or of a group whose reps are not seen to be
-    completely reducible. Raises `TooLarge` above 2⁶² dimensions, and where an irrep times a slot
-    does not fit into memory; the coordinates of the rep as a whole take none before a vector is
-    transformed.
+    Raises `NotConcrete`, `InvalidRep` for a complex rep with ``is_complex=False``, and
+    `MethodNotApplicable` for a rep of several groups, or of a group whose reps are not found to be
+    completely reducible. Raises `TooLarge` above 2⁶² dimensions, and if an irrep times a slot
+    does not fit into memory. Arrays of the rep's full size are only allocated to transform vectors.
     """
     rep._require_group()
     if rep.size() > _MAX_SIZE:
@@ -229,10 +228,11 @@ def decompose(
 
 
 def clebsch_gordan(a: Irrep, b: Irrep) -> dict[Irrep, Inexact[np.ndarray, "a b m c"]]:
-    """The Clebsch–Gordan coefficients of a ⊗ b: for each irrep c in it isometric equivariant maps
-    c → a ⊗ b, as arrays of shape (dₐ, d_b, copies, d_c), orthonormal together and complete.
+    """Return the Clebsch–Gordan coefficients of a ⊗ b: for each irrep c in it, isometric
+    equivariant maps c → a ⊗ b, as arrays of shape (dₐ, d_b, copies, d_c), orthonormal together and
+    complete.
 
-    They intertwine the irreps' own matrices, in whichever frame the group is given. Raises
+    They intertwine the irreps' own matrices, in any frame of the group. Raises
     `MethodNotApplicable` for irreps of different groups.
     """
     if a.G != b.G or a.is_over_complex_numbers != b.is_over_complex_numbers:

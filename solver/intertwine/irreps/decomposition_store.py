@@ -28,7 +28,7 @@ from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible, Isometries, Origin
 from intertwine.reps.syntax import Base, Dual, Rep
 
-NAME, VERSION = "intertwine-irreps", 2  # 1: by a solver that took sums for irreps at times
+NAME, VERSION = "intertwine-irreps", 2  # 1: by a solver that sometimes took sums for irreps
 _GROWTH = 1.5
 _LOG = logging.getLogger("intertwine")
 
@@ -54,7 +54,7 @@ def load(decomposer: Decomposer, store: BasisStore) -> None:
         except OSError as error:
             _LOG.info("the store lost the irreps of %r: %s", decomposer.group, error)
         except (FormatError, *UNREADABLE) as error:
-            store.reject(store_key(decomposer, generation), f"no catalogue of irreps: {error}")
+            store.reject(store_key(decomposer, generation), f"not a catalogue of irreps: {error}")
         decomposer.kept = _weight(decomposer.catalogue)
 
 
@@ -166,7 +166,7 @@ def _read(decomposer: Decomposer, arrays: Mapping[str, Any], metadata: Mapping[s
             maps = np.array(arrays[name])
             d = irreps[read_count(target, "an irrep")].dimension
             if maps.ndim != 3 or (maps.shape[0], maps.shape[2]) != (n, d):
-                raise FormatError(f"isometries of shape {maps.shape} are no ({n}, m, {d})")
+                raise FormatError(f"isometries of shape {maps.shape} are not ({n}, m, {d})")
             found[target] = maps
         if sum(maps.shape[1] * maps.shape[2] for maps in found.values()) != n:
             raise FormatError(f"the product of irreps {a} and {b} is not complete")
@@ -208,7 +208,7 @@ def _read_irrep(
         or not IRREP_NAME.fullmatch(name)
         or name in {irrep.name for irrep in before}
     ):
-        raise FormatError(f"{name!r} is no name of an irrep that is not there yet")
+        raise FormatError(f"{name!r} is not a valid name for a new irrep")
     found = Irreducible(
         len(before),
         name,

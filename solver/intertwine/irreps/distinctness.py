@@ -1,4 +1,4 @@
-"""Whether irreps stay irreducible and different when their generators are known to a few digits."""
+"""Check that irreps are irreducible and distinct although their generators have few digits."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from intertwine.errors import SplitError
 from intertwine.irreps.actions import MatrixRep, adjoint
 
 _DEGREE = 32
-"""Entries of irreps are taken for polynomials of up to this degree in those of the generators."""
-_FINEST = 1e-7  # eigenvalues of squares are known to ε
+"""The assumed degree of irreps' entries as polynomials in those of the generators."""
+_FINEST = 1e-7  # eigenvalues of squares are known up to ε
 _LARGEST = 900
-"""The largest space of maps in which intertwiners are looked for."""
+"""The largest space of maps that is searched for intertwiners."""
 
 
 def require_distinct(
     rep: MatrixRep, fields: int, others: Iterable[MatrixRep], precision: float
 ) -> None:
-    """Raise `SplitError` where rounding of the generators to their precision could have made two
-    irreps of one, or an irrep of a sum: where there are more maps that nearly commute with the
+    """Raise `SplitError` if rounding of the generators could have split one irrep into two
+    inequivalent ones, or turned a sum into an irrep: if more maps nearly commute with the
     generators than the `fields` endomorphisms.
     """
     tolerance = max(_DEGREE * precision, _FINEST)
@@ -30,7 +30,7 @@ def require_distinct(
             continue
         if rep.size**2 > _LARGEST:
             raise SplitError(
-                f"irreps of dimension {rep.size} are too large to be told apart up to the "
+                f"irreps of dimension {rep.size} are too large to be distinguished at the "
                 f"generators' precision of {precision:.1e}"
             )
         found = _count_nearly_intertwining(rep, other, tolerance)
@@ -46,7 +46,7 @@ def require_distinct(
 
 
 def _count_nearly_intertwining(left: MatrixRep, right: MatrixRep, tolerance: float) -> int:
-    """How many maps X have BX − XA below the tolerance for all generators of norm 1."""
+    """Count the maps X with BX − XA below the tolerance for all generators of norm 1."""
     d = left.size
     gram: Inexact[np.ndarray, "n n"] = np.zeros((d * d, d * d))
     for a, b in zip(left.given.matrices, right.given.matrices, strict=True):

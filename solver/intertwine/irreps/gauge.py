@@ -1,4 +1,4 @@
-"""The canonical basis of an irrep, reachable from any basis that it comes in."""
+"""The canonical basis of an irrep, computed from any basis."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from intertwine.irreps.words import Words
 def canonical_basis(
     rep: MatrixRep, endomorphisms: Inexact[np.ndarray, "e d d"], words: Words, level: int
 ) -> tuple[Inexact[np.ndarray, "d d"], Inexact[np.ndarray, "e d d"]]:
-    """A unitary q such that ``rep.restrict(q)`` depends on the class of an irrep only, and the
+    """Return a unitary q such that ``rep.restrict(q)`` depends only on the irrep's class, and the
     endomorphisms in that basis.
 
     The eigenspaces of a fixed Hermitian word have dimension e, the number of endomorphisms: a
     line over ℝ, ℂ or ℍ each. The first vector of the first is free up to a unit of that field;
-    a second word carries it into all the others, and fixes which imaginary unit is called which.
+    a second word maps it into all the others, and fixes the order of the imaginary units.
     """
     d, e = rep.size, len(endomorphisms)
     if d == 1:
@@ -41,7 +41,7 @@ def _imaginary_units(
     first: Inexact[np.ndarray, " d"],
     words: tuple[Inexact[np.ndarray, "d d"], ...],
 ) -> Inexact[np.ndarray, "e d d"]:
-    """1, I (and J, K = IJ): I and J are where two words carry the first eigenvector."""
+    """Return 1, I (and J, K = IJ): two words map the first eigenvector to I and J."""
     d, e = len(first), len(endomorphisms)
     units: list[Inexact[np.ndarray, "d d"]] = []
     for word in words[: 1 if e == 2 else 2]:

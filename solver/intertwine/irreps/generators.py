@@ -19,18 +19,19 @@ from intertwine.reps.syntax import Rep
 _UNITARY = 1e-12
 _CLOSED = 1e-8
 _FEW = 4
-"""So many random elements of a compact group constrain like the whole: an expander's gap."""
+"""This many random elements of a compact group constrain like the whole (gap of an expander)."""
 _LETTERS = 16
 """The generators in a random word. A product of m factors carries m rounding errors, so words are
-short; longer ones would mix better, and save a few steps."""
+short, although longer ones would mix better and save a few steps."""
 
 
 def given_action(
     atom: Rep, span: LieSpan, combinations: Float[np.ndarray, "j k"], dtype: np.dtype[np.inexact]
 ) -> Action:
-    """The images of an orthonormal basis of the Lie algebra, then of the discrete generators.
+    """Return the images of an orthonormal basis of the Lie algebra, then of the discrete
+    generators.
 
-    Raises `TooLarge` where their dense matrices do not fit into memory.
+    Raises `TooLarge` if their dense matrices do not fit into memory.
     """
     found, n = images(atom), atom.size()
     count = len(found.lie) + len(found.discrete) + 1
@@ -43,7 +44,7 @@ def given_action(
 
 
 def is_unitary(action: Action) -> bool:
-    """Whether the Lie part is anti-Hermitian and the discrete one unitary: of a compact group."""
+    """Return whether the Lie part is anti-Hermitian and the discrete part unitary."""
     lie, discrete = action.matrices[: action.lie_count], action.matrices[action.lie_count :]
     crooked = np.abs(lie + adjoint(lie)).max(initial=0.0)
     stretched = np.abs(discrete @ adjoint(discrete) - np.eye(action.size)).max(initial=0.0)
@@ -52,12 +53,12 @@ def is_unitary(action: Action) -> bool:
 
 @dataclass(frozen=True)
 class SolvingPlan:
-    """What stands for a group's generators while its reps are solved.
+    """The elements that replace a group's generators while its reps are solved.
 
-    `independent` are the discrete generators that generate what all of them do. Of a compact group
-    a few random elements are taken, each with a product of `exponentials` random elements of the
-    Lie algebra: one where the span of the generators is closed under brackets, else as many as
-    there are generators, since exponentials of a span alone may miss most of its group.
+    `independent` are discrete generators that generate the same group as all of them. For a compact
+    group a few random elements are used, each with a product of `exponentials` random elements of
+    the Lie algebra: one if the generators' span is closed under brackets, else as many as there are
+    generators, since exponentials of a span alone may miss most of its group.
     """
 
     is_compact: bool
@@ -65,7 +66,7 @@ class SolvingPlan:
     exponentials: int
 
     def constrain(self, given: Action) -> MatrixRep:
-        """The rep, with what it is solved with."""
+        """Return the rep with the constraints that it is solved with."""
         lie = range(given.lie_count)
         kept = given.select([*lie, *(given.lie_count + k for k in self.independent)])
         if self.is_compact and kept.count > _FEW and is_unitary(given):
@@ -74,7 +75,7 @@ class SolvingPlan:
 
 
 def solving_plan(group: Group, base: Action) -> SolvingPlan:
-    """The plan for a group, by the action on its base representation."""
+    """Return the plan for a group, from the action on its base representation."""
     found = independent_generators(group)
     everything = tuple(range(len(group.group_generators)))
     independent = everything if found is None else found
@@ -83,7 +84,7 @@ def solving_plan(group: Group, base: Action) -> SolvingPlan:
 
 
 def _spans_an_algebra(base: Action) -> bool:
-    """Whether the bracket of two random elements of a Lie span is in it."""
+    """Return whether the bracket of two random elements of a Lie span is in it."""
     lie = base.matrices[: base.lie_count]
     if len(lie) < 2:
         return True
@@ -101,14 +102,14 @@ def trivial_rep(
     dtype: np.dtype[np.inexact],
     plan: SolvingPlan,
 ) -> MatrixRep:
-    """The trivial rep of size 1."""
+    """Return the trivial rep of size 1."""
     discrete = np.ones((len(group.group_generators), 1, 1), dtype=dtype)
     matrices = np.concatenate([np.zeros((lie_count, 1, 1), dtype=dtype), discrete])
     return plan.constrain(Action(matrices, lie_count))
 
 
 def _random_elements(given: Action, exponentials: int) -> Inexact[np.ndarray, "r n n"]:
-    """Images of random elements of a compact group: words of bounded length in the discrete
+    """Return images of random elements of a compact group: words of bounded length in the discrete
     generators, times exponentials of random Lie elements.
 
     Each discrete generator h gives h[a, b] with random words a and b: what these generate is all
@@ -135,7 +136,7 @@ def _random_elements(given: Action, exponentials: int) -> Inexact[np.ndarray, "r
 def _word(
     discrete: Inexact[np.ndarray, "l n n"], rng: np.random.Generator
 ) -> Inexact[np.ndarray, "n n"]:
-    """A product of random generators and their adjoints."""
+    """Return a product of random generators and their adjoints."""
     word = np.eye(discrete.shape[1], dtype=discrete.dtype)
     for k in rng.integers(2 * len(discrete), size=_LETTERS):
         letter = discrete[k // 2]

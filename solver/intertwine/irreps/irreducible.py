@@ -1,4 +1,4 @@
-"""An irrep as a catalogue has it: matrices in a canonical basis, and where it was found."""
+"""An irrep in a catalogue: matrices in a canonical basis, and its origin."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from intertwine.reps.syntax import Rep
 _TYPES = {1: "ℝ", 2: "ℂ", 4: "ℍ"}
 IRREP_NAME = re.compile(r"W(c?)([1-9]\d{0,5})_[0-9a-f]{6,}")
 _DIGITS = 6
-"""Decimals of traces that a name is made of. Traces are 0 or generic: none lies at a boundary of
-rounding by its structure."""
+"""Decimals of the traces in a name. Traces are 0 or generic: structure puts none at a boundary of
+rounding."""
 _LARGE, _SIGNIFICANT = 1e6, 10
-"""From this trace on, so many digits in all: six decimals would be rounding errors."""
+"""For larger traces, this many digits in total: six decimals would be rounding errors."""
 _SHORT, _LONGER = 6, 12
 
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Where an irrep was found: an isometry of shape (n, d) into an atom, or into the product of
-    two irreps found before. Through it every group element acts on the irrep.
+    """The origin of an irrep: an isometry of shape (n, d) into an atom, or into the product of two
+    irreps found before. It defines the action of every group element on the irrep.
     """
 
     inside: Rep | tuple[int, int]
@@ -37,10 +37,10 @@ class Origin:
 class Irreducible:
     """An irreducible rep in its canonical basis (docs/how-it-works.md).
 
-    `endomorphisms` of shape (e, d, d) are a basis E of what commutes with it, E₀ = 1 and
+    `endomorphisms` of shape (e, d, d) are a basis E of its commutant, with E₀ = 1 and
     tr(EᵢᴴEⱼ) = d δᵢⱼ; over ℝ, e is 1, 2 or 4. `index` is its place in its catalogue. The trivial
     irrep has no origin. `name` is W (Wc over ℂ), the dimension, and a digest of word traces: the
-    same whenever and wherever it is found.
+    same in every process.
     """
 
     index: int
@@ -57,7 +57,7 @@ class Irreducible:
 
     @property
     def type(self) -> str:
-        """ℝ, ℂ or ℍ: what its endomorphisms are (over ℂ always ℂ)."""
+        """ℝ, ℂ or ℍ: the algebra of its endomorphisms (over ℂ always ℂ)."""
         if np.iscomplexobj(self.endomorphisms):
             return "ℂ"
         return _TYPES[len(self.endomorphisms)]
@@ -73,10 +73,10 @@ def name_of(
     more: Callable[[], Float[np.ndarray, " g"]],
     taken: Collection[str],
 ) -> str:
-    """The name of an irrep that is none of those whose names are `taken`.
+    """Return a name for a new irrep that is not in `taken`.
 
-    Six digits of a digest of its traces; where another irrep has that name, six more, of a
-    digest of further traces, and as many again until the name is free.
+    It has six digits of a digest of the traces; if another irrep has that name, six more, of a
+    digest of further traces, until the name is free.
     """
     field = "c" if is_complex else ""
     name = f"W{field}{rep.size}_{_digest(fingerprint)[:_SHORT]}"

@@ -1,4 +1,4 @@
-"""An irrep as a rep like any other: in expressions, in text, in layers."""
+"""An irrep as a `Rep`, for expressions, text and layers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
 _SEARCHED_POWERS = 8
 _SEARCHED_SIZE = 5_000
-"""An irrep that nobody has found is looked for in T(p, q) with p + q and size up to these."""
+"""An irrep that is not catalogued is searched in T(p, q) with p + q and size up to these."""
 
 
 def decomposer_for(group: Group, *, is_complex: bool) -> Decomposer:
-    """The decomposer of a group in the frame where it is closed under adjoints.
+    """Return the decomposer of a group in the frame where it is closed under adjoints.
 
-    Raises `MethodNotApplicable` where the group is not seen to be reductive, and
-    `RoundedGenerators` where its generators look rounded.
+    Raises `MethodNotApplicable` if the group is not found to be reductive, and
+    `RoundedGenerators` if its generators look rounded.
     """
     require_exact(group)
     verdict = verdict_of(group)
@@ -54,11 +54,11 @@ def decomposer_for(group: Group, *, is_complex: bool) -> Decomposer:
 class Irrep(Rep):
     """An irreducible rep λ of a group, by its name, such as ``W3_5a1f2c``.
 
-    The name has the dimension and a digest of traces (a longer one where irreps of one group would
-    have equal names): it is the same in every process, however the irrep was found. Its matrices
-    are in a canonical basis (docs/how-it-works.md), unitary (or closed under adjoints) in the
-    group's straight frame. An irrep that was not found so far is
-    looked for in V, V*, V⊗V, …; `InvalidRep` is raised where it does not occur there.
+    The name has the dimension and a digest of traces (longer if irreps of one group would have
+    equal names): it is the same in every process. The matrices are in a canonical basis
+    (docs/how-it-works.md), unitary (or closed under adjoints) in the group's straight frame. An
+    irrep that is not catalogued yet is searched in V, V*, V⊗V, …; `InvalidRep` is raised if it does
+    not occur there.
     """
 
     name: str
@@ -66,16 +66,16 @@ class Irrep(Rep):
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not IRREP_NAME.fullmatch(self.name):
-            raise InvalidRep(f"{self.name!r} is no irrep's name; one looks like W3_5a1f2c")
+            raise InvalidRep(f"{self.name!r} is not the name of an irrep, such as W3_5a1f2c")
 
     @classmethod
     def is_name(cls, text: str) -> bool:
-        """Whether a text is a name of the right form."""
+        """Return whether a text has the form of an irrep's name."""
         return IRREP_NAME.fullmatch(text) is not None
 
     @property
     def is_over_complex_numbers(self) -> bool:
-        """Whether it is one over ℂ."""
+        """Whether it is an irrep over ℂ."""
         return self.name.startswith("Wc")
 
     @property
@@ -90,34 +90,34 @@ class Irrep(Rep):
 
     @property
     def T(self) -> Rep:
-        """The dual; over an orthogonal group the irrep itself."""
+        """The dual; the irrep itself over an orthogonal group."""
         orthogonal = self.G is not None and self.G.is_orthogonal
         return self if orthogonal and not self.is_over_complex_numbers else Dual(self)
 
     @property
     def type(self) -> str:
-        """ℝ, ℂ or ℍ: what commutes with it (over ℂ always ℂ)."""
+        """ℝ, ℂ or ℍ: its commutant (over ℂ always ℂ)."""
         return self.entry.type
 
     @property
     def endomorphisms(self) -> Inexact[np.ndarray, "e d d"]:
-        """A basis E of what commutes with it, E₀ = 1 and tr(EᵢᴴEⱼ) = d δᵢⱼ."""
+        """A basis E of its commutant, with E₀ = 1 and tr(EᵢᴴEⱼ) = d δᵢⱼ."""
         return self.entry.endomorphisms.copy()
 
     @property
     def generators(self) -> Images:
-        """Its matrices: dλ(Aₖ) and λ(hᵢ) for the group's generators as they were given."""
+        """Return its matrices dλ(Aₖ) and λ(hᵢ) for the group's generators as given."""
         self._require_group()
         return images(self)
 
     @property
     def _identity(self) -> str | None:
-        """Its name: in a key it stands for its matrices, which may not have been looked for."""
+        """Its name, which replaces its matrices in keys: these may not have been computed."""
         changed = any(getattr(type(self), n) is not getattr(Irrep, n) for n in ("rho", "drho"))
-        return None if changed else f"irrep {self.name}"  # a subclass may act by itself
+        return None if changed else f"irrep {self.name}"  # a subclass may have its own action
 
     def rho(self, M: Any) -> Array:
-        """λ(g), in the array library of g."""
+        """Return λ(g), in the array library of g."""
         return self._image(self._straightened(M), lie=False)
 
     def drho(self, A: Any) -> Array:
@@ -134,7 +134,7 @@ class Irrep(Rep):
 
     @property
     def entry(self) -> Irreducible:
-        """It in its group's catalogue. Raises `InvalidRep` where it is not found."""
+        """Its entry in the group's catalogue. Raises `InvalidRep` if it is not found."""
         decomposer = self._decomposer()
         found = decomposer.catalogue.named(self.name)
         store = find_store() if found is None else None
@@ -169,7 +169,7 @@ class Irrep(Rep):
 
 
 def _read_name(text: str) -> Rep | None:
-    """An irrep's name in the text of a rep."""
+    """Read an irrep's name in the text of a rep."""
     return Irrep(text) if Irrep.is_name(text) else None
 
 
@@ -189,10 +189,10 @@ class StraightIrrep(Irrep):
 
 
 def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None]:
-    """An atom in the frame where its group is closed under adjoints, and the matrix S that leads
-    from there to the given one: ρ(g) = S ρ'(g) S⁻¹. None stands for 1.
+    """Return an atom in the frame where its group is closed under adjoints, and the matrix S from
+    there to the given one: ρ(g) = S ρ'(g) S⁻¹. None means S = 1.
 
-    Raises `MethodNotApplicable` where nobody knows what the change of frame does to the atom.
+    Raises `MethodNotApplicable` if the effect of the change of frame on the atom is unknown.
     """
     verdict = verdict_of(atom.G)
     if verdict.straight is None or verdict.frame is None:
@@ -209,15 +209,15 @@ def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None
         straight = StraightIrrep(inner.name, verdict.straight)
         return (straight if inner is atom else straight.T), None
     raise MethodNotApplicable(
-        f"irreps would be found in another frame of {atom.G!r} (of condition "
-        f"{verdict.condition:.3g}), and what that does to {atom} is not known"
+        f"irreps need another frame of {atom.G!r} (of condition "
+        f"{verdict.condition:.3g}), and its effect on {atom} is unknown"
     )
 
 
 def _image(
     decomposer: Decomposer, index: int, element: Array, lie: bool, known: dict[int, Array]
 ) -> Array:
-    """The image of an element under a catalogued irrep, along the way it was found."""
+    """Return the image of an element under a catalogued irrep, through the irrep's origins."""
     if index in known:
         return known[index]
     xp, entry = namespace(element), decomposer.catalogue.irreps[index]
@@ -250,10 +250,10 @@ def _product(a: Array, b: Array, lie: bool) -> Array:
 
 
 def _search(decomposer: Decomposer, name: str) -> None:
-    """Decompose V, V*, V⊗V, … until an irrep of the name is found."""
+    """Decompose V, V*, V⊗V, … until an irrep of this name is found."""
     base = Base(decomposer.group)
     if act_by_complex_numbers([base]) and not np.issubdtype(decomposer.dtype, np.complexfloating):
-        return  # an irrep over ℝ is in no tensor of complex matrices
+        return  # tensors of complex matrices have no irreps over ℝ
     letters = (base,) if base == base.T else (base, base.T)
     for power in range(1, _SEARCHED_POWERS + 1):
         if base.size() ** power > _SEARCHED_SIZE:
@@ -265,7 +265,7 @@ def _search(decomposer: Decomposer, name: str) -> None:
                 decomposer.decompose(atoms)
             except SplitError as error:
                 raise MethodNotApplicable(
-                    f"no irreps are found of {decomposer.group!r}: {error}"
+                    f"no irreps were found for {decomposer.group!r}: {error}"
                 ) from error
             if decomposer.catalogue.named(name) is not None:
                 return

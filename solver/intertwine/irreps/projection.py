@@ -1,4 +1,4 @@
-"""The one primitive: the equivariant maps nearest to given ones, by conjugate gradients."""
+"""The basic operation: project maps on the equivariant ones, by conjugate gradients."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from intertwine.operators import conjugate_gradients
 
 _ROUNDS = 4
 _STEPS = 5000
-_REDUCTION = 1e-14  # a descent ends at this part of its first gradient
-_ROUNDING = 4e-16  # a relative residual that no descent makes smaller
-_REMAINS = 1e-7  # what is left of a block is none of it below this part
+_REDUCTION = 1e-14  # a descent ends at this fraction of its first gradient
+_ROUNDING = 4e-16  # the smallest relative residual that a descent reaches
+_REMAINS = 1e-7  # a block whose remainder is below this fraction counts as zero
 
 
 def project(
     target: Action, source: Action, block: Inexact[np.ndarray, "m b n"]
 ) -> Inexact[np.ndarray, "m b n"]:
-    """The nearest equivariant maps source → target to the maps block[:, j] of shape (m, n).
+    """Return the equivariant maps source → target nearest to the maps block[:, j] of shape (m, n).
 
     X − L⁺LX for L = CᴴC and CX = M₂X − XM₁. The block is one vector to conjugate gradients:
-    L ⊗ 1 has the eigenvalues of L, so the steps do not grow with b. Descents are
-    repeated until the residual is rounding. Generators are normalised: their unit is 1.
+    L ⊗ 1 has the eigenvalues of L, so the steps do not grow with b. Descents are repeated until
+    the residual is rounding, relative to generators of norm 1.
     """
     m, b, n = block.shape
     scale = target.scale + source.scale
@@ -48,8 +48,8 @@ def project(
         image = constrain(direction)
         return back(image), norm(image) ** 2
 
-    # `by_krylov` restarts too, but measures against what is left of a block, however little, since
-    # it decides a rank. Here the rank is known by other means, and a block that vanishes is done.
+    # `by_krylov` also restarts, but relative to the remainder of a block, however small, since it
+    # decides a rank. Here the rank is known otherwise, and a vanishing block is done.
     reference, last = norm(x), inf
     for _ in range(_ROUNDS):
         violation = constrain(x)
@@ -63,7 +63,7 @@ def project(
             curve,
             norm=norm,
             reduction=_REDUCTION,
-            # a fixed scale too, or it would resolve eigenvalues that are rounding errors
+            # also a fixed scale, or it would resolve eigenvalues that are rounding errors
             floor=1e-16 * scale**2 * reference,
             steps=_STEPS,
         )
@@ -75,5 +75,5 @@ def project(
 def random_block(
     seed: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype[np.inexact]
 ) -> Inexact[np.ndarray, "..."]:
-    """Standard normal numbers, complex where the dtype is, the same for the same seed."""
+    """Draw standard normal numbers, complex if the dtype is; a seed fixes them."""
     return standard_normal(np.random.default_rng(seed), shape, dtype)

@@ -1,4 +1,4 @@
-"""Is a group reductive, and in which frame? Decided by numbers alone (docs/how-it-works.md)."""
+"""Decide numerically whether a group is reductive, and in which frame (docs/how-it-works.md)."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from intertwine.operators import dense
 
 _CLOSED = 1e-12
 _PER_CONDITION = 100.0  # rounding errors in a frame of condition c reach that times ε·c²
-_UNKNOWN = 0.5  # a precision of more says nothing
-_FAITHFUL = 1e-10  # beyond: rounding of the generators could pass for a larger group
-_AT_THE_END = 1e-8  # the gradient of a descent that arrived
-_OBLIQUE = 3e3  # frames of a larger condition leave too few digits to decide anything
-_PRECISE = 1e-9  # the error of a generator's unitary representative with which it is of use
-_TELLING = 1e-3  # a representative that may be 1 only if it is nearer than this is told from 1
-_LARGE = 1e8  # words of some letters in larger generators, or smaller, pass what float64 compares
+_UNKNOWN = 0.5  # a coarser precision says nothing
+_FAITHFUL = 1e-10  # beyond, rounding errors of the generators could look like a larger group
+_AT_THE_END = 1e-8  # the gradient of a converged descent
+_OBLIQUE = 3e3  # a larger condition leaves too few digits for a decision
+_PRECISE = 1e-9  # the largest usable error of a generator's unitary representative
+_TELLING = 1e-3  # representatives farther than this from 1 are not 1
+_LARGE = 1e8  # words in larger or smaller generators exceed the precision of float64
 _REMEMBERED = 128
 _TESTED_UP_TO = 24
-"""The largest d for which a frame is looked for: the algebra has up to d² dimensions."""
+"""The largest d for which a frame is searched: the algebra has up to d² dimensions."""
 
 REDUCTIVE, NOT_REDUCTIVE, AMBIGUOUS = "reductive", "not reductive", "ambiguous"
 
@@ -41,8 +41,8 @@ REDUCTIVE, NOT_REDUCTIVE, AMBIGUOUS = "reductive", "not reductive", "ambiguous"
 class Verdict:
     """`reductive`, `not reductive` or `ambiguous`, and why.
 
-    Of a reductive group also the frame S, Hermitian, in which S⁻¹GS is closed under adjoints, and
-    a group that there has the same invariants, `straight`; None where G is so as given.
+    A reductive group also has the Hermitian frame S in which S⁻¹GS is closed under adjoints, and
+    `straight`, a group with the same invariants there; both are None if G itself is closed.
     """
 
     kind: str
@@ -57,10 +57,10 @@ class Verdict:
 
 
 def judge(group: Group) -> Verdict:
-    """Whether every tensor rep of the group is completely reducible.
+    """Decide whether every tensor rep of the group is completely reducible.
 
-    By Dickson's test on its base representation, and by finding the frame, which certifies it.
-    What lies between clear answers is `ambiguous`, and nobody's guess.
+    Uses Dickson's test on its base representation, and finds the frame, which certifies the
+    result. Without a clear answer the verdict is `ambiguous`.
     """
     lie, discrete = _generators(group, LieSpan(group))
     lie = orthonormal_span(lie)
@@ -76,7 +76,7 @@ def judge(group: Group) -> Verdict:
     if group.d > _TESTED_UP_TO:
         return Verdict(
             AMBIGUOUS,
-            f"its generators are not closed under adjoints, and frames are looked for up to "
+            f"its generators are not closed under adjoints, and frames are searched only up to "
             f"d = {_TESTED_UP_TO}, not {group.d}",
         )
     try:
@@ -88,14 +88,14 @@ def judge(group: Group) -> Verdict:
 def _search(
     lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l d d"], precision: float
 ) -> Verdict:
-    """Dickson's test, then the frame: of the group as given, and, in what that reached, of the
-    group with the Lie algebra of its Zariski closure.
+    """Apply Dickson's test, then find the frame: first of the group as given, then, in the frame
+    reached, of the group with the Lie algebra of its Zariski closure.
     """
     form = trace_form(lie, discrete)
     if form.is_clear and form.radical:
         return _with_radical(form)
     s, closure, given = np.eye(lie.shape[-1], dtype=lie.dtype), None, lie
-    reached = "none of a condition that leaves digits enough"
+    reached = "no frame has a small enough condition"
     for enlarged in (False, True):
         if enlarged:
             closure = lie_of_closure(lie, discrete)
@@ -122,13 +122,15 @@ def _search(
             return _with_radical(form)
         simpler = discrete if enlarged else _representatives(discrete, found)
         if simpler is None:
-            return Verdict(AMBIGUOUS, "some generator is too large to be told from redundant ones")
+            return Verdict(
+                AMBIGUOUS, "some generator is too large to be distinguished from redundant ones"
+            )
         condition = float(np.linalg.cond(s))
         straight = Group(
             lie_algebra=given,
             discrete_generators=simpler,
             d=lie.shape[-1],
-            # its digits say nothing: the group as given has been judged
+            # its digits are insufficient: the group as given has been judged
             refine=None if precision else 0,
             precision=min(condition * precision, _UNKNOWN) or None,
         )
@@ -139,8 +141,8 @@ def _search(
 def _representatives(
     discrete: Inexact[np.ndarray, "l d d"], found: Frame
 ) -> Inexact[np.ndarray, "j d d"] | None:
-    """Representatives of the discrete generators' cosets, unitary up to a factor; none of a
-    redundant generator. None where rounding does not tell which is which.
+    """Return representatives of the discrete generators' cosets, unitary up to a factor, without
+    those of redundant generators. None if rounding makes redundancy ambiguous.
     """
     d, kept = discrete.shape[-1], []
     for h, simpler in zip(discrete, found.cosets, strict=True):
@@ -167,7 +169,7 @@ def _with_radical(form: TraceForm) -> Verdict:
 def _generators(
     group: Group, span: LieSpan
 ) -> tuple[Inexact[np.ndarray, "k d d"], Inexact[np.ndarray, "l d d"]]:
-    """Lie generators scaled to norm 1, and discrete ones, of one dtype."""
+    """Return Lie generators scaled to norm 1, and discrete ones, with one dtype."""
     d = group.d
     lie = [span.scaled(k, np.asarray(dense(a))) for k, a in enumerate(group.lie_generators)]
     discrete = [np.asarray(dense(h)) for h in group.group_generators]
@@ -180,5 +182,5 @@ def _generators(
 
 @lru_cache(_REMEMBERED)
 def verdict_of(group: Group) -> Verdict:
-    """`judge`, remembered for a number of groups."""
+    """Return the cached result of `judge`."""
     return judge(group)

@@ -1,4 +1,4 @@
-"""Splitting a rep: its irreducible subspaces, and the proof that one is irreducible."""
+"""Split a rep into irreducible subspaces, and prove a rep irreducible."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from intertwine.errors import SplitError
 from intertwine.irreps.actions import MatrixRep, adjoint, norm
 from intertwine.irreps.projection import project, random_block
 
-_HERMITIAN = 1e-9  # how far from Hermitian the projection of a Hermitian matrix may be
-_CUT = 1e-7  # eigenvalues closer than this part of their spread belong to one subspace
-_INDEPENDENT = 1e-8  # endomorphisms of singular values below are rounding
-_REACHED = 1e-7  # of a generator's norm: vectors moved by less stay where they were
+_HERMITIAN = 1e-9  # the largest deviation from Hermitian of a projected Hermitian matrix
+_CUT = 1e-7  # eigenvalues closer than this fraction of their spread belong to one subspace
+_INDEPENDENT = 1e-8  # endomorphisms with smaller singular values are rounding
+_REACHED = 1e-7  # of a generator's norm: smaller movements of vectors are zero
 
 
 @dataclass
 class Gap:
-    """The smallest quantity that was taken for nonzero, and the largest taken for zero."""
+    """The smallest quantity taken for nonzero, and the largest taken for zero."""
 
     above: float = inf
     below: float = 0.0
 
     def saw(self, kept: Inexact[np.ndarray, " k"], dropped: Inexact[np.ndarray, " l"]) -> None:
-        """Note what one decision kept and dropped."""
+        """Record the quantities that one decision kept and dropped."""
         self.above = min(self.above, float(kept.min(initial=inf)))
         self.below = max(self.below, float(dropped.max(initial=0.0)))
 
     @property
     def ratio(self) -> float:
-        """How clear the decisions were; infinite where nothing was close."""
+        """The clarity of the decisions; infinite if nothing was dropped."""
         return self.above / self.below if self.below else inf
 
 
 def split(
     rep: MatrixRep, seed: int, dtype: np.dtype[np.inexact], gap: Gap
 ) -> list[Inexact[np.ndarray, "n _"]]:
-    """Orthonormal bases of irreducible subspaces (with probability one): the eigenspaces of a
-    random Hermitian matrix projected on the commutant.
+    """Return orthonormal bases of irreducible subspaces (with probability one): the eigenspaces of
+    a random Hermitian matrix projected on the commutant.
 
-    Raises `SplitError` where the projection is not Hermitian: then the commutant is not closed
-    under adjoints, and the frame is wrong or the group not reductive.
+    Raises `SplitError` if the projection is not Hermitian: then the commutant is not closed under
+    adjoints, and the frame is wrong or the group not reductive.
     """
     n = rep.size
     x = random_block((0, seed, n), (n, n), dtype)
@@ -60,15 +60,15 @@ def split(
 
 
 def leak(rep: MatrixRep, w: Inexact[np.ndarray, "n d"]) -> float:
-    """How far a subspace is from invariant, relative to the generators."""
+    """Return the distance of a subspace from invariant, relative to the generators."""
     moved = rep.given.left(w)
     outside = moved - w @ (adjoint(w) @ moved)
     return norm(outside) / (1 + rep.given.scale) / sqrt(w.shape[1])
 
 
 def polished(rep: MatrixRep, w: Inexact[np.ndarray, "n d"]) -> Inexact[np.ndarray, "n d"]:
-    """The invariant subspace nearest to w: its projector has the eigenvalues 0 and 1, whose gap
-    is 1 however close eigenvalues were when w was found.
+    """Return the invariant subspace nearest to w. Its projector has eigenvalues 0 and 1 with gap 1,
+    even if w was found from close eigenvalues.
     """
     near = project(rep.constraints, rep.constraints, (w @ adjoint(w))[:, None, :])[:, 0]
     vectors = np.linalg.eigh((near + adjoint(near)) / 2)[1]
@@ -86,8 +86,8 @@ def require_irreducible(
     one of them contains a vector of E, and with it the line: the generators carry a vector of E
     through all of the space only if there is no such subspace (Norton's criterion: Parker, 1984).
     Eigenvalues of different irreps differ for a word in general position, and those of a sum of
-    equal ones have a larger multiplicity. Raises `SplitError` where the vector does not reach
-    everything.
+    equal ones have a larger multiplicity. Raises `SplitError` if the vector does not reach
+    the whole space.
     """
     d = rep.size
     values, vectors = np.linalg.eigh(word)
@@ -96,11 +96,11 @@ def require_irreducible(
     best = int(np.argmax(np.minimum(np.append(steps, np.inf), np.append(np.inf, steps))))
     reached = _orbit_of(rep, vectors[:, fields * best, None], gap)
     if reached < d:
-        raise SplitError(f"a subspace of dimension {d} has an invariant one of {reached}")
+        raise SplitError(f"a subspace of dimension {d} has an invariant one of dimension {reached}")
 
 
 def _orbit_of(rep: MatrixRep, start: Inexact[np.ndarray, "d 1"], gap: Gap) -> int:
-    """The dimension of the smallest invariant subspace that contains a vector."""
+    """Return the dimension of the smallest invariant subspace that contains a vector."""
     d, scale = rep.size, max(1.0, float(rep.given.norms.max(initial=0.0)))
     basis = np.zeros((d, 0), dtype=np.result_type(start, rep.given.matrices))
     new = start
@@ -120,10 +120,10 @@ def _orbit_of(rep: MatrixRep, start: Inexact[np.ndarray, "d 1"], gap: Gap) -> in
 def endomorphisms(
     rep: MatrixRep, dtype: np.dtype[np.inexact], gap: Gap
 ) -> Inexact[np.ndarray, "e d d"]:
-    """A basis E of what commutes with an irrep, E₀ = 1 and tr(EᵢᴴEⱼ) = d δᵢⱼ.
+    """Return a basis E of an irrep's commutant, with E₀ = 1 and tr(EᵢᴴEⱼ) = d δᵢⱼ.
 
-    Random matrices other than those that split the rep are projected on the commutant; they span
-    ℝ, ℂ or ℍ (over ℂ: ℂ), or the rep is not irreducible. Raises `SplitError` then.
+    New random matrices, not those that split the rep, are projected on the commutant; they span
+    ℝ, ℂ or ℍ (over ℂ: ℂ). Raises `SplitError` otherwise: the rep is then reducible.
     """
     d, is_complex = rep.size, np.issubdtype(dtype, np.complexfloating)
     found = project(rep.constraints, rep.constraints, random_block((1, d), (d, 1, d), dtype))

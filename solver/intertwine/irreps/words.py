@@ -1,9 +1,9 @@
-"""Fixed words in a rep's generators: what tells irreps apart, and fixes their bases.
+"""Fixed words in a rep's generators, which distinguish irreps and fix their bases.
 
 Words are polynomials a, b, c in fixed random combinations of the generators' matrices. Traces of
-words are equal for equivalent irreps; of inequivalent ones some word differs, which may be longer
-than those that are tried first, so that equal traces are only a reason to look for an intertwiner.
-(A Casimir value does not separate either, and discrete groups have none.)
+words are equal for equivalent irreps; for inequivalent ones some word differs, but it may be longer
+than the first ones tried: equal traces only suggest a search for an intertwiner. (Casimir values
+do not distinguish all irreps either, and discrete groups have none.)
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from intertwine.irreps.actions import MatrixRep, adjoint
 _LETTERS = 3
 _LEVELS = 12  # the last has letters of 12 factors, in 36 combinations
 _TOGETHER = 1e-9  # of the spread: eigenvalues along one line over ℝ, ℂ or ℍ differ by rounding
-_APART = 1e-7  # of the spread: those of different lines by more
-_LONGEST = 64  # powers of a word that are traced
-_SAME, _DIFFERENT = 1e-9, 1e-6  # rounding reaches 1e-14; others were never seen nearer than 1e-3
+_APART = 1e-7  # of the spread: eigenvalues of different lines differ by more
+_LONGEST = 64  # the largest power of a word that is traced
+_SAME, _DIFFERENT = 1e-9, 1e-6  # rounding reaches 1e-14; the smallest difference observed is 1e-3
 
 
 class Words:
@@ -30,8 +30,8 @@ class Words:
         self._combinations = rng.standard_normal((_LETTERS, count)) / np.sqrt(max(count, 1))
 
     def letters(self, rep: MatrixRep, level: int = 0) -> Inexact[np.ndarray, "3 n n"]:
-        """a, b and c on a rep; at each further level ax + b, by + c and cz + a of those below it
-        with new combinations x, y and z (over ℂ, the second terms times i).
+        """Return a, b and c on a rep; at each further level ax + b, by + c and cz + a of those
+        below it with new combinations x, y and z (over ℂ, the second terms times i).
 
         Three combinations do not always generate enough: of γ₁γ₂, …, γ₁γₙ they generate the
         spinors of so(4), and real ones of SU(2) are quaternions, whose Hermitian parts are scalars.
@@ -47,7 +47,7 @@ class Words:
         return found
 
     def fingerprint(self, rep: MatrixRep) -> Float[np.ndarray, " f"]:
-        """Traces of nine words over the dimension, as real numbers."""
+        """Return traces of nine words over the dimension, as real numbers."""
         a, b, c = self.letters(rep)
         ab, aa, bc = a @ b, a @ a, b @ c
         pairs = ((a, a), (a, b), (ab, c), (ab, bc), (aa, ab), (aa, bc), (ab @ c, ab))
@@ -56,7 +56,7 @@ class Words:
         return np.concatenate([found.real, found.imag]) if np.iscomplexobj(found) else found
 
     def further(self, rep: MatrixRep) -> Float[np.ndarray, " g"]:
-        """Traces of longer words, for irreps that those of `fingerprint` do not tell apart.
+        """Return traces of longer words, for irreps with equal `fingerprint`.
 
         Powers of two words up to the dimension: half-spin reps of so(2n) differ first in words of
         n letters, irreps of the shift and clock matrices of order p in words of p.
@@ -73,9 +73,9 @@ class Words:
         return np.concatenate([found.real, found.imag]) if np.iscomplexobj(found) else found
 
     def hermitian(self, rep: MatrixRep, level: int = 0) -> Inexact[np.ndarray, "n n"]:
-        """A Hermitian word, whose eigenvectors are a basis.
+        """Return a Hermitian word, whose eigenvectors are a basis.
 
-        A polynomial of low degree has on large irreps eigenvalues that lie exponentially close
+        On large irreps a polynomial of low degree has exponentially close eigenvalues
         (on the 39-dimensional irrep of SO(3) two of the first level differ by rounding): further
         levels are products of oscillating functions, whose eigenvalues repel each other as those
         of random matrices do.
@@ -88,8 +88,8 @@ class Words:
         return found
 
     def separating_level(self, rep: MatrixRep, fields: int) -> int:
-        """The first level whose Hermitian word has on an irrep as many different eigenvalues as
-        there can be: d over the dimension of its endomorphisms. Raises `SplitError` where none has.
+        """Return the first level whose Hermitian word has the most distinct eigenvalues possible on
+        an irrep: d over the dimension of its endomorphisms. Raises `SplitError` if none has.
         """
         for level in range(_LEVELS):
             values = np.linalg.eigvalsh(self.hermitian(rep, level))
@@ -108,13 +108,13 @@ class Words:
         )
 
     def phasing(self, rep: MatrixRep, level: int = 0) -> tuple[Inexact[np.ndarray, "n n"], ...]:
-        """Two more words, to fix the phases of that basis."""
+        """Return two more words, to fix the phases of that basis."""
         a, b, c = self.letters(rep, level)
         return b + a @ c + c @ b @ a, c + b @ a + a @ c @ b
 
 
 def _oscillating(matrix: Inexact[np.ndarray, "n n"]) -> Inexact[np.ndarray, "n n"]:
-    """The cosine of a matrix's Hermitian part, scaled to about a radian an eigenvalue."""
+    """Return the cosine of a matrix's Hermitian part, scaled to about one radian per eigenvalue."""
     values, vectors = np.linalg.eigh(matrix + adjoint(matrix))
     size = max(float(np.abs(values).max(initial=0.0)), np.finfo(float).tiny)
     cosines = np.cos(1 + len(values) * values / size)
@@ -123,15 +123,15 @@ def _oscillating(matrix: Inexact[np.ndarray, "n n"]) -> Inexact[np.ndarray, "n n
 
 
 def same(left: Float[np.ndarray, " f"], right: Float[np.ndarray, " f"]) -> bool:
-    """Whether two fingerprints are equal, as those of equivalent irreps are. Raises `SplitError` in
-    doubt.
+    """Return whether two fingerprints are equal, as for equivalent irreps. Raises `SplitError` if
+    this is ambiguous.
     """
     distance = np.abs(left - right).max(initial=0.0) / (1 + np.abs(right).max(initial=0.0))
     if _SAME < distance < _DIFFERENT:
-        raise SplitError(f"traces differ by {distance:.1e}: equivalent or not?")
+        raise SplitError(f"traces differ by {distance:.1e}, neither equal nor clearly different")
     return bool(distance <= _SAME)
 
 
 def order_of(fingerprint: Float[np.ndarray, " f"]) -> float:
-    """A fixed combination of the traces, by which equally large irreps are ordered."""
+    """Return a fixed combination of the traces, which orders irreps of equal dimension."""
     return float(np.random.default_rng(8).standard_normal(len(fingerprint)) @ fingerprint)

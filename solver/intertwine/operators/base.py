@@ -12,16 +12,16 @@ from intertwine.arrays import Array, namespace
 
 
 class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
-    """A linear map A of shape (m, n), given by what it does.
+    """A linear map A of shape (m, n), defined by its action.
 
-    A subclass sets `shape` and defines two methods; all else follows from them:
+    A subclass sets `shape` and defines two methods; the rest is derived from them:
 
     * ``_matmat(X)`` is A X for X of shape (n, k);
     * ``_adjoint()`` is Aᴴ, another operator, with ⟨A x, y⟩ = ⟨x, Aᴴ y⟩.
 
-    ``_matvec`` may be defined for vectors where that is simpler. The base class needs no
-    ``super().__init__()``. Arguments may be NumPy or JAX arrays; the answer is of the same kind.
-    Arithmetic with arrays (A - X, A**2, np.abs(A)) is that of the matrix.
+    ``_matvec`` may be defined for vectors if that is simpler. The base class needs no
+    ``super().__init__()``. Arguments may be NumPy or JAX arrays; results are of the same kind.
+    Arithmetic with arrays (A - X, A**2, np.abs(A)) uses the matrix.
     """
 
     shape: tuple[int, int]
@@ -33,16 +33,16 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
     __ne__ = object.__ne__
 
     def _matmat(self, matrix: Array) -> Array:
-        raise NotImplementedError(f"{type(self).__name__} defines no _matmat")
+        raise NotImplementedError(f"{type(self).__name__} does not define _matmat")
 
     def _adjoint(self) -> LinearOperator:
-        raise NotImplementedError(f"{type(self).__name__} defines no _adjoint")
+        raise NotImplementedError(f"{type(self).__name__} does not define _adjoint")
 
     def _matvec(self, vector: Array) -> Array:
         return self._matmat(vector[:, None])[:, 0]
 
     def __matmul__(self, other: Any) -> Any:
-        """A @ x for a vector, a matrix, a batch of matrices (..., n, k), or another operator."""
+        """Return A @ x for a vector, a matrix, a batch of matrices (..., n, k), or an operator."""
         if isinstance(other, LinearOperator):
             return Product(self, other)
         if not hasattr(other, "ndim") or not hasattr(other, "reshape"):
@@ -55,12 +55,12 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
             return self._matmat(other)
         xp = namespace(other)
         columns = xp.moveaxis(other, -2, 0)
-        width = prod(columns.shape[1:])  # spelled out: -1 is ambiguous where an axis is empty
+        width = prod(columns.shape[1:])  # not -1, which is ambiguous if an axis is empty
         result = self._matmat(columns.reshape(self.shape[1], width))
         return xp.moveaxis(result.reshape(self.shape[0], *columns.shape[1:]), 0, -2)
 
     def __rmatmul__(self, other: Any) -> Any:
-        """X @ A, as (Aᵀ Xᵀ)ᵀ."""
+        """Return X @ A, as (Aᵀ Xᵀ)ᵀ."""
         other = other if hasattr(other, "ndim") else np.asarray(other)
         if other.ndim == 0:
             raise ValueError(f"{self!r} cannot be applied to an array of shape {other.shape}")
@@ -76,20 +76,20 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def T(self) -> LinearOperator:
-        """The transpose; for a complex operator not the adjoint."""
+        """The transpose, which differs from the adjoint of a complex operator."""
         adjoint = self._adjoint()
         return Conjugate(adjoint) if np.issubdtype(self.dtype, np.complexfloating) else adjoint
 
     def dense(self) -> Array:
-        """The matrix itself, of shape (m, n)."""
+        """Return the matrix itself, of shape (m, n)."""
         return self._matmat(np.eye(self.shape[1], dtype=self.dtype))
 
     def to_dense(self) -> Array:
-        """EMLP's name of `dense`."""
+        """Return the matrix; EMLP's name of `dense`."""
         return self.dense()
 
     def __getitem__(self, key: Any) -> Array:
-        """Entries of the matrix."""
+        """Return entries of the matrix."""
         return self.dense()[key]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Shaped[np.ndarray, "..."]:
@@ -97,7 +97,7 @@ class LinearOperator(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.get("out") is not None:
-            return NotImplemented  # an operator cannot be changed in place
+            return NotImplemented  # operators cannot be changed in place
         if method == "__call__" and ufunc is np.matmul:
             left, right = inputs
             return left @ right if isinstance(left, LinearOperator) else right.__rmatmul__(left)
@@ -141,7 +141,7 @@ class Product(LinearOperator):
 
 
 def dense(operator: LinearOperator | Num[Any, "m n"]) -> Num[Any, "m n"]:
-    """The matrix of an operator; an array is returned as it is."""
+    """Return the matrix of an operator; an array is returned as it is."""
     return operator.dense() if isinstance(operator, LinearOperator) else operator
 
 

@@ -36,7 +36,7 @@ class DirectSum(LinearOperator):
         )
 
     def dense(self) -> Array:
-        """The block-diagonal matrix."""
+        """Return the block-diagonal matrix."""
         matrices = [dense(block) for m, block in self.blocks for _ in range(m)]
         xp = namespace(*matrices)
         dtype = xp.result_type(np.float32, *matrices) if matrices else self.dtype

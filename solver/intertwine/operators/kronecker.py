@@ -32,7 +32,7 @@ class Kronecker(LinearOperator):
         return Kronecker([_adjoint(factor) for factor in self.factors])
 
     def dense(self) -> Array:
-        """The matrix A₁ ⊗ A₂ ⊗ …"""
+        """Return the matrix A₁ ⊗ A₂ ⊗ …"""
         matrices = [dense(factor) for factor in self.factors]
         return reduce(namespace(*matrices).kron, matrices)
 
@@ -58,7 +58,7 @@ class KroneckerSum(LinearOperator):
         return KroneckerSum([_adjoint(factor) for factor in self.factors])
 
     def dense(self) -> Array:
-        """The matrix Σᵢ 1 ⊗ … ⊗ Aᵢ ⊗ … ⊗ 1."""
+        """Return the matrix Σᵢ 1 ⊗ … ⊗ Aᵢ ⊗ … ⊗ 1."""
         matrices = [dense(factor) for factor in self.factors]
         xp = namespace(*matrices)
 
@@ -69,7 +69,7 @@ class KroneckerSum(LinearOperator):
 
 
 def _around(sizes: Sequence[int], slot: int, columns: int) -> tuple[int, int, int]:
-    """The shape with one axis for what stands before the slot, the slot, and what follows."""
+    """Return the shape (before the slot, the slot, after the slot)."""
     return prod(sizes[:slot]), sizes[slot], prod(sizes[slot + 1 :]) * columns
 
 

@@ -1,7 +1,7 @@
 """Linear systems with a positive semidefinite operator, by conjugate gradients.
 
 This is the only conjugate-gradient loop of the library (Hestenes and Stiefel, 1952). The solvers of
-irreps and of invariants restart it in different ways, each for a reason written there.
+irreps and of invariants restart it in different ways, for reasons documented there.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def conjugate_gradients(
     """Solve Lx = b from the start `x` with the residual b − Lx; return x and the steps taken.
 
     `apply(d)` returns (Ld, ⟨d, Ld⟩); L is positive semidefinite and b is in its range. A block of
-    vectors is one vector here, of Frobenius `norm`: the steps number the different eigenvalues of
-    L, not the columns. The iteration ends when the residual's norm is at most `reduction` times
-    the first, or at most `floor`; after `steps` steps; or along a direction without curvature.
-    `progress` gets the fraction of the way to that end, in digits, after each step. Arrays may be
-    NumPy's or JAX's, and none of those given is changed.
+    vectors is treated as one vector, of Frobenius `norm`: the number of steps depends on the
+    distinct eigenvalues of L, not on the columns. The iteration ends when the residual's norm is at
+    most `reduction` times the first, or at most `floor`; after `steps` steps; or along a direction
+    without curvature. After each step `progress` gets the fraction of the digits reached. Arrays
+    may be NumPy's or JAX's; the arguments are not modified.
     """
     first = norm(residual)
     square, stop = first**2, max(reduction * first, floor)
@@ -43,7 +43,7 @@ def conjugate_gradients(
             return x, step
         length = square / curvature
         if step:
-            x += length * direction  # in place in NumPy: this x is the one of the first step
+            x += length * direction  # in place in NumPy: x was allocated in the first step
         else:
             x = x + length * direction
         residual = residual - length * image

@@ -1,4 +1,4 @@
-"""The exponential of matrices: the one place where it is computed."""
+"""The matrix exponential: its only implementation in the library."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def exponential(
     matrices: Inexact[np.ndarray, "*k d d"],
     symmetry: Literal["none", "hermitian", "antihermitian"] = "none",
 ) -> Inexact[np.ndarray, "*k d d"]:
-    """exp of a square matrix, or of each of a stack; real matrices have real exponentials.
+    """Return exp of a square matrix, or of each in a stack; real matrices give real exponentials.
 
-    `symmetry` is a promise about all the matrices. With one, eigenvectors of a Hermitian matrix
-    give the exponential: faster than the general method, without SciPy, and Hermitian or unitary
-    to rounding.
+    `symmetry` asserts a symmetry of all the matrices. With it, the exponential is computed from the
+    eigenvectors of a Hermitian matrix: faster than the general method, without SciPy, and Hermitian
+    or unitary up to rounding.
     """
     if symmetry == "none":
         from scipy.linalg import expm

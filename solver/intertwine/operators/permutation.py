@@ -10,12 +10,12 @@ from jaxtyping import Int, Num, Shaped
 from intertwine.arrays import Array, index, namespace
 from intertwine.operators.base import LinearOperator
 
-#: Entries closer than this to 0, 1 or −1 are that: cos(π/2) is 6e-17 and means zero.
+#: Entries closer than this to 0, 1 or −1 are rounded to it: cos(π/2) is 6e-17.
 ENTRY_TOLERANCE = 1e-12
 
 
 class Permutation(LinearOperator):
-    """(P x)ᵢ = sᵢ x_{p(i)}, with signs sᵢ = ±1 that are all 1 where none are given.
+    """(P x)ᵢ = sᵢ x_{p(i)}, with signs sᵢ = ±1, all 1 by default.
 
     `indices` is p as an integer array of shape (n,), each of 0 … n − 1 once.
     """
@@ -29,7 +29,7 @@ class Permutation(LinearOperator):
         if signs is not None:
             given = np.asarray(signs)
             if given.shape != self.indices.shape or not np.all(np.abs(given) == 1):
-                raise ValueError(f"{signs!r} are not signs ±1, one an index")
+                raise ValueError(f"{signs!r} are not signs ±1, one per index")
             self.signs = given.astype(np.int8) if np.any(given < 0) else None
         self.shape = (self.indices.size, self.indices.size)
 
@@ -52,32 +52,32 @@ class Permutation(LinearOperator):
 
 
 def is_monomial(matrix: Num[np.ndarray, "m n"]) -> bool:
-    """Whether there is at most one entry that is not zero in a row and in a column, as in a scaled
-    permutation: then these are the singular values, but for phases.
+    """Return whether each row and column has at most one nonzero entry, as in a scaled
+    permutation: then the entries are the singular values, up to phases.
     """
     nonzero = matrix != 0
     return bool(nonzero.sum(axis=0).max(initial=0) <= 1 and nonzero.sum(axis=1).max(initial=0) <= 1)
 
 
 def _is_permutation(indices: Shaped[np.ndarray, "..."]) -> bool:
-    """Whether an array has each of 0 … n − 1 once."""
+    """Return whether an array has each of 0 … n − 1 once."""
     n = indices.size
     if indices.ndim != 1 or n == 0:
         return indices.ndim == 1
     if not np.issubdtype(indices.dtype, np.integer) or indices.min() < 0 or indices.max() >= n:
         return False
-    seen = np.zeros(n, dtype=bool)  # n marks at n places: cheaper than to sort
+    seen = np.zeros(n, dtype=bool)  # cheaper than sorting
     seen[indices] = True
     return bool(seen.all())
 
 
 def as_signed_permutation(operator: LinearOperator | Num[np.ndarray, "n n"]) -> Permutation | None:
-    """The operator as a signed permutation, or None where it is something else."""
+    """Return the operator as a signed permutation, or None if it is not one."""
     if isinstance(operator, Permutation):
         return operator
     matrix = np.asarray(operator)
     rounded = np.rint(matrix.real)
-    # `not <=`: an entry that is not finite must fail too
+    # `not <=` also rejects entries that are not finite
     if not np.all(np.abs(matrix - rounded) <= ENTRY_TOLERANCE):
         return None
     magnitudes = np.abs(rounded)

@@ -49,7 +49,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What EMLP has among its reps is found here too; it stands above reps in the imports."""
+    """Load names that EMLP has among its reps from packages above this one."""
     if name == "equivariance_error":
         from intertwine.verify import equivariance_error
 

@@ -33,15 +33,15 @@ from intertwine.reps.syntax import (
 Atoms = tuple[Rep, ...]
 
 MAX_PAIRS = 1_000_000
-"""The most products of two terms that an expansion may take."""
+"""The largest number of products of two terms in an expansion."""
 
 
 @dataclass(frozen=True)
 class Canonical:
     """`rep` is the canonical form of `original`; ``permutation @ v`` takes its vectors there.
 
-    The permutation (and with it n integers of memory) is computed when it is first asked for;
-    its adjoint leads back.
+    The permutation takes n integers of memory and is computed on first access; its adjoint maps
+    back.
     """
 
     original: Rep
@@ -54,7 +54,7 @@ class Canonical:
 
     @property
     def is_identity(self) -> bool:
-        """Whether the original was in canonical form, coordinate by coordinate."""
+        """Whether the original is in canonical form, coordinate by coordinate."""
         return self.original == self.rep
 
     @cached_property
@@ -69,24 +69,24 @@ class Canonical:
 
 
 def canonical(rep: Rep) -> Canonical:
-    """The canonical form of a rep: products expanded over sums, factors and terms in an order of
-    content, equal terms merged into one with a multiplicity.
+    """Return the canonical form of a rep: products are expanded over sums, factors and terms
+    sorted by content, and equal terms merged with a multiplicity.
 
-    Raises `TooLarge` where there would be more than `MAX_TERMS` different terms.
+    Raises `TooLarge` if there would be more than `MAX_TERMS` different terms.
     """
     terms = [(multiplicity, tensor(term)) for multiplicity, term in canonical_terms(rep)]
     return Canonical(rep, direct_sum(terms))
 
 
 def canonical_terms(rep: Rep) -> list[tuple[int, Atoms]]:
-    """The terms of the canonical form, as (multiplicity, sorted factors)."""
+    """Return the terms of the canonical form, as (multiplicity, sorted factors)."""
     order = _Order(rep)
     found = [(order.factors(powers), count) for powers, count in _expand(rep, order).items()]
     return [(count, term) for term, count in sorted(found, key=lambda f: order.of_term(f[0]))]
 
 
 def atom_order(atom: Rep) -> tuple[str, int, str]:
-    """The order of atoms: by group, then V, V*, reps of the user's own; never by a name."""
+    """Return the sort key of an atom: group, then V, V*, user-defined reps; names play no part."""
     inner = atom.rep if is_a(atom, Dual) else atom
     group = inner.G.digest if inner.G is not None else ""
     if is_a(inner, Base):
@@ -101,12 +101,12 @@ def _name_order(atom: Rep) -> tuple[bool, str, str, str]:
 
 
 class _Order:
-    """The different atoms of a rep in their order; atoms of one key are one atom."""
+    """The distinct atoms of a rep in order; atoms with equal keys are one atom."""
 
     def __init__(self, rep: Rep) -> None:
-        self._rep = rep  # its atoms stay alive, and their ids their own
+        self._rep = rep  # keeps its atoms alive, and their ids unique
         self._known: dict[int, tuple[str, int, str]] = {}
-        # an __eq__ of the user's own need not look at the group
+        # a user-defined __eq__ may ignore the group
         different = dict.fromkeys((atom.G, atom) for atom in atoms(rep))
         self._keys = {(group, atom): atom_order(atom) for group, atom in different}
         self._empty = {
@@ -117,41 +117,41 @@ class _Order:
             and atom.size() == 0
         }
         self._sorted = sorted(set(self._keys.values()))
-        # of atoms that act alike the same one stands for all, whichever was written first
+        # one of the atoms that act alike represents all, independent of the order in the rep
         named = sorted(different, key=lambda pair: _name_order(pair[1]), reverse=True)
         standing = {self._keys[pair]: pair[1] for pair in named}
         self._atoms = [standing[key] for key in self._sorted]
 
     def is_empty(self, rep: Rep) -> bool:
-        """Whether an atom is a rep of the user's own of size 0, which has no coordinates."""
+        """Return whether an atom is a user-defined rep of size 0, without coordinates."""
         return bool(self._empty) and (rep.G, rep) in self._empty
 
     def place(self, atom: Rep) -> int:
-        """Where an atom comes."""
+        """Return the position of an atom in the order."""
         return self._sorted.index(self.key(atom))
 
     def key(self, atom: Rep) -> tuple[str, int, str]:
-        """What an atom is, in an order of content."""
+        """Return an atom's sort key, by content."""
         found = self._known.get(id(atom))
         if found is None:
             found = self._known[id(atom)] = self._keys[atom.G, atom]
         return found
 
     def one(self) -> _Powers:
-        """The product of no atoms."""
+        """Return the product of no atoms."""
         return (0,) * len(self._sorted)
 
     def single(self, atom: Rep) -> _Powers:
-        """The product of one atom."""
+        """Return the product of one atom."""
         place = self.place(atom)
         return tuple(int(i == place) for i in range(len(self._sorted)))
 
     def factors(self, powers: _Powers) -> Atoms:
-        """The sorted factors of a product."""
+        """Return the sorted factors of a product."""
         return tuple(atom for atom, n in zip(self._atoms, powers, strict=True) for _ in range(n))
 
     def of_term(self, term: Atoms) -> tuple[int, list[tuple[str, int, str]]]:
-        """Terms of fewer factors come first."""
+        """Return a term's sort key: terms of fewer factors come first."""
         return (len(term), [self.key(atom) for atom in term])
 
 
@@ -160,7 +160,7 @@ _Powers = tuple[int, ...]
 
 
 def _expand(rep: Rep, order: _Order) -> dict[_Powers, int]:
-    """How often each canonical term occurs; sums and products as those of polynomials."""
+    """Return the multiplicity of each canonical term, expanding the rep like a polynomial."""
     result: dict[_Powers, int] = {}
     if is_a(rep, Sum):
         for multiplicity, summand in rep.terms:
@@ -188,7 +188,7 @@ def _expand(rep: Rep, order: _Order) -> dict[_Powers, int]:
 
 
 def _indices(rep: Rep, order: _Order) -> dict[Atoms, Int[np.ndarray, "copies *sizes"]]:
-    """For each canonical term the coordinates in `rep` of all its copies' entries."""
+    """Return, for each canonical term, the coordinates in `rep` of all its copies' entries."""
     if is_a(rep, Sum):
         return _indices_of_sum(rep, order)
     if not is_a(rep, Tensor):

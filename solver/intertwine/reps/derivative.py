@@ -1,4 +1,4 @@
-"""The derivative of a rep of the user's own, where only ρ was given."""
+"""The derivative of a user-defined rep that only defines ρ."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _NEAR_IDENTITY = 0.25
 
 
 def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
-    """dρ(A), the derivative of t ↦ ρ(exp tA) at t = 0.
+    """Return dρ(A), the derivative of t ↦ ρ(exp tA) at t = 0.
 
     JAX arrays are differentiated by JAX. For NumPy arrays ρ(exp tA) = exp(t dρ(A)) is solved for
-    dρ(A) at a small t: a logarithm near the identity, exact but for rounding, so ρ need not be
+    dρ(A) at a small t: a logarithm near the identity, exact up to rounding, so ρ need not be
     differentiable code. Raises `InvalidRep` if ρ is not multiplicative along exp tA.
     """
     from intertwine.reps.syntax import element_of
@@ -38,7 +38,7 @@ def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
         except jax.errors.TracerArrayConversionError:
             if isinstance(matrix, jax.core.Tracer):
                 raise
-            # ρ is written in NumPy, which cannot be traced; the logarithm needs no trace
+            # ρ uses NumPy and cannot be traced; the logarithm needs no tracing
             return jnp.asarray(_logarithmic_derivative(rep, np.asarray(matrix)), matrix.dtype)
     return _logarithmic_derivative(rep, np.asarray(matrix))
 

@@ -16,22 +16,22 @@ from intertwine.reps.generator_images import images
 from intertwine.reps.syntax import Dual, Rep, is_a
 
 _INTEGER = 1e-6
-"""A mean further than this from an integer is no rank."""
+"""A mean further than this from an integer is rejected."""
 _EXACT = 1e-9
-"""Characters closer than this to integers, all of them, are these: their mean is then exact."""
+"""If all characters are closer than this to integers, they are rounded: the mean is exact."""
 _LARGEST_MEAN = 1e9
-"""Means of larger products in floating point are integers, to 1e-6, for lack of digits."""
+"""Larger floating-point products have too few digits to test the mean for an integer."""
 
 
 def finite_rank(atoms: Iterable[Rep]) -> int | None:
-    """The rank of a product of concrete atoms over finite groups: the mean of the product of
-    their characters, group by group.
+    """Return the rank of a product of concrete atoms over finite groups: the mean of the product
+    of their characters, group by group.
 
-    An atom is V, a rep of your own, an irrep, or a dual of one. The rank is found without any of
-    the solver's methods. None where a group has a Lie algebra, where it is not enumerated (see
-    `intertwine.groups.enumeration`), where the images of all elements would have more than
-    `MAX_ENTRIES` entries, where images of redundant generators contradict those of the others,
-    and where the mean is no integer to 1e-6. Raises what `images` raises for the atoms.
+    An atom is V, a user-defined rep, an irrep, or a dual of one. The rank does not depend on the
+    solver's methods. None if a group has a Lie algebra or is not enumerated (see
+    `intertwine.groups.enumeration`), if the images of all elements would have more than
+    `MAX_ENTRIES` entries, if images of redundant generators contradict the others, or if the
+    mean is not an integer up to 1e-6. Raises the errors of `images` for the atoms.
     """
     by_group: dict[Group, list[Rep]] = {}
     for atom in atoms:
@@ -57,13 +57,13 @@ def _rank(group: Group, factors: list[Rep]) -> int | None:
             if character is None:
                 return None
             characters[inner] = character
-        # elements have finite order: the character of a dual is the conjugate
+        # elements have finite order, so a dual's character is the conjugate
         values.append(characters[inner] if inner is atom else characters[inner].conj())
     return _mean(values, found.order)
 
 
 def _mean(characters: list[Num[np.ndarray, " n"]], order: int) -> int | None:
-    """The mean of a product of characters, an integer; None where it is not told to be one."""
+    """Return the mean of a product of characters as an integer; None if it is not clearly one."""
     whole = [np.rint(character.real) for character in characters]
     if all(np.abs(c - w).max() <= _EXACT for c, w in zip(characters, whole, strict=True)):
         product = np.ones(order, dtype=object)  # integers of any size
@@ -81,7 +81,7 @@ def _mean(characters: list[Num[np.ndarray, " n"]], order: int) -> int | None:
 
 
 def _character(atom: Rep, found: Enumeration, room: int) -> Num[np.ndarray, " n"] | None:
-    """The character on all elements; None where it takes too much, or is none."""
+    """Return the character on all elements; None if it is too large, or not a character."""
     generators = images(atom).discrete
     if not generators:
         return np.array([float(atom.size())])

@@ -1,4 +1,4 @@
-"""The images of a group's generators under the factors of a rep: all that a solver needs."""
+"""The images of a group's generators under the factors of a rep, as a solver needs them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from intertwine.operators import LinearOperator, as_signed_permutation, dense, e
 from intertwine.reps.syntax import Base, Dual, Rep, frozen, is_a
 
 MAX_OWN_SIZE = 20_000
-"""The largest rep of a user's own: its matrices are dense (3.2 GB each at this size)."""
+"""The largest user-defined rep: its matrices are dense (3.2 GB each at this size)."""
 _HOMOMORPHISM_TOLERANCE = 1e-3
-_ROUNDING = 1e-11  # a homomorphism to so little is exact
-_COARSE = 1e-9  # … and to more than this never is, however sensitive rho may be
+_ROUNDING = 1e-11  # homomorphisms up to this are exact
+_COARSE = 1e-9  # … and above this never are, however sensitive rho is
 _PERTURBATION = 1e-6
 _ALLOWANCE = 1000
 _LINEAR = 1e-6
-_AT_ONCE = 24  # matrices of one rep that are kept while it is checked
+_AT_ONCE = 24  # matrices of one rep in memory while it is checked
 _CHECKED_SAMPLES = 6
 _ORTHOGONAL = 1e-11
 _CHECKED_GENERATORS = 6
@@ -43,9 +43,9 @@ class Images:
 
 
 def images(atom: Rep) -> Images:
-    """The images of the generators under a base rep, a dual, or a rep of the user's own.
+    """Return the images of the generators under a base rep, a dual, or a user-defined rep.
 
-    Raises `NotConcrete` without a group, and `InvalidRep` for a rep of the user's own that is no
+    Raises `NotConcrete` without a group, and `InvalidRep` for a user-defined rep that is not a
     homomorphism.
     """
     if atom.G is None:
@@ -66,8 +66,8 @@ def images(atom: Rep) -> Images:
 
 
 def act_by_complex_numbers(atoms: Iterable[Rep]) -> bool:
-    """Whether any of the atoms acts on complex vectors: a generator is a complex matrix, or the
-    atom is an irrep over ℂ, as the trivial one of a complex group.
+    """Return whether any of the atoms acts on complex vectors: a generator is a complex matrix, or
+    the atom is an irrep over ℂ, such as the trivial one of a complex group.
     """
     return any(_acts_by_complex_numbers(atom, images(atom)) for atom in dict.fromkeys(atoms))
 
@@ -81,15 +81,15 @@ def _acts_by_complex_numbers(atom: Rep, found: Images) -> bool:
 
 
 def act_unitarily(atoms: Iterable[Rep]) -> bool:
-    """Whether all generators of the atoms are unitary, those of Lie algebras anti-Hermitian: then
-    the conjugate of each atom is its dual.
+    """Return whether all generators of the atoms are unitary (Lie generators anti-Hermitian): then
+    each atom's conjugate is its dual.
     """
     return all(_is_unitary(atom, images(atom)) for atom in dict.fromkeys(atoms))
 
 
 def atom_digest(atom: Rep) -> str:
-    """The identity of a rep of the user's own: a digest of the images of its generators, or of
-    the name by which it identifies itself.
+    """Return the identity of a user-defined rep: a digest of the images of its generators, or
+    of the name given as its identity.
     """
     if atom.G is None:
         own = atom.rep if is_a(atom, Dual) else atom
@@ -108,7 +108,7 @@ def atom_digest(atom: Rep) -> str:
 
 
 def acts_orthogonally(atom: Rep) -> bool:
-    """Whether a rep of the user's own is, over its group, real and orthogonal: its own dual."""
+    """Return whether a user-defined rep is real and orthogonal over its group: its own dual."""
     if atom.G is None:
         return False
     found = images(atom)
@@ -118,10 +118,10 @@ def acts_orthogonally(atom: Rep) -> bool:
 
 
 def _is_unitary(atom: Rep, found: Images) -> bool:
-    """Whether the images of an atom's generators are unitary, those of Lie algebras anti-Hermitian.
+    """Return whether the images of an atom's generators are unitary (Lie: anti-Hermitian).
 
-    The tolerance for a Lie generator is relative to its image or to itself: an image may be zero
-    but for rounding, as that of su(2) under the determinant is, and has no scale of its own.
+    The tolerance for a Lie generator is relative to its image or to itself: an image that is zero
+    up to rounding, such as su(2)'s under the determinant, has no scale of its own.
     """
     for generator, image in zip(atom.G.lie_generators, found.lie, strict=True):
         a = np.asarray(dense(image))
@@ -150,14 +150,14 @@ def _image(atom: Rep, generator: Generator, *, lie: bool) -> Inexact[np.ndarray,
         raise InvalidRep(f"{atom!r} has size {atom.size()}, and matrices of shape {matrix.shape}")
     real = np.iscomplexobj(matrix) and not np.any(matrix.imag)
     image: Inexact[np.ndarray, "n n"] = matrix.real.copy() if real else matrix
-    return image  # equal images make equal keys, and equal bases
+    return image  # so that equal images give equal keys and bases
 
 
 def matrix_of(atom: Rep, name: str, element: Inexact[np.ndarray, "d d"]) -> Any:
-    """ρ(g) or dρ(A) as a finite square matrix in double precision.
+    """Return ρ(g) or dρ(A) as a finite square matrix in double precision.
 
-    Raises `InvalidRep` where a rep of the user's own returns anything else, and `TooLarge` where
-    there is not enough memory for its matrix.
+    Raises `InvalidRep` if a user-defined rep returns anything else, and `TooLarge` if its matrix
+    does not fit into memory.
     """
     try:
         with double_precision():
@@ -171,7 +171,7 @@ def matrix_of(atom: Rep, name: str, element: Inexact[np.ndarray, "d d"]) -> Any:
 
 
 def size_of_image(atom: Rep) -> int:
-    """n, from ρ(1); a lazy operator is asked for its shape alone."""
+    """Return n, from ρ(1); of a lazy operator only the shape is read."""
     element = np.eye(atom.G.d)
     try:
         with double_precision():
@@ -187,14 +187,14 @@ def size_of_image(atom: Rep) -> int:
 
 
 def _as_array(atom: Rep, name: str, found: Any) -> Any:
-    """What rho or drho returned, as an array; matrices past `MAX_OWN_SIZE` are not made dense."""
+    """Convert the result of rho or drho to an array; operators past `MAX_OWN_SIZE` are rejected."""
     if isinstance(found, LinearOperator) or is_sparse(found):
         _refuse_large(atom, int(max(found.shape)))
         return np.asarray(dense(found) if isinstance(found, LinearOperator) else found.toarray())
     try:
         return np.asarray(found)
     except ValueError as error:
-        raise InvalidRep(f"{name} of {atom!r} returns no matrix: {error}") from None
+        raise InvalidRep(f"{name} of {atom!r} does not return a matrix: {error}") from None
 
 
 def _checked_matrix(atom: Rep, name: str, matrix: Any) -> Any:
@@ -203,17 +203,17 @@ def _checked_matrix(atom: Rep, name: str, matrix: Any) -> Any:
     _refuse_large(atom, matrix.shape[0])
     if not np.issubdtype(matrix.dtype, np.number) or not np.all(np.isfinite(matrix)):
         raise InvalidRep(
-            f"{name} of {atom!r} returns entries that are no finite numbers:\n{matrix}"
+            f"{name} of {atom!r} returns entries that are not finite numbers:\n{matrix}"
         )
     return matrix.astype(np.result_type(matrix.dtype, np.float64))
 
 
 def _refuse_large(atom: Rep, n: int) -> None:
-    """Raise `TooLarge` for a rep of the user's own whose matrices would not fit, by its size."""
+    """Raise `TooLarge` if a user-defined rep of this size has matrices that do not fit."""
     if n > MAX_OWN_SIZE:
         raise TooLarge(
             f"{atom!r} has {n:,} dimensions, and its matrices are dense; at most "
-            f"{MAX_OWN_SIZE:,} are taken for a rep of one's own. Write it as a sum or product of "
+            f"{MAX_OWN_SIZE:,} are allowed for a user-defined rep. Write it as a sum or product of "
             f"smaller ones"
         )
     kept = len(atom.G.lie_generators) + len(atom.G.group_generators) + _AT_ONCE
@@ -221,10 +221,10 @@ def _refuse_large(atom: Rep, n: int) -> None:
 
 
 def _check_homomorphism(atom: Rep) -> None:
-    """ρ(gh) = ρ(g)ρ(h) on samples and every generator, and dρ is ρ's derivative along one
-    direction: to 1e-3 or it is none, and to rounding or it is one of too few digits.
+    """Check ρ(gh) = ρ(g)ρ(h) on samples and every generator, and dρ against ρ's derivative along
+    one direction. Above 1e-3, rho is rejected; above rounding, it has too few digits.
 
-    A slip in a user's rho would otherwise solve nonsense, with a perfect certificate.
+    Otherwise an error in a user's rho would give a wrong basis with a perfect certificate.
     """
     group = atom.G
     _refuse_large(atom, atom.size())
@@ -253,7 +253,7 @@ def _check_homomorphism(atom: Rep) -> None:
 
 
 def _check_linear(atom: Rep, lie: tuple[Inexact[np.ndarray, "n n"], ...]) -> None:
-    """dρ of a combination of all Lie generators is that combination of their images."""
+    """Check that dρ is linear on a combination of all Lie generators."""
     direction = _direction(atom.G)
     if direction is None:
         return
@@ -264,12 +264,12 @@ def _check_linear(atom: Rep, lie: tuple[Inexact[np.ndarray, "n n"], ...]) -> Non
     ]
     if not np.abs(found - expected).max(initial=0.0) <= _LINEAR * max(1.0, sum(terms)):
         raise InvalidRep(
-            f"{atom!r} is no representation of {atom.G!r}: dρ is not linear on the Lie algebra"
+            f"{atom!r} is not a representation of {atom.G!r}: dρ is not linear on the Lie algebra"
         )
 
 
 def _direction(group: Group) -> Inexact[np.ndarray, "d d"] | None:
-    """A fixed combination of all Lie generators, of norm 1; None where there are none."""
+    """Return a fixed combination of all Lie generators, of norm 1; None without Lie generators."""
     if not group.lie_generators:
         return None
     algebra = np.array([np.asarray(dense(a)) for a in group.lie_generators])
@@ -278,7 +278,7 @@ def _direction(group: Group) -> Inexact[np.ndarray, "d d"] | None:
 
 
 def _weights(group: Group) -> Inexact[np.ndarray, " k"]:
-    """The coefficients of `_direction`."""
+    """Return the coefficients of `_direction`."""
     algebra = [np.asarray(dense(a)) for a in group.lie_generators]
     largest = np.array([np.abs(a).max() or 1.0 for a in algebra])
     weights = np.random.default_rng(1).standard_normal(len(algebra)) / largest
@@ -292,11 +292,11 @@ def _require_precise(
     generators: list[Inexact[np.ndarray, "d d"]],
     direction: Inexact[np.ndarray, "d d"] | None,
 ) -> None:
-    """Raise `AmbiguousRank` for a rho that is multiplicative to a few digits only.
+    """Raise `AmbiguousRank` for a rho that is multiplicative only to a few digits.
 
-    Ranks are decided at 1e-7 and finer, so that images known to 1e-7 (float32) would leave none
-    of what is invariant. Elements near the generators are compared, whose products lose no digits
-    by themselves: ρ(gh) with ρ(g)ρ(h), against what perturbing gh by its own rounding does.
+    Ranks are decided at 1e-7 and finer: with images known to 1e-7 (float32), no invariants would
+    be left. ρ(gh) is compared with ρ(g)ρ(h) for elements near the generators, whose products lose
+    no digits, relative to the effect of perturbing gh by its rounding error.
     """
     elements = list(generators)
     if direction is not None:
@@ -322,8 +322,8 @@ def _require_precise(
             worst = max(worst, defect)
     if worst:
         raise AmbiguousRank(
-            f"the rank is ambiguous: rho of {atom!r} is a homomorphism to {worst:.1g}, no better, "
-            f"and ranks are decided more finely. Does it compute in float32? Compute in float64"
+            f"the rank is ambiguous: rho of {atom!r} is a homomorphism only to {worst:.1g}, "
+            f"too coarse to decide a rank. If it computes in float32, use float64"
         )
 
 
@@ -332,4 +332,4 @@ def _require_close(atom: Rep, left: Any, right: Any, slip: str) -> None:
     if left.shape != right.shape or not np.all(
         np.abs(left - right) <= _HOMOMORPHISM_TOLERANCE * scale
     ):
-        raise InvalidRep(f"{atom!r} is no representation of {atom.G!r}: {slip}")
+        raise InvalidRep(f"{atom!r} is not a representation of {atom.G!r}: {slip}")

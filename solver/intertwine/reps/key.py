@@ -1,4 +1,4 @@
-"""The key of a basis: what identifies a request, in every process and for every user."""
+"""The key of a basis: the identity of a request, the same in every process and for every user."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FORMAT_VERSION = 1
 def basis_key(
     rep: Rep, method: str = "auto", backend: str = "auto", tolerance: float | None = None
 ) -> str:
-    """sha256, in hexadecimal, of (format version, group generators, canonical rep).
+    """Return the hex sha256 of (format version, group generators, canonical rep).
 
-    Names play no part in it, nor does the order in which a rep was written. A request that names
-    a method or a backend has a key of its own, and so has one for an approximate basis, by its
-    tolerance. Raises `NotConcrete` for a rep without its group.
+    Names, and the order in which a rep is written, play no part. Requests for a specific method or
+    backend, or for an approximate basis of some tolerance, have separate keys. Raises
+    `NotConcrete` for a rep without its group.
     """
     if not rep.is_concrete:
-        raise NotConcrete(f"{rep} has no group yet, and without one no key")
+        raise NotConcrete(f"{rep} has no group yet, so it has no key")
     lines = [f"intertwine basis {FORMAT_VERSION}"]
     for multiplicity, atoms in canonical_terms(rep):
         parts = (f"{group}.{kind}.{digest}" for group, kind, digest in map(atom_order, atoms))

@@ -1,4 +1,4 @@
-"""What is looked at where reps of different groups meet in one sum or product."""
+"""Checks when reps of different groups are combined in one sum or product."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from intertwine.groups import CATALOGUE, DirectProduct, Group
 if TYPE_CHECKING:
     from intertwine.reps.syntax import Rep
 
-_BETWEEN = ("intertwine", "jaxtyping", "beartype")  # between the warning and the line it is about
+_BETWEEN = ("intertwine", "jaxtyping", "beartype")  # frames between the warning and the user's line
 
 
 def warn_of_equal_groups(parts: Sequence[Iterable[Group]]) -> None:
-    """Warn where the groups of different parts have equal generators and different names."""
+    """Warn if groups of different parts have equal generators but different names."""
     seen: dict[Group, dict[str, Group]] = {}
     for groups in parts:
         named = [(name, group) for group in groups if (name := _given_name(group)) is not None]
@@ -29,7 +29,7 @@ def warn_of_equal_groups(parts: Sequence[Iterable[Group]]) -> None:
                 if not together and not _is_another_name(first, group):
                     _warn(
                         f"{other} and {name} have the same generators, so in one rep they are one "
-                        f"group, which acts on both. If two different groups are meant, number "
+                        f"group, which acts on both parts. For two different groups, number "
                         f"them: L, R = {other}.copies(2)"
                     )
         for name, group in named:
@@ -37,11 +37,12 @@ def warn_of_equal_groups(parts: Sequence[Iterable[Group]]) -> None:
 
 
 def products_to_expand(groups: Iterable[Group]) -> dict[Group, tuple[Group, ...]]:
-    """The products of groups that meet one of their own factors, with their factors.
+    """Return the products of groups that occur together with one of their factors, with their
+    factors.
 
-    Such a product is no group of its own beside the factor, and its V is the product of theirs.
-    Products of numbered copies meet where they share one of these. Raises `InvalidRep` where two
-    products have a factor in common that was not numbered by the user: it could be either's.
+    Such a product is not independent of the factor; its V is expanded into the product of theirs.
+    Products of numbered copies are expanded if they share a copy. Raises `InvalidRep` if two
+    products share a factor that the user did not number: it could belong to either.
     """
     present = list(dict.fromkeys(groups))
     products = [group for group in present if isinstance(group, DirectProduct)]
@@ -58,15 +59,15 @@ def products_to_expand(groups: Iterable[Group]) -> dict[Group, tuple[Group, ...]
         shared = (set(found[group]) & set(found[other])) - (given[group] & given[other])
         if shared:
             raise InvalidRep(
-                f"{group!r} and {other!r} both have a factor {shared.pop()!r}, and it is not "
-                f"known whether it is the same. Number the factors: multiply copies, as in "
+                f"{group!r} and {other!r} both have a factor {shared.pop()!r}, which may or "
+                f"may not be the same group. Number the factors: multiply copies, as in "
                 f"SO(3).numbered(1) * SO(3).numbered(2)"
             )
     return found
 
 
 def _given_name(group: Group) -> str | None:
-    """The name that a group was given, or has in the catalogue."""
+    """Return the name that a group was given, or has in the catalogue."""
     unnumbered = group.unnumbered
     named = unnumbered._name is not None or CATALOGUE.get(type(unnumbered).__name__) is type(
         unnumbered
@@ -75,14 +76,14 @@ def _given_name(group: Group) -> str | None:
 
 
 def _is_another_name(a: Group, b: Group) -> bool:
-    """Whether one is of a class that only renames the other's, as Lorentz does O13."""
+    """Return whether one group's class only renames the other's, as Lorentz does O13."""
     kinds = type(a.unnumbered), type(b.unnumbered)
     unnamed = a.unnumbered._name is None and b.unnumbered._name is None
     return unnamed and (issubclass(*kinds) or issubclass(*reversed(kinds)))
 
 
 def _warn(message: str) -> None:
-    """Warn at the line of the user's that has the two meet."""
+    """Warn at the user's line that combines the two."""
     frame, level = sys._getframe(), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
@@ -90,8 +91,8 @@ def _warn(message: str) -> None:
 
 
 def refuse_mixed(rep: Rep, group: DirectProduct) -> None:
-    """Raise `InvalidRep` for a rep over a product that meets one of its factors, and is not V."""
+    """Raise `InvalidRep` for a rep other than V over a product that meets its own factor."""
     raise InvalidRep(
-        f"{rep!r} is over {group!r}, and meets one of its factors: only V is known to be the "
-        f"product of theirs. Write the rep over the factors {group.factors!r}"
+        f"{rep!r} is over {group!r}, and is combined with a rep of one of its factors: only V "
+        f"splits into factors. Write the rep over the factors {group.factors!r}"
     )

@@ -1,7 +1,7 @@
 """Reps from text, by recursive descent; each function's docstring is its grammar rule.
 
 Precedence is Python's: powers and postfixes bind tightest, then ``*``, then ``+``, then ``>>``
-and ``<<``. The star is the product where a factor follows it, and the dual mark where none does:
+and ``<<``. A star means the product if a factor follows it, and the dual otherwise:
 ``V*V`` is V⊗V, and ``V*``, ``V*+5``, ``V*²``, ``V²⊗V*`` hold duals.
 """
 
@@ -30,7 +30,7 @@ from intertwine.scanner import Scanner, Token
 _SYMBOLS = ("**", ">>", "<<", "*", "⊗", "+", "⊕", "(", ")", ",", ".")
 _FACTOR = "a rep such as V, V², T(2,1) or an integer"
 MAX_BUILT = 100_000
-"""The most terms and factors that the operations of one text may build, all together."""
+"""The largest number of terms and factors that the operations of one text may build in total."""
 
 #: Integers stay integers until they meet a rep.
 _Value = Rep | int
@@ -39,19 +39,19 @@ _NOTATION: dict[str, Callable[[str], Rep | None]] = {}
 
 
 def register_notation(letter: str, read: Callable[[str], Rep | None]) -> None:
-    """Let `read` say what names with this first letter mean; it returns None for other names.
+    """Register `read` for names with this first letter; it returns None for names that it rejects.
 
-    A package above this one calls it when it is imported, and is named in `intertwine` under the
-    same letter, so that it is imported when a text has such a name. A letter has one reader, and
-    names that a caller gives to `parse` come first.
+    A package above this one calls it on import, and is listed in `intertwine` under the same
+    letter, so that a text with such a name imports it. A letter has one reader; the `names` of
+    `parse` take precedence.
     """
     _NOTATION[letter] = read
 
 
 def read_rep(rep: Rep | str, group: Group | str | Mapping[str, Any] | None = None) -> Rep:
-    """Return a rep, given as one or as text, over a group where one is given.
+    """Return a rep from a `Rep` or a text, over `group` if it is given.
 
-    Raises what `parse` and `read_group` raise, and `InvalidSetting` for anything else.
+    Raises the errors of `parse` and `read_group`, and `InvalidSetting` for other types.
     """
     if isinstance(rep, str):
         rep = parse(rep)
@@ -61,9 +61,9 @@ def read_rep(rep: Rep | str, group: Group | str | Mapping[str, Any] | None = Non
 
 
 def parse(text: str, names: Mapping[str, Any] | None = None) -> Rep:
-    """The rep that a text describes, such as ``V**2*V.T+5V0``, ``5V⁰+5V`` or ``2V(SO(3))``.
+    """Parse a rep such as ``V**2*V.T+5V0``, ``5V⁰+5V`` or ``2V(SO(3))``.
 
-    `names` gives reps (and groups) of the user's own: ``parse("P*V", names={"P": P})``. Raises
+    `names` has user-defined reps and groups: ``parse("P*V", names={"P": P})``. Raises
     `ParseError`, whose message shows the text with a caret and what was expected, and `TooLarge`
     past the bounds on length, nesting, exponents and terms.
     """
@@ -76,7 +76,7 @@ class _Parser:
     def __init__(self, text: str, names: dict[str, Any]) -> None:
         wrong = {n: v for n, v in names.items() if not isinstance(v, Rep | Group)}
         if wrong:
-            raise InvalidRep(f"names stand for reps and groups; these do not: {wrong}")
+            raise InvalidRep(f"the values of names must be reps or groups; these are not: {wrong}")
         self.scanner = Scanner(text, _SYMBOLS, names=names)
         self.reps: dict[str, Rep] = {"V": V, "Scalar": Scalar, "Vector": V}
         self.reps |= {n: v for n, v in names.items() if isinstance(v, Rep)}
@@ -113,7 +113,7 @@ class _Parser:
         return self._build(first, lambda *all: direct_sum([(1, _rep(one)) for one in all]), *terms)
 
     def product(self) -> _Value:
-        """product := power ([ "*" | "⊗" ] power)*, the operator left out only behind an integer."""
+        """product := power ([ "*" | "⊗" ] power)*, the operator optional after an integer."""
         value, written = self.power()
         while True:
             operator = self.scanner.accept("*", "⊗")
@@ -126,7 +126,7 @@ class _Parser:
             value = self._build(token, lambda a, b: a * b, value, right)
 
     def power(self) -> tuple[_Value, bool]:
-        """power := postfixed ["**" power] "*"*; also whether it is an integer as written."""
+        """power := postfixed ["**" power] "*"*; also whether it is a literal integer."""
         start = self.scanner.next
         value, raised = self.raised()
         while self.scanner.sees("*") and self._star_is_dual():
@@ -191,7 +191,7 @@ class _Parser:
             return rep
         hint = f"{token} is none of {', '.join([*self.reps, 'T(p,q)'])}"
         if token.text in self.groups or token.text[:1].isupper():
-            hint += "; a group stands in parentheses behind a rep, as in V(SO(3))"
+            hint += "; a group is written in parentheses after a rep, as in V(SO(3))"
         self.scanner.fail(_FACTOR, hint, token.offset)
 
     def _tensor(self, name: Token) -> Rep:
@@ -207,7 +207,7 @@ class _Parser:
         return self._checked_exponent(token.integer, token)
 
     def _over(self, value: Rep) -> Rep:
-        """``( group )`` behind a rep; the group's text has a grammar of its own."""
+        """``( group )`` after a rep; the group's text has its own grammar."""
         opening = self.scanner.next
         closing = self.scanner.closing()
         span = (opening.offset + 1, closing)
@@ -220,7 +220,7 @@ class _Parser:
         return _rep(self._build(opening, lambda rep, over: rep(over), value, group))
 
     def _count_group(self, text: str, group: Group, token: Token) -> None:
-        """Bound the generators of all groups of a text together."""
+        """Limit the total size of the generators of all groups in a text."""
         self.known[text] = group
         self.entries += group.entries
         if self.entries > MAX_ENTRIES:
@@ -229,9 +229,9 @@ class _Parser:
             )
 
     def _star_is_dual(self) -> bool:
-        """Whether no factor follows the star that is the next token."""
+        """Return whether the next token, a star, is not followed by a factor."""
         following = self.scanner.after(self.scanner.next)
-        if following.text == "(":  # a group in parentheses is no factor: V*(SO13p())
+        if following.text == "(":  # a group in parentheses is not a factor: V*(SO13p())
             inside = self.scanner.after(following).text
             return inside not in self.reps and (inside in CATALOGUE or inside in self.groups)
         return following.kind in ("symbol", "superscript", "end")
@@ -260,7 +260,7 @@ class _Parser:
         return value
 
     def _build(self, token: Token, operation: Callable[..., _Value], *values: Any) -> _Value:
-        """Apply an operation of the algebra; what it refuses is reported at the token."""
+        """Apply an operation of the algebra; its errors show the token's place."""
         with self.scanner.showing(token.offset):
             result = operation(*values)
         if isinstance(result, int):
@@ -279,7 +279,7 @@ class _Parser:
 
 
 def _registered(letter: str) -> Callable[[str], Rep | None] | None:
-    """The reader of names with this first letter."""
+    """Return the reader of names with this first letter, if any."""
     if letter not in _NOTATION:
         intertwine.load_notation(letter)
     return _NOTATION.get(letter)

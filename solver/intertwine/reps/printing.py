@@ -1,4 +1,4 @@
-"""How reps print: as text that `parse` reads back, and as LaTeX."""
+"""Print reps as text that `parse` reads back, and as LaTeX."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from intertwine.scanner import superscript
 
 
 def as_written(rep: Rep) -> str:
-    """The rep as it was written; with the groups' names only where there are several."""
+    """Return the rep as it was written; with group names only if there are several groups."""
     return _text(rep, with_groups=len(groups_or_none(rep)) > 1)
 
 
 def with_group(rep: Rep) -> str:
-    """The rep with its group, so that the text alone says all."""
+    """Return the rep with its group, so that the text is complete."""
     groups = groups_or_none(rep)
     if len(groups) != 1 or groups[0] is None:
         return as_written(rep)
@@ -37,7 +37,7 @@ def with_group(rep: Rep) -> str:
 
 
 def latex(rep: Rep) -> str:
-    """The rep in LaTeX, without its groups."""
+    """Return the rep in LaTeX, without its groups."""
     if _has_name(rep):
         return rep.latex_name()
     if is_a(rep, Sum):
@@ -54,7 +54,7 @@ def latex(rep: Rep) -> str:
 
 
 def _has_name(rep: Rep) -> bool:
-    """Whether a rep prints by a name: one of the user's own, or of a class with its own text."""
+    """Return whether a rep prints by a name: a user-defined rep or class with its own text."""
     return is_own(rep) or type(rep).__str__ is not Base.__str__
 
 
@@ -108,10 +108,10 @@ def _powered(text: str, count: int, power: Callable[[int], str]) -> str:
 
 
 def _runs(factors: Iterable[Rep]) -> list[tuple[Rep, int]]:
-    """Adjacent equal factors with their count."""
+    """Return adjacent equal factors with their count."""
     runs: list[tuple[Rep, int]] = []
     for factor in factors:
-        # (2V)² would read as 2(V⊗2V): a multiplicity leaves the front of a product
+        # (2V)² would be read as 2(V⊗2V): multiplicities move to the front of a product
         copies = is_a(factor, Sum) and len(factor.terms) == 1
         if runs and same(runs[-1][0], factor) and not copies:
             runs[-1] = (factor, runs[-1][1] + 1)

@@ -22,10 +22,10 @@ from intertwine.reps.syntax import (
 
 
 def over(rep: Rep, groups: Group | Mapping[Group, Group]) -> Rep:
-    """The rep with its group replaced by another, or its groups by a mapping from old to new; those
-    that are not in it stay.
+    """Replace a rep's group by another, or its groups by a mapping from old to new; groups that
+    are not in the mapping are kept.
 
-    Raises `InvalidRep` for a rep of several groups where one is given, and for reps of the user's
+    Raises `InvalidRep` if one group is given for a rep of several, and for reps of the user's
     own.
     """
     own = groups_of(rep)
@@ -43,11 +43,11 @@ def over(rep: Rep, groups: Group | Mapping[Group, Group]) -> Rep:
 def require_known(
     groups: Group | Mapping[Group, Group], own: Collection[Group], layer: Any
 ) -> None:
-    """Raise `InvalidRep` where a group is to be replaced that is none of a layer's own."""
+    """Raise `InvalidRep` if a group to be replaced is not one of a layer's groups."""
     unknown = [] if isinstance(groups, Group) else [g for g in groups if g not in own]
     if unknown:
         raise InvalidRep(
-            f"{unknown[0]!r} is to be replaced, and {layer!r} is over "
+            f"{unknown[0]!r} cannot be replaced: {layer!r} is over "
             f"{' and '.join(map(repr, dict.fromkeys(own))) or 'no group'}"
         )
 
@@ -63,4 +63,4 @@ def _over(rep: Rep, groups: Mapping[Group, Group]) -> Rep:
         return tensor([_over(factor, groups) for factor in rep.factors])
     if is_a(rep, ScalarRep):
         return rep
-    raise InvalidRep(f"{rep!r} is not built from V: make it for the other group yourself")
+    raise InvalidRep(f"{rep!r} is not built from V: build it for the other group yourself")

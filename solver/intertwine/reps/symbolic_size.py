@@ -11,10 +11,10 @@ _Polynomial = dict[int, int]
 
 
 def dimension(rep: Rep) -> Any:
-    """The size as a SymPy expression: a polynomial in the base dimension d.
+    """Return the size as a SymPy expression: a polynomial in the base dimension d.
 
-    Base reps that have no group count as the symbol ``d``; those that have one, and reps of the
-    user's own, as their size.
+    Base reps without a group count as the symbol ``d``; other base reps and user-defined reps
+    count as their size.
     """
     import sympy
 

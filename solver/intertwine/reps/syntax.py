@@ -2,15 +2,15 @@
 
 ========================  ==========================================================
 `Base`                    V, the space on which the group's matrices act
-`ScalarRep`               V⁰, one dimension that nothing moves
+`ScalarRep`               V⁰, the trivial rep of dimension 1
 `Dual`                    ρ* of an atom, g ↦ ρ(g)⁻ᵀ
 `Tensor`                  ρ₁ ⊗ ρ₂ ⊗ …, flattened row-major
 `Sum`                     m₁ρ₁ ⊕ m₂ρ₂ ⊕ …
-a subclass of `Rep`       a rep of the user's own
+a subclass of `Rep`       a user-defined rep
 ========================  ==========================================================
 
-A subclass of one of the algebra's classes that has an action of its own (`rho`, `drho` or `size`)
-is a rep of the user's own too: `is_a` asks which it is, where ``isinstance`` would not see that.
+A subclass of one of the algebra's classes that overrides `rho`, `drho` or `size` is a user-defined
+rep too. `is_a` tells the two apart, ``isinstance`` does not.
 
 Constructors normalise: nested sums and products are flattened, adjacent equal terms are merged,
 V⁰ leaves products, and (kρ)⊗σ is k(ρ⊗σ), which is the same matrix. Equality is of that form.
@@ -47,12 +47,12 @@ MAX_TERMS = 10_000
 """The most terms of a sum, each with its multiplicity."""
 
 MAX_MULTIPLICITY = 10**12
-"""The most copies of one term; multiplicities of multiplicities would else grow without bound."""
+"""The most copies of one term: nested multiplicities would otherwise grow without bound."""
 
 MAX_TOLD = 10**100
-"""The largest size that is told as a number."""
+"""The largest size that is returned as a number."""
 
-#: A group element: a matrix, an operator, or, for reps of several groups, one for each of them.
+#: A group element: a matrix, an operator, or, for reps of several groups, a dict of them.
 Element = Num[Any, "d d"] | LinearOperator | Mapping[Group, Any]
 
 
@@ -61,21 +61,21 @@ class Rep:
 
     A rep of your own is a subclass with at least ``rho``, which gets a dense array of shape
     (d, d) and returns one of shape (n, n), with ρ(gh) = ρ(g)ρ(h) and ρ(1) = 1. Set attributes as
-    you like; `G` is the group (None until the rep is called with one). The class and its
-    attributes are its identity. `size` and `drho` are derived from `rho` where they are not
-    given, and the dual is g ↦ ρ(g)⁻ᵀ.
+    you like; `G` is the group (None until the rep is called with one). Reps are
+    equal if their classes and attributes are. Unless they are given, `size` and `drho` are derived
+    from `rho`. The dual is g ↦ ρ(g)⁻ᵀ.
     """
 
     G: Any = None
-    """The group; for a rep of several groups, or of none, it is None."""
+    """The group; None for a rep of several groups or of no group."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Give a class its hash back that Python (or a dataclass) drops beside an __eq__."""
+        """Restore the hash that Python (or a dataclass) drops from a class with an __eq__."""
         if cls.__hash__ is None:
             cls.__hash__ = Rep.__hash__
         return super().__new__(cls)
 
-    # -- what a rep is
+    # -- the action
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """ρ(g), of shape (n, n), for a group element of shape (d, d); an array or an operator."""
@@ -88,7 +88,7 @@ class Rep:
         return differentiate(self, A)
 
     def size(self) -> int:
-        """The dimension of ρ. Raises `NotConcrete` for a rep without its group."""
+        """Return the dimension of ρ. Raises `NotConcrete` for a rep without its group."""
         from intertwine.reps.generator_images import size_of_image
 
         self._require_group()
@@ -102,7 +102,7 @@ class Rep:
         return self if acts_orthogonally(self) else Dual(self)
 
     def __call__(self, G: Group) -> Rep:
-        """The rep over the group G: its parts that have no group get this one."""
+        """Return the rep over the group G, with parts that have no group bound to it."""
         return _over(self, G)
 
     @property
@@ -124,10 +124,10 @@ class Rep:
                 f"{self} has no group yet: call it with one, as in rep(SO(3)), or write V(SO(3))"
             )
 
-    # -- what can be found of it
+    # -- invariants
 
     def equivariant_basis(self, **options: Any) -> Basis:
-        """The basis Q of shape (n, r) of all v with ρ(g)v = v, QᴴQ = 1, with its certificate.
+        """Return the certified basis Q of shape (n, r) of all v with ρ(g)v = v, where QᴴQ = 1.
 
         Options are those of `intertwine.invariants.solver`: `method`, `backend`, `device`,
         `progress`, `store`, `tolerance`.
@@ -137,7 +137,7 @@ class Rep:
         return solve(self, **options)
 
     def equivariant_projector(self, **options: Any) -> Projector:
-        """The orthogonal projector P = QQᴴ on the invariants, an operator of shape (n, n)."""
+        """Return the orthogonal projector P = QQᴴ on the invariants, of shape (n, n)."""
         return self.equivariant_basis(**options).projector
 
     symmetric_basis = equivariant_basis  # EMLP's earlier names
@@ -161,7 +161,7 @@ class Rep:
 
     def __pow__(self, exponent: Any) -> Rep:
         if _count(exponent) > MAX_EXPONENT:
-            raise TooLarge(f"a power of {exponent:,} was asked for; at most {MAX_EXPONENT}")
+            raise TooLarge(f"the power {exponent:,} is too large; at most {MAX_EXPONENT}")
         return tensor([self] * int(exponent))
 
     def __rshift__(self, other: Any) -> Rep:
@@ -178,7 +178,7 @@ class Rep:
     def __rlshift__(self, other: Any) -> Rep:
         return self >> _as_rep(other)
 
-    # -- identity, and how it looks
+    # -- identity and printing
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Rep):
@@ -195,7 +195,7 @@ class Rep:
 
     @property
     def _identity(self) -> str | None:
-        """What identifies a rep over its group without its matrices; None where they do."""
+        """A name that identifies the rep over its group; None if its matrices identify it."""
         return None
 
     @property
@@ -204,7 +204,7 @@ class Rep:
         return False
 
     def latex_name(self) -> str:
-        """How a rep of one's own is named in LaTeX."""
+        """Return the name of a user-defined rep in LaTeX."""
         return rf"\mathrm{{{self}}}"
 
     def __repr__(self) -> str:
@@ -219,7 +219,7 @@ class Rep:
 
 
 class _OfParts:
-    """The one group of a rep's parts, or None; a `G` that was set on the rep itself comes first."""
+    """The one group of a rep's parts, or None. A `G` set on the rep itself takes precedence."""
 
     def __get__(self, rep: Any, owner: type | None = None) -> Any:
         if rep is None:
@@ -229,10 +229,10 @@ class _OfParts:
 
 
 class _Node(Rep):
-    """What the algebra's own values share: frozen fields, which are what they are equal by, and
-    how they print (see `intertwine.reps.printing`).
+    """Base class of the algebra's values: frozen fields, equality by fields, and printing (see
+    `intertwine.reps.printing`).
 
-    Subclasses with an action of their own get what `Rep` derives from it: each method here asks
+    Subclasses that override the action use what `Rep` derives from it: each method here checks
     `is_own` first.
     """
 
@@ -268,11 +268,11 @@ class _Node(Rep):
         return super().__str__() if is_own(self) else printing.as_written(self)
 
     def _parts(self) -> Sequence[Rep]:
-        """The reps that it is made of."""
+        """Return the reps that this one is made of."""
         return ()
 
     def _with(self, field: str, value: Any) -> Rep:
-        """A copy of the same class with another value of a field."""
+        """Return a copy of the same class with another value of a field."""
         changed = copy.copy(self)
         changed.__dict__[field] = value
         return changed
@@ -287,15 +287,15 @@ class Base(_Node):
         self.__dict__["G"] = G
 
     def rho(self, M: Element) -> Array | LinearOperator:
-        """The element itself."""
+        """Return the element itself."""
         return element_of(self, M)
 
     def drho(self, A: Element) -> Array | LinearOperator:
-        """The element of the Lie algebra itself."""
+        """Return the element of the Lie algebra itself."""
         return super().drho(A) if is_own(self) else element_of(self, A)
 
     def size(self) -> int:
-        """The group's d."""
+        """Return the group's d."""
         if is_own(self):
             return super().size()
         self._require_group()
@@ -313,7 +313,7 @@ class ScalarRep(_Node):
     """The scalar V⁰: ρ(g) = 1, for every group."""
 
     def __call__(self, G: Group) -> Rep:
-        """The same scalar."""
+        """Return the same scalar."""
         return super().__call__(G) if is_own(self) else self
 
     @property
@@ -322,15 +322,15 @@ class ScalarRep(_Node):
         return super().is_concrete if is_own(self) else True
 
     def rho(self, M: Element) -> Array | LinearOperator:
-        """The matrix 1."""
+        """Return the matrix 1."""
         return np.eye(1)
 
     def drho(self, A: Element) -> Array | LinearOperator:
-        """The matrix 0."""
+        """Return the matrix 0."""
         return super().drho(A) if is_own(self) else np.zeros((1, 1))
 
     def size(self) -> int:
-        """One."""
+        """Return 1."""
         return super().size() if is_own(self) else 1
 
     @property
@@ -340,7 +340,7 @@ class ScalarRep(_Node):
 
 
 class Dual(_Node):
-    """The dual ρ* of a base rep or of a rep of the user's own: g ↦ ρ(g)⁻ᵀ, A ↦ −dρ(A)ᵀ."""
+    """The dual ρ* of a base rep or of a user-defined rep: g ↦ ρ(g)⁻ᵀ, A ↦ −dρ(A)ᵀ."""
 
     __match_args__ = ("rep",)
     rep: Rep
@@ -353,7 +353,7 @@ class Dual(_Node):
         return (self.rep,) if "rep" in vars(self) else ()
 
     def __call__(self, G: Group) -> Rep:
-        """The dual over the group G."""
+        """Return the dual over the group G."""
         if is_own(self):
             return super().__call__(G)
         return self.rep(G).T if type(self) is Dual else self._with("rep", self.rep(G))
@@ -368,7 +368,7 @@ class Dual(_Node):
         return super().drho(A) if is_own(self) else -dense(drho_of(self.rep, A)).T
 
     def size(self) -> int:
-        """The size of the rep."""
+        """Return the size of the rep."""
         return super().size() if is_own(self) else self.rep.size()
 
     @property
@@ -378,7 +378,7 @@ class Dual(_Node):
 
 
 class Tensor(_Node):
-    """ρ₁ ⊗ ρ₂ ⊗ …: two factors or more, none of them a tensor product or a scalar."""
+    """ρ₁ ⊗ ρ₂ ⊗ …: two or more factors, none a tensor product or a scalar."""
 
     __match_args__ = ("factors",)
     factors: tuple[Rep, ...]
@@ -391,7 +391,7 @@ class Tensor(_Node):
         return self.factors if "factors" in vars(self) else ()
 
     def __call__(self, G: Group) -> Rep:
-        """The product, its factors without a group over G."""
+        """Return the product, with factors that have no group bound to G."""
         if is_own(self):
             return super().__call__(G)
         bound = _bind_all(self, self.factors, G)
@@ -399,7 +399,7 @@ class Tensor(_Node):
 
     @property
     def is_concrete(self) -> bool:
-        """Whether every factor is."""
+        """Whether every factor has its group."""
         if is_own(self):
             return super().is_concrete
         return all(factor.is_concrete for factor in self.factors)
@@ -417,11 +417,11 @@ class Tensor(_Node):
         return KroneckerSum([drho_of(factor, A) for factor in self.factors])
 
     def size(self) -> int:
-        """The product of the sizes."""
+        """Return the product of the sizes."""
         if is_own(self):
             return super().size()
         self._require_group()
-        return _told(prod(factor.size() for factor in self.factors))
+        return _checked_size(prod(factor.size() for factor in self.factors))
 
     @property
     def T(self) -> Rep:
@@ -432,7 +432,7 @@ class Tensor(_Node):
 
 
 class Sum(_Node):
-    """m₁ρ₁ ⊕ m₂ρ₂ ⊕ …: terms (mᵢ, ρᵢ), none of them a sum; the empty sum is the rep of size 0."""
+    """m₁ρ₁ ⊕ m₂ρ₂ ⊕ …: terms (mᵢ, ρᵢ), none a sum. The empty sum is the rep of size 0."""
 
     __match_args__ = ("terms",)
     terms: tuple[tuple[int, Rep], ...]
@@ -445,7 +445,7 @@ class Sum(_Node):
         return [rep for _, rep in self.terms] if "terms" in vars(self) else ()
 
     def __call__(self, G: Group) -> Rep:
-        """The sum, its terms without a group over G."""
+        """Return the sum, with terms that have no group bound to G."""
         if is_own(self):
             return super().__call__(G)
         bound = _bind_all(self, [rep for _, rep in self.terms], G)
@@ -454,29 +454,29 @@ class Sum(_Node):
 
     @property
     def is_concrete(self) -> bool:
-        """Whether every term is."""
+        """Whether every term has its group."""
         if is_own(self):
             return super().is_concrete
         return all(rep.is_concrete for _, rep in self.terms)
 
     def rho(self, M: Element) -> Array | LinearOperator:
-        """The block-diagonal operator of the terms' ρ(g)."""
+        """Return the block-diagonal operator of the terms' ρ(g)."""
         _refuse_one_for_several(self, M)
         return DirectSum([(m, rho_of(rep, M)) for m, rep in self.terms])
 
     def drho(self, A: Element) -> Array | LinearOperator:
-        """The block-diagonal operator of the terms' dρ(A)."""
+        """Return the block-diagonal operator of the terms' dρ(A)."""
         if is_own(self):
             return super().drho(A)
         _refuse_one_for_several(self, A)
         return DirectSum([(m, drho_of(rep, A)) for m, rep in self.terms])
 
     def size(self) -> int:
-        """The sum of the sizes, with multiplicities."""
+        """Return the sum of the sizes, with multiplicities."""
         if is_own(self):
             return super().size()
         self._require_group()
-        return _told(sum(m * rep.size() for m, rep in self.terms))
+        return _checked_size(sum(m * rep.size() for m, rep in self.terms))
 
     @property
     def T(self) -> Rep:
@@ -495,8 +495,8 @@ _Kind = TypeVar("_Kind", bound=Rep)
 
 
 def is_own(rep: Rep) -> bool:
-    """Whether a rep acts as its user wrote: a subclass of `Rep`, or a subclass of one of the
-    algebra's classes with a `rho`, `drho` or `size` of its own.
+    """Return whether a rep is user-defined: a subclass of `Rep`, or a subclass of one of the
+    algebra's classes that overrides `rho`, `drho` or `size`.
     """
     kind = type(rep)
     if kind in _ALGEBRA:
@@ -508,7 +508,7 @@ def is_own(rep: Rep) -> bool:
 
 
 def is_a(rep: object, kind: type[_Kind]) -> TypeIs[_Kind]:
-    """Whether a rep is of a kind of the algebra, such as `Base`, and acts as that kind does."""
+    """Return whether a rep is of a class of the algebra, such as `Base`, and has its action."""
     return type(rep) is kind or (isinstance(rep, kind) and not is_own(rep))
 
 
@@ -517,14 +517,15 @@ Scalar = ScalarRep()
 
 
 def T(p: int, q: int = 0, G: Group | None = None) -> Rep:
-    """The tensors of type (p, q): V**p * V.T**q, over G where it is given."""
+    """Return the tensors of type (p, q): V**p * V.T**q, over G where it is given."""
     rep = V**p * V.T**q
     return rep if G is None else rep(G)
 
 
 def tensor(factors: Iterable[Rep], *, have_met: bool = False) -> Rep:
-    """The tensor product of the factors, normalised; of none of them, the scalar. Factors that
-    `have_met` in one rep before need no look at their groups.
+    """Return the normalised tensor product of the factors; without factors, the scalar.
+
+    With `have_met`, the factors come from one rep: their groups are not compared again.
     """
     flat: list[Rep] = []
     multiplicity = 1
@@ -546,8 +547,9 @@ def tensor(factors: Iterable[Rep], *, have_met: bool = False) -> Rep:
 
 
 def direct_sum(terms: Iterable[tuple[int, Rep]], *, have_met: bool = False) -> Rep:
-    """The sum of the terms (multiplicity, rep), normalised; of none of them, the rep of size 0.
-    Terms that `have_met` in one rep before need no look at their groups.
+    """Return the normalised sum of the terms (multiplicity, rep); without terms, the rep of size 0.
+
+    With `have_met`, the terms come from one rep: their groups are not compared again.
     """
     flat: list[tuple[int, Rep]] = []
     given = list(terms)
@@ -561,8 +563,8 @@ def direct_sum(terms: Iterable[tuple[int, Rep]], *, have_met: bool = False) -> R
             continue
         if len(flat) + multiplicity * len(inner) > MAX_TERMS:
             raise TooLarge(
-                f"a sum of {len(flat) + multiplicity * len(inner):,} terms was asked for; at most "
-                f"{MAX_TERMS:,}. Equal terms side by side are one: write 9V+9W, not 9(V+W)"
+                f"the sum has {len(flat) + multiplicity * len(inner):,} terms; at most "
+                f"{MAX_TERMS:,}. Adjacent equal terms count once: write 9V+9W, not 9(V+W)"
             )
         for _ in range(multiplicity):
             for pair in inner:
@@ -571,8 +573,8 @@ def direct_sum(terms: Iterable[tuple[int, Rep]], *, have_met: bool = False) -> R
 
 
 def _met(parts: list[Rep]) -> list[Rep]:
-    """The parts of a sum or product, V over a product of groups as that over its factors where
-    one of these is met.
+    """Return the parts of a sum or product. V over a product of groups is expanded if another
+    part is over one of its factors.
     """
     if len(parts) < 2 or len({id(part) for part in parts}) == 1:
         return parts
@@ -587,7 +589,7 @@ def _met(parts: list[Rep]) -> list[Rep]:
 
 
 def _groups_in(rep: Rep) -> tuple[Group, ...]:
-    """The groups of a rep, each object once; sums and products remember theirs."""
+    """Return the groups of a rep, each object once. Sums and products cache theirs."""
     base = rep.rep if type(rep) is Dual else rep
     if type(base) is Base:
         return () if base.G is None else (base.G,)
@@ -605,7 +607,7 @@ def _groups_in(rep: Rep) -> tuple[Group, ...]:
 
 
 def _expanded(rep: Rep, products: Mapping[Group, tuple[Group, ...]]) -> Rep:
-    """A rep with V over the factors in place of V over a product of groups."""
+    """Replace V over a product of groups by the product of V over its factors."""
     if is_a(rep, Sum):
         return direct_sum([(m, _expanded(term, products)) for m, term in rep.terms])
     if is_a(rep, Tensor):
@@ -622,7 +624,7 @@ def _expanded(rep: Rep, products: Mapping[Group, tuple[Group, ...]]) -> Rep:
 
 
 def _add(terms: list[tuple[int, Rep]], multiplicity: int, rep: Rep) -> None:
-    """Put a term behind others, or into the last of them if that has the same rep."""
+    """Append a term, or add it to the last one if that has the same rep."""
     if multiplicity and terms and same(terms[-1][1], rep):
         terms[-1] = (_bounded(terms[-1][0] + multiplicity), rep)
     elif multiplicity:
@@ -630,17 +632,17 @@ def _add(terms: list[tuple[int, Rep]], multiplicity: int, rep: Rep) -> None:
 
 
 def rho_of(rep: Rep, M: Element) -> Array | LinearOperator:
-    """ρ(g), where a rep of the user's own gets its group's element as a dense array."""
+    """Return ρ(g). A user-defined rep gets its group's element as a dense array."""
     return rep.rho(M if not is_own(rep) else dense(element_of(rep, M)))
 
 
 def drho_of(rep: Rep, A: Element) -> Array | LinearOperator:
-    """dρ(A), likewise."""
+    """Return dρ(A). A user-defined rep gets A as a dense array."""
     return rep.drho(A if not is_own(rep) else dense(element_of(rep, A)))
 
 
 def atoms(rep: Rep) -> Iterator[Rep]:
-    """The base reps, duals and reps of the user's own in an expression, left to right."""
+    """Yield the base reps, duals and user-defined reps in an expression, left to right."""
     if type(rep) is Base or type(rep) is Dual:
         yield rep
     elif is_a(rep, Tensor):
@@ -654,7 +656,7 @@ def atoms(rep: Rep) -> Iterator[Rep]:
 
 
 def count_atoms(rep: Rep) -> int:
-    """How many `atoms` an expression has; parts that are one object are counted in one."""
+    """Return the number of `atoms` in an expression. A part that occurs often is walked once."""
     if is_a(rep, Tensor) or is_a(rep, Sum):
         parts = rep._parts()
         counts = {id(part): count_atoms(part) for part in {id(p): p for p in parts}.values()}
@@ -663,17 +665,17 @@ def count_atoms(rep: Rep) -> int:
 
 
 def same(a: Rep, b: Rep) -> bool:
-    """Equality, and of the groups too where an __eq__ of the user's own does not look at them."""
+    """Return whether reps and groups are equal, even if a user-defined __eq__ ignores groups."""
     return a == b and all(x.G == y.G for x, y in zip(atoms(a), atoms(b), strict=True))
 
 
 def groups_or_none(rep: Rep) -> tuple[Group | None, ...]:
-    """The different groups in an expression, None among them if a part has no group yet."""
+    """Return the distinct groups in an expression, with None if a part has no group."""
     return tuple(dict.fromkeys(atom.G for atom in atoms(rep)))
 
 
 def groups_of(rep: Rep) -> tuple[Group, ...]:
-    """The different groups in an expression, in order of appearance."""
+    """Return the distinct groups in an expression, in order of appearance."""
     return tuple(group for group in groups_or_none(rep) if group is not None)
 
 
@@ -681,14 +683,14 @@ def groups_of(rep: Rep) -> tuple[Group, ...]:
 
 
 def _duals(reps: Iterable[Rep]) -> list[Rep]:
-    """Their duals, of each object once."""
+    """Return the duals; each object's is computed once."""
     given = list(reps)
     duals = {id(rep): rep.T for rep in {id(rep): rep for rep in given}.values()}
     return [duals[id(rep)] for rep in given]
 
 
 def _as_rep(value: Any) -> Rep:
-    """A rep, or an integer as that many scalars."""
+    """Return a rep as it is, and an integer as that many scalars."""
     return value if isinstance(value, Rep) else direct_sum([(_count(value), Scalar)])
 
 
@@ -704,14 +706,14 @@ def _count(value: Any) -> int:
 
 def _bounded(multiplicity: int) -> int:
     if multiplicity > MAX_MULTIPLICITY:
-        raise TooLarge(f"more copies of one rep were asked for than at most {MAX_MULTIPLICITY:,}")
+        raise TooLarge(f"there are too many copies of one rep; at most {MAX_MULTIPLICITY:,}")
     return multiplicity
 
 
 def _refuse_one_for_several(rep: Rep, element: Element) -> None:
     if not isinstance(element, Mapping) and len(groups_of(rep)) > 1:
         raise InvalidRep(
-            f"{rep!r} is over several groups, and takes a dict from each of them to its element"
+            f"{rep!r} is over several groups: give a dict from each of them to its element"
         )
 
 
@@ -721,11 +723,11 @@ def _common_group(parts: Iterable[Rep]) -> Group | None:
 
 
 def _over(rep: Rep, G: Group) -> Rep:
-    """A copy of a rep that has no group yet, over G: of its class, with its attributes."""
+    """Return a copy of a rep over G, of the same class and with the same attributes."""
     if rep.G is not None:
         return _already_bound(rep, G)
     bound = copy.copy(rep)
-    object.__setattr__(bound, "G", _require_group(G))  # a frozen dataclass is a rep too
+    object.__setattr__(bound, "G", _require_group(G))  # frozen dataclasses too
     return bound
 
 
@@ -740,7 +742,7 @@ def _require_group(G: Any) -> Group:
     raise InvalidGroup(f"a rep is taken over a group such as SO(3), not over {G!r}{hint}")
 
 
-def _told(size: int) -> int:
+def _checked_size(size: int) -> int:
     if size > MAX_TOLD:
         raise TooLarge(f"the rep has about 10^{math.log10(size):.0f} dimensions")
     return size
@@ -759,7 +761,7 @@ def _bind_all(whole: Rep, parts: Iterable[Rep], G: Group) -> list[Rep]:
 
 
 def element_of(rep: Rep, M: Element) -> Array | LinearOperator:
-    """The element of the rep's group, out of a dict from groups to elements where there is one."""
+    """Return the element of the rep's group; M is it, or a dict from groups to elements."""
     if not isinstance(M, Mapping):
         return M
     if rep.G not in M:
@@ -768,7 +770,7 @@ def element_of(rep: Rep, M: Element) -> Array | LinearOperator:
 
 
 def frozen(value: Any) -> Any:
-    """A value that can be compared with ==, arrays by content."""
+    """Convert a value so that == compares its arrays by content."""
     if isinstance(value, Mapping):
         return {key: frozen(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
