@@ -54,6 +54,7 @@ ORDER = (
     ("verify",),
     ("nn", "exact", "vis", "datasets", "installation"),
     ("training",),
+    ("compiled_model",),
 )
 
 #: The imports that go up, all of them inside a function that is called when all is loaded.

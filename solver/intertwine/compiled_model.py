@@ -1,4 +1,4 @@
-"""A model compiled in advance: one program for each of a few batch sizes. Needs the extra ``nn``."""
+"""A model compiled in advance, one program for each batch size. Needs the extra ``nn``."""
 
 from __future__ import annotations
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from intertwine.errors import FormatError
 
@@ -18,39 +17,15 @@ SAFETENSORS = "application/vnd.safetensors"
 #: The pieces of a body, in order.
 Pieces = tuple[bytes | memoryview, ...]
 
-_NAMES = {
-    **{"float64": "F64", "float32": "F32", "float16": "F16", "bool": "BOOL"},
-    **{"int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8"},
-    **{"uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8"},
-}
-_ALIGNMENT = 8
-
 
 def write_arrays(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Pieces:
     """Return the pieces of a safetensors file: a header, then each array without a copy.
 
     Raises `FormatError` if an array is not numeric.
     """
-    import numpy as np
+    from intertwine.bases.safetensors_file import file_pieces  # imports NumPy
 
-    header: dict[str, Any] = {}
-    pieces: list[memoryview] = []
-    at = 0
-    for name, array in sorted(arrays.items(), key=lambda item: -_as_real(item[1]).itemsize):
-        real = np.ascontiguousarray(_as_real(array))
-        real = real.astype(real.dtype.newbyteorder("<"), copy=False)
-        if real.dtype.name not in _NAMES:
-            raise FormatError(f"{name} cannot be sent: its dtype is {array.dtype}, give numbers")
-        header[name] = {
-            "dtype": _NAMES[real.dtype.name],
-            "shape": list(real.shape),
-            "data_offsets": [at, at + real.nbytes],
-        }
-        at += real.nbytes
-        pieces.append(real.reshape(-1).view(np.uint8).data)
-    head = json.dumps(header, separators=(",", ":")).encode()
-    head += b" " * (-len(head) % _ALIGNMENT)  # the format allows trailing spaces in the header
-    return (len(head).to_bytes(8, "little") + head, *pieces)
+    return file_pieces(arrays)
 
 
 def read_array(body: bytes, name: str) -> Shaped[np.ndarray, "..."]:
@@ -81,11 +56,3 @@ def join_complex(
     array = np.empty(real.shape, np.result_type(real.dtype, np.complex64))
     array.real, array.imag = real, imaginary
     return array
-
-
-def _as_real(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    import numpy as np
-
-    if not np.iscomplexobj(array):
-        return array
-    return np.stack([array.real, array.imag], axis=-1)

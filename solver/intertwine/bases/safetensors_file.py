@@ -15,7 +15,11 @@ from intertwine.errors import FormatError
 
 _ALIGNMENT = 64  # JAX uses arrays with this alignment without copying
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
-_DTYPES = {"float64": "F64", "float32": "F32", "int64": "I64", "int32": "I32", "int8": "I8"}
+_DTYPES = {
+    **{"float64": "F64", "float32": "F32", "float16": "F16", "bool": "BOOL"},
+    **{"int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8"},
+    **{"uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8"},
+}
 _REAL = {"complex128": np.float64, "complex64": np.float32}
 
 
@@ -24,32 +28,43 @@ def write_arrays(
     metadata: Mapping[str, Any],
     write: Callable[[bytes | memoryview], Any],
 ) -> None:
-    """Pass the bytes of a safetensors file to `write`, piece by piece and without a copy.
+    """Pass the `file_pieces` of arrays with metadata to `write`, one after the other."""
+    for piece in file_pieces(arrays, metadata):
+        write(piece)
+
+
+def file_pieces(
+    arrays: Mapping[str, Shaped[np.ndarray, "..."]], metadata: Mapping[str, Any] | None = None
+) -> tuple[bytes | memoryview, ...]:
+    """Return the pieces of a safetensors file: a header, then each array without a copy.
 
     The data start at a multiple of 64 bytes, unlike those of the safetensors library. The format
     lacks complex128: a complex array is stored as real numbers with a last axis of two, and listed
-    in the metadata under ``complex``.
+    in the metadata, if given, under ``complex``. Raises `FormatError` if an array is not numeric.
     """
-    is_complex = [name for name, array in arrays.items() if np.iscomplexobj(array)]
-    text = json.dumps({**metadata, "complex": is_complex}, allow_nan=False)
-    header: dict[str, Any] = {"__metadata__": {"intertwine": text}}
+    header: dict[str, Any] = {}
+    if metadata is not None:
+        is_complex = [name for name, array in arrays.items() if np.iscomplexobj(array)]
+        text = json.dumps({**metadata, "complex": is_complex}, allow_nan=False)
+        header["__metadata__"] = {"intertwine": text}
     at, pieces = 0, []
     for name in sorted(arrays, key=lambda name: (-arrays[name].itemsize, name)):  # keeps alignment
         array = np.ascontiguousarray(arrays[name])
-        if name in is_complex:
+        if array.dtype.name in _REAL:
             array = array.view(_REAL[array.dtype.name]).reshape(*array.shape, 2)
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        if array.dtype.name not in _DTYPES:
+            raise FormatError(f"{name} has the dtype {array.dtype}: give numbers")
         header[name] = {
             "dtype": _DTYPES[array.dtype.name],
             "shape": list(array.shape),
             "data_offsets": [at, at + array.nbytes],
         }
         at += array.nbytes
-        pieces.append(array)
+        pieces.append(array.reshape(-1).view(np.uint8).data)
     head = json.dumps(header, separators=(",", ":")).encode()
     head += b" " * (-(8 + len(head)) % _ALIGNMENT)  # the format allows spaces after the header
-    write(len(head).to_bytes(8, "little") + head)
-    for array in pieces:
-        write(array.reshape(-1).view(np.uint8).data)
+    return (len(head).to_bytes(8, "little") + head, *pieces)
 
 
 def require_key(metadata: Mapping[str, Any], key: str) -> None:

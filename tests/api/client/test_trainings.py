@@ -149,7 +149,7 @@ class TestData:
             (
                 (X, np.array(["a"] * 7)),
                 FormatError,
-                "Y cannot be sent: its dtype is <U1, give numbers",
+                "Y has the dtype <U1: give numbers",
             ),
         ],
         ids=["no targets", "complex", "texts"],

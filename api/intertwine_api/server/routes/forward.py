@@ -157,11 +157,12 @@ _DOCUMENTED = {
 @router.post(
     "/models/{name}:forward",
     summary="Call a model",
+    operation_id="forward",
     response_model=Forwarded,
     responses=_RESPONSES,
     openapi_extra=_DOCUMENTED,
 )
-async def forward(request: Request) -> Any:
+async def call_model(request: Request) -> Any:
     """Return the model's outputs for one or more vectors of its input rep.
 
     Send JSON, or a safetensors body with an array `x` of shape (k, n) or (n,); complex arrays have
@@ -186,7 +187,7 @@ async def forward(request: Request) -> Any:
     return Response(content, media_type=kind, headers=headers)
 
 
-route = Route("/v1/models/{name}:forward", forward, methods=["POST"])
+route = Route("/v1/models/{name}:forward", call_model, methods=["POST"])
 
 
 def _name(request: Request) -> str:

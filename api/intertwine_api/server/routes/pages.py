@@ -49,8 +49,13 @@ async def home(service: TheService) -> HTMLResponse:
     return HTMLResponse(_PAGE.format(title="Intertwine", body=body))
 
 
-@router.get("/problems", summary="List the problem codes", response_class=HTMLResponse)
-async def problems() -> HTMLResponse:
+@router.get(
+    "/problems",
+    summary="List the problem codes",
+    operation_id="problems",
+    response_class=HTMLResponse,
+)
+async def list_problems() -> HTMLResponse:
     """Return a page of all problem codes, each with its HTTP status and meaning."""
     rows = "".join(
         f'<tr id="{code}"><th>{code}<td>{status}<td>{escape(title)}'
