@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact, Int
+from jaxtyping import Inexact, Int, Shaped
 
 #: An array of NumPy or of JAX (a tracer too); shapes and dtypes are stated by jaxtyping.
 Array = Any
@@ -40,6 +40,15 @@ def index(places: Int[np.ndarray, "..."], x: Array) -> Int[np.ndarray, "..."]:
     integers may run again with 32-bit ones.
     """
     return places.astype(np.int32) if is_jax(x) and places.size < 2**31 else places
+
+
+def join_complex(
+    real: Shaped[np.ndarray, "..."], imaginary: Shaped[np.ndarray, "..."]
+) -> Shaped[np.ndarray, "..."]:
+    """Return the complex array of two parts. (real + 1j * imaginary would turn inf into NaN.)"""
+    array = np.empty(real.shape, np.result_type(real.dtype, np.complex64))
+    array.real, array.imag = real, imaginary
+    return array
 
 
 def standard_normal(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -36,3 +37,22 @@ def available_memory() -> int:
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     allowed = _CONTAINER.read_text().strip() if _CONTAINER.exists() else "max"
     return int(_SHARE * min(machine, int(allowed) if allowed.isdigit() else machine))
+
+
+def kills_for_memory() -> int:
+    """Return how many processes the kernel has killed for lack of memory; 0 if it does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that memory ran out, of this machine or of a GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    return type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError") and (
+        "RESOURCE_EXHAUSTED" in str(error)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -27,6 +28,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Return whether an error, also of SQLite or safetensors, means that the disk is full."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left on device" in str(error) or "disk is full" in str(error)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from intertwine.errors import FormatError, InvalidSetting
 from intertwine_api.client.retries import Document, fetch, list_all, send
 from intertwine_api.client.steps import HttpRequest, Operation
 from intertwine_api.wire.safetensors_body import SAFETENSORS, write_arrays
-from intertwine_api.wire.wire_format import SentRep, group_document, over_group_of
+from intertwine_api.wire.wire_format import SentRep, over_group_of
 
 if TYPE_CHECKING:
     from intertwine.groups import Group
@@ -85,7 +85,7 @@ class GivenData:
         Raises the errors of parsing them, and `NotConcrete` if data to upload have reps and no
         group. The service knows the group of data that it stores.
         """
-        from intertwine.groups import read_group
+        from intertwine.groups import group_document, read_group
 
         reps: Document = {}
         if self.group is not None:

@@ -14,7 +14,6 @@ from intertwine_api.client.datasets import GivenData, send_data
 from intertwine_api.client.jobs import require_key, submit_job
 from intertwine_api.client.retries import Document
 from intertwine_api.client.steps import Operation, encode_json
-from intertwine_api.wire.wire_format import group_document
 
 
 class Training(TypedDict, total=False):
@@ -130,7 +129,7 @@ def _as_json(value: Any) -> Any:
         return [_as_json(item) for item in value]
     if value is None or isinstance(value, str | int | float | bool | Mapping):
         return value
-    from intertwine.groups import Group
+    from intertwine.groups import Group, group_document
     from intertwine.reps import Rep
 
     if isinstance(value, Group):

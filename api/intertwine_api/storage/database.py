@@ -44,6 +44,15 @@ def now(connection: Connection) -> ColumnElement[float]:
     return cast(func.extract("epoch", func.clock_timestamp()), Float)
 
 
+def take_turns(connection: Connection, table: Table) -> None:
+    """Wait until no other transaction that calls this for the table is open.
+
+    SQLite needs no lock, because it has one writer at a time.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
+
+
 _LOG = logging.getLogger("intertwine.service")
 _OF_NETWORKS = (
     "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "gpfs", "lustre", "nfs", "nfs4", "smb2", "smb3",

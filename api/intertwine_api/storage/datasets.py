@@ -12,9 +12,9 @@ from intertwine.training.recipe.description import BuiltIn
 from intertwine.training.recipe.sample_files import read_samples
 from intertwine.training.recipe.samples import Samples
 from intertwine.training.recipe.task_symmetry import GroupDocument, require_fit
-from sqlalchemy import Connection, delete, insert, select, text, tuple_, update
+from sqlalchemy import Connection, delete, insert, select, tuple_, update
 
-from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.database import Database, now, take_turns
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.references import is_referred_to
 from intertwine_api.storage.tables import datasets
@@ -62,7 +62,7 @@ class Datasets:
                 "bytes": size,
             }
             with self._database.write() as connection:
-                _take_turns(connection)
+                take_turns(connection, datasets)
                 if self._objects.path(digest) is not None:  # else it was deleted meanwhile
                     return _put(connection, values)
 
@@ -113,7 +113,7 @@ class Datasets:
         """
         chosen = (datasets.c.id == dataset, datasets.c.owner == owner)
         with self._database.write() as connection:
-            _take_turns(connection)
+            take_turns(connection, datasets)
             if not connection.execute(delete(datasets).where(*chosen)).rowcount:
                 raise _not_found(dataset)
             if not is_referred_to(connection, dataset):
@@ -127,12 +127,6 @@ def _put(connection: Connection, values: dict[str, Any]) -> DatasetInfo:
         connection.execute(insert(datasets).values(**values, created=now(connection)))
     row = connection.execute(select(datasets).where(*chosen)).one()
     return DatasetInfo(**row._mapping)
-
-
-def _take_turns(connection: Connection) -> None:
-    """Wait until no other transaction adds or deletes; SQLite has one writer at a time."""
-    if connection.dialect.name != "sqlite":
-        connection.execute(text("LOCK TABLE datasets IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _cursor(info: DatasetInfo) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from intertwine.training.recipe.description import MODEL_NAME
-from sqlalchemy import Connection, Select, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.database import Database, now, take_turns
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.references import is_referred_to
 from intertwine_api.storage.tables import models, versions
 from intertwine_api.wire.jobs import instant
-from intertwine_api.wire.models import ModelDocument, VersionDocument, VersionSummary
+from intertwine_api.wire.models import (
+    ModelDocument,
+    VersionDocument,
+    VersionSummary,
+    require_model_name,
+)
 from intertwine_api.wire.problems import ProblemError
 
 
@@ -84,7 +87,7 @@ class Models:
 
     def is_free_in(self, connection: Connection, name: str, owner: str) -> bool:
         """Whether the owner may publish under a name, until the transaction ends."""
-        _take_turns(connection)
+        take_turns(connection, versions)
         taken = connection.execute(select(models.c.owner).where(models.c.name == name)).scalar()
         return taken in (None, owner)
 
@@ -100,7 +103,7 @@ class Models:
         self, connection: Connection, name: str, owner: str, job: str | None, trained: TrainedModel
     ) -> Version:
         """Publish a model as `publish` does, in a transaction of the caller."""
-        _take_turns(connection)
+        take_turns(connection, versions)
         made = _first(connection, _VERSIONS.where(versions.c.job == job)) if job else None
         return made or self._add(connection, name, owner, job, trained)
 
@@ -152,7 +155,7 @@ class Models:
         """
         chosen = _named(name, version)
         with self._database.write() as connection:
-            _take_turns(connection)
+            take_turns(connection, versions)
             digests = set(connection.execute(select(versions.c.weights).where(*chosen)).scalars())
             gone = connection.execute(delete(versions).where(*chosen)).rowcount
             if version is None:
@@ -239,20 +242,9 @@ def _first(connection: Connection, query: Select[Any]) -> Version | None:
     return None if row is None else Version(**row._mapping)
 
 
-def _take_turns(connection: Connection) -> None:
-    """Wait until no other transaction publishes or deletes; SQLite has one writer at a time."""
-    if connection.dialect.name != "sqlite":
-        connection.execute(text("LOCK TABLE model_versions IN SHARE ROW EXCLUSIVE MODE"))
-
-
 def _require_free(connection: Connection, name: str, owner: str) -> int | None:
     """Return the number of the last version of a name that the owner may use; None if it is new."""
-    if re.fullmatch(MODEL_NAME.strip("^$"), name) is None:
-        detail = (
-            f"{name[:200]!r} is not a name of a model: give up to 128 ASCII letters, digits and "
-            f". _ -, a letter or digit first"
-        )
-        raise ProblemError.of("invalid-request", detail)
+    require_model_name(name)
     query = select(models.c.owner, models.c.last_version).where(models.c.name == name)
     row = connection.execute(query).one_or_none()
     if row is None:

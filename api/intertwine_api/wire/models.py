@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 
 from intertwine.training.recipe.description import MODEL_NAME, Digest
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from intertwine_api.wire.problems import ProblemError
+
 #: A model's name in an address.
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
+
+
+def require_model_name(name: str) -> None:
+    """Raise `ProblemError` with ``invalid-request`` for an invalid name of a model."""
+    if re.fullmatch(MODEL_NAME.strip("^$"), name) is None:
+        raise ProblemError.of(
+            "invalid-request",
+            f"{name[:200]!r} is not a model name: use up to 128 ASCII letters, digits and . _ -, "
+            f"with a letter or digit first",
+        )
 
 
 class VersionSummary(BaseModel):

@@ -43,16 +43,7 @@ def read_array(body: bytes, name: str) -> Shaped[np.ndarray, "..."]:
     if array.dtype.kind not in "fiu":
         raise FormatError(f"{name} has the dtype {array.dtype}: give numbers")
     if array.ndim == 3 and array.shape[2] == 2:
+        from intertwine.arrays import join_complex
+
         return join_complex(array[..., 0], array[..., 1])
-    return array
-
-
-def join_complex(
-    real: Shaped[np.ndarray, "..."], imaginary: Shaped[np.ndarray, "..."]
-) -> Shaped[np.ndarray, "..."]:
-    """Return the complex array of two parts. (real + 1j * imaginary would turn inf into NaN.)"""
-    import numpy as np
-
-    array = np.empty(real.shape, np.result_type(real.dtype, np.complex64))
-    array.real, array.imag = real, imaginary
     return array

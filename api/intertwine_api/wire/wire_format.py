@@ -13,16 +13,13 @@ if TYPE_CHECKING:
     from intertwine.reps import Rep
 
 
-GroupDocument = str | dict[str, Any]
-
-
 @dataclass(frozen=True)
 class SentRep:
     """A rep, its text, and its group's document; `group` is None if it has several or none."""
 
     rep: Rep
     text: str
-    group: GroupDocument | None
+    group: str | dict[str, Any] | None
 
     @classmethod
     def of(
@@ -37,6 +34,7 @@ class SentRep:
         Raises the errors of parsing, `NotConcrete` if the group is missing and not
         `may_lack_group`, and `InvalidRep` if its text does not define it, such as a user's rep.
         """
+        from intertwine.groups import group_document
         from intertwine.reps import read_rep
 
         bound = read_rep(rep, group)
@@ -66,22 +64,6 @@ class SentRep:
                 f"{self.text} cannot be sent: a service knows only the library's reps, and in a "
                 f"rep of several groups only those of the catalogue"
             )
-
-
-def group_document(group: Group) -> GroupDocument:
-    """Return a group's text if the catalogue has it, else its generators as JSON.
-
-    `intertwine.groups.group_from_json` reads the generators exactly.
-    """
-    from intertwine.groups import group_to_json, parse_group
-
-    text = repr(group)
-    try:
-        if parse_group(text) == group:
-            return text
-    except IntertwineError:
-        pass  # a group of the user's own
-    return group_to_json(group)
 
 
 def over_group_of(other: Rep, rep: Rep) -> Rep:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from typing import Any
 
 from intertwine.errors import IntertwineError
+from intertwine.memory import is_lack_of_memory
+from intertwine.whole_files import is_full_disk
 
 from intertwine_api.wire.problems import Problem, ProblemError, from_error
 from intertwine_api.work.executor import Exit
@@ -81,13 +82,13 @@ def from_exception(error: BaseException, limits: Limits) -> Problem:
         return error.problem
     if isinstance(error, IntertwineError):
         return from_error(error)
-    if any(_is_full_disk(cause) for cause in _causes(error)):
+    if any(is_full_disk(cause) for cause in _causes(error)):
         where = getattr(error, "filename", None)
         return Problem.of(
             "disk-full",
             f"the disk is full{f' at {where}' if where else ''}: make room, and retry the job",
         )
-    if _is_lack_of_memory(error):
+    if is_lack_of_memory(error):
         why = _first_line(error) or "nothing was left"
         return out_of_memory("the job", limits.memory, f" ({why}). {_ADVICE}")
     return Problem.of("internal", "an unexpected error; the log of the job has it")
@@ -97,21 +98,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _is_full_disk(error: BaseException) -> bool:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    # safetensors and SQLite have errors of their own for it
-    return "No space left on device" in str(error) or "disk is full" in str(error)
-
-
-def _is_lack_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    return type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError") and (
-        "RESOURCE_EXHAUSTED" in str(error)
-    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,7 +5,6 @@ It imports little: the supervisor of every job imports it.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import hashlib
 import os
@@ -91,16 +90,6 @@ def share_gpu() -> None:
     Call this before JAX is used.
     """
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-
-
-def kills_for_memory() -> int:
-    """Return how many processes the kernel has killed for lack of memory; 0 if it does not say."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            name, _, count = line.partition(" ")
-            if name == "oom_kill":
-                return int(count)
-    return 0
 
 
 _ALLOCATED = 50_000  # new objects between collections; some hundred concurrent calls make fewer

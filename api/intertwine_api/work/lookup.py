@@ -101,7 +101,10 @@ class Lookup:
         exact. The position of a job that no longer waits is 0.
         """
         with self._database.read() as connection:
-            return _waiting(connection, job, host, slots)
+            position = _position(connection, job.id)
+            if position is None:
+                return 0, "it waits no longer"
+            return position, _why_queued(connection, job, position, host, slots)
 
     def unfinished(self, owner: str) -> int:
         """Return the number of an owner's unfinished jobs."""
@@ -217,26 +220,20 @@ def _position(connection: Connection, job_id: str) -> int | None:
     return None if found is None else int(found)
 
 
-def _waiting(
-    connection: Connection, job: Job, host: str | None, slots: int | None
-) -> tuple[int, str]:
-    """Return a job's position, and why it waits."""
-    place = _position(connection, job.id)
-    if place is None:
-        return 0, "it waits no longer"
+def _why_queued(
+    connection: Connection, job: Job, position: int, host: str | None, slots: int | None
+) -> str:
     later = job.not_before - float(connection.execute(select(now(connection))).scalar_one())
     if later > 0:
-        return place, f"it is tried again in {math.ceil(later)} s"
-    if place > 1:
-        return place, "1 job is ahead" if place == 2 else f"{place - 1} jobs are ahead"
+        return f"it is tried again in {math.ceil(later)} s"
+    if position > 1:
+        return "1 job is ahead" if position == 2 else f"{position - 1} jobs are ahead"
     if slots == 0:
-        return place, "this host runs no jobs: it waits for one that does"
+        return "this host runs no jobs: it waits for one that does"
     taken = places_taken(connection, host)
     if slots is not None and taken >= slots:
-        places = (
-            "the 1 place on this host is" if slots == 1 else f"all {slots} places on this host are"
-        )
-        return place, f"{places} taken"
+        one = "the 1 place on this host is"
+        return f"{one if slots == 1 else f'all {slots} places on this host are'} taken"
     if taken:
-        return place, f"it is the next; {taken} {'job runs' if taken == 1 else 'jobs run'}"
-    return place, "it is the next, and starts as soon as a host is free"
+        return f"it is the next; {taken} {'job runs' if taken == 1 else 'jobs run'}"
+    return "it is the next, and starts as soon as a host is free"

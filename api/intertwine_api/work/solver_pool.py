@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from intertwine.memory import kills_for_memory
+
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.work.failures import died, out_of_memory, out_of_time
-from intertwine_api.work.host import kills_for_memory
 from intertwine_api.work.settings import Settings
 
 _LOG = logging.getLogger("intertwine.service")

@@ -21,10 +21,10 @@ from pathlib import Path
 from types import FrameType
 
 import psutil
+from intertwine.memory import kills_for_memory
 
 from intertwine_api.work.executor import Cause, Exit
 from intertwine_api.work.folder import JobFolder
-from intertwine_api.work.host import kills_for_memory
 
 #: The process id of the supervisor, for the job's process to end with it.
 SUPERVISOR = "INTERTWINE_SUPERVISOR"

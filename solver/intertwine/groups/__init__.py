@@ -28,7 +28,12 @@ from intertwine.groups.catalogue import (
 )
 from intertwine.groups.cubes import Cube, RubiksCube
 from intertwine.groups.description import describe_catalogue, describe_group
-from intertwine.groups.document import group_from_json, group_to_json, read_group
+from intertwine.groups.document import (
+    group_document,
+    group_from_json,
+    group_to_json,
+    read_group,
+)
 from intertwine.groups.embedding import Embed
 from intertwine.groups.group import Group
 from intertwine.groups.product import DirectProduct
@@ -70,6 +75,7 @@ __all__ = [
     "ZksZnxZn",
     "describe_catalogue",
     "describe_group",
+    "group_document",
     "group_from_json",
     "group_to_json",
     "parse_group",

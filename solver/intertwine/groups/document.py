@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from intertwine.errors import InvalidGroup, InvalidSetting, TooLarge
+from intertwine.errors import IntertwineError, InvalidGroup, InvalidSetting, TooLarge
 from intertwine.groups.generators import MAX_ENTRIES, refuse_large
 from intertwine.groups.group import Group
 from intertwine.groups.numbers import parse_number
@@ -51,6 +51,20 @@ def read_group(group: Group | str | Mapping[str, Any]) -> Group:
     raise InvalidSetting(
         f"a group is one of intertwine.groups, its text, or its generators, not {group!r}"
     )
+
+
+def group_document(group: Group) -> str | dict[str, Any]:
+    """Return what `read_group` reads: the text of a group of the catalogue, else its generators.
+
+    The generators are a JSON object, as of `group_to_json`, and are read exactly.
+    """
+    text = repr(group)
+    try:
+        if parse_group(text) == group:
+            return text
+    except IntertwineError:
+        pass  # a user-defined group
+    return group_to_json(group)
 
 
 def group_from_json(document: Any) -> Group:

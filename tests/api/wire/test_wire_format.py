@@ -17,11 +17,12 @@ from intertwine.groups import (
     RubiksCube,
     S,
     Z,
+    group_document,
     group_from_json,
     parse_group,
 )
 from intertwine.reps import Rep, V
-from intertwine_api.wire.wire_format import SentRep, group_document
+from intertwine_api.wire.wire_format import SentRep
 
 GROUPS = [
     SO(3),

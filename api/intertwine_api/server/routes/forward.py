@@ -8,7 +8,6 @@ time. So `route` is a plain Starlette route, which parses the request and checks
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
+from intertwine.arrays import join_complex
 from intertwine.training.recipe.description import MODEL_NAME
 from jaxtyping import Shaped
 from starlette.concurrency import run_in_threadpool
@@ -26,9 +26,9 @@ from intertwine_api.server.disconnects import CancelOnDisconnect, ClientDisconne
 from intertwine_api.server.middleware import is_safetensors
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.service import Service
-from intertwine_api.wire.models import Forwarded, ForwardRequest
+from intertwine_api.wire.models import Forwarded, ForwardRequest, require_model_name
 from intertwine_api.wire.problems import ProblemError
-from intertwine_api.wire.safetensors_body import SAFETENSORS, join_complex, read_array, write_arrays
+from intertwine_api.wire.safetensors_body import SAFETENSORS, read_array, write_arrays
 
 _JSON = "application/json"
 _REAL, _IMAGINARY = "inputs", "imaginary"
@@ -106,7 +106,6 @@ router = APIRouter(prefix="/v1", tags=["models"])
 _MODEL = "Intertwine-Model"
 _LARGE = 2**16  # bytes; larger bodies are read and written in a thread
 _NUMBER = 2**31 - 1
-_NAME = re.compile(MODEL_NAME)
 _require_scope = requires("models:forward")
 _Result = TypeVar("_Result")
 
@@ -172,7 +171,8 @@ async def call_model(request: Request) -> Any:
     request.scope["route"] = route  # the metrics read the route here
     await _require_scope(request, None)
     service: Service = request.app.state.service
-    name, number = _name(request), _number(request)
+    name, number = request.path_params["name"], _number(request)
+    require_model_name(name)
     body = await request.body()
     is_binary = is_safetensors(dict(request.scope["headers"]))
     inputs = await _in_thread_if(len(body) > _LARGE, read_inputs, body, is_binary)
@@ -188,18 +188,6 @@ async def call_model(request: Request) -> Any:
 
 
 route = Route("/v1/models/{name}:forward", call_model, methods=["POST"])
-
-
-def _name(request: Request) -> str:
-    """Return the model name in the path. Raises `ProblemError` if it is invalid."""
-    name: str = request.path_params["name"]
-    if _NAME.fullmatch(name) is None:
-        detail = (
-            f"{name[:200]!r} is not a model name: use up to 128 ASCII letters, digits and . _ -, "
-            f"with a letter or digit first"
-        )
-        raise ProblemError.of("invalid-request", detail)
-    return name
 
 
 def _number(request: Request) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
+from intertwine.arrays import join_complex
 from intertwine.bases import Basis, to_bytes
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.invariants import in_order_of
@@ -24,7 +25,7 @@ from intertwine_api.server.routes.bases import Key
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.wire.bases import Projected, ProjectRequest
 from intertwine_api.wire.problems import ProblemError
-from intertwine_api.wire.safetensors_body import SAFETENSORS, join_complex, read_array, write_arrays
+from intertwine_api.wire.safetensors_body import SAFETENSORS, read_array, write_arrays
 
 router = APIRouter(prefix="/v1", tags=["bases"])
 
