@@ -91,7 +91,7 @@ def test_the_error_lies_between_zero_and_one() -> None:
     assert max(always_odd) > 0.5
 
 
-def test_a_basis_of_wrong_maps_is_told_from_one_of_right_ones() -> None:
+def test_a_basis_of_wrong_maps_is_distinguished_from_a_correct_one() -> None:
     rep_in, rep_out = V(SO(3)), T(2)(SO(3))
     wrong = np.linalg.qr(np.random.default_rng(0).standard_normal((27, 4)))[0]
     assert equivariance_error(wrong, rep_in, rep_out) > 0.1
@@ -180,7 +180,7 @@ def test_the_tolerance_is_the_callers() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_is_not_equivariant(bad: float) -> None:
+def test_values_that_are_not_finite_are_not_equivariant(bad: float) -> None:
     W = np.eye(3)
     W[0, 0] = bad
     with np.errstate(all="ignore"), pytest.raises(NotEquivariant):

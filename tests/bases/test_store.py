@@ -543,7 +543,7 @@ class TestFindStore:
         assert repr(value) in message
 
 
-def test_a_copy_is_told_from_a_map(store: Store) -> None:
+def test_a_copy_is_distinguished_from_a_memory_map(store: Store) -> None:
     """Otherwise the tests above would show nothing."""
     basis = obtain(store, KEY, {}, Solve())
     assert isinstance(basis.storage, Dense)

@@ -69,7 +69,7 @@ class TestHowTheyPrint:
 
 
 class TestWhatIsRefused:
-    def test_a_wrong_basis_is_told(self) -> None:
+    def test_a_wrong_basis_is_detected(self) -> None:
         exact = exact_basis((V**2)(SO(3)))
         with pytest.raises(SolveError, match="shape"):
             certify((V**4)(SO(3)).equivariant_basis(store=False), exact)

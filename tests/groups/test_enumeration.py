@@ -162,7 +162,7 @@ class TestIndependentGenerators:
         assert independent_generators(Group(discrete_generators=powers)) in ((3,), (1, 2))
         assert independent_generators(Group(discrete_generators=[np.eye(2)] * 4)) == ()
 
-    def test_none_for_what_is_not_enumerated(self) -> None:
+    def test_groups_that_are_not_enumerated_give_none(self) -> None:
         assert independent_generators(S(9)) is None
         assert independent_generators(SO(3)) == ()
 
@@ -187,13 +187,13 @@ class TestIndependentGenerators:
     ],
     ids=range(14),
 )
-def test_infinite_groups_are_told_quickly(generators: list[np.ndarray]) -> None:
+def test_infinite_groups_are_recognised_quickly(generators: list[np.ndarray]) -> None:
     started = time.perf_counter()
     assert order(Group(discrete_generators=generators)) is None
     assert time.perf_counter() - started < 1
 
 
-def test_large_groups_are_told_quickly() -> None:
+def test_large_groups_are_recognised_quickly() -> None:
     started = time.perf_counter()
     assert order(S(20)) is None
     assert order(RubiksCube()) is None

@@ -157,7 +157,7 @@ class TestRefusals:
             group.refined()
 
     @pytest.mark.parametrize("value", [True, -1e-5, 1, "1e-5", float("nan"), float("inf")])
-    def test_what_is_no_tolerance(self, value: Any) -> None:
+    def test_invalid_tolerances_are_refused(self, value: Any) -> None:
         with pytest.raises(InvalidGroup, match="is a number above 0 and below 1, such as 1e-5"):
             Group(d=2, refine=value)
         with pytest.raises(InvalidGroup, match="is a number above 0 and below 1, such as 1e-5"):

@@ -110,7 +110,7 @@ def test_what_a_group_refuses_is_shown_in_the_text() -> None:
         parse_group("SO(50)*SO(50)")
 
 
-def test_bounds_are_told() -> None:
+def test_errors_state_the_bounds() -> None:
     with pytest.raises(TooLarge, match="the text has 8,000 characters; at most 4,096 are read"):
         parse_group("SO(3)*  " * 1000)
     with pytest.raises(ParseError, match="parentheses go at most 40 deep"):

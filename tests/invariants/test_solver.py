@@ -349,7 +349,7 @@ def test_a_rep_of_the_users_own_that_is_no_tensor_is_solved(method: str) -> None
     ],
     ids=["svd", "krylov", "krylov of many rounds", "krylov on a finite group", "orbits"],
 )
-def test_progress_is_told_in_words_and_fractions(rep: Rep, method: str) -> None:
+def test_progress_reports_words_and_fractions(rep: Rep, method: str) -> None:
     told: list[Progress] = []
     rep.equivariant_basis(method=method, progress=told.append)
     assert told

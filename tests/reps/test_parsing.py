@@ -543,7 +543,7 @@ def test_a_rep_of_several_groups_is_read_back_as_it_prints(tree: Tree) -> None:
 
 
 class Named(Rep):
-    """A rep of the user's own whose name ends in a digit below the line."""
+    """A user-defined rep whose name ends in a digit below the line."""
 
     def __init__(self, n: int) -> None:
         self.n = n

@@ -74,7 +74,7 @@ PRINTED = [
     ),
     (V(SO13p()).T * V(Z(2)), "V(SO13p())*⊗V(Z(2))", "V(SO13p())*⊗V(Z(2))"),
     (V * V(Z(3)), "V⊗V(Z(3))", "V⊗V(Z(3))"),
-    # reps of the user's own, by the names that they give themselves
+    # user-defined reps, by the names that they give themselves
     (PseudoScalar(), "P", "P"),
     (PseudoScalar(S(4)), "P", "P(S(4))"),
     (PseudoScalar() ** 2 * V + V, "P²⊗V+V", "P²⊗V+V"),
