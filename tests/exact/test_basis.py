@@ -29,7 +29,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "rep"), CASES, ids=str)
 class TestExactBases:
-    def test_they_span_what_the_solver_finds(self, name: str, rep: Rep) -> None:
+    def test_exact_bases_span_those_of_the_solver(self, name: str, rep: Rep) -> None:
         concrete = rep(parse_group(name))
         exact = exact_basis(concrete)
         basis = concrete.equivariant_basis(store=False)

@@ -185,7 +185,7 @@ class TestScalesOfDiscreteGenerators:
             group = Group(discrete_generators=[scale * np.diag([1, 1 / 3, 1 / 9])])
             _assert_rank(T(2, 2)(group), 1 + 4 + 9 + 4 + 1)
 
-    def test_a_scale_that_counts_and_is_nothing_known(self) -> None:
+    def test_a_relevant_unrecognised_scale_is_refused(self) -> None:
         with pytest.raises(MethodNotApplicable, match="entry"):
             rank_bound((V**2)(Group(discrete_generators=[pi * np.eye(2)])))
 

@@ -132,7 +132,7 @@ def test_an_image_that_contradicts_the_others_has_no_character() -> None:
 
 
 class TestIndependentGenerators:
-    def test_all_elements_cost_what_three_do(self) -> None:
+    def test_all_elements_cost_as_much_as_three(self) -> None:
         enumeration = enumerate_elements(Group(discrete_generators=reflections()))
         assert enumeration is not None
         for seed in range(6):

@@ -23,7 +23,7 @@ def turned(angle: float) -> Any:
     return exact
 
 
-def test_what_was_pasted_becomes_what_was_meant() -> None:
+def test_pasted_generators_become_the_intended_ones() -> None:
     flip = np.diag([1.0, -1, -1])
     group = of(PASTED, flip).refined()
     found, kept = group.discrete_generators
@@ -240,7 +240,7 @@ class TestWithoutExactStructure:
 class TestProducts:
     boost = np.array([[np.cosh(1e-4), np.sinh(1e-4)], [np.sinh(1e-4), np.cosh(1e-4)]])
 
-    def test_a_factor_that_is_meant_as_it_is_stays_so(self) -> None:
+    def test_a_factor_declared_exact_is_unchanged(self) -> None:
         product = Group(discrete_generators=[self.boost], refine=0) * S(3)
         assert not product.defects
         assert T(2)(product).equivariant_basis(store=False).rank == 4

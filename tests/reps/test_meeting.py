@@ -25,8 +25,8 @@ def test_two_named_groups_of_equal_generators_are_warned_of() -> None:
             build()
         assert len(found) == 1
         assert str(found[0].message).endswith(
-            "have the same generators, so in one rep they are one group, which acts on both. For "
-            "two different groups, number them: "
+            "have the same generators, so in one rep they are one group, which acts on both "
+            "parts. For two different groups, number them: "
             f"L, R = {str(found[0].message).partition(' ')[0]}.copies(2)"
         )
         assert found[0].filename == __file__

@@ -344,7 +344,7 @@ def test_a_call_of_the_users_own_is_used() -> None:
     assert rep == Counting(O(2)) * V(O(2)) + Counting(O(2))
 
 
-def test_without_rho_there_is_an_error_that_says_so() -> None:
+def test_a_rep_without_rho_is_an_error() -> None:
     class Empty(Rep):
         pass
 

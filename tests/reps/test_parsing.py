@@ -342,7 +342,7 @@ COMPLAINTS: list[tuple[str, str]] = [
     ("text", "message"),
     [pytest.param(text, message, id=repr(text)) for text, message in COMPLAINTS],
 )
-def test_the_complaint_shows_the_place_and_says_what_was_expected(text: str, message: str) -> None:
+def test_the_error_shows_the_place_and_the_expectation(text: str, message: str) -> None:
     with pytest.raises(ParseError) as error:
         parse(text)
     assert str(error.value) == message
