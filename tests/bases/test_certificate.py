@@ -191,7 +191,7 @@ class TestApproximate:
         ],
         ids=str,
     )
-    def test_what_is_none_is_refused(self, change: dict[str, Any]) -> None:
+    def test_invalid_certificates_are_refused(self, change: dict[str, Any]) -> None:
         with pytest.raises(FormatError, match="this is not a certificate of a basis"):
             Certificate.from_json({**self.certificate().to_json(), **change})
 

@@ -204,7 +204,7 @@ class TestSaving:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("suffix", [".safetensors", ".npy", ".npz"])
-    def test_a_file_that_is_there_is_replaced(self, suffix: str, tmp_path: Path) -> None:
+    def test_an_existing_file_is_replaced(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"basis{suffix}"
         path.write_bytes(b"something else, longer than any basis" * 1000)
         save_basis(BASES["dense"], path)
@@ -214,9 +214,7 @@ class TestSaving:
         assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
     @pytest.mark.parametrize("suffix", [".safetensors", ".npy", ".npz"])
-    def test_what_cannot_be_written_leaves_nothing_behind(
-        self, suffix: str, tmp_path: Path
-    ) -> None:
+    def test_a_failed_write_leaves_no_file(self, suffix: str, tmp_path: Path) -> None:
         folder = tmp_path / f"folder{suffix}"
         folder.mkdir()
         with pytest.raises(OSError, match="folder"):

@@ -60,7 +60,7 @@ class TestRoundTrip:
         assert read.nbytes == basis.nbytes
 
     @each
-    def test_writing_what_was_read_gives_the_same(self, basis: Basis) -> None:
+    def test_writing_a_read_basis_gives_the_same_arrays(self, basis: Basis) -> None:
         arrays, metadata = to_arrays(basis)
         again, metadata_again = to_arrays(from_arrays(arrays, metadata))
         assert metadata_again == metadata

@@ -15,7 +15,7 @@ def test_the_matrix_is_kept_as_it_is() -> None:
     assert (storage.shape, storage.dtype, storage.nbytes) == ((4, 2), np.float64, 64)
 
 
-def test_the_sparse_form_leaves_out_what_is_rounding_of_zero() -> None:
+def test_the_sparse_form_omits_rounding_errors() -> None:
     matrix = np.eye(3)[:, :2] + np.array([[0, 6e-17], [-1e-15, 0], [1e-16, 0]])
     sparse = Dense(matrix).sparse()
     assert sparse.nnz == 2

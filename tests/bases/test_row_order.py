@@ -23,7 +23,7 @@ ZEROS = "0" * 64
 
 
 class Oblique(Group):
-    """A group of the user's own whose name is that of the catalogue's rotations."""
+    """A user-defined group whose name is that of the catalogue's rotations."""
 
     def __init__(self) -> None:
         super().__init__(lie_algebra=[[[0.0, 2.0, 0.0], [-0.5, 0.0, 0.0], [0.0, 0.0, 0.0]]])
@@ -63,7 +63,7 @@ class Doubled(Base):
 
 
 class Alike(Rep):
-    """A rep of the user's own that acts as V does, and believes to be equal to it."""
+    """A user-defined rep that acts as V does, and believes to be equal to it."""
 
     def rho(self, M: Any) -> Any:
         return np.asarray(M)
@@ -117,7 +117,7 @@ def irrep_of(group: Group) -> Rep:
 
 
 def named_like_an_irrep() -> Rep:
-    """A rep of one's own whose text is an irrep's name."""
+    """A user-defined rep whose text is an irrep's name."""
     found = Own(str(irrep_of(SO(3))))
     return found(SO(3)) * V(SO(3))
 
@@ -241,7 +241,7 @@ def test_subclasses_of_irreps_are_not_read_as_irreps() -> None:
 
 
 class TestNames:
-    """Reps of the user's own are read when they are given by their names."""
+    """User-defined reps are read when they are given by their names."""
 
     def save(self, rep: Rep, folder: Path) -> Path:
         path = folder / "q.safetensors"

@@ -221,7 +221,7 @@ def dense_parts(storage: Storage) -> list[Dense]:
 
 
 @each
-def test_a_storage_that_tells_which_permutations_keep_it_is_right(storage: Storage) -> None:
+def test_keeps_is_exact_where_it_is_not_none(storage: Storage) -> None:
     n, matrix, rng = storage.shape[0], matrix_of(storage), np.random.default_rng(6)
     trials = [(np.arange(n), np.ones(n, dtype=np.int8))]
     for _ in range(30):
@@ -232,7 +232,7 @@ def test_a_storage_that_tells_which_permutations_keep_it_is_right(storage: Stora
         assert told is None or told == np.array_equal(signs[:, None] * matrix[indices], matrix)
 
 
-def test_orbits_tell_which_permutations_keep_them() -> None:
+def test_orbits_keep_exactly_their_permutations() -> None:
     storage = orbits([0, 1, 0, -1], [1, 1, -1, 1])
     swapped = np.array([2, 1, 0, 3])
     assert storage.keeps(swapped, np.array([-1, 1, -1, -1]))

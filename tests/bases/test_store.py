@@ -98,7 +98,7 @@ class TestObtain:
         assert np.array_equal(read.dense(), basis.dense())
         assert read.certificate == basis.certificate
 
-    def test_the_one_who_solved_it_gets_what_the_others_will_get(self, store: Store) -> None:
+    def test_the_solving_process_gets_the_stored_basis(self, store: Store) -> None:
         """Two processes solved at once; the second to publish gets the basis of the first."""
 
         def overtaken() -> Basis:
@@ -228,7 +228,7 @@ class TestObtain:
         store.clear()
         assert np.array_equal(basis.dense(), before)
 
-    def test_a_store_that_takes_nothing_costs_nothing(self, tmp_path: Path) -> None:
+    def test_a_store_that_rejects_entries_returns_the_solved_basis(self, tmp_path: Path) -> None:
         full = Store(tmp_path, limit=10)
         solve = Solve()
         for _ in range(2):
@@ -471,7 +471,7 @@ class TestEquivariantBasis:
         assert REP.equivariant_basis(store=store).cached
         assert digest(wrong) in quarantined(store)
 
-    def test_the_second_process_reads_what_the_first_solved(self, store: Store) -> None:
+    def test_a_second_process_reads_the_stored_basis(self, store: Store) -> None:
         program = """
             import sys
             from pathlib import Path
@@ -551,7 +551,7 @@ class TestFindStore:
         assert repr(value) in message
 
 
-def test_a_copy_is_told_from_a_map(store: Store) -> None:
+def test_a_copy_is_distinguished_from_a_memory_map(store: Store) -> None:
     """Otherwise the tests above would show nothing."""
     basis = obtain(store, KEY, {}, Solve())
     assert isinstance(basis.storage, Dense)

@@ -29,7 +29,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "rep"), CASES, ids=str)
 class TestExactBases:
-    def test_they_span_what_the_solver_finds(self, name: str, rep: Rep) -> None:
+    def test_exact_bases_span_those_of_the_solver(self, name: str, rep: Rep) -> None:
         concrete = rep(parse_group(name))
         exact = exact_basis(concrete)
         basis = concrete.equivariant_basis(store=False)
@@ -69,7 +69,7 @@ class TestHowTheyPrint:
 
 
 class TestWhatIsRefused:
-    def test_a_wrong_basis_is_told(self) -> None:
+    def test_a_wrong_basis_is_detected(self) -> None:
         exact = exact_basis((V**2)(SO(3)))
         with pytest.raises(SolveError, match="shape"):
             certify((V**4)(SO(3)).equivariant_basis(store=False), exact)

@@ -50,7 +50,7 @@ def test_sums_and_several_groups() -> None:
     assert character_rank(rep) == rep.equivariant_basis(store=False).rank
 
 
-def test_what_is_not_recognised() -> None:
+def test_unrecognised_groups_have_no_rank() -> None:
     boost = Group(lie_algebra=[[[1.0, 2.0], [0.0, -1.0]]])
     assert character_rank(T(2)(boost)) is None
     infinite = Group(discrete_generators=[[[1.0, 1.0], [0.0, 1.0]]])

@@ -68,7 +68,7 @@ class TestSquareRoots:
 
 
 class TestWhatIsRefused:
-    def test_entries_that_are_nothing_known(self) -> None:
+    def test_unrecognised_entries_are_refused(self) -> None:
         turn = np.array([[np.cos(1.0), -np.sin(1.0)], [np.sin(1.0), np.cos(1.0)]])
         with pytest.raises(MethodNotApplicable, match="rational"):
             rank_bound(T(2)(Group(discrete_generators=[turn])))

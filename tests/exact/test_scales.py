@@ -74,7 +74,7 @@ class TestDuals:
         _assert_rank(T(1, 1)(group), 2)
         _assert_rank(T(0, 2)(group), 0)
 
-    def test_the_dual_of_a_rep_of_ones_own(self) -> None:
+    def test_the_dual_of_a_user_defined_rep(self) -> None:
         class Twice(Rep):
             def __init__(self, G: Group | None = None) -> None:
                 self.G = G
@@ -185,7 +185,7 @@ class TestScalesOfDiscreteGenerators:
             group = Group(discrete_generators=[scale * np.diag([1, 1 / 3, 1 / 9])])
             _assert_rank(T(2, 2)(group), 1 + 4 + 9 + 4 + 1)
 
-    def test_a_scale_that_counts_and_is_nothing_known(self) -> None:
+    def test_a_relevant_unrecognised_scale_is_refused(self) -> None:
         with pytest.raises(MethodNotApplicable, match="entry"):
             rank_bound((V**2)(Group(discrete_generators=[pi * np.eye(2)])))
 

@@ -138,7 +138,7 @@ class TestReps:
         found = (V(L) * V(R)).rho_dense({L: g, R: h})
         np.testing.assert_allclose(found, np.kron(g, h))
 
-    def test_a_rep_of_ones_own_over_a_copy(self) -> None:
+    def test_a_user_defined_rep_over_a_copy(self) -> None:
         class Squared(Rep):
             def rho(self, M: Any) -> Any:
                 return M @ M

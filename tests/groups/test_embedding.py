@@ -74,7 +74,7 @@ def test_slots_that_do_not_fit_are_refused(arguments: Any, message: str) -> None
 
 
 @pytest.mark.parametrize("slots", [[1, 7], [-9, 0], ["a", "b"], [0.5, 1.5], [[0, 1]], 1])
-def test_slots_that_are_none_are_refused(slots: Any) -> None:
+def test_invalid_slots_are_refused(slots: Any) -> None:
     with pytest.raises(InvalidGroup, match="slots"):
         Embed(SO(2), 4, slots)
 

@@ -132,7 +132,7 @@ def test_an_image_that_contradicts_the_others_has_no_character() -> None:
 
 
 class TestIndependentGenerators:
-    def test_all_elements_cost_what_three_do(self) -> None:
+    def test_all_elements_cost_as_much_as_three(self) -> None:
         enumeration = enumerate_elements(Group(discrete_generators=reflections()))
         assert enumeration is not None
         for seed in range(6):
@@ -162,7 +162,7 @@ class TestIndependentGenerators:
         assert independent_generators(Group(discrete_generators=powers)) in ((3,), (1, 2))
         assert independent_generators(Group(discrete_generators=[np.eye(2)] * 4)) == ()
 
-    def test_none_for_what_is_not_enumerated(self) -> None:
+    def test_groups_that_are_not_enumerated_give_none(self) -> None:
         assert independent_generators(S(9)) is None
         assert independent_generators(SO(3)) == ()
 
@@ -187,13 +187,13 @@ class TestIndependentGenerators:
     ],
     ids=range(14),
 )
-def test_infinite_groups_are_told_quickly(generators: list[np.ndarray]) -> None:
+def test_infinite_groups_are_recognised_quickly(generators: list[np.ndarray]) -> None:
     started = time.perf_counter()
     assert order(Group(discrete_generators=generators)) is None
     assert time.perf_counter() - started < 1
 
 
-def test_large_groups_are_told_quickly() -> None:
+def test_large_groups_are_recognised_quickly() -> None:
     started = time.perf_counter()
     assert order(S(20)) is None
     assert order(RubiksCube()) is None

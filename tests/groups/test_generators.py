@@ -99,7 +99,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_other_forms_are_told_what_to_write(case: str) -> None:
+def test_errors_say_what_to_write(case: str) -> None:
     arguments, message = REFUSED[case]
     with pytest.raises(InvalidGroup, match=message):
         Group(**arguments)

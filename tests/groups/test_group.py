@@ -574,7 +574,7 @@ def test_a_size_is_a_positive_integer() -> None:
     assert set(finished.value.values()) == {"invalid-group"}, finished.value
 
 
-def test_a_subclass_that_forgets_super_is_told_so() -> None:
+def test_a_subclass_without_super_init_is_refused() -> None:
     class Forgetful(Group):
         def __init__(self) -> None:
             self.lie_algebra = TURN[None]

@@ -147,9 +147,7 @@ COMPLAINTS = [
 @pytest.mark.parametrize(
     ("text", "complaint"), [pytest.param(*row, id=repr(row[0])) for row in COMPLAINTS]
 )
-def test_the_complaint_shows_the_place_and_says_what_was_expected(
-    text: str, complaint: str
-) -> None:
+def test_the_error_shows_the_place_and_the_expectation(text: str, complaint: str) -> None:
     with pytest.raises(ParseError) as error:
         parse_number(text)
     before = " " * error.value.offset

@@ -57,7 +57,7 @@ def test_samples_are_products() -> None:
         assert a.shape == (2, 2)
 
 
-def test_products_are_associative_and_print_as_they_are_read() -> None:
+def test_products_are_associative_and_print_in_the_parsed_form() -> None:
     a, b, c = Z(2), Z(3), S(3)
     left, right = (a * b) * c, a * (b * c)
     assert left == right

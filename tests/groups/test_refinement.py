@@ -23,7 +23,7 @@ def turned(angle: float) -> Any:
     return exact
 
 
-def test_what_was_pasted_becomes_what_was_meant() -> None:
+def test_pasted_generators_become_the_intended_ones() -> None:
     flip = np.diag([1.0, -1, -1])
     group = of(PASTED, flip).refined()
     found, kept = group.discrete_generators
@@ -157,7 +157,7 @@ class TestRefusals:
             group.refined()
 
     @pytest.mark.parametrize("value", [True, -1e-5, 1, "1e-5", float("nan"), float("inf")])
-    def test_what_is_no_tolerance(self, value: Any) -> None:
+    def test_invalid_tolerances_are_refused(self, value: Any) -> None:
         with pytest.raises(InvalidGroup, match="is a number above 0 and below 1, such as 1e-5"):
             Group(d=2, refine=value)
         with pytest.raises(InvalidGroup, match="is a number above 0 and below 1, such as 1e-5"):
@@ -240,7 +240,7 @@ class TestWithoutExactStructure:
 class TestProducts:
     boost = np.array([[np.cosh(1e-4), np.sinh(1e-4)], [np.sinh(1e-4), np.cosh(1e-4)]])
 
-    def test_a_factor_that_is_meant_as_it_is_stays_so(self) -> None:
+    def test_a_factor_declared_exact_is_unchanged(self) -> None:
         product = Group(discrete_generators=[self.boost], refine=0) * S(3)
         assert not product.defects
         assert T(2)(product).equivariant_basis(store=False).rank == 4

@@ -235,7 +235,7 @@ class TestPrecision:
         with pytest.raises(InvalidGroup, match=r"exact generators \(refine=0\) have no precision"):
             Group(d=2, precision=1e-5, refine=0)
 
-    def test_digits_that_are_meant_so_are_another_group(self) -> None:
+    def test_generators_declared_exact_are_another_group(self) -> None:
         """A store must not answer for the one with what is certain for the other."""
         charges = [np.diag([0.333333, -0.666667])]
         exact = Group(lie_algebra=charges, refine=0)

@@ -89,9 +89,7 @@ COMPLAINTS = [
 @pytest.mark.parametrize(
     ("text", "complaint"), [pytest.param(*row, id=repr(row[0])) for row in COMPLAINTS]
 )
-def test_the_complaint_shows_the_place_and_says_what_was_expected(
-    text: str, complaint: str
-) -> None:
+def test_the_error_shows_the_place_and_the_expectation(text: str, complaint: str) -> None:
     with pytest.raises(ParseError) as error:
         parse_group(text)
     before = " " * error.value.offset
@@ -110,7 +108,7 @@ def test_what_a_group_refuses_is_shown_in_the_text() -> None:
         parse_group("SO(50)*SO(50)")
 
 
-def test_bounds_are_told() -> None:
+def test_errors_state_the_bounds() -> None:
     with pytest.raises(TooLarge, match="the text has 8,000 characters; at most 4,096 are read"):
         parse_group("SO(3)*  " * 1000)
     with pytest.raises(ParseError, match="parentheses go at most 40 deep"):

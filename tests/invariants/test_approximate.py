@@ -228,7 +228,7 @@ class TestApproximate:
 
 class TestRefusals:
     @pytest.mark.parametrize("tolerance", [0, 1, -1e-3, 2.5, float("nan"), True, "5e-3"])
-    def test_what_is_no_tolerance(self, tolerance: Any) -> None:
+    def test_invalid_tolerances_are_refused(self, tolerance: Any) -> None:
         with pytest.raises(UnknownMethod, match="is a number above 0 and below 1, such as 5e-3"):
             V(SO(3)).equivariant_basis(tolerance=tolerance)
 

@@ -108,7 +108,7 @@ def _assert_methods_agree(c: Case, backend: str) -> None:
     ],
 )
 @pytest.mark.sampled(5)
-def test_orbits_solves_what_permutes(c: Case) -> None:
+def test_orbits_solves_permutations(c: Case) -> None:
     rep = c.build()
     basis = rep.equivariant_basis(method="orbits")
     assert basis.shape == (c.size, c.rank)
@@ -133,7 +133,7 @@ def test_orbits_whose_signs_contradict_carry_nothing(group: str, power: int) -> 
 @pytest.mark.parametrize(
     "c", [case("SO(3)", "T(2)"), case("C(3)", "T(2)"), case("O(3)", "T(3)")], ids=str
 )
-def test_orbits_refuses_what_does_not_permute(c: Case) -> None:
+def test_orbits_refuses_other_generators(c: Case) -> None:
     with pytest.raises(MethodNotApplicable, match="permute"):
         c.build().equivariant_basis(method="orbits")
 
@@ -200,7 +200,7 @@ class _Calls:
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_asked_for_by_name_is_what_runs(method: str, backend: str) -> None:
+def test_the_requested_method_runs(method: str, backend: str) -> None:
     rep = case("S(3)", "T(3)").build()
     stages: list[str] = []
     with _Calls() as calls:
@@ -228,7 +228,7 @@ def test_every_part_of_a_sum_is_solved_by_the_method_asked_for(method: str) -> N
     assert {part.method for part in basis.certificate.parts.values()} == {method}
 
 
-def test_auto_names_what_it_chose() -> None:
+def test_auto_names_its_choice() -> None:
     chosen = {
         name: case(*name).build().equivariant_basis().certificate.method
         for name in [("S(5)", "T(3)"), ("D(4)", "T(4)"), ("SO(3)", "T(2)"), ("SO(7)", "T(4)")]

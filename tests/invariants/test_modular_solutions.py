@@ -128,7 +128,7 @@ class TestWhatIsCounted:
     @pytest.mark.parametrize("group", [O(2), O(3), O(4), O13()], ids=repr)
     @pytest.mark.parametrize("method", ["auto", "krylov", "svd"])
     @pytest.mark.sampled(5)
-    def test_zeros_of_a_rep_of_ones_own_are_rounded(self, group: Group, method: str) -> None:
+    def test_zeros_of_a_user_defined_rep_are_rounded(self, group: Group, method: str) -> None:
         """The derivative of a determinant is 1e-15 where it is 0: scaled, it would be a number."""
         P = Determinant(group)
         for rep, rank in ((P * P, 1), (P.T * P.T, 1), (P * V(group), 0), (V(group) * P >> P, 0)):

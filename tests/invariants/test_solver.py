@@ -45,9 +45,7 @@ MIXED = "2*V(Z(3))*V(S(4))+V(O(3))**2"
         ("D(5)", "T(4)+3V*V.T+V0", "auto"),
     ],
 )
-def test_the_certificate_bounds_what_is_true_of_the_basis(
-    group: str, text: str, method: str
-) -> None:
+def test_the_certificate_bounds_the_errors_of_the_basis(group: str, text: str, method: str) -> None:
     rep = parse(text)(parse_group(group))
     basis = solve(rep, method=method)
     certificate, evidence = basis.certificate, examine(rep, basis)
@@ -112,7 +110,7 @@ def test_a_basis_found_in_one_piece_has_no_parts() -> None:
 
 @pytest.mark.parametrize("method", ["svd", "krylov"])
 @pytest.mark.parametrize("rep", [T(1)(SO(3)), T(2)(Trivial(3))], ids=["none", "all"])
-def test_the_gap_is_infinite_where_nothing_is_there_to_tell_apart(rep: Rep, method: str) -> None:
+def test_the_gap_is_infinite_without_two_kinds_of_singular_values(rep: Rep, method: str) -> None:
     basis = rep.equivariant_basis(method=method)
     assert basis.rank in (0, rep.size())
     assert basis.certificate.gap == math.inf
@@ -179,7 +177,7 @@ def _assert_as_if_whole(rep: Rep, basis: Basis) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(_texts("SO(2)", "S(3)", "SL(2)", "C(4)"))
-def test_what_is_assembled_is_what_would_be_found_whole(text: str) -> None:
+def test_an_assembled_basis_spans_that_of_the_whole_rep(text: str) -> None:
     rep = _small(text)
     basis = rep.equivariant_basis()
     _assert_as_if_whole(rep, basis)
@@ -224,7 +222,7 @@ def test_a_product_over_two_groups_has_the_product_of_the_ranks() -> None:
     assert_proven(examine(rep, rep.equivariant_basis()))
 
 
-def test_many_copies_cost_what_one_costs() -> None:
+def test_many_copies_cost_as_much_as_one() -> None:
     rep = (1_000_000 * (V >> V))(SO(3))
     basis = rep.equivariant_basis()
     assert basis.shape == (9_000_000, 1_000_000)
@@ -316,7 +314,7 @@ class _Determinant(Rep):
         return (M[0, 0] * M[1, 1] - M[0, 1] * M[1, 0]).reshape(1, 1)
 
 
-def test_a_rep_of_the_users_own_is_solved_like_what_it_is() -> None:
+def test_a_user_defined_rep_is_solved_like_the_equal_built_in_one() -> None:
     own = _Square()(SO(3))
     basis = own.equivariant_basis()
     assert projector_distance(basis, T(2)(SO(3)).equivariant_basis()) <= 1e-10
@@ -349,7 +347,7 @@ def test_a_rep_of_the_users_own_that_is_no_tensor_is_solved(method: str) -> None
     ],
     ids=["svd", "krylov", "krylov of many rounds", "krylov on a finite group", "orbits"],
 )
-def test_progress_is_told_in_words_and_fractions(rep: Rep, method: str) -> None:
+def test_progress_reports_words_and_fractions(rep: Rep, method: str) -> None:
     told: list[Progress] = []
     rep.equivariant_basis(method=method, progress=told.append)
     assert told
@@ -485,7 +483,7 @@ def test_the_invariants_of_two_vectors_are_their_inner_product(method: str) -> N
     assert np.allclose(np.abs(basis.dense()[:, 0]), np.eye(3).ravel() / 3**0.5)
 
 
-def test_the_projector_moves_nothing_that_is_invariant() -> None:
+def test_the_projector_fixes_invariants() -> None:
     rep = T(2, 2)(SO13p())
     basis = rep.equivariant_basis()
     v = basis.project(np.random.default_rng(0).standard_normal(256))

@@ -134,7 +134,7 @@ def test_other_generators_of_the_same_algebra_give_the_same_basis() -> None:
         np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
-def test_names_do_not_depend_on_what_was_asked_first() -> None:
+def test_names_do_not_depend_on_the_order_of_requests() -> None:
     group = parse_group("SO(3)")
     one, other = _decomposer(group), _decomposer(group)
     one.decompose(_atoms(V(group), 4))

@@ -252,7 +252,7 @@ class TestRealAndComplexIrreps:
             assert [i.is_over_complex_numbers for i in found] == [False, True, group == SU(2)]
             assert all(irrep.entry.origin is None for irrep in found)
 
-    def test_a_complex_rep_has_none_over_the_real_numbers(self) -> None:
+    def test_a_complex_rep_has_no_irreps_over_the_real_numbers(self) -> None:
         trivial = next(iter(decompose(Scalar, group=SU(2)).multiplicities))
         for rep in (V(SU(2)), Phase()(SO(2)), trivial, trivial.T):
             with pytest.raises(InvalidRep, match="is complex, and has no irreps over ℝ"):

@@ -37,7 +37,7 @@ def _grown(name: str, power: int = 3) -> Decomposer:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GROUPS)
-def test_what_was_kept_is_there_again(name: str, store: Store) -> None:
+def test_saved_irreps_are_loaded_again(name: str, store: Store) -> None:
     first = _grown(name)
     decomposition_store.save(first, store)
     second = _decomposer(first.group)

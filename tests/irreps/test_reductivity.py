@@ -25,7 +25,7 @@ from intertwine.reps import Rep, T, V
 
 @dataclass(frozen=True)
 class Determinant(Rep):
-    """A rep of the user's own."""
+    """A user-defined rep."""
 
     G: Any = None
 

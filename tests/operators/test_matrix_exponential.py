@@ -39,5 +39,5 @@ def test_a_promised_symmetry_changes_the_method_and_not_the_result(
 
 @pytest.mark.parametrize("symmetry", ["none", "hermitian", "antihermitian"])
 @pytest.mark.parametrize("shape", [(0, 3, 3), (0, 0)])
-def test_of_nothing_it_is_nothing(symmetry: Any, shape: tuple[int, ...]) -> None:
+def test_an_empty_stack_has_an_empty_exponential(symmetry: Any, shape: tuple[int, ...]) -> None:
     assert exponential(np.zeros(shape), symmetry).shape == shape

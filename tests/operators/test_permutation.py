@@ -121,7 +121,7 @@ def test_other_matrices_are_not(name: str) -> None:
 @pytest.mark.parametrize(
     "indices", [[0, 0], [1, 2], [-1, 0], [0.0, 1.0], [[0, 1]], ["a"], [None], [2**70, 0]]
 )
-def test_what_is_no_permutation_is_refused(indices: Any) -> None:
+def test_invalid_permutations_are_refused(indices: Any) -> None:
     with pytest.raises(ValueError, match="permutation") as error:
         Permutation(indices)
     assert str(error.value) == f"{indices!r} is not a permutation of 0 … n − 1"

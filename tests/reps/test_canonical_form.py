@@ -140,7 +140,7 @@ def test_it_is_the_same_for_every_bracketing(a: Tree, b: Tree, c: Tree) -> None:
     assert canonical(2 * x).rep == canonical(x + x).rep
 
 
-def test_reps_of_the_users_own_are_sorted_by_what_they_are() -> None:
+def test_user_defined_reps_are_sorted_by_content() -> None:
     p, r, q = (OWN[name] for name in "PRQ")
     for G in (None, SO(2)):
         a, b, c = (rep if G is None else rep(G) for rep in (p, r, q))

@@ -1,4 +1,4 @@
-"""dρ of a rep of the user's own, derived from its ρ alone."""
+"""dρ of a user-defined rep, derived from its ρ alone."""
 
 from __future__ import annotations
 
@@ -192,7 +192,9 @@ NOT_ONE = [
 
 
 @pytest.mark.parametrize(("kind", "message"), NOT_ONE)
-def test_what_is_no_representation_has_no_derivative(kind: type[Rep], message: str) -> None:
+def test_maps_that_are_not_representations_have_no_derivative(
+    kind: type[Rep], message: str
+) -> None:
     rep = kind()(SO(2))
     with pytest.raises(InvalidRep) as error:
         rep.drho(TURN)

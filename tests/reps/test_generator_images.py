@@ -209,7 +209,7 @@ class Projected(Rep):
 
 @pytest.mark.parametrize("G", [S(4), SO(3)], ids=repr)
 @pytest.mark.parametrize("kind", [Transposed, Shifted, Twice])
-def test_what_is_no_homomorphism_is_refused(kind: type[Rep], G: Any) -> None:
+def test_maps_that_are_not_homomorphisms_are_refused(kind: type[Rep], G: Any) -> None:
     rep = kind()(G)
     with pytest.raises(InvalidRep) as error:
         images(rep)

@@ -25,14 +25,14 @@ def test_two_named_groups_of_equal_generators_are_warned_of() -> None:
             build()
         assert len(found) == 1
         assert str(found[0].message).endswith(
-            "have the same generators, so in one rep they are one group, which acts on both. For "
-            "two different groups, number them: "
+            "have the same generators, so in one rep they are one group, which acts on both "
+            "parts. For two different groups, number them: "
             f"L, R = {str(found[0].message).partition(' ')[0]}.copies(2)"
         )
         assert found[0].filename == __file__
 
 
-def test_the_dual_of_what_has_met_is_not_warned_of_again() -> None:
+def test_the_dual_of_a_product_does_not_warn_again() -> None:
     with pytest.warns(UserWarning, match="have the same generators"):
         product, total = (
             V(_named("left")) * V(_named("right")),
@@ -82,14 +82,14 @@ class TestProducts:
         assert (V(L * R) >> V(R * L)).equivariant_basis().rank == 1
         assert (V(L * R) >> V(L * R)).equivariant_basis().rank == 1
 
-    def test_two_products_with_a_factor_that_nobody_numbered_are_refused(self) -> None:
+    def test_two_products_with_an_unnumbered_common_factor_are_refused(self) -> None:
         G, H = S(3) * S(3), S(3) * Z(2)
         rep = V(G) * V(H)
         assert rep.equivariant_basis().rank == 1
         with pytest.raises(InvalidRep, match=r"both have a factor S\(3\)#1"):
             rep * V(G.factors[0])  # type: ignore[attr-defined]
 
-    def test_a_rep_of_ones_own_over_the_product_is_refused(self) -> None:
+    def test_a_user_defined_rep_over_the_product_is_refused(self) -> None:
         class Determinant(Rep):
             def rho(self, M: Any) -> Any:
                 return np.linalg.det(M)[None, None]

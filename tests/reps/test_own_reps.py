@@ -1,4 +1,4 @@
-"""Reps of the user's own: subclasses of `Rep`, as on EMLP's pages and otherwise."""
+"""User-defined reps: subclasses of `Rep`, as on EMLP's pages and otherwise."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ def test_binding_to_a_group_leaves_the_original_alone(rep: Rep) -> None:
 @pytest.mark.parametrize("rep", KINDS, ids=lambda rep: type(rep).__name__)
 @pytest.mark.sampled(3)
 def test_over_different_groups_a_rep_is_different(rep: Rep) -> None:
-    """Also where an __eq__ of the user's own (or a dataclass's) does not look at the group."""
+    """Also where a user-defined __eq__ (or a dataclass's) does not look at the group."""
     left, right = rep(SO(2)), rep(C(3))
     assert [term.G for _, term in (left + right).terms] == [SO(2), C(3)]
     form = canonical(left + right + left).rep
@@ -344,7 +344,7 @@ def test_a_call_of_the_users_own_is_used() -> None:
     assert rep == Counting(O(2)) * V(O(2)) + Counting(O(2))
 
 
-def test_without_rho_there_is_an_error_that_says_so() -> None:
+def test_a_rep_without_rho_is_an_error() -> None:
     class Empty(Rep):
         pass
 
@@ -593,7 +593,7 @@ def test_a_subclass_that_adds_a_name_alone_is_v() -> None:
     assert (Named(G) >> V(G)).equivariant_basis().rank == 1
 
 
-def test_a_drho_alone_makes_a_rep_of_ones_own() -> None:
+def test_a_drho_alone_makes_a_user_defined_rep() -> None:
     class Wrong(Base):
         def drho(self, A: Any) -> Any:
             return 2 * np.asarray(A)

@@ -342,7 +342,7 @@ COMPLAINTS: list[tuple[str, str]] = [
     ("text", "message"),
     [pytest.param(text, message, id=repr(text)) for text, message in COMPLAINTS],
 )
-def test_the_complaint_shows_the_place_and_says_what_was_expected(text: str, message: str) -> None:
+def test_the_error_shows_the_place_and_the_expectation(text: str, message: str) -> None:
     with pytest.raises(ParseError) as error:
         parse(text)
     assert str(error.value) == message
@@ -543,7 +543,7 @@ def test_a_rep_of_several_groups_is_read_back_as_it_prints(tree: Tree) -> None:
 
 
 class Named(Rep):
-    """A rep of the user's own whose name ends in a digit below the line."""
+    """A user-defined rep whose name ends in a digit below the line."""
 
     def __init__(self, n: int) -> None:
         self.n = n

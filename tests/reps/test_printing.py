@@ -74,7 +74,7 @@ PRINTED = [
     ),
     (V(SO13p()).T * V(Z(2)), "V(SO13p())*⊗V(Z(2))", "V(SO13p())*⊗V(Z(2))"),
     (V * V(Z(3)), "V⊗V(Z(3))", "V⊗V(Z(3))"),
-    # reps of the user's own, by the names that they give themselves
+    # user-defined reps, by the names that they give themselves
     (PseudoScalar(), "P", "P"),
     (PseudoScalar(S(4)), "P", "P(S(4))"),
     (PseudoScalar() ** 2 * V + V, "P²⊗V+V", "P²⊗V+V"),
@@ -95,7 +95,7 @@ def test_a_rep_prints(rep: Rep, shown: str, represented: str) -> None:
     assert repr(rep) == represented
 
 
-def test_a_group_of_the_users_own_without_a_name_says_what_it_is() -> None:
+def test_an_unnamed_user_defined_group_prints_a_description() -> None:
     G = Group(discrete_generators=[[1, 0]])
     assert repr(G) == (f"<Group of size 2 with 0 Lie and 1 discrete generators, {G.digest[:8]}>")
     assert repr(V(G)) == f"V({G!r})"

@@ -188,7 +188,7 @@ def _nearest_finite(
     tolerance: float,
 ) -> list[Inexact[np.ndarray, "d d"]] | None:
     """Return the generators of a finite group within the tolerance, for the first error at which
-    the elements are distinguishable and closed under products; None if there is none.
+    the elements are distinguishable and closed under products; else None.
 
     Most generators are near some group of large order, so a group is accepted only if it is nearer
     than chance explains.
