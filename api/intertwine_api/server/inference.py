@@ -15,7 +15,7 @@ from intertwine_api.server.batcher import BatchSettings, Outputs, sizes
 from intertwine_api.server.models_in_memory import LoadedModel, ModelsInMemory, load
 from intertwine_api.storage.models import Models, Version
 from intertwine_api.storage.objects import Objects
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.host import freeze_existing_objects
 from intertwine_api.work.service_metrics import ServiceMetrics
 from intertwine_api.work.settings import Settings
@@ -103,7 +103,7 @@ class Inference:
         with self._metrics.forward_seconds.time():
             if len(inputs) > self._most:
                 detail = f"{len(inputs):,} vectors exceed the limit of {self._most:,}: split them"
-                raise ProblemError(Problem.of("too-large", detail, limit_rows=self._most))
+                raise ProblemError.of("too-large", detail, limit_rows=self._most)
             version = await self._versions.get(name, number)
             async with self.in_memory.use(version) as served:
                 outputs = served.loaded.empty
@@ -111,7 +111,7 @@ class Inference:
                     outputs = await served.batcher.call(served.loaded.rows(inputs))
         if not np.isfinite(outputs).all():
             detail = f"the outputs overflow {outputs.dtype.name}: send smaller inputs"
-            raise ProblemError(Problem.of("invalid-request", detail))
+            raise ProblemError.of("invalid-request", detail)
         return Answer(version, outputs)
 
     def invalidate(self, name: str) -> None:
@@ -126,7 +126,7 @@ class Inference:
         path = self._objects.path(version.weights)
         if path is None:
             detail = f"the weights of {version.name}, version {version.version}, are missing"
-            raise ProblemError(Problem.of("internal", detail))
+            raise ProblemError.of("internal", detail)
         loaded = load(version.config, path.read_bytes(), self._sizes)
         freeze_existing_objects()  # the first model has imported JAX
         return loaded

@@ -118,7 +118,7 @@ def _numbers(model: Any) -> tuple[np.dtype[Any], Callable[[], AbstractContextMan
 
 
 def _refused(detail: str) -> ProblemError:
-    return ProblemError(Problem.of("invalid-request", detail))
+    return ProblemError.of("invalid-request", detail)
 
 
 _LOG = logging.getLogger("intertwine.service")

@@ -18,7 +18,7 @@ from intertwine_api.storage.database import Database, now
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.references import is_referred_to
 from intertwine_api.storage.tables import datasets
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 
 _CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)~([0-9a-f]{64})~(.{1,64})", re.DOTALL)
 
@@ -143,9 +143,9 @@ def _place_of(cursor: str) -> tuple[float, str, str]:
     match = _CURSOR.fullmatch(cursor)
     if match is None:
         detail = f"{cursor[:200]!r} is not a cursor: give `next` of the page before"
-        raise ProblemError(Problem.of("invalid-request", detail))
+        raise ProblemError.of("invalid-request", detail)
     return float(match[1]), match[2], match[3]
 
 
 def _not_found(dataset: str) -> ProblemError:
-    return ProblemError(Problem.of("not-found", f"there is no dataset {dataset[:200]}"))
+    return ProblemError.of("not-found", f"there is no dataset {dataset[:200]}")

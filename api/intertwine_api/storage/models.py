@@ -17,7 +17,7 @@ from intertwine_api.storage.references import is_referred_to
 from intertwine_api.storage.tables import models, versions
 from intertwine_api.wire.jobs import instant
 from intertwine_api.wire.models import ModelDocument, VersionDocument, VersionSummary
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 
 
 class TrainedModel(Protocol):
@@ -252,20 +252,20 @@ def _require_free(connection: Connection, name: str, owner: str) -> int | None:
             f"{name[:200]!r} is not a name of a model: give up to 128 ASCII letters, digits and "
             f". _ -, a letter or digit first"
         )
-        raise ProblemError(Problem.of("invalid-request", detail))
+        raise ProblemError.of("invalid-request", detail)
     query = select(models.c.owner, models.c.last_version).where(models.c.name == name)
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
     if row.owner != owner:
         detail = f"the model {name} is {row.owner}'s: publish yours under another name"
-        raise ProblemError(Problem.of("name-taken", detail))
+        raise ProblemError.of("name-taken", detail)
     return int(row.last_version)
 
 
 def _not_found(name: str, version: int | None = None) -> ProblemError:
     what = f"model {name[:200]}" if version is None else f"version {version} of {name[:200]}"
-    return ProblemError(Problem.of("not-found", f"there is no {what}"))
+    return ProblemError.of("not-found", f"there is no {what}")
 
 
 def summary_of(version: Version) -> VersionSummary:

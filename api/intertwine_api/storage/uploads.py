@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 
 _PIECE = 2**20  # bytes that are written at a time
 
@@ -58,10 +58,8 @@ class Uploads:
 def _require_file(content_type: str) -> None:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json" or kind.startswith(("text/", "multipart/")):
-        raise ProblemError(
-            Problem.of(
-                "unsupported-media-type",
-                f"the body is {kind}: send the bytes of the file alone, as "
-                f"application/vnd.safetensors or, for an npz file, as application/zip",
-            )
+        raise ProblemError.of(
+            "unsupported-media-type",
+            f"the body is {kind}: send the bytes of the file alone, as "
+            f"application/vnd.safetensors or, for an npz file, as application/zip",
         )

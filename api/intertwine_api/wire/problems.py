@@ -88,6 +88,11 @@ class ProblemError(Exception):
         super().__init__(problem.detail)
         self.problem, self.headers = problem, dict(headers or {})
 
+    @classmethod
+    def of(cls, code: str, detail: str, **extensions: Any) -> ProblemError:
+        """Return the error with the problem of a code, as `Problem.of` makes it."""
+        return cls(Problem.of(code, detail, **extensions))
+
 
 def from_error(error: IntertwineError) -> Problem:
     """Return the problem of a library error. That of a `ParseError` has the error's position."""

@@ -122,7 +122,7 @@ class BasisStates:
                 return load_basis(found[1])
             except FormatError as error:
                 self._store.reject(key, str(error))
-        raise ProblemError(Problem.of("not-found", f"no basis is known under the key {key}"))
+        raise ProblemError.of("not-found", f"no basis is known under the key {key}")
 
     def documents(self, after: str) -> Iterator[BasisManifest]:
         """Yield the documents of all bases in the store whose keys follow `after`, in order."""

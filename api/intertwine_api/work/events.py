@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from intertwine_api.storage.database import Database, now
 from intertwine_api.storage.tables import events, jobs
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 
 
 @dataclass(frozen=True)
@@ -73,4 +73,4 @@ class Events:
 
 def no_such_job(job_id: str) -> ProblemError:
     """Return the problem of a job that does not exist."""
-    return ProblemError(Problem.of("not-found", f"there is no job {job_id[:64]}"))
+    return ProblemError.of("not-found", f"there is no job {job_id[:64]}")

@@ -19,7 +19,7 @@ from intertwine_api.wire.jobs import (
     QueuePlace,
     instant,
 )
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import ENDED, Kind, State
 
 #: The result of a job; or a function that writes the last of it in the transaction in which the
@@ -200,4 +200,4 @@ def _require_fitting(column: str, text: str | None) -> None:
 def _require_at_most(what: str, number: int, most: int) -> None:
     if number > most:
         detail = f"a job's {what} may be {most} at most, and is {number}"
-        raise ProblemError(Problem.of("invalid-request", detail))
+        raise ProblemError.of("invalid-request", detail)

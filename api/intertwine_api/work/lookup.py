@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from intertwine_api.storage.database import Database, now
 from intertwine_api.storage.tables import jobs, plain
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import ENDED, HELD, Kind, State
 from intertwine_api.work.events import no_such_job
 from intertwine_api.work.job import Job, NewJob, digest_of, job_of
@@ -150,7 +150,7 @@ def submitted(connection: Connection, new: NewJob) -> Job | None:
             f"the idempotency key {new.idempotency_key!r} belongs to job {row.id}, whose request "
             "was another: send a new key with a new request"
         )
-        raise ProblemError(Problem.of("idempotency-conflict", detail, job=row.id))
+        raise ProblemError.of("idempotency-conflict", detail, job=row.id)
     return None if row is None else job_of(row)
 
 
@@ -189,7 +189,7 @@ def _read(cursor: str) -> tuple[float, str]:
         at = math.nan
     if not math.isfinite(at):
         detail = f"{cursor[:64]!r} is not a cursor: give `next` of the page before"
-        raise ProblemError(Problem.of("invalid-request", detail))
+        raise ProblemError.of("invalid-request", detail)
     return at, plain(job_id)
 
 

@@ -239,7 +239,7 @@ def _pause(lost: int) -> float:
 
 def _wrong_state(job: Job, advice: str) -> ProblemError:
     detail = f"job {job.id} is {job.state}: {advice}"
-    return ProblemError(Problem.of("wrong-state", detail, state=job.state))
+    return ProblemError.of("wrong-state", detail, state=job.state)
 
 
 def take_turns(connection: Connection, whose: str) -> None:

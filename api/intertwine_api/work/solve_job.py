@@ -12,7 +12,7 @@ from pydantic import Field
 from intertwine_api.wire.bases import BasisRequest
 from intertwine_api.wire.basis_request import ParsedRequest, parse_request
 from intertwine_api.wire.jobs import JobRequest, Line
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_kind import JobContext, JobKind, Submitter, ValidatedRequest
 
@@ -40,15 +40,13 @@ def require_affordable(request: ParsedRequest, operations: float, memory: int) -
     """Return the estimated cost of a solve. Raises `ProblemError` with ``too-costly``."""
     cost = estimate(request.canonical, request.method)
     if cost.operations > operations or cost.memory > memory:
-        raise ProblemError(
-            Problem.of(
-                "too-costly",
-                f"{request.canonical} would take about {cost.operations:.2g} operations and "
-                f"{cost.memory / 1e9:.3g} GB; this service spends {operations:.2g} and "
-                f"{memory / 1e9:.3g} GB on a solve",
-                estimate={"operations": cost.operations, "bytes": cost.memory},
-                limit={"operations": operations, "bytes": memory},
-            )
+        raise ProblemError.of(
+            "too-costly",
+            f"{request.canonical} would take about {cost.operations:.2g} operations and "
+            f"{cost.memory / 1e9:.3g} GB; this service spends {operations:.2g} and "
+            f"{memory / 1e9:.3g} GB on a solve",
+            estimate={"operations": cost.operations, "bytes": cost.memory},
+            limit={"operations": operations, "bytes": memory},
         )
     return cost
 
@@ -76,7 +74,7 @@ def run(job: Job, context: JobContext) -> dict[str, Any]:
     manifest = context.store.manifest(request.key)
     if manifest is None:
         detail = f"the basis of {request.rep} was found, and the store could not keep its bytes"
-        raise ProblemError(Problem.of("not-kept", detail, bytes=basis.nbytes))
+        raise ProblemError.of("not-kept", detail, bytes=basis.nbytes)
     return {
         "key": request.key,
         "digest": manifest.digest,

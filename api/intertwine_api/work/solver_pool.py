@@ -42,7 +42,7 @@ class Worker:
         except TimeoutError:
             await self.end()
             detail = f"the process that solves did not start in {_START_SECONDS:g} seconds"
-            raise ProblemError(Problem.of("worker-died", detail)) from None
+            raise ProblemError.of("worker-died", detail) from None
         except (ConnectionError, asyncio.IncompleteReadError):
             raise await self._death() from None
         try:

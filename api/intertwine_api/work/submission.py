@@ -13,7 +13,7 @@ from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.basis_request import ParsedRequest
 from intertwine_api.wire.jobs import JobRequest, LimitsAsked
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.job import Job, Limits, NewJob
 from intertwine_api.work.job_kind import Submitter
 from intertwine_api.work.kinds import KINDS
@@ -110,7 +110,7 @@ class Submission:
         for name, value in wanted.items():
             if value is not None and value > most[name]:
                 detail = f"a job may take {most[name]:,} {name} here, and this asks for {value:,}"
-                raise ProblemError(Problem.of("invalid-request", detail))
+                raise ProblemError.of("invalid-request", detail)
         return Limits(
             seconds=asked.seconds or self._settings.job_seconds,
             memory=asked.memory or self._settings.job_memory,

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from intertwine_api.storage.models import Models
 from intertwine_api.wire.jobs import JobRequest
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_kind import JobContext, JobKind, Submitter, ValidatedRequest
 
@@ -146,8 +146,8 @@ def _training_data(request: TrainRequest, context: JobContext) -> TrainingData:
 def _file(context: JobContext, digest: str, what: str) -> Path:
     found = context.objects.path(digest)
     if found is None:
-        raise ProblemError(
-            Problem.of("not-found", f"the {what} {digest} are gone: send them again, and retry")
+        raise ProblemError.of(
+            "not-found", f"the {what} {digest} are gone: send them again, and retry"
         )
     return found
 

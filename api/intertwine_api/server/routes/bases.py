@@ -23,7 +23,7 @@ from intertwine_api.wire.bases import (
     Pending,
     Progress,
 )
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.basis_states import BasisState, Failed, InJob, Known, Solving
 from intertwine_api.work.job import Job
 from intertwine_api.work.solves import Solve
@@ -136,7 +136,7 @@ def _answer(
         case Failed(problem):
             raise ProblemError(problem)
         case None:
-            raise ProblemError(Problem.of("not-found", f"there is no basis with the key {key}"))
+            raise ProblemError.of("not-found", f"there is no basis with the key {key}")
 
 
 def _wait(prefer: str | None, service: Service) -> float:

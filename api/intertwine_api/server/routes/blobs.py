@@ -139,7 +139,7 @@ async def get_blob(
     }
     blob = await run_in_threadpool(_find, digest, headers, service, caller)
     if blob is None:
-        raise ProblemError(Problem.of("not-found", f"there is no blob {digest}"))
+        raise ProblemError.of("not-found", f"there is no blob {digest}")
     if _names(if_none_match, digest):
         return Response(status_code=304, headers=headers)
     return blob

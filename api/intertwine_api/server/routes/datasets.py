@@ -15,7 +15,7 @@ from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.datasets import DatasetDocument, DatasetPage, builtin, document_of
 from intertwine_api.wire.jobs import Line
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.safetensors_body import SAFETENSORS
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
@@ -130,19 +130,14 @@ def _owner_of(dataset: str, owner: str | None, service: Service, caller: Caller)
     Raises `ProblemError` if the caller may not read it, or if several owners have it.
     """
     if owner is not None:
-        if not caller.owns(owner):
-            raise ProblemError(
-                Problem.of(
-                    "forbidden", f"the datasets of {owner} are private: use a key of {owner}"
-                )
-            )
+        caller.require_owner(owner, f"the datasets of {owner} are private")
         return owner
     owners = service.datasets.owners(dataset) if caller.is_admin else []
     if not owners or caller.owner in owners:
         return caller.owner
     if len(owners) > 1:
         detail = f"{len(owners)} owners have this dataset: choose one, as in owner={owners[0]}"
-        raise ProblemError(Problem.of("invalid-request", detail))
+        raise ProblemError.of("invalid-request", detail)
     return owners[0]
 
 
@@ -154,4 +149,4 @@ def _read_group(text: str | None) -> str | dict[str, Any] | None:
         return Generators.model_validate_json(text).model_dump(exclude_none=True)
     except ValidationError as error:
         detail = f"query/group: {error.errors()[0]['msg']}"
-        raise ProblemError(Problem.of("invalid-request", detail)) from error
+        raise ProblemError.of("invalid-request", detail) from error

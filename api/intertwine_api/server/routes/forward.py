@@ -27,7 +27,7 @@ from intertwine_api.server.middleware import is_safetensors
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.service import Service
 from intertwine_api.wire.models import Forwarded, ForwardRequest
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.safetensors_body import SAFETENSORS, join_complex, read_array, write_arrays
 
 _JSON = "application/json"
@@ -67,7 +67,7 @@ def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ProblemError(Problem.of("malformed", f"the body is not JSON: {error}")) from error
+        raise ProblemError.of("malformed", f"the body is not JSON: {error}") from error
     if not isinstance(document, dict) or not {_REAL} <= document.keys() <= {_REAL, _IMAGINARY}:
         raise _refused('send {"inputs": [[…], …]}, and also "imaginary" for complex vectors')
     real = _numbers(document, _REAL)
@@ -98,7 +98,7 @@ def _numbers(document: Mapping[str, Any], name: str) -> Shaped[np.ndarray, "..."
 
 
 def _refused(detail: str) -> ProblemError:
-    return ProblemError(Problem.of("invalid-request", detail))
+    return ProblemError.of("invalid-request", detail)
 
 
 router = APIRouter(prefix="/v1", tags=["models"])
@@ -198,7 +198,7 @@ def _name(request: Request) -> str:
             f"{name[:200]!r} is not a model name: use up to 128 ASCII letters, digits and . _ -, "
             f"with a letter or digit first"
         )
-        raise ProblemError(Problem.of("invalid-request", detail))
+        raise ProblemError.of("invalid-request", detail)
     return name
 
 
@@ -211,7 +211,7 @@ def _number(request: Request) -> int | None:
         return None
     if asked.isascii() and asked.isdigit() and 1 <= int(asked[:11]) <= _NUMBER:
         return int(asked)
-    raise ProblemError(Problem.of("invalid-request", f"{asked[:20]!r} is not a version number"))
+    raise ProblemError.of("invalid-request", f"{asked[:20]!r} is not a version number")
 
 
 async def _in_thread_if(

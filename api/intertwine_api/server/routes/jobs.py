@@ -30,7 +30,7 @@ from intertwine_api.wire.jobs import (
     MetricsRows,
     instant,
 )
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import Kind, State
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job, document_of
@@ -62,7 +62,7 @@ def _job(
     """
     found = service.queue.get(job)
     if not caller.owns(found.owner):
-        raise ProblemError(Problem.of("not-found", f"there is no job {job}"))
+        raise ProblemError.of("not-found", f"there is no job {job}")
     return found
 
 
@@ -122,11 +122,9 @@ def list_jobs(
 
     Saved models in the requests are listed without their config.
     """
-    if not caller.is_admin:
-        if owner not in (None, caller.owner):
-            raise ProblemError(
-                Problem.of("forbidden", f"the jobs of {owner} are private: use a key of {owner}")
-            )
+    if owner is not None:
+        caller.require_owner(owner, f"the jobs of {owner} are private")
+    elif not caller.is_admin:
         owner = caller.owner
     found, following = service.queue.page(
         owner=owner, state=state, kind=kind, label=label, after=after, limit=limit

@@ -23,7 +23,7 @@ from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.routes.bases import Key
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.wire.bases import Projected, ProjectRequest
-from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.safetensors_body import SAFETENSORS, join_complex, read_array, write_arrays
 
 router = APIRouter(prefix="/v1", tags=["bases"])
@@ -90,7 +90,7 @@ def _as_written(basis: Basis, text: str | None) -> Basis:
     own = basis.rep
     if own is None:
         detail = "the basis is from an earlier version and has no group: delete it, and solve again"
-        raise ProblemError(Problem.of("invalid-request", detail))
+        raise ProblemError.of("invalid-request", detail)
     rep, groups = parse(text), groups_of(own)
     if not rep.is_concrete and len(groups) == 1:
         rep = rep(groups[0])
@@ -154,8 +154,8 @@ def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
     coordinates = basis.H @ vectors.T
     result = {"vectors": (basis @ coordinates).T, "coordinates": coordinates.T}
     if not all(np.all(np.isfinite(array)) for array in result.values()):
-        raise ProblemError(
-            Problem.of("invalid-request", "the projections overflow float64: send smaller vectors")
+        raise ProblemError.of(
+            "invalid-request", "the projections overflow float64: send smaller vectors"
         )
     if binary:
         return Response(b"".join(write_arrays(result)), media_type=SAFETENSORS)
@@ -180,13 +180,11 @@ def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
     try:
         real, imaginary = (np.array(part, dtype=float) for part in parts)
     except ValueError as error:
-        raise ProblemError(Problem.of("invalid-request", "the vectors differ in length")) from error
+        raise ProblemError.of("invalid-request", "the vectors differ in length") from error
     if not request.imaginary:
         return real
     if real.shape != imaginary.shape:
-        raise ProblemError(
-            Problem.of("invalid-request", "imaginary has another shape than vectors")
-        )
+        raise ProblemError.of("invalid-request", "imaginary has another shape than vectors")
     return join_complex(real, imaginary)
 
 
@@ -196,7 +194,7 @@ def _checked(vectors: Shaped[np.ndarray, "..."], basis: Basis) -> Shaped[np.ndar
         vectors = vectors.reshape(0, basis.shape[0])
     if vectors.ndim != 2 or vectors.shape[1] != basis.shape[0]:
         detail = f"vectors has shape {vectors.shape}: send shape (k, {basis.shape[0]})"
-        raise ProblemError(Problem.of("invalid-request", detail))
+        raise ProblemError.of("invalid-request", detail)
     if not np.all(np.isfinite(vectors)):
-        raise ProblemError(Problem.of("invalid-request", "the vectors have non-finite entries"))
+        raise ProblemError.of("invalid-request", "the vectors have non-finite entries")
     return vectors.astype(complex if np.iscomplexobj(vectors) else float)

@@ -23,7 +23,6 @@ from intertwine_api.wire.models import (
     VersionDocument,
     VersionPage,
 )
-from intertwine_api.wire.problems import Problem, ProblemError
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -132,13 +131,7 @@ async def delete_version(
 
 async def _delete(name: str, number: int | None, service: Service, caller: Caller) -> Response:
     model = await run_in_threadpool(service.models.model, name)
-    if not caller.owns(model.owner):
-        raise ProblemError(
-            Problem.of(
-                "forbidden",
-                f"the model {name} belongs to {model.owner}: use a key of {model.owner}",
-            )
-        )
+    caller.require_owner(model.owner, f"the model {name} belongs to {model.owner}")
     await run_in_threadpool(service.models.delete, name, number)
     service.inference.invalidate(name)
     return Response(status_code=204)

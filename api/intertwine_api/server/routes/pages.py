@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from intertwine_api.server.access import AUTH_PROBLEMS, requires
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.service import TheService
-from intertwine_api.wire.problems import CODES, Problem, ProblemError
+from intertwine_api.wire.problems import CODES, ProblemError
 
 router = APIRouter(tags=["service"])
 
@@ -80,7 +80,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(service: TheService) -> dict[str, str]:
     """Return `ready` once the workers have started and the database answers."""
     if not service.ready:
-        raise ProblemError(Problem.of("not-ready", "the workers are starting"))
+        raise ProblemError.of("not-ready", "the workers are starting")
     await run_in_threadpool(service.require_database)
     return {"status": "ready"}
 
