@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from intertwine.errors import InvalidSetting
@@ -42,6 +42,10 @@ class Key:
     revoked: float | None
 
 
+#: The fields of a key whose columns hold the same value.
+_FIELDS = [field.name for field in fields(Key) if field.name != "scopes"]
+
+
 @dataclass(frozen=True)
 class Caller:
     """The caller of a request; `key_id` is None if the service does not ask for keys."""
@@ -62,6 +66,11 @@ class Caller:
     def owns(self, owner: str) -> bool:
         """Whether the caller may see what belongs to this owner."""
         return self.is_admin or owner == self.owner
+
+    def require_owner(self, owner: str, refusal: str) -> None:
+        """Raise `ProblemError` with ``forbidden`` and the refusal unless the caller `owns` it."""
+        if not self.owns(owner):
+            raise ProblemError.of("forbidden", f"{refusal}: use a key of {owner}")
 
     def require(self, *scopes: str) -> None:
         """Raise `ProblemError` with ``forbidden`` unless the caller has one of the scopes."""
@@ -182,15 +191,8 @@ def _valid(connection: Connection, key_id: str) -> Select[Any]:
 
 
 def _key_of(row: Row[Any]) -> Key:
-    return Key(
-        id=row.id,
-        owner=row.owner,
-        scopes=tuple(row.scopes),
-        created=row.created,
-        expires=row.expires,
-        last_used=row.last_used,
-        revoked=row.revoked,
-    )
+    values = {name: row._mapping[name] for name in _FIELDS}
+    return Key(**values, scopes=tuple(row.scopes))
 
 
 def _digest(secret: str) -> str:

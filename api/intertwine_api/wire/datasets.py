@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, get_args
 
@@ -44,17 +43,10 @@ class DatasetPage(BaseModel):
 def document_of(info: DatasetInfo) -> DatasetDocument:
     """Return the document of a dataset."""
     address = f"/v1/datasets/{info.id}"
+    written = {"created", "links"}
+    same = {name: getattr(info, name) for name in DatasetDocument.model_fields.keys() - written}
     return DatasetDocument(
-        id=info.id,
-        owner=info.owner,
-        name=info.name,
-        rep_in=info.rep_in,
-        rep_out=info.rep_out,
-        group=dict(info.group) if isinstance(info.group, Mapping) else info.group,
-        samples=info.samples,
-        inputs=dict(info.inputs),
-        targets=dict(info.targets),
-        bytes=info.bytes,
+        **same,
         created=instant(info.created),
         links={"self": address, "blob": f"/v1/blobs/{info.id}"},
     )

@@ -100,18 +100,16 @@ def get_dataset(
     "/datasets/{dataset}",
     status_code=204,
     summary="Delete a dataset",
-    response_class=Response,
     responses=documented("not-found", "invalid-request", "forbidden"),
 )
 def delete_dataset(
     dataset: Name, service: TheService, caller: JobsWriter, owner: Owner = None
-) -> Response:
+) -> None:
     """Delete a dataset. Its samples are deleted with their last reference.
 
     Queued and running jobs keep the samples.
     """
     service.datasets.delete(dataset, _owner_of(dataset, owner, service, caller))
-    return Response(status_code=204)
 
 
 def _owner_of(dataset: str, owner: str | None, service: Service, caller: Caller) -> str:
@@ -120,10 +118,7 @@ def _owner_of(dataset: str, owner: str | None, service: Service, caller: Caller)
     Raises `ProblemError` if the caller may not read it, or if several owners have it.
     """
     if owner is not None:
-        if not caller.owns(owner):
-            raise ProblemError.of(
-                "forbidden", f"the datasets of {owner} are private: use a key of {owner}"
-            )
+        caller.require_owner(owner, f"the datasets of {owner} are private")
         return owner
     owners = service.datasets.owners(dataset) if caller.is_admin else []
     if not owners or caller.owner in owners:

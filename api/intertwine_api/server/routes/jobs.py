@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,7 +46,7 @@ else:  # at run time: the union of the requests of all registered kinds
     ]
 
 _LOG_BYTES = 2**20  # the most bytes of a log in one response
-_EPOCHS = 2**31 - 1
+_LARGEST = 2**31 - 1  # of an epoch's or event's number
 _BAD_ID = ("not-found", "invalid-request")
 
 
@@ -115,16 +114,15 @@ def list_jobs(
 
     Saved models in the requests are listed without their config.
     """
-    if not caller.is_admin:
-        if owner not in (None, caller.owner):
-            raise ProblemError.of(
-                "forbidden", f"the jobs of {owner} are private: use a key of {owner}"
-            )
+    if owner is not None:
+        caller.require_owner(owner, f"the jobs of {owner} are private")
+    elif not caller.is_admin:
         owner = caller.owner
     found, following = service.queue.page(
         owner=owner, state=state, kind=kind, label=label, after=after, limit=limit
     )
-    return JobPage(data=_documents(found, service), has_more=following is not None, next=following)
+    documents = [_document(job, service, in_list=True) for job in found]
+    return JobPage(data=documents, has_more=following is not None, next=following)
 
 
 @router.get("/jobs/{job}", summary="Get a job", responses=documented(*_BAD_ID))
@@ -157,14 +155,12 @@ def retry_job(job: TheJob, service: TheService) -> JobDocument:
     "/jobs/{job}",
     status_code=204,
     summary="Delete an ended job",
-    response_class=Response,
     responses=documented(*_BAD_ID, "wrong-state"),
 )
-def delete_job(job: TheJob, service: TheService) -> Response:
+def delete_job(job: TheJob, service: TheService) -> None:
     """Delete a job with its events, metrics, log and checkpoints. Its model is kept."""
     service.queue.delete(job.id)
     _folder(job, service).remove()
-    return Response(status_code=204)
 
 
 @router.get(
@@ -173,7 +169,7 @@ def delete_job(job: TheJob, service: TheService) -> Response:
 def get_job_metrics(
     job: TheJob,
     service: TheService,
-    after: Annotated[int, Query(ge=0, le=_EPOCHS, description="only epochs after this one")] = 0,
+    after: Annotated[int, Query(ge=0, le=_LARGEST, description="only epochs after this one")] = 0,
     points: Annotated[
         int, Query(ge=2, le=10_000, description="the most rows, evenly spaced")
     ] = 2000,
@@ -249,11 +245,6 @@ def _document(job: Job, service: Service, *, in_list: bool = False) -> JobDocume
     return document_of(job, KINDS[job.kind].links(job), waits=waits, last=last, in_list=in_list)
 
 
-def _documents(jobs: Sequence[Job], service: Service) -> list[JobDocument]:
-    return [_document(job, service, in_list=True) for job in jobs]
-
-
-_LAST = 2**31 - 1
 _STREAM = "text/event-stream"
 _EVENT = {  # the schema of an event
     "type": "object",
@@ -286,9 +277,9 @@ async def follow_job(
     caller: JobsWriter,
     request: Request,
     last_event_id: Annotated[
-        int | None, Header(ge=0, le=_LAST, description="the id of the last event received")
+        int | None, Header(ge=0, le=_LARGEST, description="the id of the last event received")
     ] = None,
-    after: Annotated[int, Query(ge=0, le=_LAST, description="the same as `Last-Event-ID`")] = 0,
+    after: Annotated[int, Query(ge=0, le=_LARGEST, description="the same as `Last-Event-ID`")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000, description="the size of a page")] = 500,
 ) -> Any:
     """Stream the events of a job after `Last-Event-ID`. Each has an `id`, a type and JSON data.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import JobsWriter, ModelsReader
@@ -23,7 +23,6 @@ from intertwine_api.wire.models import (
     VersionDocument,
     VersionPage,
 )
-from intertwine_api.wire.problems import ProblemError
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -92,34 +91,28 @@ def get_model_version(
     "/models/{name}",
     status_code=204,
     summary="Delete a model",
-    response_class=Response,
     responses=documented("not-found", "invalid-request"),
 )
-async def delete_model(name: Name, service: TheService, caller: JobsWriter) -> Response:
+async def delete_model(name: Name, service: TheService, caller: JobsWriter) -> None:
     """Delete a model with all its versions, and free its name. Only its owner or an admin may."""
-    return await _delete(name, None, service, caller)
+    await _delete(name, None, service, caller)
 
 
 @router.delete(
     "/models/{name}/versions/{number}",
     status_code=204,
     summary="Delete a version of a model",
-    response_class=Response,
     responses=documented("not-found", "invalid-request"),
 )
 async def delete_model_version(
     name: Name, number: Number, service: TheService, caller: JobsWriter
-) -> Response:
+) -> None:
     """Delete a version. Its number is not reused. Only the model's owner or an admin may."""
-    return await _delete(name, number, service, caller)
+    await _delete(name, number, service, caller)
 
 
-async def _delete(name: str, number: int | None, service: Service, caller: Caller) -> Response:
+async def _delete(name: str, number: int | None, service: Service, caller: Caller) -> None:
     model = await run_in_threadpool(service.models.model, name)
-    if not caller.owns(model.owner):
-        raise ProblemError.of(
-            "forbidden", f"the model {name} belongs to {model.owner}: use a key of {model.owner}"
-        )
+    caller.require_owner(model.owner, f"the model {name} belongs to {model.owner}")
     await run_in_threadpool(service.models.delete, name, number)
     service.inference.invalidate(name)
-    return Response(status_code=204)
