@@ -112,9 +112,8 @@ class ModelsInMemory:
         observe: Observe | None = None,
     ) -> None:
         self._load, self._limit, self._settings, self._observe = load, limit, settings, observe
-        self._entries: OrderedDict[tuple[str, ...], _Entry] = (
-            OrderedDict()
-        )  # the most recently used is last
+        # the most recently used is last
+        self._entries: OrderedDict[tuple[str, ...], _Entry] = OrderedDict()
         self._endings: set[asyncio.Task[None]] = set()
         self._threads = CapacityLimiter(_COMPILERS)
 

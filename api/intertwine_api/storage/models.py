@@ -262,14 +262,12 @@ def _not_found(name: str, version: int | None = None) -> ProblemError:
 
 def summary_of(version: Version) -> VersionSummary:
     """Return the short document of a version."""
-    return VersionSummary(**_facts(version))
+    return VersionSummary(**_fields(version))
 
 
 def version_document_of(version: Version) -> VersionDocument:
     """Return the whole document of a version."""
-    return VersionDocument(
-        **_facts(version), config=dict(version.config), provenance=dict(version.provenance)
-    )
+    return VersionDocument(**_fields(version))
 
 
 def model_document_of(model: Model) -> ModelDocument:
@@ -285,18 +283,12 @@ def model_document_of(model: Model) -> ModelDocument:
     )
 
 
-def _facts(version: Version) -> dict[str, Any]:
+def _fields(version: Version) -> dict[str, Any]:
     model = f"/v1/models/{version.name}"
-    same = ("name", "version", "owner", "job", "equivariance_error", "is_equivariant", "weights")
-    return {
-        **{name: getattr(version, name) for name in same},
-        "created": instant(version.created),
-        "metrics": dict(version.metrics),
-        "bytes": version.bytes,
-        "links": {
-            "self": f"{model}/versions/{version.version}",
-            "model": model,
-            "weights": f"/v1/blobs/{version.weights}",
-            "forward": f"{model}:forward?version={version.version}",
-        },
+    links = {
+        "self": f"{model}/versions/{version.version}",
+        "model": model,
+        "weights": f"/v1/blobs/{version.weights}",
+        "forward": f"{model}:forward?version={version.version}",
     }
+    return {**vars(version), "created": instant(version.created), "links": links}

@@ -43,13 +43,8 @@ class DatasetPage(BaseModel):
 def document_of(info: DatasetInfo) -> DatasetDocument:
     """Return the document of a dataset."""
     address = f"/v1/datasets/{info.id}"
-    written = {"created", "links"}
-    same = {name: getattr(info, name) for name in DatasetDocument.model_fields.keys() - written}
-    return DatasetDocument(
-        **same,
-        created=instant(info.created),
-        links={"self": address, "blob": f"/v1/blobs/{info.id}"},
-    )
+    links = {"self": address, "blob": f"/v1/blobs/{info.id}"}
+    return DatasetDocument(**{**vars(info), "created": instant(info.created), "links": links})
 
 
 def builtin() -> list[str]:

@@ -42,8 +42,8 @@ def host_of(folder: Path) -> str:
     return f"{socket.gethostname()[:64]}-{place}"
 
 
-_DATA, _DATABASE = "INTERTWINE_DATA", "INTERTWINE_DATABASE"
-_STORE, _LEASE = "INTERTWINE_CACHE", "INTERTWINE_LEASE_SECONDS"
+#: The variables of the fields of a `JobEnvironment`, in their order.
+_VARIABLES = tuple(f"INTERTWINE_{name}" for name in ("DATA", "DATABASE", "CACHE", "LEASE_SECONDS"))
 
 
 @dataclass(frozen=True)
@@ -62,25 +62,17 @@ class JobEnvironment:
 
     def to_variables(self) -> dict[str, str]:
         """Return it as environment variables."""
-        return {
-            _DATA: str(self.home.absolute()),
-            _DATABASE: self.database,
-            _STORE: str(self.store.absolute()),
-            _LEASE: str(self.lease_seconds),
-        }
+        values = self.home.absolute(), self.database, self.store.absolute(), self.lease_seconds
+        return dict(zip(_VARIABLES, map(str, values), strict=True))
 
     @classmethod
     def from_variables(cls) -> JobEnvironment:
         """Read it from environment variables. Raises `InvalidSetting` if one is missing."""
         try:
-            return cls(
-                Path(os.environ[_DATA]),
-                os.environ[_DATABASE],
-                Path(os.environ[_STORE]),
-                float(os.environ[_LEASE]),
-            )
+            home, database, store, lease_seconds = (os.environ[name] for name in _VARIABLES)
         except KeyError as error:
             raise InvalidSetting(f"{error.args[0]} is not set: a controller starts jobs") from error
+        return cls(Path(home), database, Path(store), float(lease_seconds))
 
 
 def share_gpu() -> None:

@@ -98,11 +98,6 @@ class Job:
 
 #: The fields of a job whose columns have the same name and hold the same value.
 _COLUMNS = [f.name for f in fields(Job) if f.name not in ("labels", "limits", "progress")]
-#: The fields that a document has as they are.
-_SHOWN = (
-    "id", "kind", "state", "reason", "owner", "name", "priority", "attempt", "last_event",
-    "result", "problem", "progress",
-)  # fmt: skip
 _TIMES = ("created", "updated", "started", "ended")
 
 
@@ -151,24 +146,18 @@ def document_of(
     """
     here = f"/v1/jobs/{job.id}"
     own = {name: f"{here}/{name}" for name in ("events", "metrics", "logs")}
+    acts = {name: f"{here}:{name}" for name in ("cancel", "retry")}
     times = {name: getattr(job, name) for name in _TIMES}
-    shown: dict[str, Any] = {name: getattr(job, name) for name in _SHOWN}
-    shown |= {name: None if at is None else instant(at) for name, at in times.items()}
-    return JobDocument(
-        **shown,
-        labels=list(job.labels),
-        queue=None if waits is None else QueuePlace(position=waits[0], why=waits[1]),
-        metrics=MetricsSummary(last=None if last is None else MetricsRow(**last)),
-        limits=LimitsTold(**vars(job.limits)),
-        request=_without_config(job.request) if in_list else dict(job.request),
-        links={
-            "self": here,
-            **own,
-            "cancel": f"{here}:cancel",
-            "retry": f"{here}:retry",
-            **links,
-        },
-    )
+    changed = {
+        **{name: None if at is None else instant(at) for name, at in times.items()},
+        "labels": list(job.labels),
+        "queue": None if waits is None else QueuePlace(position=waits[0], why=waits[1]),
+        "metrics": MetricsSummary(last=None if last is None else MetricsRow(**last)),
+        "limits": LimitsTold(**vars(job.limits)),
+        "request": _without_config(job.request) if in_list else dict(job.request),
+        "links": {"self": here, **own, **acts, **links},
+    }
+    return JobDocument(**{**vars(job), **changed})  # which drops the fields that it does not have
 
 
 def digest_of(new: NewJob) -> str:

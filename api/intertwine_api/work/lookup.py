@@ -74,7 +74,12 @@ class Lookup:
         with self._database.read() as connection:
             if label is not None:
                 filters.append(_has_label(connection, label))
-            return _page(connection, filters, after, limit)
+            query = select(jobs).where(*filters).limit(limit + 1)
+            if after is not None:
+                query = query.where(tuple_(jobs.c.created, jobs.c.id) < tuple_(*_read(after)))
+            query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc())
+            found = [job_of(row) for row in connection.execute(query)]
+        return found[:limit], _cursor(found[limit - 1]) if len(found) > limit else None
 
     def latest(self, subject: str) -> Job | None:
         """Return the newest job about a subject."""
@@ -155,22 +160,6 @@ def submitted(connection: Connection, new: NewJob) -> Job | None:
         )
         raise ProblemError.of("idempotency-conflict", detail, job=row.id)
     return None if row is None else job_of(row)
-
-
-def _page(
-    connection: Connection, filters: list[ColumnElement[bool]], after: str | None, limit: int
-) -> tuple[list[Job], str | None]:
-    """Return `limit` jobs after a cursor, and the cursor of the next page, if any.
-
-    Raises `ProblemError` with ``invalid-request`` for an invalid cursor.
-    """
-    query = select(jobs).where(*filters)
-    if after is not None:
-        query = query.where(tuple_(jobs.c.created, jobs.c.id) < tuple_(*_read(after)))
-    query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc()).limit(limit + 1)
-    found = [job_of(row) for row in connection.execute(query)]
-    shown = found[:limit]
-    return shown, _cursor(shown[-1]) if len(found) > limit else None
 
 
 def _has_label(connection: Connection, label: str) -> ColumnElement[bool]:

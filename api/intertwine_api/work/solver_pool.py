@@ -132,14 +132,8 @@ class Pool:
 
     def __init__(self, settings: Settings, store: str, limit: int) -> None:
         memory = settings.solve_memory
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "intertwine_api.work.solver_process",
-            "--store",
-            store,
-        ]
+        command = [sys.executable, "-P", "-m", "intertwine_api.work.solver_process"]
+        command += ["--store", store]
         command += ["--store-limit", str(limit), "--memory", str(memory)]
         command += ["--unkept", str(settings.unkept_bytes)]
         self._workers = [

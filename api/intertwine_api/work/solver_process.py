@@ -29,9 +29,8 @@ def main() -> int:
     if arguments.memory:
         _limit_memory(arguments.memory)
     outbox = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(
-        sys.stderr.fileno(), sys.stdout.fileno()
-    )  # a library may print, and must not break the messages
+    # a library may print, and must not break the messages
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def send(message: dict[str, Any]) -> None:
         outbox.write(json.dumps(message, allow_nan=False) + "\n")

@@ -91,10 +91,8 @@ class _Watch:
         """Measure the job, `seconds` after its start, and end it if it exceeds a limit."""
         self._peak = max(self._peak, _bytes_of_the_group())
         if self._kill_at is None and self._peak > self._memory:
-            self._cause, self._kill_at = (
-                "memory",
-                seconds,
-            )  # at once: memory may grow during a grace period
+            # at once: memory may grow during a grace period
+            self._cause, self._kill_at = "memory", seconds
         elif self._kill_at is None and (self._told or seconds > self._seconds):
             self._cause = None if self._told else "time"
             self._kill_at = seconds + self._grace

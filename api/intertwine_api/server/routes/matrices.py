@@ -164,9 +164,8 @@ def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
         imaginary=result["vectors"].imag.tolist() if both else None,
         coordinates_imaginary=result["coordinates"].imag.tolist() if both else None,
     )
-    return Response(
-        document.model_dump_json(), media_type="application/json"
-    )  # serialized in this thread
+    content = document.model_dump_json()  # in this thread
+    return Response(content, media_type="application/json")
 
 
 def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
