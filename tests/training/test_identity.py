@@ -160,4 +160,4 @@ def test_values_that_contain_themselves_have_an_identity() -> None:
     def loss(model: Any, x: Any, y: Any) -> Any:
         return loss
 
-    assert identity_of(loss).startswith(f"{__name__}.test_what_holds_itself")
+    assert identity_of(loss).startswith(f"{__name__}.test_values_that_contain_themselves")

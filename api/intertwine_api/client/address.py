@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from intertwine.errors import InvalidSetting
 
 from intertwine_api.client.errors import ConnectionFailed
-from intertwine_api.client.steps import HttpRequest
+from intertwine_api.client.messages import HttpRequest
 
 if TYPE_CHECKING:
     import httpx

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from intertwine.errors import FormatError, InvalidRep
 
+from intertwine_api.client.connection import Session
 from intertwine_api.client.errors import WaitedTooLong
+from intertwine_api.client.messages import HttpRequest, json_request
 from intertwine_api.client.retries import send
-from intertwine_api.client.steps import GetRetries, HttpRequest, Operation, Sleep, json_request
 from intertwine_api.wire.safetensors_body import SAFETENSORS, Pieces
 from intertwine_api.wire.wire_format import SentRep
 
@@ -26,17 +27,18 @@ _ANSWER = 1  # seconds reserved for the answer after that
 _FIRST_POLL, _LONGEST_POLL = 0.2, 2.0
 
 
-def find_basis(
+async def find_basis(
+    session: Session,
     rep: str | Rep,
     group: str | Group | Mapping[str, Any] | None,
     options: Mapping[str, Any],
-) -> Operation[Basis]:
+) -> Basis:
     """Return the basis of a rep, solved at the service, in the rep's own coordinates.
 
     Raises `WaitedTooLong` after the deadline, and the errors of a solve.
     """
     sent = SentRep.of(rep, group)
-    deadline = (yield GetRetries()).deadline
+    deadline = session.retries.deadline
     wait = int(min(_WAIT, max(0, deadline.left - _ANSWER)))
     request = json_request(
         "POST",
@@ -46,37 +48,37 @@ def find_basis(
         idempotent=True,
         extra_seconds=wait,
     )
-    response, pause = (yield from send(request)), _FIRST_POLL
+    response, pause = (await send(session, request)), _FIRST_POLL
     while response.status == 202:
         if not deadline.left:
             raise WaitedTooLong(
                 f"the basis of {sent.rep} was not found in {deadline}: the solve continues at the "
                 f"service, and the same request returns its result"
             )
-        yield Sleep(min(pause, deadline.left))
+        await session.sleep(min(pause, deadline.left))
         pause = min(1.5 * pause, _LONGEST_POLL)
         key = response.document["key"]
         request = HttpRequest("GET", f"/v1/bases/{key}")
-        response = yield from send(request, through_outages=True)
+        response = await send(session, request, through_outages=True)
     manifest = response.document
     _require_same(sent, manifest, options)
     from intertwine.invariants import in_order_of
 
-    return in_order_of(sent.rep, (yield from _download(manifest)))
+    return in_order_of(sent.rep, (await _download(session, manifest)))
 
 
-def _download(manifest: Mapping[str, Any]) -> Operation[Basis]:
+async def _download(session: Session, manifest: Mapping[str, Any]) -> Basis:
     from intertwine.bases import Basis, Certificate, Dense, from_bytes
 
     if manifest["digest"] is not None:
-        blob = yield from download_blob(manifest["digest"])
+        blob = await download_blob(session, manifest["digest"])
         found = from_bytes(blob)
         return Basis(found.storage, found.certificate, cached=manifest["cached"])
     # a service with a full store keeps no blob, and sends the matrix instead
     import numpy as np
 
     request = HttpRequest("GET", f"/v1/bases/{manifest['key']}/dense.npy")
-    response = yield from send(request)
+    response = await send(session, request)
     try:
         matrix = np.load(io.BytesIO(response.content), allow_pickle=False)
     except ValueError as error:
@@ -96,16 +98,16 @@ def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[s
         )
 
 
-def download_blob(digest: str) -> Operation[bytes]:
+async def download_blob(session: Session, digest: str) -> bytes:
     """Return the bytes of a digest. Raises `FormatError` if the received bytes differ from it."""
-    content = (yield from send(HttpRequest("GET", f"/v1/blobs/{digest}"))).content
+    content = (await send(session, HttpRequest("GET", f"/v1/blobs/{digest}"))).content
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
         raise FormatError(f"the received bytes have the sha256 {found}, not {digest}: try again")
     return content
 
 
-def upload_blob(body: Pieces) -> Operation[str]:
+async def upload_blob(session: Session, body: Pieces) -> str:
     """Upload a safetensors file and return its digest."""
     request = HttpRequest(
         "POST",
@@ -114,5 +116,5 @@ def upload_blob(body: Pieces) -> Operation[str]:
         body=body,
         idempotent=True,  # blobs are addressed by their content
     )
-    response = yield from send(request)
+    response = await send(session, request)
     return str(response.document["digest"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, Unpack
 from intertwine_api.client import jobs, models
 from intertwine_api.client.address import ServerAddress, server_address
 from intertwine_api.client.bases import find_basis
-from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection
+from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection, run
 from intertwine_api.client.datasets import (
     GivenData,
     StoredDataset,
@@ -89,7 +89,8 @@ class Client(BaseClient[Connection]):
         errors of a solve, and `WaitedTooLong` after `timeout` seconds.
         """
         options = {"method": method, "backend": backend, "tolerance": tolerance}
-        return self._connection.run(find_basis(rep, group, options), timeout)
+        session = self._connection.within(timeout)
+        return run(find_basis(session, rep, group, options))
 
     def train(
         self,
@@ -125,8 +126,8 @@ class Client(BaseClient[Connection]):
         """
         data = GivenData(X, Y, rep_in, rep_out, group)
         options = JobOptions(name, labels, priority, seconds, memory, attempts, idempotency_key)
-        operation = submit_training(model, data, training, options)
-        return Job(self._connection, self._connection.run(operation))
+        operation = submit_training(self._connection, model, data, training, options)
+        return Job(self._connection, run(operation))
 
     def upload(
         self,
@@ -143,24 +144,25 @@ class Client(BaseClient[Connection]):
         Reps and group are those of the arguments, else of the data, as in `train`.
         """
         data = GivenData(X, Y, rep_in, rep_out, group, name).completed_by(None)
-        return self._connection.run(upload_dataset(data))
+        return run(upload_dataset(self._connection, data))
 
     def datasets(self) -> list[StoredDataset]:
         """Return your datasets at the service, the newest first."""
-        return self._connection.run(list_datasets())
+        return run(list_datasets(self._connection))
 
     def delete_dataset(self, digest: str) -> None:
         """Delete one of your datasets."""
-        self._connection.run(delete_dataset(digest))
+        run(delete_dataset(self._connection, digest))
 
     def train_request(self, document: Mapping[str, Any], *, idempotency_key: str = "") -> Job:
         """Submit a training as the document of `POST /v1/jobs`; one key makes one job."""
-        operation = jobs.submit_job({"kind": "train", **document}, idempotency_key)
-        return Job(self._connection, self._connection.run(operation))
+        training = {"kind": "train", **document}
+        operation = jobs.submit_job(self._connection, training, idempotency_key)
+        return Job(self._connection, run(operation))
 
     def job(self, job: str) -> Job:
         """Return a job by its id."""
-        return Job(self._connection, self._connection.run(jobs.show_job(job)))
+        return Job(self._connection, run(jobs.show_job(self._connection, job)))
 
     def jobs(
         self,
@@ -173,7 +175,7 @@ class Client(BaseClient[Connection]):
     ) -> list[Job]:
         """Return your jobs, the newest first; an admin sees all owners'. `limit` None means all."""
         filters = {"state": state, "kind": kind, "label": label, "owner": owner}
-        found = self._connection.run(jobs.list_jobs(filters, limit))
+        found = run(jobs.list_jobs(self._connection, filters, limit))
         return [Job(self._connection, document) for document in found]
 
     def models(self) -> list[RemoteModel]:
@@ -181,17 +183,17 @@ class Client(BaseClient[Connection]):
 
         `config` and `provenance` are fetched on first use.
         """
-        found = self._connection.run(models.list_models())
+        found = run(models.list_models(self._connection))
         return [RemoteModel(self._connection, document) for document in found]
 
     def model(self, name: str, version: int | None = None) -> RemoteModel:
         """Return a version of a model, by default the newest, to call remotely or to download."""
-        operation = models.show_version(name, version)
-        return RemoteModel(self._connection, self._connection.run(operation))
+        operation = models.show_version(self._connection, name, version)
+        return RemoteModel(self._connection, run(operation))
 
     def delete_model(self, name: str) -> None:
         """Delete one of your models with all its versions. The name becomes free."""
-        self._connection.run(models.delete_model(name, None))
+        run(models.delete_model(self._connection, name, None))
 
     def close(self) -> None:
         """Close the connections. Garbage collection of the client closes them too."""
@@ -232,7 +234,8 @@ class AsyncClient(BaseClient[AsyncConnection]):
     ) -> Basis:
         """Return the basis of a rep's invariants, solved at the service; see `Client.basis`."""
         options = {"method": method, "backend": backend, "tolerance": tolerance}
-        return await self._connection.run(find_basis(rep, group, options), timeout)
+        session = self._connection.within(timeout)
+        return await find_basis(session, rep, group, options)
 
     async def train(
         self,
@@ -255,8 +258,8 @@ class AsyncClient(BaseClient[AsyncConnection]):
         """Submit a training and return its job; see `Client.train`."""
         data = GivenData(X, Y, rep_in, rep_out, group)
         options = JobOptions(name, labels, priority, seconds, memory, attempts, idempotency_key)
-        operation = submit_training(model, data, training, options)
-        return AsyncJob(self._connection, await self._connection.run(operation))
+        operation = submit_training(self._connection, model, data, training, options)
+        return AsyncJob(self._connection, await operation)
 
     async def upload(
         self,
@@ -270,26 +273,27 @@ class AsyncClient(BaseClient[AsyncConnection]):
     ) -> StoredDataset:
         """Upload data for several trainings. Equal data are stored once."""
         data = GivenData(X, Y, rep_in, rep_out, group, name).completed_by(None)
-        return await self._connection.run(upload_dataset(data))
+        return await upload_dataset(self._connection, data)
 
     async def datasets(self) -> list[StoredDataset]:
         """Return your datasets at the service, the newest first."""
-        return await self._connection.run(list_datasets())
+        return await list_datasets(self._connection)
 
     async def delete_dataset(self, digest: str) -> None:
         """Delete one of your datasets."""
-        await self._connection.run(delete_dataset(digest))
+        await delete_dataset(self._connection, digest)
 
     async def train_request(
         self, document: Mapping[str, Any], *, idempotency_key: str = ""
     ) -> AsyncJob:
         """Submit a training as the document of `POST /v1/jobs`; one key makes one job."""
-        operation = jobs.submit_job({"kind": "train", **document}, idempotency_key)
-        return AsyncJob(self._connection, await self._connection.run(operation))
+        training = {"kind": "train", **document}
+        operation = jobs.submit_job(self._connection, training, idempotency_key)
+        return AsyncJob(self._connection, await operation)
 
     async def job(self, job: str) -> AsyncJob:
         """Return a job by its id."""
-        return AsyncJob(self._connection, await self._connection.run(jobs.show_job(job)))
+        return AsyncJob(self._connection, await jobs.show_job(self._connection, job))
 
     async def jobs(
         self,
@@ -302,22 +306,22 @@ class AsyncClient(BaseClient[AsyncConnection]):
     ) -> list[AsyncJob]:
         """Return your jobs, the newest first; an admin sees all owners'. `limit` None means all."""
         filters = {"state": state, "kind": kind, "label": label, "owner": owner}
-        found = await self._connection.run(jobs.list_jobs(filters, limit))
+        found = await jobs.list_jobs(self._connection, filters, limit)
         return [AsyncJob(self._connection, document) for document in found]
 
     async def models(self) -> list[AsyncRemoteModel]:
         """Return the newest version of every owner's models, sorted by name."""
-        found = await self._connection.run(models.list_models())
+        found = await models.list_models(self._connection)
         return [AsyncRemoteModel(self._connection, document) for document in found]
 
     async def model(self, name: str, version: int | None = None) -> AsyncRemoteModel:
         """Return a version of a model, by default the newest, to call remotely or to download."""
-        operation = models.show_version(name, version)
-        return AsyncRemoteModel(self._connection, await self._connection.run(operation))
+        operation = models.show_version(self._connection, name, version)
+        return AsyncRemoteModel(self._connection, await operation)
 
     async def delete_model(self, name: str) -> None:
         """Delete one of your models with all its versions. The name becomes free."""
-        await self._connection.run(models.delete_model(name, None))
+        await models.delete_model(self._connection, name, None)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,199 +1,153 @@
-"""Run operations over HTTP with httpx: `Connection` blocks, `AsyncConnection` awaits."""
+"""Send requests over HTTP with httpx: `Connection` blocks, `AsyncConnection` awaits.
+
+Operations are coroutines over a `Session`, and both clients share them. The asynchronous client
+awaits them. The synchronous client runs them with `run` and `iterate` over a `Connection`, whose
+methods block and never suspend.
+"""
 
 from __future__ import annotations
 
+import copy
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, closing
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from intertwine_api.client.address import ServerAddress
+from intertwine_api.client.messages import HttpRequest, HttpResponse
 from intertwine_api.client.retries import Retries
-from intertwine_api.client.steps import (
-    Emit,
-    HttpRequest,
-    HttpResponse,
-    OpenStream,
-    Operation,
-    ReadChunk,
-    RunningOperation,
-    Sleep,
-    Step,
-)
 from intertwine_api.wire.safetensors_body import Pieces
 
 if TYPE_CHECKING:
     import httpx
 
+    _OpenResponse = tuple[httpx.Response, AsyncIterator[bytes]]
+
 _Result = TypeVar("_Result")
 _CHUNK = 2**20  # bytes per write: the socket copies the unsent rest of a chunk at each send
 
 
-class Connection:
-    """Runs each operation to its end before it returns. It is thread-safe."""
+class Session(ABC):
+    """Sends the requests of an operation and pauses. `retries` have the operation's deadline."""
+
+    def __init__(self, address: ServerAddress, retries: Retries) -> None:
+        self.address, self.retries = address, retries
+
+    def within(self, timeout: float | None) -> Self:
+        """Return the session with a deadline `timeout` seconds from now."""
+        limited = copy.copy(self)
+        limited.retries = self.retries.within(timeout)
+        return limited
+
+    async def request(self, request: HttpRequest) -> HttpResponse:
+        """Send a request and return the response. Raises `ConnectionFailed`."""
+        async with self.stream(request, whole=True) as (response, _):
+            return response
+
+    @asynccontextmanager
+    async def stream(
+        self, request: HttpRequest, *, whole: bool = False
+    ) -> AsyncGenerator[tuple[HttpResponse, AsyncIterator[bytes]]]:
+        """Send a request, and yield the response and the pieces of its body.
+
+        With `whole`, or a status other than 200, the response has the content, and no pieces are
+        left. Raises `ConnectionFailed`, also while the pieces are read.
+        """
+        import httpx
+
+        try:
+            async with self._open(request) as (response, pieces):
+                is_read = whole or response.status_code != 200
+                content = b"".join([piece async for piece in pieces]) if is_read else b""
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                yield HttpResponse(response.status_code, headers, content), pieces
+        except httpx.TransportError as error:
+            raise self.address.failure(error) from error
+
+    @abstractmethod
+    def _open(self, request: HttpRequest) -> AbstractAsyncContextManager[_OpenResponse]:
+        """Send a request, yield the response and the pieces of its body, and close it."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None:
+        """Pause for some seconds."""
+
+
+class Connection(Session):
+    """A session whose methods block and never suspend, for `run`. It is thread-safe."""
 
     def __init__(self, address: ServerAddress, retries: Retries) -> None:
         import httpx
 
-        self.address, self.retries = address, retries
+        super().__init__(address, retries)
         self._http = httpx.Client()
         self.close = weakref.finalize(self, self._http.close)  # also on garbage collection
 
-    def run(self, operation: Operation[_Result], timeout: float | None = None) -> _Result:
-        """Run an operation with a deadline `timeout` seconds from now, and return its result."""
-        running = RunningOperation(operation, self.retries.within(timeout))
-        with closing(_StepRunner(self._http, self.address)) as runner:
-            while running.step is not None:
-                runner.advance(running)
-        return running.result
+    @asynccontextmanager
+    async def _open(self, request: HttpRequest) -> AsyncGenerator[_OpenResponse]:
+        content = _parts(request.body) if request.body else None
+        built = self._http.build_request(**self.address.options(request), content=content)
+        with closing(self._http.send(built, stream=True)) as response:
+            async with aclosing(_as_async(response.iter_bytes())) as pieces:
+                yield response, pieces
 
-    def iterate(self, operation: Operation[Any]) -> Generator[Any, None, None]:
-        """Run an operation and yield the values that it emits."""
-        running = RunningOperation(operation, self.retries)
-        with closing(_StepRunner(self._http, self.address)) as runner:
-            while running.step is not None:
-                if isinstance(running.step, Emit):
-                    yield running.step.value
-                runner.advance(running)
+    async def sleep(self, seconds: float) -> None:
+        """Block for some seconds."""
+        time.sleep(seconds)
 
 
-class AsyncConnection:
-    """Runs operations without blocking the event loop."""
+class AsyncConnection(Session):
+    """A session that does not block the event loop."""
 
     def __init__(self, address: ServerAddress, retries: Retries) -> None:
         import httpx
 
-        self.address, self.retries = address, retries
+        super().__init__(address, retries)
         self._http = httpx.AsyncClient()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def run(self, operation: Operation[_Result], timeout: float | None = None) -> _Result:
-        """Run an operation with a deadline `timeout` seconds from now, and return its result."""
-        running = RunningOperation(operation, self.retries.within(timeout))
-        async with aclosing(_AsyncStepRunner(self._http, self.address)) as runner:
-            while running.step is not None:
-                await runner.advance(running)
-        return running.result
+    @asynccontextmanager
+    async def _open(self, request: HttpRequest) -> AsyncGenerator[_OpenResponse]:
+        content = _as_async(_parts(request.body)) if request.body else None
+        built = self._http.build_request(**self.address.options(request), content=content)
+        async with aclosing(await self._http.send(built, stream=True)) as response:
+            yield response, response.aiter_bytes()
 
-    async def iterate(self, operation: Operation[Any]) -> AsyncGenerator[Any, None]:
-        """Run an operation and yield the values that it emits."""
-        running = RunningOperation(operation, self.retries)
-        async with aclosing(_AsyncStepRunner(self._http, self.address)) as runner:
-            while running.step is not None:
-                if isinstance(running.step, Emit):
-                    yield running.step.value
-                await runner.advance(running)
+    async def sleep(self, seconds: float) -> None:
+        """Pause for some seconds."""
+        import anyio
+
+        await anyio.sleep(seconds)
 
 
 #: Either kind of connection, for what both clients share.
 AnyConnection = TypeVar("AnyConnection", bound=Connection | AsyncConnection)
 
 
-class _StepRunner:
-    """Executes the steps of one operation and holds its open response stream."""
-
-    def __init__(self, http: httpx.Client, address: ServerAddress) -> None:
-        self._http, self._address = http, address
-        self._open: httpx.Response | None = None
-        self._pieces: Iterator[bytes] = iter(())
-
-    def advance(self, running: RunningOperation[Any]) -> None:
-        """Execute the operation's step and resume it with the outcome, or its failure."""
-        import httpx
-
-        assert running.step is not None
-        try:
-            outcome = self._do(running.step)
-        except httpx.TransportError as error:
-            running.fail(self._address.failure(error))
-        else:
-            running.resume(outcome)
-
-    def close(self) -> None:
-        """Close the open response."""
-        if self._open is not None:
-            self._open.close()
-
-    def _do(self, step: Step) -> Any:
-        match step:
-            case HttpRequest():
-                return _response(self._send(step, stream=False), whole=True)
-            case OpenStream(request):
-                self.close()
-                response = self._open = self._send(request, stream=True)
-                if response.status_code != 200:
-                    response.read()
-                self._pieces = response.iter_bytes()
-                return _response(response, whole=response.status_code != 200)
-            case ReadChunk():
-                return next(self._pieces, None)
-            case Sleep(seconds):
-                time.sleep(seconds)
-        return None
-
-    def _send(self, request: HttpRequest, *, stream: bool) -> httpx.Response:
-        content = _parts(request.body) if request.body else None
-        built = self._http.build_request(**self._address.options(request), content=content)
-        return self._http.send(built, stream=stream)
+def run(operation: Awaitable[_Result]) -> _Result:
+    """Run an operation over a `Connection` to its end, and return its result."""
+    steps = operation.__await__()
+    try:
+        next(steps)
+    except StopIteration as done:
+        result: _Result = done.value
+        return result
+    raise RuntimeError("the operation of a synchronous client was suspended")
 
 
-class _AsyncStepRunner:
-    """Executes the steps of one operation and holds its open response stream."""
-
-    def __init__(self, http: httpx.AsyncClient, address: ServerAddress) -> None:
-        self._http, self._address = http, address
-        self._open: httpx.Response | None = None
-        self._pieces: AsyncIterator[bytes]
-
-    async def advance(self, running: RunningOperation[Any]) -> None:
-        """Execute the operation's step and resume it with the outcome, or its failure."""
-        import httpx
-
-        assert running.step is not None
-        try:
-            outcome = await self._do(running.step)
-        except httpx.TransportError as error:
-            running.fail(self._address.failure(error))
-        else:
-            running.resume(outcome)
-
-    async def aclose(self) -> None:
-        """Close the open response."""
-        if self._open is not None:
-            await self._open.aclose()
-
-    async def _do(self, step: Step) -> Any:
-        match step:
-            case HttpRequest():
-                return _response(await self._send(step, stream=False), whole=True)
-            case OpenStream(request):
-                await self.aclose()
-                response = self._open = await self._send(request, stream=True)
-                if response.status_code != 200:
-                    await response.aread()
-                self._pieces = response.aiter_bytes()
-                return _response(response, whole=response.status_code != 200)
-            case ReadChunk():
-                return await anext(self._pieces, None)
-            case Sleep(seconds):
-                import anyio
-
-                await anyio.sleep(seconds)
-        return None
-
-    async def _send(self, request: HttpRequest, *, stream: bool) -> httpx.Response:
-        content = _async_parts(request.body) if request.body else None
-        built = self._http.build_request(**self._address.options(request), content=content)
-        return await self._http.send(built, stream=stream)
-
-
-def _response(response: httpx.Response, *, whole: bool) -> HttpResponse:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return HttpResponse(response.status_code, headers, response.content if whole else b"")
+def iterate(values: AsyncGenerator[_Result]) -> Generator[_Result]:
+    """Yield the values of an operation over a `Connection`."""
+    end: Any = object()
+    try:
+        while (value := run(anext(values, end))) is not end:
+            yield value
+    finally:
+        run(values.aclose())
 
 
 def _parts(body: Pieces) -> Iterator[bytes]:
@@ -202,6 +156,6 @@ def _parts(body: Pieces) -> Iterator[bytes]:
             yield bytes(piece[start : start + _CHUNK])
 
 
-async def _async_parts(body: Pieces) -> AsyncIterator[bytes]:
-    for part in _parts(body):
-        yield part
+async def _as_async(items: Iterator[bytes]) -> AsyncGenerator[bytes]:
+    for item in items:
+        yield item

@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 from intertwine.errors import FormatError, InvalidSetting
 
+from intertwine_api.client.connection import Session
+from intertwine_api.client.messages import HttpRequest
 from intertwine_api.client.retries import Document, fetch, list_all, send
-from intertwine_api.client.steps import HttpRequest, Operation
 from intertwine_api.wire.safetensors_body import SAFETENSORS, write_arrays
 from intertwine_api.wire.wire_format import SentRep, over_group_of
 
@@ -132,11 +133,11 @@ class GivenData:
         return replace(self, group=next(groups, None))
 
 
-def send_data(data: GivenData) -> Operation[str | Document]:
+async def send_data(session: Session, data: GivenData) -> str | Document:
     """Return the `dataset` of a training request. Arrays are uploaded first."""
     X = data.X
     if data.Y is not None:
-        return (yield from _upload(data, _query(data))).digest
+        return (await _upload(session, data, _query(data))).digest
     if isinstance(X, StoredDataset):
         return X.digest
     if isinstance(X, Mapping):
@@ -149,7 +150,7 @@ def send_data(data: GivenData) -> Operation[str | Document]:
     )
 
 
-def upload_dataset(data: GivenData) -> Operation[StoredDataset]:
+async def upload_dataset(session: Session, data: GivenData) -> StoredDataset:
     """Upload X and Y with their known reps. Equal data are stored once.
 
     Raises `InvalidSetting` if the group's generators are too long for an address.
@@ -160,10 +161,10 @@ def upload_dataset(data: GivenData) -> Operation[StoredDataset]:
             f"the group's generators take more than {_LONGEST_GROUP:,} characters, too many for "
             f"an upload: omit the group here, and give it to train"
         )
-    return (yield from _upload(data, query))
+    return await _upload(session, data, query)
 
 
-def _upload(data: GivenData, query: Mapping[str, str]) -> Operation[StoredDataset]:
+async def _upload(session: Session, data: GivenData, query: Mapping[str, str]) -> StoredDataset:
     import numpy as np
 
     arrays = {"X": np.asarray(data.X), "Y": np.asarray(data.Y)}
@@ -178,18 +179,18 @@ def _upload(data: GivenData, query: Mapping[str, str]) -> Operation[StoredDatase
         body=write_arrays(arrays),
         idempotent=True,
     )
-    return StoredDataset.of((yield from fetch(request)))
+    return StoredDataset.of(await fetch(session, request))
 
 
-def list_datasets() -> Operation[list[StoredDataset]]:
+async def list_datasets(session: Session) -> list[StoredDataset]:
     """Return the caller's datasets, the newest first."""
-    found = yield from list_all("/v1/datasets")
+    found = await list_all(session, "/v1/datasets")
     return [StoredDataset.of(document) for document in found]
 
 
-def delete_dataset(digest: str) -> Operation[None]:
+async def delete_dataset(session: Session, digest: str) -> None:
     """Delete a dataset."""
-    yield from send(HttpRequest("DELETE", f"/v1/datasets/{quote(digest, safe='')}"))
+    await send(session, HttpRequest("DELETE", f"/v1/datasets/{quote(digest, safe='')}"))
 
 
 def _require_group_of(reps: Mapping[str, Rep], group: Group) -> None:

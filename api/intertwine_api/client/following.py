@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from intertwine.errors import FormatError
 
+from intertwine_api.client.connection import Session
 from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.client.jobs import address_of, show_job
-from intertwine_api.client.retries import Attempts, Retries, error_from
-from intertwine_api.client.steps import (
-    Emit,
-    HttpRequest,
-    HttpResponse,
-    OpenStream,
-    Operation,
-    ReadChunk,
-    Sleep,
-)
+from intertwine_api.client.messages import HttpRequest, HttpResponse
+from intertwine_api.client.retries import Attempts, error_from
 
 _LONGEST = 2**24  # bytes of one event
 
@@ -114,65 +109,72 @@ class Follower:
     through outages.
     """
 
-    def __init__(self, job: str, after: int, retries: Retries) -> None:
+    def __init__(self, session: Session, job: str, after: int = 0) -> None:
         self.job, self.after, self.has_ended = job, after, False
-        self._attempts, self._through_outages = Attempts(retries), retries.through_outages
+        self._session, self._attempts = session, Attempts(session.retries)
 
-    def emit_events(self, until_queued_after: int | None = None) -> Operation[None]:
-        """Emit each `JobEvent` until the job has ended.
+    async def events(
+        self, until_queued_after: float = math.inf
+    ) -> AsyncGenerator[JobEvent | ServiceUnavailable]:
+        """Yield each `JobEvent` until the job has ended.
 
         With `until_queued_after`, stop also when the job is queued again after this event.
 
         Raises `ConnectionFailed` if the service stays unavailable, and the errors it answers with.
         """
         while not self.has_ended:
-            failure: Exception
+            refusal: HttpResponse | None = None
+            failure: Exception = ConnectionFailed("the stream of events broke")
             try:
-                response: HttpResponse = yield OpenStream(self._stream_request())
-                if response.status != 200:
-                    pause, failure = self._attempts.pause(response), error_from(response)
-                elif (yield from self._read(until_queued_after)):
-                    return
-                else:  # for example, the service was stopped
-                    failure = ConnectionFailed("the stream of events broke")
-                    pause = self._attempts.pause()
+                async with self._session.stream(self._stream_request()) as (response, pieces):
+                    if response.status != 200:  # then no pieces are left
+                        refusal, failure = response, error_from(response)
+                    reader = EventReader()
+                    async for piece in pieces:
+                        for event in self._new_events(reader.feed(piece)):
+                            yield event
+                            queued = event.data.get("state") == "queued"
+                            if queued and event.seq > until_queued_after:
+                                return
+                        if self.has_ended:
+                            return
             except ConnectionFailed as error:
-                pause, failure = self._attempts.pause(), error
+                failure = error
+            pause = self._attempts.pause(refusal)
             if pause is None:
                 raise failure
-            yield Emit(ServiceUnavailable(str(failure)))
-            yield Sleep(pause)
+            yield ServiceUnavailable(str(failure))
+            await self._session.sleep(pause)
 
-    def watch(self) -> Operation[None]:
-        """Emit the job's document (`JobSnapshot`), repeatedly while queued, and its events."""
-        document = yield from show_job(self.job)
+    async def watch(self) -> AsyncGenerator[JobSnapshot | JobEvent | ServiceUnavailable]:
+        """Yield the job's document (`JobSnapshot`), repeatedly while queued, and its events."""
+        document = await show_job(self._session, self.job)
         while not self.has_ended:
-            yield Emit(JobSnapshot(document))
-            self._attempts = Attempts(self._through_outages)
+            yield JobSnapshot(document)
+            self._retry_through_outages()
             if document["state"] == "queued":
-                yield Sleep(_POLL)
+                await self._session.sleep(_POLL)
             else:
-                yield from self.emit_events(until_queued_after=document["last_event"])
-            document = yield from show_job(self.job, through_outages=True)
-        yield Emit(JobSnapshot(document))
+                async with aclosing(self.events(document["last_event"])) as events:
+                    async for event in events:
+                        yield event
+            document = await show_job(self._session, self.job, through_outages=True)
+        yield JobSnapshot(document)
 
-    def _read(self, until_queued_after: int | None) -> Operation[bool]:
-        """Emit the events of the open stream. Return whether the follower is finished with it."""
-        reader = EventReader()
-        while (piece := (yield ReadChunk())) is not None:
-            self._attempts = Attempts(self._through_outages)
-            for event in reader.feed(piece):
-                if event.type == "end":
-                    self.has_ended = True
-                    return True
-                if event.seq <= self.after:
-                    continue
+    def _new_events(self, events: Iterator[JobEvent]) -> Iterator[JobEvent]:
+        """Yield the events that were not received before, up to the end of the stream."""
+        self._retry_through_outages()
+        for event in events:
+            if event.type == "end":
+                self.has_ended = True
+                return
+            if event.seq > self.after:
                 self.after = event.seq
-                yield Emit(event)
-                queued = event.data.get("state") == "queued"
-                if queued and until_queued_after is not None and event.seq > until_queued_after:
-                    return True
-        return False
+                yield event
+
+    def _retry_through_outages(self) -> None:
+        """Restart the count of failed attempts, for a service that has answered."""
+        self._attempts = Attempts(self._session.retries.through_outages)
 
     def _stream_request(self) -> HttpRequest:
         headers = {"accept": "text/event-stream", "last-event-id": str(self.after)}

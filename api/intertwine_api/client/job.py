@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self
 
@@ -10,11 +10,16 @@ from intertwine.notebook import html_table
 
 from intertwine_api.client import displays, jobs
 from intertwine_api.client.address import DEFAULT_URL
-from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection
+from intertwine_api.client.connection import (
+    AnyConnection,
+    AsyncConnection,
+    Connection,
+    iterate,
+    run,
+)
 from intertwine_api.client.errors import JobCancelled, JobFailed, detached
 from intertwine_api.client.following import Follower, JobEvent
 from intertwine_api.client.retries import Document
-from intertwine_api.client.steps import Operation
 from intertwine_api.wire.vocabulary import ENDED
 
 if TYPE_CHECKING:
@@ -124,19 +129,21 @@ class JobView(Generic[AnyConnection]):
             yield show
         self.document = watched.document
 
-    def _follower(self, after: int) -> Follower:
-        return Follower(self.id, after, self._connection.retries)
-
-    def _updated(self, operation: Operation[Document]) -> Operation[Self]:
+    async def _updated(self, operation: Awaitable[Document]) -> Self:
         """Return the job, with the document that the operation returns."""
-        self.document = yield from operation
+        self.document = await operation
         return self
 
-    def _result(self) -> Operation[Any]:
+    async def _wait(self, timeout: float | None) -> Self:
+        """Wait until the job has ended, and return it."""
+        return await self._updated(jobs.wait_for_job(self._connection.within(timeout), self.id))
+
+    async def _result(self, timeout: float | None) -> Any:
         """Wait until the job has ended, and return its result."""
-        yield from self._updated(jobs.wait_for_job(self.id))
+        session = self._connection.within(timeout)
+        await self._updated(jobs.wait_for_job(session, self.id))
         self.require_succeeded()
-        return (yield from jobs.obtain_result(self.document))
+        return await jobs.obtain_result(session, self.document)
 
 
 class Job(JobView[Connection]):
@@ -148,7 +155,7 @@ class Job(JobView[Connection]):
 
     def refresh(self) -> Job:
         """Fetch the job's document again."""
-        return self._connection.run(self._updated(jobs.show_job(self.id)))
+        return run(self._updated(jobs.show_job(self._connection, self.id)))
 
     def watch(self) -> Job:
         """Show a progress bar with the losses, or why the job is queued, until it has ended.
@@ -156,7 +163,7 @@ class Job(JobView[Connection]):
         A notebook also plots the losses if Matplotlib is installed.
         """
         with self._display() as show:
-            for item in self._connection.iterate(self._follower(0).watch()):
+            for item in iterate(Follower(self._connection, self.id).watch()):
                 show(item)
         return self
 
@@ -165,13 +172,12 @@ class Job(JobView[Connection]):
 
         Every event comes once and in order, also if the connection breaks.
         """
-        follower = self._follower(after)
-        with closing(self._connection.iterate(follower.emit_events())) as items:
+        with closing(iterate(Follower(self._connection, self.id, after).events())) as items:
             yield from (item for item in items if isinstance(item, JobEvent))
 
     def metrics(self, points: int = 2000) -> list[dict[str, Any]]:
         """Return the losses by epoch, of at most `points` epochs, spread evenly."""
-        return self._connection.run(jobs.list_metrics(self.id, points))
+        return run(jobs.list_metrics(self._connection, self.id, points))
 
     def history(self) -> History:
         """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
@@ -181,23 +187,23 @@ class Job(JobView[Connection]):
 
     def logs(self, tail: int | None = None) -> str:
         """Return the output of the job's process, or its last `tail` bytes."""
-        return "".join(self._connection.iterate(jobs.emit_log(self.id, tail)))
+        return "".join(iterate(jobs.read_log(self._connection, self.id, tail)))
 
     def follow_logs(self, tail: int | None = None) -> Iterator[str]:
         """Yield the output of the job's process as it is printed, until the job has ended."""
-        yield from self._connection.iterate(jobs.emit_log(self.id, tail, follow=True))
+        yield from iterate(jobs.read_log(self._connection, self.id, tail, follow=True))
 
     def cancel(self) -> Job:
         """Cancel the job: at once if it is queued, else as soon as its process has ended."""
-        return self._connection.run(self._updated(jobs.change_job(self.id, "cancel")))
+        return run(self._updated(jobs.change_job(self._connection, self.id, "cancel")))
 
     def retry(self) -> Job:
         """Queue a failed or cancelled job again. It continues from its last checkpoint."""
-        return self._connection.run(self._updated(jobs.change_job(self.id, "retry")))
+        return run(self._updated(jobs.change_job(self._connection, self.id, "retry")))
 
     def delete(self) -> None:
         """Delete the job after it has ended. A model that it published remains."""
-        self._connection.run(jobs.delete_job(self.id))
+        run(jobs.delete_job(self._connection, self.id))
 
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended. Raises `WaitedTooLong` after `timeout` seconds.
@@ -205,7 +211,7 @@ class Job(JobView[Connection]):
         Waiting continues through outages of the service within the timeout.
         """
         with self._detaching():
-            return self._connection.run(self._updated(jobs.wait_for_job(self.id)), timeout)
+            return run(self._wait(timeout))
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait until the job has ended and return its result: a model ready to call, or a basis.
@@ -213,7 +219,7 @@ class Job(JobView[Connection]):
         Raises `JobFailed`, `JobCancelled`, or `WaitedTooLong` after `timeout` seconds.
         """
         with self._detaching():
-            return self._connection.run(self._result(), timeout)
+            return run(self._result(timeout))
 
 
 class AsyncJob(JobView[AsyncConnection]):
@@ -221,7 +227,7 @@ class AsyncJob(JobView[AsyncConnection]):
 
     async def refresh(self) -> AsyncJob:
         """Fetch the job's document again."""
-        return await self._connection.run(self._updated(jobs.show_job(self.id)))
+        return await self._updated(jobs.show_job(self._connection, self.id))
 
     async def watch(self) -> AsyncJob:
         """Show a progress bar with the losses, or why the job is queued, until it has ended.
@@ -229,7 +235,7 @@ class AsyncJob(JobView[AsyncConnection]):
         A notebook also plots the losses if Matplotlib is installed.
         """
         with self._display() as show:
-            async for item in self._connection.iterate(self._follower(0).watch()):
+            async for item in Follower(self._connection, self.id).watch():
                 show(item)
         return self
 
@@ -238,15 +244,14 @@ class AsyncJob(JobView[AsyncConnection]):
 
         Every event comes once and in order, also if the connection breaks.
         """
-        follower = self._follower(after)
-        async with aclosing(self._connection.iterate(follower.emit_events())) as items:
+        async with aclosing(Follower(self._connection, self.id, after).events()) as items:
             async for item in items:
                 if isinstance(item, JobEvent):
                     yield item
 
     async def metrics(self, points: int = 2000) -> list[dict[str, Any]]:
         """Return the losses by epoch, of at most `points` epochs, spread evenly."""
-        return await self._connection.run(jobs.list_metrics(self.id, points))
+        return await jobs.list_metrics(self._connection, self.id, points)
 
     async def history(self) -> History:
         """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
@@ -256,27 +261,27 @@ class AsyncJob(JobView[AsyncConnection]):
 
     async def logs(self, tail: int | None = None) -> str:
         """Return the output of the job's process, or its last `tail` bytes."""
-        pieces = self._connection.iterate(jobs.emit_log(self.id, tail))
+        pieces = jobs.read_log(self._connection, self.id, tail)
         return "".join([piece async for piece in pieces])
 
     async def follow_logs(self, tail: int | None = None) -> AsyncIterator[str]:
         """Yield the output of the job's process as it is printed, until the job has ended."""
-        operation = jobs.emit_log(self.id, tail, follow=True)
-        async with aclosing(self._connection.iterate(operation)) as pieces:
+        log = jobs.read_log(self._connection, self.id, tail, follow=True)
+        async with aclosing(log) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def cancel(self) -> AsyncJob:
         """Cancel the job: at once if it is queued, else as soon as its process has ended."""
-        return await self._connection.run(self._updated(jobs.change_job(self.id, "cancel")))
+        return await self._updated(jobs.change_job(self._connection, self.id, "cancel"))
 
     async def retry(self) -> AsyncJob:
         """Queue a failed or cancelled job again. It continues from its last checkpoint."""
-        return await self._connection.run(self._updated(jobs.change_job(self.id, "retry")))
+        return await self._updated(jobs.change_job(self._connection, self.id, "retry"))
 
     async def delete(self) -> None:
         """Delete the job after it has ended. A model that it published remains."""
-        await self._connection.run(jobs.delete_job(self.id))
+        await jobs.delete_job(self._connection, self.id)
 
     async def wait(self, timeout: float | None = None) -> AsyncJob:
         """Wait until the job has ended. Raises `WaitedTooLong` after `timeout` seconds.
@@ -284,7 +289,7 @@ class AsyncJob(JobView[AsyncConnection]):
         Waiting continues through outages of the service within the timeout.
         """
         with self._detaching():
-            return await self._connection.run(self._updated(jobs.wait_for_job(self.id)), timeout)
+            return await self._wait(timeout)
 
     async def result(self, timeout: float | None = None) -> Any:
         """Wait until the job has ended and return its result: a model ready to call, or a basis.
@@ -292,4 +297,4 @@ class AsyncJob(JobView[AsyncConnection]):
         Raises `JobFailed`, `JobCancelled`, or `WaitedTooLong` after `timeout` seconds.
         """
         with self._detaching():
-            return await self._connection.run(self._result(), timeout)
+            return await self._result(timeout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -11,17 +11,11 @@ from uuid import uuid4
 from intertwine.errors import InvalidSetting
 
 from intertwine_api.client.bases import find_basis
+from intertwine_api.client.connection import Session
 from intertwine_api.client.errors import WaitedTooLong
+from intertwine_api.client.messages import HttpRequest, json_request
 from intertwine_api.client.models import download_model
 from intertwine_api.client.retries import Document, fetch, list_all, send
-from intertwine_api.client.steps import (
-    Emit,
-    GetRetries,
-    HttpRequest,
-    Operation,
-    Sleep,
-    json_request,
-)
 from intertwine_api.wire.vocabulary import ENDED
 
 #: The largest number of epochs in one answer with losses.
@@ -30,7 +24,7 @@ _LONGEST_KEY = 255  # characters
 _FIRST_POLL, _LONGEST_POLL = 0.1, 1.0  # seconds between polls
 
 
-def submit_job(document: Mapping[str, Any], key: str | None) -> Operation[Document]:
+async def submit_job(session: Session, document: Mapping[str, Any], key: str | None) -> Document:
     """Submit a job. Requests with the same idempotency key make one job.
 
     Raises `InvalidSetting` if the key is invalid.
@@ -38,7 +32,7 @@ def submit_job(document: Mapping[str, Any], key: str | None) -> Operation[Docume
     require_key(key)
     headers = {"idempotency-key": key or uuid4().hex}
     request = json_request("POST", "/v1/jobs", document, headers=headers, idempotent=True)
-    return (yield from fetch(request))
+    return await fetch(session, request)
 
 
 def require_key(key: str | None) -> None:
@@ -52,45 +46,47 @@ def require_key(key: str | None) -> None:
         )
 
 
-def show_job(job: str, *, through_outages: bool = False) -> Operation[Document]:
+async def show_job(session: Session, job: str, *, through_outages: bool = False) -> Document:
     """Return a job's document."""
     request = HttpRequest("GET", address_of(job))
-    return (yield from fetch(request, through_outages=through_outages))
+    return await fetch(session, request, through_outages=through_outages)
 
 
-def change_job(job: str, action: str) -> Operation[Document]:
+async def change_job(session: Session, job: str, action: str) -> Document:
     """Cancel or retry a job and return its document. Only cancelling is idempotent."""
     request = HttpRequest("POST", f"{address_of(job)}:{action}", idempotent=action == "cancel")
-    return (yield from fetch(request))
+    return await fetch(session, request)
 
 
-def delete_job(job: str) -> Operation[None]:
+async def delete_job(session: Session, job: str) -> None:
     """Delete a job that has ended, with its events, metrics and logs."""
-    yield from send(HttpRequest("DELETE", address_of(job)))
+    await send(session, HttpRequest("DELETE", address_of(job)))
 
 
-def wait_for_job(job: str) -> Operation[Document]:
+async def wait_for_job(session: Session, job: str) -> Document:
     """Return a job's document when it has ended. Raises `WaitedTooLong` after the deadline."""
-    deadline = (yield GetRetries()).deadline
-    document, pause = (yield from show_job(job)), _FIRST_POLL
+    deadline = session.retries.deadline
+    document, pause = (await show_job(session, job)), _FIRST_POLL
     while document["state"] not in ENDED:
         if not deadline.left:
             raise WaitedTooLong(f"job {job} is {document['state']} after {deadline}: it continues")
-        yield Sleep(min(pause, deadline.left))
+        await session.sleep(min(pause, deadline.left))
         pause = min(1.5 * pause, _LONGEST_POLL)
-        document = yield from show_job(job, through_outages=True)
+        document = await show_job(session, job, through_outages=True)
     return document
 
 
-def list_metrics(job: str, points: int) -> Operation[list[Document]]:
+async def list_metrics(session: Session, job: str, points: int) -> list[Document]:
     """Return the losses of at most `points` epochs, the first and the last among them."""
     request = HttpRequest("GET", f"{address_of(job)}/metrics", query={"points": str(points)})
-    rows: list[Document] = (yield from fetch(request))["data"]
+    rows: list[Document] = (await fetch(session, request))["data"]
     return rows
 
 
-def emit_log(job: str, tail: int | None, *, follow: bool = False) -> Operation[None]:
-    """Emit the output of the job's process, or its last `tail` bytes, as text.
+async def read_log(
+    session: Session, job: str, tail: int | None, *, follow: bool = False
+) -> AsyncGenerator[str]:
+    """Yield the output of the job's process, or its last `tail` bytes, as text.
 
     With `follow`, continue until the job has ended.
     """
@@ -98,21 +94,23 @@ def emit_log(job: str, tail: int | None, *, follow: bool = False) -> Operation[N
     decoder, has_ended = getincrementaldecoder("utf-8")("replace"), not follow
     while True:
         request = HttpRequest("GET", f"{address_of(job)}/logs", query=start)
-        response = yield from send(request)
+        response = await send(session, request)
         offset = int(response.headers.get("x-log-offset", 0)) + len(response.content)
         start = {"offset": str(offset)}
         if response.content:
-            yield Emit(decoder.decode(response.content))
+            yield decoder.decode(response.content)
         elif not has_ended:
-            yield Sleep(_LONGEST_POLL)
-            has_ended = (yield from show_job(job, through_outages=True))["state"] in ENDED
+            await session.sleep(_LONGEST_POLL)
+            has_ended = (await show_job(session, job, through_outages=True))["state"] in ENDED
         else:
             if incomplete := decoder.decode(b"", final=True):
-                yield Emit(incomplete)
+                yield incomplete
             return
 
 
-def list_jobs(filters: Mapping[str, str | None], limit: int | None) -> Operation[list[Document]]:
+async def list_jobs(
+    session: Session, filters: Mapping[str, str | None], limit: int | None
+) -> list[Document]:
     """Return the jobs that match the filters, the newest first.
 
     Raises `InvalidSetting` if the limit is less than 1.
@@ -122,7 +120,7 @@ def list_jobs(filters: Mapping[str, str | None], limit: int | None) -> Operation
             f"limit is {limit}, which lists nothing: give the largest number of jobs, 1 or more, "
             f"or None for all"
         )
-    return (yield from list_all("/v1/jobs", filters, limit))
+    return await list_all(session, "/v1/jobs", filters, limit)
 
 
 def address_of(job: str) -> str:
@@ -130,7 +128,7 @@ def address_of(job: str) -> str:
     return f"/v1/jobs/{quote(job, safe='')}"
 
 
-def obtain_result(document: Mapping[str, Any]) -> Operation[Any]:
+async def obtain_result(session: Session, document: Mapping[str, Any]) -> Any:
     """Return the result of a successful job: a training's model ready to call, a solve's basis.
 
     Raises `WaitedTooLong` if the service does not answer before the deadline.
@@ -140,6 +138,6 @@ def obtain_result(document: Mapping[str, Any]) -> Operation[Any]:
         options = {name: request.get(name) or "auto" for name in ("method", "backend")}
         options["tolerance"] = request.get("tolerance")
         rep, group = request["rep"], request.get("group")
-        return (yield from find_basis(rep, group, options))
+        return await find_basis(session, rep, group, options)
     result = document["result"]
-    return (yield from download_model(result["model"], result["version"]))
+    return await download_model(session, result["model"], result["version"])

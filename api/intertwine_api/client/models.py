@@ -11,8 +11,9 @@ from intertwine.errors import InvalidSetting, NotFound
 from intertwine.model_folder import write_model
 
 from intertwine_api.client.bases import download_blob
+from intertwine_api.client.connection import Session
+from intertwine_api.client.messages import HttpRequest
 from intertwine_api.client.retries import Document, fetch, list_all, send
-from intertwine_api.client.steps import HttpRequest, Operation
 from intertwine_api.wire.safetensors_body import SAFETENSORS, read_array, write_arrays
 
 if TYPE_CHECKING:
@@ -23,56 +24,58 @@ _ROWS = 1024  # at most, of one forward request
 _BYTES = 2**23  # at most, of one forward request
 
 
-def list_models() -> Operation[list[Document]]:
+async def list_models(session: Session) -> list[Document]:
     """Return the newest versions of every owner's models, sorted by name."""
-    models = yield from list_all("/v1/models")
+    models = await list_all(session, "/v1/models")
     return [model["newest"] for model in models if model["newest"]]
 
 
-def list_versions(name: str) -> Operation[list[Document]]:
+async def list_versions(session: Session, name: str) -> list[Document]:
     """Return the versions of a model, the newest first."""
     path = f"{address_of(name)}/versions"
-    return (yield from list_all(path, cursor_name="before"))
+    return await list_all(session, path, cursor_name="before")
 
 
-def show_version(name: str, version: int | None) -> Operation[Document]:
+async def show_version(session: Session, name: str, version: int | None) -> Document:
     """Return a version of a model, by default the newest. Raises `NotFound` if it is missing."""
     if version is None:
-        model = yield from fetch(HttpRequest("GET", address_of(name)))
+        model = await fetch(session, HttpRequest("GET", address_of(name)))
         if model["newest"] is None:
             raise NotFound(f"every version of the model {name} was deleted: train a new one")
         version = model["newest"]["version"]
-    return (yield from fetch(HttpRequest("GET", f"{address_of(name)}/versions/{version}")))
+    return await fetch(session, HttpRequest("GET", f"{address_of(name)}/versions/{version}"))
 
 
-def download_parts(name: str, version: int | None) -> Operation[tuple[Document, bytes]]:
+async def download_parts(
+    session: Session, name: str, version: int | None
+) -> tuple[Document, bytes]:
     """Return the config and the weights of a model, in the format of `intertwine.nn.save`."""
-    document = yield from show_version(name, version)
-    blob = yield from download_blob(document["weights"])
+    document = await show_version(session, name, version)
+    blob = await download_blob(session, document["weights"])
     return document["config"], blob
 
 
-def download_model(name: str, version: int | None) -> Operation[Any]:
+async def download_model(session: Session, name: str, version: int | None) -> Any:
     """Return a model, ready to call on this machine. Needs the extra ``nn``."""
     from intertwine.nn.saving import from_config
 
-    return from_config(*(yield from download_parts(name, version)))
+    return from_config(*(await download_parts(session, name, version)))
 
 
-def save_model(name: str, version: int | None, folder: Path) -> Operation[None]:
+async def save_model(session: Session, name: str, version: int | None, folder: Path) -> None:
     """Write a model into a folder as `intertwine.nn.save` does, without building it."""
-    write_model(folder, *(yield from download_parts(name, version)))
+    write_model(folder, *(await download_parts(session, name, version)))
 
 
-def delete_model(name: str, version: int | None) -> Operation[None]:
+async def delete_model(session: Session, name: str, version: int | None) -> None:
     """Delete a version of a model, or the model with all its versions."""
     path = address_of(name) if version is None else f"{address_of(name)}/versions/{version}"
-    yield from send(HttpRequest("DELETE", path))
+    await send(session, HttpRequest("DELETE", path))
 
 
-def call_model(
-    name: str, version: int | None, x: Any
-) -> Operation[Inexact[np.ndarray, "*batch m"]]:
+async def call_model(
+    session: Session, name: str, version: int | None, x: Any
+) -> Inexact[np.ndarray, "*batch m"]:
     """Return f(x) of shape (…, m) for x of shape (…, n), computed at the service in batches.
 
     Raises `InvalidSetting` if x is a single number.
@@ -93,7 +96,7 @@ def call_model(
             body=write_arrays({"x": rows}),
             idempotent=True,
         )
-        found.append(read_array((yield from send(request)).content, "y"))
+        found.append(read_array((await send(session, request)).content, "y"))
     outputs = np.concatenate(found)
     return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 

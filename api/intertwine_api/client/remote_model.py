@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic
 from intertwine.notebook import html_table
 
 from intertwine_api.client import models
-from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection
+from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection, run
 from intertwine_api.client.retries import Document
-from intertwine_api.client.steps import Operation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,13 +74,13 @@ class ModelView(Generic[AnyConnection]):
         rows = {"model": self.name, "version": str(self.version), **self._rows()}
         return html_table(rows.items())
 
-    def _show(self) -> Operation[Document]:
-        return models.show_version(self.name, self.version)
+    async def _show(self) -> Document:
+        return await models.show_version(self._connection, self.name, self.version)
 
-    def _field(self, name: str) -> Operation[Mapping[str, Any]]:
+    async def _field(self, name: str) -> Mapping[str, Any]:
         """Return a field of the document, fetched on first use."""
         if name not in self.document:
-            self.document = yield from self._show()
+            self.document = await self._show()
         found: Mapping[str, Any] = self.document[name]
         return found
 
@@ -91,7 +90,7 @@ class RemoteModel(ModelView[Connection]):
 
     def forward(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
         """Return f(x) of shape (…, m) for x of shape (…, n), computed at the service."""
-        return self._connection.run(models.call_model(self.name, self.version, x))
+        return run(models.call_model(self._connection, self.name, self.version, x))
 
     def __call__(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
         """Return ``forward(x)``."""
@@ -99,33 +98,33 @@ class RemoteModel(ModelView[Connection]):
 
     def download(self) -> Any:
         """Return the model itself, to call, train and save locally. Needs the extra ``nn``."""
-        return self._connection.run(models.download_model(self.name, self.version))
+        return run(models.download_model(self._connection, self.name, self.version))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model into a folder for `intertwine.nn.load`."""
-        self._connection.run(models.save_model(self.name, self.version, Path(folder)))
+        run(models.save_model(self._connection, self.name, self.version, Path(folder)))
 
     def refresh(self) -> RemoteModel:
         """Fetch the version's complete document again."""
-        self.document = self._connection.run(self._show())
+        self.document = run(self._show())
         return self
 
     def provenance(self) -> Mapping[str, Any]:
         """Return the code versions, seeds, data and device of the training."""
-        return self._connection.run(self._field("provenance"))
+        return run(self._field("provenance"))
 
     def config(self) -> Mapping[str, Any]:
         """Return the config, in the format of `intertwine.nn.save`."""
-        return self._connection.run(self._field("config"))
+        return run(self._field("config"))
 
     def versions(self) -> list[RemoteModel]:
         """Return all versions of the model, the newest first."""
-        found = self._connection.run(models.list_versions(self.name))
+        found = run(models.list_versions(self._connection, self.name))
         return [RemoteModel(self._connection, document) for document in found]
 
     def delete(self) -> None:
         """Delete this version. Its number is not reused."""
-        self._connection.run(models.delete_model(self.name, self.version))
+        run(models.delete_model(self._connection, self.name, self.version))
 
 
 class AsyncRemoteModel(ModelView[AsyncConnection]):
@@ -133,7 +132,7 @@ class AsyncRemoteModel(ModelView[AsyncConnection]):
 
     async def forward(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
         """Return f(x) of shape (…, m) for x of shape (…, n), computed at the service."""
-        return await self._connection.run(models.call_model(self.name, self.version, x))
+        return await models.call_model(self._connection, self.name, self.version, x)
 
     async def __call__(self, x: Any) -> Inexact[np.ndarray, "*batch m"]:
         """Return ``forward(x)``."""
@@ -141,30 +140,30 @@ class AsyncRemoteModel(ModelView[AsyncConnection]):
 
     async def download(self) -> Any:
         """Return the model itself, to call, train and save locally. Needs the extra ``nn``."""
-        return await self._connection.run(models.download_model(self.name, self.version))
+        return await models.download_model(self._connection, self.name, self.version)
 
     async def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model into a folder for `intertwine.nn.load`."""
-        await self._connection.run(models.save_model(self.name, self.version, Path(folder)))
+        await models.save_model(self._connection, self.name, self.version, Path(folder))
 
     async def refresh(self) -> AsyncRemoteModel:
         """Fetch the version's complete document again."""
-        self.document = await self._connection.run(self._show())
+        self.document = await self._show()
         return self
 
     async def provenance(self) -> Mapping[str, Any]:
         """Return the code versions, seeds, data and device of the training."""
-        return await self._connection.run(self._field("provenance"))
+        return await self._field("provenance")
 
     async def config(self) -> Mapping[str, Any]:
         """Return the config, in the format of `intertwine.nn.save`."""
-        return await self._connection.run(self._field("config"))
+        return await self._field("config")
 
     async def versions(self) -> list[AsyncRemoteModel]:
         """Return all versions of the model, the newest first."""
-        found = await self._connection.run(models.list_versions(self.name))
+        found = await models.list_versions(self._connection, self.name)
         return [AsyncRemoteModel(self._connection, document) for document in found]
 
     async def delete(self) -> None:
         """Delete this version. Its number is not reused."""
-        await self._connection.run(models.delete_model(self.name, self.version))
+        await models.delete_model(self._connection, self.name, self.version)

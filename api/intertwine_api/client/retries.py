@@ -8,12 +8,15 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intertwine.errors import IntertwineError
 
 from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong, error_of
-from intertwine_api.client.steps import GetRetries, HttpRequest, HttpResponse, Operation, Sleep
+from intertwine_api.client.messages import HttpRequest, HttpResponse
+
+if TYPE_CHECKING:
+    from intertwine_api.client.connection import Session
 
 _MIN_TIMEOUT = 1.0  # seconds for one answer, even if timeout=0 polls the current state
 
@@ -113,7 +116,9 @@ class Attempts:
         return min(wanted, longest)
 
 
-def send(request: HttpRequest, *, through_outages: bool = False) -> Operation[HttpResponse]:
+async def send(
+    session: Session, request: HttpRequest, *, through_outages: bool = False
+) -> HttpResponse:
     """Send a request, retry transient errors if it is idempotent, and return the response.
 
     `through_outages` is for a service that has answered before: see `Retries.through_outages`.
@@ -121,7 +126,7 @@ def send(request: HttpRequest, *, through_outages: bool = False) -> Operation[Ht
     Raises `ConnectionFailed`, `ServiceError`, the library's error of the response's problem, or
     `WaitedTooLong` if the deadline expires during an outage.
     """
-    retries: Retries = yield GetRetries()
+    retries = session.retries
     if not request.is_retryable:
         retries = replace(retries, most=0)
     elif through_outages:
@@ -130,9 +135,8 @@ def send(request: HttpRequest, *, through_outages: bool = False) -> Operation[Ht
     while True:
         failure: IntertwineError
         try:
-            response: HttpResponse = yield replace(
-                request, max_seconds=retries.deadline.answer_timeout
-            )
+            limited = replace(request, max_seconds=retries.deadline.answer_timeout)
+            response = await session.request(limited)
         except ConnectionFailed as error:
             pause, failure = attempts.pause(), error
         else:
@@ -144,7 +148,7 @@ def send(request: HttpRequest, *, through_outages: bool = False) -> Operation[Ht
                 raise error_from(response)
             pause, failure = attempts.pause(response), error_from(response)
         if pause is not None:
-            yield Sleep(pause)
+            await session.sleep(pause)
         elif retries.deadline.left:
             raise failure
         else:
@@ -186,19 +190,22 @@ Document = dict[str, Any]
 _PAGE = 200
 
 
-def fetch(request: HttpRequest, *, through_outages: bool = False) -> Operation[Document]:
+async def fetch(
+    session: Session, request: HttpRequest, *, through_outages: bool = False
+) -> Document:
     """Send a request as `send` does, and return the JSON object of the response."""
-    response = yield from send(request, through_outages=through_outages)
+    response = await send(session, request, through_outages=through_outages)
     document: Document = response.document
     return document
 
 
-def list_all(
+async def list_all(
+    session: Session,
     path: str,
     filters: Mapping[str, str | None] | None = None,
     limit: int | None = None,
     cursor_name: str = "after",
-) -> Operation[list[Document]]:
+) -> list[Document]:
     """Return up to `limit` documents of a paginated list that match the filters."""
     query = {name: value for name, value in (filters or {}).items() if value is not None}
     found: list[Document] = []
@@ -206,7 +213,7 @@ def list_all(
     while cursor is not None and (limit is None or len(found) < limit):
         most = _PAGE if limit is None else min(_PAGE, limit - len(found))
         parameters = {**query, "limit": str(most), **({cursor_name: cursor} if cursor else {})}
-        page = yield from fetch(HttpRequest("GET", path, query=parameters))
+        page = await fetch(session, HttpRequest("GET", path, query=parameters))
         found += page["data"]
         cursor = str(page["next"]) if page["has_more"] else None
     return found

@@ -10,10 +10,11 @@ from typing import Any, Literal, TypedDict
 from intertwine.errors import InvalidSetting
 
 from intertwine_api.client.bases import upload_blob
+from intertwine_api.client.connection import Session
 from intertwine_api.client.datasets import GivenData, send_data
 from intertwine_api.client.jobs import require_key, submit_job
+from intertwine_api.client.messages import encode_json
 from intertwine_api.client.retries import Document
-from intertwine_api.client.steps import Operation, encode_json
 
 
 class Training(TypedDict, total=False):
@@ -68,9 +69,9 @@ class JobOptions:
         return {name: value for name, value in fields.items() if value}
 
 
-def submit_training(
-    model: Any, data: GivenData, training: Training, options: JobOptions
-) -> Operation[Document]:
+async def submit_training(
+    session: Session, model: Any, data: GivenData, training: Training, options: JobOptions
+) -> Document:
     """Upload the data and weights that the service lacks, submit the job, and return its document.
 
     Local validation runs before the uploads. Raises `InvalidSetting` if it fails.
@@ -85,11 +86,11 @@ def submit_training(
     description = _description(model, data)
     document = {
         "kind": "train",
-        "dataset": (yield from send_data(data.completed_by(model))),
-        "model": (yield from _send_weights(model)) if description is None else description,
+        "dataset": (await send_data(session, data.completed_by(model))),
+        "model": (await _send_weights(session, model)) if description is None else description,
         **fields,
     }
-    return (yield from submit_job(document, options.idempotency_key))
+    return await submit_job(session, document, options.idempotency_key)
 
 
 def _description(model: Any, data: GivenData) -> Document | None:
@@ -116,11 +117,11 @@ def _description(model: Any, data: GivenData) -> Document | None:
     return None
 
 
-def _send_weights(network: Any) -> Operation[Document]:
+async def _send_weights(session: Session, network: Any) -> Document:
     from intertwine.nn.saving import to_config
 
     config, blob = to_config(network)
-    return {"config": config, "weights": (yield from upload_blob((blob,)))}
+    return {"config": config, "weights": (await upload_blob(session, (blob,)))}
 
 
 def _as_json(value: Any) -> Any:

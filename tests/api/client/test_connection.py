@@ -6,6 +6,7 @@ import gc
 import json
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from helpers.scripted_service import Reply, Request, json_reply, problem_reply, scripted_service
 from intertwine_api.client import AsyncClient, Client
+from intertwine_api.client.connection import run
 from intertwine_api.client.errors import ConnectionFailed, ServiceError
 
 JOB = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": ""}
@@ -92,7 +94,34 @@ def test_a_response_in_the_middle_of_a_body_is_read() -> None:
         thread.join()
 
 
+def test_an_operation_that_suspends_is_an_error() -> None:
+    class Suspending:
+        def __await__(self) -> Iterator[None]:
+            yield
+
+    with pytest.raises(RuntimeError, match="was suspended"):
+        run(Suspending())
+
+
+def test_a_synchronous_client_works_inside_an_event_loop() -> None:
+    async def read(url: str) -> str:
+        with Client(url) as lab:
+            return lab.job("a").id
+
+    with scripted_service(echo) as there:
+        assert anyio.run(read, there.url) == "a"
+
+
 class TestAwaited:
+    def test_a_busy_service_is_asked_again(self) -> None:
+        async def read(url: str) -> str:
+            async with AsyncClient(url) as lab:
+                return (await lab.job("a")).id
+
+        with scripted_service([problem_reply(503, "not-ready"), json_reply(JOB)]) as there:
+            assert anyio.run(read, there.url) == "a"
+            assert len(there.asked) == 2
+
     @pytest.mark.slow
     def test_concurrent_calls_do_not_block_each_other(self) -> None:
         def slow(request: Request) -> Reply:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,18 +19,11 @@ from helpers.scripted_service import (
 )
 from intertwine.errors import NotFound
 from intertwine_api.client import Client
+from intertwine_api.client.connection import Connection, iterate
 from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.client.following import Follower, JobEvent, JobSnapshot, ServiceUnavailable
+from intertwine_api.client.messages import HttpRequest, HttpResponse
 from intertwine_api.client.retries import Retries
-from intertwine_api.client.steps import (
-    Emit,
-    HttpRequest,
-    HttpResponse,
-    OpenStream,
-    ReadChunk,
-    RunningOperation,
-    Sleep,
-)
 
 EVENTS = [
     ("state", {"state": "queued", "reason": "handed in"}),
@@ -52,46 +47,36 @@ def stream(after: int) -> bytes:
     return "".join([*frames, "event: end\ndata: {}\n\n"]).encode()
 
 
-class Service:
+class Service(Connection):
     """A service without wires, each of whose streams breaks where it is told."""
 
-    def __init__(self, cuts: Iterator[int]) -> None:
-        self.cuts, self.pieces = cuts, iter(())
+    def __init__(self, cuts: Iterator[int], retries: Retries = QUICK) -> None:
+        self.retries, self.cuts = retries, cuts
         self.opened: list[int] = []
+        self.documents: Iterator[Any] = iter(())
+        self.slept: list[float] = []
 
-    def do(self, step: Any) -> Any:
-        match step:
-            case OpenStream(ask):
-                after = int(ask.headers["last-event-id"])
-                self.opened.append(after)
-                sent = stream(after)
-                self.pieces = self.broken(sent, next(self.cuts, len(sent)))
-                return HttpResponse(200, HEADERS)
-            case ReadChunk():
-                return next(self.pieces)
-            case HttpRequest():
-                return HttpResponse(200, {}, json.dumps(JOB).encode())
-        return None
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest, *, whole: bool = False) -> AsyncIterator[Any]:
+        if whole:
+            yield HttpResponse(200, {}, json.dumps(next(self.documents, JOB)).encode()), None
+            return
+        after = int(request.headers["last-event-id"])
+        self.opened.append(after)
+        sent = stream(after)
+        yield HttpResponse(200, HEADERS), self.broken(sent, next(self.cuts, len(sent)))
 
-    def broken(self, sent: bytes, cut: int) -> Iterator[bytes | None]:
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    async def broken(self, sent: bytes, cut: int) -> AsyncIterator[bytes]:
         yield sent[: cut // 2]
         yield sent[cut // 2 : cut]
         if cut % 2:
             raise ConnectionFailed("the line broke")
-        yield None
 
-    def told(self, operation: Any) -> list[Any]:
-        course, found = RunningOperation(operation, QUICK), []
-        while course.step is not None:
-            if isinstance(course.step, Emit):
-                found.append(course.step.value)
-            try:
-                outcome = self.do(course.step)
-            except ConnectionFailed as error:
-                course.fail(error)
-            else:
-                course.resume(outcome)
-        return found
+    def told(self, after: int = 0, until_queued_after: float = math.inf) -> list[Any]:
+        return list(iterate(Follower(self, "a", after).events(until_queued_after)))
 
 
 JOB = {"id": "a", "state": "succeeded", "reason": "done", "queue": None, "last_event": 5}
@@ -101,17 +86,17 @@ class TestEvents:
     def test_every_event_comes_once_wherever_the_connection_breaks(self) -> None:
         for cut in range(len(stream(0))):
             service = Service(iter([cut, 40, 1, 0]))
-            told = service.told(Follower("a", 0, QUICK).emit_events())
+            told = service.told()
             assert [event for event in told if isinstance(event, JobEvent)] == ALL, cut
 
     def test_a_stream_resumes_after_the_last_received_event(self) -> None:
         first = len(stream(0)) - len(stream(2)) + 5
         service = Service(iter([first]))
-        service.told(Follower("a", 0, QUICK).emit_events())
+        service.told()
         assert service.opened == [0, 2]
 
     def test_only_events_after_the_given_number_are_returned(self) -> None:
-        told = Service(iter(())).told(Follower("a", 3, QUICK).emit_events())
+        told = Service(iter(())).told(after=3)
         assert told == ALL[3:]
 
     def test_repeated_events_are_dropped(self) -> None:
@@ -145,24 +130,25 @@ class TestAServiceThatIsAway:
             assert len(there.asked) == 2
 
     def test_a_service_that_has_answered_is_retried_through_an_outage(self) -> None:
-        follower = Follower("a", 0, replace(QUICK, outage=0.2))
-        service = Service(iter([41]))
         refusals = 0
 
-        def refuse_from_the_second_on(step: Any) -> Any:
-            nonlocal refusals
-            if isinstance(step, OpenStream) and service.opened:
-                refusals += 1
-                raise ConnectionFailed("refused")
-            return Service.do(service, step)
+        class RefusingFromTheSecondOn(Service):
+            @asynccontextmanager
+            async def stream(self, request: HttpRequest, **more: Any) -> AsyncIterator[Any]:
+                nonlocal refusals
+                if self.opened:
+                    refusals += 1
+                    raise ConnectionFailed("refused")
+                async with super().stream(request, **more) as opened:
+                    yield opened
 
-        service.do = refuse_from_the_second_on  # type: ignore[method-assign]
+        service = RefusingFromTheSecondOn(iter([41]), replace(QUICK, outage=0.2))
         with pytest.raises(ConnectionFailed, match=r"^refused$"):
-            service.told(follower.emit_events())
+            service.told()
         assert refusals > QUICK.most + 10
 
     def test_an_outage_is_reported(self) -> None:
-        told = Service(iter([41])).told(Follower("a", 0, QUICK).emit_events())
+        told = Service(iter([41])).told()
         assert told[0] == ServiceUnavailable("the line broke")
 
     def test_a_stream_that_ends_at_once_is_given_up(self) -> None:
@@ -192,16 +178,9 @@ class TestWatching:
     def test_a_queued_job_is_polled_and_a_running_one_streamed(self) -> None:
         queue = {"position": 2, "why": "1 job runs here"}
         waits = {**JOB, "state": "queued", "queue": queue}
-        documents = iter([waits, waits, {**JOB, "state": "running"}])
         service = Service(iter(()))
-
-        def do(step: Any) -> Any:
-            if isinstance(step, HttpRequest):
-                return HttpResponse(200, {}, json.dumps(next(documents, JOB)).encode())
-            return Service.do(service, step)
-
-        service.do = do  # type: ignore[method-assign]
-        told = service.told(Follower("a", 0, QUICK).watch())
+        service.documents = iter([waits, waits, {**JOB, "state": "running"}])
+        told = list(iterate(Follower(service, "a").watch()))
         assert [t.document["state"] for t in told if isinstance(t, JobSnapshot)] == [
             *("queued", "queued", "running", "succeeded")
         ]
@@ -209,16 +188,16 @@ class TestWatching:
 
     def test_a_job_that_is_queued_again_ends_the_stream(self) -> None:
         service = Service(iter(()))
-        told = service.told(Follower("a", 0, QUICK).emit_events(until_queued_after=0))
+        told = service.told(until_queued_after=0)
         assert told == ALL[:1]
-        told = service.told(Follower("a", 0, QUICK).emit_events(until_queued_after=1))
+        told = service.told(until_queued_after=1)
         assert told == ALL
 
     def test_polls_are_a_second_apart(self) -> None:
-        course = RunningOperation(Follower("a", 0, QUICK).watch(), QUICK)
-        course.resume(HttpResponse(200, {}, json.dumps({**JOB, "state": "queued"}).encode()))
-        course.resume(None)
-        assert course.step == Sleep(1.0)
+        service = Service(iter(()))
+        service.documents = iter([{**JOB, "state": "queued"}])
+        list(iterate(Follower(service, "a").watch()))
+        assert service.slept == [1.0]
 
 
 def follow(lab: Client, after: int = 0) -> Iterator[JobEvent]:

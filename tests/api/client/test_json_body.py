@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from intertwine.errors import InvalidSetting
-from intertwine_api.client.steps import encode_json
+from intertwine_api.client.messages import encode_json
 
 
 @pytest.mark.parametrize(

@@ -9,27 +9,38 @@ import pytest
 from helpers.scripted_service import HANG_UP, Reply, json_reply, problem_reply, scripted_service
 from intertwine.errors import InvalidGroup, InvalidSetting, NotFound, ParseError
 from intertwine_api.client import Client
+from intertwine_api.client.connection import Connection, run
 from intertwine_api.client.errors import ConnectionFailed, ServiceError
+from intertwine_api.client.messages import HttpRequest, HttpResponse
 from intertwine_api.client.retries import Attempts, Retries, send
-from intertwine_api.client.steps import HttpRequest, HttpResponse, RunningOperation, Sleep
 
 QUEUED = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": "", "queue": None}
 GOOD = json_reply(QUEUED)
 BUSY = problem_reply(503, "not-ready")
 
 
+class Scripted(Connection):
+    """A session without wires: requests have these outcomes, and `slept` are the pauses."""
+
+    def __init__(self, *outcomes: HttpResponse | ConnectionFailed) -> None:
+        self.retries, self.outcomes = Retries(), iter(outcomes)
+        self.slept: list[float] = []
+
+    async def request(self, request: HttpRequest) -> HttpResponse:
+        outcome = next(self.outcomes, HttpResponse(200, {}))
+        if isinstance(outcome, ConnectionFailed):
+            raise outcome
+        return outcome
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
 def pauses(ask: HttpRequest, *outcomes: HttpResponse | ConnectionFailed) -> list[float]:
     """The pauses of a request with these outcomes, in seconds."""
-    course, found = RunningOperation(send(ask), Retries()), []
-    for outcome in outcomes:
-        if isinstance(outcome, ConnectionFailed):
-            course.fail(outcome)
-        else:
-            course.resume(outcome)
-        if isinstance(course.step, Sleep):
-            found.append(course.step.seconds)
-            course.resume(None)
-    return found
+    session = Scripted(*outcomes)
+    run(send(session, ask))
+    return session.slept
 
 
 class TestWhatIsSentAgain:
@@ -112,9 +123,9 @@ class TestHowLongItPauses:
         assert pause == 7
 
     def test_a_long_retry_after_is_an_error(self) -> None:
-        course = RunningOperation(send(self.READ), Retries())
+        busy = HttpResponse(429, {"retry-after": "3600"}, b'{"code": "rate-limited"}')
         with pytest.raises(ServiceError) as caught:
-            course.resume(HttpResponse(429, {"retry-after": "3600"}, b'{"code": "rate-limited"}'))
+            pauses(self.READ, busy)
         assert caught.value.retry_after == 3600
 
     def test_a_date_in_retry_after_is_ignored(self) -> None:
