@@ -12,6 +12,7 @@ from typing import Any
 
 VERSION = 1
 _FIELDS = {"version", "key", "digest", "size", "created", "details"}
+_CHECKSUM, _END = b',\n "checksum": "', b'"\n}'
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -34,10 +35,7 @@ class Manifest:
     details: Mapping[str, Any]
 
     def to_bytes(self) -> bytes:
-        """Return the manifest as JSON, with a checksum of itself.
-
-        The checksum is the sha256 of the other fields as JSON, sorted by name, without spaces.
-        """
+        """Return the manifest as JSON. Its last field `checksum` is the sha256 of all before it."""
         document = {
             "version": VERSION,
             "key": self.key,
@@ -46,9 +44,8 @@ class Manifest:
             "created": self.created,
             "details": dict(self.details),
         }
-        document = json.loads(json.dumps(document, allow_nan=False))
-        document["checksum"] = _checksum(document)
-        return json.dumps(document, indent=1, allow_nan=False).encode()
+        content = json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}").encode()
+        return content + _CHECKSUM + hashlib.sha256(content).hexdigest().encode() + _END
 
     @classmethod
     def from_bytes(cls, key: str, content: bytes) -> Manifest:
@@ -74,22 +71,19 @@ class Manifest:
             raise ValueError("its size or time is no number")
         if not isinstance(details, dict):
             raise ValueError("its details are no object")
-        _require_checksum(document)
+        _require_checksum(document, content)
         return cls(key, digest, size, float(created), details)
 
 
-def _require_checksum(document: dict[str, Any]) -> None:
-    """Raise `ValueError` if a document has changed since its checksum was written."""
-    fields = {name: value for name, value in document.items() if name != "checksum"}
-    if fields.keys() != _FIELDS:
+def _require_checksum(document: dict[str, Any], content: bytes) -> None:
+    """Raise `ValueError` if a manifest has changed since its checksum was written."""
+    fields = document.keys() - {"checksum"}
+    if fields != _FIELDS:
         raise ValueError(f"it has the fields {sorted(fields)}, not {sorted(_FIELDS)}")
-    if "checksum" in document and document["checksum"] != _checksum(fields):
-        raise ValueError("its fields do not have its checksum")
-
-
-def _checksum(document: Mapping[str, Any]) -> str:
-    content = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(content.encode()).hexdigest()
+    if "checksum" in document:
+        written, _, checksum = content.rpartition(_CHECKSUM)
+        if checksum != hashlib.sha256(written).hexdigest().encode() + _END:
+            raise ValueError("its fields do not have its checksum")
 
 
 def _is_time(value: Any) -> bool:
