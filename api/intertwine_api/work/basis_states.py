@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 from intertwine.bases import Basis, from_bytes
-from intertwine.bases.files import load_entry
+from intertwine.bases.files import read_basis
 from intertwine.errors import FormatError
 from intertwine.invariants import describe
 from intertwine_cache import Manifest, Store
@@ -120,7 +120,7 @@ class BasisStates:
         found = self._store.read(key)
         if found is not None and _is_basis(found[0]):
             try:
-                return load_entry(key, found[1])
+                return read_basis(found[1], key)
             except FormatError as error:
                 self._store.reject(key, str(error))
         raise ProblemError.of("not-found", f"no basis is known under the key {key}")

@@ -56,14 +56,14 @@ def load_basis(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None 
     `FileNotFoundError` if it does not exist, and `InvalidRep` if its rep cannot be read with these
     names. (Without names, only access to the rep raises that.)
     """
-    basis = load_entry(None, path)
+    basis = read_basis(path)
     if not names or basis.rows is None:
         return basis
     return Basis(basis.storage, basis.certificate, of=basis.rows.read(names))
 
 
-def load_entry(key: str | None, path: str | os.PathLike[str]) -> Basis:
-    """Return the basis in the file that a store has under a key; any basis for the key None.
+def read_basis(path: str | os.PathLike[str], key: str | None = None) -> Basis:
+    """Return the basis in a file; with a `key`, only the one that a store has under that key.
 
     Raises `FormatError` if the file is not a basis, or that of another key.
     """

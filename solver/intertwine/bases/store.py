@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from intertwine.bases.basis import Basis
 from intertwine.bases.certificate import SOLVER_VERSION
-from intertwine.bases.files import load_entry, write_safetensors
+from intertwine.bases.files import read_basis, write_safetensors
 from intertwine.bases.safetensors_file import read_file, require_key
 from intertwine.errors import FormatError, InvalidSetting
 
@@ -91,7 +91,7 @@ def obtain(
     if kept is None:
         return basis
     try:
-        return load_entry(key, kept[1])
+        return read_basis(kept[1], key)
     except (FormatError, OSError) as error:
         _LOG.warning("the store lost %s at once: %s", key, error)
         return basis
@@ -111,7 +111,7 @@ def _read(store: BasisStore, key: str, size: int | None) -> Basis | None:
     if entry is None:
         return None
     try:
-        basis = load_entry(key, entry[1])
+        basis = read_basis(entry[1], key)
     except OSError as error:
         _LOG.info("the store lost %s: %s", key, error)  # possibly evicted meanwhile
         return None

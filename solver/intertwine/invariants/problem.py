@@ -192,7 +192,7 @@ def _exponent(matrix: Inexact[np.ndarray, "m m"]) -> int:
 
 
 def _log_determinant(matrix: Inexact[np.ndarray, "m m"]) -> float:
-    """Return log |det M|; monomial matrices, of which a group may have hundreds, need no LU."""
+    """Return log |det M|; a group may have hundreds of monomial matrices, which need no LU."""
     if is_monomial(matrix) and np.count_nonzero(matrix) == len(matrix):
         return float(np.log(np.abs(matrix[matrix != 0])).sum())
     return float(np.linalg.slogdet(matrix)[1])
