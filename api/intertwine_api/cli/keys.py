@@ -77,7 +77,7 @@ def print_list(settings: Settings, as_json: bool) -> None:
     """List every key, without its secret."""
     from intertwine_api.storage.keys import Keys
 
-    with _existing_database(settings) as database:
+    with existing_database(settings) as database:
         found = Keys(database).list()
     if as_json:
         common.print_json([_document(key) for key in found])
@@ -96,7 +96,7 @@ def revoke(settings: Settings, key_id: str, as_json: bool) -> None:
 
     from intertwine_api.storage.keys import Keys
 
-    with _existing_database(settings) as database:
+    with existing_database(settings) as database:
         revoked = Keys(database).revoke(key_id)
     if not revoked:
         raise NotFound(f"there is no active key {key_id}; see intertwine keys list")
@@ -118,13 +118,13 @@ def has_database(settings: Settings) -> bool:
 
 
 @contextmanager
-def _existing_database(settings: Settings) -> Iterator[Database]:
+def existing_database(settings: Settings) -> Iterator[Database]:
     """Open the service's database. Raises `NotFound` if it does not exist, and creates nothing."""
     from intertwine.errors import NotFound
 
     if not has_database(settings):
         raise NotFound(
-            f"there is no database {settings.database_url}, and so no key: name the folder of "
+            f"there is no database {settings.database_url}: name the folder of "
             f"the service's data with --data, or its database with --database"
         )
     with common.open_database(settings) as database:

@@ -13,7 +13,7 @@ from types import FrameType
 
 import click
 
-from intertwine_api.cli import basis, cache, doctor, jobs, keys, models, reps, serve, train
+from intertwine_api.cli import admin, basis, cache, doctor, jobs, keys, models, reps, serve, train
 from intertwine_api.cli.common import BAD_INPUT, FAILED, CommandGroup, examples, exit_code
 
 INTERRUPTED = 130
@@ -79,7 +79,7 @@ PROGRAM = CommandGroup(
     commands=[
         *(reps.parse_text, basis.solve, reps.print_irreps, reps.print_groups, cache.group),
         *(train.train_network, jobs.group, models.group, serve.run_service, serve.run_worker),
-        *(keys.group, doctor.diagnose),
+        *(keys.group, admin.group, doctor.diagnose),
     ],
 )
 click.version_option(package_name="intertwine", message="%(version)s")(PROGRAM)

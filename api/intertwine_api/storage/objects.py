@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from intertwine_cache import Store
+from intertwine_cache import Finding, Store, verify
 
 _PIECE = 2**20  # bytes
 
@@ -68,6 +68,10 @@ class Objects:
         """
         found = self._store.read(digest)
         return None if found is None else found[1]
+
+    def verify(self) -> Iterator[Finding]:
+        """Hash every blob and read every manifest; yield what is wrong, and change nothing."""
+        return verify(self._store)
 
     def unused(self, since: float) -> list[str]:
         """Return the digests of blobs that have not been put or read since a time."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
-from sqlalchemy import JSON, Connection, String, cast, exists, select, type_coerce
+from intertwine_cache.manifest import is_digest
+from sqlalchemy import JSON, Connection, Select, String, cast, exists, select, type_coerce
 
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.objects import Objects
@@ -19,15 +21,32 @@ def referred_to(connection: Connection) -> set[str]:
 
     Jobs that have ended count: they may be retried until they are deleted.
     """
-    request = type_coerce(jobs.c.request, JSON)
-    columns = (
-        datasets.c.id,
-        versions.c.weights,
-        request[("model", "weights")].as_string(),
-        request["dataset"].as_string(),
+    return _digests(connection, select(*_OF_JOBS)) | _of_records(connection)
+
+
+def required(connection: Connection) -> set[str]:
+    """Return the digests that a dataset, a version of a model or an unfinished job refers to.
+
+    All of them are stored, unless the disk has lost them.
+    """
+    unfinished = select(*_OF_JOBS).where(jobs.c.state.not_in(ENDED))
+    return _digests(connection, unfinished) | _of_records(connection)
+
+
+_REQUEST = type_coerce(jobs.c.request, JSON)
+_OF_JOBS = (_REQUEST[("model", "weights")].as_string(), _REQUEST["dataset"].as_string())
+
+
+def _of_records(connection: Connection) -> set[str]:
+    return _digests(connection, select(datasets.c.id)) | _digests(
+        connection, select(versions.c.weights)
     )
-    found = (name for column in columns for name in connection.execute(select(column)).scalars())
-    return {name for name in found if name is not None}
+
+
+def _digests(connection: Connection, query: Select[Any]) -> set[str]:
+    """Return the digests in the columns of a query. A dataset may also be a name, or generated."""
+    found = {name for row in connection.execute(query) for name in row}
+    return {name for name in found if name is not None and is_digest(name)}
 
 
 def is_referred_to(connection: Connection, digest: str) -> bool:

@@ -112,8 +112,8 @@ def test_list_and_revoke_create_no_database(tmp_path: Path, arguments: tuple[str
     ended = keys(tmp_path / "typo", *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        f"intertwine: there is no database sqlite:///{tmp_path}/typo/intertwine.db, and so no "
-        f"key: name the folder of the service's data with --data, or its database with --database\n"
+        f"intertwine: there is no database sqlite:///{tmp_path}/typo/intertwine.db: name the "
+        f"folder of the service's data with --data, or its database with --database\n"
     )
     ended = keys(tmp_path / "typo", *arguments, "--database", f"sqlite:///{tmp_path}/typo/x.db")
     assert (ended.code, ended.out) == (2, "")

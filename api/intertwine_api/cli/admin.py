@@ -1,0 +1,106 @@
+"""`intertwine admin`: back up, restore and verify the data of this machine's service."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intertwine_api.cli import common
+
+if TYPE_CHECKING:
+    from intertwine_api.storage.backup import Backup
+    from intertwine_api.work.settings import Settings
+
+
+_EXAMPLES = """\
+  intertwine admin backup /backups/2026-12-01 --data /srv/intertwine
+  intertwine admin restore /backups/2026-12-01 --data /srv/restored
+  intertwine admin verify --data /srv/intertwine
+"""
+
+group = common.CommandGroup(
+    "admin",
+    "Back up, restore and verify the data of this machine's service.",
+    common.examples(_EXAMPLES),
+)
+
+
+@group.command("backup")
+@click.argument("folder", metavar="DIR", type=common.PATH, help="A folder that does not exist yet.")
+@common.as_json
+@common.with_settings
+def back_up(settings: Settings, folder: Path, as_json: bool) -> int:
+    """Back up database, datasets, models, logs and checkpoints; the service may be running.
+
+    Bases are not in a backup: they are solved again. The exit code is 1 if the service has lost
+    datasets or weights that its database refers to; the backup has everything else.
+    """
+    from intertwine_api.storage import backup
+    from intertwine_api.storage.database import Database
+
+    database = Database(settings.database_url)
+    try:
+        made = backup.back_up(database, settings.home, folder)
+    finally:
+        database.close()
+    common.print_fields(_fields(made, folder), as_json)
+    if made.missing:
+        common.warn(
+            f"{len(made.missing)} objects that the database refers to are missing: intertwine "
+            f"admin verify lists them; restore them from an earlier backup"
+        )
+    return common.FAILED if made.missing else 0
+
+
+@group.command("restore")
+@click.argument("folder", metavar="DIR", type=common.PATH, help="The folder of a backup.")
+@common.as_json
+@common.with_settings
+def restore(settings: Settings, folder: Path, as_json: bool) -> None:
+    """Restore a backup into an empty data folder and an empty database, and upgrade its schema.
+
+    Every file is compared with its digest first. Stop the service before.
+    """
+    from intertwine_api.storage import backup
+    from intertwine_api.storage.database import Database
+
+    database = Database(settings.database_url)
+    try:
+        made = backup.restore(folder, database, settings.home)
+    finally:
+        database.close()
+    common.print_fields(_fields(made, folder), as_json)
+
+
+@group.command("verify")
+@common.as_json
+@common.with_settings
+def verify(settings: Settings, as_json: bool) -> int:
+    """Hash datasets and weights, and look for missing ones. The exit code is 1 if one is wrong."""
+    from intertwine_api.cli.keys import existing_database
+    from intertwine_api.storage.backup import verify_objects
+    from intertwine_api.storage.objects import Objects
+
+    with existing_database(settings) as database:
+        faults = list(verify_objects(database, Objects(settings.home / "objects")))
+    if as_json:
+        common.print_json(faults)
+    else:
+        print("\n".join(faults) or "everything is in order")
+    return common.FAILED if faults else 0
+
+
+def _fields(backup: Backup, folder: Path) -> dict[str, Any]:
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(backup.created))
+    return {
+        "backup": str(folder),
+        "created": created,
+        "database": backup.database,
+        "objects": sum(name.startswith("objects/") for name in backup.files),
+        "files": len(backup.files),
+        "bytes": backup.size,
+        "missing": len(backup.missing),
+    }
