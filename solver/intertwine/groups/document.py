@@ -34,7 +34,9 @@ MAX_NAME = 100
 MAX_GENERATORS = 1000
 """The most generators of either kind."""
 MAX_EXACT_ENTRIES = 10_000
-"""The largest number of entries given as exact strings: each is parsed and evaluated."""
+"""The largest number of entries given as exact strings."""
+MAX_EXACT_CHARACTERS = 50_000
+"""The most characters of different exact strings: each is parsed and evaluated to 100 digits."""
 
 
 def read_group(group: Group | str | Mapping[str, Any]) -> Group:
@@ -95,7 +97,7 @@ def group_from_json(document: Any) -> Group:
     number = document.get("copy")
     if document.get("factors") is not None:
         return _product(document, number)
-    exact = [0]
+    exact = _ExactNumbers()
     group = Group(
         lie_algebra=[_matrix(item, exact) for item in _list(document, "lie_algebra")],
         discrete_generators=[
@@ -160,6 +162,32 @@ def _product(document: Mapping[str, Any], number: Any, depth: int = 0) -> Group:
     return group if number is None else group.numbered(number)
 
 
+class _ExactNumbers:
+    """The values of a document's exact strings. Equal strings are evaluated once."""
+
+    def __init__(self) -> None:
+        self._entries = self._characters = 0
+        self._values: dict[str, complex | float] = {}
+
+    def read(self, text: str) -> complex | float:
+        """Return a string's value. Raises `InvalidGroup` after too many, `ParseError`."""
+        self._entries += 1
+        if self._entries > MAX_EXACT_ENTRIES:
+            raise InvalidGroup(
+                f"at most {MAX_EXACT_ENTRIES:,} entries may be exact strings; give numbers"
+            )
+        if text not in self._values:
+            self._characters += len(text)
+            if self._characters > MAX_EXACT_CHARACTERS:
+                raise TooLarge(
+                    f"the exact strings have more than {MAX_EXACT_CHARACTERS:,} characters, equal "
+                    "ones counted once; give numbers"
+                )
+            value = parse_number(text)
+            self._values[text] = value if value.imag else value.real
+        return self._values[text]
+
+
 def _refine(value: Any) -> Any:
     if value is None or (value == 0 and not isinstance(value, bool)):
         return value
@@ -183,7 +211,7 @@ def _list(document: Mapping[str, Any], key: str) -> list[Any]:
     return value
 
 
-def _matrix(item: Any, exact: list[int]) -> Any:
+def _matrix(item: Any, exact: _ExactNumbers) -> Any:
     """Return one generator as an array, or as a list of integers for a permutation."""
     if not isinstance(item, list) or not item:
         raise InvalidGroup("a generator is a list of rows, or a permutation as a list of integers")
@@ -200,15 +228,9 @@ def _matrix(item: Any, exact: list[int]) -> Any:
     return np.array(numbers)
 
 
-def _number(entry: Any, exact: list[int]) -> complex | float:
+def _number(entry: Any, exact: _ExactNumbers) -> complex | float:
     if isinstance(entry, str):
-        exact[0] += 1
-        if exact[0] > MAX_EXACT_ENTRIES:
-            raise InvalidGroup(
-                f"at most {MAX_EXACT_ENTRIES:,} entries may be exact strings; give numbers"
-            )
-        value = parse_number(entry)
-        return value if value.imag else value.real
+        return exact.read(entry)
     if isinstance(entry, bool) or not isinstance(entry, int | float):
         raise InvalidGroup(
             f"an entry of a generator is a number or an exact string, not {shortened(entry)}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from reprlib import repr as shortened
 from typing import Any
 
@@ -25,12 +27,32 @@ MAX_DIMENSION = 10**9
 """The largest space that a group may act on."""
 
 
+_most_entries = ContextVar("most_entries", default=MAX_ENTRIES)
+
+
+@contextmanager
+def limited_entries(most: int) -> Iterator[None]:
+    """Build no group of more than `most` entries in this block: those of strangers may be large.
+
+    The limit is the context's, so that other threads and tasks keep their own.
+    """
+    token = _most_entries.set(min(most, MAX_ENTRIES))
+    try:
+        yield
+    finally:
+        _most_entries.reset(token)
+
+
 def refuse_large(entries: int, what: str) -> None:
-    """Raise `TooLarge` for generators of more than `MAX_ENTRIES` entries, before they are built."""
-    if entries > MAX_ENTRIES:
+    """Raise `TooLarge` for generators of too many entries, before they are built.
+
+    The limit is `MAX_ENTRIES`, or that of `limited_entries`.
+    """
+    most = _most_entries.get()
+    if entries > most:
         raise TooLarge(
             f"{what} would need {entries:,} matrix entries for its generators; "
-            f"at most {MAX_ENTRIES:,} are built"
+            f"at most {most:,} are built{'' if most == MAX_ENTRIES else ' here'}"
         )
 
 

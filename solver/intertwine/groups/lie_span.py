@@ -74,6 +74,10 @@ class LieSpan:
     @cached_property
     def is_closed_under_adjoints(self) -> bool:
         """Whether Aᴴ is in the span for every A in it."""
+        if all(
+            np.array_equal(m.conj().T, -m) or np.array_equal(m.conj().T, m) for m in self._matrices
+        ):
+            return True
         d, rows = self._d, self.rows
         matrices = (rows[:, : d * d] + 1j * rows[:, d * d :]).reshape(-1, d, d)
         adjoints = np.swapaxes(matrices, 1, 2).conj().reshape(len(rows), -1)

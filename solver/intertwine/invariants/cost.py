@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb, prod
 
 from intertwine.invariants import by_krylov, by_orbits, by_svd
 from intertwine.invariants.auto import choose_methods
@@ -10,6 +12,8 @@ from intertwine.invariants.problem import Problem, problems_of
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import Rep
 
+_SPLITTING = 30  # products of matrices, of all irreps before the last slot together
+_WORK = 8  # matrices besides the generators'
 _STEPS = 60  # conjugate gradient steps, with restarts, for most groups
 
 
@@ -34,13 +38,44 @@ def estimate(rep: Rep, method: str = "auto") -> Cost:
     return Cost(operations, max((cost.memory for cost in costs), default=0) + 16 * rep.size())
 
 
+def estimate_decomposition(rep: Rep) -> Cost:
+    """Estimate the cost of decomposing a concrete rep of one group into irreps.
+
+    The sizes of irreps are not known before; see `_splitting`.
+    """
+    costs = [
+        _splitting(
+            [atom.size() for atom in atoms], len(group.lie_generators), len(group.group_generators)
+        )
+        for _, atoms in canonical_terms(rep)
+        for group in {atom.G for atom in atoms}
+    ]
+    operations = sum(cost.operations for cost in costs)
+    return Cost(operations, max((cost.memory for cost in costs), default=0))
+
+
+def _splitting(sizes: Sequence[int], lie: int, discrete: int) -> Cost:
+    """Return the cost of splitting λ ⊗ slot for the largest irrep λ before the last slot.
+
+    Of a Lie group, its size is estimated by that of the symmetric power of as many slots; a finite
+    group has irreps of about the size of a slot.
+    """
+    largest, before = max(sizes, default=1), max(len(sizes) - 1, 1)
+    irrep = comb(largest + before - 1, before) if lie else largest
+    step = float(min(irrep * largest, prod(sizes)))
+    matrices = 16 * step**2  # complex
+    return Cost(
+        _SPLITTING * (lie + discrete + 1) * step**3, int(matrices * (lie + discrete + _WORK))
+    )
+
+
 def _cost(problem: Problem, method: str) -> Cost:
     n, generators = float(problem.size), problem.lie_count + problem.discrete_count
     if method == "orbits":
         return Cost(20 * n * max(1, generators), by_orbits.bytes_needed(problem))
-    if method == "irreps":  # a few matrices of the size of an irrep times a slot
-        step = float(max(problem.sizes, default=1)) ** 2
-        return Cost(1e3 * (generators + 1) * step**2 + n, int(16 * step**2) + 2**20)
+    if method == "irreps":
+        cost = _splitting(problem.sizes, problem.lie_count, problem.discrete_count)
+        return Cost(cost.operations + n, cost.memory)
     if method == "svd":
         return Cost(4 * n**3 * (generators + 5), by_svd.bytes_needed(problem))
     slots = sum(problem.sizes)

@@ -211,30 +211,27 @@ def _eigenvector_condition(matrix: Inexact[np.ndarray, "m m"]) -> float:
     """Return the squared condition of a matrix's eigenspaces; near eigenvalues share one: the
     eigenvectors of equal ones depend on the machine, and a defective matrix has too few.
 
-    An eigenspace's condition is the norm of its spectral projector: 1 for a normal matrix.
+    An eigenspace's condition is the norm of its spectral projector: 1 for a normal matrix. One
+    Schur form serves all eigenspaces: each is moved to its front in turn (Bai and Demmel, 1993).
     """
     if not matrix.size:
         return 1.0
-    from scipy.linalg import schur, solve_sylvester
+    from scipy.linalg import schur
+    from scipy.linalg.lapack import ztrsen, ztrsyl
 
     size = max(float(np.linalg.norm(matrix, 2)), np.finfo(float).tiny)
-    values = np.linalg.eigvals(matrix)
+    triangle, frame = schur(matrix.astype(complex), output="complex")
     worst = 1.0
-    for cluster in _clusters(values, _TOGETHER * size):
-        inside = values[cluster]
-        if len(inside) == len(values):
+    for cluster in _clusters(np.diag(triangle), _TOGETHER * size):
+        if len(cluster) == len(matrix):
             continue
-        triangle, _, count = schur(
-            matrix.astype(complex),
-            output="complex",
-            sort=lambda z, inside=inside: bool(np.abs(inside - z).min() <= _TOGETHER * size / 2),
+        chosen = np.zeros(len(matrix), dtype=np.int32)
+        chosen[cluster] = 1
+        moved, _, _, count, *_ = ztrsen(chosen, triangle, frame, job="N", wantq=0)
+        x, scale, _ = ztrsyl(
+            moved[:count, :count], moved[count:, count:], -moved[:count, count:], isgn=-1
         )
-        if not 0 < count < len(values):
-            continue
-        x = solve_sylvester(
-            triangle[:count, :count], -triangle[count:, count:], -triangle[:count, count:]
-        )
-        worst = max(worst, math.sqrt(1 + float(np.linalg.norm(x, 2)) ** 2))
+        worst = max(worst, math.sqrt(1 + (float(np.linalg.norm(x, 2)) / scale) ** 2))
     return min(worst, _DEFECTIVE) ** 2
 
 
