@@ -8,8 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
 
 from intertwine_api.wire.problems import Problem, ProblemError
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,30 @@ class ConcurrencyLimit:
             yield
         finally:
             self.leave(name)
+
+
+class FairLimiter:
+    """At most `most` calls of slow functions in threads, and `share` of them for one name.
+
+    Calls of a name wait for those of the same name first, so that many do not keep others waiting.
+    A name of None may take every thread.
+    """
+
+    def __init__(self, most: int, share: int) -> None:
+        self._all, self._share = CapacityLimiter(most), share
+        self._own: dict[str, CapacityLimiter] = {}
+
+    async def run(self, name: str | None, function: Callable[[], _Result]) -> _Result:
+        """Return what the function returns, run in a thread."""
+        if name is None:
+            return await to_thread.run_sync(function, limiter=self._all)
+        own = self._own.setdefault(name, CapacityLimiter(self._share))
+        try:
+            async with own:
+                return await to_thread.run_sync(function, limiter=self._all)
+        finally:
+            if not own.borrowed_tokens and not own.statistics().tasks_waiting:
+                self._own.pop(name, None)
 
 
 def seconds(wait: float) -> str:

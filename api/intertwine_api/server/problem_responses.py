@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from intertwine.errors import IntertwineError
@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
+from intertwine_api.server.disconnects import ClientDisconnected
 from intertwine_api.wire.problems import (
     CODES,
     MEDIA_TYPE,
@@ -135,6 +136,10 @@ def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(ClientDisconnect)
     async def _left(request: Request, error: ClientDisconnect) -> JSONResponse:
         return respond(Problem.of("malformed", "the body is incomplete"))  # the client is gone
+
+    @app.exception_handler(ClientDisconnected)
+    async def _gone(request: Request, error: ClientDisconnected) -> Response:
+        return Response(status_code=499)  # for the metrics: nobody reads it
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -12,15 +12,19 @@ from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
+from intertwine.groups import limited_entries
+from intertwine.invariants import estimate_decomposition
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from intertwine_api.server.access import Access
+from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.inference import Inference
+from intertwine_api.server.limits import FairLimiter
 from intertwine_api.server.streams import Streams
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
-from intertwine_api.storage.keys import Keys
+from intertwine_api.storage.keys import Caller, Keys
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.references import DAY, collect_garbage
@@ -30,11 +34,13 @@ from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.work.basis_states import BasisStates
 from intertwine_api.work.controller import host_capacity, make_controller
 from intertwine_api.work.events import Events
+from intertwine_api.work.failures import out_of_time
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_metrics import JobMetrics as JobMetrics
 from intertwine_api.work.queue import Queue
 from intertwine_api.work.service_metrics import ServiceMetrics
 from intertwine_api.work.settings import Settings, open_store
+from intertwine_api.work.solve_job import require_below
 from intertwine_api.work.solver_pool import Pool
 from intertwine_api.work.solves import Solves
 from intertwine_api.work.submission import Submission
@@ -61,11 +67,11 @@ class Service:
         self.store = open_store(settings)
         self.metrics = ServiceMetrics()
         self.pool = Pool(settings, str(self.store.layout.root), self.store.limit)
-        self.solves = Solves(self.pool, settings.queue, self.metrics)
+        self.solves = Solves(self.pool, settings, self.metrics)
         self.ready = False
         self.left: list[Job] = []
         """The jobs of this host that still run after the service has ended."""
-        self._heavy, self._storing = CapacityLimiter(2), CapacityLimiter(1)
+        self._heavy, self._storing = FairLimiter(most=3, share=2), CapacityLimiter(1)
         self._open(settings)
 
     def _open(self, settings: Settings) -> None:
@@ -137,26 +143,56 @@ class Service:
             problem = Problem.of("not-ready", "the database cannot be reached")
             raise ProblemError(problem, {"Retry-After": "5"}) from error
 
-    async def parse(self, document: Mapping[str, Any]) -> ParsedRequest:
+    async def parse(self, document: Mapping[str, Any], caller: Caller) -> ParsedRequest:
         """Parse a request in a thread, because texts and generators can be slow to parse."""
-        return await self.work(parse_request, document)
+        return await self.work(caller, parse_request, document)
 
-    async def work(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Run a slow function in one of a few threads. Reads have other threads."""
-        return await to_thread.run_sync(partial(function, *arguments), limiter=self._heavy)
+    async def work(
+        self, caller: Caller, function: Callable[..., _Result], *arguments: Any
+    ) -> _Result:
+        """Run a slow function in one of a few threads, of which each owner has a share.
+
+        Reads have other threads. Groups of more than `Settings.group_entries` are refused.
+        """
+
+        def bounded() -> _Result:
+            with limited_entries(self.settings.group_entries):
+                return function(*arguments)
+
+        return await self._heavy.run(caller.share, bounded)
 
     async def store_upload(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """Check and store an uploaded file in a thread: one at a time, since files are large."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._storing)
 
-    async def decompose(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a rep as a sum of irreps, found by a worker. Raises `ProblemError`."""
-        solve = self.solves.start(await self.work(parse_decomposition, document))
-        await solve.done.wait()
+    async def decompose(
+        self, document: Mapping[str, Any], caller: Caller, request: Request
+    ) -> dict[str, Any]:
+        """Return a rep as a sum of irreps, found by a worker, which ends with its last caller.
+
+        Raises `ProblemError`, also if it takes longer than a request may wait.
+        """
+        most = min(self.settings.wait_most, self.settings.solve_seconds)
+        parsed = await self.work(caller, self._affordable_decomposition, document)
+        solve = self.solves.start(parsed, caller, most)
+        with self.solves.wanted(solve):
+            async with CancelOnDisconnect(request):
+                if not await solve.wait(most):
+                    raise ProblemError(out_of_time("the decomposition", most, most))
         if solve.document is None:
             assert solve.problem is not None
             raise ProblemError(solve.problem)
         return solve.document
+
+    def _affordable_decomposition(self, document: Mapping[str, Any]) -> ParsedRequest:
+        parsed = parse_decomposition(document)
+        require_below(
+            estimate_decomposition(parsed.canonical),
+            f"the decomposition of {parsed.canonical}",
+            self.settings.decompose_operations,
+            self.settings.solve_memory,
+        )
+        return parsed
 
     def receive(self, request: Request) -> AbstractAsyncContextManager[Path]:
         """Receive the body of a request as a file (see `Uploads.receive`)."""

@@ -55,6 +55,11 @@ class Caller:
     key_id: str | None = None
 
     @property
+    def share(self) -> str | None:
+        """The owner whose share of the service this caller takes; None if there are no keys."""
+        return None if self.key_id is None else self.owner
+
+    @property
     def is_admin(self) -> bool:
         """Whether the caller may see and do everything."""
         return "admin" in self.scopes

@@ -9,12 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from intertwine.errors import NotConcrete
-from intertwine.groups import require_exact
+from intertwine.groups import Group, require_exact
 from intertwine.invariants import require_known, require_tolerance
+from intertwine.operators import Permutation
 from intertwine.reps import Rep, basis_key, canonical, read_rep
-from intertwine.reps.syntax import atoms
+from intertwine.reps.syntax import atoms, groups_of
 
 _SHORT = 2**14  # characters: longer requests contain generators and are not cached
+_SMALL = 20_000  # entries: the cache keeps no larger groups
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,10 @@ def parse_request(document: Mapping[str, Any]) -> ParsedRequest:
     Raises the library's errors for an invalid rep, group, method or tolerance.
     """
     task = json.dumps(document, sort_keys=True)
-    return _parse_cached(task) if len(task) <= _SHORT else _parse(task)
+    try:
+        return _parse_cached(task) if len(task) <= _SHORT else _parse(task)
+    except _Large as error:
+        return error.parsed
 
 
 def parse_decomposition(document: Mapping[str, Any]) -> ParsedRequest:
@@ -47,9 +52,24 @@ def parse_decomposition(document: Mapping[str, Any]) -> ParsedRequest:
     return replace(request, key=f"decompose {request.key} {request.rep}", task=task)
 
 
+class _Large(Exception):
+    """Raised past the cache with a request whose groups it shall not keep."""
+
+    def __init__(self, parsed: ParsedRequest) -> None:
+        self.parsed = parsed
+
+
 @lru_cache(maxsize=256)
 def _parse_cached(task: str) -> ParsedRequest:
-    return _parse(task)
+    parsed = _parse(task)
+    if sum(map(_entries, groups_of(parsed.rep))) > _SMALL:
+        raise _Large(parsed)
+    return parsed
+
+
+def _entries(group: Group) -> int:
+    generators = (*group.lie_generators, *group.group_generators)
+    return sum(len(g.indices) if isinstance(g, Permutation) else g.size for g in generators)
 
 
 def _parse(task: str) -> ParsedRequest:

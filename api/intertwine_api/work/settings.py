@@ -38,6 +38,12 @@ class Settings(BaseSettings):
     """The bytes of memory that one solve may take; the process starts with some 200 MB."""
     solve_operations: float = Field(default=1e14, gt=0)
     """The most estimated operations of a solve; larger ones are refused."""
+    decompose_operations: float = Field(default=1e12, gt=0)
+    """The most estimated operations of a decomposition into irreps."""
+    group_entries: int = Field(default=2 * 10**6, ge=1)
+    """The most matrix entries of the generators of a group in a request."""
+    short_seconds: float = Field(default=2.0, gt=0)
+    """Seconds of a first turn at a worker, where none is free for a long solve."""
     wait_seconds: float = Field(default=10.0, ge=0)
     """Seconds that a request waits for its solve by default."""
     wait_most: float = Field(default=60.0, ge=0)
@@ -82,6 +88,10 @@ class Settings(BaseSettings):
     """Requests that one API key may make in a burst."""
     key_requests_at_once: int = Field(default=128, ge=1)
     """Concurrent requests of one API key."""
+    key_solves: int = Field(default=32, ge=1)
+    """Unfinished solves of one owner of a key, apart from jobs."""
+    key_workers: int = Field(default=0, ge=0)
+    """Workers that one owner of a key may use at once; 0 means all but one."""
     key_jobs: int = Field(default=100, ge=1)
     """Unfinished jobs of one owner."""
     key_streams: int = Field(default=32, ge=1)

@@ -39,12 +39,17 @@ def validate(job: SolveJob, submitter: Submitter) -> ValidatedRequest:
 def require_affordable(request: ParsedRequest, operations: float, memory: int) -> Cost:
     """Return the estimated cost of a solve. Raises `ProblemError` with ``too-costly``."""
     cost = estimate(request.canonical, request.method)
+    return require_below(cost, str(request.canonical), operations, memory)
+
+
+def require_below(cost: Cost, what: str, operations: float, memory: int) -> Cost:
+    """Return a cost. Raises `ProblemError` with ``too-costly`` if it is above the limits."""
     if cost.operations > operations or cost.memory > memory:
         raise ProblemError.of(
             "too-costly",
-            f"{request.canonical} would take about {cost.operations:.2g} operations and "
+            f"{what} would take about {cost.operations:.2g} operations and "
             f"{cost.memory / 1e9:.3g} GB; this service spends {operations:.2g} and "
-            f"{memory / 1e9:.3g} GB on a solve",
+            f"{memory / 1e9:.3g} GB on it",
             estimate={"operations": cost.operations, "bytes": cost.memory},
             limit={"operations": operations, "bytes": memory},
         )

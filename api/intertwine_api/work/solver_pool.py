@@ -1,4 +1,4 @@
-"""The pool of worker processes. Each worker solves one basis at a time."""
+"""The pool of worker processes. Each worker does one task at a time: a solve, a decomposition."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from typing import Any
 from intertwine.memory import kills_for_memory
 
 from intertwine_api.wire.problems import Problem, ProblemError
-from intertwine_api.work.failures import died, out_of_memory, out_of_time
+from intertwine_api.work.failures import died, out_of_memory
 from intertwine_api.work.settings import Settings
+from intertwine_api.work.turns import Turn, Turns
 
 _LOG = logging.getLogger("intertwine.service")
 _LINE = 2**28  # the longest message, in bytes
@@ -30,13 +31,22 @@ Say = Callable[[str, float], None]
 class Worker:
     """A worker process. `solve` kills it if its task must be ended."""
 
-    def __init__(self, command: list[str], seconds: float, memory: int) -> None:
-        self._command, self._seconds, self._memory = command, seconds, memory
+    def __init__(self, command: list[str], memory: int) -> None:
+        self._command, self._memory = command, memory
         self._process: asyncio.subprocess.Process | None = None
         self._kills = 0
 
-    async def solve(self, task: str, say: Say) -> dict[str, Any]:
-        """Return the result of a task. Raises `ProblemError` if it fails, or is ended."""
+    @property
+    def is_running(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.returncode is None
+
+    async def solve(self, task: str, say: Say, seconds: float) -> dict[str, Any]:
+        """Return the result of a task.
+
+        Raises `TimeoutError` after `seconds`, and `ProblemError` if the task fails or the process
+        ends.
+        """
         self._kills = kills_for_memory()
         try:
             await self.start()
@@ -47,7 +57,7 @@ class Worker:
         except (ConnectionError, asyncio.IncompleteReadError):
             raise await self._death() from None
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(seconds):
                 process = await self._started()
                 assert process.stdin is not None
                 process.stdin.write(task.encode() + b"\n")
@@ -55,7 +65,7 @@ class Worker:
                 return await self._result(process, say)
         except TimeoutError:
             await self.end()
-            raise ProblemError(out_of_time("the solve", self._seconds, self._seconds)) from None
+            raise
         except (ConnectionError, asyncio.IncompleteReadError):
             raise await self._death() from None
         except asyncio.CancelledError:
@@ -77,7 +87,7 @@ class Worker:
         await process.wait()
 
     async def _started(self) -> asyncio.subprocess.Process:
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None and self.is_running:
             return self._process
         process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -128,7 +138,7 @@ class Worker:
 
 
 class Pool:
-    """A fixed number of workers, each used by one solve at a time."""
+    """A fixed number of workers, and one more for short turns; each does one task at a time."""
 
     def __init__(self, settings: Settings, store: str, limit: int) -> None:
         memory = settings.solve_memory
@@ -136,12 +146,12 @@ class Pool:
         command += ["--store", store]
         command += ["--store-limit", str(limit), "--memory", str(memory)]
         command += ["--unkept", str(settings.unkept_bytes)]
-        self._workers = [
-            Worker(command, settings.solve_seconds, memory) for _ in range(settings.workers)
-        ]
-        self._free: asyncio.Queue[Worker] = asyncio.Queue()
-        for worker in self._workers:
-            self._free.put_nowait(worker)
+        long = [Worker(command, memory) for _ in range(settings.workers)]
+        short = [Worker(command, memory)]
+        self._workers = [*long, *short]
+        share = settings.key_workers or max(1, settings.workers - 1)
+        self._turns = Turns(long, short, share)
+        self._starting: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Start every worker."""
@@ -149,13 +159,30 @@ class Pool:
 
     async def end(self) -> None:
         """End every worker."""
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(worker.end() for worker in self._workers))
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[Worker]:
-        """Yield a free worker, as soon as there is one."""
-        worker = await self._free.get()
+    async def worker(self, owner: str | None, *, is_long: bool) -> AsyncIterator[Turn[Worker]]:
+        """Yield the turn of an owner at a worker (see `Turns`)."""
+        turn = await self._turns.take(owner, is_long=is_long)
         try:
-            yield worker
+            yield turn
         finally:
-            self._free.put_nowait(worker)
+            if turn.place.is_running:
+                self._turns.leave(turn)
+            else:
+                task = asyncio.create_task(self._start_again(turn))
+                self._starting.add(task)
+                task.add_done_callback(self._starting.discard)
+
+    async def _start_again(self, turn: Turn[Worker]) -> None:
+        """Start a worker whose process was ended, so that the next task does not wait for it."""
+        try:
+            await turn.place.start()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+            _LOG.exception("a worker did not start: the next task tries again")
+        finally:
+            self._turns.leave(turn)

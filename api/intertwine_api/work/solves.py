@@ -1,4 +1,4 @@
-"""Solves in flight: one a key, shared by all requests for it."""
+"""Solves and decompositions in flight: one a key, shared by all requests for it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import asyncio
 import base64
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.basis_request import ParsedRequest
 from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work.failures import out_of_time
 from intertwine_api.work.service_metrics import ServiceMetrics
+from intertwine_api.work.settings import Settings
 from intertwine_api.work.solver_pool import Pool
 
 _REMEMBERED = 1000
+_ABANDONED_SECONDS = 5.0  # in which a caller whose connection broke may ask again
 _HELD_BYTES = 256 * 2**20
 
 
@@ -23,6 +29,9 @@ class Solve:
     """One solve: its state, its progress, and how it ended."""
 
     request: ParsedRequest
+    share: str | None
+    """The owner whose share of the workers it takes (see `Caller.share`)."""
+    seconds: float
     state: str = "queued"
     stage: str = "waiting for a worker"
     fraction: float = 0.0
@@ -31,6 +40,10 @@ class Solve:
     cached: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    callers: int = 0
+    """The requests that wait for it."""
+    is_promised: bool = False
+    """Whether a request was told to come back for it."""
 
     async def wait(self, seconds: float) -> bool:
         """Wait for the end at most `seconds`. Return whether it came. The solve goes on."""
@@ -41,32 +54,76 @@ class Solve:
             return False
         return True
 
+    def promise(self) -> None:
+        """Keep the solve when its callers have gone: one was told to come back."""
+        self.is_promised = True
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for it, or will come back."""
+        return self.is_promised or self.callers > 0
+
 
 class Solves:
-    """The solves of this process. The store's locks join those of several processes."""
+    """The solves of this process. The store's locks join those of several processes.
 
-    def __init__(self, pool: Pool, queue: int, metrics: ServiceMetrics) -> None:
-        self._pool, self._queue, self._metrics = pool, queue, metrics
+    At most `Settings.queue` are in flight, and `Settings.key_solves` of one owner. A task begins
+    with a short turn if no worker is free for a long one, so that it is done soon if it is small.
+    A solve that nobody waits for any more is ended some seconds later.
+    """
+
+    def __init__(self, pool: Pool, settings: Settings, metrics: ServiceMetrics) -> None:
+        self._pool, self._settings, self._metrics = pool, settings, metrics
         self._running: dict[str, Solve] = {}
         self._failed: OrderedDict[str, Problem] = OrderedDict()
         self._unkept: OrderedDict[str, tuple[ParsedRequest, bytes]] = OrderedDict()
 
-    def start(self, request: ParsedRequest) -> Solve:
-        """Return the solve of a key that is in flight, or start one.
+    def start(self, request: ParsedRequest, caller: Caller, seconds: float | None = None) -> Solve:
+        """Return the solve of a key that is in flight, or start one, of at most `seconds`.
 
-        Raises `ProblemError` with ``queue-full`` if too many wait.
+        Raises `ProblemError` with ``queue-full`` if too many wait, and with ``rate-limited`` if
+        too many of the caller's do.
         """
         if request.key in self._running:
             return self._running[request.key]
-        if len(self._running) >= self._queue:
-            problem = Problem.of("queue-full", f"{len(self._running)} solves are waiting")
-            raise ProblemError(problem, {"Retry-After": "10"})
-        solve = Solve(request)
+        self._require_room(caller)
+        solve = Solve(request, caller.share, seconds or self._settings.solve_seconds)
         self._running[request.key] = solve
         self._failed.pop(request.key, None)
         self._metrics.queue.set(len(self._running))
         solve.task = asyncio.create_task(self._run(solve))
         return solve
+
+    @contextmanager
+    def wanted(self, solve: Solve) -> Iterator[None]:
+        """Count a caller that waits, in this block. After the last one the solve is ended, unless
+        another comes within some seconds or one was promised the result.
+        """
+        solve.callers += 1
+        try:
+            yield
+        finally:
+            solve.callers -= 1
+            if not (solve.is_wanted or solve.done.is_set()):
+                asyncio.get_running_loop().call_later(_ABANDONED_SECONDS, self._abandon, solve)
+
+    def _require_room(self, caller: Caller) -> None:
+        if len(self._running) >= self._settings.queue:
+            problem = Problem.of("queue-full", f"{len(self._running)} solves are waiting")
+            raise ProblemError(problem, {"Retry-After": "10"})
+        own = sum(caller.share == solve.share for solve in self._running.values())
+        if caller.share is not None and own >= self._settings.key_solves:
+            detail = f"{own} solves of {caller.owner} are waiting, which is the limit: let one end"
+            raise ProblemError.of("rate-limited", detail, headers={"Retry-After": "10"})
+
+    def _abandon(self, solve: Solve) -> None:
+        if (
+            solve.task is not None
+            and not solve.is_wanted
+            and self._running.get(solve.request.key) is solve
+        ):
+            del self._running[solve.request.key]  # a new caller starts another
+            solve.task.cancel()
 
     def running(self, key: str) -> Solve | None:
         """Return the solve of a key that is in flight, if any."""
@@ -90,27 +147,44 @@ class Solves:
     async def _run(self, solve: Solve) -> None:
         started, outcome = time.perf_counter(), "failed"
         try:
-            async with self._pool.worker() as worker:
-                solve.state = "running"
-
-                def say(stage: str, fraction: float) -> None:
-                    solve.stage, solve.fraction = stage, fraction
-
-                done = await worker.solve(solve.request.task, say)
+            done = await self._work(solve)
             solve.cached, solve.document = done["cached"], done.get("document")
             outcome = "joined" if solve.cached else "solved"
             self._hold(solve.request, done)
         except ProblemError as error:
             self._fail(solve, error.problem)
         except asyncio.CancelledError:
-            self._fail(solve, Problem.of("not-ready", "the service is shutting down"))
+            outcome = "cancelled"
+            solve.problem = Problem.of("not-ready", "the service is shutting down")
             raise
         finally:
             self._metrics.solves.labels(outcome).inc()
             self._metrics.solve_seconds.observe(time.perf_counter() - started)
-            del self._running[solve.request.key]
+            if self._running.get(solve.request.key) is solve:  # it was not abandoned
+                del self._running[solve.request.key]
             self._metrics.queue.set(len(self._running))
             solve.done.set()
+
+    async def _work(self, solve: Solve) -> dict[str, Any]:
+        """Return what a worker has found, in a short turn or a long one."""
+
+        def say(stage: str, fraction: float) -> None:
+            solve.stage, solve.fraction = stage, fraction
+
+        is_long = False
+        while True:
+            async with self._pool.worker(solve.share, is_long=is_long) as turn:
+                solve.state = "running"
+                short = turn.is_short and self._settings.short_seconds < solve.seconds
+                seconds = self._settings.short_seconds if short else solve.seconds
+                try:
+                    return await turn.place.solve(solve.request.task, say, seconds)
+                except TimeoutError:
+                    if not short:
+                        limit = solve.seconds
+                        raise ProblemError(out_of_time("the solve", limit, limit)) from None
+            is_long, solve.state = True, "queued"
+            say("waiting for a worker", 0.0)
 
     @property
     def _held_bytes(self) -> int:

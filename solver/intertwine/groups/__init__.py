@@ -35,6 +35,7 @@ from intertwine.groups.document import (
     read_group,
 )
 from intertwine.groups.embedding import Embed
+from intertwine.groups.generators import limited_entries
 from intertwine.groups.group import Group
 from intertwine.groups.product import DirectProduct
 from intertwine.groups.refinement import Refinement
@@ -78,6 +79,7 @@ __all__ = [
     "group_document",
     "group_from_json",
     "group_to_json",
+    "limited_entries",
     "parse_group",
     "read_group",
     "require_exact",

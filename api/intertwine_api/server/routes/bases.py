@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
 from intertwine.training.recipe.description import Digest
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import BasesReader
+from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.problem_responses import PARSE_PROBLEMS, SOLVE_PROBLEMS, documented
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
@@ -44,19 +45,21 @@ Key = Annotated[Digest, Path(description="the key of a basis")]
     responses={**_PENDING, **documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS, "too-many-jobs")},
 )
 async def find_basis(
-    request: BasisRequest,
+    asked: BasisRequest,
     service: TheService,
     caller: BasesReader,
+    request: Request,
     prefer: Annotated[
         str | None, Header(description="`wait=N` waits N seconds for the solve")
     ] = None,
 ) -> Any:
     """Return a known basis immediately; else solve, and wait as long as `Prefer: wait` says.
 
-    Equal concurrent requests share one solve, which continues if a client disconnects. A long
-    solve is a job, which survives restarts of the service. Solving requires `bases:solve`.
+    Equal concurrent requests share one solve. It goes on after a response with status 202, and
+    for some seconds after the connection broke. A long solve is a job, which survives restarts of
+    the service. Solving requires `bases:solve`.
     """
-    parsed = await service.parse(request.model_dump(exclude_none=True))
+    parsed = await service.parse(asked.model_dump(exclude_none=True), caller)
     state = await run_in_threadpool(service.bases.here, parsed.key, parsed)
     if isinstance(state, Known):
         return state.document
@@ -65,16 +68,19 @@ async def find_basis(
     applied = {"Preference-Applied": f"wait={wait:g}"} if prefer else {}
     if isinstance(state, Solving):
         solve = state.solve
-    elif await run_in_threadpool(service.submission.place, parsed) == "job":
+    elif await service.work(caller, service.submission.place, parsed) == "job":
         job = await run_in_threadpool(service.submission.solve_once, parsed, caller)
         await service.streams.wait_for_end(job.id, wait)
         job = await run_in_threadpool(service.queue.get, job.id)
         ended = await run_in_threadpool(service.bases.after_job, job, parsed.key, parsed)
         return _answer(ended, parsed.key, caller, applied)
     else:
-        solve = service.solves.start(parsed)
-    if not await solve.wait(wait):
-        return _pending(solve, applied)
+        solve = service.solves.start(parsed, caller)
+    with service.solves.wanted(solve):
+        async with CancelOnDisconnect(request):
+            if not await solve.wait(wait):
+                solve.promise()
+                return _pending(solve, applied)
     solved = await run_in_threadpool(service.bases.after_solve, solve, parsed)
     return _answer(solved, parsed.key, caller)
 

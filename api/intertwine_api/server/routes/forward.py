@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
 from intertwine_api.server.access import AUTH_PROBLEMS, requires
-from intertwine_api.server.disconnects import CancelOnDisconnect, ClientDisconnected
+from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.middleware import is_safetensors
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.service import Service
@@ -176,11 +176,8 @@ async def call_model(request: Request) -> Any:
     body = await request.body()
     is_binary = is_safetensors(dict(request.scope["headers"]))
     inputs = await _in_thread_if(len(body) > _LARGE, read_inputs, body, is_binary)
-    try:
-        async with CancelOnDisconnect(request):
-            answer = await service.inference.forward(name, number, inputs.rows)
-    except ClientDisconnected:
-        return Response(status_code=499)
+    async with CancelOnDisconnect(request):
+        answer = await service.inference.forward(name, number, inputs.rows)
     is_large = answer.outputs.nbytes > _LARGE
     content, kind = await _in_thread_if(is_large, write_outputs, answer.outputs, inputs)
     headers = {_MODEL: f"{name}/{answer.version.version}"}

@@ -92,7 +92,7 @@ async def submit_job(
 
     Submitting the same request again with the same `Idempotency-Key` returns the first job.
     """
-    job = await service.work(service.submission.submit, request, caller, idempotency_key)
+    job = await service.work(caller, service.submission.submit, request, caller, idempotency_key)
     answer = (await run_in_threadpool(_document, job, service)).model_dump(mode="json")
     return JSONResponse(answer, 202, headers={"Location": f"/v1/jobs/{job.id}"})
 

@@ -19,6 +19,7 @@ from intertwine.reps.syntax import groups_of
 from jaxtyping import Shaped
 from pydantic import ValidationError
 
+from intertwine_api.server.access import BasesReader
 from intertwine_api.server.middleware import is_safetensors
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.routes.bases import Key
@@ -46,9 +47,11 @@ _CHUNK = 4 * 2**20  # bytes of a dense matrix sent at a time
         **documented("not-found", "too-large", "invalid-request", "invalid-rep", "syntax"),
     },
 )
-async def get_dense(key: Key, service: TheService, rep: AsWritten = None) -> Response:
+async def get_dense(
+    key: Key, service: TheService, caller: BasesReader, rep: AsWritten = None
+) -> Response:
     """Return the matrix Q of shape (size, rank)."""
-    return await service.work(_dense, key, rep, service)
+    return await service.work(caller, _dense, key, rep, service)
 
 
 @router.get(
@@ -63,9 +66,11 @@ async def get_dense(key: Key, service: TheService, rep: AsWritten = None) -> Res
         **documented("not-found", "too-large", "invalid-request", "invalid-rep", "syntax"),
     },
 )
-async def get_file(key: Key, service: TheService, rep: AsWritten = None) -> Response:
+async def get_file(
+    key: Key, service: TheService, caller: BasesReader, rep: AsWritten = None
+) -> Response:
     """Return a basis with its rep, its group's generators and its certificate (docs/format.md)."""
-    return await service.work(_file, key, rep, service)
+    return await service.work(caller, _file, key, rep, service)
 
 
 def _file(key: str, rep: str | None, service: Service) -> Response:
@@ -135,7 +140,7 @@ def _dense(key: str, rep: str | None, service: Service) -> Response:
         }
     },
 )
-async def project(key: Key, service: TheService, request: Request) -> Any:
+async def project(key: Key, service: TheService, caller: BasesReader, request: Request) -> Any:
     """Return QQᴴv and Qᴴv for each vector v, in the order of the canonical rep.
 
     Send JSON, or a safetensors body with an array `vectors` of shape (k, size); complex vectors
@@ -143,7 +148,7 @@ async def project(key: Key, service: TheService, request: Request) -> Any:
     """
     body = await request.body()
     binary = is_safetensors(dict(request.scope["headers"]))
-    return await service.work(_project, key, body, binary, service)
+    return await service.work(caller, _project, key, body, binary, service)
 
 
 def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from intertwine.groups import describe_catalogue, describe_group, parse_group
 from intertwine.irreps import Irrep
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor, describe_rep, read_rep
 
+from intertwine_api.server.access import BasesReader
 from intertwine_api.server.problem_responses import PARSE_PROBLEMS, SOLVE_PROBLEMS, documented
 from intertwine_api.server.service import TheService
 from intertwine_api.wire.bases import (
@@ -31,12 +32,12 @@ router = APIRouter(prefix="/v1")
         "body-too-large",
     ),
 )  # fmt: skip
-async def parse_rep(asked: RepRequest, service: TheService) -> ParsedRep:
+async def parse_rep(asked: RepRequest, service: TheService, caller: BasesReader) -> ParsedRep:
     """Return the canonical form, size, LaTeX and syntax tree of a rep.
 
     A syntax error has its position.
     """
-    return await service.work(_parse, asked)
+    return await service.work(caller, _parse, asked)
 
 
 @router.post(
@@ -45,9 +46,12 @@ async def parse_rep(asked: RepRequest, service: TheService) -> ParsedRep:
     tags=["reps"],
     responses=documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS),
 )
-async def decompose_rep(asked: RepRequest, service: TheService) -> DecomposedRep:
+async def decompose_rep(
+    asked: RepRequest, service: TheService, caller: BasesReader, request: Request
+) -> DecomposedRep:
     """Return the irreps in a rep of one reductive group, with their multiplicities."""
-    return DecomposedRep(**await service.decompose(asked.model_dump(exclude_none=True)))
+    document = asked.model_dump(exclude_none=True)
+    return DecomposedRep(**await service.decompose(document, caller, request))
 
 
 def _parse(asked: RepRequest) -> ParsedRep:
@@ -88,11 +92,16 @@ def list_groups(service: TheService) -> list[GroupSummary]:
     tags=["groups"],
     responses=documented("syntax", "invalid-group", "too-large", "invalid-request"),
 )
-def get_group(
+async def get_group(
     name: Annotated[str, Path(description="a text such as SO(3)", examples=["SO(3)"])],
     service: TheService,
+    caller: BasesReader,
 ) -> GroupDescription:
     """Return the size, generators and kind of a group."""
+    return await service.work(caller, _describe, name)
+
+
+def _describe(name: str) -> GroupDescription:
     return GroupDescription(**describe_group(parse_group(name)))
 
 
@@ -105,8 +114,11 @@ def get_group(
 async def list_irreps(
     name: Annotated[str, Path(description="a text such as SO(3)", examples=["SO(3)"])],
     service: TheService,
+    caller: BasesReader,
+    request: Request,
     power: Annotated[int, Query(ge=1, le=6, description="the largest number of factors")] = 2,
 ) -> DecomposedRep:
     """Return the irreps in all tensors T(p, q) with p + q up to `power`, with multiplicities."""
     tensors = [f"T({p},{total - p})" for total in range(power + 1) for p in range(total + 1)]
-    return DecomposedRep(**await service.decompose({"rep": "+".join(tensors), "group": name}))
+    document = {"rep": "+".join(tensors), "group": name}
+    return DecomposedRep(**await service.decompose(document, caller, request))

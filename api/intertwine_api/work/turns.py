@@ -1,0 +1,97 @@
+"""Turns: a few places, given to those that wait for them, in turn among their owners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+_Place = TypeVar("_Place")
+
+
+@dataclass(frozen=True)
+class Turn(Generic[_Place]):
+    """A place that is taken. Work in a short one must end soon, or be taken up in a long one."""
+
+    place: _Place
+    owner: str | None
+    is_short: bool
+
+
+@dataclass
+class _Waiting(Generic[_Place]):
+    owner: str | None
+    order: int
+    is_long: bool
+    given: asyncio.Future[Turn[_Place]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Turns(Generic[_Place]):
+    """Places for long work, of which an owner has at most `share`, and places for short work.
+
+    A free place goes to the owner that has the fewest, and among these to the one that has waited
+    longest since its last turn; then to the first of its waiting. An owner of None has no share:
+    it may take every place. A short place is given where no long one is to be had, for work that
+    has not had a short turn yet: work that is quickly done never waits for long work.
+    """
+
+    def __init__(self, long: Sequence[_Place], short: Sequence[_Place], share: int) -> None:
+        self._long, self._short, self._share = list(long), list(short), share
+        self._waiting: list[_Waiting[_Place]] = []
+        self._held: Counter[str | None] = Counter()
+        self._held_long: Counter[str | None] = Counter()
+        self._last: dict[str | None, int] = {}
+        self._count = 0
+
+    async def take(self, owner: str | None, *, is_long: bool) -> Turn[_Place]:
+        """Wait for a place: a long one, or any unless `is_long`."""
+        self._count += 1
+        waiting: _Waiting[_Place] = _Waiting(owner, self._count, is_long)
+        self._waiting.append(waiting)
+        self._give()
+        try:
+            return await waiting.given
+        except asyncio.CancelledError:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            elif not waiting.given.cancelled():  # given in the same moment
+                self.leave(waiting.given.result())
+            raise
+
+    def leave(self, turn: Turn[_Place]) -> None:
+        """Free a place for the next."""
+        self._held[turn.owner] -= 1
+        if turn.is_short:
+            self._short.append(turn.place)
+        else:
+            self._held_long[turn.owner] -= 1
+            self._long.append(turn.place)
+        self._give()
+
+    def _give(self) -> None:
+        for places, is_short in ((self._long, False), (self._short, True)):
+            while places and (waiting := self._next(is_short=is_short)) is not None:
+                self._waiting.remove(waiting)
+                self._count += 1
+                self._last[waiting.owner] = self._count
+                self._held[waiting.owner] += 1
+                self._held_long[waiting.owner] += not is_short
+                waiting.given.set_result(Turn(places.pop(0), waiting.owner, is_short))
+
+    def _next(self, *, is_short: bool) -> _Waiting[_Place] | None:
+        able = [
+            each
+            for each in self._waiting
+            if not each.given.done() and (not each.is_long if is_short else self._has_share(each))
+        ]
+        return min(able, key=self._rank, default=None)
+
+    def _has_share(self, waiting: _Waiting[_Place]) -> bool:
+        return waiting.owner is None or self._held_long[waiting.owner] < self._share
+
+    def _rank(self, waiting: _Waiting[_Place]) -> tuple[int, int, int]:
+        return self._held[waiting.owner], self._last.get(waiting.owner, 0), waiting.order
