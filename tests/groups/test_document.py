@@ -222,3 +222,11 @@ def test_any_document_gives_a_group_or_an_error_of_ours(document: Any) -> None:
         return
     assert G.d > 0
     assert group_from_json(document) == G
+
+
+def test_exact_strings_are_evaluated_once_and_bounded_together() -> None:
+    many = [["sqrt(2)/2 + 0*cos(1)" for _ in range(60)] for _ in range(60)]
+    assert group_from_json({"lie_algebra": [many]}).d == 60  # 72,000 characters, one value
+    different = [[f"sqrt({60 * i + j + 2})/2" + " + 0" * 4 for j in range(60)] for i in range(60)]
+    with pytest.raises(TooLarge, match="more than 50,000 characters"):
+        group_from_json({"lie_algebra": [different]})

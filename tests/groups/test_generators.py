@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from intertwine.errors import InvalidGroup, TooLarge
-from intertwine.groups import SO, Group, S, Z
+from intertwine.groups import SO, Group, S, Z, limited_entries
 from intertwine.operators import Permutation
 from intertwine.reps import V
 from sympy.combinatorics import Permutation as sympy_permutation
@@ -133,3 +133,14 @@ def test_a_repr_may_read_the_arguments_and_what_is_set_last() -> None:
     for G in (OfArguments(3), OfItsOwn(3)):
         assert (V(G) ** 2).equivariant_basis().rank == 1
         assert repr(G.numbered(1)) == f"{G!r}#1"
+
+
+def test_the_groups_of_a_block_may_be_limited() -> None:
+    with limited_entries(100):
+        for build in (lambda: SO(5), lambda: Z(101), lambda: S(11), lambda: Group(d=3) * SO(5)):
+            with pytest.raises(TooLarge, match="at most 100 are built here"):
+                build()
+        assert SO(3).d == 3
+        with limited_entries(10**9), pytest.raises(TooLarge, match="at most 10,000,000 are built"):
+            S(10_000)
+    assert SO(5).d == 5

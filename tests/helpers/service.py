@@ -52,6 +52,12 @@ class ServiceProcess:
             _wait_until_ready(client)
         return self.address
 
+    @property
+    def pid(self) -> int:
+        """The process id of the service."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill it with SIGKILL."""
         assert self._process is not None

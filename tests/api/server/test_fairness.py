@@ -1,0 +1,186 @@
+"""What one caller asks for does not stop the others: costs, shares, and callers who leave."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from helpers.service import SO3, ServiceProcess, metric, problem, running_service, service_process
+from intertwine.groups import SO
+from intertwine.operators import dense
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.keys import Keys
+
+#: Solved by Krylov's method in some minutes, but estimated to be quick.
+LONG = {"rep": "V**9", "group": "SO(3)", "method": "krylov"}
+
+
+def conjugated_so(n: int, seed: int = 0) -> dict[str, Any]:
+    """so(n) in a frame that is not orthogonal: its irreps are not known from a catalogue."""
+    rng = np.random.default_rng(seed)
+    frame = rng.normal(size=(n, n)) + 2 * np.eye(n)
+    back = np.linalg.inv(frame)
+    generators = [frame @ np.asarray(dense(a)) @ back for a in SO(n).lie_generators]
+    return {"lie_algebra": [matrix.tolist() for matrix in generators]}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with running_service(tmp_path_factory.mktemp("costs") / "data", workers="1") as client:
+        yield client
+
+
+class TestCosts:
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"rep": "V**2", "group": "SO(30)"},
+            {"rep": "V**5", "group": "SO(8)"},
+            {"rep": "V**4", "group": conjugated_so(9)},
+            {"rep": "V**3", "group": "SL(12)"},
+        ],
+        ids=["SO(30)", "SO(8)", "so(9)", "SL(12)"],
+    )
+    def test_a_costly_decomposition_is_refused_at_once(
+        self, client: httpx.Client, asked: dict[str, Any]
+    ) -> None:
+        begun = time.monotonic()
+        document = problem(client.post("/v1/reps:decompose", json=asked), 422, "too-costly")
+        assert document["estimate"]["operations"] > document["limit"]["operations"]
+        assert time.monotonic() - begun < 5
+
+    def test_and_so_are_the_irreps_of_a_large_power(self, client: httpx.Client) -> None:
+        problem(client.get("/v1/groups/SO(8)/irreps?power=5"), 422, "too-costly")
+
+    @pytest.mark.parametrize(
+        "name", ["Z(10000000)", "SO(60)", "Sp(30)", "SU(30)*SU(30)", "S(3000)"]
+    )
+    def test_a_large_group_is_refused_before_it_is_built(
+        self, client: httpx.Client, name: str
+    ) -> None:
+        problem(client.get(f"/v1/groups/{name}"), 422, "too-large")
+        problem(client.post("/v1/bases", json={"rep": "V", "group": name}), 422, "too-large")
+        problem(client.post("/v1/reps:parse", json={"rep": f"V({name})"}), 422, "too-large")
+
+    @pytest.mark.slow
+    def test_many_large_groups_take_little_memory(self, tmp_path: Path) -> None:
+        with service_process(tmp_path / "data", workers="1") as service:
+
+            def ask(i: int) -> int:
+                url = f"{service.address}/v1/groups/Z({1_900_000 + i})"
+                return httpx.get(url, timeout=120).status_code
+
+            with ThreadPoolExecutor(20) as threads:
+                assert set(threads.map(ask, range(60))) == {200}
+            assert psutil.Process(service.pid).memory_info().rss < 600e6
+
+    def test_exact_strings_are_read_within_a_bound(self, client: httpx.Client) -> None:
+        rows = [
+            [f"sin({i}*7+{j})/{i + 1}+cos({j})*sqrt({i}+2)" for j in range(100)] for i in range(100)
+        ]
+        begun = time.monotonic()
+        asked = {"rep": "V", "group": {"lie_algebra": [rows]}}
+        document = problem(client.post("/v1/bases", json=asked), 422, "too-large")
+        assert "exact strings" in document["detail"]
+        assert time.monotonic() - begun < 5
+
+    @pytest.mark.slow
+    def test_a_defective_or_crooked_generator_of_size_300_is_estimated_soon(
+        self, client: httpx.Client
+    ) -> None:
+        matrix = np.random.default_rng(0).normal(size=(300, 300)).round(3).tolist()
+        asked = {"rep": "V", "group": {"lie_algebra": [matrix]}, "method": "auto"}
+        begun = time.monotonic()
+        client.post("/v1/bases", json=asked, headers={"prefer": "wait=0"})
+        assert time.monotonic() - begun < 20  # it was 26 s of CPU, and two minutes of this machine
+
+    @pytest.mark.slow
+    def test_a_decomposition_is_ended_when_a_request_may_wait_no_longer(
+        self, tmp_path: Path
+    ) -> None:
+        with running_service(tmp_path / "data", workers="1", wait_most="3") as client:
+            asked = {"rep": "V**4", "group": conjugated_so(8)}
+            document = problem(client.post("/v1/reps:decompose", json=asked), 422, "out-of-time")
+            assert document["limit_seconds"] == 3
+            assert client.post("/v1/bases", json=SO3).json()["rank"] == 6
+
+
+class TestCallersWhoLeave:
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("path", "asked"),
+        [
+            ("/v1/reps:decompose", {"rep": "V**4", "group": conjugated_so(8)}),
+            ("/v1/bases", LONG),
+        ],
+        ids=["decomposition", "solve"],
+    )
+    def test_work_is_ended_after_the_last(
+        self, tmp_path: Path, path: str, asked: dict[str, Any]
+    ) -> None:
+        with running_service(tmp_path / "data", workers="1") as client:
+            with pytest.raises(httpx.ReadTimeout):
+                client.post(path, json=asked, timeout=1, headers={"prefer": "wait=60"})
+            give_up = time.monotonic() + 20
+            while not metric(client, "intertwine_solves_total", outcome="cancelled"):
+                assert time.monotonic() < give_up
+                time.sleep(0.2)
+            assert metric(client, "intertwine_queue") == 0
+
+    @pytest.mark.slow
+    def test_a_solve_goes_on_after_a_202(self, tmp_path: Path) -> None:
+        with running_service(tmp_path / "data", workers="1") as client:
+            answer = client.post("/v1/bases", json=LONG, headers={"prefer": "wait=0"})
+            time.sleep(8)
+            assert client.get(answer.headers["location"]).status_code == 202
+
+
+@contextmanager
+def lab(data: Path, **settings: str) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+    """A service with keys of two owners, as two clients."""
+    service = ServiceProcess(data, jobs="0", **settings)
+    database = Database(f"sqlite:///{data}/intertwine.db")
+    database.migrate()
+    tokens = [Keys(database).create(owner, ["bases:solve"])[1] for owner in ("ann", "bob")]
+    with service_process(data, service=service):
+        ann, bob = (
+            httpx.Client(
+                base_url=service.address, headers={"authorization": f"Bearer {token}"}, timeout=60
+            )
+            for token in tokens
+        )
+        with ann, bob:
+            yield ann, bob
+    database.close()
+
+
+class TestShares:
+    @pytest.mark.slow
+    def test_the_solves_of_one_owner_do_not_delay_another(self, tmp_path: Path) -> None:
+        with lab(tmp_path / "data", workers="1") as (ann, bob):
+            for k in range(10):
+                asked = {**LONG, "rep": f"V**9+{k + 1}V0"}
+                assert ann.post("/v1/bases", json=asked, headers={"prefer": "wait=0"}).is_success
+            for n in range(3):
+                begun = time.monotonic()
+                answer = bob.post("/v1/bases", json={"rep": f"{n + 1}V**2", "group": "SO(3)"})
+                assert (answer.status_code, answer.json()["rank"]) == (200, n + 1)
+                assert time.monotonic() - begun < 15  # a short turn, and a worker's start
+
+    def test_one_owner_does_not_fill_the_queue(self, tmp_path: Path) -> None:
+        with lab(tmp_path / "data", workers="1", key_solves="3", queue="10") as (ann, bob):
+            for k in range(4):
+                asked = {**LONG, "rep": f"V**9+{k + 1}V0"}
+                answer = ann.post("/v1/bases", json=asked, headers={"prefer": "wait=0"})
+            document = problem(answer, 429, "rate-limited")
+            assert "ann" in document["detail"]
+            assert "retry-after" in answer.headers
+            assert bob.post("/v1/bases", json=SO3).json()["rank"] == 6
