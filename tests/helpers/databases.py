@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import shutil
+import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,17 @@ class Databases:
             _sweep(url)
             self._swept.append(url)
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop PostgreSQL, and start it again at the end of the block."""
+        self._connection.close()
+        del self._connection
+        self._server.stop()
+        try:
+            yield
+        finally:
+            self._server.ensure_postgres_running()
+
     def close(self) -> None:
         """Stop PostgreSQL, if it was started, and remove every file."""
         if "_server" in vars(self):
@@ -100,6 +112,14 @@ class Databases:
             connection.execute(f"ALTER SYSTEM SET {setting} = off")  # what tests write may be lost
         connection.execute("SELECT pg_reload_conf()")
         return connection
+
+
+@contextmanager
+def write_lock(url: str) -> Iterator[None]:
+    """Lock a SQLite database against writes by everybody else."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///").partition("?")[0])) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
 
 
 def _migrated(url: str) -> str:

@@ -1,4 +1,4 @@
-"""`intertwine admin`: back up, restore and verify the data of this machine's service."""
+"""`intertwine admin`: back up, restore, verify and adopt the data of this machine's service."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _EXAMPLES = """\
   intertwine admin backup /backups/2026-12-01 --data /srv/intertwine
   intertwine admin restore /backups/2026-12-01 --data /srv/restored
   intertwine admin verify --data /srv/intertwine
+  intertwine admin adopt --data /srv/new --database postgresql://lab@db.example.org/intertwine
 """
 
 group = common.CommandGroup(
     "admin",
-    "Back up, restore and verify the data of this machine's service.",
+    "Back up, restore, verify and adopt the data of this machine's service.",
     common.examples(_EXAMPLES),
 )
 
@@ -91,6 +92,24 @@ def verify(settings: Settings, as_json: bool) -> int:
     else:
         print("\n".join(faults) or "everything is in order")
     return common.FAILED if faults else 0
+
+
+@group.command("adopt")
+@common.as_json
+@common.with_settings
+def adopt(settings: Settings, as_json: bool) -> None:
+    """Declare that this data folder is the database's, after the right one was lost.
+
+    A service refuses to start with another database's folder, because datasets, weights and logs
+    would be lost. Stop the services of both before.
+    """
+    from intertwine_api.cli.keys import existing_database
+    from intertwine_api.storage import identity
+
+    with existing_database(settings) as database:
+        new = identity.adopt(database, settings.home)
+        names = {"id": new, "data": str(settings.home), "database": str(database)}
+    common.print_fields(names, as_json)
 
 
 def _fields(backup: Backup, folder: Path) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def run_worker(settings: Settings) -> None:
     """Run a service's jobs on this host, without serving HTTP."""
     from intertwine.errors import InvalidSetting
 
+    from intertwine_api.storage.identity import require_same_service
     from intertwine_api.work.controller import host_capacity, make_controller
     from intertwine_api.work.queue import Queue
     from intertwine_api.work.settings import open_store
@@ -67,6 +68,7 @@ def run_worker(settings: Settings) -> None:
         raise InvalidSetting("a worker needs room for a job: give --jobs 1 or more")
     places = host_capacity(settings, open_store(settings).layout.root)
     with common.open_database(settings) as database:
+        require_same_service(database, settings.home)
         queue = Queue(database, settings.lease_seconds)
         controller = make_controller(settings, places, queue)
         stopped = _when_interrupted()
@@ -142,6 +144,7 @@ def _serve(settings: Settings) -> None:
     import uvicorn
 
     from intertwine_api.server.app import create_app
+    from intertwine_api.storage.identity import require_same_service
     from intertwine_api.work.host import collect_rarely, share_gpu
 
     share_gpu()
@@ -168,7 +171,8 @@ def _serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    with common.open_database(settings):  # fails first if it cannot be used
+    with common.open_database(settings) as database:  # fails first if it cannot be used
+        require_same_service(database, settings.home)
         _announce(f"http://{_shown(settings.host)}:{port}", service)
     collect_rarely()
     Server(config).run(sockets=[listener])

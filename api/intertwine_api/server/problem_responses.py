@@ -11,13 +11,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from intertwine.errors import IntertwineError
 from intertwine.whole_files import is_full_disk
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from intertwine_api.server.disconnects import ClientDisconnected
+from intertwine_api.storage.outages import is_outage
 from intertwine_api.wire.problems import (
     CODES,
     MEDIA_TYPE,
@@ -120,10 +121,11 @@ def install_problem_handlers(app: FastAPI) -> None:
             headers["Allow"] = ", ".join(_allowed(app, request.url.path))
         return respond(Problem.of(code, str(error.detail)), headers)
 
-    @app.exception_handler(InterfaceError)
-    @app.exception_handler(OperationalError)
+    @app.exception_handler(DBAPIError)
     @app.exception_handler(NoConnection)
     async def _database(request: Request, error: Exception) -> JSONResponse:
+        if not is_outage(error):
+            raise error
         _LOG.error("the database is unavailable: %s", error)
         return respond(database_problem(error), {"Retry-After": "5"})
 

@@ -24,6 +24,7 @@ from intertwine_api.server.limits import FairLimiter
 from intertwine_api.server.streams import Streams
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
+from intertwine_api.storage.identity import require_same_service
 from intertwine_api.storage.keys import Caller, Keys
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
@@ -103,8 +104,12 @@ class Service:
         )
 
     async def start(self) -> None:
-        """Migrate the database, start the workers, and resume this host's jobs."""
+        """Migrate the database, start the workers, and resume this host's jobs.
+
+        Raises `InvalidSetting` if the data folder is not that of the database.
+        """
         await to_thread.run_sync(self.database.migrate)
+        await to_thread.run_sync(require_same_service, self.database, self.settings.home)
         await self.pool.start()
         self.controller.start()
         collecting = _collect_daily(self.database, self.objects, self.uploads)

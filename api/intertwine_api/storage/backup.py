@@ -20,6 +20,7 @@ from intertwine.errors import FormatError, InvalidSetting, NotFound
 from sqlalchemy import URL, Connection, inspect, select, text
 
 from intertwine_api.storage.database import Database, version_of
+from intertwine_api.storage.identity import adopt
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.references import referred_to, required
 from intertwine_api.storage.tables import jobs
@@ -195,6 +196,7 @@ def restore(source: Path, database: Database, data: Path) -> Backup:
             shutil.copyfile(file, data / name)
     _load(source / _DUMPS[backup.database], database)
     database.migrate()
+    adopt(database, data)  # a new id: the service that was backed up may go on beside this one
     return backup
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,10 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
+
+from intertwine_api.storage.outages import is_outage, retry
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -81,7 +83,12 @@ def file_system(file: Path) -> str | None:
     return next((mounted[folder] for folder in absolute.parents if folder in mounted), None)
 
 
+_POLL = 0.2  # seconds
 _WAIT_SECONDS = 30  # for SQLite's one writer, or for a connection to PostgreSQL
+_WAITS_FOR_POSTGRESQL = {
+    "connect_timeout": _WAIT_SECONDS,
+    "tcp_user_timeout": 1000 * _WAIT_SECONDS,  # ms, in which a server that has vanished is noticed
+}
 _CONNECTIONS = {"pool_size": 5, "max_overflow": 11}  # PostgreSQL takes 100 from all processes
 _DRIVERS = {
     "sqlite": "sqlite",
@@ -94,12 +101,13 @@ _FORMS = "give sqlite:///path or postgresql://user@host/name"
 class Database:
     """The database at a URL, ``sqlite:///path`` or ``postgresql://user@host/name``.
 
-    It connects when it is first used, from any thread. Raises `InvalidSetting` for any other URL,
-    and for PostgreSQL if its driver is not installed.
+    It connects when it is first used, from any thread. Classes that are `retried` wait up to
+    `patience` seconds for the end of an outage; with 0, errors are raised at once. Raises
+    `InvalidSetting` for any other URL, and for PostgreSQL if its driver is not installed.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = _parsed(url)
+    def __init__(self, url: str, patience: float = 0.0) -> None:
+        self.url, self.patience = _parsed(url), patience
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url)
 
@@ -115,12 +123,49 @@ class Database:
 
         On SQLite it locks the database from the start, so that no row that it has read changes.
         On PostgreSQL each statement sees what other transactions have committed before it.
+
+        If the connection breaks while it commits, a database with patience asks whether it did: a
+        transaction is repeated only if it was not committed.
         """
         with (
             self.engine.connect().execution_options(intertwine_writes=True) as connection,
-            connection.begin(),
+            connection.begin() as transaction,
         ):
+            number = self._number(connection)
             yield connection
+            try:
+                transaction.commit()
+            except DBAPIError as error:
+                if number is None or not is_outage(error) or not self._was_committed(number):
+                    raise
+                _LOG.info("transaction %s was committed before the connection broke", number)
+
+    def _number(self, connection: Connection) -> str | None:
+        """Return PostgreSQL's number of a transaction; None if nobody will ask for its end.
+
+        A commit of SQLite is a call in this process, whose answer cannot be lost.
+        """
+        if self.is_sqlite or not self.patience:
+            return None
+        number = connection.execute(text("SELECT CAST(pg_current_xact_id() AS text)"))
+        return str(number.scalar_one())
+
+    def _was_committed(self, number: str) -> bool:
+        """Return whether a transaction was committed. Raises the error of an outage that lasts."""
+        give_up = time.monotonic() + self.patience
+        while (status := retry(lambda: self._status(number), self.patience)) == "in progress":
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(_POLL)  # its process has not yet noticed that the connection is broken
+        return status == "committed"
+
+    def _status(self, number: str) -> str | None:
+        asked = text("SELECT pg_xact_status(CAST(:number AS xid8))")
+        try:
+            with self.read() as connection:
+                return connection.execute(asked, {"number": number}).scalar()
+        except DataError:  # unknown, because a standby has taken over before it received it
+            return None
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """Return an INSERT with ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
@@ -164,7 +209,7 @@ def _postgresql(url: URL) -> Engine:
         return create_engine(
             url,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": _WAIT_SECONDS},
+            connect_args=_unless_in(url, _WAITS_FOR_POSTGRESQL),
             **_CONNECTIONS,
         )
     except ModuleNotFoundError as error:
@@ -173,8 +218,14 @@ def _postgresql(url: URL) -> Engine:
         ) from error
 
 
+def _unless_in(url: URL, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a connection that the URL does not have."""
+    return {name: value for name, value in settings.items() if name not in url.query}
+
+
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": _WAIT_SECONDS}, **_CONNECTIONS)
+    waits = _unless_in(url, {"timeout": _WAIT_SECONDS})
+    engine = create_engine(url, connect_args=waits, **_CONNECTIONS)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, record: Any) -> None:
@@ -192,7 +243,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 #: The newest version of the schema; a constant, because Alembic is slow to import.
-HEAD = "0001"
+HEAD = "0002"
 
 _MIGRATIONS = "intertwine_api.storage:migrations"  # a package resource, which a wheel has too
 _LOCK = 1_769_236_838  # among PostgreSQL's advisory locks

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, tuple_, update
 
 from intertwine_api.storage.database import Database, now, take_turns
 from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.outages import retried
 from intertwine_api.storage.references import is_referred_to
 from intertwine_api.storage.tables import datasets
 from intertwine_api.wire.problems import ProblemError
@@ -23,6 +24,7 @@ from intertwine_api.wire.problems import ProblemError
 _CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)~([0-9a-f]{64})~(.{1,64})", re.DOTALL)
 
 
+@retried
 class Datasets:
     """The datasets of a lab; users see their own. `most_bytes` is the largest size of one."""
 

@@ -11,6 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from intertwine_api.storage.database import Database, now, take_turns
 from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.outages import retried
 from intertwine_api.storage.references import is_referred_to
 from intertwine_api.storage.tables import models, versions
 from intertwine_api.wire.jobs import instant
@@ -72,6 +73,7 @@ class Model:
     newest: Version | None
 
 
+@retried
 class Models:
     """The models of a lab, which all users see. A name belongs to its first publisher."""
 

@@ -73,6 +73,10 @@ class Objects:
         """Hash every blob and read every manifest; yield what is wrong, and change nothing."""
         return verify(self._store)
 
+    def is_empty(self) -> bool:
+        """Whether there is no blob."""
+        return next(self._store.manifests(), None) is None
+
     def unused(self, since: float) -> list[str]:
         """Return the digests of blobs that have not been put or read since a time."""
         keys = (manifest.key for manifest in self._store.manifests())

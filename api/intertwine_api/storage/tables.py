@@ -198,3 +198,11 @@ keys = Table(
     Column("last_used", Float),
     Column("revoked", Float),
 )
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    Column("id", Text(32), nullable=False),  # as in the data folder (see `storage.identity`)
+    Column("created", Float, nullable=False),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Literal
 
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.executor import Executor, Exit
-from intertwine_api.work.failures import from_exit, is_lost, loss
+from intertwine_api.work.failures import UNTOLD, from_exit, is_lost, loss
 from intertwine_api.work.host import HostCapacity, JobEnvironment, host_of
 from intertwine_api.work.job import Job
 from intertwine_api.work.local import LocalExecutor
@@ -23,6 +23,8 @@ from intertwine_api.work.settings import Settings
 _LOG = logging.getLogger("intertwine.jobs")
 _INTERVAL = 0.5  # seconds between two looks at the jobs
 _PATIENCE = 10.0  # seconds for a look to end, if the database does not answer
+_GRACE = 0.5  # of a lease, from its end until the job is lost
+_SLOW = 2.0  # seconds that a look may take on a busy host, and that may lie between two
 _LONGEST = 30.0  # seconds between looks that fail
 
 
@@ -38,6 +40,7 @@ class Controller:
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
         self._renewed: dict[str, float] = {}
+        self._expired = _ExpiredLeases(capacity.lease_seconds * _GRACE)
 
     def start(self) -> None:
         """Start the thread."""
@@ -68,8 +71,12 @@ class Controller:
 
     def look(self) -> None:
         """Check every job of this host once, and claim new ones while there are free slots."""
+        with self._expired.watched():
+            self._look()
+
+    def _look(self) -> None:
         self._executor.reconcile()
-        expired = self._queue.expired()
+        expired = self._expired.silent(self._queue.expired())
         silent = {(job.id, job.attempt) for job in expired}
         held = self._queue.held(self._capacity.host)
         self._renewed = {job.id: self._renewed.get(job.id, 0.0) for job in held}
@@ -80,7 +87,10 @@ class Controller:
             if job.host != self._capacity.host:
                 with _concerning(job):
                     self._queue.lose(
-                        job.id, job.attempt, f"{job.host} has not sent a heartbeat for a lease"
+                        job.id,
+                        job.attempt,
+                        f"{job.host} has not sent a heartbeat for a lease",
+                        lease_expires=job.lease_expires,
                     )
         while not self._stopped.is_set() and self._take():
             pass
@@ -131,10 +141,50 @@ class Controller:
         elif ended == "gone":
             self._queue.lose(job.id, job.attempt, "its process is gone")
         elif is_lost(ended):
-            self._queue.lose(job.id, job.attempt, loss(ended))
+            self._queue.lose(job.id, job.attempt, loss(ended), counts=ended.code != UNTOLD)
         else:
             log = self._executor.last_lines(job)
             self._queue.fail(job.id, job.attempt, from_exit(ended, job.limits, log))
+
+
+class _ExpiredLeases:
+    """The leases that have expired, and since when this controller has seen that.
+
+    A lease may expire because nobody could write a heartbeat: the database was unavailable, the
+    host was suspended, or the clock was set forward. So a job is silent only if its lease has not
+    changed for `grace` seconds, in which all looks worked and none took long.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self._since: dict[tuple[str, int, float | None], float] = {}
+        self._last = time.monotonic()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Forget what was seen before if a look fails, takes long, or comes long after the last."""
+        begun = time.monotonic()
+        if begun - self._last > max(self._grace / 2, _SLOW):
+            self._since.clear()
+        try:
+            yield
+        except BaseException:
+            self._since.clear()
+            raise
+        finally:
+            self._last = time.monotonic()
+        if self._last - begun > max(self._grace / 2, _SLOW):
+            self._since.clear()
+
+    def silent(self, expired: Sequence[Job]) -> list[Job]:
+        """Return the jobs whose leases have been seen expired for as long as the grace."""
+        now = time.monotonic()
+        self._since = {lease: self._since.get(lease, now) for lease in map(_lease, expired)}
+        return [job for job in expired if now - self._since[_lease(job)] >= self._grace]
+
+
+def _lease(job: Job) -> tuple[str, int, float | None]:
+    return job.id, job.attempt, job.lease_expires
 
 
 @contextmanager

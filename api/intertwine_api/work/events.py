@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.outages import retried
 from intertwine_api.storage.tables import events, jobs
 from intertwine_api.wire.problems import ProblemError
 
@@ -48,6 +49,7 @@ def append(connection: Connection, job_id: str, type: str, data: Mapping[str, An
     return int(seq)
 
 
+@retried
 class Events:
     """The events of all jobs."""
 

@@ -84,5 +84,5 @@ class Heartbeat:
                 self._to_end = "the job was cancelled"
         except Fenced as error:
             self._to_end = str(error)
-        except SQLAlchemyError as error:  # the next heartbeat may succeed
+        except SQLAlchemyError as error:  # such as a long outage; the next heartbeat may succeed
             _LOG.warning("the heartbeat failed: %s", error)

@@ -42,8 +42,14 @@ def host_of(folder: Path) -> str:
     return f"{socket.gethostname()[:64]}-{place}"
 
 
+#: Seconds for which a job's process waits for the end of an outage of the database.
+OUTAGE_SECONDS = 300.0
+
 #: The variables of the fields of a `JobEnvironment`, in their order.
-_VARIABLES = tuple(f"INTERTWINE_{name}" for name in ("DATA", "DATABASE", "CACHE", "LEASE_SECONDS"))
+_VARIABLES = tuple(
+    f"INTERTWINE_{name}"
+    for name in ("DATA", "DATABASE", "CACHE", "LEASE_SECONDS", "OUTAGE_SECONDS")
+)
 
 
 @dataclass(frozen=True)
@@ -52,27 +58,29 @@ class JobEnvironment:
 
     It is passed by environment variables, because all users can read the arguments of a process,
     and the URL of a database may have a password. A job without a heartbeat for `lease_seconds`
-    counts as lost.
+    counts as lost. It waits for the database for `outage_seconds`.
     """
 
     home: Path
     database: str
     store: Path
     lease_seconds: float = 30.0
+    outage_seconds: float = OUTAGE_SECONDS
 
     def to_variables(self) -> dict[str, str]:
         """Return it as environment variables."""
-        values = self.home.absolute(), self.database, self.store.absolute(), self.lease_seconds
+        paths = self.home.absolute(), self.database, self.store.absolute()
+        values = (*paths, self.lease_seconds, self.outage_seconds)
         return dict(zip(_VARIABLES, map(str, values), strict=True))
 
     @classmethod
     def from_variables(cls) -> JobEnvironment:
         """Read it from environment variables. Raises `InvalidSetting` if one is missing."""
         try:
-            home, database, store, lease_seconds = (os.environ[name] for name in _VARIABLES)
+            home, database, store, lease, outage = (os.environ[name] for name in _VARIABLES)
         except KeyError as error:
             raise InvalidSetting(f"{error.args[0]} is not set: a controller starts jobs") from error
-        return cls(Path(home), database, Path(store), float(lease_seconds))
+        return cls(Path(home), database, Path(store), float(lease), float(outage))
 
 
 def share_gpu() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Integer, Select, func, or_, select
 
 from intertwine_api.storage.database import Database
+from intertwine_api.storage.outages import retried
 from intertwine_api.storage.tables import metrics, plain
 from intertwine_api.work.events import append
 from intertwine_api.work.transitions import held
@@ -17,6 +18,7 @@ FIELDS = ("epoch", "train_loss", "test_loss", "validation_loss", "learning_rate"
 _MEASURED = [column for column in metrics.c if column.name not in ("job", "epoch")]
 
 
+@retried
 class JobMetrics:
     """The metrics of all jobs."""
 

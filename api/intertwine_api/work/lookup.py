@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sqlalchemy import Connection, Select, exists, func, select, tuple_
+from sqlalchemy import Connection, Select, exists, func, not_, or_, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.outages import retried
 from intertwine_api.storage.tables import jobs, plain
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import ENDED, HELD, Kind, State
@@ -35,6 +36,7 @@ ORDER: tuple[ColumnElement[object], ...] = (
 )
 
 
+@retried
 class Lookup:
     """Queries of the jobs of a database. Threads may share one."""
 
@@ -92,10 +94,15 @@ class Lookup:
         return self._jobs(_HELD.where(jobs.c.host == host))
 
     def expired(self) -> list[Job]:
-        """Return the jobs of all hosts whose lease has expired."""
+        """Return the jobs of all hosts whose lease has expired.
+
+        If the clock has been set back since a job's last heartbeat, its lease cannot be compared
+        with the clock, and counts as expired until the next heartbeat.
+        """
         with self._database.read() as connection:
-            found = connection.execute(_HELD.where(jobs.c.lease_expires < now(connection)))
-            return [job_of(row) for row in found]
+            at = now(connection)
+            has_expired = or_(jobs.c.lease_expires < at, _is_in_the_future(at))
+            return [job_of(row) for row in connection.execute(_HELD.where(has_expired))]
 
     def waiting(
         self, job: Job, *, host: str | None = None, slots: int | None = None
@@ -193,12 +200,27 @@ def places_taken(connection: Connection, host: str | None = None) -> int:
     return int(connection.execute(taken).scalar_one())
 
 
+def is_due(connection: Connection) -> ColumnElement[bool]:
+    """Whether a queued job may be claimed: its pause is over.
+
+    If the clock has been set back since the job was queued, its pause cannot be measured, and
+    counts as over.
+    """
+    at = now(connection)
+    return or_(jobs.c.not_before <= at, _is_in_the_future(at))
+
+
+def _is_in_the_future(at: ColumnElement[float]) -> ColumnElement[bool]:
+    """Whether the last change of a job was after `at`, by a clock that has been set back since."""
+    return jobs.c.updated > at
+
+
 def _position(connection: Connection, job_id: str) -> int | None:
     """Return a job's position in the queue, 1 for the next; None if it is not queued.
 
     Jobs that pause before a retry come after all that are due.
     """
-    place = func.row_number().over(order_by=[jobs.c.not_before > now(connection), *ORDER])
+    place = func.row_number().over(order_by=[not_(is_due(connection)), *ORDER])
     places = (
         select(jobs.c.id, place.label("place"))
         .select_from(QUEUED)
@@ -212,8 +234,9 @@ def _position(connection: Connection, job_id: str) -> int | None:
 def _why_queued(
     connection: Connection, job: Job, position: int, host: str | None, slots: int | None
 ) -> str:
-    later = job.not_before - float(connection.execute(select(now(connection))).scalar_one())
-    if later > 0:
+    at = float(connection.execute(select(now(connection))).scalar_one())
+    later = job.not_before - at
+    if later > 0 and job.updated <= at:
         return f"it is tried again in {math.ceil(later)} s"
     if position > 1:
         return "1 job is ahead" if position == 2 else f"{position - 1} jobs are ahead"

@@ -1,7 +1,8 @@
 """The process of a job: ``python -m intertwine_api.work.process JOB ATTEMPT``.
 
-It records in the database that it runs, its progress, and how it ended. Its supervisor records
-what it cannot record itself.
+It records in the database that it runs, its progress, and how it ended. During an outage of the
+database it waits, for five minutes; after that the attempt is lost, and the next one continues from
+its checkpoint. Its supervisor records what it cannot record itself.
 """
 
 from __future__ import annotations
@@ -15,18 +16,17 @@ import resource
 import shutil
 import signal
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from intertwine_cache import Store
 from intertwine_cache.place import default_limit
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.outages import is_outage
 from intertwine_api.wire.problems import Problem
 from intertwine_api.work.failures import UNTOLD, from_exception
 from intertwine_api.work.folder import JobFolder
@@ -40,11 +40,8 @@ from intertwine_api.work.queue import Fenced, Queue
 from intertwine_api.work.supervisor import SUPERVISOR
 
 _LOG = logging.getLogger("intertwine.jobs")
-_INSISTENCE = 300.0  # seconds of an outage of the database
 _PR_SET_PDEATHSIG = 1  # see prctl(2)
 _OOM_SCORE = 300  # by which the OOM killer prefers jobs to the service
-
-_Value = TypeVar("_Value")
 
 
 def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any]] = KINDS) -> int:
@@ -59,19 +56,21 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any
     faulthandler.enable()  # a crash in native code logs its traceback
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     around = JobEnvironment.from_variables()
-    database = Database(around.database)
+    database = Database(around.database, patience=around.outage_seconds)
     try:
         queue = Queue(database, around.lease_seconds)
-        job = _insist(lambda: queue.begin(asked.job, asked.attempt))
+        job = queue.begin(asked.job, asked.attempt)
         _limit_memory(job.limits.memory)
         ended = _work(job, kinds[job.kind], around, database, queue)
-        if _insist(lambda: _tell(queue, job, ended)):
+        if _tell(queue, job, ended):
             # the rest of the folder is deleted with the job
             shutil.rmtree(JobFolder.of(around.home, job.id).checkpoint, ignore_errors=True)
     except (Fenced, Stopped) as error:
         _LOG.warning("this process ends: %s", error)
-    except (OperationalError, InterfaceError) as error:
-        _LOG.error("the database is away, and this attempt is lost: %s", error)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        _LOG.error("the database is unavailable, and this attempt is lost: %s", error)
         return UNTOLD
     finally:
         database.close()
@@ -81,7 +80,10 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any
 def _work(
     job: Job, kind: JobKind[Any], around: JobEnvironment, database: Database, queue: Queue
 ) -> Result | Problem:
-    """Run the job. Return its result, or its problem. Raises `Stopped` and `Fenced`."""
+    """Run the job. Return its result, or its problem.
+
+    Raises `Stopped`, `Fenced`, and the error of an outage that lasted too long.
+    """
     with Heartbeat(queue, job, around.lease_seconds) as heartbeat:
         context = JobContext(
             home=around.home,
@@ -99,6 +101,8 @@ def _work(
         except (Fenced, Stopped):
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             return _problem(error, job)
         return result
 
@@ -109,9 +113,11 @@ def _tell(queue: Queue, job: Job, ended: Result | Problem) -> bool:
         try:
             queue.succeed(job.id, job.attempt, ended)
             return True
-        except (Fenced, OperationalError, InterfaceError):
+        except Fenced:
             raise
         except Exception as error:  # the result could not be written
+            if is_outage(error):
+                raise
             ended = _problem(error, job)
     queue.fail(job.id, job.attempt, ended)
     return False
@@ -122,20 +128,6 @@ def _problem(error: Exception, job: Job) -> Problem:
     unforeseen = error if problem.code == "internal" else None
     _LOG.error("%s: %s", problem.code, problem.detail, exc_info=unforeseen)
     return problem
-
-
-def _insist(say: Callable[[], _Value]) -> _Value:
-    """Return what a query returns, retried during an outage of the database of some minutes."""
-    give_up, pause = time.monotonic() + _INSISTENCE, 0.2
-    while True:
-        try:
-            return say()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > give_up:
-                raise
-            _LOG.warning("the database is away: %s", error)
-        time.sleep(pause)
-        pause = min(2 * pause, 5.0)
 
 
 def _end_with_the_supervisor() -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, delete, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.outages import retried
 from intertwine_api.storage.tables import jobs
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.wire.vocabulary import ENDED, HELD, KINDS, Kind, State
@@ -19,6 +20,7 @@ from intertwine_api.work.lookup import (
     ORDER,
     QUEUED,
     Lookup,
+    is_due,
     known,
     places_taken,
     submitted,
@@ -40,6 +42,7 @@ _UNTOUCHED: Mapping[str, Any] = {
 }
 
 
+@retried
 class Queue(Lookup):
     """The jobs of a database. Each method is one short transaction; threads may share one.
 
@@ -150,23 +153,36 @@ class Queue(Lookup):
             placing = update(jobs).where(jobs.c.id == job.id).values(external_id=external_id)
             return job_of(connection.execute(placing.returning(jobs)).one())
 
-    def lose(self, job_id: str, attempt: int, reason: str) -> Job:
+    def lose(
+        self,
+        job_id: str,
+        attempt: int,
+        reason: str,
+        *,
+        counts: bool = True,
+        lease_expires: float | None = None,
+    ) -> Job:
         """Queue a job again whose process is lost, with a longer pause each time.
 
-        After its last attempt it has failed; a job that was being cancelled is cancelled.
+        After its last attempt it has failed; an attempt that does not count makes room for another
+        one. A job that was being cancelled is cancelled. With `lease_expires`, the job is lost only
+        if its lease is still that one, and otherwise `Fenced` is raised: it has sent a heartbeat.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)
+            if lease_expires not in (None, job.lease_expires):
+                raise Fenced(f"job {job_id} has sent a heartbeat")
             if job.state == "cancelling":
                 return move(connection, job, "cancelled", reason, ended=now(connection))
             query = select(jobs.c.attempts_most).where(jobs.c.id == job_id)
-            left = connection.execute(query).scalar_one() - attempt
+            most = connection.execute(query).scalar_one() + (not counts)
+            left = most - attempt
             if left <= 0:
                 detail = f"{reason}; that was the last of {job.limits.attempts} attempts"
                 return _failed(connection, job, Problem.of("worker-died", detail))
             pause = _pause(job.limits.attempts - left)
-            changes = {"not_before": now(connection) + pause, **_UNTOUCHED}
-            return move(connection, job, "queued", reason, **changes)
+            later = {"not_before": now(connection) + pause, "attempts_most": most}
+            return move(connection, job, "queued", reason, **later, **_UNTOUCHED)
 
     def cancelled(self, job_id: str, attempt: int, reason: str) -> Job:
         """Mark a job as cancelled, after its process has ended."""
@@ -192,9 +208,12 @@ class Queue(Lookup):
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)
-            changes: dict[str, Any] = {"lease_expires": self._until(connection)}
+            changes: dict[str, Any] = {
+                "lease_expires": self._until(connection),
+                "updated": now(connection),
+            }
             if progress is not None:
-                changes |= {"progress": dict(progress), "updated": now(connection)}
+                changes["progress"] = dict(progress)
                 append(connection, job_id, "progress", progress)
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
             return job.state
@@ -260,9 +279,7 @@ def next_due(connection: Connection, kinds: Sequence[Kind]) -> Job | None:
     due: Select[tuple[object, ...]] = (
         select(jobs)
         .select_from(QUEUED)
-        .where(
-            jobs.c.state == "queued", jobs.c.not_before <= now(connection), jobs.c.kind.in_(kinds)
-        )
+        .where(jobs.c.state == "queued", is_due(connection), jobs.c.kind.in_(kinds))
         .order_by(*ORDER)
         .limit(1)
         .with_for_update(of=jobs, skip_locked=True)

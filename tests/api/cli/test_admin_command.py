@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.program import Ended, intertwine
-from helpers.service import ServiceProcess
+from helpers.databases import Databases
+from helpers.program import Ended, environment, intertwine
+from helpers.service import ServiceProcess, service_process
 from intertwine_api.client import Client
 
 pytestmark = pytest.mark.slow  # real processes
@@ -63,3 +64,24 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
     ended = admin(tmp_path / "new", "restore", tmp_path)
     assert ended.code == 2
     assert "it is not a complete backup" in ended.err
+
+
+def test_a_service_with_another_ones_data_folder_does_not_start(
+    databases: Databases, tmp_path: Path
+) -> None:
+    with databases.empty("postgresql") as url:
+        with service_process(tmp_path / "data", database=url, jobs="0", workers="1"):
+            for command in ("serve", "worker"):
+                start = (command, "--database", url, "--data", tmp_path / "unmounted")
+                ended = intertwine(*start, env=environment(INTERTWINE_PORT="0"))
+                assert ended.code == 2, ended.err
+                assert "Mount its volume, or name the right folder with --data" in ended.err
+                assert not (tmp_path / "unmounted" / "identity.json").exists()
+        ended = admin(tmp_path / "new", "adopt", "--database", url, "--json")
+        assert ended.code == 0, ended.err
+        assert json.loads(ended.out)["data"] == str(tmp_path / "new")
+        with service_process(tmp_path / "new", database=url, jobs="0", workers="1"):
+            pass
+        ended = intertwine("serve", "--port", "0", "--database", url, "--data", tmp_path / "data")
+        assert ended.code == 2
+        assert "belongs to another database than postgresql" in ended.err

@@ -98,10 +98,11 @@ def fill(database: Database) -> dict[str, dict[str, Any]]:
 
 
 def rows(connection: Connection, tables: MetaData) -> dict[str, dict[str, Any]]:
-    return {
-        name: dict(connection.execute(select(table)).mappings().one())
+    found = {
+        name: connection.execute(select(table)).mappings().one_or_none()
         for name, table in tables.tables.items()
     }
+    return {name: dict(row) for name, row in found.items() if row is not None}
 
 
 class TestMigration:

@@ -1,0 +1,98 @@
+"""Outages of the database: the errors that mean one, and calls that wait until it is over."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+_LOG = logging.getLogger("intertwine.database")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two tries
+_TOLD_EVERY = 30.0  # seconds between two lines of the log
+_LOGIC_ERROR = 1  # SQLite's code of an error in the statement, such as a missing table
+_READ_ONLY = "25006"  # PostgreSQL's code of a write to a standby, after a failover
+
+_Value = TypeVar("_Value")
+_Class = TypeVar("_Class", bound=type)
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Return whether an error, or one that caused it, means that the database is unavailable.
+
+    It cannot be reached, is starting or stopping, is locked by another process, has no room, or
+    has broken the connection. The same call can succeed later.
+    """
+    return any(map(_is_outage, _causes(error)))
+
+
+def _is_outage(error: BaseException) -> bool:
+    if isinstance(error, NoConnection):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+        return True
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return isinstance(error, OperationalError | InterfaceError) and code != _LOGIC_ERROR
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def retry(call: Callable[[], _Value], seconds: float) -> _Value:
+    """Return what a call returns, which is repeated for up to `seconds` of an outage.
+
+    Raises the call's other errors, and that of the outage if it lasts longer.
+    """
+    begun, told, pause = time.monotonic(), -_TOLD_EVERY, _FIRST_PAUSE
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            waited = time.monotonic() - begun
+            if waited + pause > seconds or not is_outage(error):
+                raise
+            if waited - told >= _TOLD_EVERY:
+                told = waited
+                _LOG.warning("the database is unavailable, and is tried again: %s", error)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class _Patient(Protocol):
+    @property
+    def patience(self) -> float: ...
+
+
+def retried(cls: _Class) -> _Class:
+    """Repeat each public method of a class during outages, for the patience of its `_database`.
+
+    Each method must be one transaction, or several that may be repeated. Methods whose name ends
+    in ``_in`` belong to a transaction of their caller, which is repeated as a whole. A class that
+    inherits from another decorates its own methods.
+    """
+    for name, method in list(vars(cls).items()):
+        is_own = name.startswith("_") or name.endswith("_in") or not inspect.isfunction(method)
+        if not is_own:
+            setattr(cls, name, _retried(method))
+    return cls
+
+
+def _retried(method: Callable[..., _Value]) -> Callable[..., _Value]:
+    @wraps(method)
+    def call(self: Any, *arguments: Any, **named: Any) -> _Value:
+        database: _Patient = self._database
+        if not database.patience:
+            return method(self, *arguments, **named)
+        return retry(lambda: method(self, *arguments, **named), database.patience)
+
+    return call

@@ -1,0 +1,32 @@
+"""The process of a training for tests, which tells and keeps every epoch, and takes its time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+
+import jax
+from intertwine.training import checkpoint_policy
+from intertwine.training.recipe import run as reporter
+from intertwine_api.work.job import Job, Result
+from intertwine_api.work.job_kind import JobContext
+from intertwine_api.work.process import main
+from intertwine_api.work.train_job import TRAIN
+
+_EPOCH = 0.1  # seconds
+
+
+def run(job: Job, context: JobContext) -> Result:
+    def check() -> None:
+        time.sleep(_EPOCH)
+        context.check()
+
+    return TRAIN.run(job, replace(context, check=check))
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_disable_most_optimizations", True)
+    reporter._INTERVAL = 0.0
+    checkpoint_policy._FIRST = checkpoint_policy._SHARE = 0.0
+    sys.exit(main(kinds={"train": replace(TRAIN, run=run)}))
