@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import inspect
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
 from helpers.example_models import small_model
 from helpers.honest_service import SOLVE, STORED, TRAINING, UNSTORED, HonestService, X, Y
 from helpers.hostile_answers import HOSTILE, SECRET, changed_parts
-from helpers.scripted_service import Reply, Request, scripted_service
-from intertwine.errors import IntertwineError
-from intertwine_api.client import AsyncClient, AsyncJob, AsyncRemoteModel, Client, Job, RemoteModel
+from helpers.scripted_service import (
+    Reply,
+    Request,
+    json_reply,
+    page_of,
+    problem_reply,
+    scripted_service,
+)
+from intertwine.errors import IntertwineError, InvalidSetting
+from intertwine_api.client import (
+    AsyncClient,
+    AsyncJob,
+    AsyncRemoteModel,
+    Client,
+    Job,
+    RemoteModel,
+    retries,
+)
 from intertwine_api.client import bases as basis_operations
 from intertwine_api.client import jobs as job_operations
-from intertwine_api.client.errors import ConnectionFailed, ForeignAnswer
+from intertwine_api.client.errors import ConnectionFailed, ForeignAnswer, ServiceError
 from intertwine_api.client.messages import Schema
 
 #: The public operations that send requests. Those of jobs and models have one as their argument.
@@ -59,6 +76,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "RemoteModel.versions": lambda model: model.versions(),
     "RemoteModel.delete": lambda model: model.delete(),
 }
+#: Those that read each kind of document.
+READERS = (
+    *("Client.basis of an unstored one", "Client.upload", "Client.datasets", "Client.job"),
+    *("Client.jobs", "Client.models", "Client.model", "Job.watch", "Job.history", "Job.result"),
+    *("Job.result of a solve", "RemoteModel.download", "RemoteModel.versions"),
+)
 _PATIENCE: dict[str, Any] = {"retries": 0, "outage": 0.1}
 _LONGEST = 20.0  # seconds that an operation may take, on a busy machine
 
@@ -133,12 +156,13 @@ def calling(name: str, url: str, folder: Path, is_async: bool) -> Iterator[Call]
                 return [item async for item in result]
             return await result
 
-    def blocking() -> Any:
-        with Client(url, **_PATIENCE) as lab:
+    with Client(url, **_PATIENCE) as lab:
+
+        def blocking() -> Any:
             result = operation(subject(lab))
             return list(result) if hasattr(result, "__next__") else result
 
-    yield (lambda: anyio.run(awaited)) if is_async else blocking
+        yield (lambda: anyio.run(awaited)) if is_async else blocking
 
 
 @pytest.mark.slow
@@ -181,7 +205,7 @@ def failure(call: Call, expected: type | tuple[type, ...], case: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", READERS)
 def test_documents_that_lack_a_part_or_have_another_in_its_place(
     name: str, honest: HonestService, tmp_path: Path
 ) -> None:
@@ -195,10 +219,193 @@ def test_documents_that_lack_a_part_or_have_another_in_its_place(
                 changed = Reply(reply.status, body, reply.headers)
                 target.reset(first, lambda reply, changed=changed: changed, once=True)
                 with suppress(IntertwineError):
-                    call()
+                    found = call()
+                    repr(found)
+                    if hasattr(found, "_repr_html_"):
+                        found._repr_html_()
 
 
 @pytest.mark.parametrize("schema", Schema)
 def test_every_schema_is_of_the_wire_format(schema: Schema) -> None:
     with pytest.raises(ValueError, match="valid"):
         schema.require([])
+
+
+class TestLists:
+    """Lists whose pages do not end."""
+
+    @staticmethod
+    def listing(pages: Callable[[int], dict[str, Any]], limit: int | None = None) -> str:
+        numbers = iter(range(10**6))
+        with (
+            scripted_service(lambda request: json_reply(pages(next(numbers)))) as there,
+            Client(there.url) as lab,
+            pytest.raises(ForeignAnswer) as caught,
+        ):
+            lab.jobs(limit=limit)
+        assert len(there.asked) < 100
+        return str(caught.value)
+
+    @pytest.mark.parametrize("cursor", ["x", "", None], ids=repr)
+    def test_the_same_cursor_again(self, cursor: str | None) -> None:
+        told = self.listing(lambda n: page_of(TRAINING, has_more=True, next=cursor))
+        assert f"the next page has the cursor {cursor or ''!r} again" in told
+
+    def test_a_cycle_of_cursors(self) -> None:
+        told = self.listing(lambda n: page_of(TRAINING, has_more=True, next="abc"[n % 3]))
+        assert "the next page has the cursor 'a' again" in told
+
+    def test_a_page_of_more_than_was_asked_for(self) -> None:
+        told = self.listing(lambda n: page_of(*[TRAINING] * 4, has_more=True, next=str(n)), limit=3)
+        assert "a page of at most 3 has 4 documents" in told
+
+    def test_pages_without_an_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(retries, "_MOST_PAGES", 20)
+        told = self.listing(lambda n: page_of(has_more=True, next=str(n)))
+        assert "the list has not ended after 20 pages" in told
+        monkeypatch.setattr(retries, "_MOST_BYTES", 5000)
+        told = self.listing(lambda n: page_of(TRAINING, has_more=True, next=str(n)))
+        assert "the list has not ended after" in told
+
+
+class TestEvents:
+    """Streams of events that make no progress."""
+
+    STREAM: ClassVar = {"content-type": "text/event-stream"}
+
+    def following(self, reply: Reply, error: type[Exception]) -> str:
+        with (
+            scripted_service([reply]) as there,
+            Client(there.url, retries=1, outage=0.3) as lab,
+            pytest.raises(error) as caught,
+        ):
+            list(Job(lab._connection, TRAINING).events(after=9))
+        return str(caught.value)
+
+    def test_the_same_events_for_ever(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        event = b"id: 3\nevent: progress\ndata: {}\n\n" * 1000
+        endless = Reply(raw=lambda: chain([head], repeat(event)))
+        assert "repeats events up to number 9" in self.following(endless, ForeignAnswer)
+
+    def test_streams_that_only_repeat_and_break(self) -> None:
+        again = Reply(200, b"id: 3\nevent: progress\ndata: {}\n\n" * 3, self.STREAM)
+        assert "the stream of events broke" in self.following(again, ConnectionFailed)
+
+    def test_an_event_without_its_fields(self) -> None:
+        event = Reply(200, b'id: 10\nevent: metrics\ndata: {"row": []}\n\n', self.STREAM)
+        assert "rows: Field required" in self.following(event, ForeignAnswer)
+
+
+class TestSize:
+    def test_an_answer_that_drips_is_given_up(self) -> None:
+        def drip() -> Iterator[bytes]:
+            yield b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"
+            while True:
+                yield b" "
+                time.sleep(0.05)
+
+        with (
+            scripted_service([Reply(raw=drip)]) as there,
+            Client(there.url, answer_timeout=0.5, retries=0) as lab,
+            pytest.raises(ConnectionFailed, match=r"sent only \d+ bytes of an answer in 0\.5"),
+        ):
+            lab.job("a")
+
+    @pytest.mark.slow
+    def test_memory_stays_small(self, honest: HonestService) -> None:
+        """Not the gigabyte of a bomb, nor more than the weights that were declared."""
+        kinds = {kind.name: kind.answer for kind in HOSTILE}
+        for name in ("gzip bomb", "endless body", "content-length of a petabyte"):
+            target = Target(honest)
+            target.reset(1, lambda reply, change=kinds[name]: change(reply) or reply)
+            with scripted_service(target) as there, Client(there.url) as lab:
+                tracemalloc.start()
+                with pytest.raises(ForeignAnswer):
+                    RemoteModel(lab._connection, {"name": "small", "version": 1}).download()
+                _, most = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+            assert most < 30e6, name
+
+
+class TestKeys:
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_a_key_does_not_follow_a_redirect(self, status: int) -> None:
+        with scripted_service([Reply(200, b"")]) as other:
+            moved = Reply(status, b"", {"location": f"{other.url}/v1/jobs/a"})
+            with (
+                scripted_service([moved]) as there,
+                Client(there.url, "itw_secret") as lab,
+                pytest.raises(ForeignAnswer, match="if the service has moved, give the address"),
+            ):
+                lab.job("a")
+            assert len(there.asked) == 1
+            assert other.asked == []
+
+    @pytest.mark.parametrize("client", [Client, AsyncClient])
+    @pytest.mark.parametrize(
+        ("url", "key"),
+        [
+            ("http://lab.example.org:8000", "itw_secret"),
+            ("http://192.168.1.2", "itw_secret"),
+            ("http://localhost.example.org", "itw_secret"),
+            ("http://127.0.0.1.example.org", "itw_secret"),
+            ("http://ann:itw_secret@lab.example.org", None),
+        ],
+    )
+    def test_a_key_is_not_sent_unencrypted(self, client: type, url: str, key: str | None) -> None:
+        with pytest.raises(InvalidSetting, match="is not encrypted, so others could") as caught:
+            client(url, key)
+        assert "allow_plain_http=True" in str(caught.value)
+        assert "itw_secret" not in str(caught.value)
+        assert client(url, key, allow_plain_http=True).url == url
+
+    def test_the_environment_may_allow_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("INTERTWINE_ALLOW_HTTP", "1")
+        assert Client("http://lab.example.org", "itw_secret").url == "http://lab.example.org"
+        with pytest.raises(InvalidSetting, match="is not encrypted"):
+            Client("http://lab.example.org", "itw_secret", allow_plain_http=False)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000"),
+            "https://lab.example.org",
+        ],
+    )
+    def test_a_key_may_go_to_this_machine_or_encrypted(self, url: str) -> None:
+        assert Client(url, "itw_secret").url == url
+
+    def test_a_proxy_is_not_this_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "http://proxy.example.org:3128")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with pytest.raises(InvalidSetting, match="is not encrypted"):
+            Client("http://127.0.0.1:8000", "itw_secret")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert Client("http://127.0.0.1:8000", "itw_secret").url == "http://127.0.0.1:8000"
+
+    def test_an_address_without_a_key_needs_no_encryption(self) -> None:
+        assert Client("http://lab.example.org").url == "http://lab.example.org"
+
+    @pytest.mark.parametrize(
+        "url", ["ftp://ann:s3cr3t@lab", "http://ann:s3cr3t@lab?x=1", "ann:s3cr3t@lab"]
+    )
+    def test_an_invalid_address_is_shown_without_its_password(self, url: str) -> None:
+        with pytest.raises(InvalidSetting, match="is not the address") as caught:
+            Client(url)
+        assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", ["61", "1000000000", "9" * 400])
+def test_a_retry_after_of_years_is_not_waited_for(seconds: str) -> None:
+    busy = problem_reply(503, "not-ready", retry_after=seconds)
+    begun = time.monotonic()
+    with (
+        scripted_service([busy]) as there,
+        Client(there.url) as lab,
+        pytest.raises(ServiceError, match=r"^no$"),
+    ):
+        lab.job("a")
+    assert len(there.asked) == 1
+    assert time.monotonic() - begun < 5
