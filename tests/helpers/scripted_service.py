@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,12 +24,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A scripted response. With `cut`, the connection breaks before the end of the body."""
+    """A scripted response. With `cut`, the connection breaks before the end of the body.
+
+    With `raw`, its pieces are sent in place of a response, and the connection is closed.
+    """
 
     status: int = 200
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
+    raw: Callable[[], Iterable[bytes]] | None = None
 
 
 #: Hang up without an answer.
@@ -47,7 +51,74 @@ def json_reply(document: Any, status: int = 200, **headers: str) -> Reply:
 
 def problem_reply(status: int, code: str, detail: str = "no", **headers: str) -> Reply:
     """A response with a problem document."""
-    return json_reply({"status": status, "code": code, "detail": detail}, status, **headers)
+    return json_reply(problem_document(status, code, detail), status, **headers)
+
+
+def problem_document(status: int, code: str, detail: str = "no", **more: Any) -> dict[str, Any]:
+    """A problem document."""
+    kind = {"type": f"/problems#{code}", "title": code}
+    return {**kind, "status": status, "code": code, "detail": detail, **more}
+
+
+_NOON = "2026-01-01T12:00:00Z"
+
+
+def job_document(**fields: Any) -> dict[str, Any]:
+    """The document of a queued training, except for these fields."""
+    return {
+        **{"id": "a", "kind": "train", "state": "queued", "reason": "new", "owner": "ann"},
+        **{"name": "", "labels": [], "priority": 0, "attempt": 0, "last_event": 1},
+        **{"created": _NOON, "updated": _NOON, "started": None, "ended": None},
+        **{"queue": None, "progress": {}, "metrics": {"last": None}, "result": None},
+        **{"problem": None, "limits": {"seconds": 60, "memory": 10**9, "attempts": 3}},
+        **{"request": {}, "links": {}},
+        **fields,
+    }
+
+
+def manifest_document(**fields: Any) -> dict[str, Any]:
+    """The manifest of a basis with 2 vectors of 9 entries, except for these fields."""
+    shape = {"size": 9, "rank": 2}
+    evidence = {"residual": 0.0, "orthonormality": 0.0, "gap": None, "iterations": 0}
+    solver = {"method": "svd", "backend": "numpy", "device": "cpu", "seconds": 0.1}
+    return {
+        **{"key": "0" * 64, "group": "SO(3)", "rep": "V", "canonical": "V", "order": "canonical"},
+        **{**shape, "method": "svd", "cached": False, "digest": "0" * 64, "bytes": 64},
+        **{"certificate": {**solver, **shape, **evidence}, "links": {}},
+        **fields,
+    }
+
+
+def dataset_document(**fields: Any) -> dict[str, Any]:
+    """The document of a dataset, except for these fields."""
+    return {
+        **{"id": "0" * 64, "owner": "ann", "name": "", "samples": 2, "bytes": 64},
+        **{"rep_in": None, "rep_out": None, "group": None, "created": _NOON},
+        **{"inputs": {}, "targets": {}, "links": {}},
+        **fields,
+    }
+
+
+def version_document(**fields: Any) -> dict[str, Any]:
+    """The document of a version of a model, except for these fields."""
+    return {
+        **{"name": "small", "version": 1, "owner": "ann", "created": _NOON, "job": None},
+        **{"metrics": {"test_loss": 0.5}, "equivariance_error": 1e-8, "is_equivariant": True},
+        **{"weights": "0" * 64, "bytes": 64, "config": {}, "provenance": {}, "links": {}},
+        **fields,
+    }
+
+
+def model_document(**fields: Any) -> dict[str, Any]:
+    """The document of a model with one version, except for these fields."""
+    newest = version_document()
+    known = {"name": newest["name"], "owner": "ann", "created": _NOON, "versions": 1, "links": {}}
+    return {**known, "newest": newest, **fields}
+
+
+def page_of(*documents: Any, **more: Any) -> dict[str, Any]:
+    """A page with these documents, the last one unless it says otherwise."""
+    return {"data": list(documents), "has_more": False, "next": None, **more}
 
 
 @dataclass
@@ -86,6 +157,12 @@ def scripted_service(answer: Answering | list[Reply], path: str = "") -> Iterato
             if reply is HANG_UP:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            if reply.raw is not None:
+                self.close_connection = True
+                with suppress(ConnectionError):  # the client has heard enough
+                    for piece in reply.raw():
+                        self.wfile.write(piece)
                 return
             self.send_response(reply.status)
             for name, value in reply.headers.items():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FAILED = 1
 BAD_INPUT = 2
 UNREACHABLE = 3
+FOREIGN = 4
 
 #: The type of paths. The command itself checks the file, and reports it in the library's words.
 PATH = click.Path(path_type=Path, readable=False)
@@ -249,6 +250,8 @@ def exit_code(error: Exception) -> int:
 
     if isinstance(error, errors.ConnectionFailed):
         return UNREACHABLE
+    if isinstance(error, errors.ForeignAnswer):
+        return FOREIGN
     has_failed = isinstance(error, errors.JobFailed | errors.WaitedTooLong)
     its_fault = isinstance(error, errors.ServiceError) and error.status >= 500
     return FAILED if has_failed or its_fault else BAD_INPUT

@@ -144,11 +144,11 @@ def _each(
     """Act on each job, and print its new condition, unless as JSON, or the error at once.
 
     Returns the jobs that succeeded and the highest exit code of the others. If the service cannot
-    be reached, the remaining jobs are not tried.
+    be reached, or another program answers, the remaining jobs are not tried.
     """
     from intertwine.errors import IntertwineError
 
-    from intertwine_api.client.errors import ConnectionFailed
+    from intertwine_api.client.errors import ConnectionFailed, ForeignAnswer
 
     done, code = [], 0
     for place, name in enumerate(names):
@@ -158,7 +158,7 @@ def _each(
         except IntertwineError as error:
             print(f"intertwine: {error}", file=sys.stderr)
             code = max(code, common.exit_code(error))
-            if isinstance(error, ConnectionFailed):
+            if isinstance(error, ConnectionFailed | ForeignAnswer):
                 if untried := names[place + 1 :]:
                     print(f"intertwine: not tried: {', '.join(untried)}", file=sys.stderr)
                 break

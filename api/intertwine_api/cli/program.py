@@ -66,7 +66,7 @@ _EPILOG = """\
 
 \b
 exit codes: 0 for success, 1 where a solve, a check or a job failed, 2 for bad input,
-3 where a service cannot be reached, 130 after Ctrl-C.
+3 where a service cannot be reached, 4 where an answer is not from Intertwine, 130 after Ctrl-C.
 A text that begins with '-' goes behind '--'.
 """
 _COMPLETE = "_INTERTWINE_COMPLETE"  # the variable by which a shell asks for completions

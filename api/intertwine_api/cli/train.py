@@ -71,6 +71,7 @@ def train_network(
         raise InvalidSetting(f"{folder} exists and is not a folder: give another --output")
     if remote is not None:
         from intertwine_api.client import Client
+        from intertwine_api.client.messages import display_url
 
         with Client(remote, key) as client:
             job = _submit(client, config)
@@ -78,7 +79,7 @@ def train_network(
                 return _follow(client, job, folder, as_json)
             _print_state(job, as_json)
             if not (as_json or job.has_ended):
-                print(f"follow it: intertwine jobs watch {job.id} --remote {remote}")
+                print(f"follow it: intertwine jobs watch {job.id} --remote {display_url(remote)}")
             return 0
     try:
         config.request()  # raises for invalid settings, before samples are read
@@ -127,7 +128,7 @@ def _follow(client: Client, job: Job, output: Path, as_json: bool) -> int:
     if as_json:
         common.print_json({**job.document, "output": str(output)})
         return 0
-    found = job.document["result"]
+    found = job.training_result
     print(_verdict(found))
     for warning in found.get("warnings", ()):
         common.warn(warning)
@@ -140,7 +141,7 @@ def _download(client: Client, job: Job, output: Path) -> None:
 
     The model is not loaded for that, so this works without JAX.
     """
-    found = job.document["result"]
+    found = job.training_result
     client.model(found["model"], found["version"]).save(output)
     if all(find_spec(name) is not None for name in ("matplotlib", "jax", "equinox", "optax")):
         job.history().save(output / "losses.png")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from intertwine.errors import InvalidSetting
 
 from intertwine_api.client.errors import ConnectionFailed
-from intertwine_api.client.messages import HttpRequest
+from intertwine_api.client.messages import HttpRequest, display_url
 
 if TYPE_CHECKING:
     import httpx
@@ -36,16 +37,16 @@ class ServerAddress:
     @property
     def display_url(self) -> str:
         """Return the address without its user name and password."""
-        parts = urlsplit(self.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return display_url(self.url)
 
     def options(self, request: HttpRequest) -> dict[str, Any]:
         """Return the arguments of httpx's `build_request`, except for the body."""
         import httpx
 
-        most = math.inf if request.max_seconds is None else request.max_seconds
-        answer = min(self.answer_timeout + request.extra_seconds, most)
-        connect = min(self.connect_timeout, most)
+        answer = self.answer_seconds(request)
+        connect = self.connect_timeout
+        if request.max_seconds is not None:
+            connect = min(connect, request.max_seconds)
         return {
             "method": request.method,
             "url": f"{self.url}{request.path}",
@@ -54,12 +55,24 @@ class ServerAddress:
             "timeout": httpx.Timeout(answer, connect=connect),
         }
 
+    def answer_seconds(self, request: HttpRequest) -> float:
+        """Return the timeout of the answer to a request, in seconds."""
+        most = math.inf if request.max_seconds is None else request.max_seconds
+        return min(self.answer_timeout + request.extra_seconds, most)
+
+    def too_slow(self, received: int, seconds: float) -> ConnectionFailed:
+        """Return the `ConnectionFailed` for an answer whose content arrives too slowly."""
+        return ConnectionFailed(
+            f"{self.display_url} sent only {received:,} bytes of an answer in {seconds:.3g} "
+            f"seconds: increase answer_timeout= if the network is that slow"
+        )
+
     def failure(self, error: httpx.TransportError) -> ConnectionFailed:
         """Return the `ConnectionFailed` for an error of httpx."""
         return ConnectionFailed(f"{self.display_url} {_what_happened(error, self)}")
 
     def _headers(self, request: HttpRequest) -> dict[str, str]:
-        headers = dict(request.headers)
+        headers = {**request.headers, "accept-encoding": "identity"}
         if self.key:
             headers["authorization"] = f"Bearer {self.key}"
         if request.body:  # httpx does not set the length of a body sent in pieces
@@ -68,27 +81,72 @@ class ServerAddress:
 
 
 def server_address(
-    url: str | None, key: str | None, connect_timeout: float, answer_timeout: float
+    url: str | None,
+    key: str | None,
+    connect_timeout: float,
+    answer_timeout: float,
+    allow_plain_http: bool | None = None,
 ) -> ServerAddress:
     """Return the given address, else that of INTERTWINE_URL and INTERTWINE_KEY, else the default.
 
-    Raises `InvalidSetting` if the address, the key or a timeout is invalid.
+    Raises `InvalidSetting` if the address, the key or a timeout is invalid, or if a key or password
+    would be sent unencrypted to another machine and neither `allow_plain_http` nor
+    INTERTWINE_ALLOW_HTTP allows it.
     """
     url = (url or os.environ.get("INTERTWINE_URL") or DEFAULT_URL).strip().rstrip("/")
     key = (key or os.environ.get("INTERTWINE_KEY") or "").strip() or None
     if not _is_address(url):
         raise InvalidSetting(
-            f"{url!r} is not the address of a service: give one like {DEFAULT_URL} or "
-            f"https://lab.example.org/intertwine"
+            f"{_without_password(url)!r} is not the address of a service: give one like "
+            f"{DEFAULT_URL} or https://lab.example.org/intertwine"
         )
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise InvalidSetting("a key is one word of printable ASCII characters: itw_…")
+    if allow_plain_http is None:
+        allow_plain_http = os.environ.get(_ALLOW_HTTP, "").strip().lower() in _YES
+    if not allow_plain_http:
+        _require_encrypted(urlsplit(url), key)
     for name, seconds in (("connect", connect_timeout), ("answer", answer_timeout)):
         if not seconds > 0:
             raise InvalidSetting(
                 f"{name}_timeout is {seconds!r}: give a positive number of seconds"
             )
     return ServerAddress(url, key, connect_timeout, answer_timeout)
+
+
+_ALLOW_HTTP = "INTERTWINE_ALLOW_HTTP"
+_YES = ("1", "true", "yes", "on")
+
+
+def _require_encrypted(parts: SplitResult, key: str | None) -> None:
+    """Raise `InvalidSetting` if a key or password would be readable on the way to the service."""
+    if parts.scheme == "https" or not (key or parts.password) or _is_local(parts.hostname or ""):
+        return
+    secret = "API key" if key else "password"
+    raise InvalidSetting(
+        f"{display_url(parts.geturl())} is not encrypted, so others could read the {secret}: give "
+        f"an https:// address or an SSH tunnel to the service (ssh -L); on a network that you "
+        f"trust, set {_ALLOW_HTTP}=1 or allow_plain_http=True"
+    )
+
+
+def _is_local(host: str) -> bool:
+    """Return whether requests to a host stay on this machine: a loopback name without a proxy."""
+    from urllib.request import getproxies, proxy_bypass
+
+    try:
+        is_loopback = ip_address(host).is_loopback
+    except ValueError:  # a name
+        is_loopback = host == "localhost"
+    has_proxy = not getproxies().keys().isdisjoint(("http", "all"))
+    return is_loopback and not (has_proxy and not proxy_bypass(host))
+
+
+def _without_password(url: str) -> str:
+    """Return a text that may not be an address, without a user name and password."""
+    before, at, after = url.rpartition("@")
+    scheme, separator, _ = before.partition("://")
+    return f"{scheme}{separator}{after}" if at and separator else after
 
 
 def _is_address(url: str) -> bool:
@@ -128,6 +186,8 @@ def _what_happened(error: httpx.TransportError, address: ServerAddress) -> str:
             f"cannot be reached ({reason}): is the service running there (intertwine serve), "
             f"and are host and port correct?"
         )
+    if isinstance(error, httpx.RemoteProtocolError) and "connect" not in reason:
+        return f"answered, but not in HTTP ({reason[:200]}): check the host and the port"
     return f"closed the connection ({reason}): it may have been stopped or restarted"
 
 

@@ -11,7 +11,7 @@ from intertwine.errors import FormatError, InvalidRep
 
 from intertwine_api.client.connection import Session
 from intertwine_api.client.errors import WaitedTooLong
-from intertwine_api.client.messages import HttpRequest, json_request
+from intertwine_api.client.messages import HttpRequest, HttpResponse, Schema, json_request
 from intertwine_api.client.retries import send
 from intertwine_api.wire.safetensors_body import SAFETENSORS, Pieces
 from intertwine_api.wire.wire_format import SentRep
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _WAIT = 20  # seconds that the service may hold a request until its solve ends
 _ANSWER = 1  # seconds reserved for the answer after that
+_NPY = "application/x-npy"
+_NPY_HEADER = 2**12  # bytes, at most
+_ENTRY = 16  # bytes of a complex number
 _FIRST_POLL, _LONGEST_POLL = 0.2, 2.0
 
 
@@ -45,6 +48,8 @@ async def find_basis(
         "/v1/bases",
         {**sent.document, **{k: v for k, v in options.items() if v is not None}},
         headers={"prefer": f"wait={wait}"},
+        answer=Schema.BASIS,
+        pending=Schema.PENDING_BASIS,
         idempotent=True,
         extra_seconds=wait,
     )
@@ -58,33 +63,56 @@ async def find_basis(
         await session.sleep(min(pause, deadline.left))
         pause = min(1.5 * pause, _LONGEST_POLL)
         key = response.document["key"]
-        request = HttpRequest("GET", f"/v1/bases/{key}")
+        request = HttpRequest(
+            "GET", f"/v1/bases/{key}", answer=Schema.BASIS, pending=Schema.PENDING_BASIS
+        )
         response = await send(session, request, through_outages=True)
     manifest = response.document
     _require_same(sent, manifest, options)
     from intertwine.invariants import in_order_of
 
-    return in_order_of(sent.rep, (await _download(session, manifest)))
+    shape = (sent.rep.size(), manifest["rank"])
+    with response.decoding():
+        if manifest["size"] != shape[0] or not 0 <= shape[1] <= shape[0]:
+            raise FormatError(f"a basis of {sent.rep} has {manifest['size']} × {shape[1]} entries")
+    return in_order_of(sent.rep, (await _download(session, manifest, shape)))
 
 
-async def _download(session: Session, manifest: Mapping[str, Any]) -> Basis:
+async def _download(session: Session, manifest: Mapping[str, Any], shape: tuple[int, int]) -> Basis:
+    """Return the basis of a manifest, in the order of the canonical rep."""
     from intertwine.bases import Basis, Certificate, Dense, from_bytes
 
     if manifest["digest"] is not None:
-        blob = await download_blob(session, manifest["digest"])
-        found = from_bytes(blob)
-        return Basis(found.storage, found.certificate, cached=manifest["cached"])
+        response = await download_blob(session, manifest["digest"], manifest["bytes"])
+        with response.decoding():
+            found = from_bytes(response.content)
+            basis = Basis(found.storage, found.certificate, cached=manifest["cached"])
+            _require_shape(basis.shape, shape)
+        return basis
     # a service with a full store keeps no blob, and sends the matrix instead
     import numpy as np
 
-    request = HttpRequest("GET", f"/v1/bases/{manifest['key']}/dense.npy")
+    size, rank = shape
+    request = HttpRequest(
+        "GET",
+        f"/v1/bases/{manifest['key']}/dense.npy",
+        answer=_NPY,
+        max_bytes=_NPY_HEADER + _ENTRY * size * rank,
+    )
     response = await send(session, request)
-    try:
-        matrix = np.load(io.BytesIO(response.content), allow_pickle=False)
-    except ValueError as error:
-        raise FormatError(f"the matrix from the service cannot be read: {error}") from error
-    certificate = Certificate.from_json(manifest["certificate"])
+    with response.decoding():
+        try:
+            matrix = np.load(io.BytesIO(response.content), allow_pickle=False)
+        except (ValueError, EOFError, MemoryError) as error:
+            raise FormatError(f"the matrix cannot be read: {error}") from error
+        _require_shape(matrix.shape, shape)
+        certificate = Certificate.from_json(manifest["certificate"])
     return Basis(Dense(matrix), certificate, cached=manifest["cached"])
+
+
+def _require_shape(found: tuple[int, ...], expected: tuple[int, int]) -> None:
+    if found != expected:
+        raise FormatError(f"the basis has the shape {found}, not {expected}")
 
 
 def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[str, Any]) -> None:
@@ -98,13 +126,20 @@ def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[s
         )
 
 
-async def download_blob(session: Session, digest: str) -> bytes:
-    """Return the bytes of a digest. Raises `FormatError` if the received bytes differ from it."""
-    content = (await send(session, HttpRequest("GET", f"/v1/blobs/{digest}"))).content
-    found = hashlib.sha256(content).hexdigest()
+async def download_blob(session: Session, digest: str, size: int) -> HttpResponse:
+    """Return the response with the bytes of a digest, at most `size`.
+
+    Raises `ForeignAnswer` if the received bytes differ from the digest.
+    """
+    path = f"/v1/blobs/{digest}"
+    request = HttpRequest("GET", path, answer=SAFETENSORS, max_bytes=size)
+    response = await send(session, request)
+    found = hashlib.sha256(response.content).hexdigest()
     if found != digest:
-        raise FormatError(f"the received bytes have the sha256 {found}, not {digest}: try again")
-    return content
+        raise response.foreign(
+            f"the received bytes have the sha256 {found}, not {digest}: try again"
+        )
+    return response
 
 
 async def upload_blob(session: Session, body: Pieces) -> str:
@@ -114,6 +149,7 @@ async def upload_blob(session: Session, body: Pieces) -> str:
         "/v1/blobs",
         headers={"content-type": SAFETENSORS},
         body=body,
+        answer=Schema.BLOB,
         idempotent=True,  # blobs are addressed by their content
     )
     response = await send(session, request)

@@ -41,8 +41,9 @@ class BaseClient(Generic[AnyConnection]):
         answer_timeout: float = 60.0,
         retries: int = 4,
         outage: float = 300.0,
+        allow_plain_http: bool | None = None,
     ) -> None:
-        address = server_address(url, key, connect_timeout, answer_timeout)
+        address = server_address(url, key, connect_timeout, answer_timeout, allow_plain_http)
         self._connection = self._connection_type(address, Retries(retries, outage=outage))
 
     @property
@@ -55,7 +56,7 @@ class BaseClient(Generic[AnyConnection]):
 
 
 class Client(BaseClient[Connection]):
-    """A client of a service: ``lab = Client("http://lab.example.org:8000", key="itw_…")``.
+    """A client of a service: ``lab = Client("https://lab.example.org", key="itw_…")``.
 
     `url` and `key` default to INTERTWINE_URL and INTERTWINE_KEY, and the address then to this
     machine. The address may have a path, as behind a proxy. Proxies and certificates come from the
@@ -66,8 +67,12 @@ class Client(BaseClient[Connection]):
     outages of up to `outage` seconds once the service has answered, until their `timeout`. A client
     is thread-safe.
 
-    Methods raise `ConnectionFailed`, `ServiceError`, and the library's own errors that the service
-    reports; see `intertwine_api.client.errors`.
+    A key is sent unencrypted (``http://``) only to this machine, unless `allow_plain_http` or the
+    environment's INTERTWINE_ALLOW_HTTP=1 allows it.
+
+    Methods raise `ConnectionFailed`, `ServiceError`, `ForeignAnswer` for an answer that is not from
+    Intertwine, and the library's own errors that the service reports; see
+    `intertwine_api.client.errors`.
     """
 
     _connection_type = Connection

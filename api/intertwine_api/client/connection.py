@@ -13,6 +13,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from intertwine_api.client.address import ServerAddress
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     _OpenResponse = tuple[httpx.Response, AsyncIterator[bytes]]
 
 _Result = TypeVar("_Result")
+_MAX_ERROR = 2**20  # bytes of an error's answer
+_SLOWEST = 2**13  # bytes per second of an answer's content, on average after the timeout
 _CHUNK = 2**20  # bytes per write: the socket copies the unsent rest of a chunk at each send
 
 
@@ -53,18 +56,46 @@ class Session(ABC):
         """Send a request, and yield the response and the pieces of its body.
 
         With `whole`, or a status other than 200, the response has the content, and no pieces are
-        left. Raises `ConnectionFailed`, also while the pieces are read.
+        left. Raises `ConnectionFailed`, also while the pieces are read, and `ForeignAnswer` if the
+        content is compressed or too large.
         """
         import httpx
 
+        url = f"{self.address.display_url}{request.path}"
         try:
             async with self._open(request) as (response, pieces):
-                is_read = whole or response.status_code != 200
-                content = b"".join([piece async for piece in pieces]) if is_read else b""
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                yield HttpResponse(response.status_code, headers, content), pieces
+                answer = HttpResponse(response.status_code, headers, url=url)
+                if headers.get("content-encoding", "identity") != "identity":
+                    raise answer.foreign("it is compressed, although that was not requested")
+                if whole or answer.status != 200:
+                    answer = await self._read(request, answer, pieces)
+                yield answer, pieces
         except httpx.TransportError as error:
             raise self.address.failure(error) from error
+
+    async def _read(
+        self, request: HttpRequest, answer: HttpResponse, pieces: AsyncIterator[bytes]
+    ) -> HttpResponse:
+        """Return the answer with its content.
+
+        Raises `ForeignAnswer` if it is too large, and `ConnectionFailed` if it is too slow.
+        """
+        most = request.max_bytes if answer.status < 300 else _MAX_ERROR
+        content, timeout = bytearray(), self.address.answer_seconds(request)
+        begun = time.monotonic()
+        declared = answer.headers.get("content-length", "")
+        if not (declared.isdecimal() and float(declared) > most):
+            async for piece in pieces:
+                content += piece
+                if len(content) > most:
+                    break
+                if time.monotonic() - begun > timeout + len(content) / _SLOWEST:
+                    raise self.address.too_slow(len(content), time.monotonic() - begun)
+            else:
+                return replace(answer, content=bytes(content))
+        answer = replace(answer, content=bytes(content[:_MAX_ERROR]))
+        raise answer.foreign(f"it has more than the expected {most:,} bytes")
 
     @abstractmethod
     def _open(self, request: HttpRequest) -> AbstractAsyncContextManager[_OpenResponse]:
@@ -90,7 +121,7 @@ class Connection(Session):
         content = _parts(request.body) if request.body else None
         built = self._http.build_request(**self.address.options(request), content=content)
         with closing(self._http.send(built, stream=True)) as response:
-            async with aclosing(_as_async(response.iter_bytes())) as pieces:
+            async with aclosing(_as_async(response.iter_raw())) as pieces:
                 yield response, pieces
 
     async def sleep(self, seconds: float) -> None:
@@ -116,7 +147,7 @@ class AsyncConnection(Session):
         content = _as_async(_parts(request.body)) if request.body else None
         built = self._http.build_request(**self.address.options(request), content=content)
         async with aclosing(await self._http.send(built, stream=True)) as response:
-            yield response, response.aiter_bytes()
+            yield response, response.aiter_raw()
 
     async def sleep(self, seconds: float) -> None:
         """Pause for some seconds."""

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from intertwine.errors import FormatError, InvalidSetting
 
 from intertwine_api.client.connection import Session
-from intertwine_api.client.messages import HttpRequest
-from intertwine_api.client.retries import Document, fetch, list_all, send
+from intertwine_api.client.messages import Document, HttpRequest, Schema
+from intertwine_api.client.retries import fetch, list_all, send
 from intertwine_api.wire.safetensors_body import SAFETENSORS, write_arrays
 from intertwine_api.wire.wire_format import SentRep, over_group_of
 
@@ -177,6 +177,7 @@ async def _upload(session: Session, data: GivenData, query: Mapping[str, str]) -
         query=query,
         headers={"content-type": SAFETENSORS},
         body=write_arrays(arrays),
+        answer=Schema.DATASET,
         idempotent=True,
     )
     return StoredDataset.of(await fetch(session, request))
@@ -184,7 +185,7 @@ async def _upload(session: Session, data: GivenData, query: Mapping[str, str]) -
 
 async def list_datasets(session: Session) -> list[StoredDataset]:
     """Return the caller's datasets, the newest first."""
-    found = await list_all(session, "/v1/datasets")
+    found = await list_all(session, "/v1/datasets", Schema.DATASETS)
     return [StoredDataset.of(document) for document in found]
 
 

@@ -1,7 +1,8 @@
 """The errors of the client.
 
 Problems with a code of the library are raised as the library's own error, such as `InvalidGroup`.
-All other problems are raised as a `ServiceError`.
+All other problems are raised as a `ServiceError`, and answers that are not the service's as a
+`ForeignAnswer`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from intertwine import errors
-from intertwine.errors import IntertwineError, ParseError
+from intertwine.errors import FormatError, IntertwineError, ParseError
 
 
 class ConnectionFailed(IntertwineError, ConnectionError):
@@ -37,10 +38,20 @@ class ServiceError(IntertwineError):
         super().__init__(str(problem.get("detail") or problem.get("title") or problem))
         self.problem, self.retry_after = dict(problem), retry_after
         self.code = str(problem.get("code", "service"))  # type: ignore[misc] # per instance
-        self.status = int(problem.get("status", 500))
+        status = problem.get("status")
+        self.status = status if isinstance(status, int) else 500
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problem, self.retry_after)
+
+
+class ForeignAnswer(ServiceError, FormatError):
+    """An answer is not in the service's format, such as a login page or an error page of a proxy.
+
+    The message has the address, the status, the content type and the start of the answer.
+    """
+
+    code = "foreign-answer"
 
 
 class JobFailed(ServiceError):
@@ -93,6 +104,9 @@ def _library_errors() -> dict[str, type[IntertwineError]]:
     return {kind.code: kind for kind in own if kind is not IntertwineError}
 
 
+_LONGEST_TEXT = 2**20  # characters of a text with a syntax error
+
+
 def _parse_error(problem: Mapping[str, Any]) -> ParseError | None:
     """Return the `ParseError` that local parsing raises; None if the problem lacks a part of it.
 
@@ -100,6 +114,8 @@ def _parse_error(problem: Mapping[str, Any]) -> ParseError | None:
     """
     offset, expected, caret = (problem.get(name) for name in ("offset", "expected", "caret"))
     if not (isinstance(offset, int) and isinstance(expected, str) and isinstance(caret, str)):
+        return None
+    if not 0 <= offset <= _LONGEST_TEXT:
         return None
     shown, _, mark = caret.removeprefix("  ").partition("\n")
     column = len(mark) - len("  ^")

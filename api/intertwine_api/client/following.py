@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -14,10 +15,11 @@ from intertwine.errors import FormatError
 from intertwine_api.client.connection import Session
 from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.client.jobs import address_of, show_job
-from intertwine_api.client.messages import HttpRequest, HttpResponse
+from intertwine_api.client.messages import HttpRequest, HttpResponse, Schema
 from intertwine_api.client.retries import Attempts, error_from
 
 _LONGEST = 2**24  # bytes of one event
+_FIELDS = ("id", "event", "data", "retry", "")  # of an event; comments have none
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class EventReader:
         """Yield the events that end in this piece. Raises `FormatError` if one is invalid."""
         for line in self._whole_lines(piece):
             if line:
+                if line.partition(":")[0] not in _FIELDS:
+                    raise FormatError(f"the stream has a line of no event: {line[:100]!r}")
                 self._lines.append(line)
             else:
                 event, self._lines = _event(self._lines), []
@@ -84,6 +88,14 @@ def _event(lines: list[str]) -> JobEvent | None:
     return JobEvent(seq, fields.get("event", ["message"])[-1], data)
 
 
+_STREAM = "text/event-stream"
+_SCHEMAS = {
+    "state": Schema.STATE_EVENT,
+    "progress": Schema.PROGRESS_EVENT,
+    "metrics": Schema.METRICS_EVENT,
+}
+_MOST_REPEATED = 10_000  # events received before, of one stream
+_STABLE = 10.0  # seconds after which an open stream counts as progress
 _SILENCE_TIMEOUT = 60.0  # seconds, four heartbeats, after which a stream counts as broken
 _POLL = 1.0  # seconds between polls of a queued job
 
@@ -112,6 +124,7 @@ class Follower:
     def __init__(self, session: Session, job: str, after: int = 0) -> None:
         self.job, self.after, self.has_ended = job, after, False
         self._session, self._attempts = session, Attempts(session.retries)
+        self._has_answered, self._repeated = False, 0
 
     async def events(
         self, until_queued_after: float = math.inf
@@ -124,14 +137,24 @@ class Follower:
         """
         while not self.has_ended:
             refusal: HttpResponse | None = None
-            failure: Exception = ConnectionFailed("the stream of events broke")
+            failure: Exception = ConnectionFailed(
+                f"{self._session.address.display_url}: the stream of events broke"
+            )
+            request, opened = self._stream_request(), time.monotonic()
             try:
-                async with self._session.stream(self._stream_request()) as (response, pieces):
-                    if response.status != 200:  # then no pieces are left
+                async with self._session.stream(request) as (response, pieces):
+                    if response.status < 300:
+                        response.checked(request)
+                    else:  # no pieces are left
                         refusal, failure = response, error_from(response)
                     reader = EventReader()
+                    self._repeated = 0
                     async for piece in pieces:
-                        for event in self._new_events(reader.feed(piece)):
+                        if not self._has_answered or time.monotonic() - opened > _STABLE:
+                            self._retry_through_outages()
+                        with response.decoding():
+                            new = self._new_events(reader.feed(piece))
+                        for event in new:
                             yield event
                             queued = event.data.get("state") == "queued"
                             if queued and event.seq > until_queued_after:
@@ -161,23 +184,39 @@ class Follower:
             document = await show_job(self._session, self.job, through_outages=True)
         yield JobSnapshot(document)
 
-    def _new_events(self, events: Iterator[JobEvent]) -> Iterator[JobEvent]:
-        """Yield the events that were not received before, up to the end of the stream."""
-        self._retry_through_outages()
+    def _new_events(self, events: Iterator[JobEvent]) -> list[JobEvent]:
+        """Return the events that were not received before, up to the end of the stream.
+
+        Raises `FormatError` if an event is invalid, or if too many were received before.
+        """
+        new = []
         for event in events:
             if event.type == "end":
                 self.has_ended = True
-                return
+                break
             if event.seq > self.after:
+                if schema := _SCHEMAS.get(event.type):
+                    schema.require(event.data)
                 self.after = event.seq
-                yield event
+                new.append(event)
+            else:
+                self._repeated += 1
+        if self._repeated > _MOST_REPEATED:
+            raise FormatError(f"the stream repeats events up to number {self.after}")
+        if new:
+            self._retry_through_outages()
+        return new
 
     def _retry_through_outages(self) -> None:
         """Restart the count of failed attempts, for a service that has answered."""
+        self._has_answered = True
         self._attempts = Attempts(self._session.retries.through_outages)
 
     def _stream_request(self) -> HttpRequest:
-        headers = {"accept": "text/event-stream", "last-event-id": str(self.after)}
         return HttpRequest(
-            "GET", f"{address_of(self.job)}/events", headers=headers, extra_seconds=_SILENCE_TIMEOUT
+            "GET",
+            f"{address_of(self.job)}/events",
+            headers={"accept": _STREAM, "last-event-id": str(self.after)},
+            answer=_STREAM,
+            extra_seconds=_SILENCE_TIMEOUT,
         )

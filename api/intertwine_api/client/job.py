@@ -19,7 +19,7 @@ from intertwine_api.client.connection import (
 )
 from intertwine_api.client.errors import JobCancelled, JobFailed, detached
 from intertwine_api.client.following import Follower, JobEvent
-from intertwine_api.client.retries import Document
+from intertwine_api.client.messages import Document
 from intertwine_api.wire.vocabulary import ENDED
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class JobView(Generic[AnyConnection]):
         """Return the known ones of stage, fraction, epoch, epochs, losses and eta_seconds."""
         return self.document.get("progress") or {}
 
+    @property
+    def training_result(self) -> Document:
+        """Return the result of a training that succeeded: its model, version and measurements."""
+        return jobs.training_result(self._connection, self.document)
+
     def require_succeeded(self) -> None:
         """Raise `JobFailed` or `JobCancelled` with the job's problem unless it succeeded."""
         problem = self.document.get("problem") or {
@@ -97,7 +102,9 @@ class JobView(Generic[AnyConnection]):
             "job": self.id,
             "name": self.name,
             "state": self.summary,
-            "model": f"{result['model']}, version {result['version']}" if "model" in result else "",
+            "model": f"{result['model']}, version {result.get('version')}"
+            if "model" in result
+            else "",
             "equivariance error": f"{error:.1e}" if isinstance(error, float) else "",
             "warning": "; ".join(self.warnings),
         }

@@ -13,14 +13,23 @@ from intertwine.errors import InvalidSetting
 from intertwine_api.client.bases import find_basis
 from intertwine_api.client.connection import Session
 from intertwine_api.client.errors import WaitedTooLong
-from intertwine_api.client.messages import HttpRequest, json_request
+from intertwine_api.client.messages import (
+    Document,
+    HttpRequest,
+    HttpResponse,
+    Schema,
+    encode_json,
+    json_request,
+)
 from intertwine_api.client.models import download_model
-from intertwine_api.client.retries import Document, fetch, list_all, send
+from intertwine_api.client.retries import fetch, list_all, send
 from intertwine_api.wire.vocabulary import ENDED
 
 #: The largest number of epochs in one answer with losses.
 MAX_POINTS = 10_000
 _LONGEST_KEY = 255  # characters
+_TEXT = "text/plain"
+_LOG_PART = 2**24  # bytes of a log in one answer; the service sends up to 2**20
 _FIRST_POLL, _LONGEST_POLL = 0.1, 1.0  # seconds between polls
 
 
@@ -31,7 +40,9 @@ async def submit_job(session: Session, document: Mapping[str, Any], key: str | N
     """
     require_key(key)
     headers = {"idempotency-key": key or uuid4().hex}
-    request = json_request("POST", "/v1/jobs", document, headers=headers, idempotent=True)
+    request = json_request(
+        "POST", "/v1/jobs", document, headers=headers, answer=Schema.JOB, idempotent=True
+    )
     return await fetch(session, request)
 
 
@@ -48,13 +59,14 @@ def require_key(key: str | None) -> None:
 
 async def show_job(session: Session, job: str, *, through_outages: bool = False) -> Document:
     """Return a job's document."""
-    request = HttpRequest("GET", address_of(job))
+    request = HttpRequest("GET", address_of(job), answer=Schema.JOB)
     return await fetch(session, request, through_outages=through_outages)
 
 
 async def change_job(session: Session, job: str, action: str) -> Document:
     """Cancel or retry a job and return its document. Only cancelling is idempotent."""
-    request = HttpRequest("POST", f"{address_of(job)}:{action}", idempotent=action == "cancel")
+    path, is_idempotent = f"{address_of(job)}:{action}", action == "cancel"
+    request = HttpRequest("POST", path, answer=Schema.JOB, idempotent=is_idempotent)
     return await fetch(session, request)
 
 
@@ -78,7 +90,8 @@ async def wait_for_job(session: Session, job: str) -> Document:
 
 async def list_metrics(session: Session, job: str, points: int) -> list[Document]:
     """Return the losses of at most `points` epochs, the first and the last among them."""
-    request = HttpRequest("GET", f"{address_of(job)}/metrics", query={"points": str(points)})
+    path, query = f"{address_of(job)}/metrics", {"points": str(points)}
+    request = HttpRequest("GET", path, query=query, answer=Schema.METRICS)
     rows: list[Document] = (await fetch(session, request))["data"]
     return rows
 
@@ -90,12 +103,17 @@ async def read_log(
 
     With `follow`, continue until the job has ended.
     """
-    start = {"offset": "0"} if tail is None else {"tail": str(tail)}
+    offset, start = 0, {"offset": "0"} if tail is None else {"tail": str(tail)}
     decoder, has_ended = getincrementaldecoder("utf-8")("replace"), not follow
     while True:
-        request = HttpRequest("GET", f"{address_of(job)}/logs", query=start)
+        request = HttpRequest(
+            "GET", f"{address_of(job)}/logs", query=start, answer=_TEXT, max_bytes=_LOG_PART
+        )
         response = await send(session, request)
-        offset = int(response.headers.get("x-log-offset", 0)) + len(response.content)
+        position = response.headers.get("x-log-offset", "")
+        if not position.isdecimal() or (response.content and int(position) < offset):
+            raise response.foreign(f"expected X-Log-Offset {offset}, received {position[:50]!r}")
+        offset = int(position) + len(response.content)
         start = {"offset": str(offset)}
         if response.content:
             yield decoder.decode(response.content)
@@ -120,7 +138,7 @@ async def list_jobs(
             f"limit is {limit}, which lists nothing: give the largest number of jobs, 1 or more, "
             f"or None for all"
         )
-    return await list_all(session, "/v1/jobs", filters, limit)
+    return await list_all(session, "/v1/jobs", Schema.JOBS, filters, limit)
 
 
 def address_of(job: str) -> str:
@@ -134,10 +152,29 @@ async def obtain_result(session: Session, document: Mapping[str, Any]) -> Any:
     Raises `WaitedTooLong` if the service does not answer before the deadline.
     """
     if document["kind"] == "solve":
-        request = document["request"]
-        options = {name: request.get(name) or "auto" for name in ("method", "backend")}
+        names = ("rep", "group", "method", "backend", "tolerance")
+        known = {name: document["request"].get(name) for name in names}
+        request = {name: value for name, value in known.items() if value is not None}
+        _require_part(session, document, "request", request, Schema.BASIS_REQUEST)
+        options = {name: request.get(name, "auto") for name in ("method", "backend")}
         options["tolerance"] = request.get("tolerance")
-        rep, group = request["rep"], request.get("group")
-        return await find_basis(session, rep, group, options)
-    result = document["result"]
+        return await find_basis(session, request["rep"], request.get("group"), options)
+    result = training_result(session, document)
     return await download_model(session, result["model"], result["version"])
+
+
+def training_result(session: Session, document: Mapping[str, Any]) -> Document:
+    """Return the result of a training that succeeded. Raises `ForeignAnswer` if it lacks a part."""
+    result: Document = document["result"]
+    _require_part(session, document, "result", result, Schema.TRAINING_RESULT)
+    return result
+
+
+def _require_part(
+    session: Session, job: Mapping[str, Any], name: str, part: Any, schema: Schema
+) -> None:
+    """Raise `ForeignAnswer` unless a part of a job's document, named `name`, matches a schema."""
+    url = f"{session.address.display_url}{address_of(str(job['id']))}#{name}"
+    answer = HttpResponse(200, {"content-type": "application/json"}, encode_json(part), url)
+    with answer.decoding():
+        schema.require(part)

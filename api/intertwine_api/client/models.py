@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from intertwine.errors import InvalidSetting, NotFound
+from intertwine.errors import FormatError, InvalidSetting, NotFound
 from intertwine.model_folder import write_model
 
 from intertwine_api.client.bases import download_blob
 from intertwine_api.client.connection import Session
-from intertwine_api.client.messages import HttpRequest
-from intertwine_api.client.retries import Document, fetch, list_all, send
+from intertwine_api.client.messages import Document, HttpRequest, HttpResponse, Schema
+from intertwine_api.client.retries import fetch, list_all, send
 from intertwine_api.wire.safetensors_body import SAFETENSORS, read_array, write_arrays
 
 if TYPE_CHECKING:
@@ -22,36 +22,38 @@ if TYPE_CHECKING:
 
 _ROWS = 1024  # at most, of one forward request
 _BYTES = 2**23  # at most, of one forward request
+_OUTPUT_BYTES = 2**28  # at most, of its answer
 
 
 async def list_models(session: Session) -> list[Document]:
     """Return the newest versions of every owner's models, sorted by name."""
-    models = await list_all(session, "/v1/models")
+    models = await list_all(session, "/v1/models", Schema.MODELS)
     return [model["newest"] for model in models if model["newest"]]
 
 
 async def list_versions(session: Session, name: str) -> list[Document]:
     """Return the versions of a model, the newest first."""
     path = f"{address_of(name)}/versions"
-    return await list_all(session, path, cursor_name="before")
+    return await list_all(session, path, Schema.VERSIONS, cursor_name="before")
 
 
 async def show_version(session: Session, name: str, version: int | None) -> Document:
     """Return a version of a model, by default the newest. Raises `NotFound` if it is missing."""
     if version is None:
-        model = await fetch(session, HttpRequest("GET", address_of(name)))
+        model = await fetch(session, HttpRequest("GET", address_of(name), answer=Schema.MODEL))
         if model["newest"] is None:
             raise NotFound(f"every version of the model {name} was deleted: train a new one")
         version = model["newest"]["version"]
-    return await fetch(session, HttpRequest("GET", f"{address_of(name)}/versions/{version}"))
+    path = f"{address_of(name)}/versions/{version}"
+    return await fetch(session, HttpRequest("GET", path, answer=Schema.VERSION))
 
 
 async def download_parts(
     session: Session, name: str, version: int | None
-) -> tuple[Document, bytes]:
+) -> tuple[Document, HttpResponse]:
     """Return the config and the weights of a model, in the format of `intertwine.nn.save`."""
     document = await show_version(session, name, version)
-    blob = await download_blob(session, document["weights"])
+    blob = await download_blob(session, document["weights"], document["bytes"])
     return document["config"], blob
 
 
@@ -59,12 +61,16 @@ async def download_model(session: Session, name: str, version: int | None) -> An
     """Return a model, ready to call on this machine. Needs the extra ``nn``."""
     from intertwine.nn.saving import from_config
 
-    return from_config(*(await download_parts(session, name, version)))
+    config, blob = await download_parts(session, name, version)
+    with blob.decoding():
+        return from_config(config, blob.content)
 
 
 async def save_model(session: Session, name: str, version: int | None, folder: Path) -> None:
     """Write a model into a folder as `intertwine.nn.save` does, without building it."""
-    write_model(folder, *(await download_parts(session, name, version)))
+    config, blob = await download_parts(session, name, version)
+    with blob.decoding():
+        write_model(folder, config, blob.content)
 
 
 async def delete_model(session: Session, name: str, version: int | None) -> None:
@@ -94,9 +100,16 @@ async def call_model(
             query=query,
             headers={"content-type": SAFETENSORS, "accept": SAFETENSORS},
             body=write_arrays({"x": rows}),
+            answer=SAFETENSORS,
+            max_bytes=_OUTPUT_BYTES,
             idempotent=True,
         )
-        found.append(read_array((await send(session, request)).content, "y"))
+        response = await send(session, request)
+        with response.decoding():
+            outputs = read_array(response.content, "y")
+            if outputs.ndim != 2 or len(outputs) != len(rows):
+                raise FormatError(f"{len(rows)} vectors have outputs of shape {outputs.shape}")
+            found.append(outputs)
     outputs = np.concatenate(found)
     return outputs.reshape(*x.shape[:-1], outputs.shape[-1])
 

@@ -11,7 +11,7 @@ from intertwine.notebook import html_table
 
 from intertwine_api.client import models
 from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection, run
-from intertwine_api.client.retries import Document
+from intertwine_api.client.messages import Document
 
 if TYPE_CHECKING:
     import numpy as np

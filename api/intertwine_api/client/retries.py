@@ -8,12 +8,17 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from intertwine.errors import IntertwineError
 
-from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong, error_of
-from intertwine_api.client.messages import HttpRequest, HttpResponse
+from intertwine_api.client.errors import (
+    ConnectionFailed,
+    ForeignAnswer,
+    WaitedTooLong,
+    error_of,
+)
+from intertwine_api.client.messages import Document, HttpRequest, HttpResponse, Schema
 
 if TYPE_CHECKING:
     from intertwine_api.client.connection import Session
@@ -45,7 +50,7 @@ class Deadline:
 #: The status codes of transient errors, after which a retry may succeed.
 TRANSIENT = (429, 502, 503, 504)
 _DOUBLINGS = 60
-_SHOWN = 300  # characters quoted from an answer that is not a problem document
+_SHOWN = 200  # characters quoted from an answer
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,9 @@ async def send(
 
     `through_outages` is for a service that has answered before: see `Retries.through_outages`.
 
-    Raises `ConnectionFailed`, `ServiceError`, the library's error of the response's problem, or
-    `WaitedTooLong` if the deadline expires during an outage.
+    Raises `ConnectionFailed`, `ServiceError`, the library's error of the response's problem,
+    `ForeignAnswer` if the response is not the expected one, or `WaitedTooLong` if the deadline
+    expires during an outage.
     """
     retries = session.retries
     if not request.is_retryable:
@@ -143,7 +149,7 @@ async def send(
             if response.status == 404 and request.method == "DELETE" and not attempts.is_first:
                 return response  # an earlier attempt deleted it, but its response was lost
             if response.status < 300:
-                return response
+                return response.checked(request)
             if response.status not in TRANSIENT:
                 raise error_from(response)
             pause, failure = attempts.pause(response), error_from(response)
@@ -159,35 +165,22 @@ async def send(
 
 def error_from(response: HttpResponse) -> IntertwineError:
     """Return the exception of an error response."""
-    return error_of(_problem(response), _retry_after(response))
-
-
-def _problem(response: HttpResponse) -> dict[str, Any]:
+    retry_after = _retry_after(response)
     try:
-        document = response.document
-    except ValueError:
-        document = None
-    if isinstance(document, dict) and isinstance(document.get("code"), str):
-        return {"status": response.status, **document}
-    if "location" in response.headers:
-        detail = f"the service has moved: give the address {response.headers['location']}"
-        return {"status": response.status, "code": "elsewhere", "detail": detail}
-    # the response is from a proxy or another program
-    start = response.content[: 10 * _SHOWN].decode("utf-8", "replace")
-    text = re.sub(r"(<[^>]*>|\s)+", " ", start).strip()[:_SHOWN]
-    detail = f"the answer, of status {response.status}, is not from Intertwine: {text!r}"
-    return {"status": response.status, "code": "strange-answer", "detail": detail}
+        return error_of(response.read(Schema.PROBLEM), retry_after)
+    except ForeignAnswer as error:
+        return ForeignAnswer(error.problem, retry_after)
 
 
 def _retry_after(response: HttpResponse) -> float | None:
     """Return the seconds of the Retry-After header; None if it is missing or a date."""
     text = response.headers.get("retry-after", "").strip()
-    return float(text) if re.fullmatch(r"\d{1,9}", text) else None
+    return float(text) if re.fullmatch(r"[0-9]+", text) else None
 
-
-Document = dict[str, Any]
 
 _PAGE = 200
+_MOST_PAGES = 10_000
+_MOST_BYTES = 2**28  # of all pages of a list
 
 
 async def fetch(
@@ -202,18 +195,33 @@ async def fetch(
 async def list_all(
     session: Session,
     path: str,
+    schema: Schema,
     filters: Mapping[str, str | None] | None = None,
     limit: int | None = None,
     cursor_name: str = "after",
 ) -> list[Document]:
-    """Return up to `limit` documents of a paginated list that match the filters."""
+    """Return up to `limit` documents of a paginated list that match the filters.
+
+    `schema` is that of a page. Raises `ForeignAnswer` if the pages do not end.
+    """
     query = {name: value for name, value in (filters or {}).items() if value is not None}
     found: list[Document] = []
-    cursor: str | None = ""
-    while cursor is not None and (limit is None or len(found) < limit):
+    cursors: set[str] = set()
+    cursor, size = "", 0
+    while limit is None or len(found) < limit:
         most = _PAGE if limit is None else min(_PAGE, limit - len(found))
         parameters = {**query, "limit": str(most), **({cursor_name: cursor} if cursor else {})}
-        page = await fetch(session, HttpRequest("GET", path, query=parameters))
+        response = await send(session, HttpRequest("GET", path, query=parameters, answer=schema))
+        page, size = response.document, size + len(response.content)
         found += page["data"]
-        cursor = str(page["next"]) if page["has_more"] else None
+        if not page["has_more"]:
+            break
+        cursors.add(cursor)
+        cursor = str(page["next"] or "")
+        if cursor in cursors:
+            raise response.foreign(f"the next page has the cursor {cursor[:_SHOWN]!r} again")
+        if len(page["data"]) > most:
+            raise response.foreign(f"a page of at most {most} has {len(page['data']):,} documents")
+        if len(cursors) >= _MOST_PAGES or size > _MOST_BYTES:
+            raise response.foreign(f"the list has not ended after {len(cursors):,} pages")
     return found

@@ -13,8 +13,7 @@ from intertwine_api.client.bases import upload_blob
 from intertwine_api.client.connection import Session
 from intertwine_api.client.datasets import GivenData, send_data
 from intertwine_api.client.jobs import require_key, submit_job
-from intertwine_api.client.messages import encode_json
-from intertwine_api.client.retries import Document
+from intertwine_api.client.messages import Document, encode_json
 
 
 class Training(TypedDict, total=False):

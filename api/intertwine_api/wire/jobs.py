@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from intertwine_api.wire.vocabulary import Kind, State
 
@@ -79,6 +79,64 @@ class MetricsSummary(BaseModel):
     last: MetricsRow | None
 
 
+def matches(model: type[BaseModel]) -> AfterValidator:
+    """Require that a dictionary matches a model, and leave it as it is."""
+
+    def require(document: dict[str, Any]) -> dict[str, Any]:
+        model.model_validate(document)
+        return document
+
+    return AfterValidator(require)
+
+
+class JobProgress(BaseModel):
+    """The progress of a job, as far as known, and the data of its `progress` events."""
+
+    model_config = ConfigDict(extra="allow")
+
+    stage: str | None = None
+    fraction: float | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    train_loss: float | None = None
+    test_loss: float | None = None
+    validation_loss: float | None = None
+    eta_seconds: float | None = None
+    warnings: list[str] = []
+
+
+class JobResult(BaseModel):
+    """The part of a result that every client shows. The rest depends on the job's kind."""
+
+    model_config = ConfigDict(extra="allow")
+
+    equivariance_error: float | None = None
+    warnings: list[str] = []
+
+
+class StateEvent(BaseModel):
+    """The data of a job's `state` events."""
+
+    state: State
+    reason: str
+
+
+class MetricsEvent(BaseModel):
+    """The data of a job's `metrics` events: one row per evaluated epoch."""
+
+    rows: list[MetricsRow]
+
+
+class TrainingResult(JobResult):
+    """The result of a training that succeeded: its model, and the measurements of it."""
+
+    model: str
+    version: int
+    test_loss: float | None
+    equivariance_error: float
+    is_equivariant: bool
+
+
 class JobDocument(BaseModel):
     """A job: its request, state and result. Times are in UTC."""
 
@@ -97,11 +155,13 @@ class JobDocument(BaseModel):
     ended: datetime | None
     last_event: int = Field(description="the number of the job's last event")
     queue: QueuePlace | None = Field(description="null if the job is not queued")
-    progress: dict[str, Any] = Field(
+    progress: Annotated[dict[str, Any], matches(JobProgress)] = Field(
         description="stage, fraction, epoch, epochs, losses and eta_seconds, as far as known"
     )
     metrics: MetricsSummary
-    result: dict[str, Any] | None = Field(description="the result of a successful job")
+    result: Annotated[dict[str, Any], matches(JobResult)] | None = Field(
+        description="the result of a successful job"
+    )
     problem: dict[str, Any] | None = Field(description="the problem of a failed job")
     limits: LimitsTold
     request: dict[str, Any]

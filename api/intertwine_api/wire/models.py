@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from intertwine.training.recipe.description import MODEL_NAME, Digest
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from intertwine_api.wire.jobs import matches
 from intertwine_api.wire.problems import ProblemError
 
 #: A model's name in an address.
@@ -25,6 +26,15 @@ def require_model_name(name: str) -> None:
         )
 
 
+class ModelMetrics(BaseModel):
+    """The part of a model's metrics that every client shows."""
+
+    model_config = ConfigDict(extra="allow")
+
+    test_loss: float | None = None
+    warnings: list[str] = []
+
+
 class VersionSummary(BaseModel):
     """A version of a model, without its config and provenance. Times are in UTC."""
 
@@ -33,7 +43,9 @@ class VersionSummary(BaseModel):
     owner: str
     created: datetime
     job: str | None = Field(description="the job that trained it")
-    metrics: dict[str, Any] = Field(description="losses, epochs and seconds of its training")
+    metrics: Annotated[dict[str, Any], matches(ModelMetrics)] = Field(
+        description="losses, epochs and seconds of its training"
+    )
     equivariance_error: float | None = Field(description="null if it was not measured")
     is_equivariant: bool = Field(description="whether the equivariance error is within rounding")
     weights: Digest = Field(description="the digest of the blob of its weights")

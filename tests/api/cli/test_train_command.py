@@ -38,7 +38,7 @@ training = { epochs = 5, batch_size = 16 }
 #: The program where nothing but the extra client is installed.
 WITHOUT_EXTRAS = """
 import sys
-for name in ("fastapi", "starlette", "uvicorn", "pydantic", "pydantic_settings", "sqlalchemy",
+for name in ("fastapi", "starlette", "uvicorn", "pydantic_settings", "sqlalchemy",
              "alembic", "jax", "jaxlib", "equinox", "optax", "matplotlib"):
     sys.modules[name] = None  # which is how Python is told that there is none
 from intertwine_api.cli.program import main

@@ -10,7 +10,13 @@ import anyio
 import httpx
 import numpy as np
 import pytest
-from helpers.scripted_service import Reply, Request, json_reply, scripted_service
+from helpers.scripted_service import (
+    Reply,
+    Request,
+    json_reply,
+    manifest_document,
+    scripted_service,
+)
 from helpers.service import UNKNOWN
 from intertwine.bases import ApproximateCertificate
 from intertwine.errors import (
@@ -27,7 +33,9 @@ from intertwine.groups import SO, SU, Group, S, Z
 from intertwine.reps import Rep, T, V, basis_key
 from intertwine_api.client import AsyncClient, Client
 from intertwine_api.client.errors import WaitedTooLong
+from intertwine_api.wire.safetensors_body import SAFETENSORS
 
+OTHERS = Reply(200, b"others", {"content-type": SAFETENSORS})
 SQUARE = Group(discrete_generators=[[1, 2, 3, 0], [3, 2, 1, 0]])
 TURN = Group(lie_algebra=[[[0, 1.1], [-1.1, 0]]], name="turn")
 
@@ -128,17 +136,19 @@ def test_what_the_service_finds_out_is_told_as_here(lab: Client) -> None:
 
 
 class TestOddServices:
-    PENDING = json_reply({"key": UNKNOWN, "state": "running"}, 202)
+    PENDING = json_reply(
+        {"key": UNKNOWN, "state": "running", "progress": {"stage": "solving", "fraction": 0.5}}, 202
+    )
 
     def manifest(self, rep: Rep, **changes: Any) -> Reply:
-        found = {"key": basis_key(rep), "digest": UNKNOWN, "canonical": str(rep), "cached": False}
-        return json_reply({**found, **changes})
+        known = {"key": basis_key(rep), "canonical": str(rep), "size": rep.size(), "rank": 1}
+        return json_reply(manifest_document(**{**known, **changes}))
 
     def test_bytes_that_are_others_are_refused(self) -> None:
         rep = (V**2)(SO(3))
 
         def answer(request: Request) -> Reply:
-            return self.manifest(rep) if request.method == "POST" else Reply(200, b"others")
+            return self.manifest(rep) if request.method == "POST" else OTHERS
 
         with (
             scripted_service(answer) as there,
@@ -160,7 +170,8 @@ class TestOddServices:
         body = {"rep": "V**2*V.T+5V0", "group": "SO(3)"}
         known = client.post("/v1/bases", json=body).json()
         dense = client.get(f"/v1/bases/{known['key']}/dense.npy").content
-        replies = [json_reply({**known, "digest": None}), Reply(200, dense)]
+        matrix = Reply(200, dense, {"content-type": "application/x-npy"})
+        replies = [json_reply({**known, "digest": None}), matrix]
         with scripted_service(replies) as there, Client(there.url) as lab:
             found = lab.basis(rep)
         assert np.array_equal(found.dense(), rep.equivariant_basis().dense())

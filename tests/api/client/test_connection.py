@@ -13,12 +13,21 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
-from helpers.scripted_service import Reply, Request, json_reply, problem_reply, scripted_service
+from helpers.scripted_service import (
+    Reply,
+    Request,
+    dataset_document,
+    job_document,
+    json_reply,
+    problem_document,
+    problem_reply,
+    scripted_service,
+)
 from intertwine_api.client import AsyncClient, Client
 from intertwine_api.client.connection import run
 from intertwine_api.client.errors import ConnectionFailed, ServiceError
 
-JOB = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": ""}
+JOB = job_document()
 
 
 def echo(request: Request) -> Reply:
@@ -57,7 +66,7 @@ def test_a_large_body_is_sent_whole_and_can_be_retried() -> None:
             bodies.append(request.body)
             if len(bodies) == 1:
                 return problem_reply(503, "not-ready")
-        return json_reply({**JOB, "id": "0" * 64, "samples": 1}, 201)
+        return json_reply(dataset_document(), 201)
 
     X = np.random.default_rng(0).standard_normal((1000, 700))
     with scripted_service(busy_at_first) as there, Client(there.url) as lab:
@@ -70,7 +79,7 @@ def test_a_response_in_the_middle_of_a_body_is_read() -> None:
     """A service that will have no more of it answers, and hangs up."""
     import socket
 
-    refusal = json.dumps({"code": "body-too-large", "status": 413, "detail": "too large"}).encode()
+    refusal = json.dumps(problem_document(413, "body-too-large", "too large")).encode()
     answer = (
         b"HTTP/1.1 413 Too Large\r\ncontent-type: application/problem+json\r\n"
         b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (len(refusal), refusal)
@@ -170,9 +179,11 @@ class TestAwaited:
                 return [stored.digest, job.id, other.id]
 
         def answer(request: Request) -> Reply:
+            if request.method == "DELETE":
+                return Reply(204, b"")
             stored = request.path.startswith("/v1/datasets")
-            return json_reply({**JOB, "id": "d" if stored else "j", "samples": 2}, 201)
+            return json_reply(dataset_document() if stored else job_document(id="j"), 201)
 
         with scripted_service(answer) as there:
-            assert anyio.run(send, there.url) == ["d", "j", "j"]
+            assert anyio.run(send, there.url) == ["0" * 64, "j", "j"]
         assert [request.method for request in there.asked] == ["POST", "POST", "POST", "DELETE"]

@@ -14,6 +14,7 @@ from helpers.scripted_service import (
     HANG_UP,
     Reply,
     Request,
+    job_document,
     json_reply,
     problem_reply,
     scripted_service,
@@ -23,14 +24,11 @@ from intertwine_api.client import AsyncClient, Client, Job
 from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong
 from intertwine_api.client.retries import Deadline
 
-RUNNING = json_reply({"id": "a", "kind": "train", "state": "running", "reason": "", "name": ""})
-DONE = json_reply(
-    {
-        **{"id": "a", "kind": "train", "state": "succeeded", "reason": "", "name": ""},
-        "result": {"model": "m", "version": 1},
-    }
-)
-PENDING = json_reply({"key": UNKNOWN, "state": "running"}, 202)
+RUNNING = json_reply(job_document(state="running"))
+RESULT = {"model": "m", "version": 1, "test_loss": 0.5, "equivariance_error": 0.0}
+DONE = json_reply(job_document(state="succeeded", result={**RESULT, "is_equivariant": True}))
+PROGRESS = {"stage": "solving", "fraction": 0.5}
+PENDING = json_reply({"key": UNKNOWN, "state": "running", "progress": PROGRESS}, 202)
 
 
 @contextmanager

@@ -14,11 +14,13 @@ from helpers.scripted_service import (
     HANG_UP,
     Reply,
     Request,
+    job_document,
     problem_reply,
     scripted_service,
 )
 from intertwine.errors import NotFound
 from intertwine_api.client import Client
+from intertwine_api.client.address import server_address
 from intertwine_api.client.connection import Connection, iterate
 from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.client.following import Follower, JobEvent, JobSnapshot, ServiceUnavailable
@@ -51,6 +53,7 @@ class Service(Connection):
     """A service without wires, each of whose streams breaks where it is told."""
 
     def __init__(self, cuts: Iterator[int], retries: Retries = QUICK) -> None:
+        self.address = server_address("http://127.0.0.1", None, 1, 1)
         self.retries, self.cuts = retries, cuts
         self.opened: list[int] = []
         self.documents: Iterator[Any] = iter(())
@@ -59,7 +62,8 @@ class Service(Connection):
     @asynccontextmanager
     async def stream(self, request: HttpRequest, *, whole: bool = False) -> AsyncIterator[Any]:
         if whole:
-            yield HttpResponse(200, {}, json.dumps(next(self.documents, JOB)).encode()), None
+            content = json.dumps(next(self.documents, JOB)).encode()
+            yield HttpResponse(200, {"content-type": "application/json"}, content), None
             return
         after = int(request.headers["last-event-id"])
         self.opened.append(after)
@@ -79,7 +83,7 @@ class Service(Connection):
         return list(iterate(Follower(self, "a", after).events(until_queued_after)))
 
 
-JOB = {"id": "a", "state": "succeeded", "reason": "done", "queue": None, "last_event": 5}
+JOB = job_document(state="succeeded", reason="done", last_event=5)
 
 
 class TestEvents:

@@ -10,7 +10,15 @@ import anyio
 import numpy as np
 import pytest
 from helpers.example_models import bytes_only, small_model, trained
-from helpers.scripted_service import Reply, Request, json_reply, scripted_service
+from helpers.scripted_service import (
+    Reply,
+    Request,
+    json_reply,
+    model_document,
+    page_of,
+    scripted_service,
+    version_document,
+)
 from helpers.service import running_service
 from intertwine.errors import FormatError, InvalidSetting, NotFound
 from intertwine.groups import SU
@@ -21,6 +29,7 @@ from intertwine_api.client.errors import ServiceError
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
+from intertwine_api.wire.safetensors_body import SAFETENSORS
 
 SHORT = ("short", "shorter", "shortest")
 X = np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32)
@@ -136,8 +145,9 @@ class TestBringingHome:
 
         def answer(request: Request) -> Reply:
             config = {"weights": "../outside.safetensors"}
-            known = {"name": "small", "version": 1, "weights": digest, "config": config}
-            return Reply(body=b"") if "blobs" in request.path else json_reply(known)
+            if "blobs" in request.path:
+                return Reply(200, b"", {"content-type": SAFETENSORS})
+            return json_reply(version_document(weights=digest, bytes=0, config=config))
 
         with (
             scripted_service(answer) as there,
@@ -183,8 +193,9 @@ class TestLists:
             assert model.document == whole.document
 
     def test_what_was_asked_for_once_is_not_asked_for_again(self) -> None:
-        whole = {"name": "small", "version": 1, "config": {}, "provenance": {"jax": "1"}}
-        page = {"data": [{"newest": {"name": "small", "version": 1}}], "has_more": False}
+        whole = version_document(provenance={"jax": "1"})
+        listed = {k: v for k, v in whole.items() if k not in ("config", "provenance")}
+        page = page_of(model_document(newest=listed))
         replies = [json_reply(page), json_reply(whole)]
         with scripted_service(replies) as there, Client(there.url) as lab:
             (model,) = lab.models()

@@ -10,22 +10,25 @@ from typing import Any
 
 import nbformat
 import pytest
-from helpers.scripted_service import Reply, Request, Scripted, json_reply, scripted_service
+from helpers.scripted_service import (
+    Reply,
+    Request,
+    Scripted,
+    job_document,
+    json_reply,
+    scripted_service,
+)
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-JOB = {
-    "id": "a1",
-    "kind": "train",
-    "name": "inertia",
-    "state": "running",
-    "reason": "begun",
-    "queue": None,
-    "last_event": 1,
-    "progress": {"epoch": 2, "epochs": 2},
-    "result": {"model": "inertia", "version": 1, "equivariance_error": 1e-7},
-    "problem": None,
-}
+JOB = job_document(
+    id="a1",
+    name="inertia",
+    state="running",
+    reason="begun",
+    progress={"epoch": 2, "epochs": 2},
+    result={"model": "inertia", "version": 1, "equivariance_error": 1e-7},
+)
 FURTHER = {"validation_loss": None, "learning_rate": 0.001, "seconds": 1.0}
 EVENTS = [
     ("state", {"state": "running", "reason": "begun", "attempt": 1}),
@@ -45,7 +48,8 @@ def answer(request: Request) -> Reply:
         f"id: {n}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
         for n, (kind, data) in enumerate(EVENTS, 1)
     ]
-    return Reply(200, "".join([*frames, "event: end\ndata: {}\n\n"]).encode())
+    body = "".join([*frames, "event: end\ndata: {}\n\n"]).encode()
+    return Reply(200, body, {"content-type": "text/event-stream"})
 
 
 def never_ending(request: Request) -> Reply:

@@ -6,7 +6,15 @@ import time
 from typing import Any
 
 import pytest
-from helpers.scripted_service import HANG_UP, Reply, json_reply, problem_reply, scripted_service
+from helpers.scripted_service import (
+    HANG_UP,
+    Reply,
+    job_document,
+    json_reply,
+    problem_document,
+    problem_reply,
+    scripted_service,
+)
 from intertwine.errors import InvalidGroup, InvalidSetting, NotFound, ParseError
 from intertwine_api.client import Client
 from intertwine_api.client.connection import Connection, run
@@ -14,8 +22,7 @@ from intertwine_api.client.errors import ConnectionFailed, ServiceError
 from intertwine_api.client.messages import HttpRequest, HttpResponse
 from intertwine_api.client.retries import Attempts, Retries, send
 
-QUEUED = {"id": "a", "kind": "train", "state": "queued", "reason": "new", "name": "", "queue": None}
-GOOD = json_reply(QUEUED)
+GOOD = json_reply(job_document())
 BUSY = problem_reply(503, "not-ready")
 
 
@@ -27,7 +34,7 @@ class Scripted(Connection):
         self.slept: list[float] = []
 
     async def request(self, request: HttpRequest) -> HttpResponse:
-        outcome = next(self.outcomes, HttpResponse(200, {}))
+        outcome = next(self.outcomes, HttpResponse(204, {}))
         if isinstance(outcome, ConnectionFailed):
             raise outcome
         return outcome
@@ -119,7 +126,7 @@ class TestHowLongItPauses:
         assert len({round(first, 6) for first, *_ in found}) > 10
 
     def test_retry_after_is_obeyed(self) -> None:
-        (pause,) = pauses(self.READ, HttpResponse(429, {"retry-after": "7"}), HttpResponse(200, {}))
+        (pause,) = pauses(self.READ, HttpResponse(429, {"retry-after": "7"}), HttpResponse(204, {}))
         assert pause == 7
 
     def test_a_long_retry_after_is_an_error(self) -> None:
@@ -178,7 +185,11 @@ class TestWhatItSays:
             lab.job("a")
 
     def test_the_answer_is_from_another_program(self) -> None:
-        page = Reply(404, b"<html><title>Not here</title>  <b>nginx</b></html>", {})
+        page = Reply(
+            404,
+            b"<html><title>Not here</title>  <b>nginx</b></html>",
+            {"content-type": "text/html"},
+        )
         with (
             scripted_service([page]) as there,
             Client(there.url) as lab,
@@ -186,9 +197,12 @@ class TestWhatItSays:
         ):
             lab.job("a")
         assert str(caught.value) == (
-            "the answer, of status 404, is not from Intertwine: 'Not here nginx'"
+            f"the answer of {there.url}/v1/jobs/a is not from Intertwine (expected "
+            f"application/json): status 404, text/html, 'Not here nginx': check the address, "
+            f"whether a login page or a proxy answers in place of the service, and whether the "
+            f"service runs another version"
         )
-        assert caught.value.code == "strange-answer"
+        assert caught.value.code == "foreign-answer"
 
     def test_redirects_name_the_new_address(self) -> None:
         moved = Reply(308, b"", {"location": "https://lab.example.org/"})
@@ -210,13 +224,8 @@ class TestWhatItSays:
     )
     def test_syntax_errors_are_parse_errors(self, text: str, offset: int) -> None:
         ours = ParseError(text, offset, "an operator", "write V*V")
-        document = {
-            "code": "syntax",
-            "detail": str(ours),
-            "offset": offset,
-            "expected": ours.expected,
-            "caret": ours.caret,
-        }
+        where = {"offset": offset, "expected": ours.expected, "caret": ours.caret}
+        document = problem_document(422, "syntax", str(ours), **where)
         with (
             scripted_service([json_reply(document, 422)]) as there,
             Client(there.url) as lab,

@@ -13,6 +13,8 @@ from helpers.scripted_service import (
     HANG_UP,
     Reply,
     Request,
+    dataset_document,
+    job_document,
     json_reply,
     problem_reply,
     scripted_service,
@@ -43,10 +45,12 @@ class Sent:
         self.requests.setdefault(parts.path, []).append((query, request.body))
         digest = hashlib.sha256(request.body).hexdigest()
         if parts.path == "/v1/datasets":
-            return json_reply({"id": digest, "name": query.get("name", ""), "samples": 7}, 201)
+            stored = dataset_document(id=digest, name=query.get("name", ""), samples=7)
+            return json_reply(stored, 201)
         if parts.path == "/v1/blobs":
-            return json_reply({"digest": digest, "bytes": len(request.body)}, 201)
-        return json_reply({"id": "a", "state": "queued"}, 202)
+            blob = {"digest": digest, "bytes": len(request.body), "links": {}}
+            return json_reply(blob, 201)
+        return json_reply(job_document(), 202)
 
     @property
     def job(self) -> dict[str, Any]:
@@ -344,7 +348,7 @@ class TestWishes:
             nobody.train_request({}, idempotency_key="clé")
 
     def test_a_key_makes_two_requests_one_job(self) -> None:
-        with scripted_service([json_reply({"id": "a"}, 202)]) as there, Client(there.url) as lab:
+        with scripted_service([json_reply(job_document(), 202)]) as there, Client(there.url) as lab:
             for _ in range(2):
                 lab.train("EMLP", "Inertia", idempotency_key="mine")
         assert [request.headers["idempotency-key"] for request in there.asked] == ["mine"] * 2
