@@ -160,7 +160,7 @@ class Service:
 
     def receive(self, request: Request) -> AbstractAsyncContextManager[Path]:
         """Receive the body of a request as a file (see `Uploads.receive`)."""
-        return self.uploads.receive(request.stream(), request.headers.get("content-type", ""))
+        return self.uploads.receive(request.stream())
 
 
 def _service(request: Request) -> Service:  # async: FastAPI runs plain functions in a thread

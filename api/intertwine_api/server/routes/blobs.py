@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
 from intertwine_api.server.access import BlobsReader, JobsWriter
+from intertwine_api.server.middleware import FILE_TYPES
 from intertwine_api.server.problem_responses import documented, respond
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
@@ -92,7 +93,7 @@ class Blob(FileResponse):
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {SAFETENSORS: _FILE, "application/octet-stream": _FILE},
+            "content": dict.fromkeys(FILE_TYPES, _FILE),
         }
     },
 )

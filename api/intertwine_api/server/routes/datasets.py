@@ -10,17 +10,16 @@ from intertwine.training.recipe.description import Digest, Generators
 from pydantic import ValidationError
 
 from intertwine_api.server.access import JobsWriter
+from intertwine_api.server.middleware import FILE_TYPES
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.datasets import DatasetDocument, DatasetPage, builtin, document_of
 from intertwine_api.wire.jobs import Line
 from intertwine_api.wire.problems import ProblemError
-from intertwine_api.wire.safetensors_body import SAFETENSORS
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
 
-_NPZ = ("application/zip", "application/x-npz", "application/octet-stream")
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 Owner = Annotated[Line | None, Query(description="the owner of the dataset; by default the caller")]
 RepText = Annotated[Line, Query(max_length=1000)]
@@ -37,7 +36,7 @@ Name = Annotated[Digest, Path(description="the digest of the samples")]
         "invalid-request", "unsupported-media-type", "body-too-large", "disk-full", "malformed",
     ),
     openapi_extra={
-        "requestBody": {"required": True, "content": dict.fromkeys((SAFETENSORS, *_NPZ), _FILE)}
+        "requestBody": {"required": True, "content": dict.fromkeys(FILE_TYPES, _FILE)}
     },
 )  # fmt: skip
 async def upload_dataset(
