@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     """The folder of the service's data; its store is `cache` in there."""
     allow_unauthenticated: bool = False
     """Listen on non-loopback addresses without authentication."""
+    require_keys: bool = False
+    """Require keys even if the database has none, as when its volume is not mounted."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """The host names that the service answers to, besides loopback names; comma-separated."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -161,6 +163,11 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def is_open_without_keys(self) -> bool:
+        """Whether a service that has never had a key serves everybody."""
+        return not self.require_keys and (self.on_loopback or self.allow_unauthenticated)
 
 
 def open_store(settings: Settings) -> Store:
