@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
-from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
+from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
 from intertwine_api.server.middleware import BodyLimit, HeadAsGet, RequestCounter
 from intertwine_api.server.problem_responses import documented, install_problem_handlers
 from intertwine_api.server.routes import (
@@ -100,7 +100,11 @@ def _wrap(app: FastAPI, service: Service) -> None:
     app.add_middleware(RequestCounter, metrics=service.metrics)
     uploads = dict.fromkeys(("/v1/datasets", "/v1/blobs"), settings.dataset_bytes)
     app.add_middleware(
-        BodyLimit, limit=settings.json_bytes, binary_limit=settings.body_bytes, uploads=uploads
+        BodyLimit,
+        limit=settings.json_bytes,
+        binary_limit=settings.body_bytes,
+        budget=ByteBudget(settings.bodies_bytes, settings.key_bodies_bytes, "request bodies"),
+        uploads=uploads,
     )
     app.add_middleware(HeadAsGet)
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from intertwine_api.server.limits import ByteBudget
 from intertwine_api.server.problem_responses import respond
-from intertwine_api.wire.problems import Problem
+from intertwine_api.storage.keys import Caller
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.safetensors_body import SAFETENSORS
 from intertwine_api.work.service_metrics import ServiceMetrics
 
@@ -22,7 +24,8 @@ class BodyLimit:
     """Refuse bodies over a limit: by their declared length, or else while receiving them.
 
     Binary arrays may be larger than JSON, because parsing JSON blocks the event loop.
-    `uploads` maps the paths whose bodies are streamed to a file to their limits.
+    `uploads` maps the paths whose bodies are streamed to a file to their limits. All other bodies
+    are in memory until the end of their requests, and take their bytes from the `budget`.
     """
 
     def __init__(
@@ -30,10 +33,11 @@ class BodyLimit:
         app: ASGIApp,
         limit: int,
         binary_limit: int,
+        budget: ByteBudget,
         uploads: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.app, self.limit, self.binary_limit = app, limit, binary_limit
-        self.uploads = uploads
+        self.budget, self.uploads = budget, uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or respond with ``body-too-large``."""
@@ -45,33 +49,42 @@ class BodyLimit:
         limit = self.uploads.get(path_of(scope), limit)
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
-            await self._refuse(limit, True, scope, receive, send)
+            await self._refuse(self._too_large(limit, scope), True, scope, receive, send)
             return
-        seen, more, over, started = 0, True, False, False
+        is_upload = path_of(scope) in self.uploads
+        seen, more, started = 0, True, False
+        refusal: ProblemError | None = None
 
         async def bounded() -> Message:
-            nonlocal seen, more, over
+            nonlocal seen, more, refusal
             message = await receive()
             more = message.get("more_body", False)
-            seen += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            seen += size
             if seen > limit:
-                over = True
-                raise _TooLarge
+                refusal = self._too_large(limit, scope)
+                raise _Refused
+            if size and not is_upload:
+                try:
+                    account.take(key_of(scope), size)
+                except ProblemError as error:
+                    refusal = error
+                    raise _Refused from error
             return message
 
         async def watched(message: Message) -> None:
             nonlocal started
-            if not over or started:  # drops the app's error about an incomplete body
+            if refusal is None or started:  # drops the app's error about an incomplete body
                 started = True
                 await send(message)
 
-        with suppress(_TooLarge):
+        with self.budget.account() as account, suppress(_Refused):
             await self.app(scope, bounded, watched)
-        if over and not started:
-            await self._refuse(limit, more, scope, receive, send)
+        if refusal is not None and not started:
+            await self._refuse(refusal, more, scope, receive, send)
 
     async def _refuse(
-        self, limit: int, more: bool, scope: Scope, receive: Receive, send: Send
+        self, refusal: ProblemError, more: bool, scope: Scope, receive: Receive, send: Send
     ) -> None:
         # clients read the response only after sending, so part of the rest is read and dropped
         seen = 0
@@ -79,16 +92,24 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             more = message.get("more_body", False)
-        upload = path_of(scope) in self.uploads
-        problem = Problem.of(
+        headers = {**refusal.headers, "Connection": "close"}
+        await respond(refusal.problem, headers)(scope, receive, send)
+
+    def _too_large(self, limit: int, scope: Scope) -> ProblemError:
+        return ProblemError.of(
             "body-too-large",
             f"the file is larger than the limit of {limit:,} bytes"
-            if upload
+            if path_of(scope) in self.uploads
             else f"the body is too large: the limit is {self.limit:,} bytes, and "
             f"{self.binary_limit:,} for vectors as safetensors",
             limit_bytes=limit,
         )
-        await respond(problem, {"Connection": "close"})(scope, receive, send)
+
+
+def key_of(scope: Scope) -> str | None:
+    """Return the id of the caller's key. None without a key, or before authentication."""
+    caller: Caller | None = scope.get("state", {}).get("caller")
+    return None if caller is None else caller.key_id
 
 
 def path_of(scope: Scope) -> str:
@@ -102,7 +123,7 @@ def is_safetensors(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"content-type", b"").lower().startswith(SAFETENSORS.encode())
 
 
-class _TooLarge(Exception):
+class _Refused(Exception):
     pass
 
 

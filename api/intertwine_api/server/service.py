@@ -66,6 +66,7 @@ class Service:
         self.left: list[Job] = []
         """The jobs of this host that still run after the service has ended."""
         self._heavy, self._storing = CapacityLimiter(2), CapacityLimiter(1)
+        self._reading = CapacityLimiter(2)
         self._open(settings)
 
     def _open(self, settings: Settings) -> None:
@@ -144,6 +145,10 @@ class Service:
     async def work(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """Run a slow function in one of a few threads. Reads have other threads."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._heavy)
+
+    async def read_body(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Read or write a large body in one of few threads: as objects, JSON is much larger."""
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._reading)
 
     async def store_upload(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """Check and store an uploaded file in a thread: one at a time, since files are large."""

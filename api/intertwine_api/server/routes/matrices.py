@@ -141,13 +141,13 @@ async def project(key: Key, service: TheService, request: Request) -> Any:
     Send JSON, or a safetensors body with an array `vectors` of shape (k, size); complex vectors
     have shape (k, size, 2), with real and imaginary parts. The response has the same format.
     """
+    basis = await service.work(service.bases.basis, key)  # before the body is read
     body = await request.body()
     binary = is_safetensors(dict(request.scope["headers"]))
-    return await service.work(_project, key, body, binary, service)
+    return await service.work(_project, basis, body, binary)
 
 
-def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
-    basis = service.bases.basis(key)
+def _project(basis: Basis, body: bytes, binary: bool) -> Any:
     vectors = _checked(read_array(body, "vectors") if binary else _from_json(body), basis)
     coordinates = basis.H @ vectors.T
     result = {"vectors": (basis @ coordinates).T, "coordinates": coordinates.T}
