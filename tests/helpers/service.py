@@ -29,12 +29,19 @@ class ServiceProcess:
         self.data, self._environment = data, environment(**named)
         self._log = data.parent / f"{data.name}.log"
         self._process: subprocess.Popen[str] | None = None
+        self._most_files: int | None = None
         self.port = 0  # a free one; a test may want the same once more
         self.address, self.announced = "", ""
+
+    def limit_files(self, most: int) -> None:
+        """Start it with at most this number of open files."""
+        self._most_files = most
 
     def start(self) -> str:
         """Start it on a free port and wait until it is ready; its address."""
         command = [PROGRAM, "serve", "--port", str(self.port), "--data", self.data]
+        if self._most_files is not None:
+            command = ["sh", "-c", f'ulimit -n {self._most_files}; exec "$@"', "sh", *command]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, env=self._environment, text=True

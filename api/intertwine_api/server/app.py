@@ -13,7 +13,7 @@ from fastapi_offline import FastAPIOffline
 
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
 from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
-from intertwine_api.server.middleware import BodyLimit, HeadAsGet, RequestCounter
+from intertwine_api.server.middleware import BodyLimit, HeadAsGet, ReplyLimit, RequestCounter
 from intertwine_api.server.problem_responses import documented, install_problem_handlers
 from intertwine_api.server.routes import (
     bases,
@@ -91,6 +91,10 @@ def _include_routes(app: FastAPI) -> None:
 def _wrap(app: FastAPI, service: Service) -> None:
     """Add the middleware. The last one added runs first."""
     settings = service.settings
+    app.add_middleware(
+        ReplyLimit,
+        budget=ByteBudget(settings.replies_bytes, settings.key_replies_bytes, "responses"),
+    )
     app.add_middleware(
         Guard,
         access=service.access,

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from intertwine_api.server.limits import ByteBudget
+from intertwine_api.server.limits import Account, ByteBudget
 from intertwine_api.server.problem_responses import respond
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.problems import ProblemError
@@ -18,6 +18,8 @@ from intertwine_api.work.service_metrics import ServiceMetrics
 
 _DRAINED = 4  # times the limit
 _HEAD = "intertwine.head"
+_SMALL = 2**16  # bytes; the server buffers as many
+_PIECE = 2**20  # bytes that are sent at a time
 
 
 class BodyLimit:
@@ -104,6 +106,72 @@ class BodyLimit:
             f"{self.binary_limit:,} for vectors as safetensors",
             limit_bytes=limit,
         )
+
+
+class ReplyLimit:
+    """Bound the bytes of responses in memory until their clients have read them.
+
+    A large body is sent in pieces, and its request ends when the client has accepted the last one.
+    Until then its bytes are taken from the `budget`: all bytes of a whole body, or two pieces of a
+    stream. A response that finds no room is replaced by a problem.
+    """
+
+    def __init__(self, app: ASGIApp, budget: ByteBudget) -> None:
+        self.app, self.budget = app, budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        held: Message | None = None
+        refusal: ProblemError | None = None
+
+        async def bounded(message: Message) -> None:
+            nonlocal held, refusal
+            if message["type"] == "http.response.start" and _is_large(message):
+                held = message  # until there is room for the body
+                return
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
+            if held is not None:
+                try:
+                    self._take(account, key_of(scope), message)
+                except ProblemError as error:
+                    refusal = error
+                    raise _Refused from error  # ends the app, which need not compute the rest
+                await send(held)
+                held = None
+            await _send_in_pieces(message, send)
+
+        with self.budget.account() as account, suppress(_Refused):
+            await self.app(scope, receive, bounded)
+        if refusal is not None:
+            await respond(refusal.problem, refusal.headers)(scope, receive, send)
+
+    def _take(self, account: Account, key: str | None, message: Message) -> None:
+        size = len(message.get("body", b""))
+        wanted = 2 * size if message.get("more_body", False) else size
+        account.take(key, min(wanted, self.budget.most_of_key, self.budget.most))
+
+
+def _is_large(start: Message) -> bool:
+    length = dict(start.get("headers", ())).get(b"content-length", b"0")
+    return int(length) > _SMALL
+
+
+async def _send_in_pieces(message: Message, send: Send) -> None:
+    body, more = message.get("body", b""), message.get("more_body", False)
+    if len(body) <= _SMALL:
+        await send(message)
+        return
+    view = memoryview(body)
+    for at in range(0, len(view), _PIECE):
+        part = view[at : at + _PIECE]
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    if not more:  # the server sends a message when the client has accepted those before
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def key_of(scope: Scope) -> str | None:
