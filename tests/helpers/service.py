@@ -29,12 +29,19 @@ class ServiceProcess:
         self.data, self._environment = data, environment(**named)
         self._log = data.parent / f"{data.name}.log"
         self._process: subprocess.Popen[str] | None = None
+        self._most_files: int | None = None
         self.port = 0  # a free one; a test may want the same once more
         self.address, self.announced = "", ""
+
+    def limit_files(self, most: int) -> None:
+        """Start it with at most this number of open files."""
+        self._most_files = most
 
     def start(self) -> str:
         """Start it on a free port and wait until it is ready; its address."""
         command = [PROGRAM, "serve", "--port", str(self.port), "--data", self.data]
+        if self._most_files is not None:
+            command = ["sh", "-c", f'ulimit -n {self._most_files}; exec "$@"', "sh", *command]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, env=self._environment, text=True
@@ -51,12 +58,6 @@ class ServiceProcess:
         with httpx.Client(base_url=self.address, timeout=120) as client:
             _wait_until_ready(client)
         return self.address
-
-    @property
-    def pid(self) -> int:
-        """The process id of the service."""
-        assert self._process is not None
-        return self._process.pid
 
     def kill(self) -> None:
         """Kill it with SIGKILL."""
@@ -76,6 +77,12 @@ class ServiceProcess:
             with suppress(psutil.Error):  # it has ended meanwhile, or is not ours
                 if process.environ().get("INTERTWINE_DATA") == str(self.data):
                     process.kill()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def is_running(self) -> bool:

@@ -146,6 +146,11 @@ def _serve(settings: Settings) -> None:
     import uvicorn
 
     from intertwine_api.server.app import create_app
+    from intertwine_api.server.connections import (
+        Connections,
+        raise_descriptor_limit,
+        room_for_connections,
+    )
     from intertwine_api.storage.identity import require_same_service
     from intertwine_api.work.host import collect_rarely, share_gpu
 
@@ -166,8 +171,10 @@ def _serve(settings: Settings) -> None:
             await super().shutdown(sockets)
             _take_leave(service)
 
+    room = room_for_connections(settings.connections, raise_descriptor_limit())
     config = uvicorn.Config(
         app,
+        http=Connections(room, settings.stall_seconds).protocol(),
         log_level="warning",
         access_log=False,
         server_header=False,

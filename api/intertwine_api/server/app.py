@@ -13,11 +13,12 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
-from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
+from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
 from intertwine_api.server.middleware import (
     BodyLimit,
     ContentTypeCheck,
     HeadAsGet,
+    ReplyLimit,
     RequestCounter,
     SecurityHeaders,
 )
@@ -113,6 +114,10 @@ def _wrap(app: FastAPI, service: Service) -> None:
     uploads = dict.fromkeys(("/v1/datasets", "/v1/blobs"), settings.dataset_bytes)
     app.add_middleware(ContentTypeCheck, uploads=uploads)
     app.add_middleware(
+        ReplyLimit,
+        budget=ByteBudget(settings.replies_bytes, settings.key_replies_bytes, "responses"),
+    )
+    app.add_middleware(
         Guard,
         access=service.access,
         limiter=RateLimiter(settings.key_requests_per_second, settings.key_requests_burst),
@@ -120,7 +125,11 @@ def _wrap(app: FastAPI, service: Service) -> None:
     )
     app.add_middleware(RequestCounter, metrics=service.metrics)
     app.add_middleware(
-        BodyLimit, limit=settings.json_bytes, binary_limit=settings.body_bytes, uploads=uploads
+        BodyLimit,
+        limit=settings.json_bytes,
+        binary_limit=settings.body_bytes,
+        budget=ByteBudget(settings.bodies_bytes, settings.key_bodies_bytes, "request bodies"),
+        uploads=uploads,
     )
     app.add_middleware(HeadAsGet)
     if settings.allowed_origins:

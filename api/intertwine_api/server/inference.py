@@ -87,9 +87,19 @@ class Inference:
             settings.models_in_memory,
             BatchSettings(settings.batch_rows, settings.batch_delay, settings.forward_queue_rows),
             metrics.forward_batch_rows.observe,
+            memory=settings.model_memory,
         )
         metrics.forward_queue.set_function(lambda: self.in_memory.waiting)
         metrics.models_in_memory.set_function(lambda: len(self.in_memory))
+        metrics.model_memory.set_function(lambda: self.in_memory.nbytes)
+
+    async def require(self, name: str, number: int | None) -> None:
+        """Check that a version exists, and that its model fits in memory.
+
+        Raises `ProblemError` with ``not-found`` or ``too-large``. Call this before the body of a
+        request is read.
+        """
+        self.in_memory.require_room(await self._versions.get(name, number))
 
     async def forward(
         self, name: str, number: int | None, inputs: Shaped[np.ndarray, "..."]

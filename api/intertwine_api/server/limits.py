@@ -1,4 +1,4 @@
-"""Rate limits and concurrency limits, each per key or owner."""
+"""Rate limits, concurrency limits and limits of bytes in memory, each per key or owner."""
 
 from __future__ import annotations
 
@@ -127,6 +127,75 @@ class FairLimiter:
         finally:
             if not own.borrowed_tokens and not own.statistics().tasks_waiting:
                 self._own.pop(name, None)
+
+
+class ByteBudget:
+    """Bytes that are in memory at once: at most `most` in all, and `most_of_key` of one key.
+
+    Callers without a key share the total. `what` names the bytes in errors.
+    """
+
+    def __init__(self, most: int, most_of_key: int, what: str) -> None:
+        self.most, self.most_of_key, self.what = most, most_of_key, what
+        self.total = 0
+        self._of_keys: Counter[str] = Counter()
+
+    def __getitem__(self, key: str) -> int:
+        return self._of_keys[key]
+
+    @contextmanager
+    def account(self) -> Iterator[Account]:
+        """Yield an account, whose bytes are returned at the end of the block."""
+        account = Account(self)
+        try:
+            yield account
+        finally:
+            account.clear()
+
+    def take(self, key: str | None, size: int) -> None:
+        """Take bytes. Raises `ProblemError`: ``rate-limited`` for a key, ``busy`` for all."""
+        if key is not None and self._of_keys[key] + size > self.most_of_key:
+            raise self._refused("rate-limited", "of this key", self.most_of_key)
+        if self.total + size > self.most:
+            raise self._refused("busy", "of all callers", self.most)
+        self.total += size
+        if key is not None:
+            self._of_keys[key] += size
+
+    def give_back(self, key: str | None, size: int) -> None:
+        """Return bytes."""
+        self.total -= size
+        if key is not None:
+            self._of_keys[key] -= size
+            if not self._of_keys[key]:
+                del self._of_keys[key]
+
+    def _refused(self, code: str, whose: str, most: int) -> ProblemError:
+        detail = (
+            f"the {self.what} {whose} that are in memory at once may take {most:,} bytes: "
+            f"retry in a moment, with fewer requests at once"
+        )
+        return ProblemError.of(code, detail, headers={"Retry-After": "1"}, limit_bytes=most)
+
+
+class Account:
+    """The bytes that one request has taken from a budget."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget, self.size = budget, 0
+        self._key: str | None = None
+
+    def take(self, key: str | None, size: int) -> None:
+        """Take more bytes; one account has one key. Raises `ProblemError` beyond the budget."""
+        self._budget.take(key, size)
+        self._key = key
+        self.size += size
+
+    def clear(self) -> None:
+        """Return all bytes."""
+        if self.size:
+            self._budget.give_back(self._key, self.size)
+        self.size = 0
 
 
 def seconds(wait: float) -> str:

@@ -10,8 +10,10 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from intertwine_api.server.limits import Account, ByteBudget
 from intertwine_api.server.problem_responses import respond
-from intertwine_api.wire.problems import Problem
+from intertwine_api.storage.keys import Caller
+from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.wire.safetensors_body import SAFETENSORS
 from intertwine_api.work.service_metrics import ServiceMetrics
 
@@ -34,13 +36,16 @@ _DOCS_POLICY = (  # the scripts of Swagger UI and ReDoc start in the page, and R
     "form-action 'none'; frame-ancestors 'none'"
 )
 _DOCS = ("/docs", "/redoc")
+_SMALL = 2**16  # bytes; the server buffers as many
+_PIECE = 2**20  # bytes that are sent at a time
 
 
 class BodyLimit:
     """Refuse bodies over a limit: by their declared length, or else while receiving them.
 
     Binary arrays may be larger than JSON, because parsing JSON blocks the event loop.
-    `uploads` maps the paths whose bodies are streamed to a file to their limits.
+    `uploads` maps the paths whose bodies are streamed to a file to their limits. All other bodies
+    are in memory until the end of their requests, and take their bytes from the `budget`.
     """
 
     def __init__(
@@ -48,10 +53,11 @@ class BodyLimit:
         app: ASGIApp,
         limit: int,
         binary_limit: int,
+        budget: ByteBudget,
         uploads: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.app, self.limit, self.binary_limit = app, limit, binary_limit
-        self.uploads = uploads
+        self.budget, self.uploads = budget, uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or respond with ``body-too-large``."""
@@ -63,33 +69,42 @@ class BodyLimit:
         limit = self.uploads.get(path_of(scope), limit)
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
-            await self._refuse(limit, True, scope, receive, send)
+            await self._refuse(self._too_large(limit, scope), True, scope, receive, send)
             return
-        seen, more, over, started = 0, True, False, False
+        is_upload = path_of(scope) in self.uploads
+        seen, more, started = 0, True, False
+        refusal: ProblemError | None = None
 
         async def bounded() -> Message:
-            nonlocal seen, more, over
+            nonlocal seen, more, refusal
             message = await receive()
             more = message.get("more_body", False)
-            seen += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            seen += size
             if seen > limit:
-                over = True
-                raise _TooLarge
+                refusal = self._too_large(limit, scope)
+                raise _Refused
+            if size and not is_upload:
+                try:
+                    account.take(key_of(scope), size)
+                except ProblemError as error:
+                    refusal = error
+                    raise _Refused from error
             return message
 
         async def watched(message: Message) -> None:
             nonlocal started
-            if not over or started:  # drops the app's error about an incomplete body
+            if refusal is None or started:  # drops the app's error about an incomplete body
                 started = True
                 await send(message)
 
-        with suppress(_TooLarge):
+        with self.budget.account() as account, suppress(_Refused):
             await self.app(scope, bounded, watched)
-        if over and not started:
-            await self._refuse(limit, more, scope, receive, send)
+        if refusal is not None and not started:
+            await self._refuse(refusal, more, scope, receive, send)
 
     async def _refuse(
-        self, limit: int, more: bool, scope: Scope, receive: Receive, send: Send
+        self, refusal: ProblemError, more: bool, scope: Scope, receive: Receive, send: Send
     ) -> None:
         # clients read the response only after sending, so part of the rest is read and dropped
         seen = 0
@@ -97,16 +112,90 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             more = message.get("more_body", False)
-        upload = path_of(scope) in self.uploads
-        problem = Problem.of(
+        headers = {**refusal.headers, "Connection": "close"}
+        await respond(refusal.problem, headers)(scope, receive, send)
+
+    def _too_large(self, limit: int, scope: Scope) -> ProblemError:
+        return ProblemError.of(
             "body-too-large",
             f"the file is larger than the limit of {limit:,} bytes"
-            if upload
+            if path_of(scope) in self.uploads
             else f"the body is too large: the limit is {self.limit:,} bytes, and "
             f"{self.binary_limit:,} for vectors as safetensors",
             limit_bytes=limit,
         )
-        await respond(problem, {"Connection": "close"})(scope, receive, send)
+
+
+class ReplyLimit:
+    """Bound the bytes of responses in memory until their clients have read them.
+
+    A large body is sent in pieces, and its request ends when the client has accepted the last one.
+    Until then its bytes are taken from the `budget`: all bytes of a whole body, or two pieces of a
+    stream. A response that finds no room is replaced by a problem.
+    """
+
+    def __init__(self, app: ASGIApp, budget: ByteBudget) -> None:
+        self.app, self.budget = app, budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        held: Message | None = None
+        refusal: ProblemError | None = None
+
+        async def bounded(message: Message) -> None:
+            nonlocal held, refusal
+            if message["type"] == "http.response.start" and _is_large(message):
+                held = message  # until there is room for the body
+                return
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
+            if held is not None:
+                try:
+                    self._take(account, key_of(scope), message)
+                except ProblemError as error:
+                    refusal = error
+                    raise _Refused from error  # ends the app, which need not compute the rest
+                await send(held)
+                held = None
+            await _send_in_pieces(message, send)
+
+        with self.budget.account() as account, suppress(_Refused):
+            await self.app(scope, receive, bounded)
+        if refusal is not None:
+            await respond(refusal.problem, refusal.headers)(scope, receive, send)
+
+    def _take(self, account: Account, key: str | None, message: Message) -> None:
+        size = len(message.get("body", b""))
+        wanted = 2 * size if message.get("more_body", False) else size
+        account.take(key, min(wanted, self.budget.most_of_key, self.budget.most))
+
+
+def _is_large(start: Message) -> bool:
+    length = dict(start.get("headers", ())).get(b"content-length", b"0")
+    return int(length) > _SMALL
+
+
+async def _send_in_pieces(message: Message, send: Send) -> None:
+    body, more = message.get("body", b""), message.get("more_body", False)
+    if len(body) <= _SMALL:
+        await send(message)
+        return
+    view = memoryview(body)
+    for at in range(0, len(view), _PIECE):
+        part = view[at : at + _PIECE]
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    if not more:  # the server sends a message when the client has accepted those before
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def key_of(scope: Scope) -> str | None:
+    """Return the id of the caller's key. None without a key, or before authentication."""
+    caller: Caller | None = scope.get("state", {}).get("caller")
+    return None if caller is None else caller.key_id
 
 
 def path_of(scope: Scope) -> str:
@@ -120,7 +209,7 @@ def is_safetensors(headers: Mapping[bytes, bytes]) -> bool:
     return media_type(headers) == SAFETENSORS
 
 
-class _TooLarge(Exception):
+class _Refused(Exception):
     pass
 
 

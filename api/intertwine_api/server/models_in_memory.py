@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
-from intertwine.compiled_model import CompiledModel
+from intertwine.compiled_model import PROGRAM_BYTES, CompiledModel
 from jaxtyping import Shaped
 
-from intertwine_api.server.batcher import Batcher, BatchSettings, Observe, Rows
+from intertwine_api.server.batcher import Batcher, BatchSettings, Observe, Rows, sizes
 from intertwine_api.storage.models import Version
 from intertwine_api.wire.problems import ProblemError
 
@@ -62,6 +62,7 @@ def _refused(detail: str) -> ProblemError:
 _LOG = logging.getLogger("intertwine.service")
 _COMPILERS = 2  # concurrent compilations: each takes a processor for about a second
 _OVERCOMMIT = 2  # times the limit: the most models while all are in use
+_REMEMBERED = 1000  # sizes of models that are no longer in memory
 
 
 _Result = TypeVar("_Result")
@@ -84,9 +85,10 @@ class ServedModel:
 
 @dataclass
 class _Entry:
-    """A model that is ready or loading, and the number of its users."""
+    """A model that is ready or loading, its bytes of memory, and the number of its users."""
 
     ready: asyncio.Task[ServedModel]
+    nbytes: int
     users: int = 0
 
     @property
@@ -95,6 +97,11 @@ class _Entry:
         failed = not self.ready.done() or self.ready.cancelled() or self.ready.exception()
         return None if failed else self.ready.result()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the model is ready and has no users."""
+        return not self.users and self.served is not None
+
 
 class ModelsInMemory:
     """An LRU cache of at most `limit` models. Concurrent first callers share one load.
@@ -102,6 +109,9 @@ class ModelsInMemory:
     Only idle models are evicted. While all are in use, the cache holds up to twice the limit.
     Models load in threads. A model is ready when its largest program is compiled, which fits every
     batch. The smaller, faster programs are compiled in the background.
+
+    All models together take at most `memory` bytes, those that are loading included. The bytes of a
+    version are estimated from its weights until it has been loaded once.
     """
 
     def __init__(
@@ -110,15 +120,24 @@ class ModelsInMemory:
         limit: int,
         settings: BatchSettings,
         observe: Observe | None = None,
+        *,
+        memory: int = 10**9,
     ) -> None:
         self._load, self._limit, self._settings, self._observe = load, limit, settings, observe
+        self._memory = memory
         # the most recently used is last
         self._entries: OrderedDict[tuple[str, ...], _Entry] = OrderedDict()
+        self._measured: OrderedDict[tuple[str, ...], int] = OrderedDict()
         self._endings: set[asyncio.Task[None]] = set()
         self._threads = CapacityLimiter(_COMPILERS)
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all models, those that are loading included."""
+        return sum(entry.nbytes for entry in self._entries.values())
 
     @property
     def waiting(self) -> int:
@@ -130,7 +149,8 @@ class ModelsInMemory:
     async def use(self, version: Version) -> AsyncIterator[ServedModel]:
         """Yield the model of a version, and keep it in memory until the end of the block.
 
-        Raises the errors of `load`, and `ProblemError` with ``busy`` if the cache is full.
+        Raises the errors of `load`, and `ProblemError` with ``busy`` if the cache is full, and with
+        ``too-large`` for a model that is larger than the whole cache.
         """
         entry = self._entry(version)
         entry.users += 1
@@ -150,22 +170,49 @@ class ModelsInMemory:
             *self._endings, *(served.end() for served in found if isinstance(served, ServedModel))
         )
 
+    def require_room(self, version: Version) -> int:
+        """Return the bytes that a version takes, as measured or, before its first load, estimated.
+
+        Raises `ProblemError` with ``too-large`` if that is more than the limit.
+        """
+        nbytes = self._measured.get(_identity(version))
+        if nbytes is None:  # its weights, and its programs without their constants
+            nbytes = version.bytes + len(sizes(self._settings.rows)) * PROGRAM_BYTES
+        self._require_fit(version, nbytes)
+        return nbytes
+
+    def _require_fit(self, version: Version, nbytes: int) -> None:
+        if nbytes > self._memory:
+            detail = (
+                f"{version.name}, version {version.version}, takes {nbytes:,} bytes of memory, and "
+                f"all models together may take {self._memory:,}: raise INTERTWINE_MODEL_MEMORY, or "
+                f"download the model and call it on your machine"
+            )
+            raise ProblemError.of("too-large", detail, limit_bytes=self._memory)
+
     def _entry(self, version: Version) -> _Entry:
         key = _identity(version)
         if key in self._entries:
             self._entries.move_to_end(key)
             return self._entries[key]
+        nbytes = self.require_room(version)
         if len(self._entries) >= _OVERCOMMIT * self._limit:
-            detail = f"all {len(self._entries)} models in memory are in use: retry in a moment"
-            raise ProblemError.of("busy", detail, headers={"Retry-After": "1"})
-        entry = _Entry(asyncio.create_task(self._make(version)))
-        entry.ready.add_done_callback(lambda task: self._forget_failed(key, task))
+            raise _all_in_use(len(self._entries))
+        in_use = sum(entry.nbytes for entry in self._entries.values() if not entry.is_idle)
+        if in_use + nbytes > self._memory:
+            raise _all_in_use(len(self._entries))
+        self._evict(self._memory - nbytes)
+        entry = _Entry(asyncio.create_task(self._make(version)), nbytes)
+        entry.ready.add_done_callback(lambda task: self._settle(key, task))
         self._entries[key] = entry
         self._evict()
         return entry
 
     async def _make(self, version: Version) -> ServedModel:
+        await asyncio.gather(*self._endings)  # their memory is needed
         loaded = await self._in_thread(self._load, version)
+        self._remember(_identity(version), loaded.nbytes)
+        self._require_fit(version, loaded.nbytes)
         name = f"{version.name}/{version.version}"
         batcher = Batcher(loaded, self._settings, observe=self._observe, name=name)
         return ServedModel(loaded, batcher, asyncio.create_task(self._warm(loaded, name)))
@@ -188,23 +235,39 @@ class ModelsInMemory:
             await asyncio.gather(work, return_exceptions=True)
             raise
 
-    def _forget_failed(self, key: tuple[str, ...], task: asyncio.Task[ServedModel]) -> None:
-        if task.cancelled() or task.exception() is not None:
-            self._entries.pop(key, None)  # the next caller retries
+    def _remember(self, key: tuple[str, ...], nbytes: int) -> None:
+        self._measured[key] = nbytes
+        while len(self._measured) > _REMEMBERED:
+            self._measured.popitem(last=False)
 
-    def _evict(self) -> None:
-        if len(self._entries) <= self._limit:
-            return
-        idle = [
-            (key, entry.served)
-            for key, entry in self._entries.items()
-            if not entry.users and entry.served is not None
-        ]
-        for key, served in idle[: len(self._entries) - self._limit]:
+    def _settle(self, key: tuple[str, ...], task: asyncio.Task[ServedModel]) -> None:
+        """Count the bytes of a loaded model. Drop a failed one: the next caller retries."""
+        if task.cancelled() or task.exception() is not None:
+            self._entries.pop(key, None)
+        elif key in self._entries:
+            self._entries[key].nbytes = task.result().loaded.nbytes
+            self._evict()
+
+    def _evict(self, memory: int | None = None) -> None:
+        """Unload idle models, the least recently used first, until the others fit the limits."""
+        most_bytes = self._memory if memory is None else memory
+        models, nbytes = len(self._entries), self.nbytes
+        for key, entry in list(self._entries.items()):
+            if models <= self._limit and nbytes <= most_bytes:
+                return
+            served = entry.served
+            if not entry.is_idle or served is None:
+                continue
+            models, nbytes = models - 1, nbytes - entry.nbytes
             del self._entries[key]
             ending = asyncio.create_task(served.end())
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
+
+
+def _all_in_use(count: int) -> ProblemError:
+    detail = f"all {count} models in memory are in use: retry in a moment"
+    return ProblemError.of("busy", detail, headers={"Retry-After": "1"})
 
 
 def _identity(version: Version) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
@@ -48,7 +49,33 @@ from intertwine_api.work.solves import Solves
 from intertwine_api.work.submission import Submission
 
 _LOG = logging.getLogger("intertwine.service")
+_STATISTICS_SECONDS = 15.0
 _Result = TypeVar("_Result")
+
+
+class Refreshed:
+    """A value that is slow to get: got by one caller at a time, and shared for some seconds."""
+
+    def __init__(self, get: Callable[[], dict[str, Any]], seconds: float) -> None:
+        self._get, self._seconds = get, seconds
+        self._until = float("-inf")
+        self._value: dict[str, Any] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    async def get(self) -> dict[str, Any]:
+        """Return the value. Callers share a refresh; only the first value of all is waited for."""
+        if self._running is None and time.monotonic() >= self._until:
+            self._running = asyncio.create_task(self._refresh())
+        if not self._value and self._running is not None:
+            await asyncio.shield(self._running)
+        return self._value
+
+    async def _refresh(self) -> None:
+        try:
+            self._value = await to_thread.run_sync(self._get)
+            self._until = time.monotonic() + self._seconds
+        finally:
+            self._running = None
 
 
 async def _collect_daily(database: Database, objects: Objects, uploads: Uploads) -> None:
@@ -74,6 +101,8 @@ class Service:
         self.left: list[Job] = []
         """The jobs of this host that still run after the service has ended."""
         self._heavy, self._storing = FairLimiter(most=3, share=2), CapacityLimiter(1)
+        self._reading, self._making = CapacityLimiter(2), CapacityLimiter(2)
+        self._statistics = Refreshed(self.store.statistics, _STATISTICS_SECONDS)
         self._open(settings)
 
     def _open(self, settings: Settings) -> None:
@@ -169,6 +198,18 @@ class Service:
                 return function(*arguments)
 
         return await self._heavy.run(caller.share, bounded)
+
+    async def read_body(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Read or write a large body in one of few threads: as objects, JSON is much larger."""
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._reading)
+
+    async def make_piece(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Make a piece of a response in one of few threads, which other slow work does not use."""
+        return await to_thread.run_sync(partial(function, *arguments), limiter=self._making)
+
+    async def store_statistics(self) -> dict[str, Any]:
+        """Return the statistics of the store, at most some seconds old: they take a walk of it."""
+        return await self._statistics.get()
 
     async def store_upload(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """Check and store an uploaded file in a thread: one at a time, since files are large."""

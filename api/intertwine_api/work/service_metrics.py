@@ -47,3 +47,4 @@ class ServiceMetrics:
         )
         self.forward_queue = gauge("forward_queue_rows", "Rows that wait for a model")
         self.models_in_memory = gauge("models_in_memory", "Models that are ready, or being loaded")
+        self.model_memory = gauge("model_memory_bytes", "Bytes of the models in memory, estimated")

@@ -63,6 +63,18 @@ class Settings(BaseSettings):
     """The largest request body of JSON, in bytes."""
     body_bytes: int = Field(default=32 * 2**20, gt=0)
     """The largest request body of safetensors, in bytes."""
+    bodies_bytes: int = Field(default=2**27, gt=0)
+    """Bytes of request bodies that are in memory at once; more are refused."""
+    key_bodies_bytes: int = Field(default=2**26, gt=0)
+    """Bytes of request bodies of one API key that are in memory at once."""
+    replies_bytes: int = Field(default=2**28, gt=0)
+    """Bytes of large responses that are in memory at once until they are read; more are refused."""
+    key_replies_bytes: int = Field(default=2**26, gt=0)
+    """Bytes of large responses to one API key that are in memory at once."""
+    connections: int = Field(default=4096, ge=1)
+    """Open connections, at most half of the files that the process may open."""
+    stall_seconds: float = Field(default=60.0, gt=0)
+    """Seconds in which a client must send or accept 64 KB, or the rest; else it is disconnected."""
     dense_bytes: int = Field(default=256 * 2**20, gt=0)
     """The largest dense matrix that is sent, in bytes."""
     unkept_bytes: int = Field(default=64 * 2**20, ge=0)
@@ -89,6 +101,8 @@ class Settings(BaseSettings):
     """Rows of forwards that may wait; more are refused."""
     models_in_memory: int = Field(default=8, ge=1)
     """Models that are kept in memory; the least recently used is evicted."""
+    model_memory: int = Field(default=10**9, gt=0)
+    """The bytes of memory that all models together may take; a larger model is refused."""
     batch_rows: int = Field(default=64, ge=1)
     """The most rows of one batch of a model."""
     batch_delay: float = Field(default=0.002, ge=0)

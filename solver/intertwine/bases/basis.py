@@ -98,15 +98,24 @@ class Basis(LinearOperator):
         """The bytes of the dense matrix."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
 
+    def require_dense_fits(self, max_bytes: int) -> None:
+        """Raise `TooLarge` if the dense matrix would take more than `max_bytes`."""
+        if self.dense_bytes > max_bytes:
+            raise TooLarge(
+                f"{self._dense_size}, more than the {max_bytes / 1e9:,.3g} GB allowed; apply it "
+                f"with @"
+            )
+
+    @property
+    def _dense_size(self) -> str:
+        return f"a dense basis of shape {self.shape} takes {self.dense_bytes / 1e9:,.3g} GB"
+
     def dense(self, max_bytes: int | None = None) -> Inexact[np.ndarray, "n r"]:
         """Return the matrix. Raises `TooLarge` if it would take more than `max_bytes`."""
-        size = f"a dense basis of shape {self.shape} takes {self.dense_bytes / 1e9:,.3g} GB"
-        if max_bytes is not None and self.dense_bytes > max_bytes:
-            raise TooLarge(
-                f"{size}, more than the {max_bytes / 1e9:,.3g} GB allowed; apply it with @"
-            )
+        if max_bytes is not None:
+            self.require_dense_fits(max_bytes)
         if self.dense_bytes > _WORTH_SAYING:
-            _LOG.warning(size)
+            _LOG.warning(self._dense_size)
         return np.asarray(self @ np.eye(self.rank, dtype=self.dtype))
 
     def sparse(self) -> Any:

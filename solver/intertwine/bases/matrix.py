@@ -54,9 +54,9 @@ class DenseStorage(Storage):
         """The matrix."""
         return self.matrix
 
-    def columns(self) -> Iterator[Inexact[np.ndarray, "n _"]]:
+    def columns(self, block_bytes: int | None = None) -> Iterator[Inexact[np.ndarray, "n _"]]:
         """Yield the columns, contiguous in memory."""
-        width = self._block_width
+        width = self._block_width(block_bytes)
         for start in range(0, self.shape[1], width):
             yield np.ascontiguousarray(self.matrix[:, start : start + width])
 

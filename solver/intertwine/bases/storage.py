@@ -81,9 +81,12 @@ class Storage(ABC):
         """
         return None
 
-    def columns(self) -> Iterator[Inexact[np.ndarray, "n _"]]:
-        """Yield the columns of Q in order, in nonempty blocks of bounded size."""
-        r, width = self.shape[1], self._block_width
+    def columns(self, block_bytes: int | None = None) -> Iterator[Inexact[np.ndarray, "n _"]]:
+        """Yield the columns of Q in order, in nonempty blocks of bounded size.
+
+        A block has at most `block_bytes`, or one column.
+        """
+        r, width = self.shape[1], self._block_width(block_bytes)
         for start in range(0, r, width):
             units = np.eye(r, min(width, r - start), -start, dtype=self.dtype)
             yield np.asarray(self.apply(units))
@@ -109,9 +112,8 @@ class Storage(ABC):
         """
         return None
 
-    @property
-    def _block_width(self) -> int:
-        return max(1, _BLOCK_BYTES // max(1, self.shape[0] * self.dtype.itemsize))
+    def _block_width(self, block_bytes: int | None) -> int:
+        return max(1, (block_bytes or _BLOCK_BYTES) // max(1, self.shape[0] * self.dtype.itemsize))
 
     @abstractmethod
     def write(self, put: Put) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from helpers.service import SO3, ServiceProcess, problem, service_process
-from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
+from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 from intertwine_api.wire.problems import ProblemError
@@ -83,6 +83,43 @@ class TestAtOnce:
         with pytest.raises(ValueError, match="no"), concurrency.slot("a"):
             raise ValueError("no")
         assert concurrency["a"] == 0
+
+
+class TestBytes:
+    def test_a_key_and_all_keys_have_a_limit(self) -> None:
+        budget = ByteBudget(10, 6, "bodies")
+        with budget.account() as hers, budget.account() as also_hers, budget.account() as his:
+            hers.take("a", 4)
+            also_hers.take("a", 2)
+            with pytest.raises(ProblemError) as caught:
+                also_hers.take("a", 1)
+            assert caught.value.problem.code == "rate-limited"
+            his.take("b", 4)
+            with pytest.raises(ProblemError) as caught:
+                his.take("b", 1)
+            assert (caught.value.problem.code, caught.value.headers["Retry-After"]) == ("busy", "1")
+            assert (budget["a"], budget["b"], budget.total) == (6, 4, 10)
+        assert (budget["a"], budget["b"], budget.total) == (0, 0, 0)
+
+    def test_callers_without_a_key_have_the_limit_of_all(self) -> None:
+        budget = ByteBudget(10, 6, "bodies")
+        with budget.account() as account:
+            account.take(None, 10)
+            with pytest.raises(ProblemError):
+                account.take(None, 1)
+        assert budget.total == 0
+
+    def test_an_error_returns_the_bytes(self) -> None:
+        budget = ByteBudget(10, 6, "bodies")
+
+        def fail() -> None:
+            with budget.account() as account:
+                account.take("a", 5)
+                raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            fail()
+        assert (budget["a"], budget.total) == (0, 0)
 
 
 @contextmanager

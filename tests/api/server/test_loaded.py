@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
 from helpers.example_models import small_model, trained
+from intertwine.compiled_model import PROGRAM_BYTES, CompiledModel
 from intertwine.errors import FormatError
 from intertwine.groups import SO, SU
 from intertwine.nn import MLP, Standardize
@@ -118,6 +121,35 @@ def test_integers_are_taken_as_numbers(ready: LoadedModel) -> None:
 
 def test_it_knows_the_form_of_an_empty_answer(ready: LoadedModel) -> None:
     assert (ready.empty.shape, ready.empty.dtype) == ((0, 3), np.float32)
+
+
+def test_its_bytes_are_those_of_weights_programs_and_buffers() -> None:
+    wide = MLP(Scalar + V, V, SO(3), ch=600, num_layers=2)
+    ready = load(*to_config(wide), (1, 4))
+    weights = sum(array.nbytes for array in jax.tree.leaves(wide) if hasattr(array, "nbytes"))
+    assert weights > 10**6
+    assert weights + 2 * PROGRAM_BYTES < ready.nbytes < weights + 2 * PROGRAM_BYTES + 10**6
+    before = ready.nbytes
+    ready.compile(1)  # was counted before it was compiled
+    assert abs(ready.nbytes - before) < 10**5
+
+
+class Table(eqx.Module):
+    """A model with numbers that are not weights: its programs have them as constants."""
+
+    weight: Any
+    table: Callable[[], np.ndarray]
+    rep_in: Any = V(SO(3))
+    rep_out: Any = V(SO(3))
+
+    def __call__(self, x: Any) -> Any:
+        return x * self.weight + x @ self.table().T @ self.table()
+
+
+def test_each_program_has_its_own_constants() -> None:
+    table = np.ones((10**5, 3), np.float32)
+    ready = CompiledModel(Table(jax.numpy.ones(()), lambda: table), (1, 2, 4))
+    assert ready.nbytes > 3 * (PROGRAM_BYTES + table.nbytes)
 
 
 def test_weights_of_another_model_are_refused() -> None:

@@ -6,12 +6,14 @@ import threading
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.example_stores import until
+from intertwine.compiled_model import PROGRAM_BYTES
 from intertwine.groups import SO
 from intertwine.nn import MLP
 from intertwine.nn.saving import to_config
@@ -74,8 +76,10 @@ class Loader:
 
 
 @asynccontextmanager
-async def in_memory(loader: Loader, limit: int = 2) -> AsyncIterator[ModelsInMemory]:
-    models = ModelsInMemory(loader, limit, SMALL)
+async def in_memory(
+    loader: Loader, limit: int = 2, memory: int = 10**9
+) -> AsyncIterator[ModelsInMemory]:
+    models = ModelsInMemory(loader, limit, SMALL, memory=memory)
     try:
         yield models
     finally:
@@ -231,6 +235,95 @@ def test_twice_the_limit_may_be_in_use_and_no_more() -> None:
             assert (await call(models, 1)).shape == (1, 3)
 
     asyncio.run(inside())
+
+
+#: Room for two of the models of these tests, but not for three: each has two programs.
+TWO_MODELS = 5 * PROGRAM_BYTES
+
+
+def test_models_together_take_no_more_bytes_than_the_limit() -> None:
+    loader = Loader()
+
+    async def inside() -> None:
+        async with in_memory(loader, limit=8, memory=TWO_MODELS) as models:
+            for key in (1, 2, 1, 3):  # 2 was used before 1
+                await call(models, key)
+                assert models.nbytes <= TWO_MODELS
+            await settled(models)
+            assert len(models) == 2
+            await call(models, 1)
+            assert loader.loads == ["model1", "model2", "model3"]
+
+    asyncio.run(inside())
+
+
+def test_a_model_waits_while_those_in_use_take_all_bytes() -> None:
+    loader = Loader()
+
+    async def inside() -> None:
+        async with in_memory(loader, limit=8, memory=TWO_MODELS) as models:
+            async with AsyncExitStack() as stack:
+                for key in (1, 2):
+                    await stack.enter_async_context(models.use(version(key)))
+                with pytest.raises(ProblemError) as caught:
+                    await call(models, 3)
+                assert caught.value.problem.code == "busy"
+                assert caught.value.headers["Retry-After"]
+            assert (await call(models, 3)).shape == (1, 3)
+
+    asyncio.run(inside())
+
+
+def test_models_that_are_loading_count() -> None:
+    loader = Loader()
+    loader.may_go_on.clear()
+
+    async def inside() -> None:
+        async with in_memory(loader, limit=8, memory=TWO_MODELS) as models:
+            loading = [asyncio.ensure_future(call(models, key)) for key in (1, 2)]
+            await asyncio.sleep(0.01)
+            with pytest.raises(ProblemError, match="in use"):
+                await call(models, 3)
+            loader.may_go_on.set()
+            await asyncio.gather(*loading)
+
+    asyncio.run(inside())
+
+
+def test_a_version_larger_than_the_limit_is_refused_before_it_is_loaded() -> None:
+    loader = Loader()
+    large = replace(version(1), bytes=TWO_MODELS)
+
+    async def inside() -> None:
+        async with in_memory(loader, memory=TWO_MODELS) as models:
+            with pytest.raises(ProblemError) as caught:
+                models.require_room(large)
+            assert caught.value.problem.code == "too-large"
+            assert "INTERTWINE_MODEL_MEMORY" in caught.value.problem.detail
+            with pytest.raises(ProblemError, match="takes"):
+                async with models.use(large):
+                    pass
+
+    asyncio.run(inside())
+    assert loader.loads == []
+
+
+def test_a_model_that_turns_out_too_large_is_loaded_once_and_then_refused_at_once() -> None:
+    loader = Loader()
+    taken = load(*saved(1), (1, 2)).nbytes
+    understated = replace(version(1), bytes=0)
+
+    async def inside() -> None:
+        async with in_memory(loader, memory=taken - 1) as models:
+            for _ in range(3):
+                with pytest.raises(ProblemError) as caught:
+                    async with models.use(understated):
+                        pass
+                assert caught.value.problem.code == "too-large"
+            assert (len(models), models.nbytes) == (0, 0)
+
+    asyncio.run(inside())
+    assert loader.loads == ["model1"]
 
 
 def test_versions_with_equal_weights_share_a_model() -> None:

@@ -28,7 +28,7 @@ from intertwine_api.wire.safetensors_body import SAFETENSORS
 
 router = APIRouter(prefix="/v1", tags=["blobs"])
 
-_CHUNK = 4 * 2**20  # bytes read at a time; with the default of 64 KB, overhead dominates
+_CHUNK = 2**20  # bytes read at a time; with the default of 64 KB, overhead dominates
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -18,7 +18,6 @@ from fastapi import APIRouter, Request, Response
 from intertwine.arrays import join_complex
 from intertwine.training.recipe.description import MODEL_NAME
 from jaxtyping import Shaped
-from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
 from intertwine_api.server.access import AUTH_PROBLEMS, requires
@@ -173,13 +172,14 @@ async def call_model(request: Request) -> Any:
     service: Service = request.app.state.service
     name, number = request.path_params["name"], _number(request)
     require_model_name(name)
+    await service.inference.require(name, number)  # before the body is read
     body = await request.body()
     is_binary = is_safetensors(dict(request.scope["headers"]))
-    inputs = await _in_thread_if(len(body) > _LARGE, read_inputs, body, is_binary)
+    inputs = await _in_thread_if(len(body) > _LARGE, service, read_inputs, body, is_binary)
     async with CancelOnDisconnect(request):
         answer = await service.inference.forward(name, number, inputs.rows)
     is_large = answer.outputs.nbytes > _LARGE
-    content, kind = await _in_thread_if(is_large, write_outputs, answer.outputs, inputs)
+    content, kind = await _in_thread_if(is_large, service, write_outputs, answer.outputs, inputs)
     headers = {_MODEL: f"{name}/{answer.version.version}"}
     return Response(content, media_type=kind, headers=headers)
 
@@ -200,8 +200,8 @@ def _number(request: Request) -> int | None:
 
 
 async def _in_thread_if(
-    is_large: bool, function: Callable[..., _Result], *arguments: Any
+    is_large: bool, service: Service, function: Callable[..., _Result], *arguments: Any
 ) -> _Result:
     if is_large:
-        return await run_in_threadpool(function, *arguments)
+        return await service.read_body(function, *arguments)
     return function(*arguments)

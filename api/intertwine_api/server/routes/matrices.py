@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import chain
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,12 +12,13 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from intertwine.arrays import join_complex
-from intertwine.bases import Basis, to_bytes
+from intertwine.bases import Basis, to_arrays
+from intertwine.bases.safetensors_file import file_pieces
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.invariants import in_order_of
 from intertwine.reps import canonical, parse
 from intertwine.reps.syntax import groups_of
-from jaxtyping import Shaped
+from jaxtyping import Inexact, Shaped
 from pydantic import ValidationError
 
 from intertwine_api.server.access import BasesReader
@@ -35,7 +37,7 @@ AsWritten = Annotated[
     Query(description="the rep whose order the rows have; by default the canonical rep"),
 ]
 
-_CHUNK = 4 * 2**20  # bytes of a dense matrix sent at a time
+_CHUNK = 2**19  # bytes of a matrix that are computed and sent at a time
 
 
 @router.get(
@@ -50,7 +52,10 @@ _CHUNK = 4 * 2**20  # bytes of a dense matrix sent at a time
 async def get_dense(
     key: Key, service: TheService, caller: BasesReader, rep: AsWritten = None
 ) -> Response:
-    """Return the matrix Q of shape (size, rank)."""
+    """Return the matrix Q of shape (size, rank), column by column (``fortran_order``).
+
+    The columns are computed from the stored form of the basis while they are sent.
+    """
     return await service.work(caller, _dense, key, rep, service)
 
 
@@ -80,8 +85,36 @@ def _file(key: str, rep: str | None, service: Service) -> Response:
             f"the basis takes {basis.nbytes / 1e9:,.3g} GB, more than the "
             f"{service.settings.dense_bytes / 1e9:,.3g} GB allowed: get its blob"
         )
-    headers = {"Content-Disposition": f'attachment; filename="{key[:12]}.safetensors"'}
-    return Response(to_bytes(basis), media_type=SAFETENSORS, headers=headers)
+    head, *arrays = file_pieces(*to_arrays(basis))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{key[:12]}.safetensors"',
+        "Content-Length": str(len(head) + sum(map(len, arrays))),
+    }
+    pieces = _sent(chain([head], arrays), service)
+    return StreamingResponse(pieces, media_type=SAFETENSORS, headers=headers)
+
+
+async def _sent(pieces: Iterable[bytes | memoryview], service: Service) -> AsyncIterator[bytes]:
+    """Yield the bytes of the pieces, a chunk at a time; a thread makes each of them."""
+    chunks = _chunks(pieces)
+    while chunk := await service.make_piece(next, chunks, b""):
+        yield chunk
+
+
+def _chunks(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+    """Yield the bytes of the pieces in chunks, each of one size except the last."""
+    chunk = bytearray()
+    for piece in pieces:
+        at = 0
+        while at < len(piece):
+            part = piece[at : at + _CHUNK - len(chunk)]
+            at += len(part)
+            chunk += part
+            if len(chunk) == _CHUNK:
+                yield bytes(chunk)
+                chunk.clear()
+    if chunk:
+        yield bytes(chunk)
 
 
 def _as_written(basis: Basis, text: str | None) -> Basis:
@@ -105,21 +138,26 @@ def _as_written(basis: Basis, text: str | None) -> Basis:
 
 def _dense(key: str, rep: str | None, service: Service) -> Response:
     basis = _as_written(service.bases.basis(key), rep)
-    matrix = np.ascontiguousarray(basis.dense(max_bytes=service.settings.dense_bytes))
+    basis.require_dense_fits(service.settings.dense_bytes)
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(matrix))
-    content = matrix.reshape(-1).view(np.uint8).data  # a view, not a copy
-
-    async def parts() -> AsyncIterator[bytes | memoryview]:
-        yield header.getvalue()
-        for start in range(0, len(content), _CHUNK):
-            yield content[start : start + _CHUNK]
-
+    description = {
+        "descr": np.lib.format.dtype_to_descr(basis.dtype),
+        "fortran_order": True,
+        "shape": basis.shape,
+    }
+    np.lib.format.write_array_header_1_0(header, description)
+    columns = (_bytes_of(block) for block in basis.storage.columns(_CHUNK))
     headers = {
         "Content-Disposition": f'attachment; filename="{key[:12]}.npy"',
-        "Content-Length": str(header.tell() + len(content)),
+        "Content-Length": str(header.tell() + basis.dense_bytes),
     }
-    return StreamingResponse(parts(), media_type="application/x-npy", headers=headers)
+    pieces = _sent(chain([header.getvalue()], columns), service)
+    return StreamingResponse(pieces, media_type="application/x-npy", headers=headers)
+
+
+def _bytes_of(block: Inexact[np.ndarray, "n k"]) -> memoryview:
+    """Return the bytes of a block, column by column."""
+    return np.ascontiguousarray(block.T).reshape(-1).view(np.uint8).data
 
 
 @router.post(
@@ -153,13 +191,13 @@ async def project(key: Key, service: TheService, caller: BasesReader, request: R
     Send JSON, or a safetensors body with an array `vectors` of shape (k, size); complex vectors
     have shape (k, size, 2), with real and imaginary parts. The response has the same format.
     """
+    basis = await service.work(caller, service.bases.basis, key)  # before the body is read
     body = await request.body()
     binary = is_safetensors(dict(request.scope["headers"]))
-    return await service.work(caller, _project, key, body, binary, service)
+    return await service.work(caller, _project, basis, body, binary)
 
 
-def _project(key: str, body: bytes, binary: bool, service: Service) -> Any:
-    basis = service.bases.basis(key)
+def _project(basis: Basis, body: bytes, binary: bool) -> Any:
     vectors = _checked(read_array(body, "vectors") if binary else _from_json(body), basis)
     coordinates = basis.H @ vectors.T
     result = {"vectors": (basis @ coordinates).T, "coordinates": coordinates.T}

@@ -29,7 +29,7 @@ pre{{background:#8881;padding:.8rem;overflow-x:auto}}td,th{{text-align:left;padd
 @router.get("/", summary="Show the home page", response_class=HTMLResponse)
 async def home(service: TheService) -> HTMLResponse:
     """Return a page with the state of the service and links to the API documentation."""
-    statistics = await run_in_threadpool(service.store.statistics)
+    statistics = await service.store_statistics()
     rows = {
         "version": intertwine.__version__,
         "bases known": f"{statistics['entries']:,}",
@@ -96,7 +96,7 @@ async def readyz(service: TheService) -> dict[str, str]:
 )
 async def metrics(service: TheService) -> Response:
     """Return metrics of solves, jobs, the store and queues. Requires the scope `admin`."""
-    statistics = await run_in_threadpool(service.store.statistics)
+    statistics = await service.store_statistics()
     service.metrics.store_bytes.set(statistics["bytes"])
     await run_in_threadpool(service.count_jobs)
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

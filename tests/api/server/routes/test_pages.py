@@ -48,6 +48,19 @@ class TestWatching:
             assert f'href="{link}"' in page.text
             assert client.get(f"/{link}").status_code == 200
 
+    def test_the_store_is_not_walked_for_each_call(
+        self, client: httpx.Client, known: dict[str, Any]
+    ) -> None:
+        def shown() -> str:
+            found = re.search(r"bases known<td>([\d,]+)", client.get("/").text)
+            assert found
+            return found[1]
+
+        before = shown()
+        for size in range(2, 5):
+            client.post("/v1/bases", json={"rep": f"{size}V*V", "group": "O(3)"})
+        assert shown() == before
+
     def test_every_code_is_documented(self, client: httpx.Client) -> None:
         page = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
         shown = client.get("/problems").text
