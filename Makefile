@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help serve try test slow processors check bench bench-paper format lock docs clean
+.PHONY: help serve try test slow image processors check bench bench-paper format lock docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -38,6 +38,11 @@ test: $(READY) ## Run the tests, without those marked slow
 
 slow: $(READY) ## Run the tests marked slow
 	$(PYTEST) -m slow
+
+# A base from Debian's packages takes the place of the pinned one, so no container engine or registry is needed.
+image: $(READY) ## Build the container image with buildah in build/image, and test it (needs root; apt: buildah mmdebstrap)
+	tests/docker/build.sh build/image
+	INTERTWINE_IMAGE=$(CURDIR)/build/image $(PYTEST) tests/docker/test_image.py
 
 # Compares the library's decisions between kernels, and runs the tests whose results could depend on rounding.
 processors: $(READY) ## Compare the library's decisions between the BLAS kernels of several processors, and run numerical tests
@@ -67,9 +72,15 @@ format: $(READY) ## Format the code and apply the linter's fixes
 docs: $(READY) ## Build the documentation in build/docs; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning docs build/docs
 
-lock: $(BIN)/uv ## Update requirements.lock after a change of dependencies (UPGRADE=1: to the newest versions)
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes \
-		--no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+# The image's locks have the versions of requirements.lock, where it has the package.
+COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade)
+SERVICE := pyproject.toml --extra serve --extra nn --extra postgres --constraint requirements.lock
+
+lock: $(BIN)/uv ## Update the locks after a change of dependencies (UPGRADE=1: to the newest versions)
+	$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements.lock
+	$(COMPILE) --group pyproject.toml:image --constraint requirements.lock --output-file docker/build.lock
+	$(COMPILE) $(SERVICE) --output-file docker/cpu.lock
+	$(COMPILE) $(SERVICE) --group cuda13 --output-file docker/cuda13.lock
 
 clean: ## Remove the environment and all build products
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
