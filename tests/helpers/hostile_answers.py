@@ -84,7 +84,8 @@ def _short(honest: Reply) -> Reply | None:
 
 
 def _cut(honest: Reply) -> Reply | None:
-    return replace(honest, cut=True) if honest.body else None
+    half = honest.body[: len(honest.body) // 2]
+    return replace(honest, body=half, cut=True) if honest.body else None
 
 
 def _of_another_type(honest: Reply) -> Reply | None:

@@ -228,10 +228,9 @@ def test_documents_that_lack_a_part_or_have_another_in_its_place(
                 target.reset(first, lambda reply, changed=changed: changed, once=True)
                 with suppress(IntertwineError):
                     found = call()
-                    repr(found)
                     for shown in found if isinstance(found, list) else [found]:
                         if isinstance(shown, Job | RemoteModel):
-                            shown._repr_html_()
+                            repr(shown), shown._repr_html_()
 
 
 @pytest.mark.parametrize("schema", Schema)
