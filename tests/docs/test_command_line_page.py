@@ -37,4 +37,4 @@ def test_the_keys_of_the_json_are_explained_in_their_order() -> None:
 
 def test_the_exit_codes_are_those_of_the_help() -> None:
     assert "exit codes: 0" in intertwine("--help").out
-    assert re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE) == ["0", "1", "2", "3", "130"]
+    assert re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE) == ["0", "1", "2", "3", "4", "130"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
@@ -84,7 +84,8 @@ def _short(honest: Reply) -> Reply | None:
 
 
 def _cut(honest: Reply) -> Reply | None:
-    return replace(honest, cut=True) if honest.body else None
+    half = honest.body[: len(honest.body) // 2]
+    return replace(honest, body=half, cut=True) if honest.body else None
 
 
 def _of_another_type(honest: Reply) -> Reply | None:
@@ -138,10 +139,15 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def changed_parts(body: bytes) -> Iterator[bytes]:
-    """Yield a JSON document once for each of its parts: without it, and with other types of it."""
+def changed_parts(body: bytes, fields: Collection[str] = ()) -> Iterator[bytes]:
+    """Yield a JSON document once for each of its parts: without it, and with other types of it.
+
+    `fields` are those whose parts are changed, by default all.
+    """
     document = json.loads(body)
     for path in _paths(document, ()):
+        if fields and path[0] not in fields:
+            continue
         for other in (None, ["x"], {"x": 1}, "x", 10**400):
             yield json.dumps(_with(document, path, other)).encode()
         yield json.dumps(_without(document, path)).encode()

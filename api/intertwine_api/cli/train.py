@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
   intertwine train examples/inertia.toml
   intertwine train inertia.toml --set training.epochs=5 --set model.ch=64 -o quick
-  intertwine train inertia.toml --remote http://lab.example.org:8000 --watch
+  intertwine train inertia.toml --remote https://lab.example.org --watch
 """
 _CHECKPOINT = "checkpoint"
 

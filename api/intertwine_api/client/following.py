@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -15,7 +14,7 @@ from intertwine.errors import FormatError
 from intertwine_api.client.connection import Session
 from intertwine_api.client.errors import ConnectionFailed
 from intertwine_api.client.jobs import address_of, show_job
-from intertwine_api.client.messages import HttpRequest, HttpResponse, Schema
+from intertwine_api.client.messages import HttpRequest, HttpResponse, Schema, parse_json
 from intertwine_api.client.retries import Attempts, error_from
 
 _LONGEST = 2**24  # bytes of one event
@@ -79,9 +78,9 @@ def _event(lines: list[str]) -> JobEvent | None:
     if "data" not in fields:
         return None
     try:
-        data = json.loads("\n".join(fields["data"]))
+        data = parse_json("\n".join(fields["data"]))
         seq = int(fields["id"][-1]) if "id" in fields else 0
-    except ValueError as error:
+    except ValueError as error:  # a FormatError is one
         raise FormatError(f"the stream has an invalid event: {error}") from error
     if not isinstance(data, dict):
         raise FormatError(f"the data of an event are {data!r}, not an object")

@@ -107,6 +107,7 @@ _IDEMPOTENT = ("GET", "HEAD", "DELETE")
 _JSON = ("application/json", "application/problem+json")
 _CONTENT = (200, 201, 202)  # the status codes of answers with content
 _NO_CONTENT = 204
+_DIGITS = 20  # of an integer, with its sign: 64 bits
 _SHOWN = 200  # characters quoted from an answer
 
 #: The largest JSON answer, in bytes: a page of 200 jobs with long requests.
@@ -183,12 +184,7 @@ class HttpResponse:
         if self.media_type not in _JSON:
             raise self.foreign(f"expected {_JSON[0]}")
         with self.decoding():
-            try:
-                document: Document = json.loads(
-                    self.content, parse_constant=_finite, parse_float=_finite
-                )
-            except (ValueError, RecursionError) as error:
-                raise FormatError(f"it is not JSON: {error}") from error
+            document: Document = parse_json(self.content)
             schema.require(document)
         return document
 
@@ -241,11 +237,25 @@ def _escaped(text: str) -> str:
     return ascii(text[:_SHOWN])[1:-1]
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Return a JSON document. Raises `FormatError` for other text, and for numbers out of range."""
+    try:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_short)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"it is not JSON: {error}") from error
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"{text[:_SHOWN]} is not a finite number")
     return number
+
+
+def _short(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"{text[:_DIGITS]}… is too large a number")
+    return int(text)
 
 
 def json_request(method: str, path: str, document: Any, **more: Any) -> HttpRequest:
