@@ -153,7 +153,9 @@ def _serve(settings: Settings) -> None:
     )
     from intertwine_api.storage.identity import require_same_service
     from intertwine_api.work.host import collect_rarely, share_gpu
+    from intertwine_api.work.logs import configure_logging
 
+    configure_logging(settings)
     share_gpu()
     listener = _listen(settings)
     port = listener.getsockname()[1]
@@ -176,6 +178,7 @@ def _serve(settings: Settings) -> None:
         app,
         http=Connections(room, settings.stall_seconds).protocol(),
         log_level="warning",
+        log_config=None,  # as `configure_logging` does
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
