@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+from intertwine_cache import require_room
 
 from intertwine_api.wire.problems import ProblemError
 
@@ -24,11 +25,16 @@ class Uploads:
 
     @asynccontextmanager
     async def receive(
-        self, body: AsyncIterable[bytes], content_type: str = ""
+        self,
+        body: AsyncIterable[bytes],
+        content_type: str = "",
+        take: Callable[[int], None] = lambda size: None,
     ) -> AsyncIterator[Path]:
         """Yield a body as a file, which is deleted at the end.
 
-        Raises `ProblemError` with ``unsupported-media-type`` for JSON, text or a form.
+        `take` is called with the size of each piece, and may raise. Raises `ProblemError` with
+        ``unsupported-media-type`` for JSON, text or a form, and `OSError` with ENOSPC if the file
+        would use the reserve of the disk.
         """
         _require_file(content_type)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -37,10 +43,13 @@ class Uploads:
             async with await anyio.open_file(path, "xb") as file:
                 held = bytearray()
                 async for piece in body:
+                    take(len(piece))
                     held += piece
                     if len(held) >= _PIECE:
+                        require_room(self._folder, len(held))
                         await file.write(bytes(held))
                         held.clear()
+                require_room(self._folder, len(held))
                 await file.write(bytes(held))
             yield path
         finally:

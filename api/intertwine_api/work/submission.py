@@ -11,6 +11,7 @@ from intertwine_api.storage.datasets import Datasets
 from intertwine_api.storage.keys import Caller
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.quota import Quota
 from intertwine_api.wire.basis_request import ParsedRequest
 from intertwine_api.wire.jobs import JobRequest, LimitsAsked
 from intertwine_api.wire.problems import ProblemError
@@ -36,8 +37,10 @@ class Submission:
         models: Models,
         objects: Objects,
         wake: Callable[[], None],
+        quota: Quota,
     ) -> None:
         self._settings, self._queue, self._wake = settings, queue, wake
+        self._quota = quota
         self._datasets, self._models, self._objects = datasets, models, objects
 
     def submit(self, request: JobRequest, caller: Caller, idempotency_key: str | None) -> Job:
@@ -62,6 +65,8 @@ class Submission:
         if earlier is not None:
             return earlier
         limits = self.limits(request.limits)
+        if request.kind == "train":  # its model and its log need room
+            self._quota.require(caller.owner)
         submitter = Submitter(
             caller, limits, self._settings, self._datasets, self._models, self._objects
         )
