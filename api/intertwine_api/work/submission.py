@@ -22,6 +22,8 @@ from intertwine_api.work.queue import Queue
 from intertwine_api.work.settings import Settings
 from intertwine_api.work.solve_job import require_affordable
 
+_TRAINING_BYTES = 2**20  # the room for the model and the log of a training
+
 
 class Submission:
     """Submits jobs to the queue, after checks of scopes, limits and cost.
@@ -65,8 +67,8 @@ class Submission:
         if earlier is not None:
             return earlier
         limits = self.limits(request.limits)
-        if request.kind == "train":  # its model and its log need room
-            self._quota.require(caller.owner)
+        if request.kind == "train":
+            self._quota.require(caller.owner, _TRAINING_BYTES)
         submitter = Submitter(
             caller, limits, self._settings, self._datasets, self._models, self._objects
         )
