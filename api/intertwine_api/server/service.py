@@ -6,8 +6,8 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from intertwine_api.server.access import Access
 from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.inference import Inference
-from intertwine_api.server.limits import FairLimiter
+from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter
 from intertwine_api.server.streams import Streams
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
@@ -30,6 +30,7 @@ from intertwine_api.storage.identity import require_same_service
 from intertwine_api.storage.keys import Caller, Keys
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.quota import Quota, UploadedWeights
 from intertwine_api.storage.references import DAY, bytes_by_owner, collect_garbage
 from intertwine_api.storage.uploads import Uploads
 from intertwine_api.wire.basis_request import ParsedRequest, parse_decomposition, parse_request
@@ -39,6 +40,7 @@ from intertwine_api.work.basis_states import BasisStates
 from intertwine_api.work.controller import host_capacity, make_controller
 from intertwine_api.work.events import Events
 from intertwine_api.work.failures import out_of_time
+from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_metrics import JobMetrics as JobMetrics
 from intertwine_api.work.queue import Queue
@@ -101,7 +103,9 @@ class Service:
         self.ready = False
         self.left: list[Job] = []
         """The jobs of this host that still run after the service has ended."""
-        self._heavy, self._storing = FairLimiter(most=3, share=2), CapacityLimiter(1)
+        self._heavy, self._storing = FairLimiter(most=3, share=2), CapacityLimiter(2)
+        self._uploads_of_owner = ConcurrencyLimit(settings.key_uploads, "uploads of this owner")
+        self._uploads_at_once = ConcurrencyLimit(settings.uploads, "uploads")
         self._reading, self._making = CapacityLimiter(2), CapacityLimiter(2)
         self._statistics = Refreshed(self.store.statistics, _STATISTICS_SECONDS)
         self._open(settings)
@@ -125,11 +129,23 @@ class Service:
         )
         self.capacity = host_capacity(settings, self.store.layout.root)
         self.controller = make_controller(settings, self.capacity, self.queue)
-        self.datasets = Datasets(self.database, self.objects, settings.dataset_bytes)
+        self.quota = Quota(
+            self.database,
+            UploadedWeights(settings.home / "weights", self.objects),
+            settings.owner_bytes,
+            lambda job: JobFolder.of(settings.home, job).log_bytes,
+        )
+        self.datasets = Datasets(self.database, self.objects, settings.dataset_bytes, self.quota)
         self.models = Models(self.database, self.objects)
         self.inference = Inference(self.models, self.objects, settings, self.metrics)
         self.submission = Submission(
-            settings, self.queue, self.datasets, self.models, self.objects, self.controller.wake
+            settings,
+            self.queue,
+            self.datasets,
+            self.models,
+            self.objects,
+            self.controller.wake,
+            self.quota,
         )
 
     async def start(self) -> None:
@@ -229,7 +245,7 @@ class Service:
         return await self._statistics.get()
 
     async def store_upload(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Check and store an uploaded file in a thread: one at a time, since files are large."""
+        """Check and store an uploaded file in a thread: two at a time, since files are large."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._storing)
 
     async def decompose(
@@ -261,9 +277,22 @@ class Service:
         )
         return parsed
 
-    def receive(self, request: Request) -> AbstractAsyncContextManager[Path]:
-        """Receive the body of a request as a file (see `Uploads.receive`)."""
-        return self.uploads.receive(request.stream())
+    @asynccontextmanager
+    async def receive(self, request: Request, owner: str) -> AsyncIterator[Path]:
+        """Receive the body of a request as a file (see `Uploads.receive`), within the quota.
+
+        Raises `ProblemError` with ``quota-exceeded``, and with ``rate-limited`` for too many
+        uploads at once.
+        """
+        declared = int(request.headers.get("content-length", "0"))
+        with (
+            self._uploads_of_owner.slot(owner),
+            self._uploads_at_once.slot("all"),
+            self.quota.upload(owner) as incoming,
+        ):
+            await to_thread.run_sync(incoming.start, declared)
+            async with self.uploads.receive(request.stream(), incoming.take) as path:
+                yield path
 
 
 def _service(request: Request) -> Service:  # async: FastAPI runs plain functions in a thread

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 
 from intertwine.training.recipe.built_in import describe_builtin
 from intertwine.training.recipe.dataset_info import DatasetInfo
 from intertwine.training.recipe.description import BuiltIn
-from intertwine.training.recipe.sample_files import read_samples
-from intertwine.training.recipe.samples import Samples
 from intertwine.training.recipe.task_symmetry import GroupDocument, require_fit
 from sqlalchemy import Connection, delete, insert, select, tuple_, update
 
 from intertwine_api.storage.database import Database, now, take_turns
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.outages import retried
+from intertwine_api.storage.quota import Quota
 from intertwine_api.storage.references import is_referred_to
+from intertwine_api.storage.sample_check import CheckedSamples, check_samples
 from intertwine_api.storage.tables import datasets
 from intertwine_api.wire.problems import ProblemError
 
@@ -26,10 +27,20 @@ _CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)~([0-9a-f]{64})~(.{1,64})"
 
 @retried
 class Datasets:
-    """The datasets of a lab; users see their own. `most_bytes` is the largest size of one."""
+    """The datasets of a lab; users see their own. `most_bytes` is the largest size of one.
 
-    def __init__(self, database: Database, objects: Objects, most_bytes: int = 2**30) -> None:
+    A `quota` bounds the bytes of each owner.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        objects: Objects,
+        most_bytes: int = 2**30,
+        quota: Quota | None = None,
+    ) -> None:
         self._database, self._objects, self._most_bytes = database, objects, most_bytes
+        self._quota = quota
 
     def add(
         self,
@@ -44,13 +55,28 @@ class Datasets:
 
         A second upload replaces name, reps and group. Raises `FormatError` for a file without
         samples, the library's errors for invalid reps and for reps of another size than the
-        samples, and `OSError` if the disk is full.
+        samples, `ProblemError` with ``quota-exceeded``, and `OSError` if the disk is full.
         """
-        samples = Samples.of(*read_samples(file, self._most_bytes))
-        inputs, targets = samples.facts
-        require_fit(inputs, targets, group, rep_in, rep_out)
+        samples = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
+        try:
+            checked = check_samples(file, samples, self._most_bytes)
+            require_fit(checked.inputs, checked.targets, group, rep_in, rep_out)
+            return self._keep(owner, samples, checked, name, rep_in, rep_out, group)
+        finally:
+            samples.unlink(missing_ok=True)
+
+    def _keep(
+        self,
+        owner: str,
+        samples: Path,
+        checked: CheckedSamples,
+        name: str,
+        rep_in: str | None,
+        rep_out: str | None,
+        group: GroupDocument | None,
+    ) -> DatasetInfo:
         while True:
-            digest, size = self._objects.put_content(samples.write)
+            digest, size = self._objects.put(samples)
             values = {
                 "id": digest,
                 "owner": owner,
@@ -58,15 +84,26 @@ class Datasets:
                 "rep_in": rep_in,
                 "rep_out": rep_out,
                 "group": group,
-                "samples": len(samples),
-                "inputs": inputs,
-                "targets": targets,
+                "samples": checked.samples,
+                "inputs": checked.inputs,
+                "targets": checked.targets,
                 "bytes": size,
             }
             with self._database.write() as connection:
                 take_turns(connection, datasets)
                 if self._objects.path(digest) is not None:  # else it was deleted meanwhile
+                    self._require_room(connection, owner, digest, size)
                     return _put(connection, values)
+
+    def _require_room(self, connection: Connection, owner: str, digest: str, size: int) -> None:
+        if self._quota is None:
+            return
+        try:
+            self._quota.require_in(connection, owner, size, replaced=digest)
+        except ProblemError:
+            if not is_referred_to(connection, digest):
+                self._objects.remove(digest)
+            raise
 
     def get(self, dataset: str, owner: str | None = None) -> DatasetInfo:
         """Return a dataset of an owner, or of any. Raises `ProblemError` with ``not-found``."""

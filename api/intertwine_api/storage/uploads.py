@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+from intertwine_cache import require_room
 
 _PIECE = 2**20  # bytes that are written at a time
 
@@ -21,18 +22,29 @@ class Uploads:
         self._folder = folder
 
     @asynccontextmanager
-    async def receive(self, body: AsyncIterable[bytes]) -> AsyncIterator[Path]:
-        """Yield a body as a file, which is deleted at the end."""
+    async def receive(
+        self,
+        body: AsyncIterable[bytes],
+        take: Callable[[int], None] = lambda size: None,
+    ) -> AsyncIterator[Path]:
+        """Yield a body as a file, which is deleted at the end.
+
+        `take` is called with the size of each piece, and may raise. Raises `OSError` with ENOSPC if
+        the file would use the reserve of the disk.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / uuid.uuid4().hex
         try:
             async with await anyio.open_file(path, "xb") as file:
                 held = bytearray()
                 async for piece in body:
+                    take(len(piece))
                     held += piece
                     if len(held) >= _PIECE:
+                        require_room(self._folder, len(held))
                         await file.write(bytes(held))
                         held.clear()
+                require_room(self._folder, len(held))
                 await file.write(bytes(held))
             yield path
         finally:

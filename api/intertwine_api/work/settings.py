@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     """Seconds without a heartbeat after which a job counts as lost."""
     dataset_bytes: int = Field(default=2**30, gt=0)
     """The largest dataset, or file of weights, in bytes."""
+    owner_bytes: int = Field(default=20 * 10**9, gt=0)
+    """Bytes that one owner may keep: datasets, models, uploaded weights, and logs of jobs."""
+    uploads: int = Field(default=16, ge=1)
+    """Concurrent uploads."""
+    key_uploads: int = Field(default=2, ge=1)
+    """Concurrent uploads of one owner."""
     forward_rows: int = Field(default=4096, ge=1)
     """The most rows of one forward."""
     forward_queue_rows: int = Field(default=8192, ge=1)

@@ -11,6 +11,7 @@ from intertwine_api.storage.datasets import Datasets
 from intertwine_api.storage.keys import Caller
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.quota import Quota
 from intertwine_api.wire.basis_request import ParsedRequest
 from intertwine_api.wire.jobs import JobRequest, LimitsAsked
 from intertwine_api.wire.problems import ProblemError
@@ -21,6 +22,8 @@ from intertwine_api.work.logs import audit
 from intertwine_api.work.queue import Queue
 from intertwine_api.work.settings import Settings
 from intertwine_api.work.solve_job import require_affordable
+
+_TRAINING_BYTES = 2**20  # the room for the model and the log of a training
 
 
 class Submission:
@@ -37,8 +40,10 @@ class Submission:
         models: Models,
         objects: Objects,
         wake: Callable[[], None],
+        quota: Quota,
     ) -> None:
         self._settings, self._queue, self._wake = settings, queue, wake
+        self._quota = quota
         self._datasets, self._models, self._objects = datasets, models, objects
 
     def submit(self, request: JobRequest, caller: Caller, idempotency_key: str | None) -> Job:
@@ -63,6 +68,8 @@ class Submission:
         if earlier is not None:
             return earlier
         limits = self.limits(request.limits)
+        if request.kind == "train":
+            self._quota.require(caller.owner, _TRAINING_BYTES)
         submitter = Submitter(
             caller, limits, self._settings, self._datasets, self._models, self._objects
         )

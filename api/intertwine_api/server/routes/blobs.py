@@ -90,7 +90,12 @@ class Blob(FileResponse):
     summary="Upload the weights of a model",
     response_model=BlobDocument,
     responses=documented(
-        "format", "unsupported-media-type", "body-too-large", "disk-full", "malformed"
+        "format",
+        "unsupported-media-type",
+        "body-too-large",
+        "disk-full",
+        "malformed",
+        "quota-exceeded",
     ),
     openapi_extra={
         "requestBody": {
@@ -104,8 +109,8 @@ async def upload_blob(request: Request, service: TheService, caller: JobsWriter)
 
     The sha256 of the bytes identifies the blob.
     """
-    async with service.receive(request) as file:
-        document = await service.store_upload(_keep, file, service)
+    async with service.receive(request, caller.owner) as file:
+        document = await service.store_upload(_keep, file, service, caller.owner)
     audit("weights created", caller, id=document.digest, bytes=document.bytes)
     headers = {"Location": document.links["self"]}
     return JSONResponse(document.model_dump(), 201, headers=headers)
@@ -150,7 +155,7 @@ async def get_blob(
     return blob
 
 
-def _keep(file: Path, service: Service) -> BlobDocument:
+def _keep(file: Path, service: Service, owner: str) -> BlobDocument:
     """Store an uploaded file of weights. Raises `FormatError` unless it is safetensors."""
     from safetensors import SafetensorError, safe_open
 
@@ -162,6 +167,7 @@ def _keep(file: Path, service: Service) -> BlobDocument:
     if not names:
         raise FormatError("the safetensors file has no arrays")
     digest, size = service.objects.put(file)
+    service.quota.weights.add(owner, digest, size)
     return BlobDocument(digest=digest, bytes=size, links={"self": f"/v1/blobs/{digest}"})
 
 

@@ -34,6 +34,7 @@ Name = Annotated[Digest, Path(description="the digest of the samples")]
     responses=documented(
         "format", "syntax", "invalid-group", "invalid-rep", "not-concrete", "too-large",
         "invalid-request", "unsupported-media-type", "body-too-large", "disk-full", "malformed",
+        "quota-exceeded", "out-of-time",
     ),
     openapi_extra={
         "requestBody": {"required": True, "content": dict.fromkeys(FILE_TYPES, _FILE)}
@@ -56,7 +57,7 @@ async def upload_dataset(
     identifies the dataset, whatever the format of the file.
     """
     generators = _read_group(group)
-    async with service.receive(request) as file:
+    async with service.receive(request, caller.owner) as file:
         stored = await service.store_upload(
             service.datasets.add, caller.owner, file, name, rep_in, rep_out, generators
         )

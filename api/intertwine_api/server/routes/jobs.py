@@ -77,7 +77,7 @@ TheJob = Annotated[Job, Depends(_job)]
     response_model=JobDocument,
     responses=documented(
         *PARSE_PROBLEMS, "not-found", "name-taken", "too-costly", "invalid-setting",
-        "idempotency-conflict", "too-many-jobs",
+        "idempotency-conflict", "too-many-jobs", "quota-exceeded",
     ),
 )  # fmt: skip
 async def submit_job(

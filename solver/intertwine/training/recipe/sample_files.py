@@ -1,6 +1,7 @@
 """Files of samples, safetensors or npz, read without pickle or evaluation of their text.
 
-The size that a header declares is checked before arrays are read, and bounded by `most_bytes`.
+The size that a header declares is checked before arrays are read, and bounded by `most_bytes`. So
+is the size of a compressed array, by its compressed size.
 
 NumPy's own reader evaluates the header of an array as a Python literal, guesses if that fails, and
 has no bound on the shape. The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 import re
 import zipfile
 import zlib
@@ -85,6 +87,8 @@ def _makes_sense(items: dict[str, str]) -> bool:
 NAMES = (("X", "Y"), ("x", "y"), ("inputs", "targets"))
 
 _PIECE = 2**20  # bytes that are read at once
+_EXPANDED = 2**24  # bytes; larger arrays are bounded by their compressed size
+_MOST_RATIO = 100  # deflate reaches 1,032 for zeros
 _MOST_HEADER = 2**20  # bytes; two arrays need a few hundred
 _NUMBERS = (
     *("float16", "float32", "float64", "bool"),
@@ -176,6 +180,7 @@ class _InPieces:
 
 
 def _read_npz(source: BinaryIO, most_bytes: int) -> Arrays:
+    size = source.seek(0, os.SEEK_END)
     try:
         with zipfile.ZipFile(_InPieces(source)) as archive:
             entries = {
@@ -185,7 +190,7 @@ def _read_npz(source: BinaryIO, most_bytes: int) -> Arrays:
             }
             left, found = most_bytes, []
             for name in _two_of(entries):
-                array = _read_npy(archive, entries[name], name, left)
+                array = _read_npy(archive, entries[name], name, left, size)
                 left -= array.nbytes
                 found.append(array)
             return found[0], found[1]
@@ -199,8 +204,19 @@ def _read_npz(source: BinaryIO, most_bytes: int) -> Arrays:
         raise FormatError(f"this is no whole npz file: {error or 'it ends too early'}") from error
 
 
+def _require_ratio(entry: zipfile.ZipInfo, name: str, size: int) -> None:
+    """Raise `TooLarge` for a member that expands as only a hostile or nearly constant one does."""
+    packed = max(1, min(entry.compress_size, size))
+    if entry.file_size > max(_EXPANDED, _MOST_RATIO * packed):
+        raise TooLarge(
+            f"{name} expands from {packed:,} to {entry.file_size:,} bytes, and above "
+            f"{_EXPANDED:,} bytes at most {_MOST_RATIO} times is read: write it with np.savez, "
+            f"which does not compress"
+        )
+
+
 def _read_npy(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, most_bytes: int
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, most_bytes: int, size: int
 ) -> Shaped[np.ndarray, "..."]:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise FormatError(f"{name} is compressed in a way that np.savez_compressed never does")
@@ -213,7 +229,12 @@ def _read_npy(
             )
         _require_numbers(name, _NPY.get(header.kind.lstrip("<>|="), header.kind))
         dtype = np.dtype(header.kind)
-        _require_room(header.count * dtype.itemsize, most_bytes)
+        declared = header.count * dtype.itemsize
+        _require_room(declared, most_bytes)
+        _require_ratio(entry, name, size)
+        found = entry.file_size - member.tell()
+        if declared > found:  # before memory is taken for it
+            raise FormatError(f"{name} says that it has {declared:,} bytes, and has {found:,}")
         array = np.empty(header.count, dtype)
         _fill(array.view(np.uint8), member, name)
     native = array.astype(dtype.newbyteorder("="), copy=False)

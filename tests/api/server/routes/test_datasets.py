@@ -5,14 +5,20 @@ from __future__ import annotations
 import io
 import json
 import struct
+import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from helpers.documents import ROOT
+from helpers.example_stores import run_with_mounts, until
+from helpers.hostile import PeakMemory, hostile_to
 from helpers.service import UNKNOWN, ServiceProcess, problem, running_service, service_process
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
@@ -48,6 +54,39 @@ def spoilt() -> np.ndarray:
 def send(client: httpx.Client, content: bytes, **query: str) -> httpx.Response:
     kind = NPZ if content[:2] == b"PK" else SAFETENSORS
     return client.post("/v1/datasets", content=content, params=query, headers=kind)
+
+
+class Uploading:
+    """A service with a key for each of some owners."""
+
+    def __init__(self, process: ServiceProcess, tokens: dict[str, str]) -> None:
+        self.address, self.pid, self._tokens = process.address, process.pid, tokens
+        self._clients: dict[str, httpx.Client] = {}
+
+    @classmethod
+    @contextmanager
+    def service(cls, folder: Path, **settings: str) -> Iterator[Uploading]:
+        process = ServiceProcess(folder / "data", jobs="0", workers="1", **settings)
+        database = Database(f"sqlite:///{process.data}/intertwine.db")
+        database.migrate()
+        scopes = ("jobs:write",)
+        tokens = {who: Keys(database).create(who, scopes)[1] for who in ("ada", "bob", "cid")}
+        database.close()
+        with service_process(process.data, service=process):
+            lab = cls(process, tokens)
+            yield lab
+            for client in lab._clients.values():
+                client.close()
+
+    def key(self, owner: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._tokens[owner]}"}
+
+    def client(self, owner: str) -> httpx.Client:
+        if owner not in self._clients:
+            self._clients[owner] = httpx.Client(
+                base_url=self.address, headers=self.key(owner), timeout=60
+            )
+        return self._clients[owner]
 
 
 @pytest.fixture(scope="module")
@@ -296,3 +335,106 @@ class TestWeights:
     def test_what_is_none_is_refused(self, client: httpx.Client, content: bytes) -> None:
         answer = client.post("/v1/blobs", content=content, headers=SAFETENSORS)
         problem(answer, 422, "format")
+
+
+class TestQuotas:
+    """Uploads of several owners to a service with small quotas."""
+
+    @pytest.fixture
+    def lab(self, tmp_path: Path) -> Iterator[Uploading]:
+        with Uploading.service(tmp_path, owner_bytes=str(2 * 10**6)) as lab:
+            yield lab
+
+    def test_an_owner_keeps_so_much_and_others_as_much_again(self, lab: Uploading) -> None:
+        ada, bob = lab.client("ada"), lab.client("bob")
+        kept = [send(ada, samples(400_000, seed)) for seed in range(4)]
+        assert [answer.status_code for answer in kept] == [201] * 4
+        for refused in (
+            send(ada, samples(600_000, 5)),
+            ada.post("/v1/datasets", content=iter([samples(600_000, 5)]), headers=SAFETENSORS),
+            ada.post("/v1/blobs", content=samples(600_000, 5), headers=SAFETENSORS),
+        ):
+            found = problem(refused, 507, "quota-exceeded")
+            assert found["limit_bytes"] == 2 * 10**6
+            assert found["used_bytes"] > 1_600_000
+        assert send(bob, samples(600_000, 5)).status_code == 201
+        assert ada.delete(kept[0].headers["location"]).status_code == 204
+        assert ada.post("/v1/blobs", content=samples(600_000, 6), headers=SAFETENSORS).is_success
+        job = {"kind": "train", "dataset": kept[1].json()["id"], "model": {"type": "MLP"}}
+        problem(send(ada, samples(400_000, 7)), 507, "quota-exceeded")
+        problem(ada.post("/v1/jobs", json=job), 507, "quota-exceeded")
+
+    def test_uploads_at_once_are_bounded_for_an_owner_and_do_not_block_others(
+        self, lab: Uploading
+    ) -> None:
+        with hostile_to(lab.address) as hostile:
+            for _ in range(2):
+                headers = {**SAFETENSORS, **lab.key("cid"), "content-length": "1000000"}
+                hostile.ask("POST", "/v1/datasets", headers, b"x" * 1000)
+            time.sleep(0.3)
+            third = problem(send(lab.client("cid"), samples(1000, 0)), 429, "rate-limited")
+            assert "uploads of this owner" in third["detail"]
+            assert send(lab.client("bob"), samples(1000, 0)).status_code == 201
+        until(lambda: send(lab.client("cid"), samples(1000, 0)).status_code == 201, 10)
+
+
+@pytest.mark.slow
+def test_a_large_file_is_checked_without_memory_of_the_service_and_without_holding_up_others(
+    tmp_path: Path,
+) -> None:
+    size = 160 * 10**6
+    with Uploading.service(tmp_path) as lab:
+        ada, bob = lab.client("ada"), lab.client("bob")
+        peak = PeakMemory(lab.pid)
+        with ThreadPoolExecutor(1) as pool:
+            large = pool.submit(send, ada, samples(size, 0))
+            waits = []
+            while not large.done():
+                begun = time.monotonic()
+                assert bob.get("/healthz").status_code == 200
+                waits.append(time.monotonic() - begun)
+                assert send(bob, samples(1000, len(waits))).status_code == 201
+                peak.watch(0.1)
+            assert large.result().status_code == 201
+        assert max(waits) < 1
+        assert peak.growth < size / 2
+
+
+@pytest.mark.slow
+def test_uploads_leave_the_reserve_of_a_small_disk_free(tmp_path: Path) -> None:
+    program = textwrap.dedent("""
+        import json, shutil
+        from pathlib import Path
+        import httpx
+        sys.path.insert(0, sys.argv[2])
+        from helpers.service import running_service
+        data = Path(sys.argv[1]) / "data"
+        data.mkdir()
+        mount("-t", "tmpfs", "-o", "size=80m", "tmpfs", data)
+        with running_service(data, jobs="0", workers="1") as client:
+            free = []
+            def body():
+                for _ in range(60):
+                    yield b"x" * 2**20
+                    free.append(shutil.disk_usage(data).free)
+            answer = client.post(
+                "/v1/datasets", content=body(), headers={"content-type": "application/zip"}
+            )
+            declared = client.post("/v1/blobs", content=b"x" * 30 * 2**20)
+            ready = client.get("/readyz").status_code
+            left = [path.name for path in (data / "uploads").iterdir()]
+        print(json.dumps([answer.json()["code"], declared.json()["code"], min(free), ready, left]))
+    """)
+    done = run_with_mounts(program, tmp_path, ROOT / "tests")
+    assert done.stdout, done.stderr
+    *codes, free, ready, left = json.loads(done.stdout)
+    assert codes == ["disk-full", "disk-full"]
+    assert free > 60 * 2**20  # of a reserve of 64 MB; the database writes too
+    assert (ready, left) == (200, [])
+
+
+def samples(size: int, seed: int) -> bytes:
+    """A file of samples of about this number of bytes, other ones for each seed."""
+    array = np.random.default_rng(seed).integers(0, 255, (size // 16, 8), np.uint8)
+    numbers = array.view(np.uint64).astype(np.float64)
+    return save({"X": numbers, "Y": numbers})

@@ -1,0 +1,165 @@
+"""The bytes that each owner keeps: datasets, models, uploaded weights, and the logs of jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.tables import datasets, jobs, models, versions
+from intertwine_api.wire.problems import ProblemError
+
+_LOG_SECONDS = 10.0  # for so long, the size of an owner's logs is not measured again
+
+
+class UploadedWeights:
+    """Records who has uploaded which weights, for as long as the objects exist.
+
+    Each record is a file in a folder of the owner, with the size of the object.
+    """
+
+    def __init__(self, folder: Path, objects: Objects) -> None:
+        self._folder, self._objects = folder, objects
+
+    def add(self, owner: str, digest: str, size: int) -> None:
+        """Record an upload."""
+        folder = self._of(owner)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / digest).write_text(str(size))
+
+    def total(self, owner: str) -> int:
+        """Return the bytes of an owner's uploads. Records of deleted objects are removed."""
+        found = 0
+        folder = self._of(owner)
+        for record in list(folder.iterdir()) if folder.is_dir() else ():
+            if self._objects.holds(record.name):
+                found += int(record.read_text() or 0)
+            else:
+                record.unlink(missing_ok=True)
+        return found
+
+    def _of(self, owner: str) -> Path:
+        return self._folder / hashlib.sha256(owner.encode()).hexdigest()
+
+
+class Quota:
+    """Bounds the bytes of each owner to `most`, those of unfinished uploads included.
+
+    `log_bytes` returns the size of the log of a job, by its id; the sum is measured again after
+    `log_seconds`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        weights: UploadedWeights,
+        most: int,
+        log_bytes: Callable[[str], int],
+        *,
+        log_seconds: float = _LOG_SECONDS,
+    ) -> None:
+        self.most, self.weights = most, weights
+        self._database, self._log_bytes = database, log_bytes
+        self._log_seconds = log_seconds
+        self._incoming: Counter[str] = Counter()
+        self._logs: dict[str, tuple[float, int]] = {}
+        self._mutex = threading.Lock()
+
+    def used(self, owner: str) -> dict[str, int]:
+        """Return the bytes of an owner by their kind."""
+        with self._database.read() as connection:
+            return self._used(connection, owner)
+
+    def require(self, owner: str, more: int = 0) -> None:
+        """Raise `ProblemError` with ``quota-exceeded`` unless the owner may keep `more` bytes."""
+        with self._database.read() as connection:
+            self.require_in(connection, owner, more)
+
+    def require_in(
+        self, connection: Connection, owner: str, more: int, replaced: str | None = None
+    ) -> None:
+        """Require room as `require` does, in a transaction. A dataset `replaced` does not count."""
+        self._require_left(owner, self._used(connection, owner, replaced), more)
+
+    @contextmanager
+    def upload(self, owner: str) -> Iterator[Incoming]:
+        """Count the bytes of an upload while it is received: call `Incoming.start`, then `take`."""
+        incoming = Incoming(self, owner)
+        try:
+            yield incoming
+        finally:
+            with self._mutex:
+                self._incoming[owner] -= incoming.size
+
+    def _take(self, incoming: Incoming, size: int) -> None:
+        with self._mutex:
+            self._incoming[incoming.owner] += size
+            incoming.size += size
+            arriving = self._incoming[incoming.owner]
+        self._require_left(incoming.owner, incoming.used, arriving)
+
+    def _require_left(self, owner: str, used: dict[str, int], more: int) -> None:
+        if sum(used.values()) + max(1, more) > self.most:
+            raise self._exceeded(owner, used, more)
+
+    def _used(
+        self, connection: Connection, owner: str, replaced: str | None = None
+    ) -> dict[str, int]:
+        of_data = select(func.sum(datasets.c.bytes)).where(datasets.c.owner == owner)
+        if replaced is not None:
+            of_data = of_data.where(datasets.c.id != replaced)
+        of_models = select(func.sum(versions.c.bytes)).join_from(versions, models)
+        return {
+            "datasets": int(connection.execute(of_data).scalar() or 0),
+            "models": int(
+                connection.execute(of_models.where(models.c.owner == owner)).scalar() or 0
+            ),
+            "weights": self.weights.total(owner),
+            "logs": self._bytes_of_logs(connection, owner),
+        }
+
+    def _bytes_of_logs(self, connection: Connection, owner: str) -> int:
+        now = time.monotonic()
+        until, size = self._logs.get(owner, (now, 0))
+        if until <= now:
+            ids = connection.execute(select(jobs.c.id).where(jobs.c.owner == owner)).scalars()
+            size = sum(map(self._log_bytes, ids))
+            self._logs[owner] = now + self._log_seconds, size
+        return size
+
+    def _exceeded(self, owner: str, used: dict[str, int], more: int) -> ProblemError:
+        parts = ", ".join(f"{name} {size:,}" for name, size in used.items())
+        total = sum(used.values())
+        return ProblemError.of(
+            "quota-exceeded",
+            f"{owner} keeps {total:,} bytes ({parts}) of {self.most:,}, and this needs {more:,} "
+            f"more: delete datasets, models or jobs that are no longer needed, or ask the operator "
+            f"to raise INTERTWINE_OWNER_BYTES",
+            used_bytes=total,
+            limit_bytes=self.most,
+        )
+
+
+class Incoming:
+    """The bytes of one upload that have arrived."""
+
+    def __init__(self, quota: Quota, owner: str) -> None:
+        self._quota, self.owner, self.size = quota, owner, 0
+        self.used: dict[str, int] = {}
+
+    def start(self, declared: int) -> None:
+        """Look up what the owner keeps. Raises `ProblemError` if `declared` bytes are too many."""
+        self.used = self._quota.used(self.owner)
+        self._quota._require_left(self.owner, self.used, declared)
+
+    def take(self, size: int) -> None:
+        """Count bytes that have arrived. Raises `ProblemError` with ``quota-exceeded``."""
+        self._quota._take(self, size)

@@ -1,0 +1,118 @@
+"""What owners keep is bounded, on either database."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.example_models import bytes_only
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.datasets import Datasets
+from intertwine_api.storage.models import Models
+from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.quota import Quota, UploadedWeights
+from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work.job import Limits, NewJob
+from intertwine_api.work.queue import Queue
+
+
+class Lab:
+    def __init__(self, database: Database, folder: Path, most: int) -> None:
+        self.database, self.objects, self.folder = database, Objects(folder / "objects"), folder
+        self.weights = UploadedWeights(folder / "weights", self.objects)
+        self.logs: dict[str, int] = {}
+        self.quota = Quota(
+            database, self.weights, most, lambda job: self.logs.get(job, 0), log_seconds=0
+        )
+        self.datasets = Datasets(database, self.objects, quota=self.quota)
+
+    def file(self, seed: int, rows: int = 1000) -> Path:
+        path = self.folder / f"{seed}.npz"
+        rng = np.random.default_rng(seed)
+        np.savez(path, X=rng.normal(size=(rows, 3)), Y=rng.normal(size=rows))
+        return path
+
+    def add(self, owner: str, seed: int) -> int:
+        """Upload 32 kB and return the bytes that were kept."""
+        return self.datasets.add(owner, self.file(seed)).bytes
+
+
+@pytest.fixture
+def lab(database: Database, tmp_path: Path) -> Lab:
+    return Lab(database, tmp_path, most=100_000)
+
+
+def exceeded() -> pytest.RaisesExc[ProblemError]:
+    return pytest.raises(ProblemError, check=lambda error: error.problem.code == "quota-exceeded")
+
+
+def test_all_that_an_owner_keeps_counts(lab: Lab) -> None:
+    size = lab.add("ada", 1)
+    Models(lab.database, lab.objects).publish("inertia", "ada", None, bytes_only(b"w" * 500))
+    digest, _ = lab.objects.put_bytes(b"v" * 300)
+    lab.weights.add("ada", digest, 300)
+    job = Queue(lab.database, 30).submit(NewJob("solve", "ada", {}, Limits(1, 1)), 9)[0]
+    lab.logs[job.id] = 77
+    assert lab.quota.used("ada") == {"datasets": size, "models": 500, "weights": 300, "logs": 77}
+    assert sum(lab.quota.used("bob").values()) == 0
+    lab.objects.remove(digest)
+    assert lab.quota.used("ada")["weights"] == 0
+
+
+def test_more_than_the_quota_is_refused_until_something_is_deleted(lab: Lab) -> None:
+    for seed in range(3):
+        lab.add("ada", seed)
+    with exceeded() as caught:
+        lab.add("ada", 3)
+    assert caught.value.problem.status == 507
+    for word in ("datasets", "delete", "INTERTWINE_OWNER_BYTES"):
+        assert word in caught.value.problem.detail
+    lab.add("bob", 4)
+    kept = lab.datasets.page("ada")[0]
+    assert len(kept) == 3
+    lab.add("ada", 0)  # the same samples again take no more room
+    lab.datasets.delete(kept[0].id, "ada")
+    lab.add("ada", 5)
+
+
+def test_a_refused_dataset_leaves_nothing(lab: Lab) -> None:
+    for seed in range(3):
+        lab.add("ada", seed)
+    with exceeded():
+        lab.add("ada", 3)
+    assert len(lab.objects.unused(time.time() + 1)) == 3
+    assert {path.suffix for path in lab.folder.iterdir() if path.is_file()} <= {".npz", ".db"}
+
+
+def test_concurrent_uploads_do_not_exceed_it_together(lab: Lab) -> None:
+    def add(seed: int) -> bool:
+        try:
+            lab.add("ada", seed)
+        except ProblemError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(add, range(6))) == 3
+    assert lab.quota.used("ada")["datasets"] <= 100_000
+
+
+def test_bytes_that_are_arriving_count(lab: Lab) -> None:
+    lab.add("ada", 1)
+    with lab.quota.upload("ada") as one, lab.quota.upload("ada") as other:
+        one.start(0)
+        other.start(0)
+        one.take(40_000)
+        with exceeded():
+            other.take(40_000)
+    with lab.quota.upload("ada") as again:
+        again.start(60_000)
+        again.take(60_000)
+
+
+def test_a_declared_size_is_refused_before_it_arrives(lab: Lab) -> None:
+    with lab.quota.upload("ada") as incoming, exceeded():
+        incoming.start(100_001)
