@@ -34,7 +34,7 @@ def diagnose(as_json: bool) -> int:
     from intertwine.installation import check_installation
 
     *findings, solve = check_installation()
-    findings += [check_store(), check_service(), solve]
+    findings += [check_store(), check_service(), check_access(), solve]
     ok = all(finding.ok for finding in findings)
     if as_json:
         common.print_json({"ok": ok, "checks": list(map(asdict, findings))})
@@ -98,3 +98,38 @@ def check_service() -> Finding:
             advice = "the service may be running already; another one needs --port"
             return Finding("service", True, f"port {_PORT} is taken ({error.strerror})", advice)
     return Finding("service", True, f"port {_PORT} is free")
+
+
+def check_access() -> Finding:
+    """Report who may use the service of this environment's settings. Creates no database."""
+    from intertwine.errors import InvalidSetting
+    from intertwine.installation import Finding
+
+    if any(importlib.util.find_spec(name) is None for name in _SERVICE):
+        return Finding("access", True, "the service is not installed")
+    from pydantic import ValidationError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from intertwine_api.cli.keys import has_database
+    from intertwine_api.storage.database import Database
+    from intertwine_api.storage.keys import Keys
+    from intertwine_api.work.access_policy import AccessPolicy
+    from intertwine_api.work.settings import Settings
+
+    try:
+        settings = Settings()
+        database = Database(settings.database_url)
+        try:
+            keys = Keys(database, settings.home) if has_database(settings) else None
+            access = AccessPolicy.of(settings, keys)
+        finally:
+            database.close()
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
+        return Finding("access", False, faults, "correct the INTERTWINE_… variables")
+    except InvalidSetting as error:
+        return Finding("access", False, str(error), "correct the INTERTWINE_… variables")
+    except SQLAlchemyError:
+        advice = "`intertwine serve` creates or upgrades it, and reports what is wrong with it"
+        return Finding("access", False, f"the database {database} cannot be read", advice)
+    return Finding("access", True, access.description, access.advice)

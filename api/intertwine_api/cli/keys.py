@@ -57,7 +57,7 @@ def create(
     expires = None if days is None else expiry(days)
     is_new = not has_database(settings)
     with common.open_database(settings) as database:
-        keys = Keys(database)
+        keys = Keys(database, settings.home)
         is_first = not keys.any()
         key, token = keys.create(owner, scopes or SCOPES[:-1], expires)
         try:

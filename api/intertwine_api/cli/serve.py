@@ -86,7 +86,9 @@ def _refuse_open_doors(settings: Settings) -> None:
     """Raise `InvalidSetting` for a service that others can reach and that asks for no keys."""
     from intertwine.errors import InvalidSetting
 
-    if settings.allow_unauthenticated or settings.on_loopback or _has_keys(settings):
+    if settings.allow_unauthenticated or settings.on_loopback or settings.require_keys:
+        return
+    if _has_had_keys(settings):
         return
     raise InvalidSetting(
         f"listening on {settings.host} gives this machine to everybody who can reach it, because "
@@ -96,15 +98,15 @@ def _refuse_open_doors(settings: Settings) -> None:
     )
 
 
-def _has_keys(settings: Settings) -> bool:
-    """Return whether the database has keys, without creating it."""
+def _has_had_keys(settings: Settings) -> bool:
+    """Return whether the database has had keys, without creating it."""
     from intertwine_api.cli.keys import has_database
     from intertwine_api.storage.keys import Keys
 
     if not has_database(settings):
         return False
     with common.open_database(settings) as database:
-        return Keys(database).any()
+        return Keys(database, settings.home).any()
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -175,7 +177,8 @@ def _serve(settings: Settings) -> None:
 
 
 def _announce(address: str, service: Service) -> None:
-    key = "       -H 'authorization: Bearer itw_…' \\\n" if service.keys.any() else ""
+    access = service.access_policy()
+    key = "       -H 'authorization: Bearer itw_…' \\\n" if access.requires_keys else ""
     here = len(service.jobs_here())
     go_on = f"{_jobs(here)} from before, " if here else "jobs: "
     print(
@@ -183,6 +186,7 @@ def _announce(address: str, service: Service) -> None:
         f"store: {service.store.layout.root})\n"
         f"database: {service.database.url.render_as_string(hide_password=True)}; "
         f"{go_on}at most {service.capacity.slots} at once\n"
+        f"access: {access.description}\n"
         f"try it:\n"
         f"  curl -s {address}/v1/bases -H 'content-type: application/json' \\\n"
         f"{key}"
@@ -190,6 +194,8 @@ def _announce(address: str, service: Service) -> None:
         f"stop it with Ctrl-C",
         flush=True,
     )
+    if access.advice:
+        common.warn(access.advice)
 
 
 def _take_leave(service: Service) -> None:

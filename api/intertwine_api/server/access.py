@@ -62,6 +62,16 @@ class Access:
         token = _token(authorization)
         if len(token) > _LONGEST:
             raise _unauthorized(token)
+        caller = await self._cached(token)
+        if caller is None:
+            raise _unauthorized(token)
+        return caller
+
+    async def is_open(self) -> bool:
+        """Whether callers need no key."""
+        return await self._cached("") is not None
+
+    async def _cached(self, token: str) -> Caller | None:
         now = self._clock()
         until, caller = self._callers.get(token, (now, None))
         if until <= now:
@@ -69,8 +79,6 @@ class Access:
             self._callers[token] = now + self._seconds, caller
             while len(self._callers) > _CACHE_SIZE:
                 self._callers.popitem(last=False)
-        if caller is None:
-            raise _unauthorized(token)
         return caller
 
     def _find(self, token: str) -> Caller | None:
@@ -165,8 +173,10 @@ def requires(*scopes: str) -> Required:
     return Required(scopes)
 
 
-#: The authentication problems of every guarded route.
-AUTH_PROBLEMS = ("unauthorized", "forbidden", "rate-limited")
+#: The problems of every guarded route: before and during authentication.
+AUTH_PROBLEMS = (
+    "origin-not-allowed", "host-not-allowed", "unauthorized", "forbidden", "rate-limited",
+)  # fmt: skip
 
 #: The caller of a request, as a route's argument.
 BlobsReader = Annotated[Caller, Depends(requires("bases:read", "jobs:write", "models:forward"))]

@@ -10,10 +10,18 @@ import intertwine
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
 from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
-from intertwine_api.server.middleware import BodyLimit, HeadAsGet, RequestCounter
+from intertwine_api.server.middleware import (
+    BodyLimit,
+    ContentTypeCheck,
+    HeadAsGet,
+    RequestCounter,
+    SecurityHeaders,
+)
+from intertwine_api.server.origins import HostRules, OriginGuard
 from intertwine_api.server.problem_responses import documented, install_problem_handlers
 from intertwine_api.server.routes import (
     bases,
@@ -75,11 +83,22 @@ _GUARDED = (
     (models, ("models:forward", "jobs:write")),
 )
 
+#: The headers that pages of allowed origins may send, and those that they may read.
+_SENT_BY_PAGES = (
+    "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID",
+    "Prefer", "Range",
+)  # fmt: skip
+_READ_BY_PAGES = (
+    "Content-Range", "ETag", "Intertwine-Model", "Location", "RateLimit", "RateLimit-Policy",
+    "Retry-After", "X-Log-Offset", "X-Log-Size",
+)  # fmt: skip
+
 
 def _include_routes(app: FastAPI) -> None:
     app.router.routes.append(forward.route)  # the most frequent route is matched first
     app.include_router(forward.router)
-    app.include_router(pages.router)
+    at_the_door = documented("origin-not-allowed", "host-not-allowed")
+    app.include_router(pages.router, responses=at_the_door)
     for module, scopes in _GUARDED:
         app.include_router(
             module.router,
@@ -91,6 +110,8 @@ def _include_routes(app: FastAPI) -> None:
 def _wrap(app: FastAPI, service: Service) -> None:
     """Add the middleware. The last one added runs first."""
     settings = service.settings
+    uploads = dict.fromkeys(("/v1/datasets", "/v1/blobs"), settings.dataset_bytes)
+    app.add_middleware(ContentTypeCheck, uploads=uploads)
     app.add_middleware(
         Guard,
         access=service.access,
@@ -98,11 +119,26 @@ def _wrap(app: FastAPI, service: Service) -> None:
         concurrency=ConcurrencyLimit(settings.key_requests_at_once, "requests of this key"),
     )
     app.add_middleware(RequestCounter, metrics=service.metrics)
-    uploads = dict.fromkeys(("/v1/datasets", "/v1/blobs"), settings.dataset_bytes)
     app.add_middleware(
         BodyLimit, limit=settings.json_bytes, binary_limit=settings.body_bytes, uploads=uploads
     )
     app.add_middleware(HeadAsGet)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=("GET", "HEAD", "POST", "DELETE"),
+            allow_headers=_SENT_BY_PAGES,
+            expose_headers=_READ_BY_PAGES,
+        )
+    app.add_middleware(
+        OriginGuard,
+        rules=HostRules.of(settings),
+        require_listed=bool(settings.allowed_hosts),
+        origins=settings.allowed_origins,
+        is_open=service.access.is_open,
+    )
+    app.add_middleware(SecurityHeaders)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

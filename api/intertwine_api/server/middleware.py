@@ -1,12 +1,13 @@
-"""Middleware: limit request bodies, count requests, and answer HEAD."""
+"""Middleware: check and limit request bodies, set headers, count requests, and answer HEAD."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intertwine_api.server.problem_responses import respond
@@ -16,6 +17,23 @@ from intertwine_api.work.service_metrics import ServiceMetrics
 
 _DRAINED = 4  # times the limit
 _HEAD = "intertwine.head"
+_JSON = "application/json"
+#: The media types of uploaded files.
+FILE_TYPES = (SAFETENSORS, "application/zip", "application/x-npz", "application/octet-stream")
+
+_HEADERS = {  # of every response
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+_HOME_POLICY = f"{_NOTHING}; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
+_DOCS_POLICY = (  # the scripts of Swagger UI and ReDoc start in the page, and ReDoc has a worker
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+_DOCS = ("/docs", "/redoc")
 
 
 class BodyLimit:
@@ -99,7 +117,7 @@ def path_of(scope: Scope) -> str:
 
 def is_safetensors(headers: Mapping[bytes, bytes]) -> bool:
     """Return whether the content type of a request is safetensors."""
-    return headers.get(b"content-type", b"").lower().startswith(SAFETENSORS.encode())
+    return media_type(headers) == SAFETENSORS
 
 
 class _TooLarge(Exception):
@@ -109,6 +127,80 @@ class _TooLarge(Exception):
 def is_head(scope: Mapping[str, Any]) -> bool:
     """Return whether a route's GET is a HEAD. Then the route need not compute the body."""
     return bool(scope.get(_HEAD))
+
+
+class ContentTypeCheck:
+    """Refuse bodies under ``/v1`` whose content type their address does not take.
+
+    Browsers send forms and plain text to other origins without asking, so those types are never
+    read as JSON. `uploads` are the paths that take files.
+    """
+
+    def __init__(self, app: ASGIApp, uploads: Collection[str]) -> None:
+        self.app, self.uploads = app, frozenset(uploads)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or respond with ``unsupported-media-type``."""
+        if scope["type"] == "http" and path_of(scope).startswith("/v1/"):
+            headers = dict(scope["headers"])
+            sent = media_type(headers)
+            accepted = self._accepted(path_of(scope))
+            if _has_body(headers) and sent not in accepted:
+                what = f"the body is {sent[:100]}" if sent else "the body has no content type"
+                one = accepted[0] if len(accepted) == 1 else f"one of {', '.join(accepted)}"
+                problem = Problem.of(
+                    "unsupported-media-type", f"{what}: send it with the content-type {one}"
+                )
+                await respond(problem, {"Connection": "close"})(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _accepted(self, path: str) -> tuple[str, ...]:
+        if path in self.uploads:
+            return FILE_TYPES
+        if path.endswith((":forward", ":project")):
+            return (_JSON, SAFETENSORS)
+        return (_JSON,)
+
+
+def media_type(headers: Mapping[bytes, bytes]) -> str:
+    """Return the media type of a request's body in lower case, without parameters."""
+    value = headers.get(b"content-type", b"").decode("latin-1")
+    return value.partition(";")[0].strip().lower()
+
+
+def _has_body(headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+
+
+class SecurityHeaders:
+    """Set headers that keep browsers from guessing types, framing, and caching private answers.
+
+    A route's own headers are kept.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add the headers to its response."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                path = path_of(scope)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                is_page = headers.get("content-type", "").startswith("text/html")
+                policy = _NOTHING
+                if is_page:
+                    policy = _DOCS_POLICY if path.startswith(_DOCS) else _HOME_POLICY
+                headers.setdefault("Content-Security-Policy", policy)
+                if path.startswith("/v1/") or path.rstrip("/") == "/metrics":
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
 class RequestCounter:

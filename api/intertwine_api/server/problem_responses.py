@@ -49,7 +49,7 @@ def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONR
 #: The problems of parsing a request, and of solving it.
 PARSE_PROBLEMS = (
     "syntax", "invalid-group", "invalid-rep", "not-concrete", "unknown-method", "unavailable",
-    "too-large", "invalid-request", "malformed", "body-too-large",
+    "too-large", "invalid-request", "malformed", "body-too-large", "unsupported-media-type",
 )  # fmt: skip
 SOLVE_PROBLEMS = (
     "method-not-applicable", "no-irreps", "too-costly", "ambiguous-rank", "rounded-generators",

@@ -27,6 +27,7 @@ from intertwine_api.storage.references import DAY, collect_garbage
 from intertwine_api.storage.uploads import Uploads
 from intertwine_api.wire.basis_request import ParsedRequest, parse_decomposition, parse_request
 from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work.access_policy import AccessPolicy
 from intertwine_api.work.basis_states import BasisStates
 from intertwine_api.work.controller import host_capacity, make_controller
 from intertwine_api.work.events import Events
@@ -73,10 +74,8 @@ class Service:
         self.database = Database(settings.database_url)
         self.objects = Objects(settings.home / "objects")
         self.uploads = Uploads(settings.home / "uploads")
-        self.keys = Keys(self.database)
-        self.access = Access(
-            self.keys, open_to_all=settings.on_loopback or settings.allow_unauthenticated
-        )
+        self.keys = Keys(self.database, settings.home)
+        self.access = Access(self.keys, open_to_all=settings.is_open_without_keys)
         self.queue = Queue(self.database, settings.lease_seconds)
         self.bases = BasisStates(self.store, self.solves, self.queue, self.metrics)
         self.events = Events(self.database)
@@ -99,6 +98,7 @@ class Service:
     async def start(self) -> None:
         """Migrate the database, start the workers, and resume this host's jobs."""
         await to_thread.run_sync(self.database.migrate)
+        await to_thread.run_sync(self.keys.remember)
         await self.pool.start()
         self.controller.start()
         collecting = _collect_daily(self.database, self.objects, self.uploads)
@@ -117,6 +117,10 @@ class Service:
         with suppress(SQLAlchemyError):  # the database is unreachable; the jobs keep running
             self.left = await to_thread.run_sync(self.jobs_here)
         self.database.close()
+
+    def access_policy(self) -> AccessPolicy:
+        """Return who may use the service."""
+        return AccessPolicy.of(self.settings, self.keys)
 
     def jobs_here(self) -> list[Job]:
         """Return the jobs that this host runs."""
@@ -160,7 +164,7 @@ class Service:
 
     def receive(self, request: Request) -> AbstractAsyncContextManager[Path]:
         """Receive the body of a request as a file (see `Uploads.receive`)."""
-        return self.uploads.receive(request.stream(), request.headers.get("content-type", ""))
+        return self.uploads.receive(request.stream())
 
 
 def _service(request: Request) -> Service:  # async: FastAPI runs plain functions in a thread

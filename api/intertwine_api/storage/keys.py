@@ -9,10 +9,22 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from intertwine.errors import InvalidSetting
-from sqlalchemy import Connection, Row, Select, exists, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from intertwine_api.storage.database import Database, now
 from intertwine_api.storage.tables import keys
@@ -84,11 +96,44 @@ class Caller:
 LOCAL = Caller("local", frozenset(SCOPES))
 
 
-class Keys:
-    """The API keys of a database."""
+class KeyMarker:
+    """A file in the data folder, ``keys-required``: the databases that have had a key.
 
-    def __init__(self, database: Database) -> None:
+    With it, a service stays closed if its database loses its keys, or is itself lost. To open a
+    service again, delete the file as well as the keys.
+    """
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self._path = folder / "keys-required"
+        self._name = str(database)
+        if database.is_sqlite:  # the folder may be moved
+            file = Path(str(database.url.database)).absolute()
+            if file.is_relative_to(folder):
+                self._name = str(file.relative_to(folder))
+
+    def __bool__(self) -> bool:
+        """Whether the database has had a key. True if the file cannot be read."""
+        try:
+            return self._name in self._path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return False
+        except (OSError, UnicodeDecodeError):
+            return True
+
+    def set(self) -> None:
+        """Add the database to the file. Raises `OSError` if that fails."""
+        if not self:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{self._name}\n")
+
+
+class Keys:
+    """The API keys of a database. `folder` is the service's data folder, for `KeyMarker`."""
+
+    def __init__(self, database: Database, folder: Path | None = None) -> None:
         self._database = database
+        self._marker = None if folder is None else KeyMarker(folder, database)
 
     def create(
         self, owner: str, scopes: Sequence[str], expires: float | None = None
@@ -107,6 +152,8 @@ class Keys:
             what = f"has the unknown scope {unknown[0]!r}" if unknown else "has no scope"
             raise InvalidSetting(f"the key {what}: the scopes are {', '.join(SCOPES)}")
         secret = secrets.token_urlsafe(32)
+        if self._marker is not None:
+            self._marker.set()
         with self._database.write() as connection:
             at = float(connection.execute(select(now(connection))).scalar_one())
             _require_to_come(at, expires)
@@ -153,9 +200,23 @@ class Keys:
             return connection.execute(revoking.values(revoked=now(connection))).rowcount == 1
 
     def any(self) -> bool:
-        """Whether a key was ever created: revoking the last one does not open the service again."""
+        """Whether a key was ever created: a service does not open again without its keys."""
+        return bool(self._marker) or self._has_rows()
+
+    def remember(self) -> None:
+        """Set the marker in the data folder if the database has keys."""
+        if self._marker is not None and self._has_rows():
+            self._marker.set()
+
+    def _has_rows(self) -> bool:
         with self._database.read() as connection:
             return bool(connection.execute(select(exists(select(keys.c.id)))).scalar())
+
+    def count_active(self) -> int:
+        """Return the number of keys that are neither revoked nor expired."""
+        with self._database.read() as connection:
+            counting = select(func.count()).select_from(keys).where(*_active(connection))
+            return int(connection.execute(counting).scalar_one())
 
 
 def expiry(days: float) -> float:
@@ -184,10 +245,13 @@ def _require_to_come(now: float, expires: float | None) -> None:
 
 
 def _valid(connection: Connection, key_id: str) -> Select[Any]:
-    at = now(connection)
-    lives = or_(keys.c.expires.is_(None), keys.c.expires > at)
-    query = select(keys, at.label("at"))
-    return query.where(keys.c.id == key_id, keys.c.revoked.is_(None), lives)
+    query = select(keys, now(connection).label("at"))
+    return query.where(keys.c.id == key_id, *_active(connection))
+
+
+def _active(connection: Connection) -> tuple[ColumnElement[bool], ...]:
+    lives = or_(keys.c.expires.is_(None), keys.c.expires > now(connection))
+    return keys.c.revoked.is_(None), lives
 
 
 def _key_of(row: Row[Any]) -> Key:

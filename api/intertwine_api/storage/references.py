@@ -62,6 +62,17 @@ def is_referred_to(connection: Connection, digest: str) -> bool:
     )
 
 
+def is_weights_of_model(connection: Connection, digest: str) -> bool:
+    """Whether a version of a model has these weights."""
+    return connection.execute(select(exists().where(versions.c.weights == digest))).scalar_one()
+
+
+def is_input_of_job(connection: Connection, digest: str, owner: str) -> bool:
+    """Whether a job of the owner starts from these weights."""
+    given = _REQUEST[("model", "weights")].as_string() == digest
+    return connection.execute(select(exists().where(jobs.c.owner == owner, given))).scalar_one()
+
+
 _LOG = logging.getLogger("intertwine.service")
 DAY = 24 * 3600.0  # seconds
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import anyio
 
-from intertwine_api.wire.problems import ProblemError
-
 _PIECE = 2**20  # bytes that are written at a time
 
 
@@ -23,14 +21,8 @@ class Uploads:
         self._folder = folder
 
     @asynccontextmanager
-    async def receive(
-        self, body: AsyncIterable[bytes], content_type: str = ""
-    ) -> AsyncIterator[Path]:
-        """Yield a body as a file, which is deleted at the end.
-
-        Raises `ProblemError` with ``unsupported-media-type`` for JSON, text or a form.
-        """
-        _require_file(content_type)
+    async def receive(self, body: AsyncIterable[bytes]) -> AsyncIterator[Path]:
+        """Yield a body as a file, which is deleted at the end."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / uuid.uuid4().hex
         try:
@@ -53,13 +45,3 @@ class Uploads:
             with contextlib.suppress(FileNotFoundError):  # its request has ended meanwhile
                 if path.stat().st_mtime < old:
                     path.unlink()
-
-
-def _require_file(content_type: str) -> None:
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/json" or kind.startswith(("text/", "multipart/")):
-        raise ProblemError.of(
-            "unsupported-media-type",
-            f"the body is {kind}: send the bytes of the file alone, as "
-            f"application/vnd.safetensors or, for an npz file, as application/zip",
-        )

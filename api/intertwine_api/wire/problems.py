@@ -31,6 +31,8 @@ CODES: dict[str, tuple[int, str]] = {
     "malformed": (400, "The request body could not be read"),
     "unauthorized": (401, "The request has no valid key"),
     "forbidden": (403, "The key does not allow this"),
+    "origin-not-allowed": (403, "Web pages of this origin may not call the service"),
+    "host-not-allowed": (421, "The service does not answer to this host"),
     "not-found": (404, "Not found"),
     "method-not-allowed": (405, "Method not allowed"),
     "wrong-state": (409, "The resource is in the wrong state"),

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from intertwine.errors import InvalidSetting
 from intertwine_cache import Store, default_place
 from intertwine_cache.place import default_limit
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_HOST = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f:.]+\]?")
 
 
 class Settings(BaseSettings):
@@ -28,6 +33,12 @@ class Settings(BaseSettings):
     """The folder of the service's data; its store is `cache` in there."""
     allow_unauthenticated: bool = False
     """Listen on non-loopback addresses without authentication."""
+    require_keys: bool = False
+    """Require keys even if the database has none, as when its volume is not mounted."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """The host names that the service answers to, besides loopback names; comma-separated."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """The origins of web pages that may call the service, besides its own; comma-separated."""
     workers: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2), ge=1, le=256)
     """Processes that solve, each one basis at a time."""
     queue: int = Field(default=64, ge=1)
@@ -89,6 +100,38 @@ class Settings(BaseSettings):
     event_heartbeat: float = Field(default=15.0, gt=0)
     """Seconds between heartbeats of an idle event stream."""
 
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Return the parts of a comma-separated text, in lower case."""
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _require_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if _HOST.fullmatch(host) is None:
+                raise ValueError(
+                    f"{host!r} is not a host: give names without scheme and port, such as "
+                    f"lab.example.org, or *.example.org for its subdomains"
+                )
+        return hosts
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _require_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            is_origin = origin == f"{parts.scheme}://{parts.netloc}" and parts.netloc
+            if parts.scheme not in ("http", "https") or not is_origin:
+                raise ValueError(
+                    f"{origin!r} is not an origin: give scheme, host and port alone, such as "
+                    f"https://lab.example.org:8443"
+                )
+        return origins
+
     @property
     def home(self) -> Path:
         """The folder of the database, uploads, models and jobs. Back it up.
@@ -120,6 +163,11 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def is_open_without_keys(self) -> bool:
+        """Whether a service that has never had a key serves everybody."""
+        return not self.require_keys and (self.on_loopback or self.allow_unauthenticated)
 
 
 def open_store(settings: Settings) -> Store:

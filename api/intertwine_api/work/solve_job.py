@@ -11,7 +11,8 @@ from pydantic import Field
 
 from intertwine_api.wire.bases import BasisRequest
 from intertwine_api.wire.basis_request import ParsedRequest, parse_request
-from intertwine_api.wire.jobs import JobRequest, Line
+from intertwine_api.wire.jobs import JobRequest
+from intertwine_api.wire.names import Line
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_kind import JobContext, JobKind, Submitter, ValidatedRequest

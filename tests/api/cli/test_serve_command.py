@@ -43,6 +43,61 @@ class TestOpenDoors:
         assert list(tmp_path.iterdir()) == []
 
 
+class TestRequiredKeys:
+    """An empty data folder, as when a volume is not mounted, opens no service."""
+
+    @pytest.mark.slow
+    def test_an_empty_folder_is_closed_with_the_setting(self, tmp_path: Path) -> None:
+        settings = {"host": "0.0.0.0", "workers": "1", "jobs": "0", "require_keys": "true"}
+        data = tmp_path / "data"
+        with service_process(data, **settings, allow_unauthenticated="true") as service:
+            assert "access: keys required (0 active keys)\n" in service.announced
+            log = (tmp_path / "data.log").read_text()
+            assert "nobody can use the service until it has a key" in log
+            assert "intertwine keys create OWNER --scope admin" in log
+            for path in ("/v1/bases", "/v1/jobs", "/metrics"):
+                problem(httpx.get(service.address + path), 401, "unauthorized")
+            for path in ("/healthz", "/readyz"):
+                assert httpx.get(service.address + path).status_code == 200
+            assert "<td>keys required" in httpx.get(service.address).text
+            token = intertwine("keys", "create", "alice", "--data", data).out.strip()
+            headers = {"authorization": f"Bearer {token}"}
+            answer = httpx.get(f"{service.address}/v1/bases", headers=headers)
+            assert answer.status_code == 200
+            service.end()
+            service.start()
+            assert "access: keys required (1 active key)\n" in service.announced
+
+    @pytest.mark.slow
+    def test_a_service_stays_closed_if_it_loses_its_keys(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        assert intertwine("keys", "create", "alice", "--data", data).code == 0
+        with service_process(data, workers="1", jobs="0") as service:
+            assert "access: keys required (1 active key)\n" in service.announced
+            service.end()
+            for file in data.glob("intertwine.db*"):
+                file.unlink()
+            service.start()
+            assert "access: keys required (0 active keys)\n" in service.announced
+            problem(httpx.get(f"{service.address}/v1/bases"), 401, "unauthorized")
+
+    @pytest.mark.slow
+    def test_an_open_service_says_so(self, tmp_path: Path) -> None:
+        with service_process(tmp_path / "data", workers="1", jobs="0") as service:
+            assert "access: open to everybody on this machine\n" in service.announced
+            assert "<td>open to everybody on this machine" in httpx.get(service.address).text
+            assert (tmp_path / "data.log").read_text() == ""
+
+    @pytest.mark.slow
+    def test_a_service_open_to_the_network_says_so_loudly(self, tmp_path: Path) -> None:
+        settings = {"host": "0.0.0.0", "allow_unauthenticated": "true", "jobs": "0"}
+        with service_process(tmp_path / "data", workers="1", **settings) as service:
+            assert "access: OPEN TO THE NETWORK WITHOUT KEYS\n" in service.announced
+            log = (tmp_path / "data.log").read_text()
+            assert "warning: everybody who can reach 0.0.0.0 can read and delete all data" in log
+            assert "INTERTWINE_REQUIRE_KEYS=true" in log
+
+
 class TestWhatCannotBe:
     def test_settings_that_cannot_be_are_refused(self) -> None:
         ended = intertwine("serve", env={"INTERTWINE_PORT": "http", "INTERTWINE_WORKERS": "0"})

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from helpers.example_models import small_model
 from helpers.service import SO3, UNKNOWN, ServiceProcess, problem, service_process
+from intertwine.nn.saving import to_config
 from intertwine_api.server.access import Access
 from intertwine_api.server.app import create_app
+from intertwine_api.storage import tables
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import SCOPES
 from intertwine_api.work.settings import Settings
+from safetensors.numpy import save
+from sqlalchemy import insert
 
 #: To solve is of no use to who may not read.
 BASES = {"bases:read", "bases:solve"}
@@ -200,6 +207,74 @@ class TestOwners:
             assert [j["id"] for j in found] == [job["id"]]
             assert admin.post(f"{here}:cancel").json()["state"] == "cancelled"
             assert hers.get(here).json()["reason"] == "cancelled by somebody"
+
+
+class TestBlobs:
+    """Who may read the bytes of bases, datasets and weights, by digest."""
+
+    def test_bases_take_the_scope_to_read_bases(self, lab: Lab) -> None:
+        with lab.client(lab.tokens["bases:solve"]) as client:
+            link = client.post("/v1/bases", json=SO3).json()["links"]["blob"]
+        for scope in SCOPES:
+            with lab.client(lab.tokens[scope]) as client:
+                for method in ("GET", "HEAD"):
+                    status = client.request(method, link).status_code
+                    assert (status == 200) == (scope in {*BASES, "admin"}), (scope, status)
+
+    def test_datasets_are_readable_by_their_owners_with_the_scope(self, lab: Lab) -> None:
+        file = io.BytesIO()
+        np.savez(file, X=np.ones((4, 3)), Y=np.ones((4, 1)))
+        alice = lab.token("jobs:write", owner="alice")
+        with lab.client(alice) as hers:
+            zipped = {"content-type": "application/zip"}
+            answer = hers.post("/v1/datasets", content=file.getvalue(), headers=zipped)
+            link = answer.json()["links"]["blob"]
+        assert statuses(lab, link, "alice", "jobs:write") == [200]
+        others = [scope for scope in SCOPES if scope not in ("jobs:write", "admin")]
+        assert statuses(lab, link, "alice", *others) == [404] * len(others)
+        assert statuses(lab, link, "bob", *SCOPES[:-1]) == [404] * len(SCOPES[:-1])
+        assert statuses(lab, link, "boss", "admin") == [200]
+
+    def test_weights_are_readable_by_who_may_call_the_model(self, lab: Lab) -> None:
+        content = save({"w": np.arange(3.0)})
+        sent = {"content-type": "application/vnd.safetensors"}
+        config, blob = to_config(small_model())
+        with lab.client(lab.token("jobs:write", owner="alice")) as hers:
+            link = hers.post("/v1/blobs", content=content, headers=sent).json()["links"]["self"]
+            digest = hers.post("/v1/blobs", content=blob, headers=sent).json()["digest"]
+            assert statuses(lab, link, "boss", "admin") == [200]
+            for owner in ("alice", "bob"):  # no job and no model has them
+                assert set(statuses(lab, link, owner, *SCOPES[:-1])) == {404}
+            link = f"/v1/blobs/{digest}"
+            saved = {"config": config, "weights": digest}
+            job = {"kind": "train", "dataset": {"name": "Inertia"}, "model": saved}
+            assert hers.post("/v1/jobs", json=job).status_code == 202
+        assert statuses(lab, link, "alice", "jobs:write", "models:forward") == [200, 404]
+        assert set(statuses(lab, link, "bob", *SCOPES[:-1])) == {404}
+        publish(lab, digest)
+        allowed = {"jobs:write": 200, "models:forward": 200, "admin": 200}
+        assert statuses(lab, link, "bob", *SCOPES) == [allowed.get(scope, 404) for scope in SCOPES]
+
+
+def statuses(lab: Lab, link: str, owner: str, *scopes: str) -> list[int]:
+    """The status of a blob for keys of an owner with one scope each."""
+    found = []
+    for scope in scopes:
+        with lab.client(lab.token(scope, owner=owner)) as client:
+            found.append(client.get(link).status_code)
+    return found
+
+
+def publish(lab: Lab, digest: str) -> None:
+    """Make a stored file the weights of a model."""
+    with lab.database.write() as connection:
+        model = {"name": "shared", "owner": "alice", "created": 0.0, "last_version": 1}
+        connection.execute(insert(tables.models).values(model))
+        version = {
+            **{"model": "shared", "version": 1, "config": {}, "weights": digest, "bytes": 1},
+            **{"metrics": {}, "is_equivariant": True, "provenance": {}, "created": 0.0},
+        }
+        connection.execute(insert(tables.versions).values(version))
 
 
 class TestAccess:

@@ -6,6 +6,9 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import MOST_DAYS, Keys, expiry
 from intertwine_api.storage.tables import keys as table
 from intertwine_api.wire.vocabulary import SCOPES
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 
 @pytest.fixture
@@ -192,3 +195,80 @@ class TestList:
         key, _ = keys.create("ada", ["admin"])
         keys.revoke(key.id)
         assert keys.any()
+
+
+class TestMarker:
+    """A service that has had keys does not open again."""
+
+    def test_losing_all_rows_is_remembered(self, database: Database, tmp_path: Path) -> None:
+        keys = Keys(database, tmp_path / "data")
+        assert not keys.any()
+        keys.create("ada", ["admin"])
+        with database.write() as connection:
+            connection.execute(delete(table))
+        assert keys.any()
+        assert Keys(database, tmp_path / "data").any()
+        assert not Keys(database, tmp_path / "another").any()
+
+    def test_keys_of_an_earlier_version_are_remembered(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        Keys(database).create("ada", ["admin"])
+        keys = Keys(database, tmp_path)
+        for _ in range(2):
+            keys.remember()
+        (line,) = (tmp_path / "keys-required").read_text().splitlines()
+        assert line in str(database)
+        with database.write() as connection:
+            connection.execute(delete(table))
+        assert keys.any()
+
+    def test_without_keys_nothing_is_remembered(self, database: Database, tmp_path: Path) -> None:
+        Keys(database, tmp_path).remember()
+        assert list(tmp_path.glob("keys-required")) == []
+
+    def test_a_lost_database_is_remembered_also_where_its_folder_is_moved_to(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "lab").mkdir()
+        with made(tmp_path / "lab") as database:
+            Keys(database, tmp_path / "lab").create("ada", ["admin"])
+        (tmp_path / "lab").rename(tmp_path / "moved")
+        (tmp_path / "moved" / "intertwine.db").unlink()
+        with made(tmp_path / "moved") as database:
+            assert Keys(database, tmp_path / "moved").any()
+
+    def test_another_database_in_the_same_folder_is_open(self, tmp_path: Path) -> None:
+        with made(tmp_path) as database, made(tmp_path, "other.db") as other:
+            Keys(database, tmp_path).create("ada", ["admin"])
+            assert not Keys(other, tmp_path).any()
+
+    def test_a_marker_that_cannot_be_read_counts(self, tmp_path: Path) -> None:
+        (tmp_path / "keys-required").write_bytes(b"\xff")
+        with made(tmp_path) as database:
+            assert Keys(database, tmp_path).any()
+        (tmp_path / "keys-required").unlink()
+        (tmp_path / "keys-required").mkdir()  # root may read files of any mode
+        with made(tmp_path) as database:
+            assert Keys(database, tmp_path).any()
+
+
+@contextmanager
+def made(folder: Path, name: str = "intertwine.db") -> Iterator[Database]:
+    database = Database(f"sqlite:///{folder / name}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+def test_active_keys_are_counted(database: Database, keys: Keys) -> None:
+    assert keys.count_active() == 0
+    made = [keys.create("ada", ["admin"], time.time() + 3600)[0] for _ in range(3)]
+    keys.create("bob", ["admin"])
+    assert keys.count_active() == 4
+    keys.revoke(made[0].id)
+    assert keys.count_active() == 3
+    with database.write() as connection:
+        past = update(table).where(table.c.id == made[1].id).values(expires=time.time() - 60)
+        connection.execute(past)
+    assert keys.count_active() == 2

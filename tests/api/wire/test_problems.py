@@ -119,7 +119,9 @@ class TestBadInput:
         self, client: httpx.Client
     ) -> None:
         pieces = (b" " * 2**16 for _ in range(Settings().json_bytes // 2**16 + 1))
-        problem(client.post("/v1/bases", content=pieces), 413, "body-too-large")
+        headers = {"content-type": "application/json"}
+        answer = client.post("/v1/bases", content=pieces, headers=headers)
+        problem(answer, 413, "body-too-large")
 
     def test_other_addresses_and_methods(self, client: httpx.Client) -> None:
         problem(client.get("/v1/nothing"), 404, "not-found")

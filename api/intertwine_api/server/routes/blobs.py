@@ -17,9 +17,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
 from intertwine_api.server.access import BlobsReader, JobsWriter
+from intertwine_api.server.middleware import FILE_TYPES
 from intertwine_api.server.problem_responses import documented, respond
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
+from intertwine_api.storage.references import is_input_of_job, is_weights_of_model
 from intertwine_api.wire.bases import BlobDocument
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.wire.safetensors_body import SAFETENSORS
@@ -92,7 +94,7 @@ class Blob(FileResponse):
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {SAFETENSORS: _FILE, "application/octet-stream": _FILE},
+            "content": dict.fromkeys(FILE_TYPES, _FILE),
         }
     },
 )
@@ -129,7 +131,9 @@ async def get_blob(
 ) -> Response:
     """Return the bytes of a basis, a model or a dataset, or a `Range` of them.
 
-    Blobs are immutable, with a strong ETag. Only its owners and admins can read a dataset.
+    Blobs are immutable, with a strong ETag. Bases take the scope `bases:read`, and the weights of
+    models `models:forward` or `jobs:write`. Datasets, and weights that no model has, are readable
+    by their owners and admins.
     """
     shared = "public" if caller.key_id is None else "private"
     headers = {
@@ -160,7 +164,7 @@ def _keep(file: Path, service: Service) -> BlobDocument:
 
 
 def _find(digest: str, headers: Mapping[str, str], service: Service, caller: Caller) -> Blob | None:
-    path = service.store.blob(digest)
+    path = service.store.blob(digest) if caller.may("bases:read") else None
     if path is None:
         path = service.objects.path(digest)
         if path is not None and not _may_read(path, service, caller):
@@ -172,18 +176,32 @@ def _find(digest: str, headers: Mapping[str, str], service: Service, caller: Cal
 
 
 def _may_read(path: Path, service: Service, caller: Caller) -> bool:
-    """Return whether the caller may read a blob. Samples are private to their owners."""
+    """Return whether the caller may read a dataset or weights.
+
+    Samples are private to their owners, and weights to those who may call their model, or whose
+    job starts from them.
+    """
     from intertwine.training.recipe.samples import Samples
 
     try:
         Samples.read(path)  # maps the file, and reads only the header
     except FormatError:
-        return True
+        return _may_read_weights(path.name, service, caller)
     try:
+        caller.require("jobs:write")
         service.datasets.get(path.name, None if caller.is_admin else caller.owner)
     except ProblemError:
         return False
     return True
+
+
+def _may_read_weights(digest: str, service: Service, caller: Caller) -> bool:
+    if caller.is_admin:
+        return True
+    with service.database.read() as connection:
+        if caller.may("models:forward", "jobs:write") and is_weights_of_model(connection, digest):
+            return True
+        return caller.may("jobs:write") and is_input_of_job(connection, digest, caller.owner)
 
 
 def _names(if_none_match: str | None, digest: str) -> bool:

@@ -10,20 +10,18 @@ from intertwine.training.recipe.description import Digest, Generators
 from pydantic import ValidationError
 
 from intertwine_api.server.access import JobsWriter
+from intertwine_api.server.middleware import FILE_TYPES
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.datasets import DatasetDocument, DatasetPage, builtin, document_of
-from intertwine_api.wire.jobs import Line
+from intertwine_api.wire.names import Line, LongLine
 from intertwine_api.wire.problems import ProblemError
-from intertwine_api.wire.safetensors_body import SAFETENSORS
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
 
-_NPZ = ("application/zip", "application/x-npz", "application/octet-stream")
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 Owner = Annotated[Line | None, Query(description="the owner of the dataset; by default the caller")]
-RepText = Annotated[Line, Query(max_length=1000)]
 Name = Annotated[Digest, Path(description="the digest of the samples")]
 
 
@@ -37,7 +35,7 @@ Name = Annotated[Digest, Path(description="the digest of the samples")]
         "invalid-request", "unsupported-media-type", "body-too-large", "disk-full", "malformed",
     ),
     openapi_extra={
-        "requestBody": {"required": True, "content": dict.fromkeys((SAFETENSORS, *_NPZ), _FILE)}
+        "requestBody": {"required": True, "content": dict.fromkeys(FILE_TYPES, _FILE)}
     },
 )  # fmt: skip
 async def upload_dataset(
@@ -45,8 +43,8 @@ async def upload_dataset(
     service: TheService,
     caller: JobsWriter,
     name: Annotated[Line, Query(description="a display name")] = "",
-    rep_in: Annotated[RepText | None, Query(description="the rep of an input")] = None,
-    rep_out: Annotated[RepText | None, Query(description="the rep of a target")] = None,
+    rep_in: Annotated[LongLine | None, Query(description="the rep of an input")] = None,
+    rep_out: Annotated[LongLine | None, Query(description="the rep of a target")] = None,
     group: Annotated[
         str | None, Query(description="the reps' group: a text, or generators as JSON")
     ] = None,

@@ -122,7 +122,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **documented(
         *AUTH_PROBLEMS, "not-found", "invalid-request", "format", "malformed", "body-too-large",
-        "too-large", "busy", "not-ready", "internal",
+        "unsupported-media-type", "too-large", "busy", "not-ready", "internal",
     ),
 }  # fmt: skip
 _DOCUMENTED = {

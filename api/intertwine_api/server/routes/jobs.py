@@ -24,11 +24,11 @@ from intertwine_api.wire.jobs import (
     JobName,
     JobPage,
     JobRequest,
-    Line,
     MetricsRow,
     MetricsRows,
     instant,
 )
+from intertwine_api.wire.names import Line
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import Kind, State
 from intertwine_api.work.folder import JobFolder

@@ -123,7 +123,14 @@ def _dense(key: str, rep: str | None, service: Service) -> Response:
     response_model=Projected,
     responses={
         200: {"content": {SAFETENSORS: {}}, "description": "JSON or safetensors, as the request."},
-        **documented("not-found", "format", "invalid-request", "malformed", "body-too-large"),
+        **documented(
+            "not-found",
+            "format",
+            "invalid-request",
+            "malformed",
+            "body-too-large",
+            "unsupported-media-type",
+        ),
     },
     openapi_extra={
         "requestBody": {

@@ -35,6 +35,7 @@ async def home(service: TheService) -> HTMLResponse:
         "bases known": f"{statistics['entries']:,}",
         "store": f"{statistics['bytes'] / 1e6:,.1f} MB in {statistics['place']}",
         "workers": str(service.settings.workers),
+        "access": (await run_in_threadpool(service.access_policy)).summary,
     }
     table = "".join(f"<tr><th>{escape(k)}<td>{escape(v)}" for k, v in rows.items())
     body = f"""<h1>Intertwine</h1>

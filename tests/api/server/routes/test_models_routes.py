@@ -204,7 +204,8 @@ def test_callers_at_once_get_their_own_answers_and_share_batches(
 def test_what_it_cannot_take_is_a_problem(
     client: httpx.Client, body: bytes, status: int, code: str, told: str
 ) -> None:
-    answer = client.post("/v1/models/inertia:forward", content=body)
+    headers = {"content-type": "application/json"}
+    answer = client.post("/v1/models/inertia:forward", content=body, headers=headers)
     assert told in problem(answer, status, code)["detail"]
 
 
