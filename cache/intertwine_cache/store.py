@@ -241,9 +241,7 @@ class Store:
     def _require_room(self, size: int, more: int) -> None:
         if size > self.limit:
             raise _DoesNotFit(f"{size:,} bytes or more, and the limit is {self.limit:,}")
-        free = shutil.disk_usage(self.layout.temporaries).free
-        if free - more < _KEPT_FREE:
-            raise _DoesNotFit(f"only {free:,} bytes are free on the disk")
+        require_room(self.layout.temporaries, more)
 
     # -- housekeeping
 
@@ -322,6 +320,16 @@ class Store:
             os.utime(path)  # `touch` would make it anew, empty, if it was deleted meanwhile
         except OSError as error:
             _LOG.debug("cannot mark %s as used: %s", path, error)
+
+
+def require_room(folder: Path, more: int) -> None:
+    """Raise `OSError` with ENOSPC unless `more` bytes leave the reserve of the disk free.
+
+    The reserve, 64 MB, is for databases and logs, which fail on a full disk.
+    """
+    free = shutil.disk_usage(folder).free
+    if free - more < _KEPT_FREE:
+        raise _DoesNotFit(f"only {free:,} bytes are free on the disk")
 
 
 class _DoesNotFit(OSError):

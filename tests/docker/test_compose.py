@@ -76,7 +76,8 @@ class TestConfinement:
         found = compose(file)["services"][name]
         assert found["cap_drop"] == ["ALL"]
         assert found["security_opt"] == ["no-new-privileges:true"]
-        assert found["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}
+        assert found["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
+        assert found["pids_limit"] > 0
         assert found["restart"] == "unless-stopped"
         assert "privileged" not in found
         assert "network_mode" not in found
