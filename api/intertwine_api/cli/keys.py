@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intertwine_api.cli import common
-from intertwine_api.wire.vocabulary import SCOPES
+from intertwine_api.wire.vocabulary import SCOPES, USER_SCOPES
 
 if TYPE_CHECKING:
     from intertwine_api.storage.database import Database
@@ -43,7 +43,8 @@ group = common.CommandGroup(
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
-    help="A scope of the key; may be repeated (default: all but admin, which implies all).",
+    help="A scope of the key; may be repeated (default: all but metrics:read and admin; admin "
+    "implies all).",
 )
 @click.option("--days", type=float, help="The days until the key expires (default: never).")
 @common.as_json
@@ -53,17 +54,22 @@ def create(
 ) -> None:
     """Create a key, and print it this once."""
     from intertwine_api.storage.keys import Keys, expiry
+    from intertwine_api.work.logs import audit, audited_command
 
     expires = None if days is None else expiry(days)
     is_new = not has_database(settings)
     with common.open_database(settings) as database:
         keys = Keys(database, settings.home)
         is_first = not keys.any()
-        key, token = keys.create(owner, scopes or SCOPES[:-1], expires)
+        key, token = keys.create(owner, scopes or USER_SCOPES, expires)
+        with audited_command(settings.home):
+            audit("key created", None, id=key.id, owner=owner, scopes=list(key.scopes))
         try:
             _show(key, token, as_json)
         except OSError as error:  # the disk is full, or standard output is closed
             keys.revoke(key.id)
+            with audited_command(settings.home):
+                audit("key revoked", None, id=key.id)
             error.add_note(f"the key could not be shown and was revoked: {key.id}")
             raise
     if not as_json:
@@ -95,9 +101,13 @@ def revoke(settings: Settings, key_id: str, as_json: bool) -> None:
     from intertwine.errors import NotFound
 
     from intertwine_api.storage.keys import Keys
+    from intertwine_api.work.logs import audit, audited_command
 
     with existing_database(settings) as database:
         revoked = Keys(database).revoke(key_id)
+        if revoked:
+            with audited_command(settings.home):
+                audit("key revoked", None, id=key_id)
     if not revoked:
         raise NotFound(f"there is no active key {key_id}; see intertwine keys list")
     if as_json:

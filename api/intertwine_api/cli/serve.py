@@ -149,7 +149,9 @@ def _serve(settings: Settings) -> None:
 
     from intertwine_api.server.app import create_app
     from intertwine_api.work.host import collect_rarely, share_gpu
+    from intertwine_api.work.logs import configure_logging
 
+    configure_logging(settings)
     share_gpu()
     listener = _listen(settings)
     port = listener.getsockname()[1]
@@ -170,6 +172,7 @@ def _serve(settings: Settings) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
+        log_config=None,  # as `configure_logging` does
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE,

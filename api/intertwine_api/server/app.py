@@ -18,11 +18,11 @@ from intertwine_api.server.middleware import (
     BodyLimit,
     ContentTypeCheck,
     HeadAsGet,
-    RequestCounter,
     SecurityHeaders,
 )
 from intertwine_api.server.origins import HostRules, OriginGuard
 from intertwine_api.server.problem_responses import documented, install_problem_handlers
+from intertwine_api.server.request_log import RequestLog
 from intertwine_api.server.routes import (
     bases,
     blobs,
@@ -118,11 +118,9 @@ def _wrap(app: FastAPI, service: Service) -> None:
         limiter=RateLimiter(settings.key_requests_per_second, settings.key_requests_burst),
         concurrency=ConcurrencyLimit(settings.key_requests_at_once, "requests of this key"),
     )
-    app.add_middleware(RequestCounter, metrics=service.metrics)
     app.add_middleware(
         BodyLimit, limit=settings.json_bytes, binary_limit=settings.body_bytes, uploads=uploads
     )
-    app.add_middleware(HeadAsGet)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -138,7 +136,9 @@ def _wrap(app: FastAPI, service: Service) -> None:
         origins=settings.allowed_origins,
         is_open=service.access.is_open,
     )
+    app.add_middleware(RequestLog, metrics=service.metrics, is_logged=settings.access_log)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadAsGet)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Middleware: check and limit request bodies, set headers, count requests, and answer HEAD."""
+"""Middleware: check and limit request bodies, set headers, and answer HEAD."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from intertwine_api.server.problem_responses import respond
 from intertwine_api.wire.problems import Problem
 from intertwine_api.wire.safetensors_body import SAFETENSORS
-from intertwine_api.work.service_metrics import ServiceMetrics
 
 _DRAINED = 4  # times the limit
 _HEAD = "intertwine.head"
@@ -201,25 +200,6 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
-
-
-class RequestCounter:
-    """Count requests by route and status. Paths are not labels: their number is unbounded."""
-
-    def __init__(self, app: ASGIApp, metrics: ServiceMetrics) -> None:
-        self.app, self.metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and count its response."""
-
-        async def counting(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                route = scope.get("route")
-                path = getattr(route, "path", "unknown")
-                self.metrics.requests.labels(path, message["status"]).inc()
-            await send(message)
-
-        await self.app(scope, receive, counting if scope["type"] == "http" else send)
 
 
 class HeadAsGet:

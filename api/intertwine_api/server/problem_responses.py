@@ -25,6 +25,7 @@ from intertwine_api.wire.problems import (
     from_error,
     printable,
 )
+from intertwine_api.work.logs import REQUEST_ID
 
 _LOG = logging.getLogger("intertwine.service")
 _FAULTS = 20  # the most faults listed for a request, each cut to `_LONGEST` characters
@@ -39,8 +40,11 @@ def database_problem(error: Exception) -> Problem:
 
 
 def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return the response of a problem."""
+    """Return the response of a problem, with the id of the request."""
     document = printable(problem.model_dump())
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        document["request_id"] = request_id
     return JSONResponse(
         document, problem.status, headers=dict(headers or {}), media_type=MEDIA_TYPE
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
@@ -24,7 +25,7 @@ from intertwine_api.storage.datasets import Datasets
 from intertwine_api.storage.keys import Keys
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
-from intertwine_api.storage.references import DAY, collect_garbage
+from intertwine_api.storage.references import DAY, bytes_by_owner, collect_garbage
 from intertwine_api.storage.uploads import Uploads
 from intertwine_api.wire.basis_request import ParsedRequest, parse_decomposition, parse_request
 from intertwine_api.wire.problems import Problem, ProblemError
@@ -127,7 +128,20 @@ class Service:
         """Return the jobs that this host runs."""
         return self.queue.held(self.capacity.host)
 
-    def count_jobs(self) -> None:
+    def update_metrics(self) -> None:
+        """Update the metrics that are read from the store, the database and the disks."""
+        self.metrics.store_bytes.set(self.store.statistics()["bytes"])
+        self._count_jobs()
+        self.metrics.oldest_queued.set(self.queue.longest_wait())
+        self.metrics.owner_bytes.clear()
+        with self.database.read() as connection:
+            for kind, owner, size in bytes_by_owner(connection):
+                self.metrics.owner_bytes.labels(owner, kind).set(size)
+        folders = {"data": self.settings.home, "store": self.store.layout.root}
+        for name, folder in folders.items():
+            self.metrics.disk_free.labels(name).set(shutil.disk_usage(folder).free)
+
+    def _count_jobs(self) -> None:
         """Update the job metrics. States without a job are removed."""
         self.metrics.jobs.clear()
         for (kind, state), number in self.queue.counts().items():

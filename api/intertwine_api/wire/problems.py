@@ -58,10 +58,20 @@ CODES: dict[str, tuple[int, str]] = {
 }
 
 
+_REQUEST_ID = {
+    "type": "string",
+    "description": "the id of the request, as in the service's log; only in responses",
+}
+
+
+def _with_request_id(schema: dict[str, Any]) -> None:
+    schema["properties"]["request_id"] = _REQUEST_ID
+
+
 class Problem(BaseModel):
     """A problem document (RFC 9457). `code` is stable; `detail` is for people."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=_with_request_id)
 
     type: str = Field(description="the URL of the code's documentation")
     title: str

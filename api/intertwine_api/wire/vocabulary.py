@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 #: The scopes of keys; `admin` includes all others.
-SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward", "admin")
+SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward", "metrics:read", "admin")
+#: The scopes of a key for which none are chosen: those of a user.
+USER_SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward")
 
 Kind = Literal["solve", "train"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

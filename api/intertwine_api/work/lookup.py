@@ -124,6 +124,13 @@ class Lookup:
         with self._database.read() as connection:
             return {(kind, state): n for kind, state, n in connection.execute(counted)}
 
+    def longest_wait(self) -> float:
+        """Return the seconds that the oldest queued job has waited; zero without any."""
+        with self._database.read() as connection:
+            waits = select(now(connection) - func.min(jobs.c.updated))
+            seconds = connection.execute(waits.where(jobs.c.state == "queued")).scalar_one()
+        return max(0.0, float(seconds or 0.0))
+
     def _jobs(self, query: Select[Any]) -> list[Job]:
         with self._database.read() as connection:
             return [job_of(row) for row in connection.execute(query)]

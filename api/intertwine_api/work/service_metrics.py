@@ -18,6 +18,15 @@ class ServiceMetrics:
         self.requests = counter(
             "requests", "Requests answered, by route and status", ["route", "status"]
         )
+        self.request_seconds = histogram(
+            "request_seconds",
+            "Seconds from a request to the end of its response, by route",
+            ["route"],
+            buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60),
+        )
+        self.auth_failures = counter(
+            "auth_failures", "Requests without a valid key where one is required"
+        )
         self.solves = counter(
             "solves",
             "Solves ended: solved here, joined with another process's, or failed",
@@ -33,6 +42,13 @@ class ServiceMetrics:
         )
         self.queue = gauge("queue", "Solves waiting or running")
         self.jobs = gauge("jobs", "Jobs in the database, by kind and state", ["kind", "state"])
+        self.oldest_queued = gauge(
+            "jobs_oldest_queued_seconds", "Seconds that the oldest queued job has waited"
+        )
+        self.owner_bytes = gauge(
+            "owner_bytes", "Bytes of datasets and of models, by owner", ["owner", "kind"]
+        )
+        self.disk_free = gauge("disk_free_bytes", "Free bytes of the disk", ["folder"])
         self.bytes_sent = counter("blob_bytes", "Bytes of blobs sent")
         self.store_bytes = gauge("store_bytes", "Bytes of blobs in the store")
         self.forward_seconds = histogram(

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from intertwine.errors import InvalidSetting
@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     """Listen on non-loopback addresses without authentication."""
     require_keys: bool = False
     """Require keys even if the database has none, as when its volume is not mounted."""
+    log_format: Literal["text", "json"] = "text"
+    """The format of the log on standard error: `text`, or `json` with one object a line."""
+    access_log: bool = False
+    """Log every request, with its id, key, owner, route, status and duration."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """The host names that the service answers to, besides loopback names; comma-separated."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()

@@ -17,6 +17,7 @@ from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.job import Job, Limits, NewJob
 from intertwine_api.work.job_kind import Submitter
 from intertwine_api.work.kinds import KINDS
+from intertwine_api.work.logs import audit
 from intertwine_api.work.queue import Queue
 from intertwine_api.work.settings import Settings
 from intertwine_api.work.solve_job import require_affordable
@@ -70,12 +71,13 @@ class Submission:
         )
         valid = kind.validate(request, submitter)
         return self._queue_job(
-            replace(new, request=valid.request, limits=limits, subject=valid.subject)
+            replace(new, request=valid.request, limits=limits, subject=valid.subject), caller
         )
 
-    def _queue_job(self, new: NewJob) -> Job:
+    def _queue_job(self, new: NewJob, caller: Caller) -> Job:
         job, is_new = self._queue.submit(new, self._settings.key_jobs)
         if is_new:
+            audit("job created", caller, id=job.id, kind=job.kind, name=job.name)
             self._wake()
         return job
 
@@ -99,7 +101,8 @@ class Submission:
         # by this key, concurrent requests share one job
         turn = "first" if latest is None else f"after {latest.id}"
         try:
-            return self._queue_job(replace(new, idempotency_key=f"basis {request.key} {turn}"))
+            key = f"basis {request.key} {turn}"
+            return self._queue_job(replace(new, idempotency_key=key), caller)
         except ProblemError as error:
             winner = self._queue.latest(request.key)
             if error.problem.code != "idempotency-conflict" or winner is None:

@@ -21,7 +21,7 @@ from intertwine_api.storage import tables
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 from intertwine_api.wire.problems import ProblemError
-from intertwine_api.wire.vocabulary import SCOPES
+from intertwine_api.wire.vocabulary import SCOPES, USER_SCOPES
 from intertwine_api.work.settings import Settings
 from safetensors.numpy import save
 from sqlalchemy import insert
@@ -142,7 +142,7 @@ class TestScopes:
             ("POST", "/v1/models/nothing:forward", {"models:forward"}),
             ("GET", "/v1/models/nothing", {"models:forward", "jobs:write"}),
             ("DELETE", "/v1/models/nothing", {"jobs:write"}),
-            ("GET", "/metrics", set()),
+            ("GET", "/metrics", {"metrics:read"}),
         ],
         ids=lambda value: str(value) if isinstance(value, str) else "",
     )
@@ -230,9 +230,9 @@ class TestBlobs:
             answer = hers.post("/v1/datasets", content=file.getvalue(), headers=zipped)
             link = answer.json()["links"]["blob"]
         assert statuses(lab, link, "alice", "jobs:write") == [200]
-        others = [scope for scope in SCOPES if scope not in ("jobs:write", "admin")]
+        others = [scope for scope in USER_SCOPES if scope != "jobs:write"]
         assert statuses(lab, link, "alice", *others) == [404] * len(others)
-        assert statuses(lab, link, "bob", *SCOPES[:-1]) == [404] * len(SCOPES[:-1])
+        assert set(statuses(lab, link, "bob", *USER_SCOPES)) == {404}
         assert statuses(lab, link, "boss", "admin") == [200]
 
     def test_weights_are_readable_by_who_may_call_the_model(self, lab: Lab) -> None:
@@ -244,16 +244,18 @@ class TestBlobs:
             digest = hers.post("/v1/blobs", content=blob, headers=sent).json()["digest"]
             assert statuses(lab, link, "boss", "admin") == [200]
             for owner in ("alice", "bob"):  # no job and no model has them
-                assert set(statuses(lab, link, owner, *SCOPES[:-1])) == {404}
+                assert set(statuses(lab, link, owner, *USER_SCOPES)) == {404}
             link = f"/v1/blobs/{digest}"
             saved = {"config": config, "weights": digest}
             job = {"kind": "train", "dataset": {"name": "Inertia"}, "model": saved}
             assert hers.post("/v1/jobs", json=job).status_code == 202
         assert statuses(lab, link, "alice", "jobs:write", "models:forward") == [200, 404]
-        assert set(statuses(lab, link, "bob", *SCOPES[:-1])) == {404}
+        assert set(statuses(lab, link, "bob", *USER_SCOPES)) == {404}
         publish(lab, digest)
-        allowed = {"jobs:write": 200, "models:forward": 200, "admin": 200}
-        assert statuses(lab, link, "bob", *SCOPES) == [allowed.get(scope, 404) for scope in SCOPES]
+        allowed = ("jobs:write", "models:forward", "admin")
+        found = dict(zip(SCOPES, statuses(lab, link, "bob", *SCOPES), strict=True))
+        assert {scope for scope, status in found.items() if status == 200} == set(allowed)
+        assert (found["bases:read"], found["metrics:read"]) == (404, 403)
 
 
 def statuses(lab: Lab, link: str, owner: str, *scopes: str) -> list[int]:

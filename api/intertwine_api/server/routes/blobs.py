@@ -25,6 +25,7 @@ from intertwine_api.storage.references import is_input_of_job, is_weights_of_mod
 from intertwine_api.wire.bases import BlobDocument
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.wire.safetensors_body import SAFETENSORS
+from intertwine_api.work.logs import audit
 
 router = APIRouter(prefix="/v1", tags=["blobs"])
 
@@ -105,6 +106,7 @@ async def upload_blob(request: Request, service: TheService, caller: JobsWriter)
     """
     async with service.receive(request) as file:
         document = await service.store_upload(_keep, file, service)
+    audit("weights created", caller, id=document.digest, bytes=document.bytes)
     headers = {"Location": document.links["self"]}
     return JSONResponse(document.model_dump(), 201, headers=headers)
 

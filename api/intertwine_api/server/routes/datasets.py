@@ -17,6 +17,7 @@ from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.datasets import DatasetDocument, DatasetPage, builtin, document_of
 from intertwine_api.wire.names import Line, LongLine
 from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work.logs import audit
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
 
@@ -59,6 +60,7 @@ async def upload_dataset(
         stored = await service.store_upload(
             service.datasets.add, caller.owner, file, name, rep_in, rep_out, generators
         )
+    audit("dataset created", caller, id=stored.id, name=stored.name, bytes=stored.bytes)
     document = document_of(stored)
     headers = {"Location": document.links["self"]}
     return JSONResponse(document.model_dump(mode="json"), 201, headers=headers)
@@ -107,7 +109,9 @@ def delete_dataset(
 
     Queued and running jobs keep the samples.
     """
-    service.datasets.delete(dataset, _owner_of(dataset, owner, service, caller))
+    owner = _owner_of(dataset, owner, service, caller)
+    service.datasets.delete(dataset, owner)
+    audit("dataset deleted", caller, id=dataset, owner=owner)
 
 
 def _owner_of(dataset: str, owner: str | None, service: Service, caller: Caller) -> str:

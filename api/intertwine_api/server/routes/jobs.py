@@ -34,6 +34,7 @@ from intertwine_api.wire.vocabulary import Kind, State
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job, document_of
 from intertwine_api.work.kinds import KINDS
+from intertwine_api.work.logs import audit
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 
@@ -135,6 +136,7 @@ def get_job(job: TheJob, service: TheService) -> JobDocument:
 def cancel_job(job: TheJob, service: TheService, caller: JobsWriter) -> JobDocument:
     """Cancel a queued job immediately, and stop a running one. Ended jobs do not change."""
     job = service.queue.cancel(job.id, f"cancelled by {caller.owner}")
+    audit("job cancelled", caller, id=job.id, owner=job.owner)
     service.controller.wake()
     return _document(job, service)
 
@@ -144,9 +146,10 @@ def cancel_job(job: TheJob, service: TheService, caller: JobsWriter) -> JobDocum
     summary="Retry a job",
     responses=documented(*_BAD_ID, "wrong-state", "too-many-jobs"),
 )
-def retry_job(job: TheJob, service: TheService) -> JobDocument:
+def retry_job(job: TheJob, service: TheService, caller: JobsWriter) -> JobDocument:
     """Queue a failed or cancelled job again. It resumes from its last checkpoint."""
     job = service.queue.retry(job.id, service.settings.key_jobs)
+    audit("job retried", caller, id=job.id, owner=job.owner)
     service.controller.wake()
     return _document(job, service)
 
@@ -157,9 +160,10 @@ def retry_job(job: TheJob, service: TheService) -> JobDocument:
     summary="Delete an ended job",
     responses=documented(*_BAD_ID, "wrong-state"),
 )
-def delete_job(job: TheJob, service: TheService) -> None:
+def delete_job(job: TheJob, service: TheService, caller: JobsWriter) -> None:
     """Delete a job with its events, metrics, log and checkpoints. Its model is kept."""
     service.queue.delete(job.id)
+    audit("job deleted", caller, id=job.id, owner=job.owner)
     _folder(job, service).remove()
 
 

@@ -23,6 +23,7 @@ from intertwine_api.wire.models import (
     VersionDocument,
     VersionPage,
 )
+from intertwine_api.work.logs import audit
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -115,4 +116,5 @@ async def _delete(name: str, number: int | None, service: Service, caller: Calle
     model = await run_in_threadpool(service.models.model, name)
     caller.require_owner(model.owner, f"the model {name} belongs to {model.owner}")
     await run_in_threadpool(service.models.delete, name, number)
+    audit("model deleted", caller, name=name, version=number or "all", owner=model.owner)
     service.inference.invalidate(name)

@@ -93,11 +93,9 @@ async def readyz(service: TheService) -> dict[str, str]:
         },
         **documented(*AUTH_PROBLEMS, "not-ready"),
     },
-    dependencies=[Depends(requires("admin"))],
+    dependencies=[Depends(requires("metrics:read"))],
 )
 async def metrics(service: TheService) -> Response:
-    """Return metrics of solves, jobs, the store and queues. Requires the scope `admin`."""
-    statistics = await run_in_threadpool(service.store.statistics)
-    service.metrics.store_bytes.set(statistics["bytes"])
-    await run_in_threadpool(service.count_jobs)
+    """Return metrics of requests, solves, jobs, the store, queues, disks and owners."""
+    await run_in_threadpool(service.update_metrics)
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,118 @@
+"""Middleware: an id for each request, its log line and metrics, and unexpected errors."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from intertwine_api.server.middleware import is_head, path_of
+from intertwine_api.server.problem_responses import respond
+from intertwine_api.storage.keys import Caller
+from intertwine_api.wire.problems import Problem
+from intertwine_api.work.logs import REQUEST_ID
+from intertwine_api.work.service_metrics import ServiceMetrics
+
+_ACCESS = logging.getLogger("intertwine.access")
+_LOG = logging.getLogger("intertwine.service")
+_VALID_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HEADER = "X-Request-ID"
+_LEFT = 499  # the client disconnected before the response
+_LONGEST = 200  # characters of a path in the log
+
+
+@dataclass
+class _Exchange:
+    """What is known of a request so far."""
+
+    started: float
+    status: int = 0
+    received: int = 0
+    sent: int = 0
+
+
+class RequestLog:
+    """Give each request an id, and log and count it when its response has ended.
+
+    The id is that of a valid header `X-Request-ID`, or a new one. It is in the response's header,
+    in problem documents and in all log lines. Queries are not logged, because they may contain
+    secrets. Metrics have the route's template, since the number of paths is unbounded.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: ServiceMetrics, is_logged: bool) -> None:
+        self.app, self.metrics, self.is_logged = app, metrics, is_logged
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on. Respond with ``internal`` if it raises an unexpected error."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _id_of(scope)
+        REQUEST_ID.set(request_id)  # each request has its own task, and so its own context
+        exchange = _Exchange(time.perf_counter())
+
+        async def counted() -> Message:
+            message = await receive()
+            exchange.received += len(message.get("body", b""))
+            return message
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                MutableHeaders(scope=message)[_HEADER] = request_id
+            exchange.sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self.app(scope, counted, watched)
+        except Exception:
+            if exchange.status:  # too late: the server closes the connection
+                raise
+            _LOG.exception("an unexpected error occurred")
+            problem = Problem.of("internal", "an unexpected error occurred: see the service's log")
+            await respond(problem, {"Connection": "close"})(scope, receive, watched)
+        finally:
+            self._end(scope, exchange)
+
+    def _end(self, scope: Scope, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.started
+        status = exchange.status or _LEFT
+        route = getattr(scope.get("route"), "path", "unknown")
+        self.metrics.requests.labels(route, status).inc()
+        self.metrics.request_seconds.labels(route).observe(seconds)
+        if status == 401:
+            self.metrics.auth_failures.inc()
+        if self.is_logged:
+            _ACCESS.info("request", extra={"fields": _fields(scope, route, seconds, exchange)})
+
+
+def _fields(scope: Scope, route: str, seconds: float, exchange: _Exchange) -> dict[str, Any]:
+    caller: Caller | None = scope.get("state", {}).get("caller")
+    client = scope.get("client")
+    return {
+        "method": "HEAD" if is_head(scope) else scope["method"],
+        "route": route,
+        "path": path_of(scope)[:_LONGEST],
+        "status": exchange.status or _LEFT,
+        "ms": round(seconds * 1000, 3),
+        "received": exchange.received,
+        "sent": exchange.sent,
+        "owner": caller.owner if caller else None,
+        "key": caller.key_id if caller else None,
+        "client": client[0] if client else None,
+    }
+
+
+def _id_of(scope: Scope) -> str:
+    """Return the request's own id if it is valid, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _VALID_ID.fullmatch(value):
+            own: str = value.decode("ascii")
+            return own
+    return uuid.uuid4().hex

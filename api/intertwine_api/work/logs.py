@@ -1,0 +1,120 @@
+"""The log of a service: requests, and who created, cancelled or deleted what.
+
+Records have `fields` beside their message. `JsonFormatter` writes one JSON object a line, and
+`TextFormatter` a line of text. Audit records also go to the file ``audit.jsonl`` in the data
+folder, which commands on the service's machine share.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+from typing import Any
+
+from intertwine_api.storage.keys import Caller
+from intertwine_api.work.settings import Settings
+
+#: The id of the request that is being answered.
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+_AUDIT = logging.getLogger("intertwine.audit")
+_FILE = "audit.jsonl"
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as a JSON object: time, level, logger, message, and the record's fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record. An exception's traceback is `exception`."""
+        document = {
+            "time": _time_of(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields_of(record),
+        }
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """Formats a record as text: time, logger, level, message, and the fields as name=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, with its traceback below."""
+        fields = "".join(f" {name}={json.dumps(v)}" for name, v in _fields_of(record).items())
+        message = f"{record.name} {record.levelname} {record.getMessage()}{fields}"
+        text = f"{_time_of(record)} {message}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _time_of(record: logging.LogRecord) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03d}Z"
+
+
+def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the fields of a record, and the id of the request that it belongs to."""
+    request = REQUEST_ID.get()
+    return {**({"request_id": request} if request else {}), **getattr(record, "fields", {})}
+
+
+def configure_logging(settings: Settings) -> None:
+    """Write the log of this process to standard error, and its audit records to their file too."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("intertwine").setLevel(logging.INFO)
+    _AUDIT.addHandler(_audit_file(settings.home))
+
+
+def audit(action: str, caller: Caller | None, **subject: Any) -> None:
+    """Log an action of a caller on a subject. None is a command on the service's machine."""
+    if caller is None:
+        who = {"by": f"{_user()} with the command line"}
+    else:
+        who = {"by": caller.owner, "key": caller.key_id or "none"}
+    _AUDIT.info(action, extra={"fields": {**who, **subject}})
+
+
+@contextmanager
+def audited_command(home: Path) -> Iterator[None]:
+    """Write the audit records of a block to the file in the data folder, and nowhere else."""
+    handler = _audit_file(home)
+    propagate, level = _AUDIT.propagate, _AUDIT.level
+    _AUDIT.addHandler(handler)
+    _AUDIT.setLevel(logging.INFO)
+    _AUDIT.propagate = False
+    try:
+        yield
+    finally:
+        _AUDIT.propagate = propagate
+        _AUDIT.setLevel(level)
+        _AUDIT.removeHandler(handler)
+        handler.close()
+
+
+def _audit_file(home: Path) -> logging.Handler:
+    """Return a handler that appends to the file, and opens it again after a rotation."""
+    home.mkdir(parents=True, exist_ok=True)
+    handler = WatchedFileHandler(home / _FILE, encoding="utf-8", delay=True)
+    handler.setFormatter(JsonFormatter())
+    return handler
+
+
+def _user() -> str:
+    """Return the name of the operating system's user, or its number."""
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return f"user {os.getuid()}"
