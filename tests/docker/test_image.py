@@ -1,4 +1,4 @@
-"""The built image: it starts only with a key, solves, trains, uses PostgreSQL, and ends cleanly.
+"""The built image: it serves only with a key, solves, trains, uses PostgreSQL, and ends cleanly.
 
 `make image` builds it and runs these tests.
 """
@@ -120,11 +120,16 @@ class TestConfiguration:
         assert (data.st_mode & 0o777, data.st_uid) == (0o700, 10001)
 
 
-def test_without_a_key_it_does_not_serve(image: Image, tmp_path: Path) -> None:
-    ended = image.intertwine("serve", volumes={tmp_path: "/data"})
-    assert ended.returncode == 2, ended.stdout
-    assert "intertwine keys create" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_without_a_key_it_refuses_every_request(image: Image, tmp_path: Path) -> None:
+    volumes = {tmp_path: "/data"}
+    with running(image, volumes) as (address, _):
+        problem(httpx.get(f"{address}/v1/bases"), 401, "unauthorized")
+        problem(httpx.post(f"{address}/v1/bases", json=SO3), 401, "unauthorized")
+        key = first_key(image, volumes)  # beside the running service, as `docker exec` does
+        give_up = time.monotonic() + 10
+        while httpx.get(f"{address}/v1/bases", headers=key).status_code != 200:
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
 
 
 def test_it_solves_trains_and_ends(image: Image, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Containers of the built image, without a container engine: namespaces, a read-only root, no capabilities.
+"""Containers of the built image, without an engine: namespaces, a read-only root, no capabilities.
 
 `tests/docker/build.sh` builds the image. This runs it as ``docker/compose.yaml`` describes: its own
 processes and mounts, a read-only root file system, a tmpfs at ``/tmp``, the image's user without

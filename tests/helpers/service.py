@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -44,7 +45,12 @@ class ServiceProcess:
             command = ["sh", "-c", f'ulimit -n {self._most_files}; exec "$@"', "sh", *command]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, env=self._environment, text=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self._environment,
+                text=True,
             )
         assert self._process.stdout is not None
         self.announced = ""
@@ -64,6 +70,11 @@ class ServiceProcess:
         assert self._process is not None
         self._process.kill()
         self._wait()
+
+    def hang_up(self) -> None:
+        """Send SIGHUP."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def end(self, seconds: float = 30) -> str:
         """End it with a signal; its output since."""

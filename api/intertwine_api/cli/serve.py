@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -28,6 +29,7 @@ _WORKER_EXAMPLES = """\
   intertwine worker --data /srv/intertwine --database postgresql://lab@db.example.org/intertwine
   intertwine worker --jobs 4
 """
+_LOG = logging.getLogger("intertwine.service")
 _GRACE = 5  # seconds for open requests to end at shutdown
 
 _jobs_option = click.option(
@@ -49,6 +51,7 @@ _jobs_option = click.option(
 def run_service(settings: Settings) -> None:
     """Run the HTTP service: bases, trainings and models."""
     _refuse_open_doors(settings)
+    _ignore_hangups()
     _serve(settings)
 
 
@@ -66,6 +69,7 @@ def run_worker(settings: Settings) -> None:
 
     if not settings.jobs:
         raise InvalidSetting("a worker needs room for a job: give --jobs 1 or more")
+    _ignore_hangups()
     places = host_capacity(settings, open_store(settings).layout.root)
     with common.open_database(settings) as database:
         require_same_service(database, settings.home)
@@ -221,6 +225,19 @@ def _take_leave(service: Service) -> None:
 
 def _jobs(count: int) -> str:
     return f"{count} job keeps running" if count == 1 else f"{count} jobs keep running"
+
+
+def _ignore_hangups() -> None:
+    """Ignore SIGHUP, which means "reload" to daemons, unless a terminal may send it.
+
+    Settings are read at the start only. A service in a terminal ends when the terminal is closed.
+    """
+    if hasattr(signal, "SIGHUP") and not sys.stdin.isatty():
+        signal.signal(signal.SIGHUP, _report_hangup)
+
+
+def _report_hangup(*_: object) -> None:
+    _LOG.warning("SIGHUP is ignored: settings are read at the start; restart to change them")
 
 
 def _when_interrupted() -> threading.Event:

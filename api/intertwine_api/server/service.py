@@ -16,6 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from intertwine.groups import limited_entries
 from intertwine.invariants import estimate_decomposition
+from intertwine_cache import require_room
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -213,6 +214,22 @@ class Service:
         except SQLAlchemyError as error:
             problem = Problem.of("not-ready", "the database cannot be reached")
             raise ProblemError(problem, {"Retry-After": "5"}) from error
+
+    def require_disk(self) -> None:
+        """Check the disks of the data and of the store.
+
+        Raises `ProblemError` with ``not-ready`` if one is full up to the reserve, or is gone.
+        """
+        for what, folder in (("data", self.settings.home), ("store", self.store.layout.root)):
+            try:
+                require_room(folder, 0)
+            except OSError as error:
+                raise ProblemError.of(
+                    "not-ready",
+                    f"the disk of the {what} cannot be written to: {error.strerror}. Free some of "
+                    f"it: the service leaves a reserve to the database and the logs",
+                    headers={"Retry-After": "30"},
+                ) from error
 
     async def parse(self, document: Mapping[str, Any], caller: Caller) -> ParsedRequest:
         """Parse a request in a thread, because texts and generators can be slow to parse."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from intertwine_api.storage.keys import Caller
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.jobs import JobRequest
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import Kind
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job, Limits, Result
@@ -31,7 +33,8 @@ class JobKind(Generic[_Request]):
 
     `validate` returns the request to be stored and, if jobs are found by it, what the job is
     about; it raises the library's errors and `ProblemError` for a request that cannot be run.
-    `run` is called in the job's process. `links` are the links of a job to its result.
+    `run` is called in the job's process. `links` are the links of a job to its result. `modules`
+    are optional packages that `run` imports, and `extra` is the one that installs them.
     """
 
     name: Kind
@@ -39,6 +42,19 @@ class JobKind(Generic[_Request]):
     validate: Callable[[_Request, Submitter], ValidatedRequest]
     run: Callable[[Job, JobContext], Result]
     links: Callable[[Job], Mapping[str, str]]
+    modules: tuple[str, ...] = ()
+    extra: str = ""
+
+    def require_modules(self) -> None:
+        """Raise `ProblemError` with ``unavailable`` if this installation cannot run the job."""
+        missing = [name for name in self.modules if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ProblemError.of(
+                "unavailable",
+                f"this service cannot run jobs of the kind {self.name!r}, because packages are "
+                f"not installed there: {', '.join(missing)}. Its operator can install "
+                f"'intertwine[{self.extra}]' and restart it",
+            )
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,16 @@ class Submission:
         earlier = self._queue.submitted(new)
         if earlier is not None:
             return earlier
+        kind = KINDS[request.kind]
+        if self._settings.jobs:  # otherwise other hosts run the jobs, with their own installations
+            kind.require_modules()
         limits = self.limits(request.limits)
         if request.kind == "train":
             self._quota.require(caller.owner, _TRAINING_BYTES)
         submitter = Submitter(
             caller, limits, self._settings, self._datasets, self._models, self._objects
         )
-        valid = KINDS[request.kind].validate(request, submitter)
+        valid = kind.validate(request, submitter)
         return self._queue_job(
             replace(new, request=valid.request, limits=limits, subject=valid.subject), caller
         )

@@ -160,4 +160,6 @@ def links(job: Job) -> Mapping[str, str]:
     return {"model": f"/v1/models/{result['model']}/versions/{result['version']}"}
 
 
-TRAIN = JobKind("train", TrainJob, validate, run, links)
+TRAIN = JobKind(
+    "train", TrainJob, validate, run, links, modules=("jax", "equinox", "optax"), extra="nn"
+)

@@ -191,6 +191,16 @@ def answer_to(announced: str, folder: Path) -> dict[str, Any]:
 
 class TestComingAndGoing:
     @pytest.mark.slow
+    def test_a_hangup_is_ignored(self, tmp_path: Path) -> None:
+        with service_process(tmp_path / "data", workers="1", jobs="0") as service:
+            service.hang_up()
+            time.sleep(0.5)
+            assert httpx.get(f"{service.address}/readyz").status_code == 200
+            service.end()
+            said = (tmp_path / "data.log").read_text()
+            assert "SIGHUP is ignored: settings are read at the start" in said
+
+    @pytest.mark.slow
     def test_it_prints_its_folders_and_the_running_jobs(self, tmp_path: Path) -> None:
         endless = {"kind": "solve", "rep": "V**8", "group": "SO(4)", "method": "krylov"}
         with service_process(tmp_path / "data", workers="1", jobs="1") as service:

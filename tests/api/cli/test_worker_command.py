@@ -21,7 +21,13 @@ pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
 @contextmanager
 def running_worker(data: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [PROGRAM, "worker", "--data", data, *arguments]
-    worker = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True)
+    worker = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=environment(),
+        text=True,
+    )
     try:
         yield worker
     finally:
@@ -74,6 +80,16 @@ def test_it_runs_the_jobs_of_the_database_and_leaves_them_when_it_ends(
             assert endless.cancel().wait(60).state == "cancelled"
             next_worker.send_signal(signal.SIGTERM)
             assert next_worker.wait(30) == 0
+
+
+def test_a_hangup_is_ignored(service: ServiceProcess) -> None:
+    with Client(service.address) as lab, running_worker(service.data) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        worker.send_signal(signal.SIGHUP)
+        job = lab.job(submit(service, "V**2", "SO(3)", "quick"))
+        assert job.wait(60).state == "succeeded"
+        assert worker.poll() is None
 
 
 def test_one_for_no_jobs_is_refused(tmp_path: Path) -> None:

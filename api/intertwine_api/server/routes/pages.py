@@ -74,10 +74,11 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="Check readiness", responses=documented("not-ready"))
 async def readyz(service: TheService) -> dict[str, str]:
-    """Return `ready` once the workers have started and the database answers."""
+    """Return `ready` if the workers run, the database answers, and the disks have room."""
     if not service.ready:
         raise ProblemError.of("not-ready", "the workers are starting")
     await run_in_threadpool(service.require_database)
+    await run_in_threadpool(service.require_disk)
     return {"status": "ready"}
 
 

@@ -4,17 +4,70 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from helpers.documents import ROOT
+from helpers.example_stores import run_with_mounts
+from helpers.program import PROGRAM
 from helpers.service import SO3, metric
 from intertwine_api.wire.problems import CODES
 from intertwine_api.work.settings import Settings
 
+#: Runs a service whose folder is a small disk. Prints what `/readyz` answers: while there is room,
+#: while there is not, and then what a read answers, and once there is room again.
+_ON_A_SMALL_DISK = """
+import json, pathlib, re, sys, urllib.error, urllib.request
+data = pathlib.Path(sys.argv[1])
+mount("-t", "tmpfs", "-o", "size=100m", "tmpfs", data)
+command = [sys.argv[2], "serve", "--port", "0", "--data", data]
+service = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+address = re.search(r"http://[\\d.:]+", service.stdout.readline())[0]
+
+def get(path):
+    try:
+        with urllib.request.urlopen(address + path) as answer:
+            return [answer.status, json.load(answer)]
+    except urllib.error.HTTPError as error:
+        return [error.code, json.load(error)]
+
+def wait_until_ready():
+    while True:
+        try:
+            found = get("/readyz")
+        except urllib.error.URLError:  # it is not listening yet
+            continue
+        if found[1].get("detail") != "the workers are starting":
+            return found
+
+found = [wait_until_ready()]
+filler = data / "filler"
+filler.write_bytes(bytes(50 * 2**20))
+found += [get("/readyz"), get("/healthz"), get("/v1/bases")]
+filler.unlink()
+found += [get("/readyz")]
+service.terminate()
+service.wait(30)
+print(json.dumps(found))
+"""
+
 
 class TestWatching:
+    @pytest.mark.slow
+    def test_it_is_not_ready_while_its_disk_is_full(self, tmp_path: Path) -> None:
+        done = run_with_mounts(_ON_A_SMALL_DISK, tmp_path, PROGRAM)
+        before, full, alive, read, after = json.loads(done.stdout or "null")
+        assert before == after == [200, {"status": "ready"}], done.stderr
+        assert (full[0], full[1]["code"]) == (503, "not-ready")
+        assert re.fullmatch(
+            r"the disk of the data cannot be written to: only [\d,]+ bytes are free on the disk\. "
+            r"Free some of it: the service leaves a reserve to the database and the logs",
+            full[1]["detail"],
+        )
+        assert (alive[0], read[0]) == (200, 200)
+
     def test_it_is_alive_and_ready(self, client: httpx.Client) -> None:
         assert client.get("/healthz").json() == {"status": "ok"}
         assert client.get("/readyz").json() == {"status": "ready"}
