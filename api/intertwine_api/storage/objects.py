@@ -69,6 +69,11 @@ class Objects:
         found = self._store.read(digest)
         return None if found is None else found[1]
 
+    def has(self, digest: str) -> bool:
+        """Whether the files of a blob exist. It is cheap: their bytes are not checked."""
+        layout = self._store.layout
+        return layout.manifest(digest).is_file() and layout.blob(digest).is_file()
+
     def verify(self) -> Iterator[Finding]:
         """Hash every blob and read every manifest; yield what is wrong, and change nothing."""
         return verify(self._store)
