@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from intertwine.errors import FormatError
 from jaxtyping import Shaped
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.batcher import BatchSettings, Outputs, sizes
 from intertwine_api.server.models_in_memory import LoadedModel, ModelsInMemory, load
-from intertwine_api.storage.models import Models, Version
+from intertwine_api.storage.models import Models, Version, lost_weights
 from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.host import freeze_existing_objects
@@ -106,7 +107,8 @@ class Inference:
     ) -> Answer:
         """Return the outputs of a version, or of the newest one, for each row of the inputs.
 
-        Raises `ProblemError` with ``not-found``, with ``invalid-request`` if the model does not
+        Raises `ProblemError` with ``not-found``, with ``gone`` if the service has lost the
+        weights, with ``invalid-request`` if the model does not
         accept the inputs, with ``too-large`` for too many rows, and with ``busy`` if the queue is
         full.
         """
@@ -135,8 +137,12 @@ class Inference:
     def _load(self, version: Version) -> LoadedModel:
         path = self._objects.path(version.weights)
         if path is None:
-            detail = f"the weights of {version.name}, version {version.version}, are missing"
-            raise ProblemError.of("internal", detail)
-        loaded = load(version.config, path.read_bytes(), self._sizes)
+            raise lost_weights(version)
+        try:
+            loaded = load(version.config, path.read_bytes(), self._sizes)
+        except FileNotFoundError as error:  # deleted meanwhile
+            raise lost_weights(version) from error
+        except FormatError as error:
+            raise lost_weights(version, f"or its description cannot be read ({error})") from error
         freeze_existing_objects()  # the first model has imported JAX
         return loaded

@@ -262,17 +262,27 @@ def _not_found(name: str, version: int | None = None) -> ProblemError:
     return ProblemError.of("not-found", f"there is no {what}")
 
 
-def summary_of(version: Version) -> VersionSummary:
+def lost_weights(version: Version, why: str = "are missing") -> ProblemError:
+    """Return the problem of a version whose weights cannot be read, with ``gone``."""
+    return ProblemError.of(
+        "gone",
+        f"the weights of {version.name}, version {version.version}, {why}: restore them from a "
+        f"backup, train the model again, or delete the version; `intertwine admin verify` lists "
+        f"all that is lost",
+    )
+
+
+def summary_of(version: Version, objects: Objects) -> VersionSummary:
     """Return the short document of a version."""
-    return VersionSummary(**_fields(version))
+    return VersionSummary(**_fields(version, objects))
 
 
-def version_document_of(version: Version) -> VersionDocument:
+def version_document_of(version: Version, objects: Objects) -> VersionDocument:
     """Return the whole document of a version."""
-    return VersionDocument(**_fields(version))
+    return VersionDocument(**_fields(version, objects))
 
 
-def model_document_of(model: Model) -> ModelDocument:
+def model_document_of(model: Model, objects: Objects) -> ModelDocument:
     """Return the document of a model."""
     here = f"/v1/models/{model.name}"
     return ModelDocument(
@@ -280,12 +290,12 @@ def model_document_of(model: Model) -> ModelDocument:
         owner=model.owner,
         created=instant(model.created),
         versions=model.versions,
-        newest=None if model.newest is None else summary_of(model.newest),
+        newest=None if model.newest is None else summary_of(model.newest, objects),
         links={"self": here, "versions": f"{here}/versions", "forward": f"{here}:forward"},
     )
 
 
-def _fields(version: Version) -> dict[str, Any]:
+def _fields(version: Version, objects: Objects) -> dict[str, Any]:
     model = f"/v1/models/{version.name}"
     links = {
         "self": f"{model}/versions/{version.version}",
@@ -293,4 +303,9 @@ def _fields(version: Version) -> dict[str, Any]:
         "weights": f"/v1/blobs/{version.weights}",
         "forward": f"{model}:forward?version={version.version}",
     }
-    return {**vars(version), "created": instant(version.created), "links": links}
+    return {
+        **vars(version),
+        "has_weights": objects.has(version.weights),
+        "created": instant(version.created),
+        "links": links,
+    }

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from intertwine_cache import Finding, Store, verify
-from intertwine_cache.manifest import is_digest
 
 _PIECE = 2**20  # bytes
 
@@ -70,9 +69,11 @@ class Objects:
         found = self._store.read(digest)
         return None if found is None else found[1]
 
-    def holds(self, digest: str) -> bool:
-        """Whether there is a blob, which is neither checked nor marked as used."""
-        return is_digest(digest) and self._store.manifest(digest) is not None
+    def has(self, digest: str) -> bool:
+        """Whether the files of a blob exist. It is cheap: their bytes are not checked."""
+        layout = self._store.layout
+        known = is_digest(digest) and layout.manifest(digest).is_file()
+        return known and layout.blob(digest).is_file()
 
     def verify(self) -> Iterator[Finding]:
         """Hash every blob and read every manifest; yield what is wrong, and change nothing."""

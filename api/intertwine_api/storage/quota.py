@@ -40,7 +40,7 @@ class UploadedWeights:
         found = 0
         folder = self._of(owner)
         for record in list(folder.iterdir()) if folder.is_dir() else ():
-            if self._objects.holds(record.name):
+            if self._objects.has(record.name):
                 found += int(record.read_text() or 0)
             else:
                 record.unlink(missing_ok=True)

@@ -121,6 +121,8 @@ class BasisStates:
         if found is not None and _is_basis(found[0]):
             try:
                 return read_basis(found[1], key)
+            except FileNotFoundError:
+                pass  # evicted meanwhile
             except FormatError as error:
                 self._store.reject(key, str(error))
         raise ProblemError.of("not-found", f"no basis is known under the key {key}")

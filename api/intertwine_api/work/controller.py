@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from intertwine_api.storage.outages import is_outage
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.executor import Executor, Exit
 from intertwine_api.work.failures import UNTOLD, from_exit, is_lost, loss
@@ -63,8 +64,8 @@ class Controller:
             try:
                 self.look()
                 pause = _INTERVAL
-            except Exception:  # such as a database that is down: jobs and this thread go on
-                _LOG.exception("the jobs cannot be checked; the next try is in %g s", pause)
+            except Exception as error:  # jobs and this thread go on
+                _log(error, f"the jobs cannot be checked; the next try is in {pause:g} s")
                 pause = min(2 * pause, _LONGEST)
             self._wake.wait(pause)
             self._wake.clear()
@@ -194,8 +195,16 @@ def _concerning(job: Job) -> Iterator[None]:
         yield
     except (Fenced, ProblemError) as error:
         _LOG.debug("job %s went on without this controller: %s", job.id, error)
-    except Exception:
-        _LOG.exception("job %s cannot be checked", job.id)
+    except Exception as error:
+        _log(error, f"job {job.id} cannot be checked")
+
+
+def _log(error: Exception, what: str) -> None:
+    """Log an error: with its traceback, unless the database is unavailable."""
+    if is_outage(error):
+        _LOG.warning("%s: the database is unavailable: %s", what, error)
+    else:
+        _LOG.error("%s", what, exc_info=error)
 
 
 def host_capacity(settings: Settings, store: Path) -> HostCapacity:

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     solve_job_operations: float = Field(default=3e10, gt=0)
     """The estimated operations above which a solve becomes a job."""
     lease_seconds: float = Field(default=30.0, gt=0)
-    """Seconds without a heartbeat after which a job counts as lost."""
+    """Seconds of a lease: without a heartbeat, a job is lost half as long after its end."""
     dataset_bytes: int = Field(default=2**30, gt=0)
     """The largest dataset, or file of weights, in bytes."""
     owner_bytes: int = Field(default=20 * 10**9, gt=0)

@@ -137,7 +137,11 @@ def _training_data(request: TrainRequest, context: JobContext) -> TrainingData:
         weights = _file(context, request.model.weights, "weights")
     if isinstance(request.dataset, BuiltIn):
         return TrainingData.built_in(request, request.dataset, weights)
-    samples = Samples.read(_file(context, request.dataset, "samples"))
+    file = _file(context, request.dataset, "samples")
+    try:
+        samples = Samples.read(file)
+    except FileNotFoundError as error:  # deleted meanwhile
+        raise _gone(request.dataset, "samples") from error
     # The dataset may have been deleted, or uploaded again with other reps, since the job was
     # submitted; the request has its group and reps of then.
     return TrainingData.uploaded(request, samples, info_of(samples, request.dataset), weights)
@@ -146,10 +150,12 @@ def _training_data(request: TrainRequest, context: JobContext) -> TrainingData:
 def _file(context: JobContext, digest: str, what: str) -> Path:
     found = context.objects.path(digest)
     if found is None:
-        raise ProblemError.of(
-            "not-found", f"the {what} {digest} are gone: send them again, and retry"
-        )
+        raise _gone(digest, what)
     return found
+
+
+def _gone(digest: str, what: str) -> ProblemError:
+    return ProblemError.of("not-found", f"the {what} {digest} are gone: send them again, and retry")
 
 
 def links(job: Job) -> Mapping[str, str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
+from helpers.example_queues import claimed, ids, queued, running
 from intertwine_api.storage.database import Database, now
+from intertwine_api.work.queue import Queue
 from sqlalchemy import select
 
 
@@ -32,3 +35,54 @@ class TestNow:
         monkeypatch.setattr(time, "time", lambda: true - 3600)
         off = read(database) - true
         assert off == pytest.approx(-3600 if database.is_sqlite else 0, abs=60)
+
+
+class TestAClockThatIsSetBack:
+    """By an hour, as after a wrong start: nothing may wait for that hour."""
+
+    @pytest.fixture(params=["sqlite"])
+    def database_kind(self, request: pytest.FixtureRequest) -> str:
+        kind: str = request.param  # PostgreSQL's clock is not ours to set
+        return kind
+
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+        true, off = time.time, [0.0]
+        monkeypatch.setattr(time, "time", lambda: true() + off[0])
+
+        def set_by(seconds: float) -> None:
+            off[0] += seconds
+
+        return set_by
+
+    def test_leaves_queued_jobs_due(
+        self, database: Database, clock: Callable[[float], None]
+    ) -> None:
+        queue = Queue(database)
+        first = queued(queue)
+        clock(-3600)
+        assert queue.waiting(first) == (1, "it is the next, and starts as soon as a host is free")
+        job = queue.claim("here", 1)
+        assert job is not None
+        paused = queue.lose(job.id, 1, "lost")  # tried again in a second
+        assert queue.claim("here", 1) is None
+        assert queue.waiting(paused) == (1, "it is tried again in 1 s")
+        clock(-3600)
+        assert ids(claimed(queue, 1)) == [job.id]
+
+    def test_makes_no_lease_last_longer(
+        self, database: Database, clock: Callable[[float], None]
+    ) -> None:
+        queue = Queue(database, lease_seconds=30)
+        job = running(queue)
+        assert queue.expired() == []
+        clock(-3600)
+        assert ids(queue.expired()) == [job.id]  # until it beats again, which the controller awaits
+        queue.heartbeat(job.id, 1)
+        assert queue.expired() == []
+        clock(31)
+        assert ids(queue.expired()) == [job.id]
+        queue.heartbeat(job.id, 1)
+        clock(-10)
+        clock(31 + 10)
+        assert ids(queue.expired()) == [job.id]

@@ -15,13 +15,14 @@ import psycopg
 import pytest
 from helpers.databases import KINDS
 from helpers.example_jobs import GENEROUS, soon
+from helpers.example_queues import leased, running
 from intertwine_api.storage.database import Database
 from intertwine_api.work.controller import Controller
 from intertwine_api.work.events import Events
 from intertwine_api.work.host import HostCapacity, JobEnvironment
 from intertwine_api.work.job import Job, Limits, NewJob
 from intertwine_api.work.local import LocalExecutor
-from intertwine_api.work.queue import Queue
+from intertwine_api.work.queue import Fenced, Queue
 
 MB = 10**6
 COMMAND = (sys.executable, str(Path(__file__).with_name("some_job.py")))
@@ -298,6 +299,71 @@ class TestAController:
         time.sleep(lab.around.lease_seconds + 1)
         process.resume()
         assert lab.ended(job_id).attempt == 1
+
+
+class TestALeaseThatHasExpired:
+    """Of a job of another host, which this one watches, a look at a time."""
+
+    LEASE = 0.8
+
+    @pytest.fixture
+    def watched(self, lab: Lab) -> tuple[Queue, Job, Controller]:
+        queue = Queue(lab.database, self.LEASE)
+        job = leased(queue, "elsewhere")
+        places = HostCapacity("here", 0, COMMAND, lease_seconds=self.LEASE)
+        controller = Controller(queue, LocalExecutor(lab.around.home / "jobs"), places)
+        soon(queue.expired)
+        return queue, job, controller
+
+    def test_is_the_end_of_the_job_only_if_it_stays_so(
+        self, watched: tuple[Queue, Job, Controller]
+    ) -> None:
+        queue, job, controller = watched
+        controller.look()
+        queue.heartbeat(job.id, 1)  # nobody could write one, or the clock was set forward
+        soon(queue.expired)
+        controller.look()
+        assert queue.get(job.id).state == "leased"
+        time.sleep(self.LEASE / 2)
+        controller.look()
+        assert queue.get(job.id).state == "queued"
+
+    def test_is_seen_anew_after_an_outage(
+        self, watched: tuple[Queue, Job, Controller], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue, job, controller = watched
+        controller.look()
+        with monkeypatch.context() as away:
+            away.setattr(queue, "held", None)
+            with pytest.raises(TypeError):
+                controller.look()
+        time.sleep(self.LEASE / 2)
+        controller.look()
+        assert queue.get(job.id).state == "leased"
+        time.sleep(2.1)  # this host was suspended, perhaps with the others
+        controller.look()
+        assert queue.get(job.id).state == "leased"
+        time.sleep(self.LEASE / 2)
+        controller.look()
+        assert queue.get(job.id).state == "queued"
+
+    def test_is_renewed_by_a_heartbeat_at_the_last_moment(
+        self, watched: tuple[Queue, Job, Controller]
+    ) -> None:
+        queue, _, _ = watched
+        (seen,) = queue.expired()
+        queue.heartbeat(seen.id, 1)
+        with pytest.raises(Fenced, match="has sent a heartbeat"):
+            queue.lose(seen.id, 1, "silent", lease_expires=seen.lease_expires)
+        assert queue.get(seen.id).state == "leased"
+
+    def test_costs_an_attempt_unless_it_was_an_outage(self, lab: Lab) -> None:
+        job = running(lab.queue, limits=Limits(60, 10**9, attempts=1))
+        assert lab.queue.lose(job.id, 1, "an outage", counts=False).state == "queued"
+        soon(lambda: lab.queue.claim("here", 1))
+        assert lab.queue.lose(job.id, 2, "an outage", counts=False).state == "queued"
+        soon(lambda: lab.queue.claim("here", 1))
+        assert lab.queue.lose(job.id, 3, "a crash").state == "failed"
 
 
 @pytest.mark.slow

@@ -172,13 +172,13 @@ def _keep(file: Path, service: Service, owner: str) -> BlobDocument:
 
 
 def _find(digest: str, headers: Mapping[str, str], service: Service, caller: Caller) -> Blob | None:
-    path = service.store.blob(digest) if caller.may("bases:read") else None
-    if path is None:
-        path = service.objects.path(digest)
-        if path is not None and not _may_read(path, service, caller):
-            path = None
-    if path is not None:
-        with suppress(FileNotFoundError):  # evicted meanwhile
+    with suppress(FileNotFoundError):  # evicted or deleted meanwhile
+        path = service.store.blob(digest) if caller.may("bases:read") else None
+        if path is None:
+            path = service.objects.path(digest)
+            if path is not None and not _may_read(path, service, caller):
+                path = None
+        if path is not None:
             return Blob(path, headers, service.metrics.bytes_sent)
     return None
 

@@ -43,7 +43,9 @@ def list_models(
     """Return the models of all owners, sorted by name, each with its newest version."""
     found, following = service.models.page(after or "", limit)
     return ModelPage(
-        data=list(map(model_document_of, found)), has_more=following is not None, next=following
+        data=[model_document_of(model, service.objects) for model in found],
+        has_more=following is not None,
+        next=following,
     )
 
 
@@ -52,7 +54,7 @@ def list_models(
 )
 def get_model(name: Name, service: TheService, caller: ModelsReader) -> ModelDocument:
     """Return the owner of a model and its newest version."""
-    return model_document_of(service.models.model(name))
+    return model_document_of(service.models.model(name), service.objects)
 
 
 @router.get(
@@ -72,7 +74,9 @@ def list_model_versions(
     """Return the versions of a model, newest first."""
     found, following = service.models.versions(name, before, limit)
     return VersionPage(
-        data=list(map(summary_of, found)), has_more=following is not None, next=following
+        data=[summary_of(version, service.objects) for version in found],
+        has_more=following is not None,
+        next=following,
     )
 
 
@@ -85,7 +89,7 @@ def get_model_version(
     name: Name, number: Number, service: TheService, caller: ModelsReader
 ) -> VersionDocument:
     """Return the config of a version, the blob of its weights, its losses and its provenance."""
-    return version_document_of(service.models.get(name, number))
+    return version_document_of(service.models.get(name, number), service.objects)
 
 
 @router.delete(

@@ -14,7 +14,11 @@ from helpers.service import UNKNOWN, metric, problem
 from intertwine.bases import from_bytes
 from intertwine.groups import SO
 from intertwine.reps import V
+from intertwine_api.server.routes import blobs
 from intertwine_api.server.routes.blobs import Blob
+from intertwine_api.server.service import Service
+from intertwine_api.storage.keys import LOCAL
+from intertwine_api.work.settings import Settings
 from prometheus_client import Counter
 from starlette.types import Message
 
@@ -87,6 +91,21 @@ class TestBlobs:
         asyncio.run(blob(scope, receive, send))
         assert sent[0]["status"] == 404
         assert json.loads(sent[1]["body"])["code"] == "not-found"
+
+    def test_one_whose_dataset_is_just_deleted_is_not_found(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service = Service(Settings(data=tmp_path, workers=1))
+        digest, _ = service.objects.put_bytes(b"content")
+        may_read = blobs._may_read
+
+        def delete_and_ask(path: Path, *arguments: Any) -> bool:
+            service.objects.remove(digest)  # after the look for it, before it is read
+            return may_read(path, *arguments)
+
+        monkeypatch.setattr(blobs, "_may_read", delete_and_ask)
+        assert blobs._find(digest, {}, service, LOCAL) is None
+        service.database.close()
 
     @pytest.mark.parametrize(
         "digest", [UNKNOWN[1:], UNKNOWN.replace("0", "A"), "..%2f..%2fetc%2fpasswd", "%00", "*"]

@@ -121,6 +121,27 @@ def test_a_version_has_all_that_makes_the_model_anew(client: httpx.Client, inert
     assert version["bytes"] == len(blob)
 
 
+def test_a_version_whose_weights_are_lost_says_so_and_what_to_do(
+    client: httpx.Client, folder: Path
+) -> None:
+    with Registry(folder) as models:
+        version = models.publish("lost", "local", None, trained(small_model(key=5)))
+    addresses = ("/v1/models/lost", "/v1/models/lost/versions", "/v1/models/lost/versions/1")
+
+    def have_weights() -> list[bool]:
+        model, page, one = (client.get(address).json() for address in addresses)
+        return [each["has_weights"] for each in (model["newest"], *page["data"], one)]
+
+    assert have_weights() == [True] * 3
+    for path in (folder / "objects").rglob(f"*{version.weights}*"):
+        path.unlink()  # as a disk might lose it
+    assert have_weights() == [False] * 3
+    lost = problem(forward(client, X.tolist(), "lost"), 410, "gone")
+    assert "restore them from a backup, train the model again" in lost["detail"]
+    problem(client.get(f"/v1/blobs/{version.weights}"), 404, "not-found")
+    assert client.delete("/v1/models/lost").status_code == 204
+
+
 def test_vectors_as_json_are_answered_by_vectors(client: httpx.Client, inertia: Any) -> None:
     counted = {"route": "/v1/models/{name}:forward", "status": "200"}
     before = metric(client, "intertwine_requests_total", **counted)
