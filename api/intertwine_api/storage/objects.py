@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from intertwine_cache import Finding, Store, verify
+from intertwine_cache.manifest import is_digest
 
 _PIECE = 2**20  # bytes
 
