@@ -52,22 +52,35 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder, with its parents, and sync it so that it survives a crash."""
+def make_folder(folder: Path, share: Callable[[Path], None]) -> None:
+    """Create a folder, with its parents, and sync it so that it survives a crash.
+
+    `share` sets the permissions of new ones.
+    """
     if folder.is_dir():
         return
-    make_folder(folder.parent)
+    make_folder(folder.parent, share)
     folder.mkdir(exist_ok=True)
+    share(folder)
     sync_folder(folder.parent)
 
 
-def put_new(temporary: Path, target: Path, content: Callable[[BinaryIO], None]) -> bool:
-    """Publish a file unless its name is taken. Return whether it was published."""
+def put_new(
+    temporary: Path,
+    target: Path,
+    content: Callable[[BinaryIO], None],
+    share: Callable[[Path], None],
+) -> bool:
+    """Publish a file unless its name is taken. Return whether it was published.
+
+    `share` sets the permissions of the file and of new folders.
+    """
     try:
         with temporary.open("xb") as file:
             content(file)
             sync_file(file)
-        make_folder(target.parent)
+        share(temporary)
+        make_folder(target.parent, share)
         try:
             link(temporary, target)
         except FileExistsError:

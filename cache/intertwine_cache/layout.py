@@ -77,11 +77,31 @@ class Layout:
 
     def create(self) -> None:
         """Create the folders, and tag the root if it is a cache."""
-        for folder in (self.temporaries, self.locks, self.manifests, self.blobs):
-            folder.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(parents=True, exist_ok=True)
+        for folder in (self._base, self.temporaries, self.locks, self.manifests, self.blobs):
+            self.make(folder)
         tag = self.root / "CACHEDIR.TAG"
         if self._is_cache and not tag.exists():
             tag.write_text(_TAG)
+            self.share(tag)
+
+    def make(self, folder: Path) -> None:
+        """Create a folder, in a folder of the store."""
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            self.share(folder)
+
+    def share(self, path: Path) -> None:
+        """Give a new file or folder the permissions of the root, whatever the process's umask.
+
+        So a store that its owner opens to a group stays readable, and writable, to the group.
+        """
+        path.chmod(self.mode if path.is_dir() else self.mode & 0o666)
+
+    @property
+    def mode(self) -> int:
+        """The permissions of the root, also those of its setgid bit."""
+        return self.root.stat().st_mode & 0o2777
 
 
 def files(folder: Path, pattern: str) -> Iterator[Path]:

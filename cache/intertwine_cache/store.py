@@ -141,8 +141,9 @@ class Store:
     def _note_checked(self, digest: str, state: str) -> None:
         note, temporary = self.layout.checked(digest), self.layout.temporary()
         try:
-            note.parent.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(note.parent, self.layout.share)
             temporary.write_text(state)
+            self.layout.share(temporary)
             temporary.replace(note)
         except OSError as error:
             _LOG.debug("cannot note that %s was checked: %s", digest, error)
@@ -160,9 +161,11 @@ class Store:
         from filelock import FileLock  # with asyncio, which a read need not wait for
 
         path = self.layout.lock(key)
-        lock = FileLock(path, poll_interval=_POLL, thread_local=False)
+        lock = None
         try:
             self.layout.create()
+            mode = self.layout.mode & 0o666
+            lock = FileLock(path, poll_interval=_POLL, thread_local=False, mode=mode)
             lock.acquire()
             self._mark_used(path)  # so that it does not count as abandoned
         except (OSError, NotImplementedError) as error:
@@ -170,7 +173,8 @@ class Store:
         try:
             yield
         finally:
-            lock.release()
+            if lock is not None:
+                lock.release()
 
     def publish(
         self, key: str, write_to: Callable[[Write], None], details: Mapping[str, Any]
@@ -202,7 +206,10 @@ class Store:
         found = None
         for _ in range(2):  # an existing entry may be invalid: reading quarantines it
             is_ours = disk.put_new(
-                self.layout.temporary(), target, lambda file: disk.write(file, manifest)
+                self.layout.temporary(),
+                target,
+                lambda file: disk.write(file, manifest),
+                self.layout.share,
             )
             found = self.read(key)
             if is_ours or found is not None:
@@ -227,9 +234,9 @@ class Store:
 
                 write_to(write)
                 disk.sync_file(file)
-            temporary.chmod(0o444)
+            temporary.chmod(self.layout.mode & 0o444)
             target = self.layout.blob(sha.hexdigest())
-            disk.make_folder(target.parent)
+            disk.make_folder(target.parent, self.layout.share)
             disk.rename(temporary, target)
             disk.sync_folder(target.parent)
         finally:
@@ -296,7 +303,7 @@ class Store:
         """Move an invalid file into quarantine, with the reason."""
         _LOG.warning("quarantined %s: %s", path, reason)
         try:
-            self.layout.quarantine.mkdir(parents=True, exist_ok=True)
+            self.layout.make(self.layout.quarantine)
             path.replace(self.layout.quarantine / path.name)
             (self.layout.quarantine / f"{path.name}.reason").write_text(f"{reason}\n")
         except FileNotFoundError:

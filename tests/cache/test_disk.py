@@ -9,9 +9,15 @@ import pytest
 from intertwine_cache import disk
 
 
+def share(path: Path) -> None:
+    """New files and folders keep the permissions that they were created with."""
+
+
 def test_a_new_file_appears_with_its_content(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b" / "name"
-    assert disk.put_new(tmp_path / "temporary", target, lambda file: disk.write(file, b"content"))
+    assert disk.put_new(
+        tmp_path / "temporary", target, lambda file: disk.write(file, b"content"), share
+    )
     assert target.read_bytes() == b"content"
     assert not (tmp_path / "temporary").exists()
 
@@ -19,7 +25,9 @@ def test_a_new_file_appears_with_its_content(tmp_path: Path) -> None:
 def test_a_name_that_is_taken_keeps_what_it_has(tmp_path: Path) -> None:
     target = tmp_path / "name"
     target.write_bytes(b"first")
-    assert not disk.put_new(tmp_path / "temporary", target, lambda file: disk.write(file, b"2nd"))
+    assert not disk.put_new(
+        tmp_path / "temporary", target, lambda file: disk.write(file, b"2nd"), share
+    )
     assert target.read_bytes() == b"first"
     assert not (tmp_path / "temporary").exists()
 
@@ -30,7 +38,7 @@ def test_a_writer_that_fails_leaves_neither_name(tmp_path: Path) -> None:
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
-        disk.put_new(tmp_path / "temporary", tmp_path / "name", fail)
+        disk.put_new(tmp_path / "temporary", tmp_path / "name", fail, share)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -45,12 +53,12 @@ def test_a_rename_replaces_and_a_link_does_not(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_there_is_made_once(tmp_path: Path) -> None:
-    disk.make_folder(tmp_path / "a" / "b" / "c")
-    disk.make_folder(tmp_path / "a" / "b" / "c")
+    disk.make_folder(tmp_path / "a" / "b" / "c", share)
+    disk.make_folder(tmp_path / "a" / "b" / "c", share)
     assert (tmp_path / "a" / "b" / "c").is_dir()
 
 
 def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(OSError, match=r"exists|Not a directory"):
-        disk.make_folder(tmp_path / "a" / "b")
+        disk.make_folder(tmp_path / "a" / "b", share)

@@ -199,6 +199,36 @@ class TestAnOwnerThatDies:
             owner.communicate()
 
 
+class TestPermissions:
+    """New files have those of the store's folder, whatever the umask of who writes them."""
+
+    @pytest.mark.parametrize("umask", [0o022, 0o077])
+    @pytest.mark.parametrize("mode", [0o700, 0o750, 0o755, 0o2770, 0o2775])
+    def test_a_store_stays_open_to_those_whom_its_folder_lets_in(
+        self, tmp_path: Path, mode: int, umask: int
+    ) -> None:
+        root = tmp_path / "store"
+        root.mkdir()
+        root.chmod(mode)
+        before = os.umask(umask)
+        try:
+            store = Store(root)
+            with store.claim(key("a")):
+                publish(store, "a", b"content")
+            store.read(key("a"))
+        finally:
+            os.umask(before)
+        assert any(store.layout.blobs.iterdir())
+        for path in root.rglob("*"):
+            own = path.stat().st_mode & 0o2777
+            if path.is_dir():
+                assert own == mode, path
+            elif store.layout.blobs in path.parents:
+                assert own == mode & 0o444, path
+            else:
+                assert own == mode & 0o666, path
+
+
 class TestAllAtOnce:
     """Readers and publishers, while others delete what they read."""
 

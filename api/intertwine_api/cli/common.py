@@ -176,6 +176,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         from intertwine.errors import InvalidSetting
         from pydantic import ValidationError
 
+        from intertwine_api.storage.private_files import private_files
         from intertwine_api.work.settings import Settings
 
         names = Settings.model_fields.keys() & options.keys()
@@ -185,7 +186,8 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         except ValidationError as error:
             faults = (f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
             raise InvalidSetting("; ".join(faults)) from error
-        return command(settings=settings, **options)
+        with private_files(settings.home):
+            return command(settings=settings, **options)
 
     return run
 
