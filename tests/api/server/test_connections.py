@@ -134,7 +134,9 @@ class TestReplies:
                 link = found.json()["links"]["dense"]
             else:
                 weights = save({"w": np.zeros(10**6)})
-                sent = client.post("/v1/blobs", content=weights, headers=BINARY)
+                for who in ("ada", "bob"):  # only who has uploaded them may read them
+                    headers = {**BINARY, **key(who)}
+                    sent = client.post("/v1/blobs", content=weights, headers=headers)
                 link = sent.json()["links"]["self"]
         with hostile_to(service.address) as hostile:
             streams = {"dense": 2, "blob": 1}[kind]  # of 2 MB, and of 4 MB
