@@ -204,7 +204,9 @@ def _may_read(path: Path, service: Service, caller: Caller) -> bool:
 
 
 def _may_read_weights(digest: str, service: Service, caller: Caller) -> bool:
-    if caller.is_admin or service.quota.weights.is_of(caller.owner, digest):
+    if caller.is_admin:
+        return True
+    if caller.may("jobs:write") and service.quota.weights.is_of(caller.owner, digest):
         return True
     with service.database.read() as connection:
         if caller.may("models:forward", "jobs:write") and is_weights_of_model(connection, digest):
