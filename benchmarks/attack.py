@@ -142,7 +142,7 @@ def exact_strings(eve: Caller) -> None:
 
 def large_groups(eve: Caller) -> None:
     """Groups of millions of coordinates."""
-    n = 10**7 if secrets.randbelow(2) else 1_900_000 + secrets.randbelow(10**5)
+    n = 10**7 if secrets.randbelow(2) else 900_000 + secrets.randbelow(10**5)
     eve.once(f"/v1/groups/Z({n})")
 
 

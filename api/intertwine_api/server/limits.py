@@ -124,18 +124,21 @@ class FairLimiter:
     def __init__(self, most: int, share: int) -> None:
         self._all, self._share = CapacityLimiter(most), share
         self._own: dict[str, CapacityLimiter] = {}
+        self._calls: Counter[str] = Counter()
 
     async def run(self, name: str | None, function: Callable[[], _Result]) -> _Result:
         """Return what the function returns, run in a thread."""
         if name is None:
             return await to_thread.run_sync(function, limiter=self._all)
         own = self._own.setdefault(name, CapacityLimiter(self._share))
+        self._calls[name] += 1
         try:
             async with own:
                 return await to_thread.run_sync(function, limiter=self._all)
         finally:
-            if not own.borrowed_tokens and not own.statistics().tasks_waiting:
-                self._own.pop(name, None)
+            self._calls[name] -= 1
+            if not self._calls[name]:
+                del self._calls[name], self._own[name]
 
 
 class ByteBudget:

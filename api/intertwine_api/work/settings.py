@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     """The most estimated operations of a solve; larger ones are refused."""
     decompose_operations: float = Field(default=1e12, gt=0)
     """The most estimated operations of a decomposition into irreps."""
-    group_entries: int = Field(default=2 * 10**6, ge=1)
+    group_entries: int = Field(default=10**6, ge=1)
     """The most matrix entries of the generators of a group in a request."""
     short_seconds: float = Field(default=2.0, gt=0)
     """Seconds of a first turn at a worker, where none is free for a long solve."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 from helpers.service import SO3, ServiceProcess, problem, service_process
-from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
+from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, FairLimiter, RateLimiter
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 from intertwine_api.wire.problems import ProblemError
@@ -24,6 +28,48 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class TestFairThreads:
+    """`FairLimiter`: slow functions in threads, of which each name has a share."""
+
+    def test_many_calls_of_one_name_leave_threads_to_others(self) -> None:
+        limiter = FairLimiter(most=3, share=1)
+        running: Counter[str | None] = Counter()
+        most: Counter[str | None] = Counter()
+        lock = threading.Lock()
+
+        def slow(name: str | None) -> None:
+            with lock:
+                running[name] += 1
+                most[name] = max(most[name], running[name])
+                most["all"] = max(most["all"], running.total())
+            time.sleep(0.01)
+            with lock:
+                running[name] -= 1
+
+        async def ask() -> None:
+            names: list[str | None] = ["ann"] * 30 + ["bob"] * 10 + [None] * 10
+            await asyncio.gather(*(limiter.run(name, partial(slow, name)) for name in names))
+
+        asyncio.run(ask())
+        assert (most["ann"], most["bob"], most["all"]) == (1, 1, 3)
+        assert most[None] >= 2
+
+    def test_one_who_leaves_takes_no_thread(self) -> None:
+        async def ask() -> None:
+            limiter = FairLimiter(most=1, share=1)
+            first = asyncio.create_task(limiter.run("ann", partial(time.sleep, 0.1)))
+            await asyncio.sleep(0.02)
+            ran: list[int] = []
+            leaving = asyncio.create_task(limiter.run("ann", partial(ran.append, 1)))
+            await asyncio.sleep(0.02)
+            leaving.cancel()
+            await first
+            await limiter.run("ann", partial(ran.append, 2))
+            assert ran == [2]
+
+        asyncio.run(ask())
 
 
 class TestRates:
