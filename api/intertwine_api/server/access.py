@@ -85,7 +85,9 @@ class Access:
         if self._open_to_all and not self._keys.any():
             return LOCAL
         key = self._keys.find(token) if token else None
-        return None if key is None else Caller(key.owner, frozenset(key.scopes), key.id)
+        if key is None:
+            return None
+        return Caller(key.owner, frozenset(key.scopes), key.id, key.priority)
 
 
 def _token(authorization: str | None) -> str:
