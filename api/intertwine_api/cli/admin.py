@@ -1,4 +1,4 @@
-"""`intertwine admin`: back up, restore, verify and adopt the data of this machine's service."""
+"""`intertwine admin`: back up, verify and tidy the data of this machine's service."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _EXAMPLES = """\
   intertwine admin backup /backups/2026-12-01 --data /srv/intertwine
   intertwine admin restore /backups/2026-12-01 --data /srv/restored
   intertwine admin verify --data /srv/intertwine
+  intertwine admin gc --dry-run --data /srv/intertwine
   intertwine admin adopt --data /srv/new --database postgresql://lab@db.example.org/intertwine
 """
 
@@ -92,6 +93,38 @@ def verify(settings: Settings, as_json: bool) -> int:
     else:
         print("\n".join(faults) or "everything is in order")
     return common.FAILED if faults else 0
+
+
+@group.command("gc")
+@click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
+@common.as_json
+@common.with_settings
+def collect(settings: Settings, dry_run: bool, as_json: bool) -> None:
+    """Delete what the settings INTERTWINE_KEEP_… no longer keep; the service may be running.
+
+    A service does the same when it starts, and once a day.
+    """
+    from intertwine_api.cli.keys import existing_database
+    from intertwine_api.storage.identity import require_same_service
+    from intertwine_api.storage.objects import Objects
+    from intertwine_api.storage.uploads import Uploads
+    from intertwine_api.work.logs import audited_command
+    from intertwine_api.work.retention import Retention
+
+    home = settings.home
+    with existing_database(settings) as database:
+        require_same_service(database, home)
+        objects, uploads = Objects(home / "objects"), Uploads(home / "uploads")
+        with audited_command(home):
+            found = Retention(settings, database, objects, uploads).collect(is_dry=dry_run)
+    if as_json:
+        removed = {kind: vars(one) for kind, one in found.items()}
+        common.print_json({"dry_run": dry_run, "removed": removed})
+    else:
+        rows = [(kind, f"{one.number:,}", f"{one.bytes:,}") for kind, one in found.items()]
+        common.print_columns(
+            ("would be deleted" if dry_run else "deleted", "number", "bytes"), rows
+        )
 
 
 @group.command("adopt")

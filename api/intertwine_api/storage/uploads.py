@@ -50,10 +50,17 @@ class Uploads:
         finally:
             path.unlink(missing_ok=True)
 
-    def remove_abandoned(self, age: float) -> None:
-        """Delete partial files, which a crash has left, untouched for `age` seconds."""
-        old = time.time() - age
+    def remove_abandoned(self, age: float, *, is_dry: bool = False) -> list[int]:
+        """Delete partial files, which a crash has left, untouched for `age` seconds.
+
+        Return their sizes in bytes. With `is_dry`, nothing is deleted.
+        """
+        old, sizes = time.time() - age, []
         for path in self._folder.glob("*"):
             with contextlib.suppress(FileNotFoundError):  # its request has ended meanwhile
-                if path.stat().st_mtime < old:
-                    path.unlink()
+                found = path.stat()
+                if found.st_mtime < old:
+                    if not is_dry:
+                        path.unlink()
+                    sizes.append(found.st_size)
+        return sizes
