@@ -183,5 +183,6 @@ AUTH_PROBLEMS = (
 #: The caller of a request, as a route's argument.
 BlobsReader = Annotated[Caller, Depends(requires("bases:read", "jobs:write", "models:forward"))]
 BasesReader = Annotated[Caller, Depends(requires("bases:read"))]
+Admin = Annotated[Caller, Depends(requires("admin"))]
 JobsWriter = Annotated[Caller, Depends(requires("jobs:write"))]
 ModelsReader = Annotated[Caller, Depends(requires("models:forward", "jobs:write"))]

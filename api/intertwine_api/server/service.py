@@ -33,7 +33,7 @@ from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.quota import Quota, UploadedWeights
 from intertwine_api.storage.references import DAY, bytes_by_owner
-from intertwine_api.storage.uploads import Uploads
+from intertwine_api.storage.uploads import Upload, Uploads
 from intertwine_api.wire.basis_request import ParsedRequest, parse_decomposition, parse_request
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.work.access_policy import AccessPolicy
@@ -314,7 +314,8 @@ class Service:
             self.quota.upload(owner) as incoming,
         ):
             await to_thread.run_sync(incoming.start, declared)
-            async with self.uploads.receive(request.stream(), incoming.take) as path:
+            upload = Upload(owner, declared)
+            async with self.uploads.receive(request.stream(), incoming.take, upload) as path:
                 yield path
 
 

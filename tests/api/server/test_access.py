@@ -143,6 +143,8 @@ class TestScopes:
             ("GET", "/v1/models/nothing", {"models:forward", "jobs:write"}),
             ("DELETE", "/v1/models/nothing", {"jobs:write"}),
             ("GET", "/metrics", {"metrics:read"}),
+            ("GET", "/v1/admin/solves", set()),
+            ("DELETE", f"/v1/admin/uploads/{UNKNOWN[:16]}", set()),
         ],
         ids=lambda value: str(value) if isinstance(value, str) else "",
     )
