@@ -1,24 +1,31 @@
-"""`intertwine admin`: back up, restore, verify and adopt the data of this machine's service."""
+"""`intertwine admin`: back up, verify and tidy the data of this machine's service."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from intertwine.errors import NotFound
 
 from intertwine_api.cli import common
 
 if TYPE_CHECKING:
+    from intertwine_api.client import Client
+    from intertwine_api.client.in_flight import InFlight
     from intertwine_api.storage.backup import Backup
     from intertwine_api.work.settings import Settings
 
-
+_WIDEST = 60  # characters of a cell
 _EXAMPLES = """\
   intertwine admin backup /backups/2026-12-01 --data /srv/intertwine
   intertwine admin restore /backups/2026-12-01 --data /srv/restored
   intertwine admin verify --data /srv/intertwine
+  intertwine admin gc --dry-run --data /srv/intertwine
+  intertwine admin jobs --data /srv/intertwine
+  intertwine admin solves --end 3f2a9c0b7d1e4f58 --remote https://lab.example.org/intertwine
   intertwine admin adopt --data /srv/new --database postgresql://lab@db.example.org/intertwine
 """
 
@@ -92,6 +99,130 @@ def verify(settings: Settings, as_json: bool) -> int:
     else:
         print("\n".join(faults) or "everything is in order")
     return common.FAILED if faults else 0
+
+
+@group.command("gc")
+@click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
+@common.as_json
+@common.with_settings
+def collect(settings: Settings, dry_run: bool, as_json: bool) -> None:
+    """Delete what the settings INTERTWINE_KEEP_… no longer keep; the service may be running.
+
+    A service does the same when it starts, and once a day.
+    """
+    from intertwine_api.cli.keys import existing_database
+    from intertwine_api.storage.identity import require_same_service
+    from intertwine_api.storage.objects import Objects
+    from intertwine_api.storage.uploads import Uploads
+    from intertwine_api.work.logs import audited_command
+    from intertwine_api.work.retention import Retention
+
+    home = settings.home
+    with existing_database(settings) as database:
+        require_same_service(database, home)
+        objects, uploads = Objects(home / "objects"), Uploads(home / "uploads")
+        with audited_command(home):
+            found = Retention(settings, database, objects, uploads).collect(is_dry=dry_run)
+    if as_json:
+        removed = {kind: vars(one) for kind, one in found.items()}
+        common.print_json({"dry_run": dry_run, "removed": removed})
+    else:
+        rows = [(kind, f"{one.number:,}", f"{one.bytes:,}") for kind, one in found.items()]
+        common.print_columns(
+            ("would be deleted" if dry_run else "deleted", "number", "bytes"), rows
+        )
+
+
+_to_end = click.option(
+    "--end", "names", metavar="ID", multiple=True, help="End this one; may be repeated."
+)
+
+
+@group.command("jobs")
+@_to_end
+@common.as_json
+@common.with_settings
+def list_or_end_jobs(settings: Settings, names: Sequence[str], as_json: bool) -> None:
+    """List the unfinished jobs of all owners, from the database, or cancel some of them.
+
+    The service need not be running: a running job is stopped when its host sees the cancellation.
+    """
+    from intertwine_api.cli.keys import existing_database
+    from intertwine_api.wire.jobs import instant
+    from intertwine_api.wire.problems import ProblemError
+    from intertwine_api.work.logs import audit, audited_command
+    from intertwine_api.work.queue import Queue
+
+    columns = ("id", "owner", "kind", "state", "priority", "host", "since")
+    with existing_database(settings) as database:
+        queue = Queue(database)
+        try:
+            for name in names:
+                job = queue.cancel(name, "cancelled by an admin")
+                with audited_command(settings.home):
+                    audit("job cancelled", None, id=job.id, owner=job.owner)
+                _say_ended(f"{job.id} is {job.state}", as_json)
+        except ProblemError as error:
+            raise NotFound(error.problem.detail) from error
+        jobs = [] if names else queue.unfinished_jobs()
+    found = [
+        {name: getattr(job, name) for name in columns[:-1]}
+        | {"since": instant(job.started or job.created).isoformat(timespec="seconds")}
+        for job in jobs
+    ]
+    _print_in_flight(found, columns, names, as_json)
+
+
+@group.command("solves")
+@_to_end
+@common.with_client
+def list_or_end_solves(client: Client, names: Sequence[str], as_json: bool) -> None:
+    """List the solves that a running service works on, or end some of them; for admins.
+
+    The requests that wait for an ended solve are answered with an error. Larger solves are jobs.
+    """
+    columns = ("id", "owner", "kind", "state", "stage", "since", "operations", "rep")
+    _list_or_end(client, "solves", names, columns, as_json)
+
+
+@group.command("uploads")
+@_to_end
+@common.with_client
+def list_or_end_uploads(client: Client, names: Sequence[str], as_json: bool) -> None:
+    """List the uploads that a running service receives, or end some of them; for admins."""
+    columns = ("id", "owner", "state", "since", "bytes", "declared")
+    _list_or_end(client, "uploads", names, columns, as_json)
+
+
+def _list_or_end(
+    client: Client, what: InFlight, names: Sequence[str], columns: Sequence[str], as_json: bool
+) -> None:
+    for name in names:
+        client.end_in_flight(what, name)
+        _say_ended(f"{name} is ended", as_json)
+    found = [] if names else client.in_flight(what)
+    _print_in_flight(found, columns, names, as_json)
+
+
+def _say_ended(text: str, as_json: bool) -> None:
+    if not as_json:
+        print(text)
+
+
+def _print_in_flight(
+    found: Sequence[Mapping[str, Any]], columns: Sequence[str], names: Sequence[str], as_json: bool
+) -> None:
+    """Print what is in flight, or as JSON what was ended."""
+    if as_json:
+        common.print_json({"ended": list(names)} if names else list(found))
+    elif not names:
+        rows = [[_cell(document[name]) for name in columns] for document in found]
+        common.print_columns(columns, rows)
+
+
+def _cell(value: Any) -> str:
+    text = "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
 @group.command("adopt")

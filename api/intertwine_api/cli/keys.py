@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intertwine_api.cli import common
-from intertwine_api.wire.vocabulary import SCOPES, USER_SCOPES
+from intertwine_api.wire.vocabulary import MOST_PRIORITY, SCOPES, USER_SCOPES
 
 if TYPE_CHECKING:
     from intertwine_api.storage.database import Database
@@ -25,6 +25,7 @@ _EXAMPLES = """\
   intertwine keys create alice
   intertwine keys create robot --scope models:forward --days 365
   intertwine keys create boss --scope admin
+  intertwine keys create urgent --priority 10
   intertwine keys list
   intertwine keys revoke 3f2a9c0b7d1e4f58
 """
@@ -47,10 +48,21 @@ group = common.CommandGroup(
     "implies all).",
 )
 @click.option("--days", type=float, help="The days until the key expires (default: never).")
+@click.option(
+    "--priority",
+    type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY),
+    default=0,
+    help="The largest priority of the key's jobs (default 0; admins have no limit).",
+)
 @common.as_json
 @common.with_settings
 def create(
-    settings: Settings, owner: str, scopes: Sequence[str], days: float | None, as_json: bool
+    settings: Settings,
+    owner: str,
+    scopes: Sequence[str],
+    days: float | None,
+    priority: int,
+    as_json: bool,
 ) -> None:
     """Create a key, and print it this once."""
     from intertwine_api.storage.keys import Keys, expiry
@@ -61,7 +73,7 @@ def create(
     with common.open_database(settings) as database:
         keys = Keys(database, settings.home)
         is_first = not keys.any()
-        key, token = keys.create(owner, scopes or USER_SCOPES, expires)
+        key, token = keys.create(owner, scopes or USER_SCOPES, expires, priority)
         with audited_command(settings.home):
             audit("key created", None, id=key.id, owner=owner, scopes=list(key.scopes))
         try:

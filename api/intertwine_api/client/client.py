@@ -16,6 +16,7 @@ from intertwine_api.client.datasets import (
     list_datasets,
     upload_dataset,
 )
+from intertwine_api.client.in_flight import InFlight, end_in_flight, list_in_flight
 from intertwine_api.client.job import AsyncJob, Job
 from intertwine_api.client.remote_model import AsyncRemoteModel, RemoteModel
 from intertwine_api.client.retries import Retries
@@ -200,6 +201,18 @@ class Client(BaseClient[Connection]):
         """Delete one of your models with all its versions. The name becomes free."""
         run(models.delete_model(self._connection, name, None))
 
+    def in_flight(self, what: InFlight) -> list[dict[str, Any]]:
+        """Return the "solves" or "uploads" that the service works on; for admins.
+
+        Each is a document with its `id`, `owner`, `state` and `since`, as the service's process
+        that answers has it.
+        """
+        return run(list_in_flight(self._connection, what))
+
+    def end_in_flight(self, what: InFlight, name: str) -> None:
+        """End a solve or an upload by its id; for admins."""
+        run(end_in_flight(self._connection, what, name))
+
     def close(self) -> None:
         """Close the connections. Garbage collection of the client closes them too."""
         self._connection.close()
@@ -327,6 +340,14 @@ class AsyncClient(BaseClient[AsyncConnection]):
     async def delete_model(self, name: str) -> None:
         """Delete one of your models with all its versions. The name becomes free."""
         await models.delete_model(self._connection, name, None)
+
+    async def in_flight(self, what: InFlight) -> list[dict[str, Any]]:
+        """Return the "solves" or "uploads" that the service works on; see `Client.in_flight`."""
+        return await list_in_flight(self._connection, what)
+
+    async def end_in_flight(self, what: InFlight, name: str) -> None:
+        """End a solve or an upload by its id; for admins."""
+        await end_in_flight(self._connection, what, name)
 
     async def close(self) -> None:
         """Close the connections."""

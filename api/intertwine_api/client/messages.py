@@ -77,6 +77,8 @@ class Schema(Enum):
     STATE_EVENT = "jobs.StateEvent"
     PROGRESS_EVENT = "jobs.JobProgress"
     METRICS_EVENT = "jobs.MetricsEvent"
+    SOLVES_IN_FLIGHT = "in_flight.SolvesInFlight"
+    UPLOADS_IN_FLIGHT = "in_flight.UploadsInFlight"
     MODEL = "models.ModelDocument"
     MODELS = "models.ModelPage"
     VERSION = "models.VersionDocument"

@@ -86,7 +86,9 @@ class Access:
         if self._open_to_all and not self._keys.any():
             return LOCAL
         key = self._keys.find(token) if token else None
-        return None if key is None else Caller(key.owner, frozenset(key.scopes), key.id)
+        if key is None:
+            return None
+        return Caller(key.owner, frozenset(key.scopes), key.id, key.priority)
 
 
 def _token(authorization: str | None) -> str:
@@ -188,5 +190,6 @@ AUTH_PROBLEMS = (
 #: The caller of a request, as a route's argument.
 BlobsReader = Annotated[Caller, Depends(requires("bases:read", "jobs:write", "models:forward"))]
 BasesReader = Annotated[Caller, Depends(requires("bases:read"))]
+Admin = Annotated[Caller, Depends(requires("admin"))]
 JobsWriter = Annotated[Caller, Depends(requires("jobs:write"))]
 ModelsReader = Annotated[Caller, Depends(requires("models:forward", "jobs:write"))]

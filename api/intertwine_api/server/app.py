@@ -25,6 +25,7 @@ from intertwine_api.server.origins import HostRules, OriginGuard
 from intertwine_api.server.problem_responses import documented, install_problem_handlers
 from intertwine_api.server.request_log import RequestLog
 from intertwine_api.server.routes import (
+    admin,
     bases,
     blobs,
     datasets,
@@ -82,6 +83,7 @@ _GUARDED = (
     (datasets, ("jobs:write",)),
     (jobs, ("jobs:write",)),
     (models, ("models:forward", "jobs:write")),
+    (admin, ("admin",)),
 )
 
 #: The headers that pages of allowed origins may send, and those that they may read.

@@ -32,8 +32,8 @@ from intertwine_api.storage.keys import Caller, Keys
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.quota import Quota, UploadedWeights
-from intertwine_api.storage.references import DAY, bytes_by_owner, collect_garbage
-from intertwine_api.storage.uploads import Uploads
+from intertwine_api.storage.references import DAY, bytes_by_owner
+from intertwine_api.storage.uploads import Upload, Uploads
 from intertwine_api.wire.basis_request import ParsedRequest, parse_decomposition, parse_request
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.work.access_policy import AccessPolicy
@@ -45,6 +45,7 @@ from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_metrics import JobMetrics as JobMetrics
 from intertwine_api.work.queue import Queue
+from intertwine_api.work.retention import Retention
 from intertwine_api.work.service_metrics import ServiceMetrics
 from intertwine_api.work.settings import Settings, open_store
 from intertwine_api.work.solve_job import require_below
@@ -82,11 +83,14 @@ class Refreshed:
             self._running = None
 
 
-async def _collect_daily(database: Database, objects: Objects, uploads: Uploads) -> None:
-    """Collect garbage now and once a day. A failure is logged, and the next day tries again."""
+async def _collect_daily(retention: Retention) -> None:
+    """Delete what is no longer kept, now and once a day.
+
+    A failure is logged, and the next day tries again.
+    """
     while True:
         try:
-            await to_thread.run_sync(collect_garbage, database, objects, uploads)
+            await to_thread.run_sync(retention.collect)
         except Exception:  # for example, the database is unreachable
             _LOG.exception("the service could not collect garbage; the next try is in a day")
         await asyncio.sleep(DAY)
@@ -159,7 +163,9 @@ class Service:
         await to_thread.run_sync(self.keys.remember)
         await self.pool.start()
         self.controller.start()
-        collecting = _collect_daily(self.database, self.objects, self.uploads)
+        collecting = _collect_daily(
+            Retention(self.settings, self.database, self.objects, self.uploads, "retention")
+        )
         self._collecting = asyncio.create_task(collecting, name="garbage collection")
         self.ready = True
 
@@ -309,7 +315,8 @@ class Service:
             self.quota.upload(owner) as incoming,
         ):
             await to_thread.run_sync(incoming.start, declared)
-            async with self.uploads.receive(request.stream(), incoming.take) as path:
+            upload = Upload(owner, declared)
+            async with self.uploads.receive(request.stream(), incoming.take, upload) as path:
                 yield path
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from intertwine_api.storage.database import Database, now
 from intertwine_api.storage.tables import keys
 from intertwine_api.wire.problems import ProblemError
-from intertwine_api.wire.vocabulary import SCOPES, implied_scopes
+from intertwine_api.wire.vocabulary import MOST_PRIORITY, SCOPES, implied_scopes
 
 #: The most days until a key expires.
 MOST_DAYS = 36_500
@@ -43,7 +43,10 @@ _NOTED_SECONDS = 60.0  # the precision of `last_used`, which saves writes
 
 @dataclass(frozen=True)
 class Key:
-    """An API key, without its secret. Times are seconds since 1970."""
+    """An API key, without its secret. Times are seconds since 1970.
+
+    `priority` is the largest priority of its jobs; admins have no limit.
+    """
 
     id: str
     owner: str
@@ -52,6 +55,7 @@ class Key:
     expires: float | None
     last_used: float | None
     revoked: float | None
+    priority: int = 0
 
 
 #: The fields of a key whose columns hold the same value.
@@ -60,11 +64,15 @@ _FIELDS = [field.name for field in fields(Key) if field.name != "scopes"]
 
 @dataclass(frozen=True)
 class Caller:
-    """The caller of a request; `key_id` is None if the service does not ask for keys."""
+    """The caller of a request; `key_id` is None if the service does not ask for keys.
+
+    `priority` is the largest priority of the key's jobs.
+    """
 
     owner: str
     scopes: frozenset[str]
     key_id: str | None = None
+    priority: int = 0
 
     @property
     def share(self) -> str | None:
@@ -75,6 +83,11 @@ class Caller:
     def is_admin(self) -> bool:
         """Whether the caller may see and do everything."""
         return "admin" in self.scopes
+
+    @property
+    def most_priority(self) -> int:
+        """The largest priority of the caller's jobs. Only keys that are not admins' are limited."""
+        return MOST_PRIORITY if self.key_id is None or self.is_admin else self.priority
 
     def may(self, *scopes: str) -> bool:
         """Whether the caller has one of the scopes."""
@@ -88,6 +101,15 @@ class Caller:
         """Raise `ProblemError` with ``forbidden`` and the refusal unless the caller `owns` it."""
         if not self.owns(owner):
             raise ProblemError.of("forbidden", f"{refusal}: use a key of {owner}")
+
+    def require_priority(self, priority: int) -> None:
+        """Raise `ProblemError` with ``forbidden`` for a job's priority above `most_priority`."""
+        if priority > self.most_priority:
+            detail = (
+                f"jobs of this key have a priority of at most {self.priority}, and this asks for "
+                f"{priority}: ask for less, or ask the operator for a key with a larger one"
+            )
+            raise ProblemError.of("forbidden", detail, limit=self.priority)
 
     def require(self, *scopes: str) -> None:
         """Raise `ProblemError` with ``forbidden`` unless the caller has one of the scopes."""
@@ -141,11 +163,16 @@ class Keys:
         self._marker = None if folder is None else KeyMarker(folder, database)
 
     def create(
-        self, owner: str, scopes: Sequence[str], expires: float | None = None
+        self,
+        owner: str,
+        scopes: Sequence[str],
+        expires: float | None = None,
+        priority: int = 0,
     ) -> tuple[Key, str]:
         """Create a key. Return it and its token ``itw_<id>_<secret>``, which is not stored.
 
-        Raises `InvalidSetting` for an invalid owner, scope or time, or one after `MOST_DAYS`.
+        Raises `InvalidSetting` for an invalid owner, scope, priority or time, or a time after
+        `MOST_DAYS`.
         """
         if not _OWNER.fullmatch(owner):
             raise InvalidSetting(
@@ -156,6 +183,11 @@ class Keys:
         if unknown or not scopes:
             what = f"has the unknown scope {unknown[0]!r}" if unknown else "has no scope"
             raise InvalidSetting(f"the key {what}: the scopes are {', '.join(SCOPES)}")
+        if abs(priority) > MOST_PRIORITY:
+            raise InvalidSetting(
+                f"the largest priority of a key cannot be {priority}: give a number from "
+                f"{-MOST_PRIORITY} to {MOST_PRIORITY}"
+            )
         secret = secrets.token_urlsafe(32)
         if self._marker is not None:
             self._marker.set()
@@ -169,6 +201,7 @@ class Keys:
                 "scopes": [scope for scope in SCOPES if scope in scopes],
                 "created": at,
                 "expires": expires,
+                "priority": priority,
             }
             key = _key_of(connection.execute(insert(keys).values(row).returning(keys)).one())
         return key, f"{_PREFIX}_{key.id}_{secret}"

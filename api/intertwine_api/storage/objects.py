@@ -76,6 +76,13 @@ class Objects:
         known = is_digest(digest) and layout.manifest(digest).is_file()
         return known and layout.blob(digest).is_file()
 
+    def size(self, digest: str) -> int:
+        """Return the bytes of a blob; zero if there is none."""
+        try:
+            return self._store.layout.blob(digest).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def verify(self) -> Iterator[Finding]:
         """Hash every blob and read every manifest; yield what is wrong, and change nothing."""
         return verify(self._store)

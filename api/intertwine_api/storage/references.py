@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from typing import Any
 
 from intertwine_cache.manifest import is_digest
@@ -16,12 +17,15 @@ from intertwine_api.storage.uploads import Uploads
 from intertwine_api.wire.vocabulary import ENDED
 
 
-def referred_to(connection: Connection) -> set[str]:
+def referred_to(connection: Connection, without_jobs: Collection[str] = ()) -> set[str]:
     """Return the digests that a dataset, a version of a model, or any job refers to.
 
-    Jobs that have ended count: they may be retried until they are deleted.
+    Jobs that have ended count: they may be retried until they are deleted. The jobs with the ids
+    `without_jobs` do not count.
     """
-    return _digests(connection, select(*_OF_JOBS)) | _of_records(connection)
+    rows = connection.execute(select(jobs.c.id, *_OF_JOBS))
+    of_jobs = {name for job, *names in rows if job not in without_jobs for name in names}
+    return _only_digests(of_jobs) | _of_records(connection)
 
 
 def required(connection: Connection) -> set[str]:
@@ -44,8 +48,12 @@ def _of_records(connection: Connection) -> set[str]:
 
 
 def _digests(connection: Connection, query: Select[Any]) -> set[str]:
-    """Return the digests in the columns of a query. A dataset may also be a name, or generated."""
-    found = {name for row in connection.execute(query) for name in row}
+    """Return the digests in the columns of a query."""
+    return _only_digests({name for row in connection.execute(query) for name in row})
+
+
+def _only_digests(found: set[str | None]) -> set[str]:
+    """Return the digests of what jobs name. A dataset may also be a name, or generated."""
     return {name for name in found if name is not None and is_digest(name)}
 
 
@@ -91,16 +99,31 @@ DAY = 24 * 3600.0  # seconds
 
 
 def collect_garbage(
-    database: Database, objects: Objects, uploads: Uploads, age: float = DAY
-) -> None:
-    """Delete partial files and unreferenced uploads untouched for `age` seconds."""
-    uploads.remove_abandoned(age)
-    since = time.time() - age
+    database: Database,
+    objects: Objects,
+    uploads: Uploads,
+    age: float = DAY,
+    *,
+    is_dry: bool = False,
+    without_jobs: Collection[str] = (),
+) -> tuple[list[int], list[int]]:
+    """Delete unreferenced objects and partial files untouched for `age` seconds.
+
+    Return the sizes in bytes of the objects and of the files. With `is_dry`, nothing is deleted,
+    and the jobs `without_jobs` count as deleted.
+    """
+    abandoned = uploads.remove_abandoned(age, is_dry=is_dry)
+    since, sizes = time.time() - age, []
     unused = objects.unused(since)
     if not unused:
-        return
+        return [], abandoned
     with database.read() as connection:
-        needed = referred_to(connection)
+        needed = referred_to(connection, without_jobs)
     for digest in unused:
-        if digest not in needed and objects.remove_unused(digest, since):
+        size = objects.size(digest)
+        if digest in needed or not (is_dry or objects.remove_unused(digest, since)):
+            continue
+        sizes.append(size)
+        if not is_dry:
             _LOG.info("deleted the unreferenced object %s", digest)
+    return sizes, abandoned

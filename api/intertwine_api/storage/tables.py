@@ -197,6 +197,7 @@ keys = Table(
     Column("expires", Float),
     Column("last_used", Float),
     Column("revoked", Float),
+    Column("priority", Integer, nullable=False, server_default="0"),  # the largest of its jobs
 )
 
 identity = Table(

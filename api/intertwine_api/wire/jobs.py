@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from intertwine_api.wire.names import Line
-from intertwine_api.wire.vocabulary import Kind, State
+from intertwine_api.wire.vocabulary import MOST_PRIORITY, Kind, State
 
 #: The key under which a request is idempotent.
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=255)]
@@ -36,7 +36,12 @@ class JobRequest(BaseModel):
         name: str | None
 
     labels: list[Line] = Field(default=[], max_length=16, description="labels for filtering")
-    priority: int = Field(default=0, ge=-100, le=100, description="higher priorities start first")
+    priority: int = Field(
+        default=0,
+        ge=-MOST_PRIORITY,
+        le=MOST_PRIORITY,
+        description="higher priorities start first; a key may have a largest one",
+    )
     limits: LimitsAsked = LimitsAsked()
 
 

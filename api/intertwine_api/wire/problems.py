@@ -36,6 +36,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not-found": (404, "Not found"),
     "method-not-allowed": (405, "Method not allowed"),
     "wrong-state": (409, "The resource is in the wrong state"),
+    "ended-by-admin": (409, "An admin has ended the request"),
     "gone": (410, "The service has lost the data"),
     "name-taken": (409, "The name belongs to another owner"),
     "unsupported-media-type": (415, "Unsupported media type"),

@@ -9,6 +9,9 @@ SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward", "metrics:
 #: The scopes of a key for which none are chosen: those of a user.
 USER_SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward")
 
+#: The largest priority of a job, and the negative of the smallest.
+MOST_PRIORITY = 100
+
 Kind = Literal["solve", "train"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -222,5 +222,5 @@ def host_capacity(settings: Settings, store: Path) -> HostCapacity:
 
 def make_controller(settings: Settings, capacity: HostCapacity, queue: Queue) -> Controller:
     """Return the controller of this host's jobs."""
-    executor = LocalExecutor(settings.home / "jobs", capacity.grace)
+    executor = LocalExecutor(settings.home / "jobs", capacity.grace, settings.job_log_bytes)
     return Controller(queue, executor, capacity)

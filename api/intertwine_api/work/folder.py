@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import shutil
+import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from intertwine_api.work.executor import Exit
 _LOG = logging.getLogger("intertwine.jobs")
 _TAIL = 4096  # bytes
 _HEAD = "--- attempt "
+_DISCARDED = "discarded-"
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,29 @@ class JobFolder:
         heads = [i for i, line in enumerate(lines) if line.startswith(_HEAD)]
         return "\n".join(lines[heads[-1] + 1 if heads else 0 :][-most:])
 
+    def discard_checkpoints(self) -> None:
+        """Rename the folder of the checkpoints, so that no retry resumes from them."""
+        with suppress(FileNotFoundError):  # it is gone already
+            self.checkpoint.rename(self.path / f"{_DISCARDED}{uuid.uuid4().hex}")
+
+    def remove_discarded(self) -> None:
+        """Delete discarded checkpoints."""
+        for folder in self.path.glob(f"{_DISCARDED}*"):
+            shutil.rmtree(folder, ignore_errors=True)  # another process may delete it too
+
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.path, ignore_errors=True)  # it need not be there
 
     def _exit_file(self, attempt: int) -> Path:
         return self.path / f"attempt-{attempt}.json"
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of the files in a folder; zero if it does not exist."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                total += os.lstat(os.path.join(path, name)).st_size
+    return total

@@ -16,6 +16,7 @@ import psutil
 from intertwine_api.work.executor import ExternalState
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job
+from intertwine_api.work.job_log import LOG_BYTES
 
 #: The variable with the job and attempt of a process, which its children inherit.
 JOB = "INTERTWINE_JOB"
@@ -29,14 +30,15 @@ class LocalExecutor:
 
     They go on when this process ends; another executor with the same folder finds them again.
     The external id is the supervisor's process id. A process of that id may be somebody else's by
-    now, so it counts only if its command names the job's folder and attempt.
+    now, so it counts only if its command names the job's folder and attempt. `log_bytes` is the
+    limit of a job's log.
     """
 
     name = "local"
 
-    def __init__(self, folder: Path, grace: float = 10.0) -> None:
+    def __init__(self, folder: Path, grace: float = 10.0, log_bytes: int = LOG_BYTES) -> None:
         self.folder = folder.absolute()
-        self._grace = grace
+        self._grace, self._log_bytes = grace, log_bytes
         self._children: set[int] = set()
         self._kill_at: dict[tuple[str, int], float] = {}
 
@@ -51,7 +53,8 @@ class LocalExecutor:
         limits = job.limits
         arguments = [sys.executable, "-P", "-m", *self._identity(job)]
         arguments += ["--memory", str(limits.memory), "--seconds", str(limits.seconds)]
-        arguments += ["--grace", str(self._grace), "--", *command]
+        arguments += ["--grace", str(self._grace), "--log-bytes", str(self._log_bytes)]
+        arguments += ["--", *command]
         environment = {**os.environ, **environment, JOB: self._name(job, job.attempt)}
         pid = os.posix_spawn(sys.executable, arguments, environment, setsid=True)
         self._children.add(pid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,13 +73,18 @@ def configure_logging(settings: Settings) -> None:
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler])
     logging.getLogger("intertwine").setLevel(logging.INFO)
-    _AUDIT.addHandler(_audit_file(settings.home))
+    _AUDIT.addHandler(_AuditFile(settings.home, settings.audit_bytes))
 
 
-def audit(action: str, caller: Caller | None, **subject: Any) -> None:
-    """Log an action of a caller on a subject. None is a command on the service's machine."""
+def audit(action: str, caller: Caller | str | None, **subject: Any) -> None:
+    """Log an action of a caller on a subject.
+
+    A text names a part of the service itself. None is a command on the service's machine.
+    """
     if caller is None:
         who = {"by": f"{_user()} with the command line"}
+    elif isinstance(caller, str):
+        who = {"by": caller}
     else:
         who = {"by": caller.owner, "key": caller.key_id or "none"}
     _AUDIT.info(action, extra={"fields": {**who, **subject}})
@@ -87,7 +93,7 @@ def audit(action: str, caller: Caller | None, **subject: Any) -> None:
 @contextmanager
 def audited_command(home: Path) -> Iterator[None]:
     """Write the audit records of a block to the file in the data folder, and nowhere else."""
-    handler = _audit_file(home)
+    handler = _AuditFile(home)
     propagate, level = _AUDIT.propagate, _AUDIT.level
     _AUDIT.addHandler(handler)
     _AUDIT.setLevel(logging.INFO)
@@ -101,12 +107,48 @@ def audited_command(home: Path) -> Iterator[None]:
         handler.close()
 
 
-def _audit_file(home: Path) -> logging.Handler:
-    """Return a handler that appends to the file, and opens it again after a rotation."""
-    home.mkdir(parents=True, exist_ok=True)
-    handler = WatchedFileHandler(home / _FILE, encoding="utf-8", delay=True)
-    handler.setFormatter(JsonFormatter())
-    return handler
+class _AuditFile(WatchedFileHandler):
+    """Appends to the file, which any process may rotate: it is opened again after that.
+
+    A file above `limit` bytes is renamed to ``audit.TIME.jsonl``, by one process at a time.
+    Commands do not rotate it.
+    """
+
+    def __init__(self, home: Path, limit: float = math.inf) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        super().__init__(home / _FILE, encoding="utf-8", delay=True)
+        self.setFormatter(JsonFormatter())
+        self._file, self._limit = home / _FILE, limit
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record. A file that cannot be rotated grows."""
+        try:
+            self._rotate()
+        except OSError:
+            self.handleError(record)
+        super().emit(record)
+
+    def _rotate(self) -> None:
+        if not self._is_full():
+            return
+        from filelock import FileLock
+
+        with FileLock(f"{self._file}.lock"):
+            if self._is_full():  # no other process has rotated it
+                now = time.time()
+                at = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
+                self._file.rename(self._file.with_name(f"audit.{at}.{now % 1 * 1e6:06.0f}Z.jsonl"))
+
+    def _is_full(self) -> bool:
+        try:
+            return self._file.stat().st_size >= self._limit
+        except FileNotFoundError:
+            return False
+
+
+def rotated_audit_files(home: Path) -> list[Path]:
+    """Return the rotated files of the audit log, the oldest first."""
+    return sorted(home.glob("audit.*Z.jsonl"))
 
 
 def _user() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, exists, func, not_, or_, select, tuple_
@@ -34,6 +35,17 @@ ORDER: tuple[ColumnElement[object], ...] = (
     jobs.c.created,
     jobs.c.id,
 )
+
+
+@dataclass(frozen=True)
+class EndedJob:
+    """A job that has ended, and for how many seconds."""
+
+    id: str
+    owner: str
+    state: State
+    ended: float
+    age: float
 
 
 @retried
@@ -122,6 +134,27 @@ class Lookup:
         """Return the number of an owner's unfinished jobs."""
         with self._database.read() as connection:
             return unfinished(connection, owner)
+
+    def ended(self) -> list[EndedJob]:
+        """Return the jobs that have ended, the first to end first."""
+        with self._database.read() as connection:
+            age = (now(connection) - jobs.c.ended).label("age")
+            columns = jobs.c.id, jobs.c.owner, jobs.c.state, jobs.c.ended, age
+            query = select(*columns).where(jobs.c.state.in_(ENDED), jobs.c.ended.is_not(None))
+            query = query.order_by(jobs.c.ended, jobs.c.id)
+            return [EndedJob(*row) for row in connection.execute(query)]
+
+    def ids(self) -> set[str]:
+        """Return the ids of all jobs."""
+        with self._database.read() as connection:
+            return set(connection.execute(select(jobs.c.id)).scalars())
+
+    def unfinished_jobs(self) -> list[Job]:
+        """Return the unfinished jobs of all owners: those on hosts, then the queue in its order."""
+        with self._database.read() as connection:
+            query = select(jobs).select_from(QUEUED).where(jobs.c.state.not_in(ENDED))
+            query = query.order_by(jobs.c.state == "queued", *ORDER)
+            return [job_of(row) for row in connection.execute(query)]
 
     def counts(self) -> dict[tuple[Kind, State], int]:
         """Return the number of jobs by kind and state, without zeros."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, select, update
@@ -19,6 +19,7 @@ from intertwine_api.work.job import Job, NewJob, Result, job_of
 from intertwine_api.work.lookup import (
     ORDER,
     QUEUED,
+    EndedJob,
     Lookup,
     is_due,
     known,
@@ -124,6 +125,25 @@ class Queue(Lookup):
             if not job.has_ended:
                 raise _wrong_state(job, "cancel it first, and delete it when it has ended")
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
+
+    def delete_ended(self, ended: EndedJob) -> bool:
+        """Delete a job if it is still as it was found. Return whether it was."""
+        with self._database.write() as connection:
+            if not _is_unchanged(connection, ended):
+                return False
+            connection.execute(delete(jobs).where(jobs.c.id == ended.id))
+            return True
+
+    def while_ended(self, ended: EndedJob, act: Callable[[], None]) -> bool:
+        """Call a function while no retry can begin, if the job is still as it was found.
+
+        Return whether it was. The function must be short, and may be called twice.
+        """
+        with self._database.write() as connection:
+            if not _is_unchanged(connection, ended):
+                return False
+            act()
+            return True
 
     # -- called by a host
 
@@ -244,6 +264,12 @@ def _require_room(connection: Connection, owner: str, most: int) -> None:
     if unfinished(connection, owner) >= most:
         detail = f"{owner} has {most} unfinished jobs, which is the most: wait for one to end"
         raise ProblemError.of("too-many-jobs", detail, headers={"Retry-After": "10"})
+
+
+def _is_unchanged(connection: Connection, ended: EndedJob) -> bool:
+    """Lock a job. Return whether it has not been deleted or retried since it was found."""
+    job = locked(connection, ended.id)
+    return job is not None and (job.state, job.ended) == (ended.state, ended.ended)
 
 
 def _failed(connection: Connection, job: Job, problem: Problem) -> Job:

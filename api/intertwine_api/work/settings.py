@@ -15,6 +15,8 @@ from intertwine_cache.place import default_limit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from intertwine_api.work.job_log import LOG_BYTES, TAIL_BYTES
+
 _HOST = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f:.]+\]?")
 
 
@@ -93,10 +95,24 @@ class Settings(BaseSettings):
     """The most seconds of a job, and the default."""
     job_memory: int = Field(default=8 * 10**9, ge=2 * 10**8)
     """The most memory of a job in bytes, and the default."""
+    job_log_bytes: int = Field(default=LOG_BYTES, ge=2 * TAIL_BYTES)
+    """Bytes of a job's log; of further output, the last 64 KB of each attempt are kept."""
     solve_job_operations: float = Field(default=3e10, gt=0)
     """The estimated operations above which a solve becomes a job."""
     lease_seconds: float = Field(default=30.0, gt=0)
     """Seconds of a lease: without a heartbeat, a job is lost half as long after its end."""
+    keep_jobs_days: float | None = Field(default=None, gt=0)
+    """Days that ended jobs are kept, with logs, events and metrics."""
+    keep_jobs_bytes: int | None = Field(default=None, ge=0)
+    """Bytes of files of ended jobs; above, the jobs that ended first are deleted."""
+    keep_checkpoints_days: float | None = Field(default=None, gt=0)
+    """Days that a failed or cancelled job keeps its checkpoints, from which a retry resumes."""
+    keep_unused_days: float = Field(default=1.0, ge=1 / 24)
+    """Days until unreferenced objects and abandoned uploads are deleted."""
+    keep_audit_days: float | None = Field(default=None, gt=0)
+    """Days that rotated files of the audit log are kept."""
+    audit_bytes: int = Field(default=2**26, ge=4096)
+    """Bytes of `audit.jsonl` above which it is rotated."""
     dataset_bytes: int = Field(default=2**30, gt=0)
     """The largest dataset, or file of weights, in bytes."""
     owner_bytes: int = Field(default=20 * 10**9, gt=0)

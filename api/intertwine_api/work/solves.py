@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -47,6 +49,15 @@ class Solve:
     """The requests that wait for it."""
     is_promised: bool = False
     """Whether a request was told to come back for it."""
+    owner: str = ""
+    """Who asked for it first."""
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    since: float = field(default_factory=time.time)
+
+    @property
+    def is_decomposition(self) -> bool:
+        """Whether a rep is decomposed into irreps, instead of a basis being solved for."""
+        return "decompose" in json.loads(self.request.task)
 
     async def wait(self, seconds: float) -> bool:
         """Wait for the end at most `seconds`. Return whether it came. The solve goes on."""
@@ -97,7 +108,7 @@ class Solves:
             return self._running[request.key]
         self.require_room(caller)
         seconds = seconds or self._settings.solve_seconds
-        solve = Solve(request, caller.share, seconds, operations)
+        solve = Solve(request, caller.share, seconds, operations, owner=caller.owner)
         self._running[request.key] = solve
         self._failed.pop(request.key, None)
         self._metrics.queue.set(len(self._running))
@@ -128,13 +139,27 @@ class Solves:
             raise ProblemError.of("rate-limited", detail, headers={"Retry-After": "10"})
 
     def _abandon(self, solve: Solve) -> None:
-        if (
-            solve.task is not None
-            and not solve.is_wanted
-            and self._running.get(solve.request.key) is solve
-        ):
-            del self._running[solve.request.key]  # a new caller starts another
-            solve.task.cancel()
+        if not solve.is_wanted:
+            self._end(solve)
+
+    def _end(self, solve: Solve) -> bool:
+        """End a solve. Return whether it was in flight."""
+        if solve.task is None or self._running.get(solve.request.key) is not solve:
+            return False
+        del self._running[solve.request.key]  # a new caller starts another
+        solve.task.cancel()
+        return True
+
+    def cancel(self, solve: Solve, reason: str) -> bool:
+        """End a solve with the problem ``ended-by-admin``. Return whether it was in flight."""
+        is_ended = self._end(solve)
+        if is_ended:
+            self._fail(solve, Problem.of("ended-by-admin", reason))
+        return is_ended
+
+    def in_flight(self) -> list[Solve]:
+        """Return the solves in flight, the oldest first."""
+        return list(self._running.values())
 
     def running(self, key: str) -> Solve | None:
         """Return the solve of a key that is in flight, if any."""
@@ -166,7 +191,8 @@ class Solves:
             self._fail(solve, error.problem)
         except asyncio.CancelledError:
             outcome = "cancelled"
-            solve.problem = Problem.of("not-ready", "the service is shutting down")
+            if solve.problem is None:
+                solve.problem = Problem.of("not-ready", "the service is shutting down")
             raise
         finally:
             self._metrics.solves.labels(outcome).inc()

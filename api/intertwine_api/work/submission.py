@@ -61,13 +61,14 @@ class Submission:
             limits=Limits(0, 0),
             name=request.name or "",
             labels=tuple(request.labels),
-            priority=request.priority,
+            priority=_priority(request, caller),
             idempotency_key=idempotency_key,
             original_request=original,
         )
         earlier = self._queue.submitted(new)
         if earlier is not None:
             return earlier
+        caller.require_priority(new.priority)
         kind = KINDS[request.kind]
         if self._settings.jobs:  # otherwise other hosts run the jobs, with their own installations
             kind.require_modules()
@@ -104,6 +105,7 @@ class Submission:
             owner=caller.owner,
             request=json.loads(request.task),
             limits=limits,
+            priority=min(0, caller.most_priority),
             subject=request.key,
         )
         # by this key, concurrent requests share one job
@@ -143,3 +145,10 @@ class Submission:
     def is_job(self, cost: Cost) -> bool:
         """Whether a basis of this cost is solved as a job, and not by a worker of this process."""
         return cost.operations > self._settings.solve_job_operations
+
+
+def _priority(request: JobRequest, caller: Caller) -> int:
+    """Return the priority of a request: by default 0, or less if the caller's key allows less."""
+    if "priority" in request.model_fields_set:
+        return request.priority
+    return min(request.priority, caller.most_priority)

@@ -25,6 +25,7 @@ from intertwine.memory import kills_for_memory
 
 from intertwine_api.work.executor import Cause, Exit
 from intertwine_api.work.folder import JobFolder
+from intertwine_api.work.job_log import LOG_BYTES, JobLog
 
 #: The process id of the supervisor, for the job's process to end with it.
 SUPERVISOR = "INTERTWINE_SUPERVISOR"
@@ -41,13 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.setsid()
     folder = JobFolder(asked.folder)
     _detach(folder.log)
-    print(
-        folder.head(asked.attempt, datetime.now(UTC).isoformat(" ", "seconds")), end="", flush=True
-    )
+    head = folder.head(asked.attempt, datetime.now(UTC).isoformat(" ", "seconds"))
+    with contextlib.suppress(OSError):  # the disk is full, and the job may make room
+        os.write(sys.stdout.fileno(), head.encode())
+    output, printed = os.pipe()
+    log = JobLog(output, sys.stdout.fileno(), asked.log_bytes)
+    log.start()
     watch = _Watch(asked.memory, asked.seconds, asked.grace)
-    ended = watch.run(asked.command)
+    ended = watch.run(asked.command, printed)
     for other in _others_of_the_group():
         _signal(other, signal.SIGKILL)
+    log.finish()
     folder.note_exit(asked.attempt, ended)
     return 0
 
@@ -60,16 +65,19 @@ class _Watch:
         self._kill_at: float | None = None
         self._peak = 0
 
-    def run(self, command: Sequence[str]) -> Exit:
-        """Run the command, within its limits."""
+    def run(self, command: Sequence[str], output: int) -> Exit:
+        """Run the command, within its limits. Its output goes to a pipe, which is closed here."""
         signal.signal(signal.SIGTERM, self._on_signal)
         os.nice(_NICENESS)
         kills, started = kills_for_memory(), time.monotonic()
         try:
-            child = subprocess.Popen(command, env={**os.environ, **_told_to_the_child()})
+            environment = {**os.environ, **_told_to_the_child()}
+            child = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         except OSError as error:
             print(f"cannot be started: {error}", file=sys.stderr, flush=True)
             return Exit(_NOT_STARTED, None, None, 0, 0.0)
+        finally:
+            os.close(output)  # so that the pipe ends with the processes of the job
         while True:
             try:
                 code = child.wait(_INTERVAL)
@@ -169,6 +177,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, required=True, help="the seconds that it may take")
     parser.add_argument(
         "--grace", type=float, required=True, help="the seconds from being asked to being killed"
+    )
+    parser.add_argument(
+        "--log-bytes", type=int, default=LOG_BYTES, help="the bytes that its log may take"
     )
     parser.add_argument("command", nargs="+", help="the job's process, after --")
     return parser.parse_args(arguments)

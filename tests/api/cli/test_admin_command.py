@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from helpers.databases import Databases
+from helpers.example_jobs import soon
 from helpers.program import Ended, environment, intertwine
-from helpers.service import ServiceProcess, service_process
+from helpers.service import ServiceProcess, running_service, service_process
 from intertwine_api.client import Client
+from intertwine_api.storage import tables
+from intertwine_api.storage.database import Database
+from sqlalchemy import update
 
 pytestmark = pytest.mark.slow  # real processes
 
@@ -46,6 +51,62 @@ def test_a_running_service_is_restored_from_its_backup(tmp_path: Path) -> None:
         np.testing.assert_allclose(lab.model("norm")(X), expected, rtol=1e-5, atol=1e-6)
         assert len(lab.datasets()) == 1
     restored.end()
+
+
+def test_garbage_is_collected_beside_a_running_service_and_by_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    solve = {"kind": "solve", "rep": "V**2", "group": "SO(3)"}
+    with running_service(data, jobs="1", workers="1") as client:
+        jobs = [client.post("/v1/jobs", json={**solve, "name": n}).json()["id"] for n in "ab"]
+        soon(lambda: all(_state(client, job) == "succeeded" for job in jobs), 120)
+        kept = client.post("/v1/jobs", json={**solve, "rep": "V**3"}).json()["id"]
+        soon(lambda: _state(client, kept) == "succeeded", 120)
+        _end_earlier(data, jobs, days=3)
+        assert admin(data, "gc", "--json").json["removed"]["jobs"] == {"number": 0, "bytes": 0}
+        old = environment(INTERTWINE_KEEP_JOBS_DAYS="2")
+        shown = intertwine("admin", "gc", "--dry-run", "--json", "--data", data, env=old)
+        assert shown.json["dry_run"]
+        assert shown.json["removed"]["jobs"]["number"] == 2
+        assert shown.json["removed"]["jobs"]["bytes"] > 0
+        assert _state(client, jobs[0]) == "succeeded"
+        ended = intertwine("admin", "gc", "--data", data, env=old)
+        assert ended.code == 0, ended.err
+        header, *rows = (line.split() for line in ended.out.splitlines())
+        assert header == ["DELETED", "NUMBER", "BYTES"]
+        assert rows[1][:2] == ["jobs", "2"]
+        assert [client.get(f"/v1/jobs/{job}").status_code for job in jobs] == [404, 404]
+        assert [path.name for path in (data / "jobs").iterdir()] == [kept]
+        lines = map(json.loads, (data / "audit.jsonl").read_text().splitlines())
+        deleted = [line for line in lines if line["message"] == "job deleted"]
+        assert {line["id"] for line in deleted} == set(jobs)
+        assert deleted[0]["by"].endswith("with the command line")
+    _end_earlier(data, [kept], days=3)
+    with running_service(data, jobs="0", workers="1", keep_jobs_days="2") as client:
+        soon(lambda: client.get(f"/v1/jobs/{kept}").status_code == 404)
+        soon(lambda: not list((data / "jobs").iterdir()))
+
+
+def _state(client: httpx.Client, job: str) -> str:
+    return str(client.get(f"/v1/jobs/{job}").json()["state"])
+
+
+def _end_earlier(data: Path, jobs: list[str], days: float) -> None:
+    """Let jobs have ended so many days earlier."""
+    database = Database(f"sqlite:///{data / 'intertwine.db'}")
+    with database.write() as connection:
+        earlier = update(tables.jobs).where(tables.jobs.c.id.in_(jobs))
+        connection.execute(earlier.values(ended=tables.jobs.c.ended - days * 86_400))
+    database.close()
+
+
+def test_garbage_of_another_services_folder_is_not_collected(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        with running_service(tmp_path / name, jobs="0", workers="1"):
+            pass
+    url = f"sqlite:///{tmp_path / 'one' / 'intertwine.db'}"
+    ended = intertwine("admin", "gc", "--database", url, "--data", tmp_path / "other")
+    assert ended.code == 2
+    assert "belongs to another database" in ended.err
 
 
 def test_errors_say_what_to_do(tmp_path: Path) -> None:

@@ -143,6 +143,8 @@ class TestScopes:
             ("GET", "/v1/models/nothing", {"models:forward", "jobs:write"}),
             ("DELETE", "/v1/models/nothing", {"jobs:write"}),
             ("GET", "/metrics", {"metrics:read"}),
+            ("GET", "/v1/admin/solves", set()),
+            ("DELETE", f"/v1/admin/uploads/{UNKNOWN[:16]}", set()),
         ],
         ids=lambda value: str(value) if isinstance(value, str) else "",
     )
@@ -169,6 +171,31 @@ class TestScopes:
         with lab.client(lab.token("jobs:write", "bases:solve")) as client:
             links = client.post("/v1/jobs", json=job).json()["links"]
             assert client.post(links["cancel"]).json()["state"] == "cancelled"
+
+    def test_the_priority_of_jobs_is_limited_by_the_key(self, lab: Lab) -> None:
+        scopes = ("bases:solve", "jobs:write")
+        solve = {"kind": "solve", "rep": "V**2", "group": "SO(3)"}
+
+        def priority(token: str, **more: int) -> int | str:
+            with lab.client(token) as client:
+                answer = client.post("/v1/jobs", json={**solve, **more})
+            if answer.status_code == 202:
+                return int(answer.json()["priority"])
+            detail = str(problem(answer, 403, "forbidden")["detail"])
+            assert "ask the operator for a key with a larger one" in detail
+            return detail
+
+        usual = lab.token(*scopes)
+        assert priority(usual) == priority(usual, priority=0) == 0
+        assert priority(usual, priority=-5) == -5
+        assert "at most 0, and this asks for 1:" in str(priority(usual, priority=1))
+        urgent = lab.keys.create("urgent", scopes, priority=10)[1]
+        assert priority(urgent, priority=10) == 10
+        assert "at most 10, and this asks for 11:" in str(priority(urgent, priority=11))
+        patient = lab.keys.create("patient", scopes, priority=-10)[1]
+        assert priority(patient) == -10
+        assert "at most -10, and this asks for 0:" in str(priority(patient, priority=0))
+        assert priority(lab.token("admin"), priority=100) == 100
 
     def test_every_endpoint_under_v1_requires_a_scope(self, tmp_path: Path) -> None:
         """Whatever is added later: a key without the scope gets no further than that."""

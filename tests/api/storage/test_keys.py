@@ -59,6 +59,15 @@ class TestCreate:
     def test_takes_what_is_one(self, keys: Keys, owner: str) -> None:
         assert keys.create(owner, SCOPES)[0].owner == owner
 
+    def test_keeps_the_largest_priority(self, keys: Keys) -> None:
+        made, token = keys.create("ada", ["jobs:write"], priority=7)
+        found = keys.find(token)
+        assert found is not None
+        assert (made.priority, found.priority) == (7, 7)
+        assert keys.create("ada", ["jobs:write"])[0].priority == 0
+        with pytest.raises(InvalidSetting, match="cannot be 101: give a number from -100 to 100"):
+            keys.create("ada", ["jobs:write"], priority=101)
+
     def test_refuses_scopes_that_are_not_there(self, keys: Keys) -> None:
         with pytest.raises(InvalidSetting, match="unknown scope 'jobs:all': the scopes are bases:"):
             keys.create("ada", ["jobs:write", "jobs:all"])

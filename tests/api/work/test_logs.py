@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from intertwine_api.work.logs import (
     TextFormatter,
     audit,
     audited_command,
+    rotated_audit_files,
 )
 
 
@@ -56,6 +58,34 @@ def test_the_request_id_is_in_every_line_of_a_request() -> None:
     finally:
         REQUEST_ID.reset(token)
     assert "request_id" not in json.loads(JsonFormatter().format(record("%s")))
+
+
+WRITE = """
+import subprocess
+import sys
+from pathlib import Path
+from intertwine_api.work.logs import audit, configure_logging
+from intertwine_api.work.settings import Settings
+configure_logging(Settings(data=Path(sys.argv[1]), audit_bytes=4096))
+for number in range(300):
+    audit("job deleted", "retention", id=f"{sys.argv[2]}-{number}")
+"""
+
+
+def test_several_services_rotate_the_audit_log_and_lose_no_line(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE, tmp_path, str(i)], stderr=subprocess.DEVNULL)
+        for i in range(3)
+    ]
+    assert [writer.wait(timeout=60) for writer in writers] == [0] * 3
+    rotated = rotated_audit_files(tmp_path)
+    assert len(rotated) > 10
+    assert all(4096 <= file.stat().st_size < 3 * 4096 for file in rotated)
+    files = [*rotated, *tmp_path.glob("audit.jsonl")]
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert {line["by"] for line in lines} == {"retention"}
+    written = sorted(line["id"] for line in lines)
+    assert written == sorted(f"{i}-{number}" for i in range(3) for number in range(300))
 
 
 def test_audit_records_of_a_command_go_to_the_file_alone(tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""Routes for admins: the solves and uploads that are in flight, and their end."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from intertwine.invariants import Cost, estimate, estimate_decomposition
+
+from intertwine_api.server.access import Admin
+from intertwine_api.server.problem_responses import documented
+from intertwine_api.server.service import TheService
+from intertwine_api.storage.uploads import Upload
+from intertwine_api.wire.in_flight import (
+    InFlightId,
+    SolveInFlight,
+    SolvesInFlight,
+    UploadInFlight,
+    UploadsInFlight,
+)
+from intertwine_api.wire.jobs import instant
+from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work.logs import audit
+from intertwine_api.work.solves import Solve
+
+router = APIRouter(prefix="/v1/admin", tags=["admin"])
+
+
+def _solve(
+    id: Annotated[InFlightId, Path(description="the id of a solve in flight")], service: TheService
+) -> Solve:
+    for solve in service.solves.in_flight():
+        if solve.id == id:
+            return solve
+    raise ProblemError.of("not-found", f"there is no solve {id} in flight: it may have ended")
+
+
+def _upload(
+    id: Annotated[InFlightId, Path(description="the id of an upload in flight")],
+    service: TheService,
+) -> Upload:
+    for upload in service.uploads.in_flight():
+        if upload.id == id:
+            return upload
+    raise ProblemError.of("not-found", f"there is no upload {id} in flight: it may have ended")
+
+
+@router.get("/solves", summary="List solves in flight")
+async def list_solves(service: TheService, caller: Admin) -> SolvesInFlight:
+    """Return the solves and decompositions of this process that wait or run, the oldest first."""
+    solves = service.solves.in_flight()
+    costs = await service.work(caller, lambda: list(map(_cost, solves)))
+    pairs = zip(solves, costs, strict=True)
+    return SolvesInFlight(data=[_solve_document(solve, cost) for solve, cost in pairs])
+
+
+@router.delete(
+    "/solves/{id}",
+    status_code=204,
+    summary="End a solve",
+    responses=documented("not-found", "invalid-request"),
+)
+async def end_solve(
+    solve: Annotated[Solve, Depends(_solve)], service: TheService, caller: Admin
+) -> None:
+    """End a solve. The requests that wait for it are answered with `ended-by-admin`."""
+    if service.solves.cancel(solve, f"an admin ({caller.owner}) has ended the solve"):
+        audit("solve ended", caller, id=solve.id, owner=solve.owner)
+
+
+@router.get("/uploads", summary="List uploads in flight")
+async def list_uploads(service: TheService) -> UploadsInFlight:
+    """Return the uploads to this process that are received or checked, the oldest first."""
+    documents = [
+        UploadInFlight(
+            id=upload.id,
+            owner=upload.owner,
+            state=upload.state,
+            since=instant(upload.since),
+            bytes=upload.received,
+            declared=upload.declared,
+        )
+        for upload in service.uploads.in_flight()
+    ]
+    return UploadsInFlight(data=documents)
+
+
+@router.delete(
+    "/uploads/{id}",
+    status_code=204,
+    summary="End an upload",
+    responses=documented("not-found", "invalid-request", "wrong-state"),
+)
+async def end_upload(
+    upload: Annotated[Upload, Depends(_upload)], service: TheService, caller: Admin
+) -> None:
+    """End an upload that is received; its file is deleted. Its check cannot be ended."""
+    if not upload.end(f"an admin ({caller.owner}) has ended the upload"):
+        detail = f"upload {upload.id} has arrived and is checked, which ends within a minute"
+        raise ProblemError.of("wrong-state", detail, state=upload.state)
+    audit("upload ended", caller, id=upload.id, owner=upload.owner, bytes=upload.received)
+
+
+def _cost(solve: Solve) -> Cost:
+    if solve.is_decomposition:
+        return estimate_decomposition(solve.request.canonical)
+    return estimate(solve.request.canonical, solve.request.method)
+
+
+def _solve_document(solve: Solve, cost: Cost) -> SolveInFlight:
+    return SolveInFlight(
+        id=solve.id,
+        kind="decomposition" if solve.is_decomposition else "solve",
+        owner=solve.owner,
+        state=solve.state,
+        stage=solve.stage,
+        fraction=solve.fraction,
+        since=instant(solve.since),
+        seconds=solve.seconds,
+        callers=solve.callers,
+        rep=str(solve.request.canonical),
+        key=None if solve.is_decomposition else solve.request.key,
+        operations=cost.operations,
+        bytes=cost.memory,
+    )

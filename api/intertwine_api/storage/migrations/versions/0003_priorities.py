@@ -1,0 +1,15 @@
+"""The largest priority of the jobs of a key; 0 for the keys that there are."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Add the column."""
+    column = sa.Column("priority", sa.Integer, nullable=False, server_default="0")
+    op.add_column("api_keys", column)

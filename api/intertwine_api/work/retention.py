@@ -1,0 +1,179 @@
+"""Retention: the deletion of what a service no longer needs, by age and by size."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.references import DAY, collect_garbage
+from intertwine_api.storage.uploads import Uploads
+from intertwine_api.work.folder import JobFolder, size_of
+from intertwine_api.work.logs import audit, rotated_audit_files
+from intertwine_api.work.lookup import EndedJob
+from intertwine_api.work.queue import Queue
+from intertwine_api.work.settings import Settings
+
+_LOG = logging.getLogger("intertwine.service")
+_JOB = re.compile("[0-9a-f]{16}")  # the name of a job's folder
+
+#: What is deleted, in this order: checkpoints of failed and cancelled jobs; ended jobs with their
+#: files; folders of jobs that are not in the database; unreferenced objects; abandoned uploads;
+#: rotated files of the audit log.
+KINDS = ("checkpoints", "jobs", "job folders", "objects", "uploads", "audit files")
+
+
+@dataclass(frozen=True)
+class Removed:
+    """The number and the bytes of what was deleted."""
+
+    number: int = 0
+    bytes: int = 0
+
+    def plus(self, size: int) -> Removed:
+        """Return the sum with one more, of this size."""
+        return Removed(self.number + 1, self.bytes + size)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """An ended job and its files. A job with checkpoints is resumed by a retry."""
+
+    job: EndedJob
+    folder: JobFolder
+    has_checkpoints: bool
+
+
+class Retention:
+    """Deletes what the settings ``keep_…`` no longer keep. Unfinished jobs are never touched.
+
+    It is safe while services and workers run, also twice at once: every job is locked and checked
+    again before it is deleted. `by` is the name in the audit log; None is a command's user.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        objects: Objects,
+        uploads: Uploads,
+        by: str | None = None,
+    ) -> None:
+        self._settings, self._database, self._by = settings, database, by
+        self._objects, self._uploads, self._queue = objects, uploads, Queue(database)
+
+    def collect(self, *, is_dry: bool = False) -> dict[str, Removed]:
+        """Delete what is due, or with `is_dry` only find it. Return it by kind (see `KINDS`)."""
+        found = dict.fromkeys(KINDS, Removed())
+        gone: set[str] = set()
+
+        def count(kind: str, size: int) -> None:
+            found[kind] = found[kind].plus(size)
+
+        ended = [self._without_old_checkpoints(e, count, is_dry) for e in self._ended()]
+        for job, size in self._due(ended):
+            if is_dry or self._delete(job):
+                gone.add(job.job.id)
+                count("jobs", size)
+        for folder in self._unknown_folders(gone):
+            count("job folders", size_of(folder.path))
+            if not is_dry:
+                folder.remove()
+        age = self._settings.keep_unused_days * DAY
+        unused, abandoned = collect_garbage(
+            self._database, self._objects, self._uploads, age, is_dry=is_dry, without_jobs=gone
+        )
+        for size in unused:
+            count("objects", size)
+        for size in abandoned:
+            count("uploads", size)
+        for file in self._old_audit_files():
+            count("audit files", file.stat().st_size)
+            if not is_dry:
+                file.unlink(missing_ok=True)
+        if not is_dry and any(removed.number for removed in found.values()):
+            shown = {kind: vars(removed) for kind, removed in found.items() if removed.number}
+            _LOG.info("retention has deleted %s", shown)
+        return found
+
+    def _ended(self) -> list[_Ended]:
+        """Return the jobs that have ended, the first to end first."""
+        found = []
+        for job in self._queue.ended():
+            folder = JobFolder.of(self._settings.home, job.id)
+            can_resume = job.state != "succeeded" and folder.checkpoint.is_dir()
+            found.append(_Ended(job, folder, can_resume))
+        return found
+
+    def _without_old_checkpoints(
+        self, ended: _Ended, count: Callable[[str, int], None], is_dry: bool
+    ) -> _Ended:
+        """Delete the checkpoints of a job if they are due. Return the job as it is then."""
+        most = self._settings.keep_checkpoints_days
+        if not ended.has_checkpoints or most is None or ended.job.age < most * DAY:
+            return ended
+        size = size_of(ended.folder.checkpoint)
+        if not is_dry:
+            if not self._queue.while_ended(ended.job, ended.folder.discard_checkpoints):
+                return ended  # it was retried meanwhile
+            ended.folder.remove_discarded()
+            audit("checkpoints deleted", self._by, id=ended.job.id, owner=ended.job.owner)
+        count("checkpoints", size)
+        return replace(ended, has_checkpoints=False)
+
+    def _due(self, ended: list[_Ended]) -> Iterator[tuple[_Ended, int]]:
+        """Yield the jobs to delete, with the bytes of their files."""
+        days, most = self._settings.keep_jobs_days, self._settings.keep_jobs_bytes
+        if days is None and most is None:
+            return
+        sizes = {e.job.id: size_of(e.folder.path) for e in ended}
+        total = sum(sizes.values())
+        for e in ended:
+            is_old = days is not None and e.job.age >= days * DAY
+            is_above = most is not None and total > most and sizes[e.job.id] > 0
+            if (is_old or is_above) and not e.has_checkpoints:
+                total -= sizes[e.job.id]
+                yield e, sizes[e.job.id]
+
+    def _delete(self, ended: _Ended) -> bool:
+        """Delete a job and its files. Return False if it has been retried meanwhile."""
+        if not self._queue.delete_ended(ended.job):
+            return False
+        ended.folder.remove()
+        audit("job deleted", self._by, id=ended.job.id, owner=ended.job.owner)
+        return True
+
+    def _unknown_folders(self, gone: Set[str]) -> list[JobFolder]:
+        """Return folders of deleted jobs that a crash, or another host, has left for a day.
+
+        A job is in the database before it has a folder, so that the folders are listed first.
+        """
+        folders = [
+            folder
+            for folder in (self._settings.home / "jobs").glob("*")
+            if _JOB.fullmatch(folder.name) and folder.is_dir() and _is_old(folder, DAY)
+        ]
+        known = self._queue.ids() | gone if folders else set()
+        return [JobFolder(folder) for folder in folders if folder.name not in known]
+
+    def _old_audit_files(self) -> list[Path]:
+        days = self._settings.keep_audit_days
+        if days is None:
+            return []
+        files = rotated_audit_files(self._settings.home)
+        return [file for file in files if _is_old(file, days * DAY)]
+
+
+def _is_old(path: Path, age: float) -> bool:
+    """Whether a file, or a folder with all its files, was not changed for `age` seconds."""
+    since = time.time() - age
+    try:
+        files = (path, *path.rglob("*")) if path.is_dir() else (path,)
+        return all(file.lstat().st_mtime < since for file in files)
+    except FileNotFoundError:  # it is changed right now
+        return False
