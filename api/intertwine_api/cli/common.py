@@ -176,7 +176,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         from intertwine.errors import InvalidSetting
         from pydantic import ValidationError
 
-        from intertwine_api.storage.private_files import private_files
+        from intertwine_api.storage.permissions import private_files
         from intertwine_api.work.settings import Settings
 
         names = Settings.model_fields.keys() & options.keys()

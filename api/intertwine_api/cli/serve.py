@@ -31,6 +31,7 @@ _WORKER_EXAMPLES = """\
 """
 _LOG = logging.getLogger("intertwine.service")
 _GRACE = 5  # seconds for open requests to end at shutdown
+_SWITCH_SECONDS = 5e-4  # in which a thread that computes hands over: Python's 5 ms delay each step
 
 _jobs_option = click.option(
     "--jobs", type=int, metavar="N", help="Concurrent jobs (default: half of the processors)."
@@ -191,6 +192,7 @@ def _serve(settings: Settings) -> None:
         require_same_service(database, settings.home)
         _announce(f"http://{_shown(settings.host)}:{port}", service)
     collect_rarely()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     Server(config).run(sockets=[listener])
 
 

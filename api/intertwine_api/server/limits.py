@@ -41,15 +41,24 @@ class RateLimiter:
 
     def take(self, name: str) -> Grant:
         """Take a token if one is available. Return the outcome."""
-        now = self._clock()
-        level, since = self._buckets.get(name, (float(self.burst), now))
-        level = min(float(self.burst), level + (now - since) * self.rate)
+        level, now = self._level(name)
         granted = level >= 1
         if granted:
             level -= 1
         self._buckets[name] = level, now
         wait = 0.0 if level >= 1 else (1 - level) / self.rate
-        return Grant(granted, int(level), wait)
+        return Grant(granted, max(0, int(level)), wait)
+
+    def spend(self, name: str, tokens: float) -> None:
+        """Take tokens for a request that was granted; those that are not there, from the next."""
+        level, now = self._level(name)
+        self._buckets[name] = level - tokens, now
+
+    def _level(self, name: str) -> tuple[float, float]:
+        """Return the tokens of a bucket, and the time."""
+        now = self._clock()
+        level, since = self._buckets.get(name, (float(self.burst), now))
+        return min(float(self.burst), level + (now - since) * self.rate), now
 
     def require(self, name: str) -> Grant:
         """Take a token. Raises `ProblemError` with ``rate-limited`` if the bucket is empty."""

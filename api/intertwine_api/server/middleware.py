@@ -37,6 +37,7 @@ _DOCS_POLICY = (  # the scripts of Swagger UI and ReDoc start in the page, and R
 _DOCS = ("/docs", "/redoc")
 _SMALL = 2**16  # bytes; the server buffers as many
 _PIECE = 2**20  # bytes that are sent at a time
+_HELD = 4  # pieces of a stream in memory: made, sent, and two copies of the server
 
 
 class BodyLimit:
@@ -129,7 +130,7 @@ class ReplyLimit:
     """Bound the bytes of responses in memory until their clients have read them.
 
     A large body is sent in pieces, and its request ends when the client has accepted the last one.
-    Until then its bytes are taken from the `budget`: all bytes of a whole body, or two pieces of a
+    Until then its bytes are taken from the `budget`: all bytes of a whole body, or four pieces of a
     stream. A response that finds no room is replaced by a problem.
     """
 
@@ -169,7 +170,7 @@ class ReplyLimit:
 
     def _take(self, account: Account, key: str | None, message: Message) -> None:
         size = len(message.get("body", b""))
-        wanted = 2 * size if message.get("more_body", False) else size
+        wanted = _HELD * size if message.get("more_body", False) else size
         account.take(key, min(wanted, self.budget.most_of_key, self.budget.most))
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from intertwine.groups import limited_entries
-from intertwine.invariants import estimate_decomposition
+from intertwine.invariants import Cost, estimate_decomposition
 from intertwine_cache import require_room
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -108,7 +108,7 @@ class Service:
         self.ready = False
         self.left: list[Job] = []
         """The jobs of this host that still run after the service has ended."""
-        self._heavy, self._storing = FairLimiter(most=3, share=2), CapacityLimiter(2)
+        self._heavy, self._storing = FairLimiter(most=3, share=1), CapacityLimiter(2)
         self._uploads_of_owner = ConcurrencyLimit(settings.key_uploads, "uploads of this owner")
         self._uploads_at_once = ConcurrencyLimit(settings.uploads, "uploads")
         self._reading, self._making = CapacityLimiter(2), CapacityLimiter(2)
@@ -279,10 +279,11 @@ class Service:
         Raises `ProblemError`, also if it takes longer than a request may wait.
         """
         most = min(self.settings.wait_most, self.settings.solve_seconds)
-        parsed = await self.work(caller, self._affordable_decomposition, document)
-        solve = self.solves.start(parsed, caller, most)
-        with self.solves.wanted(solve):
-            async with CancelOnDisconnect(request):
+        self.solves.require_room(caller)  # before the request is parsed
+        async with CancelOnDisconnect(request):
+            parsed, cost = await self.work(caller, self._affordable_decomposition, document)
+            solve = self.solves.start(parsed, caller, cost.operations, most)
+            with self.solves.wanted(solve):
                 if not await solve.wait(most):
                     raise ProblemError(out_of_time("the decomposition", most, most))
         if solve.document is None:
@@ -290,15 +291,15 @@ class Service:
             raise ProblemError(solve.problem)
         return solve.document
 
-    def _affordable_decomposition(self, document: Mapping[str, Any]) -> ParsedRequest:
+    def _affordable_decomposition(self, document: Mapping[str, Any]) -> tuple[ParsedRequest, Cost]:
         parsed = parse_decomposition(document)
-        require_below(
+        cost = require_below(
             estimate_decomposition(parsed.canonical),
             f"the decomposition of {parsed.canonical}",
             self.settings.decompose_operations,
             self.settings.solve_memory,
         )
-        return parsed
+        return parsed, cost
 
     @asynccontextmanager
     async def receive(self, request: Request, owner: str) -> AsyncIterator[Path]:

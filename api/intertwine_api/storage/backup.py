@@ -122,6 +122,7 @@ def _write(database: Database, data: Path, folder: Path) -> Backup:
     files.note(_DUMPS[kind])
     for job_id in job_ids:
         files.add_folder(data, Path("jobs") / job_id)
+    files.add_folder(data, Path("weights"))  # who has uploaded which
     backup = Backup(kind, str(schema), created, files.noted, missing)
     (folder / _CONTENTS).write_text(json.dumps(backup.to_json(), indent=1))
     return backup
@@ -191,7 +192,7 @@ def restore(source: Path, database: Database, data: Path) -> Backup:
         file = source / name
         if name.startswith("objects/"):
             objects.put(file)
-        elif name.startswith("jobs/"):
+        elif name.startswith(("jobs/", "weights/")):
             (data / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, data / name)
     _load(source / _DUMPS[backup.database], database)

@@ -35,6 +35,10 @@ class UploadedWeights:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / digest).write_text(str(size))
 
+    def is_of(self, owner: str, digest: str) -> bool:
+        """Whether an owner has uploaded these weights."""
+        return (self._of(owner) / digest).is_file()
+
     def total(self, owner: str) -> int:
         """Return the bytes of an owner's uploads. Records of deleted objects are removed."""
         found = 0

@@ -49,7 +49,7 @@ class VersionSummary(BaseModel):
     equivariance_error: float | None = Field(description="null if it was not measured")
     is_equivariant: bool = Field(description="whether the equivariance error is within rounding")
     weights: Digest = Field(description="the digest of the blob of its weights")
-    has_weights: bool = Field(description="false if the service has lost the blob")
+    has_weights: bool = Field(default=True, description="false if the service has lost the blob")
     bytes: int
     links: dict[str, str]
 

@@ -23,6 +23,7 @@ from intertwine_api.work.turns import Turn, Turns
 _LOG = logging.getLogger("intertwine.service")
 _LINE = 2**28  # the longest message, in bytes
 _START_SECONDS = 60.0
+_BARRED_SECONDS = 30.0  # an ended worker takes seconds to start again, for which others wait
 
 #: Called with the stage in words, and the fraction of it that is done.
 Say = Callable[[str, float], None]
@@ -177,6 +178,11 @@ class Pool:
                 task = asyncio.create_task(self._start_again(turn))
                 self._starting.add(task)
                 task.add_done_callback(self._starting.discard)
+
+    def bar(self, owner: str | None) -> None:
+        """Give an owner no short turns for a while: one of its tasks had to be ended."""
+        if owner is not None:
+            self._turns.bar(owner, _BARRED_SECONDS)
 
     async def _start_again(self, turn: Turn[Worker]) -> None:
         """Start a worker whose process was ended, so that the next task does not wait for it."""

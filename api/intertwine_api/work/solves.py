@@ -22,6 +22,7 @@ from intertwine_api.work.settings import Settings
 from intertwine_api.work.solver_pool import Pool
 
 _REMEMBERED = 1000
+_QUICK_OPERATIONS = 3e9  # done in a second or so, if the estimate is right
 _ABANDONED_SECONDS = 5.0  # in which a caller whose connection broke may ask again
 _HELD_BYTES = 256 * 2**20
 
@@ -34,6 +35,8 @@ class Solve:
     share: str | None
     """The owner whose share of the workers it takes (see `Caller.share`)."""
     seconds: float
+    operations: float
+    """An estimate of its operations."""
     state: str = "queued"
     stage: str = "waiting for a worker"
     fraction: float = 0.0
@@ -78,9 +81,9 @@ class Solve:
 class Solves:
     """The solves of this process. The store's locks join those of several processes.
 
-    At most `Settings.queue` are in flight, and `Settings.key_solves` of one owner. A task begins
-    with a short turn if no worker is free for a long one, so that it is done soon if it is small.
-    A solve that nobody waits for any more is ended some seconds later.
+    At most `Settings.queue` are in flight, and `Settings.key_solves` of one owner. A task that is
+    estimated to be small has a short turn if no worker is free for a long one. A solve that nobody
+    waits for any more is ended some seconds later.
     """
 
     def __init__(self, pool: Pool, settings: Settings, metrics: ServiceMetrics) -> None:
@@ -89,17 +92,23 @@ class Solves:
         self._failed: OrderedDict[str, Problem] = OrderedDict()
         self._unkept: OrderedDict[str, tuple[ParsedRequest, bytes]] = OrderedDict()
 
-    def start(self, request: ParsedRequest, caller: Caller, seconds: float | None = None) -> Solve:
+    def start(
+        self,
+        request: ParsedRequest,
+        caller: Caller,
+        operations: float,
+        seconds: float | None = None,
+    ) -> Solve:
         """Return the solve of a key that is in flight, or start one, of at most `seconds`.
 
-        Raises `ProblemError` with ``queue-full`` if too many wait, and with ``rate-limited`` if
-        too many of the caller's do.
+        `operations` is its estimate. Raises `ProblemError` with ``queue-full`` if too many wait,
+        and with ``rate-limited`` if too many of the caller's do.
         """
         if request.key in self._running:
             return self._running[request.key]
-        self._require_room(caller)
-        most = seconds or self._settings.solve_seconds
-        solve = Solve(request, caller.share, most, owner=caller.owner)
+        self.require_room(caller)
+        seconds = seconds or self._settings.solve_seconds
+        solve = Solve(request, caller.share, seconds, operations, owner=caller.owner)
         self._running[request.key] = solve
         self._failed.pop(request.key, None)
         self._metrics.queue.set(len(self._running))
@@ -119,7 +128,8 @@ class Solves:
             if not (solve.is_wanted or solve.done.is_set()):
                 asyncio.get_running_loop().call_later(_ABANDONED_SECONDS, self._abandon, solve)
 
-    def _require_room(self, caller: Caller) -> None:
+    def require_room(self, caller: Caller) -> None:
+        """Raise `ProblemError` as `start` does, if it could not start another solve now."""
         if len(self._running) >= self._settings.queue:
             problem = Problem.of("queue-full", f"{len(self._running)} solves are waiting")
             raise ProblemError(problem, {"Retry-After": "10"})
@@ -198,7 +208,7 @@ class Solves:
         def say(stage: str, fraction: float) -> None:
             solve.stage, solve.fraction = stage, fraction
 
-        is_long = False
+        is_long = solve.operations > _QUICK_OPERATIONS
         while True:
             async with self._pool.worker(solve.share, is_long=is_long) as turn:
                 solve.state = "running"
@@ -210,6 +220,7 @@ class Solves:
                     if not short:
                         limit = solve.seconds
                         raise ProblemError(out_of_time("the solve", limit, limit)) from None
+                    self._pool.bar(solve.share)
             is_long, solve.state = True, "queued"
             say("waiting for a worker", 0.0)
 

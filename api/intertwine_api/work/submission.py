@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+
+from intertwine.invariants import Cost
 
 from intertwine_api.storage.datasets import Datasets
 from intertwine_api.storage.keys import Caller
@@ -132,15 +133,18 @@ class Submission:
             attempts=asked.attempts,
         )
 
-    def place(self, request: ParsedRequest) -> Literal["here", "job"]:
-        """Return where a basis is solved: by a worker of this process, or as a job.
+    def cost(self, request: ParsedRequest) -> Cost:
+        """Return the estimated cost of a basis.
 
-        Raises `ProblemError` with ``too-costly`` if it costs too much for either.
+        Raises `ProblemError` with ``too-costly`` if it can be solved neither here nor as a job.
         """
-        cost = require_affordable(
+        return require_affordable(
             request, self._settings.solve_operations, self._settings.solve_memory
         )
-        return "here" if cost.operations <= self._settings.solve_job_operations else "job"
+
+    def is_job(self, cost: Cost) -> bool:
+        """Whether a basis of this cost is solved as a job, and not by a worker of this process."""
+        return cost.operations > self._settings.solve_job_operations
 
 
 def _priority(request: JobRequest, caller: Caller) -> int:

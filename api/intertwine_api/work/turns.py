@@ -36,7 +36,7 @@ class Turns(Generic[_Place]):
     A free place goes to the owner that has the fewest, and among these to the one that has waited
     longest since its last turn; then to the first of its waiting. An owner of None has no share:
     it may take every place. A short place is given where no long one is to be had, for work that
-    has not had a short turn yet: work that is quickly done never waits for long work.
+    may be quickly done: such work need not wait for long work.
     """
 
     def __init__(self, long: Sequence[_Place], short: Sequence[_Place], share: int) -> None:
@@ -45,7 +45,19 @@ class Turns(Generic[_Place]):
         self._held: Counter[str | None] = Counter()
         self._held_long: Counter[str | None] = Counter()
         self._last: dict[str | None, int] = {}
+        self._barred: dict[str | None, float] = {}
         self._count = 0
+
+    def bar(self, owner: str | None, seconds: float) -> None:
+        """Give an owner no short place for some seconds, because work in one did not end."""
+        loop = asyncio.get_running_loop()
+        self._barred[owner] = loop.time() + seconds
+        loop.call_later(seconds, self._unbar, owner)
+
+    def _unbar(self, owner: str | None) -> None:
+        if self._barred.get(owner, 0.0) <= asyncio.get_running_loop().time():
+            self._barred.pop(owner, None)
+            self._give()
 
     async def take(self, owner: str | None, *, is_long: bool) -> Turn[_Place]:
         """Wait for a place: a long one, or any unless `is_long`."""
@@ -86,9 +98,13 @@ class Turns(Generic[_Place]):
         able = [
             each
             for each in self._waiting
-            if not each.given.done() and (not each.is_long if is_short else self._has_share(each))
+            if not each.given.done()
+            and (self._may_be_short(each) if is_short else self._has_share(each))
         ]
         return min(able, key=self._rank, default=None)
+
+    def _may_be_short(self, waiting: _Waiting[_Place]) -> bool:
+        return not waiting.is_long and waiting.owner not in self._barred
 
     def _has_share(self, waiting: _Waiting[_Place]) -> bool:
         return waiting.owner is None or self._held_long[waiting.owner] < self._share

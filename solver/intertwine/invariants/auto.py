@@ -36,7 +36,19 @@ def choose_methods(problem: Problem, requested: str) -> tuple[str, ...]:
         return (requested,)
     if problem.permutations is not None:
         return ("orbits",)
-    is_oblique = problem.obliqueness > OBLIQUE_FROM
+    return _iterative(problem, is_oblique=problem.obliqueness > OBLIQUE_FROM)
+
+
+def expected_method(problem: Problem, requested: str) -> str:
+    """Return the first of `choose_methods` for a good frame, which takes long to look at."""
+    if requested != "auto":
+        return requested
+    if problem.permutations is not None:
+        return "orbits"
+    return _iterative(problem, is_oblique=False)[0]
+
+
+def _iterative(problem: Problem, *, is_oblique: bool) -> tuple[str, ...]:
     if problem.size <= SVD_UP_TO:
         return ("irreps", "svd") if is_oblique else ("svd",)
     always = ("krylov", "svd") if problem.size <= SVD_INSTEAD_UP_TO else ("krylov",)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import comb, prod
 
 from intertwine.invariants import by_krylov, by_orbits, by_svd
-from intertwine.invariants.auto import choose_methods
+from intertwine.invariants.auto import expected_method
 from intertwine.invariants.problem import Problem, problems_of
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import Rep
@@ -32,7 +32,7 @@ def estimate(rep: Rep, method: str = "auto") -> Cost:
     different = {
         problem.atoms: problem for _, term in canonical_terms(rep) for problem in problems_of(term)
     }
-    costs = [_cost(problem, choose_methods(problem, method)[0]) for problem in different.values()]
+    costs = [_cost(problem, expected_method(problem, method)) for problem in different.values()]
     operations = sum(cost.operations for cost in costs) + rep.size()
     # reordering a rep takes two integers per dimension
     return Cost(operations, max((cost.memory for cost in costs), default=0) + 16 * rep.size())

@@ -270,8 +270,9 @@ class TestBlobs:
             link = hers.post("/v1/blobs", content=content, headers=sent).json()["links"]["self"]
             digest = hers.post("/v1/blobs", content=blob, headers=sent).json()["digest"]
             assert statuses(lab, link, "boss", "admin") == [200]
-            for owner in ("alice", "bob"):  # no job and no model has them
-                assert set(statuses(lab, link, owner, *USER_SCOPES)) == {404}
+            own = dict(zip(USER_SCOPES, statuses(lab, link, "alice", *USER_SCOPES), strict=True))
+            assert {scope for scope, status in own.items() if status == 200} == {"jobs:write"}
+            assert set(statuses(lab, link, "bob", *USER_SCOPES)) == {404}  # no model has them
             link = f"/v1/blobs/{digest}"
             saved = {"config": config, "weights": digest}
             job = {"kind": "train", "dataset": {"name": "Inertia"}, "model": saved}

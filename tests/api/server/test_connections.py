@@ -113,7 +113,7 @@ class TestReplies:
         self, tmp_path: Path
     ) -> Iterator[tuple[ServiceProcess, Callable[[str], dict[str, str]]]]:
         data = tmp_path / "data"
-        settings = {"key_replies_bytes": str(2 * 2**21), "replies_bytes": str(3 * 2**21)}
+        settings = {"key_replies_bytes": str(2 * 2**22), "replies_bytes": str(3 * 2**22)}
         service = ServiceProcess(data, jobs="0", workers="1", **settings)
         database = Database(f"sqlite:///{data}/intertwine.db")
         database.migrate()
@@ -134,10 +134,12 @@ class TestReplies:
                 link = found.json()["links"]["dense"]
             else:
                 weights = save({"w": np.zeros(10**6)})
-                sent = client.post("/v1/blobs", content=weights, headers=BINARY)
+                for who in ("ada", "bob"):  # only who has uploaded them may read them
+                    headers = {**BINARY, **key(who)}
+                    sent = client.post("/v1/blobs", content=weights, headers=headers)
                 link = sent.json()["links"]["self"]
         with hostile_to(service.address) as hostile:
-            streams = {"dense": 2, "blob": 1}[kind]  # of 1 MB, and of 2 MB
+            streams = {"dense": 2, "blob": 1}[kind]  # of 2 MB, and of 4 MB
             for who, count in (("ada", 2 * streams), ("bob", streams)):
                 held = [hostile.ask("GET", link, key(who)) for _ in range(count)]
                 assert [status(each) for each in held] == [200] * count

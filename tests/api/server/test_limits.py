@@ -57,6 +57,18 @@ class TestRates:
         assert refused.value.headers["RateLimit"] == '"key";r=0;t=8'
         assert refused.value.headers["RateLimit-Policy"] == '"key";q=1;w=10'
 
+    def test_a_costly_request_takes_the_tokens_of_later_ones(self) -> None:
+        limiter, clock = self.limiter()
+        assert limiter.take("a").granted
+        limiter.spend("a", 7.0)  # 5 more than there are
+        refused = limiter.take("a")
+        assert (refused.granted, refused.remaining) == (False, 0)
+        assert refused.wait == pytest.approx(0.6)
+        clock.now = 0.55
+        assert not limiter.take("a").granted
+        clock.now = 0.65
+        assert limiter.take("a").granted
+
     def test_a_refusal_costs_no_token(self) -> None:
         limiter, clock = self.limiter()
         for _ in range(100):

@@ -22,6 +22,7 @@ from intertwine_api.storage.backup import Backup, back_up, restore, verify_objec
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.quota import UploadedWeights
 from intertwine_api.work.job import NewJob
 from intertwine_api.work.queue import Queue
 
@@ -78,6 +79,7 @@ def test_all_that_cannot_be_computed_again_is_restored(
     lab: Lab, restored: Restored, tmp_path: Path
 ) -> None:
     weights, job = lab.publish(1), lab.submit(1)
+    UploadedWeights(lab.data / "weights", lab.objects).add("alice", weights, 9)
     backup = back_up(lab.database, lab.data, tmp_path / "backup")
     assert not backup.missing
     shutil.rmtree(lab.data)
@@ -88,6 +90,7 @@ def test_all_that_cannot_be_computed_again_is_restored(
     assert found.read_bytes() == b"weights 1"
     assert new.queue.get(job).request == {"number": 1}
     assert (new.data / "jobs" / job / "log").read_text() == "epoch 1\n"
+    assert UploadedWeights(new.data / "weights", new.objects).total("alice") == 9
     assert new.faults() == []
     new.publish(2)  # it can be written to
 

@@ -157,3 +157,30 @@ class TestWhoLeaves:
             assert len({(await task).place for task in (*again, *more)}) == long + short
 
         run(scenario)
+
+
+class TestABarredOwner:
+    def test_gets_no_short_place_until_the_time_is_over(self) -> None:
+        async def scenario() -> None:
+            turns = Turns([], ["short"], share=1)
+            turns.bar("ann", 0.2)
+            hers = asked(turns, "ann")
+            await asyncio.sleep(0.05)
+            assert not hers.done()
+            his = await turns.take("bob", is_long=False)
+            turns.leave(his)
+            assert (await hers).place == "short"
+
+        run(scenario)
+
+    def test_is_barred_for_the_longest_time_that_was_said(self) -> None:
+        async def scenario() -> None:
+            turns = Turns([], ["short"], share=1)
+            turns.bar("ann", 0.05)
+            turns.bar("ann", 0.3)
+            hers = asked(turns, "ann")
+            await asyncio.sleep(0.15)
+            assert not hers.done()
+            assert (await hers).is_short
+
+        run(scenario)

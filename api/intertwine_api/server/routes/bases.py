@@ -68,14 +68,16 @@ async def find_basis(
     applied = {"Preference-Applied": f"wait={wait:g}"} if prefer else {}
     if isinstance(state, Solving):
         solve = state.solve
-    elif await service.work(caller, service.submission.place, parsed) == "job":
+    elif service.submission.is_job(
+        cost := await service.work(caller, service.submission.cost, parsed)
+    ):
         job = await run_in_threadpool(service.submission.solve_once, parsed, caller)
         await service.streams.wait_for_end(job.id, wait)
         job = await run_in_threadpool(service.queue.get, job.id)
         ended = await run_in_threadpool(service.bases.after_job, job, parsed.key, parsed)
         return _answer(ended, parsed.key, caller, applied)
     else:
-        solve = service.solves.start(parsed, caller)
+        solve = service.solves.start(parsed, caller, cost.operations)
     with service.solves.wanted(solve):
         async with CancelOnDisconnect(request):
             if not await solve.wait(wait):

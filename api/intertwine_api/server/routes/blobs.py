@@ -186,8 +186,8 @@ def _find(digest: str, headers: Mapping[str, str], service: Service, caller: Cal
 def _may_read(path: Path, service: Service, caller: Caller) -> bool:
     """Return whether the caller may read a dataset or weights.
 
-    Samples are private to their owners, and weights to those who may call their model, or whose
-    job starts from them.
+    Samples are private to their owners, and weights to those who may call their model, have
+    uploaded them, or have a job that starts from them.
     """
     from intertwine.training.recipe.samples import Samples
 
@@ -205,6 +205,8 @@ def _may_read(path: Path, service: Service, caller: Caller) -> bool:
 
 def _may_read_weights(digest: str, service: Service, caller: Caller) -> bool:
     if caller.is_admin:
+        return True
+    if caller.may("jobs:write") and service.quota.weights.is_of(caller.owner, digest):
         return True
     with service.database.read() as connection:
         if caller.may("models:forward", "jobs:write") and is_weights_of_model(connection, digest):

@@ -146,7 +146,7 @@ def _dense(key: str, rep: str | None, service: Service) -> Response:
         "shape": basis.shape,
     }
     np.lib.format.write_array_header_1_0(header, description)
-    columns = (_bytes_of(block) for block in basis.storage.columns(_CHUNK))
+    columns = map(_bytes_of, basis.storage.columns(_CHUNK))  # holds no block while it is sent
     headers = {
         "Content-Disposition": f'attachment; filename="{key[:12]}.npy"',
         "Content-Length": str(header.tell() + basis.dense_bytes),

@@ -124,7 +124,8 @@ class TestWatching:
     def test_every_setting_is_documented(self) -> None:
         page = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
         for name, field in Settings.model_fields.items():
-            row = next(line for line in page.splitlines() if f"`INTERTWINE_{name.upper()}`" in line)
+            start = f"| `INTERTWINE_{name.upper()}` |"
+            row = next(line for line in page.splitlines() if line.startswith(start))
             assert field.description
             assert field.description in row
 

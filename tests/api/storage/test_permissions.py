@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.service import SO3, running_service
-from intertwine_api.storage.private_files import private_files
+from intertwine_api.storage.permissions import private_files
 
 
 def mode(path: Path) -> int:
