@@ -78,6 +78,15 @@ class HonestService:
         reply: Reply = getattr(self, f"_answer_{kind}")(request, *rest)
         return reply
 
+    def _answer_admin(self, request: Request, what: str) -> Reply:
+        begun = {"id": "0" * 16, "owner": "somebody", "since": "2026-12-01T12:00:00Z"}
+        if what == "uploads":
+            upload = {"state": "receiving", "bytes": 1000, "declared": 0}
+            return json_reply({"data": [{**begun, **upload}]})
+        solve = {"kind": "solve", "state": "running", "stage": "solving", "fraction": 0.5}
+        limits = {"seconds": 600.0, "callers": 1, "operations": 1e9}
+        return json_reply({"data": [{**begun, **solve, **limits, "rep": "V", "key": "0" * 64}]})
+
     def _answer_bases(self, request: Request, key: str = "", *rest: str) -> Reply:
         if rest:
             return Reply(200, self._matrix, {"content-type": "application/x-npy"})

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from intertwine.errors import NotFound
 
 from intertwine_api.cli import common
 
@@ -147,6 +146,8 @@ def list_or_end_jobs(settings: Settings, names: Sequence[str], as_json: bool) ->
 
     The service need not be running: a running job is stopped when its host sees the cancellation.
     """
+    from intertwine.errors import NotFound
+
     from intertwine_api.cli.keys import existing_database
     from intertwine_api.wire.jobs import instant
     from intertwine_api.wire.problems import ProblemError

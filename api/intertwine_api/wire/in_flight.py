@@ -26,7 +26,6 @@ class SolveInFlight(BaseModel):
     rep: str
     key: str | None = Field(description="of the basis; null for a decomposition")
     operations: float = Field(description="the estimated operations")
-    bytes: int = Field(description="the estimated memory")
 
 
 class SolvesInFlight(BaseModel):

@@ -32,6 +32,8 @@ COMMANDS = {
     "models list": [],
     "models show": ["small"],
     "models get": ["small", "-o", "OUTPUT"],
+    "admin solves": [],
+    "admin uploads": ["--end", "0" * 16],
 }
 #: Those that are not retried. The others take seconds each.
 AT_ONCE = ("login page", "redirect to a login page", "nothing", "empty object", "endless body")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
-from intertwine.invariants import Cost, estimate, estimate_decomposition
 
 from intertwine_api.server.access import Admin
 from intertwine_api.server.problem_responses import documented
@@ -46,12 +45,9 @@ def _upload(
 
 
 @router.get("/solves", summary="List solves in flight")
-async def list_solves(service: TheService, caller: Admin) -> SolvesInFlight:
+async def list_solves(service: TheService) -> SolvesInFlight:
     """Return the solves and decompositions of this process that wait or run, the oldest first."""
-    solves = service.solves.in_flight()
-    costs = await service.work(caller, lambda: list(map(_cost, solves)))
-    pairs = zip(solves, costs, strict=True)
-    return SolvesInFlight(data=[_solve_document(solve, cost) for solve, cost in pairs])
+    return SolvesInFlight(data=list(map(_solve_document, service.solves.in_flight())))
 
 
 @router.delete(
@@ -101,13 +97,7 @@ async def end_upload(
     audit("upload ended", caller, id=upload.id, owner=upload.owner, bytes=upload.received)
 
 
-def _cost(solve: Solve) -> Cost:
-    if solve.is_decomposition:
-        return estimate_decomposition(solve.request.canonical)
-    return estimate(solve.request.canonical, solve.request.method)
-
-
-def _solve_document(solve: Solve, cost: Cost) -> SolveInFlight:
+def _solve_document(solve: Solve) -> SolveInFlight:
     return SolveInFlight(
         id=solve.id,
         kind="decomposition" if solve.is_decomposition else "solve",
@@ -120,6 +110,5 @@ def _solve_document(solve: Solve, cost: Cost) -> SolveInFlight:
         callers=solve.callers,
         rep=str(solve.request.canonical),
         key=None if solve.is_decomposition else solve.request.key,
-        operations=cost.operations,
-        bytes=cost.memory,
+        operations=solve.operations,
     )
