@@ -44,6 +44,15 @@ _ROW = {
     **{"epoch": 1, "train_loss": 0.5, "test_loss": None, "validation_loss": None},
     **{"learning_rate": 0.001, "seconds": 1.5},
 }
+_SOLVE_IN_FLIGHT = {
+    **{"id": "0" * 16, "kind": "solve", "owner": "ann", "state": "running", "stage": "solving"},
+    **{"fraction": 0.5, "since": "2026-12-01T10:00:00Z", "seconds": 600.0, "callers": 1},
+    **{"rep": "V**2(SO(3))", "key": "0" * 64, "operations": 1e6, "bytes": 10**6},
+}
+_UPLOAD_IN_FLIGHT = {
+    **{"id": "0" * 16, "owner": "ann", "state": "receiving", "since": "2026-12-01T10:00:00Z"},
+    **{"bytes": 1, "declared": 2},
+}
 _ENDED = {"state": "succeeded", "reason": "done", "progress": {"epoch": 2, "epochs": 2}}
 TRAINING = job_document(
     **_ENDED, id="training", result={"model": "small", "version": 1, **_MEASURED}
@@ -86,6 +95,9 @@ class HonestService:
         solve = {"kind": "solve", "state": "running", "stage": "solving", "fraction": 0.5}
         limits = {"seconds": 600.0, "callers": 1, "operations": 1e9}
         return json_reply({"data": [{**begun, **solve, **limits, "rep": "V", "key": "0" * 64}]})
+
+    def _answer_admin(self, request: Request, what: str) -> Reply:
+        return json_reply({"data": [_SOLVE_IN_FLIGHT if what == "solves" else _UPLOAD_IN_FLIGHT]})
 
     def _answer_bases(self, request: Request, key: str = "", *rest: str) -> Reply:
         if rest:
