@@ -1,4 +1,4 @@
-"""`intertwine admin`: back up, verify and tidy the data of this machine's service."""
+"""`intertwine admin`: back up, verify, upgrade and tidy the data of this machine's service."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from intertwine_api.client import Client
     from intertwine_api.client.in_flight import InFlight
     from intertwine_api.storage.backup import Backup
+    from intertwine_api.storage.upgrades import Plan
     from intertwine_api.work.settings import Settings
 
 _WIDEST = 60  # characters of a cell
@@ -25,12 +26,13 @@ _EXAMPLES = """\
   intertwine admin gc --dry-run --data /srv/intertwine
   intertwine admin jobs --data /srv/intertwine
   intertwine admin solves --end 3f2a9c0b7d1e4f58 --remote https://lab.example.org/intertwine
+  intertwine admin upgrade --check --data /srv/intertwine
   intertwine admin adopt --data /srv/new --database postgresql://lab@db.example.org/intertwine
 """
 
 group = common.CommandGroup(
     "admin",
-    "Back up, restore, verify and adopt the data of this machine's service.",
+    "Back up, restore, verify, upgrade and adopt the data of this machine's service.",
     common.examples(_EXAMPLES),
 )
 
@@ -226,6 +228,53 @@ def _cell(value: Any) -> str:
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
+@group.command("upgrade")
+@click.option("--check", is_flag=True, help="Print what an upgrade would do, and change nothing.")
+@click.option("--no-snapshot", is_flag=True, help="Upgrade without a snapshot of the database.")
+@common.as_json
+@common.with_settings
+def upgrade(settings: Settings, check: bool, no_snapshot: bool, as_json: bool) -> int:
+    """Take a snapshot of the database, upgrade its schema and verify it.
+
+    Stop the services and workers of the older version before; their jobs may go on. With --check,
+    the exit code is 0 if nothing is to be done, 1 if an upgrade is due, and 2 if none is possible:
+    the database is of a newer version, or there is no room for the snapshot.
+    """
+    from intertwine.errors import InvalidSetting, NotFound
+
+    from intertwine_api.cli.keys import has_database
+    from intertwine_api.storage import upgrades
+    from intertwine_api.storage.database import Database
+
+    if not has_database(settings):
+        raise NotFound(
+            f"there is no database {settings.database_url}: name the folder of the data with "
+            f"--data, or the database with --database"
+        )
+    database = Database(settings.database_url)
+    try:
+        plan = upgrades.plan(database, settings.home)
+        obstacle = "" if no_snapshot else plan.obstacle
+        snapshot = None
+        if not check:
+            how: upgrades.Snapshots = "never" if no_snapshot else "always"
+            snapshot = upgrades.upgrade(database, settings.home, how)
+    finally:
+        database.close()
+    fields = _plan_fields(settings, plan, check, snapshot)
+    if not as_json:
+        fields["steps"] = "; ".join(fields["steps"]) or "none"
+    common.print_fields(fields, as_json)
+    if plan.is_due and plan.held_jobs:
+        common.warn(
+            f"{plan.held_jobs} jobs of an older Intertwine are running: they go on, and can be "
+            f"retried if the new schema ends one"
+        )
+    if check and obstacle:
+        raise InvalidSetting(f"a snapshot cannot be taken: {obstacle}")
+    return common.FAILED if check and plan.is_due else 0
+
+
 @group.command("adopt")
 @common.as_json
 @common.with_settings
@@ -242,6 +291,40 @@ def adopt(settings: Settings, as_json: bool) -> None:
         new = identity.adopt(database, settings.home)
         names = {"id": new, "data": str(settings.home), "database": str(database)}
     common.print_fields(names, as_json)
+
+
+def _plan_fields(
+    settings: Settings, plan: Plan, check: bool, snapshot: Path | None
+) -> dict[str, Any]:
+    import intertwine
+    from intertwine.bases import format as bases_format
+    from intertwine.bases.certificate import SOLVER_VERSION
+    from intertwine.errors import InvalidSetting
+
+    from intertwine_api.storage.upgrades import count_bases
+    from intertwine_api.work.settings import find_store
+
+    try:
+        bases, older = count_bases(find_store(settings))
+    except InvalidSetting:  # the store is turned off
+        bases, older = 0, 0
+    return {
+        "database": plan.database,
+        "intertwine": intertwine.__version__,
+        "written_by": plan.written_by or "not recorded",
+        "schema": plan.schema or "none",
+        "newest": plan.newest,
+        "steps": [f"{version}: {what}" for version, what in plan.steps.items()],
+        "upgrade": ("due" if check else "done") if plan.is_due else "not needed",
+        "snapshot": "none" if snapshot is None else str(snapshot),
+        "snapshot_bytes": plan.snapshot_bytes,
+        "free_bytes": plan.free_bytes,
+        "jobs_running": plan.held_jobs,
+        "bases_format": bases_format.VERSION,
+        "solver": SOLVER_VERSION,
+        "bases": bases,
+        "bases_to_solve_anew": older,
+    }
 
 
 def _fields(backup: Backup, folder: Path) -> dict[str, Any]:

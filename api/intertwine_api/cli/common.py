@@ -194,15 +194,19 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """Open the database of the settings and migrate it. Raises `InvalidSetting` if that fails."""
+    """Open the database of the settings and upgrade it, with a snapshot before.
+
+    Raises `InvalidSetting` if that fails.
+    """
     from intertwine.errors import InvalidSetting
     from sqlalchemy.exc import OperationalError
 
     from intertwine_api.storage.database import Database
+    from intertwine_api.storage.upgrades import upgrade
 
     database = Database(settings.database_url)
     try:
-        database.migrate()
+        upgrade(database, settings.home)
         yield database
     except OperationalError as error:
         raise InvalidSetting(f"{database} cannot be used: {error.orig}") from error

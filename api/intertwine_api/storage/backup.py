@@ -19,7 +19,7 @@ from typing import Any
 from intertwine.errors import FormatError, InvalidSetting, NotFound
 from sqlalchemy import URL, Connection, inspect, select, text
 
-from intertwine_api.storage.database import Database, version_of
+from intertwine_api.storage.database import HEAD, Database, migration_steps, version_of
 from intertwine_api.storage.identity import adopt
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.references import referred_to, required
@@ -179,12 +179,18 @@ def restore(source: Path, database: Database, data: Path) -> Backup:
     """Restore a backup into an empty data folder and an empty database, and upgrade its schema.
 
     All files are compared with their digests first. Raises `NotFound` or `FormatError` if the
-    backup is incomplete or damaged, and `InvalidSetting` if something is there already.
+    backup is incomplete or damaged, and `InvalidSetting` if it is of a newer version or something
+    is there already.
     """
     backup = Backup.read(source)
     damaged = [fault for name in backup.files if (fault := _fault(source, name, backup))]
     if damaged:
         raise FormatError(f"the backup {source} is damaged: {'; '.join(damaged[:3])}")
+    if backup.schema not in migration_steps():
+        raise InvalidSetting(
+            f"the backup {source} has a schema of version {backup.schema}, and the newest known "
+            f"here is {HEAD}: install the Intertwine that made it, or a newer one"
+        )
     _require_empty(backup, database, data)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     objects = Objects(data / "objects")
@@ -253,25 +259,28 @@ def _snapshot(database: Database) -> Iterator[tuple[Connection, Callable[[Path],
     if database.is_sqlite:
         with database.read() as connection:
             connection.execute(text("SELECT count(*) FROM sqlite_master"))  # begins to read
-            yield connection, lambda file: _dump_sqlite(connection, file)
+            yield connection, lambda file: dump_sqlite(connection, file)
         return
     engine = database.engine.execution_options(isolation_level="REPEATABLE READ")
     with engine.connect() as connection:
         snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
-        options = ("--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}")
-        yield (
-            connection,
-            lambda file: _run("pg_dump", *options, f"--file={file}", database=database),
-        )
+        option = f"--snapshot={snapshot}"
+        yield connection, lambda file: dump_postgresql(database, file, option)
 
 
-def _dump_sqlite(connection: Connection, file: Path) -> None:
+def dump_sqlite(connection: Connection, file: Path) -> None:
     """Copy the database as the connection's transaction sees it."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     with closing(sqlite3.connect(file)) as copy:
         driver.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")  # one file; the service sets it to WAL again
+
+
+def dump_postgresql(database: Database, file: Path, *options: str) -> None:
+    """Dump the database with ``pg_dump``. Raises `InvalidSetting` if it is missing or fails."""
+    usual = ("--format=custom", "--no-owner", "--no-privileges")
+    _run("pg_dump", *usual, *options, f"--file={file}", database=database)
 
 
 def _load(dump: Path, database: Database) -> None:

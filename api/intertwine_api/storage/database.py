@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import intertwine
 from intertwine.errors import InvalidSetting
 from sqlalchemy import (
     URL,
@@ -250,16 +251,34 @@ _LOCK = 1_769_236_838  # among PostgreSQL's advisory locks
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps its state in global variables
 
 
-def migrate(database: Database, target: str = "head") -> None:
+#: Called in the transaction of a migration, with the version of the schema, or None without one.
+Step = Callable[[Connection, str | None], None]
+
+
+def migrate(
+    database: Database,
+    target: str = "head",
+    before: Step | None = None,
+    after: Step | None = None,
+) -> None:
     """Upgrade the schema to a version, by default the newest, in one transaction.
 
-    Raises `InvalidSetting` where the database cannot be reached or used, or its schema is of a
-    version that is not known here.
+    `before` and `after` are called in this transaction if there is something to upgrade, with the
+    old and the new version; an exception of theirs also leaves the database as it was. Raises
+    `InvalidSetting` where the database cannot be reached or used, or its schema is of a version
+    that is not known here.
     """
+    newest = HEAD if target == "head" else target
     with _ONE_AT_A_TIME, _alone(database) as connection:
         version = version_of(connection)
-        if version != (HEAD if target == "head" else target):
-            _upgrade(database, connection, version, target)
+        if version == newest:
+            return
+        if before is not None:
+            require_known(database, connection)
+            before(connection, version)
+        _upgrade(database, connection, target)
+        if after is not None:
+            after(connection, newest)
 
 
 def version_of(connection: Connection) -> str | None:
@@ -278,19 +297,66 @@ def alembic_config() -> Config:
     return settings
 
 
-def _upgrade(database: Database, connection: Connection, version: str | None, target: str) -> None:
-    from alembic import command
+def written_by(connection: Connection) -> str | None:
+    """Return the version of Intertwine that migrated a database last; None if it is not recorded.
+
+    It is a column of Alembic's table, because it belongs to the version in this row, and must be
+    readable in a schema that is not known.
+    """
+    if version_of(connection) is None or not _records_writer(connection):
+        return None
+    return connection.execute(text("SELECT intertwine FROM alembic_version")).scalar()
+
+
+def _records_writer(connection: Connection) -> bool:
+    columns = inspect(connection).get_columns("alembic_version")
+    return any(column["name"] == "intertwine" for column in columns)
+
+
+def _record_writer(connection: Connection) -> None:
+    if not _records_writer(connection):
+        connection.execute(text("ALTER TABLE alembic_version ADD COLUMN intertwine VARCHAR(64)"))
+    connection.execute(
+        text("UPDATE alembic_version SET intertwine = :version"),
+        {"version": intertwine.__version__},
+    )
+
+
+def migration_steps() -> dict[str, str]:
+    """Return the first line of each migration by its version, the oldest first."""
     from alembic.script import ScriptDirectory
 
+    script = ScriptDirectory.from_config(alembic_config())
+    return {step.revision: step.doc for step in reversed(list(script.walk_revisions()))}
+
+
+class NewerSchema(InvalidSetting):
+    """The schema is of a version that is not known here: a newer Intertwine has written it."""
+
+
+def require_known(database: Database, connection: Connection) -> None:
+    """Raise `NewerSchema` if a newer Intertwine has written the database."""
+    version = version_of(connection)
+    if version is None or version in migration_steps():
+        return
+    writer = written_by(connection)
+    by = f", written by Intertwine {writer}," if writer else ","
+    newer = f" ({writer} or later)" if writer else ""
+    raise NewerSchema(
+        f"the schema of {database} is of version {version}{by} and the newest known here, to "
+        f"Intertwine {intertwine.__version__}, is {HEAD}: install a newer Intertwine{newer}, or "
+        f"give another database"
+    )
+
+
+def _upgrade(database: Database, connection: Connection, target: str) -> None:
+    from alembic import command
+
+    require_known(database, connection)
     settings = alembic_config()
-    known = {step.revision for step in ScriptDirectory.from_config(settings).walk_revisions()}
-    if version is not None and version not in known:
-        raise InvalidSetting(
-            f"the schema of {database} is of version {version}, and the newest known here is "
-            f"{HEAD}: install a newer Intertwine, or give it another database"
-        )
     settings.attributes["connection"] = connection
     command.upgrade(settings, target)
+    _record_writer(connection)
 
 
 @contextmanager

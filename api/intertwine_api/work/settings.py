@@ -221,10 +221,17 @@ class Settings(BaseSettings):
 
 
 def open_store(settings: Settings) -> Store:
-    """Open the store in the data folder, or the user's store if no folder is set.
+    """Open the store in the data folder, or the user's store if no folder is set; create it.
 
     Raises `InvalidSetting` if the store is turned off.
     """
+    store = find_store(settings)
+    store.layout.create()
+    return store
+
+
+def find_store(settings: Settings) -> Store:
+    """Return the store of `open_store`, and create nothing."""
     try:
         place = settings.home / "cache" if settings.data is not None else default_place()
         limit = default_limit()
@@ -235,6 +242,4 @@ def open_store(settings: Settings) -> Store:
             "the service needs a store, and INTERTWINE_CACHE=off says that there is none: "
             "name a folder with --data"
         )
-    store = Store(place, limit)
-    store.layout.create()
-    return store
+    return Store(place, limit)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -146,3 +148,33 @@ def test_a_service_with_another_ones_data_folder_does_not_start(
         ended = intertwine("serve", "--port", "0", "--database", url, "--data", tmp_path / "data")
         assert ended.code == 2
         assert "belongs to another database than postgresql" in ended.err
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert intertwine("keys", "create", "alice", "--data", data).code == 0
+    assert admin(data, "backup", tmp_path / "backup").code == 0
+    assert admin(data, "upgrade", "--check").code == 0
+    with closing(sqlite3.connect(data / "intertwine.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num='9999', intertwine='7.1.0'")
+    before = (data / "intertwine.db").read_bytes()
+    for command in (("admin", "upgrade", "--check"), ("admin", "upgrade"), ("serve",), ("worker",)):
+        ended = intertwine(*command, "--data", data, env=environment(INTERTWINE_PORT="0"))
+        assert ended.code == 2, ended.err
+        assert "of version 9999, written by Intertwine 7.1.0" in ended.err
+        assert "stop the service and restore a backup" in ended.err
+    assert (data / "intertwine.db").read_bytes() == before
+
+    document = json.loads((tmp_path / "backup" / "backup.json").read_text())
+    (tmp_path / "backup" / "backup.json").write_text(json.dumps({**document, "schema": "9999"}))
+    ended = admin(tmp_path / "new", "restore", tmp_path / "backup")
+    assert ended.code == 2
+    assert "install the Intertwine that made it, or a newer one" in ended.err
+    assert not (tmp_path / "new" / "intertwine.db").exists()
+
+
+def test_an_upgrade_without_a_database_says_what_to_name(tmp_path: Path) -> None:
+    ended = admin(tmp_path / "none", "upgrade")
+    assert ended.code == 2
+    assert "name the folder of the data with --data" in ended.err
+    assert not (tmp_path / "none").exists()
