@@ -24,6 +24,7 @@ from safetensors.numpy import save
 MB = 10**6
 STALL = 3.0  # seconds
 BINARY = {"content-type": SAFETENSORS}
+JSON, ZIP = {"content-type": "application/json"}, {"content-type": "application/zip"}
 #: A basis of 121 MB as a matrix, and of a few kB as it is stored.
 LARGE = {"rep": "(36V)*(36V)", "group": "SO(3)"}
 
@@ -158,10 +159,10 @@ class TestStalledRequests:
         [
             b"",
             b"GET /healthz HT",
-            head("POST", "/v1/bases", {"content-length": "1000"}) + b"{",
-            head("POST", "/v1/bases", {"transfer-encoding": "chunked"}) + b"5\r\nab",
+            head("POST", "/v1/bases", {**JSON, "content-length": "1000"}) + b"{",
+            head("POST", "/v1/bases", {**JSON, "transfer-encoding": "chunked"}) + b"5\r\nab",
             head("GET", "/healthz", {"content-length": "1000"}) + b"{",
-            head("POST", "/v1/datasets", {"content-length": "1000"}) + b"PK",
+            head("POST", "/v1/datasets", {**ZIP, "content-length": "1000"}) + b"PK",
         ],
         ids=[
             "nothing",

@@ -8,11 +8,12 @@ import intertwine
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import AUTH_PROBLEMS, requires
 from intertwine_api.server.problem_responses import documented
-from intertwine_api.server.service import TheService
+from intertwine_api.server.service import Service, TheService
 from intertwine_api.wire.problems import CODES, ProblemError
 
 router = APIRouter(tags=["service"])
@@ -35,7 +36,7 @@ async def home(service: TheService) -> HTMLResponse:
         "bases known": f"{statistics['entries']:,}",
         "store": f"{statistics['bytes'] / 1e6:,.1f} MB in {statistics['place']}",
         "workers": str(service.settings.workers),
-        "access": (await run_in_threadpool(service.access_policy)).summary,
+        "access": await run_in_threadpool(_access, service),
     }
     table = "".join(f"<tr><th>{escape(k)}<td>{escape(v)}" for k, v in rows.items())
     body = f"""<h1>Intertwine</h1>
@@ -48,6 +49,13 @@ async def home(service: TheService) -> HTMLResponse:
 <a href="problems">problem codes</a> · <a href="metrics">metrics</a> ·
 <a href="readyz">ready?</a></p>"""
     return HTMLResponse(_PAGE.format(title="Intertwine", body=body))
+
+
+def _access(service: Service) -> str:
+    try:
+        return service.access_policy().summary
+    except SQLAlchemyError:  # the page is shown in an outage too
+        return "unknown: the database cannot be reached"
 
 
 @router.get(
