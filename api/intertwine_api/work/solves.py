@@ -113,6 +113,8 @@ class Solves:
         self._failed.pop(request.key, None)
         self._metrics.queue.set(len(self._running))
         solve.task = asyncio.create_task(self._run(solve))
+        # a task that is cancelled before its first step runs no `finally`
+        solve.task.add_done_callback(lambda _: solve.done.set())
         return solve
 
     @contextmanager
