@@ -86,7 +86,7 @@ class Caller:
 
     @property
     def most_priority(self) -> int:
-        """The highest priority of the caller's jobs. Only keys without the scope admin are limited."""
+        """The highest priority of the caller's jobs. Only keys of non-admins are limited."""
         return MOST_PRIORITY if self.key_id is None or self.is_admin else self.priority
 
     def may(self, *scopes: str) -> bool:

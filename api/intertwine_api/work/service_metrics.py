@@ -48,7 +48,7 @@ class ServiceMetrics:
         self.owner_bytes = gauge(
             "owner_bytes", "Bytes of datasets and of models, by owner", ["owner", "kind"]
         )
-        self.disk_free = gauge("disk_free_bytes", "Free bytes of the disk", ["folder"])
+        self.disk_free = gauge("disk_free_bytes", "Free bytes of the disk of a folder", ["folder"])
         self.bytes_sent = counter("blob_bytes", "Bytes of blobs sent")
         self.store_bytes = gauge("store_bytes", "Bytes of blobs in the store")
         self.forward_seconds = histogram(

@@ -216,7 +216,7 @@ class Settings(BaseSettings):
 
     @property
     def is_open_without_keys(self) -> bool:
-        """Whether a service that has never had a key serves everybody."""
+        """Whether a service that has never had a key serves callers without one."""
         return not self.require_keys and (self.on_loopback or self.allow_unauthenticated)
 
 
@@ -231,7 +231,7 @@ def open_store(settings: Settings) -> Store:
 
 
 def find_store(settings: Settings) -> Store:
-    """Return the store of `open_store`, and create nothing."""
+    """Return the store of `open_store` without creating it."""
     try:
         place = settings.home / "cache" if settings.data is not None else default_place()
         limit = default_limit()
