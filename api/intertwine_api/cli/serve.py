@@ -98,7 +98,7 @@ def _refuse_open_doors(settings: Settings) -> None:
     if _has_had_keys(settings):
         return
     raise InvalidSetting(
-        f"listening on {settings.host} gives this machine to everybody who can reach it, because "
+        f"listening on {settings.host} lets everybody who can reach this machine use it, because "
         f"the service has no keys and so no authentication. Create a key with `intertwine keys "
         f"create`, after which it requires one; or listen on 127.0.0.1, behind ssh or a proxy that "
         f"authenticates; or give --allow-unauthenticated if the network itself is closed"

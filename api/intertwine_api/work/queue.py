@@ -182,7 +182,7 @@ class Queue(Lookup):
         counts: bool = True,
         lease_expires: float | None = None,
     ) -> Job:
-        """Queue a job whose process is lost again, with a longer pause each time.
+        """Requeue a job whose process is lost, with a longer pause each time.
 
         After its last attempt, the job fails; an attempt that does not count allows another one. A
         job that was being cancelled is cancelled. With `lease_expires`, the job is lost only if its

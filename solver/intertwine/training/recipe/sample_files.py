@@ -205,7 +205,7 @@ def _read_npz(source: BinaryIO, most_bytes: int) -> Arrays:
 
 
 def _require_ratio(entry: zipfile.ZipInfo, name: str, size: int) -> None:
-    """Raise `TooLarge` for a member whose ratio of compression is suspiciously high."""
+    """Raise `TooLarge` for a member with a suspiciously high compression ratio."""
     packed = max(1, min(entry.compress_size, size))
     if entry.file_size > max(_EXPANDED, _MOST_RATIO * packed):
         raise TooLarge(
