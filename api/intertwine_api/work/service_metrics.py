@@ -38,7 +38,7 @@ class ServiceMetrics:
             buckets=(0.01, 0.1, 1, 10, 60, 600),
         )
         self.lookups = counter(
-            "cache_lookups", "Looks for a basis, by the level that had it", ["level"]
+            "cache_lookups", "Lookups of bases, by the level that had the basis", ["level"]
         )
         self.queue = gauge("queue", "Solves waiting or running")
         self.jobs = gauge("jobs", "Jobs in the database, by kind and state", ["kind", "state"])
