@@ -55,7 +55,7 @@ def sync_folder(folder: Path) -> None:
 def make_folder(folder: Path, share: Callable[[Path], None]) -> None:
     """Create a folder, with its parents, and sync it so that it survives a crash.
 
-    `share` sets the permissions of new ones.
+    `share` sets the permissions of new folders.
     """
     if folder.is_dir():
         return

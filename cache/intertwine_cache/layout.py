@@ -94,7 +94,7 @@ class Layout:
     def share(self, path: Path) -> None:
         """Give a new file or folder the permissions of the root, whatever the process's umask.
 
-        So a store that its owner opens to a group stays readable, and writable, to the group.
+        Then a store that its owner opens to a group stays readable and writable for the group.
         """
         path.chmod(self.mode if path.is_dir() else self.mode & 0o666)
 

@@ -17,7 +17,7 @@ from intertwine.reps.syntax import atoms
 Rows = Shaped[np.ndarray, "rows width"]
 Outputs = Shaped[np.ndarray, "rows size"]
 
-#: Bytes of a compiled program beside its constants: 4 to 9 MB were measured for an EMLP on a CPU.
+#: Bytes of a compiled program besides its constants: 4 to 9 MB were measured for an EMLP on a CPU.
 PROGRAM_BYTES = 6 * 2**20
 
 
@@ -53,7 +53,7 @@ class CompiledModel:
 
     @property
     def nbytes(self) -> int:
-        """The memory of the model in bytes, an estimate: weights, all programs, and buffers.
+        """The estimated memory of the model in bytes: weights, all programs, and buffers.
 
         It includes the programs of `sizes` that are not compiled yet, each with its own constants.
         """

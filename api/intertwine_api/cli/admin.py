@@ -1,4 +1,4 @@
-"""`intertwine admin`: back up, verify, upgrade and tidy the data of this machine's service."""
+"""`intertwine admin`: back up, verify, upgrade and clean up the data of this machine's service."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ group = common.CommandGroup(
 def back_up(settings: Settings, folder: Path, as_json: bool) -> int:
     """Back up database, datasets, models, logs and checkpoints; the service may be running.
 
-    Bases are not in a backup: they are solved again. The exit code is 1 if the service has lost
-    datasets or weights that its database refers to; the backup has everything else.
+    Bases are not in a backup: they are solved again. The exit code is 1 if datasets or weights that
+    the database refers to are missing; the backup has everything else.
     """
     from intertwine_api.storage import backup
     from intertwine_api.storage.database import Database
@@ -71,7 +71,7 @@ def back_up(settings: Settings, folder: Path, as_json: bool) -> int:
 def restore(settings: Settings, folder: Path, as_json: bool) -> None:
     """Restore a backup into an empty data folder and an empty database, and upgrade its schema.
 
-    Every file is compared with its digest first. Stop the service before.
+    The digest of every file is checked first. Stop the service before you restore.
     """
     from intertwine_api.storage import backup
     from intertwine_api.storage.database import Database
@@ -88,7 +88,7 @@ def restore(settings: Settings, folder: Path, as_json: bool) -> None:
 @common.as_json
 @common.with_settings
 def verify(settings: Settings, as_json: bool) -> int:
-    """Hash datasets and weights, and look for missing ones. The exit code is 1 if one is wrong."""
+    """Hash datasets and weights. The exit code is 1 if one is damaged or missing."""
     from intertwine_api.cli.keys import existing_database
     from intertwine_api.storage.backup import verify_objects
     from intertwine_api.storage.objects import Objects
@@ -107,9 +107,9 @@ def verify(settings: Settings, as_json: bool) -> int:
 @common.as_json
 @common.with_settings
 def collect(settings: Settings, dry_run: bool, as_json: bool) -> None:
-    """Delete what the settings INTERTWINE_KEEP_… no longer keep; the service may be running.
+    """Delete data by the settings INTERTWINE_KEEP_…; the service may be running.
 
-    A service does the same when it starts, and once a day.
+    A service does the same when it starts, and then once a day.
     """
     from intertwine_api.cli.keys import existing_database
     from intertwine_api.storage.identity import require_same_service
@@ -135,7 +135,7 @@ def collect(settings: Settings, dry_run: bool, as_json: bool) -> None:
 
 
 _to_end = click.option(
-    "--end", "names", metavar="ID", multiple=True, help="End this one; may be repeated."
+    "--end", "names", metavar="ID", multiple=True, help="The id of one to end; may be repeated."
 )
 
 
@@ -180,9 +180,9 @@ def list_or_end_jobs(settings: Settings, names: Sequence[str], as_json: bool) ->
 @_to_end
 @common.with_client
 def list_or_end_solves(client: Client, names: Sequence[str], as_json: bool) -> None:
-    """List the solves that a running service works on, or end some of them; for admins.
+    """List the solves in progress of a running service, or end some of them; for admins.
 
-    The requests that wait for an ended solve are answered with an error. Larger solves are jobs.
+    Requests that wait for an ended solve get an error. Larger solves are jobs.
     """
     columns = ("id", "owner", "kind", "state", "stage", "since", "operations", "rep")
     _list_or_end(client, "solves", names, columns, as_json)
@@ -192,7 +192,7 @@ def list_or_end_solves(client: Client, names: Sequence[str], as_json: bool) -> N
 @_to_end
 @common.with_client
 def list_or_end_uploads(client: Client, names: Sequence[str], as_json: bool) -> None:
-    """List the uploads that a running service receives, or end some of them; for admins."""
+    """List the uploads in progress of a running service, or end some of them; for admins."""
     columns = ("id", "owner", "state", "since", "bytes", "declared")
     _list_or_end(client, "uploads", names, columns, as_json)
 
@@ -215,7 +215,7 @@ def _say_ended(text: str, as_json: bool) -> None:
 def _print_in_flight(
     found: Sequence[Mapping[str, Any]], columns: Sequence[str], names: Sequence[str], as_json: bool
 ) -> None:
-    """Print what is in flight, or as JSON what was ended."""
+    """Print a table of what is in flight, or JSON with what was ended."""
     if as_json:
         common.print_json({"ended": list(names)} if names else list(found))
     elif not names:
@@ -236,9 +236,9 @@ def _cell(value: Any) -> str:
 def upgrade(settings: Settings, check: bool, no_snapshot: bool, as_json: bool) -> int:
     """Take a snapshot of the database, upgrade its schema and verify it.
 
-    Stop the services and workers of the older version before; their jobs may go on. With --check,
-    the exit code is 0 if nothing is to be done, 1 if an upgrade is due, and 2 if none is possible:
-    the database is of a newer version, or there is no room for the snapshot.
+    First stop the services and workers of the older version; their jobs may continue. With --check,
+    the exit code is 0 if no upgrade is needed, 1 if one is, and 2 if it is not possible, because
+    the database is of a newer version or there is no room for the snapshot.
     """
     from intertwine.errors import InvalidSetting, NotFound
 
@@ -267,8 +267,8 @@ def upgrade(settings: Settings, check: bool, no_snapshot: bool, as_json: bool) -
     common.print_fields(fields, as_json)
     if plan.is_due and plan.held_jobs:
         common.warn(
-            f"{plan.held_jobs} jobs of an older Intertwine are running: they go on, and can be "
-            f"retried if the new schema ends one"
+            f"{plan.held_jobs} jobs of an older Intertwine are running: they continue, and can be "
+            f"retried if they fail with the new schema"
         )
     if check and obstacle:
         raise InvalidSetting(f"a snapshot cannot be taken: {obstacle}")
@@ -282,7 +282,7 @@ def adopt(settings: Settings, as_json: bool) -> None:
     """Declare that this data folder is the database's, after the right one was lost.
 
     A service refuses to start with another database's folder, because datasets, weights and logs
-    would be lost. Stop the services of both before.
+    would be lost. First stop the services of both.
     """
     from intertwine_api.cli.keys import existing_database
     from intertwine_api.storage import identity

@@ -194,7 +194,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """Open the database of the settings and upgrade it, with a snapshot before.
+    """Open the database of the settings. Upgrade its schema if needed, after a snapshot.
 
     Raises `InvalidSetting` if that fails.
     """

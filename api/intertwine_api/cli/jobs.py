@@ -144,7 +144,7 @@ def _each(
     """Act on each job, and print its new condition, unless as JSON, or the error at once.
 
     Returns the jobs that succeeded and the highest exit code of the others. If the service cannot
-    be reached, or another program answers, the remaining jobs are not tried.
+    be reached, or the response is not from Intertwine, the remaining jobs are not tried.
     """
     from intertwine.errors import IntertwineError
 

@@ -52,7 +52,7 @@ group = common.CommandGroup(
     "--priority",
     type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY),
     default=0,
-    help="The largest priority of the key's jobs (default 0; admins have no limit).",
+    help="The highest priority of the key's jobs (default 0; admins have no limit).",
 )
 @common.as_json
 @common.with_settings

@@ -31,7 +31,7 @@ _WORKER_EXAMPLES = """\
 """
 _LOG = logging.getLogger("intertwine.service")
 _GRACE = 5  # seconds for open requests to end at shutdown
-_SWITCH_SECONDS = 5e-4  # in which a thread that computes hands over: Python's 5 ms delay each step
+_SWITCH_SECONDS = 5e-4  # the interpreter's switch interval: Python's 5 ms delay each step
 
 _jobs_option = click.option(
     "--jobs", type=int, metavar="N", help="Concurrent jobs (default: half of the processors)."
@@ -98,7 +98,7 @@ def _refuse_open_doors(settings: Settings) -> None:
     if _has_had_keys(settings):
         return
     raise InvalidSetting(
-        f"listening on {settings.host} gives this machine to everybody who can reach it, because "
+        f"listening on {settings.host} lets everybody who can reach this machine use it, because "
         f"the service has no keys and so no authentication. Create a key with `intertwine keys "
         f"create`, after which it requires one; or listen on 127.0.0.1, behind ssh or a proxy that "
         f"authenticates; or give --allow-unauthenticated if the network itself is closed"
@@ -183,7 +183,7 @@ def _serve(settings: Settings) -> None:
         app,
         http=Connections(room, settings.stall_seconds).protocol(),
         log_level="warning",
-        log_config=None,  # as `configure_logging` does
+        log_config=None,  # `configure_logging` does it
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
@@ -231,9 +231,9 @@ def _jobs(count: int) -> str:
 
 
 def _ignore_hangups() -> None:
-    """Ignore SIGHUP, which means "reload" to daemons, unless a terminal may send it.
+    """Ignore SIGHUP, which means "reload" for daemons, except in a terminal.
 
-    Settings are read at the start only. A service in a terminal ends when the terminal is closed.
+    Settings are read at the start only. A service in a terminal ends when the terminal closes.
     """
     if hasattr(signal, "SIGHUP") and not sys.stdin.isatty():
         signal.signal(signal.SIGHUP, _report_hangup)

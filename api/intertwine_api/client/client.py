@@ -68,11 +68,11 @@ class Client(BaseClient[Connection]):
     outages of up to `outage` seconds once the service has answered, until their `timeout`. A client
     is thread-safe.
 
-    A key is sent unencrypted (``http://``) only to this machine, unless `allow_plain_http` or the
-    environment's INTERTWINE_ALLOW_HTTP=1 allows it.
+    A key is sent unencrypted (``http://``) only to this machine, unless `allow_plain_http` or
+    INTERTWINE_ALLOW_HTTP=1 in the environment allows it.
 
-    Methods raise `ConnectionFailed`, `ServiceError`, `ForeignAnswer` for an answer that is not from
-    Intertwine, and the library's own errors that the service reports; see
+    Methods raise `ConnectionFailed`, `ServiceError`, `ForeignAnswer` for a response that is not
+    from Intertwine, and the library's own errors that the service reports; see
     `intertwine_api.client.errors`.
     """
 
@@ -204,8 +204,8 @@ class Client(BaseClient[Connection]):
     def in_flight(self, what: InFlight) -> list[dict[str, Any]]:
         """Return the "solves" or "uploads" that the service works on; for admins.
 
-        Each is a document with its `id`, `owner`, `state` and `since`, as the service's process
-        that answers has it.
+        Each is a document with `id`, `owner`, `state` and `since`. A service of several processes
+        lists those of the process that responds.
         """
         return run(list_in_flight(self._connection, what))
 

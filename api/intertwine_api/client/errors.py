@@ -1,7 +1,7 @@
 """The errors of the client.
 
 Problems with a code of the library are raised as the library's own error, such as `InvalidGroup`.
-All other problems are raised as a `ServiceError`, and answers that are not the service's as a
+All other problems are raised as a `ServiceError`, and responses that are not from Intertwine as a
 `ForeignAnswer`.
 """
 

@@ -50,7 +50,9 @@ class EventReader:
         for line in self._whole_lines(piece):
             if line:
                 if line.partition(":")[0] not in _FIELDS:
-                    raise FormatError(f"the stream has a line of no event: {line[:100]!r}")
+                    raise FormatError(
+                        f"the stream has a line that is not of an event: {line[:100]!r}"
+                    )
                 self._lines.append(line)
             else:
                 event, self._lines = _event(self._lines), []
@@ -137,7 +139,7 @@ class Follower:
         while not self.has_ended:
             refusal: HttpResponse | None = None
             failure: Exception = ConnectionFailed(
-                f"{self._session.address.display_url}: the stream of events broke"
+                f"{self._session.address.display_url}: the event stream was interrupted"
             )
             request, opened = self._stream_request(), time.monotonic()
             try:
@@ -186,7 +188,7 @@ class Follower:
     def _new_events(self, events: Iterator[JobEvent]) -> list[JobEvent]:
         """Return the events that were not received before, up to the end of the stream.
 
-        Raises `FormatError` if an event is invalid, or if too many were received before.
+        Raises `FormatError` if an event is invalid, or if too many are repeated.
         """
         new = []
         for event in events:

@@ -1,4 +1,4 @@
-"""Operations of admins on solves and uploads in flight: list and end."""
+"""Operations for admins: list and end the solves and uploads in flight."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from intertwine_api.client.connection import Session
 from intertwine_api.client.messages import Document, HttpRequest, Schema
 from intertwine_api.client.retries import fetch, send
 
-#: What may be in flight, as in the address of its list.
+#: The kinds of operations in flight, as in the paths of their lists.
 InFlight = Literal["solves", "uploads"]
 
 _SCHEMAS = {"solves": Schema.SOLVES_IN_FLIGHT, "uploads": Schema.UPLOADS_IN_FLIGHT}

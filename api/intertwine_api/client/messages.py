@@ -1,6 +1,6 @@
 """The requests and responses of operations, and JSON bodies.
 
-Each request states the answer that it expects. `HttpResponse.checked` compares the two.
+Each request states the expected response. `HttpResponse.checked` compares the two.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _plain(value: Any, where: str) -> Any:
 class Schema(Enum):
     """The wire format's models of JSON answers.
 
-    They are imported when an answer has arrived, since importing pydantic takes time.
+    They are imported when the first response arrives, because importing pydantic takes time.
     """
 
     BASIS = "bases.BasisManifest"
@@ -201,7 +201,7 @@ class HttpResponse:
             raise self.foreign(str(error)) from error
 
     def foreign(self, why: str, retry_after: float | None = None) -> ForeignAnswer:
-        """Return the error of an answer that is not the service's: where, what, and what to do."""
+        """Return the `ForeignAnswer` for this response, with its URL, the reason and advice."""
         kind = self.media_type[:_SHOWN] or "no content type"
         start = self.content[: 10 * _SHOWN].decode("utf-8", "replace")
         text = re.sub(r"(<[^>]*>|\s)+", " ", start).strip()[:_SHOWN]
@@ -256,7 +256,7 @@ def _finite(text: str) -> float:
 
 def _short(text: str) -> int:
     if len(text) > _DIGITS:
-        raise ValueError(f"{text[:_DIGITS]}… is too large a number")
+        raise ValueError(f"{text[:_DIGITS]}… is outside the range of numbers")
     return int(text)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ROWS = 1024  # at most, of one forward request
 _BYTES = 2**23  # at most, of one forward request
-_OUTPUT_BYTES = 2**28  # at most, of its answer
+_OUTPUT_BYTES = 2**28  # the largest response to a forward
 
 
 async def list_models(session: Session) -> list[Document]:

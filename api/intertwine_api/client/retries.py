@@ -202,7 +202,7 @@ async def list_all(
 ) -> list[Document]:
     """Return up to `limit` documents of a paginated list that match the filters.
 
-    `schema` is that of a page. Raises `ForeignAnswer` if the pages do not end.
+    `schema` is the schema of a page. Raises `ForeignAnswer` if the pages do not end.
     """
     query = {name: value for name, value in (filters or {}).items() if value is not None}
     found: list[Document] = []

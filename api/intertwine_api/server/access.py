@@ -27,7 +27,7 @@ from intertwine_api.wire.problems import ProblemError
 
 _CACHE_SECONDS = 3.0  # a revoked key is accepted for at most this long
 _CACHE_SIZE = 1000
-_JSON_OF_A_TOKEN = 2**14  # bytes: the event loop parses JSON, and the others wait
+_JSON_OF_A_TOKEN = 2**14  # bytes: parsing JSON blocks the event loop
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
 _GUARDED = "/v1/"
 _METRICS = "/metrics"

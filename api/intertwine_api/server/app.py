@@ -86,7 +86,7 @@ _GUARDED = (
     (admin, ("admin",)),
 )
 
-#: The headers that pages of allowed origins may send, and those that they may read.
+#: The headers that pages of allowed origins may send, and the headers that they may read.
 _SENT_BY_PAGES = (
     "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID",
     "Prefer", "Range",

@@ -1,4 +1,4 @@
-"""Connections of clients: bounded in number, and ended if the client stalls.
+"""Connections of clients: limited in number, and closed if the client stalls.
 
 uvicorn itself ends only connections that are idle after a response. Here, every connection that
 waits for its client counts: one without a request, with a half-sent request, or with a response
@@ -18,16 +18,16 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LOG = logging.getLogger("intertwine.service")
-_INTERVAL = 1.0  # seconds between two looks at all connections
-_SOONEST = 0.1  # seconds between two looks while new connections push out old ones
+_INTERVAL = 1.0  # seconds between two checks of all connections
+_SOONEST = 0.1  # seconds between two checks while new connections replace old ones
 _PROGRESS = 2**16  # bytes
-_PATIENCE = 5.0  # seconds without progress after which a connection may be pushed out
+_PATIENCE = 5.0  # seconds without progress after which a connection may be replaced
 _DESCRIPTORS = 2**16  # the soft limit of descriptors, if the hard limit is higher
 _REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
     b"Retry-After: 1\r\nConnection: close\r\n\r\n"
     b'{"type":"/problems#busy","title":"The service is busy","status":503,"code":"busy",'
-    b'"detail":"the service has as many connections as it may have: retry in a moment"}'
+    b'"detail":"the service has reached its limit of connections: retry in a moment"}'
 )
 
 
@@ -42,13 +42,13 @@ class Waiting(enum.Enum):
 
 
 class Connections:
-    """The connections of one server: at most `most`, each ended `stall_seconds` after it stalls.
+    """The connections of one server, at most `most`. Connections of stalled clients are closed.
 
-    A client stalls if it neither sends nor accepts 64 KB, or all that is left, in that time. The
-    head of a request must arrive within that time. If there are too many connections, the one that
-    has waited longest for its client is closed: first those without a request.
+    A client stalls if it does not send or accept 64 KB, or the rest, in `stall_seconds`. The head
+    of a request must arrive within that time. If there are too many connections, the one that has
+    waited longest for its client is closed; those without a request are closed first.
 
-    Use it on one event loop.
+    An instance belongs to one event loop.
     """
 
     def __init__(self, most: int, stall_seconds: float) -> None:
@@ -59,14 +59,14 @@ class Connections:
         self._timer: asyncio.TimerHandle | None = None
 
     def protocol(self) -> type[Connection]:
-        """Return the class of these connections, for uvicorn's setting `http`."""
+        """Return the class of connections for uvicorn's setting `http`."""
         return type("Connection", (Connection,), {"registry": self})
 
     def __len__(self) -> int:
         return len(self._open)
 
     def add(self, connection: Connection) -> bool:
-        """Add a connection, and return True; or return False if there is no room for it."""
+        """Add a connection. Return False if there is no room for it."""
         if len(self._open) >= self.most and not self._make_room():
             return False
         self._open.add(connection)
@@ -79,7 +79,7 @@ class Connections:
         self._open.discard(connection)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End the connections that have stalled, and look again while there are connections."""
+        """Close stalled connections, and check again later while there are connections."""
         self._timer = None
         self._sort(loop.time())
         if self._open:
@@ -100,7 +100,7 @@ class Connections:
         self._replaceable = deque(connection for *_, connection in replaceable)
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest for its client, if there is one."""
+        """Close the connection that has waited longest. Return whether there is room."""
         now = asyncio.get_running_loop().time()
         if not self._replaceable and now - self._looked_at > _SOONEST:
             self._sort(now)
@@ -113,7 +113,7 @@ class Connections:
 
 
 class Connection(H11Protocol):
-    """A connection that knows how long it has waited for its client."""
+    """A connection that measures how long it has waited for its client."""
 
     registry: ClassVar[Connections]
 
@@ -143,7 +143,7 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def abort(self) -> None:
-        """End the connection at once, without waiting until the client has read its response."""
+        """Close the connection immediately, without waiting for the client to read its response."""
         self.registry.discard(self)
         self.transport.abort()
 
@@ -180,7 +180,7 @@ class Connection(H11Protocol):
         return waiting is Waiting.SERVICE
 
     def _unread(self) -> int:
-        """Return the bytes that the client has not accepted, those in the kernel included."""
+        """Return the bytes that the client has not accepted, including those in the kernel."""
         return self.transport.get_write_buffer_size() + _in_kernel(self.transport)
 
 
@@ -193,13 +193,13 @@ def _in_kernel(transport: asyncio.Transport) -> int:
     connection: Any = transport.get_extra_info("socket")
     try:
         found = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-    except OSError:  # it was just closed, or the system does not say
+    except OSError:  # it was just closed, or the system does not support it
         return 0
     return int(struct.unpack("i", found)[0])
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open files to the hard one. Return the limit that holds then."""
+    """Raise the soft limit of open files to the hard limit. Return the new soft limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -108,9 +108,8 @@ class Inference:
         """Return the outputs of a version, or of the newest one, for each row of the inputs.
 
         Raises `ProblemError` with ``not-found``, with ``gone`` if the service has lost the
-        weights, with ``invalid-request`` if the model does not
-        accept the inputs, with ``too-large`` for too many rows, and with ``busy`` if the queue is
-        full.
+        weights, with ``invalid-request`` if the model does not accept the inputs, with
+        ``too-large`` for too many rows, and with ``busy`` if the queue is full.
         """
         with self._metrics.forward_seconds.time():
             if len(inputs) > self._most:

@@ -50,12 +50,12 @@ class RateLimiter:
         return Grant(granted, max(0, int(level)), wait)
 
     def spend(self, name: str, tokens: float) -> None:
-        """Take tokens for a request that was granted; those that are not there, from the next."""
+        """Take more tokens for a granted request. Missing tokens are taken from later requests."""
         level, now = self._level(name)
         self._buckets[name] = level - tokens, now
 
     def _level(self, name: str) -> tuple[float, float]:
-        """Return the tokens of a bucket, and the time."""
+        """Return the tokens of a bucket, and the current time."""
         now = self._clock()
         level, since = self._buckets.get(name, (float(self.burst), now))
         return min(float(self.burst), level + (now - since) * self.rate), now
@@ -115,10 +115,10 @@ class ConcurrencyLimit:
 
 
 class FairLimiter:
-    """At most `most` calls of slow functions in threads, and `share` of them for one name.
+    """Run slow functions in threads: at most `most` at once, and `share` for one name.
 
-    Calls of a name wait for those of the same name first, so that many do not keep others waiting.
-    A name of None may take every thread.
+    Calls of a name first wait for calls of the same name, so that many calls of one name do not
+    delay others. The name None may use every thread.
     """
 
     def __init__(self, most: int, share: int) -> None:
@@ -142,7 +142,7 @@ class FairLimiter:
 
 
 class ByteBudget:
-    """Bytes that are in memory at once: at most `most` in all, and `most_of_key` of one key.
+    """A budget of bytes in memory: at most `most` in total, and `most_of_key` for one key.
 
     Callers without a key share the total. `what` names the bytes in errors.
     """
@@ -157,7 +157,7 @@ class ByteBudget:
 
     @contextmanager
     def account(self) -> Iterator[Account]:
-        """Yield an account, whose bytes are returned at the end of the block."""
+        """Yield an account. Its bytes are released at the end of the block."""
         account = Account(self)
         try:
             yield account
@@ -165,7 +165,7 @@ class ByteBudget:
             account.clear()
 
     def take(self, key: str | None, size: int) -> None:
-        """Take bytes. Raises `ProblemError`: ``rate-limited`` for a key, ``busy`` for all."""
+        """Take bytes. Raises `ProblemError`: ``rate-limited`` for a key, else ``busy``."""
         if key is not None and self._of_keys[key] + size > self.most_of_key:
             raise self._refused("rate-limited", "of this key", self.most_of_key)
         if self.total + size > self.most:
@@ -184,7 +184,7 @@ class ByteBudget:
 
     def _refused(self, code: str, whose: str, most: int) -> ProblemError:
         detail = (
-            f"the {self.what} {whose} that are in memory at once may take {most:,} bytes: "
+            f"the {self.what} {whose} in memory at once are limited to {most:,} bytes: "
             f"retry in a moment, with fewer requests at once"
         )
         return ProblemError.of(code, detail, headers={"Retry-After": "1"}, limit_bytes=most)
@@ -204,7 +204,7 @@ class Account:
         self.size += size
 
     def clear(self) -> None:
-        """Return all bytes."""
+        """Release all bytes."""
         if self.size:
             self._budget.give_back(self._key, self.size)
         self.size = 0

@@ -45,7 +45,7 @@ class BodyLimit:
 
     Binary arrays may be larger than JSON, because parsing JSON blocks the event loop.
     `uploads` maps the paths whose bodies are streamed to a file to their limits. All other bodies
-    are in memory until the end of their requests, and take their bytes from the `budget`.
+    stay in memory until the end of their requests, and count against the `budget`.
     """
 
     def __init__(
@@ -127,11 +127,11 @@ class BodyLimit:
 
 
 class ReplyLimit:
-    """Bound the bytes of responses in memory until their clients have read them.
+    """Limit the bytes of responses in memory until their clients have read them.
 
     A large body is sent in pieces, and its request ends when the client has accepted the last one.
-    Until then its bytes are taken from the `budget`: all bytes of a whole body, or four pieces of a
-    stream. A response that finds no room is replaced by a problem.
+    Until then its bytes count against the `budget`: all bytes of a whole body, or four pieces of a
+    stream. If there is no room, the response is a problem instead.
     """
 
     def __init__(self, app: ASGIApp, budget: ByteBudget) -> None:
@@ -219,10 +219,10 @@ def is_head(scope: Mapping[str, Any]) -> bool:
 
 
 class ContentTypeCheck:
-    """Refuse bodies under ``/v1`` whose content type their address does not take.
+    """Refuse bodies under ``/v1`` with a content type that their path does not accept.
 
-    Browsers send forms and plain text to other origins without asking, so those types are never
-    read as JSON. `uploads` are the paths that take files.
+    Browsers send forms and plain text to other origins without a preflight request, so those types
+    are never read as JSON. `uploads` are the paths that accept files.
     """
 
     def __init__(self, app: ASGIApp, uploads: Collection[str]) -> None:
@@ -263,7 +263,7 @@ def _has_body(headers: Mapping[bytes, bytes]) -> bool:
 
 
 class SecurityHeaders:
-    """Set headers that keep browsers from guessing types, framing, and caching private answers.
+    """Set headers that prevent type sniffing, framing, and caching of private responses.
 
     A route's own headers are kept.
     """

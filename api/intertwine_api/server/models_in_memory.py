@@ -110,8 +110,8 @@ class ModelsInMemory:
     Models load in threads. A model is ready when its largest program is compiled, which fits every
     batch. The smaller, faster programs are compiled in the background.
 
-    All models together take at most `memory` bytes, those that are loading included. The bytes of a
-    version are estimated from its weights until it has been loaded once.
+    All models together, including those that are loading, take at most `memory` bytes. The bytes of
+    a version are estimated from its weights until it has been loaded once.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class ModelsInMemory:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all models, those that are loading included."""
+        """The bytes of all models, including those that are loading."""
         return sum(entry.nbytes for entry in self._entries.values())
 
     @property
@@ -171,7 +171,7 @@ class ModelsInMemory:
         )
 
     def require_room(self, version: Version) -> int:
-        """Return the bytes that a version takes, as measured or, before its first load, estimated.
+        """Return the bytes of a version: as measured, or estimated before its first load.
 
         Raises `ProblemError` with ``too-large`` if that is more than the limit.
         """

@@ -1,7 +1,7 @@
-"""Hosts and origins: the names that the service answers to, and the web pages that may call it.
+"""Hosts and origins: the host names of the service, and the web pages that may call it.
 
-A browser sends a request of any page that its user opens, from inside the user's network. Two
-checks keep foreign pages out before anything else is looked at:
+Any web page can make a browser send requests from inside the user's network. Two checks, before all
+others, refuse requests of foreign pages:
 
 * `Host`. With DNS rebinding, a page of ``evil.example`` lets its own name point to the service's
   address. It cannot use an IP address or a loopback name. A service that requires keys answers to
@@ -28,7 +28,7 @@ from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.settings import Settings
 
 _HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[^\s\[\]:/@\\?#,]+)(?::([0-9]*))?")
-_HEALTH = ("/healthz", "/readyz")  # asked by load balancers under any name; they reveal nothing
+_HEALTH = ("/healthz", "/readyz")  # requested by load balancers under any name; they reveal nothing
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -36,7 +36,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 class HostRules:
     """The names that a service without keys answers to.
 
-    Loopback names always; also the `listed` ones (``*.lab.org`` for subdomains, ``*`` for every
+    These are loopback names, the `listed` names (``*.lab.org`` for subdomains, ``*`` for every
     name) and, unless the service listens on loopback, IP addresses.
     """
 
@@ -49,7 +49,7 @@ class HostRules:
         return cls((*settings.allowed_hosts, settings.host.lower()), settings.on_loopback)
 
     def accept(self, name: str) -> bool:
-        """Return whether the service answers to a name, in lower case and without port."""
+        """Return whether the service answers to a name, which is in lower case and without port."""
         if name == "localhost" or name.endswith(".localhost"):
             return True
         address = _address(name)
@@ -59,7 +59,7 @@ class HostRules:
 
 
 class OriginGuard:
-    """Refuse requests for other hosts, and of pages of other origins."""
+    """Refuse requests for other hosts, and requests of pages of other origins."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class OriginGuard:
     ) -> None:
         """`is_open` tells whether the service serves callers without a key.
 
-        With `require_listed`, the rules hold for a service with keys too.
+        With `require_listed`, the rules also apply to a service with keys.
         """
         self.app, self.rules, self.require_listed = app, rules, require_listed
         self.origins, self._is_open = frozenset(origins), is_open
@@ -131,7 +131,7 @@ class OriginGuard:
 def _is_page_visit(headers: Mapping[bytes, bytes], scope: Scope) -> bool:
     """Return whether the user followed a link of another site to one of the service's pages.
 
-    Addresses under ``/v1`` are no pages: a GET may start work there.
+    Addresses under ``/v1`` are not pages: a GET may start work there.
     """
     visits = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest"))
     path = path_of(scope)
@@ -142,7 +142,7 @@ def _is_page_visit(headers: Mapping[bytes, bytes], scope: Scope) -> bool:
 def _is_own(origin: bytes, host: bytes) -> bool:
     """Return whether an origin has the request's host and port.
 
-    The scheme may differ: a proxy that terminates TLS passes http on.
+    The scheme may differ, because a proxy that terminates TLS uses http.
     """
     try:
         parts = urlsplit(origin.decode("latin-1").lower())

@@ -145,7 +145,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnected)
     async def _gone(request: Request, error: ClientDisconnected) -> Response:
-        return Response(status_code=499)  # for the metrics: nobody reads it
+        return Response(status_code=499)  # for the metrics: the client has disconnected
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:

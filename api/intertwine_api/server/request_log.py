@@ -29,7 +29,7 @@ _LONGEST = 200  # characters of a path in the log
 
 @dataclass
 class _Exchange:
-    """What is known of a request so far."""
+    """The data of a request for its log line and metrics."""
 
     started: float
     status: int = 0

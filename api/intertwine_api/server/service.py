@@ -59,7 +59,7 @@ _Result = TypeVar("_Result")
 
 
 class Refreshed:
-    """A value that is slow to get: got by one caller at a time, and shared for some seconds."""
+    """A slow value: one caller computes it, and others share it for some seconds."""
 
     def __init__(self, get: Callable[[], dict[str, Any]], seconds: float) -> None:
         self._get, self._seconds = get, seconds
@@ -68,7 +68,7 @@ class Refreshed:
         self._running: asyncio.Task[None] | None = None
 
     async def get(self) -> dict[str, Any]:
-        """Return the value. Callers share a refresh; only the first value of all is waited for."""
+        """Return the value. Callers share a refresh, and wait only for the very first value."""
         if self._running is None and time.monotonic() >= self._until:
             self._running = asyncio.create_task(self._refresh())
         if not self._value and self._running is not None:
@@ -84,9 +84,9 @@ class Refreshed:
 
 
 async def _collect_daily(retention: Retention) -> None:
-    """Delete what is no longer kept, now and once a day.
+    """Apply the retention settings now, and then once a day.
 
-    A failure is logged, and the next day tries again.
+    A failure is logged, and tried again on the next day.
     """
     while True:
         try:
@@ -224,7 +224,7 @@ class Service:
     def require_disk(self) -> None:
         """Check the disks of the data and of the store.
 
-        Raises `ProblemError` with ``not-ready`` if one is full up to the reserve, or is gone.
+        Raises `ProblemError` with ``not-ready`` if one has no space beside the reserve, or is gone.
         """
         for what, folder in (("data", self.settings.home), ("store", self.store.layout.root)):
             try:
@@ -244,9 +244,9 @@ class Service:
     async def work(
         self, caller: Caller, function: Callable[..., _Result], *arguments: Any
     ) -> _Result:
-        """Run a slow function in one of a few threads, of which each owner has a share.
+        """Run a slow function in one of a few threads. Each owner has a share of them.
 
-        Reads have other threads. Groups of more than `Settings.group_entries` are refused.
+        Reads use other threads. Groups of more than `Settings.group_entries` are refused.
         """
 
         def bounded() -> _Result:
@@ -256,25 +256,25 @@ class Service:
         return await self._heavy.run(caller.share, bounded)
 
     async def read_body(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Read or write a large body in one of few threads: as objects, JSON is much larger."""
+        """Read or write a large body in one of few threads: parsed JSON takes much memory."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._reading)
 
     async def make_piece(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Make a piece of a response in one of few threads, which other slow work does not use."""
+        """Make a piece of a response in one of a few threads that are reserved for this."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._making)
 
     async def store_statistics(self) -> dict[str, Any]:
-        """Return the statistics of the store, at most some seconds old: they take a walk of it."""
+        """Return the statistics of the store, at most some seconds old: reading them is slow."""
         return await self._statistics.get()
 
     async def store_upload(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Check and store an uploaded file in a thread: two at a time, since files are large."""
+        """Check and store an uploaded file in a thread: two at a time, because files are large."""
         return await to_thread.run_sync(partial(function, *arguments), limiter=self._storing)
 
     async def decompose(
         self, document: Mapping[str, Any], caller: Caller, request: Request
     ) -> dict[str, Any]:
-        """Return a rep as a sum of irreps, found by a worker, which ends with its last caller.
+        """Return a rep as a sum of irreps. It is cancelled when all callers have disconnected.
 
         Raises `ProblemError`, also if it takes longer than a request may wait.
         """

@@ -1,4 +1,4 @@
-"""Back up and restore what a service cannot compute again: database, objects, folders of jobs."""
+"""Back up and restore the persistent data of a service: database, objects, folders of jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from intertwine_api.storage.tables import jobs
 FORMAT, VERSION = "intertwine-backup", 1
 _CONTENTS = "backup.json"
 _PIECE = 2**20  # bytes
-_SNAPSHOTS = 20  # taken at most, while objects are deleted at the same time
+_SNAPSHOTS = 20  # the most attempts, if objects are deleted at the same time
 _DUMPS = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 
 
@@ -83,12 +83,12 @@ class Backup:
 
 
 def back_up(database: Database, data: Path, target: Path) -> Backup:
-    """Write a consistent backup of a service to a new folder, also while the service runs.
+    """Write a consistent backup of a service to a new folder. The service may be running.
 
-    Every object that the database refers to at one moment is copied, and then the database as of
-    that moment: objects do not change, and one that is deleted meanwhile causes a new start, which
-    copies only objects that are new. Raises `InvalidSetting` if the
-    folder has contents or the database has no tables, `OSError` for errors of the disk.
+    All objects that a snapshot of the database refers to are copied, and then the snapshot. Objects
+    do not change; if one is deleted meanwhile, a new snapshot is taken, and only new objects are
+    copied. Raises `InvalidSetting` if the folder is not empty or the database has no tables, and
+    `OSError` for errors of the disk.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidSetting(f"{target} is not empty: give a new folder for each backup")
@@ -122,7 +122,7 @@ def _write(database: Database, data: Path, folder: Path) -> Backup:
     files.note(_DUMPS[kind])
     for job_id in job_ids:
         files.add_folder(data, Path("jobs") / job_id)
-    files.add_folder(data, Path("weights"))  # who has uploaded which
+    files.add_folder(data, Path("weights"))  # the records of uploads
     backup = Backup(kind, str(schema), created, files.noted, missing)
     (folder / _CONTENTS).write_text(json.dumps(backup.to_json(), indent=1))
     return backup
@@ -151,7 +151,7 @@ class _Files:
         return self.noted[name][1] == digest
 
     def add_folder(self, root: Path, folder: Path) -> None:
-        """Copy the files of a folder below the root; those that vanish meanwhile are left out."""
+        """Copy the files of a folder below the root, except files that are deleted meanwhile."""
         for file in sorted((root / folder).rglob("*")):
             if file.is_symlink() or not file.is_file():
                 continue
@@ -165,7 +165,7 @@ class _Files:
             self.note(name)
 
     def note(self, name: str) -> None:
-        """Write a copied file to the disk, and note its size and digest."""
+        """Sync a copied file to the disk, and record its size and digest."""
         path = self.folder / name
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -178,9 +178,9 @@ class _Files:
 def restore(source: Path, database: Database, data: Path) -> Backup:
     """Restore a backup into an empty data folder and an empty database, and upgrade its schema.
 
-    All files are compared with their digests first. Raises `NotFound` or `FormatError` if the
-    backup is incomplete or damaged, and `InvalidSetting` if it is of a newer version or something
-    is there already.
+    The digests of all files are checked first. Raises `NotFound` or `FormatError` if the backup is
+    incomplete or damaged, and `InvalidSetting` if it is of a newer version or the folder or the
+    database is not empty.
     """
     backup = Backup.read(source)
     damaged = [fault for name in backup.files if (fault := _fault(source, name, backup))]
@@ -236,7 +236,7 @@ def _require_empty(backup: Backup, database: Database, data: Path) -> None:
 
 
 def verify_objects(database: Database, objects: Objects) -> Iterator[str]:
-    """Hash every object, and yield a sentence for each one that is damaged or missing."""
+    """Hash every object, and yield a message for each one that is damaged or missing."""
     damaged = set()
     for finding in objects.verify():
         damaged.add(finding.path.stem)
@@ -253,12 +253,12 @@ def verify_objects(database: Database, objects: Objects) -> Iterator[str]:
 
 @contextmanager
 def _snapshot(database: Database) -> Iterator[tuple[Connection, Callable[[Path], None]]]:
-    """Yield a connection that sees the database as of one moment, and what dumps that to a file."""
+    """Yield a connection with a snapshot of the database, and a function that dumps it."""
     if database.is_sqlite and not Path(str(database.url.database)).is_file():
         raise NotFound(f"there is no database {database}: name the folder of the data with --data")
     if database.is_sqlite:
         with database.read() as connection:
-            connection.execute(text("SELECT count(*) FROM sqlite_master"))  # begins to read
+            connection.execute(text("SELECT count(*) FROM sqlite_master"))  # starts the snapshot
             yield connection, lambda file: dump_sqlite(connection, file)
         return
     engine = database.engine.execution_options(isolation_level="REPEATABLE READ")
@@ -330,7 +330,7 @@ def _run(program: str, *arguments: str, database: Database) -> None:
 
 
 def _is_inside(name: str) -> bool:
-    """Return whether the name of a backup's file is a relative path that does not leave it."""
+    """Return whether a name in a backup is a relative path inside its folder."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts and bool(path.parts)
 

@@ -88,7 +88,7 @@ _POLL = 0.2  # seconds
 _WAIT_SECONDS = 30  # for SQLite's one writer, or for a connection to PostgreSQL
 _WAITS_FOR_POSTGRESQL = {
     "connect_timeout": _WAIT_SECONDS,
-    "tcp_user_timeout": 1000 * _WAIT_SECONDS,  # ms, in which a server that has vanished is noticed
+    "tcp_user_timeout": 1000 * _WAIT_SECONDS,  # ms, until a server that does not answer is noticed
 }
 _CONNECTIONS = {"pool_size": 5, "max_overflow": 11}  # PostgreSQL takes 100 from all processes
 _DRIVERS = {
@@ -125,8 +125,8 @@ class Database:
         On SQLite it locks the database from the start, so that no row that it has read changes.
         On PostgreSQL each statement sees what other transactions have committed before it.
 
-        If the connection breaks while it commits, a database with patience asks whether it did: a
-        transaction is repeated only if it was not committed.
+        If the connection breaks during the commit, a database with patience finds out whether the
+        transaction was committed, and repeats it only if it was not.
         """
         with (
             self.engine.connect().execution_options(intertwine_writes=True) as connection,
@@ -142,9 +142,9 @@ class Database:
                 _LOG.info("transaction %s was committed before the connection broke", number)
 
     def _number(self, connection: Connection) -> str | None:
-        """Return PostgreSQL's number of a transaction; None if nobody will ask for its end.
+        """Return PostgreSQL's number of a transaction; None if its outcome is not needed later.
 
-        A commit of SQLite is a call in this process, whose answer cannot be lost.
+        A commit of SQLite is a call in this process, so its outcome is known.
         """
         if self.is_sqlite or not self.patience:
             return None
@@ -157,7 +157,7 @@ class Database:
         while (status := retry(lambda: self._status(number), self.patience)) == "in progress":
             if time.monotonic() > give_up:
                 return False
-            time.sleep(_POLL)  # its process has not yet noticed that the connection is broken
+            time.sleep(_POLL)  # the server has not yet noticed that the connection is broken
         return status == "committed"
 
     def _status(self, number: str) -> str | None:
@@ -165,7 +165,7 @@ class Database:
         try:
             with self.read() as connection:
                 return connection.execute(asked, {"number": number}).scalar()
-        except DataError:  # unknown, because a standby has taken over before it received it
+        except DataError:  # unknown, because a standby has taken over without it
             return None
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -220,7 +220,7 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _unless_in(url: URL, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a connection that the URL does not have."""
+    """Return the connection settings that are not in the URL."""
     return {name: value for name, value in settings.items() if name not in url.query}
 
 
@@ -263,10 +263,9 @@ def migrate(
 ) -> None:
     """Upgrade the schema to a version, by default the newest, in one transaction.
 
-    `before` and `after` are called in this transaction if there is something to upgrade, with the
-    old and the new version; an exception of theirs also leaves the database as it was. Raises
-    `InvalidSetting` where the database cannot be reached or used, or its schema is of a version
-    that is not known here.
+    If there is something to upgrade, `before` and `after` are called in this transaction with the
+    old and the new version. If they raise, the database is unchanged. Raises `InvalidSetting` if
+    the database cannot be reached or used, or if its schema is of an unknown version.
     """
     newest = HEAD if target == "head" else target
     with _ONE_AT_A_TIME, _alone(database) as connection:
@@ -298,10 +297,9 @@ def alembic_config() -> Config:
 
 
 def written_by(connection: Connection) -> str | None:
-    """Return the version of Intertwine that migrated a database last; None if it is not recorded.
+    """Return the version of Intertwine that last migrated a database; None if it is not recorded.
 
-    It is a column of Alembic's table, because it belongs to the version in this row, and must be
-    readable in a schema that is not known.
+    It is a column of Alembic's table, because it must be readable also if the schema is unknown.
     """
     if version_of(connection) is None or not _records_writer(connection):
         return None
@@ -331,7 +329,7 @@ def migration_steps() -> dict[str, str]:
 
 
 class NewerSchema(InvalidSetting):
-    """The schema is of a version that is not known here: a newer Intertwine has written it."""
+    """The schema is of an unknown version: a newer Intertwine has written it."""
 
 
 def require_known(database: Database, connection: Connection) -> None:

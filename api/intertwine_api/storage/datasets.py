@@ -29,7 +29,7 @@ _CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)~([0-9a-f]{64})~(.{1,64})"
 class Datasets:
     """The datasets of a lab; users see their own. `most_bytes` is the largest size of one.
 
-    A `quota` bounds the bytes of each owner.
+    A `quota` limits the bytes of each owner.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The identity of a service: a random id in its database and in its data folder.
 
 Rows of the database refer to files of the folder: datasets, weights, logs, checkpoints. A service
-that opened one of the two with another's counterpart would lose data, so it compares the ids.
+with a database and a folder that do not belong together would lose data, so it compares the ids.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.references import required
 from intertwine_api.storage.tables import datasets, identity, jobs, versions
 
-#: The file in the data folder. Copy it with the folder.
+#: The file in the data folder. A copy of the folder must have it too.
 FILE = "identity.json"
 
 _FORMAT, _VERSION = "intertwine-data", 1
 
 
 def require_same_service(database: Database, home: Path) -> str:
-    """Check that a database and a data folder are of one service. Return the service's id.
+    """Check that a database and a data folder belong together. Return the service's id.
 
     Both get an id when they are first used together, also by several hosts at once that share the
     folder. Raises `InvalidSetting` if their ids differ, if only the database has one (the folder
-    is another one, or its volume is not mounted), and if they have none and their contents do not
-    fit; `OSError` if the folder cannot be written.
+    is wrong, or its volume is not mounted), or if neither has one and their contents do not match.
+    Raises `OSError` if the folder cannot be written.
     """
     own, its = folder_id(home), database_id(database)
     if its is None:
@@ -44,7 +44,7 @@ def require_same_service(database: Database, home: Path) -> str:
         own = own or _mark(home, secrets.token_hex(16))
         its = _mark_database(database, own)
     elif own is None:
-        own = folder_id(home)  # another host may have written both since the first look
+        own = folder_id(home)  # another host may have written both meanwhile
     if own == its:
         return its
     if own is None:
@@ -65,10 +65,10 @@ _IF_LOST = (
 
 
 def adopt(database: Database, home: Path) -> str:
-    """Declare that a database and a data folder are one service's, under a new id. Return it.
+    """Declare that a database and a data folder belong together, with a new id. Return the id.
 
-    Files that the database refers to may be missing, and files that it does not refer to are
-    deleted after a day. Raises `OSError` if the folder cannot be written.
+    Files that the database refers to may be missing. Unreferenced files are deleted after a day, by
+    default. Raises `OSError` if the folder cannot be written.
     """
     name = secrets.token_hex(16)
     home.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def folder_id(home: Path) -> str | None:
         pass
     raise InvalidSetting(
         f"{file} is damaged: restore it from a backup of the folder, or run `intertwine admin "
-        f"adopt` if this folder is surely that of the database"
+        f"adopt` if you are sure that this folder is that of the database"
     )
 
 
@@ -143,7 +143,7 @@ def _mark_database(database: Database, name: str) -> str:
 
 
 def _require_fit(connection: Connection, database: Database, home: Path) -> None:
-    """Raise `InvalidSetting` if contents from before there were ids are of two services."""
+    """Raise `InvalidSetting` if contents without ids are of two services."""
     objects = Objects(home / "objects")
     needed = required(connection)
     if needed and all(objects.path(digest) is None for digest in needed):

@@ -45,7 +45,7 @@ _NOTED_SECONDS = 60.0  # the precision of `last_used`, which saves writes
 class Key:
     """An API key, without its secret. Times are seconds since 1970.
 
-    `priority` is the largest priority of its jobs; admins have no limit.
+    `priority` is the highest priority of its jobs; admins have no limit.
     """
 
     id: str
@@ -66,7 +66,7 @@ _FIELDS = [field.name for field in fields(Key) if field.name != "scopes"]
 class Caller:
     """The caller of a request; `key_id` is None if the service does not ask for keys.
 
-    `priority` is the largest priority of the key's jobs.
+    `priority` is the highest priority of the key's jobs.
     """
 
     owner: str
@@ -76,7 +76,7 @@ class Caller:
 
     @property
     def share(self) -> str | None:
-        """The owner whose share of the service this caller takes; None if there are no keys."""
+        """The owner whose share of the workers this caller uses; None without keys."""
         return None if self.key_id is None else self.owner
 
     @property
@@ -86,7 +86,7 @@ class Caller:
 
     @property
     def most_priority(self) -> int:
-        """The largest priority of the caller's jobs. Only keys that are not admins' are limited."""
+        """The highest priority of the caller's jobs. Only keys of non-admins are limited."""
         return MOST_PRIORITY if self.key_id is None or self.is_admin else self.priority
 
     def may(self, *scopes: str) -> bool:
@@ -126,8 +126,8 @@ LOCAL = Caller("local", frozenset(SCOPES))
 class KeyMarker:
     """A file in the data folder, ``keys-required``: the databases that have had a key.
 
-    With it, a service stays closed if its database loses its keys, or is itself lost. To open a
-    service again, delete the file as well as the keys.
+    With it, a service stays closed if its database is lost or loses its keys. To run a service
+    without keys again, delete the file as well as the keys.
     """
 
     def __init__(self, folder: Path, database: Database) -> None:
@@ -185,7 +185,7 @@ class Keys:
             raise InvalidSetting(f"the key {what}: the scopes are {', '.join(SCOPES)}")
         if abs(priority) > MOST_PRIORITY:
             raise InvalidSetting(
-                f"the largest priority of a key cannot be {priority}: give a number from "
+                f"the highest priority of a key cannot be {priority}: give a number from "
                 f"{-MOST_PRIORITY} to {MOST_PRIORITY}"
             )
         secret = secrets.token_urlsafe(32)
@@ -238,7 +238,7 @@ class Keys:
             return connection.execute(revoking.values(revoked=now(connection))).rowcount == 1
 
     def any(self) -> bool:
-        """Whether a key was ever created: a service does not open again without its keys."""
+        """Whether a key was ever created. After that, a service always requires keys."""
         return bool(self._marker) or self._has_rows()
 
     def remember(self) -> None:

@@ -71,24 +71,24 @@ class Objects:
         return None if found is None else found[1]
 
     def has(self, digest: str) -> bool:
-        """Whether the files of a blob exist. It is cheap: their bytes are not checked."""
+        """Whether the files of a blob exist. Their bytes are not checked."""
         layout = self._store.layout
         known = is_digest(digest) and layout.manifest(digest).is_file()
         return known and layout.blob(digest).is_file()
 
     def size(self, digest: str) -> int:
-        """Return the bytes of a blob; zero if there is none."""
+        """Return the size of a blob in bytes; zero if it does not exist."""
         try:
             return self._store.layout.blob(digest).stat().st_size
         except FileNotFoundError:
             return 0
 
     def verify(self) -> Iterator[Finding]:
-        """Hash every blob and read every manifest; yield what is wrong, and change nothing."""
+        """Hash every blob and read every manifest. Yield the faults, and change nothing."""
         return verify(self._store)
 
     def is_empty(self) -> bool:
-        """Whether there is no blob."""
+        """Whether the store has no blobs."""
         return next(self._store.manifests(), None) is None
 
     def unused(self, since: float) -> list[str]:

@@ -1,4 +1,4 @@
-"""Outages of the database: the errors that mean one, and calls that wait until it is over."""
+"""Outages of the database: recognise their errors, and retry calls until they end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 _LOG = logging.getLogger("intertwine.database")
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two tries
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts
 _TOLD_EVERY = 30.0  # seconds between two lines of the log
 _LOGIC_ERROR = 1  # SQLite's code of an error in the statement, such as a missing table
 _READ_ONLY = "25006"  # PostgreSQL's code of a write to a standby, after a failover
@@ -25,8 +25,8 @@ _Class = TypeVar("_Class", bound=type)
 def is_outage(error: BaseException | None) -> bool:
     """Return whether an error, or one that caused it, means that the database is unavailable.
 
-    It cannot be reached, is starting or stopping, is locked by another process, has no room, or
-    has broken the connection. The same call can succeed later.
+    Reasons are: it cannot be reached, is starting or stopping, is locked by another process, has no
+    room, or has closed the connection. The same call can succeed later.
     """
     return any(map(_is_outage, _causes(error)))
 
@@ -49,9 +49,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def retry(call: Callable[[], _Value], seconds: float) -> _Value:
-    """Return what a call returns, which is repeated for up to `seconds` of an outage.
+    """Return the result of a call, which is repeated for up to `seconds` during an outage.
 
-    Raises the call's other errors, and that of the outage if it lasts longer.
+    Raises other errors of the call at once, and the error of an outage that lasts longer.
     """
     begun, told, pause = time.monotonic(), -_TOLD_EVERY, _FIRST_PAUSE
     while True:
@@ -63,7 +63,7 @@ def retry(call: Callable[[], _Value], seconds: float) -> _Value:
                 raise
             if waited - told >= _TOLD_EVERY:
                 told = waited
-                _LOG.warning("the database is unavailable, and is tried again: %s", error)
+                _LOG.warning("the database is unavailable, and the call is retried: %s", error)
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -74,11 +74,11 @@ class _Patient(Protocol):
 
 
 def retried(cls: _Class) -> _Class:
-    """Repeat each public method of a class during outages, for the patience of its `_database`.
+    """Retry each public method of a class during outages, for the patience of its `_database`.
 
     Each method must be one transaction, or several that may be repeated. Methods whose name ends
-    in ``_in`` belong to a transaction of their caller, which is repeated as a whole. A class that
-    inherits from another decorates its own methods.
+    in ``_in`` belong to a transaction of their caller, which is repeated as a whole. A subclass
+    must be decorated too.
     """
     for name, method in list(vars(cls).items()):
         is_own = name.startswith("_") or name.endswith("_in") or not inspect.isfunction(method)

@@ -1,4 +1,4 @@
-"""Files that only the service's own user may read: data are their owners'."""
+"""Permissions of files: only the service's user may read the data folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _LOG = logging.getLogger("intertwine.service")
-_OTHERS = 0o077  # the permissions of the group and of everybody else
-_STORE = "cache"  # bases are nobody's secret, and a lab may share them
+_OTHERS = 0o077  # the permissions of the group and of all others
+_STORE = "cache"  # bases are not private, and a lab may share them
 
 
 @contextmanager
 def private_files(home: Path) -> Iterator[None]:
-    """Create no file, in this block, that others may read; and close those of a data folder.
+    """Make files private: new ones in this block, and those in a data folder.
 
-    Processes that are started in the block inherit it. The store of bases keeps its permissions,
-    which its new files take from its folder (see `intertwine_cache.Layout.share`).
+    Processes that are started in the block inherit the umask. The store of bases keeps its
+    permissions; its new files have those of its folder (see `intertwine_cache.Layout.share`).
     """
     before = os.umask(_OTHERS)
     try:
@@ -29,10 +29,10 @@ def private_files(home: Path) -> Iterator[None]:
 
 
 def close(home: Path) -> None:
-    """Take the permissions of others from what is in a data folder, but for the store.
+    """Remove the permissions of other users from the files in a data folder, except the store.
 
-    Others keep those to enter the folder itself, because the store is in there. A file of another
-    user cannot be changed, which is logged.
+    Other users may still enter the folder itself, because the store is in it. Files of another user
+    cannot be changed, which is logged.
     """
     if not home.is_dir():
         return
@@ -51,7 +51,7 @@ def _take_from_others(entry: os.DirEntry[str]) -> None:
         pass  # a temporary file
     except PermissionError:
         _LOG.warning(
-            "%s is of another user, and others may read it: give it to the service's user with "
-            "chown, or remove the permissions with chmod go=",
+            "%s belongs to another user, and others may read it: give it to the service's user "
+            "with chown, or remove the permissions with chmod go=",
             entry.path,
         )

@@ -1,4 +1,4 @@
-"""The bytes that each owner keeps: datasets, models, uploaded weights, and the logs of jobs."""
+"""Storage quotas: the bytes of each owner's datasets, models, uploaded weights and job logs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.tables import datasets, jobs, models, versions
 from intertwine_api.wire.problems import ProblemError
 
-_LOG_SECONDS = 10.0  # for so long, the size of an owner's logs is not measured again
+_LOG_SECONDS = 10.0  # the measured size of an owner's logs is reused for this time
 
 
 class UploadedWeights:
-    """Records who has uploaded which weights, for as long as the objects exist.
+    """Records the owners of uploaded weights, for as long as the objects exist.
 
     Each record is a file in a folder of the owner, with the size of the object.
     """
@@ -55,7 +55,7 @@ class UploadedWeights:
 
 
 class Quota:
-    """Bounds the bytes of each owner to `most`, those of unfinished uploads included.
+    """Limits the bytes of each owner to `most`, including those of unfinished uploads.
 
     `log_bytes` returns the size of the log of a job, by its id; the sum is measured again after
     `log_seconds`.
@@ -78,7 +78,7 @@ class Quota:
         self._mutex = threading.Lock()
 
     def used(self, owner: str) -> dict[str, int]:
-        """Return the bytes of an owner by their kind."""
+        """Return the bytes of an owner by kind."""
         with self._database.read() as connection:
             return self._used(connection, owner)
 
@@ -90,7 +90,7 @@ class Quota:
     def require_in(
         self, connection: Connection, owner: str, more: int, replaced: str | None = None
     ) -> None:
-        """Require room as `require` does, in a transaction. A dataset `replaced` does not count."""
+        """Require room in a transaction. The bytes of the dataset `replaced` do not count."""
         self._require_left(owner, self._used(connection, owner, replaced), more)
 
     @contextmanager
@@ -144,7 +144,7 @@ class Quota:
         total = sum(used.values())
         return ProblemError.of(
             "quota-exceeded",
-            f"{owner} keeps {total:,} bytes ({parts}) of {self.most:,}, and this needs {more:,} "
+            f"{owner} uses {total:,} bytes ({parts}) of {self.most:,}, and this needs {more:,} "
             f"more: delete datasets, models or jobs that are no longer needed, or ask the operator "
             f"to raise INTERTWINE_OWNER_BYTES",
             used_bytes=total,
@@ -160,7 +160,7 @@ class Incoming:
         self.used: dict[str, int] = {}
 
     def start(self, declared: int) -> None:
-        """Look up what the owner keeps. Raises `ProblemError` if `declared` bytes are too many."""
+        """Look up the owner's bytes. Raises `ProblemError` if `declared` bytes are too many."""
         self.used = self._quota.used(self.owner)
         self._quota._require_left(self.owner, self.used, declared)
 

@@ -31,7 +31,7 @@ def referred_to(connection: Connection, without_jobs: Collection[str] = ()) -> s
 def required(connection: Connection) -> set[str]:
     """Return the digests that a dataset, a version of a model or an unfinished job refers to.
 
-    All of them are stored, unless the disk has lost them.
+    All of these objects should be in storage.
     """
     unfinished = select(*_OF_JOBS).where(jobs.c.state.not_in(ENDED))
     return _digests(connection, unfinished) | _of_records(connection)
@@ -53,7 +53,7 @@ def _digests(connection: Connection, query: Select[Any]) -> set[str]:
 
 
 def _only_digests(found: set[str | None]) -> set[str]:
-    """Return the digests of what jobs name. A dataset may also be a name, or generated."""
+    """Return the digests among the texts. The dataset of a job may also be a name, or generated."""
     return {name for name in found if name is not None and is_digest(name)}
 
 

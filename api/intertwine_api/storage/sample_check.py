@@ -1,6 +1,6 @@
-"""The check of an uploaded file of samples, in a process of its own.
+"""The check of an uploaded file of samples, in a separate process.
 
-The file is unpacked there: a hostile file can take memory and time, and neither blocks the service.
+The file is unpacked there, so that the memory and time of a hostile file do not block the service.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from intertwine_cache import require_room
 from intertwine_api.wire.problems import Problem, ProblemError, from_error
 
 _SECONDS = 600.0  # for 1 GB, a slow disk takes a minute
-_HEADER = 2**16  # bytes of a file beside its samples
+_HEADER = 2**16  # bytes of a file besides its samples
 _BASE_MEMORY = 2**31  # bytes of address space of a process that has read nothing
 _COPIES = 4  # of the largest dataset: as read, converted, and parts that are compared
 _FULL_DISK = "disk-full"
@@ -37,7 +37,7 @@ class CheckedSamples:
 
 
 def check_samples(file: Path, target: Path, most_bytes: int) -> CheckedSamples:
-    """Check the samples of a file, and write them to `target` in their one form.
+    """Check the samples of a file, and write them to `target` in canonical form.
 
     Raises `FormatError` and `TooLarge` as `read_samples` does, `ProblemError` with ``out-of-time``,
     and `OSError` for a full disk.

@@ -197,13 +197,15 @@ keys = Table(
     Column("expires", Float),
     Column("last_used", Float),
     Column("revoked", Float),
-    Column("priority", Integer, nullable=False, server_default="0"),  # the largest of its jobs
+    Column("priority", Integer, nullable=False, server_default="0"),  # the highest of its jobs
 )
 
 identity = Table(
     "identity",
     metadata,
-    Column("one", Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    Column(
+        "one", Integer, primary_key=True, autoincrement=False
+    ),  # always 1: the table has one row
     Column("id", Text(32), nullable=False),  # as in the data folder (see `storage.identity`)
     Column("created", Float, nullable=False),
 )

@@ -1,7 +1,7 @@
-"""Upgrade a service's database: what would change, a snapshot before, and a check after.
+"""Upgrade a service's database: plan, take a snapshot, migrate, and verify.
 
-A migration is one transaction, so one that fails changes nothing. The snapshot is for one that
-succeeded, and that the operator wants to undo.
+A migration is one transaction, so a failed one changes nothing. The snapshot lets the operator undo
+a successful one.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from intertwine_api.storage.database import Database, NewerSchema
 from intertwine_api.storage.tables import jobs, metadata
 from intertwine_api.wire.vocabulary import HELD
 
-#: Snapshots of a database that are kept: the newest ones.
+#: The number of snapshots of a database that are kept.
 KEPT = 3
 
-#: `if-possible` goes on with a warning if PostgreSQL cannot be dumped. A snapshot of SQLite needs
-#: nothing but room, which the migration needs as well.
+#: `if-possible` continues with a warning if PostgreSQL cannot be dumped. A snapshot of SQLite needs
+#: only disk space, which the migration needs too.
 Snapshots = Literal["always", "if-possible", "never"]
 
 _LOG = logging.getLogger("intertwine.service")
@@ -49,10 +49,9 @@ _WITHOUT = "to go on without a snapshot, run `intertwine admin upgrade --no-snap
 class Plan:
     """What an upgrade of a database would do.
 
-    `schema` is its version, None without tables, and `written_by` the Intertwine that migrated it
-    last, None if that is not recorded. `steps` has the first line of each migration by its version.
-    `held_jobs` are running; an older Intertwine has started them if there are steps. `obstacle` is
-    the reason why no snapshot can be taken, or "".
+    `schema` is its version, None without tables. `written_by` is the Intertwine that last migrated
+    it, None if that is not recorded. `steps` has the first line of each migration by its version.
+    `held_jobs` counts running jobs. `obstacle` is the reason why no snapshot can be taken, or "".
     """
 
     database: str
@@ -72,7 +71,7 @@ class Plan:
 
 
 def plan(database: Database, home: Path) -> Plan:
-    """Return what an upgrade would do, and change nothing.
+    """Return what an upgrade would do. Changes nothing.
 
     Raises `InvalidSetting` if the database cannot be used, or `NewerSchema` if it is of a newer
     version.
@@ -101,10 +100,10 @@ def plan(database: Database, home: Path) -> Plan:
 def upgrade(database: Database, home: Path, snapshots: Snapshots = "if-possible") -> Path | None:
     """Take a snapshot, migrate the database to the newest schema, and verify it.
 
-    Return the file of the snapshot; None if nothing was due, the database was empty, or none is
-    wanted or possible. All is done by one process at a time, in one transaction: an error leaves
-    the database as it was, and no snapshot. Raises `InvalidSetting`, or `NewerSchema` if the
-    database is of a newer version.
+    Return the file of the snapshot; None if no upgrade was due, the database was empty, or no
+    snapshot was requested or possible. One process at a time does this, in one transaction: after
+    an error, the database is unchanged and there is no snapshot. Raises `InvalidSetting`, or
+    `NewerSchema` if the database is of a newer version.
     """
     taken: list[Path] = []
 
@@ -166,7 +165,7 @@ def _explained(database: Database, home: Path) -> Iterator[None]:
         last = f"the snapshot {usable[0]}" if usable else "a backup (intertwine admin restore)"
         raise NewerSchema(
             f"{error}. To go back to Intertwine {intertwine.__version__}, stop the service and "
-            f"restore {last}, which loses all that was written since then"
+            f"restore {last}, which loses everything written since then"
         ) from error
     except DBAPIError as error:
         said = " ".join(str(error.orig or error).split())
@@ -190,7 +189,7 @@ def _take(database: Database, home: Path, connection: Connection, version: str) 
     try:
         partial.touch(mode=0o600)
         if database.is_sqlite:
-            # SQLite copies nothing by a connection that may write; no other one can write now
+            # SQLite cannot copy over a connection that may write; no other connection can write now
             with database.read() as reader:
                 dump_sqlite(reader, partial)
         else:
@@ -201,8 +200,8 @@ def _take(database: Database, home: Path, connection: Connection, version: str) 
         _sync(folder)
     except (OSError, sqlite3.Error) as error:
         raise InvalidSetting(
-            f"the snapshot {target} cannot be written: {error}. Free the disk or mend the folder; "
-            f"{_WITHOUT}"
+            f"the snapshot {target} cannot be written: {error}. Free disk space or repair the "
+            f"folder; {_WITHOUT}"
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -210,24 +209,24 @@ def _take(database: Database, home: Path, connection: Connection, version: str) 
 
 
 def _obstacle(database: Database, home: Path, size: int) -> str:
-    """Return why no snapshot of this size can be taken, and what to do; "" if it can."""
+    """Return why a snapshot of this size cannot be taken, and what to do; else ""."""
     if not database.is_sqlite and shutil.which("pg_dump") is None:
         return (
             f"pg_dump is not installed: install the client programs of PostgreSQL "
             f"(postgresql-client on Debian), of the server's version or later; {_WITHOUT}"
         )
     folder = _existing(_folder(database, home))
-    # SQLite writes a table that a migration makes anew to its journal, beside the snapshot
+    # SQLite also writes tables that a migration rebuilds to its journal, beside the snapshot
     wanted = 2 * size if database.is_sqlite else size
     try:
         require_room(folder, wanted)
     except OSError as error:
-        return f"{folder} needs {wanted:,} bytes, and {error.strerror}: free the disk; {_WITHOUT}"
+        return f"{folder} needs {wanted:,} bytes, and {error.strerror}: free disk space; {_WITHOUT}"
     return ""
 
 
 def _size(database: Database, connection: Connection) -> int:
-    """Return the bytes of a snapshot: those of SQLite's file, and the most of a dump."""
+    """Return the bytes of a snapshot: the size of SQLite's file, or an upper bound of a dump."""
     if not database.is_sqlite:
         query = "SELECT pg_database_size(current_database())"
         return int(connection.execute(text(query)).scalar_one())
@@ -246,12 +245,12 @@ def _stem(database: Database) -> str:
 
 
 def _existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that exists."""
+    """Return the folder, or its nearest parent that exists."""
     return next(place for place in (folder, *folder.parents) if place.is_dir())
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Sync a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -263,9 +262,9 @@ def _sync(path: Path) -> None:
 
 
 def count_bases(store: Store) -> tuple[int, int]:
-    """Return how many bases a store has, and how many of them an older solver has computed.
+    """Return how many bases a store has, and how many of them are from an older solver.
 
-    Those are solved anew when they are next asked for. Reads every manifest, and changes nothing.
+    The latter are solved again on their next request. Reads every manifest, and changes nothing.
     """
     total = older = 0
     for path in store.layout.all_manifests():
@@ -273,7 +272,7 @@ def count_bases(store: Store) -> tuple[int, int]:
             certificate = Manifest.from_bytes(path.stem, path.read_bytes()).details["certificate"]
             older += int(certificate.get("solver", 1)) < SOLVER_VERSION
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # damaged, which `intertwine cache verify` reports, or no basis
+            continue  # damaged (see `intertwine cache verify`), or not a basis
         total += 1
     return total, older
 
@@ -282,9 +281,9 @@ def count_bases(store: Store) -> tuple[int, int]:
 
 
 def _verify(database: Database, connection: Connection) -> None:
-    """Raise `InvalidSetting` if a migrated database is damaged or lacks what the code needs.
+    """Raise `InvalidSetting` if a migrated database is damaged or incomplete.
 
-    Tables, columns and indexes of others are allowed.
+    Additional tables, columns and indexes are allowed.
     """
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
@@ -309,5 +308,5 @@ def _verify(database: Database, connection: Connection) -> None:
 
 
 def _first(change: tuple[str, ...] | list[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return a difference; changes of one column come as a list."""
+    """Return a difference. The changes of one column are a list."""
     return change[0] if isinstance(change, list) else change

@@ -35,7 +35,7 @@ class Upload:
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
-        """End the block when `end` is called: raises `ProblemError` with ``ended-by-admin``."""
+        """Interrupt the block with a `ProblemError`, ``ended-by-admin``, when `end` is called."""
         with self._scope:
             yield
         if self._reason:
@@ -43,7 +43,7 @@ class Upload:
         self.state = "checking"
 
     def end(self, reason: str) -> bool:
-        """End it, in the thread of the event loop. Return False if it has arrived."""
+        """End the upload, in the event loop's thread. Return False if it has already arrived."""
         if self.state == "receiving":
             self._reason = reason
             self._scope.cancel()
@@ -58,7 +58,7 @@ class Uploads:
         self._in_flight: dict[str, Upload] = {}
 
     def in_flight(self) -> list[Upload]:
-        """Return the uploads of this process, the oldest first."""
+        """Return the uploads of this process, oldest first."""
         return list(self._in_flight.values())
 
     @asynccontextmanager
@@ -103,7 +103,7 @@ class Uploads:
             await file.write(bytes(held))
 
     def remove_abandoned(self, age: float, *, is_dry: bool = False) -> list[int]:
-        """Delete partial files, which a crash has left, untouched for `age` seconds.
+        """Delete partial files of crashed uploads that are untouched for `age` seconds.
 
         Return their sizes in bytes. With `is_dry`, nothing is deleted.
         """

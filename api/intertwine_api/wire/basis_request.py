@@ -53,7 +53,7 @@ def parse_decomposition(document: Mapping[str, Any]) -> ParsedRequest:
 
 
 class _Large(Exception):
-    """Raised past the cache with a request whose groups it shall not keep."""
+    """Carries a request with large groups past the cache, which does not keep it."""
 
     def __init__(self, parsed: ParsedRequest) -> None:
         self.parsed = parsed

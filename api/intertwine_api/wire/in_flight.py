@@ -12,40 +12,40 @@ InFlightId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 
 class SolveInFlight(BaseModel):
-    """A solve, or a decomposition, that waits for a worker or runs."""
+    """A queued or running solve or decomposition."""
 
     id: InFlightId
     kind: Literal["solve", "decomposition"]
-    owner: str = Field(description="who asked for it first")
+    owner: str = Field(description="the owner of the first request for it")
     state: str = Field(description="queued or running")
     stage: str
-    fraction: float = Field(description="of the stage")
+    fraction: float = Field(description="the completed fraction of the stage")
     since: datetime
-    seconds: float = Field(description="the most seconds that it may take")
+    seconds: float = Field(description="its time limit in seconds")
     callers: int = Field(description="the requests that wait for it")
     rep: str
-    key: str | None = Field(description="of the basis; null for a decomposition")
+    key: str | None = Field(description="the key of the basis; null for a decomposition")
     operations: float = Field(description="the estimated operations")
 
 
 class SolvesInFlight(BaseModel):
-    """The solves of the service's process, the oldest first. Solves of jobs are jobs."""
+    """The solves of the service's process, oldest first. Solves that are jobs are not included."""
 
     data: list[SolveInFlight]
 
 
 class UploadInFlight(BaseModel):
-    """An upload that is received, or checked."""
+    """An upload that is being received or checked."""
 
     id: InFlightId
     owner: str
     state: Literal["receiving", "checking"]
     since: datetime
     bytes: int = Field(description="the bytes that have arrived")
-    declared: int = Field(description="the bytes of the whole body; 0 if the client did not say")
+    declared: int = Field(description="the declared size of the body in bytes; 0 if unknown")
 
 
 class UploadsInFlight(BaseModel):
-    """The uploads to the service's process, the oldest first."""
+    """The uploads to the service's process, oldest first."""
 
     data: list[UploadInFlight]

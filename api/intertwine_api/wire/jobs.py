@@ -40,7 +40,7 @@ class JobRequest(BaseModel):
         default=0,
         ge=-MOST_PRIORITY,
         le=MOST_PRIORITY,
-        description="higher priorities start first; a key may have a largest one",
+        description="higher priorities start first; keys limit it",
     )
     limits: LimitsAsked = LimitsAsked()
 
@@ -84,7 +84,7 @@ class MetricsSummary(BaseModel):
 
 
 def matches(model: type[BaseModel]) -> AfterValidator:
-    """Require that a dictionary matches a model, and leave it as it is."""
+    """Require that a dictionary matches a model. Return it unchanged."""
 
     def require(document: dict[str, Any]) -> dict[str, Any]:
         model.model_validate(document)
@@ -110,7 +110,7 @@ class JobProgress(BaseModel):
 
 
 class JobResult(BaseModel):
-    """The part of a result that every client shows. The rest depends on the job's kind."""
+    """The part of a result that all jobs have. The rest depends on the job's kind."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -132,7 +132,7 @@ class MetricsEvent(BaseModel):
 
 
 class TrainingResult(JobResult):
-    """The result of a training that succeeded: its model, and the measurements of it."""
+    """The result of a successful training: its model and measurements."""
 
     model: str
     version: int

@@ -27,7 +27,7 @@ def require_model_name(name: str) -> None:
 
 
 class ModelMetrics(BaseModel):
-    """The part of a model's metrics that every client shows."""
+    """The part of a model's metrics that all models have."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,7 +1,7 @@
-"""Names that users choose, such as those of jobs, datasets and labels: one line that can be read.
+"""Names that users choose, such as those of jobs, datasets and labels: one readable line.
 
 Letters of all scripts are allowed. Control and format characters are refused: they are invisible,
-change terminals, or show a name in another order than it is stored.
+control terminals, or change the displayed order of a name.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Readable:
 
     def _check(self, text: str) -> str:
         composed = require_readable(text)
-        if len(composed) > self.most:  # NFC splits a few characters
+        if len(composed) > self.most:  # NFC replaces a few characters by several
             raise PydanticCustomError(
                 "too_long", "the text has more than {most} characters in NFC", {"most": self.most}
             )

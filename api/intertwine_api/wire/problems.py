@@ -49,7 +49,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not-equivariant": (422, "The map is not equivariant"),
     "invalid-setting": (422, "Invalid setting"),
     "worker-died": (500, "The worker process died"),
-    "quota-exceeded": (507, "The owner keeps as many bytes as allowed"),
+    "quota-exceeded": (507, "The owner's storage quota is exceeded"),
     "disk-full": (507, "The disk is full"),
     "rate-limited": (429, "Too many requests"),
     "too-many-jobs": (429, "The owner has too many unfinished jobs"),

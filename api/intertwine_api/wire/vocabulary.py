@@ -6,10 +6,10 @@ from typing import Literal, get_args
 
 #: The scopes of keys; `admin` includes all others.
 SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward", "metrics:read", "admin")
-#: The scopes of a key for which none are chosen: those of a user.
+#: The default scopes of a key.
 USER_SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward")
 
-#: The largest priority of a job, and the negative of the smallest.
+#: The highest priority of a job. The lowest is its negative.
 MOST_PRIORITY = 100
 
 Kind = Literal["solve", "train"]

@@ -1,4 +1,4 @@
-"""Who may use a service, in words: for the log at its start, its home page and `doctor`."""
+"""The access policy of a service as text, for its log, its home page and `doctor`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from intertwine_api.work.settings import Settings
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """Whether a service requires keys, and how many active ones it has."""
+    """Whether a service requires keys, and the number of its active keys."""
 
     requires_keys: bool
     active_keys: int
@@ -34,7 +34,7 @@ class AccessPolicy:
 
     @property
     def summary(self) -> str:
-        """Who may use the service, without the number of keys: for everybody to read."""
+        """Who may use the service, without the number of keys, for public pages."""
         if self.requires_keys:
             return "keys required"
         if self.on_loopback:
@@ -51,7 +51,7 @@ class AccessPolicy:
 
     @property
     def advice(self) -> str:
-        """What to do; empty if nothing is wrong."""
+        """Advice; empty if nothing is wrong."""
         if self.requires_keys and not self.active_keys:
             return (
                 "nobody can use the service until it has a key: create one with `intertwine keys "

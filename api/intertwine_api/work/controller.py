@@ -24,8 +24,8 @@ from intertwine_api.work.settings import Settings
 _LOG = logging.getLogger("intertwine.jobs")
 _INTERVAL = 0.5  # seconds between two looks at the jobs
 _PATIENCE = 10.0  # seconds for a look to end, if the database does not answer
-_GRACE = 0.5  # of a lease, from its end until the job is lost
-_SLOW = 2.0  # seconds that a look may take on a busy host, and that may lie between two
+_GRACE = 0.5  # of a lease: the time from its expiry until the job is lost
+_SLOW = 2.0  # seconds that a check may take on a busy host, and the longest pause between two
 _LONGEST = 30.0  # seconds between looks that fail
 
 
@@ -65,7 +65,7 @@ class Controller:
                 self.look()
                 pause = _INTERVAL
             except Exception as error:  # jobs and this thread go on
-                _log(error, f"the jobs cannot be checked; the next try is in {pause:g} s")
+                _log(error, f"the jobs cannot be checked; the next attempt is in {pause:g} s")
                 pause = min(2 * pause, _LONGEST)
             self._wake.wait(pause)
             self._wake.clear()
@@ -149,11 +149,11 @@ class Controller:
 
 
 class _ExpiredLeases:
-    """The leases that have expired, and since when this controller has seen that.
+    """The expired leases, and the time at which this controller first saw each.
 
-    A lease may expire because nobody could write a heartbeat: the database was unavailable, the
+    A lease may expire because no heartbeat could be written: the database was unavailable, the
     host was suspended, or the clock was set forward. So a job is silent only if its lease has not
-    changed for `grace` seconds, in which all looks worked and none took long.
+    changed for `grace` seconds, and all checks in that time succeeded quickly.
     """
 
     def __init__(self, grace: float) -> None:
@@ -163,7 +163,7 @@ class _ExpiredLeases:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Forget what was seen before if a look fails, takes long, or comes long after the last."""
+        """Forget all leases if a check fails, takes long, or starts long after the last one."""
         begun = time.monotonic()
         if begun - self._last > max(self._grace / 2, _SLOW):
             self._since.clear()
@@ -178,7 +178,7 @@ class _ExpiredLeases:
             self._since.clear()
 
     def silent(self, expired: Sequence[Job]) -> list[Job]:
-        """Return the jobs whose leases have been seen expired for as long as the grace."""
+        """Return the jobs whose leases have been expired for at least the grace period."""
         now = time.monotonic()
         self._since = {lease: self._since.get(lease, now) for lease in map(_lease, expired)}
         return [job for job in expired if now - self._since[_lease(job)] >= self._grace]

@@ -39,7 +39,7 @@ class JobFolder:
 
     @property
     def log_bytes(self) -> int:
-        """The size of the log; zero if there is none."""
+        """The size of the log in bytes; zero without a log."""
         try:
             return self.log.stat().st_size
         except OSError:  # the job has not started, or ran on another host
@@ -88,7 +88,7 @@ class JobFolder:
 
     def discard_checkpoints(self) -> None:
         """Rename the folder of the checkpoints, so that no retry resumes from them."""
-        with suppress(FileNotFoundError):  # it is gone already
+        with suppress(FileNotFoundError):  # it is already deleted
             self.checkpoint.rename(self.path / f"{_DISCARDED}{uuid.uuid4().hex}")
 
     def remove_discarded(self) -> None:

@@ -43,7 +43,7 @@ def host_of(folder: Path) -> str:
     return f"{socket.gethostname()[:64]}-{place}"
 
 
-#: Seconds for which a job's process waits for the end of an outage of the database.
+#: Seconds that a job's process waits for the end of an outage of the database.
 OUTAGE_SECONDS = 300.0
 
 #: The variables of the fields of a `JobEnvironment`, in their order.
@@ -109,10 +109,10 @@ def collect_rarely() -> None:
 
 
 def return_freed_memory() -> None:
-    """Return large freed arrays to the system at once, where the C library is glibc.
+    """Make glibc return large freed arrays to the system at once.
 
-    It raises the size from which it does so to that of the largest array that was freed, up to
-    32 MB; each thread then keeps such arrays: 0.6 GB after a flood of large groups.
+    By default, glibc raises this threshold to the largest freed array, up to 32 MB. Each thread
+    then keeps such arrays: 0.6 GB were measured after many requests with large groups.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -34,7 +34,7 @@ class JobKind(Generic[_Request]):
     `validate` returns the request to be stored and, if jobs are found by it, what the job is
     about; it raises the library's errors and `ProblemError` for a request that cannot be run.
     `run` is called in the job's process. `links` are the links of a job to its result. `modules`
-    are optional packages that `run` imports, and `extra` is the one that installs them.
+    are optional packages that `run` imports, and the extra `extra` installs them.
     """
 
     name: Kind

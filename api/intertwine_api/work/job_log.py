@@ -1,6 +1,6 @@
-"""The log of a job, which its supervisor writes up to a limit.
+"""The log of a job. Its supervisor writes it up to a limit.
 
-It imports little: the supervisor of every job imports it.
+This module imports little, because the supervisor of every job imports it.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import threading
 import time
 from contextlib import suppress
 
-#: The size of a job's log above which output is dropped, in bytes.
+#: The default limit of a job's log, in bytes. Output above it is dropped.
 LOG_BYTES = 2**26
-#: The last bytes of an attempt that are kept above the limit: they say why it failed.
+#: The last bytes of an attempt, which are kept also above the limit: they show why it failed.
 TAIL_BYTES = 2**16
 
 _PIECE = 2**16  # bytes that are read at a time
 _POLL = 1.0  # seconds between checks for the end of the attempt
-_PATIENCE = 2.0  # seconds after its end in which processes that it left may print
+_PATIENCE = 2.0  # seconds after its end in which its remaining processes may print
 
 
 class JobLog:
     """A thread that copies the output of an attempt from a pipe to the log.
 
     Above `limit` bytes of the log, only the last `TAIL_BYTES` of the attempt are kept, and written
-    at its end. Output that the disk has no room for is dropped, so that the job goes on.
+    at its end. Output is dropped if the disk is full, so that the job continues.
     """
 
     def __init__(self, source: int, log: int, limit: int) -> None:
@@ -41,7 +41,7 @@ class JobLog:
         self._thread.start()
 
     def finish(self) -> None:
-        """Write what is left, after the attempt has ended."""
+        """Write the remaining output after the end of the attempt."""
         self._has_ended.set()
         self._thread.join(2 * (_POLL + _PATIENCE))
 
@@ -54,7 +54,7 @@ class JobLog:
                 if not piece:
                     break
                 self._take(piece)
-            elif self._has_ended.is_set():  # a process that is left keeps the pipe open
+            elif self._has_ended.is_set():  # a remaining process keeps the pipe open
                 break
             if self._has_ended.is_set():
                 give_up = min(give_up, time.monotonic() + _PATIENCE)
@@ -82,7 +82,7 @@ class JobLog:
 
     def _write(self, piece: bytes) -> None:
         view = memoryview(piece)
-        with suppress(OSError):  # the disk is full: what is left counts as dropped
+        with suppress(OSError):  # the disk is full: the remaining output counts as dropped
             while view:
                 view = view[os.write(self._log, view) :]
         self._dropped += len(view)

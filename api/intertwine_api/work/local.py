@@ -28,9 +28,9 @@ _MARGIN = 2.0  # seconds for a supervisor to end its group
 class LocalExecutor:
     """Runs jobs as processes of this machine, with a folder for each under `folder`.
 
-    They go on when this process ends; another executor with the same folder finds them again.
-    The external id is the supervisor's process id. A process of that id may be somebody else's by
-    now, so it counts only if its command names the job's folder and attempt. `log_bytes` is the
+    They continue when this process ends; another executor with the same folder finds them again.
+    The external id is the supervisor's process id. Since process ids are reused, a process counts
+    only if its command names the job's folder and attempt. `log_bytes` is the
     limit of a job's log.
     """
 

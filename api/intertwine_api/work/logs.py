@@ -1,6 +1,6 @@
-"""The log of a service: requests, and who created, cancelled or deleted what.
+"""The logs of a service: messages, requests, and the audit log.
 
-Records have `fields` beside their message. `JsonFormatter` writes one JSON object a line, and
+Records have `fields` besides their message. `JsonFormatter` writes one JSON object a line, and
 `TextFormatter` a line of text. Audit records also go to the file ``audit.jsonl`` in the data
 folder, which commands on the service's machine share.
 """
@@ -29,10 +29,10 @@ _FILE = "audit.jsonl"
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as a JSON object: time, level, logger, message, and the record's fields."""
+    """Formats a record as a JSON object with time, level, logger, message and fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record. An exception's traceback is `exception`."""
+        """Return the line of a record. `exception` is the traceback of its exception."""
         document = {
             "time": _time_of(record),
             "level": record.levelname.lower(),
@@ -79,7 +79,7 @@ def configure_logging(settings: Settings) -> None:
 def audit(action: str, caller: Caller | str | None, **subject: Any) -> None:
     """Log an action of a caller on a subject.
 
-    A text names a part of the service itself. None is a command on the service's machine.
+    The caller may also be the name of a part of the service, or None for a command on its machine.
     """
     if caller is None:
         who = {"by": f"{_user()} with the command line"}
@@ -92,7 +92,7 @@ def audit(action: str, caller: Caller | str | None, **subject: Any) -> None:
 
 @contextmanager
 def audited_command(home: Path) -> Iterator[None]:
-    """Write the audit records of a block to the file in the data folder, and nowhere else."""
+    """Write the audit records of a block only to the file in the data folder."""
     handler = _AuditFile(home)
     propagate, level = _AUDIT.propagate, _AUDIT.level
     _AUDIT.addHandler(handler)
@@ -108,7 +108,7 @@ def audited_command(home: Path) -> Iterator[None]:
 
 
 class _AuditFile(WatchedFileHandler):
-    """Appends to the file, which any process may rotate: it is opened again after that.
+    """Appends to a file that any process may rotate. After a rotation, it is opened again.
 
     A file above `limit` bytes is renamed to ``audit.TIME.jsonl``, by one process at a time.
     Commands do not rotate it.
@@ -121,7 +121,7 @@ class _AuditFile(WatchedFileHandler):
         self._file, self._limit = home / _FILE, limit
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record. A file that cannot be rotated grows."""
+        """Write a record. If the file cannot be rotated, it grows."""
         try:
             self._rotate()
         except OSError:
@@ -147,7 +147,7 @@ class _AuditFile(WatchedFileHandler):
 
 
 def rotated_audit_files(home: Path) -> list[Path]:
-    """Return the rotated files of the audit log, the oldest first."""
+    """Return the rotated files of the audit log, oldest first."""
     return sorted(home.glob("audit.*Z.jsonl"))
 
 
@@ -158,5 +158,5 @@ def _user() -> str:
 
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number without a name
+    except (KeyError, OSError):  # a container may run as a user id without a name
         return f"user {os.getuid()}"

@@ -39,7 +39,7 @@ ORDER: tuple[ColumnElement[object], ...] = (
 
 @dataclass(frozen=True)
 class EndedJob:
-    """A job that has ended, and for how many seconds."""
+    """A job that has ended, and the seconds since its end."""
 
     id: str
     owner: str
@@ -136,7 +136,7 @@ class Lookup:
             return unfinished(connection, owner)
 
     def ended(self) -> list[EndedJob]:
-        """Return the jobs that have ended, the first to end first."""
+        """Return the jobs that have ended, in the order of their ends."""
         with self._database.read() as connection:
             age = (now(connection) - jobs.c.ended).label("age")
             columns = jobs.c.id, jobs.c.owner, jobs.c.state, jobs.c.ended, age
@@ -150,7 +150,7 @@ class Lookup:
             return set(connection.execute(select(jobs.c.id)).scalars())
 
     def unfinished_jobs(self) -> list[Job]:
-        """Return the unfinished jobs of all owners: those on hosts, then the queue in its order."""
+        """Return the unfinished jobs of all owners: those on hosts, then the queue in order."""
         with self._database.read() as connection:
             query = select(jobs).select_from(QUEUED).where(jobs.c.state.not_in(ENDED))
             query = query.order_by(jobs.c.state == "queued", *ORDER)
@@ -165,7 +165,7 @@ class Lookup:
             return {(kind, state): n for kind, state, n in connection.execute(counted)}
 
     def longest_wait(self) -> float:
-        """Return the seconds that the oldest queued job has waited; zero without any."""
+        """Return the seconds that the oldest queued job has waited; zero without queued jobs."""
         with self._database.read() as connection:
             waits = select(now(connection) - func.min(jobs.c.updated))
             seconds = connection.execute(waits.where(jobs.c.state == "queued")).scalar_one()
@@ -241,7 +241,7 @@ def places_taken(connection: Connection, host: str | None = None) -> int:
 
 
 def is_due(connection: Connection) -> ColumnElement[bool]:
-    """Whether a queued job may be claimed: its pause is over.
+    """Whether a queued job may be claimed because its pause is over.
 
     If the clock has been set back since the job was queued, its pause cannot be measured, and
     counts as over.
@@ -251,7 +251,7 @@ def is_due(connection: Connection) -> ColumnElement[bool]:
 
 
 def _is_in_the_future(at: ColumnElement[float]) -> ColumnElement[bool]:
-    """Whether the last change of a job was after `at`, by a clock that has been set back since."""
+    """Whether a job's last change is later than `at`, because the clock has been set back since."""
     return jobs.c.updated > at
 
 

@@ -1,8 +1,8 @@
 """The process of a job: ``python -m intertwine_api.work.process JOB ATTEMPT``.
 
 It records in the database that it runs, its progress, and how it ended. During an outage of the
-database it waits, for five minutes; after that the attempt is lost, and the next one continues from
-its checkpoint. Its supervisor records what it cannot record itself.
+database it waits for up to five minutes; then the attempt is lost, and the next one resumes from
+the checkpoint. The supervisor records an end that the process cannot record itself.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class Queue(Lookup):
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def delete_ended(self, ended: EndedJob) -> bool:
-        """Delete a job if it is still as it was found. Return whether it was."""
+        """Delete a job if it has not changed since it was found. Return whether it was deleted."""
         with self._database.write() as connection:
             if not _is_unchanged(connection, ended):
                 return False
@@ -135,9 +135,9 @@ class Queue(Lookup):
             return True
 
     def while_ended(self, ended: EndedJob, act: Callable[[], None]) -> bool:
-        """Call a function while no retry can begin, if the job is still as it was found.
+        """Call a function while no retry can start, if the job has not changed since it was found.
 
-        Return whether it was. The function must be short, and may be called twice.
+        Return whether it was called. The function must be short, and may be called twice.
         """
         with self._database.write() as connection:
             if not _is_unchanged(connection, ended):
@@ -182,11 +182,11 @@ class Queue(Lookup):
         counts: bool = True,
         lease_expires: float | None = None,
     ) -> Job:
-        """Queue a job again whose process is lost, with a longer pause each time.
+        """Requeue a job whose process is lost, with a longer pause each time.
 
-        After its last attempt it has failed; an attempt that does not count makes room for another
-        one. A job that was being cancelled is cancelled. With `lease_expires`, the job is lost only
-        if its lease is still that one, and otherwise `Fenced` is raised: it has sent a heartbeat.
+        After its last attempt, the job fails; an attempt that does not count allows another one. A
+        job that was being cancelled is cancelled. With `lease_expires`, the job is lost only if its
+        lease still expires then; otherwise it has sent a heartbeat, and `Fenced` is raised.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)

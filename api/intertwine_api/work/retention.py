@@ -1,4 +1,4 @@
-"""Retention: the deletion of what a service no longer needs, by age and by size."""
+"""Retention: delete old data of a service, by age and by size."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from intertwine_api.work.settings import Settings
 _LOG = logging.getLogger("intertwine.service")
 _JOB = re.compile("[0-9a-f]{16}")  # the name of a job's folder
 
-#: What is deleted, in this order: checkpoints of failed and cancelled jobs; ended jobs with their
-#: files; folders of jobs that are not in the database; unreferenced objects; abandoned uploads;
-#: rotated files of the audit log.
+#: The kinds of data, in the order of deletion: checkpoints of failed and cancelled jobs; ended jobs
+#: with their files; folders of jobs that are not in the database; unreferenced objects; abandoned
+#: uploads; rotated files of the audit log.
 KINDS = ("checkpoints", "jobs", "job folders", "objects", "uploads", "audit files")
 
 
 @dataclass(frozen=True)
 class Removed:
-    """The number and the bytes of what was deleted."""
+    """The number and the bytes of deleted items."""
 
     number: int = 0
     bytes: int = 0
 
     def plus(self, size: int) -> Removed:
-        """Return the sum with one more, of this size."""
+        """Return the sum with one more item of this size."""
         return Removed(self.number + 1, self.bytes + size)
 
 
 @dataclass(frozen=True)
 class _Ended:
-    """An ended job and its files. A job with checkpoints is resumed by a retry."""
+    """An ended job and its files. A retry resumes a job with checkpoints."""
 
     job: EndedJob
     folder: JobFolder
@@ -50,10 +50,11 @@ class _Ended:
 
 
 class Retention:
-    """Deletes what the settings ``keep_…`` no longer keep. Unfinished jobs are never touched.
+    """Deletes data by the settings ``keep_…``. Unfinished jobs are never touched.
 
-    It is safe while services and workers run, also twice at once: every job is locked and checked
-    again before it is deleted. `by` is the name in the audit log; None is a command's user.
+    It is safe while services and workers run, and concurrently with itself: every job is locked
+    and checked again before it is deleted. `by` is the name in the audit log; None stands for a
+    command's user.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Retention:
         self._objects, self._uploads, self._queue = objects, uploads, Queue(database)
 
     def collect(self, *, is_dry: bool = False) -> dict[str, Removed]:
-        """Delete what is due, or with `is_dry` only find it. Return it by kind (see `KINDS`)."""
+        """Delete what is due, or only find it with `is_dry`. Return sums by kind (see `KINDS`)."""
         found = dict.fromkeys(KINDS, Removed())
         gone: set[str] = set()
 
@@ -102,7 +103,7 @@ class Retention:
         return found
 
     def _ended(self) -> list[_Ended]:
-        """Return the jobs that have ended, the first to end first."""
+        """Return the jobs that have ended, in the order of their ends."""
         found = []
         for job in self._queue.ended():
             folder = JobFolder.of(self._settings.home, job.id)
@@ -113,7 +114,7 @@ class Retention:
     def _without_old_checkpoints(
         self, ended: _Ended, count: Callable[[str, int], None], is_dry: bool
     ) -> _Ended:
-        """Delete the checkpoints of a job if they are due. Return the job as it is then."""
+        """Delete the checkpoints of a job if they are due. Return the updated job."""
         most = self._settings.keep_checkpoints_days
         if not ended.has_checkpoints or most is None or ended.job.age < most * DAY:
             return ended
@@ -149,9 +150,9 @@ class Retention:
         return True
 
     def _unknown_folders(self, gone: Set[str]) -> list[JobFolder]:
-        """Return folders of deleted jobs that a crash, or another host, has left for a day.
+        """Return folders of deleted jobs that a crash or another host left at least a day ago.
 
-        A job is in the database before it has a folder, so that the folders are listed first.
+        A job is in the database before it has a folder, so the folders are listed first.
         """
         folders = [
             folder
@@ -170,10 +171,10 @@ class Retention:
 
 
 def _is_old(path: Path, age: float) -> bool:
-    """Whether a file, or a folder with all its files, was not changed for `age` seconds."""
+    """Whether a file, or a folder with all its files, is unchanged for `age` seconds."""
     since = time.time() - age
     try:
         files = (path, *path.rglob("*")) if path.is_dir() else (path,)
         return all(file.lstat().st_mtime < since for file in files)
-    except FileNotFoundError:  # it is changed right now
+    except FileNotFoundError:  # it is being changed
         return False

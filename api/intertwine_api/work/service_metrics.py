@@ -38,7 +38,7 @@ class ServiceMetrics:
             buckets=(0.01, 0.1, 1, 10, 60, 600),
         )
         self.lookups = counter(
-            "cache_lookups", "Looks for a basis, by the level that had it", ["level"]
+            "cache_lookups", "Lookups of bases, by the level that had the basis", ["level"]
         )
         self.queue = gauge("queue", "Solves waiting or running")
         self.jobs = gauge("jobs", "Jobs in the database, by kind and state", ["kind", "state"])
@@ -48,7 +48,7 @@ class ServiceMetrics:
         self.owner_bytes = gauge(
             "owner_bytes", "Bytes of datasets and of models, by owner", ["owner", "kind"]
         )
-        self.disk_free = gauge("disk_free_bytes", "Free bytes of the disk", ["folder"])
+        self.disk_free = gauge("disk_free_bytes", "Free bytes of the disk of a folder", ["folder"])
         self.bytes_sent = counter("blob_bytes", "Bytes of blobs sent")
         self.store_bytes = gauge("store_bytes", "Bytes of blobs in the store")
         self.forward_seconds = histogram(

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     require_keys: bool = False
     """Require keys even if the database has none, as when its volume is not mounted."""
     log_format: Literal["text", "json"] = "text"
-    """The format of the log on standard error: `text`, or `json` with one object a line."""
+    """The format of the log on standard error: `text`, or `json` with one object per line."""
     access_log: bool = False
     """Log every request, with its id, key, owner, route, status and duration."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
@@ -56,11 +56,11 @@ class Settings(BaseSettings):
     solve_operations: float = Field(default=1e14, gt=0)
     """The most estimated operations of a solve; larger ones are refused."""
     decompose_operations: float = Field(default=1e12, gt=0)
-    """The most estimated operations of a decomposition into irreps."""
+    """The most estimated operations of a decomposition into irreps; larger ones are refused."""
     group_entries: int = Field(default=10**6, ge=1)
     """The most matrix entries of the generators of a group in a request."""
     short_seconds: float = Field(default=2.0, gt=0)
-    """Seconds of a first turn at a worker, where none is free for a long solve."""
+    """Seconds of the short turn that a small solve gets at an extra worker if all are in use."""
     wait_seconds: float = Field(default=10.0, ge=0)
     """Seconds that a request waits for its solve by default."""
     wait_most: float = Field(default=60.0, ge=0)
@@ -74,13 +74,13 @@ class Settings(BaseSettings):
     key_bodies_bytes: int = Field(default=2**26, gt=0)
     """Bytes of request bodies of one API key that are in memory at once."""
     replies_bytes: int = Field(default=2**28, gt=0)
-    """Bytes of large responses that are in memory at once until they are read; more are refused."""
+    """Bytes of large responses that are in memory at once; more are refused."""
     key_replies_bytes: int = Field(default=2**26, gt=0)
     """Bytes of large responses to one API key that are in memory at once."""
     connections: int = Field(default=4096, ge=1)
-    """Open connections, at most half of the files that the process may open."""
+    """Open connections, but at most half of the files that the process may open."""
     stall_seconds: float = Field(default=60.0, gt=0)
-    """Seconds in which a client must send or accept 64 KB, or the rest; else it is disconnected."""
+    """Seconds in which a client must send or accept 64 KB, or the rest, to stay connected."""
     dense_bytes: int = Field(default=256 * 2**20, gt=0)
     """The largest dense matrix that is sent, in bytes."""
     unkept_bytes: int = Field(default=64 * 2**20, ge=0)
@@ -96,23 +96,23 @@ class Settings(BaseSettings):
     job_memory: int = Field(default=8 * 10**9, ge=2 * 10**8)
     """The most memory of a job in bytes, and the default."""
     job_log_bytes: int = Field(default=LOG_BYTES, ge=2 * TAIL_BYTES)
-    """Bytes of a job's log; of further output, the last 64 KB of each attempt are kept."""
+    """Bytes of a job's log; of output above, the last 64 KB of each attempt are kept."""
     solve_job_operations: float = Field(default=3e10, gt=0)
     """The estimated operations above which a solve becomes a job."""
     lease_seconds: float = Field(default=30.0, gt=0)
-    """Seconds of a lease: without a heartbeat, a job is lost half as long after its end."""
+    """Seconds of a job's lease; the job is lost if it sends no heartbeat for 1.5 times as long."""
     keep_jobs_days: float | None = Field(default=None, gt=0)
-    """Days that ended jobs are kept, with logs, events and metrics."""
+    """Days that ended jobs are kept, with their logs, events and metrics."""
     keep_jobs_bytes: int | None = Field(default=None, ge=0)
-    """Bytes of files of ended jobs; above, the jobs that ended first are deleted."""
+    """Bytes of the files of ended jobs; above, the jobs that ended first are deleted."""
     keep_checkpoints_days: float | None = Field(default=None, gt=0)
-    """Days that a failed or cancelled job keeps its checkpoints, from which a retry resumes."""
+    """Days that a failed or cancelled job keeps its checkpoints; a retry resumes from them."""
     keep_unused_days: float = Field(default=1.0, ge=1 / 24)
     """Days until unreferenced objects and abandoned uploads are deleted."""
     keep_audit_days: float | None = Field(default=None, gt=0)
     """Days that rotated files of the audit log are kept."""
     audit_bytes: int = Field(default=2**26, ge=4096)
-    """Bytes of `audit.jsonl` above which it is rotated."""
+    """Bytes of `audit.jsonl`; above, it is rotated."""
     dataset_bytes: int = Field(default=2**30, gt=0)
     """The largest dataset, or file of weights, in bytes."""
     owner_bytes: int = Field(default=20 * 10**9, gt=0)
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     models_in_memory: int = Field(default=8, ge=1)
     """Models that are kept in memory; the least recently used is evicted."""
     model_memory: int = Field(default=10**9, gt=0)
-    """The bytes of memory that all models together may take; a larger model is refused."""
+    """Bytes of memory of all loaded models together; a larger model is refused."""
     batch_rows: int = Field(default=64, ge=1)
     """The most rows of one batch of a model."""
     batch_delay: float = Field(default=0.002, ge=0)
@@ -216,7 +216,7 @@ class Settings(BaseSettings):
 
     @property
     def is_open_without_keys(self) -> bool:
-        """Whether a service that has never had a key serves everybody."""
+        """Whether a service that has never had a key serves callers without one."""
         return not self.require_keys and (self.on_loopback or self.allow_unauthenticated)
 
 
@@ -231,7 +231,7 @@ def open_store(settings: Settings) -> Store:
 
 
 def find_store(settings: Settings) -> Store:
-    """Return the store of `open_store`, and create nothing."""
+    """Return the store of `open_store` without creating it."""
     try:
         place = settings.home / "cache" if settings.data is not None else default_place()
         limit = default_limit()

@@ -1,4 +1,4 @@
-"""The pool of worker processes. Each worker does one task at a time: a solve, a decomposition."""
+"""The pool of worker processes. Each worker does one solve or decomposition at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from intertwine_api.work.turns import Turn, Turns
 _LOG = logging.getLogger("intertwine.service")
 _LINE = 2**28  # the longest message, in bytes
 _START_SECONDS = 60.0
-_BARRED_SECONDS = 30.0  # an ended worker takes seconds to start again, for which others wait
+_BARRED_SECONDS = 30.0  # a killed worker takes seconds to start again, while others wait
 
 #: Called with the stage in words, and the fraction of it that is done.
 Say = Callable[[str, float], None]
@@ -139,7 +139,7 @@ class Worker:
 
 
 class Pool:
-    """A fixed number of workers, and one more for short turns; each does one task at a time."""
+    """A fixed number of workers, and an extra one for short turns. Each does one task at a time."""
 
     def __init__(self, settings: Settings, store: str, limit: int) -> None:
         memory = settings.solve_memory
@@ -167,7 +167,7 @@ class Pool:
 
     @asynccontextmanager
     async def worker(self, owner: str | None, *, is_long: bool) -> AsyncIterator[Turn[Worker]]:
-        """Yield the turn of an owner at a worker (see `Turns`)."""
+        """Yield an owner's turn at a worker (see `Turns`)."""
         turn = await self._turns.take(owner, is_long=is_long)
         try:
             yield turn
@@ -180,7 +180,7 @@ class Pool:
                 task.add_done_callback(self._starting.discard)
 
     def bar(self, owner: str | None) -> None:
-        """Give an owner no short turns for a while: one of its tasks had to be ended."""
+        """Refuse short turns to an owner for a while, because one of its tasks had to be killed."""
         if owner is not None:
             self._turns.bar(owner, _BARRED_SECONDS)
 

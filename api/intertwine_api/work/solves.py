@@ -1,4 +1,4 @@
-"""Solves and decompositions in flight: one a key, shared by all requests for it."""
+"""Solves and decompositions in flight: one per key, shared by all requests for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from intertwine_api.work.solver_pool import Pool
 
 _REMEMBERED = 1000
 _QUICK_OPERATIONS = 3e9  # done in a second or so, if the estimate is right
-_ABANDONED_SECONDS = 5.0  # in which a caller whose connection broke may ask again
+_ABANDONED_SECONDS = 5.0  # in which a caller whose connection broke may retry
 _HELD_BYTES = 256 * 2**20
 
 
@@ -33,10 +33,10 @@ class Solve:
 
     request: ParsedRequest
     share: str | None
-    """The owner whose share of the workers it takes (see `Caller.share`)."""
+    """The owner whose share of the workers it uses (see `Caller.share`)."""
     seconds: float
     operations: float
-    """An estimate of its operations."""
+    """The estimated operations."""
     state: str = "queued"
     stage: str = "waiting for a worker"
     fraction: float = 0.0
@@ -48,19 +48,19 @@ class Solve:
     callers: int = 0
     """The requests that wait for it."""
     is_promised: bool = False
-    """Whether a request was told to come back for it."""
+    """Whether a response has promised the result, so that it is solved without a caller."""
     owner: str = ""
-    """Who asked for it first."""
+    """The owner of the first request for it."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     since: float = field(default_factory=time.time)
 
     @property
     def is_decomposition(self) -> bool:
-        """Whether a rep is decomposed into irreps, instead of a basis being solved for."""
+        """Whether it decomposes a rep into irreps, instead of solving for a basis."""
         return "decompose" in json.loads(self.request.task)
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for the end at most `seconds`. Return whether it came. The solve goes on."""
+        """Wait at most `seconds` for the end. Return whether it has ended."""
         try:
             async with asyncio.timeout(seconds):
                 await self.done.wait()
@@ -69,12 +69,12 @@ class Solve:
         return True
 
     def promise(self) -> None:
-        """Keep the solve when its callers have gone: one was told to come back."""
+        """Continue the solve without callers, because a response has promised its result."""
         self.is_promised = True
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody waits for it, or will come back."""
+        """Whether a request waits for it, or its result was promised."""
         return self.is_promised or self.callers > 0
 
 
@@ -82,8 +82,8 @@ class Solves:
     """The solves of this process. The store's locks join those of several processes.
 
     At most `Settings.queue` are in flight, and `Settings.key_solves` of one owner. A task that is
-    estimated to be small has a short turn if no worker is free for a long one. A solve that nobody
-    waits for any more is ended some seconds later.
+    estimated to be small gets a short turn if no worker is free for a long one. A solve is
+    cancelled some seconds after its last caller has disconnected.
     """
 
     def __init__(self, pool: Pool, settings: Settings, metrics: ServiceMetrics) -> None:
@@ -99,10 +99,10 @@ class Solves:
         operations: float,
         seconds: float | None = None,
     ) -> Solve:
-        """Return the solve of a key that is in flight, or start one, of at most `seconds`.
+        """Return the solve of a key in flight, or start one with a time limit of `seconds`.
 
-        `operations` is its estimate. Raises `ProblemError` with ``queue-full`` if too many wait,
-        and with ``rate-limited`` if too many of the caller's do.
+        `operations` is the estimate. Raises `ProblemError` with ``queue-full`` for too many solves,
+        and with ``rate-limited`` for too many solves of the caller.
         """
         if request.key in self._running:
             return self._running[request.key]
@@ -119,8 +119,10 @@ class Solves:
 
     @contextmanager
     def wanted(self, solve: Solve) -> Iterator[None]:
-        """Count a caller that waits, in this block. After the last one the solve is ended, unless
-        another comes within some seconds or one was promised the result.
+        """Count a waiting caller in this block.
+
+        Some seconds after the last caller has left, the solve is cancelled, unless another one has
+        come or the result was promised.
         """
         solve.callers += 1
         try:
@@ -131,13 +133,13 @@ class Solves:
                 asyncio.get_running_loop().call_later(_ABANDONED_SECONDS, self._abandon, solve)
 
     def require_room(self, caller: Caller) -> None:
-        """Raise `ProblemError` as `start` does, if it could not start another solve now."""
+        """Raise the `ProblemError` of `start` if it cannot start another solve now."""
         if len(self._running) >= self._settings.queue:
             problem = Problem.of("queue-full", f"{len(self._running)} solves are waiting")
             raise ProblemError(problem, {"Retry-After": "10"})
         own = sum(caller.share == solve.share for solve in self._running.values())
         if caller.share is not None and own >= self._settings.key_solves:
-            detail = f"{own} solves of {caller.owner} are waiting, which is the limit: let one end"
+            detail = f"{own} solves of {caller.owner} are waiting, which is the limit: wait for one"
             raise ProblemError.of("rate-limited", detail, headers={"Retry-After": "10"})
 
     def _abandon(self, solve: Solve) -> None:
@@ -145,7 +147,7 @@ class Solves:
             self._end(solve)
 
     def _end(self, solve: Solve) -> bool:
-        """End a solve. Return whether it was in flight."""
+        """Cancel a solve. Return whether it was in flight."""
         if solve.task is None or self._running.get(solve.request.key) is not solve:
             return False
         del self._running[solve.request.key]  # a new caller starts another
@@ -153,14 +155,14 @@ class Solves:
         return True
 
     def cancel(self, solve: Solve, reason: str) -> bool:
-        """End a solve with the problem ``ended-by-admin``. Return whether it was in flight."""
+        """Cancel a solve with the problem ``ended-by-admin``. Return whether it was in flight."""
         is_ended = self._end(solve)
         if is_ended:
             self._fail(solve, Problem.of("ended-by-admin", reason))
         return is_ended
 
     def in_flight(self) -> list[Solve]:
-        """Return the solves in flight, the oldest first."""
+        """Return the solves in flight, oldest first."""
         return list(self._running.values())
 
     def running(self, key: str) -> Solve | None:
@@ -205,7 +207,7 @@ class Solves:
             solve.done.set()
 
     async def _work(self, solve: Solve) -> dict[str, Any]:
-        """Return what a worker has found, in a short turn or a long one."""
+        """Return the result of a worker, found in a short or a long turn."""
 
         def say(stage: str, fraction: float) -> None:
             solve.stage, solve.fraction = stage, fraction

@@ -24,7 +24,7 @@ from intertwine_api.work.queue import Queue
 from intertwine_api.work.settings import Settings
 from intertwine_api.work.solve_job import require_affordable
 
-_TRAINING_BYTES = 2**20  # the room for the model and the log of a training
+_TRAINING_BYTES = 2**20  # reserved for the model and the log of a training
 
 
 class Submission:
@@ -70,7 +70,7 @@ class Submission:
             return earlier
         caller.require_priority(new.priority)
         kind = KINDS[request.kind]
-        if self._settings.jobs:  # otherwise other hosts run the jobs, with their own installations
+        if self._settings.jobs:  # with 0, other hosts run the jobs, with their own installations
             kind.require_modules()
         limits = self.limits(request.limits)
         if request.kind == "train":
@@ -136,19 +136,19 @@ class Submission:
     def cost(self, request: ParsedRequest) -> Cost:
         """Return the estimated cost of a basis.
 
-        Raises `ProblemError` with ``too-costly`` if it can be solved neither here nor as a job.
+        Raises `ProblemError` with ``too-costly`` if it exceeds the limits of solves and of jobs.
         """
         return require_affordable(
             request, self._settings.solve_operations, self._settings.solve_memory
         )
 
     def is_job(self, cost: Cost) -> bool:
-        """Whether a basis of this cost is solved as a job, and not by a worker of this process."""
+        """Whether a basis of this cost is solved as a job, not by a worker of this process."""
         return cost.operations > self._settings.solve_job_operations
 
 
 def _priority(request: JobRequest, caller: Caller) -> int:
-    """Return the priority of a request: by default 0, or less if the caller's key allows less."""
+    """Return the priority of a request: by default 0, or the key's limit if that is lower."""
     if "priority" in request.model_fields_set:
         return request.priority
     return min(request.priority, caller.most_priority)

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = JobFolder(asked.folder)
     _detach(folder.log)
     head = folder.head(asked.attempt, datetime.now(UTC).isoformat(" ", "seconds"))
-    with contextlib.suppress(OSError):  # the disk is full, and the job may make room
+    with contextlib.suppress(OSError):  # the disk is full, but the job may still free space
         os.write(sys.stdout.fileno(), head.encode())
     output, printed = os.pipe()
     log = JobLog(output, sys.stdout.fileno(), asked.log_bytes)
@@ -66,7 +66,7 @@ class _Watch:
         self._peak = 0
 
     def run(self, command: Sequence[str], output: int) -> Exit:
-        """Run the command, within its limits. Its output goes to a pipe, which is closed here."""
+        """Run the command within its limits. Its output goes to a pipe, which is closed here."""
         signal.signal(signal.SIGTERM, self._on_signal)
         os.nice(_NICENESS)
         kills, started = kills_for_memory(), time.monotonic()
@@ -179,7 +179,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--grace", type=float, required=True, help="the seconds from being asked to being killed"
     )
     parser.add_argument(
-        "--log-bytes", type=int, default=LOG_BYTES, help="the bytes that its log may take"
+        "--log-bytes", type=int, default=LOG_BYTES, help="the limit of its log in bytes"
     )
     parser.add_argument("command", nargs="+", help="the job's process, after --")
     return parser.parse_args(arguments)

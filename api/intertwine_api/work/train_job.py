@@ -155,7 +155,9 @@ def _file(context: JobContext, digest: str, what: str) -> Path:
 
 
 def _gone(digest: str, what: str) -> ProblemError:
-    return ProblemError.of("not-found", f"the {what} {digest} are gone: send them again, and retry")
+    return ProblemError.of(
+        "not-found", f"the {what} {digest} are missing: upload them again, and retry"
+    )
 
 
 def links(job: Job) -> Mapping[str, str]:

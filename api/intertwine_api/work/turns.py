@@ -1,4 +1,4 @@
-"""Turns: a few places, given to those that wait for them, in turn among their owners."""
+"""Fair scheduling: waiting tasks get a few places, with turns among their owners."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Place = TypeVar("_Place")
 
 @dataclass(frozen=True)
 class Turn(Generic[_Place]):
-    """A place that is taken. Work in a short one must end soon, or be taken up in a long one."""
+    """A place in use. Work in a short place must end soon, or start again in a long one."""
 
     place: _Place
     owner: str | None
@@ -31,12 +31,12 @@ class _Waiting(Generic[_Place]):
 
 
 class Turns(Generic[_Place]):
-    """Places for long work, of which an owner has at most `share`, and places for short work.
+    """Places for long work, at most `share` for one owner, and places for short work.
 
-    A free place goes to the owner that has the fewest, and among these to the one that has waited
-    longest since its last turn; then to the first of its waiting. An owner of None has no share:
-    it may take every place. A short place is given where no long one is to be had, for work that
-    may be quickly done: such work need not wait for long work.
+    A free place goes to the owner with the fewest places; among equals, to the owner whose last
+    turn is longest ago; and for one owner, to its first waiting task. The owner None has no share:
+    it may use every place. If no long place is available, work that may end quickly gets a short
+    place, so that it does not wait for long work.
     """
 
     def __init__(self, long: Sequence[_Place], short: Sequence[_Place], share: int) -> None:
@@ -49,7 +49,7 @@ class Turns(Generic[_Place]):
         self._count = 0
 
     def bar(self, owner: str | None, seconds: float) -> None:
-        """Give an owner no short place for some seconds, because work in one did not end."""
+        """Refuse short places to an owner for some seconds, because its work in one did not end."""
         loop = asyncio.get_running_loop()
         self._barred[owner] = loop.time() + seconds
         loop.call_later(seconds, self._unbar, owner)
@@ -60,7 +60,7 @@ class Turns(Generic[_Place]):
             self._give()
 
     async def take(self, owner: str | None, *, is_long: bool) -> Turn[_Place]:
-        """Wait for a place: a long one, or any unless `is_long`."""
+        """Wait for a place: a long one if `is_long`, else any."""
         self._count += 1
         waiting: _Waiting[_Place] = _Waiting(owner, self._count, is_long)
         self._waiting.append(waiting)
@@ -70,12 +70,12 @@ class Turns(Generic[_Place]):
         except asyncio.CancelledError:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
-            elif not waiting.given.cancelled():  # given in the same moment
+            elif not waiting.given.cancelled():  # a place was given at the same moment
                 self.leave(waiting.given.result())
             raise
 
     def leave(self, turn: Turn[_Place]) -> None:
-        """Free a place for the next."""
+        """Release a place."""
         self._held[turn.owner] -= 1
         if turn.is_short:
             self._short.append(turn.place)

@@ -36,7 +36,7 @@ MAX_GENERATORS = 1000
 MAX_EXACT_ENTRIES = 10_000
 """The largest number of entries given as exact strings."""
 MAX_EXACT_CHARACTERS = 50_000
-"""The most characters of different exact strings: each is parsed and evaluated to 100 digits."""
+"""The most characters of distinct exact strings. Each is parsed and evaluated to 100 digits."""
 
 
 def read_group(group: Group | str | Mapping[str, Any]) -> Group:
@@ -170,7 +170,7 @@ class _ExactNumbers:
         self._values: dict[str, complex | float] = {}
 
     def read(self, text: str) -> complex | float:
-        """Return a string's value. Raises `InvalidGroup` after too many, `ParseError`."""
+        """Return a string's value. Raises `ParseError`, or `InvalidGroup` for too many strings."""
         self._entries += 1
         if self._entries > MAX_EXACT_ENTRIES:
             raise InvalidGroup(

@@ -32,9 +32,9 @@ _most_entries = ContextVar("most_entries", default=MAX_ENTRIES)
 
 @contextmanager
 def limited_entries(most: int) -> Iterator[None]:
-    """Build no group of more than `most` entries in this block: those of strangers may be large.
+    """Limit the entries of groups that are built in this block, as for requests, to `most`.
 
-    The limit is the context's, so that other threads and tasks keep their own.
+    The limit is a context variable, so that other threads and tasks keep their own.
     """
     token = _most_entries.set(min(most, MAX_ENTRIES))
     try:
@@ -44,7 +44,7 @@ def limited_entries(most: int) -> Iterator[None]:
 
 
 def refuse_large(entries: int, what: str) -> None:
-    """Raise `TooLarge` for generators of too many entries, before they are built.
+    """Raise `TooLarge` for generators with too many entries, before they are built.
 
     The limit is `MAX_ENTRIES`, or that of `limited_entries`.
     """

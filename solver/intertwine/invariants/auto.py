@@ -40,7 +40,7 @@ def choose_methods(problem: Problem, requested: str) -> tuple[str, ...]:
 
 
 def expected_method(problem: Problem, requested: str) -> str:
-    """Return the first of `choose_methods` for a good frame, which takes long to look at."""
+    """Return the first of `choose_methods` for a good frame, without the slow check of it."""
     if requested != "auto":
         return requested
     if problem.permutations is not None:

@@ -12,7 +12,7 @@ from intertwine.invariants.problem import Problem, problems_of
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import Rep
 
-_SPLITTING = 30  # products of matrices, of all irreps before the last slot together
+_SPLITTING = 30  # products of matrices, for all irreps before the last slot together
 _WORK = 8  # matrices besides the generators'
 _STEPS = 60  # conjugate gradient steps, with restarts, for most groups
 
@@ -41,7 +41,7 @@ def estimate(rep: Rep, method: str = "auto") -> Cost:
 def estimate_decomposition(rep: Rep) -> Cost:
     """Estimate the cost of decomposing a concrete rep of one group into irreps.
 
-    The sizes of irreps are not known before; see `_splitting`.
+    The sizes of the irreps are not known in advance; see `_splitting`.
     """
     costs = [
         _splitting(
@@ -57,8 +57,8 @@ def estimate_decomposition(rep: Rep) -> Cost:
 def _splitting(sizes: Sequence[int], lie: int, discrete: int) -> Cost:
     """Return the cost of splitting λ ⊗ slot for the largest irrep λ before the last slot.
 
-    Of a Lie group, its size is estimated by that of the symmetric power of as many slots; a finite
-    group has irreps of about the size of a slot.
+    For a Lie group, the size of λ is estimated by that of the symmetric power of as many slots. A
+    finite group has irreps of about the size of a slot.
     """
     largest, before = max(sizes, default=1), max(len(sizes) - 1, 1)
     irrep = comb(largest + before - 1, before) if lie else largest

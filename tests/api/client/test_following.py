@@ -159,7 +159,7 @@ class TestAServiceThatIsAway:
         with (
             scripted_service([Reply(200, b"", HEADERS)]) as there,
             Client(there.url, retries=1, outage=1) as lab,
-            pytest.raises(ConnectionFailed, match="stream of events broke"),
+            pytest.raises(ConnectionFailed, match="event stream was interrupted"),
         ):
             list(follow(lab))
 

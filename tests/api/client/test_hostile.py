@@ -301,7 +301,7 @@ class TestEvents:
 
     def test_streams_that_only_repeat_and_break(self) -> None:
         again = Reply(200, b"id: 3\nevent: progress\ndata: {}\n\n" * 3, self.STREAM)
-        assert "the stream of events broke" in self.following(again, ConnectionFailed)
+        assert "the event stream was interrupted" in self.following(again, ConnectionFailed)
 
     def test_an_event_without_its_fields(self) -> None:
         event = Reply(200, b'id: 10\nevent: metrics\ndata: {"row": []}\n\n', self.STREAM)

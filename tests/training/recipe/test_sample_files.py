@@ -134,7 +134,7 @@ BROKEN = {
                 "Y.npy": npy(Y),
             }
         ),
-        "X says that it has 324 bytes, and has 4",
+        "X declares 324 bytes, but has 4",
     ),
     "more numbers than it says": (
         zipped(
@@ -145,7 +145,7 @@ BROKEN = {
                 "Y.npy": npy(Y),
             }
         ),
-        "X says that it has 4 bytes, and has more",
+        "X declares 4 bytes, but has more",
     ),
     "a negative shape": (
         zipped(

@@ -1,4 +1,4 @@
-"""Routes for admins: the solves and uploads that are in flight, and their end."""
+"""Routes for admins: list and end the solves and uploads in flight."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _upload(
 
 @router.get("/solves", summary="List solves in flight")
 async def list_solves(service: TheService) -> SolvesInFlight:
-    """Return the solves and decompositions of this process that wait or run, the oldest first."""
+    """Return the queued and running solves and decompositions of this process, oldest first."""
     return SolvesInFlight(data=list(map(_solve_document, service.solves.in_flight())))
 
 
@@ -59,14 +59,14 @@ async def list_solves(service: TheService) -> SolvesInFlight:
 async def end_solve(
     solve: Annotated[Solve, Depends(_solve)], service: TheService, caller: Admin
 ) -> None:
-    """End a solve. The requests that wait for it are answered with `ended-by-admin`."""
+    """End a solve. Requests that wait for it get `ended-by-admin`."""
     if service.solves.cancel(solve, f"an admin ({caller.owner}) has ended the solve"):
         audit("solve ended", caller, id=solve.id, owner=solve.owner)
 
 
 @router.get("/uploads", summary="List uploads in flight")
 async def list_uploads(service: TheService) -> UploadsInFlight:
-    """Return the uploads to this process that are received or checked, the oldest first."""
+    """Return the uploads that this process receives or checks, oldest first."""
     documents = [
         UploadInFlight(
             id=upload.id,
@@ -90,9 +90,9 @@ async def list_uploads(service: TheService) -> UploadsInFlight:
 async def end_upload(
     upload: Annotated[Upload, Depends(_upload)], service: TheService, caller: Admin
 ) -> None:
-    """End an upload that is received; its file is deleted. Its check cannot be ended."""
+    """End an upload and delete its file. An upload that is being checked cannot be ended."""
     if not upload.end(f"an admin ({caller.owner}) has ended the upload"):
-        detail = f"upload {upload.id} has arrived and is checked, which ends within a minute"
+        detail = f"upload {upload.id} has arrived and is being checked, which ends within a minute"
         raise ProblemError.of("wrong-state", detail, state=upload.state)
     audit("upload ended", caller, id=upload.id, owner=upload.owner, bytes=upload.received)
 

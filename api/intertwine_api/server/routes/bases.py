@@ -55,9 +55,9 @@ async def find_basis(
 ) -> Any:
     """Return a known basis immediately; else solve, and wait as long as `Prefer: wait` says.
 
-    Equal concurrent requests share one solve. It goes on after a response with status 202, and
-    for some seconds after the connection broke. A long solve is a job, which survives restarts of
-    the service. Solving requires `bases:solve`.
+    Equal concurrent requests share one solve. It continues after a response with status 202, and
+    for some seconds after all callers have disconnected. A long solve is a job, which survives
+    restarts of the service. Solving requires `bases:solve`.
     """
     parsed = await service.parse(asked.model_dump(exclude_none=True), caller)
     state = await run_in_threadpool(service.bases.here, parsed.key, parsed)

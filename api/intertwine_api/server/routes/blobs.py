@@ -138,9 +138,9 @@ async def get_blob(
 ) -> Response:
     """Return the bytes of a basis, a model or a dataset, or a `Range` of them.
 
-    Blobs are immutable, with a strong ETag. Bases take the scope `bases:read`, and the weights of
-    models `models:forward` or `jobs:write`. Datasets, and weights that no model has, are readable
-    by their owners and admins.
+    Blobs are immutable, with a strong ETag. Bases require the scope `bases:read`, and weights of
+    models `models:forward` or `jobs:write`. Datasets, and weights without a model, are readable by
+    their owners and admins.
     """
     shared = "public" if caller.key_id is None else "private"
     headers = {
@@ -186,8 +186,8 @@ def _find(digest: str, headers: Mapping[str, str], service: Service, caller: Cal
 def _may_read(path: Path, service: Service, caller: Caller) -> bool:
     """Return whether the caller may read a dataset or weights.
 
-    Samples are private to their owners, and weights to those who may call their model, have
-    uploaded them, or have a job that starts from them.
+    Datasets are private to their owners. Weights are readable by callers who may call their model,
+    have uploaded them, or have a job that starts from them.
     """
     from intertwine.training.recipe.samples import Samples
 

@@ -95,14 +95,14 @@ def _file(key: str, rep: str | None, service: Service) -> Response:
 
 
 async def _sent(pieces: Iterable[bytes | memoryview], service: Service) -> AsyncIterator[bytes]:
-    """Yield the bytes of the pieces, a chunk at a time; a thread makes each of them."""
+    """Yield the bytes of the pieces in chunks, each made in a thread."""
     chunks = _chunks(pieces)
     while chunk := await service.make_piece(next, chunks, b""):
         yield chunk
 
 
 def _chunks(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """Yield the bytes of the pieces in chunks, each of one size except the last."""
+    """Yield the bytes of the pieces in chunks of equal size, except the last."""
     chunk = bytearray()
     for piece in pieces:
         at = 0

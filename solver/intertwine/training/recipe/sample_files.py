@@ -205,12 +205,12 @@ def _read_npz(source: BinaryIO, most_bytes: int) -> Arrays:
 
 
 def _require_ratio(entry: zipfile.ZipInfo, name: str, size: int) -> None:
-    """Raise `TooLarge` for a member that expands as only a hostile or nearly constant one does."""
+    """Raise `TooLarge` for a member with a suspiciously high compression ratio."""
     packed = max(1, min(entry.compress_size, size))
     if entry.file_size > max(_EXPANDED, _MOST_RATIO * packed):
         raise TooLarge(
-            f"{name} expands from {packed:,} to {entry.file_size:,} bytes, and above "
-            f"{_EXPANDED:,} bytes at most {_MOST_RATIO} times is read: write it with np.savez, "
+            f"{name} expands from {packed:,} to {entry.file_size:,} bytes; above "
+            f"{_EXPANDED:,} bytes, at most {_MOST_RATIO} times is allowed: write it with np.savez, "
             f"which does not compress"
         )
 
@@ -234,7 +234,7 @@ def _read_npy(
         _require_ratio(entry, name, size)
         found = entry.file_size - member.tell()
         if declared > found:  # before memory is taken for it
-            raise FormatError(f"{name} says that it has {declared:,} bytes, and has {found:,}")
+            raise FormatError(f"{name} declares {declared:,} bytes, but has {found:,}")
         array = np.empty(header.count, dtype)
         _fill(array.view(np.uint8), member, name)
     native = array.astype(dtype.newbyteorder("="), copy=False)
@@ -249,7 +249,7 @@ def _fill(view: Shaped[np.ndarray, " bytes"], member: Any, name: str) -> None:
         at += len(piece)
     if at < len(view) or member.read(1):  # at the end the checksum is compared
         more = "more" if at == len(view) else f"{at:,}"
-        raise FormatError(f"{name} says that it has {len(view):,} bytes, and has {more}")
+        raise FormatError(f"{name} declares {len(view):,} bytes, but has {more}")
 
 
 def _two_of(names: Iterable[str]) -> tuple[str, str]:

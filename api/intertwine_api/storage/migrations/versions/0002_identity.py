@@ -1,4 +1,4 @@
-"""The identity of the service, by which its database knows its data folder."""
+"""The identity of the service, which its database and its data folder share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make the table; the first service that uses the database fills it."""
+    """Create the table. The first service that uses the database fills it."""
     op.create_table(
         "identity",
         sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),

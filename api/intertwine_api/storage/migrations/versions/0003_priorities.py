@@ -1,4 +1,4 @@
-"""The largest priority of the jobs of a key; 0 for the keys that there are."""
+"""The highest priority of a key's jobs; 0 for existing keys."""
 
 from __future__ import annotations
 
