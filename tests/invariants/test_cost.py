@@ -6,12 +6,13 @@ import time
 
 import numpy as np
 import pytest
-from intertwine.groups import SO, Group
+from intertwine.groups import SO, Group, parse_group
 from intertwine.invariants import estimate, estimate_decomposition
 from intertwine.invariants.problem import problems_of
 from intertwine.irreps import decompose
-from intertwine.reps import V
+from intertwine.reps import V, parse
 from intertwine.reps.canonical_form import canonical_terms
+from intertwine_api.work.settings import Settings
 from scipy.linalg import null_space
 
 
@@ -30,6 +31,35 @@ def test_a_sum_costs_as_much_as_its_terms() -> None:
     one, two, both = (estimate_decomposition(r(G)) for r in (V**2, V**3, V**2 + V**3))
     assert both.operations == one.operations + two.operations
     assert both.memory == max(one.memory, two.memory)
+
+
+@pytest.mark.parametrize(
+    ("text", "group", "is_quick"),
+    [
+        ("V**4", "SO(8)", True),
+        ("V**4", "SO(10)", True),
+        ("V**4", "O(12)", True),
+        ("V**2*V.T**2", "SU(10)", True),
+        ("V**4", "Sp(4)", True),
+        ("V**2", "SO(30)", False),
+    ],
+)
+def test_bases_that_take_a_second_are_not_refused(text: str, group: str, is_quick: bool) -> None:
+    """By a service with its defaults; those that are quick are not jobs either."""
+    defaults = Settings(data=None)
+    cost = estimate(parse(text)(parse_group(group)))
+    most = defaults.solve_job_operations if is_quick else defaults.solve_operations
+    assert cost.operations <= most
+    assert cost.memory <= defaults.solve_memory
+
+
+@pytest.mark.parametrize("group", ["Z(100)", "S(5)", "SO(3)", "Cube()"])
+def test_decompositions_that_take_seconds_are_not_refused(group: str) -> None:
+    """Those of the irreps of a group in tensors of two slots, over HTTP."""
+    defaults = Settings(data=None)
+    cost = estimate_decomposition(parse("T(0)+T(1)+T(2)+T(1,1)")(parse_group(group)))
+    assert cost.operations <= defaults.decompose_operations
+    assert cost.memory <= defaults.solve_memory
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -182,6 +182,7 @@ def _serve(settings: Settings) -> None:
     config = uvicorn.Config(
         app,
         http=Connections(room, settings.stall_seconds).protocol(),
+        ws="none",  # a WebSocket library, if installed, would take over connections
         log_level="warning",
         log_config=None,  # `configure_logging` does it
         access_log=False,

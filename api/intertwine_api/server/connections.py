@@ -193,7 +193,7 @@ def _in_kernel(transport: asyncio.Transport) -> int:
     connection: Any = transport.get_extra_info("socket")
     try:
         found = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-    except OSError:  # it was just closed, or the system does not support it
+    except (OSError, ValueError):  # it was just closed, or the system does not support it
         return 0
     return int(struct.unpack("i", found)[0])
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
@@ -132,13 +133,32 @@ class FairLimiter:
             return await to_thread.run_sync(function, limiter=self._all)
         own = self._own.setdefault(name, CapacityLimiter(self._share))
         self._calls[name] += 1
-        try:
+        begun = False
+
+        def begin() -> _Result:
+            nonlocal begun
+            begun = True
+            return function()
+
+        async def call() -> _Result:
             async with own:
-                return await to_thread.run_sync(function, limiter=self._all)
-        finally:
-            self._calls[name] -= 1
-            if not self._calls[name]:
-                del self._calls[name], self._own[name]
+                return await to_thread.run_sync(begin, limiter=self._all)
+
+        # no thread can be ended: after its caller has left, it still takes its share
+        task = asyncio.create_task(call())
+        task.add_done_callback(lambda _: self._forget(name))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not begun:
+                task.cancel()
+            task.add_done_callback(_ignore)
+            raise
+
+    def _forget(self, name: str) -> None:
+        self._calls[name] -= 1
+        if not self._calls[name]:
+            del self._calls[name], self._own[name]
 
 
 class ByteBudget:
@@ -208,6 +228,12 @@ class Account:
         if self.size:
             self._budget.give_back(self._key, self.size)
         self.size = 0
+
+
+def _ignore(task: asyncio.Task[Any]) -> None:
+    """Look at the error of a call whose caller has left, or asyncio logs it."""
+    if not task.cancelled():
+        task.exception()
 
 
 def seconds(wait: float) -> str:

@@ -36,6 +36,7 @@ _DOCS_POLICY = (  # the scripts of Swagger UI and ReDoc start in the page, and R
 )
 _DOCS = ("/docs", "/redoc")
 _SMALL = 2**16  # bytes; the server buffers as many
+_MOST_FIELDS = 10_000  # of JSON: an error is made of each that is unknown
 _PIECE = 2**20  # bytes that are sent at a time
 _HELD = 4  # pieces of a stream in memory: made, sent, and two copies of the server
 
@@ -74,9 +75,10 @@ class BodyLimit:
         is_upload = path_of(scope) in self.uploads
         seen, more, started = 0, True, False
         refusal: ProblemError | None = None
+        is_json, fields = media_type(headers) == _JSON, 0
 
         async def bounded() -> Message:
-            nonlocal seen, more, refusal
+            nonlocal seen, more, refusal, fields
             message = await receive()
             more = message.get("more_body", False)
             size = len(message.get("body", b""))
@@ -84,6 +86,12 @@ class BodyLimit:
             if seen > limit:
                 refusal = self._too_large(limit, scope)
                 raise _Refused
+            if is_json:
+                fields += message.get("body", b"").count(b":")
+                if fields > _MOST_FIELDS:
+                    detail = f"the body has more than {_MOST_FIELDS:,} fields"
+                    refusal = ProblemError.of("body-too-large", detail)
+                    raise _Refused
             if size and not is_upload:
                 try:
                     account.take(key_of(scope), size)

@@ -108,7 +108,8 @@ class Service:
         self.ready = False
         self.left: list[Job] = []
         """The jobs of this host that still run after the service has ended."""
-        self._heavy, self._storing = FairLimiter(most=3, share=1), CapacityLimiter(2)
+        self._heavy = FairLimiter(most=3, share=1)
+        self._storing = FairLimiter(most=2, share=1)
         self._uploads_of_owner = ConcurrencyLimit(settings.key_uploads, "uploads of this owner")
         self._uploads_at_once = ConcurrencyLimit(settings.uploads, "uploads")
         self._reading, self._making = CapacityLimiter(2), CapacityLimiter(2)
@@ -267,9 +268,11 @@ class Service:
         """Return the statistics of the store, at most some seconds old: reading them is slow."""
         return await self._statistics.get()
 
-    async def store_upload(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+    async def store_upload(
+        self, caller: Caller, function: Callable[..., _Result], *arguments: Any
+    ) -> _Result:
         """Check and store an uploaded file in a thread: two at a time, because files are large."""
-        return await to_thread.run_sync(partial(function, *arguments), limiter=self._storing)
+        return await self._storing.run(caller.share, partial(function, *arguments))
 
     async def decompose(
         self, document: Mapping[str, Any], caller: Caller, request: Request

@@ -226,8 +226,10 @@ def _require_empty(backup: Backup, database: Database, data: Path) -> None:
     for folder in (data / "objects", data / "jobs"):
         if folder.is_dir() and any(folder.iterdir()):
             raise InvalidSetting(f"{folder} is not empty: restore into an empty data folder")
-    if database.is_sqlite:
-        has_contents = Path(str(database.url.database)).exists()
+    if database.is_sqlite:  # also its log, which SQLite would replay into the restored file
+        file = str(database.url.database)
+        parts = ("", "-wal", "-shm", "-journal")
+        has_contents = any(Path(f"{file}{part}").exists() for part in parts)
     else:
         with database.read() as connection:
             has_contents = bool(inspect(connection).get_table_names())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 import time
@@ -25,11 +26,14 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 from intertwine_api.storage.database import Database, now
 from intertwine_api.storage.tables import keys
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import MOST_PRIORITY, SCOPES, implied_scopes
+
+_LOG = logging.getLogger("intertwine.service")
 
 #: The most days until a key expires.
 MOST_DAYS = 36_500
@@ -220,9 +224,12 @@ class Keys:
         if row is None or prefix != _PREFIX or not is_right:
             return None
         if row.last_used is None or row.last_used < row.at - _NOTED_SECONDS:
-            with self._database.write() as connection:
-                noting = update(keys).where(keys.c.id == key_id)
-                connection.execute(noting.values(last_used=row.at))
+            try:
+                with self._database.write() as connection:
+                    noting = update(keys).where(keys.c.id == key_id)
+                    connection.execute(noting.values(last_used=row.at))
+            except SQLAlchemyError as error:  # a full disk or a lock: reading goes on
+                _LOG.warning("the use of the key %s could not be noted: %s", key_id, error)
         return _key_of(row)
 
     def list(self) -> list[Key]:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 #: The media type of a safetensors body.
 SAFETENSORS = "application/vnd.safetensors"
 
+MOST_HEADER_OF_BODY = 2**16
+"""The largest header, in bytes, of the arrays in a request."""
+MOST_HEADER_OF_WEIGHTS = 2**20
+"""The largest header, in bytes, of uploaded weights."""
+_LENGTH = 8  # bytes
+
 #: The pieces of a body, in order.
 Pieces = tuple[bytes | memoryview, ...]
 
@@ -28,6 +34,19 @@ def write_arrays(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Pieces:
     return file_pieces(arrays)
 
 
+def require_small_header(start: bytes, most: int) -> None:
+    """Check the size of a header, which is in a safetensors file's first eight bytes.
+
+    A header lists the arrays: one of 28 MB takes two seconds, and a gigabyte, to read. Raises
+    `FormatError` for more than `most` bytes.
+    """
+    size = int.from_bytes(start[:_LENGTH], "little")
+    if size > most:
+        raise FormatError(
+            f"the header of the safetensors file has {size:,} bytes; at most {most:,} are read"
+        )
+
+
 def read_array(body: bytes, name: str) -> Shaped[np.ndarray, "..."]:
     """Return the named array of a safetensors body. An array of shape (…, …, 2) is complex.
 
@@ -36,6 +55,7 @@ def read_array(body: bytes, name: str) -> Shaped[np.ndarray, "..."]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    require_small_header(body[:_LENGTH], MOST_HEADER_OF_BODY)
     try:
         array: Shaped[np.ndarray, "..."] = load(body)[name]
     except (SafetensorError, KeyError, ValueError, TypeError) as error:

@@ -121,12 +121,18 @@ class _AuditFile(WatchedFileHandler):
         self._file, self._limit = home / _FILE, limit
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record. If the file cannot be rotated, it grows."""
+        """Write a record. If the file cannot be rotated, it grows.
+
+        If it cannot be opened, the record is in the log alone: what it reports is already done.
+        """
         try:
             self._rotate()
         except OSError:
             self.handleError(record)
-        super().emit(record)
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
 
     def _rotate(self) -> None:
         if not self._is_full():

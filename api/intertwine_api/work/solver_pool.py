@@ -57,6 +57,9 @@ class Worker:
             raise ProblemError.of("worker-died", detail) from None
         except (ConnectionError, asyncio.IncompleteReadError):
             raise await self._death() from None
+        except OSError as error:  # too many processes or open files
+            detail = f"the process that solves could not be started: {error.strerror}"
+            raise ProblemError.of("worker-died", detail) from error
         try:
             async with asyncio.timeout(seconds):
                 process = await self._started()

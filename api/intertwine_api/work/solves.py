@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import secrets
 import time
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from intertwine_api.work.service_metrics import ServiceMetrics
 from intertwine_api.work.settings import Settings
 from intertwine_api.work.solver_pool import Pool
 
+_LOG = logging.getLogger("intertwine.service")
 _REMEMBERED = 1000
 _QUICK_OPERATIONS = 3e9  # done in a second or so, if the estimate is right
 _ABANDONED_SECONDS = 5.0  # in which a caller whose connection broke may retry
@@ -193,6 +195,10 @@ class Solves:
             self._hold(solve.request, done)
         except ProblemError as error:
             self._fail(solve, error.problem)
+        except Exception:
+            _LOG.exception("the solve of %s failed", solve.request.key)
+            detail = "an unexpected error occurred: see the service's log"
+            self._fail(solve, Problem.of("internal", detail))
         except asyncio.CancelledError:
             outcome = "cancelled"
             if solve.problem is None:

@@ -57,11 +57,12 @@ def estimate_decomposition(rep: Rep) -> Cost:
 def _splitting(sizes: Sequence[int], lie: int, discrete: int) -> Cost:
     """Return the cost of splitting λ ⊗ slot for the largest irrep λ before the last slot.
 
-    For a Lie group, the size of λ is estimated by that of the symmetric power of as many slots. A
-    finite group has irreps of about the size of a slot.
+    For a Lie group, the size of λ is estimated by that of the symmetric power of as many slots. For
+    a finite group the result is a lower bound: its irreps may be as small as those of an abelian
+    group.
     """
     largest, before = max(sizes, default=1), max(len(sizes) - 1, 1)
-    irrep = comb(largest + before - 1, before) if lie else largest
+    irrep = comb(largest + before - 1, before) if lie else 1
     step = float(min(irrep * largest, prod(sizes)))
     matrices = 16 * step**2  # complex
     return Cost(
@@ -73,9 +74,9 @@ def _cost(problem: Problem, method: str) -> Cost:
     n, generators = float(problem.size), problem.lie_count + problem.discrete_count
     if method == "orbits":
         return Cost(20 * n * max(1, generators), by_orbits.bytes_needed(problem))
-    if method == "irreps":
-        cost = _splitting(problem.sizes, problem.lie_count, problem.discrete_count)
-        return Cost(cost.operations + n, cost.memory)
+    if method == "irreps":  # it splits no irrep that the invariants do not need
+        step = float(max(problem.sizes, default=1)) ** 2
+        return Cost(1e3 * (generators + 1) * step**2 + n, int(16 * step**2) + 2**20)
     if method == "svd":
         return Cost(4 * n**3 * (generators + 5), by_svd.bytes_needed(problem))
     slots = sum(problem.sizes)

@@ -184,3 +184,26 @@ class TestShares:
             assert "ann" in document["detail"]
             assert "retry-after" in answer.headers
             assert bob.post("/v1/bases", json=SO3).json()["rank"] == 6
+
+
+class TestBodies:
+    """Bodies that are small, and costly to read."""
+
+    def test_a_header_of_many_arrays_is_refused_unread(self, client: httpx.Client) -> None:
+        key = client.post("/v1/bases", json=SO3).json()["key"]
+        names = (
+            f'"{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for i in range(200_000)
+        )
+        header = ("{" + ",".join(names) + "}").encode()
+        body = len(header).to_bytes(8, "little") + header
+        headers = {"content-type": "application/vnd.safetensors"}
+        begun = time.monotonic()
+        for path in (f"/v1/bases/{key}:project", "/v1/blobs"):
+            document = problem(client.post(path, content=body, headers=headers), 422, "format")
+            assert "header" in document["detail"]
+        assert time.monotonic() - begun < 5
+
+    def test_json_of_many_fields_is_refused_unread(self, client: httpx.Client) -> None:
+        asked = {"rep": "V(SO(3))", **{f"{i}": 0 for i in range(100_000)}}
+        document = problem(client.post("/v1/reps:parse", json=asked), 413, "body-too-large")
+        assert "10,000 fields" in document["detail"]

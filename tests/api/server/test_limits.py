@@ -71,6 +71,31 @@ class TestFairThreads:
 
         asyncio.run(ask())
 
+    def test_one_who_leaves_a_thread_at_work_still_takes_the_share(self) -> None:
+        async def ask() -> None:
+            limiter = FairLimiter(most=5, share=1)
+            at_once = 0
+            most = 0
+            lock = threading.Lock()
+
+            def slow() -> None:
+                nonlocal at_once, most
+                with lock:
+                    at_once += 1
+                    most = max(most, at_once)
+                time.sleep(0.05)
+                with lock:
+                    at_once -= 1
+
+            for _ in range(6):
+                task = asyncio.create_task(limiter.run("ann", slow))
+                await asyncio.sleep(0.02)
+                task.cancel()
+            await limiter.run("ann", slow)
+            assert most == 1
+
+        asyncio.run(ask())
+
 
 class TestRates:
     def limiter(self) -> tuple[RateLimiter, Clock]:

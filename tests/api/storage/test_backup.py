@@ -189,6 +189,20 @@ class TestRefusals:
         with pytest.raises(InvalidSetting, match="is not empty: restore into an empty one"):
             restore(tmp_path / "backup", lab.database, tmp_path / "other")
 
+    @pytest.mark.parametrize("part", ["-wal", "-shm", "-journal"])
+    def test_a_log_of_the_database_of_before_is_not_replayed(
+        self, tmp_path: Path, part: str
+    ) -> None:
+        database = Database(f"sqlite:///{tmp_path / 'old' / 'intertwine.db'}")
+        database.migrate()
+        back_up(database, tmp_path / "old", tmp_path / "backup")
+        database.close()
+        new = tmp_path / "new"
+        new.mkdir()
+        (new / f"intertwine.db{part}").write_bytes(b"of another database")
+        with pytest.raises(InvalidSetting, match="is not empty"):
+            restore(tmp_path / "backup", Database(f"sqlite:///{new / 'intertwine.db'}"), new)
+
     def test_a_backup_of_another_kind_of_database(self, lab: Lab, tmp_path: Path) -> None:
         back_up(lab.database, lab.data, tmp_path / "backup")
         other = "postgresql://nowhere/x" if lab.database.is_sqlite else f"sqlite:///{tmp_path}/x"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from intertwine_api.storage.keys import Caller
 from intertwine_api.work.logs import (
     REQUEST_ID,
@@ -97,3 +98,12 @@ def test_audit_records_of_a_command_go_to_the_file_alone(tmp_path: Path) -> None
     assert (first["message"], first["id"]) == ("key created", "1")
     assert first["by"].endswith("with the command line")
     assert (second["by"], second["key"], second["id"]) == ("ada", "k", "2")
+
+
+def test_an_audit_file_that_cannot_be_opened_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "audit.jsonl").mkdir()
+    with audited_command(tmp_path):
+        audit("job cancelled", None, id="a job")
+    assert "audit.jsonl" in capsys.readouterr().err  # the log says why

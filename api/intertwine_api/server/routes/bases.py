@@ -88,8 +88,9 @@ async def find_basis(
 
 
 @router.get("/bases", summary="List bases", responses=documented("invalid-request"))
-def list_bases(
+async def list_bases(
     service: TheService,
+    caller: BasesReader,
     limit: Annotated[int, Query(ge=1, le=200, description="the size of a page")] = 50,
     after: Annotated[Digest | None, Query(description="the `next` of the previous page")] = None,
     group: Annotated[str | None, Query(description="only bases of this group, as printed")] = None,
@@ -99,6 +100,12 @@ def list_bases(
 
     With a filter, a page can be short or empty without being the last: check `has_more`.
     """
+    return await service.work(caller, _page, service, limit, after, group, method)
+
+
+def _page(
+    service: Service, limit: int, after: str | None, group: str | None, method: str | None
+) -> BasisPage:
     page: list[BasisManifest] = []
     last = None
     for read, document in enumerate(service.bases.documents(after or "")):

@@ -24,7 +24,11 @@ from intertwine_api.storage.keys import Caller
 from intertwine_api.storage.references import is_input_of_job, is_weights_of_model
 from intertwine_api.wire.bases import BlobDocument
 from intertwine_api.wire.problems import Problem, ProblemError
-from intertwine_api.wire.safetensors_body import SAFETENSORS
+from intertwine_api.wire.safetensors_body import (
+    MOST_HEADER_OF_WEIGHTS,
+    SAFETENSORS,
+    require_small_header,
+)
 from intertwine_api.work.logs import audit
 
 router = APIRouter(prefix="/v1", tags=["blobs"])
@@ -110,7 +114,7 @@ async def upload_blob(request: Request, service: TheService, caller: JobsWriter)
     The sha256 of the bytes identifies the blob.
     """
     async with service.receive(request, caller.owner) as file:
-        document = await service.store_upload(_keep, file, service, caller.owner)
+        document = await service.store_upload(caller, _keep, file, service, caller.owner)
     audit("weights created", caller, id=document.digest, bytes=document.bytes)
     headers = {"Location": document.links["self"]}
     return JSONResponse(document.model_dump(), 201, headers=headers)
@@ -159,6 +163,8 @@ def _keep(file: Path, service: Service, owner: str) -> BlobDocument:
     """Store an uploaded file of weights. Raises `FormatError` unless it is safetensors."""
     from safetensors import SafetensorError, safe_open
 
+    with file.open("rb") as content:
+        require_small_header(content.read(8), MOST_HEADER_OF_WEIGHTS)
     try:
         with safe_open(file, "numpy") as arrays:  # reads and checks only the header
             names = list(arrays.keys())

@@ -59,7 +59,7 @@ async def upload_dataset(
     generators = _read_group(group)
     async with service.receive(request, caller.owner) as file:
         stored = await service.store_upload(
-            service.datasets.add, caller.owner, file, name, rep_in, rep_out, generators
+            caller, service.datasets.add, caller.owner, file, name, rep_in, rep_out, generators
         )
     audit("dataset created", caller, id=stored.id, name=stored.name, bytes=stored.bytes)
     document = document_of(stored)
