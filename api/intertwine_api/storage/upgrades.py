@@ -106,8 +106,11 @@ def upgrade(database: Database, home: Path, snapshots: Snapshots = "if-possible"
     `NewerSchema` if the database is of a newer version.
     """
     taken: list[Path] = []
+    is_new = False
 
     def before(connection: Connection, version: str | None) -> None:
+        nonlocal is_new
+        is_new = version is None
         if version is None or snapshots == "never":
             return
         try:
@@ -119,7 +122,8 @@ def upgrade(database: Database, home: Path, snapshots: Snapshots = "if-possible"
 
     def after(connection: Connection, version: str | None) -> None:
         _verify(database, connection)
-        _LOG.info("the schema of %s is upgraded to version %s", database, version)
+        if not is_new:
+            _LOG.info("the schema of %s is upgraded to version %s", database, version)
 
     try:
         with _explained(database, home):

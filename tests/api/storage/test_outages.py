@@ -153,7 +153,7 @@ class Wire:
     def _pass(self, client: socket.socket, server: socket.socket) -> None:
         lost = threading.Event()
         back = threading.Thread(target=self._back, args=(server, client, lost), daemon=True)
-        with client, server:
+        with client, server, suppress(OSError):  # one side has gone
             back.start()
             while content := client.recv(2**16):
                 if b"COMMIT" in content and self.lose:
@@ -164,8 +164,9 @@ class Wire:
             back.join()
 
     def _back(self, server: socket.socket, client: socket.socket, lost: threading.Event) -> None:
-        while (content := server.recv(2**16)) and not lost.is_set():
-            client.sendall(content)
+        with suppress(OSError):  # one side has gone
+            while (content := server.recv(2**16)) and not lost.is_set():
+                client.sendall(content)
         with suppress(OSError):  # the client has closed it
             client.shutdown(socket.SHUT_RDWR)
 

@@ -420,7 +420,11 @@ def test_uploads_leave_the_reserve_of_a_small_disk_free(tmp_path: Path) -> None:
             answer = client.post(
                 "/v1/datasets", content=body(), headers={"content-type": "application/zip"}
             )
-            declared = client.post("/v1/blobs", content=b"x" * 30 * 2**20)
+            declared = client.post(
+                "/v1/blobs",
+                content=b"x" * 30 * 2**20,
+                headers={"content-type": "application/vnd.safetensors"},
+            )
             ready = client.get("/readyz").status_code
             left = [path.name for path in (data / "uploads").iterdir()]
         print(json.dumps([answer.json()["code"], declared.json()["code"], min(free), ready, left]))
