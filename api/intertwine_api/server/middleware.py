@@ -36,7 +36,7 @@ _DOCS_POLICY = (  # the scripts of Swagger UI and ReDoc start in the page, and R
 )
 _DOCS = ("/docs", "/redoc")
 _SMALL = 2**16  # bytes; the server buffers as many
-_MOST_FIELDS = 10_000  # of JSON: an error is made of each that is unknown
+_MOST_FIELDS = 20_000  # of JSON: an error is made of each that is unknown
 _PIECE = 2**20  # bytes that are sent at a time
 _HELD = 4  # pieces of a stream in memory: made, sent, and two copies of the server
 

@@ -209,4 +209,4 @@ class TestBodies:
     def test_json_of_many_fields_is_refused_unread(self, client: httpx.Client) -> None:
         asked = {"rep": "V(SO(3))", **{f"{i}": 0 for i in range(100_000)}}
         document = problem(client.post("/v1/reps:parse", json=asked), 413, "body-too-large")
-        assert "10,000 fields" in document["detail"]
+        assert "20,000 fields" in document["detail"]
