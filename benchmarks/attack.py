@@ -134,7 +134,7 @@ def estimates(eve: Caller) -> None:
 
 
 def exact_strings(eve: Caller) -> None:
-    """Generators of 10⁴ exact strings, each of which is evaluated with 100 digits."""
+    """Generators of 10⁴ different exact strings, which are evaluated to 100 digits."""
     tag = secrets.randbits(20)
     rows = [[f"sin({i}*7+{j})/{i + tag}+cos({j})" for j in range(100)] for i in range(100)]
     eve.once("/v1/bases", {"rep": "V", "group": {"lie_algebra": [rows]}})

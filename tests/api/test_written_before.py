@@ -7,15 +7,14 @@ the token of a key.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.archives import unpacked
 from helpers.service import ServiceProcess
 from intertwine_api.client import Client
 from intertwine_api.storage.database import Database
@@ -25,19 +24,11 @@ ARCHIVE = Path(__file__).parent / "written_before_layers.zip"
 DESCRIPTION = {"type": "EMLP", "ch": 8, "num_layers": 1}
 
 
-def unpack(folder: Path) -> dict[str, Any]:
-    """Write the folder of the service below another one; what it answered."""
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        archive.extractall(folder)
-    documents: dict[str, Any] = json.loads((folder / "documents.json").read_text())
-    return documents
-
-
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, dict[str, Any]]]:
     """A service of today with the folder of then, but for its key; and what was answered then."""
     folder = tmp_path_factory.mktemp("before")
-    documents = unpack(folder)
+    documents = unpacked(ARCHIVE, folder)
     with sqlite3.connect(folder / "data/intertwine.db") as connection:
         connection.execute("DELETE FROM api_keys")
     connection.close()
@@ -96,7 +87,7 @@ def test_bases_come_from_the_store(before: Before) -> None:
 
 
 def test_a_key_is_still_known(tmp_path: Path) -> None:
-    documents = unpack(tmp_path)
+    documents = unpacked(ARCHIVE, tmp_path)
     database = Database(f"sqlite:///{tmp_path / 'data/intertwine.db'}")
     database.migrate()
     key = Keys(database).find(documents["token"])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from helpers.archives import unpacked
 from helpers.program import Ended, intertwine
 from helpers.service import service_process
 from intertwine_api.client import Client
@@ -28,14 +28,6 @@ pytestmark = pytest.mark.slow  # real processes
 
 ARCHIVE = Path(__file__).parent / "written_first.zip"
 DESCRIPTION = {"type": "EMLP", "ch": 8, "num_layers": 1}
-
-
-def unpack(folder: Path) -> dict[str, Any]:
-    """Write the data folder of the service below another one; what it answered."""
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        archive.extractall(folder)
-    documents: dict[str, Any] = json.loads((folder / "documents.json").read_text())
-    return documents
 
 
 def upgrade(folder: Path, *options: str) -> Ended:
@@ -49,7 +41,7 @@ First = tuple[str, dict[str, Any]]
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[First]:
     """The address of a service of today with the upgraded data of the first one; its answers."""
     folder = tmp_path_factory.mktemp("first")
-    documents = unpack(folder)
+    documents = unpacked(ARCHIVE, folder)
     ended = upgrade(folder)
     assert ended.code == 0, ended.err
     assert Path(json.loads(ended.out)["snapshot"]).is_file()
@@ -64,7 +56,7 @@ def lab(first: First) -> Iterator[Client]:
 
 
 def test_a_check_finds_the_upgrade_and_changes_nothing(tmp_path: Path) -> None:
-    unpack(tmp_path)
+    unpacked(ARCHIVE, tmp_path)
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     ended = upgrade(tmp_path, "--check")
     assert ended.code == 1, ended.err

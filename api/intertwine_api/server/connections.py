@@ -106,7 +106,7 @@ class Connections:
             self._sort(now)
         while self._replaceable:
             connection = self._replaceable.popleft()
-            if connection in self._open and connection.is_waiting is not Waiting.SERVICE:
+            if connection in self._open and connection.waits_for is not Waiting.SERVICE:
                 connection.abort()
                 return True
         return len(self._open) < self.most
@@ -148,8 +148,8 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     @property
-    def is_waiting(self) -> Waiting:
-        """What the connection waits for now."""
+    def waits_for(self) -> Waiting:
+        """What the connection waits for."""
         if self.flow.write_paused or self.transport.is_closing():
             return Waiting.READER
         cycle = self.cycle
@@ -165,7 +165,7 @@ class Connection(H11Protocol):
 
     def look(self, now: float) -> tuple[Waiting, float]:
         """Return what the connection waits for, and the seconds since its client's progress."""
-        waiting, mark = self.is_waiting, self._mark
+        waiting, mark = self.waits_for, self._mark
         if waiting is not self._was or self._has_progressed(waiting, mark):
             self._was, self._since = waiting, now
             self._mark = self._received, self._resumed, self._unread()

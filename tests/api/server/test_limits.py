@@ -31,7 +31,7 @@ class Clock:
 
 
 class TestFairThreads:
-    """`FairLimiter`: slow functions in threads, of which each name has a share."""
+    """`FairLimiter`: slow functions run in threads, and each name has a share of these."""
 
     def test_many_calls_of_one_name_leave_threads_to_others(self) -> None:
         limiter = FairLimiter(most=3, share=1)
