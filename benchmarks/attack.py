@@ -293,6 +293,7 @@ def service(folder: Path, *, with_training: bool) -> Iterator[tuple[int, Caller,
             stderr=log,
             text=True,
             env={**os.environ, **limits},
+            start_new_session=True,  # Linux shares processors among sessions first
         )
     try:
         assert process.stdout is not None

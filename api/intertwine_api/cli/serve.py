@@ -157,7 +157,12 @@ def _serve(settings: Settings) -> None:
         room_for_connections,
     )
     from intertwine_api.storage.identity import require_same_service
-    from intertwine_api.work.host import collect_rarely, return_freed_memory, share_gpu
+    from intertwine_api.work.host import (
+        collect_rarely,
+        return_freed_memory,
+        share_gpu,
+        use_one_blas_thread,
+    )
     from intertwine_api.work.logs import configure_logging
 
     configure_logging(settings)
@@ -194,6 +199,7 @@ def _serve(settings: Settings) -> None:
         _announce(f"http://{_shown(settings.host)}:{port}", service)
     collect_rarely()
     return_freed_memory()
+    use_one_blas_thread()
     sys.setswitchinterval(_SWITCH_SECONDS)
     Server(config).run(sockets=[listener])
 

@@ -6,6 +6,7 @@ From the first key on, every request needs a key.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -28,6 +29,9 @@ from intertwine_api.wire.problems import ProblemError
 _CACHE_SECONDS = 3.0  # a revoked key is accepted for at most this long
 _CACHE_SIZE = 1000
 _JSON_OF_A_TOKEN = 2**14  # bytes: parsing JSON blocks the event loop
+_REFUSED = (429, 503)
+_REFUSALS_PER_SECOND, _REFUSALS_BURST = 5.0, 100
+_HOLD_SECONDS = 1.0
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
 _GUARDED = "/v1/"
 _METRICS = "/metrics"
@@ -107,12 +111,18 @@ def _unauthorized(token: str) -> ProblemError:
 
 
 class Guard:
-    """Authenticate ``/v1`` requests before their body is read, and enforce limits per key."""
+    """Authenticate ``/v1`` requests before their body is read, and enforce limits per key.
+
+    Refusals of one key that come too fast are held for a second, so that a client that repeats
+    refused requests at once does not take the processor.
+    """
 
     def __init__(
         self, app: ASGIApp, access: Access, limiter: RateLimiter, concurrency: ConcurrencyLimit
     ) -> None:
         self.app, self.access, self.limiter, self.concurrency = app, access, limiter, concurrency
+        self._refusals = RateLimiter(_REFUSALS_PER_SECOND, _REFUSALS_BURST)
+        self._held = ConcurrencyLimit(concurrency.most, "held refusals")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its caller, or respond with a problem."""
@@ -125,9 +135,26 @@ class Guard:
             if caller.key_id is None:
                 await self.app(scope, receive, send)
             else:
-                await self._limited(caller.key_id, scope, receive, send)
+                await self._slowed(caller.key_id, scope, receive, send)
         except ProblemError as error:
             await respond(error.problem, error.headers)(scope, receive, send)
+
+    async def _slowed(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
+        async def slowed(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in _REFUSED:
+                await self._hold(key)
+            await send(message)
+
+        try:
+            await self._limited(key, scope, receive, slowed)
+        except ProblemError as error:
+            await respond(error.problem, error.headers)(scope, receive, slowed)
+
+    async def _hold(self, key: str) -> None:
+        """Wait, if refusals of a key come too fast and not too many are waiting already."""
+        if not self._refusals.take(key).granted and self._held[key] < self._held.most:
+            with self._held.slot(key):
+                await asyncio.sleep(_HOLD_SECONDS)
 
     async def _caller(self, authorization: str | None) -> Caller:
         try:

@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,6 +85,21 @@ class JobEnvironment:
         return cls(Path(home), database, Path(store), float(lease), float(outage))
 
 
+_NICENESS = 5  # below the service
+
+
+def yield_processors() -> None:
+    """Let the service go first when processors are busy: for processes that compute for long.
+
+    Linux may share processors among sessions before it looks at the niceness within one (see
+    sched(7), "The autogroup feature"), so a process that leads a session lowers the session too.
+    """
+    os.nice(_NICENESS)
+    if sys.platform == "linux" and os.getsid(0) == os.getpid():
+        with suppress(OSError):  # the kernel has no autogroups, or /proc is read-only
+            Path("/proc/self/autogroup").write_text(str(_NICENESS))
+
+
 def share_gpu() -> None:
     """Let this process and its children take GPU memory as needed, unless the environment is set.
 
@@ -91,6 +107,17 @@ def share_gpu() -> None:
     Call this before JAX is used.
     """
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def use_one_blas_thread() -> None:
+    """Compute linear algebra in the calling thread alone, in a process that serves.
+
+    Its matrices are small. Several threads of BLAS would be no faster, and wait in loops: the
+    estimate of a generator of size 220 takes half the processor time with one.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, user_api="blas")
 
 
 _M_MMAP_THRESHOLD, _LARGE = -3, 4 * 2**20  # see mallopt(3); bytes

@@ -98,7 +98,7 @@ class Worker:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE,
-            start_new_session=True,
+            process_group=0,  # not a session: Linux shares processors among sessions first
         )
         self._process = process
         try:
@@ -150,7 +150,7 @@ class Pool:
         command += ["--store", store]
         command += ["--store-limit", str(limit), "--memory", str(memory)]
         command += ["--unkept", str(settings.unkept_bytes)]
-        long = [Worker(command, memory) for _ in range(settings.workers)]
+        long = [Worker([*command, "--long"], memory) for _ in range(settings.workers)]
         short = [Worker(command, memory)]
         self._workers = [*long, *short]
         share = settings.key_workers or max(1, settings.workers - 1)

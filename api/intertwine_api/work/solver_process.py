@@ -18,6 +18,8 @@ from typing import Any
 
 from intertwine.errors import IntertwineError
 
+from intertwine_api.work.host import yield_processors
+
 Send = Callable[[dict[str, Any]], None]
 
 _INTERVAL = 0.2  # seconds between two messages of progress
@@ -26,6 +28,8 @@ _INTERVAL = 0.2  # seconds between two messages of progress
 def main() -> int:
     """Read tasks from standard input until it is closed."""
     arguments = _arguments()
+    if arguments.long:
+        yield_processors()
     if arguments.memory:
         _limit_memory(arguments.memory)
     outbox = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
@@ -113,6 +117,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", required=True, help="the folder of the store")
     parser.add_argument("--store-limit", type=int, required=True, help="its limit in bytes")
     parser.add_argument("--memory", type=int, default=0, help="the bytes of memory to take at most")
+    parser.add_argument("--long", action="store_true", help="its tasks may take long")
     parser.add_argument(
         "--unkept",
         type=int,

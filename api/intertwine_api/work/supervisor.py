@@ -25,13 +25,13 @@ from intertwine.memory import kills_for_memory
 
 from intertwine_api.work.executor import Cause, Exit
 from intertwine_api.work.folder import JobFolder
+from intertwine_api.work.host import yield_processors
 from intertwine_api.work.job_log import LOG_BYTES, JobLog
 
 #: The process id of the supervisor, for the job's process to end with it.
 SUPERVISOR = "INTERTWINE_SUPERVISOR"
 
 _INTERVAL = 0.2  # seconds between two measurements of the job
-_NICENESS = 5  # below the service
 _NOT_STARTED = 127  # as shells do
 
 
@@ -68,7 +68,7 @@ class _Watch:
     def run(self, command: Sequence[str], output: int) -> Exit:
         """Run the command within its limits. Its output goes to a pipe, which is closed here."""
         signal.signal(signal.SIGTERM, self._on_signal)
-        os.nice(_NICENESS)
+        yield_processors()
         kills, started = kills_for_memory(), time.monotonic()
         try:
             environment = {**os.environ, **_told_to_the_child()}

@@ -246,6 +246,25 @@ class TestAKey:
             time.sleep(1.1)
             assert hers.get("/v1/groups").status_code == 200
 
+    def test_refusals_that_come_too_fast_are_held_for_a_second(self, tmp_path: Path) -> None:
+        settings = {"key_requests_per_second": "0.01", "key_requests_burst": "1"}
+        with service_with_keys(tmp_path, "alice", "bob", **settings) as (hers, his):
+
+            def seconds_of_a_refusal() -> float:
+                begun = time.monotonic()
+                problem(hers.get("/v1/groups"), 429, "rate-limited")
+                return time.monotonic() - begun
+
+            assert hers.get("/v1/groups").status_code == 200
+            assert min(seconds_of_a_refusal() for _ in range(90)) < 0.5
+            for _ in range(30):
+                if (last := seconds_of_a_refusal()) >= 1:
+                    break
+            assert last >= 1
+            begun = time.monotonic()
+            assert his.get("/v1/groups").status_code == 200
+            assert time.monotonic() - begun < 1
+
     def test_has_so_many_requests_in_the_works_at_once(self, tmp_path: Path) -> None:
         with service_with_keys(tmp_path, "alice", "bob", key_requests_at_once="2") as (hers, his):
             job = hers.post("/v1/jobs", json={"kind": "solve", **SO3}).json()

@@ -53,6 +53,20 @@ print((gc.get_freeze_count(), gc.get_threshold()) == before)
     assert printed.split() == ["True"]
 
 
+def test_linear_algebra_of_a_process_that_serves_takes_one_thread() -> None:
+    printed = python(
+        """
+import numpy
+from intertwine_api.work.host import use_one_blas_thread
+from threadpoolctl import threadpool_info
+
+use_one_blas_thread()
+print({each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"})
+"""
+    )
+    assert printed.strip() == "{1}"
+
+
 @pytest.mark.parametrize(("before", "after"), [(None, "false"), ("true", "true")])
 def test_the_memory_of_a_gpu_is_taken_as_it_is_needed_unless_somebody_says_otherwise(
     monkeypatch: pytest.MonkeyPatch, before: str | None, after: str

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from helpers.service import SO3, followed, problem, running_service
 from intertwine.groups import SO
@@ -82,6 +83,19 @@ class TestLimits:
             document = problem(followed(client, pending), 500, "worker-died")
             assert ended_by.name in document["detail"]
             assert client.post("/v1/bases", json=SO3).json()["rank"] == 6
+
+
+def test_long_solves_run_with_less_priority_and_short_ones_with_that_of_the_service(
+    tmp_path: Path,
+) -> None:
+    with running_service(tmp_path / "data", workers="2"):
+        workers = [psutil.Process(pid) for pid in _workers(tmp_path / "data")]
+        service = workers[0].parent()
+        assert service is not None
+        assert sorted(each.nice() - service.nice() for each in workers) == [0, 5, 5]
+        # Linux shares processors among sessions before it looks at the niceness within one
+        assert {os.getsid(each.pid) for each in workers} == {os.getsid(service.pid)}
+        assert all(os.getpgid(each.pid) == each.pid for each in workers)
 
 
 def _workers(data: Path) -> list[int]:
