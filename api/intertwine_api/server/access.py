@@ -29,9 +29,10 @@ from intertwine_api.wire.problems import ProblemError
 _CACHE_SECONDS = 3.0  # a revoked key is accepted for at most this long
 _CACHE_SIZE = 1000
 _JSON_OF_A_TOKEN = 2**14  # bytes: parsing JSON blocks the event loop
-_REFUSED = (429, 503)
-_REFUSALS_PER_SECOND, _REFUSALS_BURST = 5.0, 100
+_REFUSED = (401, 429, 503)
+_REFUSALS_PER_SECOND, _REFUSALS_BURST = 20.0, 200
 _HOLD_SECONDS = 1.0
+_UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
 _GUARDED = "/v1/"
 _METRICS = "/metrics"
@@ -114,47 +115,51 @@ class Guard:
     """Authenticate ``/v1`` requests before their body is read, and enforce limits per key.
 
     Refusals of one key that come too fast are held for a second, so that a client that repeats
-    refused requests at once does not take the processor.
+    refused requests at once does not take the processor. Unknown keys count as one. At most `held`
+    refusals of a key wait at once, because each keeps a connection open.
     """
 
     def __init__(
-        self, app: ASGIApp, access: Access, limiter: RateLimiter, concurrency: ConcurrencyLimit
+        self,
+        app: ASGIApp,
+        access: Access,
+        limiter: RateLimiter,
+        concurrency: ConcurrencyLimit,
+        held: int,
     ) -> None:
         self.app, self.access, self.limiter, self.concurrency = app, access, limiter, concurrency
         self._refusals = RateLimiter(_REFUSALS_PER_SECOND, _REFUSALS_BURST)
-        self._held = ConcurrencyLimit(concurrency.most, "held refusals")
+        self._held = ConcurrencyLimit(held, "held refusals")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its caller, or respond with a problem."""
         if scope["type"] != "http" or not _is_guarded(scope):
             await self.app(scope, receive, send)
             return
-        try:
-            caller = await self._caller(Headers(scope=scope).get("authorization"))
-            scope.setdefault("state", {})["caller"] = caller
-            if caller.key_id is None:
-                await self.app(scope, receive, send)
-            else:
-                await self._slowed(caller.key_id, scope, receive, send)
-        except ProblemError as error:
-            await respond(error.problem, error.headers)(scope, receive, send)
+        key: str | None = _UNKNOWN
 
-    async def _slowed(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
         async def slowed(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in _REFUSED:
                 await self._hold(key)
             await send(message)
 
         try:
-            await self._limited(key, scope, receive, slowed)
+            caller = await self._caller(Headers(scope=scope).get("authorization"))
+            scope.setdefault("state", {})["caller"] = caller
+            key = caller.key_id
+            if key is None:
+                await self.app(scope, receive, send)
+            else:
+                await self._limited(key, scope, receive, slowed)
         except ProblemError as error:
             await respond(error.problem, error.headers)(scope, receive, slowed)
 
-    async def _hold(self, key: str) -> None:
+    async def _hold(self, key: str | None) -> None:
         """Wait, if refusals of a key come too fast and not too many are waiting already."""
-        if not self._refusals.take(key).granted and self._held[key] < self._held.most:
-            with self._held.slot(key):
-                await asyncio.sleep(_HOLD_SECONDS)
+        if key is None or self._refusals.take(key).granted or self._held[key] >= self._held.most:
+            return
+        with self._held.slot(key):
+            await asyncio.sleep(_HOLD_SECONDS)
 
     async def _caller(self, authorization: str | None) -> Caller:
         try:

@@ -124,6 +124,7 @@ def _wrap(app: FastAPI, service: Service) -> None:
         access=service.access,
         limiter=RateLimiter(settings.key_requests_per_second, settings.key_requests_burst),
         concurrency=ConcurrencyLimit(settings.key_requests_at_once, "requests of this key"),
+        held=settings.connections // 4,
     )
     app.add_middleware(
         BodyLimit,
