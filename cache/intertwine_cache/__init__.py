@@ -4,17 +4,25 @@ The store does not interpret its entries. The solver finds it through the entry 
 `intertwine.store`.
 """
 
+from intertwine_cache.chain import Chain
 from intertwine_cache.manifest import Manifest
-from intertwine_cache.place import default_place, default_store
+from intertwine_cache.place import Places, default_place, default_places, default_store, open_store
+from intertwine_cache.signing import Keyring, fingerprint
 from intertwine_cache.store import Store, require_room
 from intertwine_cache.verification import Finding, verify
 
 __all__ = [
+    "Chain",
     "Finding",
+    "Keyring",
     "Manifest",
+    "Places",
     "Store",
     "default_place",
+    "default_places",
     "default_store",
+    "fingerprint",
+    "open_store",
     "require_room",
     "verify",
 ]

@@ -47,7 +47,23 @@ class Store:
         self._eviction: threading.Thread | None = None
         self._mutex = threading.Lock()
 
+    @property
+    def name(self) -> str:
+        """The folder, as text."""
+        return str(self.layout.root)
+
+    @property
+    def near(self) -> Store:
+        """The store on this machine: itself (see `Chain`)."""
+        return self
+
     # -- reading
+
+    def fetch(
+        self, key: str, accept: Callable[[Path, bool], None]
+    ) -> tuple[Manifest, Path, str] | None:
+        """Return None: a folder alone has no other tiers (see `Chain.fetch`)."""
+        return None
 
     def read(self, key: str) -> tuple[Manifest, Path] | None:
         """Return the manifest of a key and the path of its verified blob, or None for a miss.
@@ -199,16 +215,40 @@ class Store:
 
         Raises `OSError` for disk errors; ENOSPC means that there is no room.
         """
-        target = self.layout.manifest(key)
         self.layout.create()
         digest, size = self._publish_blob(write_to)
-        manifest = Manifest(key, digest, size, time.time(), details).to_bytes()
-        found = None
+        return self._publish_manifest(Manifest(key, digest, size, time.time(), details))
+
+    def adopt(
+        self,
+        manifest: Manifest,
+        write_to: Callable[[Write], None],
+        accept: Callable[[Path], None] = lambda _: None,
+    ) -> tuple[Manifest, Path]:
+        """Store an entry of another store as it is, as `keep` does.
+
+        `accept` is called with the complete file before it counts, and may raise to refuse it.
+        Raises `ValueError` if the bytes do not have the digest, and `OSError` for disk errors.
+        """
+
+        def check(path: Path, digest: str) -> None:
+            if digest != manifest.digest:
+                raise ValueError(f"the bytes of {manifest.key} do not have the digest")
+            accept(path)
+
+        self.layout.create()
+        self._publish_blob(write_to, check)
+        return self._publish_manifest(manifest)
+
+    def _publish_manifest(self, manifest: Manifest) -> tuple[Manifest, Path]:
+        """Publish a manifest unless its key has one. Return the entry that the key then has."""
+        key, content = manifest.key, manifest.to_bytes()
+        target, found = self.layout.manifest(key), None
         for _ in range(2):  # an existing entry may be invalid: reading quarantines it
             is_ours = disk.put_new(
                 self.layout.temporary(),
                 target,
-                lambda file: disk.write(file, manifest),
+                lambda file: disk.write(file, content),
                 self.layout.share,
             )
             found = self.read(key)
@@ -219,7 +259,12 @@ class Store:
         self._evict_in_background()
         return found
 
-    def _publish_blob(self, write_to: Callable[[Write], None]) -> tuple[str, int]:
+    def _publish_blob(
+        self,
+        write_to: Callable[[Write], None],
+        accept: Callable[[Path, str], None] = lambda *_: None,
+    ) -> tuple[str, int]:
+        """Store a blob, once `accept` has been called with its file and its digest."""
         temporary = self.layout.temporary()
         sha, size = hashlib.sha256(), 0
         try:
@@ -234,6 +279,7 @@ class Store:
 
                 write_to(write)
                 disk.sync_file(file)
+            accept(temporary, sha.hexdigest())
             temporary.chmod(self.layout.mode & 0o444)
             target = self.layout.blob(sha.hexdigest())
             disk.make_folder(target.parent, self.layout.share)

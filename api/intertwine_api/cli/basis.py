@@ -124,7 +124,7 @@ def describe(
         "device": certificate["device"],
         **{name: certificate[name] for name in evidence},
         "bytes": basis.nbytes,
-        "cached": basis.cached,
+        "cached": bool(basis.cached),
     }
 
 

@@ -99,7 +99,7 @@ def _store() -> Store:
         raise InvalidSetting(str(error)) from error
     if store is None:
         raise NotFound("there is no store: INTERTWINE_CACHE=off turns it off")
-    return store
+    return store.near
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:

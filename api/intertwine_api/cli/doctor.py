@@ -59,6 +59,7 @@ def check_store() -> Finding:
         return Finding("cache", False, str(error), "correct it, or unset it")
     if store is None:
         return Finding("cache", True, "none: INTERTWINE_CACHE=off turns it off")
+    store = store.near
     place = store.layout.root
     try:
         store.layout.create()

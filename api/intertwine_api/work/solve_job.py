@@ -85,7 +85,7 @@ def run(job: Job, context: JobContext) -> dict[str, Any]:
         "key": request.key,
         "digest": manifest.digest,
         "rank": basis.rank,
-        "cached": basis.cached,
+        "cached": bool(basis.cached),
     }
 
 

@@ -98,7 +98,7 @@ def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
     except IntertwineError as error:
         send({"failed": from_error(error).model_dump()})
         return
-    done: dict[str, Any] = {"cached": basis.cached, "blob": None}
+    done: dict[str, Any] = {"cached": bool(basis.cached), "blob": None}
     if store.manifest(asked.key) is None and basis.nbytes <= unkept:
         done["blob"] = base64.b64encode(to_bytes(basis)).decode()
     send({"done": done})

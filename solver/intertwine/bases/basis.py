@@ -27,8 +27,9 @@ class Basis(LinearOperator):
     ``Q @ w`` and ``Q.T @ v`` (``Q.H`` for complex groups), ``Q[:, i]``, ``Q.project(v)`` work on
     vectors, matrices and batches of matrices, in NumPy and in JAX (under `jit`, `grad`, `vmap`
     too), and return the array library and precision of their argument. Arithmetic and
-    ``np.asarray`` use the matrix. `certificate` is the evidence for it; `cached` says whether it
-    came from a store. Its rows are the coordinates of the rep `of`, which is None if unknown.
+    ``np.asarray`` use the matrix. `certificate` is the evidence for it; `cached` is the folder or
+    address that it came from, empty if it was solved. Its rows are the coordinates of the rep `of`,
+    which is None if unknown.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Basis(LinearOperator):
         storage: Storage,
         certificate: Certificate,
         *,
-        cached: bool = False,
+        cached: str = "",
         of: Rep | RowOrder | None = None,
     ) -> None:
         self.storage, self.certificate, self.cached = storage, certificate, cached

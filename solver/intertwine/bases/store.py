@@ -15,7 +15,7 @@ from intertwine.bases.basis import Basis
 from intertwine.bases.certificate import SOLVER_VERSION
 from intertwine.bases.files import read_basis, write_safetensors
 from intertwine.bases.safetensors_file import read_file, require_key
-from intertwine.errors import FormatError, InvalidSetting
+from intertwine.errors import FormatError, IntertwineError, InvalidSetting
 
 ENTRY_POINTS = "intertwine.store"
 """The group of entry points in which a store registers a function that returns it, or None."""
@@ -25,6 +25,17 @@ _LOG = logging.getLogger("intertwine")
 @runtime_checkable
 class BasisStore(Protocol):
     """The interface of a store: keys, files, and details in JSON."""
+
+    @property
+    def name(self) -> str:
+        """The folder or the address of the store, for people."""
+
+    def fetch(self, key: str, accept: Callable[[Path, bool], None]) -> tuple[Any, Path, str] | None:
+        """Return the entry of a key from elsewhere, its file, and the name of the place, if any.
+
+        `accept` gets the file and whether a trusted key has signed the entry, and raises
+        `ValueError` if the entry is not to be used.
+        """
 
     def read(self, key: str) -> tuple[Any, Path] | None:
         """Return the checked entry under a key and the file of its bytes; None if it is missing."""
@@ -70,18 +81,23 @@ def obtain(
     details: Mapping[str, Any],
     solve: Callable[[], Basis],
     size: int | None = None,
+    check: Callable[[Basis, bool], None] | None = None,
 ) -> Basis:
     """Return the basis under a key: from the store, or else solved under a lock and stored.
 
-    A stored basis that does not have `size` dimensions is rejected and solved again.
-    `basis.cached` says whether it came from the store. The first to publish a key wins, so that
-    all processes have the same basis.
+    A stored basis that does not have `size` dimensions is rejected and solved again. With a
+    `check`, the store may also fetch it from elsewhere: the check gets such a basis, and whether
+    somebody trusted has signed it, and raises an `IntertwineError` unless it is sound.
+    `basis.cached` names the place where it was found. The first to publish a key wins, so that all
+    processes have the same basis.
     """
     found = _read(store, key, size)
     if found is not None:
         return found
     with store.claim(key):
         found = _read(store, key, size)  # another process may have solved it meanwhile
+        if found is None and check is not None:
+            found = _fetch(store, key, size, check)
         if found is not None:
             return found
         basis = solve()
@@ -118,11 +134,43 @@ def _read(store: BasisStore, key: str, size: int | None) -> Basis | None:
     except FormatError as error:
         store.reject(key, str(error))
         return None
+    fault = _fault(basis, size)
+    if fault:
+        store.reject(key, fault)
+        return None
+    basis.cached = store.name
+    return basis
+
+
+def _fault(basis: Basis, size: int | None) -> str:
+    """Return why a basis cannot be that of its key, or ""."""
     if size is not None and basis.shape[0] != size:
-        store.reject(key, f"a basis in {basis.shape[0]} dimensions, not {size}")
-        return None
+        return f"a basis in {basis.shape[0]} dimensions, not {size}"
     if basis.certificate.solver < SOLVER_VERSION:
-        store.reject(key, f"of the solver's version {basis.certificate.solver}: solved anew")
+        return f"of the solver's version {basis.certificate.solver}: solved anew"
+    return ""
+
+
+def _fetch(
+    store: BasisStore, key: str, size: int | None, check: Callable[[Basis, bool], None]
+) -> Basis | None:
+    def accept(path: Path, is_trusted: bool) -> None:
+        try:
+            basis = read_basis(path, key)
+            if fault := _fault(basis, size):
+                raise FormatError(fault)
+            check(basis, is_trusted)
+        except IntertwineError as error:
+            raise ValueError(str(error)) from error
+
+    found = store.fetch(key, accept)
+    if found is None:
         return None
-    basis.cached = True
+    _, path, place = found
+    try:
+        basis = read_basis(path, key)
+    except (FormatError, OSError) as error:
+        _LOG.warning("the store lost %s at once: %s", key, error)
+        return None
+    basis.cached = place
     return basis

@@ -27,6 +27,7 @@ from intertwine.bases.store import BasisStore, find_store, obtain
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConcrete, SolveError
 from intertwine.groups.rounding import require_exact
 from intertwine.invariants import evidence
+from intertwine.invariants.arrivals import require_sound
 from intertwine.invariants.auto import choose_backend, choose_methods, require_known
 from intertwine.invariants.by_approximation import (
     CLEAR,
@@ -82,8 +83,9 @@ def solve(
     generator as given.
 
     A `store` keeps bases between processes: True means the installed and enabled one (see
-    `INTERTWINE_CACHE`), False none. `basis.cached` says whether this basis was stored. A solve
-    with custom tolerances never uses a store, since its result may differ from others'.
+    `INTERTWINE_CACHE`), False none. `basis.cached` names the place that had this basis, if any.
+    A basis from another machine is checked first (`require_sound`). A solve with custom tolerances
+    never uses a store, since its result may differ from others'.
 
     With a `tolerance` between 0 and 1, relative to the generators' norms, the basis spans
     approximate invariants, for generators learned from data. Its certificate is of the kind
@@ -115,6 +117,7 @@ def solve(
             details,
             lambda: _solve_canonical(form.rep, options, progress),
             size=rep.size(),
+            check=lambda basis, is_trusted: require_sound(form.rep, basis, is_trusted=is_trusted),
         )
     return in_order_of(rep, basis)
 

@@ -1,0 +1,254 @@
+"""The far tiers of a cache: other folders, object stores, services and web folders.
+
+All have one layout of immutable files below a root, which anything that serves files can serve::
+
+    manifests/ab/<key>.json
+    blobs/ab/<digest>
+
+A tier only moves bytes. Whoever reads from it checks them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from intertwine_cache.manifest import Manifest
+from intertwine_cache.store import Store, Write
+
+CONNECT_SECONDS = 5.0
+"""The longest time to connect to a far tier, or to read the next piece of a blob from it."""
+_MOST_MANIFEST = 4 * 2**20  # bytes
+_PIECE = 2**20  # bytes read at a time
+_SCHEMES = ("s3", "gs", "az", "https", "http")
+
+
+class TierError(OSError):
+    """A far tier cannot be reached, or fails; the reason is its text."""
+
+
+class Tier(Protocol):
+    """A far tier: its address, without secrets, and whether it may be written to.
+
+    Its methods raise `TierError` if it cannot be reached.
+    """
+
+    address: str
+    is_writable: bool
+
+    def manifest(self, key: str) -> Manifest | None:
+        """Return the manifest of a key, or None. Raises `ValueError` for an invalid one."""
+
+    def read(self, manifest: Manifest, write: Write) -> None:
+        """Pass the bytes of a manifest's blob to `write`, in pieces.
+
+        Raises `ValueError` if their number is not that of the manifest. Their digest is not
+        checked.
+        """
+
+    def publish(self, manifest: Manifest, blob: Path) -> bool:
+        """Store a blob, then its manifest, unless the key has one. Return whether it had none."""
+
+
+class FolderTier:
+    """Another folder with a store, for example one that a lab shares."""
+
+    def __init__(self, folder: Path, *, is_writable: bool, limit: int) -> None:
+        self.address, self.is_writable = str(folder), is_writable
+        self._store = Store(folder, limit)
+
+    def manifest(self, key: str) -> Manifest | None:
+        """Return the manifest of a key, or None."""
+        path = self._store.layout.manifest(key)
+        with _as_tier_errors(self.address):
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                return None
+        return Manifest.from_bytes(key, content)
+
+    def read(self, manifest: Manifest, write: Write) -> None:
+        """Pass the bytes of a blob to `write`."""
+        with _as_tier_errors(self.address):
+            file = self._store.layout.blob(manifest.digest).open("rb")
+        with file:
+            _copy(manifest, iter(lambda: file.read(_PIECE), b""), write)
+
+    def publish(self, manifest: Manifest, blob: Path) -> bool:
+        """Store a blob and its manifest, unless the key has one."""
+        with _as_tier_errors(self.address), blob.open("rb") as file:
+            if self._store.manifest(manifest.key) is not None:
+                return False
+            pieces = iter(lambda: file.read(_PIECE), b"")
+            found, _ = self._store.adopt(manifest, lambda write: _pass_on(pieces, write))
+            return found.digest == manifest.digest
+
+
+class ObjectTier:
+    """An object store, or a folder of files on a web server, through obstore.
+
+    Addresses are ``s3://bucket/prefix``, ``gs://…``, ``az://…``, and ``https://host/path/`` for a
+    web folder, which is read-only. Credentials of object stores come from their usual environment
+    variables. `headers` are sent with every request.
+    """
+
+    def __init__(
+        self, address: str, *, is_writable: bool, headers: dict[str, str] | None = None
+    ) -> None:
+        self.address, self.is_writable = without_secrets(address), is_writable
+        self._store = _open(address, headers or {})
+
+    def manifest(self, key: str) -> Manifest | None:
+        """Return the manifest of a key, or None."""
+        import obstore
+
+        with _as_tier_errors(self.address):
+            try:
+                found = obstore.get(self._store, manifest_path(key))
+            except FileNotFoundError:
+                return None
+            size = found.meta["size"]
+            content = bytes(found.bytes()) if size <= _MOST_MANIFEST else b""
+        if size > _MOST_MANIFEST:
+            raise ValueError(f"a manifest of {size:,} bytes is too large")
+        return Manifest.from_bytes(key, content)
+
+    def read(self, manifest: Manifest, write: Write) -> None:
+        """Pass the bytes of a blob to `write`."""
+        import obstore
+
+        with _as_tier_errors(self.address):
+            found = obstore.get(self._store, blob_path(manifest.digest))
+        _copy(manifest, _stream(found, self.address), write)
+
+    def publish(self, manifest: Manifest, blob: Path) -> bool:
+        """Store a blob and its manifest, unless the key has one."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with _as_tier_errors(self.address):
+            if self.manifest(manifest.key) is not None:
+                return False
+            obstore.put(self._store, blob_path(manifest.digest), blob)
+            try:
+                obstore.put(
+                    self._store, manifest_path(manifest.key), manifest.to_bytes(), mode="create"
+                )
+            except AlreadyExistsError:
+                return False
+        return True
+
+
+def open_tier(address: str, *, is_writable: bool, limit: int) -> Tier:
+    """Return the tier of an address: a folder, or a URL.
+
+    Raises `ValueError` for an unknown scheme, and if the extra `lab` is not installed.
+    """
+    scheme = scheme_of(address)
+    if scheme is None:
+        folder = Path(address).expanduser().absolute()
+        return FolderTier(folder, is_writable=is_writable, limit=limit)
+    if scheme not in _SCHEMES:
+        known = ", ".join(f"{each}://" for each in _SCHEMES)
+        raise ValueError(f"a cache cannot be at {address!r}: give a folder, or one of {known}")
+    return ObjectTier(address, is_writable=is_writable and scheme not in ("http", "https"))
+
+
+def scheme_of(address: str) -> str | None:
+    """Return the scheme of a URL in lower case; None for a path."""
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", address)
+    return None if match is None else match[1].lower()
+
+
+def without_secrets(address: str) -> str:
+    """Return a URL without user, password and query."""
+    return re.sub(r"(?<=://)[^/@]*@", "", address).partition("?")[0]
+
+
+def manifest_path(key: str) -> str:
+    """Return the path of a key's manifest below the root of a tier."""
+    return f"manifests/{key[:2]}/{key}.json"
+
+
+def blob_path(digest: str) -> str:
+    """Return the path of a blob below the root of a tier."""
+    return f"blobs/{digest[:2]}/{digest}"
+
+
+def _open(address: str, headers: dict[str, str]) -> Any:
+    try:
+        from obstore.store import from_url
+    except ImportError as error:
+        raise ValueError(
+            f"a cache at {without_secrets(address)} needs the extra `lab`: "
+            f"pip install 'intertwine[lab]'"
+        ) from error
+    seconds = timedelta(seconds=CONNECT_SECONDS)
+    options: dict[str, Any] = {
+        "connect_timeout": seconds,
+        "read_timeout": seconds,
+        "timeout": timedelta(hours=2),  # of a whole blob; the other two notice what is wrong
+        "default_headers": headers,
+        "allow_http": scheme_of(address) == "http" or _allows_http(),
+    }
+    retries = {"max_retries": 1, "retry_timeout": seconds}
+    open_store: Any = from_url  # its type is one for each kind of store
+    try:
+        return open_store(address, client_options=options, retry_config=retries)
+    except Exception as error:  # obstore's errors of a URL have no common class
+        raise ValueError(f"a cache cannot be at {without_secrets(address)}: {error}") from error
+
+
+def _allows_http() -> bool:
+    return os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+
+
+def _copy(manifest: Manifest, pieces: Iterator[Any], write: Write) -> None:
+    """Write as many bytes as the manifest says. Raises `ValueError` for another number."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > manifest.size:
+            break
+        write(piece)
+    if size != manifest.size:
+        raise ValueError(f"the blob of {manifest.key} does not have {manifest.size:,} bytes")
+
+
+def _stream(found: Any, address: str) -> Iterator[memoryview]:
+    pieces = iter(found.stream(min_chunk_size=_PIECE))
+    while True:
+        with _as_tier_errors(address):
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield memoryview(piece)
+
+
+def _pass_on(pieces: Iterator[bytes], write: Write) -> None:
+    for piece in pieces:
+        write(piece)
+
+
+@contextmanager
+def _as_tier_errors(address: str) -> Iterator[None]:
+    """Turn the errors of a disk and of obstore into `TierError`."""
+    try:
+        yield
+    except TierError:
+        raise
+    except OSError as error:
+        raise TierError(f"{address}: {error}") from error
+    except Exception as error:
+        if not type(error).__module__.startswith("obstore"):
+            raise
+        raise TierError(f"{address}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
