@@ -11,8 +11,16 @@ import pytest
 from helpers.support import run_python
 from hypothesis import given
 from hypothesis import strategies as st
-from intertwine_cache import default_place, default_store
-from intertwine_cache.place import DEFAULT_LIMIT, default_limit
+from intertwine_cache import (
+    Chain,
+    Keyring,
+    Manifest,
+    Places,
+    default_place,
+    default_places,
+    default_store,
+)
+from intertwine_cache.place import DEFAULT_LIMIT, default_keyring, default_limit
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the convention of Linux")
 
@@ -46,16 +54,110 @@ def test_off_turns_it_off(environment: Environment, value: str) -> None:
     assert default_store() is None
 
 
-@pytest.mark.parametrize(
-    "value", ["http://host:8123", "https://lab.example.org/", "s3://bucket/prefix", "file:///tmp/x"]
-)
-def test_an_address_is_no_folder(
-    environment: Environment, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"must be a folder, and '.*' is an address"):
-        environment.place(value)
-    assert not any(tmp_path.iterdir())
+FAR = "https://lab.example.org/bases/"
+
+
+class TestTiers:
+    @pytest.mark.parametrize(
+        ("text", "near", "far"),
+        [
+            ("/a", "/a", ()),
+            (f"/a,{FAR}", "/a", (FAR,)),
+            (f" /a , {FAR} , s3://lab/x?read-only ,", "/a", (FAR, "s3://lab/x?read-only")),
+            ("/a,/b", "/a", ("/b",)),
+        ],
+    )
+    def test_are_separated_by_commas_nearest_first(
+        self, text: str, near: str, far: tuple[str, ...]
+    ) -> None:
+        assert Places.parse(text) == Places(Path(near), far)
+
+    @pytest.mark.parametrize("first", [FAR, "s3://lab", "/shared?read-only"])
+    def test_without_a_folder_in_front_the_near_one_is_the_platforms(
+        self, environment: Environment, tmp_path: Path, first: str
+    ) -> None:
+        environment.patch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        assert Places.parse(first) == Places(tmp_path / "intertwine", (first,))
+
+    def test_make_a_chain_and_the_same_one_again(
+        self, environment: Environment, tmp_path: Path
+    ) -> None:
+        environment.place(f"{tmp_path / 'near'},{tmp_path / 'far'},{FAR}")
+        chain = default_store()
+        assert isinstance(chain, Chain)
+        assert chain.near.layout.root == tmp_path / "near"
+        assert [(tier.address, tier.is_writable) for tier, _ in chain.tiers] == [
+            (str(tmp_path / "far"), True),
+            (FAR, False),
+        ]
+        assert default_store() is chain  # so that it knows which tiers are down
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("address", ["file:///tmp/x", "ftp://host"])
+    def test_of_other_kinds_are_refused(self, environment: Environment, address: str) -> None:
+        environment.place(address)
+        with pytest.raises(ValueError, match=r"a cache cannot be at '.*': give a folder, or one"):
+            default_store()
+
+    def test_need_the_extra(self, tmp_path: Path) -> None:
+        program = """
+            import sys
+            sys.modules["obstore"] = None  # as if it were not installed
+            from intertwine_cache import Places, open_store
+            from pathlib import Path
+            try:
+                open_store(Places(Path(sys.argv[1]), ("s3://lab",)))
+            except ValueError as error:
+                answer(str(error))
+        """
+        done = run_python(program, str(tmp_path))
+        assert done.value == (
+            "a cache at s3://lab needs the extra `lab`: pip install 'intertwine[lab]'"
+        )
+
+
+class TestTheConfigurationFile:
+    @pytest.fixture(autouse=True)
+    def folder(self, environment: Environment, tmp_path: Path) -> Path:
+        environment.patch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        folder = tmp_path / "intertwine"
+        folder.mkdir()
+        return folder
+
+    @on_linux
+    def test_has_tiers_and_a_size(self, environment: Environment, folder: Path) -> None:
+        environment.place(None)
+        (folder / "config.toml").write_text('[cache]\ntiers = ["/a", "/b"]\nsize = "20GB"\n')
+        assert default_places() == Places(Path("/a"), ("/b",))
+        assert default_limit() == 20 * 10**9
+        environment.limit("1GB")
+        environment.place("/c")
+        assert (default_places(), default_limit()) == (Places(Path("/c")), 10**9)  # they win
+
+    @on_linux
+    @pytest.mark.parametrize(
+        "content", ["tiers =", "cache = 3", "[cache]\ntiers = 3", "[cache]\ntiers = [3]"]
+    )
+    def test_that_is_invalid_is_named(
+        self, environment: Environment, folder: Path, content: str
+    ) -> None:
+        environment.place(str(folder))
+        environment.patch.delenv("INTERTWINE_CACHE")
+        (folder / "config.toml").write_text(content)
+        with pytest.raises(ValueError, match=r"config\.toml cannot be read: "):
+            default_places()
+
+    @on_linux
+    def test_beside_it_are_the_keys_that_the_user_trusts(
+        self, environment: Environment, folder: Path
+    ) -> None:
+        theirs, ours = (Keyring(folder / name).public_key for name in ("theirs", "ours"))
+        (folder / "trusted-keys").write_text(f"# of the lab\n{theirs} https://lab.example.org\n")
+        environment.patch.setenv("INTERTWINE_TRUSTED_KEYS", f" {ours} ,")
+        manifest = Manifest("0" * 64, "0" * 64, 1, 1.0, {})
+        for name in ("theirs", "ours"):
+            assert default_keyring().trusts(Keyring(folder / name).sign(manifest))
+        assert not default_keyring().trusts(Keyring(folder / "another").sign(manifest))
 
 
 def test_the_tests_run_without_one() -> None:

@@ -1,0 +1,344 @@
+"""A chain of tiers: what is far comes near, and a tier that is down costs little."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.example_stores import digest, key, leftovers, overwrite, publish
+from helpers.example_tiers import (
+    Files,
+    chain,
+    environment_of,
+    silent_server,
+    web_folder,
+)
+from intertwine_cache import Chain, Manifest, Store
+from intertwine_cache.chain import (
+    LONGEST_PAUSE_SECONDS,
+    MISS_SECONDS,
+    PATIENCE_SECONDS,
+    PAUSE_SECONDS,
+    Health,
+)
+from intertwine_cache.store import Write
+from intertwine_cache.tier import FolderTier, ObjectTier, TierError
+
+
+def accept(path: Path, is_trusted: bool) -> None:
+    """Accept every file."""
+
+
+def folder_tier(folder: Path, *, is_writable: bool = True) -> FolderTier:
+    return FolderTier(folder, is_writable=is_writable, limit=10**9)
+
+
+def fetched(chain: Chain, name: str) -> bytes | None:
+    """The content that a chain fetches under the key of a name."""
+    found = chain.fetch(key(name), accept)
+    return None if found is None else found[1].read_bytes()
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Store:
+    """The store of another machine, with one entry."""
+    store = Store(tmp_path / "shared")
+    publish(store, "a", b"content", rank=3)
+    return store
+
+
+class TestReading:
+    def test_what_is_far_comes_near_as_it_is(self, tmp_path: Path, shared: Store) -> None:
+        here = chain(tmp_path, folder_tier(shared.layout.root))
+        assert here.read(key("a")) is None
+        found = here.fetch(key("a"), accept)
+        assert found is not None
+        manifest, blob, place = found
+        assert (manifest, place) == (shared.manifest(key("a")), str(shared.layout.root))
+        assert blob.is_relative_to(here.near.layout.root)
+        assert here.read(key("a")) == (manifest, blob)
+
+    def test_the_nearest_tier_answers_and_those_above_are_filled(
+        self, tmp_path: Path, shared: Store
+    ) -> None:
+        between, read_only = Store(tmp_path / "between"), Store(tmp_path / "read-only")
+        here = chain(
+            tmp_path,
+            folder_tier(between.layout.root),
+            folder_tier(read_only.layout.root, is_writable=False),
+            folder_tier(shared.layout.root),
+        )
+        assert fetched(here, "a") == b"content"
+        assert here.finish(10)
+        assert between.read(key("a")) is not None
+        assert read_only.read(key("a")) is None
+
+    def test_a_key_that_no_tier_has_is_not_asked_for_again_for_a_minute(
+        self, tmp_path: Path, shared: Store
+    ) -> None:
+        here = chain(tmp_path, folder_tier(shared.layout.root))
+        assert fetched(here, "b") is None
+        publish(shared, "b", b"content")
+        assert fetched(here, "b") is None
+        assert fetched(chain(tmp_path / "other", folder_tier(shared.layout.root)), "b") is not None
+
+    @pytest.mark.parametrize("kind", ["digest", "size", "empty", "exchanged", "refused"])
+    def test_what_is_wrong_is_not_kept_and_reported_once(
+        self, tmp_path: Path, shared: Store, kind: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        blob = shared.layout.blob(digest(b"content"))
+        if kind == "exchanged":
+            manifest, _ = publish(shared, "b", b"another")
+            entry = shared.layout.manifest(key("a"))
+            overwrite(entry, dataclasses.replace(manifest, key=key("a")).to_bytes())
+        else:
+            bytes_of = {"digest": b"CONTENT", "size": b"content, and more", "empty": b""}
+            overwrite(blob, bytes_of.get(kind, b"content"))
+
+        def refuse(path: Path, is_trusted: bool) -> None:
+            if path.read_bytes() != b"content" or kind == "refused":
+                raise ValueError("it is not a basis")
+
+        here = chain(tmp_path, folder_tier(shared.layout.root))
+        with caplog.at_level(logging.WARNING, "intertwine.cache"):
+            for _ in range(3):
+                assert here.fetch(key("a"), refuse) is None
+        (warned,) = caplog.messages
+        assert warned.startswith(f"{key('a')} is not taken from {shared.layout.root}")
+        assert here.read(key("a")) is None
+        assert list(here.near.layout.all_blobs()) == leftovers(here.near) == []
+
+    def test_the_next_tier_is_asked_if_one_is_wrong(self, tmp_path: Path, shared: Store) -> None:
+        wrong = Store(tmp_path / "wrong")
+        publish(wrong, "a", b"lies")
+        here = chain(tmp_path, folder_tier(wrong.layout.root), folder_tier(shared.layout.root))
+
+        def refuse_lies(path: Path, is_trusted: bool) -> None:
+            if path.read_bytes() == b"lies":
+                raise ValueError("it lies")
+
+        found = here.fetch(key("a"), refuse_lies)
+        assert found is not None
+        assert found[2] == str(shared.layout.root)
+
+    def test_a_near_folder_that_cannot_keep_it_makes_it_a_miss(
+        self, tmp_path: Path, shared: Store, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "near").write_text("a file where the folder should be")
+        here = chain(tmp_path, folder_tier(shared.layout.root))
+        assert fetched(here, "a") is None
+        assert "cannot write to" in caplog.text
+
+    def test_a_blob_larger_than_the_near_folder_may_have_is_a_miss(
+        self, tmp_path: Path, shared: Store
+    ) -> None:
+        here = chain(tmp_path, folder_tier(shared.layout.root))
+        here.near.limit = 3
+        assert fetched(here, "a") is None
+
+
+class TestWriting:
+    def test_what_is_solved_here_goes_to_every_writable_tier_signed(self, tmp_path: Path) -> None:
+        one, two, three = (Store(tmp_path / name) for name in ("one", "two", "three"))
+        here = chain(
+            tmp_path,
+            folder_tier(one.layout.root),
+            folder_tier(two.layout.root, is_writable=False),
+            folder_tier(three.layout.root),
+        )
+        assert here.publish(key("a"), lambda write: write(b"content"), {"rank": 3}) is not None
+        assert here.finish(10)
+        for store in (one, three):
+            entry = store.read(key("a"))
+            assert entry is not None
+            assert here.keyring.trusts(entry[0])
+            assert entry[1].read_bytes() == b"content"
+        assert two.read(key("a")) is None
+
+    @pytest.mark.parametrize("ending", ["", "raise SystemExit(3)", "raise ValueError"])
+    def test_a_process_that_ends_has_uploaded_before(self, tmp_path: Path, ending: str) -> None:
+        program = f"""
+            import sys
+            from intertwine_cache import Places, open_store
+            from pathlib import Path
+            chain = open_store(Places(Path(sys.argv[1]), (sys.argv[2],)))
+            for name in range(20):
+                chain.publish(f"{{name:064x}}", lambda write: write(b"content"), {{}})
+            {ending}
+        """
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program), tmp_path / "a", tmp_path / "b"],
+            env=environment_of(tmp_path),
+            check=False,
+            capture_output=True,
+        )
+        assert len(list(Store(tmp_path / "b").manifests())) == 20
+
+    def test_killed_before_the_manifest_it_is_a_miss_and_can_be_published_again(
+        self, tmp_path: Path
+    ) -> None:
+        far = Store(tmp_path / "far")
+        publish(far, "a", b"content")
+        far.layout.manifest(key("a")).unlink()  # a blob, and no manifest
+        here = chain(tmp_path, folder_tier(far.layout.root))
+        assert fetched(here, "a") is None
+        here.publish(key("a"), lambda write: write(b"content"), {})
+        assert here.finish(10)
+        assert far.read(key("a")) is not None
+
+    def test_a_failed_upload_pauses_its_tier_and_loses_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "far").write_text("a file where the folder should be")
+        here = chain(tmp_path, folder_tier(tmp_path / "far"))
+        entry = here.publish(key("a"), lambda write: write(b"content"), {})
+        assert here.finish(10)
+        assert entry == here.read(key("a"))
+        ((_, health),) = here.tiers
+        assert health.is_paused
+        assert "far" in health.reason
+
+
+class Slow:
+    """A tier that answers after some seconds."""
+
+    address, is_writable = "slow", False
+
+    def __init__(self, store: Store, seconds: float) -> None:
+        self._tier = folder_tier(store.layout.root)
+        self.seconds, self.asked = seconds, 0
+
+    def manifest(self, key: str) -> Manifest | None:
+        self.asked += 1
+        time.sleep(self.seconds)
+        return self._tier.manifest(key)
+
+    def read(self, manifest: Manifest, write: Write) -> None:
+        self._tier.read(manifest, write)
+
+    def publish(self, manifest: Manifest, blob: Path) -> bool:
+        raise AssertionError("it is read-only")
+
+
+class TestATierThatIsDown:
+    @pytest.fixture(params=["nobody listens", "nobody answers", "it fails"])
+    def address(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+        def fail(request: Files) -> bool:
+            request.send_error(500)
+            return True
+
+        with contextlib.ExitStack() as stack:
+            yield {
+                "nobody listens": lambda: "http://127.0.0.1:9/",
+                "nobody answers": lambda: stack.enter_context(silent_server()),
+                "it fails": lambda: stack.enter_context(web_folder(tmp_path, fail)),
+            }[request.param]()
+
+    def test_costs_one_wait_for_200_keys(
+        self, tmp_path: Path, address: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        here = chain(tmp_path, ObjectTier(address, is_writable=False))
+        begun = time.monotonic()
+        assert [fetched(here, str(n)) for n in range(200)] == [None] * 200
+        assert time.monotonic() - begun < PATIENCE_SECONDS + 0.4  # threads start on busy machines
+        (warned,) = caplog.messages
+        assert warned.startswith(f"{address} is skipped for 30 seconds: ")
+
+    def test_that_answers_late_is_asked_again(self, tmp_path: Path, shared: Store) -> None:
+        slow = Slow(shared, PATIENCE_SECONDS + 0.2)
+        here = chain(tmp_path, slow)
+        assert fetched(here, "b") is None
+        ((_, health),) = here.tiers
+        assert health.is_paused
+        give_up = time.monotonic() + 10
+        while health.is_paused:
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        slow.seconds = 0.0
+        assert fetched(here, "a") == b"content"
+        assert slow.asked == 2
+
+    def test_that_breaks_off_in_a_blob_is_skipped(self, tmp_path: Path, shared: Store) -> None:
+        def half(request: Files) -> bool:
+            if "/blobs/" not in request.path:
+                return False
+            request.send_response(200)
+            request.send_header("Content-Length", "7")
+            request.end_headers()
+            request.wfile.write(b"con")
+            request.close_connection = True
+            return True
+
+        with web_folder(shared.layout.root / "v1", half) as address:
+            here = chain(tmp_path, ObjectTier(address, is_writable=False))
+            assert fetched(here, "a") is None
+            ((_, health),) = here.tiers
+            assert health.is_paused
+        assert leftovers(here.near) == []
+
+    def test_one_after_the_other_threads_ask_for_one_key_once(
+        self, tmp_path: Path, shared: Store
+    ) -> None:
+        slow = Slow(shared, 0.1)
+        here = chain(tmp_path, slow)
+        found = []
+
+        def obtain() -> None:
+            with here.claim(key("a")):
+                found.append(here.read(key("a")) or here.fetch(key("a"), accept))
+
+        threads = [threading.Thread(target=obtain) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert None not in found
+        assert slow.asked == 1
+
+
+class TestHealth:
+    def test_pauses_double_up_to_ten_minutes_and_end_with_an_answer(self) -> None:
+        now = 0.0
+        health = Health("far", lambda: now)
+        pauses = []
+        for _ in range(8):
+            begun = now
+            health.fail("no")
+            while health.is_paused:
+                now += 1.0
+            pauses.append(now - begun)
+        assert pauses[:3] == [PAUSE_SECONDS, 2 * PAUSE_SECONDS, 4 * PAUSE_SECONDS]
+        assert pauses[-1] == LONGEST_PAUSE_SECONDS
+        health.fail("no")
+        health.succeed()
+        assert not health.is_paused
+        begun = now
+        health.fail("no")
+        now += PAUSE_SECONDS - 1
+        assert health.is_paused
+        now += 1
+        assert not health.is_paused
+
+    def test_misses_are_remembered_for_a_minute_and_not_without_end(self) -> None:
+        now = 0.0
+        health = Health("far", lambda: now)
+        health.miss("a")
+        now = MISS_SECONDS - 1
+        assert health.misses("a")
+        now = MISS_SECONDS
+        assert not health.misses("a")
+        for number in range(10_001):
+            health.miss(str(number))
+        assert not health.misses("0")
+        assert health.misses("10000")
+
+
+def test_errors_of_a_tier_are_errors_of_the_system() -> None:
+    assert issubclass(TierError, OSError)  # whoever handles a failing disk handles it too
