@@ -12,17 +12,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from intertwine_cache.manifest import Manifest
 from intertwine_cache.store import Store, Write
 
 CONNECT_SECONDS = 5.0
 """The longest time to connect to a far tier, or to read the next piece of a blob from it."""
+SERVICE_ROOT = "/v1/store/"
+"""The root of the layout at an Intertwine service."""
+KEY = "INTERTWINE_KEY"
+"""The environment variable with the caller's key for services."""
 _MOST_MANIFEST = 4 * 2**20  # bytes
 _PIECE = 2**20  # bytes read at a time
 _SCHEMES = ("s3", "gs", "az", "https", "http")
@@ -94,14 +99,20 @@ class ObjectTier:
 
     Addresses are ``s3://bucket/prefix``, ``gs://…``, ``az://…``, and ``https://host/path/`` for a
     web folder, which is read-only. Credentials of object stores come from their usual environment
-    variables. `headers` are sent with every request.
+    variables. The files are below `root`, and `headers` are sent with every request.
     """
 
     def __init__(
-        self, address: str, *, is_writable: bool, headers: dict[str, str] | None = None
+        self,
+        address: str,
+        *,
+        is_writable: bool,
+        root: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.address, self.is_writable = without_secrets(address), is_writable
-        self._store = _open(address, headers or {})
+        # obstore would ask for `path//file`
+        self._store = _open((address + root).rstrip("/"), headers or {})
 
     def manifest(self, key: str) -> Manifest | None:
         """Return the manifest of a key, or None."""
@@ -147,7 +158,10 @@ class ObjectTier:
 def open_tier(address: str, *, is_writable: bool, limit: int) -> Tier:
     """Return the tier of an address: a folder, or a URL.
 
-    Raises `ValueError` for an unknown scheme, and if the extra `lab` is not installed.
+    ``https://host/path/`` is a folder on a web server. Without a slash at its end it is an
+    Intertwine service, which gets the key in `INTERTWINE_KEY`. Both are read-only. Raises
+    `ValueError` for an unknown scheme, for a key that would be sent unencrypted to another machine,
+    and if the extra `lab` is not installed.
     """
     scheme = scheme_of(address)
     if scheme is None:
@@ -156,7 +170,26 @@ def open_tier(address: str, *, is_writable: bool, limit: int) -> Tier:
     if scheme not in _SCHEMES:
         known = ", ".join(f"{each}://" for each in _SCHEMES)
         raise ValueError(f"a cache cannot be at {address!r}: give a folder, or one of {known}")
-    return ObjectTier(address, is_writable=is_writable and scheme not in ("http", "https"))
+    if scheme in ("s3", "gs", "az"):
+        return ObjectTier(address, is_writable=is_writable)
+    if address.endswith("/"):
+        return ObjectTier(address, is_writable=False)
+    headers = _authorization(address)
+    return ObjectTier(address, is_writable=False, root=SERVICE_ROOT, headers=headers)
+
+
+def _authorization(address: str) -> dict[str, str]:
+    """Return the header with the caller's key for a service, if there is one."""
+    key = os.environ.get(KEY, "").strip()
+    if not key:
+        return {}
+    is_here = urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
+    if scheme_of(address) == "http" and not (is_here or _is_set("INTERTWINE_ALLOW_HTTP")):
+        raise ValueError(
+            f"the key in {KEY} would be sent unencrypted to {without_secrets(address)}: use "
+            f"https://, or allow it with INTERTWINE_ALLOW_HTTP=1"
+        )
+    return {"Authorization": f"Bearer {key}"}
 
 
 def scheme_of(address: str) -> str | None:
@@ -180,7 +213,7 @@ def blob_path(digest: str) -> str:
     return f"blobs/{digest[:2]}/{digest}"
 
 
-def _open(address: str, headers: dict[str, str]) -> Any:
+def _open(address: str, headers: Mapping[str, str]) -> Any:
     try:
         from obstore.store import from_url
     except ImportError as error:
@@ -193,8 +226,8 @@ def _open(address: str, headers: dict[str, str]) -> Any:
         "connect_timeout": seconds,
         "read_timeout": seconds,
         "timeout": timedelta(hours=2),  # of a whole blob; the other two notice what is wrong
-        "default_headers": headers,
-        "allow_http": scheme_of(address) == "http" or _allows_http(),
+        "default_headers": dict(headers),
+        "allow_http": scheme_of(address) == "http" or _is_set("AWS_ALLOW_HTTP"),
     }
     retries = {"max_retries": 1, "retry_timeout": seconds}
     open_store: Any = from_url  # its type is one for each kind of store
@@ -204,8 +237,8 @@ def _open(address: str, headers: dict[str, str]) -> Any:
         raise ValueError(f"a cache cannot be at {without_secrets(address)}: {error}") from error
 
 
-def _allows_http() -> bool:
-    return os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in ("1", "true", "yes", "on")
 
 
 def _copy(manifest: Manifest, pieces: Iterator[Any], write: Write) -> None:

@@ -82,10 +82,12 @@ class TestEachKind:
 
 
 class TestAWebFolder:
-    def test_is_what_a_store_has_in_its_folder(self, near: Store, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("path", ["", "near/v1/"])
+    def test_is_what_a_store_has_in_its_folder(self, near: Store, path: str) -> None:
         manifest, _ = publish(near, "a", b"content" * MB)
-        with web_folder(near.layout.root / "v1") as address:
-            tier = open_tier(address, is_writable=True, limit=10**9)
+        root = near.layout.root.parent if path else near.layout.root / "v1"
+        with web_folder(root) as address:
+            tier = open_tier(address + path, is_writable=True, limit=10**9)
             assert not tier.is_writable
             assert tier.manifest(key("a")) == manifest
             assert tier.manifest(key("b")) is None

@@ -35,6 +35,7 @@ from intertwine_api.server.routes import (
     models,
     pages,
     reps,
+    store,
 )
 from intertwine_api.server.service import Service
 from intertwine_api.wire.problems import Problem
@@ -79,6 +80,7 @@ _GUARDED = (
     (bases, ("bases:read",)),
     (matrices, ("bases:read",)),
     (reps, ("bases:read",)),
+    (store, ("bases:read",)),
     (blobs, ("bases:read", "jobs:write", "models:forward")),
     (datasets, ("jobs:write",)),
     (jobs, ("jobs:write",)),

@@ -312,6 +312,6 @@ class HeadAsGet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a HEAD on as a GET."""
         head = scope["type"] == "http" and scope["method"] == "HEAD"
-        if head and not path_of(scope).startswith("/v1/blobs/"):
+        if head and not path_of(scope).startswith(("/v1/blobs/", "/v1/store/blobs/")):
             scope = {**scope, "method": "GET", _HEAD: True}
         await self.app(scope, receive, send)

@@ -101,6 +101,14 @@ class BasisManifest(BaseModel):
     links: dict[str, str]
 
 
+class StoreDescription(BaseModel):
+    """The store of a service, as other stores read it."""
+
+    layout: int = Field(description="the version of the layout of manifests and blobs")
+    public_key: str = Field(description="the ed25519 key of the signatures, in base64")
+    fingerprint: str = Field(description="the public key for people to compare")
+
+
 class Progress(BaseModel):
     """The progress of a solve: its stage in words, and the fraction of that stage."""
 

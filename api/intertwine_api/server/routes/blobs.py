@@ -36,7 +36,8 @@ router = APIRouter(prefix="/v1", tags=["blobs"])
 _CHUNK = 2**20  # bytes read at a time; with the default of 64 KB, overhead dominates
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
-_RESPONSES: dict[int | str, dict[str, Any]] = {
+#: The documented responses of a blob.
+RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {SAFETENSORS: {}}, "description": "The bytes, as safetensors."},
     206: {"content": {SAFETENSORS: {}}, "description": "The bytes in the requested `Range`."},
     304: {"description": "The `If-None-Match` header matches the blob."},
@@ -125,14 +126,14 @@ async def upload_blob(request: Request, service: TheService, caller: JobsWriter)
     summary="Download a blob",
     operation_id="get_blob",
     response_class=Response,
-    responses=_RESPONSES,
+    responses=RESPONSES,
 )
 @router.head(
     "/blobs/{digest}",
     summary="Get the size of a blob",
     operation_id="head_blob",
     response_class=Response,
-    responses=_RESPONSES,
+    responses=RESPONSES,
 )
 async def get_blob(
     digest: Annotated[Digest, InPath(description="the sha256 of the bytes")],
@@ -146,12 +147,23 @@ async def get_blob(
     models `models:forward` or `jobs:write`. Datasets, and weights without a model, are readable by
     their owners and admins.
     """
+    path = await run_in_threadpool(_find, digest, service, caller)
+    return await run_in_threadpool(blob_response, path, digest, service, caller, if_none_match)
+
+
+def blob_response(
+    path: Path | None, digest: str, service: Service, caller: Caller, if_none_match: str | None
+) -> Response:
+    """Return the response with a blob's file. Raises `ProblemError` with ``not-found``."""
     shared = "public" if caller.key_id is None else "private"
     headers = {
         "ETag": f'"{digest}"',
         "Cache-Control": f"{shared}, max-age=31536000, immutable",
     }
-    blob = await run_in_threadpool(_find, digest, headers, service, caller)
+    try:
+        blob = None if path is None else Blob(path, headers, service.metrics.bytes_sent)
+    except FileNotFoundError:  # evicted or deleted meanwhile
+        blob = None
     if blob is None:
         raise ProblemError.of("not-found", f"there is no blob {digest}")
     if _names(if_none_match, digest):
@@ -177,16 +189,14 @@ def _keep(file: Path, service: Service, owner: str) -> BlobDocument:
     return BlobDocument(digest=digest, bytes=size, links={"self": f"/v1/blobs/{digest}"})
 
 
-def _find(digest: str, headers: Mapping[str, str], service: Service, caller: Caller) -> Blob | None:
-    with suppress(FileNotFoundError):  # evicted or deleted meanwhile
-        path = service.store.blob(digest) if caller.may("bases:read") else None
-        if path is None:
+def _find(digest: str, service: Service, caller: Caller) -> Path | None:
+    path = service.store.blob(digest) if caller.may("bases:read") else None
+    if path is None:
+        with suppress(FileNotFoundError):  # deleted meanwhile
             path = service.objects.path(digest)
             if path is not None and not _may_read(path, service, caller):
                 path = None
-        if path is not None:
-            return Blob(path, headers, service.metrics.bytes_sent)
-    return None
+    return path
 
 
 def _may_read(path: Path, service: Service, caller: Caller) -> bool:
