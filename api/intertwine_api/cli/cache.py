@@ -82,6 +82,34 @@ def check_files(repair: bool, as_json: bool) -> int:
     return common.FAILED if findings and not repair else 0
 
 
+@group.command("trust")
+@click.argument("address", metavar="URL", help="The address of a service.")
+@click.option("--key", metavar="KEY", help="An API key (default: INTERTWINE_KEY).")
+@common.as_json
+def trust_service(address: str, key: str | None, as_json: bool) -> None:
+    """Trust the signatures of a service: bases from its store need no further proof.
+
+    Compare the fingerprint that is printed with the one that `intertwine cache key` prints at the
+    service.
+    """
+    from intertwine_api.client import Client
+    from intertwine_cache import trust
+
+    with Client(address, key) as client:
+        described = client.store()
+    is_new = trust(described["public_key"], address)
+    common.print_fields(
+        {"trusted": address, "fingerprint": described["fingerprint"], "new": is_new}, as_json
+    )
+
+
+@group.command("key")
+@common.with_settings_of_keyring
+@common.as_json
+def print_key(as_json: bool) -> None:
+    """Print the public key that signs what is solved here."""
+
+
 @group.command("clear")
 @common.as_json
 def delete_all(as_json: bool) -> None:

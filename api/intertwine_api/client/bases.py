@@ -82,11 +82,12 @@ async def _download(session: Session, manifest: Mapping[str, Any], shape: tuple[
     """Return the basis of a manifest, in the order of the canonical rep."""
     from intertwine.bases import Basis, Certificate, Dense, from_bytes
 
+    place = session.address.display_url if manifest["cached"] else ""
     if manifest["digest"] is not None:
         response = await download_blob(session, manifest["digest"], manifest["bytes"])
         with response.decoding():
             found = from_bytes(response.content)
-            basis = Basis(found.storage, found.certificate, cached=manifest["cached"])
+            basis = Basis(found.storage, found.certificate, cached=place)
             _require_shape(basis.shape, shape)
         return basis
     # a service with a full store keeps no blob, and sends the matrix instead
@@ -107,7 +108,7 @@ async def _download(session: Session, manifest: Mapping[str, Any], shape: tuple[
             raise FormatError(f"the matrix cannot be read: {error}") from error
         _require_shape(matrix.shape, shape)
         certificate = Certificate.from_json(manifest["certificate"])
-    return Basis(Dense(matrix), certificate, cached=manifest["cached"])
+    return Basis(Dense(matrix), certificate, cached=place)
 
 
 def _require_shape(found: tuple[int, ...], expected: tuple[int, int]) -> None:
@@ -124,6 +125,12 @@ def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[s
             f"the service read {sent.rep} as another rep ({manifest['canonical']}): it may be a "
             f"rep that you defined, or the service may run another version of Intertwine"
         )
+
+
+async def describe_store(session: Session) -> Mapping[str, Any]:
+    """Return the description of the service's store: its layout, and the key that signs it."""
+    response = await send(session, HttpRequest("GET", "/v1/store", answer=Schema.STORE))
+    return response.document
 
 
 async def download_blob(session: Session, digest: str, size: int) -> HttpResponse:

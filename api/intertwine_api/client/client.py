@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, Unpack
 
 from intertwine_api.client import jobs, models
 from intertwine_api.client.address import ServerAddress, server_address
-from intertwine_api.client.bases import find_basis
+from intertwine_api.client.bases import describe_store, find_basis
 from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection, run
 from intertwine_api.client.datasets import (
     GivenData,
@@ -201,6 +201,13 @@ class Client(BaseClient[Connection]):
         """Delete one of your models with all its versions. The name becomes free."""
         run(models.delete_model(self._connection, name, None))
 
+    def store(self) -> Mapping[str, Any]:
+        """Return the `layout`, `public_key` and `fingerprint` of the store, for others to read it.
+
+        `intertwine cache trust` remembers the key, whose signatures then count.
+        """
+        return run(describe_store(self._connection))
+
     def in_flight(self, what: InFlight) -> list[dict[str, Any]]:
         """Return the "solves" or "uploads" that the service works on; for admins.
 
@@ -340,6 +347,10 @@ class AsyncClient(BaseClient[AsyncConnection]):
     async def delete_model(self, name: str) -> None:
         """Delete one of your models with all its versions. The name becomes free."""
         await models.delete_model(self._connection, name, None)
+
+    async def store(self) -> Mapping[str, Any]:
+        """Return the description of the service's store; see `Client.store`."""
+        return await describe_store(self._connection)
 
     async def in_flight(self, what: InFlight) -> list[dict[str, Any]]:
         """Return the "solves" or "uploads" that the service works on; see `Client.in_flight`."""

@@ -68,6 +68,7 @@ class Schema(Enum):
     BASIS_REQUEST = "bases.BasisRequest"
     PENDING_BASIS = "bases.Pending"
     BLOB = "bases.BlobDocument"
+    STORE = "bases.StoreDescription"
     DATASET = "datasets.DatasetDocument"
     DATASETS = "datasets.DatasetPage"
     JOB = "jobs.JobDocument"

@@ -53,6 +53,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Client.models": lambda lab: lab.models(),
     "Client.model": lambda lab: lab.model("small"),
     "Client.delete_model": lambda lab: lab.delete_model("small"),
+    "Client.store": lambda lab: lab.store(),
     "Client.in_flight": lambda lab: lab.in_flight("solves"),
     "Client.in_flight of uploads": lambda lab: lab.in_flight("uploads"),
     "Client.end_in_flight": lambda lab: lab.end_in_flight("solves", "0" * 16),
