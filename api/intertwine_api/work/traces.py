@@ -106,15 +106,16 @@ def start() -> None:
     if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
         resource = resource.merge(Resource({"service.name": "intertwine"}))
     resource = resource.merge(Resource({"service.version": intertwine.__version__}))
+    try:
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    except ValueError as error:  # of another of its variables
+        raise InvalidSetting(f"traces cannot be exported: {error}") from error
     own = logging.getLogger("opentelemetry")
     own.addHandler(_REPORT)
     own.propagate = False
-    try:
-        _provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    except ValueError as error:  # of another of its variables
-        raise InvalidSetting(f"traces cannot be exported: {error}") from error
-    _tracer = _provider.get_tracer("intertwine", intertwine.__version__)
+    _provider = provider
+    _tracer = provider.get_tracer("intertwine", intertwine.__version__)
 
 
 class _Report(logging.Handler):
