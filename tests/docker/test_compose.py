@@ -149,7 +149,13 @@ class TestPins:
         tested = pins("requirements.lock")
         for name in ("cpu", "cuda13"):
             own = pins(f"docker/{name}.lock")
-            assert {"equinox", "optax", "psycopg-binary", "fastapi"} <= own.keys()
+            assert {
+                "equinox",
+                "optax",
+                "psycopg-binary",
+                "fastapi",
+                "opentelemetry-sdk",
+            } <= own.keys()
             for package in own.keys() & tested.keys():
                 assert own[package] <= tested[package], package
         assert {"jax-cuda13-plugin", "jax-cuda13-pjrt"} <= pins("docker/cuda13.lock").keys()

@@ -64,12 +64,14 @@ def run_worker(settings: Settings) -> None:
     from intertwine.errors import InvalidSetting
 
     from intertwine_api.storage.identity import require_same_service
+    from intertwine_api.work import traces
     from intertwine_api.work.controller import host_capacity, make_controller
     from intertwine_api.work.queue import Queue
     from intertwine_api.work.settings import open_store
 
     if not settings.jobs:
         raise InvalidSetting("a worker needs room for a job: give --jobs 1 or more")
+    traces.require_exporter()  # its jobs have traces
     _ignore_hangups()
     places = host_capacity(settings, open_store(settings).layout.root)
     with common.open_database(settings) as database:
@@ -157,6 +159,7 @@ def _serve(settings: Settings) -> None:
         room_for_connections,
     )
     from intertwine_api.storage.identity import require_same_service
+    from intertwine_api.work import traces
     from intertwine_api.work.host import (
         collect_rarely,
         return_freed_memory,
@@ -166,6 +169,7 @@ def _serve(settings: Settings) -> None:
     from intertwine_api.work.logs import configure_logging
 
     configure_logging(settings)
+    traces.start()
     share_gpu()
     listener = _listen(settings)
     port = listener.getsockname()[1]
@@ -181,6 +185,7 @@ def _serve(settings: Settings) -> None:
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             await super().shutdown(sockets)
+            traces.stop()  # here, because uvicorn then ends the process by the signal
             _take_leave(service)
 
     room = room_for_connections(settings.connections, raise_descriptor_limit())

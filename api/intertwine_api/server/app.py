@@ -66,6 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         root_path=service.settings.root_path,
         generate_unique_id_function=lambda route: route.name,
+        # FastAPI's own spans would contain queries, and its records the messages of errors
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
     _include_routes(app)
@@ -91,7 +93,7 @@ _GUARDED = (
 #: The headers that pages of allowed origins may send, and the headers that they may read.
 _SENT_BY_PAGES = (
     "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID",
-    "Prefer", "Range",
+    "Prefer", "Range", "Traceparent", "Tracestate",
 )  # fmt: skip
 _READ_BY_PAGES = (
     "Content-Range", "ETag", "Intertwine-Model", "Location", "RateLimit", "RateLimit-Policy",

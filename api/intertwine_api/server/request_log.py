@@ -12,10 +12,11 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from intertwine_api.server.middleware import is_head, path_of
+from intertwine_api.server.middleware import is_head, key_of, path_of
 from intertwine_api.server.problem_responses import respond
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.problems import Problem
+from intertwine_api.work import traces
 from intertwine_api.work.logs import REQUEST_ID
 from intertwine_api.work.service_metrics import ServiceMetrics
 
@@ -25,6 +26,7 @@ _VALID_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER = "X-Request-ID"
 _LEFT = 499  # the client disconnected before the response
 _LONGEST = 200  # characters of a path in the log
+_TRACE_HEADERS = (b"traceparent", b"tracestate")
 
 
 @dataclass
@@ -38,7 +40,7 @@ class _Exchange:
 
 
 class RequestLog:
-    """Give each request an id, and log and count it when its response has ended.
+    """Give each request an id and a span, and log and count it when its response has ended.
 
     The id is that of a valid header `X-Request-ID`, or a new one. It is in the response's header,
     in problem documents and in all log lines. Queries are not logged, because they may contain
@@ -69,18 +71,20 @@ class RequestLog:
             exchange.sent += len(message.get("body", b""))
             await send(message)
 
-        try:
-            await self.app(scope, counted, watched)
-        except Exception:
-            if exchange.status:  # too late: the server closes the connection
-                raise
-            _LOG.exception("an unexpected error occurred")
-            problem = Problem.of("internal", "an unexpected error occurred: see the service's log")
-            await respond(problem, {"Connection": "close"})(scope, receive, watched)
-        finally:
-            self._end(scope, exchange)
+        with traces.span(scope["method"], kind="server", parent=_trace_headers(scope)):
+            try:
+                await self.app(scope, counted, watched)
+            except Exception:
+                if exchange.status:  # too late: the server closes the connection
+                    raise
+                _LOG.exception("an unexpected error occurred")
+                detail = "an unexpected error occurred: see the service's log"
+                problem = Problem.of("internal", detail)
+                await respond(problem, {"Connection": "close"})(scope, receive, watched)
+            finally:
+                self._end(scope, exchange, request_id)
 
-    def _end(self, scope: Scope, exchange: _Exchange) -> None:
+    def _end(self, scope: Scope, exchange: _Exchange, request_id: str) -> None:
         seconds = time.perf_counter() - exchange.started
         status = exchange.status or _LEFT
         route = getattr(scope.get("route"), "path", "unknown")
@@ -90,6 +94,26 @@ class RequestLog:
             self.metrics.auth_failures.inc()
         if self.is_logged:
             _ACCESS.info("request", extra={"fields": _fields(scope, route, seconds, exchange)})
+        _mark(scope, status, request_id)
+
+
+def _mark(scope: Scope, status: int, request_id: str) -> None:
+    """Describe the request in its span, by the names of OpenTelemetry's conventions."""
+    method = "HEAD" if is_head(scope) else scope["method"]
+    route = getattr(scope.get("route"), "path", None)
+    traces.mark(
+        {
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": status,
+            "url.scheme": scope.get("scheme"),
+            "url.path": path_of(scope)[:_LONGEST],
+            "intertwine.request_id": request_id,
+            "intertwine.key_id": key_of(scope),
+        },
+        name=f"{method} {route}" if route else method,
+        error=str(status) if status >= 500 else None,
+    )
 
 
 def _fields(scope: Scope, route: str, seconds: float, exchange: _Exchange) -> dict[str, Any]:
@@ -107,6 +131,11 @@ def _fields(scope: Scope, route: str, seconds: float, exchange: _Exchange) -> di
         "key": caller.key_id if caller else None,
         "client": client[0] if client else None,
     }
+
+
+def _trace_headers(scope: Scope) -> dict[str, str]:
+    sent = ((name, value) for name, value in scope["headers"] if name in _TRACE_HEADERS)
+    return {name.decode("ascii"): value.decode("latin-1") for name, value in sent}
 
 
 def _id_of(scope: Scope) -> str:

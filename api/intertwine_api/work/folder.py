@@ -1,4 +1,4 @@
-"""The folder of a job: its log, its checkpoints, and how its attempts ended."""
+"""The folder of a job: its log, its checkpoints, its trace, and how its attempts ended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,6 +71,30 @@ class JobFolder:
         with whole_file(self._exit_file(attempt)) as file:
             file.write(json.dumps(asdict(ended)).encode())
 
+    def note_trace(self, headers: Mapping[str, str]) -> None:
+        """Keep the trace headers of the request that submitted the job, if there are any.
+
+        Without them, its attempts have traces of their own.
+        """
+        if not headers:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with whole_file(self._trace_file) as file:
+                file.write(json.dumps(dict(headers)).encode())
+        except OSError as error:  # the disk is full, for example
+            _LOG.warning("%s cannot be written: %s", self._trace_file, error)
+
+    def trace(self) -> dict[str, str]:
+        """Return the trace headers of the request that submitted the job, or none."""
+        try:
+            return {str(k): str(v) for k, v in json.loads(self._trace_file.read_bytes()).items()}
+        except FileNotFoundError:  # it was not traced, or another host has the folder
+            return {}
+        except (OSError, ValueError, AttributeError) as error:
+            _LOG.warning("%s cannot be read: %s", self._trace_file, error)
+            return {}
+
     def head(self, attempt: int, when: str) -> str:
         """Return the line with which an attempt begins in the log."""
         return f"{_HEAD}{attempt}, {when} ---\n"
@@ -99,6 +124,10 @@ class JobFolder:
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.path, ignore_errors=True)  # it need not be there
+
+    @property
+    def _trace_file(self) -> Path:
+        return self.path / "trace.json"
 
     def _exit_file(self, attempt: int) -> Path:
         return self.path / f"attempt-{attempt}.json"

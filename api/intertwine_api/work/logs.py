@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from intertwine_api.storage.keys import Caller
+from intertwine_api.work import traces
 from intertwine_api.work.settings import Settings
 
 #: The id of the request that is being answered.
@@ -62,9 +63,12 @@ def _time_of(record: logging.LogRecord) -> str:
 
 
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the fields of a record, and the id of the request that it belongs to."""
-    request = REQUEST_ID.get()
-    return {**({"request_id": request} if request else {}), **getattr(record, "fields", {})}
+    """Return the fields of a record, and the ids of the request and trace that it belongs to."""
+    ids = {"request_id": REQUEST_ID.get(), "trace_id": traces.trace_id()}
+    return {
+        **{name: value for name, value in ids.items() if value},
+        **getattr(record, "fields", {}),
+    }
 
 
 def configure_logging(settings: Settings) -> None:

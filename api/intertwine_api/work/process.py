@@ -16,11 +16,13 @@ import resource
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from intertwine.errors import InvalidSetting
 from intertwine_cache import Store
 from intertwine_cache.place import default_limit
 
@@ -28,6 +30,7 @@ from intertwine_api.storage.database import Database
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.outages import is_outage
 from intertwine_api.wire.problems import Problem
+from intertwine_api.work import traces
 from intertwine_api.work.failures import UNTOLD, from_exception
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.heartbeat import Heartbeat
@@ -55,14 +58,17 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any
     share_gpu()
     faulthandler.enable()  # a crash in native code logs its traceback
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    _start_traces()
     around = JobEnvironment.from_variables()
     database = Database(around.database, patience=around.outage_seconds)
     try:
         queue = Queue(database, around.lease_seconds)
         job = queue.begin(asked.job, asked.attempt)
         _limit_memory(job.limits.memory)
-        ended = _work(job, kinds[job.kind], around, database, queue)
-        if _tell(queue, job, ended):
+        with _traced(job, JobFolder.of(around.home, job.id)):
+            ended = _work(job, kinds[job.kind], around, database, queue)
+            has_succeeded = _tell(queue, job, ended)
+        if has_succeeded:
             # the rest of the folder is deleted with the job
             shutil.rmtree(JobFolder.of(around.home, job.id).checkpoint, ignore_errors=True)
     except (Fenced, Stopped) as error:
@@ -74,7 +80,35 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any
         return UNTOLD
     finally:
         database.close()
+        traces.stop()
     return 0
+
+
+def _start_traces() -> None:
+    try:
+        traces.start()
+    except InvalidSetting as error:  # the job does not need them
+        _LOG.warning("this attempt has no trace: %s", error)
+
+
+@contextmanager
+def _traced(job: Job, folder: JobFolder) -> Iterator[None]:
+    """A span of the attempt, in the trace of the request that submitted the job.
+
+    It begins when the attempt could have started, so that it includes the time in the queue.
+    """
+    now = time.time()
+    queued = min(now, max(job.created, job.not_before))  # the database may have another clock
+    attributes = {
+        "intertwine.job": job.id,
+        "intertwine.kind": job.kind,
+        "intertwine.attempt": job.attempt,
+    }
+    with traces.span(
+        "job.attempt", attributes, kind="consumer", parent=folder.trace(), since=queued
+    ):
+        traces.record("job.wait", queued, now)
+        yield
 
 
 def _work(
@@ -119,6 +153,7 @@ def _tell(queue: Queue, job: Job, ended: Result | Problem) -> bool:
             if is_outage(error):
                 raise
             ended = _problem(error, job)
+    traces.mark(error=ended.code)
     queue.fail(job.id, job.attempt, ended)
     return False
 

@@ -14,6 +14,7 @@ from intertwine_api.wire.basis_request import ParsedRequest, parse_request
 from intertwine_api.wire.jobs import JobRequest
 from intertwine_api.wire.names import Line
 from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work import traces
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_kind import JobContext, JobKind, Submitter, ValidatedRequest
 
@@ -69,14 +70,15 @@ def run(job: Job, context: JobContext) -> dict[str, Any]:
         context.report({"stage": progress.stage, "fraction": progress.fraction})
         context.check()
 
-    basis = solve(
-        request.canonical,
-        method=request.method,
-        backend=request.backend,
-        tolerance=request.tolerance,
-        progress=report,
-        store=context.store,
-    )
+    with traces.span("job.solve", {"intertwine.key": request.key}):
+        basis = solve(
+            request.canonical,
+            method=request.method,
+            backend=request.backend,
+            tolerance=request.tolerance,
+            progress=report,
+            store=context.store,
+        )
     manifest = context.store.manifest(request.key)
     if manifest is None:
         detail = f"the basis of {request.rep} was found, and the store could not keep its bytes"

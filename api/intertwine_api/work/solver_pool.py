@@ -16,6 +16,7 @@ from typing import Any
 from intertwine.memory import kills_for_memory
 
 from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work import traces
 from intertwine_api.work.failures import died, out_of_memory
 from intertwine_api.work.settings import Settings
 from intertwine_api.work.turns import Turn, Turns
@@ -171,7 +172,8 @@ class Pool:
     @asynccontextmanager
     async def worker(self, owner: str | None, *, is_long: bool) -> AsyncIterator[Turn[Worker]]:
         """Yield an owner's turn at a worker (see `Turns`)."""
-        turn = await self._turns.take(owner, is_long=is_long)
+        with traces.span("solver.wait", {"intertwine.is_long": is_long}):
+            turn = await self._turns.take(owner, is_long=is_long)
         try:
             yield turn
         finally:

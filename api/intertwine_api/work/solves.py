@@ -17,6 +17,7 @@ from typing import Any
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.basis_request import ParsedRequest
 from intertwine_api.wire.problems import Problem, ProblemError
+from intertwine_api.work import traces
 from intertwine_api.work.failures import out_of_time
 from intertwine_api.work.service_metrics import ServiceMetrics
 from intertwine_api.work.settings import Settings
@@ -219,13 +220,18 @@ class Solves:
             solve.stage, solve.fraction = stage, fraction
 
         is_long = solve.operations > _QUICK_OPERATIONS
+        attributes = {
+            "intertwine.key": solve.request.key,
+            "intertwine.operations": solve.operations,
+        }
         while True:
             async with self._pool.worker(solve.share, is_long=is_long) as turn:
                 solve.state = "running"
                 short = turn.is_short and self._settings.short_seconds < solve.seconds
                 seconds = self._settings.short_seconds if short else solve.seconds
                 try:
-                    return await turn.place.solve(solve.request.task, say, seconds)
+                    with traces.span("solver.solve", attributes | {"intertwine.is_short": short}):
+                        return await turn.place.solve(solve.request.task, say, seconds)
                 except TimeoutError:
                     if not short:
                         limit = solve.seconds

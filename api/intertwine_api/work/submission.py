@@ -16,6 +16,8 @@ from intertwine_api.storage.quota import Quota
 from intertwine_api.wire.basis_request import ParsedRequest
 from intertwine_api.wire.jobs import JobRequest, LimitsAsked
 from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work import traces
+from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job, Limits, NewJob
 from intertwine_api.work.job_kind import Submitter
 from intertwine_api.work.kinds import KINDS
@@ -87,6 +89,7 @@ class Submission:
         job, is_new = self._queue.submit(new, self._settings.key_jobs)
         if is_new:
             audit("job created", caller, id=job.id, kind=job.kind, name=job.name)
+            JobFolder.of(self._settings.home, job.id).note_trace(traces.headers())
             self._wake()
         return job
 

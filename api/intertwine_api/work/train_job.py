@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from intertwine_api.storage.models import Models
 from intertwine_api.wire.jobs import JobRequest
 from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work import traces
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_kind import JobContext, JobKind, Submitter, ValidatedRequest
 
@@ -62,13 +63,15 @@ def run(job: Job, context: JobContext) -> Callable[[Connection], dict[str, Any]]
     models = Models(context.database, context.objects)
     models.require_free(name, job.owner)  # before the work, not after it
     context.report({"stage": "reading the samples", "epochs": request.training.epochs})
-    data = _training_data(request, context)
+    with traces.span("job.load"):
+        data = _training_data(request, context)
     context.check()
     context.report({"stage": _BUILDING, "epochs": request.training.epochs})
     report = _ProgressReport(job, context, request.training.epochs)
-    outcome = run_training(
-        request, data, folder=context.files.checkpoint, callback=report.tell, warned=report.warn
-    )
+    with traces.span("job.train", {"intertwine.epochs": request.training.epochs}):
+        outcome = run_training(
+            request, data, folder=context.files.checkpoint, callback=report.tell, warned=report.warn
+        )
     context.report({**report.progress, "stage": "keeping the model", "eta_seconds": None})
 
     def publish(connection: Connection) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from intertwine_api.work.executor import Exit
 from intertwine_api.work.folder import JobFolder
 
@@ -30,6 +31,30 @@ def test_an_attempt_begins_without_an_end(tmp_path: Path) -> None:
     folder.note_exit(1, Exit(0, None, None, 1, 1.0))
     folder.prepare(1)
     assert folder.exit(1) is None
+
+
+def test_the_headers_of_a_trace_are_kept_for_the_attempts(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "jobs" / "a1")
+    assert folder.trace() == {}
+    folder.note_trace({})
+    assert not folder.path.exists()
+    folder.note_trace({"traceparent": "00-1-2-01"})
+    folder.prepare(1)
+    assert folder.trace() == {"traceparent": "00-1-2-01"}
+
+
+def test_headers_that_cannot_be_kept_or_read_are_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = JobFolder(tmp_path / "a1")
+    for content in ("", "{", "[]", "3"):
+        folder.path.mkdir(exist_ok=True)
+        (folder.path / "trace.json").write_text(content)
+        assert folder.trace() == {}
+    (tmp_path / "file").touch()
+    JobFolder(tmp_path / "file" / "a2").note_trace({"traceparent": "00-1-2-01"})
+    assert len(caplog.messages) == 5
+    assert "trace.json cannot be written" in caplog.messages[-1]
 
 
 class TestTheLastLines:
