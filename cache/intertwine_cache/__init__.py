@@ -6,7 +6,15 @@ The store does not interpret its entries. The solver finds it through the entry 
 
 from intertwine_cache.chain import Chain
 from intertwine_cache.manifest import Manifest
-from intertwine_cache.place import Places, default_place, default_places, default_store, open_store
+from intertwine_cache.place import (
+    Places,
+    default_keyring,
+    default_place,
+    default_places,
+    default_store,
+    open_store,
+    trust,
+)
 from intertwine_cache.signing import Keyring, fingerprint
 from intertwine_cache.store import Store, require_room
 from intertwine_cache.verification import Finding, verify
@@ -18,11 +26,13 @@ __all__ = [
     "Manifest",
     "Places",
     "Store",
+    "default_keyring",
     "default_place",
     "default_places",
     "default_store",
     "fingerprint",
     "open_store",
     "require_room",
+    "trust",
     "verify",
 ]

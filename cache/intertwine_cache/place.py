@@ -111,6 +111,22 @@ def default_keyring() -> Keyring:
     return Keyring(folder / "signing-key", [*named, *stored])
 
 
+def trust(public_key: str, name: str) -> bool:
+    """Add a public key to those that the user trusts. Return whether it is new.
+
+    `name` is written beside it. Raises `ValueError` if it is not a public key.
+    """
+    Keyring(config_folder() / "signing-key", [public_key])  # raises
+    path = config_folder() / "trusted-keys"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        file.seek(0)
+        if any(line.split()[:1] == [public_key] for line in file):
+            return False
+        file.write(f"{public_key} {' '.join(name.split())}\n")
+    return True
+
+
 def default_limit() -> int:
     """Return the size limit in bytes."""
     text = os.environ.get(LIMIT, "").strip() or _configured("size")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,12 +19,13 @@ _EXAMPLES = """\
   intertwine cache list
   intertwine cache show KEY
   intertwine cache verify --repair
+  intertwine cache trust https://lab.example.org
   intertwine cache clear
 """
 
 
 group = common.CommandGroup(
-    "cache", "Inspect, check or empty the store of bases.", common.examples(_EXAMPLES)
+    "cache", "Inspect, check, share or empty the store of bases.", common.examples(_EXAMPLES)
 )
 
 
@@ -89,11 +91,12 @@ def check_files(repair: bool, as_json: bool) -> int:
 def trust_service(address: str, key: str | None, as_json: bool) -> None:
     """Trust the signatures of a service: bases from its store need no further proof.
 
-    Compare the fingerprint that is printed with the one that `intertwine cache key` prints at the
-    service.
+    Compare the printed fingerprint with the one that `intertwine cache key --data DIR` prints where
+    the service runs.
     """
-    from intertwine_api.client import Client
     from intertwine_cache import trust
+
+    from intertwine_api.client import Client
 
     with Client(address, key) as client:
         described = client.store()
@@ -104,10 +107,15 @@ def trust_service(address: str, key: str | None, as_json: bool) -> None:
 
 
 @group.command("key")
-@common.with_settings_of_keyring
+@click.option("--data", metavar="DIR", help="The data folder of a service, to print its key.")
 @common.as_json
-def print_key(as_json: bool) -> None:
-    """Print the public key that signs what is solved here."""
+def print_key(data: str | None, as_json: bool) -> None:
+    """Print the public key that signs the bases you solve, or those of a service."""
+    from intertwine_cache import Keyring, default_keyring, fingerprint
+
+    keyring = default_keyring() if data is None else Keyring(Path(data) / "signing-key")
+    key = keyring.public_key
+    common.print_fields({"public_key": key, "fingerprint": fingerprint(key)}, as_json)
 
 
 @group.command("clear")

@@ -34,7 +34,7 @@ def diagnose(as_json: bool) -> int:
     from intertwine.installation import check_installation
 
     *findings, solve = check_installation()
-    findings += [check_store(), check_service(), check_access(), solve]
+    findings += [check_store(), *check_tiers(), check_service(), check_access(), solve]
     ok = all(finding.ok for finding in findings)
     if as_json:
         common.print_json({"ok": ok, "checks": list(map(asdict, findings))})
@@ -46,6 +46,29 @@ def diagnose(as_json: bool) -> int:
 def _line(finding: Finding) -> str:
     advice = f"\n{'':>10}  → {finding.advice}" if finding.advice else ""
     return f"{'ok  ' if finding.ok else 'FAIL'}  {finding.found}{advice}"
+
+
+def check_tiers() -> list[Finding]:
+    """Check that each far tier of the store answers."""
+    from intertwine.installation import Finding
+    from intertwine_cache import Chain, default_store
+    from intertwine_cache.tier import TierError
+
+    try:
+        store = default_store()
+    except ValueError:  # reported by `check_store`
+        return []
+    found = []
+    for tier, _ in store.tiers if isinstance(store, Chain) else []:
+        access = "" if tier.is_writable else ", read-only"
+        try:
+            tier.manifest("0" * 64)
+        except (TierError, ValueError) as error:
+            advice = "solves work without it; correct its address or its key, or start it"
+            found.append(Finding("tier", False, str(error), advice))
+        else:
+            found.append(Finding("tier", True, f"{tier.address} answers{access}"))
+    return found
 
 
 def check_store() -> Finding:

@@ -127,10 +127,10 @@ def _require_same(sent: SentRep, manifest: Mapping[str, Any], options: Mapping[s
         )
 
 
-async def describe_store(session: Session) -> Mapping[str, Any]:
+async def describe_store(session: Session) -> dict[str, Any]:
     """Return the description of the service's store: its layout, and the key that signs it."""
     response = await send(session, HttpRequest("GET", "/v1/store", answer=Schema.STORE))
-    return response.document
+    return dict(response.document)
 
 
 async def download_blob(session: Session, digest: str, size: int) -> HttpResponse:

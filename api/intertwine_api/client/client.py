@@ -201,7 +201,7 @@ class Client(BaseClient[Connection]):
         """Delete one of your models with all its versions. The name becomes free."""
         run(models.delete_model(self._connection, name, None))
 
-    def store(self) -> Mapping[str, Any]:
+    def store(self) -> dict[str, Any]:
         """Return the `layout`, `public_key` and `fingerprint` of the store, for others to read it.
 
         `intertwine cache trust` remembers the key, whose signatures then count.
@@ -348,7 +348,7 @@ class AsyncClient(BaseClient[AsyncConnection]):
         """Delete one of your models with all its versions. The name becomes free."""
         await models.delete_model(self._connection, name, None)
 
-    async def store(self) -> Mapping[str, Any]:
+    async def store(self) -> dict[str, Any]:
         """Return the description of the service's store; see `Client.store`."""
         return await describe_store(self._connection)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from helpers.program import Ended, intertwine
+from helpers.service import running_service
 
 ASKED = ("basis", "V**2*V.T+5V0", "--group", "SO(3)", "--json")
 
@@ -183,3 +185,47 @@ def test_the_doctor_looks_at_the_store_and_the_port(store: Used) -> None:
     assert "1 bases" in checks["cache"]["found"]
     assert "free on its disk" in checks["cache"]["found"]
     assert "port 8000" in checks["service"]["found"]
+
+
+class TestTiers:
+    """`intertwine cache trust` and `key`, and what `doctor` says of far tiers."""
+
+    def test_a_service_is_trusted_by_its_address(self, client: httpx.Client, store: Used) -> None:
+        address = str(client.base_url)
+        config = {"XDG_CONFIG_HOME": str(store.folder.parent)}
+        first, second = (
+            store.run("cache", "trust", address, "--json", **config).json for _ in range(2)
+        )
+        described = client.get("/v1/store").json()
+        assert first == {
+            "trusted": address,
+            "fingerprint": described["fingerprint"],
+            "new": True,
+        }
+        assert second == {**first, "new": False}
+        kept = (store.folder.parent / "intertwine" / "trusted-keys").read_text()
+        assert kept == f"{described['public_key']} {address}\n"
+
+    def test_a_service_prints_the_key_that_it_gives_out(self, tmp_path: Path) -> None:
+        with running_service(tmp_path / "data") as client:
+            printed = intertwine("cache", "key", "--data", str(tmp_path / "data"), "--json").json
+            assert printed == {
+                name: client.get("/v1/store").json()[name] for name in ("public_key", "fingerprint")
+            }
+
+    def test_a_user_has_a_key_too(self, store: Used) -> None:
+        config = {"XDG_CONFIG_HOME": str(store.folder.parent)}
+        ours, again = (store.run("cache", "key", "--json", **config).json for _ in range(2))
+        assert ours == again
+        theirs = store.run("cache", "key", "--json", XDG_CONFIG_HOME=str(store.folder)).json
+        assert theirs["public_key"] != ours["public_key"]
+
+    def test_doctor_asks_each_tier(self, client: httpx.Client, store: Used) -> None:
+        there, not_there = str(client.base_url).rstrip("/"), "http://127.0.0.1:9"
+        tiers = f"{store.folder},{there},{not_there}"
+        checked = store.run("doctor", "--json", INTERTWINE_CACHE=tiers)
+        found = [each for each in checked.json["checks"] if each["check"] == "tier"]
+        assert [each["ok"] for each in found] == [True, False]
+        assert found[0]["found"] == f"{there} answers, read-only"
+        assert found[1]["found"].startswith(f"{not_there}: ")
+        assert checked.code == 1
