@@ -29,6 +29,8 @@ PATIENCE_SECONDS = 0.4
 PAUSE_SECONDS = 30.0
 """How long a tier that failed is skipped, at first; twice as long after each further failure."""
 LONGEST_PAUSE_SECONDS = 600.0
+BLOB_SECONDS, SLOWEST = 5.0, 2**20
+"""A blob may take this many seconds, and one more for this many bytes."""
 MISS_SECONDS = 60.0
 """How long a far tier is not asked again for a key that it did not have."""
 FINISH_SECONDS = 20.0
@@ -130,21 +132,24 @@ class Chain:
         return found
 
     def fetch(
-        self, key: str, accept: Callable[[Path, bool], None]
+        self, key: str, accept: Callable[[Path, bool], None], most_bytes: int
     ) -> tuple[Manifest, Path, str] | None:
         """Return the first accepted far entry of a key, now in the near store, and its tier.
 
         `accept` gets the file and whether a trusted key has signed its manifest, and raises
-        `ValueError` to refuse it. A disk that cannot keep the file makes it a miss.
+        `ValueError` to refuse it. A blob larger than `most_bytes` is refused before it is read. A
+        disk that cannot keep the file makes it a miss.
         """
         for place, far in enumerate(self._far):
             manifest = _ask(far, key)
             if manifest is None:
                 continue
             try:
+                if manifest.size > most_bytes:
+                    raise ValueError(f"{manifest.size:,} bytes are too many for such a basis")
                 found = self.near.adopt(
                     manifest,
-                    partial(far.tier.read, manifest),
+                    partial(_read_in_time, far.tier, manifest),
                     partial(_call, accept, self.keyring.trusts(manifest)),
                 )
             except TierError as error:
@@ -213,6 +218,19 @@ def _ask(far: _Far, key: str) -> Manifest | None:
     if manifest is None:
         far.health.miss(key)
     return manifest
+
+
+def _read_in_time(tier: Tier, manifest: Manifest, write: Write) -> None:
+    """Read a blob. Raises `TierError` if it arrives too slowly to be worth waiting for."""
+    begun = time.monotonic()
+
+    def write_in_time(piece: bytes | memoryview) -> None:
+        seconds = time.monotonic() - begun
+        if seconds > BLOB_SECONDS + manifest.size / SLOWEST:
+            raise TierError(f"{tier.address}: a blob of {manifest.size:,} bytes arrives too slowly")
+        write(piece)
+
+    tier.read(manifest, write_in_time)
 
 
 def _call(accept: Callable[[Path, bool], None], is_trusted: bool, path: Path) -> None:

@@ -60,7 +60,7 @@ class Store:
     # -- reading
 
     def fetch(
-        self, key: str, accept: Callable[[Path, bool], None]
+        self, key: str, accept: Callable[[Path, bool], None], most_bytes: int
     ) -> tuple[Manifest, Path, str] | None:
         """Return None: a folder alone has no other tiers (see `Chain.fetch`)."""
         return None

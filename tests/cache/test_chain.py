@@ -33,6 +33,8 @@ from intertwine_cache.chain import (
 from intertwine_cache.store import Write
 from intertwine_cache.tier import FolderTier, ObjectTier, TierError
 
+MOST = 10**9
+
 
 def accept(path: Path, is_trusted: bool) -> None:
     """Accept every file."""
@@ -44,7 +46,7 @@ def folder_tier(folder: Path, *, is_writable: bool = True) -> FolderTier:
 
 def fetched(chain: Chain, name: str) -> bytes | None:
     """The content that a chain fetches under the key of a name."""
-    found = chain.fetch(key(name), accept)
+    found = chain.fetch(key(name), accept, MOST)
     return None if found is None else found[1].read_bytes()
 
 
@@ -60,7 +62,7 @@ class TestReading:
     def test_what_is_far_comes_near_as_it_is(self, tmp_path: Path, shared: Store) -> None:
         here = chain(tmp_path, folder_tier(shared.layout.root))
         assert here.read(key("a")) is None
-        found = here.fetch(key("a"), accept)
+        found = here.fetch(key("a"), accept, MOST)
         assert found is not None
         manifest, blob, place = found
         assert (manifest, place) == (shared.manifest(key("a")), str(shared.layout.root))
@@ -111,7 +113,7 @@ class TestReading:
         here = chain(tmp_path, folder_tier(shared.layout.root))
         with caplog.at_level(logging.WARNING, "intertwine.cache"):
             for _ in range(3):
-                assert here.fetch(key("a"), refuse) is None
+                assert here.fetch(key("a"), refuse, MOST) is None
         (warned,) = caplog.messages
         assert warned.startswith(f"{key('a')} is not taken from {shared.layout.root}")
         assert here.read(key("a")) is None
@@ -126,7 +128,7 @@ class TestReading:
             if path.read_bytes() == b"lies":
                 raise ValueError("it lies")
 
-        found = here.fetch(key("a"), refuse_lies)
+        found = here.fetch(key("a"), refuse_lies, MOST)
         assert found is not None
         assert found[2] == str(shared.layout.root)
 
@@ -137,6 +139,20 @@ class TestReading:
         here = chain(tmp_path, folder_tier(shared.layout.root))
         assert fetched(here, "a") is None
         assert "cannot write to" in caplog.text
+
+    def test_a_blob_that_is_too_large_is_not_read(self, tmp_path: Path, shared: Store) -> None:
+        read = []
+
+        class Reading(FolderTier):
+            def read(self, manifest: Manifest, write: Write) -> None:
+                read.append(manifest.key)
+                super().read(manifest, write)
+
+        here = chain(tmp_path, Reading(shared.layout.root, is_writable=False, limit=10**9))
+        assert here.fetch(key("a"), accept, len(b"content") - 1) is None
+        assert read == []
+        again = chain(tmp_path, Reading(shared.layout.root, is_writable=False, limit=10**9))
+        assert again.fetch(key("a"), accept, len(b"content")) is not None
 
     def test_a_blob_larger_than_the_near_folder_may_have_is_a_miss(
         self, tmp_path: Path, shared: Store
@@ -283,6 +299,28 @@ class TestATierThatIsDown:
             assert health.is_paused
         assert leftovers(here.near) == []
 
+    def test_that_sends_a_blob_too_slowly_is_skipped(
+        self, tmp_path: Path, shared: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("intertwine_cache.chain.BLOB_SECONDS", 0.3)
+
+        def drip(request: Files) -> bool:
+            if "/blobs/" not in request.path:
+                return False
+            request.send_response(200)
+            request.send_header("Content-Length", "7")
+            request.end_headers()
+            for byte in b"content":
+                request.wfile.write(bytes([byte]))
+                time.sleep(0.1)
+            return True
+
+        with web_folder(shared.layout.root / "v1", drip) as address:
+            here = chain(tmp_path, ObjectTier(address, is_writable=False))
+            assert fetched(here, "a") is None
+            ((_, health),) = here.tiers
+            assert "too slowly" in health.reason
+
     def test_one_after_the_other_threads_ask_for_one_key_once(
         self, tmp_path: Path, shared: Store
     ) -> None:
@@ -292,7 +330,7 @@ class TestATierThatIsDown:
 
         def obtain() -> None:
             with here.claim(key("a")):
-                found.append(here.read(key("a")) or here.fetch(key("a"), accept))
+                found.append(here.read(key("a")) or here.fetch(key("a"), accept, MOST))
 
         threads = [threading.Thread(target=obtain) for _ in range(8)]
         for thread in threads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
@@ -19,6 +20,8 @@ from intertwine.errors import FormatError, IntertwineError, InvalidSetting
 
 ENTRY_POINTS = "intertwine.store"
 """The group of entry points in which a store registers a function that returns it, or None."""
+_ENTRY_BYTES = 16  # of a complex number: no form of a basis is larger than a square matrix
+_HEADER_BYTES = 2**22
 _LOG = logging.getLogger("intertwine")
 
 
@@ -30,11 +33,13 @@ class BasisStore(Protocol):
     def name(self) -> str:
         """The folder or the address of the store, for people."""
 
-    def fetch(self, key: str, accept: Callable[[Path, bool], None]) -> tuple[Any, Path, str] | None:
+    def fetch(
+        self, key: str, accept: Callable[[Path, bool], None], most_bytes: int
+    ) -> tuple[Any, Path, str] | None:
         """Return the entry of a key from elsewhere, its file, and the name of the place, if any.
 
-        `accept` gets the file and whether a trusted key has signed the entry, and raises
-        `ValueError` if the entry is not to be used.
+        `accept` gets the file, of at most `most_bytes`, and whether a trusted key has signed the
+        entry, and raises `ValueError` if the entry is not to be used.
         """
 
     def read(self, key: str) -> tuple[Any, Path] | None:
@@ -163,7 +168,8 @@ def _fetch(
         except IntertwineError as error:
             raise ValueError(str(error)) from error
 
-    found = store.fetch(key, accept)
+    most = sys.maxsize if size is None else _HEADER_BYTES + _ENTRY_BYTES * size**2
+    found = store.fetch(key, accept, most)
     if found is None:
         return None
     _, path, place = found
