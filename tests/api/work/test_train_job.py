@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from helpers.documents import ROOT
 from helpers.example_models import bytes_only
 from helpers.example_queues import let_time_pass, refused
+from helpers.example_stores import run_with_mounts
 from helpers.example_trainings import a_request, lengths
 from intertwine.errors import NonFiniteLoss
 from intertwine.nn.saving import from_config
@@ -112,6 +116,72 @@ class Host:
 
     def metrics(self, job: Job) -> list[dict[str, Any]]:
         return JobMetrics(self.database).rows(job.id)
+
+
+#: A service whose data are on a small disk, which fills while a job trains, and has room again.
+_ON_A_SMALL_DISK = """
+import json, shutil, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from helpers.service import running_service
+data = Path(sys.argv[1]) / "data"
+data.mkdir()
+mount("-t", "tmpfs", "-o", "size=150m", "tmpfs", data)
+training = {"epochs": 1_000_000, "batch_size": 100}
+request = {"kind": "train", "dataset": "Inertia", "model": {"ch": 8}, "training": training}
+
+def until(get, seconds=100):
+    deadline = time.monotonic() + seconds
+    while not (found := get()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+with running_service(data, jobs="1", workers="1") as client:
+    job = client.post("/v1/jobs", json=request).json()
+    path = job["links"]["self"]
+    checkpoint = data / "jobs" / job["id"] / "checkpoint" / "checkpoint.safetensors"
+
+    def reached(*states):
+        document = client.get(path).json()
+        return document if document["state"] in states else None
+
+    def epoch():
+        return ((reached("running") or {}).get("progress") or {}).get("epoch", 0)
+
+    until(checkpoint.exists)
+    filler = data / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(data).free - 40 * 2**20))
+    kept = checkpoint.read_bytes()
+    failed = until(lambda: reached("failed", "succeeded"))
+    same = checkpoint.read_bytes() == kept
+    free = shutil.disk_usage(data).free
+    filler.unlink()
+    rows = client.get(path + "/metrics").json()
+    client.post(path + ":retry").raise_for_status()
+    until(epoch)
+    log = client.get(path + "/logs").text
+    first = epoch()
+    client.post(path + ":cancel").raise_for_status()
+    until(lambda: reached("cancelled"))
+print(json.dumps([failed["state"], failed["problem"], same, free, first]))
+"""
+
+
+def test_a_checkpoint_leaves_the_reserve_of_a_small_disk_free(tmp_path: Path) -> None:
+    done = run_with_mounts(_ON_A_SMALL_DISK, tmp_path, ROOT / "tests")
+    assert done.stdout, done.stderr
+    state, problem, is_kept, free, first = json.loads(done.stdout)
+    assert (state, problem["code"]) == ("failed", "disk-full")
+    assert re.fullmatch(
+        r"only [\d,]+ bytes are free on the disk, and a checkpoint of [\d,]+ bytes would use the "
+        r"reserve of the database and the logs: free some of the disk, and retry the job, which "
+        r"resumes from its last checkpoint",
+        problem["detail"],
+    )
+    assert is_kept
+    assert free > 30 * 2**20
+    assert first > 1
 
 
 def publish(host: Host, name: str, owner: str) -> None:
