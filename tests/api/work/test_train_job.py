@@ -86,11 +86,16 @@ class Host:
         return self.queue.begin(job.id, job.attempt)
 
     def runs(
-        self, job: Job, ends_at: int | None = None, meanwhile: Callable[[], None] = lambda: None
+        self,
+        job: Job,
+        ends_at: int | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+        check: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """One attempt; cancelled when it tells of an epoch, or something happens before it ends."""
 
-        def check() -> None:
+        def checked() -> None:
+            check()
             epoch = self.told[-1].get("epoch", 0)
             if ends_at is not None and epoch >= ends_at:
                 raise Stopped("for a test")
@@ -106,7 +111,7 @@ class Host:
                 objects=self.objects,
                 store=Store(self.home / "cache"),
                 report=lambda progress: self.told.append(dict(progress)),
-                check=check,
+                check=checked,
             ),
         )
         meanwhile()
@@ -118,70 +123,69 @@ class Host:
         return JobMetrics(self.database).rows(job.id)
 
 
-#: A service whose data are on a small disk, which fills while a job trains, and has room again.
+#: Trains on a small disk, which another file fills at epoch 3, and again when there is room.
 _ON_A_SMALL_DISK = """
-import json, shutil, time
+import json, shutil
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from helpers.service import running_service
-data = Path(sys.argv[1]) / "data"
-data.mkdir()
-mount("-t", "tmpfs", "-o", "size=150m", "tmpfs", data)
-training = {"epochs": 1_000_000, "batch_size": 100}
-request = {"kind": "train", "dataset": "Inertia", "model": {"ch": 8}, "training": training}
+sys.path[:0] = sys.argv[2:]
+import jax
+from helpers.databases import Databases
+from helpers.example_trainings import a_request
+from intertwine.training import checkpoint_policy
+from intertwine.training.recipe import run as reporter
+from intertwine_api.storage.database import Database
+from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work.failures import from_exception
+from test_train_job import Host
+jax.config.update("jax_disable_most_optimizations", True)
+checkpoint_policy._FIRST = checkpoint_policy._SHARE = reporter._INTERVAL = 0.0
+home = Path(sys.argv[1]) / "data"
+home.mkdir()
+mount("-t", "tmpfs", "-o", "size=150m", "tmpfs", home)
+filler = home / "filler"
 
-def until(get, seconds=100):
-    deadline = time.monotonic() + seconds
-    while not (found := get()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
+class Filled(Host):
+    def fill(self):
+        if self.told[-1].get("epoch") == 3 and not filler.exists():
+            filler.write_bytes(bytes(shutil.disk_usage(home).free - 40 * 2**20))
 
-with running_service(data, jobs="1", workers="1") as client:
-    job = client.post("/v1/jobs", json=request).json()
-    path = job["links"]["self"]
-    checkpoint = data / "jobs" / job["id"] / "checkpoint" / "checkpoint.safetensors"
-
-    def reached(*states):
-        document = client.get(path).json()
-        return document if document["state"] in states else None
-
-    def epoch():
-        return ((reached("running") or {}).get("progress") or {}).get("epoch", 0)
-
-    until(checkpoint.exists)
-    filler = data / "filler"
-    filler.write_bytes(bytes(shutil.disk_usage(data).free - 40 * 2**20))
-    kept = checkpoint.read_bytes()
-    failed = until(lambda: reached("failed", "succeeded"))
-    same = checkpoint.read_bytes() == kept
-    free = shutil.disk_usage(data).free
+with Databases().migrated("sqlite") as url:
+    host = Filled(Database(url), home)
+    job = host.takes(a_request())
+    path = home / "jobs" / job.id / "checkpoint" / "checkpoint.safetensors"
+    try:
+        host.runs(job, check=host.fill)
+        problem = None
+    except ProblemError as error:
+        problem = from_exception(error, job.limits)
+        host.queue.fail(job.id, job.attempt, problem)
+    free = shutil.disk_usage(home).free
+    left = [file.name for file in path.parent.iterdir()]
     filler.unlink()
-    rows = client.get(path + "/metrics").json()
-    client.post(path + ":retry").raise_for_status()
-    until(epoch)
-    log = client.get(path + "/logs").text
-    first = epoch()
-    client.post(path + ":cancel").raise_for_status()
-    until(lambda: reached("cancelled"))
-print(json.dumps([failed["state"], failed["problem"], same, free, first]))
+    host.told.clear()
+    host.queue.retry(job.id, 9)
+    result = host.runs(host.takes_again())
+    epochs = [row["epoch"] for row in host.told if "epoch" in row]
+print(json.dumps([problem and problem.model_dump(), free, left, epochs, result["epochs"]]))
 """
 
 
 def test_a_checkpoint_leaves_the_reserve_of_a_small_disk_free(tmp_path: Path) -> None:
-    done = run_with_mounts(_ON_A_SMALL_DISK, tmp_path, ROOT / "tests")
+    folders = ROOT / "tests", Path(__file__).parent
+    done = run_with_mounts(_ON_A_SMALL_DISK, tmp_path, *folders)
     assert done.stdout, done.stderr
-    state, problem, is_kept, free, first = json.loads(done.stdout)
-    assert (state, problem["code"]) == ("failed", "disk-full")
+    problem, free, left, epochs, all_epochs = json.loads(done.stdout)
+    assert problem["code"] == "disk-full"
     assert re.fullmatch(
         r"only [\d,]+ bytes are free on the disk, and a checkpoint of [\d,]+ bytes would use the "
         r"reserve of the database and the logs: free some of the disk, and retry the job, which "
         r"resumes from its last checkpoint",
         problem["detail"],
     )
-    assert is_kept
-    assert free > 30 * 2**20
-    assert first > 1
+    assert free > 39 * 2**20
+    assert left == ["checkpoint.safetensors"]
+    assert epochs[0] == 3  # it resumes after the second epoch
+    assert epochs[-1] == all_epochs == 6
 
 
 def publish(host: Host, name: str, owner: str) -> None:
