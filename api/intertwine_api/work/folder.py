@@ -39,14 +39,6 @@ class JobFolder:
         return self.path / "log"
 
     @property
-    def log_bytes(self) -> int:
-        """The size of the log in bytes; zero without a log."""
-        try:
-            return self.log.stat().st_size
-        except OSError:  # the job has not started, or ran on another host
-            return 0
-
-    @property
     def checkpoint(self) -> Path:
         """The folder of the checkpoints of a training."""
         return self.path / "checkpoint"

@@ -72,7 +72,7 @@ def _decompose(task: dict[str, Any], send: Send) -> None:
 
 def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
     from intertwine.bases import to_bytes
-    from intertwine.invariants import Progress, solve
+    from intertwine.invariants import METHODS, Progress, solve
 
     from intertwine_api.wire.basis_request import parse_request
     from intertwine_api.wire.problems import from_error
@@ -98,7 +98,12 @@ def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
     except IntertwineError as error:
         send({"failed": from_error(error).model_dump()})
         return
-    done: dict[str, Any] = {"cached": basis.cached, "blob": None}
+    method = basis.certificate.method
+    done: dict[str, Any] = {
+        "cached": basis.cached,
+        "blob": None,
+        "method": method if method in METHODS else "several",  # an assembled basis names them all
+    }
     if store.manifest(asked.key) is None and basis.nbytes <= unkept:
         done["blob"] = base64.b64encode(to_bytes(basis)).decode()
     send({"done": done})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
 import secrets
 import time
@@ -56,11 +55,18 @@ class Solve:
     """The owner of the first request for it."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     since: float = field(default_factory=time.time)
+    ran: float = 0.0
+    """The seconds that workers have spent on it."""
+
+    @property
+    def method(self) -> str:
+        """The requested method, which may be ``auto``, or ``decomposition``."""
+        return "decomposition" if self.is_decomposition else self.request.method
 
     @property
     def is_decomposition(self) -> bool:
         """Whether it decomposes a rep into irreps, instead of solving for a basis."""
-        return "decompose" in json.loads(self.request.task)
+        return self.request.is_decomposition
 
     async def wait(self, seconds: float) -> bool:
         """Wait at most `seconds` for the end. Return whether it has ended."""
@@ -188,9 +194,10 @@ class Solves:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, solve: Solve) -> None:
-        started, outcome = time.perf_counter(), "failed"
+        started, outcome, method = time.perf_counter(), "failed", solve.method
         try:
             done = await self._work(solve)
+            method = done.get("method", method)
             solve.cached, solve.document = done["cached"], done.get("document")
             outcome = "joined" if solve.cached else "solved"
             self._hold(solve.request, done)
@@ -207,11 +214,17 @@ class Solves:
             raise
         finally:
             self._metrics.solves.labels(outcome).inc()
-            self._metrics.solve_seconds.observe(time.perf_counter() - started)
+            self._observe(method, time.perf_counter() - started, solve.ran)
             if self._running.get(solve.request.key) is solve:  # it was not abandoned
                 del self._running[solve.request.key]
             self._metrics.queue.set(len(self._running))
             solve.done.set()
+
+    def _observe(self, method: str, took: float, ran: float) -> None:
+        self._metrics.solve_seconds.observe(took)
+        self._metrics.solve_wait_seconds.labels(method).observe(took - ran)
+        if ran > 0:
+            self._metrics.solve_run_seconds.labels(method).observe(ran)
 
     async def _work(self, solve: Solve) -> dict[str, Any]:
         """Return the result of a worker, found in a short or a long turn."""
@@ -229,6 +242,7 @@ class Solves:
                 solve.state = "running"
                 short = turn.is_short and self._settings.short_seconds < solve.seconds
                 seconds = self._settings.short_seconds if short else solve.seconds
+                began = time.perf_counter()
                 try:
                     with traces.span("solver.solve", attributes | {"intertwine.is_short": short}):
                         return await turn.place.solve(solve.request.task, say, seconds)
@@ -237,6 +251,8 @@ class Solves:
                         limit = solve.seconds
                         raise ProblemError(out_of_time("the solve", limit, limit)) from None
                     self._pool.bar(solve.share)
+                finally:
+                    solve.ran += time.perf_counter() - began
             is_long, solve.state = True, "queued"
             say("waiting for a worker", 0.0)
 

@@ -153,18 +153,25 @@ def run_training(
     callback: Tell | None = None,
     warned: Callable[[str], None] | None = None,
     progress: bool | None = False,
+    require_room: Callable[[Path, int], None] | None = None,
 ) -> Outcome:
     """Train a model, and measure its losses and its equivariance.
 
     The training is kept in `folder`, if one is given, and the same call goes on from there, to the
     same weights bit for bit on the same machine. `callback` hears of the epochs while it runs, and
     what it raises ends it; `warned` hears what the network cannot represent. `progress` shows a
-    bar, as in `fit`. Raises the library's errors, `NonFiniteLoss` among them, and `OSError` where
-    the disk is full.
+    bar, as in `fit`. `require_room` is called with the folder and the bytes of a checkpoint before
+    it is written, and what it raises ends the training, which keeps the checkpoint before. Raises
+    the library's errors, `NonFiniteLoss` among them, and `OSError` where the disk is full.
     """
     import jax
 
-    with jax.default_matmul_precision("highest"):  # by default a GPU rounds products
+    from intertwine.training.checkpoint import checked_room
+
+    with (
+        jax.default_matmul_precision("highest"),  # by default a GPU rounds products
+        checked_room(require_room),
+    ):
         return _carried_out(request, data, folder, callback, warned, progress)
 
 
