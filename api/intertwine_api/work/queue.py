@@ -184,9 +184,10 @@ class Queue(Lookup):
     ) -> Job:
         """Requeue a job whose process is lost, with a longer pause each time.
 
-        After its last attempt, the job fails; an attempt that does not count allows another one. A
-        job that was being cancelled is cancelled. With `lease_expires`, the job is lost only if its
-        lease still expires then; otherwise it has sent a heartbeat, and `Fenced` is raised.
+        The job fails if its limit of attempts were lost in succession without a new checkpoint; an
+        attempt that does not count allows another one. A job that was being cancelled is cancelled.
+        With `lease_expires`, the job is lost only if its lease still expires then; otherwise it has
+        sent a heartbeat, and `Fenced` is raised.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)
@@ -195,10 +196,12 @@ class Queue(Lookup):
             if job.state == "cancelling":
                 return move(connection, job, "cancelled", reason, ended=now(connection))
             query = select(jobs.c.attempts_most).where(jobs.c.id == job_id)
-            most = connection.execute(query).scalar_one() + (not counts)
+            most = connection.execute(query).scalar_one()
+            if not counts:
+                most = min(most + 1, attempt + job.limits.attempts)
             left = most - attempt
             if left <= 0:
-                detail = f"{reason}; that was the last of {job.limits.attempts} attempts"
+                detail = f"{reason}; {_lost_in_succession(job.limits.attempts)}"
                 return _failed(connection, job, Problem.of("worker-died", detail))
             pause = _pause(job.limits.attempts - left)
             later = {"not_before": now(connection) + pause, "attempts_most": most}
@@ -224,7 +227,8 @@ class Queue(Lookup):
     ) -> State:
         """Extend the lease of a job, and store its progress, also as an event.
 
-        Return the state of the job: at "cancelling" the process must end.
+        A checkpoint after the last one, of this attempt or an earlier one, lets as many attempts be
+        lost as at first. Return the state of the job: at "cancelling" the process must end.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)
@@ -233,6 +237,11 @@ class Queue(Lookup):
                 "updated": now(connection),
             }
             if progress is not None:
+                checkpoint, earlier = progress.get("checkpoint"), job.progress.get("checkpoint")
+                if checkpoint is not None and checkpoint > (earlier or 0):
+                    changes["attempts_most"] = job.attempt + job.limits.attempts
+                elif earlier is not None:  # the attempt resumes from it
+                    progress = {**progress, "checkpoint": earlier}
                 changes["progress"] = dict(progress)
                 append(connection, job_id, "progress", progress)
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
@@ -275,6 +284,15 @@ def _is_unchanged(connection: Connection, ended: EndedJob) -> bool:
 def _failed(connection: Connection, job: Job, problem: Problem) -> Job:
     changes = {"problem": problem.model_dump(), "ended": now(connection)}
     return move(connection, job, "failed", problem.detail, **changes)
+
+
+def _lost_in_succession(attempts: int) -> str:
+    """Return why a job ends after this number of lost attempts, in words."""
+    if attempts == 1:
+        return "the attempt was lost without a new checkpoint, and its limit is 1 such attempt"
+    return (
+        f"{attempts} attempts in succession were lost without a new checkpoint, which is the limit"
+    )
 
 
 def _pause(lost: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -155,6 +157,32 @@ class TestPostgreSQL:
                 assert min(after) >= last["epoch"]  # it went on from its checkpoint
             finally:
                 lab.close()
+
+
+def test_a_training_that_is_killed_after_each_new_checkpoint_goes_on_to_its_end(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """As when a container is replaced, or a host restarted, more often than a job has attempts."""
+    with databases.migrated("sqlite") as url:
+        lab = Lab(url, tmp_path, lease=30.0)
+        try:
+            job_id = lab.trains(60)
+            checkpoints = [0]
+            for attempt in (1, 2, 3, 4):
+                soon(
+                    lambda: lab.queue.get(job_id).progress.get("checkpoint", 0) > checkpoints[-1],
+                    90,
+                )
+                job = lab.queue.get(job_id)
+                assert (job.state, job.attempt) == ("running", attempt)
+                checkpoints.append(job.progress["checkpoint"])
+                os.killpg(int(job.external_id or 0), signal.SIGKILL)  # the supervisor too
+                soon(lambda n=attempt: lab.queue.get(job_id).attempt > n, 30)  # type: ignore[misc]
+            job = lab.ended(job_id)
+            assert (job.state, job.attempt) == ("succeeded", 5), job.problem
+            require_complete(lab, job_id, 60)
+        finally:
+            lab.close()
 
 
 class TestSQLite:
