@@ -286,7 +286,7 @@ class Service:
         async with CancelOnDisconnect(request):
             parsed, cost = await self.work(caller, self._affordable_decomposition, document)
             solve = self.solves.start(parsed, caller, cost.operations, most)
-            with self.solves.wanted(solve):
+            with self.solves.wanted(solve, caller):
                 if not await solve.wait(most):
                     raise ProblemError(out_of_time("the decomposition", most, most))
         if solve.document is None:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, select, update
+from sqlalchemy import Connection, Select, delete, func, not_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from intertwine_api.storage.database import Database, now
@@ -22,6 +22,7 @@ from intertwine_api.work.lookup import (
     EndedJob,
     Lookup,
     is_due,
+    is_solved_elsewhere,
     known,
     places_taken,
     submitted,
@@ -150,7 +151,8 @@ class Queue(Lookup):
     def claim(self, host: str, slots: int, kinds: Sequence[Kind] = KINDS) -> Job | None:
         """Claim the next job for a host, if one is due and the host holds fewer than `slots`.
 
-        Concurrent claims never take a job twice, and never exceed `slots`.
+        Concurrent claims never take a job twice, and never exceed `slots`. A solve waits while
+        another job solves for the same basis, and then finds it in the store.
         """
         with self._database.write() as connection:
             take_turns(connection, host)
@@ -323,7 +325,12 @@ def next_due(connection: Connection, kinds: Sequence[Kind]) -> Job | None:
     due: Select[tuple[object, ...]] = (
         select(jobs)
         .select_from(QUEUED)
-        .where(jobs.c.state == "queued", is_due(connection), jobs.c.kind.in_(kinds))
+        .where(
+            jobs.c.state == "queued",
+            is_due(connection),
+            not_(is_solved_elsewhere()),
+            jobs.c.kind.in_(kinds),
+        )
         .order_by(*ORDER)
         .limit(1)
         .with_for_update(of=jobs, skip_locked=True)

@@ -210,6 +210,19 @@ class TestClaim:
         assert again is not None
         assert (again.id, again.attempt, again.host) == (job.id, 2, "there")
 
+    def test_leaves_a_solve_while_another_job_solves_for_the_same_basis(self, queue: Queue) -> None:
+        first = leased(queue, kind="solve", subject="a")
+        second = queued(queue, "bob", kind="solve", subject="a")
+        other = queued(queue, "bob", kind="solve", subject="b")
+        assert queue.waiting(second) == (2, "another job is solving for the same basis")
+        assert queue.waiting(other)[0] == 1
+        assert claimed(queue, 1) == [queue.get(other.id)]
+        assert queue.claim("here", 1000) is None
+        queue.cancel(first.id, "by ada")
+        assert queue.claim("here", 1000) is None  # its process still runs
+        queue.cancelled(first.id, 1, "it was ended")
+        assert claimed(queue, 1) == [queue.get(second.id)]
+
     def test_gives_a_lease(self, database: Database) -> None:
         queue = Queue(database, lease_seconds=100.0)
         job = leased(queue)
