@@ -181,6 +181,7 @@ class Service:
         await to_thread.run_sync(self.controller.stop)
         with suppress(SQLAlchemyError):  # the database is unreachable; the jobs keep running
             self.left = await to_thread.run_sync(self.jobs_here)
+        await to_thread.run_sync(self.keys.close)
         self.database.close()
 
     def access_policy(self) -> AccessPolicy:
