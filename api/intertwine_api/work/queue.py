@@ -225,12 +225,17 @@ class Queue(Lookup):
             return move(connection, job, "running", f"runs on {job.host}", **changes)
 
     def heartbeat(
-        self, job_id: str, attempt: int, progress: Mapping[str, Any] | None = None
+        self,
+        job_id: str,
+        attempt: int,
+        progress: Mapping[str, Any] | None = None,
+        checkpoint: int | None = None,
     ) -> State:
         """Extend the lease of a job, and store its progress, also as an event.
 
-        A checkpoint after the last one, of this attempt or an earlier one, lets as many attempts be
-        lost as at first. Return the state of the job: at "cancelling" the process must end.
+        `checkpoint` is the epoch of the attempt's last checkpoint. If it is later than those of
+        earlier attempts, as many attempts may be lost as at first. Return the state of the job: at
+        "cancelling" the process must end.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)
@@ -238,14 +243,15 @@ class Queue(Lookup):
                 "lease_expires": self._until(connection),
                 "updated": now(connection),
             }
+            told = job.progress if progress is None else progress
+            earlier = job.progress.get("checkpoint", 0)
+            if checkpoint is not None and checkpoint > earlier:
+                changes["attempts_most"] = job.attempt + job.limits.attempts
+                changes["progress"] = {**told, "checkpoint": checkpoint}
+            elif progress is not None:  # the attempt resumed from the earlier checkpoint
+                changes["progress"] = {**told, **({"checkpoint": earlier} if earlier else {})}
             if progress is not None:
-                checkpoint, earlier = progress.get("checkpoint"), job.progress.get("checkpoint")
-                if checkpoint is not None and checkpoint > (earlier or 0):
-                    changes["attempts_most"] = job.attempt + job.limits.attempts
-                elif earlier is not None:  # the attempt resumes from it
-                    progress = {**progress, "checkpoint": earlier}
-                changes["progress"] = dict(progress)
-                append(connection, job_id, "progress", progress)
+                append(connection, job_id, "progress", changes["progress"])
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
             return job.state
 

@@ -72,7 +72,7 @@ def run(job: Job, context: JobContext) -> Callable[[Connection], dict[str, Any]]
         folder=context.files.take_checkpoint(job.attempt),
         callback=report.tell,
         warned=report.warn,
-        saved=report.saved,
+        saved=context.saved,
     )
     context.report({**report.progress, "stage": "keeping the model", "eta_seconds": None})
 
@@ -110,11 +110,6 @@ class _ProgressReport:
         """Report a part of the output that the network cannot represent."""
         self.progress["warnings"] = [*self.progress.get("warnings", ()), message]
         self._context.report({**self.progress, "stage": _BUILDING})
-
-    def saved(self, epoch: int) -> None:
-        """Report the epoch of a checkpoint."""
-        self.progress["checkpoint"] = epoch
-        self._context.report(self.progress)
 
     def tell(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store rows, and report the last. Raises `Stopped` if the job must end."""

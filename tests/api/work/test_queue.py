@@ -357,7 +357,7 @@ class TestLoss:
             let_time_pass(database)
             claimed(queue, 1)
             queue.heartbeat(job.id, attempt, {"stage": "reading"})
-            queue.heartbeat(job.id, attempt, {"epoch": attempt, "checkpoint": attempt})
+            queue.heartbeat(job.id, attempt, {"epoch": attempt}, checkpoint=attempt)
             queue.heartbeat(job.id, attempt, {"epoch": attempt + 1})
             lost = queue.lose(job.id, attempt, "gone")
             assert (lost.state, lost.attempt) == ("queued", attempt)
@@ -372,7 +372,7 @@ class TestLoss:
         for attempt in (1, 2, 3):
             let_time_pass(database)
             claimed(queue, 1)
-            queue.heartbeat(job.id, attempt, {"epoch": 6, "checkpoint": 6})
+            queue.heartbeat(job.id, attempt, {"epoch": 6}, checkpoint=6)
             queue.heartbeat(job.id, attempt, {"epoch": 6})
             lost = queue.lose(job.id, attempt, "killed")
         assert (lost.state, lost.attempt) == ("failed", 3)
@@ -385,7 +385,8 @@ class TestLoss:
         for attempt, counts in enumerate((False, False, False, True), 1):
             let_time_pass(database)
             claimed(queue, 1)
-            queue.heartbeat(job.id, attempt, {"checkpoint": 3})
+            queue.heartbeat(job.id, attempt, checkpoint=3)
+            assert queue.get(job.id).progress == {"checkpoint": 3}
             states.append(queue.lose(job.id, attempt, "gone", counts=counts).state)
         assert states == ["queued", "queued", "queued", "failed"]
 
