@@ -183,6 +183,7 @@ class Service:
         await to_thread.run_sync(self.controller.stop)
         with suppress(SQLAlchemyError):  # the database is unreachable; the jobs keep running
             self.left = await to_thread.run_sync(self.jobs_here)
+        await to_thread.run_sync(self.keys.close)
         self.database.close()
 
     def access_policy(self) -> AccessPolicy:
@@ -290,7 +291,7 @@ class Service:
         async with CancelOnDisconnect(request):
             parsed, cost = await self.work(caller, self._affordable_decomposition, document)
             solve = self.solves.start(parsed, caller, cost.operations, most)
-            with self.solves.wanted(solve):
+            with self.solves.wanted(solve, caller):
                 if not await solve.wait(most):
                     raise ProblemError(out_of_time("the decomposition", most, most))
         if solve.document is None:

@@ -7,7 +7,7 @@ import base64
 import logging
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ class Solve:
     """One solve: its state, its progress, and how it ended."""
 
     request: ParsedRequest
-    share: str | None
-    """The owner whose share of the workers it uses (see `Caller.share`)."""
+    shares: set[str | None]
+    """The owners who want it, in whose turns it waits for a worker (see `Caller.share`)."""
     seconds: float
     operations: float
     """The estimated operations."""
@@ -47,10 +47,10 @@ class Solve:
     cached: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
-    callers: int = 0
-    """The requests that wait for it."""
-    is_promised: bool = False
-    """Whether a response has promised the result, so that it is solved without a caller."""
+    waiting: Counter[str | None] = field(default_factory=Counter)
+    """The number of requests that wait for it, by share."""
+    promised: set[str | None] = field(default_factory=set)
+    """The shares of requests whose responses have promised the result: it needs no caller."""
     owner: str = ""
     """The owner of the first request for it."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -77,22 +77,41 @@ class Solve:
             return False
         return True
 
-    def promise(self) -> None:
-        """Continue the solve without callers, because a response has promised its result."""
-        self.is_promised = True
+    @property
+    def callers(self) -> int:
+        """The number of requests that wait for it."""
+        return self.waiting.total()
 
     @property
     def is_wanted(self) -> bool:
         """Whether a request waits for it, or its result was promised."""
-        return self.is_promised or self.callers > 0
+        return bool(self.promised) or self.callers > 0
+
+    def promise(self, caller: Caller) -> None:
+        """Continue the solve without callers, because a response has promised its result."""
+        self.promised.add(caller.share)
+
+    def count(self, caller: Caller, more: int) -> None:
+        """Change the number of the caller's requests that wait for it.
+
+        If no request waits, the last owner's share remains until the solve is cancelled.
+        """
+        self.waiting[caller.share] += more
+        shares = {*(+self.waiting), *self.promised}
+        if shares:
+            self.shares &= shares  # turns has this set
+            self.shares |= shares
 
 
 class Solves:
     """The solves of this process. The store's locks join those of several processes.
 
     At most `Settings.queue` are in flight, and `Settings.key_solves` of one owner. A task that is
-    estimated to be small gets a short turn if no worker is free for a long one. A solve is
-    cancelled some seconds after its last caller has disconnected.
+    estimated to be small gets a short turn if no worker is free for a long one.
+
+    A solve that several owners want gets the earliest turn of any of them, and counts in the share
+    of the owner in whose turn it began. It is cancelled some seconds after its last caller has
+    disconnected.
     """
 
     def __init__(self, pool: Pool, settings: Settings, metrics: ServiceMetrics) -> None:
@@ -117,7 +136,7 @@ class Solves:
             return self._running[request.key]
         self.require_room(caller)
         seconds = seconds or self._settings.solve_seconds
-        solve = Solve(request, caller.share, seconds, operations, owner=caller.owner)
+        solve = Solve(request, {caller.share}, seconds, operations, owner=caller.owner)
         self._running[request.key] = solve
         self._failed.pop(request.key, None)
         self._metrics.queue.set(len(self._running))
@@ -127,17 +146,18 @@ class Solves:
         return solve
 
     @contextmanager
-    def wanted(self, solve: Solve) -> Iterator[None]:
-        """Count a waiting caller in this block.
+    def wanted(self, solve: Solve, caller: Caller) -> Iterator[None]:
+        """Count a waiting caller in this block, in whose turn the solve may start.
 
         Some seconds after the last caller has left, the solve is cancelled, unless another one has
         come or the result was promised.
         """
-        solve.callers += 1
+        solve.count(caller, 1)
+        self._pool.look()
         try:
             yield
         finally:
-            solve.callers -= 1
+            solve.count(caller, -1)
             if not (solve.is_wanted or solve.done.is_set()):
                 asyncio.get_running_loop().call_later(_ABANDONED_SECONDS, self._abandon, solve)
 
@@ -146,7 +166,7 @@ class Solves:
         if len(self._running) >= self._settings.queue:
             problem = Problem.of("queue-full", f"{len(self._running)} solves are waiting")
             raise ProblemError(problem, {"Retry-After": "10"})
-        own = sum(caller.share == solve.share for solve in self._running.values())
+        own = sum(caller.share in solve.shares for solve in self._running.values())
         if caller.share is not None and own >= self._settings.key_solves:
             detail = f"{own} solves of {caller.owner} are waiting, which is the limit: wait for one"
             raise ProblemError.of("rate-limited", detail, headers={"Retry-After": "10"})
@@ -238,7 +258,7 @@ class Solves:
             "intertwine.operations": solve.operations,
         }
         while True:
-            async with self._pool.worker(solve.share, is_long=is_long) as turn:
+            async with self._pool.worker(solve.shares, is_long=is_long) as turn:
                 solve.state = "running"
                 short = turn.is_short and self._settings.short_seconds < solve.seconds
                 seconds = self._settings.short_seconds if short else solve.seconds
@@ -250,7 +270,7 @@ class Solves:
                     if not short:
                         limit = solve.seconds
                         raise ProblemError(out_of_time("the solve", limit, limit)) from None
-                    self._pool.bar(solve.share)
+                    self._pool.bar(turn.owner)
                 finally:
                     solve.ran += time.perf_counter() - began
             is_long, solve.state = True, "queued"

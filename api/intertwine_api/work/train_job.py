@@ -74,9 +74,10 @@ def run(job: Job, context: JobContext) -> Callable[[Connection], dict[str, Any]]
         outcome = run_training(
             request,
             data,
-            folder=context.files.checkpoint,
+            folder=context.files.take_checkpoint(job.attempt),
             callback=report.tell,
             warned=report.warn,
+            saved=context.saved,
             require_room=_require_room,
         )
     context.report({**report.progress, "stage": "keeping the model", "eta_seconds": None})

@@ -69,6 +69,7 @@ class Host:
         self.queue, self.objects = Queue(database), Objects(home / "objects")
         self.models = Models(database, self.objects)
         self.told: list[Mapping[str, Any]] = []
+        self.saved: list[int] = []
 
     def takes(self, request: TrainRequest, owner: str = "ada") -> Job:
         facts = Datasets(self.database, self.objects).info(request.dataset, owner)
@@ -111,6 +112,7 @@ class Host:
                 objects=self.objects,
                 store=Store(self.home / "cache"),
                 report=lambda progress: self.told.append(dict(progress)),
+                saved=self.saved.append,
                 check=checked,
             ),
         )
@@ -257,7 +259,8 @@ class TestATraining:
         job = host.takes(a_request(name="disturbed"))
         with pytest.raises(Stopped):
             host.runs(job, ends_at=4)
-        assert list(JobFolder.of(host.home, job.id).checkpoint.iterdir())
+        assert host.saved[-3:] == [1, 2, 3]
+        assert list(JobFolder.of(host.home, job.id).checkpoint.rglob("*.safetensors"))
         host.queue.lose(job.id, job.attempt, "the process is gone")
         again = host.takes_again()
         host.told.clear()
