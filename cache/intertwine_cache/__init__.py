@@ -13,6 +13,7 @@ from intertwine_cache.place import (
     default_places,
     default_store,
     open_store,
+    open_store_at,
     trust,
 )
 from intertwine_cache.signing import Keyring, fingerprint
@@ -32,6 +33,7 @@ __all__ = [
     "default_store",
     "fingerprint",
     "open_store",
+    "open_store_at",
     "require_room",
     "trust",
     "verify",

@@ -95,6 +95,15 @@ def open_store(places: Places, limit: int = DEFAULT_LIMIT) -> Store | Chain:
     return Chain(near, tiers, default_keyring())
 
 
+def open_store_at(near: Path, limit: int = DEFAULT_LIMIT) -> Store | Chain:
+    """Return the store in a folder, followed by the far tiers of `default_places`.
+
+    Raises the errors of `default_places` and of `open_store`.
+    """
+    places = default_places()
+    return open_store(Places(near, () if places is None else places.far), limit)
+
+
 def default_keyring() -> Keyring:
     """Return the user's own signing key, and the keys that the user trusts.
 

@@ -70,6 +70,13 @@ class TestSettings:
         assert [entry.rpartition(":")[2] for entry in service()["ports"]] == [port]
 
 
+def test_the_next_container_is_the_same_host_of_jobs() -> None:
+    """Otherwise it waits until the leases of the last one's jobs have expired."""
+    assert service()["hostname"] == "${JOB_HOST:-intertwine}"
+    for name in FILES:
+        assert "hostname" not in compose(name)["services"]["intertwine"] or name == "compose.yaml"
+
+
 class TestConfinement:
     @pytest.mark.parametrize("name", ["intertwine", "postgres"])
     def test_services_have_limits_and_few_rights(self, name: str) -> None:

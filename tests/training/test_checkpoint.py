@@ -288,3 +288,14 @@ def test_a_failed_save_leaves_the_previous_checkpoint(
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
     assert_same(small_fit(checkpoint=tmp_path, checkpoint_every=8), small_fit())
+
+
+def test_each_save_is_told_with_its_epoch(tmp_path: Path) -> None:
+    told: list[int] = []
+
+    def tell(epoch: int) -> None:
+        assert (tmp_path / FILE).exists()
+        told.append(epoch)
+
+    small_fit(checkpoint=tmp_path, checkpoint_every=8, on_checkpoint=tell)
+    assert told == [8, 16, 20]

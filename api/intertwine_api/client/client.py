@@ -127,8 +127,8 @@ class Client(BaseClient[Connection]):
         has its own: raises `InvalidSetting` if the arguments differ from them.
 
         `name` names the trained model, `labels` are one or several. `seconds`, `memory` (in bytes)
-        and `attempts` (after failures of its host) limit the job. Requests with the same
-        `idempotency_key` make one job. All further settings are those of `Training`.
+        and `attempts` (lost in succession without a new checkpoint) limit the job. Requests with
+        the same `idempotency_key` make one job. All further settings are those of `Training`.
         """
         data = GivenData(X, Y, rep_in, rep_out, group)
         options = JobOptions(name, labels, priority, seconds, memory, attempts, idempotency_key)

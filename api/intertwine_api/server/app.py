@@ -65,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         root_path=service.settings.root_path,
+        redoc_url=None,  # its page loads an image from another host
         generate_unique_id_function=lambda route: route.name,
         # FastAPI's own spans would contain queries, and its records the messages of errors
         telemetry={"tracing": False, "metrics": False, "logs": False},

@@ -29,12 +29,12 @@ _HEADERS = {  # of every response
 }
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _HOME_POLICY = f"{_NOTHING}; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
-_DOCS_POLICY = (  # the scripts of Swagger UI and ReDoc start in the page, and ReDoc has a worker
+_DOCS_POLICY = (  # the script of Swagger UI starts in the page
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+    "img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-_DOCS = ("/docs", "/redoc")
+_DOCS = "/docs"
 _SMALL = 2**16  # bytes; the server buffers as many
 _MOST_FIELDS = 20_000  # of JSON: an error is made of each that is unknown
 _PIECE = 2**20  # bytes that are sent at a time

@@ -31,8 +31,8 @@ from intertwine_api.storage.identity import require_same_service
 from intertwine_api.storage.keys import Caller, Keys
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
-from intertwine_api.storage.quota import Quota, UploadedWeights
-from intertwine_api.storage.references import DAY, bytes_by_owner
+from intertwine_api.storage.quota import Quota, UploadedWeights, bytes_by_owner
+from intertwine_api.storage.references import DAY
 from intertwine_api.storage.uploads import Upload, Uploads
 from intertwine_api.wire.basis_request import ParsedRequest, parse_decomposition, parse_request
 from intertwine_api.wire.problems import Problem, ProblemError
@@ -41,7 +41,8 @@ from intertwine_api.work.basis_states import BasisStates
 from intertwine_api.work.controller import host_capacity, make_controller
 from intertwine_api.work.events import Events
 from intertwine_api.work.failures import out_of_time
-from intertwine_api.work.folder import JobFolder
+from intertwine_api.work.folder import JobFolder, size_of
+from intertwine_api.work.gpu_usage import read_gpu_usage
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_metrics import JobMetrics as JobMetrics
 from intertwine_api.work.queue import Queue
@@ -115,6 +116,7 @@ class Service:
         self._uploads_at_once = ConcurrencyLimit(settings.uploads, "uploads")
         self._reading, self._making = CapacityLimiter(2), CapacityLimiter(2)
         self._statistics = Refreshed(self.store.statistics, _STATISTICS_SECONDS)
+        self._gpu_usage = Refreshed(read_gpu_usage, _STATISTICS_SECONDS)
         self._open(settings)
 
     def _open(self, settings: Settings) -> None:
@@ -140,7 +142,7 @@ class Service:
             self.database,
             UploadedWeights(settings.home / "weights", self.objects),
             settings.owner_bytes,
-            lambda job: JobFolder.of(settings.home, job).log_bytes,
+            lambda job: size_of(JobFolder.of(settings.home, job).path),
         )
         self.datasets = Datasets(self.database, self.objects, settings.dataset_bytes, self.quota)
         self.models = Models(self.database, self.objects)
@@ -182,6 +184,7 @@ class Service:
         await to_thread.run_sync(self.controller.stop)
         with suppress(SQLAlchemyError):  # the database is unreachable; the jobs keep running
             self.left = await to_thread.run_sync(self.jobs_here)
+        await to_thread.run_sync(self.keys.close)
         self.database.close()
 
     def access_policy(self) -> AccessPolicy:
@@ -193,8 +196,9 @@ class Service:
         return self.queue.held(self.capacity.host)
 
     async def update_metrics(self) -> None:
-        """Update the metrics that are read from the store, the database and the disks."""
+        """Update the metrics that are read from the store, the database, the disks and GPUs."""
         self.metrics.store_bytes.set((await self.store_statistics())["bytes"])
+        self.metrics.show_gpus(await self._gpu_usage.get())
         await to_thread.run_sync(self._update_metrics)
 
     def _update_metrics(self) -> None:
@@ -202,8 +206,9 @@ class Service:
         self.metrics.oldest_queued.set(self.queue.longest_wait())
         self.metrics.owner_bytes.clear()
         with self.database.read() as connection:
-            for kind, owner, size in bytes_by_owner(connection):
-                self.metrics.owner_bytes.labels(owner, kind).set(size)
+            for owner, sizes in bytes_by_owner(connection).items():
+                for kind, size in sizes.items():
+                    self.metrics.owner_bytes.labels(owner, kind).set(size)
         folders = {"data": self.settings.home, "store": self.store.layout.root}
         for name, folder in folders.items():
             self.metrics.disk_free.labels(name).set(shutil.disk_usage(folder).free)
@@ -287,7 +292,7 @@ class Service:
         async with CancelOnDisconnect(request):
             parsed, cost = await self.work(caller, self._affordable_decomposition, document)
             solve = self.solves.start(parsed, caller, cost.operations, most)
-            with self.solves.wanted(solve):
+            with self.solves.wanted(solve, caller):
                 if not await solve.wait(most):
                     raise ProblemError(out_of_time("the decomposition", most, most))
         if solve.document is None:

@@ -7,6 +7,7 @@ import hmac
 import logging
 import re
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -43,6 +44,8 @@ _PREFIX = "itw"  # by which secret scanners find a leaked key
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 _NO_DIGEST = "0" * 64
 _NOTED_SECONDS = 60.0  # the precision of `last_used`, which saves writes
+_RETRY_SECONDS = 5.0  # until the last uses are written again
+_CLOSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -159,12 +162,74 @@ class KeyMarker:
                 file.write(f"{self._name}\n")
 
 
+class _KeyUses:
+    """Stores the last uses of keys in a thread: authentication does not wait for a write.
+
+    At most one use of each key is kept in memory. If it cannot be written, because the database is
+    locked or the disk is full, it is tried again.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._uses: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._noted, self._closed = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def note(self, key_id: str, at: float) -> None:
+        """Note that a key was used, and return at once."""
+        with self._lock:
+            self._uses[key_id] = at
+            if self._thread is None and not self._closed.is_set():
+                self._thread = threading.Thread(target=self._run, name="key uses", daemon=True)
+                self._thread.start()
+        self._noted.set()
+
+    def close(self) -> None:
+        """Store the uses that are in memory, for at most some seconds, and end the thread."""
+        with self._lock:
+            self._closed.set()
+            thread = self._thread
+        self._noted.set()
+        if thread is not None:
+            thread.join(_CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        is_last = False
+        while not is_last:
+            self._noted.wait()
+            self._noted.clear()
+            is_last = self._closed.is_set()
+            try:
+                self._store()
+            except SQLAlchemyError as error:
+                _LOG.warning("the last use of keys could not be stored, and is retried: %s", error)
+                self._closed.wait(_RETRY_SECONDS)
+                self._noted.set()
+
+    def _store(self) -> None:
+        with self._lock:
+            uses = dict(self._uses)
+        if not uses:
+            return
+        with self._database.write() as connection:
+            for key_id, at in uses.items():
+                is_later = or_(keys.c.last_used.is_(None), keys.c.last_used < at)
+                storing = update(keys).where(keys.c.id == key_id, is_later)
+                connection.execute(storing.values(last_used=at))
+        with self._lock:
+            for key_id, at in uses.items():
+                if self._uses[key_id] == at:
+                    del self._uses[key_id]
+
+
 class Keys:
     """The API keys of a database. `folder` is the service's data folder, for `KeyMarker`."""
 
     def __init__(self, database: Database, folder: Path | None = None) -> None:
         self._database = database
         self._marker = None if folder is None else KeyMarker(folder, database)
+        self._uses = _KeyUses(database)
 
     def create(
         self,
@@ -213,7 +278,8 @@ class Keys:
     def find(self, token: str) -> Key | None:
         """Return the key of a token; None if it is unknown, has expired or was revoked.
 
-        The time that this takes does not depend on how much of the secret is right.
+        Its last use is stored by a thread, within seconds or in `close`, so this waits for no
+        write. The time that this takes does not depend on how much of the secret is right.
         """
         prefix, _, rest = token.partition("_")
         key_id, _, secret = rest.partition("_")
@@ -224,13 +290,12 @@ class Keys:
         if row is None or prefix != _PREFIX or not is_right:
             return None
         if row.last_used is None or row.last_used < row.at - _NOTED_SECONDS:
-            try:
-                with self._database.write() as connection:
-                    noting = update(keys).where(keys.c.id == key_id)
-                    connection.execute(noting.values(last_used=row.at))
-            except SQLAlchemyError as error:  # a full disk or a lock: reading goes on
-                _LOG.warning("the use of the key %s could not be noted: %s", key_id, error)
+            self._uses.note(key_id, row.at)
         return _key_of(row)
+
+    def close(self) -> None:
+        """Store the last uses of keys, unless the database cannot be written to."""
+        self._uses.close()
 
     def list(self) -> list[Key]:
         """Return all keys, the newest first, with expired and revoked ones."""

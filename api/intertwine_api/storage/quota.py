@@ -1,11 +1,15 @@
-"""Storage quotas: the bytes of each owner's datasets, models, uploaded weights and job logs."""
+"""Storage quotas: the bytes of each owner's datasets, models, uploaded weights and jobs.
+
+The bytes of a job are its log and its checkpoints. They count, so that an owner over the quota
+uploads nothing more, but a running job is not stopped because of them: it would lose its work.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +21,29 @@ from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.tables import datasets, jobs, models, versions
 from intertwine_api.wire.problems import ProblemError
 
-_LOG_SECONDS = 10.0  # the measured size of an owner's logs is reused for this time
+_JOB_SECONDS = 10.0  # the measured size of an owner's jobs is reused for this time
+
+
+def bytes_by_owner(
+    connection: Connection, owner: str | None = None, without: str | None = None
+) -> defaultdict[str, Counter[str]]:
+    """Return the bytes of datasets and of models, by owner and kind: of all owners, or of one.
+
+    The dataset `without` does not count.
+    """
+    of_data = select(datasets.c.owner, func.sum(datasets.c.bytes)).group_by(datasets.c.owner)
+    of_models = select(models.c.owner, func.sum(versions.c.bytes)).join_from(versions, models)
+    of_models = of_models.group_by(models.c.owner)
+    if owner is not None:
+        of_data = of_data.where(datasets.c.owner == owner)
+        of_models = of_models.where(models.c.owner == owner)
+    if without is not None:
+        of_data = of_data.where(datasets.c.id != without)
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for kind, query in (("datasets", of_data), ("models", of_models)):
+        for name, total in connection.execute(query):
+            found[name][kind] = int(total)
+    return found
 
 
 class UploadedWeights:
@@ -57,8 +83,8 @@ class UploadedWeights:
 class Quota:
     """Limits the bytes of each owner to `most`, including those of unfinished uploads.
 
-    `log_bytes` returns the size of the log of a job, by its id; the sum is measured again after
-    `log_seconds`.
+    `job_bytes` returns the size of the files of a job, by its id; the sum is measured again after
+    `job_seconds`.
     """
 
     def __init__(
@@ -66,15 +92,15 @@ class Quota:
         database: Database,
         weights: UploadedWeights,
         most: int,
-        log_bytes: Callable[[str], int],
+        job_bytes: Callable[[str], int],
         *,
-        log_seconds: float = _LOG_SECONDS,
+        job_seconds: float = _JOB_SECONDS,
     ) -> None:
         self.most, self.weights = most, weights
-        self._database, self._log_bytes = database, log_bytes
-        self._log_seconds = log_seconds
+        self._database, self._job_bytes = database, job_bytes
+        self._job_seconds = job_seconds
         self._incoming: Counter[str] = Counter()
-        self._logs: dict[str, tuple[float, int]] = {}
+        self._jobs: dict[str, tuple[float, int]] = {}
         self._mutex = threading.Lock()
 
     def used(self, owner: str) -> dict[str, int]:
@@ -117,26 +143,21 @@ class Quota:
     def _used(
         self, connection: Connection, owner: str, replaced: str | None = None
     ) -> dict[str, int]:
-        of_data = select(func.sum(datasets.c.bytes)).where(datasets.c.owner == owner)
-        if replaced is not None:
-            of_data = of_data.where(datasets.c.id != replaced)
-        of_models = select(func.sum(versions.c.bytes)).join_from(versions, models)
+        found = bytes_by_owner(connection, owner, without=replaced)[owner]
         return {
-            "datasets": int(connection.execute(of_data).scalar() or 0),
-            "models": int(
-                connection.execute(of_models.where(models.c.owner == owner)).scalar() or 0
-            ),
+            "datasets": found["datasets"],
+            "models": found["models"],
             "weights": self.weights.total(owner),
-            "logs": self._bytes_of_logs(connection, owner),
+            "jobs": self._bytes_of_jobs(connection, owner),
         }
 
-    def _bytes_of_logs(self, connection: Connection, owner: str) -> int:
+    def _bytes_of_jobs(self, connection: Connection, owner: str) -> int:
         now = time.monotonic()
-        until, size = self._logs.get(owner, (now, 0))
+        until, size = self._jobs.get(owner, (now, 0))
         if until <= now:
             ids = connection.execute(select(jobs.c.id).where(jobs.c.owner == owner)).scalars()
-            size = sum(map(self._log_bytes, ids))
-            self._logs[owner] = now + self._log_seconds, size
+            size = sum(map(self._job_bytes, ids))
+            self._jobs[owner] = now + self._job_seconds, size
         return size
 
     def _exceeded(self, owner: str, used: dict[str, int], more: int) -> ProblemError:

@@ -8,11 +8,11 @@ from collections.abc import Collection
 from typing import Any
 
 from intertwine_cache.manifest import is_digest
-from sqlalchemy import JSON, Connection, Select, String, cast, exists, func, select, type_coerce
+from sqlalchemy import JSON, Connection, Select, String, cast, exists, select, type_coerce
 
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.objects import Objects
-from intertwine_api.storage.tables import datasets, jobs, models, versions
+from intertwine_api.storage.tables import datasets, jobs, versions
 from intertwine_api.storage.uploads import Uploads
 from intertwine_api.wire.vocabulary import ENDED
 
@@ -68,19 +68,6 @@ def is_referred_to(connection: Connection, digest: str) -> bool:
             (unfinished, cast(jobs.c.request, String).contains(digest)),
         )
     )
-
-
-def bytes_by_owner(connection: Connection) -> list[tuple[str, str, int]]:
-    """Return the bytes of datasets and of models, by kind and owner."""
-    size = func.sum(datasets.c.bytes)
-    of_data = select(datasets.c.owner, size).group_by(datasets.c.owner)
-    size = func.sum(versions.c.bytes)
-    of_models = select(models.c.owner, size).join(versions).group_by(models.c.owner)
-    return [
-        (kind, owner, int(total))
-        for kind, query in (("datasets", of_data), ("models", of_models))
-        for owner, total in connection.execute(query)
-    ]
 
 
 def is_weights_of_model(connection: Connection, digest: str) -> bool:

@@ -99,7 +99,7 @@ jobs = Table(
     Column("attempt", Integer, nullable=False),  # the fencing token: counted up by every claim
     Column(
         "attempts_limit", Integer, nullable=False
-    ),  # the most attempts, counted anew after a retry
+    ),  # the most lost attempts in succession without a new checkpoint
     Column("attempts_most", Integer, nullable=False),  # the last value that `attempt` may have
     Column("not_before", Float, nullable=False),
     Column("seconds_limit", Float, nullable=False),

@@ -16,6 +16,7 @@ from intertwine.reps import Rep, basis_key, canonical, read_rep
 from intertwine.reps.syntax import atoms, groups_of
 
 _SHORT = 2**14  # characters: longer requests contain generators and are not cached
+_DECOMPOSE = "decompose "  # begins the keys of decompositions
 _SMALL = 20_000  # entries: the cache keeps no larger groups
 
 
@@ -31,6 +32,11 @@ class ParsedRequest:
     tolerance: float | None
     task: str
     """The request as JSON, for a worker process to parse again."""
+
+    @property
+    def is_decomposition(self) -> bool:
+        """Whether it asks for a rep as a sum of irreps, instead of a basis."""
+        return self.key.startswith(_DECOMPOSE)
 
 
 def parse_request(document: Mapping[str, Any]) -> ParsedRequest:
@@ -49,7 +55,7 @@ def parse_decomposition(document: Mapping[str, Any]) -> ParsedRequest:
     """Parse ``{rep, group?}`` for a worker to decompose; its key differs from that of any basis."""
     request = parse_request(document)
     task = json.dumps({**document, "decompose": True}, sort_keys=True)
-    return replace(request, key=f"decompose {request.key} {request.rep}", task=task)
+    return replace(request, key=f"{_DECOMPOSE}{request.key} {request.rep}", task=task)
 
 
 class _Large(Exception):

@@ -24,7 +24,10 @@ class LimitsAsked(BaseModel):
     seconds: float | None = Field(default=None, gt=0, description="of wall time")
     memory: int | None = Field(default=None, gt=0, description="in bytes")
     attempts: int = Field(
-        default=3, ge=1, le=10, description="how often the job is attempted if its host fails"
+        default=3,
+        ge=1,
+        le=10,
+        description="attempts that may be lost in succession without a new checkpoint",
     )
 
 
@@ -102,6 +105,10 @@ class JobProgress(BaseModel):
     fraction: float | None = None
     epoch: int | None = None
     epochs: int | None = None
+    checkpoint: int | None = Field(
+        default=None,
+        description="the epoch of the last checkpoint, of this attempt or an earlier one",
+    )
     train_loss: float | None = None
     test_loss: float | None = None
     validation_loss: float | None = None

@@ -81,12 +81,17 @@ class BasisStates:
         """
         solve = self._solves.running(key)  # before the store, because it may end in between
         found = self._read(key, cached=True, request=request)
-        self._metrics.lookups.labels("disk" if found else "none").inc()
+        state: Known | Solving | Failed | None
         if found is not None:
-            return Known(found)
-        if solve is not None:
-            return self.after_solve(solve, request) if solve.done.is_set() else Solving(solve)
-        return self._in_memory(key, request, cached=True)
+            level, state = "disk", Known(found)
+        elif solve is not None:
+            is_done = solve.done.is_set()
+            level, state = "solve", self.after_solve(solve, request) if is_done else Solving(solve)
+        else:
+            state = self._in_memory(key, request, cached=True)
+            level = "none" if state is None else "memory"
+        self._metrics.lookups.labels(level).inc()
+        return state
 
     def after_solve(self, solve: Solve, request: ParsedRequest | None = None) -> Known | Failed:
         """Return the state after a solve in this process has ended."""

@@ -20,6 +20,7 @@ _LOG = logging.getLogger("intertwine.jobs")
 _TAIL = 4096  # bytes
 _HEAD = "--- attempt "
 _DISCARDED = "discarded-"
+_ATTEMPT = "attempt-"
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,37 @@ class JobFolder:
         return self.path / "log"
 
     @property
-    def log_bytes(self) -> int:
-        """The size of the log in bytes; zero without a log."""
-        try:
-            return self.log.stat().st_size
-        except OSError:  # the job has not started, or ran on another host
-            return 0
-
-    @property
     def checkpoint(self) -> Path:
-        """The folder of the checkpoints of a training."""
+        """The folder of the checkpoints of a training. Each attempt has a folder in it."""
         return self.path / "checkpoint"
+
+    def take_checkpoint(self, attempt: int) -> Path:
+        """Move the checkpoint of the latest earlier attempt to this one's folder. Return that.
+
+        An earlier attempt may still run, if its host has lost the database. It writes to its own
+        folder, so it cannot replace the checkpoint of a later attempt.
+        """
+        own = self._checkpoint_folder(attempt)
+        own.mkdir(parents=True, exist_ok=True)
+        while (latest := self._latest_checkpoint(attempt)) and latest[0].parent != own:
+            for file in latest:
+                with suppress(FileNotFoundError):  # another attempt has just taken it
+                    file.replace(own / file.name)
+        return own
+
+    def _latest_checkpoint(self, attempt: int) -> list[Path]:
+        """Return the files of the latest checkpoint of the attempts up to this one.
+
+        Files move to later attempts only, so one that moves during the search is found as well.
+        """
+        latest: list[Path] = []
+        for number in range(attempt + 1):
+            latest = _whole_files(self._checkpoint_folder(number)) or latest
+        return latest
+
+    def _checkpoint_folder(self, attempt: int) -> Path:
+        """Return the folder of an attempt; for 0, that of all attempts in earlier versions."""
+        return self.checkpoint / f"{_ATTEMPT}{attempt}" if attempt else self.checkpoint
 
     def exit(self, attempt: int) -> Exit | None:
         """Return how an attempt ended; None while that is unknown."""
@@ -130,7 +151,15 @@ class JobFolder:
         return self.path / "trace.json"
 
     def _exit_file(self, attempt: int) -> Path:
-        return self.path / f"attempt-{attempt}.json"
+        return self.path / f"{_ATTEMPT}{attempt}.json"
+
+
+def _whole_files(folder: Path) -> list[Path]:
+    """Return the files of a folder, without hidden ones, which a crash has left unfinished."""
+    try:
+        return [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
+    except FileNotFoundError:
+        return []
 
 
 def size_of(folder: Path) -> int:

@@ -35,6 +35,7 @@ class Heartbeat:
         self._queue, self._job = queue, job
         self._interval = lease_seconds / _BEATS
         self._latest: deque[Mapping[str, Any]] = deque(maxlen=1)
+        self._checkpoint: int | None = None
         self._to_end: str | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
@@ -42,6 +43,10 @@ class Heartbeat:
     def report(self, progress: Mapping[str, Any]) -> None:
         """Report the job's progress. Only the latest is sent, and at most every half second."""
         self._latest.append(dict(progress))
+
+    def saved(self, epoch: int) -> None:
+        """Report the epoch of a checkpoint. It is sent with the next heartbeat."""
+        self._checkpoint = epoch
 
     def check(self) -> None:
         """Raise `Stopped` if the job must end."""
@@ -80,7 +85,10 @@ class Heartbeat:
     def _beat(self) -> None:
         progress = self._latest.pop() if self._latest else None
         try:
-            if self._queue.heartbeat(self._job.id, self._job.attempt, progress) == "cancelling":
+            state = self._queue.heartbeat(
+                self._job.id, self._job.attempt, progress, self._checkpoint
+            )
+            if state == "cancelling":
                 self._to_end = "the job was cancelled"
         except Fenced as error:
             self._to_end = str(error)

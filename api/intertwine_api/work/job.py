@@ -29,7 +29,10 @@ Result: TypeAlias = Mapping[str, Any] | Callable[[Connection], Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a job may take: wall time in seconds, memory in bytes, and attempts."""
+    """The most that a job may take: wall time in seconds, memory in bytes, and attempts.
+
+    `attempts` is the number of attempts that may be lost in succession without a new checkpoint.
+    """
 
     seconds: float
     memory: int
@@ -61,7 +64,7 @@ class Job:
     """A job as the database has it. Times are seconds since 1970.
 
     `attempt` counts its claims and is the fencing token: reports of earlier attempts are refused.
-    `progress` is {"stage", "fraction", "epoch", "epochs", "train_loss", "test_loss",
+    `progress` is {"stage", "fraction", "epoch", "epochs", "checkpoint", "train_loss", "test_loss",
     "eta_seconds"}, as far as known; `problem` the RFC 9457 document of its failure.
     """
 

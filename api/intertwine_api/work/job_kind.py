@@ -97,6 +97,8 @@ class JobContext:
     store: Store
     #: Report the job's progress (see `Job.progress`). It is cheap: only the latest is sent.
     report: Callable[[Mapping[str, Any]], None]
+    #: Report the epoch of a checkpoint: after a new one, lost attempts are counted anew.
+    saved: Callable[[int], None]
     #: Raise `Stopped` if the job must end. A job that never calls it is ended all the same.
     check: Callable[[], None]
 

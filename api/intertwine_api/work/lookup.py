@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, exists, func, not_, or_, select, tuple_
+from sqlalchemy import Connection, Select, and_, exists, func, not_, or_, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from intertwine_api.storage.database import Database, now
@@ -17,6 +17,7 @@ from intertwine_api.wire.vocabulary import ENDED, HELD, Kind, State
 from intertwine_api.work.events import no_such_job
 from intertwine_api.work.job import Job, NewJob, digest_of, job_of
 
+_NEWEST = jobs.c.created.desc(), jobs.c.id.desc()
 _HELD = select(jobs).where(jobs.c.state.in_(HELD)).order_by(jobs.c.created, jobs.c.id)
 
 #: The number of jobs on hosts, by owner.
@@ -96,9 +97,15 @@ class Lookup:
         return found[:limit], _cursor(found[limit - 1]) if len(found) > limit else None
 
     def latest(self, subject: str) -> Job | None:
-        """Return the newest job about a subject."""
-        newest = jobs.c.created.desc(), jobs.c.id.desc()
-        found = self._jobs(select(jobs).where(jobs.c.subject == subject).order_by(*newest).limit(1))
+        """Return the newest job about a subject: one on a host, else a queued one, else any."""
+        order = jobs.c.state.in_(ENDED), jobs.c.state == "queued", *_NEWEST
+        found = self._jobs(select(jobs).where(jobs.c.subject == subject).order_by(*order).limit(1))
+        return found[0] if found else None
+
+    def newest(self, subject: str, owner: str) -> Job | None:
+        """Return an owner's newest job about a subject."""
+        own = select(jobs).where(jobs.c.subject == subject, jobs.c.owner == owner)
+        found = self._jobs(own.order_by(*_NEWEST).limit(1))
         return found[0] if found else None
 
     def held(self, host: str) -> list[Job]:
@@ -250,6 +257,13 @@ def is_due(connection: Connection) -> ColumnElement[bool]:
     return or_(jobs.c.not_before <= at, _is_in_the_future(at))
 
 
+def is_solved_elsewhere() -> ColumnElement[bool]:
+    """Whether a queued solve waits for another job, on a host, that solves for the same basis."""
+    other = jobs.alias("other")
+    same = other.c.kind == "solve", other.c.subject == jobs.c.subject, other.c.state.in_(HELD)
+    return and_(jobs.c.kind == "solve", exists(select(other.c.id).where(*same).correlate(jobs)))
+
+
 def _is_in_the_future(at: ColumnElement[float]) -> ColumnElement[bool]:
     """Whether a job's last change is later than `at`, because the clock has been set back since."""
     return jobs.c.updated > at
@@ -258,9 +272,10 @@ def _is_in_the_future(at: ColumnElement[float]) -> ColumnElement[bool]:
 def _position(connection: Connection, job_id: str) -> int | None:
     """Return a job's position in the queue, 1 for the next; None if it is not queued.
 
-    Jobs that pause before a retry come after all that are due.
+    Jobs that pause before a retry, or wait for another job, come after all that are due.
     """
-    place = func.row_number().over(order_by=[not_(is_due(connection)), *ORDER])
+    may_start = and_(is_due(connection), not_(is_solved_elsewhere()))
+    place = func.row_number().over(order_by=[not_(may_start), *ORDER])
     places = (
         select(jobs.c.id, place.label("place"))
         .select_from(QUEUED)
@@ -278,6 +293,9 @@ def _why_queued(
     later = job.not_before - at
     if later > 0 and job.updated <= at:
         return f"it is tried again in {math.ceil(later)} s"
+    waits = select(jobs.c.id).where(jobs.c.id == job.id, is_solved_elsewhere())
+    if connection.execute(waits).first() is not None:
+        return "another job is solving for the same basis"
     if position > 1:
         return "1 job is ahead" if position == 2 else f"{position - 1} jobs are ahead"
     if slots == 0:

@@ -128,6 +128,7 @@ def _work(
             objects=Objects(around.home / "objects"),
             store=Store(around.store, default_limit()),
             report=heartbeat.report,
+            saved=heartbeat.saved,
             check=heartbeat.check,
         )
         try:

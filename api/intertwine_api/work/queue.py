@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, select, update
+from sqlalchemy import Connection, Select, delete, func, not_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from intertwine_api.storage.database import Database, now
@@ -22,6 +22,7 @@ from intertwine_api.work.lookup import (
     EndedJob,
     Lookup,
     is_due,
+    is_solved_elsewhere,
     known,
     places_taken,
     submitted,
@@ -150,7 +151,8 @@ class Queue(Lookup):
     def claim(self, host: str, slots: int, kinds: Sequence[Kind] = KINDS) -> Job | None:
         """Claim the next job for a host, if one is due and the host holds fewer than `slots`.
 
-        Concurrent claims never take a job twice, and never exceed `slots`.
+        Concurrent claims never take a job twice, and never exceed `slots`. A solve waits while
+        another job solves for the same basis, and then finds it in the store.
         """
         with self._database.write() as connection:
             take_turns(connection, host)
@@ -184,9 +186,10 @@ class Queue(Lookup):
     ) -> Job:
         """Requeue a job whose process is lost, with a longer pause each time.
 
-        After its last attempt, the job fails; an attempt that does not count allows another one. A
-        job that was being cancelled is cancelled. With `lease_expires`, the job is lost only if its
-        lease still expires then; otherwise it has sent a heartbeat, and `Fenced` is raised.
+        The job fails if its limit of attempts were lost in succession without a new checkpoint; an
+        attempt that does not count allows another one. A job that was being cancelled is cancelled.
+        With `lease_expires`, the job is lost only if its lease still expires then; otherwise it has
+        sent a heartbeat, and `Fenced` is raised.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)
@@ -195,10 +198,12 @@ class Queue(Lookup):
             if job.state == "cancelling":
                 return move(connection, job, "cancelled", reason, ended=now(connection))
             query = select(jobs.c.attempts_most).where(jobs.c.id == job_id)
-            most = connection.execute(query).scalar_one() + (not counts)
+            most = connection.execute(query).scalar_one()
+            if not counts:
+                most = min(most + 1, attempt + job.limits.attempts)
             left = most - attempt
             if left <= 0:
-                detail = f"{reason}; that was the last of {job.limits.attempts} attempts"
+                detail = f"{reason}; {_lost_in_succession(job.limits.attempts)}"
                 return _failed(connection, job, Problem.of("worker-died", detail))
             pause = _pause(job.limits.attempts - left)
             later = {"not_before": now(connection) + pause, "attempts_most": most}
@@ -220,11 +225,17 @@ class Queue(Lookup):
             return move(connection, job, "running", f"runs on {job.host}", **changes)
 
     def heartbeat(
-        self, job_id: str, attempt: int, progress: Mapping[str, Any] | None = None
+        self,
+        job_id: str,
+        attempt: int,
+        progress: Mapping[str, Any] | None = None,
+        checkpoint: int | None = None,
     ) -> State:
         """Extend the lease of a job, and store its progress, also as an event.
 
-        Return the state of the job: at "cancelling" the process must end.
+        `checkpoint` is the epoch of the attempt's last checkpoint. If it is later than those of
+        earlier attempts, as many attempts may be lost as at first. Return the state of the job: at
+        "cancelling" the process must end.
         """
         with self._database.write() as connection:
             job = held(connection, job_id, attempt)
@@ -232,9 +243,15 @@ class Queue(Lookup):
                 "lease_expires": self._until(connection),
                 "updated": now(connection),
             }
+            told = job.progress if progress is None else progress
+            earlier = job.progress.get("checkpoint", 0)
+            if checkpoint is not None and checkpoint > earlier:
+                changes["attempts_most"] = job.attempt + job.limits.attempts
+                changes["progress"] = {**told, "checkpoint": checkpoint}
+            elif progress is not None:  # the attempt resumed from the earlier checkpoint
+                changes["progress"] = {**told, **({"checkpoint": earlier} if earlier else {})}
             if progress is not None:
-                changes["progress"] = dict(progress)
-                append(connection, job_id, "progress", progress)
+                append(connection, job_id, "progress", changes["progress"])
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
             return job.state
 
@@ -277,6 +294,15 @@ def _failed(connection: Connection, job: Job, problem: Problem) -> Job:
     return move(connection, job, "failed", problem.detail, **changes)
 
 
+def _lost_in_succession(attempts: int) -> str:
+    """Return why a job ends after this number of lost attempts, in words."""
+    if attempts == 1:
+        return "the attempt was lost without a new checkpoint, and its limit is 1 such attempt"
+    return (
+        f"{attempts} attempts in succession were lost without a new checkpoint, which is the limit"
+    )
+
+
 def _pause(lost: int) -> float:
     """Return the seconds until the next attempt, after `lost` lost ones."""
     return min(4.0 ** min(lost - 1, 10), _LONGEST_PAUSE)
@@ -305,7 +331,12 @@ def next_due(connection: Connection, kinds: Sequence[Kind]) -> Job | None:
     due: Select[tuple[object, ...]] = (
         select(jobs)
         .select_from(QUEUED)
-        .where(jobs.c.state == "queued", is_due(connection), jobs.c.kind.in_(kinds))
+        .where(
+            jobs.c.state == "queued",
+            is_due(connection),
+            not_(is_solved_elsewhere()),
+            jobs.c.kind.in_(kinds),
+        )
         .order_by(*ORDER)
         .limit(1)
         .with_for_update(of=jobs, skip_locked=True)

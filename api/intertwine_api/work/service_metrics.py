@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from intertwine_api.work.gpu_usage import GpuUsage
+
+_SOLVE_BUCKETS = (0.01, 0.1, 1, 10, 60, 600)
 
 
 class ServiceMetrics:
@@ -35,10 +40,24 @@ class ServiceMetrics:
         self.solve_seconds = histogram(
             "solve_seconds",
             "Seconds from a request for a solve to its end",
-            buckets=(0.01, 0.1, 1, 10, 60, 600),
+            buckets=_SOLVE_BUCKETS,
+        )
+        self.solve_wait_seconds = histogram(
+            "solve_wait_seconds",
+            "Seconds that a solve waited for a worker, by method",
+            ["method"],
+            buckets=_SOLVE_BUCKETS,
+        )
+        self.solve_run_seconds = histogram(
+            "solve_run_seconds",
+            "Seconds that a worker spent on a solve, by method",
+            ["method"],
+            buckets=_SOLVE_BUCKETS,
         )
         self.lookups = counter(
-            "cache_lookups", "Lookups of bases, by the level that had the basis", ["level"]
+            "cache_lookups",
+            "Lookups of bases, by the level that had the basis: disk, memory, or a solve in flight",
+            ["level"],
         )
         self.queue = gauge("queue", "Solves waiting or running")
         self.jobs = gauge("jobs", "Jobs in the database, by kind and state", ["kind", "state"])
@@ -49,6 +68,11 @@ class ServiceMetrics:
             "owner_bytes", "Bytes of datasets and of models, by owner", ["owner", "kind"]
         )
         self.disk_free = gauge("disk_free_bytes", "Free bytes of the disk of a folder", ["folder"])
+        self.gpu_used = gauge("gpu_memory_used_bytes", "Memory in use of a GPU", ["device"])
+        self.gpu_total = gauge("gpu_memory_bytes", "Memory of a GPU", ["device"])
+        self.gpu_utilization = gauge(
+            "gpu_utilization_ratio", "The part of the time in which a GPU computes", ["device"]
+        )
         self.bytes_sent = counter("blob_bytes", "Bytes of blobs sent")
         self.store_bytes = gauge("store_bytes", "Bytes of blobs in the store")
         self.forward_seconds = histogram(
@@ -64,3 +88,15 @@ class ServiceMetrics:
         self.forward_queue = gauge("forward_queue_rows", "Rows that wait for a model")
         self.models_in_memory = gauge("models_in_memory", "Models that are ready, or being loaded")
         self.model_memory = gauge("model_memory_bytes", "Bytes of the models in memory, estimated")
+
+    def show_gpus(self, found: Mapping[str, GpuUsage]) -> None:
+        """Set the metrics of GPUs. Devices and values that are unknown have none."""
+        for metric, values in (
+            (self.gpu_used, {device: usage.used for device, usage in found.items()}),
+            (self.gpu_total, {device: usage.total for device, usage in found.items()}),
+            (self.gpu_utilization, {device: usage.utilization for device, usage in found.items()}),
+        ):
+            metric.clear()
+            for device, value in values.items():
+                if value is not None:
+                    metric.labels(device).set(value)

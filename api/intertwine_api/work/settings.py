@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     dataset_bytes: int = Field(default=2**30, gt=0)
     """The largest dataset, or file of weights, in bytes."""
     owner_bytes: int = Field(default=20 * 10**9, gt=0)
-    """Bytes that one owner may keep: datasets, models, uploaded weights, and logs of jobs."""
+    """Bytes that one owner may keep: datasets, models, uploaded weights, and the files of jobs."""
     uploads: int = Field(default=16, ge=1)
     """Concurrent uploads."""
     key_uploads: int = Field(default=2, ge=1)

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -170,10 +170,12 @@ class Pool:
         await asyncio.gather(*(worker.end() for worker in self._workers))
 
     @asynccontextmanager
-    async def worker(self, owner: str | None, *, is_long: bool) -> AsyncIterator[Turn[Worker]]:
-        """Yield an owner's turn at a worker (see `Turns`)."""
+    async def worker(
+        self, owners: Collection[str | None], *, is_long: bool
+    ) -> AsyncIterator[Turn[Worker]]:
+        """Yield a turn at a worker, of one of these owners (see `Turns`)."""
         with traces.span("solver.wait", {"intertwine.is_long": is_long}):
-            turn = await self._turns.take(owner, is_long=is_long)
+            turn = await self._turns.take(owners, is_long=is_long)
         try:
             yield turn
         finally:
@@ -183,6 +185,10 @@ class Pool:
                 task = asyncio.create_task(self._start_again(turn))
                 self._starting.add(task)
                 task.add_done_callback(self._starting.discard)
+
+    def look(self) -> None:
+        """Give free workers to tasks whose owners have changed."""
+        self._turns.look()
 
     def bar(self, owner: str | None) -> None:
         """Refuse short turns to an owner for a while, because one of its tasks had to be killed."""

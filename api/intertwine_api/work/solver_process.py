@@ -40,9 +40,9 @@ def main() -> int:
         outbox.write(json.dumps(message, allow_nan=False) + "\n")
         outbox.flush()
 
-    from intertwine_cache import Store
+    from intertwine_cache import open_store_at
 
-    store = Store(Path(arguments.store), arguments.store_limit)
+    store = open_store_at(Path(arguments.store), arguments.store_limit)
     send({"ready": os.getpid()})
     for line in sys.stdin:
         try:
@@ -72,7 +72,7 @@ def _decompose(task: dict[str, Any], send: Send) -> None:
 
 def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
     from intertwine.bases import to_bytes
-    from intertwine.invariants import Progress, solve
+    from intertwine.invariants import METHODS, Progress, solve
 
     from intertwine_api.wire.basis_request import parse_request
     from intertwine_api.wire.problems import from_error
@@ -98,8 +98,13 @@ def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
     except IntertwineError as error:
         send({"failed": from_error(error).model_dump()})
         return
-    done: dict[str, Any] = {"cached": bool(basis.cached), "blob": None}
-    if store.manifest(asked.key) is None and basis.nbytes <= unkept:
+    method = basis.certificate.method
+    done: dict[str, Any] = {
+        "cached": bool(basis.cached),
+        "blob": None,
+        "method": method if method in METHODS else "several",  # an assembled basis names them all
+    }
+    if store.near.manifest(asked.key) is None and basis.nbytes <= unkept:
         done["blob"] = base64.b64encode(to_bytes(basis)).decode()
     send({"done": done})
 

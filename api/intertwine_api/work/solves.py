@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,8 +34,8 @@ class Solve:
     """One solve: its state, its progress, and how it ended."""
 
     request: ParsedRequest
-    share: str | None
-    """The owner whose share of the workers it uses (see `Caller.share`)."""
+    shares: set[str | None]
+    """The owners who want it, in whose turns it waits for a worker (see `Caller.share`)."""
     seconds: float
     operations: float
     """The estimated operations."""
@@ -48,19 +47,26 @@ class Solve:
     cached: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
-    callers: int = 0
-    """The requests that wait for it."""
-    is_promised: bool = False
-    """Whether a response has promised the result, so that it is solved without a caller."""
+    waiting: Counter[str | None] = field(default_factory=Counter)
+    """The number of requests that wait for it, by share."""
+    promised: set[str | None] = field(default_factory=set)
+    """The shares of requests whose responses have promised the result: it needs no caller."""
     owner: str = ""
     """The owner of the first request for it."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     since: float = field(default_factory=time.time)
+    ran: float = 0.0
+    """The seconds that workers have spent on it."""
+
+    @property
+    def method(self) -> str:
+        """The requested method, which may be ``auto``, or ``decomposition``."""
+        return "decomposition" if self.is_decomposition else self.request.method
 
     @property
     def is_decomposition(self) -> bool:
         """Whether it decomposes a rep into irreps, instead of solving for a basis."""
-        return "decompose" in json.loads(self.request.task)
+        return self.request.is_decomposition
 
     async def wait(self, seconds: float) -> bool:
         """Wait at most `seconds` for the end. Return whether it has ended."""
@@ -71,22 +77,41 @@ class Solve:
             return False
         return True
 
-    def promise(self) -> None:
-        """Continue the solve without callers, because a response has promised its result."""
-        self.is_promised = True
+    @property
+    def callers(self) -> int:
+        """The number of requests that wait for it."""
+        return self.waiting.total()
 
     @property
     def is_wanted(self) -> bool:
         """Whether a request waits for it, or its result was promised."""
-        return self.is_promised or self.callers > 0
+        return bool(self.promised) or self.callers > 0
+
+    def promise(self, caller: Caller) -> None:
+        """Continue the solve without callers, because a response has promised its result."""
+        self.promised.add(caller.share)
+
+    def count(self, caller: Caller, more: int) -> None:
+        """Change the number of the caller's requests that wait for it.
+
+        If no request waits, the last owner's share remains until the solve is cancelled.
+        """
+        self.waiting[caller.share] += more
+        shares = {*(+self.waiting), *self.promised}
+        if shares:
+            self.shares &= shares  # turns has this set
+            self.shares |= shares
 
 
 class Solves:
     """The solves of this process. The store's locks join those of several processes.
 
     At most `Settings.queue` are in flight, and `Settings.key_solves` of one owner. A task that is
-    estimated to be small gets a short turn if no worker is free for a long one. A solve is
-    cancelled some seconds after its last caller has disconnected.
+    estimated to be small gets a short turn if no worker is free for a long one.
+
+    A solve that several owners want gets the earliest turn of any of them, and counts in the share
+    of the owner in whose turn it began. It is cancelled some seconds after its last caller has
+    disconnected.
     """
 
     def __init__(self, pool: Pool, settings: Settings, metrics: ServiceMetrics) -> None:
@@ -111,7 +136,7 @@ class Solves:
             return self._running[request.key]
         self.require_room(caller)
         seconds = seconds or self._settings.solve_seconds
-        solve = Solve(request, caller.share, seconds, operations, owner=caller.owner)
+        solve = Solve(request, {caller.share}, seconds, operations, owner=caller.owner)
         self._running[request.key] = solve
         self._failed.pop(request.key, None)
         self._metrics.queue.set(len(self._running))
@@ -121,17 +146,18 @@ class Solves:
         return solve
 
     @contextmanager
-    def wanted(self, solve: Solve) -> Iterator[None]:
-        """Count a waiting caller in this block.
+    def wanted(self, solve: Solve, caller: Caller) -> Iterator[None]:
+        """Count a waiting caller in this block, in whose turn the solve may start.
 
         Some seconds after the last caller has left, the solve is cancelled, unless another one has
         come or the result was promised.
         """
-        solve.callers += 1
+        solve.count(caller, 1)
+        self._pool.look()
         try:
             yield
         finally:
-            solve.callers -= 1
+            solve.count(caller, -1)
             if not (solve.is_wanted or solve.done.is_set()):
                 asyncio.get_running_loop().call_later(_ABANDONED_SECONDS, self._abandon, solve)
 
@@ -140,7 +166,7 @@ class Solves:
         if len(self._running) >= self._settings.queue:
             problem = Problem.of("queue-full", f"{len(self._running)} solves are waiting")
             raise ProblemError(problem, {"Retry-After": "10"})
-        own = sum(caller.share == solve.share for solve in self._running.values())
+        own = sum(caller.share in solve.shares for solve in self._running.values())
         if caller.share is not None and own >= self._settings.key_solves:
             detail = f"{own} solves of {caller.owner} are waiting, which is the limit: wait for one"
             raise ProblemError.of("rate-limited", detail, headers={"Retry-After": "10"})
@@ -188,9 +214,10 @@ class Solves:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, solve: Solve) -> None:
-        started, outcome = time.perf_counter(), "failed"
+        started, outcome, method = time.perf_counter(), "failed", solve.method
         try:
             done = await self._work(solve)
+            method = done.get("method", method)
             solve.cached, solve.document = done["cached"], done.get("document")
             outcome = "joined" if solve.cached else "solved"
             self._hold(solve.request, done)
@@ -207,11 +234,17 @@ class Solves:
             raise
         finally:
             self._metrics.solves.labels(outcome).inc()
-            self._metrics.solve_seconds.observe(time.perf_counter() - started)
+            self._observe(method, time.perf_counter() - started, solve.ran)
             if self._running.get(solve.request.key) is solve:  # it was not abandoned
                 del self._running[solve.request.key]
             self._metrics.queue.set(len(self._running))
             solve.done.set()
+
+    def _observe(self, method: str, took: float, ran: float) -> None:
+        self._metrics.solve_seconds.observe(took)
+        self._metrics.solve_wait_seconds.labels(method).observe(took - ran)
+        if ran > 0:
+            self._metrics.solve_run_seconds.labels(method).observe(ran)
 
     async def _work(self, solve: Solve) -> dict[str, Any]:
         """Return the result of a worker, found in a short or a long turn."""
@@ -225,10 +258,11 @@ class Solves:
             "intertwine.operations": solve.operations,
         }
         while True:
-            async with self._pool.worker(solve.share, is_long=is_long) as turn:
+            async with self._pool.worker(solve.shares, is_long=is_long) as turn:
                 solve.state = "running"
                 short = turn.is_short and self._settings.short_seconds < solve.seconds
                 seconds = self._settings.short_seconds if short else solve.seconds
+                began = time.perf_counter()
                 try:
                     with traces.span("solver.solve", attributes | {"intertwine.is_short": short}):
                         return await turn.place.solve(solve.request.task, say, seconds)
@@ -236,7 +270,9 @@ class Solves:
                     if not short:
                         limit = solve.seconds
                         raise ProblemError(out_of_time("the solve", limit, limit)) from None
-                    self._pool.bar(solve.share)
+                    self._pool.bar(turn.owner)
+                finally:
+                    solve.ran += time.perf_counter() - began
             is_long, solve.state = True, "queued"
             say("waiting for a worker", 0.0)
 

@@ -94,13 +94,15 @@ class Submission:
         return job
 
     def solve_once(self, request: ParsedRequest, caller: Caller) -> Job:
-        """Return a job that solves for a basis: an unfinished one of any owner, or a new one.
+        """Return a job of the caller that solves for a basis: an unfinished one, or a new one.
 
-        An unfinished job with lower limits, or a negative priority, is not shared.
+        An unfinished job with lower limits, or a negative priority, is not used. Jobs of several
+        owners for one basis run one after the other (see `Queue.claim`), and all but the first find
+        it in the store: no owner waits in another's turn, or loses a solve that another cancels.
         """
         limits = Limits(self._settings.job_seconds, self._settings.solve_memory)
-        latest = self._queue.latest(request.key)
-        goes_on = latest is not None and not latest.has_ended
+        latest = self._queue.newest(request.key, caller.owner)
+        goes_on = latest is not None and latest.state in ("queued", "leased", "running")
         if latest and goes_on and latest.limits == limits and latest.priority >= 0:
             return latest
         new = NewJob(
@@ -117,7 +119,7 @@ class Submission:
             key = f"basis {request.key} {turn}"
             return self._queue_job(replace(new, idempotency_key=key), caller)
         except ProblemError as error:
-            winner = self._queue.latest(request.key)
+            winner = self._queue.newest(request.key, caller.owner)
             if error.problem.code != "idempotency-conflict" or winner is None:
                 raise
             return winner  # its text of the rep was another

@@ -13,6 +13,7 @@ from intertwine.training.recipe.run import run_training
 from intertwine.training.recipe.samples import Samples
 from intertwine.training.recipe.training_data import TrainingData
 from intertwine.training.recipe.validation import complete_request
+from intertwine_cache import require_room
 from sqlalchemy import Connection
 
 from intertwine_api.storage.models import Models
@@ -56,7 +57,8 @@ def run(job: Job, context: JobContext) -> Callable[[Connection], dict[str, Any]]
 
     If the model's name belongs to somebody else by then, the model is named after the job's id.
     An attempt continues from the checkpoint of the one before. Raises what `run_training` raises,
-    and `ProblemError` with ``not-found`` for deleted samples or weights.
+    and `ProblemError`: with ``not-found`` for deleted samples or weights, and with ``disk-full`` if
+    a checkpoint would use the reserve of the disk.
     """
     request = TrainRequest.model_validate(job.request)
     name = request.name or f"job-{job.id}"
@@ -70,7 +72,13 @@ def run(job: Job, context: JobContext) -> Callable[[Connection], dict[str, Any]]
     report = _ProgressReport(job, context, request.training.epochs)
     with traces.span("job.train", {"intertwine.epochs": request.training.epochs}):
         outcome = run_training(
-            request, data, folder=context.files.checkpoint, callback=report.tell, warned=report.warn
+            request,
+            data,
+            folder=context.files.take_checkpoint(job.attempt),
+            callback=report.tell,
+            warned=report.warn,
+            saved=context.saved,
+            require_room=_require_room,
         )
     context.report({**report.progress, "stage": "keeping the model", "eta_seconds": None})
 
@@ -155,6 +163,19 @@ def _file(context: JobContext, digest: str, what: str) -> Path:
     if found is None:
         raise _gone(digest, what)
     return found
+
+
+def _require_room(folder: Path, more: int) -> None:
+    """Raise `ProblemError` with ``disk-full`` unless a checkpoint leaves the disk's reserve."""
+    try:
+        require_room(folder, more)
+    except OSError as error:
+        raise ProblemError.of(
+            "disk-full",
+            f"{error.strerror}, and a checkpoint of {more:,} bytes would use the reserve of the "
+            f"database and the logs: free some of the disk, and retry the job, which resumes from "
+            f"its last checkpoint",
+        ) from error
 
 
 def _gone(digest: str, what: str) -> ProblemError:

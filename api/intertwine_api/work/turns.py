@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -13,7 +13,10 @@ _Place = TypeVar("_Place")
 
 @dataclass(frozen=True)
 class Turn(Generic[_Place]):
-    """A place in use. Work in a short place must end soon, or start again in a long one."""
+    """A place in use, which counts in the share of `owner`.
+
+    Work in a short place must end soon, or start again in a long one.
+    """
 
     place: _Place
     owner: str | None
@@ -22,7 +25,7 @@ class Turn(Generic[_Place]):
 
 @dataclass
 class _Waiting(Generic[_Place]):
-    owner: str | None
+    owners: Collection[str | None]
     order: int
     is_long: bool
     given: asyncio.Future[Turn[_Place]] = field(
@@ -35,8 +38,9 @@ class Turns(Generic[_Place]):
 
     A free place goes to the owner with the fewest places; among equals, to the owner whose last
     turn is longest ago; and for one owner, to its first waiting task. The owner None has no share:
-    it may use every place. If no long place is available, work that may end quickly gets a short
-    place, so that it does not wait for long work.
+    it may use every place. A task of several owners waits in the turns of all, and its place counts
+    in the share of the owner whose turn came first. If no long place is available, work that may
+    end quickly gets a short place, so that it does not wait for long work.
     """
 
     def __init__(self, long: Sequence[_Place], short: Sequence[_Place], share: int) -> None:
@@ -59,10 +63,13 @@ class Turns(Generic[_Place]):
             self._barred.pop(owner, None)
             self._give()
 
-    async def take(self, owner: str | None, *, is_long: bool) -> Turn[_Place]:
-        """Wait for a place: a long one if `is_long`, else any."""
+    async def take(self, owners: Collection[str | None], *, is_long: bool) -> Turn[_Place]:
+        """Wait for a place: a long one if `is_long`, else any.
+
+        `owners` may change while the task waits; call `look` afterwards.
+        """
         self._count += 1
-        waiting: _Waiting[_Place] = _Waiting(owner, self._count, is_long)
+        waiting: _Waiting[_Place] = _Waiting(owners, self._count, is_long)
         self._waiting.append(waiting)
         self._give()
         try:
@@ -73,6 +80,10 @@ class Turns(Generic[_Place]):
             elif not waiting.given.cancelled():  # a place was given at the same moment
                 self.leave(waiting.given.result())
             raise
+
+    def look(self) -> None:
+        """Give free places to tasks whose owners have changed."""
+        self._give()
 
     def leave(self, turn: Turn[_Place]) -> None:
         """Release a place."""
@@ -86,28 +97,29 @@ class Turns(Generic[_Place]):
 
     def _give(self) -> None:
         for places, is_short in ((self._long, False), (self._short, True)):
-            while places and (waiting := self._next(is_short=is_short)) is not None:
+            while places and (found := self._next(is_short=is_short)) is not None:
+                waiting, owner = found
                 self._waiting.remove(waiting)
                 self._count += 1
-                self._last[waiting.owner] = self._count
-                self._held[waiting.owner] += 1
-                self._held_long[waiting.owner] += not is_short
-                waiting.given.set_result(Turn(places.pop(0), waiting.owner, is_short))
+                self._last[owner] = self._count
+                self._held[owner] += 1
+                self._held_long[owner] += not is_short
+                waiting.given.set_result(Turn(places.pop(0), owner, is_short))
 
-    def _next(self, *, is_short: bool) -> _Waiting[_Place] | None:
+    def _next(self, *, is_short: bool) -> tuple[_Waiting[_Place], str | None] | None:
+        """Return the task that is next, and the owner in whose turn."""
         able = [
-            each
+            (each, owner)
             for each in self._waiting
-            if not each.given.done()
-            and (self._may_be_short(each) if is_short else self._has_share(each))
+            if not (each.given.done() or (is_short and each.is_long))
+            for owner in each.owners
+            if (owner not in self._barred if is_short else self._has_share(owner))
         ]
         return min(able, key=self._rank, default=None)
 
-    def _may_be_short(self, waiting: _Waiting[_Place]) -> bool:
-        return not waiting.is_long and waiting.owner not in self._barred
+    def _has_share(self, owner: str | None) -> bool:
+        return owner is None or self._held_long[owner] < self._share
 
-    def _has_share(self, waiting: _Waiting[_Place]) -> bool:
-        return waiting.owner is None or self._held_long[waiting.owner] < self._share
-
-    def _rank(self, waiting: _Waiting[_Place]) -> tuple[int, int, int]:
-        return self._held[waiting.owner], self._last.get(waiting.owner, 0), waiting.order
+    def _rank(self, candidate: tuple[_Waiting[_Place], str | None]) -> tuple[int, int, int]:
+        waiting, owner = candidate
+        return self._held[owner], self._last.get(owner, 0), waiting.order

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,25 @@ from intertwine.whole_files import whole_file
 #: The learning rate of every step.
 Rates = Float[np.ndarray, "epochs batches"]
 
+#: Raises if a file of so many bytes may not be written to the folder.
+RoomCheck = Callable[[Path, int], None]
+
+_room_check: ContextVar[RoomCheck | None] = ContextVar("room_check", default=None)
 _NAME = "checkpoint.safetensors"
 _FORMAT, _VERSION = "intertwine-checkpoint", 1
+
+
+@contextmanager
+def checked_room(check: RoomCheck | None) -> Iterator[None]:
+    """Call `check` before each checkpoint in this block. Its exceptions end the fit.
+
+    The previous checkpoint remains.
+    """
+    token = _room_check.set(check)
+    try:
+        yield
+    finally:
+        _room_check.reset(token)
 
 
 @dataclass(frozen=True)
@@ -125,8 +144,12 @@ def _publish(path: Path, arrays: dict[str, Shaped[np.ndarray, "..."]], text: str
 
     metadata = {"intertwine": text, "sha256": _digest(arrays, text)}
     path.parent.mkdir(parents=True, exist_ok=True)
+    content = save(arrays, metadata)
+    check = _room_check.get()
+    if check is not None:
+        check(path.parent, len(content))
     with whole_file(path) as file:
-        file.write(save(arrays, metadata))
+        file.write(content)
 
 
 def _read(path: Path) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[str, Any]]:

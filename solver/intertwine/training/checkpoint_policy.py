@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from intertwine.training.checkpoint import Checkpoint, Rates
@@ -16,11 +17,12 @@ _SHARE = 100  # checkpoints take at most one part in so many of the time
 class CheckpointPolicy:
     """Save a checkpoint every `every` epochs; with None by the clock, in 1 % of the fit's time.
 
-    Without a checkpoint nothing is saved.
+    Without a checkpoint nothing is saved. `saved` is called with the epoch after each save.
     """
 
     checkpoint: Checkpoint | None
     every: int | None
+    saved: Callable[[int], object] | None = None
     _wait: float = field(default_factory=lambda: _FIRST)
     _since: float = field(default_factory=time.monotonic)
 
@@ -38,6 +40,8 @@ class CheckpointPolicy:
         self.checkpoint.save(training, rates)
         self._since = time.monotonic()
         self._wait = max(min(2 * self._wait, _LONGEST), _SHARE * (self._since - started))
+        if self.saved is not None:
+            self.saved(training.epoch)
 
     def _is_due(self, epoch: int) -> bool:
         if self.every is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ def fit(
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
+    on_checkpoint: Callable[[int], object] | None = None,
 ) -> Trained:
     """Train a model: minimise the mean of `loss` over the data. The given model does not change.
 
@@ -89,6 +90,7 @@ def fit(
     the clock (first after seconds, and in a hundredth of the time). The same call resumes it, with
     the same result, bit for bit on the same machine. The second call may have more epochs, if that
     does not change the earlier learning rates: the result is that of one longer fit.
+    `on_checkpoint` is called with the epoch after each save.
 
     Raises `NonFiniteLoss` when a loss or a weight is no longer finite, `InvalidSetting` for data or
     arguments that cannot be used and for a checkpoint of another fit, `FormatError` for a damaged
@@ -137,8 +139,9 @@ def fit(
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), settings)
         if kept is not None:
             training = kept.resume(training, rates)
+        policy = CheckpointPolicy(kept, checkpoint_every, on_checkpoint)
         with progress_bar(progress, epochs, training.epoch) as show:
-            stopped = loop.run(training, CheckpointPolicy(kept, checkpoint_every), show)
+            stopped = loop.run(training, policy, show)
         model, best = loop.model(training.state.weights), training.best
         return Trained(
             model,

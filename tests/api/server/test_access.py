@@ -314,7 +314,8 @@ class TestAccess:
     def keys(self, tmp_path: Path) -> Iterator[Keys]:
         database = Database(f"sqlite:///{tmp_path}/keys.db")
         database.migrate()
-        yield Keys(database)
+        yield (keys := Keys(database))
+        keys.close()
         database.close()
 
     def test_without_keys_every_caller_is_local(self, keys: Keys) -> None:

@@ -151,7 +151,9 @@ def lab(data: Path, **settings: str) -> Iterator[tuple[httpx.Client, httpx.Clien
     service = ServiceProcess(data, jobs="0", **settings)
     database = Database(f"sqlite:///{data}/intertwine.db")
     database.migrate()
-    tokens = [Keys(database).create(owner, ["bases:solve"])[1] for owner in ("ann", "bob")]
+    tokens = [
+        Keys(database).create(owner, ["bases:solve", "jobs:write"])[1] for owner in ("ann", "bob")
+    ]
     with service_process(data, service=service):
         ann, bob = (
             httpx.Client(
@@ -187,6 +189,48 @@ class TestShares:
             assert "ann" in document["detail"]
             assert "retry-after" in answer.headers
             assert bob.post("/v1/bases", json=SO3).json()["rank"] == 6
+
+
+class TestSolvesOfSeveralOwners:
+    @pytest.mark.slow
+    def test_start_in_the_turn_of_the_one_who_joined_and_go_on_for_the_one_who_stays(
+        self, tmp_path: Path
+    ) -> None:
+        with lab(tmp_path / "data", **{**IN_PROCESS, "workers": "2"}) as (ann, bob):
+            asked = [{**LONG, "rep": f"V**10+{k + 1}V0"} for k in range(3)]
+            for each in asked[:2]:
+                assert ann.post("/v1/bases", json=each, headers={"prefer": "wait=0"}).is_success
+            with ThreadPoolExecutor(2) as threads:
+                waits = {"prefer": "wait=60"}
+                hers = threads.submit(
+                    ann.post, "/v1/bases", json=asked[2], headers=waits, timeout=8
+                )
+                time.sleep(3)
+                his = threads.submit(bob.post, "/v1/bases", json=asked[2], headers=waits)
+                with pytest.raises(httpx.ReadTimeout):
+                    hers.result()
+                time.sleep(7)  # it would be cancelled 5 s after its last caller
+                assert not his.done()
+                hurried = {"prefer": "wait=0"}
+                third = bob.post("/v1/bases", json=asked[2], headers=hurried).json()
+                second = ann.post("/v1/bases", json=asked[1], headers=hurried).json()
+                assert (third["state"], second["state"]) == ("running", "queued")
+
+    def test_that_are_jobs_are_jobs_of_each(self, tmp_path: Path) -> None:
+        with lab(tmp_path / "data", solve_job_operations="1") as (ann, bob):
+            answers = [
+                who.post("/v1/bases", json=SO3, headers={"prefer": "wait=0"})
+                for who in (ann, bob, ann)
+            ]
+            assert [answer.status_code for answer in answers] == [202] * 3
+            (hers,), (his,) = (who.get("/v1/jobs").json()["data"] for who in (ann, bob))
+            assert hers["id"] != his["id"]
+            assert ann.post(hers["links"]["cancel"]).json()["state"] == "cancelled"
+            assert bob.get(his["links"]["self"]).json()["state"] == "queued"
+            assert bob.get(answers[1].headers["location"]).status_code == 202
+            again = ann.post("/v1/bases", json=SO3, headers={"prefer": "wait=0"})
+            assert again.status_code == 202
+            assert len(ann.get("/v1/jobs?state=queued").json()["data"]) == 1
 
 
 class TestBodies:

@@ -177,7 +177,7 @@ class TestOrigins:
     def test_links_from_other_sites_open_pages_and_no_endpoint(self, client: httpx.Client) -> None:
         visit = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
         link, frame = {"sec-fetch-dest": "document"}, {"sec-fetch-dest": "iframe"}
-        for path in ("/", "/docs", "/redoc", "/problems"):
+        for path in ("/", "/docs", "/problems"):
             assert client.get(path, headers={**visit, **link}).status_code == 200
             problem(client.get(path, headers={**visit, **frame}), 403, "origin-not-allowed")
         for path in ("/v1/groups/SO(3)/irreps?power=2", "/metrics", "/metrics/"):
@@ -267,13 +267,12 @@ class TestSecurityHeaders:
     def test_json_loads_nothing_and_pages_only_what_they_need(self, client: httpx.Client) -> None:
         policies = {
             path: client.get(path).headers["content-security-policy"]
-            for path in ("/v1/groups", "/", "/docs", "/redoc")
+            for path in ("/v1/groups", "/", "/docs")
         }
         assert policies["/v1/groups"] == "default-src 'none'; frame-ancestors 'none'"
         assert "style-src 'unsafe-inline'" in policies["/"]
         assert "script-src" not in policies["/"]
-        for path in ("/docs", "/redoc"):
-            assert "script-src 'self' 'unsafe-inline'" in policies[path]
+        assert "script-src 'self' 'unsafe-inline'" in policies["/docs"]
 
 
 class TestSettings:

@@ -107,6 +107,19 @@ def test_writes_to_a_locked_file_are_not_ready_and_reads_go_on(tmp_path: Path) -
         assert client.post("/v1/jobs", json={"kind": "solve", **SO3}).status_code == 202
 
 
+def test_a_key_is_accepted_at_once_while_the_file_is_locked(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'intertwine.db'}"
+    with (
+        service_process(tmp_path / "data", database=url, workers="1", jobs="0") as service,
+        httpx.Client(base_url=service.address, timeout=60) as client,
+    ):
+        client.headers["authorization"] = f"Bearer {_key(url)}"
+        with write_lock(url):  # for less than the timeout of 30 s
+            begun = time.monotonic()
+            assert client.get("/v1/jobs").status_code == 200
+            assert time.monotonic() - begun < 5
+
+
 def _key(url: str) -> str:
     from intertwine_api.storage.database import Database
     from intertwine_api.storage.keys import Keys

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.databases import Databases, write_lock
+from helpers.example_jobs import soon
 from intertwine.errors import InvalidSetting
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import MOST_DAYS, Keys, expiry
@@ -21,8 +23,10 @@ from sqlalchemy import delete, select, update
 
 
 @pytest.fixture
-def keys(database: Database) -> Keys:
-    return Keys(database)
+def keys(database: Database) -> Iterator[Keys]:
+    keys = Keys(database)
+    yield keys
+    keys.close()
 
 
 def change(database: Database, **columns: Any) -> None:
@@ -169,16 +173,60 @@ class TestLastUse:
     def test_is_noted(self, keys: Keys) -> None:
         _, token = keys.create("ada", ["admin"])
         keys.find("itw_none_wrong")
-        assert self.last(keys) is None
         keys.find(token)
-        assert self.last(keys) == pytest.approx(time.time(), abs=30)
+        assert soon(lambda: self.last(keys)) == pytest.approx(time.time(), abs=30)
+
+    def test_is_noted_of_a_right_token_only(self, database: Database, keys: Keys) -> None:
+        key, _ = keys.create("ada", ["admin"])
+        keys.find(f"itw_{key.id}_wrong")
+        keys.close()
+        assert self.last(keys) is None
+
+    def test_is_stored_when_the_service_ends(self, keys: Keys) -> None:
+        tokens = [keys.create(owner, ["admin"])[1] for owner in ("ada", "bea", "cleo")]
+        for token in tokens:
+            keys.find(token)
+        keys.close()
+        assert None not in [key.last_used for key in keys.list()]
+
+    def test_does_not_wait_for_a_database_that_is_locked(
+        self, databases: Databases, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with databases.migrated("sqlite") as url:
+            database = Database(f"{url}?timeout=0.5")
+            keys = Keys(database)
+            _, token = keys.create("ada", ["admin"])
+            with write_lock(url):
+                for _ in range(50):
+                    begun = time.monotonic()
+                    assert keys.find(token) is not None
+                    assert time.monotonic() - begun < 0.4  # shorter than the database's timeout
+                soon(lambda: "is retried" in caplog.text)
+            assert soon(lambda: self.last(keys)) == pytest.approx(time.time(), abs=30)
+            keys.close()
+            database.close()
+
+    def test_does_not_hold_up_the_end_of_a_service_whose_database_is_locked(
+        self, databases: Databases
+    ) -> None:
+        with databases.migrated("sqlite") as url:
+            keys = Keys(database := Database(url))
+            _, token = keys.create("ada", ["admin"])
+            with write_lock(url):
+                keys.find(token)
+                begun = time.monotonic()
+                keys.close()
+                assert time.monotonic() - begun < 4
+            database.close()
 
     def test_is_noted_once_a_minute(self, database: Database, keys: Keys) -> None:
         _, token = keys.create("ada", ["admin"])
         now = time.time()
         for ago, is_noted in ((30, False), (59, False), (61, True), (10**6, True)):
             change(database, last_used=now - ago)
+            keys = Keys(database)
             keys.find(token)
+            keys.close()
             assert (self.last(keys) != pytest.approx(now - ago, abs=0.001)) == is_noted, ago
 
 

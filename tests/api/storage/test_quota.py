@@ -13,7 +13,7 @@ from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
-from intertwine_api.storage.quota import Quota, UploadedWeights
+from intertwine_api.storage.quota import Quota, UploadedWeights, bytes_by_owner
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.job import Limits, NewJob
 from intertwine_api.work.queue import Queue
@@ -23,9 +23,9 @@ class Lab:
     def __init__(self, database: Database, folder: Path, most: int) -> None:
         self.database, self.objects, self.folder = database, Objects(folder / "objects"), folder
         self.weights = UploadedWeights(folder / "weights", self.objects)
-        self.logs: dict[str, int] = {}
+        self.jobs: dict[str, int] = {}
         self.quota = Quota(
-            database, self.weights, most, lambda job: self.logs.get(job, 0), log_seconds=0
+            database, self.weights, most, lambda job: self.jobs.get(job, 0), job_seconds=0
         )
         self.datasets = Datasets(database, self.objects, quota=self.quota)
 
@@ -55,9 +55,11 @@ def test_all_that_an_owner_keeps_counts(lab: Lab) -> None:
     digest, _ = lab.objects.put_bytes(b"v" * 300)
     lab.weights.add("ada", digest, 300)
     job = Queue(lab.database, 30).submit(NewJob("solve", "ada", {}, Limits(1, 1)), 9)[0]
-    lab.logs[job.id] = 77
-    assert lab.quota.used("ada") == {"datasets": size, "models": 500, "weights": 300, "logs": 77}
+    lab.jobs[job.id] = 77
+    assert lab.quota.used("ada") == {"datasets": size, "models": 500, "weights": 300, "jobs": 77}
     assert sum(lab.quota.used("bob").values()) == 0
+    with lab.database.read() as connection:
+        assert bytes_by_owner(connection) == {"ada": {"datasets": size, "models": 500}}
     lab.objects.remove(digest)
     assert lab.quota.used("ada")["weights"] == 0
 

@@ -1,4 +1,7 @@
-"""The process of a training for tests, which tells and keeps every epoch, and takes its time."""
+"""The process of jobs for tests, which tell every step, and take their time.
+
+A training keeps every epoch. A solve waits at the end until a file ``may-end`` is in its folder.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from intertwine.training.recipe import run as reporter
 from intertwine_api.work.job import Job, Result
 from intertwine_api.work.job_kind import JobContext
 from intertwine_api.work.process import main
+from intertwine_api.work.solve_job import SOLVE
 from intertwine_api.work.train_job import TRAIN
 
 _EPOCH = 0.1  # seconds
@@ -25,8 +29,19 @@ def run(job: Job, context: JobContext) -> Result:
     return TRAIN.run(job, replace(context, check=check))
 
 
+def run_solve(job: Job, context: JobContext) -> Result:
+    result = SOLVE.run(job, context)
+    step = 0
+    while not (context.folder / "may-end").exists():
+        step += 1
+        context.report({"stage": "waiting", "fraction": 1 - 1 / step})
+        time.sleep(_EPOCH)
+        context.check()
+    return result
+
+
 if __name__ == "__main__":
     jax.config.update("jax_disable_most_optimizations", True)
     reporter._INTERVAL = 0.0
     checkpoint_policy._FIRST = checkpoint_policy._SHARE = 0.0
-    sys.exit(main(kinds={"train": replace(TRAIN, run=run)}))
+    sys.exit(main(kinds={"train": replace(TRAIN, run=run), "solve": replace(SOLVE, run=run_solve)}))

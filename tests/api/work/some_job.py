@@ -29,6 +29,16 @@ def _sleep(job: Job, context: JobContext) -> dict[str, Any]:
     return {"attempt": job.attempt}
 
 
+def _store_and_die(job: Job, context: JobContext) -> dict[str, Any]:
+    """Store the checkpoint of an epoch, and be killed from outside after it has been told."""
+    context.saved(6)
+    context.report({"pid": os.getpid()})
+    while context.queue.get(job.id).progress.get("pid") != os.getpid():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("not reached")
+
+
 def _ask(job: Job, context: JobContext) -> dict[str, Any]:
     context.report({"stage": "asking", "pid": os.getpid()})
     while True:
@@ -96,6 +106,7 @@ def _exit(job: Job, context: JobContext) -> dict[str, Any]:
 DEEDS: dict[str, Callable[[Job, JobContext], Result]] = {
     "answer": lambda job, context: {"answer": 42, "folder": str(context.folder)},
     "sleep": _sleep,
+    "store and die": _store_and_die,
     "ask": _ask,
     "grow": _grow,
     "take all at once": _take_all_at_once,

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,17 @@ class TestALostWorker:
         assert (job.state, job.attempt) == ("failed", 1)
         assert (job.problem or {})["code"] == "worker-died"
         assert "SIGKILL" in job.reason
+
+    @pytest.mark.slow
+    def test_that_is_killed_at_the_same_epoch_each_time_is_not_replaced_without_end(
+        self, lab: Lab
+    ) -> None:
+        job_id = lab.submit("store and die", replace(GENEROUS, attempts=2))
+        lab.opens()
+        job = lab.ended(job_id, 60)
+        assert (job.state, job.attempt) == ("failed", 3)  # the first one stored a new checkpoint
+        assert (job.problem or {})["code"] == "worker-died"
+        assert "2 attempts in succession were lost without a new checkpoint" in job.reason
 
     @pytest.mark.slow
     def test_is_replaced_when_its_lease_is_over_and_no_process_is_known(self, lab: Lab) -> None:

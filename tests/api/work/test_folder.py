@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from intertwine.whole_files import whole_file
 from intertwine_api.work.executor import Exit
 from intertwine_api.work.folder import JobFolder
 
@@ -78,6 +79,51 @@ class TestTheLastLines:
 
     def test_of_no_log_are_none(self, tmp_path: Path) -> None:
         assert JobFolder(tmp_path).last_lines() == ""
+
+
+class TestTheCheckpoint:
+    def save(self, folder: Path, text: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / "state") as file:
+            file.write(text.encode())
+
+    def test_of_an_attempt_is_taken_by_the_next(self, tmp_path: Path) -> None:
+        folder = JobFolder(tmp_path)
+        first = folder.take_checkpoint(1)
+        assert list(first.iterdir()) == []
+        self.save(first, "of 1")
+        for attempt in (2, 5):
+            taken = folder.take_checkpoint(attempt)
+            assert (taken / "state").read_text() == "of 1"
+        assert folder.take_checkpoint(5) == taken
+        assert [path for path in folder.checkpoint.rglob("*") if path.is_file()] == [
+            taken / "state"
+        ]
+
+    def test_is_not_replaced_by_an_earlier_attempt(self, tmp_path: Path) -> None:
+        folder = JobFolder(tmp_path)
+        first = folder.take_checkpoint(1)
+        self.save(first, "old")
+        second = folder.take_checkpoint(2)
+        self.save(second, "new")
+        self.save(first, "stale")  # it does not know that it is lost
+        assert folder.take_checkpoint(1) == first
+        assert (second / "state").read_text() == "new"
+        assert (folder.take_checkpoint(3) / "state").read_text() == "new"
+        assert (first / "state").read_text() == "stale"
+
+    def test_of_an_earlier_version_is_taken(self, tmp_path: Path) -> None:
+        folder = JobFolder(tmp_path)
+        self.save(folder.checkpoint, "of an earlier version")
+        assert (folder.take_checkpoint(4) / "state").read_text() == "of an earlier version"
+        assert not (folder.checkpoint / "state").exists()
+
+    def test_is_no_file_that_a_crash_left_unfinished(self, tmp_path: Path) -> None:
+        folder = JobFolder(tmp_path)
+        self.save(folder.take_checkpoint(1), "whole")
+        (folder.checkpoint / "attempt-2").mkdir()
+        (folder.checkpoint / "attempt-2" / ".state.1f.tmp").write_text("ha")
+        assert (folder.take_checkpoint(3) / "state").read_text() == "whole"
 
 
 def test_a_folder_is_deleted_with_all_that_is_in_it(tmp_path: Path) -> None:

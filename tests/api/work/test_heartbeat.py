@@ -59,6 +59,17 @@ def test_progress_is_told_not_too_often_and_the_last_of_it_always(
     assert fractions == sorted(fractions)
 
 
+def test_a_checkpoint_is_told_with_and_without_progress(
+    queue: Queue, job: Job, database: Database
+) -> None:
+    with Heartbeat(queue, job, 0.6) as pulse:
+        pulse.saved(3)
+        soon(lambda: queue.get(job.id).progress == {"checkpoint": 3})
+        pulse.report({"fraction": 0.5})
+    assert queue.get(job.id).progress == {"fraction": 0.5, "checkpoint": 3}
+    assert told(database, job) == [{"fraction": 0.5, "checkpoint": 3}]
+
+
 def test_a_job_that_asks_learns_that_it_was_cancelled(queue: Queue, job: Job) -> None:
     with Heartbeat(queue, job, 0.6) as pulse:
         pulse.check()

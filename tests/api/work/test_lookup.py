@@ -7,6 +7,7 @@ import time
 import pytest
 from helpers.example_queues import claimed, ended, ids, leased, new_job, queued, refused, running
 from intertwine_api.storage.database import Database
+from intertwine_api.wire.problems import Problem
 from intertwine_api.work.queue import Queue
 
 
@@ -86,6 +87,22 @@ class TestLookups:
         queued(queue, subject="b")
         assert queue.latest("a") == newest
         assert queue.latest("c") is None
+
+    def test_the_latest_is_rather_one_that_goes_on(self, queue: Queue) -> None:
+        on_a_host = leased(queue, subject="a")
+        waits = queued(queue, subject="a")
+        queue.cancel(queued(queue, subject="a").id, "by ada")
+        assert queue.latest("a") == queue.get(on_a_host.id)
+        queue.fail(on_a_host.id, 1, Problem.of("internal", "no"))
+        assert queue.latest("a") == waits
+
+    def test_the_newest_of_an_owner(self, queue: Queue) -> None:
+        assert queue.newest("a", "ada") is None
+        queued(queue, subject="a")
+        own = queued(queue, subject="a")
+        queue.cancel(own.id, "by ada")
+        queued(queue, "bob", subject="a")
+        assert queue.newest("a", "ada") == queue.get(own.id)
 
     def test_what_a_host_holds(self, queue: Queue) -> None:
         first = leased(queue, "here")

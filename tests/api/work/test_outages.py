@@ -1,7 +1,10 @@
-"""Trainings go on after an outage of the database, and nothing of them is lost or told twice."""
+"""Jobs go on after an outage of the database, and nothing of them is lost or told twice."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +18,7 @@ from helpers.example_trainings import DATASET, MODEL
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
+from intertwine_api.wire.basis_request import parse_request
 from intertwine_api.work.controller import Controller
 from intertwine_api.work.events import Events
 from intertwine_api.work.host import HostCapacity, JobEnvironment
@@ -22,6 +26,7 @@ from intertwine_api.work.job import Job, Limits, NewJob
 from intertwine_api.work.job_metrics import JobMetrics
 from intertwine_api.work.local import LocalExecutor
 from intertwine_api.work.queue import Queue
+from intertwine_cache import Store
 
 pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
 
@@ -59,6 +64,18 @@ class Lab:
         job, _ = self.queue.submit(NewJob("train", "ada", request, ONCE))
         soon(lambda: len(JobMetrics(self.database).rows(job.id)) > 3, 90)
         return job.id
+
+    def solves(self) -> str:
+        """Submit a solve, and wait until it has told of some progress. Return its id."""
+        parsed = parse_request({"rep": "V**4", "group": "SO(3)"})
+        new = NewJob("solve", "ada", json.loads(parsed.task), ONCE, subject=parsed.key)
+        job, _ = self.queue.submit(new)
+        soon(lambda: self.queue.get(job.id).progress.get("fraction", 0) > 0.5, 90)
+        return job.id
+
+    def ends(self, job_id: str) -> None:
+        """Let a solve end."""
+        (self.around.home / "jobs" / job_id / "may-end").touch()
 
     def ended(self, job_id: str) -> Job:
         soon(lambda: self.queue.get(job_id).has_ended, 240)
@@ -111,6 +128,32 @@ def goes_through(lab: Lab, outage: Outage, seconds: float, epochs: int) -> None:
     require_complete(lab, job_id, epochs)
 
 
+def solve_goes_through(lab: Lab, outage: Outage, seconds: float) -> None:
+    """Solve, with an outage meanwhile and another one in which the solve ends."""
+    job_id = lab.solves()
+    with outage():
+        time.sleep(seconds)
+    before = lab.queue.get(job_id).progress
+    soon(lambda: lab.queue.get(job_id).progress != before, 60)
+    with outage():
+        lab.ends(job_id)
+        time.sleep(min(seconds, 4.0))
+    require_solved(lab, job_id)
+
+
+def require_solved(lab: Lab, job_id: str) -> None:
+    """Require that a solve has succeeded in its first attempt, and that its basis is stored."""
+    job = lab.ended(job_id)
+    assert (job.state, job.attempt) == ("succeeded", 1), job.problem
+    assert states(lab, job_id) == ["queued", "leased", "running", "succeeded"]
+    assert (job.result or {})["rank"] == 3
+    assert Store(lab.around.store).manifest(str(job.subject)) is not None
+    events = Events(lab.database).after(job_id, 0, 100_000)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    told = [e.data["fraction"] for e in events if e.data.get("stage") == "waiting"]
+    assert told == sorted(set(told))
+
+
 @pytest.fixture
 def server() -> Iterator[Databases]:
     """A PostgreSQL of its own, which a test may stop."""
@@ -125,6 +168,14 @@ class TestPostgreSQL:
             lab = Lab(url, tmp_path, lease=2.0)
             try:
                 goes_through(lab, server.stopped, 6.0, 60)
+            finally:
+                lab.close()
+
+    def test_that_is_restarted_ends_no_solve(self, server: Databases, tmp_path: Path) -> None:
+        with server.migrated("postgresql") as url:
+            lab = Lab(url, tmp_path, lease=2.0)
+            try:
+                solve_goes_through(lab, server.stopped, 6.0)
             finally:
                 lab.close()
 
@@ -157,12 +208,46 @@ class TestPostgreSQL:
                 lab.close()
 
 
+def test_a_training_that_is_killed_after_each_new_checkpoint_goes_on_to_its_end(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """As when a container is replaced, or a host restarted, more often than a job has attempts."""
+    with databases.migrated("sqlite") as url:
+        lab = Lab(url, tmp_path, lease=30.0)
+        try:
+            job_id = lab.trains(60)
+            checkpoints = [0]
+            for attempt in (1, 2, 3, 4):
+                soon(
+                    lambda: lab.queue.get(job_id).progress.get("checkpoint", 0) > checkpoints[-1],
+                    90,
+                )
+                job = lab.queue.get(job_id)
+                assert (job.state, job.attempt) == ("running", attempt)
+                checkpoints.append(job.progress["checkpoint"])
+                os.killpg(int(job.external_id or 0), signal.SIGKILL)  # the supervisor too
+                soon(lambda n=attempt: lab.queue.get(job_id).attempt > n, 30)  # type: ignore[misc]
+            job = lab.ended(job_id)
+            assert (job.state, job.attempt) == ("succeeded", 5), job.problem
+            require_complete(lab, job_id, 60)
+        finally:
+            lab.close()
+
+
 class TestSQLite:
     def test_that_is_locked_ends_no_training(self, databases: Databases, tmp_path: Path) -> None:
         with databases.migrated("sqlite") as url:
             lab = Lab(f"{url}?timeout=0.5", tmp_path, lease=2.0)
             try:
                 goes_through(lab, lambda: write_lock(url), 5.0, 60)
+            finally:
+                lab.close()
+
+    def test_that_is_locked_ends_no_solve(self, databases: Databases, tmp_path: Path) -> None:
+        with databases.migrated("sqlite") as url:
+            lab = Lab(f"{url}?timeout=0.5", tmp_path, lease=2.0)
+            try:
+                solve_goes_through(lab, lambda: write_lock(url), 5.0)
             finally:
                 lab.close()
 

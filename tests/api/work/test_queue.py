@@ -210,6 +210,19 @@ class TestClaim:
         assert again is not None
         assert (again.id, again.attempt, again.host) == (job.id, 2, "there")
 
+    def test_leaves_a_solve_while_another_job_solves_for_the_same_basis(self, queue: Queue) -> None:
+        first = leased(queue, kind="solve", subject="a")
+        second = queued(queue, "bob", kind="solve", subject="a")
+        other = queued(queue, "bob", kind="solve", subject="b")
+        assert queue.waiting(second) == (2, "another job is solving for the same basis")
+        assert queue.waiting(other)[0] == 1
+        assert claimed(queue, 1) == [queue.get(other.id)]
+        assert queue.claim("here", 1000) is None
+        queue.cancel(first.id, "by ada")
+        assert queue.claim("here", 1000) is None  # its process still runs
+        queue.cancelled(first.id, 1, "it was ended")
+        assert claimed(queue, 1) == [queue.get(second.id)]
+
     def test_gives_a_lease(self, database: Database) -> None:
         queue = Queue(database, lease_seconds=100.0)
         job = leased(queue)
@@ -328,7 +341,54 @@ class TestLoss:
         assert lost.state == "failed"
         assert lost.problem is not None
         assert lost.problem["code"] == "worker-died"
-        assert lost.problem["detail"] == "gone; that was the last of 2 attempts"
+        assert lost.problem["detail"] == (
+            "gone; 2 attempts in succession were lost without a new checkpoint, which is the limit"
+        )
+
+    def test_of_the_only_attempt_fails_it(self, queue: Queue) -> None:
+        job = running(queue, limits=replace(LIMITS, attempts=1))
+        lost = queue.lose(job.id, 1, "gone")
+        assert lost.state == "failed"
+        assert "its limit is 1" in lost.reason
+
+    def test_does_not_count_after_a_new_checkpoint(self, database: Database, queue: Queue) -> None:
+        job = queued(queue, limits=replace(LIMITS, attempts=2))
+        for attempt in range(1, 8):
+            let_time_pass(database)
+            claimed(queue, 1)
+            queue.heartbeat(job.id, attempt, {"stage": "reading"})
+            queue.heartbeat(job.id, attempt, {"epoch": attempt}, checkpoint=attempt)
+            queue.heartbeat(job.id, attempt, {"epoch": attempt + 1})
+            lost = queue.lose(job.id, attempt, "gone")
+            assert (lost.state, lost.attempt) == ("queued", attempt)
+            assert lost.progress == {"epoch": attempt + 1, "checkpoint": attempt}
+            assert lost.not_before - lost.updated <= 1.5
+
+    def test_counts_if_the_checkpoint_is_not_after_that_of_earlier_attempts(
+        self, database: Database, queue: Queue
+    ) -> None:
+        """A process that is killed at epoch 7 each time stores the checkpoint of epoch 6 once."""
+        job = queued(queue, limits=replace(LIMITS, attempts=2))
+        for attempt in (1, 2, 3):
+            let_time_pass(database)
+            claimed(queue, 1)
+            queue.heartbeat(job.id, attempt, {"epoch": 6}, checkpoint=6)
+            queue.heartbeat(job.id, attempt, {"epoch": 6})
+            lost = queue.lose(job.id, attempt, "killed")
+        assert (lost.state, lost.attempt) == ("failed", 3)
+        assert lost.problem is not None
+        assert "2 attempts in succession" in lost.problem["detail"]
+
+    def test_that_an_outage_caused_counts_neither(self, database: Database, queue: Queue) -> None:
+        job = queued(queue, limits=replace(LIMITS, attempts=1))
+        states = []
+        for attempt, counts in enumerate((False, False, False, True), 1):
+            let_time_pass(database)
+            claimed(queue, 1)
+            queue.heartbeat(job.id, attempt, checkpoint=3)
+            assert queue.get(job.id).progress == {"checkpoint": 3}
+            states.append(queue.lose(job.id, attempt, "gone", counts=counts).state)
+        assert states == ["queued", "queued", "queued", "failed"]
 
     def test_of_one_that_is_cancelled_ends_it(self, queue: Queue) -> None:
         job = running(queue)

@@ -24,6 +24,37 @@ class TestManyAtOnce:
             assert len({answer.json()["digest"] for answer in answers}) == 1
             assert metric(client, "intertwine_solves_total", outcome="solved") == 1
             assert metric(client, "intertwine_solve_seconds_count") == 1
+            assert metric(client, "intertwine_cache_lookups_total", level="solve") >= 1
+
+    @pytest.mark.slow
+    def test_waits_and_work_are_measured_by_method(self, tmp_path: Path) -> None:
+        with (
+            running_service(tmp_path / "data", workers="1", jobs="0", queue="9") as client,
+            ThreadPoolExecutor(9) as threads,
+        ):
+            asked = [
+                {"rep": f"V**6+{n}V", "group": "SO(3)", "method": "krylov"} for n in range(1, 5)
+            ]
+            answers = list(threads.map(lambda body: client.post("/v1/bases", json=body), asked))
+            ends = [followed(client, answer) for answer in answers]
+            assert {answer.json()["method"] for answer in ends} == {"krylov"}
+            client.post("/v1/bases", json={"rep": "V**2", "group": "S(4)"})
+            client.post("/v1/reps:decompose", json={"rep": "V**2", "group": "SO(3)"})
+            wait, run = "intertwine_solve_wait_seconds", "intertwine_solve_run_seconds"
+            for method, number in {"krylov": 4, "orbits": 1, "decomposition": 1}.items():
+                for name in (wait, run):
+                    assert metric(client, f"{name}_count", method=method) == number, method
+            assert metric(client, f"{wait}_count", method="auto") == 0
+            whole = metric(client, "intertwine_solve_seconds_sum")
+            parts = sum(
+                metric(client, f"{name}_sum", method=method)
+                for name in (wait, run)
+                for method in ("krylov", "orbits", "decomposition")
+            )
+            assert parts == pytest.approx(whole)
+            # two places for four: the third waited for the first to end
+            assert metric(client, f"{wait}_sum", method="krylov") > 0.1
+            assert metric(client, f"{wait}_sum", method="orbits") < 0.1
 
     @pytest.mark.slow
     def test_two_services_on_one_store_share_a_solve(self, tmp_path: Path) -> None:
@@ -67,6 +98,9 @@ class TestAStoreThatKeepsNothing:
             assert (again["rank"], again["cached"]) == (6, True)
             assert client.post("/v1/bases", json=SO3).json()["cached"]
             assert metric(client, "intertwine_solves_total", outcome="solved") == 1
+            levels = {"disk": 0, "none": 1, "memory": 2}
+            for level, number in levels.items():
+                assert metric(client, "intertwine_cache_lookups_total", level=level) == number
             assert client.get(first["links"]["dense"]).status_code == 200
 
     @pytest.mark.slow

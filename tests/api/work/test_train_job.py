@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from helpers.documents import ROOT
 from helpers.example_models import bytes_only
 from helpers.example_queues import let_time_pass, refused
+from helpers.example_stores import run_with_mounts
 from helpers.example_trainings import a_request, lengths
 from intertwine.errors import NonFiniteLoss
 from intertwine.nn.saving import from_config
@@ -65,6 +69,7 @@ class Host:
         self.queue, self.objects = Queue(database), Objects(home / "objects")
         self.models = Models(database, self.objects)
         self.told: list[Mapping[str, Any]] = []
+        self.saved: list[int] = []
 
     def takes(self, request: TrainRequest, owner: str = "ada") -> Job:
         facts = Datasets(self.database, self.objects).info(request.dataset, owner)
@@ -82,11 +87,16 @@ class Host:
         return self.queue.begin(job.id, job.attempt)
 
     def runs(
-        self, job: Job, ends_at: int | None = None, meanwhile: Callable[[], None] = lambda: None
+        self,
+        job: Job,
+        ends_at: int | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+        check: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """One attempt; cancelled when it tells of an epoch, or something happens before it ends."""
 
-        def check() -> None:
+        def checked() -> None:
+            check()
             epoch = self.told[-1].get("epoch", 0)
             if ends_at is not None and epoch >= ends_at:
                 raise Stopped("for a test")
@@ -102,7 +112,8 @@ class Host:
                 objects=self.objects,
                 store=Store(self.home / "cache"),
                 report=lambda progress: self.told.append(dict(progress)),
-                check=check,
+                saved=self.saved.append,
+                check=checked,
             ),
         )
         meanwhile()
@@ -112,6 +123,71 @@ class Host:
 
     def metrics(self, job: Job) -> list[dict[str, Any]]:
         return JobMetrics(self.database).rows(job.id)
+
+
+#: Trains on a small disk, which another file fills at epoch 3, and again when there is room.
+_ON_A_SMALL_DISK = """
+import json, shutil
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+import jax
+from helpers.databases import Databases
+from helpers.example_trainings import a_request
+from intertwine.training import checkpoint_policy
+from intertwine.training.recipe import run as reporter
+from intertwine_api.storage.database import Database
+from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work.failures import from_exception
+from test_train_job import Host
+jax.config.update("jax_disable_most_optimizations", True)
+checkpoint_policy._FIRST = checkpoint_policy._SHARE = reporter._INTERVAL = 0.0
+home = Path(sys.argv[1]) / "data"
+home.mkdir()
+mount("-t", "tmpfs", "-o", "size=150m", "tmpfs", home)
+filler = home / "filler"
+
+class Filled(Host):
+    def fill(self):
+        if self.told[-1].get("epoch") == 3 and not filler.exists():
+            filler.write_bytes(bytes(shutil.disk_usage(home).free - 40 * 2**20))
+
+with Databases().migrated("sqlite") as url:
+    host = Filled(Database(url), home)
+    job = host.takes(a_request())
+    path = home / "jobs" / job.id / "checkpoint" / "checkpoint.safetensors"
+    try:
+        host.runs(job, check=host.fill)
+        problem = None
+    except ProblemError as error:
+        problem = from_exception(error, job.limits)
+        host.queue.fail(job.id, job.attempt, problem)
+    free = shutil.disk_usage(home).free
+    left = [file.name for file in path.parent.iterdir()]
+    filler.unlink()
+    host.told.clear()
+    host.queue.retry(job.id, 9)
+    result = host.runs(host.takes_again())
+    epochs = [row["epoch"] for row in host.told if "epoch" in row]
+print(json.dumps([problem and problem.model_dump(), free, left, epochs, result["epochs"]]))
+"""
+
+
+def test_a_checkpoint_leaves_the_reserve_of_a_small_disk_free(tmp_path: Path) -> None:
+    folders = ROOT / "tests", Path(__file__).parent
+    done = run_with_mounts(_ON_A_SMALL_DISK, tmp_path, *folders)
+    assert done.stdout, done.stderr
+    problem, free, left, epochs, all_epochs = json.loads(done.stdout)
+    assert problem["code"] == "disk-full"
+    assert re.fullmatch(
+        r"only [\d,]+ bytes are free on the disk, and a checkpoint of [\d,]+ bytes would use the "
+        r"reserve of the database and the logs: free some of the disk, and retry the job, which "
+        r"resumes from its last checkpoint",
+        problem["detail"],
+    )
+    assert free > 39 * 2**20
+    assert left == ["checkpoint.safetensors"]
+    assert epochs[0] == 3  # it resumes after the second epoch
+    assert epochs[-1] == all_epochs == 6
 
 
 def publish(host: Host, name: str, owner: str) -> None:
@@ -183,7 +259,8 @@ class TestATraining:
         job = host.takes(a_request(name="disturbed"))
         with pytest.raises(Stopped):
             host.runs(job, ends_at=4)
-        assert list(JobFolder.of(host.home, job.id).checkpoint.iterdir())
+        assert host.saved[-3:] == [1, 2, 3]
+        assert list(JobFolder.of(host.home, job.id).checkpoint.rglob("*.safetensors"))
         host.queue.lose(job.id, job.attempt, "the process is gone")
         again = host.takes_again()
         host.told.clear()

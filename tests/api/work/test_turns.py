@@ -22,7 +22,7 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
 def asked(
     turns: Turns[str], owner: str | None, *, is_long: bool = False
 ) -> asyncio.Task[Turn[str]]:
-    return asyncio.create_task(turns.take(owner, is_long=is_long))
+    return asyncio.create_task(turns.take({owner}, is_long=is_long))
 
 
 class TestShares:
@@ -32,7 +32,7 @@ class TestShares:
             first, second = asked(turns, "ann"), asked(turns, "ann")
             await asyncio.sleep(0)
             assert (first.done(), second.done()) == (True, False)
-            assert (await turns.take("bob", is_long=True)).place == "b"
+            assert (await turns.take({"bob"}, is_long=True)).place == "b"
             turns.leave(await first)
             assert (await second).place == "a"
 
@@ -41,7 +41,7 @@ class TestShares:
     def test_without_keys_one_takes_every_place(self) -> None:
         async def scenario() -> None:
             turns = Turns(["a", "b"], [], share=1)
-            places = [(await turns.take(None, is_long=True)).place for _ in range(2)]
+            places = [(await turns.take({None}, is_long=True)).place for _ in range(2)]
             assert places == ["a", "b"]
 
         run(scenario)
@@ -49,7 +49,7 @@ class TestShares:
     def test_many_of_one_owner_do_not_delay_another(self) -> None:
         async def scenario() -> None:
             turns = Turns(["a"], [], share=1)
-            held = await turns.take("ann", is_long=True)
+            held = await turns.take({"ann"}, is_long=True)
             flood = [asked(turns, "ann") for _ in range(50)]
             await asyncio.sleep(0)
             late = asked(turns, "bob")
@@ -68,7 +68,7 @@ class TestShares:
             order = []
 
             async def work(owner: str) -> None:
-                turn = await turns.take(owner, is_long=True)
+                turn = await turns.take({owner}, is_long=True)
                 order.append(owner)
                 await asyncio.sleep(0)
                 turns.leave(turn)
@@ -79,12 +79,62 @@ class TestShares:
         run(scenario)
 
 
+class TestATaskOfSeveralOwners:
+    def test_gets_the_earliest_turn_of_any_and_counts_in_that_share(self) -> None:
+        async def scenario() -> None:
+            turns = Turns(["a"], [], share=1)
+            held = await turns.take({"ann"}, is_long=True)
+            flood = [asked(turns, "ann") for _ in range(5)]
+            owners: set[str | None] = {"ann"}
+            shared = asyncio.create_task(turns.take(owners, is_long=True))
+            other = asked(turns, "ann")
+            await asyncio.sleep(0)
+            owners.add("bob")
+            turns.look()
+            turns.leave(held)
+            assert (await shared).owner == "bob"
+            turns.leave(await shared)
+            assert (await flood[0]).owner == "ann"
+            for task in (*flood, other):
+                task.cancel()
+
+        run(scenario)
+
+    def test_gets_a_free_place_when_an_owner_with_a_share_joins(self) -> None:
+        async def scenario() -> None:
+            turns = Turns(["a", "b"], [], share=1)
+            await turns.take({"ann"}, is_long=True)
+            owners: set[str | None] = {"ann"}
+            shared = asyncio.create_task(turns.take(owners, is_long=True))
+            await asyncio.sleep(0.01)
+            assert not shared.done()
+            owners.add("bob")
+            turns.look()
+            assert (await shared).place == "b"
+
+        run(scenario)
+
+    def test_gets_no_turn_of_an_owner_who_has_left(self) -> None:
+        async def scenario() -> None:
+            turns = Turns(["a", "b"], [], share=1)
+            held = await turns.take({"bob"}, is_long=True)
+            owners: set[str | None] = {"ann", "bob"}
+            await turns.take({"cem"}, is_long=True)
+            shared = asyncio.create_task(turns.take(owners, is_long=True))
+            await asyncio.sleep(0)
+            owners.remove("bob")
+            turns.leave(held)
+            assert (await shared).owner == "ann"
+
+        run(scenario)
+
+
 class TestShortTurns:
     def test_one_is_given_where_no_long_place_is_free(self) -> None:
         async def scenario() -> None:
             turns = Turns(["long"], ["short"], share=1)
-            assert not (await turns.take("ann", is_long=False)).is_short
-            short = await turns.take("bob", is_long=False)
+            assert not (await turns.take({"ann"}, is_long=False)).is_short
+            short = await turns.take({"bob"}, is_long=False)
             assert (short.place, short.is_short) == ("short", True)
 
         run(scenario)
@@ -92,7 +142,7 @@ class TestShortTurns:
     def test_work_that_needs_a_long_place_waits_for_it(self) -> None:
         async def scenario() -> None:
             turns = Turns(["long"], ["short"], share=1)
-            held = await turns.take("ann", is_long=True)
+            held = await turns.take({"ann"}, is_long=True)
             waiting = asked(turns, "bob", is_long=True)
             await asyncio.sleep(0.01)
             assert not waiting.done()
@@ -106,7 +156,7 @@ class TestWhoLeaves:
     def test_a_place_that_is_given_to_one_who_leaves_is_free_again(self) -> None:
         async def scenario() -> None:
             turns = Turns(["a"], [], share=1)
-            held = await turns.take("ann", is_long=True)
+            held = await turns.take({"ann"}, is_long=True)
             leaving, staying = asked(turns, "bob"), asked(turns, "cem")
             await asyncio.sleep(0)
             turns.leave(held)  # gives the place to bob ...
@@ -136,7 +186,7 @@ class TestWhoLeaves:
             taken: set[str] = set()
 
             async def work(owner: str | None, is_long: bool, steps: int) -> None:
-                turn = await turns.take(owner, is_long=is_long)
+                turn = await turns.take({owner}, is_long=is_long)
                 assert turn.place not in taken
                 taken.add(turn.place)
                 try:
@@ -167,7 +217,7 @@ class TestABarredOwner:
             hers = asked(turns, "ann")
             await asyncio.sleep(0.05)
             assert not hers.done()
-            his = await turns.take("bob", is_long=False)
+            his = await turns.take({"bob"}, is_long=False)
             turns.leave(his)
             assert (await hers).place == "short"
 

@@ -78,10 +78,10 @@ async def find_basis(
         return _answer(ended, parsed.key, caller, applied)
     else:
         solve = service.solves.start(parsed, caller, cost.operations)
-    with service.solves.wanted(solve):
+    with service.solves.wanted(solve, caller):
         async with CancelOnDisconnect(request):
             if not await solve.wait(wait):
-                solve.promise()
+                solve.promise(caller)
                 return _pending(solve, applied)
     solved = await run_in_threadpool(service.bases.after_solve, solve, parsed)
     return _answer(solved, parsed.key, caller)

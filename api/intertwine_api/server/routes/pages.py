@@ -104,6 +104,6 @@ async def readyz(service: TheService) -> dict[str, str]:
     dependencies=[Depends(requires("metrics:read"))],
 )
 async def metrics(service: TheService) -> Response:
-    """Return metrics of requests, solves, jobs, the store, queues, disks and owners."""
+    """Return metrics of requests, solves, jobs, the store, queues, disks, GPUs and owners."""
     await service.update_metrics()
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

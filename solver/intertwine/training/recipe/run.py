@@ -152,20 +152,29 @@ def run_training(
     folder: Path | None = None,
     callback: Tell | None = None,
     warned: Callable[[str], None] | None = None,
+    saved: Callable[[int], None] | None = None,
     progress: bool | None = False,
+    require_room: Callable[[Path, int], None] | None = None,
 ) -> Outcome:
     """Train a model, and measure its losses and its equivariance.
 
     The training is kept in `folder`, if one is given, and the same call goes on from there, to the
     same weights bit for bit on the same machine. `callback` hears of the epochs while it runs, and
-    what it raises ends it; `warned` hears what the network cannot represent. `progress` shows a
-    bar, as in `fit`. Raises the library's errors, `NonFiniteLoss` among them, and `OSError` where
-    the disk is full.
+    what it raises ends it; `warned` hears what the network cannot represent; `saved` is called with
+    the epoch of each checkpoint. `progress` shows a bar, as in `fit`. `require_room` is called with
+    the folder and the bytes of a checkpoint before it is written, and what it raises ends the
+    training, which keeps the checkpoint before. Raises the library's errors, `NonFiniteLoss` among
+    them, and `OSError` where the disk is full.
     """
     import jax
 
-    with jax.default_matmul_precision("highest"):  # by default a GPU rounds products
-        return _carried_out(request, data, folder, callback, warned, progress)
+    from intertwine.training.checkpoint import checked_room
+
+    with (
+        jax.default_matmul_precision("highest"),  # by default a GPU rounds products
+        checked_room(require_room),
+    ):
+        return _carried_out(request, data, folder, callback, warned, saved, progress)
 
 
 def _carried_out(
@@ -174,6 +183,7 @@ def _carried_out(
     folder: Path | None,
     tell: Tell | None,
     warned: Callable[[str], None] | None,
+    saved: Callable[[int], None] | None,
     progress: bool | None,
 ) -> Outcome:
     from intertwine.nn.emlp import limits_of
@@ -186,7 +196,7 @@ def _carried_out(
         for message in said:
             warned(message)
     to_config(start.model)  # raises now if the model could not be saved at the end
-    trained = _fitted(request.training, start, data, folder, tell, progress)
+    trained = _fitted(request.training, start, data, folder, tell, saved, progress)
     model = trained.best if request.training.early_stopping else trained.model
     test = _with_reps(data.split.test, start)
     test_loss = evaluate(model, test, start.loss, batch_size=request.training.batch_size)
@@ -260,6 +270,7 @@ def _fitted(
     data: TrainingData,
     folder: Path | None,
     tell: Tell | None,
+    saved: Callable[[int], None] | None,
     progress: bool | None,
 ) -> Trained:
     from intertwine.training import fit
@@ -285,6 +296,7 @@ def _fitted(
         callback=reporter,
         progress=progress,
         checkpoint=folder,
+        on_checkpoint=saved,
     )
     try:
         trained = go_on()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from helpers.browser import CHROMIUM, browser
 from helpers.documents import ROOT
 from helpers.example_stores import run_with_mounts
 from helpers.program import PROGRAM
-from helpers.service import SO3, metric
+from helpers.service import SO3, UNKNOWN, metric, running_service
 from intertwine_api.wire.problems import CODES
 from intertwine_api.work.settings import Settings
 
@@ -54,6 +57,74 @@ print(json.dumps(found))
 """
 
 
+#: Loads an image from another host, for which the browser must complain.
+_FORBIDDEN = "new Image().src = 'https://cdn.example/logo.svg'"
+
+#: A stand-in for the program: a GPU that computes, and one that does not tell all of its figures.
+_NVIDIA_SMI = """#!/bin/sh
+echo "$*" >> "$0.calls"
+echo "0, 81000, 143771, 37"
+echo "1, 4, 143771, [N/A]"
+"""
+
+
+class TestGpus:
+    @pytest.mark.slow
+    def test_their_use_is_read_at_most_every_15_seconds(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = tmp_path / "bin" / "nvidia-smi"
+        program.parent.mkdir()
+        program.write_text(_NVIDIA_SMI)
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        with running_service(tmp_path / "data", workers="1", jobs="0") as client:
+            for _ in range(3):
+                shown = client.get("/metrics").text
+        for line in (
+            f'intertwine_gpu_memory_used_bytes{{device="0"}} {81000 * 2.0**20}',
+            f'intertwine_gpu_memory_bytes{{device="1"}} {143771 * 2.0**20}',
+            'intertwine_gpu_utilization_ratio{device="0"} 0.37',
+        ):
+            name, value = line.rsplit(" ", 1)
+            found = re.search(rf"^{re.escape(name)} (.*)$", shown, re.MULTILINE)
+            assert found, shown
+            assert float(found[1]) == pytest.approx(float(value))
+        assert 'utilization_ratio{device="1"}' not in shown
+        assert len(program.with_suffix(".calls").read_text().splitlines()) == 1
+
+    def test_there_are_no_figures_without_a_gpu(self, client: httpx.Client) -> None:
+        if shutil.which("nvidia-smi"):
+            pytest.skip("this machine has nvidia-smi")
+        shown = client.get("/metrics")
+        assert shown.status_code == 200
+        assert "# TYPE intertwine_gpu_memory_bytes gauge" in shown.text
+        assert "\nintertwine_gpu" not in shown.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed")
+def test_pages_in_a_browser_need_nothing_that_their_policy_forbids(tmp_path: Path) -> None:
+    pages = {
+        "/": "API documentation",
+        "/docs": "Find a basis",  # the summary of an operation, which a script writes
+        "/problems": "Problem codes",
+    }
+    with (
+        running_service(tmp_path / "data", workers="1", jobs="0") as client,
+        browser(tmp_path / "profile") as visitor,
+    ):
+        own = str(client.base_url).rstrip("/")
+        for path, text in pages.items():
+            page = visitor.visit(f"{own}{path}", text)
+            assert page.complaints == [], path
+            assert page.requested[0] == f"{own}{path}"
+            for address in page.requested:
+                assert address.startswith((f"{own}/", "data:")), address
+        page = visitor.visit(f"{own}/", pages["/"], script=_FORBIDDEN)
+        assert any("cdn.example" in complaint for complaint in page.complaints)
+
+
 class TestWatching:
     @pytest.mark.slow
     def test_it_is_not_ready_while_its_disk_is_full(self, tmp_path: Path) -> None:
@@ -78,9 +149,8 @@ class TestWatching:
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-type"] == client.get(path).headers["content-type"]
 
-    @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-    def test_the_documentation_asks_no_other_host(self, client: httpx.Client, path: str) -> None:
-        loaded = re.findall(r"(?:src|href)=\"([^\"]+)\"", client.get(path).text)
+    def test_the_documentation_asks_no_other_host(self, client: httpx.Client) -> None:
+        loaded = re.findall(r"(?:src|href)=\"([^\"]+)\"", client.get("/docs").text)
         assert loaded
         for address in loaded:
             assert client.get(address).status_code == 200, address
@@ -91,6 +161,9 @@ class TestWatching:
         assert metric(client, "intertwine_cache_lookups_total", level="disk") == hits + 1
         assert metric(client, "intertwine_solves_total", outcome="solved") >= 1
         assert metric(client, "intertwine_solve_seconds_count") >= 1
+        unknown = metric(client, "intertwine_cache_lookups_total", level="none")
+        client.get(f"/v1/bases/{UNKNOWN}")
+        assert metric(client, "intertwine_cache_lookups_total", level="none") == unknown + 1
         assert metric(client, "intertwine_store_bytes") > 0
         assert metric(client, "intertwine_queue") == 0
 

@@ -1,0 +1,144 @@
+"""A headless Chromium, controlled by the DevTools protocol over pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from select import select
+from typing import Any
+
+#: The program, under one of the names that distributions give it; None if it is not installed.
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None
+)
+_READ, _WRITE = 3, 4  # the descriptors that Chromium uses with --remote-debugging-pipe
+
+
+@dataclass
+class Page:
+    """What a page did while it was open."""
+
+    text: str = ""
+    """The visible text."""
+    requested: list[str] = field(default_factory=list)
+    """The addresses that it requested."""
+    complaints: list[str] = field(default_factory=list)
+    """Errors and warnings of the console, exceptions, failed requests and policy violations."""
+
+
+class Browser:
+    """A running browser. Messages are JSON, and end with a zero byte."""
+
+    def __init__(self, to: int, source: int) -> None:
+        self._to, self._source = to, source
+        self._rest, self._count = b"", 0
+        self._events: list[dict[str, Any]] = []
+
+    def visit(self, address: str, shows: str, script: str = "0", seconds: float = 60) -> Page:
+        """Open a page, wait until its visible text contains `shows`, and run a script in it.
+
+        The page stays open for a second more.
+        """
+        page = Page()
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log", "Audits"):
+            self._call(f"{domain}.enable", session)
+        self._call("Page.navigate", session, url=address)
+        deadline = time.monotonic() + seconds
+        while shows not in page.text:
+            assert time.monotonic() < deadline, (page.text[:2000], self._events)
+            time.sleep(0.1)
+            found = self._call(
+                "Runtime.evaluate", session, expression="document.body?.innerText ?? ''"
+            )
+            page.text = found["result"]["value"]
+        self._call("Runtime.evaluate", session, expression=script)
+        time.sleep(1)  # for late requests
+        self._call("Runtime.evaluate", session, expression="0")  # reads the events until now
+        for event in self._events:
+            _note(page, event["method"], event["params"])
+        self._events.clear()
+        self._call("Target.closeTarget", targetId=target)
+        return page
+
+    def _call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+        self._count += 1
+        message: dict[str, Any] = {"id": self._count, "method": method, "params": params}
+        if session is not None:
+            message["sessionId"] = session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == self._count:
+                assert "error" not in answer, (method, answer)
+                result: dict[str, Any] = answer["result"]
+                return result
+            if "method" in answer:
+                self._events.append(answer)
+
+    def _next(self, seconds: float = 60) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            assert select([self._source], [], [], seconds)[0], "the browser does not answer"
+            piece = os.read(self._source, 2**16)
+            assert piece, "the browser has ended"
+            self._rest += piece
+        message, _, self._rest = self._rest.partition(b"\0")
+        found: dict[str, Any] = json.loads(message)
+        return found
+
+
+def _note(page: Page, method: str, params: Mapping[str, Any]) -> None:
+    match method:
+        case "Network.requestWillBeSent":
+            page.requested.append(params["request"]["url"])
+        case "Network.loadingFailed":
+            page.complaints.append(f"a request failed: {params}")
+        case "Network.responseReceived" if params["response"]["status"] >= 400:
+            page.complaints.append(f"a request was refused: {params['response']['url']}")
+        case "Runtime.exceptionThrown":
+            page.complaints.append(str(params["exceptionDetails"]))
+        case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
+            page.complaints.append(str(params["args"]))
+        case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
+            page.complaints.append(f"{params['entry']['text']} {params['entry'].get('url')}")
+        case "Audits.issueAdded" if "contentSecurityPolicy" in str(params):
+            page.complaints.append(str(params))
+
+
+@contextmanager
+def browser(folder: Path) -> Iterator[Browser]:
+    """A browser with a new profile in a folder; in the end it is killed."""
+    assert CHROMIUM is not None
+    to_read, to_write = os.pipe()
+    from_read, from_write = os.pipe()
+    options = (
+        *("--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu"),
+        *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
+        f"--user-data-dir={folder}",
+    )
+    # the descriptors are moved by a shell, because Python passes them under their own numbers only
+    moved = f'exec "$@" {_READ}<&{to_read} {_WRITE}>&{from_write}'
+    process = subprocess.Popen(
+        ["bash", "-c", moved, "bash", CHROMIUM, *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(to_read, from_write),
+    )
+    os.close(to_read)
+    os.close(from_write)
+    try:
+        yield Browser(to_write, from_read)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(to_write)
+        os.close(from_read)
