@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import math
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ class TestObtain:
         first = obtain(store, KEY, {}, solve)
         second = obtain(store, KEY, {}, never)
         assert solve.times == 1
-        assert (first.cached, second.cached) == (False, True)
+        assert (first.cached, second.cached) == ("", store.name)
         assert np.array_equal(first.dense(), second.dense())
         assert first.certificate == second.certificate
 
@@ -179,7 +180,7 @@ class TestObtain:
         spoil(entry[1])
         solve = Solve()
         again = obtain(store, KEY, {}, solve)
-        assert (solve.times, again.cached) == (1, False)
+        assert (solve.times, again.cached) == (1, "")
         assert obtain(store, KEY, {}, never).cached
         assert set(quarantined(store)) == {entry[0].digest, f"{KEY}.json"}
 
@@ -203,7 +204,7 @@ class TestObtain:
         assert store.publish(KEY, lambda write: write(blob), {}) is not None
         solve = Solve()
         basis = obtain(store, KEY, {}, solve)
-        assert (solve.times, basis.cached) == (1, False)
+        assert (solve.times, basis.cached) == (1, "")
         assert basis.shape == (6, 2)
         assert obtain(store, KEY, {}, never).cached
         assert "is not a basis" in quarantined(store)[f"{KEY}.json"]
@@ -214,7 +215,7 @@ class TestObtain:
         store.publish(KEY, lambda write: write_safetensors(older, write), {})
         assert not obtain(store, KEY, {}, lambda: fresh).cached
         again = obtain(store, KEY, {}, never)
-        assert (again.cached, again.certificate.solver) == (True, SOLVER_VERSION)
+        assert (again.cached, again.certificate.solver) == (store.name, SOLVER_VERSION)
 
     def test_two_keys_never_meet(self, store: Store) -> None:
         one = obtain(store, key("one"), {}, Solve(BASES["dense"]))
@@ -256,18 +257,38 @@ class TestObtain:
         for thread in threads:
             thread.join()
         assert solve.times == 1
-        assert sorted(basis.cached for basis in found) == [False] + [True] * 15
+        assert sorted(basis.cached for basis in found) == [""] + [store.name] * 15
         for basis in found:
             assert np.array_equal(basis.dense(), found[0].dense())
 
 
 class Shelf:
-    """The least that is a store: four methods, and files without any checks."""
+    """The least that is a store: its name, five methods, and files without any checks.
+
+    `elsewhere` has the file of another machine for each key, and whether a trusted key signed it.
+    """
+
+    name = "a shelf"
+    place = "https://lab.example.org"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rejected: list[str] = []
+        self.refused: list[str] = []
         self.details: Mapping[str, Any] = {}
+        self.elsewhere: dict[str, tuple[Path, bool]] = {}
+
+    def fetch(self, key: str, accept: Callable[[Path, bool], None]) -> tuple[Any, Path, str] | None:
+        if key not in self.elsewhere:
+            return None
+        path, is_trusted = self.elsewhere[key]
+        try:
+            accept(path, is_trusted)
+        except ValueError as error:
+            self.refused.append(str(error))
+            return None
+        kept = shutil.copyfile(path, self.folder / key)
+        return "anything", kept, self.place
 
     def read(self, key: str) -> tuple[Any, Path] | None:
         path = self.folder / key
@@ -294,12 +315,12 @@ class Shelf:
 
 
 class TestTheProtocol:
-    """The solver asks no more of a store than its four methods."""
+    """The solver asks no more of a store than its name and five methods."""
 
-    def test_anything_with_the_four_methods_is_a_store(self, tmp_path: Path) -> None:
+    def test_anything_with_the_five_methods_is_a_store(self, tmp_path: Path) -> None:
         shelf = Shelf(tmp_path)
         first, second = (REP.equivariant_basis(store=shelf) for _ in range(2))
-        assert (first.cached, second.cached) == (False, True)
+        assert (first.cached, second.cached) == ("", shelf.name)
         assert projector_distance(first, second) <= 1e-14
         assert first.certificate == second.certificate
         json.dumps(dict(shelf.details), allow_nan=False)
@@ -363,7 +384,7 @@ class TestEquivariantBasis:
         first = rep.equivariant_basis(store=store)
         second = rep.equivariant_basis(store=Store(store.layout.root))
         without = rep.equivariant_basis(store=False)
-        assert (first.cached, second.cached, without.cached) == (False, True, False)
+        assert (first.cached, second.cached, without.cached) == ("", store.name, "")
         assert second.certificate == first.certificate
         assert first.shape == second.shape == without.shape
         assert np.array_equal(first.dense(), second.dense())
@@ -450,7 +471,7 @@ class TestEquivariantBasis:
         """
         done = run_python(program, str(tmp_path), env={"INTERTWINE_CACHE": str(tmp_path)})
         assert done.status == 0, done.stderr
-        assert done.value == [[False, False], [], False]
+        assert done.value == [["", ""], [], False]
 
     def test_a_spoilt_store_costs_a_solve_and_is_mended(self, store: Store) -> None:
         right = np.array(REP.equivariant_basis(store=store).dense())
@@ -492,7 +513,7 @@ class TestEquivariantBasis:
             assert done.status == 0, done.stderr
             said.append(done.value)
         (first, second) = said
-        assert (first[0], second[0]) == (False, True)
+        assert (first[0], second[0]) == ("", store.name)
         assert second[1]
         assert second[2:] == first[2:]
 
@@ -525,7 +546,7 @@ class TestFindStore:
             run_python(program, env={"INTERTWINE_CACHE": place}).value
             for place in (str(tmp_path), str(tmp_path), "off", str(tmp_path))
         ]
-        assert cached == [False, True, False, True]
+        assert cached == ["", str(tmp_path), "", str(tmp_path)]
 
     @pytest.mark.parametrize(
         ("name", "value"),
