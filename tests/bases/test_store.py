@@ -36,12 +36,13 @@ from intertwine.errors import (
     MethodNotApplicable,
     NotConcrete,
     NotConverged,
+    SolveError,
     TooLarge,
     UnknownMethod,
 )
 from intertwine.groups import SO, C, Group, S
 from intertwine.invariants import Tolerances
-from intertwine.reps import Rep, T, V, basis_key, parse
+from intertwine.reps import Rep, T, V, basis_key, canonical, parse
 from intertwine_cache import Store, verify
 
 REP: Rep = (V**2 * V.T + V)(SO(3))
@@ -362,6 +363,150 @@ class TestTheProtocol:
             basis = obtain(Forgetful(tmp_path), KEY, {}, Solve())
         assert basis.shape == (6, 2)
         assert f"the store lost {KEY} at once" in caplog.text
+
+
+class TestElsewhere:
+    """With a check, a store may bring a basis from another machine."""
+
+    @pytest.fixture
+    def shelf(self, tmp_path: Path) -> Shelf:
+        (tmp_path / "near").mkdir()
+        return Shelf(tmp_path / "near")
+
+    def send(
+        self, shelf: Shelf, basis: Basis | bytes, *, under: str = KEY, is_trusted: bool = False
+    ) -> None:
+        """Have another machine offer a basis under a key."""
+        path = shelf.folder.parent / "sent"
+        path.write_bytes(basis if isinstance(basis, bytes) else to_bytes(basis))
+        shelf.elsewhere[under] = (path, is_trusted)
+
+    @pytest.mark.parametrize("is_trusted", [False, True])
+    def test_an_accepted_basis_names_its_place_and_then_the_store(
+        self, shelf: Shelf, is_trusted: bool
+    ) -> None:
+        sent, seen = BASES["nested"], list[tuple[Any, bool]]()
+        self.send(shelf, sent, is_trusted=is_trusted)
+
+        def check(basis: Basis, is_trusted: bool) -> None:
+            seen.append((basis.shape, is_trusted))
+
+        found = obtain(shelf, KEY, {}, never, size=sent.shape[0], check=check)
+        assert found.cached == shelf.place
+        assert np.array_equal(found.dense(), sent.dense())
+        assert seen == [(sent.shape, is_trusted)]
+        assert obtain(shelf, KEY, {}, never, check=check).cached == shelf.name
+        assert len(seen) == 1
+
+    def test_a_refused_basis_is_solved_and_kept_here(self, shelf: Shelf) -> None:
+        self.send(shelf, BASES["dense"])
+
+        def check(basis: Basis, is_trusted: bool) -> None:
+            raise SolveError("a column is missing")
+
+        solve = Solve()
+        found = obtain(shelf, KEY, {}, solve, check=check)
+        assert (found.cached, found.shape, solve.times) == ("", (6, 2), 1)
+        assert shelf.refused == ["a column is missing"]
+        assert obtain(shelf, KEY, {}, never, check=check).cached == shelf.name
+
+    @pytest.mark.parametrize(
+        ("sent", "reason"),
+        [
+            (b"", "is not a basis"),
+            (to_bytes(BASES["dense"])[:-8], "is not a basis"),
+            (BASES["nested"], "dimensions, not 6"),
+        ],
+        ids=["empty", "short", "another size"],
+    )
+    def test_other_bytes_are_refused_before_the_check(
+        self, shelf: Shelf, sent: Basis | bytes, reason: str
+    ) -> None:
+        self.send(shelf, sent)
+
+        def check(basis: Basis, is_trusted: bool) -> None:
+            raise AssertionError("it was checked")
+
+        assert obtain(shelf, KEY, {}, Solve(), size=6, check=check).cached == ""
+        assert reason in shelf.refused[0]
+
+    def test_a_basis_of_another_key_or_of_an_older_solver_is_refused(self, shelf: Shelf) -> None:
+        fresh = basis_of(Dense(orthonormal(6, 2)))
+        older = Basis(fresh.storage, dataclasses.replace(fresh.certificate, solver=1))
+        other: list[bytes] = []
+        write_safetensors(fresh, lambda part: other.append(bytes(part)), {"key": key("other")})
+        for sent, reason in ((older, "version 1"), (b"".join(other), "it is of the key")):
+            self.send(shelf, sent)
+            assert obtain(shelf, KEY, {}, Solve(), check=lambda *_: None).cached == ""
+            assert reason in shelf.refused[-1]
+            (shelf.folder / KEY).unlink()
+
+    def test_without_a_check_nothing_is_fetched(self, shelf: Shelf) -> None:
+        self.send(shelf, BASES["dense"])
+        assert obtain(shelf, KEY, {}, Solve()).cached == ""
+
+    def test_an_error_of_the_check_itself_is_not_hidden(self, shelf: Shelf) -> None:
+        self.send(shelf, BASES["dense"])
+
+        def check(basis: Basis, is_trusted: bool) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            obtain(shelf, KEY, {}, never, check=check)
+
+    def test_a_file_that_the_store_loses_at_once_is_solved(
+        self, shelf: Shelf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Forgetful(Shelf):
+            def fetch(self, *arguments: Any) -> tuple[Any, Path, str] | None:
+                found = super().fetch(*arguments)
+                assert found is not None
+                found[1].unlink()
+                return found
+
+        forgetful = Forgetful(shelf.folder)
+        self.send(forgetful, BASES["dense"])
+        with caplog.at_level(logging.WARNING, logger="intertwine"):
+            assert obtain(forgetful, KEY, {}, Solve(), check=lambda *_: None).cached == ""
+        assert f"the store lost {KEY} at once" in caplog.text
+
+    @pytest.mark.parametrize("is_trusted", [False, True])
+    def test_a_rep_gets_a_sound_basis_without_a_solve(
+        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
+    ) -> None:
+        theirs = canonical(REP).rep.equivariant_basis(store=False)
+        self.send(shelf, theirs, under=basis_key(REP), is_trusted=is_trusted)
+        monkeypatch.setattr("intertwine.invariants.solver._solve_canonical", never)
+        found = REP.equivariant_basis(store=shelf)
+        assert found.cached == shelf.place
+        assert found.rep == REP
+
+    def test_a_rep_solves_what_is_wrong_or_not_complete(self, shelf: Shelf) -> None:
+        right = T(4)(SO(3)).equivariant_basis(store=False)
+        q = np.asarray(right.dense())
+        for matrix, is_trusted in ((q[:, 1:], False), (np.eye(*q.shape), True)):
+            self.send(
+                shelf,
+                basis_of(Dense(matrix)),
+                under=basis_key(T(4)(SO(3))),
+                is_trusted=is_trusted,
+            )
+            found = T(4)(SO(3)).equivariant_basis(store=shelf)
+            assert (found.cached, found.shape) == ("", right.shape)
+            (shelf.folder / basis_key(T(4)(SO(3)))).unlink()
+        missing, moved = shelf.refused
+        assert "it has 2 invariants" in missing
+        assert "are not invariant" in moved
+
+    def test_an_approximate_basis_needs_a_signature(self, shelf: Shelf) -> None:
+        rng = np.random.default_rng(0)
+        learned = [np.asarray(a) + 1e-4 * rng.standard_normal((3, 3)) for a in SO(3).lie_algebra]
+        rep, options = T(2)(Group(lie_algebra=learned)), {"tolerance": 5e-3}
+        theirs = rep.equivariant_basis(store=False, tolerance=5e-3)
+        for is_trusted, place in ((False, ""), (True, shelf.place)):
+            self.send(shelf, theirs, under=basis_key(rep, **options), is_trusted=is_trusted)
+            assert rep.equivariant_basis(store=shelf, tolerance=5e-3).cached == place
+            (shelf.folder / basis_key(rep, **options)).unlink()
 
 
 class TestEquivariantBasis:

@@ -175,7 +175,8 @@ class TestAnOwnerThatDies:
             killer.join()
             owner.communicate()
         assert len(lines(tmp_path / "solves")) == 1
-        assert sorted(cached for cached, *_ in answers) == [""] + [Store(tmp_path / "store").name] * 7
+        name = Store(tmp_path / "store").name
+        assert sorted(cached for cached, *_ in answers) == [""] + [name] * 7
         assert all(entries == answers[0][1:] for _, *entries in answers)
 
     def test_the_store_is_in_order_then(self, tmp_path: Path) -> None:

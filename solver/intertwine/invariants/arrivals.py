@@ -32,17 +32,20 @@ from intertwine.invariants import evidence
 from intertwine.invariants.by_irreps import middle
 from intertwine.invariants.by_orbits import index_orbits
 from intertwine.invariants.constraints import constraints_as_given, gradient
+from intertwine.invariants.modular_solutions import PRIMES, modular_nullity
 from intertwine.invariants.problem import Problem, problems_of
 from intertwine.invariants.progress import silent
 from intertwine.invariants.tolerances import DEFAULT
 from intertwine.reps.canonical_form import canonical_terms
+from intertwine.reps.finite_characters import finite_rank
 from intertwine.reps.syntax import Rep, tensor
 
 _MOST_ENTRIES = 2**15
 """The most entries of a basis whose columns are all checked; of larger ones, random sums are."""
 _PROBES = 4
-_MOST_BOUNDED = 1_000
-"""The most dimensions in which the bound modulo a prime is computed: a second or two there."""
+_MOST_BOUNDED = 600
+"""The most dimensions in which the bound modulo a prime is computed: it takes 0.1 seconds there, a
+few times as long as a solve by irreps."""
 _MOST_ENDOMORPHISMS = 4
 """The largest dimension of an irrep's commutant: ℝ, ℂ or the quaternions."""
 _SLACK = 1.01
@@ -65,16 +68,17 @@ def require_sound(
       of a solve (`evidence.require_proven`). Of a part with more than 2¹⁵ entries that is not
       orbits, four random orthonormal combinations of the columns are checked, drawn with `seed`; by
       default nobody can foresee them. There, an error of one of r columns counts 1/√r.
-    - It has all invariants: an exact count for each part is its rank. Orbits are counted again, and
-      other invariants by characters or modulo primes. An `is_trusted` basis is not counted.
+    - It has all invariants: an exact count for each part is its rank. Orbits are counted again,
+      other invariants by characters or modulo primes, for generators read as exact numbers. An
+      `is_trusted` basis is not counted.
 
-    A basis whose invariants cannot be counted is refused: if the generators are rounded, or if they
-    belong to no classical family and have irrational entries or more than `_MOST_BOUNDED`
-    dimensions.
-    With a `tolerance`, the basis is an approximate one: its columns must be invariant up to it, and
-    `is_trusted`, since nothing counts them.
+    A basis whose invariants cannot be counted is refused: of generators that are rounded, or in an
+    oblique frame of a condition above `Tolerances.oblique`, or of no classical family and with
+    irrational entries or more than 600 dimensions. With a `tolerance`, the basis is an approximate
+    one: its columns must be invariant up to it, and `is_trusted`, since nothing counts them.
 
-    Not checked: the certificate apart from its kind. It remains the claim of its sender.
+    Not checked: labels and orders (`read_basis` checks those of a file), and the certificate apart
+    from its kind. The certificate remains the claim of its sender.
     """
     try:
         with np.errstate(all="ignore"):
@@ -226,17 +230,25 @@ def _require_complete(problem: Problem, rank: int) -> None:
 
 
 def _exact_count(problem: Problem, rank: int) -> int:
-    """Count the invariants without thresholds. The cheapest count that applies is used."""
+    """Count the invariants, or bound their number, without thresholds. The cheapest count that
+    applies is used; none uses the rank to find its result.
+    """
     from intertwine.exact import character_rank, rank_bound
 
     if problem.permutations is not None:
         return index_orbits(problem, silent).shape[1]
     if problem.group is not None and problem.group.precision:
         raise SolveError(f"its generators are known to {problem.group.precision:.1g} only")
-    if evidence.confirmed_rank(problem, rank, _name(problem)):
-        return rank
+    if not problem.obliqueness <= DEFAULT.oblique:  # vectors far from invariants hardly move
+        raise SolveError(f"the condition of its generators is {problem.obliqueness:.1e}")
+    known = finite_rank(problem.atoms)
+    if known is None:
+        known = modular_nullity(problem, PRIMES[0])
+        if known not in (None, rank):  # this prime may divide a minor of the constraints
+            known = modular_nullity(problem, PRIMES[1])
     product = tensor(problem.atoms)
-    known = character_rank(product)
+    if known is None:
+        known = character_rank(product)
     if known is not None:
         return known
     if problem.size > _MOST_BOUNDED:
