@@ -192,8 +192,9 @@ def test_oblique_frames(name: str, condition: float) -> None:
     rep = (V**2)(conjugate(group, random_frame(group.d, condition, np.random.default_rng(5))))
     try:
         basis = solved(rep)
-    except SolveError:
-        pytest.skip("no solve decides the rank in this frame")
+    except SolveError:  # no solve decides the rank in this frame
+        assert condition >= 1e3
+        return
     assert is_accepted(rep, basis, is_trusted=True)
     if basis.rank:
         turned = np.linalg.qr(basis.dense() + 1e-4 * np.eye(*basis.shape))[0]
