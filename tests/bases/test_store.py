@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import math
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,12 +36,13 @@ from intertwine.errors import (
     MethodNotApplicable,
     NotConcrete,
     NotConverged,
+    SolveError,
     TooLarge,
     UnknownMethod,
 )
 from intertwine.groups import SO, C, Group, S
 from intertwine.invariants import Tolerances
-from intertwine.reps import Rep, T, V, basis_key, parse
+from intertwine.reps import Rep, T, V, basis_key, canonical, parse
 from intertwine_cache import Store, verify
 
 REP: Rep = (V**2 * V.T + V)(SO(3))
@@ -84,7 +86,7 @@ class TestObtain:
         first = obtain(store, KEY, {}, solve)
         second = obtain(store, KEY, {}, never)
         assert solve.times == 1
-        assert (first.cached, second.cached) == (False, True)
+        assert (first.cached, second.cached) == ("", store.name)
         assert np.array_equal(first.dense(), second.dense())
         assert first.certificate == second.certificate
 
@@ -179,7 +181,7 @@ class TestObtain:
         spoil(entry[1])
         solve = Solve()
         again = obtain(store, KEY, {}, solve)
-        assert (solve.times, again.cached) == (1, False)
+        assert (solve.times, again.cached) == (1, "")
         assert obtain(store, KEY, {}, never).cached
         assert set(quarantined(store)) == {entry[0].digest, f"{KEY}.json"}
 
@@ -203,7 +205,7 @@ class TestObtain:
         assert store.publish(KEY, lambda write: write(blob), {}) is not None
         solve = Solve()
         basis = obtain(store, KEY, {}, solve)
-        assert (solve.times, basis.cached) == (1, False)
+        assert (solve.times, basis.cached) == (1, "")
         assert basis.shape == (6, 2)
         assert obtain(store, KEY, {}, never).cached
         assert "is not a basis" in quarantined(store)[f"{KEY}.json"]
@@ -214,7 +216,7 @@ class TestObtain:
         store.publish(KEY, lambda write: write_safetensors(older, write), {})
         assert not obtain(store, KEY, {}, lambda: fresh).cached
         again = obtain(store, KEY, {}, never)
-        assert (again.cached, again.certificate.solver) == (True, SOLVER_VERSION)
+        assert (again.cached, again.certificate.solver) == (store.name, SOLVER_VERSION)
 
     def test_two_keys_never_meet(self, store: Store) -> None:
         one = obtain(store, key("one"), {}, Solve(BASES["dense"]))
@@ -256,18 +258,38 @@ class TestObtain:
         for thread in threads:
             thread.join()
         assert solve.times == 1
-        assert sorted(basis.cached for basis in found) == [False] + [True] * 15
+        assert sorted(basis.cached for basis in found) == [""] + [store.name] * 15
         for basis in found:
             assert np.array_equal(basis.dense(), found[0].dense())
 
 
 class Shelf:
-    """The least that is a store: four methods, and files without any checks."""
+    """The least that is a store: its name, five methods, and files without any checks.
+
+    `elsewhere` has the file of another machine for each key, and whether a trusted key signed it.
+    """
+
+    name = "a shelf"
+    place = "https://lab.example.org"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rejected: list[str] = []
+        self.refused: list[str] = []
         self.details: Mapping[str, Any] = {}
+        self.elsewhere: dict[str, tuple[Path, bool]] = {}
+
+    def fetch(self, key: str, accept: Callable[[Path, bool], None]) -> tuple[Any, Path, str] | None:
+        if key not in self.elsewhere:
+            return None
+        path, is_trusted = self.elsewhere[key]
+        try:
+            accept(path, is_trusted)
+        except ValueError as error:
+            self.refused.append(str(error))
+            return None
+        kept = shutil.copyfile(path, self.folder / key)
+        return "anything", kept, self.place
 
     def read(self, key: str) -> tuple[Any, Path] | None:
         path = self.folder / key
@@ -294,12 +316,12 @@ class Shelf:
 
 
 class TestTheProtocol:
-    """The solver asks no more of a store than its four methods."""
+    """The solver asks no more of a store than its name and five methods."""
 
-    def test_anything_with_the_four_methods_is_a_store(self, tmp_path: Path) -> None:
+    def test_anything_with_the_five_methods_is_a_store(self, tmp_path: Path) -> None:
         shelf = Shelf(tmp_path)
         first, second = (REP.equivariant_basis(store=shelf) for _ in range(2))
-        assert (first.cached, second.cached) == (False, True)
+        assert (first.cached, second.cached) == ("", shelf.name)
         assert projector_distance(first, second) <= 1e-14
         assert first.certificate == second.certificate
         json.dumps(dict(shelf.details), allow_nan=False)
@@ -343,6 +365,150 @@ class TestTheProtocol:
         assert f"the store lost {KEY} at once" in caplog.text
 
 
+class TestElsewhere:
+    """With a check, a store may bring a basis from another machine."""
+
+    @pytest.fixture
+    def shelf(self, tmp_path: Path) -> Shelf:
+        (tmp_path / "near").mkdir()
+        return Shelf(tmp_path / "near")
+
+    def send(
+        self, shelf: Shelf, basis: Basis | bytes, *, under: str = KEY, is_trusted: bool = False
+    ) -> None:
+        """Have another machine offer a basis under a key."""
+        path = shelf.folder.parent / "sent"
+        path.write_bytes(basis if isinstance(basis, bytes) else to_bytes(basis))
+        shelf.elsewhere[under] = (path, is_trusted)
+
+    @pytest.mark.parametrize("is_trusted", [False, True])
+    def test_an_accepted_basis_names_its_place_and_then_the_store(
+        self, shelf: Shelf, is_trusted: bool
+    ) -> None:
+        sent, seen = BASES["nested"], list[tuple[Any, bool]]()
+        self.send(shelf, sent, is_trusted=is_trusted)
+
+        def check(basis: Basis, is_trusted: bool) -> None:
+            seen.append((basis.shape, is_trusted))
+
+        found = obtain(shelf, KEY, {}, never, size=sent.shape[0], check=check)
+        assert found.cached == shelf.place
+        assert np.array_equal(found.dense(), sent.dense())
+        assert seen == [(sent.shape, is_trusted)]
+        assert obtain(shelf, KEY, {}, never, check=check).cached == shelf.name
+        assert len(seen) == 1
+
+    def test_a_refused_basis_is_solved_and_kept_here(self, shelf: Shelf) -> None:
+        self.send(shelf, BASES["dense"])
+
+        def check(basis: Basis, is_trusted: bool) -> None:
+            raise SolveError("a column is missing")
+
+        solve = Solve()
+        found = obtain(shelf, KEY, {}, solve, check=check)
+        assert (found.cached, found.shape, solve.times) == ("", (6, 2), 1)
+        assert shelf.refused == ["a column is missing"]
+        assert obtain(shelf, KEY, {}, never, check=check).cached == shelf.name
+
+    @pytest.mark.parametrize(
+        ("sent", "reason"),
+        [
+            (b"", "is not a basis"),
+            (to_bytes(BASES["dense"])[:-8], "is not a basis"),
+            (BASES["nested"], "dimensions, not 6"),
+        ],
+        ids=["empty", "short", "another size"],
+    )
+    def test_other_bytes_are_refused_before_the_check(
+        self, shelf: Shelf, sent: Basis | bytes, reason: str
+    ) -> None:
+        self.send(shelf, sent)
+
+        def check(basis: Basis, is_trusted: bool) -> None:
+            raise AssertionError("it was checked")
+
+        assert obtain(shelf, KEY, {}, Solve(), size=6, check=check).cached == ""
+        assert reason in shelf.refused[0]
+
+    def test_a_basis_of_another_key_or_of_an_older_solver_is_refused(self, shelf: Shelf) -> None:
+        fresh = basis_of(Dense(orthonormal(6, 2)))
+        older = Basis(fresh.storage, dataclasses.replace(fresh.certificate, solver=1))
+        other: list[bytes] = []
+        write_safetensors(fresh, lambda part: other.append(bytes(part)), {"key": key("other")})
+        for sent, reason in ((older, "version 1"), (b"".join(other), "it is of the key")):
+            self.send(shelf, sent)
+            assert obtain(shelf, KEY, {}, Solve(), check=lambda *_: None).cached == ""
+            assert reason in shelf.refused[-1]
+            (shelf.folder / KEY).unlink()
+
+    def test_without_a_check_nothing_is_fetched(self, shelf: Shelf) -> None:
+        self.send(shelf, BASES["dense"])
+        assert obtain(shelf, KEY, {}, Solve()).cached == ""
+
+    def test_an_error_of_the_check_itself_is_not_hidden(self, shelf: Shelf) -> None:
+        self.send(shelf, BASES["dense"])
+
+        def check(basis: Basis, is_trusted: bool) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            obtain(shelf, KEY, {}, never, check=check)
+
+    def test_a_file_that_the_store_loses_at_once_is_solved(
+        self, shelf: Shelf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Forgetful(Shelf):
+            def fetch(self, *arguments: Any) -> tuple[Any, Path, str] | None:
+                found = super().fetch(*arguments)
+                assert found is not None
+                found[1].unlink()
+                return found
+
+        forgetful = Forgetful(shelf.folder)
+        self.send(forgetful, BASES["dense"])
+        with caplog.at_level(logging.WARNING, logger="intertwine"):
+            assert obtain(forgetful, KEY, {}, Solve(), check=lambda *_: None).cached == ""
+        assert f"the store lost {KEY} at once" in caplog.text
+
+    @pytest.mark.parametrize("is_trusted", [False, True])
+    def test_a_rep_gets_a_sound_basis_without_a_solve(
+        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
+    ) -> None:
+        theirs = canonical(REP).rep.equivariant_basis(store=False)
+        self.send(shelf, theirs, under=basis_key(REP), is_trusted=is_trusted)
+        monkeypatch.setattr("intertwine.invariants.solver._solve_canonical", never)
+        found = REP.equivariant_basis(store=shelf)
+        assert found.cached == shelf.place
+        assert found.rep == REP
+
+    def test_a_rep_solves_what_is_wrong_or_not_complete(self, shelf: Shelf) -> None:
+        right = T(4)(SO(3)).equivariant_basis(store=False)
+        q = np.asarray(right.dense())
+        for matrix, is_trusted in ((q[:, 1:], False), (np.eye(*q.shape), True)):
+            self.send(
+                shelf,
+                basis_of(Dense(matrix)),
+                under=basis_key(T(4)(SO(3))),
+                is_trusted=is_trusted,
+            )
+            found = T(4)(SO(3)).equivariant_basis(store=shelf)
+            assert (found.cached, found.shape) == ("", right.shape)
+            (shelf.folder / basis_key(T(4)(SO(3)))).unlink()
+        missing, moved = shelf.refused
+        assert "it has 2 invariants" in missing
+        assert "are not invariant" in moved
+
+    def test_an_approximate_basis_needs_a_signature(self, shelf: Shelf) -> None:
+        rng = np.random.default_rng(0)
+        learned = [np.asarray(a) + 1e-4 * rng.standard_normal((3, 3)) for a in SO(3).lie_algebra]
+        rep, options = T(2)(Group(lie_algebra=learned)), {"tolerance": 5e-3}
+        theirs = rep.equivariant_basis(store=False, tolerance=5e-3)
+        for is_trusted, place in ((False, ""), (True, shelf.place)):
+            self.send(shelf, theirs, under=basis_key(rep, **options), is_trusted=is_trusted)
+            assert rep.equivariant_basis(store=shelf, tolerance=5e-3).cached == place
+            (shelf.folder / basis_key(rep, **options)).unlink()
+
+
 class TestEquivariantBasis:
     @pytest.mark.parametrize(
         "rep",
@@ -363,7 +529,7 @@ class TestEquivariantBasis:
         first = rep.equivariant_basis(store=store)
         second = rep.equivariant_basis(store=Store(store.layout.root))
         without = rep.equivariant_basis(store=False)
-        assert (first.cached, second.cached, without.cached) == (False, True, False)
+        assert (first.cached, second.cached, without.cached) == ("", store.name, "")
         assert second.certificate == first.certificate
         assert first.shape == second.shape == without.shape
         assert np.array_equal(first.dense(), second.dense())
@@ -450,7 +616,7 @@ class TestEquivariantBasis:
         """
         done = run_python(program, str(tmp_path), env={"INTERTWINE_CACHE": str(tmp_path)})
         assert done.status == 0, done.stderr
-        assert done.value == [[False, False], [], False]
+        assert done.value == [["", ""], [], False]
 
     def test_a_spoilt_store_costs_a_solve_and_is_mended(self, store: Store) -> None:
         right = np.array(REP.equivariant_basis(store=store).dense())
@@ -492,7 +658,7 @@ class TestEquivariantBasis:
             assert done.status == 0, done.stderr
             said.append(done.value)
         (first, second) = said
-        assert (first[0], second[0]) == (False, True)
+        assert (first[0], second[0]) == ("", store.name)
         assert second[1]
         assert second[2:] == first[2:]
 
@@ -525,7 +691,7 @@ class TestFindStore:
             run_python(program, env={"INTERTWINE_CACHE": place}).value
             for place in (str(tmp_path), str(tmp_path), "off", str(tmp_path))
         ]
-        assert cached == [False, True, False, True]
+        assert cached == ["", str(tmp_path), "", str(tmp_path)]
 
     @pytest.mark.parametrize(
         ("name", "value"),

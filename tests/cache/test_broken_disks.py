@@ -249,7 +249,7 @@ class TestReadOnly:
             ),
             kept.layout.root,
         )
-        assert said(done) == [[True, True], [True, True]]
+        assert said(done) == [[kept.name] * 2, [True, True]]
         assert done.stderr == ""  # there is nothing to complain about
 
     def test_what_is_not_there_is_solved_and_the_log_says_why_it_is_not_kept(
@@ -265,7 +265,7 @@ class TestReadOnly:
             ),
             kept.layout.root,
         )
-        assert said(done) == [False, [200, 20]]
+        assert said(done) == ["", [200, 20]]
         assert f"cannot write to {kept.layout.root}: " in done.stderr
         assert "Read-only file system" in done.stderr
         assert "Traceback" not in done.stderr
@@ -284,7 +284,7 @@ class TestReadOnly:
             ),
             kept.layout.root,
         )
-        assert said(done) == [None, None, False, [200, 20], 2, 2]
+        assert said(done) == [None, None, "", [200, 20], 2, 2]
         assert "Traceback" not in done.stderr
 
     def test_what_cannot_be_deleted_is_not_said_to_be(self, kept: Store) -> None:
@@ -319,7 +319,7 @@ class TestReadOnly:
         )
         done = run_python(program, str(kept.layout.root))
         assert done.status == 0, done.stderr
-        assert done.value == [True, False, [200, 20]]
+        assert done.value == [".", "", [200, 20]]
         assert "Permission denied" in done.stderr
 
 
@@ -343,7 +343,7 @@ class TestFull:
             ),
             tmp_path,
         )
-        assert said(done) == [True, False, False, [200, 20], [], True, {}, True]
+        assert said(done) == [True, False, "", [200, 20], [], True, {}, True]
         assert "bytes are free on the disk" in done.stderr
         assert "Traceback" not in done.stderr
 
@@ -379,7 +379,7 @@ class TestFull:
             ),
             tmp_path,
         )
-        assert said(done) == [None, [], False, [200, 20], True, {}]
+        assert said(done) == [None, [], "", [200, 20], True, {}]
         assert "No space left on device" in done.stderr
         assert "Traceback" not in done.stderr
 
@@ -425,7 +425,7 @@ class TestFull:
         )
         done = run_python(program, str(tmp_path), str(most))
         assert done.status == 0, done.stderr
-        assert done.value == [False, False, True, True, {}, []]
+        assert done.value == ["", "", True, True, {}, []]
         assert "File too large" in done.stderr
         assert "Traceback" not in done.stderr
         assert quarantined(Store(tmp_path)) == {}

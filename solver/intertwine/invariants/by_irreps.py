@@ -82,7 +82,7 @@ def _match(problem: Problem, store: BasisStore | None) -> Factored:
     decomposer = decomposer_of(problem.group, problem.dtype)
     if store is not None:
         decomposition_store.load(decomposer, store)
-    cut = _middle(problem.sizes)
+    cut = middle(problem.sizes)
     left, right = problem.atoms[:cut], tuple(atom.T for atom in problem.atoms[cut:])
     try:
         a = decomposer.decompose(left)
@@ -161,7 +161,7 @@ def _brought_back(
     return Factored(DenseStorage(basis), None, None, found.gap)
 
 
-def _middle(sizes: tuple[int, ...]) -> int:
+def middle(sizes: tuple[int, ...]) -> int:
     """Return where to cut a product so that the larger half is smallest; on a tie, the left."""
     best, least = 0, inf
     for cut in range(len(sizes), -1, -1):

@@ -117,7 +117,9 @@ def solve(
             details,
             lambda: _solve_canonical(form.rep, options, progress),
             size=rep.size(),
-            check=lambda basis, is_trusted: require_sound(form.rep, basis, is_trusted=is_trusted),
+            check=lambda basis, is_trusted: require_sound(
+                form.rep, basis, is_trusted=is_trusted, tolerance=tolerance
+            ),
         )
     return in_order_of(rep, basis)
 
