@@ -37,16 +37,21 @@ class Places:
 
     @classmethod
     def parse(cls, text: str) -> Places | None:
-        """Read ``folder,address,address?read-only``; None if there is no folder to keep bases in.
+        r"""Read ``folder,address,address?read-only``; None if there is no folder to keep bases in.
 
-        Without a folder in front, the near folder is the platform's cache folder. Raises
-        `ValueError` for an invalid path.
+        Without a folder in front, the near folder is the platform's cache folder. A comma in a name
+        is written ``\,``. Raises `ValueError` for an invalid path.
         """
-        named = [part for each in text.split(",") if (part := each.strip())]
+        parts = (part.replace(r"\,", ",").strip() for part in re.split(r"(?<!\\),", text))
+        named = [part for part in parts if part]
         if named and scheme_of(named[0]) is None and not named[0].endswith(_READ_ONLY):
             return cls(_folder(named[0]), tuple(named[1:]))
         near = _platform_folder()
         return None if near is None else cls(near, tuple(named))
+
+    def to_text(self) -> str:
+        """Return the text that `parse` reads."""
+        return ",".join(part.replace(",", r"\,") for part in (str(self.near), *self.far))
 
 
 def default_places() -> Places | None:
@@ -56,6 +61,12 @@ def default_places() -> Places | None:
     """
     named = os.environ.get(PLACE, "").strip() or _configured("tiers")
     return None if named.lower() == "off" else Places.parse(named)
+
+
+def far_tiers() -> tuple[str, ...]:
+    """Return the far tiers of `default_places`."""
+    places = default_places()
+    return () if places is None else places.far
 
 
 def default_place() -> Path | None:
@@ -100,8 +111,7 @@ def open_store_at(near: Path, limit: int = DEFAULT_LIMIT) -> Store | Chain:
 
     Raises the errors of `default_places` and of `open_store`.
     """
-    places = default_places()
-    return open_store(Places(near, () if places is None else places.far), limit)
+    return open_store(Places(near, far_tiers()), limit)
 
 
 def default_keyring() -> Keyring:

@@ -215,6 +215,7 @@ class Store:
 
         Raises `OSError` for disk errors; ENOSPC means that there is no room.
         """
+        self.layout.manifest(key)  # raises for an invalid key, before anything is written
         self.layout.create()
         digest, size = self._publish_blob(write_to)
         return self._publish_manifest(Manifest(key, digest, size, time.time(), details))

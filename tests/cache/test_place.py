@@ -72,6 +72,11 @@ class TestTiers:
     ) -> None:
         assert Places.parse(text) == Places(Path(near), far)
 
+    @pytest.mark.parametrize("near", ["/a", "/a,b", "/a\\b", "/,"])
+    @pytest.mark.parametrize("far", [(), (FAR,), ("s3://lab/x,y?read-only", "/c, d")])
+    def test_are_read_back_from_their_text(self, near: str, far: tuple[str, ...]) -> None:
+        assert Places.parse(Places(Path(near), far).to_text()) == Places(Path(near), far)
+
     @pytest.mark.parametrize("first", [FAR, "s3://lab", "/shared?read-only"])
     def test_without_a_folder_in_front_the_near_one_is_the_platforms(
         self, environment: Environment, tmp_path: Path, first: str

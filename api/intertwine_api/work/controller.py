@@ -19,7 +19,7 @@ from intertwine_api.work.host import HostCapacity, JobEnvironment, host_of
 from intertwine_api.work.job import Job
 from intertwine_api.work.local import LocalExecutor
 from intertwine_api.work.queue import Fenced, Queue
-from intertwine_api.work.settings import Settings
+from intertwine_api.work.settings import Settings, far_tiers
 
 _LOG = logging.getLogger("intertwine.jobs")
 _INTERVAL = 0.5  # seconds between two looks at the jobs
@@ -210,7 +210,11 @@ def _log(error: Exception, what: str) -> None:
 def host_capacity(settings: Settings, store: Path) -> HostCapacity:
     """Return the capacity of this host, as the settings have it, with the store of bases."""
     environment = JobEnvironment(
-        settings.home, settings.database_url, store, settings.lease_seconds
+        settings.home,
+        settings.database_url,
+        store,
+        settings.lease_seconds,
+        far_tiers=far_tiers(),
     )
     return HostCapacity(
         host=host_of(settings.home / "jobs"),

@@ -59,8 +59,8 @@ class JobEnvironment:
     """What a job's process needs: the service's data folder, its database and its store.
 
     It is passed by environment variables, because all users can read the arguments of a process,
-    and the URL of a database may have a password. A job without a heartbeat for `lease_seconds`
-    counts as lost. It waits for the database for `outage_seconds`.
+    and the URL of a database may have a password. The store may have far tiers. A job without a
+    heartbeat for `lease_seconds` counts as lost. It waits for the database for `outage_seconds`.
     """
 
     home: Path
@@ -68,11 +68,15 @@ class JobEnvironment:
     store: Path
     lease_seconds: float = 30.0
     outage_seconds: float = OUTAGE_SECONDS
+    far_tiers: tuple[str, ...] = ()
 
     def to_variables(self) -> dict[str, str]:
         """Return it as environment variables."""
-        paths = self.home.absolute(), self.database, self.store.absolute()
-        values = (*paths, self.lease_seconds, self.outage_seconds)
+        from intertwine_cache import Places
+
+        store = Places(self.store.absolute(), self.far_tiers).to_text()
+        seconds = self.lease_seconds, self.outage_seconds
+        values = self.home.absolute(), self.database, store, *seconds
         return dict(zip(_VARIABLES, map(str, values), strict=True))
 
     @classmethod
@@ -82,7 +86,12 @@ class JobEnvironment:
             home, database, store, lease, outage = (os.environ[name] for name in _VARIABLES)
         except KeyError as error:
             raise InvalidSetting(f"{error.args[0]} is not set: a controller starts jobs") from error
-        return cls(Path(home), database, Path(store), float(lease), float(outage))
+        from intertwine_cache import Places
+
+        places = Places.parse(store)
+        assert places is not None, "its first part is a folder"
+        seconds = float(lease), float(outage)
+        return cls(Path(home), database, places.near, *seconds, places.far)
 
 
 _NICENESS = 5  # below the service

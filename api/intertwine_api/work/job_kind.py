@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from intertwine_cache import Store
+from intertwine_cache import Chain, Store
 
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
@@ -94,7 +94,7 @@ class JobContext:
     queue: Queue
     metrics: JobMetrics
     objects: Objects
-    store: Store
+    store: Store | Chain
     #: Report the job's progress (see `Job.progress`). It is cheap: only the latest is sent.
     report: Callable[[Mapping[str, Any]], None]
     #: Report the epoch of a checkpoint: after a new one, lost attempts are counted anew.

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from intertwine.errors import InvalidSetting
-from intertwine_cache import Store
+from intertwine_cache import Places, open_store
 from intertwine_cache.place import default_limit
 
 from intertwine_api.storage.database import Database
@@ -126,7 +126,7 @@ def _work(
             queue=queue,
             metrics=JobMetrics(database),
             objects=Objects(around.home / "objects"),
-            store=Store(around.store, default_limit()),
+            store=open_store(Places(around.store, around.far_tiers), default_limit()),
             report=heartbeat.report,
             saved=heartbeat.saved,
             check=heartbeat.check,

@@ -79,7 +79,7 @@ def run(job: Job, context: JobContext) -> dict[str, Any]:
             progress=report,
             store=context.store,
         )
-    manifest = context.store.manifest(request.key)
+    manifest = context.store.near.manifest(request.key)
     if manifest is None:
         detail = f"the basis of {request.rep} was found, and the store could not keep its bytes"
         raise ProblemError.of("not-kept", detail, bytes=basis.nbytes)
