@@ -31,7 +31,7 @@ _CACHE_SIZE = 1000
 _JSON_OF_A_TOKEN = 2**14  # bytes: parsing JSON blocks the event loop
 _REFUSED = (401, 429, 503)
 _REFUSALS_PER_SECOND, _REFUSALS_BURST = 20.0, 200
-_HOLD_SECONDS = 1.0
+_HOLD_SECONDS = 2.0
 _UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
 _GUARDED = "/v1/"
@@ -114,7 +114,7 @@ def _unauthorized(token: str) -> ProblemError:
 class Guard:
     """Authenticate ``/v1`` requests before their body is read, and enforce limits per key.
 
-    Refusals of one key that come too fast are held for a second, so that a client that repeats
+    Refusals of one key that come too fast are held for two seconds, so that a client that repeats
     refused requests at once does not take the processor. Unknown keys count as one. At most `held`
     refusals of a key wait at once, because each keeps a connection open.
     """

@@ -55,6 +55,13 @@ class RateLimiter:
         level, now = self._level(name)
         self._buckets[name] = level - tokens, now
 
+    async def pace(self, name: str, tokens: float) -> None:
+        """Take tokens, and wait until none are missing: the rate of a stream."""
+        self.spend(name, tokens)
+        level, _ = self._level(name)
+        if level < 0:
+            await asyncio.sleep(-level / self.rate)
+
     def _level(self, name: str) -> tuple[float, float]:
         """Return the tokens of a bucket, and the current time."""
         now = self._clock()

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from intertwine_api.server.access import Access
 from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.inference import Inference
-from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter
+from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter, RateLimiter
 from intertwine_api.server.streams import Streams
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
@@ -113,6 +113,8 @@ class Service:
         self._heavy = FairLimiter(most=3, share=1)
         self._storing = FairLimiter(most=2, share=1)
         self._uploads_of_owner = ConcurrencyLimit(settings.key_uploads, "uploads of this owner")
+        rate = settings.key_upload_rate
+        self._upload_rate = RateLimiter(rate, burst=int(rate) // 4)
         self._uploads_at_once = ConcurrencyLimit(settings.uploads, "uploads")
         self._reading, self._making = CapacityLimiter(2), CapacityLimiter(2)
         self._statistics = Refreshed(self.store.statistics, _STATISTICS_SECONDS)
@@ -325,8 +327,15 @@ class Service:
         ):
             await to_thread.run_sync(incoming.start, declared)
             upload = Upload(owner, declared)
-            async with self.uploads.receive(request.stream(), incoming.take, upload) as path:
+            body = self._paced(request, owner)
+            async with self.uploads.receive(body, incoming.take, upload) as path:
                 yield path
+
+    async def _paced(self, request: Request, owner: str) -> AsyncIterator[bytes]:
+        """Yield the body of an upload, not faster than its owner may send."""
+        async for piece in request.stream():
+            await self._upload_rate.pace(owner, len(piece))
+            yield piece
 
 
 def _service(request: Request) -> Service:  # async: FastAPI runs plain functions in a thread

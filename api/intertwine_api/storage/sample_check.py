@@ -6,7 +6,6 @@ The file is unpacked there, so that the memory and time of a hostile file do not
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from intertwine.errors import FormatError, IntertwineError, TooLarge
 from intertwine.whole_files import is_full_disk
 from intertwine_cache import require_room
 
+from intertwine_api.storage.background import yield_processors
 from intertwine_api.wire.problems import Problem, ProblemError, from_error
 
 _SECONDS = 600.0  # for 1 GB, a slow disk takes a minute
@@ -44,7 +44,9 @@ def check_samples(file: Path, target: Path, most_bytes: int) -> CheckedSamples:
     """
     command = [sys.executable, "-P", "-m", __name__, str(file), str(target), str(most_bytes)]
     try:
-        ended = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
+        ended = subprocess.run(
+            command, capture_output=True, timeout=_SECONDS, check=False, start_new_session=True
+        )
     except subprocess.TimeoutExpired as error:
         detail = f"the check of the file took more than {_SECONDS:g} s: send a smaller file"
         raise ProblemError.of("out-of-time", detail) from error
@@ -104,7 +106,7 @@ def _write(samples: Any, target: Path, most_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(5)
+    yield_processors()
     _file, _target, _most = sys.argv[1:]
     _limit = _BASE_MEMORY + _COPIES * int(_most)
     resource.setrlimit(resource.RLIMIT_AS, (_limit, _limit))

@@ -12,7 +12,6 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,21 +91,6 @@ class JobEnvironment:
         assert places is not None, "its first part is a folder"
         seconds = float(lease), float(outage)
         return cls(Path(home), database, places.near, *seconds, places.far)
-
-
-_NICENESS = 5  # below the service
-
-
-def yield_processors() -> None:
-    """Let the service go first when processors are busy: for processes that compute for long.
-
-    Linux may share processors among sessions before it looks at the niceness within one (see
-    sched(7), "The autogroup feature"), so a process that leads a session lowers the session too.
-    """
-    os.nice(_NICENESS)
-    if sys.platform == "linux" and os.getsid(0) == os.getpid():
-        with suppress(OSError):  # the kernel has no autogroups, or /proc is read-only
-            Path("/proc/self/autogroup").write_text(str(_NICENESS))
 
 
 def share_gpu() -> None:

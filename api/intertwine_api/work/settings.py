@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     """Concurrent uploads."""
     key_uploads: int = Field(default=2, ge=1)
     """Concurrent uploads of one owner."""
+    key_upload_rate: float = Field(default=64e6, gt=0)
+    """The bytes per second that one owner may upload."""
     forward_rows: int = Field(default=4096, ge=1)
     """The most rows of one forward."""
     forward_queue_rows: int = Field(default=8192, ge=1)

@@ -99,7 +99,7 @@ class Worker:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE,
-            process_group=0,  # not a session: Linux shares processors among sessions first
+            start_new_session=True,  # see `yield_processors`
         )
         self._process = process
         try:

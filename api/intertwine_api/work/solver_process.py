@@ -18,7 +18,7 @@ from typing import Any
 
 from intertwine.errors import IntertwineError
 
-from intertwine_api.work.host import yield_processors
+from intertwine_api.storage.background import yield_processors
 
 Send = Callable[[dict[str, Any]], None]
 

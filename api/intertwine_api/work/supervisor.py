@@ -23,9 +23,9 @@ from types import FrameType
 import psutil
 from intertwine.memory import kills_for_memory
 
+from intertwine_api.storage.background import yield_processors
 from intertwine_api.work.executor import Cause, Exit
 from intertwine_api.work.folder import JobFolder
-from intertwine_api.work.host import yield_processors
 from intertwine_api.work.job_log import LOG_BYTES, JobLog
 
 #: The process id of the supervisor, for the job's process to end with it.
