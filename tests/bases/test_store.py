@@ -279,10 +279,13 @@ class Shelf:
         self.details: Mapping[str, Any] = {}
         self.elsewhere: dict[str, tuple[Path, bool]] = {}
 
-    def fetch(self, key: str, accept: Callable[[Path, bool], None]) -> tuple[Any, Path, str] | None:
+    def fetch(
+        self, key: str, accept: Callable[[Path, bool], None], most_bytes: int
+    ) -> tuple[Any, Path, str] | None:
         if key not in self.elsewhere:
             return None
         path, is_trusted = self.elsewhere[key]
+        assert path.stat().st_size <= most_bytes
         try:
             accept(path, is_trusted)
         except ValueError as error:

@@ -104,7 +104,7 @@ class TestBlobs:
             return may_read(path, *arguments)
 
         monkeypatch.setattr(blobs, "_may_read", delete_and_ask)
-        assert blobs._find(digest, {}, service, LOCAL) is None
+        assert blobs._find(digest, service, LOCAL) is None
         service.database.close()
 
     @pytest.mark.parametrize(
