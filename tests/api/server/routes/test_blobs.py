@@ -18,6 +18,7 @@ from intertwine_api.server.routes import blobs
 from intertwine_api.server.routes.blobs import Blob
 from intertwine_api.server.service import Service
 from intertwine_api.storage.keys import LOCAL
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.settings import Settings
 from prometheus_client import Counter
 from starlette.types import Message
@@ -104,7 +105,9 @@ class TestBlobs:
             return may_read(path, *arguments)
 
         monkeypatch.setattr(blobs, "_may_read", delete_and_ask)
-        assert blobs._find(digest, service, LOCAL) is None
+        path = blobs._find(digest, service, LOCAL)
+        with pytest.raises(ProblemError, match="there is no blob"):
+            blobs.blob_response(path, digest, service, LOCAL, None)
         service.database.close()
 
     @pytest.mark.parametrize(
