@@ -17,11 +17,12 @@ from intertwine_cache.place import (
     open_store_at,
     trust,
 )
-from intertwine_cache.signing import Keyring, fingerprint
+from intertwine_cache.signing import SIGNING_KEY, Keyring, fingerprint
 from intertwine_cache.store import Store, require_room
 from intertwine_cache.verification import Finding, verify
 
 __all__ = [
+    "SIGNING_KEY",
     "Chain",
     "Finding",
     "Keyring",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from intertwine_cache.chain import Chain
-from intertwine_cache.signing import Keyring
+from intertwine_cache.signing import SIGNING_KEY, Keyring
 from intertwine_cache.store import Store
 from intertwine_cache.tier import open_tier, scheme_of
 
@@ -127,7 +127,7 @@ def default_keyring() -> Keyring:
     except FileNotFoundError:
         lines = []
     stored = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-    return Keyring(folder / "signing-key", [*named, *stored])
+    return Keyring(folder / SIGNING_KEY, [*named, *stored])
 
 
 def trust(public_key: str, name: str) -> bool:
@@ -135,7 +135,7 @@ def trust(public_key: str, name: str) -> bool:
 
     `name` is written beside it. Raises `ValueError` if it is not a public key.
     """
-    Keyring(config_folder() / "signing-key", [public_key])  # raises
+    Keyring(config_folder() / SIGNING_KEY, [public_key])  # raises
     path = config_folder() / "trusted-keys"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:

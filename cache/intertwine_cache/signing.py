@@ -18,6 +18,8 @@ from typing import Any
 
 from intertwine_cache.manifest import Manifest
 
+SIGNING_KEY = "signing-key"
+"""The usual name of the file with a secret key."""
 _FIELD = "signature"
 _SECRET_BYTES = 32
 

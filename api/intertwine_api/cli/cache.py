@@ -111,9 +111,9 @@ def trust_service(address: str, key: str | None, as_json: bool) -> None:
 @common.as_json
 def print_key(data: str | None, as_json: bool) -> None:
     """Print the public key that signs the bases you solve, or those of a service."""
-    from intertwine_cache import Keyring, default_keyring, fingerprint
+    from intertwine_cache import SIGNING_KEY, Keyring, default_keyring, fingerprint
 
-    keyring = default_keyring() if data is None else Keyring(Path(data) / "signing-key")
+    keyring = default_keyring() if data is None else Keyring(Path(data) / SIGNING_KEY)
     key = keyring.public_key
     common.print_fields({"public_key": key, "fingerprint": fingerprint(key)}, as_json)
 

@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from intertwine.groups import limited_entries
 from intertwine.invariants import Cost, estimate_decomposition
-from intertwine_cache import Keyring, require_room
+from intertwine_cache import SIGNING_KEY, Keyring, require_room
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -103,7 +103,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = open_store(settings)
-        self.keyring = Keyring(settings.home / "signing-key")
+        self.keyring = Keyring(settings.home / SIGNING_KEY)
         self.metrics = ServiceMetrics()
         self.pool = Pool(settings, str(self.store.layout.root), self.store.limit)
         self.solves = Solves(self.pool, settings, self.metrics)

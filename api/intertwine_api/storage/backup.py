@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from intertwine.errors import FormatError, InvalidSetting, NotFound
+from intertwine_cache import SIGNING_KEY
 from sqlalchemy import URL, Connection, inspect, select, text
 
 from intertwine_api.storage.database import HEAD, Database, migration_steps, version_of
@@ -28,7 +29,7 @@ from intertwine_api.storage.tables import jobs
 FORMAT, VERSION = "intertwine-backup", 1
 _CONTENTS = "backup.json"
 _PIECE = 2**20  # bytes
-_SNAPSHOTS = 20  # the most attempts, if objects are deleted at the same time
+_SNAPSHOTS = 100  # the most attempts, if objects are deleted at the same time; later ones are short
 _DUMPS = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 
 
@@ -123,6 +124,7 @@ def _write(database: Database, data: Path, folder: Path) -> Backup:
     for job_id in job_ids:
         files.add_folder(data, Path("jobs") / job_id)
     files.add_folder(data, Path("weights"))  # the records of uploads
+    files.add_file(data, data / SIGNING_KEY)  # or clients must trust another key
     backup = Backup(kind, str(schema), created, files.noted, missing)
     (folder / _CONTENTS).write_text(json.dumps(backup.to_json(), indent=1))
     return backup
@@ -153,16 +155,20 @@ class _Files:
     def add_folder(self, root: Path, folder: Path) -> None:
         """Copy the files of a folder below the root, except files that are deleted meanwhile."""
         for file in sorted((root / folder).rglob("*")):
-            if file.is_symlink() or not file.is_file():
-                continue
-            name = file.relative_to(root).as_posix()
-            copy = self.folder / name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                shutil.copyfile(file, copy)
-            except FileNotFoundError:
-                continue
-            self.note(name)
+            self.add_file(root, file)
+
+    def add_file(self, root: Path, file: Path) -> None:
+        """Copy a file below the root, if it exists and is not a link."""
+        if file.is_symlink() or not file.is_file():
+            return
+        name = file.relative_to(root).as_posix()
+        copy = self.folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(file, copy)
+        except FileNotFoundError:  # deleted meanwhile
+            return
+        self.note(name)
 
     def note(self, name: str) -> None:
         """Sync a copied file to the disk, and record its size and digest."""
@@ -198,7 +204,7 @@ def restore(source: Path, database: Database, data: Path) -> Backup:
         file = source / name
         if name.startswith("objects/"):
             objects.put(file)
-        elif name.startswith(("jobs/", "weights/")):
+        elif name == SIGNING_KEY or name.startswith(("jobs/", "weights/")):
             (data / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, data / name)
     _load(source / _DUMPS[backup.database], database)

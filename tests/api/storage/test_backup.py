@@ -25,6 +25,7 @@ from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.quota import UploadedWeights
 from intertwine_api.work.job import NewJob
 from intertwine_api.work.queue import Queue
+from intertwine_cache import Keyring
 
 
 class Lab:
@@ -80,6 +81,7 @@ def test_all_that_cannot_be_computed_again_is_restored(
 ) -> None:
     weights, job = lab.publish(1), lab.submit(1)
     UploadedWeights(lab.data / "weights", lab.objects).add("alice", weights, 9)
+    public_key = Keyring(lab.data / "signing-key").public_key
     backup = back_up(lab.database, lab.data, tmp_path / "backup")
     assert not backup.missing
     shutil.rmtree(lab.data)
@@ -91,6 +93,7 @@ def test_all_that_cannot_be_computed_again_is_restored(
     assert new.queue.get(job).request == {"number": 1}
     assert (new.data / "jobs" / job / "log").read_text() == "epoch 1\n"
     assert UploadedWeights(new.data / "weights", new.objects).total("alice") == 9
+    assert Keyring(new.data / "signing-key").public_key == public_key
     assert new.faults() == []
     new.publish(2)  # it can be written to
 
