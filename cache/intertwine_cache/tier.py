@@ -52,8 +52,8 @@ class Tier(Protocol):
     def read(self, manifest: Manifest, write: Write) -> None:
         """Pass the bytes of a manifest's blob to `write`, in pieces.
 
-        Raises `ValueError` if their number is not that of the manifest. Their digest is not
-        checked.
+        Raises `ValueError` if there is no blob, or its size is not that of the manifest. The digest
+        is not checked.
         """
 
     def publish(self, manifest: Manifest, blob: Path) -> bool:
@@ -79,7 +79,7 @@ class FolderTier:
 
     def read(self, manifest: Manifest, write: Write) -> None:
         """Pass the bytes of a blob to `write`."""
-        with _as_tier_errors(self.address):
+        with _as_tier_errors(self.address), _require_blob(manifest):
             file = self._store.layout.blob(manifest.digest).open("rb")
         with file:
             _copy(manifest, iter(lambda: file.read(_PIECE), b""), write)
@@ -133,7 +133,7 @@ class ObjectTier:
         """Pass the bytes of a blob to `write`."""
         import obstore
 
-        with _as_tier_errors(self.address):
+        with _as_tier_errors(self.address), _require_blob(manifest):
             found = obstore.get(self._store, blob_path(manifest.digest))
         _copy(manifest, _stream(found, self.address), write)
 
@@ -163,6 +163,7 @@ def open_tier(address: str, *, is_writable: bool, limit: int) -> Tier:
     `ValueError` for an unknown scheme, for a key that would be sent unencrypted to another machine,
     and if the extra `lab` is not installed.
     """
+    _require_signatures(address)
     scheme = scheme_of(address)
     if scheme is None:
         folder = Path(address).expanduser().absolute()
@@ -217,10 +218,7 @@ def _open(address: str, headers: Mapping[str, str]) -> Any:
     try:
         from obstore.store import from_url
     except ImportError as error:
-        raise ValueError(
-            f"a cache at {without_secrets(address)} needs the extra `lab`: "
-            f"pip install 'intertwine[lab]'"
-        ) from error
+        raise _extra_is_missing(address) from error
     seconds = timedelta(seconds=CONNECT_SECONDS)
     options: dict[str, Any] = {
         "connect_timeout": seconds,
@@ -235,6 +233,20 @@ def _open(address: str, headers: Mapping[str, str]) -> Any:
         return open_store(address, client_options=options, retry_config=retries)
     except Exception as error:  # obstore's errors of a URL have no common class
         raise ValueError(f"a cache cannot be at {without_secrets(address)}: {error}") from error
+
+
+def _require_signatures(address: str) -> None:
+    try:
+        import cryptography.hazmat  # noqa: F401
+    except ImportError as error:
+        raise _extra_is_missing(address) from error
+
+
+def _extra_is_missing(address: str) -> ValueError:
+    return ValueError(
+        f"a cache at {without_secrets(address)} needs the extra `lab`: "
+        f"pip install 'intertwine[lab]'"
+    )
 
 
 def _is_set(variable: str) -> bool:
@@ -266,6 +278,14 @@ def _stream(found: Any, address: str) -> Iterator[memoryview]:
 def _pass_on(pieces: Iterator[bytes], write: Write) -> None:
     for piece in pieces:
         write(piece)
+
+
+@contextmanager
+def _require_blob(manifest: Manifest) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ValueError(f"the blob of {manifest.key} is missing") from error
 
 
 @contextmanager

@@ -104,20 +104,29 @@ class TestTiers:
         with pytest.raises(ValueError, match=r"a cache cannot be at '.*': give a folder, or one"):
             default_store()
 
-    def test_need_the_extra(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("missing", "address"), [("obstore", "s3://lab"), ("cryptography", "/shared")]
+    )
+    def test_need_the_extra(self, tmp_path: Path, missing: str, address: str) -> None:
         program = """
-            import sys
-            sys.modules["obstore"] = None  # as if it were not installed
+            import importlib.abc, sys
+
+            class Missing(importlib.abc.MetaPathFinder):
+                def find_spec(self, name, *_):
+                    if name.partition(".")[0] == sys.argv[2]:
+                        raise ModuleNotFoundError(name)
+
+            sys.meta_path.insert(0, Missing())
             from intertwine_cache import Places, open_store
             from pathlib import Path
             try:
-                open_store(Places(Path(sys.argv[1]), ("s3://lab",)))
+                open_store(Places(Path(sys.argv[1]), (sys.argv[3],)))
             except ValueError as error:
                 answer(str(error))
         """
-        done = run_python(program, str(tmp_path))
+        done = run_python(program, str(tmp_path), missing, address)
         assert done.value == (
-            "a cache at s3://lab needs the extra `lab`: pip install 'intertwine[lab]'"
+            f"a cache at {address} needs the extra `lab`: pip install 'intertwine[lab]'"
         )
 
 

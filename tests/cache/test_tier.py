@@ -70,7 +70,7 @@ class TestEachKind:
         manifest, blob = publish(near, "a", b"content")
         tier.publish(manifest, blob)
         assert tier.manifest(key("b")) is None
-        with pytest.raises(TierError):
+        with pytest.raises(ValueError, match=r"the blob of .* is missing"):
             read(tier, dataclasses.replace(manifest, digest=key("no blob")))
 
     def test_a_blob_of_another_size_is_invalid(self, tier: Tier, near: Store) -> None:
