@@ -88,15 +88,6 @@ class HonestService:
         return reply
 
     def _answer_admin(self, request: Request, what: str) -> Reply:
-        begun = {"id": "0" * 16, "owner": "somebody", "since": "2026-12-01T12:00:00Z"}
-        if what == "uploads":
-            upload = {"state": "receiving", "bytes": 1000, "declared": 0}
-            return json_reply({"data": [{**begun, **upload}]})
-        solve = {"kind": "solve", "state": "running", "stage": "solving", "fraction": 0.5}
-        limits = {"seconds": 600.0, "callers": 1, "operations": 1e9}
-        return json_reply({"data": [{**begun, **solve, **limits, "rep": "V", "key": "0" * 64}]})
-
-    def _answer_admin(self, request: Request, what: str) -> Reply:
         return json_reply({"data": [_SOLVE_IN_FLIGHT if what == "solves" else _UPLOAD_IN_FLIGHT]})
 
     def _answer_bases(self, request: Request, key: str = "", *rest: str) -> Reply:
@@ -113,6 +104,9 @@ class HonestService:
             return Reply(200, self._blobs[digest], {"content-type": SAFETENSORS})
         known = {"digest": _digest(request.body), "bytes": len(request.body), "links": {}}
         return json_reply(known, 201)
+
+    def _answer_store(self, request: Request) -> Reply:
+        return json_reply({"layout": 1, "public_key": "A" * 43 + "=", "fingerprint": "0000 " * 16})
 
     def _answer_datasets(self, request: Request) -> Reply:
         if request.method == "POST":

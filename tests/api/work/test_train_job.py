@@ -154,7 +154,7 @@ class Filled(Host):
 with Databases().migrated("sqlite") as url:
     host = Filled(Database(url), home)
     job = host.takes(a_request())
-    path = home / "jobs" / job.id / "checkpoint" / "checkpoint.safetensors"
+    path = home / "jobs" / job.id / "checkpoint" / "attempt-1" / "checkpoint.safetensors"
     try:
         host.runs(job, check=host.fill)
         problem = None
