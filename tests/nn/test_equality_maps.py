@@ -63,6 +63,7 @@ def unit_maps(maps: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(3)
 def test_maps_span_all_equivariant_affine_maps(name: str) -> None:
     rep_in, rep_out = CASES[name]
     with jax.enable_x64(True):
@@ -79,6 +80,7 @@ def test_maps_span_all_equivariant_affine_maps(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(4)
 def test_initial_outputs_have_the_mean_square_of_the_inputs(name: str) -> None:
     rep_in, rep_out = CASES[name]
     x = np.random.default_rng(0).standard_normal((200, rep_in.size()))
@@ -116,12 +118,14 @@ class TestOver:
         Linear(3 * V(S(5)) ** 2 + 2 * V(S(5)), V(S(5)) + Scalar, key=1),
     )
 
+    @pytest.mark.slow
     def test_going_to_another_group_and_back_changes_nothing(self) -> None:
         again = self.NETWORK.over(S(30)).over(S(5))
         x = np.random.default_rng(0).standard_normal((2, 25))
         np.testing.assert_array_equal(again(x), self.NETWORK(x))
 
     @pytest.mark.parametrize("n", [4, 7, 30])
+    @pytest.mark.sampled(3)
     def test_a_layer_is_equivariant_over_the_other_group(self, n: int) -> None:
         large = self.NETWORK.over(S(n))
         x = np.random.default_rng(0).standard_normal((n, n))
@@ -139,6 +143,7 @@ class TestOver:
         np.testing.assert_allclose(double, twice, atol=1e-6)
 
     @pytest.mark.parametrize("times", range(2, 8))
+    @pytest.mark.sampled(4)
     def test_weights_of_tables_keep_their_meaning(self, times: int) -> None:
         """The order of the groups, which changes with their size, does not matter."""
         users, items, more = S(4), S(5), S(4 * times)

@@ -82,7 +82,7 @@ def require_all_maps(rep_in: Rep, rep_out: Rep, group: Group) -> None:
 
 
 @pytest.mark.parametrize("name", COMPLEX)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(6)
 def test_real_irreps_of_complex_groups_have_all_maps(
     name: str,
 ) -> None:
@@ -103,6 +103,7 @@ def test_real_irreps_of_complex_groups_have_all_maps(
 
 
 @pytest.mark.parametrize("group", [SU(2), COMPLEX["Q8"]], ids=repr)
+@pytest.mark.sampled(4)
 def test_real_reps_of_complex_groups_are_mapped_to_complex_ones(group: Group) -> None:
     real = Rotations()(group)
     part = next(iter(decompose(real).multiplicities))

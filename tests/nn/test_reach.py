@@ -76,7 +76,7 @@ class TestRealMatricesOverComplexGroups:
 
     @pytest.mark.parametrize("bilinear", ["channelwise", "paper"])
     @pytest.mark.parametrize("name", COMPLEX)
-    @pytest.mark.sampled(3)
+    @pytest.mark.sampled(7)
     def test_the_trivial_irrep_is_a_scalar(self, name: str, bilinear: Any) -> None:
         group = COMPLEX[name]
         trivial = _trivial(group)
@@ -114,10 +114,12 @@ class TestRealMatricesOverComplexGroups:
 
 class TestRandomNetworks:
     @pytest.mark.parametrize("seed", range(25))
+    @pytest.mark.sampled(6)
     def test_in_irreps(self, seed: int) -> None:
         _is_complete(seed, bilinear="channelwise", widest=128)
 
     @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.slow
     def test_of_the_paper(self, seed: int) -> None:
         _is_complete(seed, bilinear="paper", widest=48)
 
@@ -150,6 +152,7 @@ class TestParts:
             model = network(2 * V + P, P, O(3), ch=ch)
             assert spanned(model, 6)[0] == 1
 
+    @pytest.mark.slow
     def test_an_odd_output_needs_three_factors(self) -> None:
         """det(v₁, v₂, v₃) is the pseudo-scalar of least degree."""
         for form in ("channelwise", "paper"):
@@ -177,6 +180,7 @@ class TestParts:
         ],
         ids=["product", "sum", "not reductive"],
     )
+    @pytest.mark.sampled(3)
     def test_reps_that_are_not_sums_of_irreps(self, rep_in: Rep, rep_out: Rep, layers: int) -> None:
         group = next(iter(groups_of(rep_in)))
         with warnings.catch_warnings():
@@ -185,10 +189,12 @@ class TestParts:
         allowed = possible(rep_in, rep_out)
         assert spanned(model, int(1.3 * max(allowed)) + 5) == allowed
 
+    @pytest.mark.slow
     def test_products_that_are_not_searched_cause_a_warning(self) -> None:
         with pytest.warns(ReachWarning, match="may not represent every product of two parts"):
             EMLP(30 * V(SO(3)) + V(S(2)), V(SO(3)) ** 2, SO(3), ch=8, num_layers=1)
 
+    @pytest.mark.slow
     def test_few_copies_suffice_in_the_paper_form(self) -> None:
         """v × v is zero, and a hidden layer of one vector has no other product."""
         sign = next(irrep for irrep in irreps((V**2)(S(3))) if irrep.name == "W1_b7cde6")
@@ -223,6 +229,7 @@ class TestParts:
     "ch",
     [28, *(pytest.param(ch, marks=pytest.mark.slow) for ch in (4, 6, 7, 8, 9, 10, 11, 26, 27, 29))],
 )
+@pytest.mark.slow
 def test_the_cross_product_is_learned_at_every_width(ch: int) -> None:
     model = EMLP(2 * V, V, SO(3), ch=ch, num_layers=3)
     x = np.random.default_rng(0).standard_normal((1000, 6)).astype(np.float32)
@@ -350,6 +357,7 @@ class TestWarnings:
         ],
         ids=["linear", "quadratic", "of the second layer", "not reductive"],
     )
+    @pytest.mark.sampled(4)
     def test_hidden_tensors_that_pass_on_too_little(
         self, rep_in: Rep, rep_out: Rep, ch: Any, expected: str
     ) -> None:

@@ -258,6 +258,7 @@ class TestAKey:
             time.sleep(1.1)
             assert hers.get("/v1/groups").status_code == 200
 
+    @pytest.mark.slow
     def test_refusals_that_come_too_fast_are_held_for_seconds(self, tmp_path: Path) -> None:
         settings = {"key_requests_per_second": "0.01", "key_requests_burst": "1"}
         with service_with_keys(tmp_path, "alice", "bob", **settings) as (hers, his):

@@ -73,6 +73,7 @@ class TestSending:
         assert (again.name, again.rep_in) == ("b", "V")
         assert datasets.page("ada") == ([again], None)
 
+    @pytest.mark.slow
     def test_many_at_once_send_the_same(self, datasets: Datasets, file: Path) -> None:
         def send(number: int) -> str:
             return datasets.add(f"owner-{number % 3}", file).id
@@ -178,6 +179,7 @@ class TestDeleting:
         assert datasets.add("ada", file).id == stored.id
         assert objects.path(stored.id) is not None
 
+    @pytest.mark.slow
     def test_whoever_sends_while_another_deletes_has_the_samples(
         self, datasets: Datasets, objects: Objects, file: Path
     ) -> None:

@@ -189,6 +189,7 @@ class TestLastUse:
         keys.close()
         assert None not in [key.last_used for key in keys.list()]
 
+    @pytest.mark.slow
     def test_does_not_wait_for_a_database_that_is_locked(
         self, databases: Databases, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -266,6 +266,7 @@ class TestCancel:
 
 
 class TestAController:
+    @pytest.mark.slow
     def test_that_is_stopped_leaves_its_jobs_to_the_next(self, lab: Lab) -> None:
         goes_on, crashes = lab.submit("sleep", seconds=2), lab.submit("sleep")
         cancelled = lab.submit("sleep")
@@ -340,6 +341,7 @@ class TestALeaseThatHasExpired:
         controller.look()
         assert queue.get(job.id).state == "queued"
 
+    @pytest.mark.slow
     def test_is_seen_anew_after_an_outage(
         self, watched: tuple[Queue, Job, Controller], monkeypatch: pytest.MonkeyPatch
     ) -> None:

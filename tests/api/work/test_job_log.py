@@ -30,6 +30,7 @@ def test_a_log_below_its_limit_is_complete(tmp_path: Path) -> None:
     assert log.splitlines()[1:] == [b"x" * size]
 
 
+@pytest.mark.slow
 def test_a_long_log_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
     text = "for i in range(200_000): print('line', i)\nraise ValueError('the reason')"
     log = supervise(tmp_path, text)

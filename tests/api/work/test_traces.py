@@ -224,6 +224,7 @@ class TestJobs:
         assert attempt.started == wait.started < wait.ended <= solve.started
         assert solve.ended <= attempt.ended
 
+    @pytest.mark.slow
     def test_each_attempt_is_one_and_a_failure_has_its_code(self, lab: Traced) -> None:
         group = {"discrete_generators": [[[1, 1e-9], [0, 1]]], "refine": 0}
         job, request, state = lab.job({"kind": "solve", "rep": "V", "group": group})
