@@ -23,6 +23,7 @@ JOB = "INTERTWINE_JOB"
 
 _SUPERVISOR = "intertwine_api.work.supervisor"
 _MARGIN = 2.0  # seconds for a supervisor to end its group
+_STARTING = 5.0  # seconds
 
 
 class LocalExecutor:
@@ -105,11 +106,12 @@ class LocalExecutor:
             return None
         pid = int(job.external_id)
         try:
-            command = psutil.Process(pid).cmdline()
+            process = psutil.Process(pid)
+            command = process.cmdline()
+            is_starting = not command and _has_just_started(process)
         except psutil.Error:  # gone, or not this user's
             return None
         identity = self._identity(job)
-        is_starting = not command and pid in self._children  # it does not have its arguments yet
         return pid if is_starting or command[3 : 3 + len(identity)] == identity else None
 
     def _name(self, job: Job, attempt: int) -> str:
@@ -124,3 +126,9 @@ class LocalExecutor:
             with contextlib.suppress(psutil.Error):  # ended meanwhile, or not this user's
                 if process.environ().get(JOB) in names:
                     process.kill()
+
+
+def _has_just_started(process: psutil.Process) -> bool:
+    """Return whether a process is so young that it may not have its arguments yet."""
+    is_old = time.time() - process.create_time() > _STARTING
+    return not (is_old or process.status() == psutil.STATUS_ZOMBIE)
