@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,13 +144,7 @@ class Chain:
             if manifest is None:
                 continue
             try:
-                if manifest.size > most_bytes:
-                    raise ValueError(f"{manifest.size:,} bytes are too many for such a basis")
-                found = self.near.adopt(
-                    manifest,
-                    partial(_read_in_time, far.tier, manifest),
-                    partial(_call, accept, self.keyring.trusts(manifest)),
-                )
+                found = self._take(far.tier, manifest, accept, most_bytes)
             except TierError as error:
                 far.health.fail(str(error))
             except ValueError as error:  # refused, or without its digest
@@ -163,6 +156,23 @@ class Chain:
                 self._share(key, self._far[:place])
                 return *found, far.tier.address
         return None
+
+    def _take(
+        self,
+        tier: Tier,
+        manifest: Manifest,
+        accept: Callable[[Path, bool], None],
+        most_bytes: int,
+    ) -> tuple[Manifest, Path]:
+        """Copy an entry of a far tier to the near store, if it is accepted."""
+        if manifest.size > most_bytes:
+            raise ValueError(f"{manifest.size:,} bytes are too many for such a basis")
+        is_trusted = self.keyring.trusts(manifest)
+        return self.near.adopt(
+            manifest,
+            lambda write: _read_in_time(tier, manifest, write),
+            lambda path: accept(path, is_trusted),
+        )
 
     def finish(self, seconds: float = FINISH_SECONDS) -> bool:
         """Wait for the uploads to far tiers. Return whether all have ended."""
@@ -231,10 +241,6 @@ def _read_in_time(tier: Tier, manifest: Manifest, write: Write) -> None:
         write(piece)
 
     tier.read(manifest, write_in_time)
-
-
-def _call(accept: Callable[[Path, bool], None], is_trusted: bool, path: Path) -> None:
-    accept(path, is_trusted)
 
 
 class _Uploads:

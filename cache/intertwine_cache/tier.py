@@ -5,7 +5,7 @@ All have one layout of immutable files below a root, which anything that serves 
     manifests/ab/<key>.json
     blobs/ab/<digest>
 
-A tier only moves bytes. Whoever reads from it checks them.
+A tier transfers bytes and does not check them; its readers do.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class FolderTier:
             if self._store.manifest(manifest.key) is not None:
                 return False
             pieces = iter(lambda: file.read(_PIECE), b"")
-            found, _ = self._store.adopt(manifest, lambda write: _pass_on(pieces, write))
+            found, _ = self._store.adopt(manifest, lambda write: _copy(manifest, pieces, write))
             return found.digest == manifest.digest
 
 
@@ -273,11 +273,6 @@ def _stream(found: Any, address: str) -> Iterator[memoryview]:
         if piece is None:
             return
         yield memoryview(piece)
-
-
-def _pass_on(pieces: Iterator[bytes], write: Write) -> None:
-    for piece in pieces:
-        write(piece)
 
 
 @contextmanager

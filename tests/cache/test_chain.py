@@ -379,4 +379,4 @@ class TestHealth:
 
 
 def test_errors_of_a_tier_are_errors_of_the_system() -> None:
-    assert issubclass(TierError, OSError)  # whoever handles a failing disk handles it too
+    assert issubclass(TierError, OSError)  # code that handles a failing disk handles it too

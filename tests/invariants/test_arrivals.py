@@ -663,7 +663,7 @@ def test_of_a_large_basis_random_sums_are_checked(flaw: str | None, seed: int) -
 
 
 def test_nobody_can_foresee_which_sums_are_checked() -> None:
-    """Whoever knew the draw could send columns that are right in these sums alone."""
+    """A sender who knew the draw could send columns that are right in these sums alone."""
     rep = T(8)(SO(3))
     basis = solved(rep)
     q, draw = np.array(basis.dense()), np.random.default_rng(7)

@@ -19,7 +19,7 @@ from intertwine_api.work.host import HostCapacity, JobEnvironment, host_of
 from intertwine_api.work.job import Job
 from intertwine_api.work.local import LocalExecutor
 from intertwine_api.work.queue import Fenced, Queue
-from intertwine_api.work.settings import Settings, far_tiers
+from intertwine_api.work.settings import Settings, usable_far_tiers
 
 _LOG = logging.getLogger("intertwine.jobs")
 _INTERVAL = 0.5  # seconds between two looks at the jobs
@@ -214,7 +214,7 @@ def host_capacity(settings: Settings, store: Path) -> HostCapacity:
         settings.database_url,
         store,
         settings.lease_seconds,
-        far_tiers=far_tiers(),
+        far_tiers=usable_far_tiers(),
     )
     return HostCapacity(
         host=host_of(settings.home / "jobs"),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from intertwine.errors import InvalidSetting
-from intertwine_cache import Chain, Store, default_place, default_places, default_store
+from intertwine_cache import Store, default_place, default_store, far_tiers
 from intertwine_cache.place import default_limit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -247,17 +247,13 @@ def find_store(settings: Settings) -> Store:
     return Store(place, limit)
 
 
-def far_tiers() -> tuple[str, ...]:
+def usable_far_tiers() -> tuple[str, ...]:
     """Return the far tiers of `INTERTWINE_CACHE`, from which workers and jobs may have bases.
 
     Raises `InvalidSetting` if they cannot be used.
     """
     try:
-        store = default_store()
+        default_store()  # raises, if a tier cannot be opened
+        return far_tiers()
     except ValueError as error:
         raise InvalidSetting(str(error)) from error
-    if not isinstance(store, Chain):
-        return ()
-    places = default_places()
-    assert places is not None
-    return places.far
