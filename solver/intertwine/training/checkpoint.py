@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,32 +28,22 @@ from intertwine.whole_files import whole_file
 Rates = Float[np.ndarray, "epochs batches"]
 
 #: Raises if a file of so many bytes may not be written to the folder.
-RoomCheck = Callable[[Path, int], None]
+RoomCheck = Callable[[Path, int], object]
 
-_room_check: ContextVar[RoomCheck | None] = ContextVar("room_check", default=None)
 _NAME = "checkpoint.safetensors"
 _FORMAT, _VERSION = "intertwine-checkpoint", 1
 
 
-@contextmanager
-def checked_room(check: RoomCheck | None) -> Iterator[None]:
-    """Call `check` before each checkpoint in this block. Its exceptions end the fit.
-
-    The previous checkpoint remains.
-    """
-    token = _room_check.set(check)
-    try:
-        yield
-    finally:
-        _room_check.reset(token)
-
-
 @dataclass(frozen=True)
 class Checkpoint:
-    """The folder of a checkpoint, and the settings that a fit must share to resume from it."""
+    """The folder of a checkpoint, and the settings that a fit must share to resume from it.
+
+    `require_room` is called before each write, and may raise: the previous checkpoint remains.
+    """
 
     folder: Path
     settings: Mapping[str, Any]
+    require_room: RoomCheck | None = None
 
     @property
     def path(self) -> Path:
@@ -80,7 +68,12 @@ class Checkpoint:
             "best": best,
             "rates": _digest_of(rates[: training.epoch]),
         }
-        _publish(self.path, arrays, json.dumps(content, allow_nan=False))
+        written = _to_bytes(arrays, json.dumps(content, allow_nan=False))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.require_room is not None:
+            self.require_room(self.folder, len(written))
+        with whole_file(self.path) as file:
+            file.write(written)
 
     def resume(self, start: TrainingState, rates: Rates) -> TrainingState:
         """Return the saved state of the fit, or `start` if there is no checkpoint.
@@ -139,17 +132,10 @@ def _agree(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _publish(path: Path, arrays: dict[str, Shaped[np.ndarray, "..."]], text: str) -> None:
+def _to_bytes(arrays: dict[str, Shaped[np.ndarray, "..."]], text: str) -> bytes:
     from safetensors.numpy import save
 
-    metadata = {"intertwine": text, "sha256": _digest(arrays, text)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = save(arrays, metadata)
-    check = _room_check.get()
-    if check is not None:
-        check(path.parent, len(content))
-    with whole_file(path) as file:
-        file.write(content)
+    return save(arrays, {"intertwine": text, "sha256": _digest(arrays, text)})
 
 
 def _read(path: Path) -> tuple[dict[str, Shaped[np.ndarray, "..."]], dict[str, Any]]:

@@ -63,6 +63,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
     on_checkpoint: Callable[[int], object] | None = None,
+    require_room: Callable[[Path, int], object] | None = None,
 ) -> Trained:
     """Train a model: minimise the mean of `loss` over the data. The given model does not change.
 
@@ -90,7 +91,8 @@ def fit(
     the clock (first after seconds, and in a hundredth of the time). The same call resumes it, with
     the same result, bit for bit on the same machine. The second call may have more epochs, if that
     does not change the earlier learning rates: the result is that of one longer fit.
-    `on_checkpoint` is called with the epoch after each save.
+    `on_checkpoint` is called with the epoch after each save, and `require_room` with the folder and
+    the number of bytes before it: what it raises ends the fit, and the previous checkpoint remains.
 
     Raises `NonFiniteLoss` when a loss or a weight is no longer finite, `InvalidSetting` for data or
     arguments that cannot be used and for a checkpoint of another fit, `FormatError` for a damaged
@@ -136,7 +138,7 @@ def fit(
             require_labels(loop.program.loss, model, given_samples, _called(name))
         settings = _settings(loop, model, parts.weights, loss, optimizer)
         training = loop.start(parts.weights)
-        kept = None if checkpoint is None else Checkpoint(Path(checkpoint), settings)
+        kept = None if checkpoint is None else Checkpoint(Path(checkpoint), settings, require_room)
         if kept is not None:
             training = kept.resume(training, rates)
         policy = CheckpointPolicy(kept, checkpoint_every, on_checkpoint)

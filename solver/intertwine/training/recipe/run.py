@@ -168,13 +168,8 @@ def run_training(
     """
     import jax
 
-    from intertwine.training.checkpoint import checked_room
-
-    with (
-        jax.default_matmul_precision("highest"),  # by default a GPU rounds products
-        checked_room(require_room),
-    ):
-        return _carried_out(request, data, folder, callback, warned, saved, progress)
+    with jax.default_matmul_precision("highest"):  # by default a GPU rounds products
+        return _carried_out(request, data, folder, callback, warned, saved, require_room, progress)
 
 
 def _carried_out(
@@ -184,6 +179,7 @@ def _carried_out(
     tell: Tell | None,
     warned: Callable[[str], None] | None,
     saved: Callable[[int], None] | None,
+    require_room: Callable[[Path, int], None] | None,
     progress: bool | None,
 ) -> Outcome:
     from intertwine.nn.emlp import limits_of
@@ -196,7 +192,7 @@ def _carried_out(
         for message in said:
             warned(message)
     to_config(start.model)  # raises now if the model could not be saved at the end
-    trained = _fitted(request.training, start, data, folder, tell, saved, progress)
+    trained = _fitted(request.training, start, data, folder, tell, saved, require_room, progress)
     model = trained.best if request.training.early_stopping else trained.model
     test = _with_reps(data.split.test, start)
     test_loss = evaluate(model, test, start.loss, batch_size=request.training.batch_size)
@@ -271,6 +267,7 @@ def _fitted(
     folder: Path | None,
     tell: Tell | None,
     saved: Callable[[int], None] | None,
+    require_room: Callable[[Path, int], None] | None,
     progress: bool | None,
 ) -> Trained:
     from intertwine.training import fit
@@ -297,6 +294,7 @@ def _fitted(
         progress=progress,
         checkpoint=folder,
         on_checkpoint=saved,
+        require_room=require_room,
     )
     try:
         trained = go_on()
