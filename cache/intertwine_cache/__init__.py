@@ -5,6 +5,7 @@ The store does not interpret its entries. The solver finds it through the entry 
 """
 
 from intertwine_cache.chain import Chain
+from intertwine_cache.credentials import forget_key, keep_key, service_key
 from intertwine_cache.manifest import Manifest
 from intertwine_cache.place import (
     Places,
@@ -19,6 +20,7 @@ from intertwine_cache.place import (
 )
 from intertwine_cache.signing import SIGNING_KEY, Keyring, fingerprint
 from intertwine_cache.store import Store, require_room
+from intertwine_cache.tiers.statistics import TierStatistics, read_statistics
 from intertwine_cache.verification import Finding, verify
 
 __all__ = [
@@ -29,15 +31,20 @@ __all__ = [
     "Manifest",
     "Places",
     "Store",
+    "TierStatistics",
     "default_keyring",
     "default_place",
     "default_places",
     "default_store",
     "far_tiers",
     "fingerprint",
+    "forget_key",
+    "keep_key",
     "open_store",
     "open_store_at",
+    "read_statistics",
     "require_room",
+    "service_key",
     "trust",
     "verify",
 ]

@@ -15,9 +15,13 @@ unreferenced blob; `eviction.remove_abandoned` deletes both when they are old.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_SYNCED_BYTES = 2**26  # of a file, after which it is synced while it is written
 
 
 def write(file: BinaryIO, piece: bytes | memoryview) -> None:
@@ -29,6 +33,49 @@ def sync_file(file: BinaryIO) -> None:
     """Wait until the file's bytes are on the disk."""
     file.flush()
     os.fsync(file.fileno())
+
+
+@contextmanager
+def syncing(file: BinaryIO) -> Iterator[Callable[[int], None]]:
+    """Sync a large file in a thread while it is written, so that `sync_file` at its end is short.
+
+    Yield a function that must be called with the number of bytes written so far. The error of a
+    sync is raised at the end of the block, because a disk reports an error only once.
+    """
+    due, synced, errors = threading.Event(), 0, list[OSError]()
+    thread: threading.Thread | None = None
+    is_done = False
+
+    def work() -> None:
+        while True:
+            due.wait()
+            due.clear()
+            if is_done:
+                return
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:
+                errors.append(error)
+                return
+
+    def written(size: int) -> None:
+        nonlocal synced, thread
+        if size - synced >= _SYNCED_BYTES:
+            synced = size
+            due.set()
+            if thread is None:
+                thread = threading.Thread(target=work, name="sync", daemon=True)
+                thread.start()
+
+    try:
+        yield written
+    finally:
+        is_done = True
+        due.set()
+        if thread is not None:
+            thread.join()
+    if errors:
+        raise errors[0]
 
 
 def rename(source: Path, target: Path) -> None:

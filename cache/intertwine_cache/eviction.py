@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from intertwine_cache.layout import Layout, files
-from intertwine_cache.manifest import Manifest
+from intertwine_cache.manifest import LaterVersion, Manifest
 
 _LOG = logging.getLogger("intertwine.cache")
 _LOW_WATER = (
@@ -64,7 +64,7 @@ def remove_abandoned(layout: Layout, age: float = ABANDONED) -> None:
             if stat and stat.st_mtime < since:
                 _delete(path)
     unnamed = [path for path in layout.all_blobs() if (s := _stat(path)) and s.st_mtime < old]
-    if unnamed:
+    if unnamed and not _has_later_manifests(layout):
         named = {digest for _, digest in _manifests_by_use(layout)}
         for path in unnamed:
             if path.name not in named:
@@ -92,6 +92,18 @@ def _manifests_by_use(layout: Layout) -> list[tuple[Path, str]]:
             if stat:
                 found.append((stat.st_mtime_ns, path, digest))
     return [(path, digest) for _, path, digest in sorted(found)]
+
+
+def _has_later_manifests(layout: Layout) -> bool:
+    """Return whether there are manifests of a later version, which alone knows their blobs."""
+    for path in layout.all_manifests():
+        try:
+            Manifest.from_bytes(path.stem, path.read_bytes())
+        except LaterVersion:
+            return True
+        except (OSError, ValueError):
+            continue
+    return False
 
 
 def _stat(path: Path) -> os.stat_result | None:

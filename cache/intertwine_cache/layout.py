@@ -3,10 +3,12 @@
 ::
 
     <root>/CACHEDIR.TAG              tells backup programs to skip the folder, if it is a cache
+    <root>/programs/                 compiled programs, which JAX keeps (`intertwine.nn`)
     <root>/v1/manifests/ab/<key>.json
     <root>/v1/blobs/ab/<digest>
     <root>/v1/checked/<host>/<digest>  the state of a blob when this host verified it
     <root>/v1/locks/<key>            held while one process solves for the key
+    <root>/v1/tiers.json             what far tiers have cost and saved
     <root>/v1/temporary/             files being written
     <root>/v1/quarantine/            invalid files, with the reason
 """
@@ -38,6 +40,7 @@ class Layout:
         self.locks = self._base / "locks"
         self.manifests = self._base / "manifests"
         self.blobs = self._base / "blobs"
+        self.tiers = self._base / "tiers.json"
 
     def manifest(self, key: str) -> Path:
         """Return the path of a key's manifest. Raises `ValueError` for an invalid key."""
@@ -70,6 +73,16 @@ class Layout:
     def all_manifests(self) -> Iterator[Path]:
         """Return every file with the name of a manifest."""
         return (path for path in files(self.manifests, "??/*.json") if is_digest(path.stem))
+
+    def keys(self, after: str = "") -> Iterator[str]:
+        """Yield the keys of all manifests in ascending order, after the key `after`.
+
+        Folders are listed one at a time, and those before `after` are skipped.
+        """
+        for folder in sorted(files(self.manifests, "??")):
+            if folder.name >= after[:2]:
+                names = (path.stem for path in files(folder, f"{folder.name}*.json"))
+                yield from sorted(name for name in names if is_digest(name) and name > after)
 
     def all_blobs(self) -> Iterator[Path]:
         """Return every file with the name of a blob."""
@@ -108,6 +121,28 @@ def files(folder: Path, pattern: str) -> Iterator[Path]:
     """Yield the files that match; stop if the folder is deleted meanwhile, as Python 3.13 does."""
     with contextlib.suppress(OSError):
         yield from folder.glob(pattern)
+
+
+def manifest_path(key: str) -> str:
+    """Return the path of a key's manifest below the root of a tier."""
+    return f"manifests/{key[:2]}/{key}.json"
+
+
+def key_of(path: str) -> str | None:
+    """Return the key whose manifest has a path below the root of a tier; None for other paths."""
+    key = path.rpartition("/")[2].removesuffix(".json")
+    return key if is_digest(key) and path == manifest_path(key) else None
+
+
+def blob_path(digest: str) -> str:
+    """Return the path of a blob below the root of a tier."""
+    return f"blobs/{digest[:2]}/{digest}"
+
+
+def digest_in(path: str) -> str | None:
+    """Return the digest of the blob that has a path below the root of a tier; None for others."""
+    digest = path.rpartition("/")[2]
+    return digest if is_digest(digest) and path == blob_path(digest) else None
 
 
 def _checked(name: str) -> str:

@@ -16,6 +16,10 @@ _CHECKSUM, _END = b',\n "checksum": "', b'"\n}'
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+class LaterVersion(ValueError):
+    """A manifest is of a later version of Intertwine, and valid there: do not replace it."""
+
+
 def is_digest(text: str) -> bool:
     """Return whether the text is a sha256 in hexadecimal, as keys and names of blobs are."""
     return _DIGEST.fullmatch(text) is not None
@@ -34,6 +38,11 @@ class Manifest:
     created: float
     details: Mapping[str, Any]
 
+    @property
+    def is_basis(self) -> bool:
+        """Whether it is of a basis. Other entries, such as irreps, stay in the near folder."""
+        return self.details.get("kind") != "irreps"
+
     def to_bytes(self) -> bytes:
         """Return the manifest as JSON. Its last field `checksum` is the sha256 of all before it."""
         document = {
@@ -51,13 +60,16 @@ class Manifest:
     def from_bytes(cls, key: str, content: bytes) -> Manifest:
         """Parse the manifest of a key. Raises `ValueError`, with the reason, if it is invalid.
 
-        Manifests written before there were checksums are valid without one.
+        The error is `LaterVersion` if only a later Intertwine can read it. Manifests written before
+        there were checksums are valid without one.
         """
         try:
             document = json.loads(content)
             version = document["version"]
             if version != VERSION:
-                raise ValueError(f"version {version!r} is not {VERSION}")
+                is_later = type(version) is int and version > VERSION
+                kind = LaterVersion if is_later else ValueError
+                raise kind(f"version {version!r} is not {VERSION}")
             found, digest, size, created, details = (
                 document[name] for name in ("key", "digest", "size", "created", "details")
             )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from intertwine_cache.chain import Chain
+from intertwine_cache.credentials import config_folder
 from intertwine_cache.signing import SIGNING_KEY, Keyring
 from intertwine_cache.store import Store
-from intertwine_cache.tier import open_tier, scheme_of
+from intertwine_cache.tiers.address import scheme_of
+from intertwine_cache.tiers.opening import open_tier
 
 PLACE = "INTERTWINE_CACHE"
 """The environment variable with the tiers of the store, nearest first; ``off`` disables it."""
@@ -40,10 +41,12 @@ class Places:
         r"""Read ``folder,address,address?read-only``; None if there is no folder to keep bases in.
 
         Without a folder in front, the near folder is the platform's cache folder. A comma in a name
-        is written ``\,``. Raises `ValueError` for an invalid path.
+        is written ``\,``. Raises `ValueError` for an invalid path, and for ``off`` in a list.
         """
         parts = (part.replace(r"\,", ",").strip() for part in re.split(r"(?<!\\),", text))
         named = [part for part in parts if part]
+        if any(part.lower() == "off" for part in named):
+            raise ValueError(f"{PLACE} is either off or a list of tiers, not {text!r}")
         if named and scheme_of(named[0]) is None and not named[0].endswith(_READ_ONLY):
             return cls(_folder(named[0]), tuple(named[1:]))
         near = _platform_folder()
@@ -95,11 +98,13 @@ def open_store(places: Places, limit: int = DEFAULT_LIMIT) -> Store | Chain:
     near = Store(places.near, limit=limit)
     if not places.far:
         return near
+    for address in places.far:
+        _require_place(address)
     tiers = [
         open_tier(
             address.removesuffix(_READ_ONLY),
             is_writable=not address.endswith(_READ_ONLY),
-            limit=limit,
+            limit=sys.maxsize,  # each user's size is that of the near folder
         )
         for address in places.far
     ]
@@ -151,17 +156,18 @@ def default_limit() -> int:
     text = os.environ.get(LIMIT, "").strip() or _configured("size")
     if not text:
         return DEFAULT_LIMIT
-    match = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)B?", text.upper())
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ValueError(f"{LIMIT} is {error}") from None
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as ``20GB``. Raises `ValueError`."""
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
     if match is None:
-        raise ValueError(f"{LIMIT} is a size such as 500MB or 20GB, not {text!r}")
+        raise ValueError(f"a size such as 500MB or 20GB, not {text!r}")
     return int(float(match[1]) * _UNITS[match[2]])
-
-
-def config_folder() -> Path:
-    """Return the platform's folder for the user's configuration of Intertwine."""
-    from platformdirs import user_config_path
-
-    return user_config_path("intertwine", appauthor=False)
 
 
 def _configured(name: str) -> str:
@@ -175,11 +181,27 @@ def _configured(name: str) -> str:
     except (OSError, RuntimeError):  # there is none, or no home
         return ""
     try:
-        table: Mapping[str, Any] = tomllib.loads(content).get("cache", {})
-        value: str | Sequence[str] = table.get(name, "")
-        return value if isinstance(value, str) else ",".join(value)
-    except (tomllib.TOMLDecodeError, AttributeError, TypeError) as error:
+        table: object = tomllib.loads(content).get("cache", {})
+    except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
+    if not isinstance(table, dict):
+        raise ValueError(f"{path} cannot be read: cache is a table, not {table!r}")
+    if unknown := sorted(set(table) - {"tiers", "size"}):
+        raise ValueError(f"{path}: the table cache has tiers and size, not {', '.join(unknown)}")
+    value = table.get(name, "")
+    parts = value if isinstance(value, list) else [value]
+    if not all(isinstance(part, str) for part in parts):
+        raise ValueError(f"{path} cannot be read: {name} is not a text or a list: {value!r}")
+    return ",".join(parts)
+
+
+def _require_place(address: str) -> None:
+    """Raise `ValueError` for a far folder that is relative, as a URL without ``https://`` is."""
+    if scheme_of(address) is None and not address.startswith((".", "~", os.sep)):
+        raise ValueError(
+            f"{address!r} in {PLACE} is neither a URL nor an absolute folder: write "
+            f"https://{address} for a service, or ./{address} for a folder"
+        )
 
 
 def _folder(named: str) -> Path:

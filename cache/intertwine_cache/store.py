@@ -53,6 +53,11 @@ class Store:
         return str(self.layout.root)
 
     @property
+    def folder(self) -> Path:
+        """The store's folder. Its entries are in the folder ``v1`` in it."""
+        return self.layout.root
+
+    @property
     def near(self) -> Store:
         """The store on this machine: itself (see `Chain`)."""
         return self
@@ -60,7 +65,11 @@ class Store:
     # -- reading
 
     def fetch(
-        self, key: str, accept: Callable[[Path, bool], None], most_bytes: int
+        self,
+        key: str,
+        accept: Callable[[Path, bool], None],
+        most_bytes: int,
+        is_quick: Callable[[], bool] = lambda: False,
     ) -> tuple[Manifest, Path, str] | None:
         """Return None: a folder alone has no other tiers (see `Chain.fetch`)."""
         return None
@@ -117,8 +126,8 @@ class Store:
 
     def manifests(self, after: str = "") -> Iterator[Manifest]:
         """Yield the readable manifests in the order of their keys, after the key `after`."""
-        for path in sorted(p for p in self.layout.all_manifests() if p.stem > after):
-            manifest = self.manifest(path.stem)
+        for key in self.layout.keys(after):
+            manifest = self.manifest(key)
             if manifest is not None:
                 yield manifest
 
@@ -269,7 +278,7 @@ class Store:
         temporary = self.layout.temporary()
         sha, size = hashlib.sha256(), 0
         try:
-            with temporary.open("xb") as file:
+            with temporary.open("xb") as file, disk.syncing(file) as written:
 
                 def write(piece: bytes | memoryview) -> None:
                     nonlocal size
@@ -277,6 +286,7 @@ class Store:
                     self._require_room(size, len(piece))
                     sha.update(piece)
                     disk.write(file, piece)
+                    written(size)
 
                 write_to(write)
                 disk.sync_file(file)

@@ -20,6 +20,12 @@ def is_jax(value: object) -> bool:
     return jax is not None and isinstance(value, jax.Array)
 
 
+def is_concrete_jax(value: object) -> bool:
+    """Return whether `value` is a JAX array with known numbers, and not a tracer."""
+    jax = sys.modules.get("jax")
+    return jax is not None and is_jax(value) and not isinstance(value, jax.core.Tracer)
+
+
 def is_sparse(value: object) -> bool:
     """Return whether `value` is a SciPy sparse matrix or array, without importing SciPy."""
     sparse = sys.modules.get("scipy.sparse")

@@ -19,6 +19,7 @@
     └── SolveError            a solve that ended without a proven answer
         ├── AmbiguousRank     singular values without a clear gap
         │   └── RoundedGenerators  generators that look rounded
+        ├── Unproven          invariants that cannot be counted, so some may be missing
         ├── NotConverged      an iteration that stopped short of its tolerance
         └── NonFiniteLoss     a training loss or weight that is not finite
 
@@ -158,6 +159,12 @@ class RoundedGenerators(AmbiguousRank):
     """Generators are nearly unitary, of finite order or closed, so they were probably rounded."""
 
     code = "rounded-generators"
+
+
+class Unproven(SolveError):
+    """The invariants cannot be counted, so a basis may lack some. Nothing else is wrong with it."""
+
+    code = "unproven"
 
 
 class NotConverged(SolveError):

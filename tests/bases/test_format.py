@@ -141,9 +141,10 @@ class TestRoundTrip:
 
 
 def _array_names(storage: Metadata) -> Iterator[str]:
-    for key in ("matrix", "labels", "signs", "rows"):
+    for key in ("matrix", "labels", "signs", "rows", "starts", "values"):
         if storage.get(key) is not None:
             yield storage[key]
+    yield from {name for name in storage.get("frames", ()) if name is not None}
     names = {
         name for side in ("left", "right") if storage.get(side) for name in _maps(storage[side])
     }

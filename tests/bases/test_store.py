@@ -278,10 +278,16 @@ class Shelf:
         self.refused: list[str] = []
         self.details: Mapping[str, Any] = {}
         self.elsewhere: dict[str, tuple[Path, bool]] = {}
+        self.was_quick: bool | None = None
 
     def fetch(
-        self, key: str, accept: Callable[[Path, bool], None], most_bytes: int
+        self,
+        key: str,
+        accept: Callable[[Path, bool], None],
+        most_bytes: int,
+        is_quick: Callable[[], bool],
     ) -> tuple[Any, Path, str] | None:
+        self.was_quick = is_quick()
         if key not in self.elsewhere:
             return None
         path, is_trusted = self.elsewhere[key]
@@ -500,6 +506,15 @@ class TestElsewhere:
         missing, moved = shelf.refused
         assert "it has 2 invariants" in missing
         assert "are not invariant" in moved
+
+    @pytest.mark.parametrize(
+        ("rep", "is_quick"), [(V(SO(3)), True), ((V**2)(S(4)), True), ((V**3)(SO(12)), False)]
+    )
+    def test_the_store_knows_what_is_solved_in_milliseconds(
+        self, shelf: Shelf, rep: Rep, is_quick: bool
+    ) -> None:
+        rep.equivariant_basis(store=shelf)
+        assert shelf.was_quick is is_quick
 
     def test_an_approximate_basis_needs_a_signature(self, shelf: Shelf) -> None:
         rng = np.random.default_rng(0)

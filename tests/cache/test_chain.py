@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 import subprocess
 import sys
 import textwrap
@@ -13,8 +14,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import obstore
 import pytest
-from helpers.example_stores import digest, key, leftovers, overwrite, publish
+from helpers.example_stores import digest, edit, key, leftovers, overwrite, publish
 from helpers.example_tiers import (
     Files,
     chain,
@@ -22,16 +24,21 @@ from helpers.example_tiers import (
     silent_server,
     web_folder,
 )
-from intertwine_cache import Chain, Manifest, Store
+from intertwine_cache import Chain, Manifest, Places, Store, open_store
 from intertwine_cache.chain import (
     LONGEST_PAUSE_SECONDS,
     MISS_SECONDS,
     PATIENCE_SECONDS,
     PAUSE_SECONDS,
+    SLOW_SECONDS,
     Health,
 )
+from intertwine_cache.layout import manifest_path
+from intertwine_cache.manifest import LaterVersion
 from intertwine_cache.store import Write
-from intertwine_cache.tier import FolderTier, ObjectTier, TierError
+from intertwine_cache.tiers.folder import FolderTier
+from intertwine_cache.tiers.object_store import ObjectTier
+from intertwine_cache.tiers.tier import Tier, TierError
 
 MOST = 10**9
 
@@ -91,6 +98,8 @@ class TestReading:
         assert fetched(here, "b") is None
         publish(shared, "b", b"content")
         assert fetched(here, "b") is None
+        here.ask_again(key("b"))
+        assert fetched(here, "b") == b"content"
         assert fetched(chain(tmp_path / "other", folder_tier(shared.layout.root)), "b") is not None
 
     @pytest.mark.parametrize("kind", ["digest", "size", "empty", "exchanged", "refused"])
@@ -118,6 +127,40 @@ class TestReading:
         assert warned.startswith(f"{key('a')} is not taken from {shared.layout.root}")
         assert here.read(key("a")) is None
         assert list(here.near.layout.all_blobs()) == leftovers(here.near) == []
+
+    def test_a_manifest_of_a_later_version_is_a_miss_said_once_and_stays(
+        self, tmp_path: Path, tier: Tier, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert tier.publish(*publish(Store(tmp_path / "another"), "a", b"content"))
+        later = b'{"version": 2, "of": "another form"}'
+        if isinstance(tier, ObjectTier):
+            obstore.put(tier._store, manifest_path(key("a")), later)
+        else:
+            overwrite(tmp_path / "shared" / "v1" / manifest_path(key("a")), later)
+        here = chain(tmp_path, tier)
+        for _ in range(2):
+            assert fetched(here, "a") is None
+        here.publish(key("a"), lambda write: write(b"solved here"), {})
+        assert here.finish(60)
+        expected = f"{key('a')} is not taken from {tier.address}: version 2 is not 1"
+        assert caplog.messages == [expected]
+        with pytest.raises(LaterVersion):
+            tier.manifest(key("a"))
+
+    def test_an_older_manifest_is_used(self, tmp_path: Path, shared: Store) -> None:
+        """It has no checksum, no signature, no request and no certificate."""
+        edit(shared.layout.manifest(key("a")), checksum=None, details={})
+        trusts = []
+
+        def note(path: Path, is_trusted: bool) -> None:
+            trusts.append(is_trusted)
+
+        here = chain(tmp_path, folder_tier(shared.layout.root))
+        assert here.fetch(key("a"), note, MOST) is not None
+        assert trusts == [False]
+        (counts,) = here.statistics().values()
+        assert counts.hits == 1
+        assert counts.seconds_saved <= 0  # it does not say what the solve took
 
     def test_the_next_tier_is_asked_if_one_is_wrong(self, tmp_path: Path, shared: Store) -> None:
         wrong = Store(tmp_path / "wrong")
@@ -179,6 +222,44 @@ class TestWriting:
             assert here.keyring.trusts(entry[0])
             assert entry[1].read_bytes() == b"content"
         assert two.read(key("a")) is None
+
+    def test_uploads_of_one_key_are_waited_for_without_the_others(self, tmp_path: Path) -> None:
+        is_over = threading.Event()
+
+        class Waiting(FolderTier):
+            def publish(self, manifest: Manifest, blob: Path) -> bool:
+                assert manifest.key == key("a") or is_over.wait(60)
+                return super().publish(manifest, blob)
+
+        here = chain(tmp_path, Waiting(tmp_path / "far", is_writable=True, limit=MOST))
+        for name in ("a", "b"):
+            assert here.publish(key(name), lambda write: write(b"content"), {}) is not None
+        assert here.finish(60, key("a"))
+        assert not here.is_uploading(key("a"))
+        assert here.is_uploading(key("b"))
+        assert not here.finish(0.05, key("b"))
+        assert not here.finish(0.05)
+        is_over.set()
+        assert here.finish(60, key("b"))
+        assert here.finish(0)
+
+    def test_irreps_stay_near(self, tmp_path: Path) -> None:
+        far = Store(tmp_path / "far")
+        here = chain(tmp_path, folder_tier(far.layout.root))
+        here.publish(key("a"), lambda write: write(b"content"), {"kind": "irreps"})
+        assert here.finish(10)
+        assert list(far.manifests()) == []
+
+    def test_only_the_near_folder_evicts(self, tmp_path: Path) -> None:
+        places = Places(tmp_path / "near", (str(tmp_path / "far"),))
+        here = open_store(places, limit=1500)
+        assert isinstance(here, Chain)
+        for name in ("a", "b", "c"):
+            publish(here.near, name, name.encode() * 1000)  # its two predecessors are evicted
+            here.publish(key(name), lambda write, name=name: write(name.encode() * 1000), {})
+            assert here.finish(10)
+        assert len(list(here.near.manifests())) == 1
+        assert len(list(Store(tmp_path / "far").manifests())) == 3
 
     @pytest.mark.parametrize("ending", ["", "raise SystemExit(3)", "raise ValueError"])
     def test_a_process_that_ends_has_uploaded_before(self, tmp_path: Path, ending: str) -> None:
@@ -242,6 +323,9 @@ class Slow:
     def publish(self, manifest: Manifest, blob: Path) -> bool:
         raise AssertionError("it is read-only")
 
+    def probe(self) -> str:
+        return ""
+
 
 class TestATierThatIsDown:
     @pytest.fixture(params=["nobody listens", "nobody answers", "it fails"])
@@ -267,6 +351,19 @@ class TestATierThatIsDown:
         (warned,) = caplog.messages
         assert warned.startswith(f"{address} is skipped for 30 seconds: ")
 
+    @pytest.mark.slow
+    def test_is_asked_all_the_same_for_a_key_that_another_host_has_published(
+        self, tmp_path: Path, shared: Store
+    ) -> None:
+        here = chain(tmp_path, Slow(shared, 3 * PATIENCE_SECONDS))
+        assert fetched(here, "a") is None
+        ((_, health),) = here.tiers
+        assert health.is_paused
+        here.ask_again(key("a"))
+        assert fetched(here, "a") is None
+        here.ask_again(key("a"), is_expected=True)
+        assert fetched(here, "a") == b"content"
+
     def test_that_answers_late_is_asked_again(self, tmp_path: Path, shared: Store) -> None:
         slow = Slow(shared, PATIENCE_SECONDS + 0.2)
         here = chain(tmp_path, slow)
@@ -280,6 +377,19 @@ class TestATierThatIsDown:
         slow.seconds = 0.0
         assert fetched(here, "a") == b"content"
         assert slow.asked == 2
+
+    def test_that_is_slow_costs_three_waits_for_200_quick_solves(
+        self, tmp_path: Path, shared: Store
+    ) -> None:
+        slow = Slow(shared, SLOW_SECONDS + 0.05)
+        here = chain(tmp_path, slow)
+        begun = time.monotonic()
+        for n in range(200):
+            assert here.fetch(key(str(n)), accept, MOST, lambda: True) is None
+        assert slow.asked == 3
+        assert time.monotonic() - begun < 3 * PATIENCE_SECONDS
+        assert fetched(here, "a") == b"content"  # a solve of it would take long
+        assert slow.asked == 4
 
     def test_that_breaks_off_in_a_blob_is_skipped(self, tmp_path: Path, shared: Store) -> None:
         def half(request: Files) -> bool:
@@ -364,6 +474,28 @@ class TestHealth:
         now += 1
         assert not health.is_paused
 
+    def test_is_slow_while_the_last_three_answers_of_a_minute_all_were(self) -> None:
+        now = 0.0
+        health = Health("far", lambda: now)
+        assert not health.is_slow
+        for seconds, is_slow in (
+            (2 * SLOW_SECONDS, False),
+            (2 * SLOW_SECONDS, False),
+            (2 * SLOW_SECONDS, True),
+            (SLOW_SECONDS / 2, False),
+            (2 * SLOW_SECONDS, False),
+            (2 * SLOW_SECONDS, False),
+            (2 * SLOW_SECONDS, True),
+        ):
+            health.answer(seconds)
+            assert health.is_slow is is_slow
+        now = MISS_SECONDS - 1
+        assert health.is_slow
+        now = MISS_SECONDS
+        assert not health.is_slow  # so it is asked again
+        health.answer(2 * SLOW_SECONDS)
+        assert health.is_slow
+
     def test_misses_are_remembered_for_a_minute_and_not_without_end(self) -> None:
         now = 0.0
         health = Health("far", lambda: now)
@@ -376,6 +508,14 @@ class TestHealth:
             health.miss(str(number))
         assert not health.misses("0")
         assert health.misses("10000")
+
+    def test_a_forgotten_miss_is_asked_for_again_but_not_a_refused_entry(self) -> None:
+        health = Health("far")
+        health.miss("a")
+        health.miss("refused", math.inf)
+        for name in ("a", "refused", "unknown"):
+            health.forget_miss(name)
+        assert [health.misses(name) for name in ("a", "refused", "unknown")] == [False, True, False]
 
 
 def test_errors_of_a_tier_are_errors_of_the_system() -> None:

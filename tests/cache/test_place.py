@@ -105,6 +105,22 @@ class TestTiers:
             default_store()
 
     @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            (f"off,{FAR}", "INTERTWINE_CACHE is either off or a list of tiers"),
+            ("/a,s3://lab/x?readonly", r"the only option of an address is \?read-only"),
+            ("/a,lab.example.org", "write https://lab.example.org for a service, or ./lab"),
+            ("/a,s3://", "a cache cannot be at s3:: Unable to recognise URL"),
+        ],
+    )
+    def test_that_are_misspelt_are_refused(
+        self, environment: Environment, text: str, why: str
+    ) -> None:
+        environment.patch.setenv("INTERTWINE_CACHE", text)
+        with pytest.raises(ValueError, match=why):
+            default_store()
+
+    @pytest.mark.parametrize(
         ("missing", "address"), [("obstore", "s3://lab"), ("cryptography", "/shared")]
     )
     def test_need_the_extra(self, tmp_path: Path, missing: str, address: str) -> None:
@@ -159,6 +175,13 @@ class TestTheConfigurationFile:
         environment.patch.delenv("INTERTWINE_CACHE")
         (folder / "config.toml").write_text(content)
         with pytest.raises(ValueError, match=r"config\.toml cannot be read: "):
+            default_places()
+
+    @on_linux
+    def test_with_a_misspelt_name_is_refused(self, environment: Environment, folder: Path) -> None:
+        environment.place(None)
+        (folder / "config.toml").write_text('[cache]\ntier = ["/a", "/b"]\n')
+        with pytest.raises(ValueError, match=r"the table cache has tiers and size, not tier$"):
             default_places()
 
     @on_linux

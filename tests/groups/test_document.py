@@ -187,6 +187,14 @@ def test_a_bad_number_is_shown_with_a_caret() -> None:
     )
 
 
+def test_too_many_characters_are_refused_before_any_is_evaluated() -> None:
+    rows = [[f"this is not a number {i} {j}" for j in range(60)] for i in range(60)]
+    with pytest.raises(TooLarge, match="more than 50,000 characters"):
+        group_from_json({"lie_algebra": [rows]})
+    equal = [["sqrt(2)" + " " * 100] * 60] * 60  # counted once
+    assert group_from_json({"lie_algebra": [equal]}).d == 60
+
+
 @pytest.mark.slow
 def test_sizes_are_bounded() -> None:
     with pytest.raises((TooLarge, InvalidGroup)):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 from intertwine.groups import SO, Cube, D, Group, S, Z
-from intertwine.groups.full_permutations import AllPermutations, full_permutations_of
+from intertwine.groups.full_permutations import (
+    AllPermutations,
+    count_equality_patterns,
+    equality_patterns,
+    full_permutations_of,
+)
 from intertwine.reps import V
 
 
@@ -86,3 +92,32 @@ def _parts(length: int, most: int, signed: bool) -> int:
 )
 def test_those_that_do_not_or_do_not_show_it(group: Group) -> None:
     assert full_permutations_of(group) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("length", "number"), [(0, 3), (1, 1), (3, 2), (4, 4), (5, 3), (6, 9)])
+def test_patterns_of_equal_indices_are_those_of_all_tuples(length: int, number: int) -> None:
+    tuples = itertools.product(range(number), repeat=length)
+    seen = dict.fromkeys(tuple(list(dict.fromkeys(t)).index(i) for i in t) for t in tuples)
+    found = list(equality_patterns(["a"] * length, [number] * length))
+    assert found == list(seen)  # in the order of the first tuple of each
+    assert count_equality_patterns(length, number) == len(found)
+
+
+def test_indices_of_different_kinds_are_never_equal() -> None:
+    found = list(equality_patterns("aba", [2, 1, 2]))
+    assert found == [(0, 1, 0), (0, 1, 2)]
+
+
+def test_the_numbers_of_patterns_are_bell_numbers() -> None:
+    assert [count_equality_patterns(k, 20) for k in range(9)] == [
+        1,
+        1,
+        2,
+        5,
+        15,
+        52,
+        203,
+        877,
+        4140,
+    ]

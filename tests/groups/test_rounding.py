@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from intertwine.errors import AmbiguousRank, InvalidGroup, RoundedGenerators
 from intertwine.groups import (
     CATALOGUE,
+    CRYSTAL_CLASSES,
     SO,
     SU,
     C,
@@ -56,7 +57,14 @@ def test_exact_generators_have_no_defects(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_catalogue_has_no_defects(name: str) -> None:
-    arguments = {"ZksZnxZn": [(2, 3), (4, 3)]}.get(name)
+    arguments: Any = {
+        "ZksZnxZn": [(2, 3), (4, 3)],
+        "PointGroup": [(row.schoenflies,) for row in CRYSTAL_CLASSES] + [("Ih",), ("D5d",)],
+        "SO": [(1,), (2,), (3,), (5,), (7,), (1, 3), (2, 2), (3, 2)],
+        "Pauli": [(2, 1), (2, 2), (3, 1), (5, 1), (3, 2)],
+        "Clifford": [(1,), (2,)],
+        "Spin": [(2,), (3,), (5,), (7,)],
+    }.get(name)
     parameters = len(inspect.signature(CATALOGUE[name]).parameters)
     for values in arguments or [(n,) * parameters for n in (1, 2, 3, 5, 7)]:
         group = CATALOGUE[name](*values)

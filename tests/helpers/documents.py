@@ -94,17 +94,19 @@ def printed_by_python(page: Path) -> Iterator[tuple[int, Block]]:
         before = block.language
 
 
-def run_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_shell(
+    command: str, folder: Path, typed: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command with `intertwine` on the path; standard error joins standard output."""
     path = f"{PROGRAM.parent}:{environment().get('PATH', '')}"
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
-        stdin=subprocess.DEVNULL,
+        input=typed,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=folder,
-        env=environment(PATH=path, INTERTWINE_CACHE=str(folder / "cache")),
+        env=environment(PATH=path, INTERTWINE_CACHE=str(folder / "cache"), **variables),
         timeout=300,
         check=False,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import reduce
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from intertwine.bases import (
     Basis,
     Certificate,
     Dense,
+    EqualityPatterns,
     Intertwiners,
     Kronecker,
     Orbits,
     Permuted,
+    SparseStorage,
     Storage,
     Sum,
     Transform,
@@ -84,7 +87,36 @@ def _copies(transform: Transform) -> dict[int, list[np.ndarray[Any, Any]]]:
     return found
 
 
+def sparse(
+    *columns: dict[int, complex], sizes: list[int], frames: list[Any] | None = None
+) -> SparseStorage:
+    """A sparse basis whose columns have these entries, each scaled to length 1."""
+    values = [
+        np.array(list(column.values())) / np.linalg.norm(list(column.values()))
+        for column in columns
+    ]
+    rows = [row for column in columns for row in column]
+    return SparseStorage(
+        np.array(rows, dtype=np.int64),
+        np.cumsum([0, *map(len, columns)]),
+        np.concatenate([np.zeros(0), *values]),
+        sizes,
+        [None] * len(sizes) if frames is None else frames,
+    )
+
+
+_FRAME = orthonormal(3, 3)
+_COLUMNS: tuple[dict[int, complex], ...] = ({0: 1, 4: -2}, {1: 1}, {2: 1, 3: 1, 5: 1})
+
 STORAGES: dict[str, Storage] = {
+    "sparse": sparse(*_COLUMNS, sizes=[6]),
+    "sparse, complex": sparse({0: 1, 2: 1j}, {1: 1j}, sizes=[3]),
+    "sparse, without entries": sparse(sizes=[2, 2]),
+    "sparse, in frames": sparse(*_COLUMNS, {6: 1, 8: 1}, sizes=[3, 3], frames=[_FRAME, _FRAME]),
+    "sparse, in a frame of one slot": sparse(*_COLUMNS, sizes=[3, 2], frames=[_FRAME, None]),
+    "sparse, in a complex frame": sparse(
+        *_COLUMNS, sizes=[3, 2], frames=[None, orthonormal(2, 2, is_complex=True)]
+    ),
     "dense": Dense(orthonormal(12, 3)),
     "dense, complex": Dense(orthonormal(6, 2, is_complex=True)),
     "dense, square": Dense(orthonormal(4, 4)),
@@ -99,6 +131,10 @@ STORAGES: dict[str, Storage] = {
     "orbits, the last ones vanishing": orbits([0, 0, 1, -1, -1], [1, -1, 1, 1, -1]),
     "orbits, all vanishing": orbits([-1, -1, -1], [1, 1, 1]),
     "orbits, of no index": orbits([]),
+    "patterns": EqualityPatterns(3, 3),
+    "patterns, of one slot": EqualityPatterns(4, 1),
+    "patterns, of one index": EqualityPatterns(1, 2),
+    "patterns, of fewer indices than slots": EqualityPatterns(2, 4),
     "sum": Sum([(1, Dense(orthonormal(5, 2))), (1, orbits([0, 1, 0]))]),
     "sum, with multiplicities": Sum(
         [(2, Dense(orthonormal(4, 2))), (1, orbits([0, 0])), (3, Dense(orthonormal(5, 1)))]
@@ -151,11 +187,22 @@ def matrix_of(storage: Storage) -> np.ndarray[Any, Any]:
                 sign = 1 if storage.signs is None else storage.signs[i]
                 matrix[i, column] = sign / math.sqrt(len(members))
         return matrix
+    if isinstance(storage, EqualityPatterns):
+        tuples = list(product(range(storage.size), repeat=storage.slots))
+        patterns = [tuple(entry.index(i) for i in entry) for entry in tuples]
+        return matrix_of(orbits([list(dict.fromkeys(patterns)).index(p) for p in patterns]))
     if isinstance(storage, Sum):
         blocks = [matrix_of(block) for m, block in storage.blocks for _ in range(m)]
         return _block_diagonal(blocks)
     if isinstance(storage, Kronecker):
         return reduce(np.kron, map(matrix_of, storage.factors))
+    if isinstance(storage, SparseStorage):
+        matrix = np.zeros(storage.shape, dtype=storage.values.dtype)
+        for column in range(storage.shape[1]):
+            for k in range(storage.starts[column], storage.starts[column + 1]):
+                matrix[storage.rows[k], column] = storage.values[k]
+        slots = zip(storage.frames, storage.sizes, strict=True)
+        return reduce(np.kron, [np.eye(n) if f is None else f for f, n in slots]) @ matrix
     if isinstance(storage, Intertwiners):
         left, right = _copies(storage.left), _copies(storage.right)
         columns = [

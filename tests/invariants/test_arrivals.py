@@ -30,10 +30,10 @@ from intertwine.bases import (
     from_bytes,
     to_bytes,
 )
-from intertwine.errors import AmbiguousRank, FormatError, MethodNotApplicable, SolveError
+from intertwine.errors import AmbiguousRank, FormatError, MethodNotApplicable, SolveError, Unproven
 from intertwine.groups import SO, SU, Group, O, S, U, Z, parse_group
 from intertwine.invariants import solve
-from intertwine.invariants.arrivals import require_sound
+from intertwine.invariants.arrivals import certified, require_sound
 from intertwine.operators import Permutation
 from intertwine.reps import Rep, T, V, canonical, parse
 
@@ -568,7 +568,7 @@ def test_a_small_file_cannot_cost_much_memory(kind: str, is_trusted: bool) -> No
         from intertwine.bases import Basis, Certificate, Intertwiners, Transform
         from intertwine.errors import SolveError
         from intertwine.groups import Group
-        from intertwine.invariants.arrivals import require_sound
+        from intertwine.invariants.arrivals import Unproven, certified, require_sound
         from intertwine.reps import T, V
         d, unit = 100, {{0: np.ones((1, 1, 1))}}
         one, many = np.ones((1, 1, 1, d)) / 10, np.ones((1000, 1, 1, d))
@@ -675,6 +675,7 @@ def test_nobody_can_foresee_which_sums_are_checked() -> None:
     assert not any(is_accepted(rep, forged) for _ in range(5))
 
 
+@pytest.mark.slow
 def test_a_million_dimensions_take_no_longer_than_their_solve() -> None:
     rep = (V**3)(S(100))
     begun = time.process_time()
@@ -703,3 +704,42 @@ def test_orbits_are_counted_for_permutation_operators() -> None:
     """A group given by `Permutation` operators, as large groups are."""
     group = Group(discrete_generators=[Permutation(np.array([1, 2, 3, 0]))])
     assert_law((V**3)(group), solved((V**3)(group)))
+
+
+# -- a certificate of what is measured here
+
+
+@pytest.mark.parametrize("text", ["V(SO(3))**4", "V(S(3))**3+2V(S(3))", "2V(Z(3))*V(S(4))"])
+def test_a_certificate_has_no_claim_of_the_sender(text: str) -> None:
+    rep = parse(text)
+    basis = solved(rep)
+    claims = dataclasses.replace(
+        basis.certificate,
+        **{"method": "magic+svd", "residual": 0.0, "notes": ("trust me",), "version": "9"},
+        **{"rank_bound": 99, "gap": 1e9, "iterations": 5, "parts": {}},
+    )
+    arrived = certified(form(rep), from_bytes(to_bytes(Basis(basis.storage, claims))))
+    found = arrived.certificate
+    assert np.array_equal(arrived.dense(), basis.dense())
+    assert (found.method, (found.size, found.rank)) == ("svd", basis.shape)
+    assert found.is_proven
+    assert found.residual <= 1e-9
+    assert found.residuals.keys() == basis.certificate.residuals.keys()
+    assert found.notes == ("found elsewhere, and checked here",)
+    assert from_bytes(to_bytes(arrived)).certificate == found
+
+
+def test_what_cannot_be_counted_is_unproven_and_what_is_wrong_is_not() -> None:
+    frame = random_frame(3, 10.0, np.random.default_rng(0))
+    rep = (V**4)(conjugate(SO(3), frame))
+    basis = solved(rep)
+    with pytest.raises(Unproven):
+        certified(form(rep), basis)
+    with pytest.raises(SolveError, match="not invariant") as refused:
+        certified(form(rep), dense(np.eye(81)[:, :3], basis))
+    assert not isinstance(refused.value, Unproven)
+    rep = REP
+    basis = solved(rep)
+    with pytest.raises(SolveError, match="there may be 3") as refused:
+        certified(form(rep), basis_of(without_a_column(basis.storage), basis))
+    assert not isinstance(refused.value, Unproven)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from intertwine.bases import Basis, Certificate
 from intertwine.errors import MethodNotApplicable, NotConcrete, TooLarge, Unavailable, UnknownMethod
 from intertwine.groups import SL, SO, SU, C, D, Group, O, S, SO13p, Trivial, U, Z, parse_group
 from intertwine.invariants import Progress, solve
-from intertwine.reps import Rep, Scalar, T, V, canonical, parse
+from intertwine.reps import Base, Rep, Scalar, T, V, basis_key, canonical, parse, read_rep
+from intertwine_cache import Store
 
 MIXED = "2*V(Z(3))*V(S(4))+V(O(3))**2"
 
@@ -435,7 +437,7 @@ def test_what_is_too_large_is_refused_before_memory_is_taken() -> None:
         import intertwine.invariants, intertwine.groups
         imported()
         refused, started = 0, time.perf_counter()
-        for text in ["T(12)(SO(10))", "T(12)(S(10))", "T(11)(SO(10))", "T(29)(S(2))"]:
+        for text in ["T(12)(SO(10))", "T(12)(S(10))", "T(11)(SO(10))", "T(31)(S(2))"]:
             for method in ["auto", "svd", "krylov"]:
                 try:
                     parse(text).equivariant_basis(method=method, backend="numpy")
@@ -504,3 +506,41 @@ SOLVERS: dict[str, Callable[[Rep], Basis]] = {
 @pytest.mark.parametrize("name", SOLVERS)
 def test_there_are_three_names_for_a_solve(name: str) -> None:
     assert SOLVERS[name](T(2, 2)(SO13p())).shape == (256, 4)
+
+
+class TestTheRequestInAStore:
+    """A key does not tell its request, so that the entry of a solved basis has it."""
+
+    @pytest.mark.parametrize(
+        ("rep", "options"),
+        [
+            ((V**2 * V.T + 5)(SO(3)), {}),
+            (V(SO(3)) * V(S(4)) + V(S(4)), {"method": "svd"}),
+            ((V**2)(Group(lie_algebra=[[[0, 1 / 3], [-1 / 3, 0]]])), {"backend": "numpy"}),
+            ((V**2)(Group(lie_algebra=[[[0, 1], [-1, 0]]])), {"tolerance": 1e-3}),
+        ],
+        ids=["one group", "two groups", "generators", "approximate"],
+    )
+    def test_has_the_key(self, tmp_path: Path, rep: Rep, options: dict[str, Any]) -> None:
+        store = Store(tmp_path)
+        solve(rep, store=store, **options)
+        (manifest,) = store.manifests()
+        request = dict(manifest.details["request"])
+        read = read_rep(request.pop("rep"), request.pop("group", None))
+        assert request == options
+        assert basis_key(read, **request) == manifest.key
+
+    def test_is_left_out_where_a_text_does_not_define_the_rep(self, tmp_path: Path) -> None:
+        class Own(Base):
+            def size(self) -> int:
+                return 3
+
+            def rho(self, M: Any) -> Any:
+                return M
+
+        large = Group(lie_algebra=[np.kron(np.eye(100), [[0.0, 1.0], [-1.0, 0.0]])])
+        for number, rep in enumerate((Own(SO(3)), V(large))):
+            store = Store(tmp_path / str(number))
+            solve(rep, store=store)
+            (manifest,) = store.manifests()
+            assert "request" not in manifest.details

@@ -82,8 +82,15 @@ class TestTheVerdict:
 
     def test_a_large_group_in_an_oblique_frame_is_not_searched_for_hours(self) -> None:
         rng = np.random.default_rng(0)
-        large = conjugate(parse_group("SO(30)"), random_frame(30, 10, rng))
+        large = conjugate(parse_group("Sp(15)"), random_frame(30, 10, rng))
         assert judge(large).kind == "ambiguous"
+
+    def test_a_large_compact_group_in_an_oblique_frame_is_reductive(self) -> None:
+        rng = np.random.default_rng(0)
+        large = conjugate(parse_group("SO(30)"), random_frame(30, 10, rng))
+        verdict = judge(large)
+        assert verdict.kind == "reductive"
+        np.testing.assert_allclose(verdict.condition, 10, rtol=1e-9)
 
 
 class TestTheFrame:

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.groups import C, RubiksCube
 from intertwine.operators import Kronecker, LinearOperator, Permutation, as_signed_permutation
+from intertwine.operators.permutation import exact_permutation
 
 
 @st.composite
@@ -45,6 +47,16 @@ def test_the_adjoint_is_the_inverse(drawn: tuple[list[int], list[int]]) -> None:
     np.testing.assert_array_equal(P.inverse @ (P @ x), x)
     np.testing.assert_array_equal(P @ (P.inverse @ x), x)
     np.testing.assert_array_equal(np.asarray(P.H), np.linalg.inv(np.asarray(P)))
+
+
+@laws
+@given(signed())
+def test_the_order_is_the_least_power_that_is_one(drawn: tuple[list[int], list[int]]) -> None:
+    matrix = np.asarray(Permutation(*drawn))
+    power, order = matrix, 1
+    while not np.array_equal(power, np.eye(len(matrix))):
+        power, order = power @ matrix, order + 1
+    assert Permutation(*drawn).order == order
 
 
 @laws
@@ -182,3 +194,37 @@ def test_the_turns_of_rubiks_cube_are_of_order_four() -> None:
         moved = turn @ x
         assert not np.array_equal(moved, x)
         np.testing.assert_array_equal(turn @ (turn @ (turn @ moved)), x)
+
+
+@laws
+@given(signed())
+def test_an_exact_permutation_is_recognised_in_every_form(
+    drawn: tuple[list[int], list[int]],
+) -> None:
+    P = Permutation(*drawn)
+    matrix = np.asarray(P)
+    forms = [matrix, matrix.astype(int), matrix + 0j, scipy.sparse.csr_array(matrix), P]
+    for form in [*forms, scipy.sparse.coo_matrix(matrix)]:
+        found = exact_permutation(form)
+        assert found is not None
+        np.testing.assert_array_equal(np.asarray(found), matrix)
+
+
+@laws
+@given(signed(), st.integers(0, 63), st.sampled_from([1e-13, 1.0, -2.0, np.nan]))
+def test_other_matrices_are_not_exact_permutations(
+    drawn: tuple[list[int], list[int]], place: int, change: float
+) -> None:
+    matrix = np.asarray(Permutation(*drawn)).copy()
+    entry = divmod(place % matrix.size, len(matrix))
+    matrix[entry] += change
+    if np.isin(matrix, (-1, 0, 1)).all() and np.array_equal(abs(matrix.sum(0)), abs(matrix).sum(0)):
+        return  # a sign was changed: another permutation, or the entry vanished
+    assert exact_permutation(matrix) is None
+    assert exact_permutation(scipy.sparse.csr_array(matrix)) is None
+    assert exact_permutation(matrix + 0j) is None
+
+
+def test_arrays_of_other_shapes_are_not_permutations() -> None:
+    for array in (np.ones(3), np.ones((2, 3)), np.array(1.0), np.array([["a"]])):
+        assert exact_permutation(array) is None

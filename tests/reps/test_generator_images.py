@@ -12,7 +12,7 @@ from intertwine.groups import GL, SO, SU, C, Group, O, S, SO13p, Sp, U, Z
 from intertwine.irreps import decompose
 from intertwine.operators import LinearOperator, Permutation
 from intertwine.reps import Rep, V
-from intertwine.reps.generator_images import act_unitarily, acts_orthogonally, images
+from intertwine.reps.generator_images import act_unitarily, acts_orthogonally, images, images_once
 
 
 class Adjoint(Rep):
@@ -324,3 +324,42 @@ def test_what_returns_no_square_matrix_gets_a_clear_error() -> None:
     others = {k: v for k, v in finished.value.items() if k not in lists_are_matrices}
     assert set(others.values()) == {"invalid-rep"}, others
     assert set(lists_are_matrices.values()) <= {"invalid-rep", "accepted"}, lists_are_matrices
+
+
+class Counted(Rep):
+    """V, which counts how often its matrices are asked for."""
+
+    def __init__(self, G: Group | None = None) -> None:
+        self.G, self.count = G, [0]
+
+    def __call__(self, G: Group) -> Counted:
+        return Counted(G)
+
+    def size(self) -> int:
+        return self.G.d
+
+    def rho(self, M: Any) -> Any:
+        self.count[0] += 1
+        return np.asarray(M)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counted) and self.G == other.G
+
+    def __hash__(self) -> int:
+        return hash((Counted, self.G))
+
+
+def test_a_solve_computes_the_images_of_a_rep_of_the_users_own_once() -> None:
+    rep = Counted(SO(3))
+    with images_once():
+        first = images(rep)
+        once = rep.count[0]
+        assert images(rep) is first
+        with images_once():
+            assert images(rep) is first
+        assert rep.count[0] == once
+    assert images(rep) is not first  # afterwards nothing is remembered
+    assert rep.count[0] == 2 * once
+    rep.count[0] = 0
+    rep.equivariant_basis(store=False)
+    assert once <= rep.count[0] < 1.5 * once  # the size is asked for as well

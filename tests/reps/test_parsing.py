@@ -309,8 +309,8 @@ COMPLAINTS: list[tuple[str, str]] = [
     ),
     ("V(SO)", "expected SO(n) at character 3 (found 0 arguments)\n  V(SO)\n    ^"),
     (
-        "1+V(SO(3, 4))",
-        "expected SO(n) at character 5 (found 2 arguments)\n  1+V(SO(3, 4))\n      ^",
+        "1+V(O(3, 4))",
+        "expected O(n) at character 5 (found 2 arguments)\n  1+V(O(3, 4))\n      ^",
     ),
     (
         "V**257",

@@ -52,7 +52,7 @@ def check_tiers() -> list[Finding]:
     """Check that each far tier of the store answers."""
     from intertwine.installation import Finding
     from intertwine_cache import Chain, default_store
-    from intertwine_cache.tier import TierError
+    from intertwine_cache.tiers.tier import TierError
 
     try:
         store = default_store()

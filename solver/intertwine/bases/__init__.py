@@ -11,7 +11,9 @@ from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.bases.intertwiners import Intertwiners
 from intertwine.bases.matrix import DenseStorage
 from intertwine.bases.orbits import Orbits
+from intertwine.bases.patterns import EqualityPatterns
 from intertwine.bases.row_order import RowOrder
+from intertwine.bases.sparse import SparseStorage
 from intertwine.bases.storage import Storage
 from intertwine.bases.transform import Transform
 
@@ -24,6 +26,7 @@ __all__ = [
     "Certificate",
     "Dense",
     "DenseStorage",
+    "EqualityPatterns",
     "Intertwiners",
     "Kronecker",
     "KroneckerStorage",
@@ -31,6 +34,7 @@ __all__ = [
     "Permuted",
     "Projector",
     "RowOrder",
+    "SparseStorage",
     "Storage",
     "Sum",
     "Transform",

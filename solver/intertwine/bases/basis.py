@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Inexact, Num
 
-from intertwine.arrays import Array, namespace
+from intertwine.arrays import Array, is_concrete_jax, namespace
 from intertwine.bases.certificate import Certificate
 from intertwine.bases.row_order import RowOrder
 from intertwine.bases.storage import Storage
@@ -19,6 +20,8 @@ from intertwine.reps import Rep
 
 _LOG = logging.getLogger("intertwine")
 _WORTH_SAYING = 2**30
+_COMPILED_BYTES = 2**24
+"""The largest storage, in bytes, whose arrays become constants of a compiled program."""
 
 
 class Basis(LinearOperator):
@@ -64,10 +67,35 @@ class Basis(LinearOperator):
         return self.shape[1]
 
     def _matmat(self, matrix: Array) -> Array:
-        return self.storage.apply(matrix)
+        return self._run("apply", matrix)
 
     def _adjoint(self) -> LinearOperator:
         return _Adjoint(self)
+
+    def _run(self, name: str, matrix: Array) -> Array:
+        """Return Q x, Qᴴ x or QQᴴ x: `name` is apply, adjoint or project.
+
+        A JAX array that is not traced is multiplied by one compiled program. Otherwise JAX would
+        compile each small operation by itself, hundreds for a sum of many reps.
+        """
+        if is_concrete_jax(matrix) and self._is_compiled:
+            return self._programs[name](matrix)
+        return self._functions[name](matrix)
+
+    @cached_property
+    def _is_compiled(self) -> bool:
+        return self.storage.nbytes <= _COMPILED_BYTES
+
+    @property
+    def _functions(self) -> dict[str, Callable[[Array], Array]]:
+        apply, adjoint = self.storage.apply, self.storage.adjoint
+        return {"apply": apply, "adjoint": adjoint, "project": lambda v: apply(adjoint(v))}
+
+    @cached_property
+    def _programs(self) -> dict[str, Callable[[Array], Array]]:
+        import jax
+
+        return {name: jax.jit(function) for name, function in self._functions.items()}
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -87,7 +115,7 @@ class Basis(LinearOperator):
 
     def project(self, v: Num[Any, "..."]) -> Num[Any, "..."]:
         """Return QQᴴv, the invariant nearest to v; of shape (n,), (n, k) or (…, n, k) like v."""
-        return self @ (self.H @ v)
+        return self.projector @ v
 
     @property
     def projector(self) -> Projector:
@@ -148,7 +176,7 @@ class _Adjoint(LinearOperator):
         self.shape = (basis.shape[1], basis.shape[0])
 
     def _matmat(self, matrix: Array) -> Array:
-        return self.basis.storage.adjoint(matrix)
+        return self.basis._run("adjoint", matrix)
 
     def _adjoint(self) -> LinearOperator:
         return self.basis
@@ -166,7 +194,7 @@ class Projector(LinearOperator):
         self.shape = (basis.shape[0], basis.shape[0])
 
     def _matmat(self, matrix: Array) -> Array:
-        return self.basis.project(matrix)
+        return self.basis._run("project", matrix)
 
     def _adjoint(self) -> LinearOperator:
         return self

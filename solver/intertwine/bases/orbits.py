@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact, Int, Num
+from jaxtyping import Bool, Inexact, Int, Num
 
 from intertwine.arrays import index, is_jax, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
+from intertwine.operators import Permutation
+
+_AT_ONCE = 2**18  # labels that are compared at a time
 
 
 class Orbits(Storage):
@@ -86,13 +90,14 @@ class Orbits(Storage):
         sizes = np.bincount(self.labels[self.labels >= 0], minlength=self.shape[1])
         return float(np.abs(sizes * (1 / np.sqrt(sizes)) ** 2 - 1).max(initial=0.0))
 
-    def keeps(self, indices: Int[np.ndarray, " n"], signs: Int[np.ndarray, " n"]) -> bool:
+    def keeps(self, slots: Sequence[Permutation]) -> bool:
         """Return whether every index stays in its orbit, with its sign there."""
-        own = np.ones(self.shape[0], dtype=np.int8) if self.signs is None else self.signs
-        kept = self.labels >= 0
-        return np.array_equal(self.labels[indices], self.labels) and np.array_equal(
-            (own[indices] * signs)[kept], own[kept]
-        )
+        sizes = [slot.shape[0] for slot in slots]
+        labels = self.labels + 1
+        if self.signs is not None:
+            labels = labels * self.signs
+        pairs = moved_labels(labels.reshape(sizes), slots)
+        return all(np.array_equal(own, other) for own, other in pairs)
 
     def write(self, put: Put) -> dict[str, Any]:
         """Write the labels, and the signs if there are any."""
@@ -115,3 +120,62 @@ class Orbits(Storage):
         if signs is not None and (signs.shape != labels.shape or np.any(np.abs(signs) != 1)):
             raise FormatError("the signs are not ±1, one per index")
         return cls(labels, signs, rank)
+
+
+def moved_labels(
+    labels: Int[np.ndarray, " *n"], slots: Sequence[Permutation]
+) -> Iterator[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]]:
+    """Yield the labels of index tuples, and those of their images with the signs there.
+
+    The first array has `labels[i, j, …]`, and the second s(i) t(j) … `labels[p(i), q(j), …]`, for
+    permutations p, q, … of the slots with the signs s, t, …. Tuples that are not moved, and have
+    the sign +, are left out. Each pair has at most about 2¹⁸ labels, or those of one first index.
+    """
+    sizes, signs_of = labels.shape, [slot.signs for slot in slots]
+    is_signed = any(signs is not None for signs in signs_of)
+    moved = [_moved(slot) for slot in slots]
+    for place in range(len(slots)):
+        # of the tuples whose first moved index is in this slot, the indices so far, and the rest
+        chosen = [np.flatnonzero(~each) for each in moved[:place]] + [np.flatnonzero(moved[place])]
+        if not all(map(len, chosen)):
+            continue
+        rest = slots[place + 1 :]
+        rows = labels.reshape(prod(sizes[: place + 1]), prod(sizes[place + 1 :]))
+        columns = _flat_index([slot.indices for slot in rest], sizes[place + 1 :])
+        signs = _flat_signs(signs_of[place + 1 :], sizes[place + 1 :])
+        total = prod(map(len, chosen)) * len(columns)
+        for piece in np.array_split(chosen[0], min(len(chosen[0]), -(-total // _AT_ONCE))):
+            starts = [piece, *chosen[1:]]
+            images = [slot.indices[at] for slot, at in zip(slots, starts, strict=False)]
+            other = np.take(rows[_flat_index(images, sizes)], columns, axis=1)
+            if is_signed:
+                here = [s if s is None else s[at] for s, at in zip(signs_of, starts, strict=False)]
+                other *= _flat_signs(here, [len(at) for at in starts])[:, None]
+                other *= signs
+            yield rows[_flat_index(starts, sizes)], other
+
+
+def _moved(slot: Permutation) -> Bool[np.ndarray, " n"]:
+    moved: Bool[np.ndarray, " n"] = slot.indices != np.arange(slot.shape[0])
+    return moved if slot.signs is None else moved | (slot.signs < 0)
+
+
+def _flat_index(
+    chosen: Sequence[Int[np.ndarray, " _"]], sizes: Sequence[int]
+) -> Int[np.ndarray, " m"]:
+    """Return the positions of all tuples of the chosen indices in an array of these sizes."""
+    found = np.zeros(1, dtype=np.intp)
+    for indices, size in zip(chosen, sizes, strict=False):
+        found = (found[:, None] * size + indices).ravel()
+    return found
+
+
+def _flat_signs(
+    signs_of: Sequence[Int[np.ndarray, " _"] | None], sizes: Sequence[int]
+) -> Int[np.ndarray, " m"]:
+    """Return the products of the signs of all tuples; None has the sign + everywhere."""
+    found = np.ones(1, dtype=np.int8)
+    for signs, size in zip(signs_of, sizes, strict=True):
+        each = np.ones(size, dtype=np.int8) if signs is None else signs
+        found = (found[:, None] * each).ravel()
+    return found

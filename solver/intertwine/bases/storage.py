@@ -9,14 +9,15 @@ tests.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import sqrt
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Inexact, Int, Num, Shaped
+from jaxtyping import Inexact, Num, Shaped
 
 from intertwine.errors import FormatError
+from intertwine.operators import Permutation
 
 _BLOCK_BYTES = 2**28
 
@@ -106,9 +107,9 @@ class Storage(ABC):
         """
         return part
 
-    def keeps(self, indices: Int[np.ndarray, " n"], signs: Int[np.ndarray, " n"]) -> bool | None:
-        """Return whether x ↦ signs · x[indices] fixes every column, if the structure shows it
-        without rounding; None if it has to be measured.
+    def keeps(self, slots: Sequence[Permutation]) -> bool | None:
+        """Return whether signed permutations of the slots, together, fix every column, if the
+        structure shows it without rounding; None if it has to be measured.
         """
         return None
 

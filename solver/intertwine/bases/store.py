@@ -33,13 +33,22 @@ class BasisStore(Protocol):
     def name(self) -> str:
         """The folder or the address of the store, for people."""
 
+    @property
+    def folder(self) -> Path:
+        """The store's folder on this machine. Other files may be kept beside its entries."""
+
     def fetch(
-        self, key: str, accept: Callable[[Path, bool], None], most_bytes: int
+        self,
+        key: str,
+        accept: Callable[[Path, bool], None],
+        most_bytes: int,
+        is_quick: Callable[[], bool],
     ) -> tuple[Any, Path, str] | None:
         """Return the entry of a key from elsewhere, its file, and the name of the place, if any.
 
         `accept` gets the file, of at most `most_bytes`, and whether a trusted key has signed the
-        entry, and raises `ValueError` if the entry is not to be used.
+        entry, and raises `ValueError` if the entry is not to be used. `is_quick` says whether a
+        solve would take milliseconds: then slow places are not asked.
         """
 
     def read(self, key: str) -> tuple[Any, Path] | None:
@@ -87,12 +96,17 @@ def obtain(
     solve: Callable[[], Basis],
     size: int | None = None,
     check: Callable[[Basis, bool], None] | None = None,
+    request: Callable[[], Mapping[str, Any] | None] = lambda: None,
+    is_quick: Callable[[], bool] = lambda: False,
 ) -> Basis:
     """Return the basis under a key: from the store, or else solved under a lock and stored.
 
     A stored basis that does not have `size` dimensions is rejected and solved again. With a
     `check`, the store may also fetch it from elsewhere: the check gets such a basis, and whether
     somebody trusted has signed it, and raises an `IntertwineError` unless it is sound.
+    `request` returns the request in JSON, from which others compute the same key, or None; it is
+    kept with the entry of a solved basis, since a key does not tell its request. `is_quick` returns
+    whether `solve` takes milliseconds: then slow places are not asked.
     `basis.cached` names the place where it was found. The first to publish a key wins, so that all
     processes have the same basis.
     """
@@ -102,13 +116,11 @@ def obtain(
     with store.claim(key):
         found = _read(store, key, size)  # another process may have solved it meanwhile
         if found is None and check is not None:
-            found = _fetch(store, key, size, check)
+            found = _fetch(store, key, size, check, is_quick)
         if found is not None:
             return found
         basis = solve()
-        evidence = json.loads(json.dumps({**details, "certificate": basis.certificate.to_json()}))
-        of = {"key": key, **details}
-        kept = store.publish(key, lambda write: write_safetensors(basis, write, of), evidence)
+        kept = publish_basis(store, key, basis, details, request())
     if kept is None:
         return basis
     try:
@@ -116,6 +128,22 @@ def obtain(
     except (FormatError, OSError) as error:
         _LOG.warning("the store lost %s at once: %s", key, error)
         return basis
+
+
+def publish_basis(
+    store: BasisStore,
+    key: str,
+    basis: Basis,
+    details: Mapping[str, Any],
+    request: Mapping[str, Any] | None,
+) -> tuple[Any, Path] | None:
+    """Store a basis with its certificate. Return the entry under the key afterwards, if any."""
+    of = {"key": key, **details}
+    evidence = {**details, "certificate": basis.certificate.to_json()}
+    if request is not None:
+        evidence["request"] = request
+    evidence = json.loads(json.dumps(evidence))
+    return store.publish(key, lambda write: write_safetensors(basis, write, of), evidence)
 
 
 def entry_fault(key: str, path: Path) -> str:
@@ -157,7 +185,11 @@ def _fault(basis: Basis, size: int | None) -> str:
 
 
 def _fetch(
-    store: BasisStore, key: str, size: int | None, check: Callable[[Basis, bool], None]
+    store: BasisStore,
+    key: str,
+    size: int | None,
+    check: Callable[[Basis, bool], None],
+    is_quick: Callable[[], bool],
 ) -> Basis | None:
     def accept(path: Path, is_trusted: bool) -> None:
         try:
@@ -169,7 +201,7 @@ def _fetch(
             raise ValueError(str(error)) from error
 
     most = sys.maxsize if size is None else _HEADER_BYTES + _ENTRY_BYTES * size**2
-    found = store.fetch(key, accept, most)
+    found = store.fetch(key, accept, most, is_quick)
     if found is None:
         return None
     _, path, place = found

@@ -35,33 +35,76 @@ from intertwine.groups.document import (
     read_group,
 )
 from intertwine.groups.embedding import Embed
+from intertwine.groups.finite_groups import (
+    Q8,
+    A,
+    BinaryIcosahedral,
+    BinaryOctahedral,
+    BinaryTetrahedral,
+    Clifford,
+    Dic,
+    Hyperoctahedral,
+    Klein,
+    Pauli,
+)
 from intertwine.groups.generators import limited_entries
 from intertwine.groups.group import Group
+from intertwine.groups.lie_groups import G2, SE, E, Galilei, Heisenberg, Poincare, Spin
+from intertwine.groups.point_groups import (
+    CRYSTAL_CLASSES,
+    CrystalClass,
+    Icosahedral,
+    Octahedral,
+    PointGroup,
+    Tetrahedral,
+)
 from intertwine.groups.product import DirectProduct
 from intertwine.groups.refinement import Refinement
 from intertwine.groups.rounding import Defect, require_exact
+from intertwine.groups.semidirect import SemidirectProduct, WreathProduct
 from intertwine.groups.text import parse_group
 
 __all__ = [
     "CATALOGUE",
+    "CRYSTAL_CLASSES",
+    "G2",
     "GL",
     "O11",
     "O13",
+    "Q8",
+    "SE",
     "SL",
     "SO",
     "SO13",
     "SU",
+    "A",
+    "BinaryIcosahedral",
+    "BinaryOctahedral",
+    "BinaryTetrahedral",
     "C",
+    "Clifford",
+    "CrystalClass",
     "Cube",
     "D",
     "Defect",
+    "Dic",
     "DirectProduct",
     "DkeR3",
+    "E",
     "Embed",
+    "Galilei",
     "Group",
+    "Heisenberg",
+    "Hyperoctahedral",
+    "Icosahedral",
+    "Klein",
     "Lorentz",
     "O",
     "O2eR3",
+    "Octahedral",
+    "Pauli",
+    "Poincare",
+    "PointGroup",
     "Refinement",
     "RubiksCube",
     "S",
@@ -69,9 +112,13 @@ __all__ = [
     "SO11p",
     "SO13p",
     "Scaling",
+    "SemidirectProduct",
     "Sp",
+    "Spin",
+    "Tetrahedral",
     "Trivial",
     "U",
+    "WreathProduct",
     "Z",
     "ZksZnxZn",
     "describe_catalogue",

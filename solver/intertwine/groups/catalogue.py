@@ -7,100 +7,100 @@ Lorentz groups have time first; the reflection in D is diag(−1, 1); C turns by
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex
 
 from intertwine.errors import InvalidGroup
 from intertwine.groups.cubes import Cube, RubiksCube
+from intertwine.groups.elementary import (
+    checked_integer,
+    first_flipped,
+    lorentz_generators,
+    plane_rotation,
+    rotation_generators,
+    unit_matrix,
+)
 from intertwine.groups.embedding import Embed
+from intertwine.groups.finite_groups import (
+    Q8,
+    A,
+    BinaryIcosahedral,
+    BinaryOctahedral,
+    BinaryTetrahedral,
+    Clifford,
+    Dic,
+    Hyperoctahedral,
+    Klein,
+    Pauli,
+)
 from intertwine.groups.generators import refuse_large
 from intertwine.groups.group import Group
+from intertwine.groups.lie_groups import G2, SE, E, Galilei, Heisenberg, Poincare, Spin
+from intertwine.groups.point_groups import Icosahedral, Octahedral, PointGroup, Tetrahedral
 from intertwine.operators import Permutation
-
-
-def _size(n: Any, what: str, least: int = 1) -> int:
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
-        raise InvalidGroup(f"{what} takes integers from {least} on, not {n!r}")
-    return int(n)
-
-
-def _unit(n: int, i: int, j: int) -> Float[np.ndarray, "n n"]:
-    matrix = np.zeros((n, n))
-    matrix[i, j] = 1.0
-    return matrix
-
-
-def _rotations(n: int) -> list[Float[np.ndarray, "n n"]]:
-    """Return a basis of so(n): Eᵢⱼ − Eⱼᵢ for i > j."""
-    return [_unit(n, i, j) - _unit(n, j, i) for i in range(n) for j in range(i)]
-
-
-def _flip(n: int) -> Float[np.ndarray, "n n"]:
-    """Return the reflection diag(−1, 1, …, 1)."""
-    return np.diag([-1.0] + [1.0] * (n - 1))
 
 
 class Trivial(Group):
     """The trivial group on n dimensions."""
 
     def __init__(self, n: int) -> None:
-        super().__init__(d=_size(n, "Trivial(n)"))
+        super().__init__(d=checked_integer(n, "Trivial(n)"))
 
 
 class SO(Group):
-    """The rotations SO(n) of n dimensions."""
+    """The rotations SO(n) of n dimensions.
 
-    def __init__(self, n: int) -> None:
-        n = _size(n, "SO(n)")
-        refuse_large(n * (n - 1) // 2 * n * n, f"SO({n})")
-        super().__init__(lie_algebra=_rotations(n), d=n)
+    SO(p, q) is the group of determinant 1 that preserves p squares minus q squares, with both of
+    its components: SO(1, 3) is `SO13`.
+    """
+
+    def __init__(self, n: int, q: int = 0) -> None:
+        n, q = checked_integer(n, "SO(n)"), checked_integer(q, "SO(p, q)", 0)
+        size = n + q
+        refuse_large(size * (size - 1) // 2 * size**2, f"SO({n},{q})" if q else f"SO({n})")
+        other = -np.eye(size) if n * q % 2 else np.diag([-1.0] + [1.0] * (size - 2) + [-1.0])
+        super().__init__(
+            lie_algebra=lorentz_generators(n, q) if q else rotation_generators(n),
+            discrete_generators=[other] if q else [],
+            d=size,
+        )
+        if q:
+            self.z_scale = (0.3,) * (n * q) + (1.0,) * (len(self.lie_generators) - n * q)
 
 
 class O(Group):  # noqa: E742 - the orthogonal group has this name
     """The orthogonal group O(n): SO(n) and the reflection diag(−1, 1, …, 1)."""
 
     def __init__(self, n: int) -> None:
-        n = _size(n, "O(n)")
+        n = checked_integer(n, "O(n)")
         refuse_large((n * (n - 1) // 2 + 1) * n * n, f"O({n})")
-        super().__init__(lie_algebra=_rotations(n), discrete_generators=[_flip(n)])
-
-
-def _turn(k: int) -> Float[np.ndarray, "2 2"]:
-    angle = 2 * np.pi / k
-    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        super().__init__(lie_algebra=rotation_generators(n), discrete_generators=[first_flipped(n)])
 
 
 class C(Group):
     """The cyclic group of order k: rotations of the plane by multiples of 2π/k."""
 
     def __init__(self, k: int) -> None:
-        super().__init__(discrete_generators=[_turn(_size(k, "C(k)"))])
+        super().__init__(discrete_generators=[plane_rotation(checked_integer(k, "C(k)"))])
 
 
 class D(Group):
     """The dihedral group of order 2k: C(k) and the reflection diag(−1, 1)."""
 
     def __init__(self, k: int) -> None:
-        super().__init__(discrete_generators=[_turn(_size(k, "D(k)")), _flip(2)])
+        super().__init__(
+            discrete_generators=[plane_rotation(checked_integer(k, "D(k)")), first_flipped(2)]
+        )
 
 
 class Scaling(Group):
     """All positive multiples of the identity, on n dimensions."""
 
     def __init__(self, n: int) -> None:
-        n = _size(n, "Scaling(n)")
+        n = checked_integer(n, "Scaling(n)")
         refuse_large(n * n, f"Scaling({n})")
         super().__init__(lie_algebra=[np.eye(n)])
-
-
-def _lorentz(space: int) -> list[Float[np.ndarray, "n n"]]:
-    """Boosts E₀ᵢ + Eᵢ₀, then the rotations of space, for one time and `space` dimensions."""
-    n = 1 + space
-    boosts = [_unit(n, 0, i) + _unit(n, i, 0) for i in range(1, n)]
-    rotations = [np.pad(a, ((1, 0), (1, 0))) for a in _rotations(space)]
-    return boosts + rotations
 
 
 class SO13p(Group):
@@ -109,7 +109,7 @@ class SO13p(Group):
     z_scale = (0.3, 0.3, 0.3, 1.0, 1.0, 1.0)  # large boosts make huge matrices of high tensors
 
     def __init__(self) -> None:
-        super().__init__(lie_algebra=_lorentz(3))
+        super().__init__(lie_algebra=lorentz_generators(1, 3))
 
 
 class SO13(Group):
@@ -118,7 +118,7 @@ class SO13(Group):
     z_scale = SO13p.z_scale
 
     def __init__(self) -> None:
-        super().__init__(lie_algebra=_lorentz(3), discrete_generators=[-np.eye(4)])
+        super().__init__(lie_algebra=lorentz_generators(1, 3), discrete_generators=[-np.eye(4)])
 
 
 class O13(Group):
@@ -127,7 +127,9 @@ class O13(Group):
     z_scale = SO13p.z_scale
 
     def __init__(self) -> None:
-        super().__init__(lie_algebra=_lorentz(3), discrete_generators=[-np.eye(4), _flip(4)])
+        super().__init__(
+            lie_algebra=lorentz_generators(1, 3), discrete_generators=[-np.eye(4), first_flipped(4)]
+        )
 
 
 class Lorentz(O13):
@@ -138,27 +140,32 @@ class SO11p(Group):
     """SO⁺(1, 1), the boosts of one time and one space dimension."""
 
     def __init__(self) -> None:
-        super().__init__(lie_algebra=_lorentz(1))
+        super().__init__(lie_algebra=lorentz_generators(1, 1))
 
 
 class O11(Group):
     """O(1, 1): SO⁺(1, 1), −1, and the reflection of time."""
 
     def __init__(self) -> None:
-        super().__init__(lie_algebra=_lorentz(1), discrete_generators=[-np.eye(2), _flip(2)])
+        super().__init__(
+            lie_algebra=lorentz_generators(1, 1), discrete_generators=[-np.eye(2), first_flipped(2)]
+        )
 
 
 class Sp(Group):
     """The symplectic group Sp(m) of 2m dimensions, preserving [[0, 1], [−1, 0]] in m-blocks."""
 
     def __init__(self, m: int) -> None:
-        m = _size(m, "Sp(m)")
+        m = checked_integer(m, "Sp(m)")
         n = 2 * m
         refuse_large(m * (n + 1) * n * n, f"Sp({m})")
-        algebra = [_unit(n, i, j) - _unit(n, m + j, m + i) for i, j in product(range(m), repeat=2)]
+        algebra = [
+            unit_matrix(n, i, j) - unit_matrix(n, m + j, m + i)
+            for i, j in product(range(m), repeat=2)
+        ]
         for i in range(m):
             for j in range(i + 1):
-                lower = np.maximum(_unit(n, m + i, j), _unit(n, m + j, i))
+                lower = np.maximum(unit_matrix(n, m + i, j), unit_matrix(n, m + j, i))
                 algebra += [lower, lower.T]
         super().__init__(lie_algebra=algebra)
 
@@ -167,10 +174,10 @@ class SL(Group):
     """The real matrices of determinant one, SL(n, ℝ)."""
 
     def __init__(self, n: int) -> None:
-        n = _size(n, "SL(n)")
+        n = checked_integer(n, "SL(n)")
         refuse_large((n * n - 1) * n * n, f"SL({n})")
-        off = [_unit(n, i, j) for i, j in product(range(n), repeat=2) if i != j]
-        diagonal = [_unit(n, i, i) - _unit(n, n - 1, n - 1) for i in range(n - 1)]
+        off = [unit_matrix(n, i, j) for i, j in product(range(n), repeat=2) if i != j]
+        diagonal = [unit_matrix(n, i, i) - unit_matrix(n, n - 1, n - 1) for i in range(n - 1)]
         super().__init__(lie_algebra=off + diagonal, d=n)
 
 
@@ -178,9 +185,9 @@ class GL(Group):
     """The real matrices of positive determinant, the identity component of GL(n, ℝ)."""
 
     def __init__(self, n: int) -> None:
-        n = _size(n, "GL(n)")
+        n = checked_integer(n, "GL(n)")
         refuse_large(n**4, f"GL({n})")
-        super().__init__(lie_algebra=[_unit(n, i, j) for i, j in product(range(n), repeat=2)])
+        super().__init__(lie_algebra=[unit_matrix(n, i, j) for i, j in product(range(n), repeat=2)])
 
 
 def _skew_hermitian(n: int) -> list[Complex[np.ndarray, "n n"]]:
@@ -188,7 +195,7 @@ def _skew_hermitian(n: int) -> list[Complex[np.ndarray, "n n"]]:
     algebra = []
     for i in range(n):
         for j in range(i):
-            ij, ji = _unit(n, i, j), _unit(n, j, i)
+            ij, ji = unit_matrix(n, i, j), unit_matrix(n, j, i)
             algebra += [ij - ji + 0j, 1j * (ij + ji)]
     return algebra
 
@@ -197,9 +204,9 @@ class U(Group):
     """The unitary group U(n), complex."""
 
     def __init__(self, n: int) -> None:
-        n = _size(n, "U(n)")
+        n = checked_integer(n, "U(n)")
         refuse_large(2 * n**4, f"U({n})")
-        phases = [1j * _unit(n, i, i) for i in range(n)]
+        phases = [1j * unit_matrix(n, i, i) for i in range(n)]
         super().__init__(lie_algebra=_skew_hermitian(n) + phases)
 
 
@@ -207,10 +214,10 @@ class SU(Group):
     """The special unitary group SU(n), complex."""
 
     def __init__(self, n: int) -> None:
-        n = _size(n, "SU(n)")
+        n = checked_integer(n, "SU(n)")
         refuse_large(2 * (n * n - 1) * n * n, f"SU({n})")
         # traceless, as in EMLP: i on one place, −i/(n − 1) on each other
-        phases = [1j * (_unit(n, i, i) * n - np.eye(n)) / (n - 1) for i in range(n - 1)]
+        phases = [1j * (unit_matrix(n, i, i) * n - np.eye(n)) / (n - 1) for i in range(n - 1)]
         super().__init__(lie_algebra=_skew_hermitian(n) + phases, d=n)
 
 
@@ -218,7 +225,7 @@ class Z(Group):
     """The cyclic group of order n, shifting n coordinates around."""
 
     def __init__(self, n: int) -> None:
-        n = _size(n, "Z(n)")
+        n = checked_integer(n, "Z(n)")
         refuse_large(n, f"Z({n})")
         super().__init__(discrete_generators=[Permutation(np.roll(np.arange(n), 1))])
 
@@ -227,7 +234,7 @@ class S(Group):
     """The symmetric group of all permutations of n coordinates."""
 
     def __init__(self, n: int) -> None:
-        n = _size(n, "S(n)")
+        n = checked_integer(n, "S(n)")
         refuse_large(n * n, f"S({n})")
 
         def swap(i: int) -> Permutation:
@@ -246,7 +253,7 @@ class ZksZnxZn(Group):
     """
 
     def __init__(self, k: int, n: int) -> None:
-        k, n = _size(k, "ZksZnxZn(k, n)", 2), _size(n, "ZksZnxZn(k, n)")
+        k, n = checked_integer(k, "ZksZnxZn(k, n)", 2), checked_integer(n, "ZksZnxZn(k, n)")
         if k not in (2, 4):
             raise InvalidGroup(
                 f"the grid of ZksZnxZn(k, n) turns by 180° or 90°: k is 2 or 4, not {k}"
@@ -285,5 +292,8 @@ CATALOGUE: dict[str, type[Group]] = {
     for group in (
         Trivial, SO, O, C, D, Scaling, SO13p, SO13, O13, Lorentz, SO11p, O11, Sp, Z, S, SL, GL,
         U, SU, Cube, RubiksCube, ZksZnxZn, SO2eR3, O2eR3, DkeR3,
+        PointGroup, Tetrahedral, Octahedral, Icosahedral, A, Klein, Hyperoctahedral, Dic, Q8,
+        BinaryTetrahedral, BinaryOctahedral, BinaryIcosahedral, Pauli, Clifford,
+        SE, E, Galilei, Poincare, Heisenberg, Spin, G2,
     )
 }  # fmt: skip

@@ -14,11 +14,20 @@ def describe_catalogue() -> list[dict[str, str]]:
     return [
         {
             "name": name,
-            "form": f"{name}({', '.join(inspect.signature(group).parameters)})",
+            "form": f"{name}({_parameters(group)})",
             "summary": (inspect.getdoc(group) or "").partition("\n")[0],
         }
         for name, group in CATALOGUE.items()
     ]
+
+
+def _parameters(group: type[Group]) -> str:
+    """Return a group's parameters as in "n[, q]", where q is optional."""
+    found = ""
+    for parameter in inspect.signature(group).parameters.values():
+        text = f", {parameter.name}" if found else parameter.name
+        found += text if parameter.default is parameter.empty else f"[{text}]"
+    return found
 
 
 def describe_group(group: Group) -> dict[str, Any]:

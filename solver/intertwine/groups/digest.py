@@ -40,9 +40,10 @@ def matrix_bytes(matrix: Generator | Num[np.ndarray, "m n"]) -> bytes:
     values = np.asarray(matrix)
     scale = float(np.abs(values).max(initial=0.0))
     offset = _OFFSET * (1 + 1j) if np.iscomplexobj(values) else _OFFSET
-    flat = np.rint(values.ravel() / (scale or 1.0) * _STEPS + offset)
-    positions = np.flatnonzero(flat)
-    return _bytes(values.shape, scale, positions, flat[positions])
+    positions = np.flatnonzero(values)  # most entries of a large matrix are zero
+    steps = np.rint(values.ravel()[positions] / (scale or 1.0) * _STEPS + offset)
+    kept = steps != 0
+    return _bytes(values.shape, scale, positions[kept], steps[kept])
 
 
 def _bytes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from reprlib import repr as shortened
 from typing import Any
 
@@ -167,22 +167,32 @@ class _ExactNumbers:
 
     def __init__(self) -> None:
         self._entries = self._characters = 0
+        self._admitted: set[str] = set()
         self._values: dict[str, complex | float] = {}
 
-    def read(self, text: str) -> complex | float:
-        """Return a string's value. Raises `ParseError`, or `InvalidGroup` for too many strings."""
-        self._entries += 1
+    def admit(self, texts: Iterable[str]) -> None:
+        """Count strings before any is evaluated.
+
+        Raises `InvalidGroup` for too many strings, and `TooLarge` for too long ones.
+        """
+        for text in texts:
+            self._entries += 1
+            if text not in self._admitted:
+                self._admitted.add(text)
+                self._characters += len(text)
         if self._entries > MAX_EXACT_ENTRIES:
             raise InvalidGroup(
                 f"at most {MAX_EXACT_ENTRIES:,} entries may be exact strings; give numbers"
             )
+        if self._characters > MAX_EXACT_CHARACTERS:
+            raise TooLarge(
+                f"the exact strings have more than {MAX_EXACT_CHARACTERS:,} characters, equal "
+                "ones counted once; give numbers"
+            )
+
+    def read(self, text: str) -> complex | float:
+        """Return the value of an admitted string. Raises `ParseError`."""
         if text not in self._values:
-            self._characters += len(text)
-            if self._characters > MAX_EXACT_CHARACTERS:
-                raise TooLarge(
-                    f"the exact strings have more than {MAX_EXACT_CHARACTERS:,} characters, equal "
-                    "ones counted once; give numbers"
-                )
             value = parse_number(text)
             self._values[text] = value if value.imag else value.real
         return self._values[text]
@@ -224,6 +234,7 @@ def _matrix(item: Any, exact: _ExactNumbers) -> Any:
     if any(not isinstance(row, list) or len(row) != len(item) for row in item):
         raise InvalidGroup(f"a generator of {len(item)} rows is not square")
     refuse_large(len(item) ** 2, "a generator")
+    exact.admit(entry for row in item for entry in row if isinstance(entry, str))
     numbers = [[_number(entry, exact) for entry in row] for row in item]
     return np.array(numbers)
 

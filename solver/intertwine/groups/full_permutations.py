@@ -1,7 +1,8 @@
-"""Groups of all permutations of coordinates, with or without all signs."""
+"""Groups of all permutations of coordinates, with or without all signs, and their orbits."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -50,6 +51,45 @@ def full_permutations_of(group: Group) -> AllPermutations | None:
         if cycles and _is_everything(cycles, known, n):
             return AllPermutations(max(longest, 1), bool(signs))
     return AllPermutations(n, bool(signs)) if n == 1 else None
+
+
+def equality_patterns(
+    kinds: Sequence[Hashable], numbers: Sequence[int]
+) -> Iterator[tuple[int, ...]]:
+    """Yield the equality patterns of index tuples: partitions of the places into parts with equal
+    indices. These are the orbits of all permutations of the indices.
+
+    Only places of the same kind can have equal indices; `numbers` has, for each place, the number
+    of indices of its kind. A pattern is a tuple with the part of each place, where parts are
+    numbered by first appearance. If there is one kind, this is the pattern's first index tuple.
+    Patterns are in lexicographic order.
+    """
+
+    def extend(parts: list[int], kind_of: list[Hashable]) -> Iterator[tuple[int, ...]]:
+        place = len(parts)
+        if place == len(kinds):
+            yield tuple(parts)
+            return
+        kind = kinds[place]
+        for part, other in enumerate(kind_of):
+            if other == kind:
+                yield from extend([*parts, part], kind_of)
+        if kind_of.count(kind) < numbers[place]:
+            yield from extend([*parts, len(kind_of)], [*kind_of, kind])
+
+    yield from extend([], [])
+
+
+def count_equality_patterns(length: int, number: int) -> int:
+    """Return the number of patterns of tuples of one kind of index: a sum of Stirling numbers."""
+    # the number of patterns of the indices so far, by the count of different indices
+    patterns = [1] + [0] * min(length, number)
+    for _ in range(length):
+        patterns = [
+            count * patterns[count] + (patterns[count - 1] if count else 0)
+            for count in range(len(patterns))
+        ]
+    return sum(patterns)
 
 
 def _moved(move: Permutation) -> np.ndarray:

@@ -15,6 +15,7 @@ from jaxtyping import Num, Shaped
 from intertwine.arrays import double_precision, is_sparse
 from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.operators import LinearOperator, Permutation, as_signed_permutation
+from intertwine.operators.permutation import exact_permutation
 
 #: A stored generator: a float64 or complex128 matrix, or a permutation.
 Generator = Num[np.ndarray, "_ _"] | Permutation
@@ -90,7 +91,7 @@ def _items(values: Any) -> list[Any]:
 def _read_discrete(value: Any) -> Generator:
     value = getattr(value, "array_form", value)  # a SymPy permutation
     if is_sparse(value):
-        permutation = _sparse_permutation(value)
+        permutation = exact_permutation(value)
         return _read(value, "discrete generator") if permutation is None else permutation
     if not isinstance(value, LinearOperator) and _axes(value) == 1 and np.size(value):
         try:
@@ -117,23 +118,6 @@ def _counted_from_one(value: Any) -> str:
     if not np.array_equal(np.sort(entries), np.arange(1, len(entries) + 1)):
         return ""
     return f". Indices count from 0: write {shortened([int(i) - 1 for i in entries])}"
-
-
-def _sparse_permutation(value: Any) -> Permutation | None:
-    """Return a sparse matrix with one ±1 in each row and column as a permutation, else None."""
-    rows, columns = value.shape if value.ndim == 2 else (0, 1)
-    entries = value.tocoo() if rows == columns else value
-    if rows != columns or entries.nnz != rows or np.iscomplexobj(entries.data):
-        return None
-    if not np.all(np.abs(entries.data) == 1):
-        return None
-    order = np.argsort(entries.row)
-    if not np.array_equal(entries.row[order], np.arange(rows)):
-        return None
-    try:
-        return Permutation(entries.col[order], entries.data[order])
-    except ValueError:
-        return None  # two entries in one column
 
 
 def _read(value: Any, what: str) -> Generator:

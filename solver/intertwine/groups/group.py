@@ -137,6 +137,25 @@ class Group:
         elif refine is not None:
             self._take(find_exact(self, read_tolerance(refine, "refine")))
 
+    @classmethod
+    def from_permutations(cls, cycles: Any, d: int | None = None, name: str | None = None) -> Group:
+        """Return the group that some permutations of d coordinates generate, from their cycles.
+
+        `cycles` is a list with a list of cycles for each permutation, where coordinates count from
+        0, or a text in the notation of GAP, where points count from 1:
+
+        >>> G = Group.from_permutations([[(0, 1, 2), (3, 4)]])
+        >>> G == Group.from_permutations("(1,2,3)(4,5)")
+        True
+
+        A permutation with the cycle (i, j, …) maps the unit vector eᵢ to eⱼ. By default, `d` is the
+        largest coordinate in a cycle plus 1. Raises `InvalidGroup` for cycles that are not
+        disjoint, and `ParseError` for a text in another notation.
+        """
+        from intertwine.groups.cycles import permutations_of
+
+        return Group(discrete_generators=permutations_of(cycles, d), name=name)
+
     def _common_size(self, declared: Any) -> int:
         sizes = {generator.shape[0] for generator in (*self._lie, *self._discrete)}
         if declared is not NotImplemented:

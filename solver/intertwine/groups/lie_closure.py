@@ -21,7 +21,9 @@ _MARGIN = 10.0  # a bracket has the errors of its factors, and of their orthonor
 _INDEPENDENT = 1e-7  # below, generators are combinations of the others, or rejected by the solve
 _DEFECTIVE = 1e7  # a larger condition of eigenvectors means a defective matrix
 _WORK = 2e8
-"""The most multiplications of a closure: it is judged at each solve."""
+"""The most multiplications of the first round of a closure, which runs in each solve."""
+_GROWN_WORK = 2e9
+"""The most multiplications of a later round, in which the algebra has grown."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def close(
         new, least = _orthonormal(outside, nearly, relative=False)
         if not len(new) or not error < nearly:
             break
-        if len(basis) + len(new) > _LARGEST:
+        m = len(basis) + len(new)
+        if m > _LARGEST or m * m * d * d * (d + m) > _GROWN_WORK:
             return None
         basis, error, has_grown = np.concatenate([basis, new]), error / least, True
         nearly = max(nearly, min(_FAR, _MARGIN * rounding / least))

@@ -12,6 +12,8 @@ from intertwine.groups.group import Group
 from intertwine.operators import dense, is_monomial
 
 _CLOSED = 1e-8
+_LARGE = 400  # from this size on, an iteration is faster than all singular values
+_LANCZOS = 1e-10
 
 
 def spectral_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
@@ -19,7 +21,26 @@ def spectral_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
     largest = float(np.abs(matrix).max(initial=0.0))
     if not largest or is_monomial(matrix):
         return largest
+    if min(matrix.shape) > _LARGE:
+        return largest * _largest_singular_value(matrix / largest)
     return largest * float(np.linalg.svd(matrix / largest, compute_uv=False)[0])
+
+
+def _largest_singular_value(matrix: Inexact[np.ndarray, "m n"]) -> float:
+    """Return the largest singular value of a large matrix by Lanczos iteration, with n² operations
+    per step; by the singular value decomposition if the iteration does not converge.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+    n = matrix.shape[1]
+    adjoint = matrix.conj().T
+    square = LinearOperator((n, n), matvec=lambda x: adjoint @ (matrix @ x), dtype=matrix.dtype)
+    start = np.random.default_rng(5).standard_normal(n)  # the same numbers in every call
+    try:
+        (value,) = eigsh(square, k=1, which="LA", v0=start, tol=_LANCZOS, return_eigenvectors=False)
+    except ArpackNoConvergence:
+        return float(np.linalg.svd(matrix, compute_uv=False)[0])
+    return float(np.sqrt(value))
 
 
 class LieSpan:

@@ -1,4 +1,4 @@
-"""Groups from text: ``SO(3)``, ``SO13p``, ``Z(3)*S(4)``."""
+"""Groups from text: ``SO(3)``, ``SO13p``, ``Z(3)*S(4)``, ``PointGroup(m-3m)``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _factor(scanner: Scanner, names: Mapping[str, Group]) -> Group:
 
 
 def _original(scanner: Scanner, names: Mapping[str, Group]) -> Group:
-    """original := NAME ["(" [INTEGER ("," INTEGER)*] ")"] | "(" product ")"."""
+    """original := NAME ["(" [INTEGER ("," INTEGER)* | SYMBOL] ")"] | "(" product ")"."""
     if scanner.accept("("):
         with scanner.nested():
             group = _product(scanner, names)
@@ -70,13 +70,30 @@ def _original(scanner: Scanner, names: Mapping[str, Group]) -> Group:
     if name.text not in CATALOGUE:
         known = ", ".join([*names, *CATALOGUE])
         scanner.fail(_GROUP, f"{name} is none of {known}", name.offset)
-    arguments = _arguments(scanner)
-    wanted = [parameter for parameter in inspect.signature(CATALOGUE[name.text]).parameters]
-    if len(arguments) != len(wanted):
-        form = f"{name.text}({', '.join(wanted)})"
+    kind = CATALOGUE[name.text]
+    wanted = list(inspect.signature(kind).parameters.values())
+    least = sum(parameter.default is parameter.empty for parameter in wanted)
+    is_symbolic = [parameter.name for parameter in wanted] == ["symbol"]
+    arguments = _symbol(scanner) if is_symbolic else _arguments(scanner)
+    if not least <= len(arguments) <= len(wanted):
+        shown = wanted[: len(wanted) if len(arguments) > least else least]
+        form = f"{name.text}({', '.join(parameter.name for parameter in shown)})"
         scanner.fail(form, f"found {len(arguments)} arguments", name.offset)
     with scanner.showing(name.offset):
-        return CATALOGUE[name.text](*arguments)
+        return kind(*arguments)
+
+
+def _symbol(scanner: Scanner) -> list[str]:
+    """symbol := ["(" [any characters but parentheses, maybe in quotation marks] ")"]."""
+    if not scanner.sees("("):
+        return []
+    opening, closing = scanner.next.offset, scanner.closing()
+    inside = scanner.text[opening + 1 : closing].strip()
+    scanner.skip_to(closing + 1)
+    for mark in "\"'":
+        if len(inside) > 1 and inside[0] == inside[-1] == mark:
+            inside = inside[1:-1].strip()
+    return [inside] if inside else []
 
 
 def _arguments(scanner: Scanner) -> list[int]:

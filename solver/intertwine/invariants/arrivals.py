@@ -8,32 +8,40 @@ of a trusted sender.
 
 from __future__ import annotations
 
+import math
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from math import prod
 
 import numpy as np
 from jaxtyping import Inexact
 
+import intertwine
 from intertwine.bases import (
     ApproximateCertificate,
     Basis,
+    Certificate,
     DenseStorage,
+    EqualityPatterns,
     Intertwiners,
     KroneckerStorage,
     Orbits,
+    Permuted,
+    SparseStorage,
     Storage,
     Sum,
     Transform,
 )
 from intertwine.bases.storage import UNREADABLE
-from intertwine.errors import IntertwineError, SolveError
+from intertwine.errors import IntertwineError, SolveError, Unproven
 from intertwine.invariants import evidence
-from intertwine.invariants.by_irreps import middle
+from intertwine.invariants.auto import METHODS
+from intertwine.invariants.by_blocks import in_block_problems
 from intertwine.invariants.by_orbits import index_orbits
 from intertwine.invariants.constraints import constraints_as_given, gradient
 from intertwine.invariants.modular_solutions import PRIMES, modular_nullity
-from intertwine.invariants.problem import Problem, problems_of
+from intertwine.invariants.problem import Problem, middle, problems_of
 from intertwine.invariants.progress import silent
 from intertwine.invariants.tolerances import DEFAULT
 from intertwine.reps.canonical_form import canonical_terms
@@ -62,6 +70,8 @@ def require_sound(
 ) -> None:
     """Raise `SolveError` unless a basis is one that a solve of this canonical rep could return.
 
+    It is `Unproven` if only the count of the invariants is missing.
+
     - It is assembled as a solve assembles it: from one dense basis, orbits or intertwiners for each
       product of reps of one group, and it is real if the generators' images are.
     - Its columns are orthonormal, and invariant under every generator as given, to the tolerances
@@ -78,21 +88,77 @@ def require_sound(
     one: its columns must be invariant up to it, and `is_trusted`, since nothing counts them.
 
     Not checked: labels and orders (`read_basis` checks those of a file), and the certificate apart
-    from its kind. The certificate remains the claim of its sender.
+    from its kind. The certificate remains the claim of its sender (see `certified`).
     """
+    _measure(rep, basis, is_trusted=is_trusted, tolerance=tolerance, seed=seed)
+
+
+def certified(rep: Rep, basis: Basis) -> Basis:
+    """Return an exact basis of a canonical rep with a certificate of what is measured here.
+
+    Nothing that its sender claims remains, apart from the names of the methods. Raises the errors
+    of `require_sound`.
+    """
+    started = time.perf_counter()
+    measured = _measure(rep, basis)
+    residuals: dict[str, tuple[float, ...]] = {}
+    for problem, values, _ in measured:
+        if problem.group is not None:
+            known = residuals.get(problem.group.digest, (0.0,) * len(values))
+            residuals[problem.group.digest] = tuple(map(max, known, values))
+    size, rank = basis.storage.shape
+    methods = [name for name in METHODS if name in basis.certificate.method.split("+")]
+    certificate = Certificate(
+        method="+".join(methods) or "unknown",
+        backend="numpy",
+        device="cpu",
+        size=size,
+        rank=rank,
+        residual=max((max(values, default=0.0) for _, values, _ in measured), default=0.0),
+        orthonormality=basis.storage.orthonormality_of_whole(
+            max((deviation for _, _, deviation in measured), default=0.0)
+        ),
+        gap=math.inf,
+        iterations=0,
+        seconds=time.perf_counter() - started,
+        residuals=residuals,
+        version=intertwine.__version__,
+        notes=("found elsewhere, and checked here",),
+        rank_bound=rank,
+    )
+    return Basis(basis.storage, certificate, of=rep)
+
+
+#: A problem, how far its generators move the columns of its basis, and how far these are from
+#: orthonormal.
+_Measured = tuple[Problem, tuple[float, ...], float]
+
+
+def _measure(
+    rep: Rep,
+    basis: Basis,
+    *,
+    is_trusted: bool = False,
+    tolerance: float | None = None,
+    seed: int | None = None,
+) -> list[_Measured]:
+    measured: list[_Measured] = []
     try:
         with np.errstate(all="ignore"):
             rng = np.random.default_rng(secrets.randbits(128) if seed is None else seed)
             _require_kind(basis, is_trusted, tolerance)
-            for problem, storage in _parts(rep, basis.storage):
+            parts = list(_parts(rep, basis.storage))
+            for problem, storage in parts:
                 _require_form(problem, storage)
-                _require_invariant(problem, storage, tolerance, rng)
-                if not is_trusted:
+                measured.append((problem, *_require_invariant(problem, storage, tolerance, rng)))
+            if not is_trusted:
+                for problem, storage in parts:
                     _require_complete(problem, storage.shape[1])
     except IntertwineError:
         raise
     except (*UNREADABLE, MemoryError) as error:
         raise SolveError(f"it cannot be computed with: {error!r}") from error
+    return measured
 
 
 def _require_kind(basis: Basis, is_trusted: bool, tolerance: float | None) -> None:
@@ -119,18 +185,39 @@ def _parts(rep: Rep, storage: Storage) -> Iterator[tuple[Problem, Storage]]:
             if not isinstance(block, KroneckerStorage) or len(block.factors) != len(problems):
                 raise SolveError(f"{tensor(term)!r} is a product over {len(problems)} groups")
             factors = block.factors
-        yield from zip(problems, factors, strict=True)
+        for problem, factor in zip(problems, factors, strict=True):
+            yield from _blocks(problem, factor)
+
+
+def _blocks(problem: Problem, storage: Storage) -> Iterator[tuple[Problem, Storage]]:
+    """Yield a problem with its basis, or those of its blocks if a solve splits it into blocks."""
+    split = in_block_problems(problem)
+    if split is None:
+        yield problem, storage
+        return
+    inner = storage.inner if isinstance(storage, Permuted) else None
+    if (
+        not isinstance(storage, Permuted)
+        or not isinstance(inner, Sum)
+        or not np.array_equal(storage.rows, split.rows)
+        or [m for m, _ in inner.blocks] != list(split.multiplicities)
+    ):
+        raise SolveError(f"it is not the direct sum of the blocks of {_name(problem)}")
+    yield from zip(split.problems, (block for _, block in inner.blocks), strict=True)
 
 
 def _require_form(problem: Problem, storage: Storage) -> None:
     """Refuse a part that no method returns. This also bounds what a check of it may cost."""
     what, (size, rank) = _name(problem), storage.shape
-    if not isinstance(storage, DenseStorage | Orbits | Intertwiners):
+    found = DenseStorage | Orbits | EqualityPatterns | Intertwiners | SparseStorage
+    if not isinstance(storage, found):
         raise SolveError(f"the basis of {what} is a {storage.kind}, which no method returns")
     if size != problem.size or rank > size:
         raise SolveError(f"{size} × {rank} is no basis in the {problem.size} dimensions of {what}")
     if np.issubdtype(storage.dtype, np.complexfloating) and not problem.is_complex:
         raise SolveError(f"the basis of {what} is complex, and {what} is real")
+    if isinstance(storage, SparseStorage) and storage.sizes != problem.sizes:
+        raise SolveError(f"the slots of {what} have the sizes {problem.sizes}")
     if isinstance(storage, Intertwiners):
         cut = middle(problem.sizes)
         for half, sizes in (
@@ -160,13 +247,17 @@ def _is_no_larger(transform: Transform) -> bool:
 
 def _require_invariant(
     problem: Problem, storage: Storage, tolerance: float | None, rng: np.random.Generator
-) -> None:
-    """Check the columns of a part, or random combinations, like those of a solve."""
+) -> tuple[tuple[float, ...], float]:
+    """Check the columns of a part, or random combinations, like those of a solve.
+
+    Return their residuals and their deviation from orthonormality.
+    """
     if not storage.shape[1]:
-        return
+        return (), 0.0
     what = _name(problem)
     shown = storage
-    if not isinstance(storage, Orbits) or problem.permutations is None or tolerance is not None:
+    is_exact = isinstance(storage, Orbits | EqualityPatterns) and problem.permutations is not None
+    if not is_exact or tolerance is not None:
         weights = _weights(storage, rng)
         shown = DenseStorage(np.asarray(storage.apply(weights)))
         missing = float(np.linalg.norm(np.asarray(storage.adjoint(shown.matrix)) - weights))
@@ -174,17 +265,18 @@ def _require_invariant(
             raise SolveError(f"the columns of {what} are orthonormal to {missing:.2g} only")
         if tolerance is not None:
             _require_nearly_invariant(problem, shown.matrix, tolerance)
-            return
-    residuals = evidence.residuals(problem, shown)
+            return (), missing
+    residuals, orthonormality = evidence.residuals(problem, shown), shown.orthonormality()
     try:
         evidence.require_proven(
-            problem, shown, residuals, shown.orthonormality(), what, DEFAULT, is_confirmed=True
+            problem, shown, residuals, orthonormality, what, DEFAULT, is_confirmed=True
         )
     except SolveError as error:
         raise SolveError(
             f"the columns of {what} are not invariant: a generator moves them by "
             f"{max(residuals, default=0.0):.2g}"
         ) from error
+    return residuals, orthonormality
 
 
 def _weights(storage: Storage, rng: np.random.Generator) -> Inexact[np.ndarray, "r k"]:
@@ -211,14 +303,17 @@ def _require_nearly_invariant(
 
 
 def _require_complete(problem: Problem, rank: int) -> None:
-    """Raise `SolveError` unless an exact count of the invariants is the rank."""
+    """Raise `SolveError` unless an exact count of the invariants is the rank.
+
+    It is `Unproven` if they cannot be counted.
+    """
     if rank == problem.size:
         return
     what = _name(problem)
     try:
         count = _exact_count(problem, rank)
     except IntertwineError as error:
-        raise SolveError(
+        raise Unproven(
             f"no trusted key has signed it, and that {rank} invariants of {what} are all of them "
             f"is not proven: {error}"
         ) from error
@@ -253,7 +348,10 @@ def _exact_count(problem: Problem, rank: int) -> int:
         return known
     if problem.size > _MOST_BOUNDED:
         raise SolveError(f"they are not counted above {_MOST_BOUNDED:,} dimensions")
-    return rank_bound(product).bound
+    bound = rank_bound(product).bound
+    if bound > rank:  # it may be larger than the number of invariants
+        raise SolveError(f"there may be {bound}")
+    return bound
 
 
 def _name(problem: Problem) -> str:

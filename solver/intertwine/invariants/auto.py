@@ -6,7 +6,9 @@ import importlib.util
 
 from intertwine.errors import UnknownMethod
 from intertwine.invariants.backends import BACKENDS, Backend, get_backend
+from intertwine.invariants.by_weights import is_by_weights
 from intertwine.invariants.problem import Problem
+from intertwine.invariants.tolerances import DEFAULT
 
 METHODS = ("orbits", "irreps", "svd", "krylov")
 _ON_NUMPY = ("orbits", "irreps")
@@ -36,15 +38,19 @@ def choose_methods(problem: Problem, requested: str) -> tuple[str, ...]:
         return (requested,)
     if problem.permutations is not None:
         return ("orbits",)
-    return _iterative(problem, is_oblique=problem.obliqueness > OBLIQUE_FROM)
+    if is_by_weights(problem, DEFAULT):
+        return ("irreps",)
+    return _iterative(problem, is_oblique=problem.is_more_oblique_than(OBLIQUE_FROM))
 
 
 def expected_method(problem: Problem, requested: str) -> str:
-    """Return the first of `choose_methods` for a good frame, without the slow check of it."""
+    """Return the first of `choose_methods` for a good frame, without its slow checks."""
     if requested != "auto":
         return requested
     if problem.permutations is not None:
         return "orbits"
+    if problem.seems_diagonal:
+        return "irreps"
     return _iterative(problem, is_oblique=False)[0]
 
 

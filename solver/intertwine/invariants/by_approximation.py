@@ -19,6 +19,7 @@ from jaxtyping import Float, Inexact
 from intertwine.arrays import Array, standard_normal
 from intertwine.bases import Storage
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConverged, UnknownMethod
+from intertwine.invariants.by_weights import count_nearly_cancelling
 from intertwine.invariants.constraints import constraints_as_given, gradient, kron_sum
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
@@ -127,13 +128,17 @@ def require_distinguishable(problem: Problem, basis: Storage, report: Report) ->
         "Give more digits or exact entries, pass tolerance=5e-3 to the solve for an approximate "
         "basis, or pass refine=0 to the group if its generators are exact"
     )
+    few = ""
     try:
-        if problem.size <= DENSE_UP_TO:
+        if problem.weights is not None:
+            count, small = count_nearly_cancelling(problem, problem.weights, tolerance)
+        elif problem.size <= DENSE_UP_TO:
             found = approximate_invariants(problem, tolerance, report)
-            count, few = found.basis.shape[1], ""
+            count, small = found.basis.shape[1], max(found.kept, default=0.0)
         else:
             found = _by_iteration(problem, tolerance, report, basis)
-            count, few = rank + found.basis.shape[1], "at least "
+            count, small = rank + found.basis.shape[1], max(found.kept, default=0.0)
+            few = "at least "
     except NotConverged as error:
         raise AmbiguousRank(
             f"the rank of {tensor(problem.atoms)} is ambiguous: it is {rank} for the generators as "
@@ -141,7 +146,6 @@ def require_distinguishable(problem: Problem, basis: Storage, report: Report) ->
             f"{problem.group.precision:.1e}. {remedy}"
         ) from error
     if count != rank:
-        small = max((value for value in found.kept), default=0.0)
         raise AmbiguousRank(
             f"the rank of {tensor(problem.atoms)} is ambiguous: it is {rank} for the generators as "
             f"given and {few}{count} up to their precision of {problem.group.precision:.1e}; a "

@@ -16,8 +16,9 @@ from intertwine.bases.store import BasisStore
 from intertwine.errors import MethodNotApplicable
 from intertwine.invariants.backends import Backend
 from intertwine.invariants.by_krylov import orthonormal_invariants
+from intertwine.invariants.by_weights import is_by_weights, match_weights
 from intertwine.invariants.constraints import apply_discrete
-from intertwine.invariants.problem import Problem
+from intertwine.invariants.problem import Problem, middle
 from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tolerances import Tolerances
 from intertwine.irreps import (
@@ -56,13 +57,17 @@ def match_irreps(
     """Return the invariants of a product, as maps between its halves (Schur).
 
     If the group is closed under adjoints only in another frame, they are computed there and
-    transformed back. A `store` keeps the irreps for later solves. Raises `MethodNotApplicable` if
+    transformed back. The weights of a large rep of an abelian group are compared instead
+    (`match_weights`). A `store` keeps the irreps for later solves. Raises `MethodNotApplicable` if
     the group's reps are not found to be completely reducible.
     """
     report(Progress("irreps", 0.0))
     if problem.group is None:
         scalar = Transform((), ())
         return Factored(Intertwiners(scalar, scalar, {0: np.ones((1, 1, 1))}), (), 0.0, inf)
+    if problem.weights is not None and is_by_weights(problem, tolerances):
+        matched = match_weights(problem, problem.weights, tolerances)
+        return Factored(matched.storage, matched.residuals, matched.orthonormality, matched.gap)
     verdict = verdict_of(problem.group)
     if verdict.kind != REDUCTIVE:
         raise MethodNotApplicable(
@@ -159,13 +164,3 @@ def _brought_back(
     moved = apply_discrete(tuple(frames), problem.sizes, found.storage.apply(np.eye(rank)))
     basis = orthonormal_invariants(problem, moved, backend, tolerances)
     return Factored(DenseStorage(basis), None, None, found.gap)
-
-
-def middle(sizes: tuple[int, ...]) -> int:
-    """Return where to cut a product so that the larger half is smallest; on a tie, the left."""
-    best, least = 0, inf
-    for cut in range(len(sizes), -1, -1):
-        larger = max(prod(sizes[:cut]), prod(sizes[cut:]))
-        if larger < least:
-            best, least = cut, larger
-    return best

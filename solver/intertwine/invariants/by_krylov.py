@@ -35,11 +35,14 @@ _ARRAYS = 8  # blocks of shape (n, b) alive at once in an iteration
 
 @dataclass(frozen=True)
 class Found:
-    """A null space: its orthonormal basis (n, r), the rank gap, and the iterations it took."""
+    """A null space: its orthonormal basis (n, r), the rank gap, the iterations it took, and notes
+    for its certificate.
+    """
 
     basis: Inexact[np.ndarray, "n r"]
     gap: float
     iterations: int
+    notes: tuple[str, ...] = ()
 
 
 def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: Report) -> Found:
@@ -90,6 +93,8 @@ def orthonormal_invariants(
         project = _Projection(constraints, backend, tolerances)
         near = backend.put(q)
         projected = np.asarray(project(near, lambda fraction: None, fine=True))
+        if not project.iterations:
+            return q  # the violation was rounding already
         u, values, vh = np.linalg.svd(projected, full_matrices=False)
         if not values.min() > _STILL_THERE:  # the iteration lost some invariants
             return q

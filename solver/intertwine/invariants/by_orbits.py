@@ -11,21 +11,33 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from intertwine.bases import Orbits
+from intertwine.bases import EqualityPatterns, Orbits
+from intertwine.bases.patterns import MOST_SLOTS, pattern_labels
 from intertwine.errors import MethodNotApplicable
+from intertwine.groups.full_permutations import full_permutations_of
 from intertwine.invariants.problem import Problem
 from intertwine.invariants.progress import Progress, Report
+from intertwine.invariants.tuple_orbits import TooManyOrbits, signed_labels
 from intertwine.memory import require_memory
-from intertwine.operators import Permutation
+from intertwine.operators import Permutation, as_signed_permutation
 
 _FEW = 4
 """Up to this many generators are all used at once."""
+_LARGE = 10**5
+"""From this many tuples on, orbits are found by stabilisers."""
+_TUPLE_BYTES = 24
+"""The peak memory for each tuple with stabilisers."""
+_PATTERN_BYTES = 2**20
+"""The memory for patterns of equal indices, for any number of tuples."""
+_TUPLES_A_CALL = 1000
+"""A graph of this many tuples takes as long as one stabiliser."""
 
 
-def index_orbits(problem: Problem, report: Report) -> Orbits:
+def index_orbits(problem: Problem, report: Report) -> Orbits | EqualityPatterns:
     """Return the exact basis from the orbits of index tuples.
 
-    Raises `MethodNotApplicable` if a generator is not a signed permutation in some slot.
+    For large tensors of a group of all permutations, orbits are stored as patterns of equal
+    indices. Raises `MethodNotApplicable` if a generator is not a signed permutation in some slot.
     """
     if problem.permutations is None:
         raise MethodNotApplicable(
@@ -35,14 +47,69 @@ def index_orbits(problem: Problem, report: Report) -> Orbits:
     n = problem.size
     require_memory(bytes_needed(problem), f"orbits for {n:,} dimensions")
     report(Progress("orbits", 0.0))
+    if by_patterns(problem):
+        return EqualityPatterns(problem.sizes[0], len(problem.sizes))
+    if n >= _LARGE:
+        if _are_patterns(problem):
+            labels = pattern_labels(problem.sizes[0], len(problem.sizes))
+            return Orbits(labels, None, int(labels.max()) + 1)
+        try:
+            return _by_stabilisers(problem)
+        except TooManyOrbits:
+            require_memory(_bytes_of_graph(problem), f"a graph of {n:,} dimensions")
     if not _signed(problem):
         labels = _orbits_of(problem.permutations, n, lambda slots: joint_permutation(slots)[0])
         return Orbits(_compact(labels), None, int(labels.max(initial=-1)) + 1)
     return _signed_orbits(problem.permutations, n)
 
 
+def _by_stabilisers(problem: Problem) -> Orbits:
+    assert problem.permutations is not None
+    most_calls = problem.size // _TUPLES_A_CALL
+    labels = signed_labels(problem.permutations, problem.sizes, most_calls).ravel()
+    rank = int(labels.max(initial=0))
+    if _signed(problem):
+        signs = np.where(labels < 0, -1, 1).astype(np.int8)
+        return Orbits(_compact(np.abs(labels) - 1), signs, rank)
+    return Orbits(_compact(labels - 1), None, rank)
+
+
+def by_patterns(problem: Problem) -> bool:
+    """Return whether orbits are stored as patterns: there are many tuples, and few patterns."""
+    return problem.size >= _LARGE and len(problem.sizes) <= MOST_SLOTS and _are_patterns(problem)
+
+
+def _are_patterns(problem: Problem) -> bool:
+    """Return whether the orbits are the patterns of equal indices: those of all permutations of the
+    indices, which act alike on every slot.
+    """
+    group, length = problem.group, len(problem.sizes)
+    full = None if group is None else full_permutations_of(group)
+    if group is None or full is None or full.signed:
+        return False
+    if full.longest < min(length, group.d):  # even permutations
+        return False
+    given = [as_signed_permutation(h) for h in group.group_generators]
+    return all(
+        move is not None and all(np.array_equal(slot.indices, move.indices) for slot in slots)
+        for move, slots in zip(given, problem.permutations or (), strict=True)
+    )
+
+
 def bytes_needed(problem: Problem) -> int:
-    """Estimate the bytes that the method needs."""
+    """Estimate the bytes that the method needs.
+
+    From `_LARGE` dimensions on, these are the bytes with stabilisers. Where the graph is faster, it
+    needs more.
+    """
+    if problem.size < _LARGE:
+        return _bytes_of_graph(problem)
+    if by_patterns(problem):
+        return _PATTERN_BYTES
+    return problem.size * (_TUPLE_BYTES if problem.size < 2**31 else 2 * _TUPLE_BYTES)
+
+
+def _bytes_of_graph(problem: Problem) -> int:
     nodes = 2 * problem.size if _signed(problem) else problem.size
     return nodes * (20 * max(1, problem.discrete_count) + 40)
 
@@ -153,4 +220,4 @@ def _signed_orbits(generators: Sequence[Sequence[Permutation]], n: int) -> Orbit
 
 def _compact(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """Return the labels in the smallest integer type."""
-    return labels.astype(np.int32 if labels.max(initial=0) < 2**31 else np.int64)
+    return labels.astype(np.int32 if labels.max(initial=0) < 2**31 else np.int64, copy=False)

@@ -7,14 +7,15 @@ faster than six of size 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Float, Inexact
 
 from intertwine.arrays import Array
 from intertwine.groups.lie_span import spectral_norm
@@ -59,6 +60,16 @@ def constraints_as_given(problem: Problem) -> Constraints:
     return replace(found, scale=found.scale or 1.0)  # nonzero, since it is a divisor
 
 
+def remaining_constraints(
+    problem: Problem, combinations: Float[np.ndarray, "j k"], discrete: Sequence[int]
+) -> Constraints:
+    """Return the constraints of combinations of the Lie generators (each scaled to norm 1), and of
+    some of the discrete ones, in NumPy.
+    """
+    lie = list(problem.combined_lie(combinations))
+    return _stacked(problem, lie, [problem.discrete(k) for k in discrete], np.asarray)
+
+
 def _stacked(
     problem: Problem, lie: Sequence[Slots], discrete: Sequence[Slots], put: Callable[[Any], Array]
 ) -> Constraints:
@@ -95,6 +106,13 @@ def joined_slots(sizes: Sequence[int]) -> list[tuple[int, int]]:
     return spans
 
 
+def joined_lie(slots: Slots, sizes: Sequence[int]) -> tuple[Slots, tuple[int, ...]]:
+    """Return a Lie generator's matrices with neighbouring slots joined, and the joined sizes."""
+    spans = joined_slots(sizes)
+    joined = tuple(reduce(kron_sum, slots[start:stop]) for start, stop in spans)
+    return joined, tuple(len(matrix) for matrix in joined)
+
+
 def kron_sum(
     left: Inexact[np.ndarray, "m m"], right: Inexact[np.ndarray, "n n"]
 ) -> Inexact[np.ndarray, "mn mn"]:
@@ -110,7 +128,9 @@ def in_slot(matrix: Array, slot: int, sizes: tuple[int, ...], x: Array) -> Array
 
 def apply_lie(slots: Sequence[Array], sizes: tuple[int, ...], x: Array) -> Array:
     """Apply the sum of the slots' matrices, each in its slot."""
-    return sum((in_slot(m, i, sizes, x) for i, m in enumerate(slots)), start=0 * x)
+    if not slots:
+        return 0 * x
+    return reduce(operator.add, (in_slot(m, i, sizes, x) for i, m in enumerate(slots)))
 
 
 def apply_discrete(slots: Sequence[Array], sizes: tuple[int, ...], x: Array) -> Array:
@@ -118,6 +138,15 @@ def apply_discrete(slots: Sequence[Array], sizes: tuple[int, ...], x: Array) -> 
     for i, matrix in enumerate(slots):
         x = in_slot(matrix, i, sizes, x)
     return x
+
+
+def images_under(constraints: Constraints, x: Array) -> Iterator[Array]:
+    """Yield Cx block by block."""
+    for k in range(len(constraints.lie[0]) if constraints.lie else 0):
+        yield apply_lie([stack[k] for stack in constraints.lie], constraints.sizes, x)
+    for k, weight in enumerate(constraints.weights):
+        slots = [stack[k] for stack in constraints.discrete]
+        yield weight * (apply_discrete(slots, constraints.sizes, x) - x)
 
 
 def gradient(constraints: Constraints, x: Array) -> tuple[Array, Array]:

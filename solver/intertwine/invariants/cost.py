@@ -14,6 +14,7 @@ from intertwine.reps.syntax import Rep
 
 _SPLITTING = 30  # products of matrices, for all irreps before the last slot together
 _WORK = 8  # matrices besides the generators'
+_PATTERNS = 1e5  # operations for all patterns of equal indices
 _STEPS = 60  # conjugate gradient steps, with restarts, for most groups
 
 
@@ -72,6 +73,8 @@ def _splitting(sizes: Sequence[int], lie: int, discrete: int) -> Cost:
 
 def _cost(problem: Problem, method: str) -> Cost:
     n, generators = float(problem.size), problem.lie_count + problem.discrete_count
+    if method == "orbits" and by_orbits.by_patterns(problem):
+        return Cost(_PATTERNS, by_orbits.bytes_needed(problem))
     if method == "orbits":
         return Cost(20 * n * max(1, generators), by_orbits.bytes_needed(problem))
     if method == "irreps":  # it splits no irrep that the invariants do not need

@@ -14,8 +14,7 @@ from jaxtyping import Float, Inexact
 from intertwine.bases import Storage
 from intertwine.errors import AmbiguousRank, SolveError
 from intertwine.groups.lie_span import spectral_norm
-from intertwine.invariants.by_orbits import joint_permutation
-from intertwine.invariants.constraints import apply_discrete, apply_lie
+from intertwine.invariants.constraints import apply_discrete, apply_lie, joined_lie
 from intertwine.invariants.modular_solutions import PRIMES, modular_nullity
 from intertwine.invariants.problem import Problem, Slots
 from intertwine.invariants.tolerances import Tolerances
@@ -47,10 +46,10 @@ def allowances(
     slots, found = max(1, len(problem.sizes)), []
     errors = tolerances.residual if is_confirmed else tolerances.vectors
     for k in range(problem.lie_count):
-        norms = [max(1.0, spectral_norm(matrix)) for matrix in problem.unit_lie(k)]
+        norms = [max(1.0, norm) for norm in problem.unit_lie_norms(k)]
         found.append(tolerances.null * max(1.0, sum(norms)))
     for k in range(problem.discrete_count):
-        norm = max(1.0, prod(map(spectral_norm, problem.discrete(k))))
+        norm = max(1.0, problem.discrete_norm(k))
         found.append(tolerances.null * slots / norm + errors * (1 - 1 / norm))
     return tuple(found)
 
@@ -101,13 +100,13 @@ def require_proven(
             )
 
 
-def confirmed_rank(problem: Problem, rank: int, what: str, *, by_orbits: bool = False) -> bool:
+def confirmed_rank(problem: Problem, rank: int, what: str, *, is_counted: bool = False) -> bool:
     """Return whether an independent count, without thresholds, confirms the rank: characters, or
-    solutions modulo a prime. Raises `SolveError` if the counts differ. Ranks `by_orbits` are
-    integer computations already, faster than the characters of a whole group: they are compared
-    with the primes alone.
+    solutions modulo a prime. Raises `SolveError` if the counts differ. Orbits and
+    weights were counted already, faster than the characters of a whole group: they are compared
+    only with the primes (`is_counted`).
     """
-    if not by_orbits and _agrees_with_characters(problem, rank, what):
+    if not is_counted and _agrees_with_characters(problem, rank, what):
         return True
     return _agrees_modulo_primes(problem, rank, what)
 
@@ -193,8 +192,8 @@ def _lie_residual(problem: Problem, storage: Storage, k: int) -> float:
     """Return a bound on ‖dρ(A)Q‖ for one Lie generator, scaled to norm 1."""
     if problem.permutations is not None:
         return 0.0  # all its images vanish
-    slots = problem.unit_lie(k)
-    return _norm_of(lambda block: apply_lie(slots, problem.sizes, block), storage)
+    slots, sizes = joined_lie(problem.unit_lie(k), problem.sizes)
+    return _norm_of(lambda block: apply_lie(slots, sizes, block), storage)
 
 
 def _discrete_residual(problem: Problem, storage: Storage, k: int) -> float:
@@ -204,7 +203,7 @@ def _discrete_residual(problem: Problem, storage: Storage, k: int) -> float:
     bound is h's distance from that permutation; columns that it moves are not invariants.
     """
     if problem.permutations is not None:
-        is_kept = storage.keeps(*joint_permutation(problem.permutations[k]))
+        is_kept = storage.keeps(problem.permutations[k])
         if is_kept is not None:
             return _distance(problem, k, problem.permutations[k]) if is_kept else math.inf
     slots = problem.discrete(k)

@@ -5,28 +5,35 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Float, Inexact
 
 from intertwine.groups import Group
 from intertwine.groups.enumeration import independent_generators
-from intertwine.groups.lie_span import LieSpan
+from intertwine.groups.generators import Generator
+from intertwine.groups.lie_span import LieSpan, spectral_norm
 from intertwine.invariants.tolerances import Tolerances
+from intertwine.irreps.weights import Weights, commute_on_a_vector, diagonalised
 from intertwine.operators import Permutation, as_signed_permutation, dense, is_monomial
+from intertwine.operators.product_comparison import PRODUCTS_UP_TO, has_orthonormal_rows
 from intertwine.reps.canonical_form import Atoms
 from intertwine.reps.generator_images import Images, images
 from intertwine.reps.key import basis_key
-from intertwine.reps.syntax import Rep, tensor
+from intertwine.reps.syntax import Base, Dual, Rep, is_a, tensor
 
 _DEFECTIVE = 1e7  # a larger condition of eigenspaces may mean a defective matrix
 _TOGETHER = 1e-3  # of the norm: rounding separates a defective matrix's equal eigenvalues by less
 _SCALED_FROM = 64  # powers of two: smaller scales need no care
 _LARGEST_SCALE = 500
+_UNITARY = 1e-11
+_MANY_WEIGHTS = 24
+"""The smallest slot whose weights are computed. Smaller slots have few irreps."""
+_REMEMBERED = 16
 
 #: One matrix per slot: the action of a generator on each factor of the product.
 Slots = tuple[Inexact[np.ndarray, "_ _"], ...]  # slots differ in size
@@ -87,6 +94,12 @@ class Problem:
         total = max(-_LARGEST_SCALE, min(_LARGEST_SCALE, sum(exponents)))
         return (np.ldexp(1.0, total) * scaled[0], *scaled[1:])
 
+    def discrete_norm(self, k: int) -> float:
+        """Return the spectral norm of the k-th discrete generator on the product."""
+        if all(isinstance(image.discrete[k], Permutation) for image in self.images):
+            return 1.0
+        return prod(map(spectral_norm, self.discrete(k)))
+
     @property
     def independent_discrete(self) -> tuple[int, ...]:
         """Indices of discrete generators that generate what all of them do."""
@@ -130,6 +143,12 @@ class Problem:
         """Return dρᵢ(Aₖ / ‖Aₖ‖) in each slot i, for Aₖ of any scale; zero for Aₖ = 0."""
         return tuple(self.lie_span.scaled(k, matrix) for matrix in self.lie(k))
 
+    def unit_lie_norms(self, k: int) -> tuple[float, ...]:
+        """Return the spectral norm of `unit_lie` in each slot."""
+        if self.weights is not None:
+            return tuple(float(np.abs(each.values[:, k]).max()) for each in self.weights)
+        return tuple(map(spectral_norm, self.unit_lie(k)))
+
     def independent_lie(self, tolerances: Tolerances) -> Iterator[Slots]:
         """Yield an orthonormal basis of the Lie span (in V, scaled to norm √d), in each slot.
 
@@ -138,15 +157,48 @@ class Problem:
         """
         if not self.lie_count:
             return
+        yield from self.combined_lie(
+            self.lie_span.combinations(tolerances.null, tolerances.distinct)
+        )
+
+    def combined_lie(self, combinations: Float[np.ndarray, "j k"]) -> Iterator[Slots]:
+        """Yield combinations of the Lie generators (each scaled to norm 1), in each slot."""
         units = [self.unit_lie(k) for k in range(self.lie_count)]
-        for combination in self.lie_span.combinations(tolerances.null, tolerances.distinct):
-            yield tuple(
-                sum(
-                    (c * unit[i] for c, unit in zip(combination, units, strict=True)),
-                    0 * units[0][i],
-                )
-                for i in range(len(self.atoms))
-            )
+        slots = [
+            np.tensordot(combinations, np.stack(matrices), (1, 0))
+            for matrices in zip(*units, strict=True)
+        ]
+        yield from zip(*slots, strict=True)
+
+    @cached_property
+    def seems_diagonal(self) -> bool:
+        """Whether a product with a large slot may have `weights`: a quick test finds that all its
+        generators are normal and commute.
+        """
+        if max(self.sizes, default=0) < _MANY_WEIGHTS:
+            return False
+        distinct = dict(zip(self.atoms, self.images, strict=True))
+        return all(_seems_diagonal(atom, image) for atom, image in distinct.items())
+
+    @cached_property
+    def weights(self) -> tuple[Weights, ...] | None:
+        """The weights in each slot, of a product with a large slot over an abelian group whose
+        generators are diagonal in one unitary frame; else None.
+        """
+        if not self.seems_diagonal:
+            return None
+        known: dict[Rep, Weights] = {}
+        for atom, image in zip(self.atoms, self.images, strict=True):
+            if atom not in known:
+                if is_a(atom.rep if is_a(atom, Dual) else atom, Base):
+                    found = _weights_of(atom)
+                else:
+                    lie = [self.lie_span.scaled(k, m) for k, m in enumerate(_dense(image.lie))]
+                    found = diagonalised(lie, _dense(image.discrete), atom.size())
+                if found is None:
+                    return None
+                known[atom] = found
+        return tuple(known[atom] for atom in self.atoms)
 
     @cached_property
     def obliqueness(self) -> float:
@@ -158,19 +210,67 @@ class Problem:
         singular value cond(S)² times smaller than its largest. Nilpotent and defective generators,
         which no frame makes normal, are ignored.
         """
-        worst = 1.0
+        return max(self._obliqueness_of_generators(), default=1.0)
+
+    def is_more_oblique_than(self, limit: float) -> bool:
+        """Return whether the obliqueness is above a limit, computed only up to the first generator
+        that exceeds it. Hundreds of large generators would take longer than the solve.
+        """
+        if "obliqueness" in self.__dict__:
+            return self.obliqueness > limit
+        return any(found > limit for found in self._obliqueness_of_generators())
+
+    def _obliqueness_of_generators(self) -> Iterator[float]:
         for k in range(self.discrete_count):
-            worst = max(worst, prod(map(_stretch, self.discrete(k))))
+            yield prod(map(_stretch, self.discrete(k)), start=1.0)
         if self.lie_count and not self.lie_span.is_closed_under_adjoints:
             for k in range(self.lie_count):
-                worst = max(worst, prod(map(_eigenvector_condition, self.unit_lie(k))))
-        return worst
+                yield prod(map(_eigenvector_condition, self.unit_lie(k)), start=1.0)
 
     @cached_property
     def seed(self) -> int:
         """The seed of all random numbers of its solve, from the problem's key."""
         text = basis_key(tensor(self.atoms))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+@lru_cache(_REMEMBERED)
+def _weights_of(atom: Rep) -> Weights | None:
+    """Return the weights of V or V*, from the generators of its group.
+
+    Lie generators are scaled to norm 1 as in `LieSpan`: the norm of a normal matrix is that of its
+    largest weight.
+    """
+    image = images(atom)
+    lie = [a / (np.abs(a).max(initial=0.0) or 1.0) for a in _dense(image.lie)]
+    found = diagonalised(lie, _dense(image.discrete), atom.size())
+    if found is None:
+        return None
+    scales = np.ones(found.values.shape[1])
+    scales[: len(lie)] = np.abs(found.values[:, : len(lie)]).max(axis=0, initial=0.0)
+    scales[scales == 0] = 1.0
+    return replace(found, values=found.values / scales, errors=found.errors / scales)
+
+
+def _dense(generators: tuple[Generator, ...]) -> list[Inexact[np.ndarray, "_ _"]]:
+    return [np.asarray(dense(generator)) for generator in generators]
+
+
+def _seems_diagonal(atom: Rep, image: Images) -> bool:
+    matrices = _dense((*image.lie, *image.discrete))
+    return bool(matrices) and commute_on_a_vector(matrices, atom.size())
+
+
+def middle(sizes: tuple[int, ...]) -> int:
+    """Return the number of slots of the left half, such that the larger half is as small as
+    possible. Of two such numbers, return the larger.
+    """
+    best, least = 0, math.inf
+    for cut in range(len(sizes), -1, -1):
+        larger = max(prod(sizes[:cut]), prod(sizes[cut:]))
+        if larger < least:
+            best, least = cut, larger
+    return best
 
 
 def problems_of(term: Atoms) -> list[Problem]:
@@ -183,12 +283,19 @@ def problems_of(term: Atoms) -> list[Problem]:
 
 def _exponent(matrix: Inexact[np.ndarray, "m m"]) -> int:
     """Return the power of two nearest to the geometric mean of a matrix's singular values."""
+    if _is_large_unitary(matrix):
+        return 0
     largest = float(np.abs(matrix).max(initial=0.0))
     if not largest:
         return 0
     unit = matrix / largest
     logarithm = _log_determinant(unit) / len(matrix)
     return round((logarithm + math.log(largest)) / math.log(2)) if np.isfinite(logarithm) else 0
+
+
+def _is_large_unitary(matrix: Inexact[np.ndarray, "m m"]) -> bool:
+    """Return whether a large matrix is shown to be unitary, in n² operations."""
+    return len(matrix) > PRODUCTS_UP_TO and has_orthonormal_rows(matrix, _UNITARY)
 
 
 def _log_determinant(matrix: Inexact[np.ndarray, "m m"]) -> float:
@@ -200,7 +307,7 @@ def _log_determinant(matrix: Inexact[np.ndarray, "m m"]) -> float:
 
 def _stretch(matrix: Inexact[np.ndarray, "m m"]) -> float:
     """Return max(1, ‖M‖) max(1, ‖M⁻¹‖) of a matrix scaled to determinant ±1."""
-    if not matrix.size:
+    if not matrix.size or _is_large_unitary(matrix):
         return 1.0
     values = np.linalg.svd(matrix, compute_uv=False)
     mean = math.exp(float(np.log(np.maximum(values, np.finfo(float).tiny)).mean()))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Any
@@ -20,15 +22,25 @@ from intertwine.bases import (
     DenseStorage,
     KroneckerStorage,
     Permuted,
+    SparseStorage,
     Storage,
     Sum,
 )
 from intertwine.bases.store import BasisStore, find_store, obtain
-from intertwine.errors import AmbiguousRank, MethodNotApplicable, NotConcrete, SolveError
+from intertwine.blas_threads import one_blas_thread
+from intertwine.errors import (
+    AmbiguousRank,
+    InvalidRep,
+    MethodNotApplicable,
+    NotConcrete,
+    SolveError,
+)
+from intertwine.groups import Group
 from intertwine.groups.rounding import require_exact
 from intertwine.invariants import evidence
 from intertwine.invariants.arrivals import require_sound
 from intertwine.invariants.auto import choose_backend, choose_methods, require_known
+from intertwine.invariants.backends import Backend
 from intertwine.invariants.by_approximation import (
     CLEAR,
     SHOWN,
@@ -36,19 +48,32 @@ from intertwine.invariants.by_approximation import (
     require_distinguishable,
     require_tolerance,
 )
+from intertwine.invariants.by_blocks import BlockProblem, in_block_problems
 from intertwine.invariants.by_irreps import match_irreps
-from intertwine.invariants.by_krylov import bytes_needed, krylov
+from intertwine.invariants.by_krylov import Found, bytes_needed, krylov
 from intertwine.invariants.by_orbits import index_orbits
 from intertwine.invariants.by_svd import svd
+from intertwine.invariants.cost import estimate
 from intertwine.invariants.problem import Problem, problems_of
 from intertwine.invariants.progress import Report, reporting
+from intertwine.invariants.reductive_part import within_reductive_part
 from intertwine.invariants.tolerances import DEFAULT, Tolerances
 from intertwine.memory import require_memory, require_size
 from intertwine.reps.canonical_form import Atoms, canonical, canonical_terms
+from intertwine.reps.generator_images import images_once
 from intertwine.reps.key import basis_key
-from intertwine.reps.syntax import Rep, atoms, tensor
+from intertwine.reps.parsing import rep_document
+from intertwine.reps.syntax import Rep, atoms, groups_of, tensor
 
 _LOG = logging.getLogger("intertwine")
+_MOST_BYTES = 2**16
+"""The largest request that is kept with a basis."""
+_MOST_ENTRIES = _MOST_BYTES // 2
+"""The most entries of generators that could fit into it."""
+_SMALL_OPERATIONS = 1e9
+"""The most estimated operations of a solve for which one BLAS thread is as fast as several."""
+_QUICK_OPERATIONS = 1e7
+"""The most estimated operations of a solve that takes milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +88,7 @@ class Options:
     tolerance: float | None = None
 
 
+@images_once()
 def solve(
     rep: Rep,
     *,
@@ -120,6 +146,8 @@ def solve(
             check=lambda basis, is_trusted: require_sound(
                 form.rep, basis, is_trusted=is_trusted, tolerance=tolerance
             ),
+            request=lambda: request_document(form.rep, method, backend, tolerance),
+            is_quick=lambda: estimate(form.rep, method).operations < _QUICK_OPERATIONS,
         )
     return in_order_of(rep, basis)
 
@@ -128,6 +156,33 @@ def describe(rep: Rep) -> dict[str, str | None]:
     """Describe a basis for a store's lists: its canonical rep and group, as text."""
     form = canonical(rep).rep
     return {"canonical": str(form), "group": None if rep.G is None else rep.G.description}
+
+
+def request_document(
+    rep: Rep, method: str = "auto", backend: str = "auto", tolerance: float | None = None
+) -> dict[str, Any] | None:
+    """Return the request for a basis as JSON: ``{rep, group?, method?, backend?, tolerance?}``.
+
+    None for a user-defined rep, which a text does not define, and for generators that would need
+    more than some 64 KB.
+    """
+    given = [group for group in groups_of(rep) if type(group) is Group]  # others have names
+    if sum(group.entries for group in given) > _MOST_ENTRIES:
+        _LOG.debug("the request for %s is too large to keep", rep)
+        return None
+    try:
+        document = rep_document(rep)
+    except InvalidRep as error:
+        _LOG.debug("the request is not kept: %s", error)
+        return None
+    options = {"method": method, "backend": backend}
+    document |= {name: value for name, value in options.items() if value != "auto"}
+    if tolerance is not None:
+        document["tolerance"] = tolerance
+    if len(json.dumps(document)) > _MOST_BYTES:
+        _LOG.debug("the request for %s is too large to keep", rep)
+        return None
+    return document
 
 
 def in_order_of(rep: Rep, basis: Basis) -> Basis:
@@ -141,7 +196,8 @@ def in_order_of(rep: Rep, basis: Basis) -> Basis:
 
 def _solve_canonical(rep: Rep, options: Options, progress: Report | bool | None) -> Basis:
     started = time.perf_counter()
-    with reporting(progress) as report:
+    is_small = estimate(rep, options.method).operations < _SMALL_OPERATIONS
+    with reporting(progress) as report, one_blas_thread() if is_small else nullcontext():
         storage, parts = _assemble(rep, options, report)
     summary = _summary(storage, parts, time.perf_counter() - started)
     if options.tolerance is not None:
@@ -191,6 +247,9 @@ def _solve_problem(
     """Try the methods in turn until one has a proven answer."""
     if options.tolerance is not None:
         return _approximate(problem, options.tolerance, options.method, report)
+    blocks = in_block_problems(problem)
+    if blocks is not None:
+        return _solve_blocks(problem, blocks, options, report)
     *first, last = choose_methods(problem, options.method)
     notes: list[str] = []
     for method in first:
@@ -204,7 +263,27 @@ def _solve_problem(
     else:
         storage, certificate = _run(last, problem, options, report)
     require_distinguishable(problem, storage, report)
-    return storage, replace(certificate, notes=tuple(notes))
+    return storage, replace(certificate, notes=(*notes, *certificate.notes))
+
+
+def _solve_blocks(
+    problem: Problem, blocks: BlockProblem, options: Options, report: Report
+) -> tuple[Storage, Certificate]:
+    """Solve a product block by block. The generators of a block are restrictions of those of the
+    whole, so that the residual of a generator is the largest of its residuals on the blocks.
+    """
+    started = time.perf_counter()
+    solved = [_solve_problem(each, options, report) for each in blocks.problems]
+    storage = blocks.joined([found for found, _ in solved])
+    names = _by_name(
+        (repr(tensor(each.atoms)), part)
+        for each, (_, part) in zip(blocks.problems, solved, strict=True)
+    )
+    whole = _summary(storage, names, time.perf_counter() - started)
+    assert problem.group is not None
+    values = tuple(value for value in whole.residuals.values() if value)
+    residuals = {problem.group.digest: values[0]} if values else {}
+    return storage, replace(whole, residuals=residuals, parts={})
 
 
 def _approximate(
@@ -261,6 +340,7 @@ def _run(
     residuals: tuple[float, ...] | None = None
     orthonormality = None
     iterations = 0
+    notes: tuple[str, ...] = ()
     if method == "orbits":
         storage, gap = index_orbits(problem, report), math.inf
     elif method == "irreps":
@@ -270,15 +350,14 @@ def _run(
     else:
         require_memory(bytes_needed(problem, 0), what)
         _refuse_oblique(problem, options.tolerances)
-        find = {"svd": svd, "krylov": krylov}[method]
-        found = find(problem, backend, options.tolerances, report)
+        found = _null_space(method, problem, backend, options, report)
         storage, gap, iterations = DenseStorage(found.basis), found.gap, found.iterations
+        notes = found.notes
     if residuals is None or orthonormality is None:
         residuals, orthonormality = evidence.residuals(problem, storage), storage.orthonormality()
     residual = float(np.max(residuals, initial=0.0))
-    is_confirmed = evidence.confirmed_rank(
-        problem, storage.shape[1], what, by_orbits=method == "orbits"
-    )
+    is_counted = method == "orbits" or isinstance(storage, SparseStorage)
+    is_confirmed = evidence.confirmed_rank(problem, storage.shape[1], what, is_counted=is_counted)
     evidence.require_proven(
         problem, storage, residuals, orthonormality, what, options.tolerances, is_confirmed
     )
@@ -295,8 +374,24 @@ def _run(
         seconds=time.perf_counter() - started,
         residuals={problem.group.digest: residuals} if problem.group else {},
         version=intertwine.__version__,
+        notes=notes,
     )
     return storage, certificate
+
+
+def _null_space(
+    method: str, problem: Problem, backend: Backend, options: Options, report: Report
+) -> Found:
+    """Run `svd` or `krylov`. Unless `krylov` was requested, it is replaced by
+    `within_reductive_part` where that finds the invariants.
+    """
+    tolerances = options.tolerances
+    if method == "svd":
+        return svd(problem, backend, tolerances, report)
+    within = None
+    if options.method == "auto" and backend.name == "numpy":
+        within = within_reductive_part(problem, backend, tolerances, report)
+    return within or krylov(problem, backend, tolerances, report)
 
 
 def _refuse_oblique(problem: Problem, tolerances: Tolerances) -> None:

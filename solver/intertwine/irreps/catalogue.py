@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from intertwine.errors import SplitError
-from intertwine.irreps.actions import MatrixRep, adjoint, norm
+from intertwine.irreps.actions import Action, MatrixRep, adjoint, norm
 from intertwine.irreps.distinctness import require_distinct
 from intertwine.irreps.gauge import canonical_basis
 from intertwine.irreps.irreducible import Irreducible, Isometries, Origin, name_of
 from intertwine.irreps.projection import project, random_block
+from intertwine.irreps.simple_spectrum import Piece, split_by_spectrum
 from intertwine.irreps.splitting import (
     Gap,
     endomorphisms,
@@ -21,7 +22,7 @@ from intertwine.irreps.splitting import (
     require_irreducible,
     split,
 )
-from intertwine.irreps.words import Words, order_of, same
+from intertwine.irreps.words import Words, order_of, same, similar
 from intertwine.memory import require_memory
 from intertwine.reps.syntax import Rep
 
@@ -32,6 +33,7 @@ _REMAINS = 1e-6  # a projected random map below this is zero
 _VANISHES = 1e-9  # a projected random map between inequivalent reps of equal traces is below this
 _COPY = 1e-5  # the largest error of an approximate copy
 _ORTHONORMAL = 1e-10
+_LARGE = 100  # reps from this size are first split by the spectrum of a generic element
 _MATRICES = 8  # of shape (n, n), in memory while a rep is split
 
 TRIVIAL = 0
@@ -97,12 +99,13 @@ class Catalogue:
             return self.products[a, b]
 
     def _decompose(self, rep: MatrixRep, inside: Rep | tuple[int, int], seed: int) -> Isometries:
-        subspaces = [(w, rep.restrict(w)) for w in split(rep, seed, self.dtype, self.gap)]
+        pieces = self._pieces(rep, seed)
+        subspaces = [(piece.subspace, rep.restrict(piece.subspace)) for piece in pieces]
         prints = [self.words.fingerprint(sub) for _, sub in subspaces]
         order = self._by_content([sub for _, sub in subspaces], prints)
         copies: dict[int, list[Inexact[np.ndarray, "n _"]]] = {}
         for i in order:
-            index, w = self._align(rep, inside, *subspaces[i], prints[i])
+            index, w = self._align(rep, inside, pieces[i], subspaces[i][1], prints[i])
             copies.setdefault(index, []).append(w)
         found = {
             index: self._isometries(rep, self.irreps[index], np.stack(spaces, axis=1))
@@ -112,6 +115,19 @@ class Catalogue:
         if u.shape[1] != rep.size or not norm(adjoint(u) @ u - np.eye(rep.size)) <= _ORTHONORMAL:
             raise SplitError("the irreps found do not fill the rep")
         return found
+
+    def _pieces(self, rep: MatrixRep, seed: int) -> list[Piece]:
+        """Return irreducible subspaces, with their endomorphisms if `split_by_spectrum` finds them.
+
+        A small rep is split by its commutant.
+        """
+        if rep.size >= _LARGE and self.precision == 0 and type(rep.given) is Action:
+            is_complex = np.issubdtype(self.dtype, np.complexfloating)
+            if is_complex == np.iscomplexobj(rep.given.matrices):
+                found = split_by_spectrum(rep.given, seed, self.gap)
+                if found is not None:
+                    return found
+        return [Piece(w, None) for w in split(rep, seed, self.dtype, self.gap)]
 
     def _by_content(
         self, subs: list[MatrixRep], prints: list[Float[np.ndarray, " f"]]
@@ -143,21 +159,24 @@ class Catalogue:
         self,
         rep: MatrixRep,
         inside: Rep | tuple[int, int],
-        w: Inexact[np.ndarray, "n d"],
+        piece: Piece,
         sub: MatrixRep,
         fingerprint: Float[np.ndarray, " f"],
     ) -> tuple[int, Inexact[np.ndarray, "n d"]]:
         """Return the irrep on a subspace, new or known, and the subspace in the irrep's basis."""
-        for irrep in self.irreps:
-            if irrep.dimension == sub.size and same(irrep.fingerprint, fingerprint):
+        w, proven = piece.subspace, piece.endomorphisms
+        known = [irrep for irrep in self.irreps if irrep.dimension == sub.size]
+        for i in similar([irrep.fingerprint for irrep in known], fingerprint):
+            irrep = known[i]
+            if same(irrep.fingerprint, fingerprint):
                 change = self._change_of_basis(sub, irrep)
                 if change is not None:
                     return irrep.index, w @ change
         if leak(rep, w) > _PRECISE:
-            w = polished(rep, w)
+            w, proven = polished(rep, w), None
         if not leak(rep, w) <= _INVARIANT:
             raise SplitError(f"a subspace is not invariant: {leak(rep, w):.1e}")
-        irrep, basis = self._add(rep.restrict(w), Origin(inside, w))
+        irrep, basis = self._add(rep.restrict(w), Origin(inside, w), proven)
         return irrep.index, w @ basis
 
     def _change_of_basis(
@@ -181,12 +200,19 @@ class Catalogue:
         return aligned
 
     def _add(
-        self, rep: MatrixRep, origin: Origin | None
+        self,
+        rep: MatrixRep,
+        origin: Origin | None,
+        proven: Inexact[np.ndarray, "e d d"] | None = None,
     ) -> tuple[Irreducible, Inexact[np.ndarray, "d d"]]:
-        """Prove a rep irreducible and catalogue it. Return the irrep and its canonical basis."""
-        found = endomorphisms(rep, self.dtype, self.gap)
+        """Prove a rep irreducible and catalogue it. Return the irrep and its canonical basis.
+
+        `proven` are its endomorphisms, if it has already been proven irreducible.
+        """
+        found = endomorphisms(rep, self.dtype, self.gap) if proven is None else proven
         level = self.words.separating_level(rep, len(found))
-        require_irreducible(rep, self.words.hermitian(rep, level), len(found), self.gap)
+        if proven is None:
+            require_irreducible(rep, self.words.hermitian(rep, level), len(found), self.gap)
         if self.precision:
             others = (irrep.rep for irrep in self.irreps)
             require_distinct(rep, len(found), others, self.precision)

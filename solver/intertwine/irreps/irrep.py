@@ -23,8 +23,8 @@ from intertwine.reps.generator_images import (
     Images,
     act_by_complex_numbers,
     images,
-    matrix_of,
 )
+from intertwine.reps.own_matrices import matrix_of
 from intertwine.reps.parsing import register_notation
 from intertwine.reps.syntax import Base, Dual, Rep, is_a
 

@@ -11,6 +11,7 @@ from jaxtyping import Inexact
 from intertwine.groups.group import Group
 from intertwine.groups.lie_span import LieSpan
 from intertwine.irreps.actions import adjoint, norm
+from intertwine.irreps.compact_frame import unitary_frame
 from intertwine.irreps.frame import Frame, conjugated, find_frame
 from intertwine.irreps.matrix_spans import (
     TraceForm,
@@ -33,6 +34,11 @@ _LARGE = 1e8  # words in larger or smaller generators exceed the precision of fl
 _REMEMBERED = 128
 _TESTED_UP_TO = 24
 """The largest d for which a frame is searched: the algebra has up to d² dimensions."""
+_SMALL = 8
+"""The largest d for which the search takes milliseconds. For larger groups, the test for compact
+groups comes first."""
+_AVERAGED_UP_TO = 256
+"""The largest d for which a compact group's frame is searched."""
 
 REDUCTIVE, NOT_REDUCTIVE, AMBIGUOUS = "reductive", "not reductive", "ambiguous"
 
@@ -73,16 +79,50 @@ def judge(group: Group) -> Verdict:
     unitary = all(norm(h @ adjoint(h) - np.eye(group.d)) <= _CLOSED * group.d for h in discrete)
     if unitary and openness(lie) <= _CLOSED:
         return Verdict(REDUCTIVE, "closed under adjoints as given")
+    if _SMALL < group.d <= _AVERAGED_UP_TO:
+        compact = _compact(lie, discrete, group.precision)
+        if compact is not None:
+            return compact
     if group.d > _TESTED_UP_TO:
         return Verdict(
             AMBIGUOUS,
             f"its generators are not closed under adjoints, and frames are searched only up to "
-            f"d = {_TESTED_UP_TO}, not {group.d}",
+            f"d = {_TESTED_UP_TO} (of compact groups {_AVERAGED_UP_TO}), not {group.d}",
         )
     try:
         return _search(lie, discrete, group.precision)
     except np.linalg.LinAlgError as error:
         return Verdict(AMBIGUOUS, f"no frame was found: {error}")
+
+
+def _compact(
+    lie: Inexact[np.ndarray, "k d d"], discrete: Inexact[np.ndarray, "l d d"], precision: float
+) -> Verdict | None:
+    """Return the verdict on a group that is unitary in some frame; None if none is found.
+
+    A compact group is reductive, which needs no further test.
+    """
+    s = unitary_frame(lie, discrete, _OBLIQUE)
+    if s is None:
+        return None
+    condition = float(np.linalg.cond(s))
+    rounding = _PER_CONDITION * np.finfo(float).eps * condition**2
+    allowed = min(_CLOSED + rounding, _FAITHFUL)
+    moved, turned = conjugated(lie, s), conjugated(discrete, s)
+    # Lie generators are orthonormal in the given frame: in this one, their norms are up to cond S
+    off = [norm(a + adjoint(a)) / max(norm(a), np.finfo(float).tiny) for a in moved]
+    off += [norm(h @ adjoint(h) - np.eye(len(h))) / np.sqrt(len(h)) for h in turned]
+    if not max(off) < allowed:
+        return None
+    u, _, vh = np.linalg.svd(turned)
+    straight = Group(
+        lie_algebra=orthonormal_span((moved - adjoint(moved)) / 2),
+        discrete_generators=u @ vh,
+        d=lie.shape[-1],
+        refine=None if precision else 0,  # as in `_search`
+        precision=min(condition * precision, _UNKNOWN) or None,
+    )
+    return Verdict(REDUCTIVE, f"of a frame of condition {condition:.3g}", s, straight)
 
 
 def _search(

@@ -67,12 +67,16 @@ def leak(rep: MatrixRep, w: Inexact[np.ndarray, "n d"]) -> float:
 
 
 def polished(rep: MatrixRep, w: Inexact[np.ndarray, "n d"]) -> Inexact[np.ndarray, "n d"]:
-    """Return the invariant subspace nearest to w. Its projector has eigenvalues 0 and 1 with gap 1,
-    even if w was found from close eigenvalues.
+    """Return an invariant subspace near w, even if w was found from close eigenvalues.
+
+    If w leaks by ε, the matrices wᴴMw are a rep up to ε²: the nearest equivariant map from it has
+    an invariant image. This is a problem of size n·d.
     """
-    near = project(rep.constraints, rep.constraints, (w @ adjoint(w))[:, None, :])[:, 0]
-    vectors = np.linalg.eigh((near + adjoint(near)) / 2)[1]
-    return vectors[:, -w.shape[1] :]
+    within = rep.restrict(w)
+    near = project(rep.constraints, within.constraints, w[:, None, :])[:, 0]
+    u, _, vh = np.linalg.svd(near, full_matrices=False)
+    found: Inexact[np.ndarray, "n d"] = u @ vh
+    return found
 
 
 def require_irreducible(

@@ -8,6 +8,8 @@ do not distinguish all irreps either, and discrete groups have none.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Inexact
 
@@ -130,6 +132,17 @@ def same(left: Float[np.ndarray, " f"], right: Float[np.ndarray, " f"]) -> bool:
     if _SAME < distance < _DIFFERENT:
         raise SplitError(f"traces differ by {distance:.1e}, neither equal nor clearly different")
     return bool(distance <= _SAME)
+
+
+def similar(
+    known: Sequence[Float[np.ndarray, " f"]], fingerprint: Float[np.ndarray, " f"]
+) -> list[int]:
+    """Return the indices of the known fingerprints that are not clearly different from this one."""
+    if not known:
+        return []
+    distances = np.abs(np.array(known) - fingerprint).max(axis=1, initial=0.0)
+    near = distances <= _DIFFERENT * (1 + np.abs(fingerprint).max(initial=0.0))
+    return [int(k) for k in np.flatnonzero(near)]
 
 
 def order_of(fingerprint: Float[np.ndarray, " f"]) -> float:

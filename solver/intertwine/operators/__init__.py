@@ -1,11 +1,16 @@
-"""Lazily applied linear operators, and two algorithms on them: conjugate gradients and exp."""
+"""Lazily applied linear operators, conjugate gradients, exp, and blocks of coordinates."""
 
 from intertwine.operators.base import LinearOperator, Product, dense
 from intertwine.operators.block_diagonal import DirectSum
+from intertwine.operators.block_structure import coordinate_blocks, diagonal_blocks
 from intertwine.operators.kronecker import Kronecker, KroneckerSum
 from intertwine.operators.linear_system import conjugate_gradients
 from intertwine.operators.matrix_exponential import exponential
-from intertwine.operators.permutation import Permutation, as_signed_permutation, is_monomial
+from intertwine.operators.permutation import (
+    Permutation,
+    as_signed_permutation,
+    is_monomial,
+)
 
 __all__ = [
     "DirectSum",
@@ -16,7 +21,9 @@ __all__ = [
     "Product",
     "as_signed_permutation",
     "conjugate_gradients",
+    "coordinate_blocks",
     "dense",
+    "diagonal_blocks",
     "exponential",
     "is_monomial",
 ]

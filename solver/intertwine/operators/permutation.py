@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import lcm
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Num, Shaped
 
-from intertwine.arrays import Array, index, namespace
+from intertwine.arrays import Array, index, is_sparse, namespace
 from intertwine.operators.base import LinearOperator
 
 #: Entries closer than this to 0, 1 or −1 are rounded to it: cos(π/2) is 6e-17.
@@ -47,6 +48,20 @@ class Permutation(LinearOperator):
         inverse[self.indices] = np.arange(self.indices.size)
         return Permutation(inverse, None if self.signs is None else self.signs[inverse])
 
+    @property
+    def order(self) -> int:
+        """The least k ≥ 1 with Pᵏ = 1."""
+        n = self.indices.size
+        # the least index of each cycle, from 2ᵏ steps along it at a time
+        first, step = np.arange(n), self.indices
+        for _ in range(n.bit_length()):
+            first, step = np.minimum(first, first[step]), step[step]
+        lengths = np.bincount(first, minlength=n)
+        if self.signs is not None:
+            # once around a cycle of an odd number of signs is −1
+            lengths <<= np.bincount(first, self.signs == -1, minlength=n).astype(np.intp) % 2
+        return lcm(*(int(length) for length in np.unique(lengths) if length))
+
     def _adjoint(self) -> Permutation:
         return self.inverse
 
@@ -72,14 +87,20 @@ def _is_permutation(indices: Shaped[np.ndarray, "..."]) -> bool:
 
 
 def as_signed_permutation(operator: LinearOperator | Num[np.ndarray, "n n"]) -> Permutation | None:
-    """Return the operator as a signed permutation, or None if it is not one."""
+    """Return the operator as a signed permutation, or None if it is not one.
+
+    Entries may differ from 0, 1 or −1 by `ENTRY_TOLERANCE`; see `exact_permutation`.
+    """
     if isinstance(operator, Permutation):
         return operator
     matrix = np.asarray(operator)
-    rounded = np.rint(matrix.real)
-    # `not <=` also rejects entries that are not finite
-    if not np.all(np.abs(matrix - rounded) <= ENTRY_TOLERANCE):
+    exact = exact_permutation(matrix)
+    if exact is not None:
+        return exact
+    # the first row shows that most matrices are not permutations
+    if not _is_near_integers(matrix[:1]) or not _is_near_integers(matrix):
         return None
+    rounded = np.rint(matrix.real)
     magnitudes = np.abs(rounded)
     one_each = np.array_equal(magnitudes.sum(0), np.ones(len(matrix))) and np.array_equal(
         magnitudes.sum(1), np.ones(len(matrix))
@@ -88,3 +109,43 @@ def as_signed_permutation(operator: LinearOperator | Num[np.ndarray, "n n"]) -> 
         return None
     indices = magnitudes.argmax(axis=1)
     return Permutation(indices, rounded[np.arange(len(matrix)), indices])
+
+
+def _is_near_integers(matrix: Num[np.ndarray, "m n"]) -> bool:
+    # `<=` also rejects entries that are not finite
+    return bool(np.all(np.abs(matrix - np.rint(matrix.real)) <= ENTRY_TOLERANCE))
+
+
+def exact_permutation(matrix: Any) -> Permutation | None:
+    """Return a matrix as a signed permutation, or None if its entries are not exactly one's.
+
+    The matrix is an array, a SciPy sparse matrix or a `Permutation`. No other array of n² entries
+    is made.
+    """
+    if isinstance(matrix, Permutation):
+        return matrix
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.dtype.kind not in "biufc":
+        return None
+    n = matrix.shape[0]
+    if not n:
+        return Permutation(np.arange(0))
+    if is_sparse(matrix):
+        entries = matrix.tocoo()
+        order = np.argsort(entries.row, kind="stable")
+        rows, columns, values = entries.row[order], entries.col[order], entries.data[order]
+    else:
+        # counting entries is faster than locating them, and four rows rule out most matrices
+        if np.any(np.count_nonzero(matrix[:4], axis=1) != 1) or np.count_nonzero(matrix) != n:
+            return None
+        # the nonzero entry of a row is its largest or its smallest one
+        rows, real = np.arange(n), matrix.real
+        columns = real.argmax(axis=1)
+        if np.any(real[rows, columns] != 1):
+            columns = np.where(real[rows, columns] == 1, columns, real.argmin(axis=1))
+        values = matrix[rows, columns]
+    if not np.array_equal(rows, np.arange(n)) or not np.all((values == 1) | (values == -1)):
+        return None
+    try:
+        return Permutation(columns, values.real)
+    except ValueError:
+        return None  # two entries in one column

@@ -1,0 +1,362 @@
+"""Check that a user-defined ρ is a homomorphism, and return the images of the generators.
+
+An error in a user's rho would give a wrong basis with a perfect certificate. So ρ(gh) is compared
+with ρ(g)ρ(h) on random elements and on every generator, and dρ with ρ's derivative.
+
+Large matrices are compared on random vectors, which takes n² operations instead of n³ (see
+`bound_on_difference`). The result is an upper bound on the largest error. If the bound is not small
+enough, the products themselves are computed and compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from functools import reduce
+
+import numpy as np
+from jaxtyping import Inexact, Int
+
+from intertwine.errors import AmbiguousRank, InvalidRep
+from intertwine.groups import Group
+from intertwine.groups.generators import Generator
+from intertwine.operators import Permutation, as_signed_permutation, dense, exponential
+from intertwine.operators.matrix_exponential import estimated_norm, exponential_times
+from intertwine.operators.product_comparison import (
+    PRODUCTS_UP_TO,
+    bound_from_images,
+    bound_on_difference,
+    normal_vectors,
+)
+from intertwine.reps.own_matrices import image_of, matrix_of, refuse_large
+from intertwine.reps.syntax import Rep
+
+_HOMOMORPHISM_TOLERANCE = 1e-3
+_ROUNDING = 1e-11  # homomorphisms up to this are exact
+_COARSE = 1e-9  # … and above this never are, however sensitive rho is
+_PERTURBATION = 1e-6
+_ALLOWANCE = 1000
+_LINEAR = 1e-6
+_CHECKED_SAMPLES = 6
+_CHECKED_GENERATORS = 6
+_WORD_PAIRS = 8  # words of permutations that are compared, two at a time
+_LARGEST_POWER = 500
+_LONG = 100.0  # of a dρ(A) with a larger norm, the exponential itself is computed
+
+
+def checked_images(atom: Rep) -> tuple[tuple[Generator, ...], tuple[Generator, ...]]:
+    """Return dρ of the Lie generators and ρ of the discrete ones of a user-defined rep.
+
+    Raises `InvalidRep` if ρ(gh) and ρ(g)ρ(h), or exp dρ(A) and ρ(exp A), differ by more than 1e-3,
+    and `AmbiguousRank` if they differ by more than rounding: then ρ has too few digits. Images that
+    are exactly permutations are returned as such.
+    """
+    group, n = atom.G, atom.size()
+    refuse_large(atom, n)
+    identity = image_of(atom, np.eye(group.d))
+    _require_identity(atom, identity)
+    discrete = tuple(image_of(atom, h) for h in group.group_generators)
+    moves = [as_signed_permutation(h) for h in group.group_generators]
+    known = [move for move in moves if move is not None]
+    permuted = [image for image in discrete if isinstance(image, Permutation)]
+    permutes = not group.lie_generators and len(known) == len(permuted) == len(moves)
+    if not (permutes and _are_exact_on_words(atom, known, permuted)):
+        _check_products(atom, discrete)
+    direction = _direction(group)
+    along = None
+    if direction is not None:
+        along = matrix_of(atom, "drho", direction)
+        _check_exponential(atom, direction, along)
+    lie = tuple(_sized(atom, n, matrix_of(atom, "drho", _array(a))) for a in group.lie_generators)
+    discrete = tuple(_sized(atom, n, image) for image in discrete)
+    if along is not None:
+        _check_linear(atom, lie, along)
+    return lie, discrete
+
+
+def _array(generator: Generator) -> Inexact[np.ndarray, "n n"]:
+    return np.asarray(dense(generator))
+
+
+def _sized(atom: Rep, n: int, image: Generator) -> Generator:
+    """Return an image, which must have the rep's size n. Complex entries that are real become real,
+    so that equal images give equal keys and bases.
+    """
+    if image.shape[0] != n:
+        raise InvalidRep(f"{atom!r} has size {n}, and matrices of shape {image.shape}")
+    if isinstance(image, Permutation) or not np.iscomplexobj(image) or np.any(image.imag):
+        return image
+    return image.real.copy()
+
+
+def _require_identity(atom: Rep, identity: Generator) -> None:
+    if isinstance(identity, Permutation):
+        is_one = identity.signs is None and np.array_equal(
+            identity.indices, np.arange(len(identity.indices))
+        )
+        error = 0.0 if is_one else 1.0
+    else:
+        difference = identity.copy()
+        difference[np.diag_indices(len(difference))] -= 1
+        error = float(np.abs(difference).max(initial=0.0))
+    if not error <= _HOMOMORPHISM_TOLERANCE:
+        raise _not_a_representation(atom, "ρ(1) is not the identity")
+
+
+# -- permutations: words, exactly
+
+
+def _are_exact_on_words(
+    atom: Rep, moves: Sequence[Permutation], images: Sequence[Permutation]
+) -> bool:
+    """Check ρ(w) = w(ρ(h₁), ρ(h₂), …) for random words w in generators that permute coordinates.
+
+    Return whether all ρ(w) are permutations exactly; if not, their digits have to be checked too.
+
+    Both sides are computed by composing indices, so that rho is called once for each word. In
+    exactly one word of each pair, the powers of a generator have an odd sum: a wrong sign of one
+    generator is always found. A word may be too short to show that some power of hₖ is 1, so orders
+    are compared as well.
+    """
+    orders = [move.order for move in moves]
+    if any(order % image.order for order, image in zip(orders, images, strict=True)):
+        raise _not_a_representation(
+            atom, "ρ(h)ᵏ is not the identity for some generator h with hᵏ = 1"
+        )
+    are_exact = True
+    rng = np.random.default_rng(20210419)
+    for _ in range(_WORD_PAIRS if moves else 0):
+        odd = rng.integers(0, 2, len(moves))
+        for parity in (odd, 1 - odd):
+            word = list(_random_word(rng, parity))
+            found = image_of(atom, _in_word(moves, orders, word))
+            expected = _in_word(images, orders, word)
+            if isinstance(found, Permutation) and _is_same(found, expected):
+                continue
+            _require_product(atom, found, (expected,))
+            are_exact = False
+    return are_exact
+
+
+def _random_word(
+    rng: np.random.Generator, parity: Int[np.ndarray, " k"]
+) -> Iterator[tuple[int, int]]:
+    """Yield (generator, power) of a random word: each generator occurs twice, in random order, with
+    powers whose sum has the given parity.
+    """
+    first = rng.integers(-_LARGEST_POWER, _LARGEST_POWER + 1, len(parity))
+    second = rng.integers(-_LARGEST_POWER, _LARGEST_POWER, len(parity))
+    second += (first + second + parity) % 2
+    for powers in (first, second):
+        for k in rng.permutation(len(parity)):
+            yield int(k), int(powers[k])
+
+
+def _in_word(
+    moves: Sequence[Permutation], orders: Sequence[int], word: Sequence[tuple[int, int]]
+) -> Permutation:
+    """Return a product of powers of permutations. The order of the k-th divides `orders[k]`."""
+    found = Permutation(np.arange(moves[0].shape[0]))
+    for k, power in word:
+        left = power % orders[k]
+        factor = moves[k]
+        if 2 * left > orders[k]:
+            left, factor = orders[k] - left, factor.inverse
+        while left:
+            found = _composed(found, factor) if left % 2 else found
+            left //= 2
+            factor = _composed(factor, factor) if left else factor
+    return found
+
+
+def _composed(left: Permutation, right: Permutation) -> Permutation:
+    """Return the product of two permutations: (LRx)ᵢ = sᵢ t_{p(i)} x_{q(p(i))}."""
+    indices = right.indices[left.indices]
+    if left.signs is None and right.signs is None:
+        return Permutation(indices)
+    signs = np.ones(len(indices), dtype=np.int8) if left.signs is None else left.signs
+    return Permutation(indices, signs if right.signs is None else signs * right.signs[left.indices])
+
+
+def _is_same(left: Permutation, right: Permutation) -> bool:
+    if not np.array_equal(left.indices, right.indices):
+        return False
+    if left.signs is None or right.signs is None:
+        return left.signs is right.signs
+    return np.array_equal(left.signs, right.signs)
+
+
+# -- matrices: products of pairs
+
+
+def _check_products(atom: Rep, images: Sequence[Generator]) -> None:
+    """Check ρ(gh) = ρ(g)ρ(h) for random elements and every discrete generator. Errors above 1e-3
+    are rejected. With errors above rounding, rho has too few digits: ranks are decided at 1e-7 and
+    finer, and images known to 1e-7 (float32) would have no invariants.
+
+    Digits are compared for elements near the generators, whose products lose none.
+    """
+    group = atom.G
+    generators = [_array(h) for h in group.group_generators]
+    samples = list(group.samples(_CHECKED_SAMPLES, seed=20210419))
+    found = [image_of(atom, g) for g in samples]
+    direction = _direction(group)
+    near = [] if direction is None else [exponential(t * direction) for t in (0.37, -0.61, 0.83)]
+    elements = [*samples, *generators, *near]
+    every = [*found, *images, *(image_of(atom, g) for g in near)]
+    precise = _Precise(atom)
+    for (i, j), (is_compared, is_precise) in _pairs(len(generators), len(near)).items():
+        g, h, product = elements[i], elements[j], image_of(atom, elements[i] @ elements[j])
+        if is_compared:
+            _require_product(atom, product, (every[i], every[j]))
+        if is_precise:
+            precise.compare(g, h, product, every[i], every[j])
+    precise.require()
+
+
+def _pairs(generators: int, near: int) -> dict[tuple[int, int], tuple[bool, bool]]:
+    """Return the pairs of elements whose products are checked, by their numbers: samples are first,
+    then generators, then elements near 1. For each pair: whether it is compared up to 1e-3, and
+    whether its digits are compared.
+    """
+    first = _CHECKED_SAMPLES
+    few = first + min(generators, _CHECKED_GENERATORS)
+    compared = [(i, j) for i in range(few) for j in sorted({(i + 1) % few, i, *range(first, few)})]
+    for k, i in enumerate(range(few, first + generators)):
+        compared += [(i, k % first), (i, i)]
+    close = range(first, first + generators + near)
+    counted = [*((i, i) for i in close), *itertools.pairwise(close)]
+    found = dict.fromkeys([*compared, *counted], (False, False))
+    for pair in compared:
+        found[pair] = True, False
+    for pair in counted:
+        found[pair] = found[pair][0], True
+    return found
+
+
+def _require_product(atom: Rep, product: Generator, factors: Sequence[Generator]) -> None:
+    """Raise `InvalidRep` unless a matrix is the product of others, up to 1e-3 of its scale."""
+    left = _array(product)
+    if any(left.shape != factor.shape for factor in factors):
+        raise _not_a_representation(atom, "ρ(gh) differs from ρ(g)ρ(h)")
+    bound = bound_on_difference(left, factors)
+    scale = max(1.0, float(np.abs(left).max(initial=0.0)) - bound)
+    if bound <= _HOMOMORPHISM_TOLERANCE * scale:
+        return
+    exact = reduce(np.matmul, map(_array, factors))
+    scale = max(1.0, float(np.abs(exact).max(initial=0.0)))
+    if not np.all(np.abs(left - exact) <= _HOMOMORPHISM_TOLERANCE * scale):
+        raise _not_a_representation(atom, "ρ(gh) differs from ρ(g)ρ(h)")
+
+
+class _Precise:
+    """Find the largest error of ρ(gh) = ρ(g)ρ(h) that rounding does not explain.
+
+    Errors are relative to the product's terms. An error is allowed if perturbing gh by its rounding
+    error has as large an effect.
+    """
+
+    def __init__(self, atom: Rep) -> None:
+        self._atom, self._worst = atom, 0.0
+        self._rng = np.random.default_rng(2)
+
+    def compare(
+        self,
+        g: Inexact[np.ndarray, "d d"],
+        h: Inexact[np.ndarray, "d d"],
+        product: Generator,
+        left: Generator,
+        right: Generator,
+    ) -> None:
+        """Compare ρ(gh) with ρ(g)ρ(h)."""
+        if all(isinstance(image, Permutation) for image in (product, left, right)):
+            return  # compared exactly already
+        whole, a, b = _array(product), _array(left), _array(right)
+        largest = float(np.abs(whole).max(initial=0.0))
+        if len(whole) > PRODUCTS_UP_TO and bound_on_difference(whole, (a, b)) <= (
+            _ROUNDING * max(largest, _mean_of_terms(a, b))
+        ):
+            return
+        magnitude = np.abs(a) @ np.abs(b)
+        scale = max(float(magnitude.max(initial=0.0)), largest)
+        if not scale:
+            return
+        defect = float(np.abs(whole - a @ b).max()) / scale
+        if defect <= _ROUNDING:
+            return
+        noise = _PERTURBATION * (np.abs(g) @ np.abs(h)) * self._rng.standard_normal(g.shape)
+        with np.errstate(all="ignore"):
+            moved = matrix_of(self._atom, "rho", g @ h + noise)
+        sensitivity = float(np.abs(moved - whole).max()) / scale / _PERTURBATION
+        if not defect <= min(_ALLOWANCE * np.finfo(float).eps * sensitivity, _COARSE):
+            self._worst = max(self._worst, defect)
+
+    def require(self) -> None:
+        """Raise `AmbiguousRank` if an error was found."""
+        if self._worst:
+            raise AmbiguousRank(
+                f"the rank is ambiguous: rho of {self._atom!r} is a homomorphism only to "
+                f"{self._worst:.1g}, too coarse to decide a rank. If it computes in float32, use "
+                f"float64"
+            )
+
+
+def _mean_of_terms(a: Inexact[np.ndarray, "n n"], b: Inexact[np.ndarray, "n n"]) -> float:
+    """Return the largest mean of a row of |a||b|: a lower bound on the largest entry."""
+    sums = np.abs(a) @ np.abs(b).sum(axis=1)
+    return float(sums.max(initial=0.0)) / max(1, len(a))
+
+
+# -- the Lie algebra
+
+
+def _check_exponential(
+    atom: Rep, direction: Inexact[np.ndarray, "d d"], along: Inexact[np.ndarray, "n n"]
+) -> None:
+    """Check ρ(exp A) = exp dρ(A) for one A."""
+    found = matrix_of(atom, "rho", exponential(direction))
+    if found.shape == along.shape and len(found) > PRODUCTS_UP_TO and estimated_norm(along) < _LONG:
+        vectors = normal_vectors(len(found))
+        bound = bound_from_images(found @ vectors - exponential_times(along, vectors))
+        scale = max(1.0, float(np.abs(found).max(initial=0.0)) - bound)
+        if bound <= _HOMOMORPHISM_TOLERANCE * scale:
+            return
+    image = exponential(along)
+    scale = max(1.0, float(np.abs(image).max(initial=0.0)))
+    if found.shape != image.shape or not np.all(
+        np.abs(found - image) <= _HOMOMORPHISM_TOLERANCE * scale
+    ):
+        raise _not_a_representation(atom, "ρ(exp A) differs from exp dρ(A)")
+
+
+def _check_linear(atom: Rep, lie: Sequence[Generator], along: Inexact[np.ndarray, "n n"]) -> None:
+    """Check that dρ is linear on a combination of all Lie generators."""
+    difference, terms = along, 0.0
+    for weight, image in zip(_weights(atom.G), map(_array, lie), strict=True):
+        difference = difference - weight * image
+        terms += abs(weight) * float(np.abs(image).max(initial=0.0))
+    if not np.abs(difference).max(initial=0.0) <= _LINEAR * max(1.0, terms):
+        raise _not_a_representation(atom, "dρ is not linear on the Lie algebra")
+
+
+def _direction(group: Group) -> Inexact[np.ndarray, "d d"] | None:
+    """Return a fixed combination of all Lie generators, of norm 1; None without Lie generators."""
+    if not group.lie_generators:
+        return None
+    algebra = np.array([_array(a) for a in group.lie_generators])
+    direction: Inexact[np.ndarray, "d d"] = np.tensordot(_weights(group), algebra, axes=1)
+    return direction
+
+
+def _weights(group: Group) -> Inexact[np.ndarray, " k"]:
+    """Return the coefficients of `_direction`."""
+    algebra = [_array(a) for a in group.lie_generators]
+    largest = np.array([np.abs(a).max() or 1.0 for a in algebra])
+    weights = np.random.default_rng(1).standard_normal(len(algebra)) / largest
+    norm = np.linalg.norm(np.tensordot(weights, np.array(algebra), axes=1))
+    found: Inexact[np.ndarray, " k"] = weights / (norm or 1.0)
+    return found
+
+
+def _not_a_representation(atom: Rep, reason: str) -> InvalidRep:
+    return InvalidRep(f"{atom!r} is not a representation of {atom.G!r}: {reason}")
