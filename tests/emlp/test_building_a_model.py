@@ -193,7 +193,7 @@ class EMLP(eqx.Module):
 def test_a_network_of_these_layers_learns_and_stays_equivariant(bilinear: str):
     trainset, testset = Inertia(1000), Inertia(2000)
     model = EMLP(trainset.rep_in, trainset.rep_out, G, ch=32, num_layers=2, bilinear=bilinear)
-    found = train(model, trainset, testset, 21)
+    found = train(model, trainset, testset, 41)  # after 21, some seeds have not halved it
     assert found.test_losses[-1] < found.test_losses[0] / 2
     assert model_equivariance_error(found.model, testset) <= 5e-7
 

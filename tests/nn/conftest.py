@@ -3,6 +3,7 @@ program once.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import pytest
@@ -22,3 +23,17 @@ def _compiled_programs_are_let_go() -> Iterator[None]:
     """Free compiled programs after every test, since one module trains hundreds of networks."""
     yield
     let_compiled_programs_go()
+
+
+@pytest.fixture
+def programs() -> Iterator[list[str]]:
+    """The names of the programs that JAX compiles."""
+    names: list[str] = []
+
+    def note(event: str, duration: float, **about: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(str(about.get("fun_name", "")))
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    yield names
+    jax.monitoring.unregister_event_duration_listener(note)

@@ -39,6 +39,7 @@ def inside(model: EMLP) -> IrrepNetwork:
     return model.network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rep", "group", "ch"), RARE, ids=str)
 @pytest.mark.sampled(3)
 def test_a_scalar_depends_on_every_irrep_of_the_input(rep: Rep, group: Group, ch: Any) -> None:
@@ -80,6 +81,7 @@ def test_gates_depend_on_the_input_without_hidden_scalars(group: Group) -> None:
         assert np.abs(bend).max() > 1e-4 * np.abs(np.asarray(model(x))).max()
 
 
+@pytest.mark.slow
 def test_a_linear_network_warns_and_gives_the_reason() -> None:
     crooked = conjugate(U(2), np.array([[1.0, 0.5], [0.0, 1.0]]))
     reason = "products have no conjugates, since the input's matrices are not unitary"

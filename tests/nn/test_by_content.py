@@ -14,8 +14,11 @@ import jax
 import numpy as np
 import pytest
 from helpers.example_networks import CASES, moved, points
+from hypothesis import given
+from hypothesis import strategies as st
 from intertwine.groups import SO, O
 from intertwine.nn import EMLP, bake, load, save
+from intertwine.nn.by_content import cleaned
 from intertwine.nn.features import Kind
 from intertwine.nn.irrep_space import irrep_space_of
 from intertwine.reps import Scalar, V
@@ -98,3 +101,38 @@ def test_loaded_and_copied_models_average_and_share_one_program(tmp_path: Path) 
     y = [np.asarray(run(m, x)) for m in (model, load(tmp_path), mean)]
     assert len(traces) == 1
     assert not np.allclose(y[0], y[2])
+
+
+ENTRIES = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, 3**-0.5, -(2**-0.5), 2.0, 3.0])
+
+
+class TestCleaned:
+    """Zeros and units up to rounding are exact; other entries keep all their digits."""
+
+    @pytest.mark.parametrize("factor", [1, 1j])
+    @given(st.lists(ENTRIES, max_size=12), st.integers(0, 2**32 - 1))
+    def test_entries_within_rounding_of_zero_and_one_are_exact(
+        self, factor: complex, entries: list[float], seed: int
+    ) -> None:
+        exact = np.array([1.0, *entries]) * factor
+        noise = np.random.default_rng(seed).uniform(-1e-14, 1e-14, (2, len(exact)))
+        found = cleaned(exact + (noise[0] + 1j * noise[1] if factor == 1j else noise[0]))
+        assert found.dtype == exact.dtype
+        for part, true in ((found.real, exact.real), (found.imag, exact.imag)):
+            special = np.abs(true) <= 1
+            special &= true == np.rint(true)
+            np.testing.assert_array_equal(part[special], true[special])
+            assert not np.any(np.signbit(part[part == 0]))
+            np.testing.assert_allclose(part, true, rtol=0, atol=2e-14)
+
+    def test_other_entries_keep_their_digits(self) -> None:
+        entries = np.array([1 / 3, 0.1, 1e-9, -1.25, 2 + 1e-15, 1 - 1e-10])
+        np.testing.assert_array_equal(cleaned(entries), entries)
+
+    def test_rounding_is_relative_to_the_largest_entry(self) -> None:
+        np.testing.assert_array_equal(cleaned(np.array([1e-9, 1e-24])), [1e-9, 0])
+
+    @pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0, 2)])
+    def test_empty_and_zero_arrays(self, shape: tuple[int, ...]) -> None:
+        assert cleaned(np.zeros(shape)).shape == shape
+        assert cleaned(np.zeros(shape, complex)).shape == shape

@@ -107,6 +107,7 @@ class TestConstruction:
             x = points(model.rep_in).astype(np.float32)
             np.testing.assert_allclose(model(2 * x), 2 * model(x), rtol=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("rep", "group", "form"),
         [

@@ -116,6 +116,7 @@ def test_after_steps_of_adam() -> None:
     assert error(model, case.rep_in, case.rep_out) < SINGLE
 
 
+@pytest.mark.slow
 def test_a_function_of_every_coordinate_under_permutations() -> None:
     case = Case(T(2)(S(4)), V(S(4)), S(4))
     model = Sequential(Pointwise(case.rep_in, "gelu"), Linear(case.rep_in, case.rep_out))

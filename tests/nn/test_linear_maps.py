@@ -81,6 +81,7 @@ def require_all_maps(rep_in: Rep, rep_out: Rep, group: Group) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPLEX)
 @pytest.mark.sampled(6)
 def test_real_irreps_of_complex_groups_have_all_maps(
@@ -102,6 +103,7 @@ def test_real_irreps_of_complex_groups_have_all_maps(
             require_all_maps(rep_in, rep_out, group)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [SU(2), COMPLEX["Q8"]], ids=repr)
 @pytest.mark.sampled(4)
 def test_real_reps_of_complex_groups_are_mapped_to_complex_ones(group: Group) -> None:
@@ -119,6 +121,7 @@ def test_real_reps_of_complex_groups_are_mapped_to_complex_ones(group: Group) ->
     assert Linear(real, part).bias.dtype == np.float32  # between real reps all is real
 
 
+@pytest.mark.slow
 def test_complex_reps_of_real_groups_are_mapped_to_real_ones() -> None:
     phase = Phase()(SO(2))
     for rep_in, rep_out in (
@@ -153,6 +156,27 @@ def test_initial_outputs_have_the_mean_square_of_the_inputs() -> None:
     mixed = 8 * V(S(3)) * V(SO(3))
     y = images(Linear(mixed, mixed), x[:, :72])
     assert 0.7 < np.mean(y**2) < 1.4
+
+
+def test_a_change_of_basis_is_one_matrix_product_also_in_the_gradient() -> None:
+    """XLA would replace a constant times joined arrays by a sum of products with each of them."""
+    rep = 2 * Scalar + 2 * V + 2 * V**2
+    layer = Linear(rep, rep, SO(3))
+    irreps, x = len(layer.weights), jnp.ones((64, layer.rep_in.size()))
+    assert irreps == 3
+
+    def products(function: Any) -> int:
+        return jax.jit(function).lower(layer.weights, x).compile().as_text().count(" dot(")
+
+    def image(weights: Any, x: Any) -> Any:
+        return layer.maps.apply(weights, layer.bias, x)
+
+    def energy(weights: Any, x: Any) -> Any:
+        return jnp.sum(image(weights, x) ** 2)
+
+    assert products(image) == 1 + irreps + 1
+    # the same, back again, and the gradients of the weights
+    assert products(jax.grad(energy, (0, 1))) == 2 * (1 + irreps + 1) + irreps
 
 
 def test_the_matrix_is_exact_for_a_large_bias() -> None:

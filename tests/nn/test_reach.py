@@ -22,6 +22,8 @@ from intertwine.nn.emlp import limits_of
 from intertwine.reps import Rep, Scalar, V
 from intertwine.reps.syntax import groups_of
 
+pytestmark = pytest.mark.slow  # many networks are compiled
+
 P = Determinant()
 SHEARS = Group(lie_algebra=[[[0.0, 1.0], [0.0, 0.0]]])
 TURNED = V(SO(3)) * V(S(2))
@@ -119,17 +121,14 @@ class TestRandomNetworks:
         _is_complete(seed, bilinear="channelwise", widest=128)
 
     @pytest.mark.parametrize("seed", range(3))
-    @pytest.mark.slow
     def test_of_the_paper(self, seed: int) -> None:
         _is_complete(seed, bilinear="paper", widest=48)
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("first", range(1000, 1460, 20))
     def test_many_in_irreps(self, first: int) -> None:
         for seed in range(first, first + 20):
             _is_complete(seed, bilinear="channelwise", widest=128)
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("first", range(2000, 2040, 5))
     def test_many_of_the_paper(self, first: int) -> None:
         for seed in range(first, first + 5):
@@ -152,7 +151,6 @@ class TestParts:
             model = network(2 * V + P, P, O(3), ch=ch)
             assert spanned(model, 6)[0] == 1
 
-    @pytest.mark.slow
     def test_an_odd_output_needs_three_factors(self) -> None:
         """det(v₁, v₂, v₃) is the pseudo-scalar of least degree."""
         for form in ("channelwise", "paper"):
@@ -189,12 +187,10 @@ class TestParts:
         allowed = possible(rep_in, rep_out)
         assert spanned(model, int(1.3 * max(allowed)) + 5) == allowed
 
-    @pytest.mark.slow
     def test_products_that_are_not_searched_cause_a_warning(self) -> None:
         with pytest.warns(ReachWarning, match="may not represent every product of two parts"):
             EMLP(30 * V(SO(3)) + V(S(2)), V(SO(3)) ** 2, SO(3), ch=8, num_layers=1)
 
-    @pytest.mark.slow
     def test_few_copies_suffice_in_the_paper_form(self) -> None:
         """v × v is zero, and a hidden layer of one vector has no other product."""
         sign = next(irrep for irrep in irreps((V**2)(S(3))) if irrep.name == "W1_b7cde6")
@@ -211,7 +207,6 @@ class TestParts:
         assert load(tmp_path).limits == model.limits
         assert limits_of(Standardize(model, (0.0, 1.0, 0.0, 1.0))) == [*model.limits]
 
-    @pytest.mark.slow
     def test_the_paper_form_learns_what_its_own_products_do_not_reach(self) -> None:
         hidden = 16 * (Scalar + V + P + P * V)
         with warnings.catch_warnings():
@@ -229,7 +224,6 @@ class TestParts:
     "ch",
     [28, *(pytest.param(ch, marks=pytest.mark.slow) for ch in (4, 6, 7, 8, 9, 10, 11, 26, 27, 29))],
 )
-@pytest.mark.slow
 def test_the_cross_product_is_learned_at_every_width(ch: int) -> None:
     model = EMLP(2 * V, V, SO(3), ch=ch, num_layers=3)
     x = np.random.default_rng(0).standard_normal((1000, 6)).astype(np.float32)

@@ -10,19 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from intertwine.errors import InvalidSetting
-from intertwine.nn.settings import as_key, natural, working
+from intertwine.nn.settings import natural, working
 
 
 def test_natural_accepts_integers_of_python_and_numpy() -> None:
     assert natural(0, "it") == 0
     assert natural(np.int64(7), "it") == 7
     assert type(natural(np.int64(7), "it")) is int
-
-
-@pytest.mark.parametrize("seed", [5, np.int64(5), np.uint8(5)], ids=repr)
-def test_any_integer_is_a_seed(seed: Any) -> None:
-    assert as_key(seed) == jax.random.key(5)
-    assert as_key(as_key(seed)) == jax.random.key(5)
 
 
 def test_weights_are_complex_if_the_group_is() -> None:
@@ -39,8 +33,6 @@ def test_weights_are_complex_if_the_group_is() -> None:
         (lambda v: natural(v, "ch"), True, "ch is a natural number, not True"),
         (lambda v: natural(v, "ch"), 384.0, "ch is a natural number, not 384.0"),
         (lambda v: natural(v, "ch"), "8", "ch is a natural number, not '8'"),
-        (as_key, None, "key is a seed, such as 0, or a key of jax.random, not None"),
-        (as_key, 0.5, "key is a seed, such as 0, or a key of jax.random, not 0.5"),
         *(
             (
                 lambda v: working(v, False),

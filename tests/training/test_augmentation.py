@@ -17,6 +17,8 @@ from intertwine.training import fit, model_equivariance_error
 from intertwine.training.augmentation import Augmentation, Pools
 from intertwine.training.data import DeviceSamples, samples_of
 
+pytestmark = pytest.mark.slow  # networks are compiled
+
 
 def tracked(group: Group, rep_in: Rep, rep_out: Rep, epochs: int = 1, **more: Any) -> Any:
     """Return the sum of all samples that training saw: what SGD of rate 1 subtracts from 0."""
@@ -43,7 +45,6 @@ def test_inputs_and_targets_are_moved_by_the_same_element(group: Group) -> None:
     np.testing.assert_allclose(squared, expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "form"),
     [(SO(3), np.eye(3)), (O(5), np.eye(5)), (SO13p(), np.diag([-1.0, 1, 1, 1]))],
@@ -64,7 +65,6 @@ def test_every_epoch_moves_a_sample_differently() -> None:
     assert len({tuple(np.round(x, 3)) for x in seen}) == 3
 
 
-@pytest.mark.slow
 def test_a_model_learns_an_invariance_that_its_data_do_not_show() -> None:
     """The inputs lie along one axis: only augmentation makes other axes equivalent."""
     data = lengths(100)
@@ -75,14 +75,12 @@ def test_a_model_learns_an_invariance_that_its_data_do_not_show() -> None:
     assert errors[0] < 0.5 * errors[1]
 
 
-@pytest.mark.slow
 def test_the_group_may_be_a_smaller_one() -> None:
     data = replace(lengths(), symmetry=O(3))
     a, b = (fit(Small(3, 1), data, augment=g, epochs=2).model for g in (SO(3), True))
     assert not np.array_equal(a.first, b.first)
 
 
-@pytest.mark.slow
 def test_labels_are_not_changed() -> None:
     data = lengths()
     labels = (data.Y[:, 0] > 1).astype(int)

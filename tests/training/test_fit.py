@@ -55,6 +55,7 @@ class TestLearning:
         fit(model, pairs(), epochs=3)
         assert all(np.array_equal(a, b) for a, b in zip(before, leaves(model), strict=True))
 
+    @pytest.mark.slow
     def test_a_step_of_adam_equals_that_of_optax(self) -> None:
         X, Y = map(jnp.float32, pairs(20))
         model, trained = Small(3, 2), fit(Small(3, 2), (X, Y), epochs=3, learning_rate=0.01)

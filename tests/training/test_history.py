@@ -45,6 +45,7 @@ def test_its_repr_shows_the_last_losses() -> None:
     assert repr(History(())) == "History of no epochs"
 
 
+@pytest.mark.slow
 def test_curves_are_drawn_on_a_logarithmic_scale(tmp_path: Path) -> None:
     path = tmp_path / "losses.png"
     History(ROWS).save(path)

@@ -133,6 +133,7 @@ def test_a_combination_of_the_columns_distinguishes_them() -> None:
     assert len(np.unique(np.abs(combined))) in (sparse.shape[1], sparse.shape[1] + 1)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 6), st.booleans())
 def test_any_matrix_gets_a_basis_of_its_own_span(

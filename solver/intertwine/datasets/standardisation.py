@@ -6,10 +6,11 @@ subtract only what the group leaves invariant, and divide all components of a ve
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float32, Float64, Inexact
 
 from intertwine.reps import Rep
 from intertwine.reps.syntax import Sum, is_a
@@ -45,20 +46,39 @@ def moments(
     identity, and vectors of O2eR3 along the axis. The scale of each copy of each term is the root
     mean square after the shift, over all its components, and 1 if that is 0.
     """
-    means, scales, start = [], [], 0
-    for copies, term in rep.terms if is_a(rep, Sum) else ((1, rep),):
-        stop = start + copies * term.size()
-        block = data[:, start:stop].reshape(len(data), copies, term.size())
+    means, scales = [], []
+    for block, term in _copies(data, rep):
         mean, scale = _moments_of_copies(block, term)
         means.append(mean.ravel())
         scales.append(np.repeat(scale, term.size()))
-        start = stop
     return np.concatenate(means), np.concatenate(scales)
+
+
+def sizes(data: Inexact[np.ndarray, "n d"], rep: Rep) -> Float64[np.ndarray, " d"]:
+    """Return the root mean square of each copy of each term, without subtracting a mean, and 1 if
+    that is 0.
+    """
+    found = []
+    for block, term in _copies(data, rep):
+        size = _root_mean_square(block)
+        found.append(np.repeat(np.where(size > 0, size, 1.0), term.size()))
+    return np.concatenate(found)
 
 
 def no_moments(rep: Rep) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, " d"]]:
     """Return zeros and ones, for data that are not standardized."""
     return np.zeros(rep.size()), np.ones(rep.size())
+
+
+def _copies(
+    data: Inexact[np.ndarray, "n d"], rep: Rep
+) -> Iterator[tuple[Inexact[np.ndarray, "n copies size"], Rep]]:
+    """Yield the copies of each term of a rep."""
+    start = 0
+    for copies, term in rep.terms if is_a(rep, Sum) else ((1, rep),):
+        stop = start + copies * term.size()
+        yield data[:, start:stop].reshape(len(data), copies, term.size()), term
+        start = stop
 
 
 def _moments_of_copies(
@@ -71,6 +91,9 @@ def _moments_of_copies(
     return mean, np.where(varies, scale, 1.0)
 
 
-def _root_mean_square(block: Float[np.ndarray, "n copies size"]) -> Float64[np.ndarray, " copies"]:
-    root: Float64[np.ndarray, " copies"] = np.sqrt(np.mean(block**2, (0, 2), dtype=np.float64))
+def _root_mean_square(
+    block: Inexact[np.ndarray, "n copies size"],
+) -> Float64[np.ndarray, " copies"]:
+    squares = np.mean(np.abs(block) ** 2, (0, 2), dtype=np.float64)
+    root: Float64[np.ndarray, " copies"] = np.sqrt(squares)
     return root

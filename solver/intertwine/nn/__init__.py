@@ -15,7 +15,10 @@ from intertwine.nn.exporting import export
 from intertwine.nn.gates import GatedNonlinearity, gate_indices, gated
 from intertwine.nn.linear import Linear
 from intertwine.nn.mlp import MLP
+from intertwine.nn.parallel import Parallel
 from intertwine.nn.pointwise import Pointwise
+from intertwine.nn.polynomial import EquivariantPolynomial
+from intertwine.nn.program_cache import use_program_cache
 from intertwine.nn.saving import load, save
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.standardize import Standardize
@@ -27,8 +30,10 @@ __all__ = [
     "BiLinear",
     "Dense",
     "EMLPBlock",
+    "EquivariantPolynomial",
     "GatedNonlinearity",
     "Linear",
+    "Parallel",
     "Pointwise",
     "Sequential",
     "Standardize",
@@ -40,3 +45,5 @@ __all__ = [
     "save",
     "uniform_rep",
 ]
+
+use_program_cache()

@@ -20,6 +20,7 @@ from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.features import ZERO, Features, Kind, mixed
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.linear import Linear
+from intertwine.nn.parallel import Parallel
 from intertwine.nn.products import Products
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.standardize import Standardize
@@ -45,6 +46,8 @@ def bake(model: Any) -> Any:
         return _network(model, inner) if isinstance(inner, IrrepNetwork) else bake(inner)
     if isinstance(model, Sequential):
         return Sequential(*map(bake, model.layers))
+    if isinstance(model, Parallel):
+        return Parallel(*map(bake, model.layers))
     if isinstance(model, EMLPBlock):
         return eqx.tree_at(lambda m: m.linear, model, bake(model.linear))
     if isinstance(model, Standardize):

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import equinox as eqx
-from jaxtyping import Inexact, PRNGKeyArray
+from jaxtyping import Inexact
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group, Trivial
 from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps_of
 from intertwine.nn.initialization import draw
-from intertwine.nn.layer import Layer
+from intertwine.nn.layer import Layer, compiled
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.paper_maps import PaperMaps, paper_maps_of
-from intertwine.nn.settings import as_key, natural, working
+from intertwine.nn.seed import Key, Seed, as_seed
+from intertwine.nn.settings import natural, working
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
@@ -48,7 +49,7 @@ class BiLinear(Layer):
         *,
         bilinear: Bilinear = "channelwise",
         channels: int = 16,
-        key: int | PRNGKeyArray = 0,
+        key: Key = 0,
         dtype: Any = None,
     ) -> None:
         source, target = bound(rep_in, group), bound(rep_out, group)
@@ -60,17 +61,15 @@ class BiLinear(Layer):
                 source, target, one_group(source, target, group), channels
             )
         self.weights = draw(
-            as_key(key), self.maps.weight_spec, working(dtype, self.maps.is_complex)
+            as_seed(key), self.maps.weight_spec, working(dtype, self.maps.is_complex)
         )
 
     @classmethod
-    def of(
-        cls, maps: ChannelwiseMaps | PaperMaps, key: PRNGKeyArray, dtype: Any = None
-    ) -> BiLinear:
+    def of(cls, maps: ChannelwiseMaps | PaperMaps, seed: Seed, dtype: Any = None) -> BiLinear:
         """Return the layer of these maps, with random weights."""
         layer: BiLinear = object.__new__(cls)
         object.__setattr__(layer, "maps", maps)
-        weights = draw(key, maps.weight_spec, working(dtype, maps.is_complex))
+        weights = draw(seed, maps.weight_spec, working(dtype, maps.is_complex))
         object.__setattr__(layer, "weights", weights)
         return layer
 
@@ -88,7 +87,8 @@ class BiLinear(Layer):
         """Return 0.1 B(x, x) for each vector of x; `training` has no effect."""
         kind = next((w.dtype for w in self.weights.values()), working(None, self.maps.is_complex))
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
-        return (_SHARE * self.maps.apply(self.weights, flat)).reshape(*batch, self.rep_out.size())
+        out = compiled(type(self.maps).apply, self.maps, self.weights, flat)
+        return (_SHARE * out).reshape(*batch, self.rep_out.size())
 
     def __repr__(self) -> str:
         kind = "paper" if isinstance(self.maps, PaperMaps) else "channelwise"

@@ -1,7 +1,8 @@
 """Constants of a model, compared by content.
 
 They are static in JAX's trees: a loaded, copied or unpickled model has the tree structure of its
-original, and shares its compiled programs, only if its constants are equal.
+original, and shares its compiled programs, only if its constants are equal. `cleaned` makes
+the program of a process that solved for a basis equal to that of one that loaded it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Inexact
 
 from intertwine.bases import Basis
 from intertwine.bases.format import to_arrays
+
+_ROUNDING = 1e-12
+"""Relative to the largest entry of an array, smaller differences from 0 and ±1 are rounding."""
 
 
 class ByContent:
@@ -52,6 +57,26 @@ class ByContent:
     @classmethod
     def _names(cls) -> tuple[str, ...]:
         return tuple(field.name for field in fields(cls))  # type: ignore[arg-type]  # a dataclass
+
+
+def cleaned(constants: Inexact[np.ndarray, "*shape"]) -> Inexact[np.ndarray, "*shape"]:
+    """Return the constants of a layer, in which entries within rounding of 0, 1 and −1 are exactly
+    these numbers.
+
+    Other entries keep all their digits: their rounding errors vanish in programs in single
+    precision.
+    """
+    if np.iscomplexobj(constants):
+        parts = np.ascontiguousarray(constants)[..., None].view(constants.real.dtype)
+        found = np.ascontiguousarray(cleaned(parts)).view(constants.dtype)[..., 0]
+    else:
+        near = np.rint(constants)
+        rounding = _ROUNDING * np.abs(constants).max(initial=0)
+        found = np.where(
+            (np.abs(near) <= 1) & (np.abs(constants - near) <= rounding), near, constants
+        )
+        found = found + 0.0  # −0 is 0
+    return found
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -47,7 +47,10 @@ from intertwine.nn.named_reps import (
     with_state,
 )
 from intertwine.nn.paper_maps import Copies, PaperMaps, Path
+from intertwine.nn.parallel import Parallel
 from intertwine.nn.pointwise import Pointwise
+from intertwine.nn.polynomial import EquivariantPolynomial
+from intertwine.nn.polynomial_features import PolynomialFeatures, Step
 from intertwine.nn.products import Coupling, Products
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import working
@@ -83,6 +86,7 @@ _CLASSES: dict[str, Any] = {
             Path,
             Copies,
         ),
+        *(EquivariantPolynomial, PolynomialFeatures, Step, Parallel),
         *(Gates, BakedNetwork, BakedBlock, Dense, Wiring, Conjugated, Square),
         *(Base, Dual, ScalarRep, Sum, Tensor, Irrep),
     )

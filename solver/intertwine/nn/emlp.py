@@ -10,7 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Inexact, PRNGKeyArray
+from jaxtyping import Inexact
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, MethodNotApplicable, ReachWarning
@@ -23,14 +23,15 @@ from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.initialization import VANISHING, example_vectors
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.irrep_space import are_complex, irrep_space_of
-from intertwine.nn.layer import Layer
-from intertwine.nn.linear import Linear
+from intertwine.nn.layer import Layer, compiled
+from intertwine.nn.linear import Linear, scaled
 from intertwine.nn.linear_maps import SchurMaps, bound, rows
 from intertwine.nn.network_faults import faults, remedy
 from intertwine.nn.network_shape import HiddenLayer, NetworkShape, complete_shape
 from intertwine.nn.products import NARROW
+from intertwine.nn.seed import Key, Seed, as_seed
 from intertwine.nn.sequential import Sequential
-from intertwine.nn.settings import as_key, natural, positive
+from intertwine.nn.settings import natural, positive
 from intertwine.nn.tensor_reach import lost_maps, squares, with_tensors
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
@@ -81,7 +82,7 @@ class EMLP(Layer):
         bilinear: Bilinear | None = None,
         channels: int = 16,
         gain: float | int = 1.0,
-        key: int | PRNGKeyArray = 0,
+        key: Key = 0,
         dtype: Any = None,
     ) -> None:
         self.rep_in, self.rep_out = bound(rep_in, group), bound(rep_out, group)
@@ -90,12 +91,12 @@ class EMLP(Layer):
         hidden = hidden_layers(ch, num_layers, group)
         _require_shared_group(self.rep_in, [layer.rep for layer in hidden])
         channels = natural(channels, "the number of channels")
-        gain = positive(gain, "the gain")
+        gain, seed = positive(gain, "the gain"), as_seed(key)
         limits: list[str] = []
         if bilinear is None or require_form(bilinear) == "channelwise":
             try:
                 self.network = IrrepNetwork(
-                    *(self.rep_in, hidden, self.rep_out, group, channels, gain, as_key(key), dtype),
+                    *(self.rep_in, hidden, self.rep_out, group, channels, gain, seed, dtype),
                     limits,
                 )
             except MethodNotApplicable:
@@ -104,7 +105,7 @@ class EMLP(Layer):
                 bilinear = "paper"
         if bilinear == "paper":
             self.network = _layers(
-                *(self.rep_in, hidden, self.rep_out, group, gain, as_key(key), dtype), limits
+                *(self.rep_in, hidden, self.rep_out, group, gain, seed, dtype), limits
             )
         self.limits = tuple(limits)
         for limit in limits:
@@ -115,7 +116,9 @@ class EMLP(Layer):
         if isinstance(self.network, Sequential):
             return self.network(x)
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.network.bias.dtype)
-        return self.network(flat).reshape(*batch, self.rep_out.size())
+        return compiled(IrrepNetwork.__call__, self.network, flat).reshape(
+            *batch, self.rep_out.size()
+        )
 
     def __repr__(self) -> str:
         return f"EMLP({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"
@@ -166,7 +169,7 @@ def _layers(
     rep_out: Rep,
     group: Group,
     gain: float,
-    key: PRNGKeyArray,
+    seed: Seed,
     dtype: Any,
     limits: list[str],
 ) -> Sequential:
@@ -183,34 +186,38 @@ def _layers(
         shape.hidden_reps if shape else [with_tensors(layer, source, rep_out) for layer in hidden]
     )
     reps = [source, *between, rep_out]
-    *keys, last = jax.random.split(key, len(reps) - 1)
     layers: list[Layer] = [] if source == rep_in else [Conjugated(rep_in)]
-    for i, k in enumerate(keys):
-        block = EMLPBlock(reps[i], reps[i + 1], bilinear="paper", key=k, dtype=dtype)
+    for i in range(len(hidden)):
+        own = seed.child(i)
+        block = EMLPBlock(reps[i], reps[i + 1], bilinear="paper", key=own, dtype=dtype)
         if shape and shape.blocks[i].products.narrow:
             wide = block.linear.rep_out
             products, is_complex = shape.blocks[i].products, shape.space_in.is_complex
             maps = selected_maps(reps[i], wide, group, is_complex, products)
-            block = _with_products(block, BiLinear.of(maps, jax.random.fold_in(k, 2), dtype))
+            block = _with_products(block, BiLinear.of(maps, own.child(2), dtype))
         elif not shape and i == 0:
-            quadratic = squares(source, rep_out, block.linear.rep_out, k, dtype)
+            quadratic = squares(source, rep_out, block.linear.rep_out, own.child(2), dtype)
             block = block if quadratic is None else _with_products(block, quadratic)
         layers.append(block)
     limits += faults(shape) if shape else lost_maps(source, hidden, rep_out)
-    out = Linear(reps[-2], rep_out, key=last, dtype=dtype)
+    out = Linear(reps[-2], rep_out, key=seed.child(len(hidden)), dtype=dtype)
     sizes = _sizes(layers, out, rep_in.size())  # compiled: op by op it takes ten times as long
     known = [size for size in sizes.values() if not isinstance(size, jax.core.Tracer)]
-    if len(known) == len(sizes) and not any(size > VANISHING for size in known):
+    if len(known) == len(sizes) and not any(float(size) > VANISHING for size in known):
         advice = remedy(shape, shape.outputs) if shape else "Give more layers, or a larger ch"
         raise InvalidRep(
             f"every network of this form from {rep_in!r} to {rep_out!r} with these hidden layers "
             f"is constant: all that they share with the output vanishes. {advice}"
         )
-    weights = {
-        name: gain * weight / jnp.where(sizes[name] > VANISHING, sizes[name], 1)
-        for name, weight in out.weights.items()
-    }
-    return Sequential(*layers, eqx.tree_at(lambda layer: layer.weights, out, weights))
+    factors = {name: gain / _nonzero(size) for name, size in sizes.items()}
+    return Sequential(*layers, scaled(out, factors))
+
+
+def _nonzero(size: Any) -> Any:
+    """Return the size, or 1 if it vanishes."""
+    if isinstance(size, jax.core.Tracer):
+        return jnp.where(size > VANISHING, size, 1)
+    return float(size) if float(size) > VANISHING else 1.0
 
 
 @eqx.filter_jit

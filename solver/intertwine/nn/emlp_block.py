@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-from jaxtyping import Inexact, PRNGKeyArray
+from jaxtyping import Inexact
 
 from intertwine.arrays import Array
 from intertwine.groups import Group
@@ -14,8 +13,8 @@ from intertwine.nn.gates import GatedNonlinearity, gated
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
 from intertwine.nn.linear_maps import bound
+from intertwine.nn.seed import Key, as_seed
 from intertwine.nn.sequential import Sequential
-from intertwine.nn.settings import as_key
 from intertwine.reps import Rep
 
 
@@ -40,14 +39,14 @@ class EMLPBlock(Layer):
         *,
         bilinear: Bilinear = "channelwise",
         channels: int = 16,
-        key: int | PRNGKeyArray = 0,
+        key: Key = 0,
         dtype: Any = None,
     ) -> None:
         source, target = bound(rep_in, group), bound(rep_out, group)
-        wide, (first, second) = gated(target), jax.random.split(as_key(key))
-        self.linear = Linear(source, wide, key=first, dtype=dtype)
+        wide, seed = gated(target), as_seed(key)
+        self.linear = Linear(source, wide, key=seed.child(0), dtype=dtype)
         self.bilinear = BiLinear(
-            wide, wide, group, bilinear=bilinear, channels=channels, key=second, dtype=dtype
+            wide, wide, group, bilinear=bilinear, channels=channels, key=seed.child(1), dtype=dtype
         )
         self.nonlinearity = GatedNonlinearity(target)
         self.products_of_input = None

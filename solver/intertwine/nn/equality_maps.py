@@ -17,7 +17,7 @@ from jaxtyping import Inexact, Int
 
 from intertwine.arrays import Array, index
 from intertwine.groups import Group
-from intertwine.groups.full_permutations import full_permutations_of
+from intertwine.groups.full_permutations import equality_patterns, full_permutations_of
 from intertwine.nn.by_content import ByContent
 from intertwine.nn.initialization import WeightSpec
 from intertwine.nn.irrep_space import canonical_places
@@ -27,9 +27,6 @@ from intertwine.reps.syntax import groups_of, is_a
 
 _MOST = 250
 """The largest number of patterns between two tensors: each compiles to a few operations."""
-
-#: A partition of axes.
-Parts = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -238,25 +235,11 @@ def _patterns(out: Sequence[Group], into: Sequence[Group]) -> Iterator[Pattern]:
     d indices, and only even parts for a group with all signs.
     """
     axes = [*out, *into]
-
-    def extend(
-        parts: tuple[tuple[int, ...], ...], axis: int
-    ) -> Iterator[tuple[tuple[int, ...], ...]]:
-        if axis == len(axes):
-            if all(len(part) % 2 == 0 or not _is_signed(axes[part[0]]) for part in parts):
-                yield parts
-            return
-        group = axes[axis]
-        for k, part in enumerate(parts):
-            if axes[part[0]] == group:
-                yield from extend((*parts[:k], (*part, axis), *parts[k + 1 :]), axis + 1)
-        if sum(axes[part[0]] == group for part in parts) < group.d:
-            yield from extend((*parts, (axis,)), axis + 1)
-
-    for parts in extend((), 0):
-        letter = {axis: chr(ord("a") + k) for k, part in enumerate(parts) for axis in part}
-        word = "".join(letter[axis] for axis in range(len(axes)))
-        yield Pattern(word[: len(out)], word[len(out) :])
+    for pattern in equality_patterns(axes, [group.d for group in axes]):
+        signed = {part for part, group in zip(pattern, axes, strict=True) if _is_signed(group)}
+        if all(pattern.count(part) % 2 == 0 for part in signed):
+            word = "".join(chr(ord("a") + part) for part in pattern)
+            yield Pattern(word[: len(out)], word[len(out) :])
 
 
 def _is_signed(group: Group) -> bool:

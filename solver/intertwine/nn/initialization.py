@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import prod
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Inexact, PRNGKeyArray
+from jaxtyping import Inexact
 
 from intertwine.arrays import Array, namespace
-from intertwine.nn.block import Block, gate, linear_part, together
+from intertwine.nn.block import gate, linear_part, together
 from intertwine.nn.block_shape import BlockShape
 from intertwine.nn.conjugates import with_conjugate
 from intertwine.nn.features import Features, mixed
 from intertwine.nn.irrep_space import IrrepSpace
+from intertwine.nn.seed import Drawn, Seed, drawn, rounded
 
 #: The shape and the variance of the entries of each weight, by the weight's name.
 WeightSpec = Mapping[str, tuple[tuple[int, ...], float]]
 
-_FEWEST = 1 << 15
 _EXAMPLES = 256
 _SIZE = 0.1
 """The root mean square of the inputs of gates and products.
@@ -39,30 +36,31 @@ outliers explode after a few layers.
 """
 
 
-def draw(key: PRNGKeyArray, specs: WeightSpec, dtype: Any) -> dict[str, Inexact[jax.Array, "..."]]:
+def draw(seed: Seed, specs: WeightSpec, dtype: Any) -> dict[str, Inexact[jax.Array, "..."]]:
     """Return normally distributed weights as JAX arrays."""
-    return as_weights(sampled(key, specs, dtype), dtype)
+
+    def make(seed: Seed) -> Drawn:
+        return rounded(sampled(seed, specs, dtype), dtype)
+
+    found: dict[str, Inexact[jax.Array, "..."]] = drawn(make, seed)
+    return found
 
 
-def as_weights(arrays: Mapping[str, Any], dtype: Any) -> dict[str, Inexact[jax.Array, "..."]]:
-    """Return the arrays as JAX arrays of the dtype."""
-    return {name: jnp.asarray(array, dtype) for name, array in arrays.items()}
+def sampled(seed: Seed, specs: WeightSpec, dtype: Any) -> dict[str, Inexact[np.ndarray, "..."]]:
+    """Return normally distributed weights in double precision, complex if `dtype` is.
 
-
-def sampled(key: PRNGKeyArray, specs: WeightSpec, dtype: Any) -> dict[str, Any]:
-    """Return normally distributed weights, as NumPy arrays unless the key is traced.
-
-    All weights come from a single draw: JAX would compile one draw for each shape. Its length is
-    rounded up to a power of two, at least 32,768, because JAX compiles once per length (0.2 s);
-    drawing 32,768 numbers takes less than a millisecond.
+    They are the same numbers for every precision.
     """
-    sizes = [prod(shape) for shape, _ in specs.values()]
-    numbers = jax.random.normal(key, (max(_FEWEST, 1 << sum(sizes).bit_length()),), dtype)
-    parts = _split(numbers, sizes)
-    return {
-        name: (part * np.sqrt(variance)).reshape(shape)
-        for part, (name, (shape, variance)) in zip(parts, specs.items(), strict=True)
-    }
+    numbers, is_complex = seed.generator(), np.issubdtype(dtype, np.complexfloating)
+    found = {}
+    for name, (shape, variance) in specs.items():
+        size = np.sqrt(variance)
+        if is_complex:
+            real, imaginary = numbers.standard_normal((2, *shape)) * (size / np.sqrt(2))
+            found[name] = real + 1j * imaginary
+        else:
+            found[name] = numbers.standard_normal(shape) * size
+    return found
 
 
 def example(space: IrrepSpace, size: int) -> Features:
@@ -79,22 +77,19 @@ def example_vectors(size: int, is_complex: bool) -> Inexact[np.ndarray, "b n"]:
     return x.T
 
 
-def first_block(
-    shape: BlockShape, x: Features, key: PRNGKeyArray, dtype: Any
-) -> tuple[Block, Features]:
-    """Return an initialized block and its outputs on the example features x.
+def first_weights(
+    shape: BlockShape, x: Features, seed: Seed, dtype: Any
+) -> tuple[tuple[dict[str, Array], dict[str, Array]], Features]:
+    """Return the linear and bilinear weights of a block, and its outputs on the example features x.
 
     Weights are normally distributed, and scaled such that the factors of products, and what goes
     through the gates, have root mean square `_SIZE` over the examples, irrep by irrep. (A layer at
     a time, on data, as in Mishkin and Matas 2016: products are not normally distributed.)
     """
     linear, bilinear = (
-        sampled(k, specs, dtype)
-        for k, specs in zip(jax.random.split(key), _weight_specs(shape), strict=True)
+        sampled(seed.child(i), specs, dtype) for i, specs in enumerate(_weight_specs(shape))
     )
-    (linear, bilinear), found = _scaled(shape, x, linear, bilinear)
-    bias = jnp.zeros(shape.before[shape.trivial], dtype)
-    return Block(as_weights(linear, dtype), as_weights(bilinear, dtype), bias, shape), found
+    return _scaled(shape, x, linear, bilinear)
 
 
 def first_features(shape: BlockShape, x: Features, rng: np.random.Generator) -> Features:
@@ -112,7 +107,7 @@ def first_features(shape: BlockShape, x: Features, rng: np.random.Generator) -> 
 def _scaled(
     shape: BlockShape, x: Features, linear: dict[str, Array], bilinear: dict[str, Array]
 ) -> tuple[tuple[dict[str, Array], dict[str, Array]], Features]:
-    """Return the weights scaled as `first_block` says, and the block's outputs on x."""
+    """Return the weights scaled as `first_weights` says, and the block's outputs on x."""
     h, a, b = linear_part(shape, linear, x)
     factors = {name: _scale(a[name] + b[name]) for name in a}
     y = shape.products(bilinear, _times(factors, a), _times(factors, b))
@@ -135,34 +130,25 @@ def _scaled(
 
 
 def last_weights(
-    space: IrrepSpace, x: Features, gain: float, key: PRNGKeyArray, dtype: Any
-) -> dict[str, Inexact[Array, "_ _"]]:
+    space: IrrepSpace, x: Features, gain: float, seed: Seed, dtype: Any
+) -> dict[str, Array]:
     """Return weights of a linear map to a space whose outputs on the examples have size `gain`."""
     specs = {
         name: ((space.multiplicities[name], len(x[name][0]) * kind.freedom), 1.0)
         for name, kind in space.kinds.items()
         if name in x
     }
-    weights = sampled(key, specs, dtype)
-    return as_weights(
-        {n: gain * w * _scale(mixed(w, space.kinds[n], x[n]), 1.0) for n, w in weights.items()},
-        dtype,
-    )
+    weights = sampled(seed, specs, dtype)
+    return {n: gain * w * _scale(mixed(w, space.kinds[n], x[n]), 1.0) for n, w in weights.items()}
 
 
 def all_vanish(x: Features, names: Iterable[str]) -> bool:
-    """Return whether all named example features are zero, and so constant while every bias is 0.
-
-    Return False for traced features.
-    """
+    """Return whether all named example features are zero, and so constant while every bias is 0."""
     return all(_vanishes(x[name]) for name in names)
 
 
 def _vanishes(parts: Sequence[Array]) -> bool:
-    if not parts[0].size:
-        return True
-    size = _size(parts)
-    return not isinstance(size, jax.core.Tracer) and bool(size <= VANISHING)
+    return not parts[0].size or bool(_size(parts) <= VANISHING)
 
 
 def _weight_specs(shape: BlockShape) -> tuple[WeightSpec, WeightSpec]:
@@ -205,9 +191,3 @@ def _silent(shape: BlockShape, h: Features) -> Features:
     """Return zeros for the scalars: where no map leads to them, only their bias counts."""
     some = next(iter(h.values()))[0] if h else np.zeros((0, _EXAMPLES))
     return {shape.trivial: [np.zeros((shape.before[shape.trivial], some.shape[1]))]}
-
-
-def _split(numbers: Inexact[jax.Array, " n"], sizes: list[int]) -> list[Any]:
-    if isinstance(numbers, jax.core.Tracer):  # a whole ensemble, under vmap
-        return list(lax.split(numbers, [*sizes, numbers.size - int(sum(sizes))]))[:-1]
-    return np.split(np.asarray(numbers), np.cumsum(sizes))[:-1]

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jaxtyping import Inexact, PRNGKeyArray
+from jaxtyping import Inexact
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, MethodNotApplicable
@@ -16,10 +15,11 @@ from intertwine.groups import Group
 from intertwine.nn.block import Block
 from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.nn.features import mixed
-from intertwine.nn.initialization import all_vanish, example, first_block, last_weights
+from intertwine.nn.initialization import all_vanish, example, first_weights, last_weights
 from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.nn.network_faults import faults, remedy
 from intertwine.nn.network_shape import HiddenLayer, complete_shape
+from intertwine.nn.seed import Drawn, Seed, drawn, rounded, zeros
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
 from intertwine.reps.generator_images import act_unitarily
@@ -48,7 +48,7 @@ class IrrepNetwork(eqx.Module):
         group: Group,
         channels: int,
         gain: float,
-        key: PRNGKeyArray,
+        seed: Seed,
         dtype: Any,
         limits: list[str],
     ) -> None:
@@ -58,24 +58,31 @@ class IrrepNetwork(eqx.Module):
         self.space_in = irrep_space_of(with_dual(rep_in), group, is_complex)
         self.space_out = irrep_space_of(rep_out, group, is_complex)
         dtype = working(dtype, is_complex)
-        *keys, last = jax.random.split(key, len(hidden) + 1)
         shape = complete_shape(self.space_in, hidden, self.space_out, group, channels)
-        blocks: list[Block] = []
-        features = example(self.space_in, rep_in.size())
-        for k, block_shape in zip(keys, shape.blocks, strict=True):
-            block, features = first_block(block_shape, features, k, dtype)
-            blocks.append(block)
-        self.blocks = tuple(blocks)
-        self.weights = last_weights(self.space_out, features, gain, last, dtype)
-        if self.space_out.size and all_vanish(features, self.weights):
-            raise InvalidRep(
-                f"every equivariant network from {rep_in!r} to {rep_out!r} with these hidden "
-                f"layers is constant: what they reach shares no irreps with the output. "
-                f"{remedy(shape, shape.outputs)}{self._advice}"
-            )
+
+        def weights(seed: Seed) -> Drawn:
+            found, features = [], example(self.space_in, rep_in.size())
+            for i, block in enumerate(shape.blocks):
+                own, features = first_weights(block, features, seed.child(i), dtype)
+                found.append(own)
+            last = last_weights(self.space_out, features, gain, seed.child(len(found)), dtype)
+            if self.space_out.size and all_vanish(features, last):
+                raise InvalidRep(
+                    f"every equivariant network from {rep_in!r} to {rep_out!r} with these hidden "
+                    f"layers is constant: what they reach shares no irreps with the output. "
+                    f"{remedy(shape, shape.outputs)}{self._advice}"
+                )
+            return rounded({"blocks": found, "last": last}, dtype)
+
+        made = drawn(weights, seed)
+        self.blocks = tuple(
+            Block(linear, bilinear, zeros(block.before[block.trivial], dtype), block)
+            for (linear, bilinear), block in zip(made["blocks"], shape.blocks, strict=True)
+        )
+        self.weights = made["last"]
         limits += [f"{fault}{self._advice}" for fault in faults(shape)]
         trivial = self.space_out.trivial
-        self.bias = jnp.zeros(self.space_out.multiplicities[trivial] if trivial else 0, dtype)
+        self.bias = zeros(self.space_out.multiplicities[trivial] if trivial else 0, dtype)
 
     @property
     def _advice(self) -> str:

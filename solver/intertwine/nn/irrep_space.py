@@ -13,12 +13,13 @@ from intertwine.arrays import Array, namespace
 from intertwine.errors import TooLarge
 from intertwine.groups import Group
 from intertwine.irreps import Decomposition, Irrep, decompose
-from intertwine.nn.by_content import ByContent
+from intertwine.nn.by_content import ByContent, cleaned
 from intertwine.nn.features import (
     Features,
     Kind,
     combined,
     cut,
+    fusion_barrier,
     joined,
     joined_channels,
     reordered,
@@ -72,7 +73,7 @@ class StepwiseChange(ByContent):
             parts.append(own.transpose(0, 2, 1).reshape(-1, m * d))
             at += m * d
         out = np.concatenate(parts, axis=1) if parts else np.zeros((0, 0))
-        return DenseChange(np.linalg.inv(out), out)
+        return DenseChange(cleaned(np.linalg.inv(out)), cleaned(out))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,7 @@ class IrrepSpace(ByContent):
     def _enter(self, x: Inexact[Array, "n b"]) -> Features:
         if isinstance(self.change, DenseChange):
             into = self.change.into.astype(like(self.change.into, x))
-            components = iter(split(into @ x, self._heights))
+            components = iter(split(fusion_barrier(into @ x), self._heights))
             return {
                 n: [next(components) for _ in range(k.dimension)] for n, k in self.kinds.items()
             }
@@ -137,7 +138,7 @@ class IrrepSpace(ByContent):
         some = next(iter(whole.values()))[0]
         if isinstance(self.change, DenseChange):
             out = self.change.out.astype(like(self.change.out, some))
-            return out @ joined_channels([c for name in self.kinds for c in whole[name]])
+            return out @ fusion_barrier(joined_channels([c for n in self.kinds for c in whole[n]]))
         if isinstance(self.change, TermwiseChange):
             return self._leave_by_terms(self.change, whole)
         parts, xp = {}, namespace(some)
@@ -243,7 +244,7 @@ def irrep_space_of(rep: Rep, group: Group, is_complex: bool) -> IrrepSpace:
 def _as_one(rep: Rep, group: Group, is_complex: bool) -> IrrepSpace:
     decomposition = decompose(rep, group=group, is_complex=is_complex)
     irreps = list(decomposition.multiplicities)
-    stepwise = StepwiseChange(decomposition, {i.name: sparse_basis_of(i) for i in irreps})
+    stepwise = StepwiseChange(decomposition, {i.name: cleaned(sparse_basis_of(i)) for i in irreps})
     return IrrepSpace(
         rep,
         {irrep.name: kind_of(irrep) for irrep in irreps},
@@ -270,4 +271,4 @@ def kind_of(irrep: Irrep) -> Kind:
     """Return the `Kind` of an irrep, in its sparse basis."""
     basis = sparse_basis_of(irrep)
     units = np.matmul(basis.conj().T, np.matmul(irrep.endomorphisms, basis))
-    return Kind(irrep.name, irrep.entry.origin is None, units)
+    return Kind(irrep.name, irrep.entry.origin is None, cleaned(units))

@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Inexact, PRNGKeyArray
+from jaxtyping import Inexact
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.nn.equality_maps import EqualityMaps, equality_maps_of
 from intertwine.nn.initialization import draw
-from intertwine.nn.layer import Layer
+from intertwine.nn.layer import Layer, compiled
 from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps_of, rows
-from intertwine.nn.settings import as_key, working
+from intertwine.nn.seed import Key, as_seed, zeros
+from intertwine.nn.settings import working
 from intertwine.reps import Rep
 from intertwine.reps.regrouping import over, require_known
 from intertwine.reps.syntax import groups_of
@@ -50,13 +52,13 @@ class Linear(Layer):
         rep_out: Rep | str | int,
         group: Group | None = None,
         *,
-        key: int | PRNGKeyArray = 0,
+        key: Key = 0,
         dtype: Any = None,
     ) -> None:
         self.maps = linear_maps_of(bound(rep_in, group), bound(rep_out, group))
         chosen = working(dtype, self.maps.is_complex)
-        self.weights = draw(as_key(key), self.maps.weight_spec, chosen)
-        self.bias = jnp.zeros(self.maps.constants, chosen)
+        self.weights = draw(as_seed(key), self.maps.weight_spec, chosen)
+        self.bias = zeros(self.maps.constants, chosen)
 
     @property
     def rep_in(self) -> Rep:
@@ -71,7 +73,8 @@ class Linear(Layer):
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
         """Return Wx + b for each vector of x; `training` has no effect."""
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
-        return self.maps.apply(self.weights, self.bias, flat).reshape(*batch, self.rep_out.size())
+        out = compiled(type(self.maps).apply, self.maps, self.weights, self.bias, flat)
+        return out.reshape(*batch, self.rep_out.size())
 
     def over(self, groups: Group | Mapping[Group, Group]) -> Linear:
         """Return the layer with the same weights over another group: from graphs of n nodes to
@@ -106,6 +109,22 @@ class Linear(Layer):
 
     def __repr__(self) -> str:
         return f"Linear({self.rep_in!r} → {self.rep_out!r})"
+
+
+def scaled(layer: Linear, factors: Mapping[str, Any]) -> Linear:
+    """Return the layer with each weight times a number.
+
+    It is computed in NumPy unless anything is traced: JAX would compile a program for each shape.
+    """
+    weights = layer.weights
+    if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((weights, factors))):
+        weights = {name: np.asarray(weight) for name, weight in weights.items()}
+    found: Linear = eqx.tree_at(
+        lambda own: own.weights,
+        layer,
+        {name: jnp.asarray(w * factors[name], w.dtype) for name, w in weights.items()},
+    )
+    return found
 
 
 def _shapes(maps: LinearMaps) -> tuple[dict[str, tuple[int, ...]], int]:

@@ -10,15 +10,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Inexact, PRNGKeyArray
+from jaxtyping import Inexact
 
 from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.emlp import hidden_layers
-from intertwine.nn.initialization import sampled
+from intertwine.nn.initialization import draw
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear_maps import bound, rows
-from intertwine.nn.settings import as_key, working
+from intertwine.nn.seed import Key, as_seed, zeros
+from intertwine.nn.settings import working
 from intertwine.reps import Rep
 from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import atoms
@@ -49,7 +50,7 @@ class MLP(Layer):
         ch: int | Rep | Sequence[int | Rep] = 384,
         num_layers: int | None = None,
         *,
-        key: int | PRNGKeyArray = 0,
+        key: Key = 0,
         dtype: Any = None,
     ) -> None:
         self.rep_in, self.rep_out = bound(rep_in, group), bound(rep_out, group)
@@ -64,9 +65,9 @@ class MLP(Layer):
             str(i): ((n, m), (_GAIN if i else 1) / max(n, 1))
             for i, (n, m) in enumerate(pairwise(sizes))
         }
-        drawn = sampled(as_key(key), specs, dtype)
-        self.weights = tuple(jnp.asarray(w, dtype) for w in drawn.values())
-        self.biases = tuple(jnp.zeros(n, dtype) for n in sizes[1:])
+        drawn = draw(as_seed(key), specs, dtype)
+        self.weights = tuple(drawn[name] for name in specs)
+        self.biases = tuple(zeros(n, dtype) for n in sizes[1:])
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "*batch m"]:
         """Return f(x) for each vector of x; `training` has no effect."""

@@ -12,7 +12,7 @@ from jaxtyping import Inexact
 from intertwine.arrays import Array, namespace
 from intertwine.groups import Group
 from intertwine.irreps import Irrep, clebsch_gordan
-from intertwine.nn.by_content import ByContent
+from intertwine.nn.by_content import ByContent, cleaned
 from intertwine.nn.features import ZERO, Features, Kind, joined, mixed, scaled, summed
 from intertwine.nn.sparse_basis import sparse_basis_of
 
@@ -148,6 +148,12 @@ def couplings(
     return found
 
 
+def couplings_between(left: str, right: str, target: str, group: Group) -> Sequence[Coupling]:
+    """Return a basis of the equivariant maps λ ⊗ μ → ν, over the target's endomorphisms."""
+    a, b, c = (Irrep(name, group) for name in (left, right, target))
+    return _couplings_to(a, b, c) if c in clebsch_gordan(a, b) else ()
+
+
 def irreps_in_product(a: Irrep, b: Irrep) -> list[Irrep]:
     """Return the irreps to which `couplings` finds maps from a product; [] if it is too large."""
     return [*clebsch_gordan(a, b)] if a.size() * b.size() <= LARGEST_PAIR else []
@@ -163,7 +169,7 @@ def _couplings_to(a: Irrep, b: Irrep, c: Irrep) -> tuple[Coupling, ...]:
     bases = (sparse_basis_of(a), sparse_basis_of(b), sparse_basis_of(c).conj())
     maps = clebsch_gordan(a, b)[c].conj()
     turned = np.einsum("abmc,ai,bj,co->moij", maps, *bases, optimize=True)
-    return tuple(Coupling(a.name, b.name, c.name, one) for one in turned)
+    return tuple(Coupling(a.name, b.name, c.name, one) for one in cleaned(turned))
 
 
 @lru_cache(maxsize=64)
@@ -184,4 +190,4 @@ def _forms(a: Irrep, targets: Mapping[str, Kind]) -> list[Coupling]:
     forms = invariant_forms(a)
     basis = sparse_basis_of(a)
     turned = np.einsum("mab,ai,bj->mij", forms, basis, basis)
-    return [Coupling(a.name, a.name, trivial, form[None]) for form in turned]
+    return [Coupling(a.name, a.name, trivial, form[None]) for form in cleaned(turned)]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.dtypes import canonicalize_dtype
-from jaxtyping import PRNGKeyArray
 
 from intertwine.errors import InvalidSetting
 
@@ -29,15 +27,6 @@ def positive(value: Any, meaning: str) -> float:
     if is_number and not isinstance(value, bool) and 0 < value < float("inf"):
         return float(value)
     raise InvalidSetting(f"{meaning} is a positive, finite number, not {value!r}")
-
-
-def as_key(key: Any) -> PRNGKeyArray:
-    """Return a JAX key, from a key or a seed. Raises `InvalidSetting` for anything else."""
-    if isinstance(key, int | np.integer):
-        return jax.random.key(operator.index(key))
-    if isinstance(key, jax.Array):
-        return key
-    raise InvalidSetting(f"key is a seed, such as 0, or a key of jax.random, not {key!r}")
 
 
 def working(dtype: Any, is_complex: bool) -> Any:

@@ -10,14 +10,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-import equinox as eqx
-import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
 from intertwine.errors import InvalidRep
-from intertwine.nn.linear import Linear
+from intertwine.nn.linear import Linear, scaled
 from intertwine.nn.network_shape import HiddenLayer
+from intertwine.nn.seed import Seed
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.square import Square
 from intertwine.reps import Rep
@@ -45,9 +43,7 @@ def with_tensors(layer: HiddenLayer, source: Rep, rep_out: Rep) -> Rep:
     )
 
 
-def squares(
-    source: Rep, rep_out: Rep, wide: Rep, key: PRNGKeyArray, dtype: Any
-) -> Sequential | None:
+def squares(source: Rep, rep_out: Rep, wide: Rep, seed: Seed, dtype: Any) -> Sequential | None:
     """Return all equivariant quadratic maps to the tensors of the output, followed by a linear map
     into a layer that has them; None if there are none, or too many entries to solve for
     (`lost_maps` says so).
@@ -55,14 +51,12 @@ def squares(
     if not _are_solved_for(source, rep_out):
         return None
     square, tensors = Square(source), _tensors(rep_out)
-    first, second = jax.random.split(jax.random.fold_in(key, 2))
     try:
-        quadratic = Linear(square.rep_out, tensors, key=first, dtype=dtype)
-        into = Linear(tensors, wide, key=second, dtype=dtype)
+        quadratic = Linear(square.rep_out, tensors, key=seed.child(0), dtype=dtype)
+        into = Linear(tensors, wide, key=seed.child(1), dtype=dtype)
     except InvalidRep:  # the only one is zero
         return None
-    weights = {name: _SMALL * weight for name, weight in into.weights.items()}
-    return Sequential(square, quadratic, eqx.tree_at(lambda m: m.weights, into, weights))
+    return Sequential(square, quadratic, scaled(into, dict.fromkeys(into.weights, _SMALL)))
 
 
 def lost_maps(source: Rep, layers: Sequence[HiddenLayer], rep_out: Rep) -> Iterator[str]:

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from intertwine.training.freed_memory import freed_memory_kept
     from intertwine.training.history import Epoch, History
     from intertwine.training.losses import cross_entropy, mean_absolute_error, mean_squared_error
+    from intertwine.training.microbatches import value_and_grad_in_microbatches
+    from intertwine.training.packing import Packing
+    from intertwine.training.polynomial_fitting import (
+        PolynomialFit,
+        ResidualFit,
+        Selection,
+        fit_polynomial,
+        fit_with_polynomial,
+    )
     from intertwine.training.trained import Event, Trained
 
 __all__ = [
@@ -25,15 +34,22 @@ __all__ = [
     "Epoch",
     "Event",
     "History",
+    "Packing",
+    "PolynomialFit",
+    "ResidualFit",
+    "Selection",
     "Trained",
     "cross_entropy",
     "evaluate",
     "fit",
+    "fit_polynomial",
+    "fit_with_polynomial",
     "freed_memory_kept",
     "mean_absolute_error",
     "mean_squared_error",
     "model_equivariance_error",
     "model_equivariance_errors",
+    "value_and_grad_in_microbatches",
 ]
 
 _MODULES = {
@@ -41,7 +57,10 @@ _MODULES = {
     **{"Trained": "trained", "Epoch": "history", "History": "history"},
     **dict.fromkeys(("model_equivariance_error", "model_equivariance_errors"), "equivariance"),
     **dict.fromkeys(("cross_entropy", "mean_absolute_error", "mean_squared_error"), "losses"),
-    "freed_memory_kept": "freed_memory",
+    **{"Packing": "packing", "freed_memory_kept": "freed_memory"},
+    **{"value_and_grad_in_microbatches": "microbatches"},
+    **dict.fromkeys(("PolynomialFit", "ResidualFit", "Selection"), "polynomial_fitting"),
+    **dict.fromkeys(("fit_polynomial", "fit_with_polynomial"), "polynomial_fitting"),
 }
 
 

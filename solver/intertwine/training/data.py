@@ -81,7 +81,8 @@ def reps_of(
     if rep_in is None or rep_out is None:
         raise InvalidSetting(
             "plain arrays do not say how the group acts on them: give data with rep_in, rep_out "
-            "and symmetry, as those of intertwine.datasets"
+            "and symmetry, like those of intertwine.datasets, or the arguments rep_in and rep_out "
+            "where the function has them"
         )
     if group is None and isinstance(data, Data):
         rep_in, rep_out = (r if r.is_concrete else r(data.symmetry) for r in (rep_in, rep_out))

@@ -23,6 +23,8 @@ from intertwine.training.augmentation import Pool
 from intertwine.training.batches import Batches
 from intertwine.training.data import DeviceSamples, is_weight
 from intertwine.training.losses import Loss
+from intertwine.training.microbatches import value_and_grad_in_microbatches
+from intertwine.training.packing import Packing
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,16 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """The key of a compiled function, beside shapes."""
+    """The key of a compiled function, beside shapes. Without `microbatch_size`, the gradient of a
+    batch is computed as a whole. `packs` says whether the optimiser gets packed weights.
+    """
 
     frame: Frame
     loss: Loss
     optimizer: optax.GradientTransformation
     batches: Batches
+    microbatch_size: int | None
+    packs: bool
 
 
 class State(NamedTuple):
@@ -107,6 +113,9 @@ def train_epochs(
     count: Any,
 ) -> EpochsResult:
     """Run the first `count` epochs of `orders`. Consumes the state."""
+    packing = Packing.of(state.weights) if program.packs else None
+    if packing is not None:
+        state = State(packing.pack(state.weights), packing.pack_all(state.moments))
 
     def step(carry: tuple[State, Any], own: Any, rate: Any) -> Any:
         (state, alive), (order, slots) = carry, own
@@ -114,10 +123,14 @@ def train_epochs(
         if pool is not None:
             x, y = pool.move(x, y, slots)
 
-        def loss_of(weights: Any) -> Any:
+        def loss_of(weights: Any, x: Any, y: Any) -> Any:
             return program.loss(Parts(weights, constants, program.frame).model, x, y)
 
-        loss, gradient = jax.value_and_grad(loss_of)(state.weights)
+        weights = state.weights if packing is None else packing.unpack(state.weights)
+        size = len(x) if program.microbatch_size is None else program.microbatch_size
+        loss, gradient = value_and_grad_in_microbatches(loss_of, size)(weights, x, y)
+        if packing is not None:
+            gradient = packing.pack(gradient)
         alive = alive & jnp.isfinite(loss)
         moved = _moved(program.optimizer, state, gradient, rate)
         kept = jax.tree.map(partial(jnp.where, alive), moved, state)
@@ -133,6 +146,8 @@ def train_epochs(
     losses = jnp.zeros(orders.rates.shape, _loss_dtype(state.weights))
     start = (jnp.int32(0), state, jnp.bool_(True), losses)
     _, state, alive, losses = lax.while_loop(lambda c: (c[0] < count) & c[2], epoch, start)
+    if packing is not None:
+        state = State(packing.unpack(state.weights), packing.unpack_all(state.moments))
     return EpochsResult(state, losses, alive & all_finite(state.weights))
 
 

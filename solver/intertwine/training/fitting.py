@@ -33,7 +33,8 @@ from intertwine.training.epochs import Parts, Program
 from intertwine.training.identity import identity_of, name_of
 from intertwine.training.loop import Callback, Loop
 from intertwine.training.losses import Loss, loss_of, require_labels
-from intertwine.training.optimizers import Optimizer, has_own_rate, transformation
+from intertwine.training.microbatches import microbatch_size_of
+from intertwine.training.optimizers import Optimizer, has_own_rate, is_elementwise, transformation
 from intertwine.training.precision import precision_of
 from intertwine.training.progress import progress_bar
 from intertwine.training.schedules import Schedule, learning_rates
@@ -54,6 +55,7 @@ def fit(
     schedule: str | Schedule = "constant",
     optimizer: Optimizer = optax.adam,
     loss: str | Loss = "mse",
+    microbatch_size: int | None = None,
     augment: bool | Group = False,
     seed: int = 0,
     patience: int | None = None,
@@ -78,9 +80,15 @@ def fit(
     rate, or an optax transformation such as ``optax.adamw(1e-3)``, which has its own.
 
     `loss` is "mse", the mean of |f(x) − y|²; "mae", of |f(x) − y|; "cross-entropy", for labels or
-    probabilities; or a function loss(model, x, y) to a real scalar, the mean over the batch. With
-    `augment`, a group (True: that of the data), every sample is moved by a random element of it
-    each time it is seen.
+    probabilities; or a function loss(model, x, y) to a real scalar, the mean over the batch.
+    Gradients are accumulated over microbatches of up to `microbatch_size` samples, which changes
+    only rounding if the loss is a mean over samples and the model treats each sample separately.
+    The default is 512 on a CPU, for built-in losses of models that consist of this library's
+    layers. Otherwise batches are computed as a whole by default, because another loss may not be
+    such a mean.
+
+    With `augment`, a group (True: that of the data), every sample is moved by a random element of
+    it each time it is seen.
 
     Test and validation losses are measured every `evaluate_every` epochs and after the last, and
     then `callback` is called with an `Event`: if it returns True the fit ends. With `patience` it
@@ -117,7 +125,14 @@ def fit(
         parts = Parts.of(model)
         given = {"test": test, "validation": validation}
         loop = Loop(
-            program=Program(parts.frame, loss_of(loss), transformation(optimizer), batches),
+            program=Program(
+                parts.frame,
+                loss_of(loss),
+                transformation(optimizer),
+                batches,
+                microbatch_size_of(loss_of(loss), model, microbatch_size),
+                is_elementwise(optimizer),
+            ),
             constants=parts.constants,
             samples=samples,
             watched={
@@ -136,7 +151,7 @@ def fit(
         )
         for name, given_samples in {"data": samples, **loop.watched}.items():
             require_labels(loop.program.loss, model, given_samples, _called(name))
-        settings = _settings(loop, model, parts.weights, loss, optimizer)
+        settings = _settings(loop, model, parts.weights, loss, optimizer, microbatch_size)
         training = loop.start(parts.weights)
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), settings, require_room)
         if kept is not None:
@@ -201,7 +216,12 @@ def _augmentation(
 
 
 def _settings(
-    loop: Loop, model: Any, weights: Any, loss: str | Loss, optimizer: Optimizer
+    loop: Loop,
+    model: Any,
+    weights: Any,
+    loss: str | Loss,
+    optimizer: Optimizer,
+    microbatch_size: int | None,
 ) -> Mapping[str, Any]:
     """Return the settings that a resumed fit must share: all but learning rates and epochs."""
     augmentation = loop.augmentation
@@ -211,6 +231,7 @@ def _settings(
         "batch_size": loop.batch_size,
         "loss": identity_of(loss if callable(loss) else loop.program.loss),
         "optimizer": identity_of(optimizer),
+        "microbatch_size": microbatch_size,
         "augment": None
         if augmentation is None
         else f"{augmentation.rep_in!r} → {augmentation.rep_out!r}",

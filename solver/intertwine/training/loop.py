@@ -120,6 +120,11 @@ class Loop:
         """
         return int(np.clip(_INDICES // self.program.batches.samples, 1, _MOST_EPOCHS))
 
+    @property
+    def _measured_at_once(self) -> int:
+        """Return the largest number of samples whose test loss is computed at once."""
+        return min(self.batch_size, self.program.microbatch_size or self.batch_size)
+
     def _advance(self, training: TrainingState, count: int, pool: Pool | None) -> float:
         """Run `count` epochs, write their rows, and return the seconds they took."""
         begun, first, last = time.perf_counter(), training.epoch, training.epoch + count
@@ -168,7 +173,7 @@ class Loop:
         """Return the watched losses, and record the best weights."""
         parts = Parts(training.state.weights, self.constants, self.program.frame)
         measured = {
-            name: mean_loss(parts, samples, self.program.loss, self.batch_size)
+            name: mean_loss(parts, samples, self.program.loss, self._measured_at_once)
             for name, samples in self.watched.items()
         }
         for name, loss in measured.items():

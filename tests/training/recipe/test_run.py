@@ -137,6 +137,26 @@ class TestResults:
         rows = [row for batch in told for row in batch]
         assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
         assert all(row["test_loss"] > 0 and row["learning_rate"] >= 0 for row in rows)
+
+    def test_the_epochs_of_a_checkpoint_are_told_before_it_is_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reporter, "_INTERVAL", 1e9)
+        for name in ("_FIRST", "_SHARE"):
+            monkeypatch.setattr(checkpoint_policy, name, 0.0)
+        told: list[int] = []
+        saved: list[tuple[int, int]] = []
+        request = a_request()
+        run_training(
+            request,
+            material_of(request),
+            folder=tmp_path / "checkpoint",
+            callback=lambda rows: told.extend(row["epoch"] for row in rows),
+            saved=lambda epoch: saved.append((epoch, told[-1])),
+        )
+        assert len(saved) > 1
+        assert all(epoch == last for epoch, last in saved)
+        assert told == [1, 2, 3, 4, 5, 6]
         assert len(told) == 6
 
 

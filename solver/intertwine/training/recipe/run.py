@@ -274,6 +274,12 @@ def _fitted(
 
     parts = data.split
     reporter = Reporter(tell)
+
+    def prepare(folder: Path, more: int) -> None:
+        reporter.flush()  # a fit that resumes from the checkpoint does not repeat these epochs
+        if require_room is not None:
+            require_room(folder, more)
+
     go_on = functools.partial(
         fit,
         start.model,
@@ -294,7 +300,7 @@ def _fitted(
         progress=progress,
         checkpoint=folder,
         on_checkpoint=saved,
-        require_room=require_room,
+        require_room=prepare,
     )
     try:
         trained = go_on()
