@@ -8,6 +8,7 @@ import pytest
 from helpers.processors import available_kernels, differences, document
 
 
+@pytest.mark.slow
 def test_keys_are_equal_under_every_kernel() -> None:
     found = [document(kernel, "1", ["keys"]) for kernel in available_kernels()]
     assert all(other == found[0] for other in found)

@@ -35,6 +35,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "work": ("storage", "wire"),
     "server": ("work", "storage", "wire"),
     "client": ("wire",),
+    "catalogue": (),
     "cli": ("client", "wire"),
 }
 
@@ -43,7 +44,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 #: how text is cut into tokens, and how a file is written.
 ORDER = (
     ("errors",),
-    ("arrays", "memory", "notebook", "scanner", "whole_files"),
+    ("arrays", "blas_threads", "memory", "notebook", "scanner", "whole_files"),
     ("model_folder",),
     ("operators",),
     ("groups",),
@@ -80,8 +81,14 @@ WEB = (
     "alembic",
     "obstore",
 )
+#: The keys of services, which the client and the far tiers of the store have in common.
+OF_KEYS = "intertwine_api.client.address"
 #: The far tiers of the store, which only a store that has some imports.
-OF_TIERS = {("intertwine_cache.tier", "obstore")}
+OF_TIERS = {
+    ("intertwine_cache.tiers.bucket", "obstore"),
+    ("intertwine_cache.tiers.object_store", "obstore"),
+    ("intertwine_cache.tiers.service", "httpx"),
+}
 
 
 @dataclass(frozen=True)
@@ -277,9 +284,11 @@ class TestLayersOfTheService:
 
     def test_the_cache_is_known_from_the_storage_upward(self) -> None:
         knowing = {
-            layer_of(found.module) for found in all_imports() if top(found.target) == CACHE
+            layer_of(found.module)
+            for found in all_imports()
+            if top(found.target) == CACHE and not (found.module == OF_KEYS and found.deferred)
         } - {None}
-        assert knowing <= {"storage", "work", "server", "cli"}
+        assert knowing <= {"storage", "work", "server", "cli", "catalogue"}
 
     def test_there_are_no_import_cycles(self) -> None:
         # in the service imports inside functions count too; those of the library are in UPWARD
@@ -439,6 +448,10 @@ class TestNames:
             assert (ROOT / package / "py.typed").exists()
 
 
+#: The one module that changes settings of JAX: those of its compilation cache.
+_PROGRAM_CACHE = "intertwine.nn.program_cache"
+
+
 class TestWhatIsNeverUsed:
     CALLS = ("eval", "exec", "compile", "__import__", "execfile", "input", "breakpoint")
     MODULES = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "code")
@@ -477,7 +490,7 @@ class TestWhatIsNeverUsed:
                     assert node.value.value is False, f"{name}:{node.value.lineno}"
 
     def test_random_numbers_have_a_seed_of_their_own(self) -> None:
-        allowed = {"default_rng", "Generator", "SeedSequence"}
+        allowed = {"default_rng", "Generator", "SeedSequence", "Philox"}
         used = []
         for name, (_, tree) in sources().items():
             for node in ast.walk(tree):
@@ -493,17 +506,18 @@ class TestWhatIsNeverUsed:
                 if (
                     isinstance(node, ast.Call)
                     and isinstance(node.func, ast.Attribute)
-                    and node.func.attr == "default_rng"
+                    and node.func.attr in ("default_rng", "SeedSequence", "Philox")
                     and not node.args
                 ):
-                    used.append(f"{name}:{node.lineno} default_rng without a seed")
+                    used.append(f"{name}:{node.lineno} {node.func.attr} without a seed")
         assert used == []
 
     def test_no_order_comes_from_hash_and_no_setting_of_jax_is_changed(self) -> None:
         for name, (_, tree) in sources().items():
             for node in ast.walk(tree):
                 if isinstance(node, ast.Attribute) and node.attr == "update":
-                    assert "config" not in ast.dump(node.value), f"{name}:{node.lineno}"
+                    changes = "config" in ast.dump(node.value).lower()
+                    assert not changes or name == _PROGRAM_CACHE, f"{name}:{node.lineno}"
 
 
 class TestErrors:

@@ -33,6 +33,45 @@ def databases() -> Iterator[Databases]:
     databases.close()
 
 
+@pytest.fixture
+def server() -> Iterator[Databases]:
+    """A PostgreSQL of its own, which a test may stop."""
+    databases = Databases()
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def dead_bucket(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a bucket at a server to which nobody listens."""
+    for name, value in (
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_ACCESS_KEY_ID", "k"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+    ):
+        monkeypatch.setenv(name, value)
+    return "s3://lab/none"
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An S3 server for all tests; the environment with which clients find it."""
+    from helpers.example_tiers import s3_server
+
+    with s3_server(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(s3: dict[str, str]) -> Iterator[str]:
+    """The address of an empty bucket."""
+    from helpers.example_tiers import bucket_of
+
+    with bucket_of(s3) as address:
+        yield address
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database_kind(request: pytest.FixtureRequest) -> str:
     """Each kind of database in its turn."""

@@ -1,11 +1,13 @@
-"""`benchmarks/train_step.py` and `benchmarks/paper.py`: what they run, keep, and print."""
+"""`benchmarks/train_step.py`, `gpu.py` and `paper.py`: their runs, files and tables."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import runpy
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,6 +84,17 @@ class TestPaper:
         heads = [line.split()[:5] for line in lines]
         assert ["Inertia", "EMLP-O(3)", "published", "4.11", "1.44"] in heads
 
+    def test_polynomials_are_for_equivariant_networks(self, paper: Any) -> None:
+        runs = list(paper.runs([*paper.DATA], [], ["polynomial"], paper.SIZES, 1))
+        assert {run.network for run in runs if run.task == "Inertia"} == {"EMLP-O(3)", "EMLP-SO(3)"}
+        assert len(runs) == 7 * 7
+
+    def test_the_least_published_errors_include_other_networks(self, paper: Any) -> None:
+        least = {task: [paper.least_published(task, n) for n in paper.SIZES] for task in paper.DATA}
+        assert least["Inertia"][0] == 4.11
+        assert (least["O5Synthetic"][4], least["O5Synthetic"][5]) == (0.00118, 0.013)
+        assert least["ParticleInteraction"][1:4] == [0.0079, 0.00022, 0.0000048]
+
     @pytest.mark.parametrize(
         ("change", "said"),
         [
@@ -124,4 +137,50 @@ class TestTrainStep:
         assert ours["network"] == "EMLP"
         assert 0 < ours["parameters"] < plain["parameters"]
         measured = ("construct_s", "compile_s", "step_ms", "forward_ms")
-        assert all(ours[field] > 0 for field in measured)
+        assert all(ours[field] > 0 for field in (*measured, "step_cpu_ms", "forward_cpu_ms"))
+
+    @pytest.mark.slow
+    def test_our_helpers_keep_the_memory_of_a_large_batch_small(self) -> None:
+        done = _run(
+            "train_step.py", "O5Synthetic", "--batch", "2048", "--rounds", "1", "--json",
+            "--networks", "eqx.nn.MLP, helped",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        usual, helped = (json.loads(line) for line in done.stdout.splitlines())
+        assert helped["parameters"] == usual["parameters"]
+        assert helped["memory_bytes"] < usual["memory_bytes"] / 2
+
+    @pytest.mark.slow
+    def test_each_other_library_is_measured_or_listed_as_missing(self) -> None:
+        done = _run(
+            "train_step.py", "D4 regular", "--batch", "1", "--rounds", "1", "--json", "--peers",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        rows = {row["network"]: row for row in map(json.loads, done.stdout.splitlines())}
+        assert rows["Linear, ReLU"]["parameters"] < rows["eqx.nn.MLP"]["parameters"]
+        for library in ("escnn", "symm_learning"):
+            assert (library in rows) != (f"{library} is left out: " in done.stderr)
+
+
+class TestGpu:
+    @pytest.mark.slow
+    def test_a_short_run_measures_everything(self, tmp_path: Path) -> None:
+        done = _run("gpu.py", "--short", "--json", str(tmp_path / "rows.jsonl"))
+        assert done.returncode == 0, done.stdout + done.stderr
+        rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+        assert [row["rank"] for row in rows if row["section"] == "solver"] == [3, 3, 3, 3]
+        assert len({row["layout"] for row in rows if row["section"] == "layout"}) == 4
+        ours = [row for row in rows if row.get("network") == "EMLP"]
+        assert [row["precision"] for row in ours] == ["float32", "bfloat16"]
+        assert ours[0]["equivariance_error"] < 1e-5
+
+    @pytest.mark.slow
+    def test_a_machine_without_equinox_lists_what_is_left_out(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = importlib.util.find_spec
+        monkeypatch.setattr(
+            "importlib.util.find_spec", lambda name: None if name == "equinox" else found(name)
+        )
+        *_, last = _loaded("gpu.py")._results(True, time.perf_counter())
+        assert last["error"] == "equinox not installed: networks are left out"

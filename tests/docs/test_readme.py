@@ -16,6 +16,8 @@ from helpers.documents import ADDRESS, ROOT, blocks, console, run_shell
 from helpers.program import KEYS
 from helpers.service import ServiceProcess, running_service, service_process
 from intertwine_api.client import Client
+from intertwine_api.storage.database import Database
+from intertwine_api.storage.keys import Keys
 from nbclient import NotebookClient
 
 README = ROOT / "README.md"
@@ -101,6 +103,45 @@ class TestOnALabsServer:
         service.kill()
         time.sleep(3)
         service.start()
+
+
+class TestInALab:
+    """Two users who share nothing but a service."""
+
+    def run(self, block: str, home: Path, key: str) -> tuple[list[str], str]:
+        """Run the example in a home; the lines that it prints, and the line on the page."""
+        install, login, *commands, printed = block.splitlines()
+        assert install == "pip install '.[lab]'"
+        home.mkdir(exist_ok=True)
+        script = "\n".join([f"{login} --key-stdin >/dev/null", *commands])
+        own = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_CACHE_HOME": str(home / ".cache")}
+        ended = run_shell(script, home, f"{key}\n", HOME=str(home), **own)
+        assert ended.returncode == 0, ended.stdout
+        (said,) = (line for line in ended.stdout.splitlines() if " invariants in " in line)
+        return said, printed
+
+    @pytest.mark.slow
+    def test_what_one_has_solved_is_there_for_the_other(self, tmp_path: Path) -> None:
+        (example,) = (b.text for b in blocks(README) if "intertwine login" in b.text)
+        service = ServiceProcess(tmp_path / "data", jobs="0", workers="1")
+        database = Database(f"sqlite:///{service.data}/intertwine.db")
+        database.migrate()
+        keys = {
+            name: Keys(database).create(name, [scope])[1]
+            for name, scope in (("ann", "bases:write"), ("bob", "bases:read"))
+        }
+        database.close()
+        with service_process(service.data, service=service):
+            block = example.replace("https://lab.example.org", service.address)
+            said, printed = self.run(block, tmp_path / "ann", keys["ann"])
+            assert said == printed.partition(", from ")[0]
+            said, printed = self.run(block, tmp_path / "bob", keys["bob"])
+            assert said == printed
+        *_, setting, solve, printed = block.splitlines()
+        home = tmp_path / "bob"
+        ended = run_shell(f"{setting}\n{solve}", home, HOME=str(home))
+        here = f"{printed.partition(', from ')[0]}, from {home}/.cache/intertwine"
+        assert ended.stdout.splitlines()[0] == here
 
 
 def test_make_try_solves_another_rep(tmp_path: Any) -> None:

@@ -151,7 +151,7 @@ def scripted_service(answer: Answering | list[Reply], path: str = "") -> Iterato
             scripted.asked.append(request)
             self.send(reply_to(request))
 
-        do_GET = do_POST = do_DELETE = do_HEAD = handle_any
+        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_any
 
         def send(self, reply: Reply) -> None:
             if reply is HANG_UP:

@@ -49,10 +49,11 @@ def back_up(settings: Settings, folder: Path, as_json: bool) -> int:
     """
     from intertwine_api.storage import backup
     from intertwine_api.storage.database import Database
+    from intertwine_api.work.settings import objects_of
 
     database = Database(settings.database_url)
     try:
-        made = backup.back_up(database, settings.home, folder)
+        made = backup.back_up(database, settings.home, objects_of(settings), folder)
     finally:
         database.close()
     common.print_fields(_fields(made, folder), as_json)
@@ -75,10 +76,11 @@ def restore(settings: Settings, folder: Path, as_json: bool) -> None:
     """
     from intertwine_api.storage import backup
     from intertwine_api.storage.database import Database
+    from intertwine_api.work.settings import objects_of
 
     database = Database(settings.database_url)
     try:
-        made = backup.restore(folder, database, settings.home)
+        made = backup.restore(folder, database, settings.home, objects_of(settings))
     finally:
         database.close()
     common.print_fields(_fields(made, folder), as_json)
@@ -91,10 +93,10 @@ def verify(settings: Settings, as_json: bool) -> int:
     """Hash datasets and weights. The exit code is 1 if one is damaged or missing."""
     from intertwine_api.cli.keys import existing_database
     from intertwine_api.storage.backup import verify_objects
-    from intertwine_api.storage.objects import Objects
+    from intertwine_api.work.settings import objects_of
 
     with existing_database(settings) as database:
-        faults = list(verify_objects(database, Objects(settings.home / "objects")))
+        faults = list(verify_objects(database, objects_of(settings)))
     if as_json:
         common.print_json(faults)
     else:
@@ -113,15 +115,15 @@ def collect(settings: Settings, dry_run: bool, as_json: bool) -> None:
     """
     from intertwine_api.cli.keys import existing_database
     from intertwine_api.storage.identity import require_same_service
-    from intertwine_api.storage.objects import Objects
     from intertwine_api.storage.uploads import Uploads
     from intertwine_api.work.logs import audited_command
     from intertwine_api.work.retention import Retention
+    from intertwine_api.work.settings import objects_of
 
-    home = settings.home
+    home, objects = settings.home, objects_of(settings)
     with existing_database(settings) as database:
-        require_same_service(database, home)
-        objects, uploads = Objects(home / "objects"), Uploads(home / "uploads")
+        require_same_service(database, home, objects)
+        uploads = Uploads(home / "uploads")
         with audited_command(home):
             found = Retention(settings, database, objects, uploads).collect(is_dry=dry_run)
     if as_json:
@@ -286,10 +288,14 @@ def adopt(settings: Settings, as_json: bool) -> None:
     """
     from intertwine_api.cli.keys import existing_database
     from intertwine_api.storage import identity
+    from intertwine_api.work.settings import objects_of
 
     with existing_database(settings) as database:
-        new = identity.adopt(database, settings.home)
+        objects = objects_of(settings)
+        new = identity.adopt(database, settings.home, objects)
         names = {"id": new, "data": str(settings.home), "database": str(database)}
+        if objects.bucket is not None:
+            names["objects"] = objects.address
     common.print_fields(names, as_json)
 
 

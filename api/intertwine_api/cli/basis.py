@@ -131,7 +131,7 @@ def describe(
 def _print(rep: Rep, basis: Basis, output: Path | None) -> None:
     import numpy as np
 
-    known = ", from the cache" if basis.cached else ""
+    known = f", from {basis.cached}" if basis.cached else ""
     invariants = "1 invariant" if basis.rank == 1 else f"{basis.rank:,} invariants"
     print(f"{rep!r}: {invariants} in {basis.shape[0]:,} dimensions{known}\n")
     print(basis.certificate)

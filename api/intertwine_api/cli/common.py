@@ -145,7 +145,8 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--key",
         metavar="KEY",
-        help="An API key (default: INTERTWINE_KEY, which process lists do not show).",
+        help="An API key (default: INTERTWINE_KEY, else that of intertwine login; process lists "
+        "do not show these).",
     )
     @wraps(command)
     def run(remote: str | None, key: str | None, **options: Any) -> Any:
@@ -254,10 +255,17 @@ def exit_code(error: Exception) -> int:
     """Return the exit code of an error other than a failed solve."""
     from intertwine_api.client import errors
 
-    if isinstance(error, errors.ConnectionFailed):
+    if isinstance(error, errors.ConnectionFailed) or _is_tier_error(error):
         return UNREACHABLE
     if isinstance(error, errors.ForeignAnswer):
         return FOREIGN
     has_failed = isinstance(error, errors.JobFailed | errors.WaitedTooLong)
     its_fault = isinstance(error, errors.ServiceError) and error.status >= 500
     return FAILED if has_failed or its_fault else BAD_INPUT
+
+
+def _is_tier_error(error: Exception) -> bool:
+    """Return whether a far tier of the store cannot be reached."""
+    from intertwine_cache.tiers.tier import CannotList, TierError
+
+    return isinstance(error, TierError) and not isinstance(error, CannotList)

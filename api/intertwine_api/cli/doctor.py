@@ -34,7 +34,8 @@ def diagnose(as_json: bool) -> int:
     from intertwine.installation import check_installation
 
     *findings, solve = check_installation()
-    findings += [check_store(), *check_tiers(), check_service(), check_access(), solve]
+    findings += [check_store(), *check_tiers(), check_service(), check_access()]
+    findings += [*check_objects(), solve]
     ok = all(finding.ok for finding in findings)
     if as_json:
         common.print_json({"ok": ok, "checks": list(map(asdict, findings))})
@@ -60,14 +61,16 @@ def check_tiers() -> list[Finding]:
         return []
     found = []
     for tier, _ in store.tiers if isinstance(store, Chain) else []:
-        access = "" if tier.is_writable else ", read-only"
         try:
             tier.manifest("0" * 64)
+            limits = tier.probe()
         except (TierError, ValueError) as error:
             advice = "solves work without it; correct its address or its key, or start it"
             found.append(Finding("tier", False, str(error), advice))
         else:
-            found.append(Finding("tier", True, f"{tier.address} answers{access}"))
+            access = "" if tier.is_writable else ", read-only"
+            limits = f"; {limits}" if limits else ""
+            found.append(Finding("tier", True, f"{tier.address} answers{access}{limits}"))
     return found
 
 
@@ -96,7 +99,8 @@ def check_store() -> Finding:
             "solves work, but nothing is kept; name another folder with INTERTWINE_CACHE",
         )
     found, free = store.statistics(), shutil.disk_usage(place).free
-    text = f"{found['entries']:,} bases, {found['bytes'] / 1e6:,.1f} MB of at most "
+    bases = "basis" if found["entries"] == 1 else "bases"
+    text = f"{found['entries']:,} {bases}, {found['bytes'] / 1e6:,.1f} MB of at most "
     text += f"{found['limit'] / 1e9:,.3g} GB in {place}; {free / 1e9:,.1f} GB free on its disk"
     if free < _LITTLE:
         return Finding("cache", False, text, "free some of the disk: nothing is kept on a full one")
@@ -157,3 +161,30 @@ def check_access() -> Finding:
         advice = "`intertwine serve` creates or upgrades it, and reports what is wrong with it"
         return Finding("access", False, f"the database {database} cannot be read", advice)
     return Finding("access", True, access.description, access.advice)
+
+
+def check_objects() -> list[Finding]:
+    """Check that the bucket of the service answers, if the settings have one."""
+    from intertwine.errors import InvalidSetting
+    from intertwine.installation import Finding
+
+    if any(importlib.util.find_spec(name) is None for name in _SERVICE):
+        return []
+    from pydantic import ValidationError
+
+    from intertwine_api.work.settings import Settings, objects_of
+
+    try:
+        settings = Settings()
+        if not settings.objects:
+            return []
+        objects = objects_of(settings)
+        objects.check()
+    except ValidationError:  # reported by `check_access`
+        return []
+    except InvalidSetting as error:
+        return [Finding("objects", False, str(error), "correct INTERTWINE_OBJECTS, or unset it")]
+    except OSError as error:
+        advice = "correct INTERTWINE_OBJECTS or the credentials, or start the object store"
+        return [Finding("objects", False, str(error), advice)]
+    return [Finding("objects", True, f"{objects.address} answers")]

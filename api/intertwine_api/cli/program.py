@@ -13,7 +13,20 @@ from types import FrameType
 
 import click
 
-from intertwine_api.cli import admin, basis, cache, doctor, jobs, keys, models, reps, serve, train
+from intertwine_api.cli import (
+    admin,
+    basis,
+    cache,
+    catalogue,
+    doctor,
+    jobs,
+    keys,
+    login,
+    models,
+    reps,
+    serve,
+    train,
+)
 from intertwine_api.cli.common import BAD_INPUT, FAILED, CommandGroup, examples, exit_code
 
 INTERRUPTED = 130
@@ -51,6 +64,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 #: The packages that the core does not require, and the extra that installs each.
 _EXTRAS = {
     **dict.fromkeys(("fastapi", "pydantic", "pydantic_settings", "sqlalchemy", "uvicorn"), "serve"),
+    **{"cryptography": "lab", "obstore": "lab"},
     **{"httpx": "client", "psycopg": "postgres", "equinox": "nn", "jax": "jax", "optax": "nn"},
 }
 
@@ -77,9 +91,10 @@ PROGRAM = CommandGroup(
     examples(_EPILOG),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     commands=[
-        *(reps.parse_text, basis.solve, reps.print_irreps, reps.print_groups, cache.group),
+        *(reps.parse_text, basis.solve, reps.print_irreps, reps.print_groups),
+        *(cache.group, catalogue.group),
         *(train.train_network, jobs.group, models.group, serve.run_service, serve.run_worker),
-        *(keys.group, admin.group, doctor.diagnose),
+        *(login.log_in, login.log_out, keys.group, admin.group, doctor.diagnose),
     ],
 )
 click.version_option(package_name="intertwine", message="%(version)s")(PROGRAM)
@@ -148,8 +163,10 @@ def _call(arguments: list[str]) -> int:
 
 
 def _complain(error: Exception, code: int) -> int:
-    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
-    print(f"intertwine: {error}{notes}", file=sys.stderr)
+    text, notes = str(error), "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+    if isinstance(error, OSError) and error.filename is not None and error.filename2 is None:
+        text = f"{error.filename}: {error.strerror}"  # without the number of the error
+    print(f"intertwine: {text}{notes}", file=sys.stderr)
     return code
 
 

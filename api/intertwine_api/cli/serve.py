@@ -67,7 +67,7 @@ def run_worker(settings: Settings) -> None:
     from intertwine_api.work import traces
     from intertwine_api.work.controller import host_capacity, make_controller
     from intertwine_api.work.queue import Queue
-    from intertwine_api.work.settings import open_store
+    from intertwine_api.work.settings import objects_of, open_store
 
     if not settings.jobs:
         raise InvalidSetting("a worker needs room for a job: give --jobs 1 or more")
@@ -75,7 +75,7 @@ def run_worker(settings: Settings) -> None:
     _ignore_hangups()
     places = host_capacity(settings, open_store(settings).layout.root)
     with common.open_database(settings) as database:
-        require_same_service(database, settings.home)
+        require_same_service(database, settings.home, objects_of(settings))
         queue = Queue(database, settings.lease_seconds)
         controller = make_controller(settings, places, queue)
         stopped = _when_interrupted()
@@ -200,7 +200,7 @@ def _serve(settings: Settings) -> None:
         timeout_graceful_shutdown=_GRACE,
     )
     with common.open_database(settings) as database:  # fails first if it cannot be used
-        require_same_service(database, settings.home)
+        require_same_service(database, settings.home, service.objects)
         _announce(f"http://{_shown(settings.host)}:{port}", service)
     collect_rarely()
     return_freed_memory()
@@ -212,12 +212,15 @@ def _serve(settings: Settings) -> None:
 def _announce(address: str, service: Service) -> None:
     access = service.access_policy()
     key = "       -H 'authorization: Bearer itw_…' \\\n" if access.requires_keys else ""
+    bucket = service.objects.bucket
+    objects = "" if bucket is None else f"datasets and weights: {bucket.address}; "
     here = len(service.jobs_here())
     go_on = f"{_jobs(here)} from before, " if here else "jobs: "
     print(
         f"Intertwine serves {address}  (documentation: {address}/docs; "
         f"store: {service.store.layout.root})\n"
         f"database: {service.database.url.render_as_string(hide_password=True)}; "
+        f"{objects}"
         f"{go_on}at most {service.capacity.slots} at once\n"
         f"access: {access.description}\n"
         f"try it:\n"

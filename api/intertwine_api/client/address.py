@@ -87,19 +87,20 @@ def server_address(
     answer_timeout: float,
     allow_plain_http: bool | None = None,
 ) -> ServerAddress:
-    """Return the given address, else that of INTERTWINE_URL and INTERTWINE_KEY, else the default.
+    """Return the given address, else that of INTERTWINE_URL, else the default; and its key.
 
+    The key is the given one, else that of INTERTWINE_KEY, else that of `intertwine login`.
     Raises `InvalidSetting` if the address, the key or a timeout is invalid, or if a key or password
     would be sent unencrypted to another machine and neither `allow_plain_http` nor
     INTERTWINE_ALLOW_HTTP allows it.
     """
     url = (url or os.environ.get("INTERTWINE_URL") or DEFAULT_URL).strip().rstrip("/")
-    key = (key or os.environ.get("INTERTWINE_KEY") or "").strip() or None
     if not _is_address(url):
         raise InvalidSetting(
             f"{_without_password(url)!r} is not the address of a service: give one like "
             f"{DEFAULT_URL} or https://lab.example.org/intertwine"
         )
+    key = (key or "").strip() or _own_key(url)
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise InvalidSetting("a key is one word of printable ASCII characters: itw_…")
     if allow_plain_http is None:
@@ -112,6 +113,16 @@ def server_address(
                 f"{name}_timeout is {seconds!r}: give a positive number of seconds"
             )
     return ServerAddress(url, key, connect_timeout, answer_timeout)
+
+
+def _own_key(url: str) -> str | None:
+    """Return the user's own key of a service, from the environment or `intertwine login`."""
+    from intertwine_cache import service_key
+
+    try:
+        return service_key(url)
+    except ValueError as error:
+        raise InvalidSetting(str(error)) from error
 
 
 _ALLOW_HTTP = "INTERTWINE_ALLOW_HTTP"

@@ -59,9 +59,10 @@ class BaseClient(Generic[AnyConnection]):
 class Client(BaseClient[Connection]):
     """A client of a service: ``lab = Client("https://lab.example.org", key="itw_…")``.
 
-    `url` and `key` default to INTERTWINE_URL and INTERTWINE_KEY, and the address then to this
-    machine. The address may have a path, as behind a proxy. Proxies and certificates come from the
-    environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE).
+    `url` and `key` default to INTERTWINE_URL and INTERTWINE_KEY, then the address to this machine,
+    and the key to that of `intertwine login` for the address. The address may have a path, as
+    behind a proxy. Proxies and certificates come from the environment (HTTPS_PROXY, NO_PROXY,
+    SSL_CERT_FILE).
 
     `connect_timeout` and `answer_timeout` are in seconds. Idempotent requests are retried up to
     `retries` times if the connection fails or the service is busy. Methods that wait retry through

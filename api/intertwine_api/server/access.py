@@ -222,6 +222,7 @@ AUTH_PROBLEMS = (
 #: The caller of a request, as a route's argument.
 BlobsReader = Annotated[Caller, Depends(requires("bases:read", "jobs:write", "models:forward"))]
 BasesReader = Annotated[Caller, Depends(requires("bases:read"))]
+BasesWriter = Annotated[Caller, Depends(requires("bases:write"))]
 Admin = Annotated[Caller, Depends(requires("admin"))]
 JobsWriter = Annotated[Caller, Depends(requires("jobs:write"))]
 ModelsReader = Annotated[Caller, Depends(requires("models:forward", "jobs:write"))]

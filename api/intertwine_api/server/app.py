@@ -118,7 +118,9 @@ def _include_routes(app: FastAPI) -> None:
 def _wrap(app: FastAPI, service: Service) -> None:
     """Add the middleware. The last one added runs first."""
     settings = service.settings
-    uploads = dict.fromkeys(("/v1/datasets", "/v1/blobs"), settings.dataset_bytes)
+    uploads = dict.fromkeys(
+        ("/v1/datasets", "/v1/blobs", "/v1/store/blobs/"), settings.dataset_bytes
+    )
     app.add_middleware(ContentTypeCheck, uploads=uploads)
     app.add_middleware(
         ReplyLimit,

@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from intertwine_api.server.limits import dropped_bytes
+
 _LOG = logging.getLogger("intertwine.service")
 _INTERVAL = 1.0  # seconds between two checks of all connections
 _SOONEST = 0.1  # seconds between two checks while new connections replace old ones
@@ -57,6 +59,7 @@ class Connections:
         self._replaceable: deque[Connection] = deque()
         self._looked_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
+        self.dropped = dropped_bytes()
 
     def protocol(self) -> type[Connection]:
         """Return the class of connections for uvicorn's setting `http`."""
@@ -133,9 +136,14 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of the client."""
+        """Count the bytes of the client. The rest of a body after its response is read slowly."""
         self._received += len(data)
+        is_dropped = self._is_responded
         super().data_received(data)
+        if is_dropped:
+            self.flow.pause_reading()
+            seconds = self.registry.dropped.delay("bodies", len(data))
+            self.loop.call_later(seconds, self.flow.resume_reading)
 
     def resume_writing(self) -> None:
         """Note that the client has read most of what was sent."""
@@ -146,6 +154,11 @@ class Connection(H11Protocol):
         """Close the connection immediately, without waiting for the client to read its response."""
         self.registry.discard(self)
         self.transport.abort()
+
+    @property
+    def _is_responded(self) -> bool:
+        """Whether the request has its response, but the client still sends its body."""
+        return self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
 
     @property
     def waits_for(self) -> Waiting:
@@ -160,7 +173,7 @@ class Connection(H11Protocol):
         if self.transport.get_write_buffer_size():
             return Waiting.READER
         if self.conn.their_state is not h11.IDLE:  # the rest of a body after its response
-            return Waiting.HEAD
+            return Waiting.BODY
         return Waiting.HEAD if self.conn.trailing_data[0] else Waiting.REQUEST
 
     def look(self, now: float) -> tuple[Waiting, float]:

@@ -16,6 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from intertwine_api.wire.problems import Problem, ProblemError
 
 _Result = TypeVar("_Result")
+_DROPPED = 64e6  # bytes per second
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,15 @@ class RateLimiter:
         level, now = self._level(name)
         self._buckets[name] = level - tokens, now
 
-    async def pace(self, name: str, tokens: float) -> None:
-        """Take tokens, and wait until none are missing: the rate of a stream."""
+    def delay(self, name: str, tokens: float) -> float:
+        """Take tokens. Return the seconds until none are missing."""
         self.spend(name, tokens)
         level, _ = self._level(name)
-        if level < 0:
-            await asyncio.sleep(-level / self.rate)
+        return max(0.0, -level / self.rate)
+
+    async def pace(self, name: str, tokens: float) -> None:
+        """Take tokens, and wait until none are missing: the rate of a stream."""
+        await asyncio.sleep(self.delay(name, tokens))
 
     def _level(self, name: str) -> tuple[float, float]:
         """Return the tokens of a bucket, and the current time."""
@@ -87,6 +91,14 @@ class RateLimiter:
             "RateLimit-Policy": f'"key";q={self.burst};w={window}',
             "RateLimit": f'"key";r={grant.remaining};t={seconds(grant.wait)}',
         }
+
+
+def dropped_bytes() -> RateLimiter:
+    """Return the rate at which bodies of refused requests are read.
+
+    Clients read a response only after they have sent their body, so the body cannot stay unread.
+    """
+    return RateLimiter(_DROPPED, burst=2**20)
 
 
 class ConcurrencyLimit:

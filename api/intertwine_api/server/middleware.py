@@ -10,7 +10,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from intertwine_api.server.limits import Account, ByteBudget
+from intertwine_api.server.limits import Account, ByteBudget, dropped_bytes
 from intertwine_api.server.problem_responses import respond
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.problems import Problem, ProblemError
@@ -45,8 +45,9 @@ class BodyLimit:
     """Refuse bodies over a limit: by their declared length, or else while receiving them.
 
     Binary arrays may be larger than JSON, because parsing JSON blocks the event loop.
-    `uploads` maps the paths whose bodies are streamed to a file to their limits. All other bodies
-    stay in memory until the end of their requests, and count against the `budget`.
+    `uploads` maps the paths whose bodies are streamed to a file to their limits; with a slash at
+    its end, a path stands for those below it. All other bodies stay in memory until the end of
+    their requests, and count against the `budget`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class BodyLimit:
     ) -> None:
         self.app, self.limit, self.binary_limit = app, limit, binary_limit
         self.budget, self.uploads = budget, uploads
+        self._dropped = dropped_bytes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or respond with ``body-too-large``."""
@@ -67,12 +69,12 @@ class BodyLimit:
             return
         headers = dict(scope["headers"])
         limit = self.binary_limit if is_safetensors(headers) else self.limit
-        limit = self.uploads.get(path_of(scope), limit)
+        upload = _upload_at(path_of(scope), self.uploads)
+        limit = limit if upload is None else self.uploads[upload]
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             await self._refuse(self._too_large(limit, scope), True, scope, receive, send)
             return
-        is_upload = path_of(scope) in self.uploads
         seen, more, started = 0, True, False
         refusal: ProblemError | None = None
         is_json, fields = media_type(headers) == _JSON, 0
@@ -92,7 +94,7 @@ class BodyLimit:
                     detail = f"the body has more than {_MOST_FIELDS:,} fields"
                     refusal = ProblemError.of("body-too-large", detail)
                     raise _Refused
-            if size and not is_upload:
+            if size and upload is None:
                 try:
                     account.take(key_of(scope), size)
                 except ProblemError as error:
@@ -118,8 +120,10 @@ class BodyLimit:
         seen = 0
         while more and seen <= _DRAINED * self.binary_limit:
             message = await receive()
-            seen += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            seen += size
             more = message.get("more_body", False)
+            await self._dropped.pace("bodies", size)
         headers = {**refusal.headers, "Connection": "close"}
         await respond(refusal.problem, headers)(scope, receive, send)
 
@@ -127,7 +131,7 @@ class BodyLimit:
         return ProblemError.of(
             "body-too-large",
             f"the file is larger than the limit of {limit:,} bytes"
-            if path_of(scope) in self.uploads
+            if _upload_at(path_of(scope), self.uploads) is not None
             else f"the body is too large: the limit is {self.limit:,} bytes, and "
             f"{self.binary_limit:,} for vectors as safetensors",
             limit_bytes=limit,
@@ -217,6 +221,13 @@ def is_safetensors(headers: Mapping[bytes, bytes]) -> bool:
     return media_type(headers) == SAFETENSORS
 
 
+def _upload_at(path: str, uploads: Collection[str]) -> str | None:
+    """Return the path of `uploads` for a request: its own, or a folder that it is in; or None."""
+    if path in uploads:
+        return path
+    return next((each for each in uploads if each.endswith("/") and path.startswith(each)), None)
+
+
 class _Refused(Exception):
     pass
 
@@ -253,7 +264,7 @@ class ContentTypeCheck:
         await self.app(scope, receive, send)
 
     def _accepted(self, path: str) -> tuple[str, ...]:
-        if path in self.uploads:
+        if _upload_at(path, self.uploads) is not None:
             return FILE_TYPES
         if path.endswith((":forward", ":project")):
             return (_JSON, SAFETENSORS)

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from intertwine_api.server.disconnects import ClientDisconnected
+from intertwine_api.storage.bucket import BucketError, BucketUnavailable
 from intertwine_api.storage.outages import is_outage
 from intertwine_api.wire.problems import (
     CODES,
@@ -39,6 +40,15 @@ def database_problem(error: Exception) -> Problem:
     if "disk is full" in str(error):
         return Problem.of("disk-full", "the disk of the database is full: free some space")
     return Problem.of("not-ready", "the database is unavailable: see the service's log")
+
+
+def bucket_problem(error: BucketError) -> Problem:
+    """Return the problem of an error of the bucket. The address of its server is only logged."""
+    if isinstance(error, BucketUnavailable):
+        what = "the bucket of datasets and weights is unavailable"
+    else:
+        what = "the bucket of datasets and weights refuses the service's credentials or address"
+    return Problem.of("not-ready", f"{what}: see the service's log")
 
 
 def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -135,6 +145,9 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(OSError)
     async def _disk(request: Request, error: OSError) -> JSONResponse:
+        if isinstance(error, BucketError):
+            _LOG.error("the bucket cannot be used: %s", error)
+            return respond(bucket_problem(error), {"Retry-After": "5"})
         if not is_full_disk(error):
             raise error
         return respond(Problem.of("disk-full", "the disk of the service is full: free some space"))

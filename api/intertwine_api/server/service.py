@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from intertwine.groups import limited_entries
-from intertwine.invariants import Cost, estimate_decomposition
+from intertwine.invariants import Cost, estimate, estimate_decomposition
 from intertwine_cache import SIGNING_KEY, Keyring, require_room
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,30 +25,36 @@ from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.inference import Inference
 from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter, RateLimiter
 from intertwine_api.server.streams import Streams
+from intertwine_api.storage.arrivals import Arrivals
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
 from intertwine_api.storage.identity import require_same_service
 from intertwine_api.storage.keys import Caller, Keys
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.quota import Quota, UploadedWeights, bytes_by_owner
 from intertwine_api.storage.references import DAY
 from intertwine_api.storage.uploads import Upload, Uploads
-from intertwine_api.wire.basis_request import ParsedRequest, parse_decomposition, parse_request
+from intertwine_api.wire.basis_request import (
+    ParsedRequest,
+    check_of,
+    parse_decomposition,
+    parse_request,
+)
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.work.access_policy import AccessPolicy
 from intertwine_api.work.basis_states import BasisStates
 from intertwine_api.work.controller import host_capacity, make_controller
 from intertwine_api.work.events import Events
 from intertwine_api.work.failures import out_of_time
-from intertwine_api.work.folder import JobFolder, size_of
 from intertwine_api.work.gpu_usage import read_gpu_usage
+from intertwine_api.work.host_coordination import HostCoordination
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_metrics import JobMetrics as JobMetrics
 from intertwine_api.work.queue import Queue
 from intertwine_api.work.retention import Retention
 from intertwine_api.work.service_metrics import ServiceMetrics
-from intertwine_api.work.settings import Settings, open_store
+from intertwine_api.work.settings import Settings, objects_of, open_store, usable_far_tiers
+from intertwine_api.work.shared_job_files import JobSizes, SharedJobFiles
 from intertwine_api.work.solve_job import require_below
 from intertwine_api.work.solver_pool import Pool
 from intertwine_api.work.solves import Solves
@@ -106,7 +112,6 @@ class Service:
         self.keyring = Keyring(settings.home / SIGNING_KEY)
         self.metrics = ServiceMetrics()
         self.pool = Pool(settings, str(self.store.layout.root), self.store.limit)
-        self.solves = Solves(self.pool, settings, self.metrics)
         self.ready = False
         self.left: list[Job] = []
         """The jobs of this host that still run after the service has ended."""
@@ -124,8 +129,12 @@ class Service:
     def _open(self, settings: Settings) -> None:
         """Open the database, the objects and the uploads, and all that uses them."""
         self.database = Database(settings.database_url)
-        self.objects = Objects(settings.home / "objects")
+        self.hosts = HostCoordination.of(self.database, self.store, usable_far_tiers())
+        self.solves = Solves(self.pool, settings, self.metrics, self.hosts)
+        self.objects = objects_of(settings)
+        self.shared_job_files = SharedJobFiles.of(self.objects.bucket)
         self.uploads = Uploads(settings.home / "uploads")
+        self.arrivals = Arrivals(settings.home / "arrivals", settings.dataset_bytes)
         self.keys = Keys(self.database, settings.home)
         self.access = Access(self.keys, open_to_all=settings.is_open_without_keys)
         self.queue = Queue(self.database, settings.lease_seconds)
@@ -142,9 +151,9 @@ class Service:
         self.controller = make_controller(settings, self.capacity, self.queue)
         self.quota = Quota(
             self.database,
-            UploadedWeights(settings.home / "weights", self.objects),
+            UploadedWeights(self.database, self.objects),
             settings.owner_bytes,
-            lambda job: size_of(JobFolder.of(settings.home, job).path),
+            JobSizes(settings.home, self.shared_job_files).of,
         )
         self.datasets = Datasets(self.database, self.objects, settings.dataset_bytes, self.quota)
         self.models = Models(self.database, self.objects)
@@ -165,8 +174,13 @@ class Service:
         Raises `InvalidSetting` if the data folder is not that of the database.
         """
         await to_thread.run_sync(self.database.migrate)
-        await to_thread.run_sync(require_same_service, self.database, self.settings.home)
+        await to_thread.run_sync(
+            require_same_service, self.database, self.settings.home, self.objects
+        )
+        records = self.settings.home / "weights"
+        await to_thread.run_sync(self.quota.weights.import_files, records)
         await to_thread.run_sync(self.keys.remember)
+        await to_thread.run_sync(self.arrivals.remove_old)
         await self.pool.start()
         self.controller.start()
         collecting = _collect_daily(
@@ -183,6 +197,7 @@ class Service:
         await self.inference.end()
         await self.solves.end()
         await self.pool.end()
+        await self.hosts.end()
         await to_thread.run_sync(self.controller.stop)
         with suppress(SQLAlchemyError):  # the database is unreachable; the jobs keep running
             self.left = await to_thread.run_sync(self.jobs_here)
@@ -293,10 +308,34 @@ class Service:
         self.solves.require_room(caller)  # before the request is parsed
         async with CancelOnDisconnect(request):
             parsed, cost = await self.work(caller, self._affordable_decomposition, document)
-            solve = self.solves.start(parsed, caller, cost.operations, most)
-            with self.solves.wanted(solve, caller):
-                if not await solve.wait(most):
-                    raise ProblemError(out_of_time("the decomposition", most, most))
+            return await self._finish(parsed, cost, caller, "the decomposition", most)
+
+    async def check(
+        self, asked: ParsedRequest, file: Path, digest: str, caller: Caller, request: Request
+    ) -> dict[str, Any]:
+        """Check the file of a basis that a caller has sent, and publish what is proven.
+
+        Return the document of `solver_process`. It is cancelled when the caller has disconnected.
+        Raises `ProblemError`, with ``not-sound`` if the file does not have the basis.
+        """
+        most = min(self.settings.wait_most, self.settings.solve_seconds)
+        self.solves.require_room(caller)
+        async with CancelOnDisconnect(request):
+            cost = await self.work(caller, estimate, asked.canonical, asked.method)
+            task = check_of(asked, file, digest)
+            return await self._finish(task, cost, caller, "the check of the basis", most)
+
+    async def _finish(
+        self, task: ParsedRequest, cost: Cost, caller: Caller, what: str, most: float
+    ) -> dict[str, Any]:
+        """Return the document of a worker's task, which a caller waits for.
+
+        Raises `ProblemError` if it fails, or does not end in `most` seconds.
+        """
+        solve = self.solves.start(task, caller, cost.operations, most)
+        with self.solves.wanted(solve, caller):
+            if not await solve.wait(most):
+                raise ProblemError(out_of_time(what, most, most))
         if solve.document is None:
             assert solve.problem is not None
             raise ProblemError(solve.problem)

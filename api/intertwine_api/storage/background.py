@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-_NICENESS = 5  # below the service
+_NICENESS = 15  # below the service
 
 
 def yield_processors() -> None:

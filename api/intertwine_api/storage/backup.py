@@ -21,8 +21,9 @@ from intertwine_cache import SIGNING_KEY
 from sqlalchemy import URL, Connection, inspect, select, text
 
 from intertwine_api.storage.database import HEAD, Database, migration_steps, version_of
-from intertwine_api.storage.identity import adopt
+from intertwine_api.storage.identity import FILE, adopt
 from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.quota import UploadedWeights
 from intertwine_api.storage.references import referred_to, required
 from intertwine_api.storage.tables import jobs
 
@@ -83,7 +84,7 @@ class Backup:
         return found
 
 
-def back_up(database: Database, data: Path, target: Path) -> Backup:
+def back_up(database: Database, data: Path, objects: Objects, target: Path) -> Backup:
     """Write a consistent backup of a service to a new folder. The service may be running.
 
     All objects that a snapshot of the database refers to are copied, and then the snapshot. Objects
@@ -97,16 +98,16 @@ def back_up(database: Database, data: Path, target: Path) -> Backup:
     partial = target.parent / f".{target.name}.{uuid.uuid4().hex}"
     partial.mkdir(mode=0o700)
     try:
-        backup = _write(database, data, partial)
+        backup = _write(database, data, objects, partial)
         partial.replace(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return backup
 
 
-def _write(database: Database, data: Path, folder: Path) -> Backup:
+def _write(database: Database, data: Path, objects: Objects, folder: Path) -> Backup:
     kind = database.url.get_backend_name()
-    files, objects = _Files(folder), Objects(data / "objects")
+    files = _Files(folder)
     (folder / "objects").mkdir()
     for attempt in range(1, _SNAPSHOTS + 1):
         created = time.time()
@@ -123,7 +124,7 @@ def _write(database: Database, data: Path, folder: Path) -> Backup:
     files.note(_DUMPS[kind])
     for job_id in job_ids:
         files.add_folder(data, Path("jobs") / job_id)
-    files.add_folder(data, Path("weights"))  # the records of uploads
+    files.add_folder(data, Path("weights"))  # records that no new version has imported yet
     files.add_file(data, data / SIGNING_KEY)  # or clients must trust another key
     backup = Backup(kind, str(schema), created, files.noted, missing)
     (folder / _CONTENTS).write_text(json.dumps(backup.to_json(), indent=1))
@@ -142,12 +143,8 @@ class _Files:
         name = f"objects/{digest}"
         if name in self.noted:
             return True
-        try:
-            found = objects.path(digest)
-            if found is None:
-                return False
-            shutil.copyfile(found, self.folder / name)
-        except FileNotFoundError:  # deleted meanwhile
+        if not objects.copy(digest, self.folder / name):
+            (self.folder / name).unlink(missing_ok=True)
             return False
         self.note(name)
         return self.noted[name][1] == digest
@@ -181,7 +178,7 @@ class _Files:
         self.noted[name] = path.stat().st_size, _digest_of(path)
 
 
-def restore(source: Path, database: Database, data: Path) -> Backup:
+def restore(source: Path, database: Database, data: Path, objects: Objects) -> Backup:
     """Restore a backup into an empty data folder and an empty database, and upgrade its schema.
 
     The digests of all files are checked first. Raises `NotFound` or `FormatError` if the backup is
@@ -197,9 +194,8 @@ def restore(source: Path, database: Database, data: Path) -> Backup:
             f"the backup {source} has a schema of version {backup.schema}, and the newest known "
             f"here is {HEAD}: install the Intertwine that made it, or a newer one"
         )
-    _require_empty(backup, database, data)
+    _require_empty(backup, database, data, objects)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    objects = Objects(data / "objects")
     for name in backup.files:
         file = source / name
         if name.startswith("objects/"):
@@ -209,7 +205,9 @@ def restore(source: Path, database: Database, data: Path) -> Backup:
             shutil.copyfile(file, data / name)
     _load(source / _DUMPS[backup.database], database)
     database.migrate()
-    adopt(database, data)  # a new id: the service that was backed up may go on beside this one
+    UploadedWeights(database, objects).import_files(data / "weights")
+    # a new id: the service that was backed up may go on beside this one
+    adopt(database, data, objects)
     return backup
 
 
@@ -222,7 +220,7 @@ def _fault(source: Path, name: str, backup: Backup) -> str:
     return "" if is_whole else f"{name} has changed"
 
 
-def _require_empty(backup: Backup, database: Database, data: Path) -> None:
+def _require_empty(backup: Backup, database: Database, data: Path, objects: Objects) -> None:
     kind = database.url.get_backend_name()
     if kind != backup.database:
         raise InvalidSetting(
@@ -232,6 +230,11 @@ def _require_empty(backup: Backup, database: Database, data: Path) -> None:
     for folder in (data / "objects", data / "jobs"):
         if folder.is_dir() and any(folder.iterdir()):
             raise InvalidSetting(f"{folder} is not empty: restore into an empty data folder")
+    is_of_a_service = objects.bucket is not None and objects.bucket.head(FILE) is not None
+    if is_of_a_service or not objects.is_empty():
+        raise InvalidSetting(
+            f"{objects.address} is not empty: name another prefix with INTERTWINE_OBJECTS"
+        )
     if database.is_sqlite:  # also its log, which SQLite would replay into the restored file
         file = str(database.url.database)
         parts = ("", "-wal", "-shm", "-journal")
@@ -247,12 +250,12 @@ def verify_objects(database: Database, objects: Objects) -> Iterator[str]:
     """Hash every object, and yield a message for each one that is damaged or missing."""
     damaged = set()
     for finding in objects.verify():
-        damaged.add(finding.path.stem)
-        yield f"{finding.path}: {finding.reason}"
+        damaged.add(finding.digest)
+        yield f"{finding.place}: {finding.reason}"
     with database.read() as connection:
         needed = required(connection)
     for digest in sorted(needed - damaged):
-        if objects.path(digest) is None:
+        if not objects.has(digest):
             yield f"the object {digest}, which the database refers to, is missing"
 
 

@@ -17,7 +17,7 @@ from intertwine_api.storage.database import Database, now, take_turns
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.outages import retried
 from intertwine_api.storage.quota import Quota
-from intertwine_api.storage.references import is_referred_to
+from intertwine_api.storage.references import is_referred_to, remove_object
 from intertwine_api.storage.sample_check import CheckedSamples, check_samples
 from intertwine_api.storage.tables import datasets
 from intertwine_api.wire.problems import ProblemError
@@ -91,7 +91,7 @@ class Datasets:
             }
             with self._database.write() as connection:
                 take_turns(connection, datasets)
-                if self._objects.path(digest) is not None:  # else it was deleted meanwhile
+                if self._objects.has(digest):  # else it was deleted meanwhile
                     self._require_room(connection, owner, digest, size)
                     return _put(connection, values)
 
@@ -102,7 +102,7 @@ class Datasets:
             self._quota.require_in(connection, owner, size, replaced=digest)
         except ProblemError:
             if not is_referred_to(connection, digest):
-                self._objects.remove(digest)
+                remove_object(connection, self._objects, digest)
             raise
 
     def get(self, dataset: str, owner: str | None = None) -> DatasetInfo:
@@ -156,7 +156,7 @@ class Datasets:
             if not connection.execute(delete(datasets).where(*chosen)).rowcount:
                 raise _not_found(dataset)
             if not is_referred_to(connection, dataset):
-                self._objects.remove(dataset)
+                remove_object(connection, self._objects, dataset)
 
 
 def _put(connection: Connection, values: dict[str, Any]) -> DatasetInfo:

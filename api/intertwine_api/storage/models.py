@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
@@ -12,7 +15,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from intertwine_api.storage.database import Database, now, take_turns
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.outages import retried
-from intertwine_api.storage.references import is_referred_to
+from intertwine_api.storage.references import is_referred_to, remove_object
 from intertwine_api.storage.tables import models, versions
 from intertwine_api.wire.jobs import instant
 from intertwine_api.wire.models import (
@@ -73,6 +76,11 @@ class Model:
     newest: Version | None
 
 
+_Item = TypeVar("_Item")
+_Document = TypeVar("_Document")
+_REQUESTS = 16  # to a bucket at the same time, for one page of a list
+
+
 @retried
 class Models:
     """The models of a lab, which all users see. A name belongs to its first publisher."""
@@ -98,13 +106,24 @@ class Models:
 
         Raises `ProblemError` as `require_free` does.
         """
+        self.keep(trained)
         with self._database.write() as connection:
             return self.publish_in(connection, name, owner, job, trained)
+
+    def keep(self, trained: TrainedModel) -> None:
+        """Store the weights of a model, before the transaction in which it is published.
+
+        They are deleted after a day, by default, if it is not published.
+        """
+        self._objects.put_bytes(trained.blob)
 
     def publish_in(
         self, connection: Connection, name: str, owner: str, job: str | None, trained: TrainedModel
     ) -> Version:
-        """Publish a model as `publish` does, in a transaction of the caller."""
+        """Publish a model as `publish` does, in a transaction of the caller.
+
+        Call `keep` before the transaction: an upload would hold its locks.
+        """
         take_turns(connection, versions)
         made = _first(connection, _VERSIONS.where(versions.c.job == job)) if job else None
         return made or self._add(connection, name, owner, job, trained)
@@ -166,7 +185,7 @@ class Models:
                 raise _not_found(name, version)
             for digest in digests:
                 if not is_referred_to(connection, digest):
-                    self._objects.remove(digest)
+                    remove_object(connection, self._objects, digest)
 
     def _add(
         self, connection: Connection, name: str, owner: str, job: str | None, trained: TrainedModel
@@ -179,8 +198,9 @@ class Models:
         else:
             counted = update(models).where(models.c.name == name)
             connection.execute(counted.values(last_version=last + 1))
-        # inside the transaction, so that the same weights cannot be deleted in between
-        digest, size = self._objects.put_bytes(trained.blob)
+        digest, size = hashlib.sha256(trained.blob).hexdigest(), len(trained.blob)
+        if not self._objects.has(digest):  # they were deleted since `keep`
+            self._objects.put_bytes(trained.blob)
         number = 1 + (last or 0)
         connection.execute(
             insert(versions).values(
@@ -275,6 +295,26 @@ def lost_weights(version: Version, why: str = "are missing") -> ProblemError:
 def summary_of(version: Version, objects: Objects) -> VersionSummary:
     """Return the short document of a version."""
     return VersionSummary(**_fields(version, objects))
+
+
+def summaries_of(found: Sequence[Version], objects: Objects) -> list[VersionSummary]:
+    """Return the short documents of versions."""
+    return _each(partial(summary_of, objects=objects), found, objects)
+
+
+def model_documents_of(found: Sequence[Model], objects: Objects) -> list[ModelDocument]:
+    """Return the documents of models."""
+    return _each(partial(model_document_of, objects=objects), found, objects)
+
+
+def _each(
+    function: Callable[[_Item], _Document], items: Sequence[_Item], objects: Objects
+) -> list[_Document]:
+    """Return the results of a function that looks up an object, concurrently for a bucket."""
+    if objects.bucket is None or len(items) < 2:
+        return list(map(function, items))
+    with ThreadPoolExecutor(_REQUESTS) as threads:
+        return list(threads.map(function, items))
 
 
 def version_document_of(version: Version, objects: Objects) -> VersionDocument:

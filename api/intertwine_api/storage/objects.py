@@ -2,110 +2,94 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
-from intertwine_cache import Finding, Store, verify
-from intertwine_cache.manifest import is_digest
+from intertwine_cache import Store
 
-_PIECE = 2**20  # bytes
+from intertwine_api.storage.folder_objects import Content, Fault, FolderObjects
 
-#: Passes the pieces of a blob to a function, the same pieces in each call.
-Content = Callable[[Callable[[bytes | memoryview], Any]], None]
+if TYPE_CHECKING:
+    from intertwine_api.storage.bucket import Bucket
+
+CACHE_BYTES = 10 * 10**9
+"""The default limit, in bytes, of the copies of a bucket's objects in a data folder."""
 
 
-class Objects:
-    """Blobs in a folder, each under the sha256 of its bytes, kept until they are removed.
+class Objects(Protocol):
+    """Blobs, each under the sha256 of its bytes, kept until they are removed.
 
-    All threads and processes of this host may use the same folder. A blob whose bytes have
-    changed on the disk is quarantined, and counts as missing.
+    They are in a folder, or in a bucket that several hosts share. `address` is the folder or the
+    URL, without secrets; `bucket` is None for a folder. All threads and processes may use the same
+    blobs. If they are in a bucket, every method also raises `BucketError`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._store = Store(folder, is_cache=False)
+    address: str
+    bucket: Bucket | None
 
     def put(self, file: Path) -> tuple[str, int]:
         """Keep a copy of a file. Return its digest and size. Raises `OSError`."""
 
-        def read(write: Callable[[bytes | memoryview], Any]) -> None:
-            with file.open("rb") as source:
-                while piece := source.read(_PIECE):
-                    write(piece)
-
-        return self.put_content(read)
-
     def put_bytes(self, content: bytes) -> tuple[str, int]:
         """Keep bytes. Return their digest and size. Raises `OSError`."""
-        return self.put_content(lambda write: write(content))
 
     def put_content(self, content: Content) -> tuple[str, int]:
         """Keep what a function writes, which is called twice. Return digest and size.
 
         Raises `OSError`, with ENOSPC if the disk is full.
         """
-        sha, size = hashlib.sha256(), 0
-
-        def count(piece: bytes | memoryview) -> None:
-            nonlocal size
-            sha.update(piece)
-            size += len(piece)
-
-        content(count)
-        digest = sha.hexdigest()
-        with self._store.claim(digest):
-            kept = self._store.read(digest) or self._store.keep(digest, content, {})
-            if kept[0].digest != digest:
-                self._store.remove(digest)
-                raise OSError(errno.EBUSY, "the content changed while it was read")
-        return digest, size
 
     def path(self, digest: str) -> Path | None:
-        """Return the file of a blob, checked against its digest; None if there is no such blob.
+        """Return a local file of a blob, checked against its digest; None if there is no such blob.
 
-        Raises `ValueError` for a text that is not a digest.
+        A blob in a bucket is downloaded first, so do not call this in a transaction. Raises
+        `ValueError` for a text that is not a digest.
         """
-        found = self._store.read(digest)
-        return None if found is None else found[1]
+
+    def copy(self, digest: str, target: Path) -> bool:
+        """Write the bytes of a blob to a file. Return whether they have the digest.
+
+        False also if there is no such blob.
+        """
 
     def has(self, digest: str) -> bool:
-        """Whether the files of a blob exist. Their bytes are not checked."""
-        layout = self._store.layout
-        known = is_digest(digest) and layout.manifest(digest).is_file()
-        return known and layout.blob(digest).is_file()
+        """Whether a blob exists. Its bytes are not checked."""
 
     def size(self, digest: str) -> int:
         """Return the size of a blob in bytes; zero if it does not exist."""
-        try:
-            return self._store.layout.blob(digest).stat().st_size
-        except FileNotFoundError:
-            return 0
 
-    def verify(self) -> Iterator[Finding]:
-        """Hash every blob and read every manifest. Yield the faults, and change nothing."""
-        return verify(self._store)
+    def verify(self) -> Iterator[Fault]:
+        """Hash every blob. Yield the faults, and change nothing."""
 
     def is_empty(self) -> bool:
-        """Whether the store has no blobs."""
-        return next(self._store.manifests(), None) is None
+        """Whether there are no blobs."""
 
     def unused(self, since: float) -> list[str]:
         """Return the digests of blobs that have not been put or read since a time."""
-        keys = (manifest.key for manifest in self._store.manifests())
-        return [key for key in keys if self._is_unused(key, since)]
 
     def remove_unused(self, digest: str, since: float) -> bool:
         """Delete a blob unless it was put or read since a time. Return whether it was deleted."""
-        with self._store.claim(digest):
-            return self._is_unused(digest, since) and self._store.remove(digest)
-
-    def _is_unused(self, digest: str, since: float) -> bool:
-        used = self._store.last_used(digest)
-        return used is not None and used < since
 
     def remove(self, digest: str) -> bool:
         """Delete a blob. Return whether it was there. Open files stay readable."""
-        with self._store.claim(digest):
-            return self._store.remove(digest)
+
+    def check(self) -> None:
+        """Raise `BucketError` if the bucket cannot be reached."""
+
+
+def open_objects(
+    address: str, home: Path, cache_bytes: int = CACHE_BYTES, patience: float = 0.0
+) -> Objects:
+    """Return the objects in the bucket at `address`, or in the data folder `home` if it is empty.
+
+    At most `cache_bytes` of a bucket's objects are also in the data folder. While the bucket is
+    unavailable, uploads and downloads are retried for up to `patience` seconds. Raises
+    `InvalidSetting` for an invalid address, and if the extra `lab` is not installed.
+    """
+    if not address:
+        return FolderObjects(home / "objects")
+    from intertwine_api.storage.bucket import Bucket
+    from intertwine_api.storage.bucket_objects import BucketObjects
+
+    return BucketObjects(Bucket(address), Store(home / "objects-cache", cache_bytes), patience)

@@ -1,4 +1,4 @@
-"""Outages of the database: recognise their errors, and retry calls until they end."""
+"""Outages of the database and of the bucket: recognise their errors, and retry calls."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from intertwine_api.storage.bucket import BucketUnavailable
+
 _LOG = logging.getLogger("intertwine.database")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts
 _TOLD_EVERY = 30.0  # seconds between two lines of the log
@@ -23,16 +25,16 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def is_outage(error: BaseException | None) -> bool:
-    """Return whether an error, or one that caused it, means that the database is unavailable.
+    """Return whether an error, or one that caused it, means an outage of the database or bucket.
 
-    Reasons are: it cannot be reached, is starting or stopping, is locked by another process, has no
-    room, or has closed the connection. The same call can succeed later.
+    It cannot be reached, is starting or stopping, is locked by another process, has no room, or has
+    closed the connection. The same call can succeed later.
     """
     return any(map(_is_outage, _causes(error)))
 
 
 def _is_outage(error: BaseException) -> bool:
-    if isinstance(error, NoConnection):
+    if isinstance(error, NoConnection | BucketUnavailable):
         return True
     if not isinstance(error, DBAPIError):
         return False
@@ -40,6 +42,12 @@ def _is_outage(error: BaseException) -> bool:
         return True
     code = getattr(error.orig, "sqlite_errorcode", None)
     return isinstance(error, OperationalError | InterfaceError) and code != _LOGIC_ERROR
+
+
+def cause_of_outage(error: BaseException) -> str:
+    """Return what is unavailable, in words."""
+    is_bucket = any(isinstance(cause, BucketUnavailable) for cause in _causes(error))
+    return "the bucket is unavailable" if is_bucket else "the database is unavailable"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -63,7 +71,8 @@ def retry(call: Callable[[], _Value], seconds: float) -> _Value:
                 raise
             if waited - told >= _TOLD_EVERY:
                 told = waited
-                _LOG.warning("the database is unavailable, and the call is retried: %s", error)
+                what = cause_of_outage(error)
+                _LOG.warning("%s, and the call is retried: %s", what, error)
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 

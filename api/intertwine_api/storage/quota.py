@@ -7,18 +7,21 @@ uploads nothing more, but a running job is not stopped because of them: it would
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
+from intertwine_cache.manifest import is_digest
+from sqlalchemy import Connection, exists, func, select
 
-from intertwine_api.storage.database import Database
+from intertwine_api.storage.database import Database, take_turns
 from intertwine_api.storage.objects import Objects
-from intertwine_api.storage.tables import datasets, jobs, models, versions
+from intertwine_api.storage.outages import retried
+from intertwine_api.storage.tables import datasets, jobs, models, uploaded_weights, versions
 from intertwine_api.wire.problems import ProblemError
 
 _JOB_SECONDS = 10.0  # the measured size of an owner's jobs is reused for this time
@@ -46,38 +49,64 @@ def bytes_by_owner(
     return found
 
 
+@retried
 class UploadedWeights:
-    """Records the owners of uploaded weights, for as long as the objects exist.
+    """The owners of uploaded weights, in the database, for as long as the objects exist."""
 
-    Each record is a file in a folder of the owner, with the size of the object.
-    """
+    def __init__(self, database: Database, objects: Objects) -> None:
+        self._database, self._objects = database, objects
 
-    def __init__(self, folder: Path, objects: Objects) -> None:
-        self._folder, self._objects = folder, objects
-
-    def add(self, owner: str, digest: str, size: int) -> None:
-        """Record an upload."""
-        folder = self._of(owner)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / digest).write_text(str(size))
+    def add(self, owner: str, file: Path) -> tuple[str, int]:
+        """Keep a file of weights as the owner's. Return its digest and size. Raises `OSError`."""
+        while True:
+            digest, size = self._objects.put(file)
+            row = {"owner_digest": _digest(owner), "digest": digest, "bytes": size}
+            with self._database.write() as connection:
+                take_turns(connection, uploaded_weights)
+                if self._objects.has(digest):  # else it was deleted meanwhile
+                    new = self._database.insert(uploaded_weights).values(row)
+                    connection.execute(new.on_conflict_do_nothing())
+                    return digest, size
 
     def is_of(self, owner: str, digest: str) -> bool:
         """Whether an owner has uploaded these weights."""
-        return (self._of(owner) / digest).is_file()
+        chosen = (
+            uploaded_weights.c.owner_digest == _digest(owner),
+            uploaded_weights.c.digest == digest,
+        )
+        with self._database.read() as connection:
+            return connection.execute(select(exists().where(*chosen))).scalar_one()
 
-    def total(self, owner: str) -> int:
-        """Return the bytes of an owner's uploads. Records of deleted objects are removed."""
-        found = 0
-        folder = self._of(owner)
-        for record in list(folder.iterdir()) if folder.is_dir() else ():
-            if self._objects.has(record.name):
-                found += int(record.read_text() or 0)
-            else:
-                record.unlink(missing_ok=True)
-        return found
+    def total_in(self, connection: Connection, owner: str) -> int:
+        """Return the bytes of an owner's uploads."""
+        total = select(func.sum(uploaded_weights.c.bytes))
+        query = total.where(uploaded_weights.c.owner_digest == _digest(owner))
+        return int(connection.execute(query).scalar() or 0)
 
-    def _of(self, owner: str) -> Path:
-        return self._folder / hashlib.sha256(owner.encode()).hexdigest()
+    def import_files(self, folder: Path) -> None:
+        """Move the records of earlier versions, which were files, to the database."""
+        # os.walk passes over folders that another process deletes meanwhile; glob raises
+        for record in [Path(at, name) for at, _, names in os.walk(folder) for name in names]:
+            owner = record.parent.name
+            if not (is_digest(owner) and is_digest(record.name)):
+                continue
+            with suppress(FileNotFoundError):  # another process imports it
+                try:
+                    size = int(record.read_text() or 0)
+                except ValueError:  # damaged
+                    size = self._objects.size(record.name)
+                row = {"owner_digest": owner, "digest": record.name, "bytes": size}
+                with self._database.write() as connection:
+                    new = self._database.insert(uploaded_weights).values(row)
+                    connection.execute(new.on_conflict_do_nothing())
+                record.unlink()
+        for at, _, _ in os.walk(folder, topdown=False):
+            with suppress(OSError):  # it is not empty, or does not exist
+                Path(at).rmdir()
+
+
+def _digest(owner: str) -> str:
+    return hashlib.sha256(owner.encode()).hexdigest()
 
 
 class Quota:
@@ -147,7 +176,7 @@ class Quota:
         return {
             "datasets": found["datasets"],
             "models": found["models"],
-            "weights": self.weights.total(owner),
+            "weights": self.weights.total_in(connection, owner),
             "jobs": self._bytes_of_jobs(connection, owner),
         }
 

@@ -8,11 +8,21 @@ from collections.abc import Collection
 from typing import Any
 
 from intertwine_cache.manifest import is_digest
-from sqlalchemy import JSON, Connection, Select, String, cast, exists, select, type_coerce
+from sqlalchemy import (
+    JSON,
+    Connection,
+    Select,
+    String,
+    cast,
+    delete,
+    exists,
+    select,
+    type_coerce,
+)
 
-from intertwine_api.storage.database import Database
+from intertwine_api.storage.database import Database, take_turns
 from intertwine_api.storage.objects import Objects
-from intertwine_api.storage.tables import datasets, jobs, versions
+from intertwine_api.storage.tables import datasets, jobs, uploaded_weights, versions
 from intertwine_api.storage.uploads import Uploads
 from intertwine_api.wire.vocabulary import ENDED
 
@@ -81,6 +91,12 @@ def is_input_of_job(connection: Connection, digest: str, owner: str) -> bool:
     return connection.execute(select(exists().where(jobs.c.owner == owner, given))).scalar_one()
 
 
+def remove_object(connection: Connection, objects: Objects, digest: str) -> None:
+    """Delete an object to which nothing refers, and the records of its uploads."""
+    objects.remove(digest)
+    connection.execute(delete(uploaded_weights).where(uploaded_weights.c.digest == digest))
+
+
 _LOG = logging.getLogger("intertwine.service")
 DAY = 24 * 3600.0  # seconds
 
@@ -101,6 +117,8 @@ def collect_garbage(
     """
     abandoned = uploads.remove_abandoned(age, is_dry=is_dry)
     since, sizes = time.time() - age, []
+    if not is_dry:
+        _forget_lost_uploads(database, objects)
     unused = objects.unused(since)
     if not unused:
         return [], abandoned
@@ -108,9 +126,39 @@ def collect_garbage(
         needed = referred_to(connection, without_jobs)
     for digest in unused:
         size = objects.size(digest)
-        if digest in needed or not (is_dry or objects.remove_unused(digest, since)):
+        if digest in needed or not (is_dry or _remove_unused(database, objects, digest, since)):
             continue
         sizes.append(size)
         if not is_dry:
             _LOG.info("deleted the unreferenced object %s", digest)
     return sizes, abandoned
+
+
+def _remove_unused(database: Database, objects: Objects, digest: str, since: float) -> bool:
+    """Delete an object unless something refers to it meanwhile, or it was used since a time.
+
+    Return whether it was deleted. Uploads record an object in a transaction that first takes the
+    same lock and looks for the object: if it was deleted meanwhile, it is put again.
+    """
+    with database.write() as connection:
+        for table in (datasets, versions, uploaded_weights):
+            take_turns(connection, table)
+        if is_referred_to(connection, digest) or not objects.remove_unused(digest, since):
+            return False
+        gone = uploaded_weights.c.digest == digest
+        connection.execute(delete(uploaded_weights).where(gone))
+        return True
+
+
+def _forget_lost_uploads(database: Database, objects: Objects) -> None:
+    """Delete the records of uploads whose objects do not exist, as after a crash."""
+    with database.read() as connection:
+        recorded = connection.execute(select(uploaded_weights.c.digest).distinct()).scalars().all()
+    for digest in recorded:
+        if objects.has(digest):
+            continue
+        with database.write() as connection:
+            take_turns(connection, uploaded_weights)
+            if not objects.has(digest):  # else it was uploaded again
+                gone = uploaded_weights.c.digest == digest
+                connection.execute(delete(uploaded_weights).where(gone))

@@ -200,6 +200,14 @@ keys = Table(
     Column("priority", Integer, nullable=False, server_default="0"),  # the highest of its jobs
 )
 
+uploaded_weights = Table(
+    "uploaded_weights",
+    metadata,
+    Column("owner_digest", Text(64), primary_key=True),  # the sha256 of the owner's name
+    Column("digest", Text(64), primary_key=True),  # of the weights
+    Column("bytes", BigInteger, nullable=False),
+)
+
 identity = Table(
     "identity",
     metadata,
@@ -208,4 +216,13 @@ identity = Table(
     ),  # always 1: the table has one row
     Column("id", Text(32), nullable=False),  # as in the data folder (see `storage.identity`)
     Column("created", Float, nullable=False),
+)
+
+solving = Table(
+    "solving",
+    metadata,
+    Column("key", Text(64), primary_key=True),  # the basis that a process solves for
+    Column("holder", Text(32), nullable=False),  # a random token of this one solve
+    Column("places", Document, nullable=False),  # a list of the tiers that will have the result
+    Column("until", Float, nullable=False),  # when the lease expires
 )

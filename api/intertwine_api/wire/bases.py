@@ -109,6 +109,34 @@ class StoreDescription(BaseModel):
     fingerprint: str = Field(description="the public key for people to compare")
 
 
+class StoreKeys(BaseModel):
+    """A page of the keys of the stored bases, in ascending order."""
+
+    data: list[Digest]
+    has_more: bool
+    next: Digest | None = Field(description="the cursor of the next page")
+
+
+class SentBlob(BaseModel):
+    """The bytes of a basis that were sent. They wait for their manifest, at most an hour."""
+
+    digest: Digest
+    bytes: int
+
+
+class PublishedBasis(BaseModel):
+    """The entry of a key in the service's store, after a basis was sent for it."""
+
+    key: Digest
+    digest: Digest | None = Field(description="the digest of its blob; null if it was not stored")
+    bytes: int
+    outcome: Literal["known", "checked", "solved"] = Field(
+        description="known: the key has an earlier entry, which stays; checked: the basis that was "
+        "sent is proven and stored; solved: it could not be proven, and the service has solved"
+    )
+    reason: str = Field("", description="why the basis that was sent is not stored")
+
+
 class Progress(BaseModel):
     """The progress of a solve: its stage in words, and the fraction of that stage."""
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from intertwine.errors import NotConcrete
 from intertwine.groups import Group, require_exact
@@ -17,6 +18,7 @@ from intertwine.reps.syntax import atoms, groups_of
 
 _SHORT = 2**14  # characters: longer requests contain generators and are not cached
 _DECOMPOSE = "decompose "  # begins the keys of decompositions
+_CHECK = "check "  # begins the keys of checks
 _SMALL = 20_000  # entries: the cache keeps no larger groups
 
 
@@ -34,9 +36,16 @@ class ParsedRequest:
     """The request as JSON, for a worker process to parse again."""
 
     @property
-    def is_decomposition(self) -> bool:
-        """Whether it asks for a rep as a sum of irreps, instead of a basis."""
-        return self.key.startswith(_DECOMPOSE)
+    def kind(self) -> Literal["solve", "decomposition", "check"]:
+        """Whether it asks for a basis, for a rep as a sum of irreps, or for the check of a file."""
+        if self.key.startswith(_DECOMPOSE):
+            return "decomposition"
+        return "check" if self.key.startswith(_CHECK) else "solve"
+
+    @property
+    def basis(self) -> str | None:
+        """The key of the basis that it asks for, or that is checked; None for a decomposition."""
+        return None if self.kind == "decomposition" else self.key.rpartition(" ")[2]
 
 
 def parse_request(document: Mapping[str, Any]) -> ParsedRequest:
@@ -46,7 +55,7 @@ def parse_request(document: Mapping[str, Any]) -> ParsedRequest:
     """
     task = json.dumps(document, sort_keys=True)
     try:
-        return _parse_cached(task) if len(task) <= _SHORT else _parse(task)
+        return _parse_cached(task) if len(task) <= _SHORT else _parse(document, task)
     except _Large as error:
         return error.parsed
 
@@ -58,6 +67,12 @@ def parse_decomposition(document: Mapping[str, Any]) -> ParsedRequest:
     return replace(request, key=f"{_DECOMPOSE}{request.key} {request.rep}", task=task)
 
 
+def check_of(request: ParsedRequest, file: Path, digest: str) -> ParsedRequest:
+    """Return the check, by a worker, that a file has the basis of a request."""
+    task = json.dumps({**json.loads(request.task), "check": str(file)}, sort_keys=True)
+    return replace(request, key=f"{_CHECK}{digest} {request.key}", task=task)
+
+
 class _Large(Exception):
     """Carries a request with large groups past the cache, which does not keep it."""
 
@@ -67,7 +82,7 @@ class _Large(Exception):
 
 @lru_cache(maxsize=256)
 def _parse_cached(task: str) -> ParsedRequest:
-    parsed = _parse(task)
+    parsed = _parse(json.loads(task), task)
     if sum(map(_entries, groups_of(parsed.rep))) > _SMALL:
         raise _Large(parsed)
     return parsed
@@ -78,8 +93,7 @@ def _entries(group: Group) -> int:
     return sum(len(g.indices) if isinstance(g, Permutation) else g.size for g in generators)
 
 
-def _parse(task: str) -> ParsedRequest:
-    document = json.loads(task)
+def _parse(document: Mapping[str, Any], task: str) -> ParsedRequest:
     method, backend = document.get("method") or "auto", document.get("backend") or "auto"
     require_known(method, backend)
     rep = read_rep(document["rep"], document.get("group"))

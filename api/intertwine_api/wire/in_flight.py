@@ -12,10 +12,10 @@ InFlightId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 
 class SolveInFlight(BaseModel):
-    """A queued or running solve or decomposition."""
+    """A queued or running solve, decomposition, or check of a basis that was sent."""
 
     id: InFlightId
-    kind: Literal["solve", "decomposition"]
+    kind: Literal["solve", "decomposition", "check"]
     owner: str = Field(description="the owner of the first request for it")
     state: str = Field(description="queued or running")
     stage: str

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 #: The scopes of keys; `admin` includes all others.
-SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward", "metrics:read", "admin")
+SCOPES = (
+    "bases:read", "bases:solve", "bases:write", "jobs:write", "models:forward", "metrics:read",
+    "admin",
+)  # fmt: skip
 #: The default scopes of a key.
 USER_SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward")
 
@@ -24,5 +27,11 @@ ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 
 
 def implied_scopes(scopes: frozenset[str]) -> frozenset[str]:
-    """Return a key's scopes with those that they imply: `bases:solve` implies `bases:read`."""
+    """Return a key's scopes with those that they imply.
+
+    `bases:write` implies `bases:solve`, since what cannot be proven is solved, and `bases:solve`
+    implies `bases:read`.
+    """
+    if "bases:write" in scopes:
+        scopes |= {"bases:solve"}
     return scopes | {"bases:read"} if "bases:solve" in scopes else scopes

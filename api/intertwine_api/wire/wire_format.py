@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from intertwine.errors import IntertwineError, InvalidRep, NotConcrete
+from intertwine.errors import NotConcrete
 
 if TYPE_CHECKING:
     from intertwine.groups import Group
@@ -34,36 +34,18 @@ class SentRep:
         Raises the errors of parsing, `NotConcrete` if the group is missing and not
         `may_lack_group`, and `InvalidRep` if its text does not define it, such as a user's rep.
         """
-        from intertwine.groups import group_document
-        from intertwine.reps import read_rep
+        from intertwine.reps.parsing import read_rep, rep_document
 
         bound = read_rep(rep, group)
         if not (bound.is_concrete or may_lack_group):
             raise NotConcrete(f"{bound} has no group: give one, or write it in the text: V(SO(3))")
-        own = bound.G
-        sent = cls(bound, str(bound), None if own is None else group_document(own))
-        sent._require_readable()
-        return sent
+        document = rep_document(bound)
+        return cls(bound, document["rep"], document.get("group"))
 
     @property
     def document(self) -> dict[str, Any]:
         """Return the fields `rep` and `group` of a request."""
         return {"rep": self.text, **({} if self.group is None else {"group": self.group})}
-
-    def _require_readable(self) -> None:
-        from intertwine.reps import parse
-
-        try:
-            read = parse(self.text)
-            read = read if self.rep.G is None else read(self.rep.G)
-            same = read == self.rep
-        except IntertwineError:
-            same = False
-        if not same:
-            raise InvalidRep(
-                f"{self.text} cannot be sent: a service knows only the library's reps, and in a "
-                f"rep of several groups only those of the catalogue"
-            )
 
 
 def over_group_of(other: Rep, rep: Rep) -> Rep:

@@ -123,7 +123,7 @@ class BasisStates:
         if held is not None:
             return from_bytes(held[1])
         found = self._store.read(key)
-        if found is not None and _is_basis(found[0]):
+        if found is not None and found[0].is_basis:
             try:
                 return read_basis(found[1], key)
             except FileNotFoundError:
@@ -142,7 +142,7 @@ class BasisStates:
         self, key: str, *, cached: bool, request: ParsedRequest | None
     ) -> BasisManifest | None:
         found = self._store.read(key)
-        if found is None or not _is_basis(found[0]):
+        if found is None or not found[0].is_basis:
             return None
         try:
             return document_of(found[0], cached=cached, request=request)
@@ -156,10 +156,6 @@ class BasisStates:
             return None
         own, blob = held
         return Known(unkept_document(request or own, blob, cached=cached))
-
-
-def _is_basis(manifest: Manifest) -> bool:
-    return manifest.details.get("kind") != "irreps"
 
 
 def _problem_of(job: Job) -> Problem:

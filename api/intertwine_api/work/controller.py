@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from intertwine_api.storage.outages import is_outage
+from intertwine_api.storage.outages import cause_of_outage, is_outage
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.executor import Executor, Exit
 from intertwine_api.work.failures import UNTOLD, from_exit, is_lost, loss
@@ -200,9 +200,9 @@ def _concerning(job: Job) -> Iterator[None]:
 
 
 def _log(error: Exception, what: str) -> None:
-    """Log an error: with its traceback, unless the database is unavailable."""
+    """Log an error: with its traceback, unless the database or the bucket is unavailable."""
     if is_outage(error):
-        _LOG.warning("%s: the database is unavailable: %s", what, error)
+        _LOG.warning("%s: %s: %s", what, cause_of_outage(error), error)
     else:
         _LOG.error("%s", what, exc_info=error)
 
@@ -215,6 +215,8 @@ def host_capacity(settings: Settings, store: Path) -> HostCapacity:
         store,
         settings.lease_seconds,
         far_tiers=usable_far_tiers(),
+        objects=settings.objects,
+        objects_cache_bytes=settings.objects_cache_bytes,
     )
     return HostCapacity(
         host=host_of(settings.home / "jobs"),

@@ -9,6 +9,7 @@ from intertwine.errors import IntertwineError
 from intertwine.memory import is_lack_of_memory
 from intertwine.whole_files import is_full_disk
 
+from intertwine_api.storage.bucket import BucketError
 from intertwine_api.wire.problems import Problem, ProblemError, from_error
 from intertwine_api.work.executor import Exit
 from intertwine_api.work.job import Limits
@@ -18,7 +19,7 @@ _FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 
 _ADVICE = "Give it more, or less to do at once: a smaller batch, fewer channels"
 
-#: The exit code of a job's process that could not report its end: the database was away.
+#: The exit code of a job's process after a long outage of the database or the bucket.
 UNTOLD = 75
 
 
@@ -49,7 +50,10 @@ def is_lost(ended: Exit) -> bool:
 def loss(ended: Exit) -> str:
     """Return how the process of a lost job ended, in words."""
     if ended.signal is None:
-        return "its process could not tell how it ended, because the database was away"
+        return (
+            "its process could not tell how it ended, because the database or the bucket was "
+            "unavailable"
+        )
     size = _size(ended.peak_bytes)
     return f"its process was ended by {ended.signal}; the largest it was seen at is {size}"
 
@@ -82,6 +86,13 @@ def from_exception(error: BaseException, limits: Limits) -> Problem:
         return error.problem
     if isinstance(error, IntertwineError):
         return from_error(error)
+    refused = next((cause for cause in _causes(error) if isinstance(cause, BucketError)), None)
+    if refused is not None:
+        return Problem.of(
+            "not-ready",
+            f"the bucket of the service refuses a request ({refused}): its operator must correct "
+            f"its address or its credentials; then retry the job",
+        )
     if any(is_full_disk(cause) for cause in _causes(error)):
         where = getattr(error, "filename", None)
         return Problem.of(

@@ -21,6 +21,7 @@ _TAIL = 4096  # bytes
 _HEAD = "--- attempt "
 _DISCARDED = "discarded-"
 _ATTEMPT = "attempt-"
+_LOGGED = ".logged"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class JobFolder:
     def of(cls, home: Path, job_id: str) -> JobFolder:
         """Return the folder of a job in the service's data."""
         return cls(home / "jobs" / job_id)
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job."""
+        return self.path.name
 
     @property
     def log(self) -> Path:
@@ -50,7 +56,7 @@ class JobFolder:
         An earlier attempt may still run, if its host has lost the database. It writes to its own
         folder, so it cannot replace the checkpoint of a later attempt.
         """
-        own = self._checkpoint_folder(attempt)
+        own = self.checkpoint_folder(attempt)
         own.mkdir(parents=True, exist_ok=True)
         while (latest := self._latest_checkpoint(attempt)) and latest[0].parent != own:
             for file in latest:
@@ -65,10 +71,19 @@ class JobFolder:
         """
         latest: list[Path] = []
         for number in range(attempt + 1):
-            latest = _whole_files(self._checkpoint_folder(number)) or latest
+            latest = self.checkpoint_files(number) or latest
         return latest
 
-    def _checkpoint_folder(self, attempt: int) -> Path:
+    def checkpoint_attempt(self, attempt: int) -> int | None:
+        """Return the attempt, up to this one, that has the latest checkpoint in this folder."""
+        numbers = (n for n in range(attempt, -1, -1) if self.checkpoint_files(n))
+        return next(numbers, None)
+
+    def checkpoint_files(self, attempt: int) -> list[Path]:
+        """Return the files of an attempt's checkpoint."""
+        return _whole_files(self.checkpoint_folder(attempt))
+
+    def checkpoint_folder(self, attempt: int) -> Path:
         """Return the folder of an attempt; for 0, that of all attempts in earlier versions."""
         return self.checkpoint / f"{_ATTEMPT}{attempt}" if attempt else self.checkpoint
 
@@ -116,9 +131,27 @@ class JobFolder:
             _LOG.warning("%s cannot be read: %s", self._trace_file, error)
             return {}
 
-    def head(self, attempt: int, when: str) -> str:
+    def head(self, attempt: int, when: str, host: str = "") -> str:
         """Return the line with which an attempt begins in the log."""
-        return f"{_HEAD}{attempt}, {when} ---\n"
+        return f"{_HEAD}{attempt}, {when}{host and f', on {host}'} ---\n"
+
+    def note_log(self, attempt: int) -> None:
+        """Record that the output of an attempt is in this folder's log."""
+        (self.path / f"{_ATTEMPT}{attempt}{_LOGGED}").touch()
+
+    def logged_attempts(self) -> set[int]:
+        """Return the attempts whose output is in this folder's log."""
+        names = (file.stem.removeprefix(_ATTEMPT) for file in self.path.glob(f"*{_LOGGED}"))
+        return {int(name) for name in names if name.isdecimal()}
+
+    def note_success(self) -> None:
+        """Record that the job has succeeded, so that its checkpoints are not needed."""
+        self._success_file.touch()
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the success of the job was recorded here."""
+        return self._success_file.exists()
 
     def last_lines(self, most: int = 20) -> str:
         """Return the last lines that the last attempt printed."""
@@ -149,6 +182,10 @@ class JobFolder:
     @property
     def _trace_file(self) -> Path:
         return self.path / "trace.json"
+
+    @property
+    def _success_file(self) -> Path:
+        return self.path / "succeeded"
 
     def _exit_file(self, attempt: int) -> Path:
         return self.path / f"{_ATTEMPT}{attempt}.json"

@@ -19,6 +19,10 @@ from intertwine.errors import InvalidSetting
 
 #: The command of a job's process, which imports nothing from the working directory.
 COMMAND = (sys.executable, "-P", "-m", "intertwine_api.work.process")
+#: The variable with the job and attempt of a process, which its children inherit.
+JOB = "INTERTWINE_JOB"
+#: The variable with the address of the bucket, in the environment of a job.
+BUCKET = "INTERTWINE_OBJECTS"
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,21 @@ OUTAGE_SECONDS = 300.0
 #: The variables of the fields of a `JobEnvironment`, in their order.
 _VARIABLES = tuple(
     f"INTERTWINE_{name}"
-    for name in ("DATA", "DATABASE", "CACHE", "LEASE_SECONDS", "OUTAGE_SECONDS")
+    for name in (
+        "DATA",
+        "DATABASE",
+        "CACHE",
+        "LEASE_SECONDS",
+        "OUTAGE_SECONDS",
+        "OBJECTS",
+        "OBJECTS_CACHE_BYTES",
+    )
 )
 
 
 @dataclass(frozen=True)
 class JobEnvironment:
-    """What a job's process needs: the service's data folder, its database and its store.
+    """What a job's process needs: the service's data folder, its database, store and bucket.
 
     It is passed by environment variables, because all users can read the arguments of a process,
     and the URL of a database may have a password. The store may have far tiers. A job without a
@@ -68,6 +80,8 @@ class JobEnvironment:
     lease_seconds: float = 30.0
     outage_seconds: float = OUTAGE_SECONDS
     far_tiers: tuple[str, ...] = ()
+    objects: str = ""
+    objects_cache_bytes: int = 10 * 10**9
 
     def to_variables(self) -> dict[str, str]:
         """Return it as environment variables."""
@@ -75,14 +89,17 @@ class JobEnvironment:
 
         store = Places(self.store.absolute(), self.far_tiers).to_text()
         seconds = self.lease_seconds, self.outage_seconds
-        values = self.home.absolute(), self.database, store, *seconds
+        bucket = self.objects, self.objects_cache_bytes
+        values = self.home.absolute(), self.database, store, *seconds, *bucket
         return dict(zip(_VARIABLES, map(str, values), strict=True))
 
     @classmethod
     def from_variables(cls) -> JobEnvironment:
         """Read it from environment variables. Raises `InvalidSetting` if one is missing."""
         try:
-            home, database, store, lease, outage = (os.environ[name] for name in _VARIABLES)
+            home, database, store, lease, outage, objects, cache = (
+                os.environ[name] for name in _VARIABLES
+            )
         except KeyError as error:
             raise InvalidSetting(f"{error.args[0]} is not set: a controller starts jobs") from error
         from intertwine_cache import Places
@@ -90,7 +107,8 @@ class JobEnvironment:
         places = Places.parse(store)
         assert places is not None, "its first part is a folder"
         seconds = float(lease), float(outage)
-        return cls(Path(home), database, places.near, *seconds, places.far)
+        bucket = objects, int(cache)
+        return cls(Path(home), database, places.near, *seconds, places.far, *bucket)
 
 
 def share_gpu() -> None:

@@ -101,6 +101,8 @@ class JobContext:
     saved: Callable[[int], None]
     #: Raise `Stopped` if the job must end. A job that never calls it is ended all the same.
     check: Callable[[], None]
+    #: Return the folder of this attempt's checkpoints, with the latest one of earlier attempts.
+    take_checkpoint: Callable[[], Path]
 
     @property
     def folder(self) -> Path:

@@ -15,15 +15,14 @@ import psutil
 
 from intertwine_api.work.executor import ExternalState
 from intertwine_api.work.folder import JobFolder
+from intertwine_api.work.host import JOB
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_log import LOG_BYTES
-
-#: The variable with the job and attempt of a process, which its children inherit.
-JOB = "INTERTWINE_JOB"
 
 _SUPERVISOR = "intertwine_api.work.supervisor"
 _MARGIN = 2.0  # seconds for a supervisor to end its group
 _STARTING = 5.0  # seconds
+_ENDING = 1.0  # seconds; a process that has reported its end needs far less
 
 
 class LocalExecutor:
@@ -49,7 +48,7 @@ class LocalExecutor:
 
     def submit(self, job: Job, command: Sequence[str], environment: Mapping[str, str]) -> str:
         """Start a supervisor, which starts the command."""
-        self._end_what_is_left(job, range(1, job.attempt))
+        self._end_what_is_left(job, range(1, job.attempt), _ENDING)
         self.files(job.id).prepare(job.attempt)
         limits = job.limits
         arguments = [sys.executable, "-P", "-m", *self._identity(job)]
@@ -117,15 +116,22 @@ class LocalExecutor:
     def _name(self, job: Job, attempt: int) -> str:
         return str(self.files(job.id).path / str(attempt))
 
-    def _end_what_is_left(self, job: Job, attempts: Iterable[int]) -> None:
-        """Kill the processes of these attempts, which a dead supervisor may have left."""
+    def _end_what_is_left(self, job: Job, attempts: Iterable[int], patience: float = 0.0) -> None:
+        """Kill the processes of these attempts, which a dead supervisor may have left.
+
+        They get `patience` seconds: one that has reported its end still sends its last spans.
+        """
         names = {self._name(job, attempt) for attempt in attempts}
         if not names:
             return
+        left = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):  # ended meanwhile, or not this user's
                 if process.environ().get(JOB) in names:
-                    process.kill()
+                    left.append(process)
+        for process in psutil.wait_procs(left, patience)[1]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 def _has_just_started(process: psutil.Process) -> bool:

@@ -1,8 +1,8 @@
 """The process of a job: ``python -m intertwine_api.work.process JOB ATTEMPT``.
 
 It records in the database that it runs, its progress, and how it ended. During an outage of the
-database it waits for up to five minutes; then the attempt is lost, and the next one resumes from
-the checkpoint. The supervisor records an end that the process cannot record itself.
+database or the bucket it waits for up to five minutes; then the attempt is lost, and the next one
+resumes from the checkpoint. The supervisor records an end that the process cannot record itself.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +27,22 @@ from intertwine.errors import InvalidSetting
 from intertwine_cache import Places, open_store
 from intertwine_cache.place import default_limit
 
+from intertwine_api.storage.bucket import Bucket
 from intertwine_api.storage.database import Database
-from intertwine_api.storage.objects import Objects
-from intertwine_api.storage.outages import is_outage
+from intertwine_api.storage.objects import open_objects
+from intertwine_api.storage.outages import cause_of_outage, is_outage, retry
 from intertwine_api.wire.problems import Problem
 from intertwine_api.work import traces
 from intertwine_api.work.failures import UNTOLD, from_exception
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.heartbeat import Heartbeat
-from intertwine_api.work.host import JobEnvironment, share_gpu
+from intertwine_api.work.host import BUCKET, JobEnvironment, share_gpu
 from intertwine_api.work.job import Job, Result
 from intertwine_api.work.job_kind import JobContext, JobKind, Stopped
 from intertwine_api.work.job_metrics import JobMetrics
 from intertwine_api.work.kinds import KINDS
 from intertwine_api.work.queue import Fenced, Queue
+from intertwine_api.work.shared_job_files import SharedJobFiles
 from intertwine_api.work.supervisor import SUPERVISOR
 
 _LOG = logging.getLogger("intertwine.jobs")
@@ -69,14 +72,13 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind[Any
             ended = _work(job, kinds[job.kind], around, database, queue)
             has_succeeded = _tell(queue, job, ended)
         if has_succeeded:
-            # the rest of the folder is deleted with the job
-            shutil.rmtree(JobFolder.of(around.home, job.id).checkpoint, ignore_errors=True)
+            _remove_checkpoints(JobFolder.of(around.home, job.id))
     except (Fenced, Stopped) as error:
         _LOG.warning("this process ends: %s", error)
     except Exception as error:
         if not is_outage(error):
             raise
-        _LOG.error("the database is unavailable, and this attempt is lost: %s", error)
+        _LOG.error("%s, and this attempt is lost: %s", cause_of_outage(error), error)
         return UNTOLD
     finally:
         database.close()
@@ -118,18 +120,25 @@ def _work(
 
     Raises `Stopped`, `Fenced`, and the error of an outage that lasted too long.
     """
+    files = JobFolder.of(around.home, job.id)
+    objects = open_objects(
+        around.objects, around.home, around.objects_cache_bytes, patience=around.outage_seconds
+    )
     with Heartbeat(queue, job, around.lease_seconds) as heartbeat:
         context = JobContext(
             home=around.home,
-            files=JobFolder.of(around.home, job.id),
+            files=files,
             database=database,
             queue=queue,
             metrics=JobMetrics(database),
-            objects=Objects(around.home / "objects"),
+            objects=objects,
             store=open_store(Places(around.store, around.far_tiers), default_limit()),
             report=heartbeat.report,
             saved=heartbeat.saved,
             check=heartbeat.check,
+            take_checkpoint=partial(
+                _take_checkpoint, files, objects.bucket, job.attempt, around.outage_seconds
+            ),
         )
         try:
             result = kind.run(job, context)
@@ -140,6 +149,31 @@ def _work(
                 raise
             return _problem(error, job)
         return result
+
+
+def _take_checkpoint(
+    files: JobFolder, bucket: Bucket | None, attempt: int, patience: float
+) -> Path:
+    """Return the folder of an attempt's checkpoints, with the latest one of earlier attempts.
+
+    With a bucket, earlier attempts may have run on other hosts. During an outage of the bucket,
+    this waits for up to `patience` seconds; then it raises, and the attempt is lost rather than
+    started from the beginning.
+    """
+    if bucket is not None and attempt > 1:
+        shared = SharedJobFiles(bucket)
+        found = retry(partial(shared.fetch_checkpoint, files, attempt), patience)
+        if found is not None:
+            _LOG.warning("the checkpoint of attempt %d was copied from %s", found, shared.address)
+    return files.take_checkpoint(attempt)
+
+
+def _remove_checkpoints(files: JobFolder) -> None:
+    """Delete the checkpoints of a job that has succeeded. The log is deleted with the job."""
+    if os.environ.get(BUCKET):
+        with suppress(OSError):  # the disk is full: the garbage collection deletes those there
+            files.note_success()  # the uploader deletes those in the bucket
+    shutil.rmtree(files.checkpoint, ignore_errors=True)
 
 
 def _tell(queue: Queue, job: Job, ended: Result | Problem) -> bool:

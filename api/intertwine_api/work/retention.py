@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from intertwine_api.work.logs import audit, rotated_audit_files
 from intertwine_api.work.lookup import EndedJob
 from intertwine_api.work.queue import Queue
 from intertwine_api.work.settings import Settings
+from intertwine_api.work.shared_job_files import SharedJobFiles, SharedSizes
 
 _LOG = logging.getLogger("intertwine.service")
 _JOB = re.compile("[0-9a-f]{16}")  # the name of a job's folder
 
 #: The kinds of data, in the order of deletion: checkpoints of failed and cancelled jobs; ended jobs
-#: with their files; folders of jobs that are not in the database; unreferenced objects; abandoned
+#: with their files; files of jobs that are not in the database; unreferenced objects; abandoned
 #: uploads; rotated files of the audit log.
 KINDS = ("checkpoints", "jobs", "job folders", "objects", "uploads", "audit files")
 
@@ -46,14 +47,26 @@ class _Ended:
 
     job: EndedJob
     folder: JobFolder
+    shared: SharedSizes
     has_checkpoints: bool
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """The bytes of its checkpoints: the bucket may have a copy of those of this host."""
+        return max(size_of(self.folder.checkpoint), self.shared.checkpoints)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of its files."""
+        return max(size_of(self.folder.path), self.shared.total)
 
 
 class Retention:
     """Deletes data by the settings ``keep_…``. Unfinished jobs are never touched.
 
     It is safe while services and workers run, and concurrently with itself: every job is locked
-    and checked again before it is deleted. `by` is the name in the audit log; None stands for a
+    and checked again before it is deleted. Files in the bucket are deleted as well; then it raises
+    `BucketError` if the bucket cannot be used. `by` is the name in the audit log; None stands for a
     command's user.
     """
 
@@ -67,6 +80,7 @@ class Retention:
     ) -> None:
         self._settings, self._database, self._by = settings, database, by
         self._objects, self._uploads, self._queue = objects, uploads, Queue(database)
+        self._shared = SharedJobFiles.of(objects.bucket)
 
     def collect(self, *, is_dry: bool = False) -> dict[str, Removed]:
         """Delete what is due, or only find it with `is_dry`. Return sums by kind (see `KINDS`)."""
@@ -76,7 +90,8 @@ class Retention:
         def count(kind: str, size: int) -> None:
             found[kind] = found[kind].plus(size)
 
-        ended = [self._without_old_checkpoints(e, count, is_dry) for e in self._ended()]
+        shared = {} if self._shared is None else self._shared.sizes()
+        ended = [self._without_old_checkpoints(e, count, is_dry) for e in self._ended(shared)]
         for job, size in self._due(ended):
             if is_dry or self._delete(job):
                 gone.add(job.job.id)
@@ -85,6 +100,10 @@ class Retention:
             count("job folders", size_of(folder.path))
             if not is_dry:
                 folder.remove()
+        for job_id, size in self._unknown_shared(shared, gone):
+            count("job folders", size)
+            if not is_dry and self._shared is not None:
+                self._shared.remove(job_id)
         age = self._settings.keep_unused_days * DAY
         unused, abandoned = collect_garbage(
             self._database, self._objects, self._uploads, age, is_dry=is_dry, without_jobs=gone
@@ -102,37 +121,51 @@ class Retention:
             _LOG.info("retention has deleted %s", shown)
         return found
 
-    def _ended(self) -> list[_Ended]:
+    def _ended(self, shared: Mapping[str, SharedSizes]) -> list[_Ended]:
         """Return the jobs that have ended, in the order of their ends."""
         found = []
         for job in self._queue.ended():
             folder = JobFolder.of(self._settings.home, job.id)
-            can_resume = job.state != "succeeded" and folder.checkpoint.is_dir()
-            found.append(_Ended(job, folder, can_resume))
+            sizes = shared.get(job.id, SharedSizes())
+            has_some = folder.checkpoint.is_dir() or sizes.checkpoints > 0
+            found.append(_Ended(job, folder, sizes, job.state != "succeeded" and has_some))
         return found
 
     def _without_old_checkpoints(
         self, ended: _Ended, count: Callable[[str, int], None], is_dry: bool
     ) -> _Ended:
         """Delete the checkpoints of a job if they are due. Return the updated job."""
+        if ended.job.state == "succeeded" and ended.shared.checkpoints:
+            # of an attempt that was killed before it could delete them, or that still ran
+            count("checkpoints", ended.shared.checkpoints)
+            if not is_dry and self._shared is not None:
+                self._shared.remove_checkpoints(ended.job.id)
         most = self._settings.keep_checkpoints_days
         if not ended.has_checkpoints or most is None or ended.job.age < most * DAY:
             return ended
-        size = size_of(ended.folder.checkpoint)
+        size = ended.checkpoint_bytes
         if not is_dry:
-            if not self._queue.while_ended(ended.job, ended.folder.discard_checkpoints):
+            if not self._queue.while_ended(ended.job, lambda: self._discard(ended)):
                 return ended  # it was retried meanwhile
             ended.folder.remove_discarded()
+            if self._shared is not None:
+                self._shared.remove_checkpoints(ended.job.id)
             audit("checkpoints deleted", self._by, id=ended.job.id, owner=ended.job.owner)
         count("checkpoints", size)
         return replace(ended, has_checkpoints=False)
+
+    def _discard(self, ended: _Ended) -> None:
+        """Prevent retries from resuming from the checkpoints of a job, here and in the bucket."""
+        if self._shared is not None and ended.shared.checkpoints:
+            self._shared.withdraw_checkpoints(ended.job.id)
+        ended.folder.discard_checkpoints()
 
     def _due(self, ended: list[_Ended]) -> Iterator[tuple[_Ended, int]]:
         """Yield the jobs to delete, with the bytes of their files."""
         days, most = self._settings.keep_jobs_days, self._settings.keep_jobs_bytes
         if days is None and most is None:
             return
-        sizes = {e.job.id: size_of(e.folder.path) for e in ended}
+        sizes = {e.job.id: e.bytes for e in ended}
         total = sum(sizes.values())
         for e in ended:
             is_old = days is not None and e.job.age >= days * DAY
@@ -146,6 +179,8 @@ class Retention:
         if not self._queue.delete_ended(ended.job):
             return False
         ended.folder.remove()
+        if self._shared is not None:
+            self._shared.remove(ended.job.id)
         audit("job deleted", self._by, id=ended.job.id, owner=ended.job.owner)
         return True
 
@@ -161,6 +196,20 @@ class Retention:
         ]
         known = self._queue.ids() | gone if folders else set()
         return [JobFolder(folder) for folder in folders if folder.name not in known]
+
+    def _unknown_shared(
+        self, shared: Mapping[str, SharedSizes], gone: Set[str]
+    ) -> list[tuple[str, int]]:
+        """Return the unknown jobs with files in the bucket, all older than a day, and the bytes.
+
+        A job is in the database before it has files, so the files are listed first.
+        """
+        if self._shared is None or not shared:
+            return []
+        since = time.time() + self._shared.clock_offset() - DAY
+        old = {job: sizes for job, sizes in shared.items() if sizes.modified < since}
+        known = self._queue.ids() | gone if old else set()
+        return [(job, sizes.total) for job, sizes in old.items() if job not in known]
 
     def _old_audit_files(self) -> list[Path]:
         days = self._settings.keep_audit_days

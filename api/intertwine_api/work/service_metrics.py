@@ -34,7 +34,7 @@ class ServiceMetrics:
         )
         self.solves = counter(
             "solves",
-            "Solves ended: solved here, joined with another process's, or failed",
+            "Solves ended: solved here, joined with another process's, checked, or failed",
             ["outcome"],
         )
         self.solve_seconds = histogram(

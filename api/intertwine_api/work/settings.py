@@ -15,6 +15,8 @@ from intertwine_cache.place import default_limit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from intertwine_api.storage.bucket import require_bucket_address
+from intertwine_api.storage.objects import CACHE_BYTES, Objects, open_objects
 from intertwine_api.work.job_log import LOG_BYTES, TAIL_BYTES
 
 _HOST = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f:.]+\]?")
@@ -89,6 +91,10 @@ class Settings(BaseSettings):
     """The path under which a proxy serves the service."""
     database: str | None = None
     """The database, sqlite:///path or postgresql://user@host/name; by default a file in `data`."""
+    objects: str = ""
+    """The bucket of datasets, weights, checkpoints and logs, such as `s3://bucket/prefix`."""
+    objects_cache_bytes: int = Field(default=CACHE_BYTES, ge=2**20)
+    """Bytes of the copies of a bucket's objects in `data`; not less than the largest dataset."""
     jobs: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2), ge=0, le=256)
     """Concurrent jobs on this host; 0 leaves them to other hosts."""
     job_seconds: float = Field(default=24 * 3600.0, gt=0)
@@ -114,7 +120,7 @@ class Settings(BaseSettings):
     audit_bytes: int = Field(default=2**26, ge=4096)
     """Bytes of `audit.jsonl`; above, it is rotated."""
     dataset_bytes: int = Field(default=2**30, gt=0)
-    """The largest dataset, or file of weights, in bytes."""
+    """The largest dataset, file of weights, or basis that is sent, in bytes."""
     owner_bytes: int = Field(default=20 * 10**9, gt=0)
     """Bytes that one owner may keep: datasets, models, uploaded weights, and the files of jobs."""
     uploads: int = Field(default=16, ge=1)
@@ -159,6 +165,11 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+
+    @field_validator("objects")
+    @classmethod
+    def _require_bucket(cls, address: str) -> str:
+        return require_bucket_address(address.strip()) if address.strip() else ""
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -220,6 +231,20 @@ class Settings(BaseSettings):
     def is_open_without_keys(self) -> bool:
         """Whether a service that has never had a key serves callers without one."""
         return not self.require_keys and (self.on_loopback or self.allow_unauthenticated)
+
+
+def objects_of(settings: Settings) -> Objects:
+    """Return the datasets and weights of the service (see `open_objects`).
+
+    Raises `InvalidSetting` if a host could not use all objects that another may put there.
+    """
+    if settings.objects and settings.objects_cache_bytes < settings.dataset_bytes:
+        raise InvalidSetting(
+            f"INTERTWINE_OBJECTS_CACHE_BYTES is {settings.objects_cache_bytes:,}, less than the "
+            f"{settings.dataset_bytes:,} bytes of the largest dataset, INTERTWINE_DATASET_BYTES: "
+            f"no host could use such a dataset. Raise the first, or lower the second"
+        )
+    return open_objects(settings.objects, settings.home, settings.objects_cache_bytes)
 
 
 def open_store(settings: Settings) -> Store:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from intertwine.invariants import Cost, Progress, estimate, solve
+from intertwine_cache import Chain, Store
 from pydantic import Field
 
 from intertwine_api.wire.bases import BasisRequest
@@ -15,6 +16,7 @@ from intertwine_api.wire.jobs import JobRequest
 from intertwine_api.wire.names import Line
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work import traces
+from intertwine_api.work.host_coordination import ELSEWHERE, HostCoordination
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_kind import JobContext, JobKind, Submitter, ValidatedRequest
 
@@ -70,7 +72,17 @@ def run(job: Job, context: JobContext) -> dict[str, Any]:
         context.report({"stage": progress.stage, "fraction": progress.fraction})
         context.check()
 
-    with traces.span("job.solve", {"intertwine.key": request.key}):
+    def wait() -> None:
+        context.report({"stage": ELSEWHERE, "fraction": 0.0})
+        context.check()
+        if isinstance(context.store, Chain):
+            context.store.ask_again(request.key, is_expected=True)
+
+    hosts = HostCoordination.of(context.database, context.store)
+    with (
+        hosts.turn(request.key, job.limits.seconds, wait) as lease,
+        traces.span("job.solve", {"intertwine.key": request.key}),
+    ):
         basis = solve(
             request.canonical,
             method=request.method,
@@ -79,6 +91,7 @@ def run(job: Job, context: JobContext) -> dict[str, Any]:
             progress=report,
             store=context.store,
         )
+    hosts.end_after(lease, lambda: _finish_uploads(context.store, request.key))
     manifest = context.store.near.manifest(request.key)
     if manifest is None:
         detail = f"the basis of {request.rep} was found, and the store could not keep its bytes"
@@ -89,6 +102,11 @@ def run(job: Job, context: JobContext) -> dict[str, Any]:
         "rank": basis.rank,
         "cached": bool(basis.cached),
     }
+
+
+def _finish_uploads(store: Store | Chain, key: str) -> None:
+    if isinstance(store, Chain):
+        store.finish(key=key)
 
 
 def links(job: Job) -> Mapping[str, str]:

@@ -11,9 +11,10 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from intertwine.memory import kills_for_memory
+from intertwine_cache.chain import FINISH_SECONDS
 
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.work import traces
@@ -28,6 +29,8 @@ _BARRED_SECONDS = 30.0  # a killed worker takes seconds to start again, while ot
 
 #: Called with the stage in words, and the fraction of it that is done.
 Say = Callable[[str, float], None]
+#: A message of a worker, or the error that says that there are no more.
+_Message: TypeAlias = dict[str, Any] | Exception
 
 
 class Worker:
@@ -36,12 +39,27 @@ class Worker:
     def __init__(self, command: list[str], memory: int) -> None:
         self._command, self._memory = command, memory
         self._process: asyncio.subprocess.Process | None = None
+        self._messages: asyncio.Queue[_Message] = asyncio.Queue()
+        self._reader: asyncio.Task[None] | None = None
+        self._uploads: dict[str, asyncio.Event] = {}
         self._kills = 0
 
     @property
     def is_running(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
+
+    def uploads(self, key: str) -> asyncio.Event | None:
+        """Return the event that the result of a key is in the far tiers, or that the process ended.
+
+        None if the result is not being uploaded.
+        """
+        return self._uploads.get(key)
+
+    async def finish_uploads(self) -> None:
+        """Wait for the uploads of the process."""
+        for uploaded in list(self._uploads.values()):
+            await uploaded.wait()
 
     async def solve(self, task: str, say: Say, seconds: float) -> dict[str, Any]:
         """Return the result of a task.
@@ -67,7 +85,7 @@ class Worker:
                 assert process.stdin is not None
                 process.stdin.write(task.encode() + b"\n")
                 await process.stdin.drain()
-                return await self._result(process, say)
+                return await self._result(say)
         except TimeoutError:
             await self.end()
             raise
@@ -102,24 +120,54 @@ class Worker:
             start_new_session=True,  # see `yield_processors`
         )
         self._process = process
+        self._messages, self._uploads = asyncio.Queue(), {}
+        self._reader = asyncio.create_task(
+            self._read(process, self._messages, self._uploads), name="messages of a worker"
+        )
         try:
-            await self._message(process)  # its first message says that it is ready
+            await self._message()  # its first message says that it is ready
         except asyncio.CancelledError:
             await self.end()
             raise
         return process
 
-    async def _message(self, process: asyncio.subprocess.Process) -> dict[str, Any]:
+    async def _read(
+        self,
+        process: asyncio.subprocess.Process,
+        messages: asyncio.Queue[_Message],
+        uploads: dict[str, asyncio.Event],
+    ) -> None:
+        """Read the messages of a process. Uploads go on after the end of their task."""
         assert process.stdout is not None
-        line = await process.stdout.readline()
-        if not line.endswith(b"\n"):
-            raise asyncio.IncompleteReadError(line, None)
-        message: dict[str, Any] = json.loads(line)
+        try:
+            while (line := await process.stdout.readline()).endswith(b"\n"):
+                message: dict[str, Any] = json.loads(line)
+                if "uploaded" in message:
+                    if (uploaded := uploads.pop(message["uploaded"], None)) is not None:
+                        uploaded.set()
+                    continue
+                if key := message.get("done", {}).get("uploading"):
+                    uploads.setdefault(key, asyncio.Event())
+                messages.put_nowait(message)
+            messages.put_nowait(asyncio.IncompleteReadError(line, None))
+        except Exception as error:  # raised again where the message is waited for
+            messages.put_nowait(error)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # what it sends next could be taken for the result of another task
+        finally:
+            for uploaded in uploads.values():
+                uploaded.set()
+            uploads.clear()
+
+    async def _message(self) -> dict[str, Any]:
+        message = await self._messages.get()
+        if isinstance(message, Exception):
+            raise message
         return message
 
-    async def _result(self, process: asyncio.subprocess.Process, say: Say) -> dict[str, Any]:
+    async def _result(self, say: Say) -> dict[str, Any]:
         while True:
-            message = await self._message(process)
+            message = await self._message()
             if "progress" in message:
                 say(message["progress"]["stage"], message["progress"]["fraction"])
             elif "done" in message:
@@ -163,7 +211,16 @@ class Pool:
         await asyncio.gather(*(worker.start() for worker in self._workers))
 
     async def end(self) -> None:
-        """End every worker."""
+        """End every worker, after waiting some seconds for uploads to far tiers."""
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                await asyncio.gather(*(worker.finish_uploads() for worker in self._workers))
+        except TimeoutError:
+            _LOG.warning(
+                "bases were not uploaded within %.0f seconds: they stay in the store of this "
+                "service",
+                FINISH_SECONDS,
+            )
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)

@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from intertwine_api.storage.background import yield_processors
 Send = Callable[[dict[str, Any]], None]
 
 _INTERVAL = 0.2  # seconds between two messages of progress
+_UPLOAD_SECONDS = 3600.0  # after which an upload is no longer waited for
 
 
 def main() -> int:
@@ -36,9 +38,12 @@ def main() -> int:
     # a library may print, and must not break the messages
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
+    sending = threading.Lock()
+
     def send(message: dict[str, Any]) -> None:
-        outbox.write(json.dumps(message, allow_nan=False) + "\n")
-        outbox.flush()
+        with sending:
+            outbox.write(json.dumps(message, allow_nan=False) + "\n")
+            outbox.flush()
 
     from intertwine_cache import open_store_at
 
@@ -49,6 +54,8 @@ def main() -> int:
             task = json.loads(line)
             if task.pop("decompose", False):
                 _decompose(task, send)
+            elif "check" in task:
+                _check(Path(task.pop("check")), task, store, send)
             else:
                 _solve(task, store, send, arguments.unkept)
         except MemoryError:
@@ -70,9 +77,62 @@ def _decompose(task: dict[str, Any], send: Send) -> None:
     send({"done": {"cached": False, "blob": None, "document": found.to_json()}})
 
 
+def _check(file: Path, task: dict[str, Any], store: Any, send: Send) -> None:
+    """Publish the basis in a file that a caller has sent, if it is proven to be that of a request.
+
+    It is written anew, with a certificate of what is measured here. The document says where it is,
+    or, under ``unproven``, why nothing shows that no column is missing.
+    """
+    from intertwine.bases.files import read_basis
+    from intertwine.bases.store import publish_basis
+    from intertwine.errors import FormatError, SolveError, Unproven
+    from intertwine.invariants import describe
+    from intertwine.invariants.arrivals import certified
+    from intertwine.invariants.solver import request_document
+
+    from intertwine_api.wire.basis_request import parse_request
+    from intertwine_api.wire.problems import Problem, from_error
+
+    done: dict[str, Any] = {"cached": False, "blob": None, "outcome": "checked"}
+    try:
+        asked = parse_request(task)
+        try:
+            basis = certified(asked.canonical, read_basis(file, asked.key))
+        except Unproven as error:
+            send({"done": {**done, "document": {"unproven": str(error)}}})
+            return
+        except (SolveError, FormatError) as error:
+            reason = str(error).replace(str(file), "the file")
+            send(
+                {"failed": Problem.of("not-sound", f"the basis is refused: {reason}").model_dump()}
+            )
+            return
+        kept = publish_basis(
+            store,
+            asked.key,
+            basis,
+            describe(asked.canonical),
+            request_document(asked.canonical, asked.method, asked.backend),
+        )
+    except FileNotFoundError:
+        gone = Problem.of("wrong-state", "the blob was deleted meanwhile: send it again")
+        send({"failed": gone.model_dump()})
+        return
+    except IntertwineError as error:
+        send({"failed": from_error(error).model_dump()})
+        return
+    if kept is None:
+        detail = f"the basis of {asked.canonical} is sound, and the store could not keep its bytes"
+        send({"failed": Problem.of("not-kept", detail).model_dump()})
+        return
+    done["document"] = {"digest": kept[0].digest, "bytes": kept[0].size}
+    _send_done(done, asked.key, store, send)
+
+
 def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
     from intertwine.bases import to_bytes
     from intertwine.invariants import METHODS, Progress, solve
+    from intertwine_cache import Chain
 
     from intertwine_api.wire.basis_request import parse_request
     from intertwine_api.wire.problems import from_error
@@ -85,8 +145,11 @@ def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
             last = time.monotonic()
             send({"progress": {"stage": progress.stage, "fraction": progress.fraction}})
 
+    is_expected = task.pop("expected", False)  # because another host had its lease
     try:
         asked = parse_request(task)
+        if isinstance(store, Chain):
+            store.ask_again(asked.key, is_expected=is_expected)
         basis = solve(
             asked.canonical,
             method=asked.method,
@@ -106,7 +169,24 @@ def _solve(task: dict[str, Any], store: Any, send: Send, unkept: int) -> None:
     }
     if store.near.manifest(asked.key) is None and basis.nbytes <= unkept:
         done["blob"] = base64.b64encode(to_bytes(basis)).decode()
-    send({"done": done})
+    _send_done(done, asked.key, store, send)
+
+
+def _send_done(done: dict[str, Any], key: str, store: Any, send: Send) -> None:
+    """Send a result at once, and another message when its uploads to far tiers have ended."""
+    from intertwine_cache import Chain
+
+    if not (isinstance(store, Chain) and store.is_uploading(key)):
+        send({"done": done})
+        return
+    chain = store
+
+    def wait() -> None:
+        chain.finish(_UPLOAD_SECONDS, key)
+        send({"uploaded": key})
+
+    send({"done": {**done, "uploading": key}})
+    threading.Thread(target=wait, name="end of uploads", daemon=True).start()
 
 
 def _limit_memory(limit: int) -> None:

@@ -1,9 +1,10 @@
-"""Solves and decompositions in flight: one per key, shared by all requests for it."""
+"""Solves, decompositions and checks in flight: one per key, shared by all requests for it."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import secrets
 import time
@@ -18,6 +19,7 @@ from intertwine_api.wire.basis_request import ParsedRequest
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.work import traces
 from intertwine_api.work.failures import out_of_time
+from intertwine_api.work.host_coordination import ELSEWHERE, HostCoordination
 from intertwine_api.work.service_metrics import ServiceMetrics
 from intertwine_api.work.settings import Settings
 from intertwine_api.work.solver_pool import Pool
@@ -60,13 +62,9 @@ class Solve:
 
     @property
     def method(self) -> str:
-        """The requested method, which may be ``auto``, or ``decomposition``."""
-        return "decomposition" if self.is_decomposition else self.request.method
-
-    @property
-    def is_decomposition(self) -> bool:
-        """Whether it decomposes a rep into irreps, instead of solving for a basis."""
-        return self.request.is_decomposition
+        """The requested method, which may be ``auto``, or ``decomposition`` or ``check``."""
+        kind = self.request.kind
+        return self.request.method if kind == "solve" else kind
 
     async def wait(self, seconds: float) -> bool:
         """Wait at most `seconds` for the end. Return whether it has ended."""
@@ -112,10 +110,16 @@ class Solves:
     A solve that several owners want gets the earliest turn of any of them, and counts in the share
     of the owner in whose turn it began. It is cancelled some seconds after its last caller has
     disconnected.
+
+    While another host solves for a key, its solve here waits without a worker, at most as long as
+    its own time limit.
     """
 
-    def __init__(self, pool: Pool, settings: Settings, metrics: ServiceMetrics) -> None:
+    def __init__(
+        self, pool: Pool, settings: Settings, metrics: ServiceMetrics, hosts: HostCoordination
+    ) -> None:
         self._pool, self._settings, self._metrics = pool, settings, metrics
+        self._hosts = hosts
         self._running: dict[str, Solve] = {}
         self._failed: OrderedDict[str, Problem] = OrderedDict()
         self._unkept: OrderedDict[str, tuple[ParsedRequest, bytes]] = OrderedDict()
@@ -219,7 +223,7 @@ class Solves:
             done = await self._work(solve)
             method = done.get("method", method)
             solve.cached, solve.document = done["cached"], done.get("document")
-            outcome = "joined" if solve.cached else "solved"
+            outcome = done.get("outcome", "joined" if solve.cached else "solved")
             self._hold(solve.request, done)
         except ProblemError as error:
             self._fail(solve, error.problem)
@@ -257,15 +261,34 @@ class Solves:
             "intertwine.key": solve.request.key,
             "intertwine.operations": solve.operations,
         }
+        key = solve.request.basis
+        # a check takes less time than waiting for the result of another host
+        patience = solve.seconds if solve.request.kind == "solve" else 0.0
+        task = solve.request.task
+
+        def wait() -> None:
+            nonlocal task
+            say(ELSEWHERE, 0.0)
+            task = json.dumps({**json.loads(solve.request.task), "expected": True})
+
         while True:
+            if key is not None:
+                patience -= await self._hosts.wait(key, patience, wait)
+            say("waiting for a worker", 0.0)
             async with self._pool.worker(solve.shares, is_long=is_long) as turn:
+                lease = None if key is None else await self._hosts.take(key)
+                if key is not None and lease is None and patience > 0:
+                    continue  # another host was faster
                 solve.state = "running"
                 short = turn.is_short and self._settings.short_seconds < solve.seconds
                 seconds = self._settings.short_seconds if short else solve.seconds
-                began = time.perf_counter()
+                began, uploads = time.perf_counter(), None
                 try:
                     with traces.span("solver.solve", attributes | {"intertwine.is_short": short}):
-                        return await turn.place.solve(solve.request.task, say, seconds)
+                        done = await turn.place.solve(task, say, seconds)
+                    if key is not None and not done["cached"]:
+                        uploads = turn.place.uploads(key)
+                    return done
                 except TimeoutError:
                     if not short:
                         limit = solve.seconds
@@ -273,8 +296,9 @@ class Solves:
                     self._pool.bar(turn.owner)
                 finally:
                     solve.ran += time.perf_counter() - began
+                    if lease is not None:
+                        self._hosts.release(lease, uploads)
             is_long, solve.state = True, "queued"
-            say("waiting for a worker", 0.0)
 
     @property
     def _held_bytes(self) -> int:

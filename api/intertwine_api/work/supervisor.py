@@ -26,11 +26,13 @@ from intertwine.memory import kills_for_memory
 from intertwine_api.storage.background import yield_processors
 from intertwine_api.work.executor import Cause, Exit
 from intertwine_api.work.folder import JobFolder
+from intertwine_api.work.host import BUCKET, JOB, host_of
 from intertwine_api.work.job_log import LOG_BYTES, JobLog
 
 #: The process id of the supervisor, for the job's process to end with it.
 SUPERVISOR = "INTERTWINE_SUPERVISOR"
 
+_LAST_UPLOADS = 40.0  # seconds; the uploader gives up before
 _INTERVAL = 0.2  # seconds between two measurements of the job
 _NOT_STARTED = 127  # as shells do
 
@@ -42,19 +44,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.setsid()
     folder = JobFolder(asked.folder)
     _detach(folder.log)
-    head = folder.head(asked.attempt, datetime.now(UTC).isoformat(" ", "seconds"))
+    bucket, log_start = os.environ.get(BUCKET, ""), os.fstat(sys.stdout.fileno()).st_size
+    head = folder.head(
+        asked.attempt,
+        datetime.now(UTC).isoformat(" ", "seconds"),
+        host_of(folder.path.parent) if bucket else "",  # the log is read on other hosts too
+    )
     with contextlib.suppress(OSError):  # the disk is full, but the job may still free space
         os.write(sys.stdout.fileno(), head.encode())
     output, printed = os.pipe()
     log = JobLog(output, sys.stdout.fileno(), asked.log_bytes)
     log.start()
+    uploader = _start_uploader(folder, asked.attempt, log_start, bucket) if bucket else None
     watch = _Watch(asked.memory, asked.seconds, asked.grace)
     ended = watch.run(asked.command, printed)
     for other in _others_of_the_group():
         _signal(other, signal.SIGKILL)
     log.finish()
     folder.note_exit(asked.attempt, ended)
+    if uploader is not None:
+        _finish(uploader)
     return 0
+
+
+def _start_uploader(
+    folder: JobFolder, attempt: int, log_start: int, bucket: str
+) -> subprocess.Popen[bytes] | None:
+    """Start the process that copies the log and the checkpoints to the bucket.
+
+    It ends when its standard input is closed. It is outside the group: it does not count as memory
+    of the job, and uploads the last checkpoint of a job that is killed.
+    """
+    command = [sys.executable, "-P", "-m", "intertwine_api.work.job_uploader", str(folder.path)]
+    command += ["--attempt", str(attempt), "--log-start", str(log_start), "--bucket", bucket]
+    environment = {name: text for name, text in os.environ.items() if name != JOB}
+    try:
+        folder.note_log(attempt)
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, env=environment, start_new_session=True
+        )
+    except OSError as error:  # the job can run without
+        print(f"the log and the checkpoints are not uploaded: {error}", file=sys.stderr, flush=True)
+        return None
+
+
+def _finish(uploader: subprocess.Popen[bytes]) -> None:
+    """Wait for the last uploads, which end by themselves."""
+    assert uploader.stdin is not None
+    uploader.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        uploader.wait(_LAST_UPLOADS)
 
 
 class _Watch:

@@ -74,13 +74,14 @@ def run(job: Job, context: JobContext) -> Callable[[Connection], dict[str, Any]]
         outcome = run_training(
             request,
             data,
-            folder=context.files.take_checkpoint(job.attempt),
+            folder=context.take_checkpoint(),
             callback=report.tell,
             warned=report.warn,
             saved=context.saved,
             require_room=_require_room,
         )
     context.report({**report.progress, "stage": "keeping the model", "eta_seconds": None})
+    models.keep(outcome)
 
     def publish(connection: Connection) -> dict[str, Any]:
         free = name if models.is_free_in(connection, name, job.owner) else f"job-{job.id}"

@@ -178,3 +178,44 @@ def test_an_upgrade_without_a_database_says_what_to_name(tmp_path: Path) -> None
     assert ended.code == 2
     assert "name the folder of the data with --data" in ended.err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_service_moves_from_its_folder_into_a_bucket(
+    tmp_path: Path, s3: dict[str, str], bucket: str
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    env = environment(INTERTWINE_OBJECTS=bucket, **s3)
+
+    def in_bucket(*arguments: str | Path) -> Ended:
+        return intertwine(*arguments, env=env)
+
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, X=np.ones((5, 3)), Y=np.ones((5, 1)))
+    content, sent = samples.read_bytes(), {"content-type": "application/zip"}
+    with running_service(old, jobs="0", workers="1") as client:
+        dataset = client.post("/v1/datasets", content=content, headers=sent).json()["id"]
+    refused = in_bucket("serve", "--data", old, "--port", "0")
+    assert refused.code == 2, refused.err
+    assert "intertwine admin restore" in refused.err
+    assert "Traceback" not in refused.err
+    assert admin(old, "backup", tmp_path / "backup").code == 0
+    restored = in_bucket("admin", "restore", tmp_path / "backup", "--data", new)
+    assert restored.code == 0, restored.err
+    assert in_bucket("admin", "verify", "--data", new).out == "everything is in order\n"
+    assert in_bucket("admin", "gc", "--data", new).code == 0
+    with running_service(new, jobs="0", workers="1", objects=bucket) as client:
+        assert client.get(f"/v1/blobs/{dataset}").status_code == 200
+        assert not (new / "objects").exists()
+    forgotten = admin(new, "gc")
+    assert forgotten.code == 2
+    assert f"are in {bucket}: set INTERTWINE_OBJECTS" in forgotten.err
+    checks = json.loads(in_bucket("doctor", "--json").out)["checks"]
+    (found,) = (check for check in checks if check["check"] == "objects")
+    assert found["ok"], found
+    assert found["found"] == f"{bucket} answers"
+    secret = intertwine(
+        "serve", "--data", new, env=environment(INTERTWINE_OBJECTS="s3://me:hidden@lab/x")
+    )
+    assert secret.code == 2
+    assert "hidden" not in secret.err + secret.out
+    assert "AWS_ACCESS_KEY_ID" in secret.err

@@ -572,7 +572,7 @@ class TestBadInput:
             (["basis", "V", "--group", ""], "expected a group"),
             (["basis", "V", "--group", "so(3)"], "'so' is none of"),
             (["basis", "V", "--group", "SO"], "SO(n)"),
-            (["basis", "V", "--group", "SO(3,4)"], "found 2 arguments"),
+            (["basis", "V", "--group", "O(3,4)"], "found 2 arguments"),
             (["basis", "V", "--group", "SO(3"], "expected"),
             (["basis", "V", "--group", "SO(0)"], "SO(n) takes integers from 1 on, not 0"),
             (["basis", "V", "--group", "SO(-3)"], "  SO(-3)\n     ^"),

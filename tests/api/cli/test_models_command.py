@@ -12,8 +12,8 @@ from helpers.program import Ended, intertwine
 from helpers.service import running_service
 from intertwine.nn import load
 from intertwine_api.storage.database import Database
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
 
 X = np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32)
 
@@ -25,7 +25,7 @@ def publish(data: Path) -> None:
     off = TrainedModel({}, b"off", {}, equivariance_error=0.01, is_equivariant=False)
     try:
         database.migrate()
-        registry = Models(database, Objects(data / "objects"))
+        registry = Models(database, FolderObjects(data / "objects"))
         registry.publish("small", "local", None, bytes_only(b"first"))
         registry.publish("small", "local", None, trained(small_model()))
         registry.publish("off", "ann", None, off)

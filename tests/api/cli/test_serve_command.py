@@ -128,6 +128,21 @@ class TestWhatCannotBe:
 
     @pytest.mark.slow
     @pytest.mark.parametrize(
+        ("tiers", "said"),
+        [
+            ("/a,ftp://host", "a cache cannot be at 'ftp://host'"),
+            ("/a,s3://lab?readonly", "the only option of an address is ?read-only"),
+        ],
+    )
+    def test_an_unusable_tier_is_an_error(self, tiers: str, said: str, tmp_path: Path) -> None:
+        arguments = ("--port", "0", "--data", tmp_path / "data")
+        ended = intertwine("serve", *arguments, env={"INTERTWINE_CACHE": tiers})
+        assert ended.code == 2
+        assert ended.err.startswith("intertwine: ")
+        assert said in ended.err
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
         ("url", "said"),
         [
             ("nonsense", "the URL of the database cannot be read"),

@@ -24,6 +24,8 @@ from intertwine_api.client import AsyncClient, Client, Job
 from intertwine_api.client.errors import ConnectionFailed, WaitedTooLong
 from intertwine_api.client.retries import Deadline
 
+pytestmark = pytest.mark.slow  # it waits for deadlines
+
 RUNNING = json_reply(job_document(state="running"))
 RESULT = {"model": "m", "version": 1, "test_loss": 0.5, "equivariance_error": 0.0}
 DONE = json_reply(job_document(state="succeeded", result={**RESULT, "is_equivariant": True}))
@@ -98,7 +100,6 @@ class TestAServiceThatIsAway:
         ):
             job_of(lab).wait(timeout=0.6)
 
-    @pytest.mark.slow
     def test_a_service_that_does_not_answer(self, silent: Callable[[Request], Reply]) -> None:
         with (
             scripted_service(silent) as there,

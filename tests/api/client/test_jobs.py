@@ -237,6 +237,7 @@ with Client(sys.argv[1]) as lab:
         assert not lab.job(endless.id).has_ended
 
 
+@pytest.mark.slow
 def test_on_a_terminal_there_is_a_bar(lab: Client, http: httpx.Client) -> None:
     job = submit(http, lab, QUICK, name="seen").wait(60)
     ours, theirs = os.openpty()

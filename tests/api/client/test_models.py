@@ -27,8 +27,8 @@ from intertwine.reps import V
 from intertwine_api.client import AsyncClient, Client, models
 from intertwine_api.client.errors import ServiceError
 from intertwine_api.storage.database import Database
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.safetensors_body import SAFETENSORS
 
 SHORT = ("short", "shorter", "shortest")
@@ -45,7 +45,7 @@ def publish(data: Path) -> None:
     database = Database(f"sqlite:///{data / 'intertwine.db'}")
     try:
         database.migrate()
-        registry = Models(database, Objects(data / "objects"))
+        registry = Models(database, FolderObjects(data / "objects"))
         registry.publish("small", "local", None, trained(small_model(key=1)))
         registry.publish("small", "local", None, trained(small_model()))
         registry.publish("complex", "local", None, trained(small_complex_model()))

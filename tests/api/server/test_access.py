@@ -26,8 +26,8 @@ from intertwine_api.work.settings import Settings
 from safetensors.numpy import save
 from sqlalchemy import insert
 
-#: To solve is of no use to who may not read.
-BASES = {"bases:read", "bases:solve"}
+#: To solve is of no use to who may not read, and what is sent may have to be solved.
+BASES = {"bases:read", "bases:solve", "bases:write"}
 OPEN = ("/", "/healthz", "/readyz", "/problems", "/docs", "/openapi.json")
 
 
@@ -143,6 +143,8 @@ class TestScopes:
             ("GET", "/v1/models/nothing", {"models:forward", "jobs:write"}),
             ("DELETE", "/v1/models/nothing", {"jobs:write"}),
             ("GET", "/metrics", {"metrics:read"}),
+            ("PUT", f"/v1/store/blobs/00/{UNKNOWN}", {"bases:write"}),
+            ("PUT", f"/v1/store/manifests/00/{UNKNOWN}.json", {"bases:write"}),
             ("GET", "/v1/admin/solves", set()),
             ("DELETE", f"/v1/admin/uploads/{UNKNOWN[:16]}", set()),
         ],

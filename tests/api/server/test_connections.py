@@ -6,6 +6,7 @@ import io
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -200,6 +201,33 @@ class TestStalledRequests:
         answer = httpx.post(f"{service.address}/v1/bases", json=slow, headers=waited, timeout=60)
         assert answer.status_code in (200, 202)
         assert time.monotonic() - begun > STALL or answer.status_code == 200
+
+
+@pytest.mark.slow
+class TestBodiesOfRefusedRequests:
+    def test_they_are_read_slowly_and_the_client_gets_its_response(
+        self, service: ServiceProcess
+    ) -> None:
+        """64 MB in a second for all: no faster than the upload of one owner."""
+        sent = bytes(48 * MB)
+
+        def ask(_: int) -> int:
+            refused = f"{service.address}/v1/datasets?group=%7B"
+            return httpx.post(refused, content=sent, headers=ZIP, timeout=60).status_code
+
+        begun = time.monotonic()
+        with ThreadPoolExecutor(4) as clients:
+            assert list(clients.map(ask, range(4))) == [422] * 4
+        assert time.monotonic() - begun > 2
+        assert is_alive(service.address)
+
+    def test_so_are_those_that_are_too_large(self, service: ServiceProcess) -> None:
+        begun = time.monotonic()
+        refused = httpx.post(
+            f"{service.address}/v1/bases", content=bytes(48 * MB), headers=JSON, timeout=60
+        )
+        assert refused.json()["code"] == "body-too-large"
+        assert time.monotonic() - begun > 0.6
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from intertwine.operators import dense
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 
+pytestmark = pytest.mark.slow  # real solves that wait
+
 #: Krylov's method takes minutes; the estimate is that of its first block.
 LONG = {"rep": "V**10", "group": "SO(3)", "method": "krylov"}
 #: With this, it is no job.
@@ -72,7 +74,6 @@ class TestCosts:
         problem(client.post("/v1/bases", json={"rep": "V", "group": name}), 422, "too-large")
         problem(client.post("/v1/reps:parse", json={"rep": f"V({name})"}), 422, "too-large")
 
-    @pytest.mark.slow
     def test_many_large_groups_take_little_memory(self, tmp_path: Path) -> None:
         with service_process(tmp_path / "data", workers="1") as service:
 
@@ -94,7 +95,6 @@ class TestCosts:
         assert "exact strings" in document["detail"]
         assert time.monotonic() - begun < 5
 
-    @pytest.mark.slow
     def test_a_defective_or_crooked_generator_of_size_300_is_estimated_soon(
         self, client: httpx.Client
     ) -> None:
@@ -104,7 +104,6 @@ class TestCosts:
         client.post("/v1/bases", json=asked, headers={"prefer": "wait=0"})
         assert time.monotonic() - begun < 20  # it was 26 s of CPU, and two minutes of this machine
 
-    @pytest.mark.slow
     def test_a_decomposition_is_ended_when_a_request_may_wait_no_longer(
         self, tmp_path: Path
     ) -> None:
@@ -116,7 +115,6 @@ class TestCosts:
 
 
 class TestCallersWhoLeave:
-    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("path", "asked"),
         [
@@ -137,7 +135,6 @@ class TestCallersWhoLeave:
                 time.sleep(0.2)
             assert metric(client, "intertwine_queue") == 0
 
-    @pytest.mark.slow
     def test_a_solve_goes_on_after_a_202(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", **IN_PROCESS) as client:
             answer = client.post("/v1/bases", json=LONG, headers={"prefer": "wait=0"})
@@ -167,7 +164,6 @@ def lab(data: Path, **settings: str) -> Iterator[tuple[httpx.Client, httpx.Clien
 
 
 class TestShares:
-    @pytest.mark.slow
     def test_the_solves_of_one_owner_do_not_delay_another(self, tmp_path: Path) -> None:
         with lab(tmp_path / "data", **IN_PROCESS) as (ann, bob):
             for k in range(10):
@@ -192,7 +188,6 @@ class TestShares:
 
 
 class TestSolvesOfSeveralOwners:
-    @pytest.mark.slow
     def test_start_in_the_turn_of_the_one_who_joined_and_go_on_for_the_one_who_stays(
         self, tmp_path: Path
     ) -> None:

@@ -12,8 +12,8 @@ from helpers.example_models import TrainedModel, bytes_only, small_model, traine
 from intertwine.nn import Standardize
 from intertwine_api.server.inference import Answer, Inference
 from intertwine_api.storage.database import Database
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.service_metrics import ServiceMetrics
 from intertwine_api.work.settings import Settings
@@ -25,7 +25,7 @@ class Lab:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.database = Database(f"sqlite:///{folder / 'intertwine.db'}")
         self.database.migrate()
-        self.objects = Objects(folder / "objects")
+        self.objects = FolderObjects(folder / "objects")
         self.models = Models(self.database, self.objects)
         self.metrics = ServiceMetrics()
         self.settings = Settings(data=folder, **{"batch_rows": 2, "forward_rows": 5, **settings})

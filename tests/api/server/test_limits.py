@@ -292,6 +292,7 @@ class TestAKey:
             assert hers.get("/v1/groups").status_code == 200
             assert time.monotonic() - begun < 1
 
+    @pytest.mark.slow
     def test_has_so_many_requests_in_the_works_at_once(self, tmp_path: Path) -> None:
         with service_with_keys(tmp_path, "alice", "bob", key_requests_at_once="2") as (hers, his):
             job = hers.post("/v1/jobs", json={"kind": "solve", **SO3}).json()

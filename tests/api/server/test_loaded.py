@@ -134,6 +134,16 @@ def test_its_bytes_are_those_of_weights_programs_and_buffers() -> None:
     assert abs(ready.nbytes - before) < 10**5
 
 
+def test_programs_of_a_small_model_contain_its_weights() -> None:
+    narrow = MLP(Scalar + V, V, SO(3), ch=300, num_layers=2)
+    ready = load(*to_config(narrow), (1, 4))
+    weights = sum(array.nbytes for array in jax.tree.leaves(narrow) if hasattr(array, "nbytes"))
+    assert 3 * 10**5 < weights < 10**6
+    assert ready.nbytes > weights + 2 * (PROGRAM_BYTES + weights)
+    x = np.ones((1, 4), np.float32)
+    np.testing.assert_allclose(ready(x), jax.jit(narrow)(x), rtol=1e-5, atol=1e-7)
+
+
 class Table(eqx.Module):
     """A model with numbers that are not weights: its programs have them as constants."""
 

@@ -13,9 +13,9 @@ from helpers.example_models import small_model, trained
 from helpers.hostile import Hostile, PeakMemory, head, hostile_to, status
 from helpers.service import UNKNOWN, ServiceProcess, problem, service_process
 from intertwine_api.storage.database import Database
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.keys import Keys
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.safetensors_body import SAFETENSORS
 from safetensors.numpy import save
 
@@ -31,7 +31,7 @@ class Keyed:
         self.process = ServiceProcess(folder / "data", jobs="0", workers="1", **settings)
         database = Database(f"sqlite:///{self.process.data}/intertwine.db")
         database.migrate()
-        objects = Objects(self.process.data / "objects")
+        objects = FolderObjects(self.process.data / "objects")
         Models(database, objects).publish("inertia", "ada", None, trained(small_model(key=1)))
         scopes = {"ada": "models:forward", "bob": "models:forward", "eve": "bases:read"}
         self._tokens = {
@@ -83,6 +83,7 @@ def unfinished(hostile: Hostile, keyed: Keyed, owner: str, model: str) -> socket
     return connection
 
 
+@pytest.mark.slow
 def test_unfinished_forwards_of_an_unknown_model_take_no_memory(keyed: Keyed) -> None:
     peak = PeakMemory(keyed.process.pid)
     with hostile_to(keyed.process.address) as hostile:
@@ -92,6 +93,7 @@ def test_unfinished_forwards_of_an_unknown_model_take_no_memory(keyed: Keyed) ->
     assert peak.growth < 50 * MB  # of 400 MB that were sent
 
 
+@pytest.mark.slow
 def test_unfinished_bodies_are_bounded_for_a_key_and_for_all(keyed: Keyed) -> None:
     peak = PeakMemory(keyed.process.pid)
     address = f"{keyed.process.address}/v1/models/inertia:forward"

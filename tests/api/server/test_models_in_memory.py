@@ -23,6 +23,8 @@ from intertwine_api.server.models_in_memory import LoadedModel, ModelsInMemory, 
 from intertwine_api.storage.models import Version
 from intertwine_api.wire.problems import ProblemError
 
+pytestmark = pytest.mark.slow  # models are compiled
+
 SMALL = BatchSettings(rows=2, delay=0)
 ROW = np.ones((1, 4), np.float32)
 
@@ -172,7 +174,6 @@ def test_the_least_recently_used_model_is_evicted() -> None:
     asyncio.run(inside())
 
 
-@pytest.mark.slow
 def test_evicted_models_are_freed() -> None:
     loader = Loader()
 
@@ -365,7 +366,6 @@ def test_a_load_does_not_block_the_event_loop() -> None:
     asyncio.run(inside())
 
 
-@pytest.mark.slow
 def test_the_end_while_a_model_is_loaded_lets_go_of_it_too() -> None:
     loader = Loader()
     loader.may_go_on.clear()

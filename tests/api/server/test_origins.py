@@ -227,6 +227,7 @@ class TestContentTypes:
             answer = client.post(path, content=b"{}", headers=headers)
             problem(answer, 415, "unsupported-media-type")
 
+    @pytest.mark.slow
     def test_documented_types_are_accepted(self, client: httpx.Client) -> None:
         assert len(_addresses(client)) >= 6
         for path, types in _addresses(client).items():

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from helpers.example_jobs import soon
 from helpers.program import called, intertwine
 from helpers.service import SO3, UNKNOWN, ServiceProcess, metric, problem, service_process
 from intertwine_api.server.app import create_app
@@ -243,10 +244,11 @@ class TestMetrics:
         with httpx.Client(base_url=lab.service.address, headers=headers) as client:
             before = metric(client, "intertwine_auth_failures_total")
             httpx.get(f"{lab.service.address}/v1/groups")
-            assert metric(client, "intertwine_auth_failures_total") == before + 1
+            # a request is counted after its response
+            soon(lambda: metric(client, "intertwine_auth_failures_total") == before + 1)
             lab.client.get(f"/v1/bases/{UNKNOWN}")
             route = {"route": "/v1/bases/{key}"}
-            assert metric(client, "intertwine_request_seconds_count", **route) >= 1
+            soon(lambda: metric(client, "intertwine_request_seconds_count", **route) >= 1)
             assert metric(client, "intertwine_requests_total", **route, status="404") >= 1
             for folder in ("data", "store"):
                 assert metric(client, "intertwine_disk_free_bytes", folder=folder) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from helpers.databases import Databases
+from helpers.example_tiers import Gateway
 from helpers.service import SO3, UNKNOWN, problem, service_process
 
 ENDLESS = {"kind": "solve", "rep": "V**8", "group": "SO(4)", "method": "krylov"}
@@ -122,3 +125,73 @@ def test_a_service_without_its_database_is_not_ready(databases: Databases, tmp_p
             answer = client.get(path)
             problem(answer, 503, "not-ready")
             assert answer.headers["retry-after"] == "5"
+
+
+def samples(seed: int) -> bytes:
+    sent = io.BytesIO()
+    X = np.random.default_rng(seed).standard_normal((30, 3)).astype(np.float32)
+    np.savez(sent, X=X, Y=np.sum(X**2, axis=1, keepdims=True))
+    return sent.getvalue()
+
+
+def upload(client: httpx.Client, seed: int) -> httpx.Response:
+    return client.post(
+        "/v1/datasets",
+        params={"rep_in": "V", "rep_out": "V0", "group": "SO(3)"},
+        content=samples(seed),
+        headers={"content-type": "application/zip"},
+    )
+
+
+def training(dataset: str, name: str) -> dict[str, Any]:
+    model = {"type": "EMLP", "ch": 8, "num_layers": 1}
+    epochs = {"epochs": 2, "batch_size": 16}
+    return {"kind": "train", "dataset": dataset, "name": name, "model": model, "training": epochs}
+
+
+@pytest.mark.slow
+def test_services_without_a_common_disk_share_a_bucket(
+    databases: Databases, tmp_path: Path, s3: dict[str, str]
+) -> None:
+    gateway = Gateway()
+    with ExitStack() as stack:
+        url = stack.enter_context(databases.empty("postgresql"))
+        bucket = stack.enter_context(gateway.open(s3))
+        settings = {"database": url, "objects": bucket, "workers": "1"}
+        first = stack.enter_context(service_process(tmp_path / "a", jobs="0", **settings))
+        second = stack.enter_context(service_process(tmp_path / "b", jobs="1", **settings))
+        assert f"datasets and weights: {bucket}" in first.announced
+        here = stack.enter_context(httpx.Client(base_url=first.address, timeout=60))
+        there = stack.enter_context(httpx.Client(base_url=second.address, timeout=60))
+        assert bucket in here.get("/").text
+        # a dataset of one host, a training on the other, and the model called on the first
+        dataset = upload(here, 1).json()["id"]
+        assert there.get(f"/v1/blobs/{dataset}").status_code == 200
+        job = reached(here, submit(here, training(dataset, "lengths")), "succeeded", "failed")
+        assert job["state"] == "succeeded", job
+        forward = "/v1/models/lengths:forward"
+        answer = here.post(forward, json={"inputs": [[1.0, 2.0, 2.0]]})
+        assert answer.status_code == 200, answer.text
+        assert here.get("/v1/models/lengths/versions/1").json()["has_weights"]
+        (listed,) = here.get("/v1/models").json()["data"]
+        assert listed["newest"]["has_weights"]
+        # without the bucket: the loaded model answers, jobs wait, and other requests get 503
+        later = upload(here, 2).json()["id"]
+        gateway.is_down = True
+        refused = upload(here, 3), here.get("/readyz"), there.get(f"/v1/blobs/{later}")
+        for answer in refused:
+            assert "bucket" in problem(answer, 503, "not-ready")["detail"]
+            assert answer.headers["retry-after"] == "5"
+        assert here.post(forward, json={"inputs": [[1.0, 2.0, 2.0]]}).status_code == 200
+        waiting = submit(here, training(later, "waited"))
+        reached(here, waiting, "running")
+        time.sleep(5)
+        gateway.is_down = False
+        job = reached(here, waiting, "succeeded", "failed")
+        assert (job["state"], job["attempt"]) == ("succeeded", 1), job
+        assert upload(here, 3).status_code == 201
+        assert here.get("/readyz").status_code == 200
+        assert there.get(f"/v1/blobs/{later}").status_code == 200
+        # a bucket that may only be read
+        gateway.refused = ("PUT", "POST", "DELETE")
+        assert "refuses" in problem(upload(there, 4), 503, "not-ready")["detail"]

@@ -19,9 +19,12 @@ from helpers.example_models import bytes_only
 from helpers.example_stores import flip
 from intertwine.errors import FormatError, InvalidSetting, NotFound
 from intertwine_api.storage.backup import Backup, back_up, restore, verify_objects
+from intertwine_api.storage.bucket import Bucket
 from intertwine_api.storage.database import Database
+from intertwine_api.storage.folder_objects import FolderObjects
+from intertwine_api.storage.identity import require_same_service
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.objects import open_objects
 from intertwine_api.storage.quota import UploadedWeights
 from intertwine_api.work.job import NewJob
 from intertwine_api.work.queue import Queue
@@ -33,7 +36,7 @@ class Lab:
 
     def __init__(self, database: Database, data: Path) -> None:
         self.database, self.data = database, data
-        self.objects = Objects(data / "objects")
+        self.objects = FolderObjects(data / "objects")
         self.models, self.queue = Models(database, self.objects), Queue(database)
 
     def publish(self, number: int) -> str:
@@ -69,7 +72,8 @@ def restored(databases: Databases, database_kind: str, tmp_path: Path) -> Iterat
         database = Database(url)
 
         def into_new(backup: Path) -> Lab:
-            restore(backup, database, tmp_path / "restored")
+            new = FolderObjects(tmp_path / "restored" / "objects")
+            restore(backup, database, tmp_path / "restored", new)
             return Lab(database, tmp_path / "restored")
 
         yield into_new
@@ -80,9 +84,10 @@ def test_all_that_cannot_be_computed_again_is_restored(
     lab: Lab, restored: Restored, tmp_path: Path
 ) -> None:
     weights, job = lab.publish(1), lab.submit(1)
-    UploadedWeights(lab.data / "weights", lab.objects).add("alice", weights, 9)
+    (tmp_path / "uploaded").write_bytes(b"weights 1")
+    UploadedWeights(lab.database, lab.objects).add("alice", tmp_path / "uploaded")
     public_key = Keyring(lab.data / "signing-key").public_key
-    backup = back_up(lab.database, lab.data, tmp_path / "backup")
+    backup = back_up(lab.database, lab.data, lab.objects, tmp_path / "backup")
     assert not backup.missing
     shutil.rmtree(lab.data)
     new = restored(tmp_path / "backup")
@@ -92,7 +97,7 @@ def test_all_that_cannot_be_computed_again_is_restored(
     assert found.read_bytes() == b"weights 1"
     assert new.queue.get(job).request == {"number": 1}
     assert (new.data / "jobs" / job / "log").read_text() == "epoch 1\n"
-    assert UploadedWeights(new.data / "weights", new.objects).total("alice") == 9
+    assert UploadedWeights(new.database, new.objects).is_of("alice", weights)
     assert Keyring(new.data / "signing-key").public_key == public_key
     assert new.faults() == []
     new.publish(2)  # it can be written to
@@ -128,11 +133,12 @@ def test_each_of_many_backups_under_writes_is_whole(
     with writing(lab):
         made = [tmp_path / f"backup-{number}" for number in range(7)]
         for target in made:
-            assert not back_up(lab.database, lab.data, target).missing
+            assert not back_up(lab.database, lab.data, lab.objects, target).missing
     for target in made:
         with databases.empty(database_kind) as url:
             database = Database(url)
-            restore(target, database, tmp_path / f"restored-{target.name}")
+            home = tmp_path / f"restored-{target.name}"
+            restore(target, database, home, FolderObjects(home / "objects"))
             new = Lab(database, tmp_path / f"restored-{target.name}")
             assert new.faults() == []
             for model in new.models.page("", 200)[0]:
@@ -148,7 +154,7 @@ class TestRefusals:
     def test_a_backup_without_its_last_file_is_not_complete(
         self, lab: Lab, restored: Restored, tmp_path: Path
     ) -> None:
-        back_up(lab.database, lab.data, tmp_path / "backup")
+        back_up(lab.database, lab.data, lab.objects, tmp_path / "backup")
         (tmp_path / "backup" / "backup.json").unlink()
         with pytest.raises(NotFound, match="not a complete backup"):
             restored(tmp_path / "backup")
@@ -158,7 +164,7 @@ class TestRefusals:
         self, lab: Lab, restored: Restored, tmp_path: Path, spoil: Callable[[Path], None]
     ) -> None:
         lab.publish(1)
-        backup = back_up(lab.database, lab.data, tmp_path / "backup")
+        backup = back_up(lab.database, lab.data, lab.objects, tmp_path / "backup")
         for name in backup.files:
             copy = tmp_path / f"copy-{name.replace('/', '-')}"
             shutil.copytree(tmp_path / "backup", copy)
@@ -184,13 +190,14 @@ class TestRefusals:
 
     def test_nothing_is_overwritten(self, lab: Lab, tmp_path: Path) -> None:
         lab.publish(1)
-        back_up(lab.database, lab.data, tmp_path / "backup")
+        back_up(lab.database, lab.data, lab.objects, tmp_path / "backup")
         with pytest.raises(InvalidSetting, match="backup is not empty"):
-            back_up(lab.database, lab.data, tmp_path / "backup")
+            back_up(lab.database, lab.data, lab.objects, tmp_path / "backup")
         with pytest.raises(InvalidSetting, match="objects is not empty"):
-            restore(tmp_path / "backup", lab.database, lab.data)
+            restore(tmp_path / "backup", lab.database, lab.data, lab.objects)
+        other = FolderObjects(tmp_path / "other" / "objects")
         with pytest.raises(InvalidSetting, match="is not empty: restore into an empty one"):
-            restore(tmp_path / "backup", lab.database, tmp_path / "other")
+            restore(tmp_path / "backup", lab.database, tmp_path / "other", other)
 
     @pytest.mark.parametrize("part", ["-wal", "-shm", "-journal"])
     def test_a_log_of_the_database_of_before_is_not_replayed(
@@ -198,24 +205,28 @@ class TestRefusals:
     ) -> None:
         database = Database(f"sqlite:///{tmp_path / 'old' / 'intertwine.db'}")
         database.migrate()
-        back_up(database, tmp_path / "old", tmp_path / "backup")
+        old = FolderObjects(tmp_path / "old" / "objects")
+        back_up(database, tmp_path / "old", old, tmp_path / "backup")
         database.close()
         new = tmp_path / "new"
         new.mkdir()
         (new / f"intertwine.db{part}").write_bytes(b"of another database")
+        another = Database(f"sqlite:///{new / 'intertwine.db'}")
         with pytest.raises(InvalidSetting, match="is not empty"):
-            restore(tmp_path / "backup", Database(f"sqlite:///{new / 'intertwine.db'}"), new)
+            restore(tmp_path / "backup", another, new, FolderObjects(new / "objects"))
 
     def test_a_backup_of_another_kind_of_database(self, lab: Lab, tmp_path: Path) -> None:
-        back_up(lab.database, lab.data, tmp_path / "backup")
+        back_up(lab.database, lab.data, lab.objects, tmp_path / "backup")
         other = "postgresql://nowhere/x" if lab.database.is_sqlite else f"sqlite:///{tmp_path}/x"
+        empty = FolderObjects(tmp_path / "other" / "objects")
         with pytest.raises(InvalidSetting, match="give a database of"):
-            restore(tmp_path / "backup", Database(other), tmp_path / "other")
+            restore(tmp_path / "backup", Database(other), tmp_path / "other", empty)
 
     def test_a_failed_backup_leaves_nothing(self, tmp_path: Path) -> None:
         database = Database(f"sqlite:///{tmp_path}/none.db")
+        none = FolderObjects(tmp_path / "objects")
         with pytest.raises(NotFound, match="there is no database"):
-            back_up(database, tmp_path, tmp_path / "backups" / "one")
+            back_up(database, tmp_path, none, tmp_path / "backups" / "one")
         assert list((tmp_path / "backups").iterdir()) == []
         assert not (tmp_path / "none.db").exists()
 
@@ -225,7 +236,7 @@ class TestLostObjects:
         lost, kept = lab.publish(1), lab.publish(2)
         lab.objects.remove(lost)
         assert lab.faults() == [f"the object {lost}, which the database refers to, is missing"]
-        backup = back_up(lab.database, lab.data, tmp_path / "backup")
+        backup = back_up(lab.database, lab.data, lab.objects, tmp_path / "backup")
         assert backup.missing == (lost,)
         assert f"objects/{kept}" in backup.files
 
@@ -238,14 +249,15 @@ class TestLostObjects:
 
 
 def test_others_cannot_read_it(lab: Lab, tmp_path: Path) -> None:
-    back_up(lab.database, lab.data, tmp_path / "backup")
+    back_up(lab.database, lab.data, lab.objects, tmp_path / "backup")
     assert stat.S_IMODE((tmp_path / "backup").stat().st_mode) == 0o700
 
 
 def test_the_copy_of_sqlite_is_one_file(tmp_path: Path, databases: Databases) -> None:
     with databases.migrated("sqlite") as url:
         database = Database(url)
-        back_up(database, tmp_path / "data", tmp_path / "backup")
+        none = FolderObjects(tmp_path / "data" / "objects")
+        back_up(database, tmp_path / "data", none, tmp_path / "backup")
         database.close()
     assert sorted(path.name for path in (tmp_path / "backup").iterdir()) == [
         "backup.json",
@@ -254,3 +266,62 @@ def test_the_copy_of_sqlite_is_one_file(tmp_path: Path, databases: Databases) ->
     ]
     with closing(sqlite3.connect(tmp_path / "backup" / "database.sqlite")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+class TestABucket:
+    def test_a_backup_of_a_folder_is_restored_into_a_bucket_and_back(
+        self, lab: Lab, databases: Databases, database_kind: str, bucket: str, tmp_path: Path
+    ) -> None:
+        weights = lab.publish(1)
+        back_up(lab.database, lab.data, lab.objects, tmp_path / "first")
+        with databases.empty(database_kind) as url, databases.empty(database_kind) as other_url:
+            database, home = Database(url), tmp_path / "moved"
+            objects = open_objects(bucket, home)
+            restore(tmp_path / "first", database, home, objects)
+            assert not (home / "objects").exists()
+            assert objects.has(weights)
+            assert list(verify_objects(database, objects)) == []
+            elsewhere = open_objects(bucket, tmp_path / "elsewhere")
+            assert require_same_service(database, tmp_path / "elsewhere", elsewhere)
+            Models(database, elsewhere).publish("more", "alice", None, bytes_only(b"more"))
+            with pytest.raises(InvalidSetting, match=f"{bucket} is not empty: name another"):
+                restore(tmp_path / "first", database, tmp_path / "other", objects)
+            backup = back_up(database, home, objects, tmp_path / "second")
+            assert not backup.missing
+            assert sum(name.startswith("objects/") for name in backup.files) == 2
+            again, other = Database(other_url), tmp_path / "folder"
+            restore(tmp_path / "second", again, other, FolderObjects(other / "objects"))
+            assert require_same_service(again, other, FolderObjects(other / "objects"))
+            assert FolderObjects(other / "objects").has(weights)
+            database.close()
+            again.close()
+
+    def test_the_bucket_of_a_service_that_has_no_objects_yet_is_refused(
+        self, lab: Lab, databases: Databases, database_kind: str, bucket: str, tmp_path: Path
+    ) -> None:
+        back_up(lab.database, lab.data, lab.objects, tmp_path / "backup")
+        theirs = open_objects(bucket, tmp_path / "theirs")
+        name = require_same_service(lab.database, tmp_path / "theirs", theirs)
+        with databases.empty(database_kind) as url:
+            database = Database(url)
+            with pytest.raises(InvalidSetting, match=f"{bucket} is not empty: name another"):
+                restore(tmp_path / "backup", database, tmp_path / "new", theirs)
+            database.close()
+        assert require_same_service(lab.database, tmp_path / "theirs", theirs) == name
+
+    def test_lost_and_damaged_objects_are_found(
+        self, database: Database, bucket: str, tmp_path: Path
+    ) -> None:
+        objects = open_objects(bucket, tmp_path)
+        models = Models(database, objects)
+        lost, damaged = (
+            models.publish("model", "alice", None, bytes_only(text)).weights
+            for text in (b"lost", b"damaged")
+        )
+        objects.remove(lost)
+        path = f"objects/{damaged[:2]}/{damaged}"
+        Bucket(bucket).put(path, b"something else")
+        assert sorted(verify_objects(database, objects)) == [
+            f"{bucket}/{path}: its bytes do not have its digest",
+            f"the object {lost}, which the database refers to, is missing",
+        ]

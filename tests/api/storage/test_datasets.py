@@ -15,7 +15,7 @@ from intertwine.training.recipe.description import BuiltIn
 from intertwine.training.recipe.samples import Samples
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
-from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.wire.problems import ProblemError
 from safetensors.numpy import save_file
 
@@ -23,12 +23,12 @@ X, Y = lengths()
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> Objects:
-    return Objects(tmp_path / "objects")
+def objects(tmp_path: Path) -> FolderObjects:
+    return FolderObjects(tmp_path / "objects")
 
 
 @pytest.fixture
-def datasets(database: Database, objects: Objects) -> Datasets:
+def datasets(database: Database, objects: FolderObjects) -> Datasets:
     return Datasets(database, objects)
 
 
@@ -45,7 +45,9 @@ def refused(code: str) -> Any:
 
 
 class TestSending:
-    def test_what_is_sent_is_found(self, datasets: Datasets, objects: Objects, file: Path) -> None:
+    def test_what_is_sent_is_found(
+        self, datasets: Datasets, objects: FolderObjects, file: Path
+    ) -> None:
         stored = datasets.add("ada", file, "lengths", "V", "V0", "SO(3)")
         assert datasets.get(stored.id, "ada") == stored
         assert datasets.info(stored.id, "ada") == stored
@@ -124,6 +126,7 @@ class TestFinding:
             datasets.get(stored.id, "bob")
         assert datasets.get(stored.id).owner == "ada"
 
+    @pytest.mark.slow
     def test_pages_have_all_of_them_the_newest_first(
         self, datasets: Datasets, tmp_path: Path
     ) -> None:
@@ -154,7 +157,7 @@ class TestFinding:
 
 class TestDeleting:
     def test_the_samples_go_with_the_last_who_has_them(
-        self, datasets: Datasets, objects: Objects, file: Path
+        self, datasets: Datasets, objects: FolderObjects, file: Path
     ) -> None:
         stored = datasets.add("ada", file)
         datasets.add("bob", file)
@@ -172,7 +175,7 @@ class TestDeleting:
         assert datasets.get(stored.id, "ada") == stored
 
     def test_sent_again_it_is_there_again(
-        self, datasets: Datasets, objects: Objects, file: Path
+        self, datasets: Datasets, objects: FolderObjects, file: Path
     ) -> None:
         stored = datasets.add("ada", file)
         datasets.delete(stored.id, "ada")
@@ -181,7 +184,7 @@ class TestDeleting:
 
     @pytest.mark.slow
     def test_whoever_sends_while_another_deletes_has_the_samples(
-        self, datasets: Datasets, objects: Objects, file: Path
+        self, datasets: Datasets, objects: FolderObjects, file: Path
     ) -> None:
         digest = datasets.add("bob", file).id
 

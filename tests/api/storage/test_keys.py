@@ -207,6 +207,7 @@ class TestLastUse:
             keys.close()
             database.close()
 
+    @pytest.mark.slow
     def test_does_not_hold_up_the_end_of_a_service_whose_database_is_locked(
         self, databases: Databases
     ) -> None:

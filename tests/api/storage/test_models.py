@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 from helpers.example_models import bytes_only
 from intertwine_api.storage.database import Database
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.models import Models, Version
-from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.job import Limits, NewJob
 from intertwine_api.work.queue import Queue
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> Objects:
-    return Objects(tmp_path / "objects")
+def objects(tmp_path: Path) -> FolderObjects:
+    return FolderObjects(tmp_path / "objects")
 
 
 @pytest.fixture
-def models(database: Database, objects: Objects) -> Models:
+def models(database: Database, objects: FolderObjects) -> Models:
     return Models(database, objects)
 
 
@@ -36,7 +36,7 @@ def publish(models: Models, name: str, content: bytes = b"w", job: str | None = 
     return models.publish(name, "ada", job, bytes_only(content))
 
 
-def test_published_models_are_found(models: Models, objects: Objects) -> None:
+def test_published_models_are_found(models: Models, objects: FolderObjects) -> None:
     published = models.publish("inertia", "ada", "job1", bytes_only(b"weights"))
     found = models.get("inertia", 1)
     assert found == published == models.get("inertia")
@@ -137,7 +137,9 @@ def test_version_numbers_are_not_reused(models: Models) -> None:
     assert publish(models, "inertia", b"4").version == 4
 
 
-def test_weights_are_deleted_with_their_last_version(models: Models, objects: Objects) -> None:
+def test_weights_are_deleted_with_their_last_version(
+    models: Models, objects: FolderObjects
+) -> None:
     shared = publish(models, "one", b"shared").weights
     own = publish(models, "one", b"own").weights
     publish(models, "two", b"shared")
@@ -149,7 +151,7 @@ def test_weights_are_deleted_with_their_last_version(models: Models, objects: Ob
 
 
 def test_weights_that_a_queued_job_needs_are_kept(
-    models: Models, objects: Objects, database: Database
+    models: Models, objects: FolderObjects, database: Database
 ) -> None:
     weights = publish(models, "inertia").weights
     queue = Queue(database)
@@ -164,7 +166,7 @@ def test_weights_that_a_queued_job_needs_are_kept(
 
 
 def test_publishers_at_once_count_without_gap_or_repeat(
-    database_url: str, database: Database, objects: Objects
+    database_url: str, database: Database, objects: FolderObjects
 ) -> None:
     def publisher(i: int) -> list[int]:
         own = Database(database_url)
@@ -184,7 +186,7 @@ def test_publishers_at_once_count_without_gap_or_repeat(
 
 
 def test_new_owners_at_once_get_a_name_only_once(
-    database_url: str, database: Database, objects: Objects
+    database_url: str, database: Database, objects: FolderObjects
 ) -> None:
     def publisher(i: int) -> str:
         own = Database(database_url)
@@ -202,7 +204,7 @@ def test_new_owners_at_once_get_a_name_only_once(
 
 
 def test_weights_published_while_the_same_are_deleted_are_there(
-    database_url: str, database: Database, objects: Objects
+    database_url: str, database: Database, objects: FolderObjects
 ) -> None:
     def come_and_go(i: int) -> None:
         own = Database(database_url)

@@ -6,18 +6,47 @@ import errno
 import hashlib
 import json
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.example_stores import digest, flip, leftovers, run_with_mounts
-from intertwine_api.storage.objects import Objects
+from intertwine.errors import InvalidSetting
+from intertwine_api.storage.folder_objects import FolderObjects
+from intertwine_api.storage.objects import Objects, open_objects
+from intertwine_api.work.settings import Settings, objects_of
 from intertwine_cache import Store
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def address(request: pytest.FixtureRequest) -> str:
+    """Where the objects are: in a folder, and in a bucket."""
+    return "" if request.param == "folder" else str(request.getfixturevalue("bucket"))
+
+
 @pytest.fixture
-def objects(tmp_path: Path) -> Objects:
-    return Objects(tmp_path / "objects")
+def objects(address: str, tmp_path: Path) -> Objects:
+    return open_objects(address, tmp_path)
+
+
+@pytest.fixture
+def elsewhere(address: str, tmp_path: Path) -> Objects:
+    """The same objects, as another process has them; of a bucket, as another host has them."""
+    return open_objects(address, tmp_path / "other" if address else tmp_path)
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path) -> FolderObjects:
+    return FolderObjects(tmp_path / "objects")
+
+
+def test_a_cache_that_is_too_small_for_the_largest_dataset_is_refused(tmp_path: Path) -> None:
+    small: dict[str, Any] = {"objects_cache_bytes": 2**20, "dataset_bytes": 2**21}
+    with pytest.raises(InvalidSetting, match="CACHE_BYTES is 1,048,576, less than the 2,097,152"):
+        objects_of(Settings(data=tmp_path, objects="s3://lab/objects", **small))
+    assert objects_of(Settings(data=tmp_path, **small)).bucket is None  # it has no cache
 
 
 class TestPut:
@@ -43,20 +72,24 @@ class TestPut:
         assert path is not None
         assert path.read_bytes() == b""
 
-    def test_another_process_has_it_too(self, objects: Objects, tmp_path: Path) -> None:
-        objects.put_bytes(b"weights")
-        assert Objects(tmp_path / "objects").path(digest(b"weights")) is not None
+    def test_another_process_has_it_too(self, objects: Objects, elsewhere: Objects) -> None:
+        name, size = objects.put_bytes(b"weights")
+        assert elsewhere.has(name)
+        assert elsewhere.size(name) == size
+        path = elsewhere.path(name)
+        assert path is not None
+        assert path.read_bytes() == b"weights"
 
     def test_what_was_spoilt_on_the_disk_is_missing_and_can_be_put_again(
-        self, objects: Objects
+        self, in_folder: FolderObjects
     ) -> None:
-        objects.put_bytes(b"weights")
-        path = objects.path(digest(b"weights"))
+        in_folder.put_bytes(b"weights")
+        path = in_folder.path(digest(b"weights"))
         assert path is not None
         flip(path)
-        assert objects.path(digest(b"weights")) is None
-        objects.put_bytes(b"weights")
-        again = objects.path(digest(b"weights"))
+        assert in_folder.path(digest(b"weights")) is None
+        in_folder.put_bytes(b"weights")
+        again = in_folder.path(digest(b"weights"))
         assert again is not None
         assert again.read_bytes() == b"weights"
 
@@ -86,18 +119,87 @@ class TestStaying:
         assert len(list(cache.manifests())) < 20  # a cache of that size would have forgotten some
         assert all(objects.path(one) is not None for one in found)
 
-    def test_backups_are_not_told_to_leave_it_out(self, objects: Objects, tmp_path: Path) -> None:
-        objects.put_bytes(b"weights")
+    def test_backups_are_not_told_to_leave_it_out(
+        self, in_folder: FolderObjects, tmp_path: Path
+    ) -> None:
+        in_folder.put_bytes(b"weights")
         assert list((tmp_path / "objects").rglob("CACHEDIR.TAG")) == []
 
 
+class TestCopy:
+    def test_a_copy_has_the_bytes(
+        self, objects: Objects, elsewhere: Objects, tmp_path: Path
+    ) -> None:
+        name, _ = objects.put_bytes(b"weights" * 10**5)
+        assert elsewhere.copy(name, tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == b"weights" * 10**5
+
+    def test_there_is_no_copy_of_nothing(self, objects: Objects, tmp_path: Path) -> None:
+        assert not objects.copy(digest(b"never put"), tmp_path / "copy")
+
+
+class TestUnused:
+    def test_those_of_before_are_unused(self, objects: Objects, elsewhere: Objects) -> None:
+        name, _ = objects.put_bytes(b"weights")
+        now = time.time()
+        assert elsewhere.unused(now - 60) == []
+        assert elsewhere.unused(now + 60) == [name]
+        assert not elsewhere.remove_unused(name, now - 60)
+        assert elsewhere.has(name)
+        assert elsewhere.remove_unused(name, now + 60)
+        assert not objects.has(name)
+        assert not elsewhere.remove_unused(name, now + 60)
+
+    @pytest.mark.slow
+    def test_an_object_that_is_put_again_is_new(self, objects: Objects) -> None:
+        name, _ = objects.put_bytes(b"weights")
+        time.sleep(4)
+        between = time.time() - 0.5
+        assert objects.unused(between + 0.5) == [name]
+        objects.put_bytes(b"weights")
+        assert objects.unused(between) == []
+        assert not objects.remove_unused(name, between)
+
+    @pytest.mark.slow
+    def test_reading_is_a_use(self, objects: Objects, elsewhere: Objects) -> None:
+        name, _ = objects.put_bytes(b"weights")
+        time.sleep(4)
+        between = time.time() - 0.5
+        assert elsewhere.path(name) is not None
+        assert objects.unused(between) == []
+        assert not objects.remove_unused(name, between)
+
+
+class TestVerify:
+    def test_whole_ones_have_no_faults(self, objects: Objects) -> None:
+        assert objects.is_empty()
+        objects.put_bytes(b"weights")
+        assert not objects.is_empty()
+        assert list(objects.verify()) == []
+        objects.check()
+
+
 class TestRemove:
-    def test_it_is_gone_and_its_bytes_too(self, objects: Objects, tmp_path: Path) -> None:
+    def test_it_is_gone(self, objects: Objects, elsewhere: Objects) -> None:
         objects.put_bytes(b"weights")
         objects.put_bytes(b"others")
+        assert elsewhere.path(digest(b"weights")) is not None
         assert objects.remove(digest(b"weights"))
-        assert objects.path(digest(b"weights")) is None
+        for each in (objects, elsewhere):
+            assert each.path(digest(b"weights")) is None
+            assert not each.has(digest(b"weights"))
+            assert each.size(digest(b"weights")) == 0
+            assert each.path(digest(b"others")) is not None
         assert not objects.remove(digest(b"weights"))
+
+    def test_its_bytes_are_gone_from_the_disk(
+        self, in_folder: FolderObjects, tmp_path: Path
+    ) -> None:
+        in_folder.put_bytes(b"weights")
+        in_folder.put_bytes(b"others")
+        assert in_folder.remove(digest(b"weights"))
+        assert in_folder.path(digest(b"weights")) is None
+        assert not in_folder.remove(digest(b"weights"))
         left = [path for path in (tmp_path / "objects").rglob("blobs/*/*") if path.is_file()]
         assert [path.read_bytes() for path in left] == [b"others"]
 
@@ -107,6 +209,9 @@ class TestRemove:
                 objects.path(name)
             with pytest.raises(ValueError, match="is no sha256"):
                 objects.remove(name)
+            assert not objects.has(name)
+            with pytest.raises(ValueError, match="is no sha256"):
+                objects.size(name)
 
 
 class TestAFullDisk:
@@ -115,10 +220,10 @@ class TestAFullDisk:
             import errno, json
             from pathlib import Path
             import intertwine_cache.store
-            from intertwine_api.storage.objects import Objects
+            from intertwine_api.storage.folder_objects import FolderObjects
             mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", sys.argv[1])
             intertwine_cache.store._KEPT_FREE = 0  # the disk itself is to say no
-            objects, found = Objects(Path(sys.argv[1])), []
+            objects, found = FolderObjects(Path(sys.argv[1])), []
             kept, _ = objects.put_bytes(b"x" * 2**20)
             try:
                 objects.put_bytes(b"y" * 2**21)
@@ -136,11 +241,11 @@ class TestAFullDisk:
     ) -> None:
         monkeypatch.setattr("intertwine_cache.store._KEPT_FREE", 2**62)
         with pytest.raises(OSError, match="bytes are free on the disk") as raised:
-            Objects(tmp_path / "objects").put_bytes(b"weights")
+            FolderObjects(tmp_path / "objects").put_bytes(b"weights")
         assert raised.value.errno == errno.ENOSPC
         assert leftovers(Store(tmp_path / "objects")) == []
 
     def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(OSError, match=r"directory|exists"):
-            Objects(tmp_path / "file" / "objects").put_bytes(b"weights")
+            FolderObjects(tmp_path / "file" / "objects").put_bytes(b"weights")

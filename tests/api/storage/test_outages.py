@@ -43,14 +43,6 @@ class Counter:
 
 
 @pytest.fixture
-def server() -> Iterator[Databases]:
-    """A PostgreSQL of its own, which a test may stop."""
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture
 def away(server: Databases) -> Iterator[Database]:
     with server.empty("postgresql") as url:
         database = Database(url, patience=20)
@@ -66,6 +58,7 @@ def file(tmp_path: Path) -> Iterator[Database]:
 
 
 class TestALockedFile:
+    @pytest.mark.slow
     def test_is_waited_for_longer_than_sqlite_does(self, file: Database) -> None:
         counter = Counter(file)
         with ThreadPoolExecutor(1) as threads:

@@ -68,6 +68,7 @@ class TestABlock:
 
 
 class TestAService:
+    @pytest.mark.slow
     def test_writes_nothing_that_others_may_read(self, tmp_path: Path) -> None:
         home = tmp_path / "data"
         (home / "objects").mkdir(parents=True)

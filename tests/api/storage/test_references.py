@@ -13,8 +13,8 @@ from helpers.example_models import bytes_only
 from helpers.service import running_service
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.references import collect_garbage
 from intertwine_api.storage.uploads import Uploads
 from intertwine_api.work.job import NewJob
@@ -26,7 +26,7 @@ class Lab:
     """The database and the files of a service."""
 
     def __init__(self, database: Database, folder: Path) -> None:
-        self.database, self.objects = database, Objects(folder / "objects")
+        self.database, self.objects = database, FolderObjects(folder / "objects")
         self.models, self.queue = Models(database, self.objects), Queue(database)
         self.uploads, self.folder = Uploads(folder / "uploads"), folder
 

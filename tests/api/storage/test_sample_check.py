@@ -30,6 +30,7 @@ def test_checked_samples_are_written_in_their_one_form(tmp_path: Path) -> None:
     assert samples.digest == Samples.of(X, Y).digest
 
 
+@pytest.mark.slow
 def test_a_deflate_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     file = bomb(tmp_path, 900 * 2**20)
     assert file.stat().st_size < 2**21

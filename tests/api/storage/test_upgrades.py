@@ -242,6 +242,7 @@ def test_sqlite_is_not_upgraded_without_room_for_the_snapshot(tmp_path: Path) ->
 
 
 class TestPlans:
+    @pytest.mark.slow
     def test_say_what_would_be_done_and_change_nothing(self, old: Database, tmp_path: Path) -> None:
         found = plan(old, tmp_path / "data")
         assert (found.schema, found.newest, found.written_by) == ("0001", HEAD, None)

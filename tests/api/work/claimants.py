@@ -1,7 +1,9 @@
 """A program whose processes take the jobs of one queue: ``python claimants.py URL PLACES ROLE…``.
 
 Each role is a process; all begin at the same moment, or when the one that is to die has a job in
-its hands. What each of them answers is printed as JSON. `PLACES` is how many jobs a host may hold.
+its hands. Those that claim go on to a second job when each of them has tried for one: otherwise
+the first could have taken all jobs before the scheduler lets another run. What each of them
+answers is printed as JSON. `PLACES` is how many jobs a host may hold.
 """
 
 from __future__ import annotations
@@ -22,7 +24,13 @@ from intertwine_api.work.queue import Queue, next_due, take_turns
 from intertwine_api.work.transitions import move
 
 
-def work(database: Database, host: str, places: int) -> Any:
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another process does."""
+    while not condition():
+        time.sleep(0.001)
+
+
+def work(database: Database, host: str, places: int, _: Callable[[], None]) -> Any:
     """Take jobs and do them until there are none; which, and the most that the host held."""
     queue, taken, most = Queue(database), [], 0
     while True:
@@ -38,11 +46,14 @@ def work(database: Database, host: str, places: int) -> Any:
             time.sleep(0.001)  # all places of the host are taken
 
 
-def claim(database: Database, host: str, places: int) -> Any:
-    """Take jobs until there are none; which, and how long that took."""
+def claim(database: Database, host: str, places: int, meet: Callable[[], None]) -> Any:
+    """Take jobs until there are none, the second after all have met; which, and how long that took."""
     queue, taken, begun = Queue(database), [], time.monotonic()
-    while (job := queue.claim(host, places)) is not None:
+    job = queue.claim(host, places)
+    meet()
+    while job is not None:
         taken.append(job.id)
+        job = queue.claim(host, places)
     return {"taken": taken, "seconds": time.monotonic() - begun}
 
 
@@ -58,21 +69,25 @@ def die(database: Database, host: str, ready: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-ROLES: dict[str, Callable[[Database, str, int], Any]] = {
+ROLES: dict[str, Callable[[Database, str, int, Callable[[], None]], Any]] = {
     "work": work,  # on one host with all others of this role
     "claim": claim,  # each on a host of its own
 }
 
 
-def act(role: str, url: str, host: str, places: int, ready: Path) -> Any:
+def act(role: str, url: str, host: str, places: int, folder: Path, roles: list[str]) -> Any:
     """What a process answers."""
-    database = Database(url)
+    database, ready = Database(url), folder / "ready"
+
+    def meet() -> None:
+        (folder / f"met-{os.getpid()}").touch()
+        wait_until(lambda: len([*folder.glob("met-*")]) == roles.count("claim"))
+
     if role == "die":
         die(database, host, ready)
-    ready.with_name(f"waiting-{os.getpid()}").touch()
-    while not ready.exists():
-        time.sleep(0.001)
-    answer = ROLES[role](database, host, places)
+    (folder / f"waiting-{os.getpid()}").touch()
+    wait_until(ready.exists)
+    answer = ROLES[role](database, host, places, meet)
     database.close()
     return answer
 
@@ -80,23 +95,22 @@ def act(role: str, url: str, host: str, places: int, ready: Path) -> Any:
 def main(url: str, places: int, roles: list[str]) -> None:
     """Fork the processes, let them go, and collect their answers."""
     children = []
-    with tempfile.TemporaryDirectory() as folder:
-        ready = Path(folder, "ready")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         for number, role in enumerate(roles):
             child = os.fork()
             if child == 0:
                 host = "shared" if role == "work" else f"host-{number}"
-                answer = act(role, url, host, places, ready)
-                Path(folder, str(number)).write_text(json.dumps(answer))
+                answer = act(role, url, host, places, folder, roles)
+                (folder / str(number)).write_text(json.dumps(answer))
                 os._exit(0)
             children.append(child)
         if "die" not in roles:
-            while len([*Path(folder).glob("waiting-*")]) < len(roles):
-                time.sleep(0.001)
-            ready.touch()
+            wait_until(lambda: len([*folder.glob("waiting-*")]) == len(roles))
+            (folder / "ready").touch()
         ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         answers = [
-            json.loads(Path(folder, str(number)).read_text()) if status == 0 else None
+            json.loads((folder / str(number)).read_text()) if status == 0 else None
             for number, status in enumerate(ended)
         ]
     print(json.dumps({"ended": ended, "answers": answers}))

@@ -22,10 +22,15 @@ from sqlalchemy import Connection, update
 
 
 def _sleep(job: Job, context: JobContext) -> dict[str, Any]:
-    """Tell who sleeps, and sleep; but only in the first attempts, if the request says so."""
+    """Tell who sleeps, and sleep for some time, or until a file exists; but only in the first
+    attempts, if the request says so.
+    """
     if job.attempt <= job.request.get("attempts", 1000):
         context.report({"stage": "asleep", "pid": os.getpid()})
-        time.sleep(job.request.get("seconds", 120))
+        until = time.monotonic() + job.request.get("seconds", 120)
+        morning = Path(job.request["until"]) if "until" in job.request else None
+        while time.monotonic() < until and not (morning and morning.exists()):
+            time.sleep(0.02)
     return {"attempt": job.attempt}
 
 
@@ -103,6 +108,11 @@ def _exit(job: Job, context: JobContext) -> dict[str, Any]:
     os._exit(5)
 
 
+def _resume(job: Job, context: JobContext) -> dict[str, Any]:
+    files = context.take_checkpoint().iterdir()
+    return {"checkpoint": {file.name: file.read_text() for file in files}}
+
+
 DEEDS: dict[str, Callable[[Job, JobContext], Result]] = {
     "answer": lambda job, context: {"answer": 42, "folder": str(context.folder)},
     "sleep": _sleep,
@@ -114,6 +124,7 @@ DEEDS: dict[str, Callable[[Job, JobContext], Result]] = {
     "look around": _look_around,
     "keep": _keep,
     "fail in the end": _fail_in_the_end,
+    "resume": _resume,
     "refuse": _refuse,
     "stumble": _stumble,
     "fill the disk": _fill_the_disk,

@@ -37,6 +37,7 @@ class Lab:
         self.around = JobEnvironment(folder, url, folder / "cache", lease_seconds=1.5)
         self.queue = Queue(self.database, self.around.lease_seconds)
         self._folder = folder
+        self._morning = folder / "morning"
         self._controllers: list[Controller] = []
         self._executors: list[LocalExecutor] = []
 
@@ -54,6 +55,13 @@ class Lab:
         """A new job's id."""
         new = NewJob("train", "somebody", {"do": do, **request}, limits)
         return self.queue.submit(new)[0].id
+
+    def submit_sleeper(self) -> str:
+        """A job that runs until `morning_comes`, however slow the machine is."""
+        return self.submit("sleep", until=str(self._morning))
+
+    def morning_comes(self) -> None:
+        self._morning.touch()
 
     def job(self, job_id: str) -> Job:
         return self.queue.get(job_id)
@@ -244,10 +252,11 @@ class TestCancel:
 
     @pytest.mark.slow
     def test_of_a_job_that_waits_means_that_it_never_runs(self, lab: Lab) -> None:
-        first, second = lab.submit("sleep", seconds=2), lab.submit("answer")
+        first, second = lab.submit_sleeper(), lab.submit("answer")
         lab.opens(slots=1)
         lab.process(first)
         assert lab.queue.cancel(second, "no").state == "cancelled"
+        lab.morning_comes()
         assert lab.ended(first).state == "succeeded"
         assert not (lab.around.home / "jobs" / second).exists()
         assert lab.queue.cancel(first, "too late").state == "succeeded"
@@ -268,7 +277,7 @@ class TestCancel:
 class TestAController:
     @pytest.mark.slow
     def test_that_is_stopped_leaves_its_jobs_to_the_next(self, lab: Lab) -> None:
-        goes_on, crashes = lab.submit("sleep", seconds=2), lab.submit("sleep")
+        goes_on, crashes = lab.submit_sleeper(), lab.submit("sleep")
         cancelled = lab.submit("sleep")
         controller = lab.opens()
         processes = [lab.process(job_id) for job_id in (goes_on, crashes, cancelled)]
@@ -282,6 +291,7 @@ class TestAController:
         again.wake()
         assert lab.ended(cancelled).state == "cancelled"
         assert is_dead(processes[2])
+        lab.morning_comes()
         job = lab.ended(goes_on)
         assert (job.state, job.attempt) == ("succeeded", 1)
 
@@ -304,13 +314,14 @@ class TestAController:
 
     @pytest.mark.slow
     def test_keeps_the_lease_of_a_process_that_cannot_say_that_it_lives(self, lab: Lab) -> None:
-        job_id = lab.submit("sleep", seconds=1)
+        job_id = lab.submit_sleeper()
         lab.opens()
         lab.opens(host="elsewhere", slots=0)  # would take it for lost
         process = lab.process(job_id)
         process.suspend()
         time.sleep(lab.around.lease_seconds + 1)
         process.resume()
+        lab.morning_comes()
         assert lab.ended(job_id).attempt == 1
 
 
@@ -394,12 +405,13 @@ def test_an_attempt_that_was_replaced_ends(lab: Lab) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 def test_a_database_that_is_away_for_a_while_ends_neither_controller_nor_job(lab: Lab) -> None:
-    job_id = lab.submit("sleep", seconds=1)
+    job_id = lab.submit_sleeper()
     lab.opens()
     process = lab.process(job_id)
     with _away(lab.database):
+        lab.morning_comes()
         time.sleep(4)
-        assert process.is_running()  # it has done its work, and insists on telling it
+        assert not is_dead(process)  # it has done its work, and insists on telling it
     assert lab.ended(job_id).state == "succeeded"
     assert lab.job(job_id).attempt == 1
     assert lab.ended(lab.submit("answer"), 60).state == "succeeded"

@@ -16,8 +16,8 @@ from helpers.databases import Databases, write_lock
 from helpers.example_jobs import soon
 from helpers.example_trainings import DATASET, MODEL
 from intertwine_api.storage.database import Database
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.basis_request import parse_request
 from intertwine_api.work.controller import Controller
 from intertwine_api.work.events import Events
@@ -105,7 +105,7 @@ def require_complete(lab: Lab, job_id: str, epochs: int) -> None:
             told += [(attempt, row["epoch"]) for row in event.data["rows"]]
     assert len(told) == len(set(told))
     assert {epoch for _, epoch in told} == set(range(1, epochs + 1))
-    models = Models(lab.database, Objects(lab.around.home / "objects"))
+    models = Models(lab.database, FolderObjects(lab.around.home / "objects"))
     assert [version.version for version in models.versions("kept")[0]] == [1]
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.example_jobs import GENEROUS
+from helpers.example_jobs import GENEROUS, soon
 from helpers.program import environment
 from intertwine.bases import load_basis
+from intertwine_api.storage.bucket import Bucket
 from intertwine_api.storage.database import Database
 from intertwine_api.wire.vocabulary import Kind
 from intertwine_api.work.events import Events
+from intertwine_api.work.failures import UNTOLD
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.host import JobEnvironment
 from intertwine_api.work.job import Job, Limits, NewJob
 from intertwine_api.work.queue import Queue
+from intertwine_api.work.shared_job_files import SharedJobFiles
 from intertwine_api.work.supervisor import SUPERVISOR
 from intertwine_cache import Store
 
@@ -110,6 +114,45 @@ def test_what_is_kept_last_is_kept_with_the_jobs_success_or_not_at_all(host: Hos
     assert ended.problem is not None
     assert ended.problem["detail"] == "this cannot be kept"
     assert JobFolder.of(host.around.home, job.id).checkpoint.exists()
+
+
+@pytest.mark.slow
+class TestASecondAttemptOnAnotherHost:
+    @pytest.fixture
+    def second(self, host: Host) -> Job:
+        """A job whose first attempt was lost elsewhere."""
+        first = host.takes({"do": "resume"})
+        host.queue.lose(first.id, 1, "for a test")
+        job = soon(lambda: host.queue.claim("here", 1))
+        assert job is not None
+        return job
+
+    def test_begins_with_the_checkpoint_in_the_bucket(
+        self, host: Host, second: Job, bucket: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "weights"
+        file.write_text("half of the way")
+        SharedJobFiles(Bucket(bucket)).publish_checkpoint(second.id, 1, [file])
+        host.around = replace(host.around, objects=bucket)
+        ended = host.runs(second, attempt=2)
+        assert ended.returncode == 0, ended.stderr
+        assert host.queue.get(second.id).result == {"checkpoint": {"weights": "half of the way"}}
+        assert "the checkpoint of attempt 1 was copied from s3://" in ended.stderr
+        assert JobFolder.of(host.around.home, second.id).has_succeeded
+
+    def test_is_lost_rather_than_begun_anew_while_the_bucket_is_away(
+        self, host: Host, second: Job, bucket: str
+    ) -> None:
+        host.around = replace(host.around, objects=bucket, outage_seconds=1.0)
+        ended = host.runs(second, attempt=2, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+        assert ended.returncode == UNTOLD, ended.stderr
+        assert host.queue.get(second.id).state == "running"  # until its controller sees the end
+        assert "this attempt is lost" in ended.stderr
+
+    def test_without_a_bucket_begins_anew(self, host: Host, second: Job) -> None:
+        assert host.runs(second, attempt=2).returncode == 0
+        assert host.queue.get(second.id).result == {"checkpoint": {}}
+        assert not JobFolder.of(host.around.home, second.id).has_succeeded
 
 
 @pytest.mark.slow

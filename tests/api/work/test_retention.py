@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from helpers.example_jobs import GENEROUS
 from helpers.example_models import bytes_only
+from intertwine_api.storage.bucket import Bucket, BucketError
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.objects import Objects, open_objects
 from intertwine_api.storage.tables import events, jobs
 from intertwine_api.storage.uploads import Uploads
 from intertwine_api.wire.problems import Problem, ProblemError
@@ -27,6 +29,7 @@ from intertwine_api.work.logs import audited_command
 from intertwine_api.work.queue import Queue
 from intertwine_api.work.retention import KINDS, Removed, Retention
 from intertwine_api.work.settings import Settings
+from intertwine_api.work.shared_job_files import SharedJobFiles
 from sqlalchemy import func, select, update
 
 DAY = 24 * 3600.0
@@ -38,7 +41,8 @@ class Lab:
 
     def __init__(self, database: Database, home: Path) -> None:
         self.database, self.home = database, home
-        self.queue, self.objects = Queue(database), Objects(home / "objects")
+        self.queue = Queue(database)
+        self.objects: Objects = FolderObjects(home / "objects")
         self.models = Models(database, self.objects)
         self.datasets = Datasets(database, self.objects)
 
@@ -240,6 +244,90 @@ def test_folders_of_unknown_jobs_are_deleted_after_a_day(lab: Lab) -> None:
     assert lab.has(known)
     assert strange.exists()
     assert not other.exists()
+
+
+class TestABucket:
+    """The jobs have run on another host, whose files are in the bucket."""
+
+    @pytest.fixture
+    def shared(self, lab: Lab, bucket: str) -> SharedJobFiles:
+        lab.objects = open_objects(bucket, lab.home)
+        return SharedJobFiles(Bucket(bucket))
+
+    def upload(self, shared: SharedJobFiles, job: str, tmp_path: Path) -> None:
+        """Upload a log of 7 bytes and a checkpoint."""
+        file = tmp_path / "checkpoint.safetensors"
+        file.write_bytes(b"w" * 1000)
+        shared.put_log(job, 1, 0, b"printed")
+        shared.publish_checkpoint(job, 1, [file])
+
+    def test_has_no_files_of_deleted_jobs(
+        self, lab: Lab, shared: SharedJobFiles, tmp_path: Path
+    ) -> None:
+        old, young = lab.job("failed", days=31), lab.job("failed", days=29)
+        for job in (old, young):
+            self.upload(shared, job, tmp_path)
+            lab.folder(job).remove()
+        assert lab.collect(keep_jobs_days=30) == {}  # a retry would resume it
+        shared.remove_checkpoints(old)
+        assert lab.collect(keep_jobs_days=30, is_dry=True) == {"jobs": (1, 7)}
+        assert set(shared.sizes()) == {old, young}
+        assert lab.collect(keep_jobs_days=30) == {"jobs": (1, 7)}
+        assert set(shared.sizes()) == {young}
+
+    def test_has_no_old_checkpoints(self, lab: Lab, shared: SharedJobFiles, tmp_path: Path) -> None:
+        job = lab.job("failed", days=5)
+        self.upload(shared, job, tmp_path)
+        size = shared.sizes()[job].checkpoints
+        assert size > 1000
+        assert lab.collect(keep_checkpoints_days=6) == {}
+        assert lab.collect(keep_checkpoints_days=4, is_dry=True) == {"checkpoints": (1, size)}
+        assert shared.sizes()[job].checkpoints == size
+        assert lab.collect(keep_checkpoints_days=4) == {"checkpoints": (1, size)}
+        assert (shared.sizes()[job].checkpoints, shared.sizes()[job].logs) == (0, 7)
+        assert lab.collect(keep_checkpoints_days=4) == {}
+
+    def test_has_no_checkpoints_of_jobs_that_succeeded(
+        self, lab: Lab, shared: SharedJobFiles, tmp_path: Path
+    ) -> None:
+        job, running = lab.job("succeeded"), lab.job("running")
+        for each in (job, running):  # an attempt that was lost, and still uploads
+            self.upload(shared, each, tmp_path)
+        size = shared.sizes()[job].checkpoints
+        assert lab.collect() == {"checkpoints": (1, size)}
+        assert shared.sizes()[job].checkpoints == 0
+        assert shared.sizes()[running].checkpoints == size
+
+    def test_counts_for_the_bytes_of_jobs_once(
+        self, lab: Lab, shared: SharedJobFiles, tmp_path: Path
+    ) -> None:
+        first, second = (lab.job("failed", log=7) for _ in range(2))
+        for job in (first, second):  # they ran on this host
+            shared.put_log(job, 1, 0, b"x" * 7)
+        assert lab.collect(keep_jobs_bytes=14) == {}
+        assert lab.collect(keep_jobs_bytes=13) == {"jobs": (1, 7)}
+        assert set(shared.sizes()) == {second}
+
+    def test_has_no_files_of_unknown_jobs_after_a_day_of_its_clock(
+        self, lab: Lab, shared: SharedJobFiles, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        known, other = lab.job("succeeded"), "ab" * 8
+        for job in (known, other):
+            shared.put_log(job, 1, 0, b"12345678")
+        assert lab.collect() == {}
+        monkeypatch.setattr(Bucket, "clock_offset", lambda _: 1.1 * DAY)  # as if later
+        assert lab.collect() == {"job folders": (1, 8)}
+        assert set(shared.sizes()) == {known}
+
+    def test_that_does_not_answer_lets_nothing_be_deleted(
+        self, lab: Lab, shared: SharedJobFiles, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = lab.job("failed", days=31, log=5)  # it may have checkpoints there
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        lab.objects = open_objects("s3://lab/none", lab.home)
+        with pytest.raises(BucketError):
+            lab.collect(keep_jobs_days=30)
+        assert lab.has(job)
 
 
 def test_rotated_audit_files_are_deleted_after_the_days_of_the_setting(lab: Lab) -> None:

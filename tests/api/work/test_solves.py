@@ -11,6 +11,7 @@ from helpers.service import SLOWER, SO3, followed, metric, problem, running_serv
 
 
 class TestManyAtOnce:
+    @pytest.mark.slow
     def test_sixty_four_who_ask_share_one_solve(self, tmp_path: Path) -> None:
         asked = {"rep": "V**7", "group": "SO(3)"}
         with running_service(tmp_path / "data") as client, ThreadPoolExecutor(64) as threads:

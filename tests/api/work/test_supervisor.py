@@ -81,7 +81,7 @@ class TestAProgramThatEndsByItself:
     def test_runs_in_the_group_with_less_priority(self, tmp_path: Path) -> None:
         supervised = Supervised(tmp_path, "import os; print(os.getpgrp(), os.nice(0))")
         assert supervised.ended().code == 0
-        assert supervised.printed() == f"{supervised.pid} {os.nice(0) + 5}"
+        assert supervised.printed() == f"{supervised.pid} {os.nice(0) + 15}"
 
     @pytest.mark.skipif(
         not Path("/proc/self/autogroup").exists(), reason="the kernel has no autogroups"
@@ -89,7 +89,7 @@ class TestAProgramThatEndsByItself:
     def test_its_session_has_less_priority_too(self, tmp_path: Path) -> None:
         supervised = Supervised(tmp_path, "print(open('/proc/self/autogroup').read())")
         assert supervised.ended().code == 0
-        assert supervised.printed().split()[1:] == ["nice", "5"]
+        assert supervised.printed().split()[1:] == ["nice", "15"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_and_its_supervisor_hold_no_file_of_whoever_started_them(self, tmp_path: Path) -> None:

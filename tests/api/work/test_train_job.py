@@ -24,8 +24,8 @@ from intertwine.training.recipe.description import TrainRequest
 from intertwine.training.recipe.validation import complete_request
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.datasets import Datasets
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
 from intertwine_api.work.events import Events
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job import Job, Limits, NewJob
@@ -66,7 +66,7 @@ class Host:
 
     def __init__(self, database: Database, home: Path) -> None:
         self.database, self.home = database, home
-        self.queue, self.objects = Queue(database), Objects(home / "objects")
+        self.queue, self.objects = Queue(database), FolderObjects(home / "objects")
         self.models = Models(database, self.objects)
         self.told: list[Mapping[str, Any]] = []
         self.saved: list[int] = []
@@ -114,6 +114,9 @@ class Host:
                 report=lambda progress: self.told.append(dict(progress)),
                 saved=self.saved.append,
                 check=checked,
+                take_checkpoint=lambda: JobFolder.of(self.home, job.id).take_checkpoint(
+                    job.attempt
+                ),
             ),
         )
         meanwhile()

@@ -100,7 +100,7 @@ async def end_upload(
 def _solve_document(solve: Solve) -> SolveInFlight:
     return SolveInFlight(
         id=solve.id,
-        kind="decomposition" if solve.is_decomposition else "solve",
+        kind=solve.request.kind,
         owner=solve.owner,
         state=solve.state,
         stage=solve.stage,
@@ -109,6 +109,6 @@ def _solve_document(solve: Solve) -> SolveInFlight:
         seconds=solve.seconds,
         callers=solve.callers,
         rep=str(solve.request.canonical),
-        key=None if solve.is_decomposition else solve.request.key,
+        key=solve.request.basis,
         operations=solve.operations,
     )

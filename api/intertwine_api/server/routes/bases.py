@@ -24,6 +24,7 @@ from intertwine_api.wire.bases import (
     Pending,
     Progress,
 )
+from intertwine_api.wire.basis_request import ParsedRequest
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.basis_states import BasisState, Failed, InJob, Known, Solving
 from intertwine_api.work.job import Job
@@ -31,7 +32,7 @@ from intertwine_api.work.solves import Solve
 
 router = APIRouter(prefix="/v1", tags=["bases"])
 
-_PENDING: dict[int | str, dict[str, Any]] = {
+PENDING: dict[int | str, dict[str, Any]] = {
     202: {"model": Pending, "description": "The solve is running. Poll the URL in `Location`."}
 }
 _SCAN_LIMIT = 2000  # the most manifests read for one page, whether or not they match
@@ -42,7 +43,7 @@ Key = Annotated[Digest, Path(description="the key of a basis")]
     "/bases",
     summary="Find a basis of a rep's invariants",
     response_model=BasisManifest,
-    responses={**_PENDING, **documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS, "too-many-jobs")},
+    responses={**PENDING, **documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS, "too-many-jobs")},
 )
 async def find_basis(
     asked: BasisRequest,
@@ -63,9 +64,22 @@ async def find_basis(
     state = await run_in_threadpool(service.bases.here, parsed.key, parsed)
     if isinstance(state, Known):
         return state.document
-    caller.require("bases:solve")
     wait = _wait(prefer, service)
     applied = {"Preference-Applied": f"wait={wait:g}"} if prefer else {}
+    return await solved(parsed, state, service, caller, request, wait, applied)
+
+
+async def solved(
+    parsed: ParsedRequest,
+    state: BasisState | None,
+    service: Service,
+    caller: Caller,
+    request: Request,
+    wait: float,
+    applied: Mapping[str, str] | None = None,
+) -> BasisManifest | JSONResponse:
+    """Solve for a basis that is not known here, or wait for its solve, as `find_basis` does."""
+    caller.require("bases:solve")
     if isinstance(state, Solving):
         solve = state.solve
     elif service.submission.is_job(
@@ -83,8 +97,8 @@ async def find_basis(
             if not await solve.wait(wait):
                 solve.promise(caller)
                 return _pending(solve, applied)
-    solved = await run_in_threadpool(service.bases.after_solve, solve, parsed)
-    return _answer(solved, parsed.key, caller)
+    ended = await run_in_threadpool(service.bases.after_solve, solve, parsed)
+    return _answer(ended, parsed.key, caller)
 
 
 @router.get("/bases", summary="List bases", responses=documented("invalid-request"))
@@ -121,7 +135,7 @@ def _page(
     "/bases/{key}",
     summary="Get a basis, or the progress of its solve",
     response_model=BasisManifest,
-    responses={**_PENDING, **documented("not-found", "invalid-request", *SOLVE_PROBLEMS)},
+    responses={**PENDING, **documented("not-found", "invalid-request", *SOLVE_PROBLEMS)},
 )
 async def get_basis(key: Key, service: TheService, caller: BasesReader) -> Any:
     """Return the manifest of a basis, the progress of its solve, or the problem that ended it."""

@@ -184,8 +184,7 @@ def _keep(file: Path, service: Service, owner: str) -> BlobDocument:
         raise FormatError(f"the body is not a safetensors file: {error}") from error
     if not names:
         raise FormatError("the safetensors file has no arrays")
-    digest, size = service.objects.put(file)
-    service.quota.weights.add(owner, digest, size)
+    digest, size = service.quota.weights.add(owner, file)
     return BlobDocument(digest=digest, bytes=size, links={"self": f"/v1/blobs/{digest}"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from intertwine_api.server.middleware import is_head
 from intertwine_api.server.problem_responses import PARSE_PROBLEMS, documented
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.server.streams import EventStream
+from intertwine_api.storage.bucket import BucketError
 from intertwine_api.wire.jobs import (
     EventDocument,
     EventPage,
@@ -46,6 +48,7 @@ else:  # at run time: the union of the requests of all registered kinds
         Body(discriminator="kind", title="Asked For"),
     ]
 
+_LOG = logging.getLogger("intertwine.service")
 _LOG_BYTES = 2**20  # the most bytes of a log in one response
 _LARGEST = 2**31 - 1  # of an epoch's or event's number
 _BAD_ID = ("not-found", "invalid-request")
@@ -165,6 +168,11 @@ def delete_job(job: TheJob, service: TheService, caller: JobsWriter) -> None:
     service.queue.delete(job.id)
     audit("job deleted", caller, id=job.id, owner=job.owner)
     _folder(job, service).remove()
+    if service.shared_job_files is not None:
+        try:
+            service.shared_job_files.remove(job.id)
+        except BucketError as error:  # the next garbage collection deletes them
+            _LOG.warning("the files of the deleted job %s remain: %s", job.id, error)
 
 
 @router.get(
@@ -208,9 +216,10 @@ def get_job_logs(
     """Return up to 1 MiB of the output of a job's process, as UTF-8.
 
     `X-Log-Offset` is the position of this part, and `X-Log-Size` the size of the log, in bytes. To
-    follow a log, request `offset` = `X-Log-Offset` + the length of this part next.
+    follow a log, request `offset` = `X-Log-Offset` + the length of this part next. The log of
+    another host comes from the bucket, some seconds later.
     """
-    size, start, content = _read_log(_folder(job, service), offset, tail)
+    size, start, content = _log(job, service, offset, tail)
     headers = {
         "X-Log-Size": str(size),
         "X-Log-Offset": str(start),
@@ -218,6 +227,27 @@ def get_job_logs(
         "X-Content-Type-Options": "nosniff",
     }
     return Response(content, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _log(
+    job: Job, service: Service, offset: int | None, tail: int | None
+) -> tuple[int, int, bytes]:
+    """Return the size of a job's log, and the offset and the bytes of the requested part.
+
+    The log is read on this host if all attempts ran here, and otherwise in the bucket. If the
+    bucket fails, the part of this host is returned; raises `BucketError` if there is none.
+    """
+    folder, shared = _folder(job, service), service.shared_job_files
+    if shared is not None and not folder.logged_attempts().issuperset(range(1, job.attempt + 1)):
+        try:
+            log = shared.log(job.id)
+            if not log.attempts <= folder.logged_attempts():
+                return log.read(offset, tail, _LOG_BYTES)
+        except BucketError as error:
+            if not folder.log.exists():
+                raise
+            _LOG.warning("the log of job %s is that of this host only: %s", job.id, error)
+    return _read_log(folder, offset, tail)
 
 
 def _read_log(folder: JobFolder, offset: int | None, tail: int | None) -> tuple[int, int, bytes]:

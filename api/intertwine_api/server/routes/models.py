@@ -13,7 +13,8 @@ from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
 from intertwine_api.storage.models import (
     model_document_of,
-    summary_of,
+    model_documents_of,
+    summaries_of,
     version_document_of,
 )
 from intertwine_api.wire.models import (
@@ -43,7 +44,7 @@ def list_models(
     """Return the models of all owners, sorted by name, each with its newest version."""
     found, following = service.models.page(after or "", limit)
     return ModelPage(
-        data=[model_document_of(model, service.objects) for model in found],
+        data=model_documents_of(found, service.objects),
         has_more=following is not None,
         next=following,
     )
@@ -74,7 +75,7 @@ def list_model_versions(
     """Return the versions of a model, newest first."""
     found, following = service.models.versions(name, before, limit)
     return VersionPage(
-        data=[summary_of(version, service.objects) for version in found],
+        data=summaries_of(found, service.objects),
         has_more=following is not None,
         next=following,
     )

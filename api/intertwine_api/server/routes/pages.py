@@ -35,6 +35,7 @@ async def home(service: TheService) -> HTMLResponse:
         "version": intertwine.__version__,
         "bases known": f"{statistics['entries']:,}",
         "store": f"{statistics['bytes'] / 1e6:,.1f} MB in {statistics['place']}",
+        "datasets and weights": service.objects.address,
         "workers": str(service.settings.workers),
         "access": await run_in_threadpool(_access, service),
     }
@@ -82,11 +83,12 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="Check readiness", responses=documented("not-ready"))
 async def readyz(service: TheService) -> dict[str, str]:
-    """Return `ready` if the workers run, the database answers, and the disks have room."""
+    """Return `ready` if the workers run, database and bucket answer, and the disks have room."""
     if not service.ready:
         raise ProblemError.of("not-ready", "the workers are starting")
     await run_in_threadpool(service.require_database)
     await run_in_threadpool(service.require_disk)
+    await run_in_threadpool(service.objects.check)
     return {"status": "ready"}
 
 

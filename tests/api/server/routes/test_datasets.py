@@ -185,6 +185,7 @@ class TestSending:
             problem(send(client, bomb.getvalue()), 422, "too-large")
             assert list((data / "uploads").iterdir()) == []
 
+    @pytest.mark.slow
     def test_who_leaves_in_the_middle_leaves_nothing(self, tmp_path: Path) -> None:
         data = tmp_path / "data"
         with running_service(data, jobs="0", workers="1") as client:
@@ -287,6 +288,7 @@ class TestOwners:
             assert his.get(document["links"]["blob"]).status_code == 200
             problem(hers.get(document["links"]["blob"]), 404, "not-found")
 
+    @pytest.mark.slow
     def test_an_admin_deletes_their_own_or_who_they_name(self, tmp_path: Path) -> None:
         service = ServiceProcess(tmp_path / "data", jobs="0", workers="1")
         database = Database(f"sqlite:///{service.data}/intertwine.db")
@@ -345,6 +347,7 @@ class TestQuotas:
         with Uploading.service(tmp_path, owner_bytes=str(2 * 10**6)) as lab:
             yield lab
 
+    @pytest.mark.slow
     def test_an_owner_keeps_so_much_and_others_as_much_again(self, lab: Uploading) -> None:
         ada, bob = lab.client("ada"), lab.client("bob")
         kept = [send(ada, samples(400_000, seed)) for seed in range(4)]

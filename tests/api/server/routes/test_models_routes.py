@@ -20,9 +20,9 @@ from intertwine.groups import SU
 from intertwine.nn.saving import from_config
 from intertwine.reps import V
 from intertwine_api.storage.database import Database
+from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.keys import Keys
 from intertwine_api.storage.models import Models
-from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.safetensors_body import SAFETENSORS
 from safetensors.numpy import load, save
 
@@ -60,7 +60,7 @@ class Registry:
     def __enter__(self) -> Models:
         self._database = Database(f"sqlite:///{self._folder / 'intertwine.db'}")
         self._database.migrate()
-        return Models(self._database, Objects(self._folder / "objects"))
+        return Models(self._database, FolderObjects(self._folder / "objects"))
 
     def __exit__(self, *_: object) -> None:
         self._database.close()

@@ -1,0 +1,1 @@
+"""A catalogue of bases: a folder of static files that any web server can publish."""
