@@ -180,8 +180,8 @@ def publish(model: Any, folder: Path) -> None:
 
     from intertwine.nn.saving import to_config
     from intertwine_api.storage.database import Database
+    from intertwine_api.storage.folder_objects import FolderObjects
     from intertwine_api.storage.models import Models
-    from intertwine_api.storage.objects import Objects
 
     config, blob = to_config(model)
     trained = SimpleNamespace(
@@ -194,7 +194,7 @@ def publish(model: Any, folder: Path) -> None:
     )
     database = Database(f"sqlite:///{folder / 'intertwine.db'}")
     database.migrate()
-    Models(database, Objects(folder / "objects")).publish("inertia", "local", None, trained)
+    Models(database, FolderObjects(folder / "objects")).publish("inertia", "local", None, trained)
     database.close()
 
 

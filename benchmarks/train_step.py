@@ -1,11 +1,22 @@
 """Time a training step and a forward of the networks, interleaved in one process.
 
-Times are medians for Adam and batches of random numbers. A ratio to `eqx.nn.MLP` with 3 layers of
-384 is the median of the ratios within each round. All run with `freed_memory_kept`, without which
-the network with the largest memory has page faults at each step (--give-memory-back shows them).
+Times are medians for Adam and batches of random numbers, in wall time and in CPU time of the whole
+process. A ratio to `eqx.nn.MLP` with 3 layers of 384 is the median of the ratios within each round.
+All run with `freed_memory_kept`, without which the networks with the largest memory have page
+faults at each step (--give-memory-back shows them).
 
-    python benchmarks/train_step.py                         # the paper's tasks, batch 500
-    python benchmarks/train_step.py O5Synthetic --batch 1 64 500 4096 --json
+The steps of our networks use the helpers of `intertwine.training`: gradients in microbatches, and
+`Packing`. "eqx.nn.MLP" is trained in the usual way, and "eqx.nn.MLP, helped" with our helpers;
+"EMLP, usual step" is ours in the usual way.
+
+With --peers, the same tasks are run by e3nn-jax, cuequivariance-jax, e3nn, escnn and symm-learning
+(`benchmarks/peers.py`), as far as they are installed and can express the task. Their ratios are to
+a plain network of 3 layers of 384 in the same framework. They are not in the lock: make another
+environment for them.
+
+    python benchmarks/train_step.py                         # the paper's tasks
+    python benchmarks/train_step.py O5Synthetic --batch 500 --json
+    python benchmarks/train_step.py "Inertia SO(3)" "D4 regular" --peers
 """
 
 from __future__ import annotations
@@ -13,10 +24,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 import time
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import equinox as eqx
@@ -25,9 +37,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from intertwine.groups import SO, Group, O, parse_group
-from intertwine.nn import EMLP, MLP
+from intertwine.nn import EMLP, MLP, Linear, Pointwise, Sequential
 from intertwine.reps import Rep, Scalar, V
-from intertwine.training import freed_memory_kept
+from intertwine.training import Packing, freed_memory_kept, value_and_grad_in_microbatches
+from intertwine.training.microbatches import MICROBATCH
+from step_times import HEAD, Row, Runnable, line, machine, measured
 
 TASKS: dict[str, tuple[Rep, Rep, Group]] = {
     "Inertia SO(3)": (5 * Scalar + 5 * V, V**2, SO(3)),
@@ -35,86 +49,132 @@ TASKS: dict[str, tuple[Rep, Rep, Group]] = {
     "O5Synthetic": (2 * V, Scalar, O(5)),
     "ParticleInteraction": (4 * V, Scalar, parse_group("SO13p")),
 }
-NETWORKS = ("eqx.nn.MLP", "MLP", "EMLP", "EMLP, 8 channels", "EMLP, paper")
-INNER = 3
+BATCHES = (1, 64, 500, 4096)
+PLAIN, HELPED, OURS, USUAL = "eqx.nn.MLP", "eqx.nn.MLP, helped", "EMLP", "EMLP, usual step"
+NETWORKS = (PLAIN, HELPED, "MLP", OURS, "EMLP, 8 channels", USUAL, "EMLP, paper")
+DEFAULT = NETWORKS[:5]
+UNHELPED = (PLAIN, USUAL)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One network at one batch size: milliseconds, ratios to the plain MLP, seconds, bytes."""
+class Regular:
+    """Chains of linear layers and ReLU on copies of the regular rep of a finite group."""
 
-    task: str
-    batch: int
-    network: str
-    parameters: int
-    construct_s: float
-    compile_s: float
-    memory_bytes: int
-    forward_ms: float
-    forward_ratio: float
-    step_ms: float
-    step_ratio: float
+    def __init__(self, generators: list[np.ndarray], copies: int) -> None:
+        self.elements = _closure(generators)
+        index = {element.tobytes(): i for i, element in enumerate(self.elements)}
+        moves = [[index[_times(g, element)] for element in self.elements] for g in generators]
+        order = len(self.elements)
+        matrices = np.stack([np.eye(order)[:, move].T for move in moves])
+        self.group = Group(discrete_generators=matrices, name=f"regular{order}")
+        self.copies = copies
+
+    @property
+    def reps(self) -> tuple[Rep, Rep, Group]:
+        """Input and output: one copy each."""
+        return V, V, self.group
+
+    def network(self) -> Any:
+        """Three hidden layers, as of the plain network."""
+        hidden, layers, rep = self.copies * V, [], V
+        for _ in range(3):
+            layers += [Linear(rep, hidden, self.group), Pointwise(hidden, "relu", self.group)]
+            rep = hidden
+        return Sequential(*layers, Linear(rep, V, self.group))
 
 
-class _Runner:
-    """A compiled step and forward of a network, and their times."""
+def _times(a: np.ndarray, b: np.ndarray) -> bytes:
+    return bytes(a[b].tobytes())
 
-    def __init__(self, make: Callable[[], Any], x: jax.Array, y: jax.Array) -> None:
+
+def _closure(generators: list[np.ndarray]) -> list[np.ndarray]:
+    """The permutations that generators generate."""
+    found = [np.arange(len(generators[0]))]
+    seen = {found[0].tobytes()}
+    for element in found:
+        for g in generators:
+            product = g[element]
+            if product.tobytes() not in seen:
+                seen.add(product.tobytes())
+                found.append(product)
+    return found
+
+
+REGULAR = {
+    "D4 regular": lambda: Regular([np.array([1, 2, 3, 0]), np.array([0, 3, 2, 1])], 48),
+    "A5 regular": lambda: Regular([np.array([1, 2, 3, 4, 0]), np.array([1, 2, 0, 3, 4])], 7),
+}
+"""With 384 and 420 hidden components: only these can be run by libraries for finite groups."""
+
+
+class JaxRunner:
+    """A compiled step and forward of a network in JAX, with or without our helpers."""
+
+    baseline = PLAIN
+
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        x: jax.Array,
+        y: jax.Array,
+        helped: bool,
+        microbatch: int = MICROBATCH,
+    ) -> None:
         start = time.perf_counter()
         model = make()
         self.construct = time.perf_counter() - start
-        self.parameters, static = eqx.partition(model, eqx.is_inexact_array)
+        weights, rest = eqx.partition(model, eqx.is_inexact_array)
+        self.parameter_count = sum(leaf.size for leaf in jax.tree.leaves(weights))
         optimiser = optax.adam(1e-3)
 
-        def forward(parameters: Any, x: jax.Array) -> jax.Array:
-            return eqx.combine(parameters, static)(x)
+        def forward(weights: Any, x: jax.Array) -> jax.Array:
+            return eqx.combine(weights, rest)(x)
 
-        def step(parameters: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
-            def loss(p: Any) -> jax.Array:
-                return jnp.mean((forward(p, x) - y) ** 2)
+        def loss(weights: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+            return jnp.mean((forward(weights, x) - y) ** 2)
 
-            value, gradient = jax.value_and_grad(loss)(parameters)
-            updates, state = optimiser.update(gradient, state, parameters)
-            return optax.apply_updates(parameters, updates), state, value
+        def usual(weights: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
+            value, gradient = jax.value_and_grad(loss)(weights, x, y)
+            updates, state = optimiser.update(gradient, state, weights)
+            return optax.apply_updates(weights, updates), state, value
 
-        self.state = optimiser.init(self.parameters)
-        self.kept = jax.tree.map(jnp.copy, self.parameters)
+        packing = Packing.of(weights)
+
+        def with_helpers(packed: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
+            gradient_of = value_and_grad_in_microbatches(loss, microbatch)
+            value, gradient = gradient_of(packing.unpack(packed), x, y)
+            updates, state = optimiser.update(packing.pack(gradient), state, packed)
+            return optax.apply_updates(packed, updates), state, value
+
+        step, first = (with_helpers, packing.pack(weights)) if helped else (usual, weights)
+        self._weights, self._x, self._y, self._found = weights, x, y, None
+        self._trained = jax.tree.map(jnp.copy, first)
+        self._state = optimiser.init(first)
         start = time.perf_counter()
-        lowered = jax.jit(step, donate_argnums=(0, 1)).lower(self.parameters, self.state, x, y)
-        self.step = lowered.compile()
+        jitted = jax.jit(step, donate_argnums=(0, 1))
+        self._step = jitted.lower(self._trained, self._state, x, y).compile()
         self.compile = time.perf_counter() - start
-        self.forward = jax.jit(forward).lower(self.parameters, x).compile()
-        self.x, self.y = x, y
-        self.steps: list[float] = []
-        self.forwards: list[float] = []
+        memory = self._step.memory_analysis()
+        self.memory = memory.temp_size_in_bytes if memory is not None else 0
+        self._forward = jax.jit(forward).lower(weights, x).compile()
 
-    def round(self) -> None:
-        """A few steps and a few forwards, after one of each to warm the caches."""
-        self._train(1)
-        self.steps.append(self._train(INNER))
-        self._infer(1)
-        self.forwards.append(self._infer(INNER))
+    def train(self) -> None:
+        """Run one step."""
+        self._trained, self._state, _ = self._step(self._trained, self._state, self._x, self._y)
 
-    def _train(self, count: int) -> float:
-        start = time.perf_counter()
-        for _ in range(count):
-            self.parameters, self.state, _ = self.step(self.parameters, self.state, self.x, self.y)
-        jax.block_until_ready(self.parameters)
-        return (time.perf_counter() - start) / count
+    def infer(self) -> None:
+        """Run one forward."""
+        self._found = self._forward(self._weights, self._x)
 
-    def _infer(self, count: int) -> float:
-        start = time.perf_counter()
-        for _ in range(count):
-            found = self.forward(self.kept, self.x)
-        jax.block_until_ready(found)
-        return (time.perf_counter() - start) / count
+    def wait(self) -> None:
+        """Wait until everything that was started has ended."""
+        jax.block_until_ready((self._trained, self._found))
 
 
-def plain(n_in: int, n_out: int) -> Callable[[], Any]:
+def plain(n_in: int, n_out: int, activation: Any = jax.nn.swish) -> Callable[[], Any]:
     """`eqx.nn.MLP` on batches."""
 
     def make() -> Any:
-        mlp = eqx.nn.MLP(n_in, n_out, 384, 3, jax.nn.swish, key=jax.random.key(0))
+        mlp = eqx.nn.MLP(n_in, n_out, 384, 3, activation, key=jax.random.key(0))
         return _Batched(mlp)
 
     return make
@@ -127,79 +187,78 @@ class _Batched(eqx.Module):
         return jax.vmap(self.model)(x)
 
 
-def measure(task: str, batch: int, rounds: int, networks: Collection[str]) -> list[Row]:
-    """Networks on one task, `NETWORKS[0]` among them."""
+def ours(task: str) -> tuple[int, int, dict[str, Callable[[], Any]]]:
+    """The sizes of a task, and our networks for it."""
+    if task in REGULAR:
+        regular = REGULAR[task]()
+        order = len(regular.elements)
+        made = {PLAIN: plain(order, order, jax.nn.relu), "Linear, ReLU": regular.network}
+        return order, order, {**made, HELPED: made[PLAIN]}
     rep_in, rep_out, group = TASKS[task]
     n_in, n_out = rep_in(group).size(), rep_out(group).size() if rep_out != Scalar else 1
+    return (
+        n_in,
+        n_out,
+        {
+            PLAIN: plain(n_in, n_out),
+            HELPED: plain(n_in, n_out),
+            "MLP": lambda: MLP(rep_in, rep_out, group),
+            OURS: lambda: EMLP(rep_in, rep_out, group),
+            "EMLP, 8 channels": lambda: EMLP(rep_in, rep_out, group, channels=8),
+            USUAL: lambda: EMLP(rep_in, rep_out, group),
+            "EMLP, paper": lambda: EMLP(rep_in, rep_out, group, bilinear="paper"),
+        },
+    )
+
+
+def measure(
+    task: str, batch: int, rounds: int, networks: Collection[str], peers: Any = None
+) -> list[Row]:
+    """Networks on one task, the plain ones of all their frameworks among them."""
+    n_in, n_out, made = ours(task)
     rng = np.random.default_rng(0)
-    x, y = (jnp.asarray(rng.standard_normal((batch, n)), jnp.float32) for n in (n_in, n_out))
-    made: dict[str, Callable[[], Any]] = {
-        "eqx.nn.MLP": plain(n_in, n_out),
-        "MLP": lambda: MLP(rep_in, rep_out, group),
-        "EMLP": lambda: EMLP(rep_in, rep_out, group),
-        "EMLP, 8 channels": lambda: EMLP(rep_in, rep_out, group, channels=8),
-        "EMLP, paper": lambda: EMLP(rep_in, rep_out, group, bilinear="paper"),
+    arrays = [rng.standard_normal((batch, n)).astype(np.float32) for n in (n_in, n_out)]
+    x, y = map(jnp.asarray, arrays)
+    runners: dict[str, Runnable] = {
+        name: JaxRunner(make, x, y, name not in UNHELPED)
+        for name, make in made.items()
+        if name in {PLAIN, *networks} or name not in NETWORKS
     }
-    runners = {name: _Runner(made[name], x, y) for name in made if name in networks}
-    for _ in range(rounds + 2):
-        for runner in runners.values():
-            runner.round()
-    base = runners[NETWORKS[0]]
-    rows = []
-    for name, runner in runners.items():
-        steps, forwards = np.array(runner.steps[2:]), np.array(runner.forwards[2:])
-        memory = runner.step.memory_analysis()
-        rows.append(
-            Row(
-                task,
-                batch,
-                name,
-                sum(p.size for p in jax.tree.leaves(runner.kept)),
-                runner.construct,
-                runner.compile,
-                memory.temp_size_in_bytes if memory is not None else 0,
-                float(np.median(forwards)) * 1e3,
-                float(np.median(forwards / np.array(base.forwards[2:]))),
-                float(np.median(steps)) * 1e3,
-                float(np.median(steps / np.array(base.steps[2:]))),
-            )
-        )
-    return rows
+    if peers is not None:
+        for name, make in peers.jax_networks(task).items():
+            runners[name] = JaxRunner(make, x, y, helped=False)
+        runners |= peers.torch_runners(task, *arrays)
+    return measured(task, batch, rounds, runners)
 
 
 def main() -> None:
     """The table, or its rows as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", default=list(TASKS), metavar="TASK")
-    parser.add_argument("--batch", nargs="+", type=int, default=[500])
+    parser.add_argument("--batch", nargs="+", type=int, default=BATCHES)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=DEFAULT)
+    parser.add_argument("--peers", action="store_true", help="also run other libraries")
     parser.add_argument(
         "--give-memory-back", action="store_true", help="do not use freed_memory_kept"
     )
     arguments = parser.parse_args()
-    if unknown := [task for task in arguments.tasks if task not in TASKS]:
-        parser.error(f"no such task: {', '.join(unknown)}; there are {', '.join(TASKS)}")
+    known = [*TASKS, *REGULAR]
+    if unknown := [task for task in arguments.tasks if task not in known]:
+        parser.error(f"no such task: {', '.join(unknown)}; there are {', '.join(known)}")
+    peers = None
+    if arguments.peers:
+        import peers
+
+        for library, reason in peers.missing().items():
+            print(f"{library} is left out: {reason}", file=sys.stderr)
     if not arguments.json:
-        print(
-            f"{'task':<20} {'batch':>5} {'network':<17} {'params':>8} {'construct':>9} "
-            f"{'compile':>8} {'MiB':>6} {'forward ms':>10} {'ratio':>5} {'step ms':>8} {'ratio':>5}"
-        )
+        print(f"{machine()}, JAX {jax.__version__}\n{HEAD}")
     with nullcontext() if arguments.give_memory_back else freed_memory_kept():
         for task, batch in itertools.product(arguments.tasks, arguments.batch):
-            for row in measure(task, batch, arguments.rounds, {NETWORKS[0], *arguments.networks}):
+            for row in measure(task, batch, arguments.rounds, arguments.networks, peers):
                 print(json.dumps(asdict(row)) if arguments.json else line(row), flush=True)
-
-
-def line(row: Row) -> str:
-    """A row of the table."""
-    return (
-        f"{row.task:<20} {row.batch:>5} {row.network:<17} {row.parameters:>8,} "
-        f"{row.construct_s:>8.2f}s {row.compile_s:>7.2f}s "
-        f"{row.memory_bytes / 2**20:>6.1f} {row.forward_ms:>10.2f} "
-        f"{row.forward_ratio:>5.2f} {row.step_ms:>8.2f} {row.step_ratio:>5.2f}"
-    )
 
 
 if __name__ == "__main__":

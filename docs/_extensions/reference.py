@@ -29,6 +29,7 @@ PYTHONS_OWN = (None, "builtins", "typing")
 #: Summaries of data. Autodoc would show the docstring of their type.
 SUMMARIES = {
     "intertwine.groups.CATALOGUE": "The groups that a text can name, by their names.",
+    "intertwine.groups.CRYSTAL_CLASSES": "The 32 crystal classes.",
     "intertwine.invariants.BACKENDS": "The array libraries that can solve, besides `auto`.",
     "intertwine.invariants.METHODS": "The methods that can be asked for, besides `auto`.",
     "intertwine.irreps.REDUCTIVE": "The `kind` of a `Verdict` on a reductive group.",
