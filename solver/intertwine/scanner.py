@@ -27,7 +27,7 @@ _TO_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of text: its `kind` is integer, decimal, name, superscript, symbol or end."""
+    """A piece of text: its `kind` is integer, decimal, name, superscript, string, symbol or end."""
 
     kind: str
     text: str
@@ -37,6 +37,11 @@ class Token:
     def integer(self) -> int:
         """The value of an integer or of a run of superscript digits."""
         return int(self.text.translate(_TO_DIGITS))
+
+    @property
+    def string(self) -> str:
+        """The characters between the quotes of a string."""
+        return self.text[1:-1]
 
     @property
     def stop(self) -> int:
@@ -61,6 +66,7 @@ class Scanner:
         *,
         names: Iterable[str] = (),
         decimals: bool = False,
+        strings: bool = False,
         span: tuple[int, int] | None = None,
     ) -> None:
         if len(text) > MAX_LENGTH:
@@ -71,7 +77,7 @@ class Scanner:
         self._depth = 0
         self._symbols = sorted(symbols, key=len, reverse=True)
         self._names = sorted(filter(None, names), key=len, reverse=True)
-        self._decimals = decimals
+        self._decimals, self._strings = decimals, strings
         start, self._stop = span or (0, len(text))
         self.next = self._read(start)
 
@@ -86,6 +92,8 @@ class Scanner:
             return self._number(at)
         if here in _SUPERSCRIPTS:
             return self._digits("superscript", at, at + self._run(at, _SUPERSCRIPTS))
+        if self._strings and here in "'\"":
+            return self._string(at)
         given = next((name for name in self._names if text.startswith(name, at)), "")
         word = self._word(at)
         if given or word:
@@ -122,6 +130,15 @@ class Scanner:
             if digits:
                 kind, stop = "decimal", stop + 1 + sign + digits
         return self._digits(kind, at, stop) if kind == "integer" else self._token(kind, at, stop)
+
+    def _string(self, at: int) -> Token:
+        """Characters between two equal quotes; there are no escapes."""
+        closing = self.text.find(self.text[at], at + 1, self._stop)
+        if closing < 0:
+            raise ParseError(
+                self.text, at, f"a closing {self.text[at]}", "this string is not closed"
+            )
+        return self._token("string", at, closing + 1)
 
     def _digits(self, kind: str, at: int, stop: int) -> Token:
         if stop - at > MAX_DIGITS:

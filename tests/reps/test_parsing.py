@@ -28,8 +28,8 @@ from intertwine.groups import (
     parse_group,
 )
 from intertwine.groups.generators import MAX_ENTRIES
-from intertwine.reps import Rep, Scalar, T, V, parse
-from intertwine.reps.parsing import register_notation
+from intertwine.reps import Rep, Scalar, T, V, parse, parsing
+from intertwine.reps.parsing import register_function, register_notation
 from intertwine.reps.syntax import MAX_FACTORS
 
 SO3 = RotationGroup(3)
@@ -716,3 +716,68 @@ def test_a_registered_notation_is_read_and_other_names_of_its_letter_are_refused
     with pytest.raises(ParseError, match="'Q_q' is none of V, Scalar, Vector"):
         parse("2Q_q+V")
     assert parse("Q_p", {"Q_p": V}) == V  # a caller's own names come first
+
+
+# -- functions
+
+
+@pytest.fixture
+def functions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Register functions for a test; the arguments of each call of `Power`."""
+    monkeypatch.setattr(parsing, "_FUNCTIONS", dict(parsing._FUNCTIONS))
+    given: list[tuple[Any, ...]] = []
+
+    def power(k: Any, rep: Any) -> Rep:
+        given.append((k, rep))
+        if k == 0:
+            raise InvalidRep("the power is from 1 on")
+        return V**k
+
+    register_function("Power", power)
+    register_function("Zero", lambda: Scalar)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("Power(2, V)", (2, V)),
+        ("Power²(V)", (2, V)),
+        ("Power(3, V+V.T)", (3, V + V.T)),
+        ("Power(2, Power(1, V))", (2, V)),
+        ("2Power( 2 , V(SO(3)) )**2", (2, V(SO3))),
+    ],
+)
+def test_a_function_is_called_with_its_arguments(
+    functions: Any, text: str, arguments: tuple[Any, ...]
+) -> None:
+    parse(text)
+    assert functions[-1] == arguments
+
+
+def test_a_function_takes_lists_and_strings(functions: Any) -> None:
+    given: list[Any] = []
+    register_function("Take", lambda first, second: given.extend([first, second]) or V)
+    assert parse("Take([2, 1], 'ij=ji')*Zero()") == V
+    assert given == [(2, 1), "ij=ji"]
+    parse('Take([], "")')
+    assert given[2:] == [(), ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Power(2)", r"Power\(k, rep\).*found 1 argument"),
+        ("Power(2, V, V)", "3 arguments"),
+        ("Power(2, V", r"'\)'"),
+        ("Power 2", r"'\('"),
+        ("Power(0, V)", "from 1 on"),
+        ("Power([2, V)", "an integer"),
+        ("Power([2 3], V)", "','"),
+        ("Power('ij, V)", "a closing '"),
+        ("V+'ij'", "a rep such as"),
+    ],
+)
+def test_a_wrong_call_is_shown(functions: Any, text: str, says: str) -> None:
+    with pytest.raises(IntertwineError, match=says):
+        parse(text)

@@ -7,6 +7,7 @@ and ``<<``. A star means the product if a factor follows it, and the dual otherw
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,7 +28,7 @@ from intertwine.reps.syntax import (
 )
 from intertwine.scanner import Scanner, Token
 
-_SYMBOLS = ("**", ">>", "<<", "*", "⊗", "+", "⊕", "(", ")", ",", ".")
+_SYMBOLS = ("**", ">>", "<<", "*", "⊗", "+", "⊕", "(", ")", "[", "]", ",", ".")
 _FACTOR = "a rep such as V, V², T(2,1) or an integer"
 MAX_BUILT = 100_000
 """The largest number of terms and factors that the operations of one text may build in total."""
@@ -35,6 +36,10 @@ MAX_BUILT = 100_000
 #: Integers stay integers until they meet a rep.
 _Value = Rep | int
 
+#: An argument of a function: an integer, a rep, a list of integers or a string.
+_Argument = _Value | tuple[int, ...] | str
+
+_FUNCTIONS: dict[str, Callable[..., Rep]] = {}
 _NOTATION: dict[str, Callable[[str], Rep | None]] = {}
 
 
@@ -46,6 +51,17 @@ def register_notation(letter: str, read: Callable[[str], Rep | None]) -> None:
     `parse` take precedence.
     """
     _NOTATION[letter] = read
+
+
+def register_function(name: str, build: Callable[..., Rep]) -> None:
+    """Register `build` for texts such as ``Sym(2, V)``, which is ``build(2, V)``; ``Sym²(V)`` is
+    the same.
+
+    Its arguments are reps, integers, tuples of integers (written in square brackets) and strings.
+    `build` raises `InvalidRep` for values that it rejects; the parser checks their number. The
+    `names` of `parse` take precedence.
+    """
+    _FUNCTIONS[name] = build
 
 
 def read_rep(rep: Rep | str, group: Group | str | Mapping[str, Any] | None = None) -> Rep:
@@ -97,7 +113,7 @@ class _Parser:
         wrong = {n: v for n, v in names.items() if not isinstance(v, Rep | Group)}
         if wrong:
             raise InvalidRep(f"the values of names must be reps or groups; these are not: {wrong}")
-        self.scanner = Scanner(text, _SYMBOLS, names=names)
+        self.scanner = Scanner(text, _SYMBOLS, names=names, strings=True)
         self.reps: dict[str, Rep] = {"V": V, "Scalar": Scalar, "Vector": V}
         self.reps |= {n: v for n, v in names.items() if isinstance(v, Rep)}
         self.groups = {n: v for n, v in names.items() if isinstance(v, Group)}
@@ -186,7 +202,7 @@ class _Parser:
                 return value
 
     def atom(self) -> _Value:
-        """atom := INTEGER | "V" [DIGITS] | "T" indices | NOTATION | NAME | "(" maps ")"."""
+        """atom := INTEGER | "V" [DIGITS] | "T" indices | function | NAME | "(" maps ")"."""
         token = self.scanner.next
         if token.kind == "integer":
             self.scanner.take()
@@ -207,6 +223,8 @@ class _Parser:
             return self._tensor(token)
         if token.text[0] == "V" and token.text[1:].isascii() and token.text[1:].isdigit():
             return self._raise(V, int(token.text[1:]), token)
+        if token.text in _FUNCTIONS:
+            return self._function(token)
         if (read := _registered(token.text[0])) and (rep := read(token.text)) is not None:
             return rep
         hint = f"{token} is none of {', '.join([*self.reps, 'T(p,q)'])}"
@@ -221,6 +239,39 @@ class _Parser:
         q = self._exponent() if self.scanner.accept(",") else 0
         self.scanner.expect(")")
         return _rep(self._build(name, lambda a, b: T(a, b), p, q))
+
+    def _function(self, name: Token) -> Rep:
+        """function := NAME [SUPERSCRIPT] "(" [argument ("," argument)*] ")"."""
+        build, values = _FUNCTIONS[name.text], list[_Argument]()
+        if self.scanner.next.kind == "superscript":
+            values.append(self.scanner.take().integer)
+        self.scanner.expect("(")
+        with self.scanner.nested():
+            if not self.scanner.sees(")"):
+                values.append(self._argument())
+            while self.scanner.accept(","):
+                values.append(self._argument())
+        self.scanner.expect(")")
+        signature = inspect.signature(build)
+        try:
+            signature.bind(*values)
+        except TypeError:
+            expected = f"{name.text}({', '.join(signature.parameters)})"
+            given = "1 argument" if len(values) == 1 else f"{len(values)} arguments"
+            self.scanner.fail(expected, f"found {given}", name.offset)
+        return _rep(self._build(name, build, *values))
+
+    def _argument(self) -> _Argument:
+        """argument := STRING | "[" [INTEGER ("," INTEGER)*] "]" | maps"""
+        if self.scanner.next.kind == "string":
+            return self.scanner.take().string
+        if self.scanner.accept("[") is None:
+            return self.maps()
+        values: list[int] = []
+        while not self.scanner.sees("]") and (not values or self.scanner.expect(",")):
+            values.append(self.scanner.expect_kind("integer", "an integer").integer)
+        self.scanner.expect("]")
+        return tuple(values)
 
     def _exponent(self) -> int:
         token = self.scanner.expect_kind("integer", "an integer")

@@ -47,7 +47,9 @@ def work(database: Database, host: str, places: int, _: Callable[[], None]) -> A
 
 
 def claim(database: Database, host: str, places: int, meet: Callable[[], None]) -> Any:
-    """Take jobs until there are none, the second after all have met; which, and how long that took."""
+    """Take jobs until there are none, after the first `meet` the others; which, and how long that
+    took.
+    """
     queue, taken, begun = Queue(database), [], time.monotonic()
     job = queue.claim(host, places)
     meet()
