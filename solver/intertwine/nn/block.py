@@ -28,24 +28,29 @@ class Block(eqx.Module):
     bias: Inexact[Array, " s"]
     shape: BlockShape = eqx.field(static=True)
 
-    def __call__(self, x: Features) -> Features:
-        """Return the outputs of the block."""
+    def __call__(self, x: Features, *, is_batch: bool = False) -> Features:
+        """Return the outputs of the block. For `is_batch`, see `mixed`."""
         # a product with ones: an added bias without batch would make vmap move its batch axis
         some = next(iter(x.values()))[0]
         bias = self.bias[:, None] @ jnp.ones((1, some.shape[1]), self.bias.dtype)
-        h, a, b = linear_part(self.shape, self.weights, x)
-        h = together(h, self.shape.products(self.couplings, a, b))
+        h, a, b = linear_part(self.shape, self.weights, x, is_batch=is_batch)
+        h = together(h, self.shape.products(self.couplings, a, b, is_batch=is_batch))
         return gate(self.shape, together(h, {self.shape.trivial: [bias]}))
 
 
 def linear_part(
-    shape: BlockShape, weights: Mapping[str, Inexact[Array, "_ _"]], x: Features
+    shape: BlockShape,
+    weights: Mapping[str, Inexact[Array, "_ _"]],
+    x: Features,
+    *,
+    is_batch: bool = False,
 ) -> tuple[Features, Features, Features]:
     """Return h, and the factors a and b of products."""
     h, a, b, before = {}, {}, {}, shape.before
     for name, weight in weights.items():
         c, kept = shape.products.channels.get(name, 0), before.get(name, 0)
-        parts = fusion_barrier(cut(mixed(weight, shape.kinds[name], x[name]), [kept, c, c]))
+        wide = mixed(weight, shape.kinds[name], x[name], is_batch=is_batch)
+        parts = fusion_barrier(cut(wide, [kept, c, c]))
         if kept:
             h[name] = parts[0]
         a[name], b[name] = parts[1], parts[2]

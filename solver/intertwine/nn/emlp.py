@@ -116,9 +116,10 @@ class EMLP(Layer):
         if isinstance(self.network, Sequential):
             return self.network(x)
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.network.bias.dtype)
-        return compiled(IrrepNetwork.__call__, self.network, flat).reshape(
-            *batch, self.rep_out.size()
-        )
+        # a traced vector is probably one of a vmap
+        is_batch = bool(batch) or not isinstance(flat, jax.core.Tracer)
+        found = compiled(IrrepNetwork.__call__, self.network, flat, is_batch)
+        return found.reshape(*batch, self.rep_out.size())
 
     def __repr__(self) -> str:
         return f"EMLP({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"

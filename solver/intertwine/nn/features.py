@@ -28,6 +28,10 @@ ZERO = 1e-9
 _PIECES = 64
 _FEW = 16
 """The largest number of columns that are multiplied as rows."""
+_FUSED = 8
+"""XLA computes at most this many arrays while it joins them; more are written first, one by one."""
+_SMALL_BATCH = 64
+"""Up to this batch, starting an operation takes longer than writing its result once more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,9 @@ class Kind(ByContent):
         return len(self.endomorphisms)
 
 
-def mixed(weight: Inexact[Array, "new old"], kind: Kind, x: Sequence[Array]) -> list[Array]:
+def mixed(
+    weight: Inexact[Array, "new old"], kind: Kind, x: Sequence[Array], *, is_batch: bool = False
+) -> list[Array]:
     """Return (Σᵢ Wᵢ ⊗ Eᵢ)x for the weight [W₀ W₁ …] of shape (m', e·m).
 
     The d components are multiplied in one of three forms, equal up to rounding:
@@ -63,19 +69,34 @@ def mixed(weight: Inexact[Array, "new old"], kind: Kind, x: Sequence[Array]) -> 
       then transposes when it compiles. A product's inner loops are as long as its result is wide:
       3 or 5 columns take 1.5 to 2 times as long as 3 or 5 rows, 16 columns as long as 16 rows, and
       more columns are faster than rows.
-    - one by one, if each is a single column. If they were joined, `vmap` would make interleaved
-      arrays of shape (m, batch, d), for which a forward takes 1.6 to 1.9 times as long.
+    - one by one, if each is a single column and may be a vector of a `vmap`, which would make
+      interleaved arrays of shape (m, batch, d) of joined columns: a forward takes 1.6 to 1.9 times
+      as long. With `is_batch`, x is not: a column is a batch of one row.
     """
     parts = endomorphism_images(kind, x)
     xp, sizes = namespace(*parts), [part.shape[1] for part in parts]
     # a batch that is a symbol, in an exported program, is not small
     batch = sizes[0] if isinstance(sizes[0], int) else _FEW
-    if len(parts) > 1 and len(parts) * batch <= _FEW and is_concrete_jax(weight):
+    is_few = len(parts) <= _FUSED and len(parts) * batch <= _FEW
+    if len(parts) > 1 and is_few and is_concrete_jax(weight):
         rows = _operand(xp.concatenate([part.T for part in parts]), weight) @ weight.T
         return [row.T for row in split(rows, sizes)]
-    if len(parts) == 1 or batch == 1:
+    if len(parts) == 1 or (batch == 1 and not is_batch):
         return [weight @ _operand(part, weight) for part in parts]
-    return [*split(weight @ _operand(xp.concatenate(parts, axis=1), weight), sizes, axis=1)]
+    return [*split(weight @ _operand(_columns(parts, batch), weight), sizes, axis=1)]
+
+
+def _columns(parts: Sequence[Inexact[Array, "_ _"]], batch: int) -> Inexact[Array, "_ _"]:
+    """Return the columns of all parts side by side, joined in two stages if they are many and
+    short.
+    """
+    xp = namespace(*parts)
+    if len(parts) <= _FUSED or batch > _SMALL_BATCH:
+        return xp.concatenate(parts, axis=1)
+    pieces = [parts[i : i + _FUSED] for i in range(0, len(parts), _FUSED)]
+    return xp.concatenate(
+        [fusion_barrier(xp.concatenate(piece, axis=1)) for piece in pieces], axis=1
+    )
 
 
 def _operand(x: Inexact[Array, "_ _"], weight: Inexact[Array, "_ _"]) -> Inexact[Array, "_ _"]:

@@ -110,9 +110,14 @@ class Products(ByContent):
         return found
 
     def __call__(
-        self, weights: Mapping[str, Inexact[Array, "_ _"]], a: Features, b: Features
+        self,
+        weights: Mapping[str, Inexact[Array, "_ _"]],
+        a: Features,
+        b: Features,
+        *,
+        is_batch: bool = False,
     ) -> Features:
-        """Return all products, by target, mixed by the weights."""
+        """Return all products, by target, mixed by the weights. For `is_batch`, see `mixed`."""
         found: dict[str, list[list[Array]]] = {}
         for i, (coupling, n) in enumerate(zip(self.every, self.widths, strict=True)):
             left = [component[:n] for component in a[coupling.left]]
@@ -121,7 +126,7 @@ class Products(ByContent):
             product = coupling.at_once(left, right) if is_narrow else coupling(left, right)
             found.setdefault(coupling.target, []).append(product)
         return {
-            name: mixed(weights[name], self.kinds[name], joined(parts))
+            name: mixed(weights[name], self.kinds[name], joined(parts), is_batch=is_batch)
             for name, parts in found.items()
         }
 
