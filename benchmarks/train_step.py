@@ -5,8 +5,8 @@ process. A ratio to `eqx.nn.MLP` with 3 layers of 384 is the median of the ratio
 All run with `freed_memory_kept`, without which the networks with the largest memory have page
 faults at each step (--give-memory-back shows them).
 
-The steps of our networks use the helpers of `intertwine.training`: gradients in microbatches, and
-`Packing`. "eqx.nn.MLP" is trained in the usual way, and "eqx.nn.MLP, helped" with our helpers;
+Our networks use our helpers: gradients in microbatches, `Packing`, and forwards with `in_pieces`.
+"eqx.nn.MLP" is trained and called in the usual way, and "eqx.nn.MLP, helped" with our helpers;
 "EMLP, usual step" is ours in the usual way.
 
 With --peers, the same tasks are run by e3nn-jax, cuequivariance-jax, e3nn, escnn and symm-learning
@@ -37,7 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from intertwine.groups import SO, Group, O, parse_group
-from intertwine.nn import EMLP, MLP, Linear, Pointwise, Sequential
+from intertwine.nn import EMLP, MLP, Linear, Pointwise, Sequential, in_pieces
 from intertwine.reps import Rep, Scalar, V
 from intertwine.training import Packing, freed_memory_kept, value_and_grad_in_microbatches
 from intertwine.training.microbatches import MICROBATCH
@@ -127,10 +127,11 @@ class JaxRunner:
         optimiser = optax.adam(1e-3)
 
         def forward(weights: Any, x: jax.Array) -> jax.Array:
-            return eqx.combine(weights, rest)(x)
+            model = eqx.combine(weights, rest)
+            return in_pieces(model, x) if helped else model(x)
 
         def loss(weights: Any, x: jax.Array, y: jax.Array) -> jax.Array:
-            return jnp.mean((forward(weights, x) - y) ** 2)
+            return jnp.mean((eqx.combine(weights, rest)(x) - y) ** 2)
 
         def usual(weights: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
             value, gradient = jax.value_and_grad(loss)(weights, x, y)

@@ -74,8 +74,10 @@ class CompiledModel:
         import equinox as eqx
         import jax
 
+        from intertwine.nn.layer import in_pieces
+
         def call(x: Any, weights: Any = self._weights) -> Any:
-            return eqx.combine(weights, self._rest)(x)
+            return in_pieces(eqx.combine(weights, self._rest), x)
 
         x = np.zeros((size, self.width), self.dtype)
         arguments = () if self._weight_bytes <= _CONSTANT_BYTES else (self._weights,)

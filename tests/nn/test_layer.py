@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 from intertwine.groups import SO, S
-from intertwine.nn import EMLP, BiLinear, Linear
-from intertwine.nn.layer import compiled
+from intertwine.nn import EMLP, BiLinear, Linear, in_pieces
+from intertwine.nn.layer import PIECE, compiled
 from intertwine.reps import T, V
 
 IN, OUT = (2 * V + 3)(SO(3)), (V + T(2))(SO(3))
@@ -68,3 +68,27 @@ def test_what_is_traced_is_called_as_it_is() -> None:
     assert compiled(function, np.float32(1)) == 2
     assert jax.grad(lambda x: compiled(function, x))(1.0) == 2
     assert kinds == [True, True]
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE - 1])
+def test_a_batch_in_pieces_is_the_batch(size: int) -> None:
+    longest = 0
+
+    def double(x: Any) -> Any:
+        nonlocal longest
+        longest = max(longest, len(x))
+        return 2 * x[:, :3]
+
+    x = np.random.default_rng(0).standard_normal((size, 4)).astype("float32")
+    assert np.array_equal(in_pieces(double, x), 2 * x[:, :3])
+    assert longest == min(size, PIECE)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 300])
+def test_rows_of_a_batch_are_as_if_alone(rows: int) -> None:
+    network = MAKERS["EMLP"]()
+    x = np.random.default_rng(0).standard_normal((rows, network.rep_in.size())).astype("float32")
+    alone = jax.vmap(network)(x)
+    assert np.allclose(network(x), alone, atol=1e-5)
+    assert np.allclose(jax.jit(network)(x), alone, atol=1e-5)
+    assert np.allclose(network(x[0]), alone[0], atol=1e-5)

@@ -13,6 +13,7 @@ from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.exporting import export
 from intertwine.nn.gates import GatedNonlinearity, gate_indices, gated
+from intertwine.nn.layer import in_pieces
 from intertwine.nn.linear import Linear
 from intertwine.nn.mlp import MLP
 from intertwine.nn.parallel import Parallel
@@ -41,6 +42,7 @@ __all__ = [
     "export",
     "gate_indices",
     "gated",
+    "in_pieces",
     "load",
     "save",
     "uniform_rep",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -23,7 +24,7 @@ from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.initialization import VANISHING, example_vectors
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.irrep_space import are_complex, irrep_space_of
-from intertwine.nn.layer import Layer, compiled
+from intertwine.nn.layer import Layer, compiled, in_pieces, is_traced
 from intertwine.nn.linear import Linear, scaled
 from intertwine.nn.linear_maps import SchurMaps, bound, rows
 from intertwine.nn.network_faults import faults, remedy
@@ -116,13 +117,18 @@ class EMLP(Layer):
         if isinstance(self.network, Sequential):
             return self.network(x)
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.network.bias.dtype)
-        # a traced vector is probably one of a vmap
-        is_batch = bool(batch) or not isinstance(flat, jax.core.Tracer)
-        found = compiled(IrrepNetwork.__call__, self.network, flat, is_batch)
+        if is_traced((self.network, flat)):
+            found = self.network(flat, is_batch=bool(batch))  # a vector may be one of a vmap
+        else:
+            found = compiled(_forward, self.network, flat)
         return found.reshape(*batch, self.rep_out.size())
 
     def __repr__(self) -> str:
         return f"EMLP({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"
+
+
+def _forward(network: IrrepNetwork, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
+    return in_pieces(partial(network, is_batch=True), x)
 
 
 def limits_of(model: Any) -> list[str]:

@@ -7,6 +7,17 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+from jaxtyping import Inexact
+
+from intertwine.arrays import Array
+
+PIECE = 128
+"""The number of rows that `in_pieces` computes at a time.
+
+The intermediate results of an EMLP of width 384 then stay in the second-level cache. A forward of
+500 or 4,096 rows takes 0.65 to 0.9 of the time (pieces of 256: 0.75 to 0.95; of 512: 0.85 to 1).
+"""
 
 
 class Layer(eqx.Module):
@@ -27,9 +38,29 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> Any:
     Called eagerly, each small operation of a network would be a program of its own. Compiling one
     program takes no longer than compiling those, and it runs about 30 times as fast.
     """
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
-        return function(*arguments)
-    return _compiled(function, *arguments)
+    return function(*arguments) if is_traced(arguments) else _compiled(function, *arguments)
+
+
+def is_traced(tree: Any) -> bool:
+    """Return whether any array of a tree is a tracer: the caller is compiled or differentiated."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def in_pieces(model: Callable[[Any], Any], x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
+    """Return model(x) for a batch, computed a piece of at most `PIECE` rows at a time.
+
+    On a CPU a large batch is computed faster so, and in less memory. The model must treat each row
+    separately. For gradients use `intertwine.training.value_and_grad_in_microbatches`. On other
+    devices, and for a batch whose size is a symbol, the batch is computed as a whole. Call it in
+    compiled code.
+    """
+    size, width = x.shape
+    if jax.default_backend() != "cpu" or not isinstance(size, int) or size <= PIECE:
+        return model(x)
+    whole = size - size % PIECE
+    found = jax.lax.map(model, x[:whole].reshape(-1, PIECE, width))
+    found = found.reshape(whole, *found.shape[2:])
+    return found if whole == size else jnp.concatenate([found, model(x[whole:])])
 
 
 @eqx.filter_jit
