@@ -152,8 +152,8 @@ def test_the_definitions_cover_the_catalogue() -> None:
         "RubiksCube ZksZnxZn SO2eR3 O2eR3 DkeR3"
     )
     later = (
-        "PointGroup Tetrahedral Octahedral Icosahedral A Klein Hyperoctahedral Dic Q8 "
-        "BinaryTetrahedral BinaryOctahedral BinaryIcosahedral Pauli Clifford "
+        "PointGroup MagneticPointGroup Tetrahedral Octahedral Icosahedral "
+        "A Klein Hyperoctahedral Dic Q8 BinaryTetrahedral BinaryOctahedral BinaryIcosahedral Pauli Clifford "
         "SE E Galilei Poincare Heisenberg Spin G2"
     )  # with tests of their own
     assert {type(row[0]).__name__ for row in DEFINITIONS} == set(issue.split())

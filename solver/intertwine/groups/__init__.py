@@ -50,6 +50,7 @@ from intertwine.groups.finite_groups import (
 from intertwine.groups.generators import limited_entries
 from intertwine.groups.group import Group
 from intertwine.groups.lie_groups import G2, SE, E, Galilei, Heisenberg, Poincare, Spin
+from intertwine.groups.magnetic_groups import MAGNETIC_CLASSES, MagneticPointGroup
 from intertwine.groups.point_groups import (
     CRYSTAL_CLASSES,
     CrystalClass,
@@ -69,6 +70,7 @@ __all__ = [
     "CRYSTAL_CLASSES",
     "G2",
     "GL",
+    "MAGNETIC_CLASSES",
     "O11",
     "O13",
     "Q8",
@@ -99,6 +101,7 @@ __all__ = [
     "Icosahedral",
     "Klein",
     "Lorentz",
+    "MagneticPointGroup",
     "O",
     "O2eR3",
     "Octahedral",

@@ -37,6 +37,7 @@ from intertwine.groups.finite_groups import (
 from intertwine.groups.generators import refuse_large
 from intertwine.groups.group import Group
 from intertwine.groups.lie_groups import G2, SE, E, Galilei, Heisenberg, Poincare, Spin
+from intertwine.groups.magnetic_groups import MagneticPointGroup
 from intertwine.groups.point_groups import Icosahedral, Octahedral, PointGroup, Tetrahedral
 from intertwine.operators import Permutation
 
@@ -292,8 +293,8 @@ CATALOGUE: dict[str, type[Group]] = {
     for group in (
         Trivial, SO, O, C, D, Scaling, SO13p, SO13, O13, Lorentz, SO11p, O11, Sp, Z, S, SL, GL,
         U, SU, Cube, RubiksCube, ZksZnxZn, SO2eR3, O2eR3, DkeR3,
-        PointGroup, Tetrahedral, Octahedral, Icosahedral, A, Klein, Hyperoctahedral, Dic, Q8,
-        BinaryTetrahedral, BinaryOctahedral, BinaryIcosahedral, Pauli, Clifford,
-        SE, E, Galilei, Poincare, Heisenberg, Spin, G2,
+        PointGroup, MagneticPointGroup, Tetrahedral, Octahedral, Icosahedral,
+        A, Klein, Hyperoctahedral, Dic, Q8, BinaryTetrahedral, BinaryOctahedral, BinaryIcosahedral,
+        Pauli, Clifford, SE, E, Galilei, Poincare, Heisenberg, Spin, G2,
     )
 }  # fmt: skip

@@ -140,9 +140,29 @@ class PointGroup(Group):
         return self._class
 
 
+def elements_of_symbol(symbol: str) -> list[_Matrix] | None:
+    """Return the elements that a symbol of Hermann and Mauguin names, in its order, two for n/m; 1
+    names the identity. None for other texts.
+    """
+    known, setting = _CLASSES.get(symbol, (None, ""))
+    if known is None or symbol == known.schoenflies:
+        return None
+    if symbol == known.hermann_mauguin and not setting.startswith("1"):
+        setting = symbol  # 1 at the beginning says that the axis is y
+    elements = _named_elements(known, setting)
+    if setting != symbol:  # a monoclinic class by its short symbol
+        return elements[1:-1]
+    return elements
+
+
 def _of_class(crystal_class: CrystalClass, full: str) -> list[_Matrix]:
     """Return the generators that a full symbol names."""
-    elements = re.findall(r"m|-?\d(?:/m)?", full)
+    elements = _named_elements(crystal_class, full)
+    return [matrix for matrix in elements if not np.array_equal(matrix, np.eye(3))]
+
+
+def _named_elements(crystal_class: CrystalClass, symbol: str) -> list[_Matrix]:
+    elements = re.findall(r"m|-?\d(?:/m)?", symbol)
     generators = []
     for element, direction in zip(elements, _DIRECTIONS[crystal_class.system], strict=False):
         if order := re.search(r"\d", element):
@@ -150,7 +170,7 @@ def _of_class(crystal_class: CrystalClass, full: str) -> list[_Matrix]:
             generators.append(-turn if element.startswith("-") else turn)
         if element.endswith("m"):
             generators.append(mirror(direction))
-    return [matrix for matrix in generators if not np.array_equal(matrix, np.eye(3))]
+    return generators
 
 
 def _of_axes(name: str) -> list[_Matrix] | None:

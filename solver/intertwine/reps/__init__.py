@@ -3,6 +3,7 @@
 from typing import Any
 
 from intertwine.operators import LinearOperator
+from intertwine.reps.blocks import Block, Space, Time
 from intertwine.reps.canonical_form import Canonical, canonical
 from intertwine.reps.description import describe_rep
 from intertwine.reps.key import basis_key
@@ -24,15 +25,18 @@ from intertwine.reps.syntax import (
 
 __all__ = [
     "Base",
+    "Block",
     "Canonical",
     "Dual",
     "LinearOperator",
     "Rep",
     "Scalar",
     "ScalarRep",
+    "Space",
     "Sum",
     "T",
     "Tensor",
+    "Time",
     "V",
     "Vector",
     "basis_key",
