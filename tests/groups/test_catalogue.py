@@ -153,8 +153,8 @@ def test_the_definitions_cover_the_catalogue() -> None:
     )
     later = (
         "PointGroup MagneticPointGroup Tetrahedral Octahedral Icosahedral "
-        "A Klein Hyperoctahedral Dic Q8 BinaryTetrahedral BinaryOctahedral BinaryIcosahedral Pauli Clifford "
-        "SE E Galilei Poincare Heisenberg Spin G2"
+        "A Klein Hyperoctahedral Dic Q8 BinaryTetrahedral BinaryOctahedral BinaryIcosahedral Pauli "
+        "Clifford SE E Galilei Poincare Heisenberg Spin G2"
     )  # with tests of their own
     assert {type(row[0]).__name__ for row in DEFINITIONS} == set(issue.split())
     assert list(CATALOGUE) == [*issue.split(), *later.split()]

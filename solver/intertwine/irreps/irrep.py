@@ -19,14 +19,16 @@ from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.operators import LinearOperator, dense
+from intertwine.reps.functors import Functor
 from intertwine.reps.generator_images import (
     Images,
     act_by_complex_numbers,
     images,
+    matrix_of_expression,
 )
 from intertwine.reps.own_matrices import matrix_of
 from intertwine.reps.parsing import register_notation
-from intertwine.reps.syntax import Base, Dual, Rep, is_a
+from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, atoms, is_a
 
 _SEARCHED_POWERS = 8
 _SEARCHED_SIZE = 5_000
@@ -198,6 +200,8 @@ def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None
     if verdict.straight is None or verdict.frame is None:
         return atom, None
     inner = atom.rep if is_a(atom, Dual) else atom
+    if isinstance(inner, Functor):
+        return _straight_functor(inner, is_dual=inner is not atom)
     if is_a(inner, Base):
         straight: Rep = Base(verdict.straight)
         return (
@@ -212,6 +216,37 @@ def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None
         f"irreps need another frame of {atom.G!r} (of condition "
         f"{verdict.condition:.3g}), and its effect on {atom} is unknown"
     )
+
+
+def _straight_functor(
+    rep: Functor, *, is_dual: bool
+) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None]:
+    """Return `in_straight_frame` of a functor's rep: F of the part's straight rep and frame."""
+    part, frame = _straight_expression(rep.part)
+    straight = rep.rebuilt(part)
+    if frame is None or rep.size() == 1:  # scalars are the same in every frame
+        return straight.T if is_dual else straight, None
+    frame = np.asarray(rep.of_matrix(frame))
+    return (straight.T, np.linalg.inv(frame).T) if is_dual else (straight, frame)
+
+
+def _straight_expression(rep: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None]:
+    """Return `in_straight_frame` of a sum or product of atoms of one group."""
+    known = {atom: in_straight_frame(atom) for atom in atoms(rep)}
+    frames = {
+        atom: np.eye(atom.size()) if frame is None else frame for atom, (_, frame) in known.items()
+    }
+
+    def replaced(part: Rep) -> Rep:
+        if is_a(part, Tensor):
+            return Tensor(tuple(map(replaced, part.factors)))
+        if is_a(part, Sum):
+            return Sum(tuple((m, replaced(term)) for m, term in part.terms))
+        return part if is_a(part, ScalarRep) else known[part][0]
+
+    if all(frame is None for _, frame in known.values()):
+        return replaced(rep), None
+    return replaced(rep), matrix_of_expression(rep, frames)
 
 
 def _image(
@@ -258,11 +293,11 @@ def _search(decomposer: Decomposer, name: str) -> None:
     for power in range(1, _SEARCHED_POWERS + 1):
         if base.size() ** power > _SEARCHED_SIZE:
             return
-        for atoms in product(letters, repeat=power):
-            if list(atoms) != sorted(atoms, key=letters.index):
+        for factors in product(letters, repeat=power):
+            if list(factors) != sorted(factors, key=letters.index):
                 continue
             try:
-                decomposer.decompose(atoms)
+                decomposer.decompose(factors)
             except SplitError as error:
                 raise MethodNotApplicable(
                     f"no irreps were found for {decomposer.group!r}: {error}"

@@ -58,6 +58,15 @@ from intertwine.nn.square import Square
 from intertwine.nn.standardize import Standardize
 from intertwine.operators import dense
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
+from intertwine.reps.functors import (
+    AlternatingPower,
+    Conjugate,
+    Determinant,
+    SignRep,
+    SymmetricPower,
+)
+from intertwine.reps.index_symmetry import IndexSymmetric
+from intertwine.reps.young import SchurFunctor
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 
@@ -89,6 +98,8 @@ _CLASSES: dict[str, Any] = {
         *(EquivariantPolynomial, PolynomialFeatures, Step, Parallel),
         *(Gates, BakedNetwork, BakedBlock, Dense, Wiring, Conjugated, Square),
         *(Base, Dual, ScalarRep, Sum, Tensor, Irrep),
+        *(SymmetricPower, AlternatingPower, Determinant, SignRep, Conjugate),
+        *(IndexSymmetric, SchurFunctor),
     )
 }
 

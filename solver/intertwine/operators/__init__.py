@@ -3,6 +3,7 @@
 from intertwine.operators.base import LinearOperator, Product, dense
 from intertwine.operators.block_diagonal import DirectSum
 from intertwine.operators.block_structure import coordinate_blocks, diagonal_blocks
+from intertwine.operators.coordinate_matrix import CoordinateMatrix
 from intertwine.operators.kronecker import Kronecker, KroneckerSum
 from intertwine.operators.linear_system import conjugate_gradients
 from intertwine.operators.matrix_exponential import exponential
@@ -13,6 +14,7 @@ from intertwine.operators.permutation import (
 )
 
 __all__ = [
+    "CoordinateMatrix",
     "DirectSum",
     "Kronecker",
     "KroneckerSum",

@@ -6,6 +6,18 @@ from intertwine.operators import LinearOperator
 from intertwine.reps.blocks import Block, Space, Time
 from intertwine.reps.canonical_form import Canonical, canonical
 from intertwine.reps.description import describe_rep
+from intertwine.reps.functors import (
+    Alt,
+    Conj,
+    Det,
+    Functor,
+    Parity,
+    PseudoScalar,
+    PseudoVector,
+    Sign,
+    Sym,
+)
+from intertwine.reps.index_symmetry import Indexed
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse, read_rep
 from intertwine.reps.printing import latex
@@ -22,18 +34,30 @@ from intertwine.reps.syntax import (
     V,
     Vector,
 )
+from intertwine.reps.young import Schur
 
 __all__ = [
+    "Alt",
     "Base",
     "Block",
     "Canonical",
+    "Conj",
+    "Det",
     "Dual",
+    "Functor",
+    "Indexed",
     "LinearOperator",
+    "Parity",
+    "PseudoScalar",
+    "PseudoVector",
     "Rep",
     "Scalar",
     "ScalarRep",
+    "Schur",
+    "Sign",
     "Space",
     "Sum",
+    "Sym",
     "T",
     "Tensor",
     "Time",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,11 +15,20 @@ from jaxtyping import Inexact
 from intertwine.errors import NotConcrete
 from intertwine.groups.digest import matrix_bytes
 from intertwine.groups.generators import Generator
-from intertwine.operators import Permutation, as_signed_permutation, dense
+from intertwine.operators import (
+    DirectSum,
+    Kronecker,
+    KroneckerSum,
+    Permutation,
+    as_signed_permutation,
+    dense,
+)
+from intertwine.operators.permutation import exact_permutation
 from intertwine.operators.product_comparison import has_orthonormal_rows
 from intertwine.reps import own_matrices
+from intertwine.reps.functors import Functor
 from intertwine.reps.homomorphism import checked_images
-from intertwine.reps.syntax import Base, Dual, Rep, frozen, is_a
+from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, atoms, frozen, is_a
 
 _ORTHOGONAL = 1e-11
 
@@ -69,7 +78,8 @@ def _once(kind: str, atom: Rep, compute: Callable[[], _T]) -> _T:
 
 
 def images(atom: Rep) -> Images:
-    """Return the images of the generators under a base rep, a dual, or a user-defined rep.
+    """Return the images of the generators under a base rep, a dual, a functor of a rep, or a
+    user-defined rep.
 
     Images that are exactly permutations are returned as such. Raises `NotConcrete` without a group,
     and `InvalidRep` for a user-defined rep that is not a homomorphism.
@@ -80,7 +90,62 @@ def images(atom: Rep) -> Images:
         return Images(atom.G.lie_generators, atom.G.group_generators)
     if is_a(atom, Dual):
         return _once("dual", atom.rep, lambda: _dual_of(images(atom.rep)))
+    if isinstance(atom, Functor):
+        return _once("images", atom, lambda: _images_of_functor(atom))
     return _once("images", atom, lambda: Images(*checked_images(atom)))
+
+
+def _images_of_functor(atom: Functor) -> Images:
+    """Return F of the images of the part's generators, which are a rep's without a check."""
+    group, part = atom.G, atom.part
+    own_matrices.refuse_large_images(atom, [*group.lie_generators, *group.group_generators])
+    known = {inner: images(inner) for inner in dict.fromkeys(atoms(part))}
+    lie, discrete = [], []
+    for k in range(len(group.lie_generators)):
+        slots = {inner: np.asarray(dense(found.lie[k])) for inner, found in known.items()}
+        lie.append(
+            _real_if_real(atom.of_derivative(matrix_of_expression(part, slots, is_lie=True)))
+        )
+    for k in range(len(group.group_generators)):
+        moves = {inner: exact_permutation(found.discrete[k]) for inner, found in known.items()}
+        image: Generator | None = None
+        if all(move is not None for move in moves.values()):
+            whole = exact_permutation(np.asarray(matrix_of_expression(part, moves)))
+            image = None if whole is None else atom.of_permutation(whole)
+        if image is None:
+            slots = {inner: np.asarray(dense(found.discrete[k])) for inner, found in known.items()}
+            matrix = _real_if_real(atom.of_matrix(matrix_of_expression(part, slots)))
+            image = exact_permutation(matrix)
+            image = matrix if image is None else image
+        discrete.append(image)
+    return Images(tuple(lie), tuple(discrete))
+
+
+def matrix_of_expression(
+    rep: Rep, slots: Mapping[Rep, Any], *, is_lie: bool = False
+) -> Inexact[np.ndarray, "n n"]:
+    """Return the matrix of sums and products of atoms from matrices of these, such as the images of
+    one generator: Kronecker products, or Kronecker sums for a Lie generator.
+    """
+
+    def whole(part: Rep) -> Any:
+        if is_a(part, ScalarRep):
+            return np.zeros((1, 1)) if is_lie else np.eye(1)
+        if is_a(part, Tensor):
+            factors = [whole(factor) for factor in part.factors]
+            return KroneckerSum(factors) if is_lie else Kronecker(factors)
+        if is_a(part, Sum):
+            return DirectSum([(m, whole(term)) for m, term in part.terms])
+        return slots[part]
+
+    found: Inexact[np.ndarray, "n n"] = np.asarray(dense(whole(rep)))
+    return found
+
+
+def _real_if_real(matrix: Inexact[np.ndarray, "n n"]) -> Inexact[np.ndarray, "n n"]:
+    if not np.iscomplexobj(matrix) or np.any(matrix.imag):
+        return matrix
+    return matrix.real.copy()
 
 
 def _dual_of(inner: Images) -> Images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from intertwine.arrays import double_precision, is_sparse
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.groups.generators import Generator
 from intertwine.memory import require_memory
-from intertwine.operators import LinearOperator, Permutation, dense
+from intertwine.operators import LinearOperator, Permutation, as_signed_permutation, dense
 from intertwine.operators.permutation import exact_permutation
 from intertwine.reps.syntax import Rep
 
@@ -82,6 +83,17 @@ def measured_size(atom: Rep) -> int:
 def refuse_large(atom: Rep, n: int) -> None:
     """Raise `TooLarge` if the first matrices of a user-defined rep of this size do not fit."""
     _require_room(atom, n, _AT_FIRST)
+
+
+def refuse_large_images(atom: Rep, generators: Sequence[Generator]) -> None:
+    """Raise `TooLarge` if the images of generators under a functor's rep do not fit: permutations
+    remain permutations, other matrices are dense.
+    """
+    n = atom.size()
+    if all(as_signed_permutation(generator) is not None for generator in generators):
+        require_memory(16 * (len(generators) + _AT_ONCE) * n, f"{atom!r} in permutations")
+    else:
+        _require_room(atom, n, len(generators) + _AT_FIRST)
 
 
 def _as_array(atom: Rep, name: str, found: Any) -> Any:

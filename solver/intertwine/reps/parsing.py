@@ -40,6 +40,7 @@ _Value = Rep | int
 _Argument = _Value | tuple[int, ...] | str
 
 _FUNCTIONS: dict[str, Callable[..., Rep]] = {}
+_NAMES: dict[str, Rep] = {}
 _NOTATION: dict[str, Callable[[str], Rep | None]] = {}
 
 
@@ -62,6 +63,11 @@ def register_function(name: str, build: Callable[..., Rep]) -> None:
     `names` of `parse` take precedence.
     """
     _FUNCTIONS[name] = build
+
+
+def register_name(name: str, rep: Rep) -> None:
+    """Register a rep for its name in texts. The `names` of `parse` take precedence."""
+    _NAMES[name] = rep
 
 
 def read_rep(rep: Rep | str, group: Group | str | Mapping[str, Any] | None = None) -> Rep:
@@ -225,6 +231,8 @@ class _Parser:
             return self._raise(V, int(token.text[1:]), token)
         if token.text in _FUNCTIONS:
             return self._function(token)
+        if token.text in _NAMES:
+            return _NAMES[token.text]
         if (read := _registered(token.text[0])) and (rep := read(token.text)) is not None:
             return rep
         hint = f"{token} is none of {', '.join([*self.reps, 'T(p,q)'])}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from intertwine.reps.functors import Functor
 from intertwine.reps.syntax import (
     Base,
     Dual,
@@ -95,6 +96,8 @@ def _factor(rep: Rep, with_groups: bool) -> str:
 
 def _latex_factor(rep: Rep, power: bool = False) -> str:
     if is_a(rep, Sum):
+        return rf"\left({latex(rep)}\right)"
+    if power and isinstance(rep, Functor):
         return rf"\left({latex(rep)}\right)"
     return f"{{{latex(rep)}}}" if power and is_a(rep, Dual) else latex(rep)
 

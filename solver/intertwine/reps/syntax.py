@@ -218,7 +218,7 @@ class Rep:
         return f"${printing.latex(self)}$"
 
 
-class _OfParts:
+class GroupOfParts:
     """The one group of a rep's parts, or None. A `G` set on the rep itself takes precedence."""
 
     def __get__(self, rep: Any, owner: type | None = None) -> Any:
@@ -344,7 +344,7 @@ class Dual(_Node):
 
     __match_args__ = ("rep",)
     rep: Rep
-    G: Any = _OfParts()
+    G: Any = GroupOfParts()
 
     def __init__(self, rep: Rep) -> None:
         self.__dict__["rep"] = rep
@@ -382,7 +382,7 @@ class Tensor(_Node):
 
     __match_args__ = ("factors",)
     factors: tuple[Rep, ...]
-    G: Any = _OfParts()
+    G: Any = GroupOfParts()
 
     def __init__(self, factors: tuple[Rep, ...]) -> None:
         self.__dict__["factors"] = factors
@@ -436,7 +436,7 @@ class Sum(_Node):
 
     __match_args__ = ("terms",)
     terms: tuple[tuple[int, Rep], ...]
-    G: Any = _OfParts()
+    G: Any = GroupOfParts()
 
     def __init__(self, terms: tuple[tuple[int, Rep], ...]) -> None:
         self.__dict__["terms"] = terms

@@ -7,7 +7,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from intertwine.groups import describe_catalogue, describe_group, parse_group
 from intertwine.irreps import Irrep
-from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor, describe_rep, read_rep
+from intertwine.reps import (
+    Base,
+    Dual,
+    Functor,
+    Rep,
+    ScalarRep,
+    Sum,
+    Tensor,
+    describe_rep,
+    read_rep,
+)
 
 from intertwine_api.server.access import BasesReader
 from intertwine_api.server.problem_responses import PARSE_PROBLEMS, SOLVE_PROBLEMS, documented
@@ -76,6 +86,8 @@ def _tree(rep: Rep) -> dict[str, Any]:
         return {"kind": "scalar"}
     if isinstance(rep, Irrep):
         return {"kind": "irrep", "name": rep.name, "group": None if rep.G is None else repr(rep.G)}
+    if isinstance(rep, Functor):
+        return {"kind": "functor", "name": str(rep), "rep": _tree(rep.part)}
     assert isinstance(rep, Base)
     return {"kind": "base", "group": None if rep.G is None else repr(rep.G)}
 

@@ -1,0 +1,47 @@
+"""A sparse matrix as an operator."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Inexact, Int
+
+from intertwine.arrays import Array, index, is_jax, namespace
+from intertwine.operators.base import LinearOperator
+
+
+class CoordinateMatrix(LinearOperator):
+    """The real matrix with the entries `values` at (`rows`, `columns`), which may repeat."""
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        rows: Int[np.ndarray, " m"],
+        columns: Int[np.ndarray, " m"],
+        values: Inexact[np.ndarray, " m"],
+    ) -> None:
+        self.shape = shape
+        self.rows, self.columns, self.values = rows, columns, values
+        self.dtype = np.dtype(values.dtype)
+
+    def _matmat(self, matrix: Array) -> Array:
+        if is_jax(matrix):
+            xp = namespace(matrix)
+            values = xp.asarray(self.values, dtype=xp.result_type(matrix.dtype, np.float32))
+            moved = values[:, None] * matrix[index(self.columns, matrix)]
+            found = xp.zeros((self.shape[0], matrix.shape[1]), dtype=moved.dtype)
+            return found.at[index(self.rows, matrix)].add(moved)
+        from scipy.sparse import csr_array
+
+        values = self.values
+        if matrix.dtype in (np.float32, np.complex64):
+            values = values.astype(np.float32)
+        return csr_array((values, (self.rows, self.columns)), shape=self.shape) @ matrix
+
+    def _adjoint(self) -> CoordinateMatrix:
+        return self.transposed
+
+    @property
+    def transposed(self) -> CoordinateMatrix:
+        """The transpose, which is the adjoint."""
+        m, n = self.shape
+        return CoordinateMatrix((n, m), self.columns, self.rows, self.values)
