@@ -5,6 +5,7 @@ from typing import Any
 from intertwine.operators import LinearOperator
 from intertwine.reps.canonical_form import Canonical, canonical
 from intertwine.reps.description import describe_rep
+from intertwine.reps.generator_rep import GeneratorRep
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse, read_rep
 from intertwine.reps.printing import latex
@@ -26,6 +27,7 @@ __all__ = [
     "Base",
     "Canonical",
     "Dual",
+    "GeneratorRep",
     "LinearOperator",
     "Rep",
     "Scalar",

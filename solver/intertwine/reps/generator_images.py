@@ -80,6 +80,9 @@ def images(atom: Rep) -> Images:
         return Images(atom.G.lie_generators, atom.G.group_generators)
     if is_a(atom, Dual):
         return _once("dual", atom.rep, lambda: _dual_of(images(atom.rep)))
+    given: Images | None = atom._given_images()
+    if given is not None:
+        return given
     return _once("images", atom, lambda: Images(*checked_images(atom)))
 
 
@@ -132,8 +135,12 @@ def atom_digest(atom: Rep) -> str:
 
 
 def _digest_of(atom: Rep) -> str:
-    found = images(atom)
-    sha = hashlib.sha256(f"intertwine images 1\n{atom.size()}\n".encode())
+    return digest_of_images(atom.size(), images(atom))
+
+
+def digest_of_images(size: int, found: Images) -> str:
+    """Return a digest of a rep of this size by the images of its generators, rounded to 1e-12."""
+    sha = hashlib.sha256(f"intertwine images 1\n{size}\n".encode())
     for kind, generators in (("lie", found.lie), ("discrete", found.discrete)):
         for generator in generators:
             sha.update(f"{kind}\n".encode())
