@@ -6,6 +6,7 @@ from intertwine.operators import LinearOperator
 from intertwine.reps.canonical_form import Canonical, canonical
 from intertwine.reps.description import describe_rep
 from intertwine.reps.generator_rep import GeneratorRep
+from intertwine.reps.group_homomorphism import Homomorphism, Restrict
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse, read_rep
 from intertwine.reps.printing import latex
@@ -28,8 +29,10 @@ __all__ = [
     "Canonical",
     "Dual",
     "GeneratorRep",
+    "Homomorphism",
     "LinearOperator",
     "Rep",
+    "Restrict",
     "Scalar",
     "ScalarRep",
     "Sum",

@@ -100,6 +100,15 @@ class Relations:
                 return moved if ball is None else moved @ self._in_word(ball, i)
         return None
 
+    @property
+    def finds_every_element(self) -> bool:
+        """Whether `image` is None only for matrices that are not in the group."""
+        if self._lie_of_group:
+            return False
+        if self._chain is not None or not self._group.group_generators:
+            return True
+        return self._ball is not None and self._ball.is_complete
+
     @cached_property
     def closure(self) -> LieImages:
         """dρ on the Lie algebra, closed under brackets and discrete generators."""
