@@ -116,6 +116,27 @@ def test_an_element_that_is_no_product_of_generators_is_refused_with_the_remedy(
         _given(V(SO(3))).drho(np.eye(3))
 
 
+@pytest.mark.parametrize("group", [SO(3), O(3), S(4), D(5)], ids=repr)
+def test_irreps_are_found_in_any_frame_of_a_compact_group(group: Group) -> None:
+    base, frame = V(group), _frame(group.d, 6)
+    expected = (base**2 >> base**2).equivariant_basis().rank
+    turned = Group(
+        lie_algebra=[frame @ dense(a) @ np.linalg.inv(frame) for a in group.lie_generators],
+        discrete_generators=[
+            frame @ dense(h) @ np.linalg.inv(frame) for h in group.group_generators
+        ],
+    )
+    discrete, lie = _matrices(base)
+    for rep in (_given(base, frame), Rep.from_generators(turned, discrete, lie=lie)):
+        basis = (rep**2 >> rep**2).equivariant_basis(method="irreps")
+        assert basis.rank == expected
+        assert basis.certificate.residual < 1e-10
+        parts = decompose(rep**2)
+        assert sum(m * irrep.size() for irrep, m in parts.multiplicities.items()) == group.d**2
+    # the catalogue is as before
+    assert decompose(base**2).multiplicities == decompose(_given(base) ** 2).multiplicities
+
+
 # -- a value
 
 

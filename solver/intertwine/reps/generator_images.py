@@ -117,7 +117,7 @@ def act_unitarily(atoms: Iterable[Rep]) -> bool:
     """Return whether all generators of the atoms are unitary (Lie generators anti-Hermitian): then
     each atom's conjugate is its dual.
     """
-    return all(_is_unitary(atom, images(atom)) for atom in dict.fromkeys(atoms))
+    return all(map(acts_unitarily, dict.fromkeys(atoms)))
 
 
 def atom_digest(atom: Rep) -> str:
@@ -146,6 +146,11 @@ def digest_of_images(size: int, found: Images) -> str:
             sha.update(f"{kind}\n".encode())
             sha.update(matrix_bytes(generator))
     return sha.hexdigest()
+
+
+def acts_unitarily(atom: Rep) -> bool:
+    """Return whether the generators of an atom are unitary (Lie generators anti-Hermitian)."""
+    return _is_unitary(atom, images(atom))
 
 
 def acts_orthogonally(atom: Rep) -> bool:

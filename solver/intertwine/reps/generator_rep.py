@@ -31,8 +31,13 @@ class GeneratorRep(Rep):
     keys. A solve uses the images as they are, and permutations stay permutations.
     """
 
-    def __init__(self, G: Group, images: Images, name: str | None = None, note: str = "") -> None:
-        size = (*images.lie, *images.discrete)[0].shape[0]
+    def __init__(
+        self, G: Group, images: Images, size: int, name: str | None = None, note: str = ""
+    ) -> None:
+        if name is not None and not (isinstance(name, str) and name.isidentifier()):
+            raise InvalidRep(
+                f"{name!r} is no name of a rep: write letters, digits and _, as in 'P'"
+            )
         digest = digest_of_images(size, images)
         own: dict[str, Any] = {"G": G, "_images": images, "_size": size, "_digest": digest}
         self.__dict__.update(own, _name=name, note=note)
@@ -158,11 +163,9 @@ def rep_from_generators(
     """Return the rep of G with the images of its generators. See `Rep.from_generators`."""
     if not isinstance(G, Group) or not G.is_initialised:
         raise InvalidRep(f"a rep is made for a group such as SO(3), not for {G!r}")
-    if name is not None and not (isinstance(name, str) and name.isidentifier()):
-        raise InvalidRep(f"{name!r} is no name of a rep: it has letters, digits and _, as in 'P'")
     what = f"{name or 'the map'} from the generators of {G!r}"
     found = checked_generator_images(G, images, lie, what)
-    return GeneratorRep(G, found.images, name, found.note)
+    return GeneratorRep(G, found.images, found.size, name, found.note)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +173,7 @@ class CheckedImages:
     """Images that are those of a representation, and what of this was not checked."""
 
     images: Images
+    size: int
     note: str
 
 
@@ -194,7 +198,7 @@ def checked_generator_images(G: Group, discrete: Any, lie: Any, what: str) -> Ch
         )
     relations = Relations(G, found.lie, found.discrete, size, what)
     relations.check()
-    return CheckedImages(found, relations.note)
+    return CheckedImages(found, size, relations.note)
 
 
 def _read(values: Any, count: int, kind: str, what: str) -> tuple[Generator, ...]:

@@ -120,7 +120,7 @@ class Homomorphism:
         what = f"the pull-back of {R!r} to {self.G!r}"
         lie, discrete = self._images_under(R)
         checked = checked_generator_images(self.G, discrete, lie, what)
-        return GeneratorRep(self.G, checked.images, note=checked.note)
+        return GeneratorRep(self.G, checked.images, checked.size, note=checked.note)
 
     def _images_under(self, atom: Rep) -> tuple[list[Generator], list[Generator]]:
         known = images(atom)  # checks a user-defined rep
@@ -135,8 +135,8 @@ class Homomorphism:
     def _base(self) -> Rep:
         """V of H, pulled back."""
         own = Images(self.G.lie_generators, self.G.group_generators)
-        found = GeneratorRep(self.G, self._images, note=self.note)
-        is_inclusion = self.G.d == self.H.d and found == GeneratorRep(self.G, own)
+        found = GeneratorRep(self.G, self._images, self.H.d, note=self.note)
+        is_inclusion = self.G.d == self.H.d and found == GeneratorRep(self.G, own, self.G.d)
         return Base(self.G) if is_inclusion else found
 
     def __eq__(self, other: object) -> bool:

@@ -20,7 +20,7 @@ _IN_SPAN = 1e-9  # … and one nearer than this is in it
 _EXACT = 1e-10
 """The largest defect of a relation, relative to its terms."""
 _EXPONENTIATED = 1e-8  # the same for exponentials, whose rounding errors are larger
-_PER_CONDITION = 2e-12  # … and grow with the squared condition of a frame
+_PER_CONDITION = 1e-11  # … and grow with the squared condition of a frame
 _OBLIQUE = 1e-4  # … in any frame
 _LARGEST = 64
 _WHOLE = 200  # images of a larger size are compared on vectors
@@ -226,8 +226,8 @@ def check_loops(lie: LieImages, refuse: Refuse) -> None:
     oblique = obliqueness(lie.basis)
     if lie.images[0].shape[0] <= _WHOLE:
         oblique = max(oblique, obliqueness(_units(lie.images)))
-    allowed = min(max(_EXPONENTIATED, _PER_CONDITION * oblique), _OBLIQUE)
-    for a, b in _equal_exponentials(lie):
+    for a, b, stretch in _equal_exponentials(lie):
+        allowed = min(max(_EXPONENTIATED, _PER_CONDITION * oblique * stretch), _OBLIQUE)
         left, right = lie.image(a), lie.image(b)
         if max(np.linalg.norm(left, 1), np.linalg.norm(right, 1)) > _LARGEST_IMAGE:
             continue
@@ -246,7 +246,8 @@ def check_loops(lie: LieImages, refuse: Refuse) -> None:
 
 def _equal_exponentials(
     lie: LieImages,
-) -> Iterator[tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]]:
+) -> Iterator[tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"], float]]:
+    """Yield the coordinates of A and B with exp A = exp B, and the condition of exp A."""
     m = len(lie.basis)
     rng = np.random.default_rng(20210419)
     for k in range(_LOOPS):
@@ -259,12 +260,13 @@ def _equal_exponentials(
         if np.linalg.norm(whole) > _LONGEST:
             continue
         g = exponential(whole)
-        if np.abs(g).max() < _LARGE and (b := lie.logarithm(g)) is not None:
-            yield a, b
+        stretch = float(np.abs(g).max() * np.abs(exponential(-whole)).max())
+        if stretch < _LARGE and (b := lie.logarithm(g)) is not None:
+            yield a, b, max(1.0, stretch)
     for k in range(m):
         period = _period(lie.basis[k])
         if period is not None:
-            yield period * np.eye(m)[k], np.zeros(m)
+            yield period * np.eye(m)[k], np.zeros(m), 1.0
 
 
 def _units(images: Sequence[Inexact[np.ndarray, "n n"]]) -> Inexact[np.ndarray, "m n n"]:
