@@ -74,10 +74,11 @@ def match_irreps(
             f"the method 'irreps' needs a group whose reps are completely reducible, and "
             f"{problem.group!r} is {verdict.kind}: {verdict.reason}"
         )
-    if verdict.straight is None:
-        return _match(problem, store)
     straight = [in_straight_frame(atom) for atom in problem.atoms]
-    found = _match(Problem(tuple(atom for atom, _ in straight), verdict.straight), store)
+    if verdict.straight is None and all(frame is None for _, frame in straight):
+        return _match(problem, store)
+    group = verdict.straight or problem.group
+    found = _match(Problem(tuple(atom for atom, _ in straight), group), store)
     frames = [np.eye(a.size()) if frame is None else frame for a, frame in straight]
     return _brought_back(found, problem, frames, backend, tolerances)
 

@@ -18,6 +18,7 @@ from intertwine.irreps import decomposition_store
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
+from intertwine.irreps.straight_images import straightened
 from intertwine.operators import LinearOperator, dense
 from intertwine.reps.functors import Functor
 from intertwine.reps.generator_images import (
@@ -194,12 +195,18 @@ def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None
     """Return an atom in the frame where its group is closed under adjoints, and the matrix S from
     there to the given one: ρ(g) = S ρ'(g) S⁻¹. None means S = 1.
 
-    Raises `MethodNotApplicable` if the effect of the change of frame on the atom is unknown.
+    A rep given by images is brought to a frame of its own (see `straightened`). Raises
+    `MethodNotApplicable` if the effect of the change of frame on the atom is unknown.
     """
+    inner = atom.rep if is_a(atom, Dual) else atom
+    if inner._given_images() is not None:
+        found, given = straightened(inner)
+        if inner is atom:
+            return found, given
+        return found.T, None if given is None else np.linalg.inv(given).T
     verdict = verdict_of(atom.G)
     if verdict.straight is None or verdict.frame is None:
         return atom, None
-    inner = atom.rep if is_a(atom, Dual) else atom
     if isinstance(inner, Functor):
         return _straight_functor(inner, is_dual=inner is not atom)
     if is_a(inner, Base):

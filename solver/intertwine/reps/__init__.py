@@ -17,7 +17,10 @@ from intertwine.reps.functors import (
     Sign,
     Sym,
 )
+from intertwine.reps.generator_rep import GeneratorRep
+from intertwine.reps.group_homomorphism import Homomorphism, Restrict
 from intertwine.reps.index_symmetry import Indexed
+from intertwine.reps.invariant_subspace import Sub
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse, read_rep
 from intertwine.reps.printing import latex
@@ -45,17 +48,21 @@ __all__ = [
     "Det",
     "Dual",
     "Functor",
+    "GeneratorRep",
+    "Homomorphism",
     "Indexed",
     "LinearOperator",
     "Parity",
     "PseudoScalar",
     "PseudoVector",
     "Rep",
+    "Restrict",
     "Scalar",
     "ScalarRep",
     "Schur",
     "Sign",
     "Space",
+    "Sub",
     "Sum",
     "Sym",
     "T",

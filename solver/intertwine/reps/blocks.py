@@ -11,6 +11,7 @@ from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.operators import LinearOperator, dense
+from intertwine.reps.parsing import register_name
 from intertwine.reps.syntax import Element, Rep, element_of
 
 
@@ -71,3 +72,5 @@ class Block(Rep):
 Space = Block(0, 3, "Space")
 #: The sign that time reversal has, over a magnetic point group.
 Time = Block(3, 4, "Time")
+register_name("Space", Space)
+register_name("Time", Time)

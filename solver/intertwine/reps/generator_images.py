@@ -92,6 +92,9 @@ def images(atom: Rep) -> Images:
         return _once("dual", atom.rep, lambda: _dual_of(images(atom.rep)))
     if isinstance(atom, Functor):
         return _once("images", atom, lambda: _images_of_functor(atom))
+    given: Images | None = atom._given_images()
+    if given is not None:
+        return given
     return _once("images", atom, lambda: Images(*checked_images(atom)))
 
 
@@ -179,7 +182,7 @@ def act_unitarily(atoms: Iterable[Rep]) -> bool:
     """Return whether all generators of the atoms are unitary (Lie generators anti-Hermitian): then
     each atom's conjugate is its dual.
     """
-    return all(_is_unitary(atom, images(atom)) for atom in dict.fromkeys(atoms))
+    return all(map(acts_unitarily, dict.fromkeys(atoms)))
 
 
 def atom_digest(atom: Rep) -> str:
@@ -197,13 +200,22 @@ def atom_digest(atom: Rep) -> str:
 
 
 def _digest_of(atom: Rep) -> str:
-    found = images(atom)
-    sha = hashlib.sha256(f"intertwine images 1\n{atom.size()}\n".encode())
+    return digest_of_images(atom.size(), images(atom))
+
+
+def digest_of_images(size: int, found: Images) -> str:
+    """Return a digest of a rep of this size by the images of its generators, rounded to 1e-12."""
+    sha = hashlib.sha256(f"intertwine images 1\n{size}\n".encode())
     for kind, generators in (("lie", found.lie), ("discrete", found.discrete)):
         for generator in generators:
             sha.update(f"{kind}\n".encode())
             sha.update(matrix_bytes(generator))
     return sha.hexdigest()
+
+
+def acts_unitarily(atom: Rep) -> bool:
+    """Return whether the generators of an atom are unitary (Lie generators anti-Hermitian)."""
+    return _is_unitary(atom, images(atom))
 
 
 def acts_orthogonally(atom: Rep) -> bool:

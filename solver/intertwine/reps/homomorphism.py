@@ -129,8 +129,8 @@ def _are_exact_on_words(
         odd = rng.integers(0, 2, len(moves))
         for parity in (odd, 1 - odd):
             word = list(_random_word(rng, parity))
-            found = image_of(atom, _in_word(moves, orders, word))
-            expected = _in_word(images, orders, word)
+            found = image_of(atom, in_word(moves, orders, word))
+            expected = in_word(images, orders, word)
             if isinstance(found, Permutation) and _is_same(found, expected):
                 continue
             _require_product(atom, found, (expected,))
@@ -152,7 +152,7 @@ def _random_word(
             yield int(k), int(powers[k])
 
 
-def _in_word(
+def in_word(
     moves: Sequence[Permutation], orders: Sequence[int], word: Sequence[tuple[int, int]]
 ) -> Permutation:
     """Return a product of powers of permutations. The order of the k-th divides `orders[k]`."""

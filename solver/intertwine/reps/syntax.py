@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from intertwine.bases import Basis, Projector
+    from intertwine.reps.generator_rep import GeneratorRep
 
 MAX_EXPONENT = 256
 """The largest power of a rep."""
@@ -68,6 +69,30 @@ class Rep:
 
     G: Any = None
     """The group; None for a rep of several groups or of no group."""
+
+    @staticmethod
+    def from_generators(
+        G: Group, images: Any = (), lie: Any = (), name: str | None = None
+    ) -> GeneratorRep:
+        """Return the rep ρ of G with ρ(hₖ) = images[k] and dρ(Aₖ) = lie[k] for its generators.
+
+        `images` has one square matrix for each discrete generator of G: an array, a SciPy sparse
+        matrix, a `Permutation`, or a permutation p as a list of integers, (ρ(h)v)ᵢ = v_{p(i)}.
+        `lie` has one for each Lie generator; for a connected group it is enough.
+
+        >>> P = Rep.from_generators(S(3), S(3).group_generators, name="P")
+        >>> P == Rep.from_generators(S(3), S(3).group_generators)
+        True
+
+        The images must satisfy the relations of the generators: those of a finite or permutation
+        group are checked completely, and so are the brackets of the Lie algebra. For other infinite
+        groups, short words are compared; `repr` says so. Raises `InvalidRep` with the relation that
+        fails, also for wrong numbers, sizes or singular images, and for a dρ that only a covering
+        group has, such as spin 1/2 over SO(3).
+        """
+        from intertwine.reps.generator_rep import rep_from_generators
+
+        return rep_from_generators(G, images, lie, name)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Restore the hash that Python (or a dataclass) drops from a class with an __eq__."""
@@ -196,6 +221,10 @@ class Rep:
     @property
     def _identity(self) -> str | None:
         """A name that identifies the rep over its group; None if its matrices identify it."""
+        return None
+
+    def _given_images(self) -> Any:
+        """Return the `Images` of the generators if these define the rep, and are checked."""
         return None
 
     @property
