@@ -16,6 +16,7 @@ from intertwine.polynomials.joint_groups import JointAction, joint_action
 from intertwine.polynomials.symmetric_power import MAX_MONOMIALS, SymmetricPower
 from intertwine.polynomials.torus_series import series_of
 from intertwine.reps import Rep, Scalar
+from intertwine.reps.generator_images import images_once
 from intertwine.scanner import superscript
 
 MAX_DEGREE = 1_000
@@ -132,8 +133,9 @@ def solved(action: JointAction, k: int, rep: Rep, rep_out: Rep) -> Any:
     """
     if not require_solvable(k, rep, rep_out):
         return np.zeros((0, 0))
-    maps = SymmetricPower(k, rep, action) >> SymmetricPower(1, rep_out, action)
-    return maps.equivariant_basis(progress=False)
+    with images_once():
+        maps = SymmetricPower(k, rep, action) >> SymmetricPower(1, rep_out, action)
+        return maps.equivariant_basis(progress=False)
 
 
 def require_solvable(k: int, rep: Rep, rep_out: Rep) -> int:

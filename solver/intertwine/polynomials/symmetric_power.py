@@ -6,7 +6,6 @@ orthonormal basis of Sym^k, so that ⟨e(x), e(y)⟩ = ⟨x, y⟩^k.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations_with_replacement
@@ -176,9 +175,12 @@ class SymmetricPower(Rep):
         return JointAction(self.groups, self.G)
 
 
-def _lowered(n: int, k: int) -> Iterator[tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]]]:
-    """Yield for each variable the monomials of degree k with it, and those without one of it."""
+@lru_cache(maxsize=64)
+def _lowered(n: int, k: int) -> list[tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]]]:
+    """Return for each variable the monomials of degree k with it, and those without one of it."""
     these = monomials(n, k)
+    found = []
     for i in range(n):
         places = np.flatnonzero(these.exponents[:, i])
-        yield places, these.moved(i, None)[places]
+        found.append((places, these.moved(i, None)[places]))
+    return found
