@@ -52,6 +52,7 @@ ORDER = (
     ("bases",),
     ("irreps",),
     ("invariants",),
+    ("polynomials",),
     ("verify",),
     ("nn", "exact", "vis", "datasets", "installation"),
     ("training",),

@@ -22,6 +22,7 @@ _PACKAGES = (
     "irreps",
     "nn",
     "operators",
+    "polynomials",
     "reps",
     "training",
     "verify",

@@ -28,7 +28,7 @@ PAGES = (
         f"docs/{name}.md"
         for name in (
             *("index", "format", "command-line", "store", "service", "running"),
-            *("from-emlp", "how-it-works", "networks", "inertia", "remote"),
+            *("from-emlp", "how-it-works", "polynomials", "networks", "inertia", "remote"),
             *("overview", "recipes", "gallery", "glossary"),
         )
     ),

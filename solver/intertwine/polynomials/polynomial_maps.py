@@ -1,0 +1,223 @@
+"""Bases of the equivariant polynomials between two reps, as maps that evaluate arrays."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Inexact, Int
+
+from intertwine.arrays import Array, index, is_jax, working_dtype
+from intertwine.bases import Certificate
+from intertwine.errors import InvalidRep, TooLarge
+from intertwine.polynomials.hilbert_series import checked_degree, require_solvable, solved
+from intertwine.polynomials.joint_groups import joint_action
+from intertwine.polynomials.symmetric_power import monomials
+from intertwine.reps import Rep
+
+MAX_MAPS_DEGREE = 64
+"""The largest degree of a basis of polynomial maps."""
+MAX_ENTRIES = 1 << 26
+"""The most coefficients of all maps together (0.5 GB in double precision)."""
+_TIE = 1e-6
+"""Rows whose lengths differ by less, relatively, are as long: the first of them is the pivot."""
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialMaps:
+    """Homogeneous equivariant polynomials pⱼ from one rep to another, low degrees first.
+
+    `coefficients[k]` has those of degree k, of shape (maps, n_out, N): in monomials that are
+    orthonormal in the Bombieri inner product, √(k!/α!) x^α, with the exponents `exponents(k)`.
+    The maps of one degree are orthonormal. `certificates[k]` is the evidence for the space of all
+    equivariant polynomials of degree k.
+
+    Calling it with x of shape (…, n_in) returns the values, of shape (…, maps, n_out). x is an
+    array of NumPy, JAX or PyTorch, and so is the result, in the precision of x.
+    """
+
+    rep_in: Rep
+    rep_out: Rep
+    coefficients: tuple[Inexact[np.ndarray, "_ _ _"], ...]
+    certificates: tuple[Certificate, ...]
+
+    @property
+    def degree(self) -> int:
+        """The largest degree, even if no polynomial has it."""
+        return len(self.coefficients) - 1
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The number of maps of each degree from 0 on."""
+        return tuple(map(len, self.coefficients))
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """The degree of each map."""
+        return tuple(k for k, count in enumerate(self.counts) for _ in range(count))
+
+    def exponents(self, k: int) -> Int[np.ndarray, "N n_in"]:
+        """Return the exponents α of the monomials of degree k."""
+        return monomials(self.rep_in.size(), k).exponents
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def __call__(self, x: Any) -> Any:
+        """Return the values pⱼ(x) of all maps, of shape (…, maps, n_out).
+
+        Raises `InvalidRep` for an array whose last axis is not that of `rep_in`.
+        """
+        library = _library_of(x)
+        x = library.array(x)
+        shape, n_out = tuple(x.shape), self.rep_out.size()
+        if not shape or shape[-1] != self.rep_in.size():
+            raise InvalidRep(
+                f"{self.rep_in!r} has size {self.rep_in.size()}, and an array has the shape "
+                f"{shape}: give one of shape (…, {self.rep_in.size()})"
+            )
+        is_complex = any(map(np.iscomplexobj, self.coefficients))
+        x = library.floating(x, is_complex)
+        values = library.ones(x)
+        parts = []
+        for k, own in enumerate(self.coefficients):
+            if k:
+                these = monomials(shape[-1], k)
+                factors = library.constant(1 / these.ratio, x)
+                values = library.take(values, these.rest) * library.take(x, these.last) * factors
+            if len(own):
+                matrix = library.constant(own.reshape(-1, own.shape[2]).T, x)
+                parts.append((values @ matrix).reshape(*shape[:-1], len(own), n_out))
+        if not parts:
+            return library.constant(np.zeros((*shape[:-1], 0, n_out)), x)
+        return library.concatenate(parts)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{len(self)} polynomial maps of degree up to {self.degree}, {self.rep_in!r} → "
+            f"{self.rep_out!r}>"
+        )
+
+
+def polynomial_basis(rep_in: Rep, rep_out: Rep, degree: Any) -> PolynomialMaps:
+    """Return a basis of all equivariant polynomials p(ρ_in(g)x) = ρ_out(g) p(x) up to a degree.
+
+    The maps of each degree, from 0 on, are a basis of Hom(Sym^k ρ_in, ρ_out), orthonormal in the
+    Bombieri inner product, and as many as `molien` counts. It is solved for any group, reductive or
+    not, and certified. Equal arguments give equal bases up to rounding: a basis is determined by
+    its span alone. Coefficients are real for real reps; polynomials of complex reps are in x, not
+    in its conjugate.
+
+    Raises `NotConcrete`, `InvalidSetting` for a degree that is not between 0 and 64, `TooLarge` for
+    too many coefficients, and the errors of `rep.equivariant_basis`.
+    """
+    degree = checked_degree(degree, MAX_MAPS_DEGREE)
+    action = joint_action((rep_in, rep_out))
+    for rep in (rep_in, rep_out):
+        if not rep.size():
+            raise InvalidRep(f"{rep!r} has size 0: give reps with at least one dimension")
+    for k in range(degree + 1):
+        require_solvable(k, rep_in, rep_out)
+    coefficients, certificates, entries = [], list[Certificate](), 0
+    for k in range(degree + 1):
+        shape = rep_out.size(), len(monomials(rep_in.size(), k))
+        basis = solved(action, k, rep_in, rep_out)
+        entries += basis.shape[0] * basis.shape[1]
+        if entries > MAX_ENTRIES:
+            raise TooLarge(
+                f"the equivariant polynomials up to degree {k} have {entries:,} coefficients; at "
+                f"most {MAX_ENTRIES:,}: give a lower degree, or smaller reps"
+            )
+        rows = in_fixed_gauge(np.asarray(basis.dense()))
+        coefficients.append(rows.reshape(-1, *shape))
+        certificates.append(basis.certificate)
+    return PolynomialMaps(rep_in, rep_out, tuple(coefficients), tuple(certificates))
+
+
+def in_fixed_gauge(basis: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "r n"]:
+    """Return the orthonormal basis, as rows, that depends on the span of some orthonormal columns
+    alone: Gram–Schmidt of the columns of the projector, the longest remaining one first.
+    """
+    left, chosen = basis.copy(), []
+    for _ in range(basis.shape[1]):
+        lengths = np.linalg.norm(left, axis=1)
+        pivot = int(np.argmax(lengths >= (1 - _TIE) * lengths.max()))
+        unit = left[pivot].conj() / lengths[pivot]
+        chosen.append(unit)
+        left = left - np.outer(left @ unit, unit.conj())
+    if not chosen:
+        return basis.T
+    found: Inexact[np.ndarray, "r n"] = (basis @ np.stack(chosen, axis=1)).T
+    return found
+
+
+class _Library:
+    """The few functions of an array library that polynomials need: those of NumPy and JAX."""
+
+    def array(self, x: Any) -> Any:
+        """Return x as an array."""
+        return x if is_jax(x) else np.asarray(x)
+
+    def floating(self, x: Array, is_complex: bool) -> Array:
+        """Return x in its own precision, complex if the coefficients are."""
+        return x.astype(working_dtype(x, np.dtype(complex if is_complex else float)))
+
+    def constant(self, values: Inexact[np.ndarray, "..."], x: Array) -> Array:
+        """Return constants in the precision of x."""
+        return values.astype(x.dtype)
+
+    def ones(self, x: Array) -> Array:
+        """Return ones of shape (…, 1)."""
+        return x[..., :1] ** 0 if x.shape[-1] else np.ones((*x.shape[:-1], 1), x.dtype)
+
+    def take(self, x: Array, places: Int[np.ndarray, " N"]) -> Array:
+        """Return entries of the last axis."""
+        return x[..., index(places, x)]
+
+    def concatenate(self, parts: Sequence[Array]) -> Array:
+        """Return values of maps side by side."""
+        if any(map(is_jax, parts)):
+            import jax.numpy as jnp
+
+            return jnp.concatenate(parts, axis=-2)
+        return np.concatenate(parts, axis=-2)
+
+
+class _Torch(_Library):
+    """Those of PyTorch, for which gradients flow through x."""
+
+    def __init__(self, torch: Any) -> None:
+        self._torch = torch
+
+    def array(self, x: Any) -> Any:
+        return x
+
+    def floating(self, x: Array, is_complex: bool) -> Array:
+        torch = self._torch
+        if not (x.is_floating_point() or x.is_complex()):
+            x = x.to(torch.float64)
+        is_single = x.dtype in (torch.float32, torch.complex64, torch.float16, torch.bfloat16)
+        if is_complex and not x.is_complex():
+            return x.to(torch.complex64 if is_single else torch.complex128)
+        return x
+
+    def constant(self, values: Inexact[np.ndarray, "..."], x: Array) -> Array:
+        return self._torch.as_tensor(np.ascontiguousarray(values)).to(x.device, x.dtype)
+
+    def ones(self, x: Array) -> Array:
+        return self._torch.ones((*x.shape[:-1], 1), dtype=x.dtype, device=x.device)
+
+    def take(self, x: Array, places: Int[np.ndarray, " N"]) -> Array:
+        return x[..., self._torch.as_tensor(places, device=x.device)]
+
+    def concatenate(self, parts: Sequence[Array]) -> Array:
+        return self._torch.cat(list(parts), dim=-2)
+
+
+def _library_of(x: Any) -> _Library:
+    """Return the functions of the array library of x, without importing PyTorch."""
+    torch = sys.modules.get("torch")
+    return _Torch(torch) if torch is not None and isinstance(x, torch.Tensor) else _Library()

@@ -1,0 +1,186 @@
+"""Homogeneous polynomials in monomials that are orthonormal in the Bombieri inner product.
+
+Those of degree k are e_α = √(k!/α!) x^α. At a point x they are the coordinates of x ⊗ … ⊗ x in an
+orthonormal basis of Sym^k, so that ⟨e(x), e(y)⟩ = ⟨x, y⟩^k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import combinations_with_replacement
+from math import comb
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Inexact, Int
+
+from intertwine.errors import TooLarge
+from intertwine.polynomials.joint_groups import JointAction
+from intertwine.reps import Rep
+
+MAX_MONOMIALS = 3_000
+"""The most monomials of one degree: the images of generators are dense matrices of this size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Monomials:
+    """The monomials of degree k in n variables, in the order of itertools.
+
+    `exponents` has the α. For k > 0, monomial α is the product of x at `last[α]`, its last
+    variable, and of the monomial `rest[α]` of degree k − 1, divided by `ratio[α]` = √(αⱼ/k).
+    """
+
+    n: int
+    degree: int
+    exponents: Int[np.ndarray, "N n"]
+    last: Int[np.ndarray, " N"]
+    rest: Int[np.ndarray, " N"]
+    ratio: Float[np.ndarray, " N"]
+
+    def __len__(self) -> int:
+        return len(self.exponents)
+
+    @cached_property
+    def places(self) -> dict[bytes, int]:
+        """The number of each monomial, by the bytes of its exponents."""
+        return {row.tobytes(): i for i, row in enumerate(self.exponents)}
+
+    def moved(self, down: int | None, up: int | None) -> Int[np.ndarray, " N"]:
+        """Return the number of α without one `down` and with one more `up`; −1 if there is none.
+
+        The result is of degree k − 1, k or k + 1.
+        """
+        target = monomials(self.n, self.degree - (down is not None) + (up is not None))
+        exponents = self.exponents.copy()
+        if down is not None:
+            exponents[:, down] -= 1
+        if up is not None:
+            exponents[:, up] += 1
+        places = target.places
+        return np.array([places.get(row.tobytes(), -1) for row in exponents], dtype=np.int64)
+
+
+@lru_cache(maxsize=64)
+def monomials(n: int, degree: int) -> Monomials:
+    """Return the monomials of a degree in n variables. Raises `TooLarge` for too many."""
+    count = comb(n + degree - 1, degree) if n or degree else 1
+    if count > MAX_MONOMIALS:
+        raise TooLarge(
+            f"there are {count:,} monomials of degree {degree} in {n} variables; at most "
+            f"{MAX_MONOMIALS:,} are used: give a lower degree, or a smaller rep"
+        )
+    exponents = np.zeros((count, n), np.int64)
+    last = np.zeros(count, np.int64)
+    for i, variables in enumerate(combinations_with_replacement(range(n), degree)):
+        for variable in variables:
+            exponents[i, variable] += 1
+        last[i] = variables[-1] if variables else 0
+    if not degree:
+        zeros = np.zeros(count, np.int64)
+        return Monomials(n, 0, exponents, zeros, zeros, np.ones(count))
+    places = monomials(n, degree - 1).places
+    lower = exponents.copy()
+    lower[np.arange(count), last] -= 1
+    rest = np.array([places[row.tobytes()] for row in lower], dtype=np.int64)
+    ratio = np.sqrt(exponents[np.arange(count), last] / degree)
+    return Monomials(n, degree, exponents, last, rest, ratio)
+
+
+def products_of(
+    a: Inexact[np.ndarray, "p A"], b: Inexact[np.ndarray, "q B"], n: int, degrees: tuple[int, int]
+) -> Inexact[np.ndarray, "pq C"]:
+    """Return the coefficients of all products of two sets of polynomials in n variables, of the
+    given degrees, first by the first set.
+    """
+    left, right, both = (monomials(n, k) for k in (*degrees, sum(degrees)))
+    found = np.zeros((len(a), len(b), len(both)), np.result_type(a, b))
+    scales = 1 / _norms(both)
+    weights = _norms(right)
+    for i, exponents in enumerate(left.exponents):
+        if not np.any(a[:, i]):
+            continue
+        sums = right.exponents + exponents
+        places = np.array([both.places[row.tobytes()] for row in sums], dtype=np.int64)
+        factors = weights * _norms(left)[i] * scales[places]
+        found[:, :, places] += a[:, i, None, None] * (b * factors)[None]
+    return found.reshape(-1, len(both))
+
+
+def _norms(these: Monomials) -> Float[np.ndarray, " N"]:
+    """Return √(k!/α!), from those of degree k − 1."""
+    if not these.degree:
+        return np.ones(len(these))
+    found: Float[np.ndarray, " N"] = (
+        _norms(monomials(these.n, these.degree - 1))[these.rest] / these.ratio
+    )
+    return found
+
+
+class SymmetricPower(Rep):
+    """Sym^k of a rep over its groups, which act jointly, in Bombieri-orthonormal monomials."""
+
+    def __init__(self, degree: int, rep: Rep, action: JointAction) -> None:
+        self.degree, self.rep = degree, rep
+        self.groups = action.groups
+        self.G = action.group
+        self._n = rep.size()
+        monomials(self._n, degree)  # raises TooLarge
+
+    def size(self) -> int:
+        """Return the number of monomials."""
+        return len(monomials(self._n, self.degree))
+
+    def rho(self, M: Any) -> Inexact[np.ndarray, "N N"]:
+        """ρ(g) on the coordinates of x ⊗ … ⊗ x, row by row from those of one degree less."""
+        matrix = self._action.rho(self.rep, M)
+        found = np.ones((1, 1), matrix.dtype)
+        for k in range(1, self.degree + 1):
+            found = self._next(matrix, found, k)
+        return found
+
+    def _next(
+        self, matrix: Inexact[np.ndarray, "n n"], lower: Inexact[np.ndarray, "_ _"], k: int
+    ) -> Inexact[np.ndarray, "N N"]:
+        these = monomials(self._n, k)
+        rows = lower[these.rest]
+        found = np.zeros((len(these), len(these)), matrix.dtype)
+        for i, (places, columns) in enumerate(_lowered(self._n, k)):
+            weights = np.sqrt(these.exponents[places, i] / k)
+            found[:, places] += matrix[these.last, i, None] * rows[:, columns] * weights
+        found /= these.ratio[:, None]
+        return found
+
+    def drho(self, A: Any) -> Inexact[np.ndarray, "N N"]:
+        """dρ(A) = Σⱼᵢ A_ji a†ⱼaᵢ, as of bosons: e_α goes to √(αᵢ(αⱼ + 1)) e_{α − i + j}."""
+        matrix = self._action.drho(self.rep, A)
+        these = monomials(self._n, self.degree)
+        found = np.zeros((len(these), len(these)), matrix.dtype)
+        if not self.degree:
+            return found
+        found[np.diag_indices(len(these))] = these.exponents @ np.diagonal(matrix)
+        for j, i in zip(*np.nonzero(matrix), strict=True):
+            if i != j:
+                sources = np.flatnonzero(these.exponents[:, i])
+                targets = these.moved(int(i), int(j))[sources]
+                alpha = these.exponents[sources]
+                found[targets, sources] += matrix[j, i] * np.sqrt(alpha[:, i] * (alpha[:, j] + 1))
+        return found
+
+    def __str__(self) -> str:
+        return f"Sym^{self.degree}({self.rep})"
+
+    @property
+    def _action(self) -> JointAction:
+        return JointAction(self.groups, self.G)
+
+
+@lru_cache(maxsize=64)
+def _lowered(n: int, k: int) -> list[tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]]]:
+    """Return for each variable the monomials of degree k with it, and those without one of it."""
+    these = monomials(n, k)
+    found = []
+    for i in range(n):
+        places = np.flatnonzero(these.exponents[:, i])
+        found.append((places, these.moved(i, None)[places]))
+    return found
