@@ -32,6 +32,9 @@ _PACKAGES = (
 #: The package that reads the names of reps with this first letter; see `register_notation`.
 _NOTATION = {"W": "irreps"}
 
+#: The package that registers the function of reps with this name; see `register_function`.
+_FUNCTIONS = {"Irrep": "irreps"}
+
 
 def load_notation(letter: str) -> None:
     """Import the package that reads the names of reps with this first letter, if there is one.
@@ -41,6 +44,12 @@ def load_notation(letter: str) -> None:
     """
     if letter in _NOTATION:
         importlib.import_module(f"{__name__}.{_NOTATION[letter]}")
+
+
+def load_function(name: str) -> None:
+    """Import the package that registers a function of this name in texts, if there is one."""
+    if name in _FUNCTIONS:
+        importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}")
 
 
 def __getattr__(name: str) -> ModuleType:

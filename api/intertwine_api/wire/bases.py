@@ -191,6 +191,7 @@ class IrrepEntry(BaseModel):
     dimension: int
     type: str = Field(description="ℝ, ℂ or ℍ: the algebra of maps that commute with it")
     multiplicity: int
+    label: str = Field(description="its usual name, such as l=2 or T2g, else the stable name")
 
 
 class DecomposedRep(BaseModel):

@@ -10,7 +10,7 @@ from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.decomposition import Decomposition, clebsch_gordan, decompose
 from intertwine.irreps.decomposition_store import load as take_down
 from intertwine.irreps.decomposition_store import save as put_up
-from intertwine.irreps.irrep import Irrep, in_straight_frame
+from intertwine.irreps.irrep import Irrep, in_straight_frame, irrep_named
 from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "decompose",
     "decomposer_of",
     "in_straight_frame",
+    "irrep_named",
     "judge",
     "put_up",
     "take_down",

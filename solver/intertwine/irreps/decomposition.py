@@ -117,17 +117,20 @@ class Decomposition:
         return found
 
     @cached_property
-    def _rows(self) -> list[tuple[str, int, str, int]]:
-        return [(i.name, i.size(), i.type, m) for i, m in self.multiplicities.items()]
+    def _rows(self) -> list[tuple[str, int, str, int, str]]:
+        return [(i.name, i.size(), i.type, m, i.label) for i, m in self.multiplicities.items()]
 
     def __str__(self) -> str:
-        header = f"{'irrep':<16} {'dimension':>9} {'type':>5} {'multiplicity':>13}"
-        rows = (f"{name:<16} {d:>9,} {kind:>5} {m:>13,}" for name, d, kind, m in self._rows)
+        header = f"{'irrep':<16} {'dimension':>9} {'type':>5} {'multiplicity':>13}  label"
+        rows = (
+            f"{name:<16} {d:>9,} {kind:>5} {m:>13,}  {label}"
+            for name, d, kind, m, label in self._rows
+        )
         return "\n".join([header, *rows])
 
     def to_json(self) -> dict[str, Any]:
         """Return the decomposition as JSON values."""
-        names = ("name", "dimension", "type", "multiplicity")
+        names = ("name", "dimension", "type", "multiplicity", "label")
         return {
             "rep": str(self.rep),
             "group": repr(self.rep.G),
@@ -138,11 +141,17 @@ class Decomposition:
         }
 
     def __repr__(self) -> str:
-        parts = "+".join(f"{m if m > 1 else ''}{name}" for name, _, _, m in self._rows)
-        return f"<{self.rep!r} = {parts or '0'}>"
+        parts = "+".join(f"{m if m > 1 else ''}{name}" for name, _, _, m, _ in self._rows)
+        if all(name == label for name, _, _, _, label in self._rows):
+            return f"<{self.rep!r} = {parts or '0'}>"
+        labels = " + ".join(
+            f"{f'{m} × ' if m > 1 else ''}{label}" for _, _, _, m, label in self._rows
+        )
+        return f"<{self.rep!r} = {labels}, or {parts}>"
 
     def _repr_html_(self) -> str:
-        head = "<tr><th>irrep</th><th>dimension</th><th>type</th><th>multiplicity</th></tr>"
+        titles = ("irrep", "dimension", "type", "multiplicity", "label")
+        head = "<tr>" + "".join(f"<th>{title}</th>" for title in titles) + "</tr>"
         body = "".join(
             "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>"
             for row in self._rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -11,12 +12,20 @@ from jaxtyping import Inexact
 
 from intertwine.arrays import Array, namespace
 from intertwine.bases.store import find_store
-from intertwine.errors import InvalidRep, MethodNotApplicable, SplitError
+from intertwine.errors import InvalidRep, MethodNotApplicable, NotConcrete, SplitError
 from intertwine.groups.group import Group
 from intertwine.groups.rounding import require_exact
 from intertwine.irreps import decomposition_store
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
+from intertwine.irreps.element_images import image_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
+from intertwine.irreps.names import (
+    field_of,
+    irrep_names,
+    irrep_of_name,
+    is_known_form,
+    reachable,
+)
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.irreps.straight_images import straightened
 from intertwine.operators import LinearOperator, dense
@@ -27,13 +36,13 @@ from intertwine.reps.generator_images import (
     images,
     matrix_of_expression,
 )
-from intertwine.reps.own_matrices import matrix_of
-from intertwine.reps.parsing import register_notation
+from intertwine.reps.parsing import register_function, register_notation
 from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, atoms, is_a
 
 _SEARCHED_POWERS = 8
 _SEARCHED_SIZE = 5_000
-"""An irrep that is not catalogued is searched in T(p, q) with p + q and size up to these."""
+"""An irrep that is not catalogued is searched in T(p, q) with p + q and size up to these, then in
+products of irreps with V (see `names.reachable`)."""
 
 
 def decomposer_for(group: Group, *, is_complex: bool) -> Decomposer:
@@ -55,10 +64,12 @@ def decomposer_for(group: Group, *, is_complex: bool) -> Decomposer:
 
 @dataclass(frozen=True, repr=False)
 class Irrep(Rep):
-    """An irreducible rep λ of a group, by its name, such as ``W3_5a1f2c``.
+    """An irreducible rep λ of a group, by its name: ``Irrep("l=2", SO(3))``, ``Irrep("2e", O(3))``.
 
-    The name has the dimension and a digest of traces (longer if irreps of one group would have
-    equal names): it is the same in every process. The matrices are in a canonical basis
+    docs/recipes.md lists the names of each group; `label` is that of an irrep.
+    Every irrep also has a name such as ``W3_5a1f2c``, of its dimension and a digest of traces
+    (longer if irreps of one group would have equal names), the same in every process: `name` has it
+    once the group is known, and keys and files contain it. The matrices are in a canonical basis
     (docs/how-it-works.md), unitary (or closed under adjoints) in the group's straight frame. An
     irrep that is not catalogued yet is searched in V, V*, V⊗V, …; `InvalidRep` is raised if it does
     not occur there.
@@ -68,8 +79,16 @@ class Irrep(Rep):
     G: Any = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not IRREP_NAME.fullmatch(self.name):
-            raise InvalidRep(f"{self.name!r} is not the name of an irrep, such as W3_5a1f2c")
+        if isinstance(self.name, str) and IRREP_NAME.fullmatch(self.name):
+            return
+        is_text = isinstance(self.name, str) and is_known_form(self.name)
+        if not is_text or (self.G is None and self.name.isdecimal()):
+            raise InvalidRep(
+                f"{self.name!r} is not the name of an irrep, such as W3_5a1f2c, l=2 or T2g"
+            )
+        if self.G is not None:
+            found = irrep_named(self.name, self.G)
+            object.__setattr__(self, "name", found.name)  # frozen
 
     @classmethod
     def is_name(cls, text: str) -> bool:
@@ -85,11 +104,27 @@ class Irrep(Rep):
     def _is_over_complex_numbers(self) -> bool:
         return self.is_over_complex_numbers
 
+    def __call__(self, G: Group) -> Rep:
+        """Return the irrep over a group."""
+        if self.G is None and not self.is_name(self.name) and isinstance(G, Group):
+            return type(self)(self.name, G)
+        return super().__call__(G)
+
     def size(self) -> int:
-        """d, its dimension."""
+        """d, its dimension. Raises `NotConcrete` for a name that needs its group."""
         found = IRREP_NAME.fullmatch(self.name)
-        assert found is not None
+        if found is None:
+            raise NotConcrete(f"{self} has no group yet: call the rep with one, as in rep(SO(3))")
         return int(found[2])
+
+    @property
+    def label(self) -> str:
+        """Its name that people know, such as l=2; `name` if its group has no scheme of names."""
+        if self.G is None:
+            return self.name
+        names = irrep_names(self._decomposer())
+        known = None if names is None else names.name(self.entry.index)
+        return self.name if known is None else known
 
     @property
     def T(self) -> Rep:
@@ -128,10 +163,12 @@ class Irrep(Rep):
         return self._image(self._straightened(A), lie=True)
 
     def __str__(self) -> str:
-        return self.name
+        return self.name if self.is_name(self.name) else f'Irrep("{self.name}")'
 
     def latex_name(self) -> str:
         """W with its dimension and digest below."""
+        if not self.is_name(self.name):
+            return rf"\mathrm{{{self.name}}}"
         _, _, digest = self.name.partition("_")
         return rf"W_{{{self.size()},\mathtt{{{digest}}}}}"
 
@@ -145,7 +182,7 @@ class Irrep(Rep):
             decomposition_store.load(decomposer, store)
             found = decomposer.catalogue.named(self.name)
         if found is None:
-            _search(decomposer, self.name)
+            _search(decomposer, self.name, self.size())
             found = decomposer.catalogue.named(self.name)
         if found is None:
             raise InvalidRep(
@@ -168,7 +205,7 @@ class Irrep(Rep):
 
     def _image(self, element: Array, lie: bool) -> Array:
         entry = self.entry
-        return _image(self._decomposer(), entry.index, element, lie, {})
+        return image_of(self._decomposer(), entry.index, element, lie, {})
 
 
 def _read_name(text: str) -> Rep | None:
@@ -176,7 +213,29 @@ def _read_name(text: str) -> Rep | None:
     return Irrep(text) if Irrep.is_name(text) else None
 
 
+def irrep_named(text: str, group: Group, *, is_complex: bool | None = None) -> Irrep:
+    """Return the irrep of a group by a name that people know, such as l=2, [2, 1] or T2g.
+
+    The irreps of a real group are those over ℝ, with ``is_complex=True`` those over ℂ, where an
+    irrep over ℝ may have two halves. Raises `InvalidRep` for other texts, and for large irreps:
+    those in tensors of more than 24 factors V, or in products of more than 150 dimensions.
+    """
+    if not isinstance(text, str) or not is_known_form(text):
+        raise InvalidRep(f"{text!r} is not the name of an irrep, such as l=2, [2, 1] or T2g")
+    field = field_of(group) if is_complex is None else is_complex
+    decomposer = decomposer_for(group, is_complex=field)
+    return Irrep(irrep_of_name(decomposer, text).name, group)
+
+
+def _read_known_name(text: str) -> Rep:
+    """Return the irrep of a name, in the text of a rep."""
+    if not isinstance(text, str):
+        raise InvalidRep(f'the name of an irrep is a string, as in Irrep("l=2"), not {text}')
+    return Irrep(text)
+
+
 register_notation("W", _read_name)
+register_function("Irrep", _read_known_name)
 
 
 class StraightIrrep(Irrep):
@@ -256,58 +315,33 @@ def _straight_expression(rep: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | No
     return replaced(rep), matrix_of_expression(rep, frames)
 
 
-def _image(
-    decomposer: Decomposer, index: int, element: Array, lie: bool, known: dict[int, Array]
-) -> Array:
-    """Return the image of an element under a catalogued irrep, through the irrep's origins."""
-    if index in known:
-        return known[index]
-    xp, entry = namespace(element), decomposer.catalogue.irreps[index]
-    if entry.origin is None:
-        image = xp.zeros((1, 1)) if lie else xp.ones((1, 1))
-    else:
-        inside, w = entry.origin.inside, xp.asarray(entry.origin.isometry)
-        if isinstance(inside, Rep):
-            whole = _whole_image(inside, element, lie)
-            image = w.conj().T @ whole @ w
-        else:
-            a, b = (_image(decomposer, part, element, lie, known) for part in inside)
-            image = w.conj().T @ _product(a, b, lie) @ w
-    known[index] = image
-    return image
-
-
-def _whole_image(rep: Rep, element: Array, lie: bool) -> Array:
-    """Return ρ(element) or dρ(element). A NumPy element has a NumPy image, also under JAX reps."""
-    if isinstance(element, np.ndarray):
-        return matrix_of(rep, "drho" if lie else "rho", element)
-    return rep.drho_dense(element) if lie else rep.rho_dense(element)
-
-
-def _product(a: Array, b: Array, lie: bool) -> Array:
-    xp = namespace(a)
-    if not lie:
-        return xp.kron(a, b)
-    return xp.kron(a, xp.eye(b.shape[0])) + xp.kron(xp.eye(a.shape[0]), b)
-
-
-def _search(decomposer: Decomposer, name: str) -> None:
-    """Decompose V, V*, V⊗V, … until an irrep of this name is found."""
+def _search(decomposer: Decomposer, name: str, size: int) -> None:
+    """Decompose V, V*, V⊗V, …, and then products of irreps with V, until an irrep is found."""
     base = Base(decomposer.group)
     if act_by_complex_numbers([base]) and not np.issubdtype(decomposer.dtype, np.complexfloating):
         return  # tensors of complex matrices have no irreps over ℝ
+    try:
+        for atoms in _small_tensors(base):
+            decomposer.decompose(atoms)
+            if decomposer.catalogue.named(name) is not None:
+                return
+        for index in reachable(decomposer, size):
+            if decomposer.catalogue.irreps[index].name == name:
+                return
+    except SplitError as error:
+        raise MethodNotApplicable(
+            f"no irreps were found for {decomposer.group!r}: {error}"
+        ) from error
+
+
+def _small_tensors(base: Base) -> Iterator[tuple[Rep, ...]]:
+    """Yield the factors of T(p, q) for growing p + q, while these are few and small."""
     letters = (base,) if base == base.T else (base, base.T)
     for power in range(1, _SEARCHED_POWERS + 1):
         if base.size() ** power > _SEARCHED_SIZE:
             return
-        for factors in product(letters, repeat=power):
-            if list(factors) != sorted(factors, key=letters.index):
-                continue
-            try:
-                decomposer.decompose(factors)
-            except SplitError as error:
-                raise MethodNotApplicable(
-                    f"no irreps were found for {decomposer.group!r}: {error}"
-                ) from error
-            if decomposer.catalogue.named(name) is not None:
-                return
+        yield from (
+            factors
+            for factors in product(letters, repeat=power)
+            if list(factors) == sorted(factors, key=letters.index)
+        )

@@ -8,6 +8,7 @@ and ``<<``. A star means the product if a factor follows it, and the dual otherw
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,12 +27,16 @@ from intertwine.reps.syntax import (
     count_atoms,
     direct_sum,
 )
-from intertwine.scanner import Scanner, Token
+from intertwine.scanner import MAX_LENGTH, Scanner, Token
 
 _SYMBOLS = ("**", ">>", "<<", "*", "⊗", "+", "⊕", "(", ")", "[", "]", ",", ".")
 _FACTOR = "a rep such as V, V², T(2,1) or an integer"
 MAX_BUILT = 100_000
 """The largest number of terms and factors that the operations of one text may build in total."""
+
+#: The irreps of O(3) as e3nn writes them: 3x1o+2x0e (Geiger and Smidt 2022, arXiv:2207.09453).
+_E3NN = re.compile(r"\s*(?:\d+x)?\d+[eo]\s*(?:\+\s*(?:\d+x)?\d+[eo]\s*)*")
+_E3NN_TERM = re.compile(r"(?:(\d+)x)?(\d+[eo])")
 
 #: Integers stay integers until they meet a rep.
 _Value = Rep | int
@@ -107,10 +112,13 @@ def parse(text: str, names: Mapping[str, Any] | None = None) -> Rep:
 
     `names` has user-defined reps and groups: ``parse("P*V", names={"P": P})``. Raises
     `ParseError`, whose message shows the text with a caret and what was expected, and `TooLarge`
-    past the bounds on length, nesting, exponents and terms.
+    past the bounds on length, nesting, exponents and terms. Irreps are written by name, as in
+    ``Irrep("l=2")*V``; a text such as ``3x1o + 2x0e`` is read as e3nn's, for the group O(3).
     """
     if not isinstance(text, str):
         raise InvalidRep(f"a rep is parsed from text, not from {type(text).__name__}")
+    if len(text) <= MAX_LENGTH and _E3NN.fullmatch(text):
+        text = _E3NN_TERM.sub(lambda term: f'{term[1] or 1}*Irrep("{term[2]}")', text)
     return _Parser(text, dict(names or {})).rep()
 
 
@@ -229,6 +237,8 @@ class _Parser:
             return self._tensor(token)
         if token.text[0] == "V" and token.text[1:].isascii() and token.text[1:].isdigit():
             return self._raise(V, int(token.text[1:]), token)
+        if token.text not in _FUNCTIONS:
+            intertwine.load_function(token.text)
         if token.text in _FUNCTIONS:
             return self._function(token)
         if token.text in _NAMES:

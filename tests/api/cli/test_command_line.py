@@ -677,7 +677,7 @@ class TestIrreps:
     def test_a_table(self) -> None:
         ended = called("irreps", "V**2", "--group", "SO(3)")
         header, *rows = ended.out.splitlines()
-        assert header.split() == ["irrep", "dimension", "type", "multiplicity"]
+        assert header.split() == ["irrep", "dimension", "type", "multiplicity", "label"]
         assert [row.split()[1:] for row in rows] == [[d, "ℝ", "1"] for d in ("1", "3", "5")]
 
     def test_as_json(self) -> None:
