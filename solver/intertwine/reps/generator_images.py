@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.errors import NotConcrete
-from intertwine.groups.digest import matrix_bytes
+from intertwine.groups.digest import matrix_parts
 from intertwine.groups.generators import Generator
 from intertwine.operators import Permutation, as_signed_permutation, dense
 from intertwine.operators.product_comparison import has_orthonormal_rows
-from intertwine.reps import own_matrices
 from intertwine.reps.homomorphism import checked_images
+from intertwine.reps.own_matrices import IdentityImage, measured_identity
 from intertwine.reps.syntax import Base, Dual, Rep, frozen, is_a
 
 _ORTHOGONAL = 1e-11
@@ -80,7 +81,7 @@ def images(atom: Rep) -> Images:
         return Images(atom.G.lie_generators, atom.G.group_generators)
     if is_a(atom, Dual):
         return _once("dual", atom.rep, lambda: _dual_of(images(atom.rep)))
-    return _once("images", atom, lambda: Images(*checked_images(atom)))
+    return _once("images", atom, lambda: Images(*checked_images(atom, partial(_identity, atom))))
 
 
 def _dual_of(inner: Images) -> Images:
@@ -92,7 +93,11 @@ def _dual_of(inner: Images) -> Images:
 
 def size_of_image(atom: Rep) -> int:
     """Return the size of a user-defined rep that does not state it: that of ρ(1)."""
-    return _once("size", atom, lambda: own_matrices.measured_size(atom))
+    return _identity(atom).size
+
+
+def _identity(atom: Rep) -> IdentityImage:
+    return _once("identity", atom, lambda: measured_identity(atom))
 
 
 def act_by_complex_numbers(atoms: Iterable[Rep]) -> bool:
@@ -137,7 +142,8 @@ def _digest_of(atom: Rep) -> str:
     for kind, generators in (("lie", found.lie), ("discrete", found.discrete)):
         for generator in generators:
             sha.update(f"{kind}\n".encode())
-            sha.update(matrix_bytes(generator))
+            for part in matrix_parts(generator):
+                sha.update(part)
     return sha.hexdigest()
 
 
