@@ -77,16 +77,16 @@ class Case:
         from intertwine.groups import parse_group
         from intertwine.reps import parse
 
-        rep = parse(self.rep, names=_own_reps())
+        rep = parse(self.rep, names=_own_reps(self.rep))
         if self.group is None:
             return rep
         own = OWN_GROUPS.get(self.group)
         return rep(own() if own is not None else parse_group(self.group))
 
 
-def _own_reps() -> dict[str, Any]:
-    """User-defined reps by name: copies of V, copies of V ⊗ V in a random orthogonal frame, and
-    permutations of pairs.
+def _own_reps(text: str) -> dict[str, Any]:
+    """User-defined reps by the names in a text: copies of V, copies of V ⊗ V in a random orthogonal
+    frame, and permutations of pairs.
     """
     import numpy as np
     from intertwine.reps import Rep
@@ -111,8 +111,14 @@ def _own_reps() -> dict[str, Any]:
         def rho(self, M: Any) -> Any:
             return np.kron(M, M)
 
-    turned = {"Turned603": Turned(603)}
-    return {"Copies200": Copies(200), "Copies667": Copies(667), **turned, "Pairs": Pairs()}
+    made: dict[str, Callable[[], Any]] = {
+        "Copies200": lambda: Copies(200),
+        "Copies667": lambda: Copies(667),
+        "Turned603": lambda: Turned(603),
+        "Turned1998": lambda: Turned(1998),
+        "Pairs": Pairs,
+    }
+    return {name: make() for name, make in made.items() if name in text}
 
 
 @dataclass(frozen=True)
@@ -175,6 +181,7 @@ OWN_GROUPS: dict[str, Callable[[], Any]] = {
     "1000 V(SO(3))": lambda: _copies(3000),
     "oblique SO(24)": lambda: _rotations_in_a_frame(24, 10.0),
     "oblique SO(40)": lambda: _rotations_in_a_frame(40, 10.0),
+    "oblique SO(64)": lambda: _rotations_in_a_frame(64, 10.0),
     "finite, d=16": lambda: _finite(16),
     "finite, d=24": lambda: _finite(24),
     "finite, d=32": lambda: _finite(32),
@@ -211,6 +218,7 @@ CASES = (
     Case("O(3)", "Copies200", only="auto"),
     Case("O(3)", "Copies667", only="auto"),
     Case("O(3)", "Turned603", only="auto"),
+    Case("O(3)", "Turned1998", only="auto"),
     Case("S(45)", "Pairs", only="auto"),
     Case("Z(45)", "Pairs", only="auto"),
     Case("Z(78)", "Pairs", only="auto"),
@@ -223,6 +231,7 @@ CASES = (
     Case("SE(3)", "T(8)", only="auto"),
     Case("oblique SO(24)", "T(2)"),
     Case("oblique SO(40)", "T(2)"),
+    Case("oblique SO(64)", "T(2)"),
     Case("finite, d=16", "T(4)"),
     Case("finite, d=24", "T(4)"),
     Case("finite, d=32", "T(4)"),

@@ -12,7 +12,7 @@ from intertwine.groups import SL, SO, D, Group, O, S, Z
 from intertwine.operators import Permutation, as_signed_permutation
 from intertwine.operators.product_comparison import PRODUCTS_UP_TO
 from intertwine.reps import Rep, V
-from intertwine.reps.generator_images import acts_orthogonally, images
+from intertwine.reps.generator_images import acts_orthogonally, images, images_once
 
 COPIES = PRODUCTS_UP_TO // 4 + 3
 
@@ -60,6 +60,42 @@ def test_a_large_rep_has_the_rank_of_its_copies() -> None:
     assert basis.certificate.residual < 1e-11
 
 
+class Counted(Large):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = [0]
+
+    def rho(self, M: Any) -> Any:
+        self.calls[0] += 1
+        return super().rho(M)
+
+
+def test_the_images_of_a_large_orthogonal_rep_take_few_calls_of_rho() -> None:
+    """ρ(1), ρ(h), a random and a fixed element, six words, and three calls for each dρ(A)."""
+    G = O(2)
+    rep = Counted()(G)
+    with images_once():
+        found = images(rep)
+    assert rep.calls[0] <= 1 + len(G.group_generators) + 2 + 6 + 3 * len(G.lie_generators)
+    expected = rep.analytic(np.asarray(G.lie_generators[0]))
+    np.testing.assert_allclose(np.asarray(found.lie[0]), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("charges", [(1.0, 3.0), (1.0, np.sqrt(2.0))], ids=["whole", "irrational"])
+def test_the_derivative_of_a_large_rep_is_exact_whatever_the_frequencies(charges: Any) -> None:
+    """Those of V ⊗ V are sums of charges: 2, 4, 6 for whole ones, which takes differences."""
+
+    class Seventeen(Rep):
+        def rho(self, M: Any) -> Any:
+            return np.kron(np.eye(17), np.kron(M, M))
+
+    A = np.kron(np.diag(charges), np.array([[0.0, -1.0], [1.0, 0.0]]))
+    rep = Seventeen()(Group(lie_algebra=[A]))
+    one = np.eye(4)
+    expected = np.kron(np.eye(17), np.kron(A, one) + np.kron(one, A))
+    np.testing.assert_allclose(rep.drho(A), expected, atol=1e-12)
+
+
 class Single(Large):
     def rho(self, M: Any) -> Any:
         return super().rho(M).astype(np.float32)
@@ -78,6 +114,20 @@ class Rounded(Large):
 def test_a_large_rep_with_too_few_digits_is_ambiguous(rep: Rep) -> None:
     with pytest.raises(AmbiguousRank, match="is a homomorphism only to "):
         images(rep(SO(2)))
+
+
+class WrongSign(Rep):
+    """V ⊗ V, where elements of determinant −1 also turn the copies: their squares are wrong."""
+
+    def rho(self, M: Any) -> Any:
+        copies = np.eye(COPIES)
+        turned = np.roll(copies, 1, axis=0) if np.linalg.det(M) < 0 else copies
+        return np.kron(turned, np.kron(M, M))
+
+
+def test_a_wrong_component_of_a_large_rep_is_found() -> None:
+    with pytest.raises(InvalidRep, match=r"ρ\(gh\) differs from ρ\(g\)ρ\(h\)"):
+        images(WrongSign()(O(2)))
 
 
 class OneEntry(Large):

@@ -8,7 +8,7 @@ and its matrix have one digest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Num, Shaped
@@ -26,33 +26,36 @@ def digest_of(d: int, lie_algebra: Iterable[Generator], discrete: Iterable[Gener
     for kind, generators in (("lie", lie_algebra), ("discrete", discrete)):
         for generator in generators:
             sha.update(f"{kind}\n".encode())
-            sha.update(matrix_bytes(generator))
+            for part in matrix_parts(generator):
+                sha.update(part)
     return sha.hexdigest()
 
 
-def matrix_bytes(matrix: Generator | Num[np.ndarray, "m n"]) -> bytes:
-    """Return the canonical bytes of a matrix: its scale, and its nonzero entries in units of it."""
+def matrix_parts(matrix: Generator | Num[np.ndarray, "m n"]) -> Iterator[bytes | memoryview]:
+    """Yield the canonical bytes of a matrix: its shape, its scale, and its nonzero entries in units
+    of it.
+    """
     if isinstance(matrix, Permutation):
         size = matrix.shape[0]
         positions = np.arange(size) * size + matrix.indices
         signs = np.ones(size) if matrix.signs is None else matrix.signs
-        return _bytes(matrix.shape, 1.0, positions, signs * _STEPS)
+        return _parts(matrix.shape, 1.0, positions, signs * _STEPS)
     values = np.asarray(matrix)
     scale = float(np.abs(values).max(initial=0.0))
     offset = _OFFSET * (1 + 1j) if np.iscomplexobj(values) else _OFFSET
     positions = np.flatnonzero(values)  # most entries of a large matrix are zero
     steps = np.rint(values.ravel()[positions] / (scale or 1.0) * _STEPS + offset)
     kept = steps != 0
-    return _bytes(values.shape, scale, positions[kept], steps[kept])
+    return _parts(values.shape, scale, positions[kept], steps[kept])
 
 
-def _bytes(
+def _parts(
     shape: tuple[int, ...],
     scale: float,
     positions: Shaped[np.ndarray, "..."],
     steps: Shaped[np.ndarray, "..."],
-) -> bytes:
+) -> Iterator[bytes | memoryview]:
     rounded = f"{scale * (1 + 10 * _OFFSET / _STEPS):.11e}"
-    head = f"{shape[0]} {shape[1]} {rounded} {len(positions)}\n".encode()
-    parts = [positions, steps.real, steps.imag]
-    return head + b"".join(part.astype("<i8").tobytes() for part in parts)
+    yield f"{shape[0]} {shape[1]} {rounded} {len(positions)}\n".encode()
+    for part in (positions, steps.real, steps.imag):
+        yield np.ascontiguousarray(part, dtype="<i8").data

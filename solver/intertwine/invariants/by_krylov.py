@@ -30,6 +30,8 @@ FIRST_BLOCK = 16
 _STILL_THERE = 0.9  # singular values of an orthonormal basis after its projection
 _CLEARLY_ZERO = 1e2  # times `null`: what is left of random vectors without invariants
 _ROUNDS = 5
+_SPARE = 4  # vectors of a block beyond the number of invariants that are expected
+_ENTRIES = 2_000_000  # of a block
 _ARRAYS = 8  # blocks of shape (n, b) alive at once in an iteration
 
 
@@ -66,11 +68,27 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
             require_memory(needed, f"krylov for {n:,} dimensions of rank {rank:,} or more")
             stage = f"krylov, rank {rank} so far"
             block = standard_normal(rng, (n, min(width, n - rank)), problem.dtype)
-            new, gap = _extend(project, found, backend.put(block), partial(_say, report, stage))
+            new, gap, share = _extend(
+                project, found, backend.put(block), partial(_say, report, stage)
+            )
             found = backend.xp.concatenate([found, new], axis=1)
             if new.shape[1] < block.shape[1] or found.shape[1] == n:
                 return Found(np.asarray(found), gap, project.iterations)
-            width *= 2
+            width = _next_width(width, share, n - rank, new.shape[1])
+
+
+def _next_width(width: int, share: float, dimensions: int, known: int) -> int:
+    """Return the width of the block after one of some width that was filled, from the share of its
+    squared length that the projection kept.
+
+    Of random vectors, that is near the share of the dimensions that are invariants, from which
+    their number follows up to sqrt(2r / width). A block that has room for all of them, and is not
+    filled, is the last one. Blocks of many entries only double.
+    """
+    invariants = share * dimensions
+    expected = invariants - known + 3 * math.sqrt(2 * invariants / width) + _SPARE
+    most = max(2 * width, _ENTRIES // max(1, dimensions))
+    return min(most, max(FIRST_BLOCK, math.ceil(expected)))
 
 
 def orthonormal_invariants(
@@ -187,13 +205,16 @@ class _Projection:
 
 def _extend(
     project: _Projection, found: Array, block: Array, say: Callable[[float], None]
-) -> tuple[Array, float]:
-    """Return new orthonormal null vectors in the block, and the gap that separates them."""
+) -> tuple[Array, float, float]:
+    """Return new orthonormal null vectors in the block, the gap that separates them, and the share
+    of the block's squared length that is in the null space.
+    """
     xp, tolerances = project.xp, project.tolerances
     block = _without(found, block)
     reference = float(xp.linalg.norm(block.ravel())) / math.sqrt(max(1, block.shape[1]))
     projected = _without(found, project(block, say))
     q, values = _principal(xp, projected)
+    share = float((values**2).sum()) / (reference**2 * block.shape[1])
     kept = int((values > tolerances.distinct * reference).sum())
     if not values[kept:].max(initial=0.0) <= _CLEARLY_ZERO * tolerances.null * reference:
         # parts along small singular values of C vanish now, invariants remain
@@ -209,7 +230,7 @@ def _extend(
     vectors = project(q[:, :kept], say)  # small singular values magnify errors: project again
     vectors = _polished(project, found, xp.linalg.qr(_without(found, vectors))[0], say)
     _check_null(project, vectors)
-    return vectors, above / below if below else math.inf
+    return vectors, above / below if below else math.inf, share
 
 
 def _principal(xp: Any, x: Array) -> tuple[Array, Float[np.ndarray, " b"]]:

@@ -156,11 +156,16 @@ def gradient(constraints: Constraints, x: Array) -> tuple[Array, Array]:
         slots = [stack[k] for stack in constraints.lie]
         y = apply_lie(slots, constraints.sizes, x)
         square = square + (abs(y) ** 2).sum()
-        total = total + apply_lie([m.conj().T for m in slots], constraints.sizes, y)
+        total = total + apply_lie([_adjoint(m) for m in slots], constraints.sizes, y)
     for k, weight in enumerate(constraints.weights):
         slots = [stack[k] for stack in constraints.discrete]
         y = weight * (apply_discrete(slots, constraints.sizes, x) - x)
         square = square + (abs(y) ** 2).sum()
-        back = apply_discrete([m.conj().T for m in slots], constraints.sizes, y)
+        back = apply_discrete([_adjoint(m) for m in slots], constraints.sizes, y)
         total = total + weight * (back - y)
     return total, square
+
+
+def _adjoint(matrix: Array) -> Array:
+    """Return Mᴴ; of a real matrix without a copy, which `conj` makes of NumPy's."""
+    return matrix.conj().T if matrix.dtype.kind == "c" else matrix.T

@@ -58,7 +58,8 @@ def exponential_times(
 def estimated_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
     """Return a lower bound on the spectral norm, usually within a tenth of it.
 
-    It is the result of power iterations on a fixed random block of vectors.
+    It is the result of power iterations on a fixed random block of vectors, which end early when
+    the bound hardly grows.
     """
     scale = float(np.abs(matrix).max(initial=0.0))
     if not scale:
@@ -68,10 +69,13 @@ def estimated_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
     for _ in range(_POWER_STEPS):
         norms = np.linalg.norm(block, axis=0)
         image = matrix @ (block / np.where(norms > 0, norms, 1.0)) / scale
-        found = float(np.linalg.norm(image, axis=0).max())
+        before, found = found, float(np.linalg.norm(image, axis=0).max())
+        if found <= before * (1 + _GROWTH):
+            break
         block = matrix.conj().T @ image / scale
     return scale * found
 
 
 _SMALL = 1e-12  # terms of the series that are left out, relative to its sum
+_GROWTH = 1e-3  # of the estimate in a step of the power iteration
 _POWERED, _POWER_STEPS = 4, 12  # vectors and steps of the power iteration

@@ -12,9 +12,10 @@ from jaxtyping import Inexact
 from intertwine.arrays import is_jax
 from intertwine.errors import InvalidRep
 from intertwine.operators import dense, exponential
-from intertwine.operators.matrix_exponential import estimated_norm
+from intertwine.operators.matrix_exponential import estimated_norm, exponential_times
 from intertwine.operators.product_comparison import (
     PRODUCTS_UP_TO,
+    bound_from_images,
     has_orthonormal_rows,
     normal_vectors,
 )
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from intertwine.reps.syntax import Element, Rep
 
 _STEP = 2.0**-4
+_FREQUENCIES_UP_TO = 5
+_LARGEST_MULTIPLE = 12
+_INTEGER = 1e-14
+_AGREEMENT = 1e-10
 _NEAR_IDENTITY = 0.25
 _NEAR_FOR_DIFFERENCES = 0.1
 _HALVED = 40
@@ -35,9 +40,10 @@ def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
     """Return dρ(A), the derivative of t ↦ ρ(exp tA) at t = 0.
 
     JAX arrays are differentiated by JAX. For NumPy arrays ρ(exp tA) = exp(t dρ(A)) is solved for
-    dρ(A) at a small t: by a logarithm near the identity, or by differences if the matrix is large.
-    Both are exact up to rounding, so ρ need not be differentiable code. Raises `InvalidRep` if ρ is
-    not multiplicative along exp tA.
+    dρ(A): by a logarithm at a small t. If the matrix is large, by the Fourier series of ρ(exp tA)
+    where that is periodic with few frequencies, else by differences. All are exact up to rounding,
+    so ρ need not be differentiable code. Raises `InvalidRep` if ρ is not multiplicative along
+    exp tA.
     """
     from intertwine.reps.syntax import element_of
 
@@ -66,7 +72,9 @@ def _derivative(rep: Rep, matrix: Inexact[np.ndarray, "d d"]) -> Inexact[np.ndar
 
     norm = float(np.linalg.norm(matrix, 2)) or 1.0
     if rep.size() > PRODUCTS_UP_TO:
-        return _by_differences(rep, image, _STEP / norm)
+        step = image(_STEP / norm)
+        found = _by_frequencies(image, matrix, _STEP / norm, step)
+        return _by_differences(rep, image, _STEP / norm, step) if found is None else found
     return _by_logarithm(rep, image, _STEP / norm)
 
 
@@ -91,25 +99,92 @@ def _by_logarithm(
     return logarithm if np.iscomplexobj(step) else np.real(logarithm)
 
 
+def _by_frequencies(
+    image: Callable[[float], Inexact[np.ndarray, "n n"]],
+    matrix: Inexact[np.ndarray, "d d"],
+    t: float,
+    step: Inexact[np.ndarray, "n n"],
+) -> Inexact[np.ndarray, "n n"] | None:
+    """Return dρ(A) if the eigenvalues of A are multiples of iω, and those of dρ(A) few: i kω for
+    integers |k| ≤ W ≤ `_FREQUENCIES_UP_TO`. Else return None.
+
+    Then ρ(exp tA) is a trigonometric polynomial of degree W, and its derivative a combination of
+    its values at N = 2W + 1 equidistant points: with k = Σⱼ bⱼ sin(2πjk/N) for
+    bⱼ = (−1)ʲ⁺¹ / sin(πj/N) and j = 1, …, W, it takes W images of a unitary ρ where the differences
+    take six, and amplifies no rounding errors. W is estimated from ‖ρ(exp tA) − 1‖ for a small t,
+    where the result is also checked: a W that is too small, or an ρ that is not multiplicative,
+    would give other values there.
+    """
+    unit = _frequency_unit(matrix)
+    if unit is None:
+        return None
+    change = step.copy()
+    change[np.diag_indices(len(change))] -= 1
+    sine = estimated_norm(change) / 2
+    if not sine < 0.5:
+        return None
+    most = int(np.ceil(2 * np.arcsin(sine) / (t * unit) - 0.01))
+    if most > _FREQUENCIES_UP_TO:
+        return None
+    points, total, is_unitary = 2 * most + 1, np.zeros_like(step), False
+    for j in range(1, most + 1):
+        angle = 2 * np.pi * j / points
+        ahead = image(angle / unit)
+        is_unitary = has_orthonormal_rows(ahead, _UNITARY) if j == 1 else is_unitary
+        ahead -= ahead.conj().T if is_unitary else image(-angle / unit)
+        ahead *= (-1) ** (j + 1) / np.sin(np.pi * j / points) * unit / 2
+        total = total + ahead  # rho may become complex on the way
+    vectors = normal_vectors(len(step))
+    error = bound_from_images(step @ vectors - exponential_times(t * total, vectors))
+    scale = max(1.0, float(np.abs(step).max(initial=0.0)) - error)
+    return total if error <= _AGREEMENT * scale else None
+
+
+def _frequency_unit(matrix: Inexact[np.ndarray, "d d"]) -> float | None:
+    """Return ω > 0 if A is anti-Hermitian with eigenvalues that are multiples of iω, the smallest
+    of which is at most `_LARGEST_MULTIPLE` times it; else None. For A = 0, any ω is right.
+    """
+    largest = float(np.abs(matrix).max(initial=0.0))
+    if not largest:
+        return 1.0
+    if not np.abs(matrix + matrix.conj().T).max() <= _INTEGER * largest:
+        return None
+    values = np.abs(np.linalg.eigvalsh(1j * matrix))
+    values = values[values > _INTEGER * values.max()]
+    for divisor in range(1, _LARGEST_MULTIPLE + 1):
+        unit = float(values.min()) / divisor
+        multiples = np.rint(values / unit)
+        if multiples.max() > _LARGEST_MULTIPLE:
+            return None
+        if np.all(np.abs(values - multiples * unit) <= _INTEGER * values.max()):
+            return unit
+    return None
+
+
 def _by_differences(
-    rep: Rep, image: Callable[[float], Inexact[np.ndarray, "n n"]], t: float
+    rep: Rep,
+    image: Callable[[float], Inexact[np.ndarray, "n n"]],
+    t: float,
+    step: Inexact[np.ndarray, "n n"],
 ) -> Inexact[np.ndarray, "n n"]:
     """Return dρ(A) from ρ(exp ktA) for k = ±1, …, ±6 by the central difference of order 12, which
-    takes n² operations; the logarithm takes n³.
+    takes n² operations; the logarithm takes n³. `step` is ρ(exp tA).
 
     For ‖t dρ(A)‖ ≤ 1/8 its error is below rounding. If ρ(exp tA) is unitary, the images for −k are
-    the adjoints of those for k.
+    the adjoints of those for k. If t is too large for that, it is halved.
     """
+    second = None
     for _ in range(_HALVED):
-        step = image(t)
         change = step.copy()
         change[np.diag_indices(len(change))] -= 1
         if estimated_norm(change) <= _NEAR_FOR_DIFFERENCES:
             break
         t /= 2
+        step, second = image(t), step
     else:
         raise _not_continuous(rep)
-    second = image(2 * t)
+    if second is None:
+        second = image(2 * t)
     vectors = normal_vectors(len(step))
     error = second @ vectors - step @ (step @ vectors)
     # the root mean square over the vectors is about the Frobenius norm

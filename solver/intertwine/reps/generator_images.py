@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.errors import NotConcrete
-from intertwine.groups.digest import matrix_bytes
+from intertwine.groups.digest import matrix_parts
 from intertwine.groups.generators import Generator
 from intertwine.operators import (
     DirectSum,
@@ -25,9 +26,9 @@ from intertwine.operators import (
 )
 from intertwine.operators.permutation import exact_permutation
 from intertwine.operators.product_comparison import has_orthonormal_rows
-from intertwine.reps import own_matrices
 from intertwine.reps.functors import Functor
 from intertwine.reps.homomorphism import checked_images
+from intertwine.reps.own_matrices import IdentityImage, measured_identity, refuse_large_images
 from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, atoms, frozen, is_a
 
 _ORTHOGONAL = 1e-11
@@ -95,13 +96,13 @@ def images(atom: Rep) -> Images:
     given: Images | None = atom._given_images()
     if given is not None:
         return given
-    return _once("images", atom, lambda: Images(*checked_images(atom)))
+    return _once("images", atom, lambda: Images(*checked_images(atom, partial(_identity, atom))))
 
 
 def _images_of_functor(atom: Functor) -> Images:
     """Return F of the images of the part's generators, which are a rep's without a check."""
     group, part = atom.G, atom.part
-    own_matrices.refuse_large_images(atom, [*group.lie_generators, *group.group_generators])
+    refuse_large_images(atom, [*group.lie_generators, *group.group_generators])
     known = {inner: images(inner) for inner in dict.fromkeys(atoms(part))}
     lie, discrete = [], []
     for k in range(len(group.lie_generators)):
@@ -160,7 +161,11 @@ def _dual_of(inner: Images) -> Images:
 
 def size_of_image(atom: Rep) -> int:
     """Return the size of a user-defined rep that does not state it: that of ρ(1)."""
-    return _once("size", atom, lambda: own_matrices.measured_size(atom))
+    return _identity(atom).size
+
+
+def _identity(atom: Rep) -> IdentityImage:
+    return _once("identity", atom, lambda: measured_identity(atom))
 
 
 def act_by_complex_numbers(atoms: Iterable[Rep]) -> bool:
@@ -209,7 +214,8 @@ def digest_of_images(size: int, found: Images) -> str:
     for kind, generators in (("lie", found.lie), ("discrete", found.discrete)):
         for generator in generators:
             sha.update(f"{kind}\n".encode())
-            sha.update(matrix_bytes(generator))
+            for part in matrix_parts(generator):
+                sha.update(part)
     return sha.hexdigest()
 
 

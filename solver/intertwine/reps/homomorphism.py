@@ -11,7 +11,7 @@ enough, the products themselves are computed and compared.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 
 import numpy as np
@@ -26,9 +26,16 @@ from intertwine.operators.product_comparison import (
     PRODUCTS_UP_TO,
     bound_from_images,
     bound_on_difference,
+    has_orthonormal_rows,
     normal_vectors,
 )
-from intertwine.reps.own_matrices import image_of, matrix_of, refuse_large
+from intertwine.reps.own_matrices import (
+    IdentityImage,
+    difference_from_one,
+    image_of,
+    matrix_of,
+    refuse_large,
+)
 from intertwine.reps.syntax import Rep
 
 _HOMOMORPHISM_TOLERANCE = 1e-3
@@ -40,12 +47,18 @@ _LINEAR = 1e-6
 _CHECKED_SAMPLES = 6
 _CHECKED_GENERATORS = 6
 _WORD_PAIRS = 8  # words of permutations that are compared, two at a time
+_WORD_PAIRS_OF_MATRICES = 3
 _LARGEST_POWER = 500
 _LONG = 100.0  # of a dρ(A) with a larger norm, the exponential itself is computed
+_UNITARY = 1e-10  # elements up to this are far from large, so that long words of them are as well
+_FACTORS_UP_TO = 60  # of a word of unitary matrices
 
 
-def checked_images(atom: Rep) -> tuple[tuple[Generator, ...], tuple[Generator, ...]]:
-    """Return dρ of the Lie generators and ρ of the discrete ones of a user-defined rep.
+def checked_images(
+    atom: Rep, identity: Callable[[], IdentityImage]
+) -> tuple[tuple[Generator, ...], tuple[Generator, ...]]:
+    """Return dρ of the Lie generators and ρ of the discrete ones of a user-defined rep. `identity`
+    measures ρ(1), or returns what is known of it.
 
     Raises `InvalidRep` if ρ(gh) and ρ(g)ρ(h), or exp dρ(A) and ρ(exp A), differ by more than 1e-3,
     and `AmbiguousRank` if they differ by more than rounding: then ρ has too few digits. Images that
@@ -53,23 +66,29 @@ def checked_images(atom: Rep) -> tuple[tuple[Generator, ...], tuple[Generator, .
     """
     group, n = atom.G, atom.size()
     refuse_large(atom, n)
-    identity = image_of(atom, np.eye(group.d))
-    _require_identity(atom, identity)
+    error = identity().error
+    if error is None:
+        error = difference_from_one(image_of(atom, np.eye(group.d)))
+    if not error <= _HOMOMORPHISM_TOLERANCE:
+        raise _not_a_representation(atom, "ρ(1) is not the identity")
     discrete = tuple(image_of(atom, h) for h in group.group_generators)
     moves = [as_signed_permutation(h) for h in group.group_generators]
     known = [move for move in moves if move is not None]
     permuted = [image for image in discrete if isinstance(image, Permutation)]
     permutes = not group.lie_generators and len(known) == len(permuted) == len(moves)
-    if not (permutes and _are_exact_on_words(atom, known, permuted)):
-        _check_products(atom, discrete)
     direction = _direction(group)
-    along = None
-    if direction is not None:
-        along = matrix_of(atom, "drho", direction)
-        _check_exponential(atom, direction, along)
+    further = None if direction is None else matrix_of(atom, "rho", exponential(direction))
+    if not (permutes and _are_exact_on_words(atom, known, permuted)) and not (
+        n > PRODUCTS_UP_TO and _are_precise_on_words(atom, discrete, further)
+    ):
+        _check_products(atom, discrete)
     lie = tuple(_sized(atom, n, matrix_of(atom, "drho", _array(a))) for a in group.lie_generators)
     discrete = tuple(_sized(atom, n, image) for image in discrete)
-    if along is not None:
+    if direction is None or further is None:
+        return lie, discrete
+    if not _is_their_exponential(atom, lie, further):
+        along = matrix_of(atom, "drho", direction)
+        _check_exponential(atom, further, along)
         _check_linear(atom, lie, along)
     return lie, discrete
 
@@ -87,20 +106,6 @@ def _sized(atom: Rep, n: int, image: Generator) -> Generator:
     if isinstance(image, Permutation) or not np.iscomplexobj(image) or np.any(image.imag):
         return image
     return image.real.copy()
-
-
-def _require_identity(atom: Rep, identity: Generator) -> None:
-    if isinstance(identity, Permutation):
-        is_one = identity.signs is None and np.array_equal(
-            identity.indices, np.arange(len(identity.indices))
-        )
-        error = 0.0 if is_one else 1.0
-    else:
-        difference = identity.copy()
-        difference[np.diag_indices(len(difference))] -= 1
-        error = float(np.abs(difference).max(initial=0.0))
-    if not error <= _HOMOMORPHISM_TOLERANCE:
-        raise _not_a_representation(atom, "ρ(1) is not the identity")
 
 
 # -- permutations: words, exactly
@@ -186,7 +191,45 @@ def _is_same(left: Permutation, right: Permutation) -> bool:
     return np.array_equal(left.signs, right.signs)
 
 
-# -- matrices: products of pairs
+# -- matrices: words of unitary ones, then products of pairs
+
+
+def _are_precise_on_words(
+    atom: Rep, images: Sequence[Generator], further: Inexact[np.ndarray, "n n"] | None
+) -> bool:
+    """Return whether ρ(w) = w(ρ(g₁), ρ(g₂), …) up to rounding for random words w in unitary
+    elements: the discrete generators, a random element, and the exponential of `_direction`, whose
+    image is `further`.
+
+    Each element is in each word once or twice. In one word of each pair, its powers have an odd
+    sum. So rho is called once for many products, and both sides are compared on random vectors. If
+    a word differs by more than rounding, or the elements are not unitary, the result is False, and
+    the products of pairs decide. (They decide as well for elements that are not bounded: ρ(w) would
+    have large entries beside which errors do not show.)
+    """
+    group = atom.G
+    elements = [*map(_array, group.group_generators), group.sample(seed=20210419)]
+    found = [*images, image_of(atom, elements[-1])]
+    direction = _direction(group)
+    if direction is not None and further is not None:
+        elements.append(exponential(direction))
+        found.append(further)
+    are_unitary = all(has_orthonormal_rows(g, _UNITARY) for g in elements)
+    if not are_unitary or 2 * len(elements) > _FACTORS_UP_TO:
+        return False
+    rng = np.random.default_rng(20210419)
+    for _ in range(_WORD_PAIRS_OF_MATRICES):
+        odd = rng.integers(0, 2, len(elements))
+        for parity in (odd, 1 - odd):
+            word = [*rng.permutation(len(elements)), *rng.permutation(np.flatnonzero(parity))]
+            image = _array(image_of(atom, reduce(np.matmul, (elements[k] for k in word))))
+            factors = [found[k] for k in word]
+            if any(image.shape != factor.shape for factor in factors):
+                return False
+            largest = float(np.abs(image).max(initial=0.0))
+            if not bound_on_difference(image, factors) <= _ROUNDING * largest:
+                return False
+    return True
 
 
 def _check_products(atom: Rep, images: Sequence[Generator]) -> None:
@@ -310,11 +353,32 @@ def _mean_of_terms(a: Inexact[np.ndarray, "n n"], b: Inexact[np.ndarray, "n n"])
 # -- the Lie algebra
 
 
+def _is_their_exponential(
+    atom: Rep, lie: Sequence[Generator], further: Inexact[np.ndarray, "n n"]
+) -> bool:
+    """Return whether exp(Σ wₖ dρ(Aₖ)) of a large rep is shown to be ρ(exp Σ wₖAₖ), `further`, for
+    the weights of `_direction`: then dρ is linear, and the derivative of ρ.
+
+    The tolerance is that of `_check_linear`. If this is not shown, the checks of both decide.
+    """
+    if len(further) <= PRODUCTS_UP_TO:
+        return False
+    along = np.zeros_like(further)
+    for weight, image in zip(_weights(atom.G), map(_array, lie), strict=True):
+        if image.shape != along.shape:
+            return False
+        along = along + weight * image
+    if not estimated_norm(along) < _LONG:
+        return False
+    vectors = normal_vectors(len(further))
+    bound = bound_from_images(further @ vectors - exponential_times(along, vectors))
+    return bound <= _LINEAR * max(1.0, float(np.abs(further).max(initial=0.0)) - bound)
+
+
 def _check_exponential(
-    atom: Rep, direction: Inexact[np.ndarray, "d d"], along: Inexact[np.ndarray, "n n"]
+    atom: Rep, found: Inexact[np.ndarray, "m m"], along: Inexact[np.ndarray, "n n"]
 ) -> None:
-    """Check ρ(exp A) = exp dρ(A) for one A."""
-    found = matrix_of(atom, "rho", exponential(direction))
+    """Check that ρ(exp A), as `found`, is exp dρ(A) for one A."""
     if found.shape == along.shape and len(found) > PRODUCTS_UP_TO and estimated_norm(along) < _LONG:
         vectors = normal_vectors(len(found))
         bound = bound_from_images(found @ vectors - exponential_times(along, vectors))

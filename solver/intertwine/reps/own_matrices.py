@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,18 @@ def _computed(
         ) from error
 
 
-def measured_size(atom: Rep) -> int:
-    """Return the size of ρ(1). Of an operator or a large array, only the shape is read."""
+@dataclass(frozen=True)
+class IdentityImage:
+    """What is kept of ρ(1): its size, and its largest difference from 1, unless only its shape was
+    read.
+    """
+
+    size: int
+    error: float | None = None
+
+
+def measured_identity(atom: Rep) -> IdentityImage:
+    """Measure ρ(1). Of an operator or a large array, only the shape is read."""
     element = np.eye(atom.G.d)
     try:
         with double_precision():
@@ -71,13 +82,28 @@ def measured_size(atom: Rep) -> int:
     except MemoryError as error:
         raise TooLarge(f"rho of {atom!r} needs more memory than there is, for ρ(1)") from error
     if isinstance(found, LinearOperator):
-        return int(found.shape[0])
+        return IdentityImage(int(found.shape[0]))
     matrix = _as_array(atom, "rho", found)
     if matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > MAX_OWN_SIZE:
-        return int(matrix.shape[0])
-    if matrix.dtype.kind in "iufc" and exact_permutation(matrix) is not None:
-        return len(matrix)
-    return len(_checked_matrix(atom, "rho", matrix))
+        return IdentityImage(int(matrix.shape[0]))
+    if matrix.dtype.kind in "iufc":
+        permutation = exact_permutation(matrix)
+        if permutation is not None:
+            return IdentityImage(len(matrix), difference_from_one(permutation))
+    checked = _checked_matrix(atom, "rho", matrix)
+    return IdentityImage(len(checked), difference_from_one(checked))
+
+
+def difference_from_one(image: Generator) -> float:
+    """Return the largest entry of |M − 1|."""
+    if isinstance(image, Permutation):
+        is_one = image.signs is None and np.array_equal(
+            image.indices, np.arange(len(image.indices))
+        )
+        return 0.0 if is_one else 1.0
+    difference = image.copy()
+    difference[np.diag_indices(len(difference))] -= 1
+    return float(np.abs(difference).max(initial=0.0))
 
 
 def refuse_large(atom: Rep, n: int) -> None:
