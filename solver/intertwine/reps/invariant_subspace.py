@@ -10,7 +10,7 @@ from jaxtyping import Inexact
 
 from intertwine.arrays import Array, is_sparse, namespace
 from intertwine.errors import AmbiguousRank, InvalidRep
-from intertwine.groups.digest import matrix_bytes
+from intertwine.groups.digest import matrix_parts
 from intertwine.groups.generators import Generator
 from intertwine.operators import DirectSum, Kronecker, KroneckerSum, LinearOperator, dense
 from intertwine.operators.permutation import exact_permutation
@@ -62,7 +62,7 @@ class Sub(GeneratorRep):
         ]
         discrete = [exact_permutation(h) or h for h in discrete]
         super().__init__(group, Images(tuple(lie), tuple(discrete)), e.shape[1], name)
-        where = hashlib.sha256(matrix_bytes(e)).hexdigest()
+        where = hashlib.sha256(b"".join(matrix_parts(e))).hexdigest()
         self.__dict__.update(whole=R, embed=e, _where=where)
 
     whole: Rep
