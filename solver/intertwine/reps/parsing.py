@@ -35,8 +35,8 @@ MAX_BUILT = 100_000
 """The largest number of terms and factors that the operations of one text may build in total."""
 
 #: The irreps of O(3) as e3nn writes them: 3x1o+2x0e (Geiger and Smidt 2022, arXiv:2207.09453).
-_E3NN = re.compile(r"\s*(?:\d+x)?\d+[eo]\s*(?:\+\s*(?:\d+x)?\d+[eo]\s*)*")
-_E3NN_TERM = re.compile(r"(?:(\d+)x)?(\d+[eo])")
+_E3NN = r"\s*(?:\d+x)?\d+[eo]\s*(?:\+\s*(?:\d+x)?\d+[eo]\s*)*"
+_E3NN_TERM = r"(?:(\d+)x)?(\d+[eo])"
 
 #: Integers stay integers until they meet a rep.
 _Value = Rep | int
@@ -117,8 +117,8 @@ def parse(text: str, names: Mapping[str, Any] | None = None) -> Rep:
     """
     if not isinstance(text, str):
         raise InvalidRep(f"a rep is parsed from text, not from {type(text).__name__}")
-    if len(text) <= MAX_LENGTH and _E3NN.fullmatch(text):
-        text = _E3NN_TERM.sub(lambda term: f'{term[1] or 1}*Irrep("{term[2]}")', text)
+    if len(text) <= MAX_LENGTH and re.fullmatch(_E3NN, text):
+        text = re.sub(_E3NN_TERM, lambda term: f'{term[1] or 1}*Irrep("{term[2]}")', text)
     return _Parser(text, dict(names or {})).rep()
 
 
