@@ -9,8 +9,8 @@ import pytest
 from helpers.support import CASES
 from intertwine.errors import NotConcrete
 from intertwine.exact import character_rank
-from intertwine.groups import SO, C, Group, parse_group
-from intertwine.reps import T, V, parse
+from intertwine.groups import SL, SO, SU, C, Group, O, SO13p, Sp, U, parse_group
+from intertwine.reps import Alt, Det, Indexed, Schur, Sym, T, V, parse
 
 
 @pytest.mark.slow
@@ -97,3 +97,27 @@ def test_groups_whose_matrices_would_not_fit() -> None:
 def test_a_rep_without_its_group() -> None:
     with pytest.raises(NotConcrete):
         character_rank(V)
+
+
+FUNCTORS = [
+    Sym(2, V), Sym(4, V), Alt(2, V), Schur([2, 1], V) >> V, Schur([2, 2], V),
+    Indexed(V, "ijkl=-jikl=klij"), Sym(2, Alt(2, V) + 1), Det(V) * Alt(2, V), Sym(2, Sym(2, V)),
+    Sym(2, V) >> Sym(2, V), Sym(2, V.T * V), Sym(3, V) >> Sym(3, V) + V,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("group", [SO(3), O(3), SU(2), U(2), SL(2), Sp(1), SO13p()], ids=repr)
+def test_functors_are_counted_by_power_sums(group: Group) -> None:
+    for rep in FUNCTORS:
+        whole = rep(group)
+        if whole.size() < 120:
+            rank = whole.equivariant_basis(store=False).shape[1]
+            assert character_rank(whole) == rank, whole
+
+
+def test_large_functors_are_counted_without_their_matrices() -> None:
+    # plethysms of binary forms: a sextic has one invariant of degree 2
+    assert character_rank(Sym(2, Sym(6, V(SL(2))))) == 1
+    assert character_rank(Sym(12, V(SO(30)))) == 1
+    assert character_rank(Sym(20, V(SO(3)))) is None
+    assert character_rank(Sym(2, V)(Group(lie_algebra=[np.diag([1.0, -2.0])], d=2))) is None

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from intertwine.groups import SO, SU, Group, O, S, SO13p, Sp, U, Z
 from intertwine.irreps import decompose
-from intertwine.reps import Rep, Scalar, T, V
+from intertwine.reps import Alt, Rep, Scalar, Schur, Sign, Sym, T, V
 from intertwine.verify import sampled_elements
 
 from helpers.oblique_groups import NOT_REDUCTIVE, conjugate
@@ -117,6 +117,7 @@ CASES: dict[str, Case] = {
     "a rep of the user's own": _case(
         SO(2), 2 * Turned(1) + Turned(2), Turned(3) + V, 4 * Turned(2) + 4 * V + 3 * Scalar
     ),
+    "functors of reps": _case(OBLIQUE, Sym(2, V) + Schur([2, 1], V), Alt(2, V) + Sign, 24),
     "irreps of the catalogue": _case(SO(3), V + _TENSOR, _TENSOR + _SCALAR, 5 * V + 4 * _TENSOR),
     "scalars alone": _case(SO(3), 3 * Scalar, 2 * Scalar, 8),
     "no scalars come out": _case(SO(3), 4 * V, V),

@@ -42,7 +42,7 @@ from intertwine.nn import (
 )
 from intertwine.nn.codec import decode
 from intertwine.nn.saving import _digest, from_config, to_config
-from intertwine.reps import Rep, Scalar, T, V
+from intertwine.reps import Alt, Det, Indexed, Rep, Scalar, Schur, Sign, Sym, T, V
 
 OWN = Turned(2, SO(2))
 MODELS: dict[str, Callable[[], Any]] = {
@@ -62,6 +62,9 @@ MODELS: dict[str, Callable[[], Any]] = {
     "one after another": lambda: Sequential(Linear(2 * V, V, SO(3)), Linear(V, T(2), SO(3))),
     "a large rep": lambda: Linear(40 * V + T(4), V, SO(3)),
     "irreps": lambda: Linear(*_reps("irreps of the catalogue")),
+    "functors": lambda: Linear(
+        Sym(2, V) + Schur([2, 1], V) + Sign, Indexed(V, "ij=-ji") + Alt(2, V) * Det(V), O(3)
+    ),
     "pointwise": lambda: Pointwise(3 * Scalar, "gelu"),
     "of size 0": lambda: Linear(0 * V, V, SO(3)),
 }  # fmt: skip

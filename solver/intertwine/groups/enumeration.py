@@ -68,8 +68,9 @@ class Enumeration:
             found[level] = found[self.parents[level]] @ stack[self.letters[level]]
         return found
 
-    def character(self, generators: Sequence[Any]) -> Num[np.ndarray, " n"] | None:
-        """Return tr ρ(eᵢ) for all elements, from ρ(hₖ) for the discrete generators as given.
+    def character(self, generators: Sequence[Any], power: int = 1) -> Num[np.ndarray, " n"] | None:
+        """Return tr ρ(eᵢ) for all elements, from ρ(hₖ) for the discrete generators as given; with a
+        `power` m from 1 on, tr ρ(eᵢ)ᵐ.
 
         Each is a matrix or a permutation; permutations give integers. None if ρ(hₖ) of a redundant
         generator differs from its product of the others by more than 1e-6 of its largest entry:
@@ -79,10 +80,16 @@ class Enumeration:
         if permutations:
             points = np.stack([signed_points(p) for p in permutations])
             moved = self._moved(points)
-            n = points.shape[1] // 2
-            first, here = moved[:, :n], np.arange(n)
-            found = (first == here).sum(axis=1) - (first == here + n).sum(axis=1)
-            return found if np.array_equal(moved[places], points) else None
+            if not np.array_equal(moved[places], points):
+                return None
+            n, raised = points.shape[1] // 2, moved
+            for _ in range(power - 1):
+                raised = np.take_along_axis(raised, moved, axis=1)
+            first, here = raised[:, :n], np.arange(n)
+            found: Num[np.ndarray, " n"] = (first == here).sum(axis=1) - (first == here + n).sum(
+                axis=1
+            )
+            return found
         if not generators:
             return np.array([float(self.group.d)])
         matrices = list(map(_matrix, generators))
@@ -91,6 +98,7 @@ class Enumeration:
             size = np.abs(matrix).max(initial=1.0)
             if not np.abs(images[place] - matrix).max(initial=0.0) <= _HOMOMORPHISM * size:
                 return None
+        images = np.linalg.matrix_power(images, power)
         character: Num[np.ndarray, " n"] = np.trace(images, axis1=1, axis2=2)
         return character
 

@@ -7,7 +7,7 @@ equalities between permutations of the indices, with signs, that hold for all en
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from math import prod
@@ -97,12 +97,18 @@ class IndexSymmetric(TensorFunctor):
         return _first_tuples(self.part.size(), self.formula).copy()
 
     @property
+    def cycle_index(self) -> Mapping[tuple[int, ...], Fraction]:
+        """The mean sign of the group's permutations with each list of cycle lengths, over all of
+        the group.
+        """
+        return _cycle_index(self.formula)
+
+    @property
     def size_polynomial(self) -> SizePolynomial:
         """The trace of the projector on these tensors: the mean of s n^(cycles of π)."""
-        group = _generated(self.formula)
         found = [Fraction(0)] * (self.degree + 1)
-        for move, sign in group:
-            found[_count_cycles(move)] += Fraction(sign, len(group))
+        for cycles, mean in self.cycle_index.items():
+            found[len(cycles)] += mean
         return tuple(found)
 
     def _fields(self) -> tuple[Any, ...]:
@@ -203,15 +209,28 @@ def _digest(formula: str) -> str:
     return hashlib.sha256(repr(elements).encode()).hexdigest()
 
 
-def _count_cycles(move: tuple[int, ...]) -> int:
+@lru_cache(_KEPT)
+def _cycle_index(formula: str) -> Mapping[tuple[int, ...], Fraction]:
+    group = _generated(formula)
+    found: dict[tuple[int, ...], Fraction] = {}
+    for move, sign in sorted(group):
+        cycles = _cycle_lengths(move)
+        found[cycles] = found.get(cycles, Fraction(0)) + Fraction(sign, len(group))
+    return found
+
+
+def _cycle_lengths(move: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the lengths of a permutation's cycles, the longest first."""
     seen: set[int] = set()
-    count = 0
+    lengths = []
     for start in move:
-        count += start not in seen
+        before = len(seen)
         while start not in seen:
             seen.add(start)
             start = move[start]
-    return count
+        if len(seen) > before:
+            lengths.append(len(seen) - before)
+    return tuple(sorted(lengths, reverse=True))
 
 
 @lru_cache(_KEPT)

@@ -119,7 +119,12 @@ def refuse_large_images(atom: Rep, generators: Sequence[Generator]) -> None:
     if all(as_signed_permutation(generator) is not None for generator in generators):
         require_memory(16 * (len(generators) + _AT_ONCE) * n, f"{atom!r} in permutations")
     else:
-        _require_room(atom, n, len(generators) + _AT_FIRST)
+        if n > MAX_OWN_SIZE:
+            raise TooLarge(
+                f"{atom!r} has {n:,} dimensions, and its matrices are dense; at most "
+                f"{MAX_OWN_SIZE:,} are allowed for a rep that is no sum or product"
+            )
+        require_memory(16 * (len(generators) + _AT_FIRST) * n * n, f"{atom!r} in dense matrices")
 
 
 def _as_array(atom: Rep, name: str, found: Any) -> Any:

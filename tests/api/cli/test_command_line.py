@@ -195,6 +195,13 @@ class TestBasis:
         assert any(line.startswith("residual") for line in lines)
         assert "0.4082" in ended.out
 
+    def test_functors_of_reps(self) -> None:
+        ended = called("basis", "Sym(2, V)", "--group", "SO(3)")
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.splitlines()[0] == "Sym(2, V)(SO(3)): 1 invariant in 6 dimensions"
+        elastic = called("basis", "Indexed(V, 'ijkl=jikl=klij')", "--group", "PointGroup(32)")
+        assert "6 invariants in 21 dimensions" in elastic.out
+
     def test_a_large_matrix_is_not_printed(self) -> None:
         ended = called("basis", "V**4", "--group", "S(10)")
         assert "15 invariants in 10,000 dimensions" in ended.out

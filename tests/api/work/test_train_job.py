@@ -306,6 +306,12 @@ class TestSamplesThatWereSent:
         assert version.provenance["data"] == {"digest": digest}
         assert version.provenance["model"]["group"] == "SO(3)"
 
+    @pytest.mark.slow
+    def test_their_rep_may_be_made_of_another(self, host: Host, tmp_path: Path) -> None:
+        digest = self.send(host, tmp_path, "Alt(2, V)")
+        host.runs(host.takes(a_request(dataset=digest)))
+        assert host.models.get("small").provenance["model"]["rep_in"] == "Alt(2, V)"
+
     def test_a_saved_model_goes_on_with_them(self, host: Host, tmp_path: Path) -> None:
         digest = self.send(host, tmp_path)
         host.runs(host.takes(a_request(dataset=digest)))

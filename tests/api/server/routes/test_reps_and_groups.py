@@ -44,6 +44,21 @@ class TestRepsAndGroups:
         basis = client.post("/v1/bases", json={"rep": f"{name} >> V**2", "group": "SO(3)"}).json()
         assert (basis["size"], basis["rank"]) == (45, 1)
 
+    def test_functors_of_reps(self, client: httpx.Client) -> None:
+        asked = {"rep": 'Sym(2, V) + Indexed(V, "ijkl=jikl=klij")', "group": "PointGroup(m-3m)"}
+        parsed = client.post("/v1/reps:parse", json=asked).json()
+        assert (parsed["size"], parsed["dimension"]) == (27, "27")
+        assert parsed["ast"]["terms"][0]["rep"] == {
+            "kind": "functor",
+            "name": "Sym(2, V)",
+            "rep": {"kind": "base", "group": "PointGroup('m-3m')"},
+        }
+        waits = {"prefer": "wait=60"}
+        basis = client.post("/v1/bases", json=asked, headers=waits, timeout=90).json()
+        assert (basis["size"], basis["rank"]) == (27, 4)
+        problem(client.post("/v1/reps:parse", json={"rep": "Sym(999, V)"}), 422, "too-large")
+        problem(client.post("/v1/reps:parse", json={"rep": "Schur([1, 2], V)"}), 422, "invalid-rep")
+
     def test_what_cannot_be_decomposed(self, client: httpx.Client) -> None:
         shear = {"discrete_generators": [[[1, 1], [0, 1]]]}
         answer = client.post("/v1/reps:decompose", json={"rep": "V", "group": shear})
