@@ -6,6 +6,7 @@ docs/how-it-works.md describes how they are found. `take_down` and `put_up` are 
 
 from intertwine.errors import SplitError
 from intertwine.irreps.catalogue import Catalogue
+from intertwine.irreps.character_tables import CharacterTable, character_table, describe_characters
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.decomposition import Decomposition, clebsch_gordan, decompose
 from intertwine.irreps.decomposition_store import load as take_down
@@ -16,14 +17,17 @@ from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
 __all__ = [
     "REDUCTIVE",
     "Catalogue",
+    "CharacterTable",
     "Decomposer",
     "Decomposition",
     "Irrep",
     "SplitError",
     "Verdict",
+    "character_table",
     "clebsch_gordan",
     "decompose",
     "decomposer_of",
+    "describe_characters",
     "in_straight_frame",
     "irrep_named",
     "judge",
