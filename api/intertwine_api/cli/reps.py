@@ -1,4 +1,4 @@
-"""`intertwine parse`, `irreps` and `groups`: what the texts of reps and groups mean."""
+"""`intertwine parse`, `irreps`, `groups` and `characters`: what texts of reps and groups mean."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ _GROUPS_EXAMPLES = """\
   intertwine groups
   intertwine groups "SO(3)"
   intertwine groups "Z(3)*S(4)" --json
+"""
+_CHARACTERS_EXAMPLES = """\
+  intertwine characters "S(4)"
+  intertwine characters "PointGroup(m-3m)" --json
 """
 
 
@@ -67,3 +71,18 @@ def print_groups(name: str | None, as_json: bool) -> None:
     else:
         document = describe_group(parse_group(name))
     common.print_fields(document, as_json)
+
+
+@click.command("characters", epilog=common.examples(_CHARACTERS_EXAMPLES))
+@click.argument("name", metavar="NAME")
+@common.as_json
+def print_characters(name: str, as_json: bool) -> None:
+    """Print the character table of a finite group, such as 'S(4)'."""
+    from intertwine.groups import parse_group
+    from intertwine.irreps import character_table, describe_characters
+
+    group = parse_group(name)
+    if as_json:
+        common.print_json(describe_characters(group))
+    else:
+        print(character_table(group))

@@ -226,3 +226,28 @@ class GroupDescription(BaseModel):
     permutation: bool
     complex: bool
     digest: Digest
+
+
+class CharacterClass(BaseModel):
+    """A conjugacy class."""
+
+    order: int = Field(description="the order of its elements")
+    size: int
+
+
+class CharacterRow(BaseModel):
+    """The character of an irrep over ℂ."""
+
+    label: str
+    dimension: int
+    indicator: int = Field(description="1, 0 or −1 for an irrep of type ℝ, ℂ or ℍ")
+    values: list[str] = Field(description="exact values, one for each class, such as (1+√5)/2")
+
+
+class CharacterTableDocument(BaseModel):
+    """The character table of a finite group."""
+
+    group: str
+    order: int
+    classes: list[CharacterClass]
+    irreps: list[CharacterRow]

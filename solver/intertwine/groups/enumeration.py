@@ -79,7 +79,7 @@ class Enumeration:
         permutations, places = all_permutations(generators), list(self.places)
         if permutations:
             points = np.stack([signed_points(p) for p in permutations])
-            moved = self._moved(points)
+            moved = self.permuted(points)
             if not np.array_equal(moved[places], points):
                 return None
             n, raised = points.shape[1] // 2, moved
@@ -102,8 +102,8 @@ class Enumeration:
         character: Num[np.ndarray, " n"] = np.trace(images, axis1=1, axis2=2)
         return character
 
-    def _moved(self, points: Int[np.ndarray, "k m"]) -> Int[np.ndarray, "n m"]:
-        """Return all elements as permutations of points, from the generators' permutations."""
+    def permuted(self, points: Int[np.ndarray, "k m"]) -> Int[np.ndarray, "n m"]:
+        """Return all elements as permutations of points, from those of the generators as given."""
         found = np.empty((self.order, points.shape[1]), dtype=np.int64)
         found[0] = np.arange(points.shape[1])
         for level in self._levels:

@@ -6,24 +6,32 @@ docs/how-it-works.md describes how they are found. `take_down` and `put_up` are 
 
 from intertwine.errors import SplitError
 from intertwine.irreps.catalogue import Catalogue
+from intertwine.irreps.character_tables import CharacterTable, character_table, describe_characters
+from intertwine.irreps.coefficients import ClebschGordan, clebsch_gordan
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
-from intertwine.irreps.decomposition import Decomposition, clebsch_gordan, decompose
+from intertwine.irreps.decomposition import Decomposition, decompose
 from intertwine.irreps.decomposition_store import load as take_down
 from intertwine.irreps.decomposition_store import save as put_up
 from intertwine.irreps.irrep import Irrep, in_straight_frame, irrep_named
 from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
+from intertwine.irreps.spherical_harmonics import SphericalHarmonics
 
 __all__ = [
     "REDUCTIVE",
     "Catalogue",
+    "CharacterTable",
+    "ClebschGordan",
     "Decomposer",
     "Decomposition",
     "Irrep",
+    "SphericalHarmonics",
     "SplitError",
     "Verdict",
+    "character_table",
     "clebsch_gordan",
     "decompose",
     "decomposer_of",
+    "describe_characters",
     "in_straight_frame",
     "irrep_named",
     "judge",

@@ -17,7 +17,6 @@ from intertwine.bases.transform import Transform
 from intertwine.errors import InvalidRep, MethodNotApplicable, SplitError, TooLarge
 from intertwine.groups.group import Group
 from intertwine.irreps import decomposition_store
-from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.irrep import Irrep, decomposer_for, in_straight_frame
 from intertwine.operators import Kronecker, LinearOperator
 from intertwine.reps.canonical_form import Canonical, canonical, canonical_terms
@@ -232,27 +231,5 @@ def decompose(
         for index, copies in term.transform.multiplicities.items():
             counts[index] = counts.get(index, 0) + term.multiplicity * copies
     indices = tuple(sorted(counts))
-    multiplicities = {_public(decomposer, group, i): counts[i] for i in indices}
+    multiplicities = {Irrep(decomposer.catalogue.irreps[i].name, group): counts[i] for i in indices}
     return Decomposition(rep, multiplicities, residual, orthonormality, indices, tuple(found), form)
-
-
-def clebsch_gordan(a: Irrep, b: Irrep) -> dict[Irrep, Inexact[np.ndarray, "a b m c"]]:
-    """Return the Clebsch–Gordan coefficients of a ⊗ b: for each irrep c in it, isometric
-    equivariant maps c → a ⊗ b, as arrays of shape (dₐ, d_b, copies, d_c), orthonormal together and
-    complete.
-
-    They intertwine the irreps' own matrices, in any frame of the group. Raises
-    `MethodNotApplicable` for irreps of different groups.
-    """
-    if a.G != b.G or a.is_over_complex_numbers != b.is_over_complex_numbers:
-        raise MethodNotApplicable(f"{a!r} and {b!r} are not of one group and field")
-    decomposer = decomposer_for(a.G, is_complex=a.is_over_complex_numbers)
-    found = decomposer.catalogue.product(a.entry.index, b.entry.index)
-    return {
-        _public(decomposer, a.G, index): maps.reshape(a.size(), b.size(), *maps.shape[1:]).copy()
-        for index, maps in found.items()
-    }
-
-
-def _public(decomposer: Decomposer, group: Group, index: int) -> Irrep:
-    return Irrep(decomposer.catalogue.irreps[index].name, group)

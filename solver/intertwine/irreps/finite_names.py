@@ -1,16 +1,21 @@
-"""Names of the irreps of symmetric groups, by partitions, and of abelian groups, by charges."""
+"""Names of irreps of finite groups: partitions, charges of abelian groups, and letters.
+
+Letters name the irreps of any other group by their place in its character table.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Num
 
+from intertwine.irreps.character_tables import CharacterTable
 from intertwine.irreps.element_images import IrrepImages
 from intertwine.irreps.highest_weights import Step
+from intertwine.operators import Permutation
 
 _WHOLE = 1e-6
 _PARTITION = re.compile(r"\[\s*([1-9]\d{0,2}(?:\s*,\s*[1-9]\d{0,2}){0,31})\s*\]")
@@ -63,6 +68,56 @@ class Partitions:
         rows[-1] -= 1  # the last box moves to the first row: V ⊗ λ is λ restricted, and induced
         rows[0] += 1
         return Step(_partition([row for row in rows if row]))
+
+    def name_of_character(self, character: Callable[[Permutation], complex]) -> str | None:
+        """Return the partition λ with χ^λ = χ, compared on one permutation of each cycle type."""
+        n = self._n
+        types = list(_partitions(n, n))
+        values = [character(_with_cycles(cycles)) for cycles in types]
+        for rows in types:
+            expected = [_murnaghan_nakayama(rows, cycles) for cycles in types]
+            if np.abs(np.array(values) - expected).max() <= _WHOLE:
+                return _partition(rows)
+        return None
+
+
+def _partitions(n: int, largest: int) -> Iterator[tuple[int, ...]]:
+    """Yield the partitions of n into parts of at most `largest`."""
+    if n == 0:
+        yield ()
+    for first in range(min(n, largest), 0, -1):
+        for rest in _partitions(n - first, first):
+            yield (first, *rest)
+
+
+def _with_cycles(lengths: Sequence[int]) -> Permutation:
+    """Return a permutation with cycles of these lengths."""
+    indices, start = np.arange(sum(lengths)), 0
+    for length in lengths:
+        indices[start : start + length] = np.roll(indices[start : start + length], 1)
+        start += length
+    return Permutation(indices)
+
+
+def _murnaghan_nakayama(rows: Sequence[int], cycles: Sequence[int]) -> int:
+    """Return χ^λ on permutations with some cycles, by removing rim hooks (Nakayama 1940).
+
+    A diagram is kept as its beta numbers λᵢ + (rows below i); a hook lowers one of them.
+    """
+
+    def value(beta: frozenset[int], left: Sequence[int]) -> int:
+        if not left:
+            return 1
+        total = 0
+        for b in beta:
+            lower = b - left[0]
+            if lower >= 0 and lower not in beta:
+                sign = (-1) ** sum(lower < other < b for other in beta)
+                total += sign * value((beta - {b}) | {lower}, left[1:])
+        return total
+
+    last = len(rows) - 1
+    return value(frozenset(row + last - i for i, row in enumerate(rows)), cycles)
 
 
 def _partition(rows: Sequence[int]) -> str:
@@ -137,6 +192,54 @@ class Charges:
             return None
         found = self._text(charges, is_complex)
         return None if match[1] and "±" not in found and not found.startswith("E") else found
+
+    def step(self, name: str) -> Step | None:
+        """Return None: irreps are searched in tensors."""
+        return None
+
+
+class Letters:
+    """Any finite group: 3a, 3b, … by dimension over ℂ, in the order of `character_table`.
+
+    Over ℝ, an irrep of type ℂ is a sum 1b+1c, and one of type ℍ is 2(2a).
+    """
+
+    def __init__(self, table: CharacterTable) -> None:
+        self._table = table
+        self.example = table.names[-1]
+
+    def name(self, images: IrrepImages) -> str | None:
+        """Return the name of an irrep."""
+        table = self._table
+        classes = table.classes
+        every = classes.enumeration.images(images.generators)
+        traces = np.trace(every[classes.representatives], axis1=1, axis2=2)
+        norms = table.values.conj() * classes.sizes @ traces / table.order
+        counts = np.rint(norms.real)
+        if not np.abs(norms - counts).max() <= _WHOLE:
+            return None
+        inside = [table.names[i] for i in np.flatnonzero(counts)]
+        if len(inside) == 1:
+            return f"2({inside[0]})" if counts.max() == 2 else inside[0]
+        return "+".join(inside)
+
+    def read(self, text: str, is_complex: bool) -> str | None:
+        """Return the usual form of a name; None if it is none."""
+        names, values = self._table.names, self._table.values
+        if text in names:
+            if is_complex:
+                return text
+            i = names.index(text)
+            indicator = self._table.indicators[i]
+            if indicator == 0:
+                differences = np.abs(values - values[i].conj()).max(axis=1)
+                partner = int(np.argmin(differences))
+                return "+".join(names[j] for j in sorted((i, partner)))
+            return text if indicator == 1 else f"2({text})"
+        if is_complex:
+            return None
+        known = [self.read(name, is_complex=False) for name in names]
+        return text if text in known else None
 
     def step(self, name: str) -> Step | None:
         """Return None: irreps are searched in tensors."""

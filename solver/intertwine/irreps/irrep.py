@@ -17,6 +17,7 @@ from intertwine.groups.group import Group
 from intertwine.groups.rounding import require_exact
 from intertwine.irreps import decomposition_store
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
+from intertwine.irreps.e3nn_gauge import e3nn_basis
 from intertwine.irreps.element_images import image_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.names import (
@@ -141,6 +142,16 @@ class Irrep(Rep):
     def endomorphisms(self) -> Inexact[np.ndarray, "e d d"]:
         """A basis E of its commutant, with E₀ = 1 and tr(EᵢᴴEⱼ) = d δᵢⱼ."""
         return self.entry.endomorphisms.copy()
+
+    def to_e3nn(self) -> Inexact[np.ndarray, "d d"]:
+        """Return the unitary X with X λ(g) X⁻¹ = D(g), e3nn's matrix, for SO(3), O(3) and SU(2).
+
+        X maps components in this library's basis to those of e3nn, which are those of
+        `SphericalHarmonics`. It is real for SO(3) and O(3). The copy of l in V^l, as `decompose`
+        returns it, becomes a positive multiple of Y_l(v) for v ⊗ … ⊗ v. Raises
+        `MethodNotApplicable` for other groups and half-integral spins.
+        """
+        return e3nn_basis(self._decomposer(), self.entry.index)
 
     @property
     def generators(self) -> Images:

@@ -13,14 +13,17 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Num
 
 from intertwine.errors import InvalidGroup, InvalidRep, SplitError, TooLarge
 from intertwine.groups import CATALOGUE
+from intertwine.groups.conjugacy import MAX_ORDER
 from intertwine.groups.enumeration import enumerate_elements
 from intertwine.groups.group import Group
+from intertwine.irreps.character_tables import CharacterTable, character_table
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.element_images import IrrepImages
-from intertwine.irreps.finite_names import Charges, Partitions, order_of_element
+from intertwine.irreps.finite_names import Charges, Letters, Partitions, order_of_element
 from intertwine.irreps.highest_weights import (
     LinearMaps,
     Lorentz,
@@ -31,7 +34,7 @@ from intertwine.irreps.highest_weights import (
 )
 from intertwine.irreps.irreducible import Irreducible
 from intertwine.irreps.mulliken_symbols import MullikenSymbols
-from intertwine.operators import dense
+from intertwine.operators import Permutation, dense
 from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import Base
 
@@ -46,8 +49,8 @@ _LARGEST_GROUP = 32
 """The largest V for which a Lie group or symmetric group is recognised."""
 _MOST_IRREPS = 300
 """A search in all tensors ends after as many irreps."""
-_ORDER = 4_000
-_SPATIAL_ORDER = 1_000
+_LETTERED_ORDER = 1_000
+"""The largest order of a group whose irreps are named by letters or by Mulliken symbols."""
 
 
 class Scheme(Protocol):
@@ -204,15 +207,16 @@ def scheme_of(group: Group) -> Scheme | None:
     generators = [np.asarray(dense(h)) for h in group.group_generators]
     is_spatial = group.d in (2, 3) and group.is_orthogonal and not group.is_permutation
     found = enumerate_elements(group)
-    if found is None or found.order > _ORDER:
+    if found is None or found.order > MAX_ORDER:
         return None
-    if is_spatial and found.order <= _SPATIAL_ORDER and (len(generators) > 1 or group.d == 3):
+    is_small = found.order <= _LETTERED_ORDER
+    if is_spatial and is_small and (len(generators) > 1 or group.d == 3):
         return MullikenSymbols(list(found.elements))
     if all(np.abs(a @ b - b @ a).max() <= 1e-9 for a in generators for b in generators):
-        orders = [order_of_element(h, _ORDER) for h in generators]
+        orders = [order_of_element(h, MAX_ORDER) for h in generators]
         known = [order for order in orders if order is not None]
         return Charges(known) if len(known) == len(orders) else None
-    return None
+    return Letters(character_table(group)) if is_small else None
 
 
 def _lie_scheme(group: Group) -> Scheme | None:
@@ -258,6 +262,45 @@ def _is_member(group: Group, name: str, *arguments: int) -> bool:
     except (InvalidGroup, TooLarge):
         return False
     return member.content_digest == group.content_digest
+
+
+class _CharacterImages(IrrepImages):
+    """A character in place of an irrep: each element has its trace, as a matrix of size 1."""
+
+    def __init__(self, table: CharacterTable, row: int, elements: Num[np.ndarray, "n d d"]) -> None:
+        self._elements, self._of = elements, table.classes.of
+        self._values, self._places = table.values[row], table.classes.enumeration.places
+        self.dimension, self.type, self.is_complex = table.dimensions[row], "ℂ", True
+
+    def element(self, g: Num[np.ndarray, "d d"]) -> Num[np.ndarray, "1 1"]:
+        """Return χ(g)."""
+        place = int(np.argmin(np.abs(self._elements - g).max(axis=(1, 2))))
+        return np.array([[self._values[self._of[place]]]])
+
+    def trace(self, permutation: Permutation) -> complex:
+        """Return χ of a permutation."""
+        return complex(self.element(np.asarray(dense(permutation)))[0, 0])
+
+    @property
+    def generators(self) -> list[Num[np.ndarray, "1 1"]]:
+        """χ(hᵢ) for the discrete generators, as given."""
+        return [self._values[self._of[place]].reshape(1, 1) for place in self._places]
+
+
+def labels_of_table(table: CharacterTable) -> list[str]:
+    """Return the usual name of each character of a table; else its name by letters."""
+    scheme, found = scheme_of(table.group), list[str]()
+    if not isinstance(scheme, Partitions | MullikenSymbols | Charges):
+        return list(table.names)
+    elements = table.classes.enumeration.elements
+    for row, letters in enumerate(table.names):
+        images = _CharacterImages(table, row, elements)
+        if isinstance(scheme, Partitions):
+            known = scheme.name_of_character(images.trace)
+        else:
+            known = scheme.name(images)
+        found.append(letters if known is None else known)
+    return found
 
 
 def irrep_of_name(decomposer: Decomposer, text: str) -> Irreducible:

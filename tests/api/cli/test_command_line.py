@@ -685,7 +685,8 @@ class TestIrreps:
         ended = called("irreps", "V**2", "--group", "SO(3)")
         header, *rows = ended.out.splitlines()
         assert header.split() == ["irrep", "dimension", "type", "multiplicity", "label"]
-        assert [row.split()[1:] for row in rows] == [[d, "ℝ", "1"] for d in ("1", "3", "5")]
+        expected = [["1", "ℝ", "1", "l=0"], ["3", "ℝ", "1", "l=1"], ["5", "ℝ", "1", "l=2"]]
+        assert [row.split()[1:] for row in rows] == expected
 
     def test_as_json(self) -> None:
         document = json.loads(called("irreps", "T(2,1)", "--group", "SO13p", "--json").out)

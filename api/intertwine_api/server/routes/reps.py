@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from intertwine.groups import describe_catalogue, describe_group, parse_group
-from intertwine.irreps import Irrep
+from intertwine.irreps import Irrep, describe_characters
 from intertwine.reps import (
     Base,
     Dual,
@@ -23,6 +23,7 @@ from intertwine_api.server.access import BasesReader
 from intertwine_api.server.problem_responses import PARSE_PROBLEMS, SOLVE_PROBLEMS, documented
 from intertwine_api.server.service import TheService
 from intertwine_api.wire.bases import (
+    CharacterTableDocument,
     DecomposedRep,
     GroupDescription,
     GroupSummary,
@@ -134,3 +135,25 @@ async def list_irreps(
     tensors = [f"T({p},{total - p})" for total in range(power + 1) for p in range(total + 1)]
     document = {"rep": "+".join(tensors), "group": name}
     return DecomposedRep(**await service.decompose(document, caller, request))
+
+
+@router.get(
+    "/groups/{name}/characters",
+    summary="Get a character table",
+    tags=["groups"],
+    responses=documented(
+        "syntax", "invalid-group", "too-large", "method-not-applicable", "invalid-request",
+        "rounded-generators", "no-irreps",
+    ),
+)  # fmt: skip
+async def get_characters(
+    name: Annotated[str, Path(description="a text such as S(4)", examples=["S(4)"])],
+    service: TheService,
+    caller: BasesReader,
+) -> CharacterTableDocument:
+    """Return the character table of a finite group with at most 4,000 elements and 100 classes."""
+    return await service.work(caller, _characters, name)
+
+
+def _characters(name: str) -> CharacterTableDocument:
+    return CharacterTableDocument(**describe_characters(parse_group(name)))

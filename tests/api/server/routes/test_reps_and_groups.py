@@ -66,6 +66,23 @@ class TestRepsAndGroups:
         unknown = client.post("/v1/bases", json={"rep": "W5_ffffff", "group": "SO(3)"})
         assert "W5_ffffff" in problem(unknown, 422, "invalid-rep")["detail"]
 
+    def test_the_characters_of_a_group(self, client: httpx.Client) -> None:
+        found = client.get("/v1/groups/A(5)/characters").json()
+        assert (found["order"], len(found["classes"])) == (60, 5)
+        assert found["irreps"][1]["values"] == ["3", "-1", "0", "(1+√5)/2", "(1-√5)/2"]
+        problem(client.get("/v1/groups/SO(3)/characters"), 422, "method-not-applicable")
+        problem(client.get("/v1/groups/Z(400)/characters"), 422, "too-large")
+
+    def test_irreps_have_names(self, client: httpx.Client) -> None:
+        asked = {"rep": 'Irrep("2e")*V', "group": "O(3)"}
+        found = client.post("/v1/reps:decompose", json=asked).json()
+        assert [irrep["label"] for irrep in found["irreps"]] == ["1o", "2o", "3o"]
+        parsed = client.post("/v1/reps:parse", json={"rep": "3x1o+2x0e", "group": "O(3)"}).json()
+        assert parsed["size"] == 11
+        wrong = client.post("/v1/reps:parse", json={"rep": "1o", "group": "SO(3)"})
+        problem(wrong, 422, "invalid-rep")
+        problem(client.post("/v1/reps:parse", json={"rep": "1o"}), 422, "not-concrete")
+
     def test_the_irreps_of_a_group(self, client: httpx.Client) -> None:
         found = client.get("/v1/groups/SO(3)/irreps", params={"power": 3}).json()
         assert {irrep["dimension"] for irrep in found["irreps"]} == {1, 3, 5, 7}

@@ -1,0 +1,111 @@
+"""e3nn's bases of the irreps of SO(3), O(3) and SU(2), as changes of basis."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Complex, Inexact
+
+from intertwine.errors import MethodNotApplicable
+from intertwine.irreps.decomposer import Decomposer
+from intertwine.irreps.element_images import IrrepImages
+from intertwine.irreps.highest_weights import LinearMaps, Rotations, RotationsAndReflections
+from intertwine.irreps.names import irrep_names, irrep_of_name, scheme_of
+from intertwine.irreps.spherical_harmonics import SphericalHarmonics, rotation_generators_of
+from intertwine.reps.syntax import Base
+
+_POINT = np.array([0.48, 0.6, 0.64])
+"""A point of the unit sphere at which harmonics fix signs."""
+_TOLERANCE = 1e-9
+_LARGEST = 1e-6
+
+
+def e3nn_basis(decomposer: Decomposer, index: int) -> Inexact[np.ndarray, "n n"]:
+    """Return the unitary X with X λ(g) X⁻¹ = D(g), e3nn's matrix, for a catalogued irrep λ.
+
+    X is real for SO(3) and O(3). Its sign is such that the copy of the irrep l in V^l, from left to
+    right, has Y_l(v) times a positive number for v ⊗ … ⊗ v; for the other parity, that the product
+    of ``0o`` and l is l. For SU(2) and over ℂ, the first of X's largest entries is positive.
+    Raises `MethodNotApplicable` for other groups and half-integral spins.
+    """
+    scheme, names = scheme_of(decomposer.group), irrep_names(decomposer)
+    is_spin = isinstance(scheme, LinearMaps) and scheme.example == "j=3/2"
+    is_space = isinstance(scheme, Rotations | RotationsAndReflections) and scheme.n == 3
+    name = None if names is None else names.name(index)
+    if not (is_spin or is_space) or name is None:
+        raise MethodNotApplicable(
+            f"e3nn has irreps of SO(3), O(3) and SU(2), and {decomposer.group!r} is none of them"
+        )
+    if "/" in name:
+        raise MethodNotApplicable(f"{name} has no spherical harmonics: its spin is half-integral")
+    degree = int(name.removeprefix("l=").removeprefix("j=").rstrip("eo"))
+    images, units = IrrepImages(decomposer, index), np.eye(3)
+    given = []
+    for axis in range(3):
+        if is_spin:
+            given.append(images.lie(-0.5j * _PAULI[axis]))
+        else:
+            given.append(images.lie(np.cross(units, units[axis])))
+    found = _intertwiner(np.stack(given), rotation_generators_of(degree))
+    if is_spin or images.is_complex:
+        return _phased(found)
+    real = np.real(_phased(found))
+    signed: Inexact[np.ndarray, "n n"] = real * _sign(decomposer, index, name, degree, real)
+    return signed
+
+
+_PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+
+
+def _intertwiner(
+    given: Inexact[np.ndarray, "3 n n"], wanted: Inexact[np.ndarray, "3 n n"]
+) -> Complex[np.ndarray, "n n"]:
+    """Return the unitary X with X A = A' X, up to a phase, from the eigenvectors of A_z: A_x maps
+    each to its neighbours, which relates their phases.
+    """
+    left, right = (np.linalg.eigh(-1j * each[2])[1] for each in (given, wanted))
+    steps, others = (u.conj().T @ a[0] @ u for u, a in ((left, given), (right, wanted)))
+    phases = np.ones(len(left), dtype=complex)
+    for k in range(len(left) - 1):
+        ratio = others[k, k + 1] / (phases[k] * steps[k, k + 1])
+        phases[k + 1] = (ratio / np.abs(ratio)).conj()
+    found: Complex[np.ndarray, "n n"] = (right * phases) @ left.conj().T
+    error = np.abs(found @ given - wanted @ found).max()
+    if not error <= _TOLERANCE * (1 + len(found)):
+        raise MethodNotApplicable(f"the irrep is not one of rotations: it differs by {error:.1e}")
+    return found
+
+
+def _phased(matrix: Complex[np.ndarray, "n n"]) -> Complex[np.ndarray, "n n"]:
+    """Return the matrix with the phase for which the first of its largest entries is positive."""
+    flat = matrix.ravel()
+    first = flat[int(np.argmax(np.abs(flat) >= np.abs(flat).max() - _LARGEST))]
+    return matrix * (np.abs(first) / first)
+
+
+def _sign(
+    decomposer: Decomposer, index: int, name: str, degree: int, basis: Inexact[np.ndarray, "n n"]
+) -> float:
+    """Return the sign of the basis of a real irrep."""
+    is_natural = name.startswith("l") or (name[-1] == "e") == (degree % 2 == 0)
+    if not is_natural:
+        if degree == 0:
+            return float(np.sign(basis[0, 0]))
+        parity = "e" if name[-1] == "o" else "o"
+        pseudo = irrep_of_name(decomposer, "0o").index
+        other = irrep_of_name(decomposer, f"{degree}{parity}").index
+        copy = decomposer.catalogue.product(pseudo, other)[index][:, 0]
+        return float(np.sign(np.trace(basis @ copy.T @ e3nn_basis(decomposer, other).T)))
+    if degree == 0:
+        return float(np.sign(basis[0, 0]))
+    if degree == 1:
+        copy = decomposer.atom(Base(decomposer.group))[1][index][:, 0]
+        return float(np.sign(_POINT @ basis @ copy.T @ _POINT))
+    letter = {"e": "o", "o": "e"}.get(name[-1], "")
+    smaller = irrep_of_name(decomposer, f"{degree - 1}{letter}").index
+    vector = irrep_of_name(decomposer, "1o" if letter else "1").index
+    copy = decomposer.catalogue.product(smaller, vector)[index][:, 0]
+    parts = [
+        e3nn_basis(decomposer, part).T @ SphericalHarmonics(order)(_POINT)
+        for part, order in ((smaller, degree - 1), (vector, 1))
+    ]
+    return float(np.sign(SphericalHarmonics(degree)(_POINT) @ basis @ copy.T @ np.kron(*parts)))
