@@ -39,7 +39,7 @@ ASKING = ("README.md", "docs/service.md")
 #: Their blocks train models, or start many processes.
 LONG = (
     *("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md"),
-    *("docs/overview.md", "docs/recipes.md"),
+    *("docs/overview.md", "docs/recipes.md", "docs/polynomials.md"),
 )
 each = pytest.mark.parametrize(
     "page", [ROOT / name for name in PAGES + REFERENCE], ids=PAGES + REFERENCE

@@ -109,3 +109,52 @@ def test_each_term_lowers_the_error_most(seed: int, is_complex: bool, constant: 
             assert error([*chosen, new]) <= min(others) * (1 + 1e-9) + 1e-12
         chosen.append(int(new))
         assert problem.error(w) == pytest.approx(error(chosen), rel=1e-6, abs=1e-12)
+
+
+@given(
+    samples=st.integers(2, 8),
+    group=st.integers(1, 3),
+    columns=st.integers(1, 6),
+    size=st.integers(1, 5),
+    constant=st.booleans(),
+    is_complex=st.booleans(),
+    ridge=st.sampled_from([0.0, 1e-3, 1.0]),
+    seed=st.integers(0, 10**6),
+)
+def test_errors_without_a_sample_are_those_of_fits_without_it(
+    samples: int,
+    group: int,
+    columns: int,
+    size: int,
+    constant: bool,
+    is_complex: bool,
+    ridge: float,
+    seed: int,
+) -> None:
+    rows = samples * group
+    a, y = data(rows, columns, seed, constant=constant, is_complex=is_complex)
+    problem = LeastSquares.of(blocks(a, y, size * group), constant)
+    path = problem.path(columns)
+    found, again = path.left_out(blocks(a, y, size * group), [ridge, 1.0], group)
+    centred = a - a.mean(axis=0) if constant else a
+    weights = np.mean(np.abs(centred) ** 2, axis=0)
+    if constant:
+        weights[0] = 0
+    penalty = np.diag(np.sqrt(ridge * rows * weights))
+    assert found.shape == again.shape == y.shape
+    for i in range(samples):
+        own = np.arange(rows) // group == i
+        rest = np.concatenate([a[~own], penalty])
+        if np.linalg.matrix_rank(rest) < columns or np.linalg.cond(rest) > 1e6:
+            continue  # the sample decides some coefficient alone, or nearly
+        solution = np.linalg.lstsq(rest, np.concatenate([y[~own], np.zeros((columns, 2))]))[0]
+        expected = a[own] @ solution - y[own]
+        assert np.allclose(found[own], expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
+
+
+def test_a_sample_that_is_fitted_whatever_its_target_is_has_an_infinite_error() -> None:
+    a, y = data(4, 6, 0)
+    problem = LeastSquares.of(blocks(a, y, 4), True)
+    free, damped = problem.path(6).left_out(blocks(a, y, 4), [0.0, 0.1])
+    assert np.isinf(free).all()
+    assert np.isfinite(damped).all()

@@ -238,6 +238,7 @@ def test_charges_are_counted_as_monomials_of_total_charge_zero(
         assert list(molien(V(one), 4)) == expected
 
 
+@pytest.mark.slow
 @laws
 @given(st.sampled_from(["O(2)", "SO(3)", "D(5)", "SL(2)"]), st.integers(0, 2**32 - 1))
 def test_the_frame_does_not_matter(name: str, seed: int) -> None:

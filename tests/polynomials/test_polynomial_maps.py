@@ -123,6 +123,7 @@ def test_bases_are_the_same_in_another_order_of_generators() -> None:
         assert np.allclose(a, b, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_jax_arrays_are_traced_in_their_own_precision() -> None:
     import jax
     import jax.numpy as jnp

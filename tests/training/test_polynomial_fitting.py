@@ -176,3 +176,71 @@ def test_settings_that_cannot_be_used(settings: dict[str, Any], said: str) -> No
 def test_data_that_cannot_be_used(data: Any, said: str) -> None:
     with pytest.raises(InvalidSetting, match=said):
         fit_polynomial(data, wave(20, 0), rep_in=2 * V(SO(3)), rep_out=Scalar(SO(3)))
+
+
+#: The least published errors of networks at these numbers of points (`benchmarks/published.json`).
+TASKS = [(Inertia, 300, 0.3), (ParticleInteraction, 100, 9e-3)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "count", "published"), TASKS)
+def test_without_validation_data_the_tasks_of_the_paper_are_fitted_to_rounding_errors(
+    task: Any, count: int, published: float
+) -> None:
+    def exact(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        x = task(n, seed=seed).X.astype(np.float64)
+        return x, np.asarray(task.target(x), np.float64).reshape(n, -1)
+
+    few, test = task(count), exact(2000, 2)
+    reps = {"rep_in": few.rep_in(few.symmetry), "rep_out": few.rep_out(few.symmetry)}
+    found = fit_polynomial(
+        exact(count, 0), degree=5, norms=(False,), dtype="float64", most=600, **reps
+    )
+    assert evaluate(found.model, test) < 1e-24 < published
+    assert found.is_leave_one_out
+    assert found.validation_loss < 1e-24
+    # the network's precision is float32, and so are the data of the tasks
+    assert evaluate(fit_polynomial(few, degree=4, norms=(False,)).model, test) < 1e-11
+
+
+def noisy(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A polynomial of degree 2 in two vectors, and noise of size 0.1."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((count, 6))
+    y = np.cross(x[:, :3], x[:, 3:]) + x[:, :3] + 0.1 * rng.standard_normal((count, 3))
+    return x, y
+
+
+def test_errors_at_samples_left_out_choose_the_degree_and_estimate_the_error() -> None:
+    reps = {"rep_in": 2 * V(SO(3)), "rep_out": V(SO(3))}
+    data, test = noisy(60, 0), noisy(2000, 1)
+    found = fit_polynomial(data, degree=4, norms=(False,), **reps)
+    [selection] = found.selections.values()
+    assert (selection.degree, selection.terms) == (2, 3)
+    assert selection.ridge is not None
+    assert found.validation_loss == pytest.approx(evaluate(found.model, test), rel=0.3)
+    assert repr(found).startswith("<PolynomialFit: 3 terms of degree up to 2, leave-one-out loss 0")
+    again = fit_polynomial(data, degree=4, norms=(False,), **reps)
+    assert again.validation_loss == found.validation_loss
+
+
+def test_the_estimate_is_the_mean_error_of_fits_without_each_sample() -> None:
+    x, y = noisy(12, 0)
+    reps = {"rep_in": 2 * V(SO(3)), "rep_out": V(SO(3))}
+    found = fit_polynomial((x, y), degree=1, norms=(False,), dtype="float64", **reps)
+    [selection] = found.selections.values()
+    polynomial = EquivariantPolynomial(2 * V, V, SO(3), degree=1)
+    scale = np.sqrt(np.mean(y**2))
+    errors = []
+    for i in range(len(x)):
+        rest = np.arange(len(x)) != i
+        others = polynomial.fit(x[rest], y[rest] / scale, selection.ridge)
+        errors.append(np.mean((np.asarray(others(x[i])) * scale - y[i]) ** 2))
+    assert found.validation_loss == pytest.approx(np.mean(errors), rel=0.02)
+
+
+def test_one_sample_is_fitted_by_the_fewest_terms() -> None:
+    x, y = noisy(1, 0)
+    found = fit_polynomial((x, y), degree=2, norms=(False,), rep_in=2 * V(SO(3)), rep_out=V(SO(3)))
+    assert not np.isfinite(found.validation_loss) or found.validation_loss >= 0
+    assert np.isfinite(np.asarray(found.model(x))).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +15,8 @@ _DEPENDENT = 1e-7
 at most this."""
 _RELATIVE = 1e-13
 """Singular values below this, relative to the largest, are rounding errors."""
+_FREE = 1e-8
+"""A sample whose residuals keep a smaller part of themselves is fitted whatever its target is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,3 +137,46 @@ class Path:
         head = problem.triangle[0]
         constant = (problem.targets[:1] - head[None, 1 : self.width] @ found) / head[0]
         return np.concatenate([constant, found])
+
+    def left_out(
+        self,
+        blocks: Iterable[tuple[Inexact[np.ndarray, "r p"], Inexact[np.ndarray, "r m"]]],
+        ridges: Sequence[float | int],
+        group: int = 1,
+    ) -> Inexact[np.ndarray, "ridges r m"]:
+        """Return for each ridge the residuals Aw − y, where the w of a row is fitted without its
+        sample, in closed form: without a fit for each sample (Allen 1974).
+
+        `blocks` are the rows that the problem was made of; each sample is `group` rows in a row.
+        Without sample i, its residuals are (1 − Hᵢ)⁻¹(Aᵢw − yᵢ), where Hᵢ is its block of the hat
+        matrix. The penalty stays that of all rows. Infinite for a sample that is fitted whatever
+        its target is, as with more columns than rows and no ridge.
+        """
+        problem, first = self.problem, int(self.problem.has_constant)
+        kept = self.values > _RELATIVE * max(self.values.max(initial=0), np.finfo(float).tiny)
+        values, right = self.values[kept], self.right[kept]
+        scales = problem.scales[first : self.width, None]
+        means: Inexact[np.ndarray, "_"] = problem.triangle[0, first : self.width] * 0
+        if first:
+            means = problem.triangle[0, first : self.width] / problem.triangle[0, 0]
+        solutions = [self.weights(ridge) for ridge in ridges]
+        found = []
+        for columns, targets in blocks:
+            shape = len(columns) // group, group
+            centred = columns[:, first : self.width] - means
+            unit = centred @ (right.conj().T / scales) / values
+            unit = unit.reshape(*shape, len(values))
+            by_ridge = []
+            for ridge, solution in zip(ridges, solutions, strict=True):
+                factors = values**2 / (values**2 + ridge * problem.rows)
+                hat = (unit * factors) @ np.swapaxes(unit, 1, 2).conj()
+                free = np.eye(group) - hat - (1 / problem.rows if first else 0)
+                is_free = np.linalg.eigvalsh(free)[:, 0] > _FREE
+                free = np.where(is_free[:, None, None], free, np.eye(group))
+                residuals = columns[:, : self.width] @ solution - targets
+                own = np.linalg.solve(free, residuals.reshape(*shape, targets.shape[1]))
+                own[~is_free] = np.inf
+                by_ridge.append(own.reshape(residuals.shape))
+            found.append(np.stack(by_ridge))
+        whole: Inexact[np.ndarray, "ridges r m"] = np.concatenate(found, axis=1)
+        return whole

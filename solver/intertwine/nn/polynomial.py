@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -17,7 +17,7 @@ from intertwine.nn.conjugates import with_dual
 from intertwine.nn.features import mixed
 from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.nn.layer import Layer, compiled
-from intertwine.nn.least_squares import LeastSquares
+from intertwine.nn.least_squares import LeastSquares, Path
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.polynomial_features import (
     PolynomialFeatures,
@@ -142,6 +142,16 @@ class EquivariantPolynomial(Layer):
             for name, kind in self.space_out.kinds.items()
         }
 
+    def left_out(
+        self, name: str, path: Path, ridges: Sequence[float | int], x: Any, y: Any
+    ) -> Inexact[np.ndarray, "ridges r m"]:
+        """Return the leave-one-out residuals of an irrep's problem for each ridge, from the data of
+        the problem (`Path.left_out`).
+        """
+        x, y = self._double(x, self.rep_in), self._double(y, self.rep_out)
+        blocks = self._blocks(name, x, y)
+        return path.left_out(blocks, ridges, self.space_out.kinds[name].dimension)
+
     def columns(self, name: str, x: Inexact[np.ndarray, "n d_in"]) -> Inexact[np.ndarray, "r p"]:
         """Return the matrix of an irrep's problem, with a row for each component of each sample."""
         kind = self.space_out.kinds[name]
@@ -203,6 +213,20 @@ class EquivariantPolynomial(Layer):
         """Return the right-hand sides of an irrep's problem."""
         parts = np.stack(self.space_out.enter(y)[name])
         found: Inexact[np.ndarray, "r m"] = parts.transpose(2, 0, 1).reshape(-1, parts.shape[1])
+        return found
+
+    def untargeted(
+        self, rows_of: Mapping[str, Inexact[np.ndarray, "_ _"]]
+    ) -> Inexact[np.ndarray, "n d_out"]:
+        """Return the vectors of which the right-hand sides of each irrep are given: the inverse of
+        `targets`.
+        """
+        parts = {}
+        for name, values in rows_of.items():
+            by_sample = values.reshape(-1, self.space_out.kinds[name].dimension, values.shape[1])
+            parts[name] = list(by_sample.transpose(1, 2, 0))
+        some = next(iter(parts.values()))[0]
+        found: Inexact[np.ndarray, "n d_out"] = self.space_out.leave(parts, some.T)
         return found
 
     def _double(self, values: Any, rep: Rep) -> Inexact[np.ndarray, "n d"]:

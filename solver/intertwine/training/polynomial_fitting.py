@@ -1,15 +1,18 @@
-"""Fit a polynomial in closed form, and a network to its residuals; validation data select."""
+"""Fit a polynomial in closed form, and a network to its residuals.
+
+Validation data select, or leave-one-out errors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import optax
-from jaxtyping import Inexact, Int
+from jaxtyping import Float, Inexact, Int
 
 from intertwine.datasets.standardisation import moments, sizes
 from intertwine.errors import InvalidSetting, MethodNotApplicable, TooLarge
@@ -20,12 +23,14 @@ from intertwine.training.counts import at_least
 from intertwine.training.data import Data, Pair, reps_of
 from intertwine.training.evaluation import evaluate
 from intertwine.training.fitting import fit
+from intertwine.training.precision import computing_in
 from intertwine.training.trained import Trained
 
 _RIDGES = (0.0, *(10.0**power for power in range(-12, 2)))
 _TERMS = 64
 """The largest number of terms of forward selection."""
 _TIE = 1.01
+_LOOSE_TIE = 1.25
 _NOT_FOR_RESIDUALS = {"optimizer", "loss", "checkpoint", "augment"}
 """Settings of `fit` that belong to one fit, or to data with reps."""
 
@@ -36,7 +41,8 @@ class Selection:
 
     `terms` coefficients, of degree up to `degree`, are not zero. A `ridge` of None means forward
     selection.
-    `validation_loss` is the mean squared error of a component, in units of the targets' sizes.
+    `validation_loss` is the mean squared error of a component, in units of the targets' sizes: of
+    validation data, or with each sample left out.
     """
 
     degree: int
@@ -49,18 +55,23 @@ class Selection:
 class PolynomialFit:
     """A fitted polynomial, its validation loss (mean squared error), and the selection for each
     irrep of the output, by name. `norms` says whether |v| and v/|v| are among its variables.
+
+    Without validation data, `is_leave_one_out` is true, and the validation loss is the mean squared
+    error at each sample of the polynomial that is fitted without it.
     """
 
     model: Standardize
     validation_loss: float
     norms: bool
     selections: Mapping[str, Selection]
+    is_leave_one_out: bool = False
 
     def __repr__(self) -> str:
         inner = ", ".join(
             f"{s.terms} terms of degree up to {s.degree}" for s in self.selections.values()
         )
-        return f"<PolynomialFit: {inner}, validation loss {self.validation_loss:.3g}>"
+        what = "leave-one-out" if self.is_leave_one_out else "validation"
+        return f"<PolynomialFit: {inner}, {what} loss {self.validation_loss:.3g}>"
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class ResidualFit:
 
 def fit_polynomial(
     data: Data | Pair,
-    validation: Data | Pair,
+    validation: Data | Pair | None = None,
     *,
     rep_in: Rep | None = None,
     rep_out: Rep | None = None,
@@ -99,7 +110,8 @@ def fit_polynomial(
     most: int = 1024,
     dtype: Any = None,
 ) -> PolynomialFit:
-    """Return the equivariant polynomial with the least squared error on validation data.
+    """Return the equivariant polynomial with the least squared error on validation data, or with
+    the least leave-one-out error.
 
     Coefficients are fitted to the data by least squares, in double precision. For each irrep of the
     output, validation data select the degree, up to `degree`, and either a ridge or forward
@@ -107,22 +119,43 @@ def fit_polynomial(
     are among the variables. Degrees with more than `most` products of an irrep are left out
     (`EquivariantPolynomial`). Equal arguments give equal results.
 
+    Without validation data, the errors at each sample of the polynomial that is fitted without it
+    select the degree, a ridge and `norms`, in closed form. There is no forward selection then, so
+    it takes about as many numbers in the targets as there are polynomials of the true degree.
+
+    `dtype` is that of the weights, float32 by default. With float64, which JAX need not have
+    enabled, errors can be as small as rounding errors of float64 if the data are float64 too;
+    `evaluate` computes in it, and so does a call of the model inside ``jax.enable_x64(True)``.
+
     Reps are those of the data; for pairs of arrays, give `rep_in` and `rep_out`. Raises
     `MethodNotApplicable` for reps that are not recognised as sums of irreps, and `TooLarge` if
     there are too many polynomials of degree 1.
     """
     degree, most = at_least(1, degree, "degree"), at_least(1, most, "most")
     reps = reps_of(data, rep_in, rep_out, None)
-    train, watched = _pair(data, reps), _pair(validation, reps)
+    train = _pair(data, reps)
+    watched = None if validation is None else _pair(validation, reps)
     scales = sizes(train[0], reps[0]), sizes(train[1], reps[1])
     found = []
-    for with_norms in dict.fromkeys(map(bool, norms)):
-        polynomial = _largest(reps, degree, with_norms, generators, most, dtype)
-        scaled = [(x / scales[0], y / scales[1]) for x, y in (train, watched)]
-        solutions, selections = _selected(polynomial, *scaled)
-        model = Standardize(polynomial.with_weights(solutions), (0.0, scales[0], 0.0, scales[1]))
-        loss = evaluate(model, watched)
-        found.append(PolynomialFit(model, loss, with_norms, selections))
+    with computing_in("float64" if _is_double(dtype) else "float32"):
+        for with_norms in dict.fromkeys(map(bool, norms)):
+            polynomial = _largest(reps, degree, with_norms, generators, most, dtype)
+            given = _scaled(train, scales)
+            if watched is None:
+                choices = _by_leave_one_out(polynomial, given)
+            else:
+                choices = _by_validation(polynomial, given, _scaled(watched, scales))
+            solutions = {name: choice.weights for name, choice in choices.items()}
+            stats = (0.0, scales[0], 0.0, scales[1])
+            model = Standardize(polynomial.with_weights(solutions), stats)
+            if watched is None:
+                left_out = {name: choice.residuals for name, choice in choices.items()}
+                errors = polynomial.untargeted(left_out) * scales[1]
+                loss = float(np.mean(np.abs(errors) ** 2))
+            else:
+                loss = evaluate(model, watched)
+            selections = {name: choice.selection for name, choice in choices.items()}
+            found.append(PolynomialFit(model, loss, with_norms, selections, watched is None))
     if not found:
         raise InvalidSetting("norms is empty: give (False,), (True,) or both")
     return min(found, key=lambda one: one.validation_loss)
@@ -258,42 +291,121 @@ def _largest(
     return found
 
 
-def _selected(
+@dataclass(frozen=True)
+class _Choice:
+    """A solution of an irrep's problem: its weights and, if left out, residuals of each sample."""
+
+    selection: Selection
+    weights: Inexact[np.ndarray, "width m"]
+    residuals: Any = None
+
+    @classmethod
+    def of(
+        cls,
+        problem: LeastSquares,
+        degree: int,
+        ridge: float | None,
+        weights: Inexact[np.ndarray, "width m"],
+        loss: float,
+    ) -> _Choice:
+        """Return the choice with its number of terms counted."""
+        used = np.abs(weights).max(axis=1, initial=0) > 0
+        terms = int(used[int(problem.has_constant) :].sum())
+        return cls(Selection(degree, terms, ridge, loss), weights)
+
+
+def _by_validation(
     polynomial: EquivariantPolynomial, train: Pair, watched: Pair
-) -> tuple[dict[str, Inexact[np.ndarray, "p m"]], dict[str, Selection]]:
-    """Return the solution of each irrep's problem with the least error on the watched data, and of
-    those within 1 % of it, or within rounding, the one of the fewest terms.
-    """
-    solutions: dict[str, Inexact[np.ndarray, "p m"]] = {}
-    selections: dict[str, Selection] = {}
-    judges = polynomial.problems(*watched)
+) -> dict[str, _Choice]:
+    """Return the solution of each irrep's problem with the least error on the watched data."""
+    judges, found = polynomial.problems(*watched), {}
     for name, problem in polynomial.problems(*train).items():
-        judge, degrees = judges[name], polynomial.degrees(name)
-        found = []
-        for degree, ridge, weights in _candidates(problem, degrees):
-            used = np.abs(weights).max(axis=1, initial=0) > 0
-            terms = int(used[int(problem.has_constant) :].sum())
-            found.append((Selection(degree, terms, ridge, judge.error(weights)), weights))
-        least = min(selection.validation_loss for selection, _ in found)
-        enough = _TIE * least + np.finfo(watched[1].dtype).eps ** 2
-        selections[name], solutions[name] = min(
-            (one for one in found if one[0].validation_loss <= enough), key=lambda one: one[0].terms
-        )
-    return solutions, selections
+        choices = []
+        for degree, width in _widths(polynomial.degrees(name)):
+            path = problem.path(width)
+            by_ridge = ((ridge, path.weights(ridge)) for ridge in _RIDGES)
+            by_terms = ((None, weights) for weights in problem.forward(width, _TERMS))
+            for ridge, weights in (*by_ridge, *by_terms):
+                loss = judges[name].error(weights)
+                choices.append(_Choice.of(problem, degree, ridge, weights, loss))
+        found[name] = _simplest(choices, watched)
+    return found
 
 
-def _candidates(
-    problem: LeastSquares, degrees: Int[np.ndarray, " p"]
-) -> Iterator[tuple[int, float | None, Inexact[np.ndarray, "width m"]]]:
-    """Yield solutions with their degree and ridge, low degrees first."""
+def _by_leave_one_out(polynomial: EquivariantPolynomial, train: Pair) -> dict[str, _Choice]:
+    """Return the solution of each irrep's problem with the least error at samples left out."""
+    found = {}
+    for name, problem in polynomial.problems(*train).items():
+        choices, by_sample = [], []
+        for degree, width in _widths(polynomial.degrees(name)):
+            path = problem.path(width)
+            by_ridge = polynomial.left_out(name, path, _RIDGES, *train)
+            for ridge, residuals in zip(_RIDGES, by_ridge, strict=True):
+                losses = np.mean(np.abs(residuals.reshape(len(train[0]), -1)) ** 2, axis=1)
+                weights, loss = path.weights(ridge), float(np.mean(losses))
+                choices.append(_Choice.of(problem, degree, ridge, weights, loss))
+                by_sample.append(losses)
+        chosen = _simplest_within_an_error(choices, by_sample, train)
+        path = problem.path(len(chosen.weights))
+        assert chosen.selection.ridge is not None
+        (residuals,) = polynomial.left_out(name, path, [chosen.selection.ridge], *train)
+        found[name] = replace(chosen, residuals=residuals)
+    return found
+
+
+def _simplest(choices: Sequence[_Choice], judged: Pair) -> _Choice:
+    """Return the choice of the fewest terms among those within 1 % of the least error, or within
+    rounding of the data by which they are judged.
+    """
+    losses = [choice.selection.validation_loss for choice in choices]
+    enough = _TIE * min(losses) + np.finfo(judged[1].dtype).eps ** 2
+    return min(
+        (one for one in choices if one.selection.validation_loss <= enough),
+        key=lambda one: one.selection.terms,
+    )
+
+
+def _simplest_within_an_error(
+    choices: Sequence[_Choice], by_sample: Sequence[Float[np.ndarray, " n"]], judged: Pair
+) -> _Choice:
+    """Return the choice of the fewest terms, and among these of the least error, of those as good
+    as the best up to one standard error of their difference, and up to 25 %.
+
+    The differences are those at each sample, which are much surer than the errors themselves.
+    """
+    means = [choice.selection.validation_loss for choice in choices]
+    best = int(np.argmin(means))
+    rounding = np.finfo(judged[1].dtype).eps ** 2
+    if not np.isfinite(means[best]):
+        return min(choices, key=lambda one: one.selection.terms)
+    found = []
+    for choice, mean, losses in zip(choices, means, by_sample, strict=True):
+        if not mean <= _LOOSE_TIE * means[best] + rounding:
+            continue
+        difference = losses - by_sample[best]
+        standard_error = float(np.std(difference)) / np.sqrt(len(difference))
+        if mean - means[best] <= standard_error + rounding:
+            found.append(choice)
+    return min(found, key=lambda one: (one.selection.terms, one.selection.validation_loss))
+
+
+def _scaled(pair: Pair, scales: tuple[Any, Any]) -> Pair:
+    return pair[0] / scales[0], pair[1] / scales[1]
+
+
+def _widths(degrees: Int[np.ndarray, " p"]) -> Iterator[tuple[int, int]]:
+    """Yield the degrees at which there are further columns, with the number of columns so far."""
     seen = set[int]()
     for degree in range(int(degrees.max(initial=0)) + 1):
         width = int(np.sum(degrees <= degree))
-        if width in seen:
-            continue
-        seen.add(width)
-        path = problem.path(width)
-        for ridge in _RIDGES:
-            yield degree, ridge, path.weights(ridge)
-        for weights in problem.forward(width, _TERMS):
-            yield degree, None, weights
+        if width not in seen:
+            seen.add(width)
+            yield degree, width
+
+
+def _is_double(dtype: Any) -> bool:
+    """Return whether a dtype is float64 or complex128. Others are judged by the polynomial."""
+    try:
+        return np.dtype(dtype) in (np.float64, np.complex128) if dtype is not None else False
+    except TypeError:
+        return False
