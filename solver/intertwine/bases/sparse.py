@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, reduce
-from math import expm1, fsum, log1p, prod
+from math import expm1, fsum, log1p, prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from intertwine.arrays import Array, index, is_jax, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
 
+_FEW_PAIRS = 1_000_000  # of entries in one row
 _ROUNDING = 1e-14  # smaller entries of a frame count as zeros
 
 #: A unitary matrix for each slot, or None for a slot whose coordinates are not changed.
@@ -122,16 +123,36 @@ class SparseStorage(Storage):
 
     def orthonormality(self) -> float:
         """Return ∏(1 + εᵢ) − 1 for the Frobenius norms εᵢ of SᴴS − 1 and the frames' FᴴF − 1."""
-        from scipy.sparse import eye_array
-
         errors = {
             id(frame): float(np.linalg.norm(frame.conj().T @ frame - np.eye(len(frame))))
             for frame in self.frames
             if frame is not None
         }
-        gram = self._adjoint_matrix @ self._matrix - eye_array(self.shape[1], format="csr")
         bounds = [errors[id(frame)] for frame in self.frames if frame is not None]
-        return expm1(fsum(log1p(bound) for bound in (*bounds, float(np.linalg.norm(gram.data)))))
+        return expm1(fsum(log1p(bound) for bound in (*bounds, self._gram_error())))
+
+    def _gram_error(self) -> float:
+        """Return ‖SᴴS − 1‖. For few entries in a row, without importing SciPy."""
+        order = np.argsort(self.rows, kind="stable")
+        rows, columns, values = self.rows[order], self._columns[order], self.values[order]
+        most = int(np.unique(rows, return_counts=True)[1].max(initial=0))
+        if most * len(rows) > _FEW_PAIRS:
+            from scipy.sparse import eye_array
+
+            gram = self._adjoint_matrix @ self._matrix - eye_array(self.shape[1], format="csr")
+            return float(np.linalg.norm(gram.data))
+        squares = np.bincount(columns, np.abs(values) ** 2, minlength=self.shape[1]) - 1
+        total = float((squares**2).sum())
+        places, products = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
+        for step in range(1, most):  # pairs of entries in one row, whose columns increase
+            k = np.flatnonzero(rows[step:] == rows[:-step])
+            places.append(columns[k] * self.shape[1] + columns[k + step])
+            products.append(values[k].conj() * values[k + step])
+        _, at = np.unique(np.concatenate(places), return_inverse=True)
+        pairs = np.concatenate(products)
+        for part in (pairs.real, pairs.imag):
+            total += 2 * float((np.bincount(at, part) ** 2).sum())
+        return sqrt(total)
 
     def write(self, put: Put) -> dict[str, Any]:
         """Write the entries, the slots' sizes, and each frame once."""

@@ -41,10 +41,11 @@ def matrix_parts(matrix: Generator | Num[np.ndarray, "m n"]) -> Iterator[bytes |
         signs = np.ones(size) if matrix.signs is None else matrix.signs
         return _parts(matrix.shape, 1.0, positions, signs * _STEPS)
     values = np.asarray(matrix)
-    scale = float(np.abs(values).max(initial=0.0))
+    positions = np.flatnonzero(values != 0)  # most entries of a large matrix are zero
+    entries = values.ravel()[positions]
+    scale = float(np.abs(entries).max(initial=0.0))
     offset = _OFFSET * (1 + 1j) if np.iscomplexobj(values) else _OFFSET
-    positions = np.flatnonzero(values)  # most entries of a large matrix are zero
-    steps = np.rint(values.ravel()[positions] / (scale or 1.0) * _STEPS + offset)
+    steps = np.rint(entries / (scale or 1.0) * _STEPS + offset)
     kept = steps != 0
     return _parts(values.shape, scale, positions[kept], steps[kept])
 

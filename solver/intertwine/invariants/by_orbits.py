@@ -20,6 +20,11 @@ from intertwine.invariants.progress import Progress, Report
 from intertwine.invariants.tuple_orbits import TooManyOrbits, signed_labels
 from intertwine.memory import require_memory
 from intertwine.operators import Permutation, as_signed_permutation
+from intertwine.operators.graph_components import (
+    FEW_EDGES,
+    by_first_appearance,
+    components_of,
+)
 
 _FEW = 4
 """Up to this many generators are all used at once."""
@@ -175,6 +180,8 @@ def _components(moves: Sequence[Int[np.ndarray, " n"]], n: int) -> Int[np.ndarra
     """Return the orbit of each index, numbered by first appearance."""
     if not moves:
         return np.arange(n)
+    if n * len(moves) <= FEW_EDGES:
+        return components_of(np.tile(np.arange(n), len(moves)), np.concatenate(moves), n)
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
@@ -184,18 +191,7 @@ def _components(moves: Sequence[Int[np.ndarray, " n"]], n: int) -> Int[np.ndarra
     graph = csr_array((ones, targets.ravel(), starts), shape=(n, n))
     # in a finite group strong components are the orbits; they need no transpose
     _, labels = connected_components(graph, directed=True, connection="strong")
-    return _by_first_appearance(labels)
-
-
-def _by_first_appearance(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    count = int(labels.max(initial=-1)) + 1
-    first = np.full(count, len(labels), dtype=np.int64)
-    # written in reverse, so that the first appearance wins
-    first[labels[::-1]] = np.arange(len(labels) - 1, -1, -1)
-    rank = np.empty(count, dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(count)
-    renamed: Int[np.ndarray, " n"] = rank[labels]
-    return renamed
+    return by_first_appearance(labels)
 
 
 def _signed_orbits(generators: Sequence[Sequence[Permutation]], n: int) -> Orbits:

@@ -23,6 +23,7 @@ _WRITTEN_OUT = 4  # in larger blocks, vectors are columns of a dense frame
 _ROUNDS = 4
 _GOOD = 1e-13  # smaller parts outside the diagonal need no further round
 _SHIFT = 10.0
+_LARGE, _FEW = 200, 20  # the size, and the share of entries other than 0, of a sparse matrix
 _LARGEST = 1e-6  # entries this near to the largest one count as largest
 
 
@@ -116,24 +117,42 @@ def commute_on_a_vector(matrices: Sequence[Inexact[np.ndarray, "n n"]], n: int) 
         return False
     rng = np.random.default_rng(21)
     x, y = rng.standard_normal((2, len(matrices)))
-    largest = np.array([np.abs(matrix).max(initial=0.0) or 1.0 for matrix in matrices])
-    x, y = x / largest, y / largest
     v = rng.standard_normal(n) + 1j * rng.standard_normal(n)
+    entries = [_few_entries(matrix) for matrix in matrices]
+    largest = np.array(
+        [
+            np.abs(matrix if few is None else few[2]).max(initial=0.0) or 1.0
+            for matrix, few in zip(matrices, entries, strict=True)
+        ]
+    )
+    x, y = x / largest, y / largest
 
     def moved(
         c: Float[np.ndarray, " K"], u: Complex[np.ndarray, " n"]
     ) -> Complex[np.ndarray, " n"]:
+        total = np.zeros(n, dtype=complex)
         both = np.stack([u.real, u.imag], axis=1)
-        total = sum(each * (matrix @ both) for each, matrix in zip(c, matrices, strict=True))
-        found: Complex[np.ndarray, " n"] = total[:, 0] + 1j * total[:, 1]
-        return found
+        for each, matrix, few in zip(c, matrices, entries, strict=True):
+            if few is None:
+                image = matrix @ both
+                total += each * (image[:, 0] + 1j * image[:, 1])
+            else:
+                rows, columns, values = few
+                total += each * _summed(rows, values * u[columns], n)
+        return total
 
     def back(c: Float[np.ndarray, " K"], u: Complex[np.ndarray, " n"]) -> Complex[np.ndarray, " n"]:
         # Mᴴu is the conjugate of uᴴM
+        total = np.zeros(n, dtype=complex)
         both = np.stack([u.real, -u.imag])
-        total = sum(each * (both @ matrix) for each, matrix in zip(c, matrices, strict=True))
-        found: Complex[np.ndarray, " n"] = (total[0] + 1j * total[1]).conj()
-        return found
+        for each, matrix, few in zip(c, matrices, entries, strict=True):
+            if few is None:
+                image = both @ matrix
+                total += each * (image[0] + 1j * image[1]).conj()
+            else:
+                rows, columns, values = few
+                total += each * _summed(columns, values.conj() * u[rows], n)
+        return total
 
     for first, second in ((moved(x, moved(y, v)), moved(y, moved(x, v))),
                           (moved(x, back(x, v)), back(x, moved(x, v)))):  # fmt: skip
@@ -141,6 +160,29 @@ def commute_on_a_vector(matrices: Sequence[Inexact[np.ndarray, "n n"]], n: int) 
         if not np.linalg.norm(first - second) <= _COMMUTE * size:
             return False
     return True
+
+
+def _few_entries(
+    matrix: Inexact[np.ndarray, "n n"],
+) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"], Inexact[np.ndarray, " m"]] | None:
+    """Return the rows, columns and values of the nonzero entries of a large matrix that has few."""
+    n = len(matrix)
+    if n < _LARGE:
+        return None
+    places = np.flatnonzero(matrix != 0)
+    if len(places) * _FEW > n * n:
+        return None
+    rows, columns = np.divmod(places, n)
+    return rows, columns, matrix[rows, columns]
+
+
+def _summed(
+    places: Int[np.ndarray, " m"], values: Complex[np.ndarray, " m"], n: int
+) -> Complex[np.ndarray, " n"]:
+    found: Complex[np.ndarray, " n"] = np.empty(n, dtype=complex)
+    found.real = np.bincount(places, values.real, minlength=n)
+    found.imag = np.bincount(places, values.imag, minlength=n)
+    return found
 
 
 def _diagonalised(

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Num
 
 from intertwine.operators.base import LinearOperator
+from intertwine.operators.graph_components import components_of
 from intertwine.operators.permutation import Permutation
 
 _MOSTLY_FILLED = 4  # a matrix whose first row is a quarter filled may be one block
@@ -22,9 +23,6 @@ def coordinate_blocks(
     coordinates for each block. Rows are ordered by their first coordinate. Entries count as zero
     only if they are exactly zero.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     rows, columns = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
     for matrix in matrices:
         if isinstance(matrix, Permutation):
@@ -37,11 +35,9 @@ def coordinate_blocks(
         row, column = np.divmod(np.flatnonzero(nonzero), n)
         rows.append(row)
         columns.append(column)
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    graph = coo_array((np.ones(len(row), dtype=bool), (row, column)), shape=(n, n))
-    count, labels = connected_components(graph, directed=False)
+    labels = components_of(np.concatenate(rows), np.concatenate(columns), n)
     order = np.argsort(labels, kind="stable")
-    sizes = np.bincount(labels, minlength=count)
+    sizes = np.bincount(labels)
     starts = np.cumsum(sizes) - sizes
     found = []
     for size in np.unique(sizes):
