@@ -6,9 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from helpers.checked_annotations import check_annotations
 from helpers.compiled import let_compiled_programs_go
+
+# a busy machine may stop a test for seconds at any example
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 os.environ["INTERTWINE_CACHE"] = "off"
 os.environ.pop("INTERTWINE_CACHE_SIZE", None)

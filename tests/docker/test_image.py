@@ -79,7 +79,7 @@ def running(
 
 def _is_ready(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/readyz").status_code == 200
+        return httpx.get(f"{address}/readyz", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -124,11 +124,11 @@ class TestConfiguration:
 def test_without_a_key_it_refuses_every_request(image: Image, tmp_path: Path) -> None:
     volumes = {tmp_path: "/data"}
     with running(image, volumes) as (address, _):
-        problem(httpx.get(f"{address}/v1/bases"), 401, "unauthorized")
-        problem(httpx.post(f"{address}/v1/bases", json=SO3), 401, "unauthorized")
+        problem(httpx.get(f"{address}/v1/bases", timeout=60), 401, "unauthorized")
+        problem(httpx.post(f"{address}/v1/bases", json=SO3, timeout=60), 401, "unauthorized")
         key = first_key(image, volumes)  # beside the running service, as `docker exec` does
         give_up = time.monotonic() + 10
-        while httpx.get(f"{address}/v1/bases", headers=key).status_code != 200:
+        while httpx.get(f"{address}/v1/bases", headers=key, timeout=60).status_code != 200:
             assert time.monotonic() < give_up
             time.sleep(0.1)
 
@@ -137,7 +137,7 @@ def test_it_solves_trains_and_ends(image: Image, tmp_path: Path) -> None:
     volumes = {tmp_path: "/data"}
     key = first_key(image, volumes)
     with running(image, volumes) as (address, process):
-        problem(httpx.get(f"{address}/v1/bases"), 401, "unauthorized")
+        problem(httpx.get(f"{address}/v1/bases", timeout=60), 401, "unauthorized")
         with httpx.Client(base_url=address, headers=key, timeout=60) as client:
             assert client.post("/v1/bases", json=SO3).json()["rank"] == 6
             submitted = client.post("/v1/jobs", json=TRAINING)
@@ -164,7 +164,10 @@ def test_it_solves_trains_and_ends(image: Image, tmp_path: Path) -> None:
         assert path.stat().st_uid == 10001, path
     # the next container has the model
     with running(image, volumes) as (address, _):
-        assert [m["name"] for m in httpx.get(f"{address}/v1/models", headers=key).json()["data"]]
+        assert [
+            m["name"]
+            for m in httpx.get(f"{address}/v1/models", headers=key, timeout=60).json()["data"]
+        ]
 
 
 def _ended(client: httpx.Client, url: str, seconds: float = 120) -> dict[str, object]:
@@ -183,8 +186,10 @@ def test_it_uses_postgresql(image: Image, tmp_path: Path, databases: Databases) 
     with databases.empty("postgresql") as url, over_tcp(url) as database:
         key = first_key(image, volumes, database=database)
         with running(image, volumes, database=database) as (address, _):
-            assert httpx.get(f"{address}/v1/jobs", headers=key).json()["data"] == []
-            answer = httpx.post(f"{address}/v1/jobs", json={"kind": "solve", **SO3}, headers=key)
+            assert httpx.get(f"{address}/v1/jobs", headers=key, timeout=60).json()["data"] == []
+            answer = httpx.post(
+                f"{address}/v1/jobs", json={"kind": "solve", **SO3}, headers=key, timeout=60
+            )
             assert answer.status_code == 202, answer.text
             with httpx.Client(base_url=address, headers=key, timeout=60) as client:
                 assert _ended(client, answer.json()["links"]["self"])["state"] == "succeeded"

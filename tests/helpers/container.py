@@ -128,4 +128,4 @@ def kill(container: subprocess.Popen[str]) -> None:
     """Kill a container: its processes end with its first one."""
     if container.poll() is None:
         init_of(container).kill()
-    container.communicate(timeout=30)
+    container.communicate(timeout=120)

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import psutil
 from intertwine_api.work.job import Job, Limits
+
+from helpers.patience import PATIENCE
 
 _Value = TypeVar("_Value")
 
-GENEROUS = Limits(seconds=60, memory=4 * 10**9)
+GENEROUS = Limits(seconds=600, memory=4 * 10**9)
 
 _JOB = Job(
     id="a1b2c3",
@@ -48,10 +51,18 @@ def program(text: str) -> Sequence[str]:
     return [sys.executable, "-c", text]
 
 
-def soon(what: Callable[[], _Value], seconds: float = 20.0) -> _Value:
+def soon(what: Callable[[], _Value], seconds: float = PATIENCE) -> _Value:
     """Wait until the result is true, and return it. Fail after a timeout."""
     give_up = time.monotonic() + seconds
     while not (value := what()):
         assert time.monotonic() < give_up, "it did not become so"
         time.sleep(0.02)
     return value
+
+
+def is_dead(process: psutil.Process) -> bool:
+    """Whether a process has ended; its parent may not know yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

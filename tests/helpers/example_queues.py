@@ -48,6 +48,13 @@ def let_time_pass(database: Database) -> None:
         connection.execute(update(jobs).values(not_before=0.0))
 
 
+def postpone(database: Database, seconds: float) -> None:
+    """Make every job that waits for a retry wait longer, in case a test is slow."""
+    with database.write() as connection:
+        waits = update(jobs).where(jobs.c.state == "queued", jobs.c.attempt > 0)
+        connection.execute(waits.values(not_before=jobs.c.not_before + seconds))
+
+
 def refused(code: str) -> Any:
     """Expect a `ProblemError` with this code."""
     return pytest.raises(ProblemError, check=lambda error: error.problem.code == code)

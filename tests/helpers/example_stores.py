@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from intertwine_cache import Manifest, Store, verify
 
+from helpers.patience import PATIENCE
+
 MB = 10**6
 
 
@@ -161,7 +163,7 @@ MANIFEST_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until the condition holds; fail after a timeout."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -27,6 +27,7 @@ from intertwine_cache.tiers.folder import FolderTier
 from intertwine_cache.tiers.object_store import ObjectTier
 from intertwine_cache.tiers.tier import Tier
 
+from helpers.patience import PATIENCE
 from helpers.servers import free_ports, require_programs, running_program
 
 #: The kinds of far tiers that can be written to and listed.
@@ -133,7 +134,7 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
-            give_up, found = time.monotonic() + 60, None
+            give_up, found = time.monotonic() + PATIENCE, None
             while found is None:
                 assert process.poll() is None, (folder / "moto.log").read_text()
                 assert time.monotonic() < give_up
@@ -174,7 +175,7 @@ class Proxied(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.before():
             return
-        connection = http.client.HTTPConnection(self.upstream, timeout=30)
+        connection = http.client.HTTPConnection(self.upstream, timeout=PATIENCE)
         with contextlib.closing(connection):
             connection.request(self.command, self.path, body, dict(self.headers.items()))
             answer = connection.getresponse()

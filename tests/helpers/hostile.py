@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from helpers.patience import PATIENCE
+
 
 class Hostile:
     """Raw connections to one service, which all end with the block."""
@@ -24,7 +26,7 @@ class Hostile:
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        connection.settimeout(30)
+        connection.settimeout(PATIENCE)
         connection.connect(self._address)
         return self._stack.enter_context(connection)
 

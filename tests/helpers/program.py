@@ -60,7 +60,7 @@ def intertwine(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     memory: int | None = None,
-    timeout: float = 120,
+    timeout: float = 300,
 ) -> Ended:
     """Run the program to its end, optionally with limited address space in bytes."""
     command = [PROGRAM, *arguments]
@@ -80,7 +80,7 @@ def called(*arguments: str | bytes | Path, cwd: Path | None = None) -> Ended:
     return Ended(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
 
-def python(program: str, *arguments: str, memory: int | None = None, timeout: float = 120) -> str:
+def python(program: str, *arguments: str, memory: int | None = None, timeout: float = 300) -> str:
     """The output of a Python program in a fresh interpreter; it must succeed."""
     command = [sys.executable, "-c", program, *arguments]
     ended = _run(command, cwd=None, env=None, memory=memory, timeout=timeout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from helpers.patience import PATIENCE
 
 
 def require_programs(name: str, programs: Sequence[str], packages: Sequence[str]) -> None:
@@ -29,12 +32,18 @@ def require_programs(name: str, programs: Sequence[str], packages: Sequence[str]
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports on which nobody listens."""
-    with contextlib.ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [each.getsockname()[1] for each in sockets]
+    """Different ports on which nobody listens.
+
+    They are below those that systems give to connections and to servers that ask for any port:
+    one of these could take a port before the program for which it was chosen does.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(10_000, 30_000)
+        with contextlib.suppress(OSError):  # somebody listens
+            socket.create_server(("127.0.0.1", port)).close()
+            found += [port] * (port not in found)
+    return found
 
 
 @contextmanager
@@ -59,7 +68,7 @@ def running_program(
             start_new_session=True,
         )
     try:
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + PATIENCE
         while port is not None and not _is_open(port):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < give_up, log.read_text()

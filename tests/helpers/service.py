@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
+from helpers.patience import PATIENCE
 from helpers.program import PROGRAM, environment
 
 SO3 = {"rep": "V**2*V.T+5V0", "group": "SO(3)"}
@@ -26,6 +27,8 @@ class ServiceProcess:
     """`intertwine serve` with a folder and settings ``INTERTWINE_…``, which a test may kill."""
 
     def __init__(self, data: Path, **settings: str) -> None:
+        # requests wait for their solves for as long as they may, because the machine may be busy
+        settings = {"wait_seconds": "60", **settings}
         named = {f"INTERTWINE_{name.upper()}": text for name, text in settings.items()}
         self.data, self._environment = data, environment(**named)
         self._log = data.parent / f"{data.name}.log"
@@ -76,7 +79,7 @@ class ServiceProcess:
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
 
-    def end(self, seconds: float = 30) -> str:
+    def end(self, seconds: float = PATIENCE) -> str:
         """End it with a signal; its output since."""
         assert self._process is not None
         self._process.terminate()
@@ -100,7 +103,7 @@ class ServiceProcess:
         """Whether it was started and has not ended."""
         return self._process is not None
 
-    def _wait(self, seconds: float = 30) -> str:
+    def _wait(self, seconds: float = PATIENCE) -> str:
         process, self._process = self._process, None
         assert process is not None
         printed, _ = process.communicate(timeout=seconds)
@@ -132,6 +135,32 @@ def running_service(data: Path, **settings: str) -> Iterator[httpx.Client]:
         yield client
 
 
+def solver_processes(data: Path) -> list[psutil.Process]:
+    """The workers of the service with this folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended meanwhile, or is not ours
+            command = " ".join(process.cmdline())
+            if "solver_process" in command and str(data) in command:
+                found.append(process)
+    return found
+
+
+@contextmanager
+def stopped_workers(data: Path) -> Iterator[None]:
+    """A time in which the workers of a service with this folder do nothing: no solve ends."""
+    workers = solver_processes(data)
+    assert workers
+    for worker in workers:
+        worker.suspend()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):  # it was killed, to end its solve
+                worker.resume()
+
+
 def metric(client: httpx.Client, name: str, **labels: str) -> float:
     """The value of one of the service's metrics, or zero."""
     shown = ",".join(f'{key}="{value}"' for key, value in labels.items())
@@ -142,7 +171,9 @@ def metric(client: httpx.Client, name: str, **labels: str) -> float:
     return 0.0
 
 
-def followed(client: httpx.Client, answer: httpx.Response, seconds: float = 120) -> httpx.Response:
+def followed(
+    client: httpx.Client, answer: httpx.Response, seconds: float = PATIENCE
+) -> httpx.Response:
     """Follow the URL of a 202 until it returns another status; that response."""
     give_up = time.monotonic() + seconds
     while answer.status_code == 202:
@@ -168,7 +199,7 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 def _wait_until_ready(client: httpx.Client) -> None:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + PATIENCE
     while True:
         try:
             if client.get("/readyz").status_code == 200:

@@ -60,9 +60,9 @@ def test_garbage_is_collected_beside_a_running_service_and_by_it(tmp_path: Path)
     solve = {"kind": "solve", "rep": "V**2", "group": "SO(3)"}
     with running_service(data, jobs="1", workers="1") as client:
         jobs = [client.post("/v1/jobs", json={**solve, "name": n}).json()["id"] for n in "ab"]
-        soon(lambda: all(_state(client, job) == "succeeded" for job in jobs), 120)
+        soon(lambda: all(_state(client, job) == "succeeded" for job in jobs))
         kept = client.post("/v1/jobs", json={**solve, "rep": "V**3"}).json()["id"]
-        soon(lambda: _state(client, kept) == "succeeded", 120)
+        soon(lambda: _state(client, kept) == "succeeded")
         _end_earlier(data, jobs, days=3)
         assert admin(data, "gc", "--json").json["removed"]["jobs"] == {"number": 0, "bytes": 0}
         old = environment(INTERTWINE_KEEP_JOBS_DAYS="2")

@@ -20,7 +20,7 @@ from intertwine.groups import CATALOGUE, SO, Group
 from intertwine.reps import basis_key, parse
 
 COMMANDS = ("parse", "basis", "irreps", "groups", "doctor")
-GENEROUS = 30  # seconds, on a busy machine, for what must be refused at once
+GENEROUS = 120  # seconds, on a busy machine, for what must be refused at once
 ENOUGH = 3 * 2**30  # bytes of address space, for what must be refused before memory is taken
 
 

@@ -222,7 +222,7 @@ def test_ctrl_c_says_how_to_resume_watching(http: httpx.Client, endless: str) ->
     assert running.stderr.readline().startswith(f"{endless}: ")
     time.sleep(0.2)
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=120)
     assert (running.returncode, out) == (130, "")
     assert err.splitlines()[-1].startswith(f"detached: job {endless} continues. Resume with ")
     assert http.get(f"/v1/jobs/{endless}").json()["ended"] is None

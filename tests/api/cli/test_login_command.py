@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from helpers.example_jobs import soon
+from helpers.patience import PATIENCE
 from helpers.program import PROGRAM, Ended, environment
 from helpers.service import ServiceProcess, service_process
 from intertwine_api.storage.database import Database
@@ -105,11 +108,12 @@ def test_the_prompt_hides_the_key(user: User, service: tuple[str, dict[str, str]
     )
     os.close(terminal)
     shown = b""
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + PATIENCE
     while b"API key of" not in shown:
         assert time.monotonic() < give_up
         shown += os.read(main, 1000)
-    time.sleep(0.2)  # the prompt is printed before the echo is off
+    # the prompt is printed before the echo is off
+    soon(lambda: not termios.tcgetattr(main)[3] & termios.ECHO)
     os.write(main, keys["bases:solve"].encode() + b"\n")
     try:
         while piece := os.read(main, 1000):
@@ -117,7 +121,7 @@ def test_the_prompt_hides_the_key(user: User, service: tuple[str, dict[str, str]
     except OSError:  # Linux reports the end of a terminal so
         pass
     os.close(main)
-    assert process.wait(60) == 0, shown
+    assert process.wait(PATIENCE) == 0, shown
     assert str(user.credentials).encode() in shown
     assert keys["bases:solve"].encode() not in shown
     assert keys["bases:solve"] in user.credentials.read_text()

@@ -30,7 +30,7 @@ class TestTheWayItEnds:
                 stdout=nobody,
                 stderr=subprocess.PIPE,
                 env=environment(),
-                timeout=60,
+                timeout=120,
                 check=False,
             )
         assert ended.stderr == b""
@@ -41,7 +41,7 @@ class TestTheWayItEnds:
             ["sh", "-c", f'"{PROGRAM}" groups | head -1'],
             capture_output=True,
             env=environment(),
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert ended.stderr == b""
@@ -57,7 +57,7 @@ class TestTheWayItEnds:
                 stdout=full,
                 stderr=subprocess.PIPE,
                 env=environment(),
-                timeout=60,
+                timeout=120,
                 check=False,
             )
         message = ended.stderr.decode()
@@ -73,7 +73,7 @@ class TestTheWayItEnds:
             cwd=tmp_path,
             stderr=subprocess.PIPE,
             env=environment(),
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert ended.stderr == b""
@@ -92,7 +92,7 @@ class TestTheWayItEnds:
         with fifo.open("w"):  # opens when the program does
             time.sleep(0.2)
             running.send_signal(signal.SIGINT)
-            out, err = running.communicate(timeout=60)
+            out, err = running.communicate(timeout=120)
         assert (running.returncode, out, err) == (130, b"", b"interrupted\n")
 
     @pytest.mark.slow
@@ -112,7 +112,7 @@ class TestTheWayItEnds:
         time.sleep(3)
         assert running.poll() is None  # it takes minutes
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=120)
         assert (running.returncode, out, err) == (130, b"", b"interrupted\n")
         assert [entry.name for entry in tmp_path.iterdir()] == ["group.json"]
 
@@ -139,7 +139,7 @@ class TestTheWayItEnds:
                     assert running.stdout.readline() == b"begins\n"
                     time.sleep(delay)
                     running.send_signal(signal.SIGINT)
-                    _, err = running.communicate(timeout=30)
+                    _, err = running.communicate(timeout=120)
                 finally:
                     running.kill()
             assert (running.returncode, err) == (130, b"interrupted\n")

@@ -30,9 +30,12 @@ class TestOpenDoors:
         made = intertwine("keys", "create", "alice", "--data", tmp_path / "data")
         settings = {"host": "0.0.0.0", "workers": "1", "jobs": "0"}
         with service_process(tmp_path / "data", **settings) as service:
-            problem(httpx.get(f"{service.address}/v1/bases"), 401, "unauthorized")
+            problem(httpx.get(f"{service.address}/v1/bases", timeout=60), 401, "unauthorized")
             headers = {"authorization": f"Bearer {made.out.strip()}"}
-            assert httpx.get(f"{service.address}/v1/bases", headers=headers).status_code == 200
+            assert (
+                httpx.get(f"{service.address}/v1/bases", headers=headers, timeout=60).status_code
+                == 200
+            )
 
     def test_checking_for_keys_creates_no_database(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/lab/x.db"
@@ -56,13 +59,13 @@ class TestRequiredKeys:
             assert "nobody can use the service until it has a key" in log
             assert "intertwine keys create OWNER --scope admin" in log
             for path in ("/v1/bases", "/v1/jobs", "/metrics"):
-                problem(httpx.get(service.address + path), 401, "unauthorized")
+                problem(httpx.get(service.address + path, timeout=60), 401, "unauthorized")
             for path in ("/healthz", "/readyz"):
-                assert httpx.get(service.address + path).status_code == 200
-            assert "<td>keys required" in httpx.get(service.address).text
+                assert httpx.get(service.address + path, timeout=60).status_code == 200
+            assert "<td>keys required" in httpx.get(service.address, timeout=60).text
             token = intertwine("keys", "create", "alice", "--data", data).out.strip()
             headers = {"authorization": f"Bearer {token}"}
-            answer = httpx.get(f"{service.address}/v1/bases", headers=headers)
+            answer = httpx.get(f"{service.address}/v1/bases", headers=headers, timeout=60)
             assert answer.status_code == 200
             service.end()
             service.start()
@@ -79,13 +82,16 @@ class TestRequiredKeys:
                 file.unlink()
             service.start()
             assert "access: keys required (0 active keys)\n" in service.announced
-            problem(httpx.get(f"{service.address}/v1/bases"), 401, "unauthorized")
+            problem(httpx.get(f"{service.address}/v1/bases", timeout=60), 401, "unauthorized")
 
     @pytest.mark.slow
     def test_an_open_service_says_so(self, tmp_path: Path) -> None:
         with service_process(tmp_path / "data", workers="1", jobs="0") as service:
             assert "access: open to everybody on this machine\n" in service.announced
-            assert "<td>open to everybody on this machine" in httpx.get(service.address).text
+            assert (
+                "<td>open to everybody on this machine"
+                in httpx.get(service.address, timeout=60).text
+            )
             assert (tmp_path / "data.log").read_text() == ""
 
     @pytest.mark.slow
@@ -210,7 +216,7 @@ class TestComingAndGoing:
         with service_process(tmp_path / "data", workers="1", jobs="0") as service:
             service.hang_up()
             time.sleep(0.5)
-            assert httpx.get(f"{service.address}/readyz").status_code == 200
+            assert httpx.get(f"{service.address}/readyz", timeout=60).status_code == 200
             service.end()
             said = (tmp_path / "data.log").read_text()
             assert "SIGHUP is ignored: settings are read at the start" in said
@@ -222,11 +228,13 @@ class TestComingAndGoing:
             assert service.announced.count("\n") > 3
             assert f"database: sqlite:///{tmp_path}/data/intertwine.db" in service.announced
             assert "jobs: at most 1 at once" in service.announced
-            here = httpx.post(f"{service.address}/v1/jobs", json=endless).json()["links"]["self"]
-            while httpx.get(service.address + here).json()["state"] != "running":
+            here = httpx.post(f"{service.address}/v1/jobs", json=endless, timeout=60).json()[
+                "links"
+            ]["self"]
+            while httpx.get(service.address + here, timeout=60).json()["state"] != "running":
                 time.sleep(0.1)
             left = service.end()
             assert left == "1 job keeps running; the next `intertwine serve` supervises it\n"
             service.start()
             assert "1 job keeps running from before" in service.announced
-            assert httpx.post(f"{service.address}{here}:cancel").json()["attempt"] == 1
+            assert httpx.post(f"{service.address}{here}:cancel", timeout=60).json()["attempt"] == 1

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from helpers.documents import ROOT, blocks
 from helpers.example_trainings import lengths
+from helpers.patience import PATIENCE
 from helpers.program import PROGRAM, Ended, environment, intertwine, python
 from helpers.service import running_service
 from intertwine.nn import load
@@ -130,13 +131,13 @@ class TestHere:
                 command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
             )
             before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-            give_up = time.monotonic() + 60
+            give_up = time.monotonic() + PATIENCE
             while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
                 assert time.monotonic() < give_up, "nothing was kept"
                 assert running.poll() is None
                 time.sleep(0.05)
             running.send_signal(signal.SIGINT)
-            _, said = running.communicate(timeout=30)
+            _, said = running.communicate(timeout=PATIENCE)
             assert (running.returncode, said) == (130, "interrupted\n")
 
     @pytest.mark.slow

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from helpers.patience import PATIENCE
 from helpers.program import PROGRAM, environment, intertwine
 from helpers.service import ServiceProcess, service_process
 from intertwine_api.client import Client
@@ -44,7 +45,7 @@ def service(tmp_path: Path) -> Iterator[ServiceProcess]:
 
 def submit(service: ServiceProcess, rep: str, group: str, name: str) -> str:
     document = {"kind": "solve", "rep": rep, "group": group, "method": "krylov", "name": name}
-    answer = httpx.post(f"{service.address}/v1/jobs", json=document)
+    answer = httpx.post(f"{service.address}/v1/jobs", json=document, timeout=60)
     job: str = answer.raise_for_status().json()["id"]
     return job
 
@@ -54,14 +55,14 @@ def test_it_runs_the_jobs_of_the_database_and_leaves_them_when_it_ends(
 ) -> None:
     with Client(service.address) as lab, running_worker(service.data, "--jobs", "2") as worker:
         quick = lab.job(submit(service, "V**2", "SO(3)", "quick"))
-        assert quick.wait(60).state == "succeeded"
+        assert quick.wait(PATIENCE).state == "succeeded"
         endless = lab.job(submit(service, "V**9", "SO(4)", "endless"))
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + PATIENCE
         while endless.refresh().state != "running":
             assert time.monotonic() < give_up
             time.sleep(0.1)
         worker.send_signal(signal.SIGINT)
-        out, _ = worker.communicate(timeout=30)
+        out, _ = worker.communicate(timeout=PATIENCE)
         assert worker.returncode == 0
         first, last = out.splitlines()
         assert first == (
@@ -77,9 +78,9 @@ def test_it_runs_the_jobs_of_the_database_and_leaves_them_when_it_ends(
             assert next_worker.stdout is not None
             next_worker.stdout.readline()
             assert next_worker.stdout.readline() == f"job {endless.id} (endless) from before\n"
-            assert endless.cancel().wait(60).state == "cancelled"
+            assert endless.cancel().wait(PATIENCE).state == "cancelled"
             next_worker.send_signal(signal.SIGTERM)
-            assert next_worker.wait(30) == 0
+            assert next_worker.wait(PATIENCE) == 0
 
 
 def test_a_hangup_is_ignored(service: ServiceProcess) -> None:
@@ -88,7 +89,7 @@ def test_a_hangup_is_ignored(service: ServiceProcess) -> None:
         worker.stdout.readline()
         worker.send_signal(signal.SIGHUP)
         job = lab.job(submit(service, "V**2", "SO(3)", "quick"))
-        assert job.wait(60).state == "succeeded"
+        assert job.wait(PATIENCE).state == "succeeded"
         assert worker.poll() is None
 
 

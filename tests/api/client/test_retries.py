@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from helpers.patience import PATIENCE, quickest, seconds_of
 from helpers.scripted_service import (
     HANG_UP,
     Reply,
@@ -163,25 +166,33 @@ class TestWhatItSays:
     def test_no_service_is_listening(self) -> None:
         with scripted_service([GOOD]) as there:
             url = there.url
-        begun = time.perf_counter()
         with Client(url) as lab, pytest.raises(ConnectionFailed) as caught:
             lab.job("a")
         assert str(caught.value) == (
             f"{url} cannot be reached ([Errno 111] Connection refused): is the service running "
             f"there (intertwine serve), and are host and port correct?"
         )
-        assert time.perf_counter() - begun < 6
+
+        def ask() -> None:
+            with Client(url) as lab, pytest.raises(ConnectionFailed):
+                lab.job("a")
+
+        assert quickest(lambda: seconds_of(ask), 6, tries=3) < 6
 
     def test_the_answer_times_out(self) -> None:
+        is_over = threading.Event()
+
         def slow(request: object) -> Reply:
-            time.sleep(0.5)
+            is_over.wait(PATIENCE)
             return GOOD
 
         with (
             scripted_service(slow) as there,
+            ExitStack() as stack,
             Client(there.url, answer_timeout=0.1, retries=0) as lab,
             pytest.raises(ConnectionFailed, match=r"in 0\.1 seconds: increase answer_timeout="),
         ):
+            stack.callback(is_over.set)
             lab.job("a")
 
     def test_the_answer_is_from_another_program(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.patience import PATIENCE, in_one_of, quickest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine_api.server.batcher import Batcher, BatchSettings, sizes
@@ -30,7 +31,7 @@ class Watched:
         self.may_go_on.set()
 
     def __call__(self, x: Rows) -> Rows:
-        assert self.may_go_on.wait(timeout=30)
+        assert self.may_go_on.wait(timeout=PATIENCE)
         self.batches.append(x)
         if (x == BAD).any():
             raise ArithmeticError(f"{BAD} is not taken")
@@ -155,20 +156,20 @@ def test_a_long_call_is_split_and_a_short_one_fills_the_batch() -> None:
 
 def test_a_single_caller_does_not_wait() -> None:
     async def alone() -> float:
-        async with batching(Watched(), BatchSettings(delay=5.0)) as batcher:
+        async with batching(Watched(), BatchSettings(delay=PATIENCE)) as batcher:
             started = time.perf_counter()
             for i in range(1, 20):
                 await batcher.call(row(i))
             return time.perf_counter() - started
 
-    assert asyncio.run(alone()) < 2
+    assert asyncio.run(alone()) < PATIENCE
 
 
 def test_a_batch_waits_for_recent_callers() -> None:
     watched = Watched()
 
     async def pair() -> None:
-        async with batching(watched, BatchSettings(delay=5.0)) as batcher:
+        async with batching(watched, BatchSettings(delay=PATIENCE)) as batcher:
             for _ in range(3):
                 first, second = ask(batcher, row(1)), ask(batcher, row(2))
                 await asyncio.gather(first, second)
@@ -189,7 +190,7 @@ def test_a_batch_waits_at_most_the_delay() -> None:
             await batcher.call(row(1))
             return time.perf_counter() - started
 
-    assert 0.04 < asyncio.run(leaving()) < 2
+    assert 0.04 < quickest(lambda: asyncio.run(leaving()), 2) < 2
 
 
 def test_an_error_affects_only_its_own_call() -> None:
@@ -263,7 +264,7 @@ def test_a_batch_without_calls_is_not_computed() -> None:
             assert watched.batches == []
             assert (await batcher.call(row(3))).item() == 4
 
-    asyncio.run(asyncio.wait_for(many(), timeout=10))
+    asyncio.run(asyncio.wait_for(many(), timeout=PATIENCE))
 
 
 def test_a_full_queue_refuses_calls_with_retry_after() -> None:
@@ -353,7 +354,7 @@ def test_a_batch_does_not_block_the_event_loop() -> None:
                 longest, last = max(longest, now - last), now
             return longest
 
-    assert asyncio.run(many()) < 0.15
+    assert quickest(lambda: asyncio.run(many()), 0.15) < 0.15
 
 
 def _sleepy(x: Rows) -> Rows:
@@ -375,16 +376,16 @@ def test_the_observer_gets_the_rows_of_each_batch() -> None:
 
 
 def test_under_load_from_many_callers_batches_fill() -> None:
-    told: list[int] = []
-
     async def caller(batcher: Batcher) -> None:
         for _ in range(50):
             await batcher.call(row(1))
 
-    async def many() -> None:
+    async def many() -> list[int]:
+        told: list[int] = []
         async with batching(Watched(), BatchSettings(), observe=told.append) as batcher:
             await asyncio.gather(*(caller(batcher) for _ in range(64)))
+        assert sum(told) == 64 * 50
+        return told
 
-    asyncio.run(many())
-    assert sum(told) == 64 * 50
-    assert np.mean(told) > 50
+    # a batch waits for a moment, in which a busy machine may stop all callers
+    assert in_one_of([lambda: bool(np.mean(asyncio.run(many())) > 50)] * 5)

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import psutil
 import pytest
 from helpers.example_stores import until
 from helpers.hostile import PeakMemory, head, hostile_to, is_open, status
+from helpers.patience import PATIENCE, in_one_of
 from helpers.service import ServiceProcess, followed, service_process
 from intertwine_api.server.connections import room_for_connections
 from intertwine_api.storage.database import Database
@@ -31,7 +33,7 @@ LARGE = {"rep": "(36V)*(36V)", "group": "SO(3)"}
 
 
 def is_alive(address: str) -> bool:
-    return httpx.get(f"{address}/healthz", timeout=5).status_code == 200
+    return httpx.get(f"{address}/healthz", timeout=60).status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -77,27 +79,36 @@ class TestSlowReaders:
         assert peak.growth < 14 * 6 * MB  # it was 1,900 MB
 
     def test_they_are_ended_after_a_time(self, service: ServiceProcess, matrix: str) -> None:
-        with hostile_to(service.address) as hostile:
-            connections = [hostile.ask("GET", matrix) for _ in range(3)]
-            time.sleep(STALL / 2)
-            # an open connection is not read here, which would be progress
-            assert open_sockets(service, connections) == 3
-            until(lambda: open_sockets(service, connections) == 0, STALL + 5)
+        def are_ended_in_time() -> bool:
+            with hostile_to(service.address) as hostile:
+                connections = [hostile.ask("GET", matrix) for _ in range(3)]
+                begun = time.monotonic()
+                time.sleep(STALL / 2)
+                # an open connection is not read here, which would be progress
+                are_open = open_sockets(service, connections) == 3
+                until(lambda: open_sockets(service, connections) == 0)
+                return are_open and time.monotonic() - begun < STALL * 1.5 + 5
+
+        assert in_one_of([are_ended_in_time] * 5)
 
     def test_a_slow_reader_that_goes_on_reading_gets_all(
         self, service: ServiceProcess, matrix: str
     ) -> None:
-        with hostile_to(service.address) as hostile:
-            connection = hostile.ask("GET", matrix)
-            begun = time.monotonic()
-            while time.monotonic() - begun < 2.5 * STALL:  # 100 kB a second
-                left = 50_000
-                while left:
-                    received = len(connection.recv(left))
-                    assert received
-                    left -= received
-                time.sleep(0.5)
-            assert open_sockets(service, [connection]) == 1
+        def is_served() -> bool:  # unless this reader is stopped for longer than it may be
+            with hostile_to(service.address) as hostile:
+                connection = hostile.ask("GET", matrix)
+                begun = time.monotonic()
+                while time.monotonic() - begun < 2.5 * STALL:  # 100 kB a second
+                    left = 50_000
+                    while left:
+                        received = len(connection.recv(left))
+                        if not received:
+                            return False
+                        left -= received
+                    time.sleep(0.5)
+                return open_sockets(service, [connection]) == 1
+
+        assert in_one_of([is_served] * 5)
 
 
 def open_sockets(service: ServiceProcess, connections: list[socket.socket]) -> int:
@@ -146,11 +157,16 @@ class TestReplies:
                 held = [hostile.ask("GET", link, key(who)) for _ in range(count)]
                 assert [status(each) for each in held] == [200] * count
             for who in ("ada", "bob"):
-                answer = httpx.get(service.address + link, headers=key(who), timeout=30)
+                answer = httpx.get(service.address + link, headers=key(who), timeout=60)
                 assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
-            small = httpx.get(f"{service.address}/v1/groups", headers=key("bob"), timeout=30)
+            small = httpx.get(f"{service.address}/v1/groups", headers=key("bob"), timeout=60)
             assert small.status_code == 200
-        until(lambda: httpx.get(service.address + link, headers=key("bob")).status_code == 200, 20)
+        until(
+            lambda: (
+                httpx.get(service.address + link, headers=key("bob"), timeout=60).status_code == 200
+            ),
+            20,
+        )
 
 
 @pytest.mark.slow
@@ -175,22 +191,31 @@ class TestStalledRequests:
         ],
     )
     def test_they_are_ended(self, service: ServiceProcess, sent: bytes) -> None:
-        with hostile_to(service.address) as hostile:
-            connection = hostile.connect()
-            connection.sendall(sent)
-            time.sleep(STALL / 2)
-            assert is_open(connection)
-            until(lambda: not is_open(connection), STALL + 5)
+        def is_ended_in_time() -> bool:
+            with hostile_to(service.address) as hostile:
+                connection = hostile.connect()
+                connection.sendall(sent)
+                begun = time.monotonic()
+                time.sleep(STALL / 2)
+                was_open = is_open(connection)
+                until(lambda: not is_open(connection))
+                return was_open and time.monotonic() - begun < STALL * 1.5 + 5
+
+        assert in_one_of([is_ended_in_time] * 5)
 
     def test_a_head_that_trickles_is_ended_too(self, service: ServiceProcess) -> None:
-        with hostile_to(service.address) as hostile:
-            connection = hostile.connect()
-            connection.sendall(b"GET /healthz HTTP/1.1\r\n")
-            begun = time.monotonic()
-            while is_open(connection):
-                assert time.monotonic() - begun < STALL + 5
-                connection.sendall(b"x: y\r\n")
-                time.sleep(0.2)
+        def is_ended_in_time() -> bool:
+            with hostile_to(service.address) as hostile:
+                connection = hostile.connect()
+                connection.sendall(b"GET /healthz HTTP/1.1\r\n")
+                begun = time.monotonic()
+                while is_open(connection) and time.monotonic() - begun < PATIENCE:
+                    with suppress(ConnectionError):  # it is ended just then
+                        connection.sendall(b"x: y\r\n")
+                    time.sleep(0.2)
+                return time.monotonic() - begun < STALL + 5
+
+        assert in_one_of([is_ended_in_time] * 3)
 
     def test_a_request_that_waits_for_the_service_is_not_stalled(
         self, service: ServiceProcess
@@ -234,8 +259,8 @@ class TestBodiesOfRefusedRequests:
 class TestTooMany:
     @pytest.fixture
     def small(self, tmp_path: Path) -> Iterator[ServiceProcess]:
-        """A service that may open 256 files."""
-        service = ServiceProcess(tmp_path / "data", jobs="0", workers="1")
+        """A service that may open 256 files, and waits for its clients for as long as they like."""
+        service = ServiceProcess(tmp_path / "data", jobs="0", workers="1", stall_seconds="600")
         service.limit_files(256)
         with service_process(service.data, service=service):
             yield service
@@ -245,9 +270,9 @@ class TestTooMany:
     ) -> None:
         with hostile_to(small.address) as hostile:
             connections = [hostile.connect() for _ in range(400)]
-            until(lambda: is_answered(small.address), 5)
-            assert psutil.Process(small.pid).num_fds() < 200
-            assert 100 < sum(map(is_open, connections)) <= 128
+            until(lambda: is_answered(small.address))
+            until(lambda: psutil.Process(small.pid).num_fds() < 200)
+            until(lambda: 100 < sum(map(is_open, connections)) <= 128)
             assert is_open(connections[-1])  # those that have waited longest are closed
             assert not is_open(connections[0])
 
@@ -255,7 +280,7 @@ class TestTooMany:
         with hostile_to(small.address) as hostile:
             for _ in range(300):
                 hostile.connect().sendall(b"POST /v1/bases HTTP/1.1\r\n")
-            until(lambda: is_answered(small.address), 15)
+            until(lambda: is_answered(small.address))
 
     def test_the_limit_is_half_of_the_descriptors(self) -> None:
         assert room_for_connections(4096, 256) == 128

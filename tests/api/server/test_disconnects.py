@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from helpers.patience import PATIENCE
 from intertwine_api.server.disconnects import CancelOnDisconnect, ClientDisconnected
 from starlette.requests import Request
 
@@ -26,7 +27,7 @@ def run(inside: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == before, "nobody goes on looking"
 
-    asyncio.run(asyncio.wait_for(outside(), timeout=10))
+    asyncio.run(asyncio.wait_for(outside(), timeout=PATIENCE))
 
 
 def test_a_block_is_cancelled_if_its_client_disconnects() -> None:
@@ -34,7 +35,7 @@ def test_a_block_is_cancelled_if_its_client_disconnects() -> None:
         asyncio.get_running_loop().call_later(0.15, leaves.set)
         with pytest.raises(ClientDisconnected):
             async with CancelOnDisconnect(a_request(leaves)):
-                await asyncio.sleep(60)
+                await asyncio.sleep(600)
         await asyncio.sleep(0)  # what comes after it goes on
 
     run(inside)
@@ -45,7 +46,7 @@ def test_an_earlier_disconnect_is_noticed_too() -> None:
         leaves.set()
         with pytest.raises(ClientDisconnected):
             async with CancelOnDisconnect(a_request(leaves)):
-                await asyncio.sleep(60)
+                await asyncio.sleep(600)
 
     run(inside)
 
@@ -74,7 +75,7 @@ def test_other_cancellations_pass_through() -> None:
     async def inside(leaves: asyncio.Event) -> None:
         async def block() -> None:
             async with CancelOnDisconnect(a_request(leaves)):
-                await asyncio.sleep(60)
+                await asyncio.sleep(600)
 
         task = asyncio.ensure_future(block())
         await asyncio.sleep(0.15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,18 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from helpers.service import SO3, ServiceProcess, metric, problem, running_service, service_process
+from helpers.example_jobs import soon
+from helpers.hostile import hostile_to
+from helpers.service import (
+    SO3,
+    ServiceProcess,
+    followed,
+    metric,
+    problem,
+    running_service,
+    service_process,
+    stopped_workers,
+)
 from intertwine.groups import SO
 from intertwine.operators import dense
 from intertwine_api.storage.database import Database
@@ -37,9 +49,23 @@ def conjugated_so(n: int, seed: int = 0) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with running_service(tmp_path_factory.mktemp("costs") / "data", workers="1") as client:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    data = tmp_path_factory.mktemp("costs") / "data"
+    with service_process(data, workers="1") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def client(service: ServiceProcess) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.address, timeout=120) as client:
         yield client
+
+
+def processor_seconds(service: ServiceProcess) -> float:
+    """The time of processors that a service and its workers have taken: others may delay them."""
+    process = psutil.Process(service.pid)
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 class TestCosts:
@@ -54,12 +80,12 @@ class TestCosts:
         ids=["SO(30)", "SO(8)", "so(9)", "SL(12)"],
     )
     def test_a_costly_decomposition_is_refused_at_once(
-        self, client: httpx.Client, asked: dict[str, Any]
+        self, service: ServiceProcess, client: httpx.Client, asked: dict[str, Any]
     ) -> None:
-        begun = time.monotonic()
+        begun = processor_seconds(service)
         document = problem(client.post("/v1/reps:decompose", json=asked), 422, "too-costly")
         assert document["estimate"]["operations"] > document["limit"]["operations"]
-        assert time.monotonic() - begun < 5
+        assert processor_seconds(service) - begun < 5
 
     def test_and_so_are_the_irreps_of_a_large_power(self, client: httpx.Client) -> None:
         problem(client.get("/v1/groups/SO(8)/irreps?power=5"), 422, "too-costly")
@@ -85,24 +111,26 @@ class TestCosts:
                 assert set(threads.map(ask, range(60))) == {200}
             assert psutil.Process(service.pid).memory_info().rss < 350e6
 
-    def test_exact_strings_are_read_within_a_bound(self, client: httpx.Client) -> None:
+    def test_exact_strings_are_read_within_a_bound(
+        self, service: ServiceProcess, client: httpx.Client
+    ) -> None:
         rows = [
             [f"sin({i}*7+{j})/{i + 1}+cos({j})*sqrt({i}+2)" for j in range(100)] for i in range(100)
         ]
-        begun = time.monotonic()
+        begun = processor_seconds(service)
         asked = {"rep": "V", "group": {"lie_algebra": [rows]}}
         document = problem(client.post("/v1/bases", json=asked), 422, "too-large")
         assert "exact strings" in document["detail"]
-        assert time.monotonic() - begun < 5
+        assert processor_seconds(service) - begun < 5
 
     def test_a_defective_or_crooked_generator_of_size_300_is_estimated_soon(
-        self, client: httpx.Client
+        self, service: ServiceProcess, client: httpx.Client
     ) -> None:
         matrix = np.random.default_rng(0).normal(size=(300, 300)).round(3).tolist()
         asked = {"rep": "V", "group": {"lie_algebra": [matrix]}, "method": "auto"}
-        begun = time.monotonic()
+        begun = processor_seconds(service)
         client.post("/v1/bases", json=asked, headers={"prefer": "wait=0"})
-        assert time.monotonic() - begun < 20  # it was 26 s of CPU, and two minutes of this machine
+        assert processor_seconds(service) - begun < 20  # it was 26 s
 
     def test_a_decomposition_is_ended_when_a_request_may_wait_no_longer(
         self, tmp_path: Path
@@ -111,7 +139,7 @@ class TestCosts:
             asked = {"rep": "V**4", "group": conjugated_so(8)}
             document = problem(client.post("/v1/reps:decompose", json=asked), 422, "out-of-time")
             assert document["limit_seconds"] == 3
-            assert client.post("/v1/bases", json=SO3).json()["rank"] == 6
+            assert followed(client, client.post("/v1/bases", json=SO3)).json()["rank"] == 6
 
 
 class TestCallersWhoLeave:
@@ -126,13 +154,16 @@ class TestCallersWhoLeave:
     def test_work_is_ended_after_the_last(
         self, tmp_path: Path, path: str, asked: dict[str, Any]
     ) -> None:
-        with running_service(tmp_path / "data", **IN_PROCESS) as client:
-            with pytest.raises(httpx.ReadTimeout):
-                client.post(path, json=asked, timeout=1, headers={"prefer": "wait=60"})
-            give_up = time.monotonic() + 20
-            while not metric(client, "intertwine_solves_total", outcome="cancelled"):
-                assert time.monotonic() < give_up
-                time.sleep(0.2)
+        data, body = tmp_path / "data", json.dumps(asked).encode()
+        headers = {
+            **{"content-type": "application/json", "content-length": str(len(body))},
+            "prefer": "wait=60",
+        }
+        with running_service(data, **IN_PROCESS) as client, stopped_workers(data):
+            with hostile_to(str(client.base_url)) as hostile:
+                hostile.ask("POST", path, headers, body)
+                soon(lambda: metric(client, "intertwine_queue") == 1)
+            soon(lambda: metric(client, "intertwine_solves_total", outcome="cancelled"))
             assert metric(client, "intertwine_queue") == 0
 
     def test_a_solve_goes_on_after_a_202(self, tmp_path: Path) -> None:
@@ -154,7 +185,7 @@ def lab(data: Path, **settings: str) -> Iterator[tuple[httpx.Client, httpx.Clien
     with service_process(data, service=service):
         ann, bob = (
             httpx.Client(
-                base_url=service.address, headers={"authorization": f"Bearer {token}"}, timeout=60
+                base_url=service.address, headers={"authorization": f"Bearer {token}"}, timeout=120
             )
             for token in tokens
         )
@@ -166,14 +197,16 @@ def lab(data: Path, **settings: str) -> Iterator[tuple[httpx.Client, httpx.Clien
 class TestShares:
     def test_the_solves_of_one_owner_do_not_delay_another(self, tmp_path: Path) -> None:
         with lab(tmp_path / "data", **IN_PROCESS) as (ann, bob):
+            pending = []
             for k in range(10):
                 asked = {**LONG, "rep": f"V**10+{k + 1}V0"}
-                assert ann.post("/v1/bases", json=asked, headers={"prefer": "wait=0"}).is_success
+                answer = ann.post("/v1/bases", json=asked, headers={"prefer": "wait=0"})
+                assert answer.status_code == 202
+                pending.append(answer.headers["location"])
             for n in range(3):
-                begun = time.monotonic()
                 answer = bob.post("/v1/bases", json={"rep": f"{n + 1}V**2", "group": "SO(3)"})
                 assert (answer.status_code, answer.json()["rank"]) == (200, n + 1)
-                assert time.monotonic() - begun < 15  # a short turn, and a worker's start
+            assert [ann.get(location).status_code for location in pending] == [202] * 10
 
     def test_one_owner_does_not_fill_the_queue(self, tmp_path: Path) -> None:
         settings = {**IN_PROCESS, "key_solves": "3", "queue": "10"}
@@ -198,7 +231,11 @@ class TestSolvesOfSeveralOwners:
             with ThreadPoolExecutor(2) as threads:
                 waits = {"prefer": "wait=60"}
                 hers = threads.submit(
-                    ann.post, "/v1/bases", json=asked[2], headers=waits, timeout=8
+                    ann.post,
+                    "/v1/bases",
+                    json=asked[2],
+                    headers=waits,
+                    timeout=httpx.Timeout(60, read=8),
                 )
                 time.sleep(3)
                 his = threads.submit(bob.post, "/v1/bases", json=asked[2], headers=waits)
@@ -231,7 +268,9 @@ class TestSolvesOfSeveralOwners:
 class TestBodies:
     """Bodies that are small, and costly to read."""
 
-    def test_a_header_of_many_arrays_is_refused_unread(self, client: httpx.Client) -> None:
+    def test_a_header_of_many_arrays_is_refused_unread(
+        self, service: ServiceProcess, client: httpx.Client
+    ) -> None:
         key = client.post("/v1/bases", json=SO3).json()["key"]
         names = (
             f'"{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for i in range(200_000)
@@ -239,11 +278,11 @@ class TestBodies:
         header = ("{" + ",".join(names) + "}").encode()
         body = len(header).to_bytes(8, "little") + header
         headers = {"content-type": "application/vnd.safetensors"}
-        begun = time.monotonic()
+        begun = processor_seconds(service)
         for path in (f"/v1/bases/{key}:project", "/v1/blobs"):
             document = problem(client.post(path, content=body, headers=headers), 422, "format")
             assert "header" in document["detail"]
-        assert time.monotonic() - begun < 5
+        assert processor_seconds(service) - begun < 5
 
     def test_json_of_many_fields_is_refused_unread(self, client: httpx.Client) -> None:
         asked = {"rep": "V(SO(3))", **{f"{i}": 0 for i in range(100_000)}}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from helpers.patience import PATIENCE, quickest, seconds_of
 from helpers.service import SO3, ServiceProcess, problem, service_process
 from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, FairLimiter, RateLimiter
 from intertwine_api.storage.database import Database
@@ -38,12 +39,19 @@ class TestFairThreads:
         running: Counter[str | None] = Counter()
         most: Counter[str | None] = Counter()
         lock = threading.Lock()
+        all_at_work, without_name = threading.Event(), threading.Event()
 
         def slow(name: str | None) -> None:
             with lock:
                 running[name] += 1
                 most[name] = max(most[name], running[name])
                 most["all"] = max(most["all"], running.total())
+                if running.total() == 3:
+                    all_at_work.set()
+                if running[None] == 2:
+                    without_name.set()
+            assert all_at_work.wait(PATIENCE)
+            assert name is not None or without_name.wait(PATIENCE)
             time.sleep(0.01)
             with lock:
                 running[name] -= 1
@@ -59,12 +67,15 @@ class TestFairThreads:
     def test_one_who_leaves_takes_no_thread(self) -> None:
         async def ask() -> None:
             limiter = FairLimiter(most=1, share=1)
-            first = asyncio.create_task(limiter.run("ann", partial(time.sleep, 0.1)))
+            may_end = threading.Event()
+            first = asyncio.create_task(limiter.run("ann", partial(may_end.wait, PATIENCE)))
             await asyncio.sleep(0.02)
             ran: list[int] = []
             leaving = asyncio.create_task(limiter.run("ann", partial(ran.append, 1)))
             await asyncio.sleep(0.02)
             leaving.cancel()
+            await asyncio.sleep(0.02)
+            may_end.set()
             await first
             await limiter.run("ann", partial(ran.append, 2))
             assert ran == [2]
@@ -141,16 +152,16 @@ class TestRates:
         assert limiter.take("a").granted
 
     def test_a_stream_waits_until_no_token_is_missing(self) -> None:
-        limiter = RateLimiter(1000, 100)
-
         async def send() -> float:
+            limiter = RateLimiter(1000, 100)
             begun = time.monotonic()
             for _ in range(6):
                 await limiter.pace("a", 50)
             await limiter.pace("b", 100)
             return time.monotonic() - begun
 
-        assert 0.19 < asyncio.run(send()) < 0.3  # 200 more than the burst
+        # 200 more than the burst
+        assert 0.19 < quickest(lambda: asyncio.run(send()), 0.3) < 0.3
 
     def test_a_refusal_costs_no_token(self) -> None:
         limiter, clock = self.limiter()
@@ -231,7 +242,7 @@ def service_with_keys(
     with service_process(service.data, service=service):
         clients = tuple(
             httpx.Client(
-                base_url=service.address, headers={"authorization": f"Bearer {token}"}, timeout=30
+                base_url=service.address, headers={"authorization": f"Bearer {token}"}, timeout=120
             )
             for token in tokens
         )
@@ -244,8 +255,16 @@ class TestAKey:
     @pytest.mark.slow
     def test_asks_so_often_and_is_then_told_to_wait(self, tmp_path: Path) -> None:
         settings = {"key_requests_per_second": "2", "key_requests_burst": "4"}
-        with service_with_keys(tmp_path, "alice", "bob", **settings) as (hers, his):
-            answers = [hers.get("/v1/groups") for _ in range(8)]
+        owners = ("bob", "alice", "ann", "amy", "ada")
+        with service_with_keys(tmp_path, *owners, **settings) as (his, *others):
+            answers: list[httpx.Response] = []
+
+            def ask(hers: httpx.Client) -> float:
+                answers[:] = []
+                return seconds_of(lambda: answers.extend(hers.get("/v1/groups") for _ in range(8)))
+
+            # so soon that one more is allowed at most: on a busy machine, another key tries it
+            hers = next(hers for hers in others if ask(hers) < 0.5)
             refused = [answer for answer in answers if answer.status_code != 200]
             assert 3 <= len(refused) <= 4
             for answer in refused:
@@ -261,7 +280,8 @@ class TestAKey:
     @pytest.mark.slow
     def test_refusals_that_come_too_fast_are_held_for_seconds(self, tmp_path: Path) -> None:
         settings = {"key_requests_per_second": "0.01", "key_requests_burst": "1"}
-        with service_with_keys(tmp_path, "alice", "bob", **settings) as (hers, his):
+        owners = ("alice", "bob", "ben", "bert", "bill")
+        with service_with_keys(tmp_path, *owners, **settings) as (hers, *others):
 
             def seconds_of_a_refusal() -> float:
                 begun = time.monotonic()
@@ -271,26 +291,31 @@ class TestAKey:
             assert hers.get("/v1/groups").status_code == 200
             assert min(seconds_of_a_refusal() for _ in range(200)) < 0.5
             assert any(seconds_of_a_refusal() >= 1 for _ in range(200))
-            begun = time.monotonic()
-            assert his.get("/v1/groups").status_code == 200
-            assert time.monotonic() - begun < 1
+            unused = iter(others)  # a key may ask once
+
+            def ask() -> None:
+                assert next(unused).get("/v1/groups").status_code == 200
+
+            assert quickest(lambda: seconds_of(ask), 1, tries=4) < 1
 
     @pytest.mark.slow
     def test_so_are_those_of_unknown_keys_and_known_ones_do_not_wait(self, tmp_path: Path) -> None:
         with service_with_keys(tmp_path, "alice") as (hers,):
             url = f"{hers.base_url}/v1/groups"
-            times = []
-            with httpx.Client(timeout=30) as stranger:
-                while max(times, default=0.0) < 1 and len(times) < 2000:
+            times: list[float] = []
+            with httpx.Client(timeout=120) as stranger:
+                while max(times[200:], default=0.0) < 1 and len(times) < 2000:
                     begun = time.monotonic()
                     headers = {"authorization": f"Bearer itw_{len(times)}"}
                     problem(stranger.get(url, headers=headers), 401, "unauthorized")
                     times.append(time.monotonic() - begun)
-            assert len(times) > 200
-            assert max(times) >= 1
-            begun = time.monotonic()
-            assert hers.get("/v1/groups").status_code == 200
-            assert time.monotonic() - begun < 1
+            assert sorted(times[:200])[150] < 0.5
+            assert max(times[200:]) >= 1
+
+            def ask() -> None:
+                assert hers.get("/v1/groups").status_code == 200
+
+            assert quickest(lambda: seconds_of(ask), 1) < 1
 
     @pytest.mark.slow
     def test_has_so_many_requests_in_the_works_at_once(self, tmp_path: Path) -> None:
@@ -302,7 +327,7 @@ class TestAKey:
                     assert his.get("/v1/groups").status_code == 200
                 begun = time.monotonic()
                 while hers.get("/v1/groups").status_code == 429:
-                    assert time.monotonic() - begun < 5
+                    assert time.monotonic() - begun < PATIENCE
 
 
 class TestWithoutKeys:

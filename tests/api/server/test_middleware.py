@@ -106,7 +106,9 @@ def test_unfinished_bodies_are_bounded_for_a_key_and_for_all(keyed: Keyed) -> No
             refused.sendall(b"x")  # the answer comes when the body has been sent
             assert status(refused) == 429
         peak.watch(0.5)
-        small = httpx.post(address, headers=keyed.key("bob"), json={"inputs": [0.5] * 8})
+        small = httpx.post(
+            address, headers=keyed.key("bob"), json={"inputs": [0.5] * 8}, timeout=60
+        )
         assert small.status_code == 200
     assert peak.growth < 2.5 * 70 * MB
     large = httpx.post(  # the bytes were returned when the connections ended

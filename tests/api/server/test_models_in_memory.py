@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.example_stores import until
+from helpers.patience import PATIENCE
 from intertwine.compiled_model import PROGRAM_BYTES
 from intertwine.groups import SO
 from intertwine.nn import MLP
@@ -63,7 +64,7 @@ class Loader:
         self.loaded: list[tuple[str, weakref.ref[LoadedModel]]] = []
 
     def __call__(self, version: Version) -> LoadedModel:
-        assert self.may_go_on.wait(timeout=30)
+        assert self.may_go_on.wait(timeout=PATIENCE)
         self.loads.append(version.name)
         if self.fails:
             self.fails -= 1
@@ -186,7 +187,7 @@ def test_evicted_models_are_freed() -> None:
 
     asyncio.run(inside())
     until(lambda: loader.in_memory() == [])
-    assert not [t for t in threading.enumerate() if t.name.startswith("model")]
+    until(lambda: not [t for t in threading.enumerate() if t.name.startswith("model")])
 
 
 def test_the_end_waits_for_a_load_in_progress_which_holds_the_model() -> None:
@@ -383,4 +384,4 @@ def test_the_end_while_a_model_is_loaded_lets_go_of_it_too() -> None:
 
     asyncio.run(inside())
     gc.collect()
-    assert not [t for t in threading.enumerate() if t.name.startswith("model1")]
+    until(lambda: not [t for t in threading.enumerate() if t.name.startswith("model1")])

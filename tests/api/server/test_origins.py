@@ -86,16 +86,21 @@ class TestHosts:
     def test_with_keys_every_host_is_answered_unless_some_are_listed(self, tmp_path: Path) -> None:
         data, evil = tmp_path / "data", {"host": "evil.example"}
         with service_process(data, **IDLE) as service:
-            assert httpx.get(f"{service.address}/v1/bases", headers=evil).status_code == 421
+            assert (
+                httpx.get(f"{service.address}/v1/bases", headers=evil, timeout=60).status_code
+                == 421
+            )
         made = intertwine("keys", "create", "alice", "--data", data)
         key = {"authorization": f"Bearer {made.out.strip()}"}
         with service_process(data, **IDLE) as service:
             address = f"{service.address}/v1/bases"
-            problem(httpx.get(address, headers=evil), 401, "unauthorized")
-            assert httpx.get(address, headers={**evil, **key}).status_code == 200
+            problem(httpx.get(address, headers=evil, timeout=60), 401, "unauthorized")
+            assert httpx.get(address, headers={**evil, **key}, timeout=60).status_code == 200
         with service_process(data, **IDLE, allowed_hosts="lab.example.org") as service:
             address = f"{service.address}/v1/bases"
-            problem(httpx.get(address, headers={**evil, **key}), 421, "host-not-allowed")
+            problem(
+                httpx.get(address, headers={**evil, **key}, timeout=60), 421, "host-not-allowed"
+            )
 
     def test_beyond_loopback_addresses_are_answered_and_names_are_not(self) -> None:
         rules = HostRules.of(Settings(host="0.0.0.0"))

@@ -12,6 +12,8 @@ import httpx
 import numpy as np
 import pytest
 from helpers.databases import Databases, write_lock
+from helpers.example_jobs import soon
+from helpers.patience import PATIENCE, quickest, seconds_of
 from helpers.service import SO3, UNKNOWN, problem, service_process
 from safetensors.numpy import save
 
@@ -85,7 +87,7 @@ def test_every_address_says_that_it_is_not_ready_and_then_works_again(
         again = ask_everything(client, known)
         assert not [name for name, answer in again.items() if answer.status_code >= 500]
         job = client.post("/v1/jobs", json={"kind": "solve", **SO3, "rep": "V**3"}).json()
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + PATIENCE
         while client.get(f"/v1/jobs/{job['id']}").json()["state"] != "succeeded":
             assert time.monotonic() < give_up
             time.sleep(0.1)
@@ -104,7 +106,8 @@ def test_writes_to_a_locked_file_are_not_ready_and_reads_go_on(tmp_path: Path) -
             problem(answer, 503, "not-ready")
             assert answer.headers["retry-after"] == "5"
             assert client.get("/v1/jobs").status_code == 200
-        assert client.post("/v1/jobs", json={"kind": "solve", **SO3}).status_code == 202
+        sent = {"kind": "solve", **SO3}  # the service itself writes now and then
+        soon(lambda: client.post("/v1/jobs", json=sent).status_code == 202)
 
 
 def test_a_key_is_accepted_at_once_while_the_file_is_locked(tmp_path: Path) -> None:
@@ -113,11 +116,14 @@ def test_a_key_is_accepted_at_once_while_the_file_is_locked(tmp_path: Path) -> N
         service_process(tmp_path / "data", database=url, workers="1", jobs="0") as service,
         httpx.Client(base_url=service.address, timeout=60) as client,
     ):
-        client.headers["authorization"] = f"Bearer {_key(url)}"
-        with write_lock(url):  # for less than the timeout of 30 s
-            begun = time.monotonic()
+        unused = iter([_key(url) for _ in range(3)])
+
+        def ask() -> None:
+            client.headers["authorization"] = f"Bearer {next(unused)}"
             assert client.get("/v1/jobs").status_code == 200
-            assert time.monotonic() - begun < 5
+
+        with write_lock(url):  # for less than the timeout of 30 s
+            assert quickest(lambda: seconds_of(ask), 5, tries=3) < 5
 
 
 def _key(url: str) -> str:

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 from helpers.example_jobs import soon
+from helpers.patience import PATIENCE
 from helpers.program import called, intertwine
 from helpers.service import SO3, UNKNOWN, ServiceProcess, metric, problem, service_process
 from intertwine_api.server.app import create_app
@@ -34,7 +35,7 @@ class Logged:
 
     def lines(self, logger: str, request_id: str) -> list[dict[str, Any]]:
         """The lines of a logger on a request; waits for the first."""
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + PATIENCE
         while True:
             text = self.log()
             found = [json.loads(line) for line in text.splitlines() if f'"{request_id}"' in line]
@@ -241,9 +242,9 @@ class TestMetrics:
         token = Keys(database).create("prometheus", ["metrics:read"])[1]
         database.close()
         headers = {"authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=lab.service.address, headers=headers) as client:
+        with httpx.Client(base_url=lab.service.address, headers=headers, timeout=60) as client:
             before = metric(client, "intertwine_auth_failures_total")
-            httpx.get(f"{lab.service.address}/v1/groups")
+            httpx.get(f"{lab.service.address}/v1/groups", timeout=60)
             # a request is counted after its response
             soon(lambda: metric(client, "intertwine_auth_failures_total") == before + 1)
             lab.client.get(f"/v1/bases/{UNKNOWN}")

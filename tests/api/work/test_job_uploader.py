@@ -16,6 +16,7 @@ import psutil
 import pytest
 from helpers.example_jobs import program, soon
 from helpers.example_tiers import silent_server
+from helpers.patience import PATIENCE, quickest
 from intertwine_api.storage.bucket import Bucket
 from intertwine_api.work import job_uploader
 from intertwine_api.work.folder import JobFolder
@@ -53,7 +54,7 @@ class Supervised:
 
     def __init__(self, folder: JobFolder, bucket: str, text: str, attempt: int = 1) -> None:
         arguments: list[str | Path] = [folder.path, "--attempt", str(attempt)]
-        arguments += ["--memory", str(1000 * MB), "--seconds", "60", "--grace", "1"]
+        arguments += ["--memory", str(1000 * MB), "--seconds", "600", "--grace", "1"]
         command = [sys.executable, "-m", "intertwine_api.work.supervisor", *arguments, "--"]
         self.process = subprocess.Popen(
             [*command, *program(text)],
@@ -78,12 +79,17 @@ class Supervised:
     def ends(self) -> float:
         """Wait for the end of the program and of the last uploads; the seconds that it took."""
         begun = time.monotonic()
-        assert self.process.wait(timeout=60) == 0
+        assert self.process.wait(timeout=300) == 0
         return time.monotonic() - begun
 
 
 def saving(folder: JobFolder, content: str) -> str:
     return SAVE.format(folder=str(folder.path), content=content)
+
+
+def waiting_for(file: Path) -> str:
+    """Waits until the test creates a file."""
+    return f"\nwhile not pathlib.Path({str(file)!r}).exists(): time.sleep(0.02)\n"
 
 
 def fetched(bucket: Bucket, tmp_path: Path) -> str:
@@ -113,7 +119,7 @@ class TestAJob:
     def test_that_is_killed_has_its_last_checkpoint_there_too(
         self, bucket: Bucket, folder: JobFolder, tmp_path: Path, how: str
     ) -> None:
-        text = saving(folder, "before the end") + f"import os; kept = {how}; time.sleep(60)"
+        text = saving(folder, "before the end") + f"import os; kept = {how}; time.sleep(600)"
         Supervised(folder, bucket.address, text).ends()
         ended = folder.exit(1)
         assert ended is not None
@@ -124,12 +130,12 @@ class TestAJob:
     def test_whose_supervisor_is_killed_has_its_last_checkpoint_there_too(
         self, bucket: Bucket, folder: JobFolder, tmp_path: Path
     ) -> None:
-        supervised = Supervised(folder, bucket.address, "import time; time.sleep(60)")
+        supervised = Supervised(folder, bucket.address, "import time; time.sleep(600)")
         uploader = supervised.uploader()
         exec(saving(folder, "the last"))  # while the supervisor dies
         os.killpg(supervised.process.pid, signal.SIGKILL)
         supervised.process.wait()
-        psutil.wait_procs([uploader], timeout=30)
+        psutil.wait_procs([uploader], timeout=PATIENCE)
         assert not uploader.is_running()
         assert fetched(bucket, tmp_path) == "the last"
 
@@ -137,10 +143,11 @@ class TestAJob:
     def test_that_succeeds_leaves_only_its_log(
         self, bucket: Bucket, folder: JobFolder, tmp_path: Path
     ) -> None:
-        text = saving(folder, "epoch 3") + "time.sleep(3)\n"
+        text = saving(folder, "epoch 3") + waiting_for(tmp_path / "may end")
         text += f"pathlib.Path({str(folder.path)!r}, 'succeeded').touch()"
         supervised = Supervised(folder, bucket.address, text)
         soon(lambda: SharedJobFiles(bucket).sizes().get(JOB) and fetched(bucket, tmp_path))
+        (tmp_path / "may end").touch()
         supervised.ends()
         sizes = SharedJobFiles(bucket).sizes()[JOB]
         assert (sizes.checkpoints, sizes.logs) == (0, folder.log.stat().st_size)
@@ -149,16 +156,21 @@ class TestAJob:
     def test_goes_on_while_it_uploads_and_each_checkpoint_replaces_the_last(
         self, bucket: Bucket, folder: JobFolder, tmp_path: Path
     ) -> None:
-        text = "".join(saving(folder, f"epoch {n}") + "time.sleep(2)\n" for n in range(3))
+        seen = [tmp_path / f"seen {n}" for n in range(3)]
+        text = "".join(saving(folder, f"epoch {n}") + waiting_for(seen[n]) for n in range(3))
         supervised = Supervised(folder, bucket.address, text)
-        seen = set()
-        while supervised.process.poll() is None:
-            seen.add(fetched(bucket, tmp_path))
-            there = JobFolder.of(tmp_path / "there", JOB)
-            for file in there.checkpoint_files(2):
+
+        def newest() -> str:
+            for file in JobFolder.of(tmp_path / "there", JOB).checkpoint_files(2):
                 file.unlink()
-        assert {"epoch 0", "epoch 1"} < seen | {"epoch 2"}
-        assert fetched(bucket, tmp_path) == "epoch 2"
+            return fetched(bucket, tmp_path)
+
+        for n in range(3):
+            soon(lambda n=n: newest() == f"epoch {n}")  # type: ignore[misc]
+            assert supervised.process.poll() is None
+            seen[n].touch()
+        supervised.ends()
+        assert newest() == "epoch 2"
 
     def test_without_a_bucket_has_no_uploader_and_no_further_files(self, folder: JobFolder) -> None:
         Supervised(folder, "", saving(folder, "epoch 3")).ends()
@@ -171,11 +183,16 @@ class TestABucketThatFails:
     @pytest.mark.slow
     def test_costs_a_job_a_few_lines_of_its_log(self, dead_bucket: str, folder: JobFolder) -> None:
         text = "".join(saving(folder, f"epoch {n}") + "time.sleep(1)\n" for n in range(5))
-        Supervised(folder, dead_bucket, text).ends()
-        ended = folder.exit(1)
-        assert ended is not None
-        assert ended.code == 0
-        assert ended.seconds < 8  # it sleeps for 5
+
+        def seconds() -> float:
+            folder.log.unlink(missing_ok=True)
+            Supervised(folder, dead_bucket, text).ends()
+            ended = folder.exit(1)
+            assert ended is not None
+            assert ended.code == 0
+            return ended.seconds
+
+        assert quickest(seconds, 8, tries=3) < 8  # it sleeps for 5
         log = folder.log.read_text()
         assert log.count("saved epoch") == 5
         assert log.count("cannot upload the log and the checkpoints") == 1
@@ -187,9 +204,16 @@ class TestABucketThatFails:
     ) -> None:
         with silent_server() as address:
             monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-            supervised = Supervised(folder, dead_bucket, saving(folder, "epoch 1"))
-            soon(lambda: folder.exit(1))  # is recorded before the last uploads
-            assert supervised.ends() < job_uploader.LAST_SECONDS + 5
+
+            def seconds() -> float:
+                supervised = Supervised(folder, dead_bucket, saving(folder, "epoch 1"))
+                soon(lambda: folder.exit(1))  # is recorded before the last uploads
+                ended = supervised.ends()
+                folder.path.joinpath("attempt-1.json").unlink()
+                return ended
+
+            most = job_uploader.LAST_SECONDS + 5
+            assert quickest(seconds, most, tries=3) < most
 
     def test_is_used_again_when_it_is_back(
         self, s3: dict[str, str], dead_bucket: str, folder: JobFolder, tmp_path: Path,
@@ -256,7 +280,7 @@ with file.with_name(".hidden").open("wb") as written:
     for _ in range(200):
         written.write(bytes(10**6))
 file.with_name(".hidden").rename(file)
-time.sleep(60)
+time.sleep(600)
 """
     supervised = Supervised(folder, bucket.address, text)
     uploader, most = supervised.uploader(), 0

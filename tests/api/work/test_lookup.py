@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
-from helpers.example_queues import claimed, ended, ids, leased, new_job, queued, refused, running
+from helpers.example_queues import (
+    claimed,
+    ended,
+    ids,
+    leased,
+    new_job,
+    postpone,
+    queued,
+    refused,
+    running,
+)
 from intertwine_api.storage.database import Database
 from intertwine_api.wire.problems import Problem
 from intertwine_api.work.queue import Queue
@@ -157,10 +168,14 @@ class TestWaiting:
             "this host runs no jobs: it waits for one that does",
         )
 
-    def test_for_another_try(self, queue: Queue) -> None:
+    def test_for_another_try(self, queue: Queue, database: Database) -> None:
         lost = queue.lose(running(queue).id, 1, "gone")
-        other = queued(queue)
-        assert queue.waiting(lost) == (2, "it is tried again in 1 s")
+        postpone(database, 1000)
+        lost, other = queue.get(lost.id), queued(queue)
+        place, why = queue.waiting(lost)
+        found = re.fullmatch(r"it is tried again in (\d+) s", why)
+        assert found
+        assert (place, 800 < int(found[1]) <= 1001) == (2, True)
         assert queue.waiting(other)[0] == 1
 
     def test_is_in_the_order_of_claims(self, queue: Queue) -> None:

@@ -31,6 +31,8 @@ from intertwine_cache import Store
 pytestmark = pytest.mark.slow  # real processes, or networks that are compiled
 
 COMMAND = (sys.executable, str(Path(__file__).with_name("slow_training.py")))
+#: Seconds of a lease: shorter than the outages, and longer than a busy machine delays a heartbeat.
+LEASE = 7.0
 ONCE = Limits(seconds=600, memory=8 * 10**9, attempts=1)
 
 #: Makes the database unavailable.
@@ -62,7 +64,7 @@ class Lab:
         training = {"epochs": epochs, "batch_size": 16, "seed": 3}
         request = {"dataset": DATASET, "model": MODEL, "training": training, "name": "kept"}
         job, _ = self.queue.submit(NewJob("train", "ada", request, ONCE))
-        soon(lambda: len(JobMetrics(self.database).rows(job.id)) > 3, 90)
+        soon(lambda: len(JobMetrics(self.database).rows(job.id)) > 3)
         return job.id
 
     def solves(self) -> str:
@@ -70,7 +72,7 @@ class Lab:
         parsed = parse_request({"rep": "V**4", "group": "SO(3)"})
         new = NewJob("solve", "ada", json.loads(parsed.task), ONCE, subject=parsed.key)
         job, _ = self.queue.submit(new)
-        soon(lambda: self.queue.get(job.id).progress.get("fraction", 0) > 0.5, 90)
+        soon(lambda: self.queue.get(job.id).progress.get("fraction", 0) > 0.5)
         return job.id
 
     def ends(self, job_id: str) -> None:
@@ -134,7 +136,7 @@ def solve_goes_through(lab: Lab, outage: Outage, seconds: float) -> None:
     with outage():
         time.sleep(seconds)
     before = lab.queue.get(job_id).progress
-    soon(lambda: lab.queue.get(job_id).progress != before, 60)
+    soon(lambda: lab.queue.get(job_id).progress != before)
     with outage():
         lab.ends(job_id)
         time.sleep(min(seconds, 4.0))
@@ -165,17 +167,17 @@ def server() -> Iterator[Databases]:
 class TestPostgreSQL:
     def test_that_is_restarted_ends_no_training(self, server: Databases, tmp_path: Path) -> None:
         with server.migrated("postgresql") as url:
-            lab = Lab(url, tmp_path, lease=2.0)
+            lab = Lab(url, tmp_path, lease=LEASE)
             try:
-                goes_through(lab, server.stopped, 6.0, 60)
+                goes_through(lab, server.stopped, 2 * LEASE, 60)
             finally:
                 lab.close()
 
     def test_that_is_restarted_ends_no_solve(self, server: Databases, tmp_path: Path) -> None:
         with server.migrated("postgresql") as url:
-            lab = Lab(url, tmp_path, lease=2.0)
+            lab = Lab(url, tmp_path, lease=LEASE)
             try:
-                solve_goes_through(lab, server.stopped, 6.0)
+                solve_goes_through(lab, server.stopped, 2 * LEASE)
             finally:
                 lab.close()
 
@@ -188,7 +190,7 @@ class TestPostgreSQL:
                 job_id = lab.trains(60)
                 job = lab.queue.get(job_id)
                 with server.stopped():
-                    soon(lambda: lab.executor.state(job) != "running", 30)
+                    soon(lambda: lab.executor.state(job) != "running")
                     ended = lab.executor.state(job)
                     assert not isinstance(ended, str)
                     assert ended.code == 75  # its supervisor has noted it without the database
@@ -215,18 +217,18 @@ def test_a_training_that_is_killed_after_each_new_checkpoint_goes_on_to_its_end(
     with databases.migrated("sqlite") as url:
         lab = Lab(url, tmp_path, lease=30.0)
         try:
+            held = tmp_path / "held"
+            held.touch()  # no attempt ends before it is killed
             job_id = lab.trains(60)
             checkpoints = [0]
             for attempt in (1, 2, 3, 4):
-                soon(
-                    lambda: lab.queue.get(job_id).progress.get("checkpoint", 0) > checkpoints[-1],
-                    90,
-                )
+                soon(lambda: lab.queue.get(job_id).progress.get("checkpoint", 0) > checkpoints[-1])
                 job = lab.queue.get(job_id)
                 assert (job.state, job.attempt) == ("running", attempt)
                 checkpoints.append(job.progress["checkpoint"])
                 os.killpg(int(job.external_id or 0), signal.SIGKILL)  # the supervisor too
-                soon(lambda n=attempt: lab.queue.get(job_id).attempt > n, 30)  # type: ignore[misc]
+                soon(lambda n=attempt: lab.queue.get(job_id).attempt > n)  # type: ignore[misc]
+            held.unlink()
             job = lab.ended(job_id)
             assert (job.state, job.attempt) == ("succeeded", 5), job.problem
             require_complete(lab, job_id, 60)
@@ -237,17 +239,17 @@ def test_a_training_that_is_killed_after_each_new_checkpoint_goes_on_to_its_end(
 class TestSQLite:
     def test_that_is_locked_ends_no_training(self, databases: Databases, tmp_path: Path) -> None:
         with databases.migrated("sqlite") as url:
-            lab = Lab(f"{url}?timeout=0.5", tmp_path, lease=2.0)
+            lab = Lab(f"{url}?timeout=0.5", tmp_path, lease=LEASE)
             try:
-                goes_through(lab, lambda: write_lock(url), 5.0, 60)
+                goes_through(lab, lambda: write_lock(url), 2 * LEASE, 60)
             finally:
                 lab.close()
 
     def test_that_is_locked_ends_no_solve(self, databases: Databases, tmp_path: Path) -> None:
         with databases.migrated("sqlite") as url:
-            lab = Lab(f"{url}?timeout=0.5", tmp_path, lease=2.0)
+            lab = Lab(f"{url}?timeout=0.5", tmp_path, lease=LEASE)
             try:
-                solve_goes_through(lab, lambda: write_lock(url), 5.0)
+                solve_goes_through(lab, lambda: write_lock(url), 2 * LEASE)
             finally:
                 lab.close()
 

@@ -59,7 +59,7 @@ class Host:
             env=environment(**self.around.to_variables(), **env),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
@@ -198,7 +198,7 @@ def test_without_its_surroundings_it_says_what_is_missing() -> None:
         env={name: text for name, text in environment().items() if name != "INTERTWINE_CACHE"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 1

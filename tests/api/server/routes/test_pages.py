@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ address = re.search(r"http://[\\d.:]+", service.stdout.readline())[0]
 
 def get(path):
     try:
-        with urllib.request.urlopen(address + path) as answer:
+        with urllib.request.urlopen(address + path, timeout=60) as answer:
             return [answer.status, json.load(answer)]
     except urllib.error.HTTPError as error:
         return [error.code, json.load(error)]
@@ -78,6 +79,7 @@ class TestGpus:
         program.write_text(_NVIDIA_SMI)
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        begun = time.monotonic()
         with running_service(tmp_path / "data", workers="1", jobs="0") as client:
             for _ in range(3):
                 shown = client.get("/metrics").text
@@ -91,7 +93,8 @@ class TestGpus:
             assert found, shown
             assert float(found[1]) == pytest.approx(float(value))
         assert 'utilization_ratio{device="1"}' not in shown
-        assert len(program.with_suffix(".calls").read_text().splitlines()) == 1
+        calls = len(program.with_suffix(".calls").read_text().splitlines())
+        assert 1 <= calls <= 1 + (time.monotonic() - begun) / 15
 
     def test_there_are_no_figures_without_a_gpu(self, client: httpx.Client) -> None:
         if shutil.which("nvidia-smi"):

@@ -570,7 +570,7 @@ class TestLimitsOfPublishing:
                 with as_(token) as client:
                     problem(sent.put_blob(client), 403, "forbidden")
                     problem(sent.put_manifest(client), 403, "forbidden")
-            with httpx.Client(base_url=service.address) as client:
+            with httpx.Client(base_url=service.address, timeout=60) as client:
                 problem(sent.put_blob(client), 401, "unauthorized")
             assert not list((service.data / "arrivals").glob("*/*"))
             with as_(writer) as ann, as_(other) as bob, as_(admin) as eve:
