@@ -19,7 +19,7 @@ from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.operators import LinearOperator, dense
-from intertwine.reps.functors import Functor
+from intertwine.reps.functors import Functor, is_functor
 from intertwine.reps.generator_images import (
     Images,
     act_by_complex_numbers,
@@ -200,7 +200,7 @@ def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None
     if verdict.straight is None or verdict.frame is None:
         return atom, None
     inner = atom.rep if is_a(atom, Dual) else atom
-    if isinstance(inner, Functor):
+    if is_functor(inner):
         return _straight_functor(inner, is_dual=inner is not atom)
     if is_a(inner, Base):
         straight: Rep = Base(verdict.straight)
