@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from intertwine import verify
 from intertwine.errors import InvalidRep, NotConcrete, ParseError, TooLarge
 from intertwine.groups import GL, SL, SO, SU, D, Group, Lorentz, O, PointGroup, S, U
+from intertwine.irreps import decompose
 from intertwine.reps import (
     Alt,
     Conj,
@@ -38,7 +39,7 @@ from intertwine.reps import (
     latex,
     parse,
 )
-from intertwine.reps.functors import TensorFunctor
+from intertwine.reps.functors import SymmetricPower, TensorFunctor
 from intertwine.reps.generator_images import act_by_complex_numbers, images
 from intertwine.reps.parsing import rep_document
 
@@ -393,7 +394,14 @@ def test_methods_agree(method: str) -> None:
         )
 
 
-@pytest.mark.parametrize("functor", [f for f in FUNCTORS if f != "elastic"])
+@pytest.mark.parametrize(
+    "functor",
+    [
+        f if f in ("Sym2", "Det") else pytest.param(f, marks=pytest.mark.slow)
+        for f in FUNCTORS
+        if f != "elastic"
+    ],
+)
 def test_irreps_work_in_an_oblique_frame(functor: str) -> None:
     for group in (oblique(SU(2)), oblique(O(2)), oblique(SL(2))):
         rep = FUNCTORS[functor](V(group) + V(group).T)
@@ -495,3 +503,30 @@ def test_binary_forms_have_the_spins_of_sym(k: int, n: int) -> None:
     # Symᵏ of SU(2) is irreducible: its commutant has dimension 1
     assert rank((Sym(k, V) >> Sym(k, V))(SU(2))) == 1
     assert rank((Sym(k, V) >> Sym(k, V))(SO(3))) == k // 2 + 1
+
+
+def test_a_subclass_with_another_action_is_a_rep_of_its_own() -> None:
+    class Trivial(SymmetricPower):
+        def rho(self, M: Any) -> Any:
+            return np.eye(1)
+
+        def drho(self, A: Any) -> Any:
+            return np.zeros((1, 1))
+
+        def size(self) -> int:
+            return 1
+
+    own = Trivial(V(SO(3)), k=2)
+    assert own != Sym(2, V(SO(3)))
+    assert basis_key(own) != basis_key(Sym(2, V(SO(3))))
+    assert own.equivariant_basis(store=False).shape == (1, 1)
+
+
+def test_irreps_of_a_symmetric_power() -> None:
+    def sizes(rep: Rep) -> list[int]:
+        return sorted(irrep.size() for irrep in decompose(rep).multiplicities)
+
+    assert sizes(Sym(2, V(SO(3)))) == [1, 5]
+    assert sizes(Sym(4, V(SO(3)))) == [1, 5, 9]
+    assert sizes(Alt(2, V(SO(4)))) == [3, 3]
+    assert sizes(Sym(2, V(oblique(SO(3))))) == [1, 5]

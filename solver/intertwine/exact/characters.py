@@ -27,7 +27,7 @@ from intertwine.errors import InvalidGroup, NotConcrete, TooLarge
 from intertwine.groups import CATALOGUE, Group
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.finite_characters import finite_rank
-from intertwine.reps.functors import Functor
+from intertwine.reps.functors import is_functor
 from intertwine.reps.power_sums import power_sums, symmetric_group_character
 from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, is_a
 
@@ -142,7 +142,7 @@ def _power_sums(rep: Rep, power: int) -> _PowerSums | None:
         for factor in rep.factors:
             found = _product(found, _power_sums(factor, power))
         return found
-    if not isinstance(rep, Functor):
+    if not is_functor(rep):
         return None
     outer = power_sums(rep, rep.part.size())
     if outer is None:

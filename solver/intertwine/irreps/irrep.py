@@ -30,7 +30,7 @@ from intertwine.irreps.names import (
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.irreps.straight_images import straightened
 from intertwine.operators import LinearOperator, dense
-from intertwine.reps.functors import Functor
+from intertwine.reps.functors import Functor, is_functor
 from intertwine.reps.generator_images import (
     Images,
     act_by_complex_numbers,
@@ -277,7 +277,7 @@ def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None
     verdict = verdict_of(atom.G)
     if verdict.straight is None or verdict.frame is None:
         return atom, None
-    if isinstance(inner, Functor):
+    if is_functor(inner):
         return _straight_functor(inner, is_dual=inner is not atom)
     if is_a(inner, Base):
         straight: Rep = Base(verdict.straight)

@@ -13,7 +13,7 @@ from intertwine.groups.element_tables import MAX_ENTRIES
 from intertwine.groups.enumeration import Enumeration, enumerate_elements
 from intertwine.groups.group import Group
 from intertwine.operators import as_signed_permutation, dense
-from intertwine.reps.functors import Functor
+from intertwine.reps.functors import is_functor
 from intertwine.reps.generator_images import images
 from intertwine.reps.power_sums import power_sums
 from intertwine.reps.syntax import Dual, Rep, ScalarRep, Sum, Tensor, is_a
@@ -107,7 +107,7 @@ class _Characters:
             return self._total([(m, [(term, power)]) for m, term in rep.terms])
         if is_a(rep, Tensor):
             return self._total([(1, [(factor, power) for factor in rep.factors])])
-        if isinstance(rep, Functor):
+        if is_functor(rep):
             terms = power_sums(rep, rep.part.size())
             if terms is not None:
                 return self._total(

@@ -21,7 +21,7 @@ from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from functools import lru_cache
 from math import comb, log10
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Num
@@ -61,6 +61,9 @@ from intertwine.reps.syntax import (
     tensor,
 )
 from intertwine.reps.tensor_subspace import TensorSubspace, flat_index, flat_tuples
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 _KEPT = 32
 _UNIT = 1e-9
@@ -177,7 +180,16 @@ class Functor(Rep):
     @property
     def _identity(self) -> str | None:
         """F and the part as written: cheaper than the matrices, which may be large."""
+        if not is_functor(self):
+            return None
         return f"functor 1 {self.name} of {structure(self.part)}"
+
+
+def is_functor(rep: Rep) -> TypeIs[Functor]:
+    """Return whether a rep is a functor of its part: a subclass with another action is not."""
+    return isinstance(rep, Functor) and all(
+        getattr(type(rep), name) is getattr(Functor, name) for name in ("rho", "drho", "size")
+    )
 
 
 def structure(rep: Rep) -> str:

@@ -26,7 +26,7 @@ from intertwine.operators import (
 )
 from intertwine.operators.permutation import exact_permutation
 from intertwine.operators.product_comparison import has_orthonormal_rows
-from intertwine.reps.functors import Functor
+from intertwine.reps.functors import Functor, is_functor
 from intertwine.reps.homomorphism import checked_images
 from intertwine.reps.own_matrices import IdentityImage, measured_identity, refuse_large_images
 from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, atoms, frozen, is_a
@@ -91,7 +91,7 @@ def images(atom: Rep) -> Images:
         return Images(atom.G.lie_generators, atom.G.group_generators)
     if is_a(atom, Dual):
         return _once("dual", atom.rep, lambda: _dual_of(images(atom.rep)))
-    if isinstance(atom, Functor):
+    if is_functor(atom):
         return _once("images", atom, lambda: _images_of_functor(atom))
     given: Images | None = atom._given_images()
     if given is not None:
