@@ -7,6 +7,7 @@ from intertwine.reps.canonical_form import Canonical, canonical
 from intertwine.reps.description import describe_rep
 from intertwine.reps.generator_rep import GeneratorRep
 from intertwine.reps.group_homomorphism import Homomorphism, Restrict
+from intertwine.reps.induced import Induce, Quotient, Regular
 from intertwine.reps.invariant_subspace import Sub
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse, read_rep
@@ -31,7 +32,10 @@ __all__ = [
     "Dual",
     "GeneratorRep",
     "Homomorphism",
+    "Induce",
     "LinearOperator",
+    "Quotient",
+    "Regular",
     "Rep",
     "Restrict",
     "Scalar",
