@@ -141,7 +141,7 @@ class TestRoundTrip:
 
 
 def _array_names(storage: Metadata) -> Iterator[str]:
-    for key in ("matrix", "labels", "signs", "rows", "starts", "values"):
+    for key in ("matrix", "labels", "signs", "rows", "starts", "values", "combination"):
         if storage.get(key) is not None:
             yield storage[key]
     yield from {name for name in storage.get("frames", ()) if name is not None}
@@ -334,6 +334,10 @@ SPOILED_ARRAYS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "an order of zeros": ("permuted", "rows.0", lambda a: 0 * a),
     "an order from minus one on": ("permuted", "rows.0", lambda a: a - 1),
     "an order as a list": ("permuted", "rows.0", lambda a: a.tolist()),
+    "a combination that is not orthonormal": ("combined", "combination.0", lambda a: 2 * a),
+    "a combination of fewer columns": ("combined", "combination.0", lambda a: a[:-1]),
+    "a combination of integers": ("combined", "combination.0", lambda a: a.astype(int)),
+    "a combination as a list": ("combined", "combination.0", lambda a: a.tolist()),
 }
 
 

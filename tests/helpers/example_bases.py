@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from intertwine.bases import (
     Basis,
     Certificate,
+    Combined,
     Dense,
     EqualityPatterns,
     Intertwiners,
@@ -171,6 +172,10 @@ STORAGES: dict[str, Storage] = {
         np.array([1, 3, 0, 2]), Dense(orthonormal(4, 3, is_complex=True))
     ),
     "permuted, without columns": Permuted(np.array([1, 0, 2]), Dense(np.zeros((3, 0)))),
+    "combined": Combined(Dense(orthonormal(5, 3)), orthonormal(3, 2)),
+    "combined, of orbits": Combined(orbits([0, 1, 0, 2, 1, 0]), orthonormal(3, 1)),
+    "combined, complex": Combined(orbits([2, 0, 1]), orthonormal(3, 2, is_complex=True)),
+    "combined, without columns": Combined(orbits([0, 1, 0]), np.zeros((2, 0))),
     "nested": _nested(),
 }  # fmt: skip
 
@@ -213,6 +218,8 @@ def matrix_of(storage: Storage) -> np.ndarray[Any, Any]:
             for unit in units
         ]
         return np.stack(columns, axis=1) if columns else np.zeros(storage.shape)
+    if isinstance(storage, Combined):
+        return matrix_of(storage.inner) @ storage.combination
     assert isinstance(storage, Permuted)
     return matrix_of(storage.inner)[storage.rows]
 

@@ -3,7 +3,7 @@
 `Dense` and `Kronecker` are the earlier names of `DenseStorage` and `KroneckerStorage`.
 """
 
-from intertwine.bases.assembled import KroneckerStorage, Permuted, Sum
+from intertwine.bases.assembled import Combined, KroneckerStorage, Permuted, Sum
 from intertwine.bases.basis import Basis, Projector
 from intertwine.bases.certificate import ApproximateCertificate, Certificate
 from intertwine.bases.files import check_suffix, from_bytes, load_basis, save_basis, to_bytes
@@ -24,6 +24,7 @@ __all__ = [
     "ApproximateCertificate",
     "Basis",
     "Certificate",
+    "Combined",
     "Dense",
     "DenseStorage",
     "EqualityPatterns",

@@ -1,4 +1,4 @@
-"""Bases assembled from others: direct sums, Kronecker products, reordered coordinates."""
+"""Bases assembled from others: sums, Kronecker products, reordered coordinates, combinations."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from math import expm1, fsum, log1p, prod
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Num
+from jaxtyping import Inexact, Int, Num
 
 from intertwine.arrays import Array, index, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
+
+_COMBINATION = 1e-9
 
 
 class Sum(Storage):
@@ -193,3 +195,69 @@ class Permuted(Storage):
         if rows.shape != seen.shape or rows.min(initial=0) < 0 or not np.all(seen):
             raise FormatError("the order of a permuted basis is not a permutation")
         return cls(rows, inner)
+
+
+class Combined(Storage):
+    """Combinations of the columns of another basis: Q N for a matrix N with NᴴN = 1."""
+
+    kind = "combined"
+
+    def __init__(self, inner: Storage, combination: Inexact[np.ndarray, "r s"]) -> None:
+        self.inner, self.combination = inner, combination
+        self.shape = (inner.shape[0], combination.shape[1])
+        self.dtype = np.result_type(inner.dtype, combination.dtype)
+
+    def apply(self, w: Num[Any, "s k"]) -> Num[Any, "n k"]:
+        """Q (N w)."""
+        return self.inner.apply(self._in(w) @ w)
+
+    def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "s k"]:
+        """Nᴴ (Qᴴ v)."""
+        return self._in(v).conj().T @ self.inner.adjoint(v)
+
+    def _in(self, argument: Array) -> Array:
+        dtype = working_dtype(argument, self.combination.dtype)
+        return namespace(argument).asarray(self.combination, dtype=dtype)
+
+    def sparse(self) -> Any:
+        """Return the product of the inner sparse array and N, without rounding errors."""
+        from scipy.sparse import csc_array
+
+        found = self.inner.sparse() @ csc_array(self.combination)
+        found.data[np.abs(found.data) <= 1e-14] = 0
+        found.eliminate_zeros()
+        return csc_array(found)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the combination and of the inner storage."""
+        return self.combination.nbytes + self.inner.nbytes
+
+    def orthonormality_of_whole(self, part: float) -> float:
+        """Return (1 + ε)(1 + δ) − 1 for the bounds of the inner basis and of N."""
+        n = self.combination
+        own = float(np.linalg.norm(n.conj().T @ n - np.eye(n.shape[1])))
+        return expm1(log1p(self.inner.orthonormality_of_whole(part)) + log1p(own))
+
+    def write(self, put: Put) -> dict[str, Any]:
+        """Write the combination and the inner storage."""
+        return {
+            "kind": self.kind,
+            "combination": put("combination", self.combination),
+            "storage": self.inner.write(put),
+        }
+
+    @classmethod
+    def _read(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Combined:
+        combination = arrays[meta["combination"]]
+        inner = Storage.read(meta["storage"], arrays)
+        fits = combination.ndim == 2 and combination.dtype in (np.float64, np.complex128)
+        if not fits or combination.shape[0] != inner.shape[1]:
+            raise FormatError(
+                f"a combination of {inner.shape[1]} columns is a float64 matrix with as many rows, "
+                f"not {combination.dtype}{combination.shape}"
+            )
+        gram = combination.conj().T @ combination
+        if not np.abs(gram - np.eye(len(gram))).max(initial=0.0) <= _COMBINATION:
+            raise FormatError("the columns of a combination are not orthonormal")
+        return cls(inner, combination)

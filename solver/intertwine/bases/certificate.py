@@ -14,7 +14,12 @@ from intertwine.notebook import html_table
 _TEXTS = ("method", "backend", "device", "version")
 _COUNTS = ("size", "rank", "iterations")
 _MEASURES = ("residual", "orthonormality", "seconds")
-_YOUNGER = ("notes", "rank_bound", "solver")  # than the format: older files lack these
+_YOUNGER = (
+    "notes",
+    "rank_bound",
+    "solver",
+    "constraints",
+)  # than the format: older files lack these
 
 SOLVER_VERSION = 2
 """The version of the solver's results. Bases of older versions are not trusted, but solved again:
@@ -45,6 +50,7 @@ class Certificate:
     `iterations` counts the steps of iterative methods, `seconds` is wall time. `notes` say why a
     faster method was not used. `rank_bound` is an upper bound on the rank in exact arithmetic, if
     one was requested (`intertwine.exact.prove`). `solver` is the version of the solver's results.
+    `constraints` bounds ‖CQ‖/‖C‖ for each further constraint Cv = 0 that was given.
     An assembled basis names the different methods of its parts, which have certificates too.
     """
 
@@ -65,6 +71,7 @@ class Certificate:
     notes: tuple[str, ...] = ()
     rank_bound: int | None = None
     solver: int = SOLVER_VERSION
+    constraints: tuple[float, ...] = ()
 
     @property
     def is_proven(self) -> bool:
@@ -90,6 +97,7 @@ class Certificate:
             "notes": list(self.notes),
             "rank_bound": self.rank_bound,
             "solver": self.solver,
+            "constraints": list(self.constraints),
         }
 
     @staticmethod
@@ -126,6 +134,7 @@ class Certificate:
                 notes=tuple(_typed(note, str) for note in notes),
                 rank_bound=None if bound is None else _typed(bound, int),
                 solver=_typed(document.get("solver", 1), int),
+                constraints=_numbers(document.get("constraints", [])),
             )
         except FormatError:
             raise
@@ -145,6 +154,7 @@ class Certificate:
             ("orthonormality", f"{self.orthonormality:.1e}"),
             ("rank gap", gap),
             *bound,
+            *([("constraints", f"{max(self.constraints):.1e}")] if self.constraints else []),
             ("iterations", f"{self.iterations:,}"),
             ("seconds", f"{self.seconds:.3g}"),
             *(("note", note) for note in self.notes),

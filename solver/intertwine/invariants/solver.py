@@ -54,6 +54,7 @@ from intertwine.invariants.by_krylov import Found, bytes_needed, krylov
 from intertwine.invariants.by_orbits import index_orbits
 from intertwine.invariants.by_svd import svd
 from intertwine.invariants.cost import estimate
+from intertwine.invariants.linear_constraints import constrained
 from intertwine.invariants.problem import Problem, problems_of
 from intertwine.invariants.progress import Report, reporting
 from intertwine.invariants.reductive_part import within_reductive_part
@@ -99,6 +100,7 @@ def solve(
     progress: Report | bool | None = None,
     store: BasisStore | bool = True,
     tolerance: Any = None,
+    constraints: Any = None,
 ) -> Basis:
     """Return the basis Q of shape (n, r) of the invariants of a concrete rep, with its certificate.
 
@@ -117,6 +119,11 @@ def solve(
     approximate invariants, for generators learned from data. Its certificate is of the kind
     "approximate", and its key differs. Without a tolerance, rounded generators are rejected.
 
+    With `constraints`, only the invariants with Cv = 0 are returned, for a matrix C (dense or
+    sparse), an operator, or a list of these, each with n columns. Its certificate has their
+    residuals. The invariants are solved, or taken from a store, without constraints, and the result
+    is never stored.
+
     Raises `NotConcrete`, `UnknownMethod`, `MethodNotApplicable`, `TooLarge`, `RoundedGenerators`,
     another `AmbiguousRank` or another `SolveError`.
     """
@@ -130,6 +137,10 @@ def solve(
     else:
         require_tolerance(tolerance, method, backend)
         tolerance = float(tolerance)
+        if constraints is not None:
+            raise MethodNotApplicable(
+                "constraints are solved among exact invariants: leave the tolerance out"
+            )
     form = canonical(rep)
     chosen = find_store() if store is True else store
     options = Options(method, backend, device, tolerances, chosen or None, tolerance)
@@ -149,7 +160,10 @@ def solve(
             request=lambda: request_document(form.rep, method, backend, tolerance),
             is_quick=lambda: estimate(form.rep, method).operations < _QUICK_OPERATIONS,
         )
-    return in_order_of(rep, basis)
+    found = in_order_of(rep, basis)
+    if constraints is None:
+        return found
+    return constrained(rep, found, constraints, tolerances)
 
 
 def describe(rep: Rep) -> dict[str, str | None]:

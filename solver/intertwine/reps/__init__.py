@@ -20,6 +20,7 @@ from intertwine.reps.functors import (
 from intertwine.reps.generator_rep import GeneratorRep
 from intertwine.reps.group_homomorphism import Homomorphism, Restrict
 from intertwine.reps.index_symmetry import Indexed
+from intertwine.reps.induced import Induce, Quotient, Regular
 from intertwine.reps.invariant_subspace import Sub
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse, read_rep
@@ -51,10 +52,13 @@ __all__ = [
     "GeneratorRep",
     "Homomorphism",
     "Indexed",
+    "Induce",
     "LinearOperator",
     "Parity",
     "PseudoScalar",
     "PseudoVector",
+    "Quotient",
+    "Regular",
     "Rep",
     "Restrict",
     "Scalar",

@@ -179,6 +179,11 @@ def Restrict(R: Rep, H: Any) -> Rep:
     return _inclusion_of_words(R.G, H).pull_back(R)
 
 
+def subgroup_of(G: Group, H: Any) -> Group:
+    """Return a subgroup as a group, given as one or by words (see `Restrict`)."""
+    return H if isinstance(H, Group) else _inclusion_of_words(G, H).G
+
+
 def _inclusion_of_words(G: Group, words: Any) -> Homomorphism:
     """Return the inclusion of the subgroup that words in discrete generators generate."""
     read = tuple(_word(word, len(G.group_generators), G) for word in _listed(words))

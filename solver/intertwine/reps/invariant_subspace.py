@@ -53,11 +53,11 @@ class Sub(GeneratorRep):
         e.flags.writeable = False
         group = R.G
         lie = [
-            _restricted(_image(R, k, lie=True), e, f"the {k}-th Lie generator", R)
+            _restricted(generator_image(R, k, lie=True), e, f"the {k}-th Lie generator", R)
             for k in range(len(group.lie_generators))
         ]
         discrete = [
-            _restricted(_image(R, k, lie=False), e, f"the {k}-th discrete generator", R)
+            _restricted(generator_image(R, k, lie=False), e, f"the {k}-th discrete generator", R)
             for k in range(len(group.group_generators))
         ]
         discrete = [exact_permutation(h) or h for h in discrete]
@@ -158,12 +158,12 @@ def _restricted(operator: Any, e: Inexact[np.ndarray, "n m"], name: str, R: Rep)
     return found
 
 
-def _image(R: Rep, k: int, *, lie: bool) -> Any:
+def generator_image(R: Rep, k: int, *, lie: bool) -> Any:
     """Return dR(Aₖ) or R(hₖ) as a matrix or an operator, from the images of R's atoms."""
     if is_a(R, Sum):
-        return DirectSum([(m, _image(part, k, lie=lie)) for m, part in R.terms])
+        return DirectSum([(m, generator_image(part, k, lie=lie)) for m, part in R.terms])
     if is_a(R, Tensor):
-        factors = [_image(factor, k, lie=lie) for factor in R.factors]
+        factors = [generator_image(factor, k, lie=lie) for factor in R.factors]
         return KroneckerSum(factors) if lie else Kronecker(factors)
     if is_a(R, ScalarRep):
         return np.zeros((1, 1)) if lie else np.eye(1)

@@ -155,7 +155,7 @@ class Rep:
         """Return the certified basis Q of shape (n, r) of all v with ρ(g)v = v, where QᴴQ = 1.
 
         Options are those of `intertwine.invariants.solver`: `method`, `backend`, `device`,
-        `progress`, `store`, `tolerance`.
+        `progress`, `store`, `tolerance`, and `constraints`: matrices C with Cv = 0.
         """
         from intertwine.invariants import solve
 
