@@ -73,6 +73,25 @@ def test_every_equivariant_polynomial_is_one_combination(name: str) -> None:
     assert np.allclose(maps(2 * x), 2.0 ** np.array(maps.degrees)[:, None] * values)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vectors", "cross products", "a reflection group"])
+def test_the_polynomials_of_networks_have_the_same_span(name: str) -> None:
+    from intertwine.nn import EquivariantPolynomial
+
+    rep_in, rep_out, degree = CASES[name]
+    maps = polynomial_basis(rep_in, rep_out, degree)
+    network = EquivariantPolynomial(rep_in, rep_out, degree=degree)
+    x = np.random.default_rng(0).uniform(-1, 1, (60, rep_in.size()))
+    (irrep,) = network.space_out.kinds
+    columns = network.columns(irrep, x)
+    rows = maps(x).transpose(1, 0, 2).reshape(len(maps), -1)
+    assert columns.shape[1] == len(maps)
+    for column in columns.T:
+        value = network.untargeted({irrep: column[:, None]}).reshape(-1)
+        rest = value - np.linalg.lstsq(rows.T, value)[0] @ rows
+        assert np.abs(rest).max() < 1e-9 * np.abs(value).max()
+
+
 def test_values_are_those_of_the_coefficients_and_exponents() -> None:
     maps = polynomial_basis((2 * V)(O(2)), V(O(2)), 3)
     x = np.random.default_rng(1).standard_normal(4)
