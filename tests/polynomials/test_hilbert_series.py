@@ -171,7 +171,7 @@ CLASSICAL: dict[str, tuple[Rep, Rep, list[int]]] = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_classical_theorems_count_the_invariants_of_lie_groups(name: str) -> None:
     rep, rep_out, expected = CLASSICAL[name]
@@ -209,7 +209,7 @@ def ranks(name: str, degree: int) -> list[int]:
     return [solved(action, k, rep, rep_out).shape[1] for k in range(degree + 1)]
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", SMALL)
 def test_there_are_as_many_as_the_solver_finds(name: str) -> None:
     degree = 2 if SMALL[name][0].size() > 6 else 3
@@ -227,6 +227,7 @@ def test_groups_that_are_not_reductive_are_solved() -> None:
     assert list(molien(V(shear), 3)) == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 @laws
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=4), st.integers(2, 6))
 def test_charges_are_counted_as_monomials_of_total_charge_zero(

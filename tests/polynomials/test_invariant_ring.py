@@ -37,7 +37,7 @@ DEGREES: dict[str, tuple[Rep, int, tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", DEGREES)
 def test_generators_have_the_published_degrees(name: str) -> None:
     rep, degree, expected = DEGREES[name]
@@ -56,6 +56,7 @@ def test_groups_with_unbounded_elements_have_the_invariants_of_their_compact_for
     assert generators(quartic, 7).degrees == (2, 3)
 
 
+@pytest.mark.slow
 def test_generators_and_their_products_are_all_invariants() -> None:
     # the values of products at random points have the rank that the Hilbert series says
     rep = (3 * V)(SO(3))

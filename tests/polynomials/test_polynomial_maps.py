@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Rep, Rep, int]] = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", CASES)
 def test_every_equivariant_polynomial_is_one_combination(name: str) -> None:
     rep_in, rep_out, degree = CASES[name]
@@ -130,6 +130,7 @@ def test_the_gauge_depends_on_the_span_alone(seed: int, n: int, r: int, is_compl
     assert np.allclose(found.T @ found.conj(), first @ first.conj().T)
 
 
+@pytest.mark.slow
 def test_bases_are_the_same_in_another_order_of_generators() -> None:
     group = parse_group("O(3)")
     lie, discrete = (
