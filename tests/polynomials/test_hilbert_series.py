@@ -11,7 +11,13 @@ import pytest
 from helpers.laws import laws
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from intertwine.errors import InvalidSetting, NotConcrete, RoundedGenerators, TooLarge
+from intertwine.errors import (
+    AmbiguousRank,
+    InvalidSetting,
+    NotConcrete,
+    RoundedGenerators,
+    TooLarge,
+)
 from intertwine.groups import (
     G2,
     GL,
@@ -158,13 +164,14 @@ CLASSICAL: dict[str, tuple[Rep, Rep, list[int]]] = {
     "a determinant": ((3 * V)(SL(3)), Scalar(SL(3)), series({0: 1}, (3,), 8)),
     "symplectic": ((3 * V)(Sp(2)), Scalar(Sp(2)), series({0: 1}, (2, 2, 2), 8)),
     "Lorentz": ((3 * V)(SO13()), Scalar(SO13()), series({0: 1}, vectors(3), 8)),
+    "ten dimensions": ((2 * V)(SO(10)), V(SO(10)), series({1: 2}, (2, 2, 2), 4)),
     "octonions": ((3 * V)(G2()), Scalar(G2()), series({0: 1}, (*vectors(3), 3), 6)),
     "a quantum state": (V(SU(2)), Scalar(SU(2)), series({0: 1}, (), 8)),
     "scales": (V(Scaling(3)), Scalar(Scaling(3)), series({0: 1}, (), 8)),
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_classical_theorems_count_the_invariants_of_lie_groups(name: str) -> None:
     rep, rep_out, expected = CLASSICAL[name]
@@ -202,7 +209,7 @@ def ranks(name: str, degree: int) -> list[int]:
     return [solved(action, k, rep, rep_out).shape[1] for k in range(degree + 1)]
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", SMALL)
 def test_there_are_as_many_as_the_solver_finds(name: str) -> None:
     degree = 2 if SMALL[name][0].size() > 6 else 3
@@ -220,6 +227,7 @@ def test_groups_that_are_not_reductive_are_solved() -> None:
     assert list(molien(V(shear), 3)) == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 @laws
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=4), st.integers(2, 6))
 def test_charges_are_counted_as_monomials_of_total_charge_zero(
@@ -285,6 +293,19 @@ def test_the_closed_form_has_the_coefficients() -> None:
     expansion = sympy.series(found.closed_form, t, 0, 13).removeO()
     assert [expansion.coeff(t, k) for k in range(13)] == list(found)
     assert prod(found.denominator or ()) > 0
+
+
+@pytest.mark.parametrize("ratio", [np.sqrt(2), 1 + 1e-7])
+def test_charges_that_are_not_clearly_multiples_are_solved(ratio: float) -> None:
+    turn = np.array([[0.0, -1.0], [1.0, 0.0]])
+    group = Group(lie_algebra=[np.kron(np.diag([1.0, ratio]), turn)])
+    try:
+        found = molien(V(group), 2)
+    except AmbiguousRank:
+        assert ratio < 1.1
+    else:
+        assert list(found) == [1, 0, 2]
+        assert found.method == "solve"
 
 
 def test_what_cannot_be_counted_is_refused() -> None:

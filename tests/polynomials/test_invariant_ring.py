@@ -37,7 +37,7 @@ DEGREES: dict[str, tuple[Rep, int, tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", DEGREES)
 def test_generators_have_the_published_degrees(name: str) -> None:
     rep, degree, expected = DEGREES[name]
@@ -49,6 +49,14 @@ def test_generators_have_the_published_degrees(name: str) -> None:
     assert np.allclose(found(x @ g.T), found(x), atol=1e-8 * np.abs(g).max() ** degree)
 
 
+@pytest.mark.slow
+def test_groups_with_unbounded_elements_have_the_invariants_of_their_compact_forms() -> None:
+    rep = V(SL(2))
+    quartic = SymmetricPower(4, rep, joint_action([rep]))
+    assert generators(quartic, 7).degrees == (2, 3)
+
+
+@pytest.mark.slow
 def test_generators_and_their_products_are_all_invariants() -> None:
     # the values of products at random points have the rank that the Hilbert series says
     rep = (3 * V)(SO(3))

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Rep, Rep, int]] = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", CASES)
 def test_every_equivariant_polynomial_is_one_combination(name: str) -> None:
     rep_in, rep_out, degree = CASES[name]
@@ -71,6 +71,25 @@ def test_every_equivariant_polynomial_is_one_combination(name: str) -> None:
         assert maps.certificates[k].rank == len(own)
     # homogeneous: p(2x) = 2ᵏp(x)
     assert np.allclose(maps(2 * x), 2.0 ** np.array(maps.degrees)[:, None] * values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vectors", "cross products", "a reflection group"])
+def test_the_polynomials_of_networks_have_the_same_span(name: str) -> None:
+    from intertwine.nn import EquivariantPolynomial
+
+    rep_in, rep_out, degree = CASES[name]
+    maps = polynomial_basis(rep_in, rep_out, degree)
+    network = EquivariantPolynomial(rep_in, rep_out, degree=degree)
+    x = np.random.default_rng(0).uniform(-1, 1, (60, rep_in.size()))
+    (irrep,) = network.space_out.kinds
+    columns = network.columns(irrep, x)
+    rows = maps(x).transpose(1, 0, 2).reshape(len(maps), -1)
+    assert columns.shape[1] == len(maps)
+    for column in columns.T:
+        value = network.untargeted({irrep: column[:, None]}).reshape(-1)
+        rest = value - np.linalg.lstsq(rows.T, value)[0] @ rows
+        assert np.abs(rest).max() < 1e-9 * np.abs(value).max()
 
 
 def test_values_are_those_of_the_coefficients_and_exponents() -> None:
@@ -111,6 +130,7 @@ def test_the_gauge_depends_on_the_span_alone(seed: int, n: int, r: int, is_compl
     assert np.allclose(found.T @ found.conj(), first @ first.conj().T)
 
 
+@pytest.mark.slow
 def test_bases_are_the_same_in_another_order_of_generators() -> None:
     group = parse_group("O(3)")
     lie, discrete = (

@@ -224,6 +224,7 @@ def test_errors_at_samples_left_out_choose_the_degree_and_estimate_the_error() -
     assert again.validation_loss == found.validation_loss
 
 
+@pytest.mark.slow
 def test_the_estimate_is_the_mean_error_of_fits_without_each_sample() -> None:
     x, y = noisy(12, 0)
     reps = {"rep_in": 2 * V(SO(3)), "rep_out": V(SO(3))}

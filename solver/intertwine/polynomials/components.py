@@ -10,7 +10,7 @@ of the complexified group, so it need not be compact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -20,7 +20,7 @@ from jaxtyping import Complex, Inexact, Int
 
 from intertwine.groups.lie_closure import close
 from intertwine.irreps import REDUCTIVE, verdict_of
-from intertwine.polynomials.joint_groups import JointAction
+from intertwine.polynomials.joint_groups import JointAction, in_double
 from intertwine.reps import Rep
 
 _MAX_COMPONENTS = 64
@@ -28,9 +28,9 @@ _NULL, _CLEAR = 1e-8, 1e-4
 """Relative singular values below the first are zero; those between the two are ambiguous."""
 _DIAGONAL = 1e-7
 _CONDITION = 1e6
-_RATIONAL = 1e-6
+_RATIONAL = 1e-9
 _LARGEST_DENOMINATOR = 24
-_SAME = 1e-7
+_SAME = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +51,6 @@ class Component:
     inner: Weights
     outer: Weights
     adjoint: Weights
-
-
-@dataclass(frozen=True, eq=False)
-class _Images:
-    """Images on the base space, ρ_in and ρ_out, each a stack of matrices of shape (m, n, n)."""
-
-    parts: tuple[Inexact[np.ndarray, "m _ _"], ...]
 
 
 class _Unclear(Exception):
@@ -86,32 +79,28 @@ class _Finder:
     """
 
     def __init__(self, action: JointAction, rep_in: Rep, rep_out: Rep) -> None:
-        group = action.group
-        base_lie = [np.asarray(action_matrix(a)) for a in group.lie_generators]
-        base_discrete = [np.asarray(action_matrix(h)) for h in group.group_generators]
-        if any(map(np.iscomplexobj, (*base_lie, *base_discrete))):
-            base_lie = [_block((a, a.conj())) for a in base_lie]
-            base_discrete = [_block((h, h.conj())) for h in base_discrete]
-        base = 2 * group.d if group.is_complex else group.d
-        self.sizes = (base, rep_in.size(), rep_out.size())
-        lie = list(zip(base_lie, action.lie(rep_in), action.lie(rep_out), strict=True))
-        discrete = zip(
-            base_discrete, action.discrete(rep_in), action.discrete(rep_out), strict=True
-        )
-        self.generators = [_block(parts) for parts in discrete]
-        scaled = [_block(parts) for parts in lie]
-        scaled = [matrix / np.linalg.norm(matrix) for matrix in scaled if np.any(matrix)]
-        n = sum(self.sizes)
-        dtype = np.result_type(np.float64, *scaled, *self.generators)
-        if not scaled:
-            raise _Unclear
+        group, reps = action.group, (rep_in, rep_out)
+        lie = [in_double(a) for a in group.lie_generators]
+        lie = [matrix / np.linalg.norm(matrix) for matrix in lie if np.any(matrix)]
+        discrete = [in_double(h) for h in group.group_generators]
+        dtype, shape = np.result_type(np.float64, *lie, *discrete), (-1, group.d, group.d)
         closure = close(
-            np.array(scaled, dtype).reshape(-1, n, n),
-            np.array(self.generators, dtype).reshape(-1, n, n),
+            np.array(lie, dtype).reshape(shape), np.array(discrete, dtype).reshape(shape)
         )
         if closure is None or closure.leaks:
             raise _Unclear
-        self.algebra = closure.basis.astype(complex)
+
+        def joint(
+            matrix: Inexact[np.ndarray, "d d"], images: Iterable[Inexact[np.ndarray, "_ _"]]
+        ) -> Inexact[np.ndarray, "n n"]:
+            base = (matrix, matrix.conj()) if group.is_complex else (matrix,)
+            return _block((*base, *images))
+
+        self.sizes = (2 * group.d if group.is_complex else group.d, *(rep.size() for rep in reps))
+        self.generators = [joint(h, (action.rho(rep, h) for rep in reps)) for h in discrete]
+        self.algebra = np.array(
+            [joint(a, (action.drho(rep, a) for rep in reps)) for a in closure.basis], complex
+        )
         self.rows = self.algebra.reshape(len(self.algebra), -1)
         self.inverse = np.linalg.pinv(self.rows.T)
         self.rng = np.random.default_rng(31)
@@ -242,14 +231,6 @@ class _Finder:
         if not np.all(np.abs(off).max(axis=(1, 2)) <= _DIAGONAL * np.maximum(1, scales[:, 0, 0])):
             raise _Unclear
         return values.T
-
-
-def action_matrix(generator: object) -> Inexact[np.ndarray, "d d"]:
-    """Return a generator as a dense matrix in double precision."""
-    from intertwine.operators import dense
-
-    matrix = np.asarray(dense(generator))
-    return matrix.astype(np.result_type(matrix.dtype, np.float64))
 
 
 def _block(parts: Sequence[Inexact[np.ndarray, "_ _"]]) -> Inexact[np.ndarray, "n n"]:

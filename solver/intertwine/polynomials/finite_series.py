@@ -24,7 +24,7 @@ from intertwine.reps import Rep
 _ANGLE = 1e-3
 """The largest distance of an eigenvalue's angle from a multiple of 2π/|G|, relative to 2π/|G|."""
 _RADIUS = 1e-6
-_WORK = 4e9
+_WORK = 2e9
 """The most operations for the eigenvalues of all elements."""
 _PRIME = 1 << 31
 """Primes are below this: products fit into 64 bits."""

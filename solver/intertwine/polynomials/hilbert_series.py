@@ -133,6 +133,7 @@ def solved(action: JointAction, k: int, rep: Rep, rep_out: Rep) -> Any:
     """
     if not require_solvable(k, rep, rep_out):
         return np.zeros((0, 0))
+    action = action.gentle(k)
     with images_once():
         maps = SymmetricPower(k, rep, action) >> SymmetricPower(1, rep_out, action)
         return maps.equivariant_basis(progress=False)

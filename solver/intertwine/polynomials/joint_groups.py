@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,12 @@ from jaxtyping import Inexact
 from intertwine.errors import NotConcrete
 from intertwine.groups import Group, Trivial, require_exact
 from intertwine.operators import dense
-from intertwine.reps import Rep
-from intertwine.reps.generator_images import images
+from intertwine.reps import Base, Rep
+from intertwine.reps.generator_images import act_unitarily, images
 from intertwine.reps.syntax import atoms, drho_of, groups_of, rho_of
+
+_GENTLE = 0.5
+"""The size of random elements of the Lie algebra, for polynomials of degree 1."""
 
 #: Square matrices of one size, one for each generator.
 Matrices = Sequence[Inexact[np.ndarray, "_ _"]]
@@ -50,11 +54,22 @@ class JointAction:
 
     def rho(self, rep: Rep, matrix: Any) -> Inexact[np.ndarray, "n n"]:
         """Return ρ(g) for an element of `group`, in double precision."""
-        return _double(rho_of(rep, self._given(rep, matrix)))
+        return in_double(rho_of(rep, self._given(rep, matrix)))
 
     def drho(self, rep: Rep, matrix: Any) -> Inexact[np.ndarray, "n n"]:
         """Return dρ(A) for an element of the Lie algebra of `group`, in double precision."""
-        return _double(drho_of(rep, self._given(rep, matrix)))
+        return in_double(drho_of(rep, self._given(rep, matrix)))
+
+    def gentle(self, degree: int) -> JointAction:
+        """Return the same action with random elements near 1 that polynomials of a degree do not
+        magnify beyond double precision. Unitary groups need no change.
+        """
+        if act_unitarily(Base(group) for group in self.groups):
+            return self
+        group = copy.copy(self.group)
+        scale = 1.0 if self.group.z_scale is None else np.asarray(self.group.z_scale)
+        group.z_scale = scale * _GENTLE / max(1, degree)
+        return JointAction(self.groups, group)
 
     def _given(self, rep: Rep, matrix: Any) -> Mapping[Group, Any] | Any:
         return self.elements(matrix) if groups_of(rep) else np.asarray(dense(matrix))
@@ -91,12 +106,13 @@ def joint_action(reps: Iterable[Rep]) -> JointAction:
 def _within(
     whole: Inexact[np.ndarray, "n n"], place: slice, generator: Any
 ) -> Inexact[np.ndarray, "n n"]:
-    matrix = np.asarray(dense(generator))
+    matrix = in_double(generator)
     found = whole.astype(np.result_type(whole, matrix))
     found[place, place] = matrix
     return found
 
 
-def _double(matrix: Any) -> Inexact[np.ndarray, "n n"]:
+def in_double(matrix: Any) -> Inexact[np.ndarray, "n n"]:
+    """Return a matrix, permutation or operator as a dense array in double precision."""
     array = np.asarray(dense(matrix))
     return array.astype(np.result_type(array.dtype, np.float64))

@@ -100,9 +100,17 @@ def _means(component: Component, degree: int) -> tuple[list[Any], int | complex]
 
 
 def _density(adjoint: Weights, is_signed: bool) -> dict[tuple[int, ...], int | complex] | None:
-    """Return det(1 − Ad(ht)) on 𝔤/𝔱 as a Laurent polynomial: {weight: coefficient}."""
+    """Return det(1 − Ad(ht)) on 𝔤/𝔱 as a Laurent polynomial: {weight: coefficient}.
+
+    For the identity component, positive roots are enough: the characters of a connected group are
+    symmetric under its Weyl group, and ∏(1 − z^α) over these has one term for each of its elements
+    by Weyl's denominator formula.
+    """
     found: dict[tuple[int, ...], int | complex] = {(0,) * adjoint.weights.shape[1]: 1}
-    for weight, value in zip(adjoint.weights.tolist(), adjoint.eigenvalues.tolist(), strict=True):
+    factors = list(zip(adjoint.weights.tolist(), adjoint.eigenvalues.tolist(), strict=True))
+    if is_signed and all(value.real > 0 for _, value in factors):
+        factors = [(weight, value) for weight, value in factors if weight > [0] * len(weight)]
+    for weight, value in factors:
         own = round(value.real) if is_signed else value
         new = dict(found)
         for place, coefficient in found.items():
