@@ -57,10 +57,10 @@ def test_a_large_basis_is_applied_in_the_memory_of_its_vectors() -> None:
     v, w = np.ones(n), np.ones(r)
     basis.project(v)
     tracemalloc.start()
-    begun = time.perf_counter()
+    begun = time.process_time()
     basis @ w
     basis.T @ v
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak <= 8 * v.nbytes  # the dense matrix has 51 columns of that size

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from helpers.patience import PATIENCE
 
 if TYPE_CHECKING:
     from helpers.ceph import Ceph
@@ -48,6 +49,19 @@ def tier(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         case _:
             environment = {}
     return far_tier(request.param, tmp_path, environment, monkeypatch)
+
+
+@pytest.fixture
+def impatient() -> None:
+    """Chains wait for their tiers as briefly as they do for users (see `_patient`)."""
+
+
+@pytest.fixture(autouse=True)
+def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains wait for a tier that a busy machine has stopped: otherwise they pass it over."""
+    if "impatient" not in request.fixturenames:
+        monkeypatch.setattr("intertwine_cache.chain.PATIENCE_SECONDS", PATIENCE)
+        monkeypatch.setattr("intertwine_cache.chain.BLOB_SECONDS", PATIENCE)
 
 
 @pytest.fixture

@@ -42,11 +42,16 @@ def append(path: Path, line: str) -> None:
     os.close(descriptor)
 
 
-def ask(folder: Path, seconds: float) -> Any:
-    """Ask for one basis, whose solve is counted, takes a while, and never gives the same twice."""
+def ask(folder: Path, seconds: float, together: int = 1) -> Any:
+    """Ask for one basis, whose solve is counted, takes a while, and never gives the same twice.
+
+    It does not end before so many have begun.
+    """
 
     def solve() -> Basis:
         append(folder / "solves", str(os.getpid()))
+        while len((folder / "solves").read_text().splitlines()) < together:
+            time.sleep(0.01)
         time.sleep(seconds)
         rng = np.random.default_rng(int.from_bytes(os.urandom(8), "little"))
         matrix = np.linalg.qr(rng.standard_normal((100, 10)))[0]
@@ -58,12 +63,12 @@ def ask(folder: Path, seconds: float) -> Any:
 
 
 def repeat(act: Callable[[Store], None]) -> Callable[[Path, float], Any]:
-    """Act until the time is over; what was wrong, if anything."""
+    """Act until the time is over, and several times; what was wrong, if anything."""
 
     def acting(folder: Path, seconds: float) -> Any:
         store = Store(folder / "store", limit=10**6)
         turns, end = 0, time.monotonic() + seconds
-        while time.monotonic() < end:
+        while turns < 4 or time.monotonic() < end:
             act(store)
             turns += 1
         store.wait_for_eviction()
@@ -98,6 +103,7 @@ def look(store: Store) -> None:
 
 ROLES: dict[str, Callable[[Path, float], Any]] = {
     "ask": ask,
+    "ask without locks": lambda folder, together: ask(folder, 0.0, int(together)),
     "use": repeat(use),
     "look": repeat(look),
     "clear": repeat(lambda store: time.sleep(0.01 + 0 * store.clear())),

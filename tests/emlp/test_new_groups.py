@@ -202,9 +202,9 @@ def test_operators_of_ones_own_make_the_same_group_as_matrices():
     ("group", "seconds_on_the_page"), [(Alt, 16.9), (AltFast, 29.1)], ids=["matrices", "operators"]
 )
 def test_a_hundred_things_take_a_fraction_of_the_pages_time(group, seconds_on_the_page: float):
-    started = time.perf_counter()
+    started = time.process_time()
     Q = T(2)(group(100)).equivariant_basis()
-    assert time.perf_counter() - started < seconds_on_the_page / 5
+    assert time.process_time() - started < seconds_on_the_page / 5
     assert Q.shape == (10_000, 2)
     ones, identity = np.ones(10_000) / 100, np.eye(100).ravel() / 10
     np.testing.assert_allclose(Q.project(ones), ones)

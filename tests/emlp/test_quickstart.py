@@ -170,9 +170,9 @@ def test_rotations_have_fifteen_maps_between_tensors_of_rank_three(precision):
 @pytest.mark.slow
 def test_rotations_have_ninety_one_maps_from_rank_five_to_rank_three(precision):
     W = V(SO(3))
-    started = time.perf_counter()
+    started = time.process_time()
     Q = (W**5 >> W**3).equivariant_basis()
-    assert time.perf_counter() - started < 60
+    assert time.process_time() - started < 60
     assert Q.shape == (6561, 91)
     image = vis_basis(Q, ((W**3).size(), (W**5).size()))
     assert equivariance_error(image, W**5, W**3, SO(3)) <= rounding(precision)

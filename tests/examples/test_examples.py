@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,11 +27,17 @@ def run(name: str, *arguments: str, folder: Path) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
+
+
+def seconds_of_children() -> float:
+    """The time of processors that ended processes have taken, whatever else the machine does."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def number(pattern: str, printed: str) -> float:
@@ -81,9 +87,9 @@ class TestInertia:
 
     @pytest.mark.slow
     def test_all_epochs_take_little_time_and_beat_the_plain_network(self, tmp_path: Path) -> None:
-        started = time.perf_counter()
+        started = seconds_of_children()
         printed = run("inertia", folder=tmp_path)
-        assert time.perf_counter() - started < 120  # 21 s on two cores that had other work too
+        assert seconds_of_children() - started < 120  # 21 s on two cores that had other work too
         assert (tmp_path / "losses.png").read_bytes().startswith(PNG)
         assert number("Average test equivariance error ", printed) <= 5e-7
         plain = run("inertia", "--network", "MLP", folder=tmp_path)
@@ -106,9 +112,9 @@ class TestCustomGroup:
 
     @pytest.mark.slow
     def test_all_epochs_take_little_time_and_beat_the_plain_networks(self, tmp_path: Path) -> None:
-        started = time.perf_counter()
+        started = seconds_of_children()
         rows = table(run("custom_group", folder=tmp_path))
-        assert time.perf_counter() - started < 60  # 13 s on the same
+        assert seconds_of_children() - started < 60  # 13 s on the same
         assert not list(tmp_path.iterdir())
         assert rows["EMLP"][0] <= rows["MLP"][0]
         assert rows["EMLP"][1] < min(rows["MLP"][1], rows["MLP, augmented"][1]) / 10

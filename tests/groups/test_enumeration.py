@@ -138,9 +138,9 @@ class TestIndependentGenerators:
         for seed in range(6):
             shuffled = enumeration.elements[np.random.default_rng(seed).permutation(120)]
             group = Group(discrete_generators=shuffled)
-            started = time.perf_counter()
+            started = time.process_time()
             chosen = independent_generators(group)
-            assert time.perf_counter() - started < 0.5  # milliseconds, on a machine at rest
+            assert time.process_time() - started < 0.5  # milliseconds, on a machine at rest
             assert chosen is not None
             assert len(chosen) <= 4
             assert order(Group(discrete_generators=shuffled[list(chosen)])) == 120
@@ -188,17 +188,17 @@ class TestIndependentGenerators:
     ids=range(14),
 )
 def test_infinite_groups_are_recognised_quickly(generators: list[np.ndarray]) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert order(Group(discrete_generators=generators)) is None
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_large_groups_are_recognised_quickly() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert order(S(20)) is None
     assert order(RubiksCube()) is None
     assert order(Group(discrete_generators=[np.roll(np.arange(300_000), 2)])) is None
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_rounding_does_not_split_an_element() -> None:

@@ -213,10 +213,10 @@ def test_auto_gives_up_on_an_iteration_that_crawls() -> None:
     import time
 
     rep = T(4)(_oblique(Z(5), 10, seed=0))
-    started = time.perf_counter()
+    started = time.process_time()
     basis = rep.equivariant_basis()
     assert basis.rank == 125
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 # -- a rank that is not clear

@@ -436,14 +436,14 @@ def test_what_is_too_large_is_refused_before_memory_is_taken() -> None:
         from intertwine.reps import parse
         import intertwine.invariants, intertwine.groups
         imported()
-        refused, started = 0, time.perf_counter()
+        refused, started = 0, time.process_time()
         for text in ["T(12)(SO(10))", "T(12)(S(10))", "T(11)(SO(10))", "T(31)(S(2))"]:
             for method in ["auto", "svd", "krylov"]:
                 try:
                     parse(text).equivariant_basis(method=method, backend="numpy")
                 except TooLarge:
                     refused += 1
-        answer([refused, time.perf_counter() - started])
+        answer([refused, time.process_time() - started])
         """
     )
     assert done.status == 0, done.stderr

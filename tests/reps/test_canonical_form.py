@@ -187,11 +187,11 @@ def test_the_permutation_of_a_product_moves_its_axes() -> None:
 
 def test_the_form_of_a_rep_too_large_for_any_memory_is_immediate() -> None:
     rep = T(20, 20)(SO13p()) * (V(SO(3)).T + V(Z(2)) ** 30)
-    started = time.perf_counter()
+    started = time.process_time()
     form = canonical(rep)
     assert form.rep.size() == rep.size() > 10**24
     assert not form.is_identity
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.slow
@@ -206,13 +206,13 @@ def test_too_many_different_terms_are_refused() -> None:
 @pytest.mark.parametrize("text", ["(V+1)**256", "(V+V*)**256"])
 def test_a_high_power_of_a_sum_is_expanded_or_refused_at_once(text: str) -> None:
     rep = parse(text)
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         form = canonical(rep)
         assert sum(m for m, _ in form.rep.terms) > 1
     except TooLarge:
         pass
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_scalars_need_no_group() -> None:

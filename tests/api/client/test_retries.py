@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -186,14 +185,13 @@ class TestWhatItSays:
             is_over.wait(PATIENCE)
             return GOOD
 
-        with (
-            scripted_service(slow) as there,
-            ExitStack() as stack,
-            Client(there.url, answer_timeout=0.1, retries=0) as lab,
-            pytest.raises(ConnectionFailed, match=r"in 0\.1 seconds: increase answer_timeout="),
-        ):
-            stack.callback(is_over.set)
-            lab.job("a")
+        with scripted_service(slow) as there:
+            with (
+                Client(there.url, answer_timeout=0.1, retries=0) as lab,
+                pytest.raises(ConnectionFailed, match=r"in 0\.1 seconds: increase answer_timeout="),
+            ):
+                lab.job("a")
+            is_over.set()
 
     def test_the_answer_is_from_another_program(self) -> None:
         page = Reply(

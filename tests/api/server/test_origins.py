@@ -303,7 +303,7 @@ class TestSettings:
 def raw(client: httpx.Client, text: str) -> str:
     """The beginning of the answer to a request that is sent as it stands."""
     assert client.base_url.port
-    with socket.create_connection(("127.0.0.1", client.base_url.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", client.base_url.port), timeout=60) as connection:
         connection.sendall(text.encode())
         return connection.recv(65536).decode("latin-1")
 

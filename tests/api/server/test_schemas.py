@@ -29,7 +29,7 @@ def run_schemathesis(service: ServiceProcess, folder: Path, seconds: int, *optio
             *(Path(sys.executable).with_name("st"), "run", f"{service.address}/openapi.json"),
             *("--checks", ",".join(CHECKS), "--seed", "7", "--no-color"),
             "--suppress-health-check=filter_too_much",  # most datasets that it thinks of are none
-            *("--max-examples", "30", "--max-time", str(seconds), "--request-timeout", "30"),
+            *("--max-examples", "30", "--max-time", str(seconds), "--request-timeout", "120"),
             *options,
         ],
         cwd=folder,

@@ -208,7 +208,9 @@ class TestGarbage:
 
         def collect() -> None:
             uploads = Uploads(tmp_path / "uploads")
-            while not is_over.is_set():
+            is_last = False
+            while not is_last:
+                is_last = is_over.is_set()  # it may have been stopped until then
                 deleted.extend(collect_garbage(database, collector, uploads, -60)[0])
 
         def upload(number: int) -> list[str]:

@@ -47,8 +47,8 @@ class TestAClockThatIsSetBack:
 
     @pytest.fixture
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-        true, off = time.time, [0.0]
-        monkeypatch.setattr(time, "time", lambda: true() + off[0])
+        now, off = time.time(), [0.0]
+        monkeypatch.setattr(time, "time", lambda: now + off[0])  # it stands until it is set
 
         def set_by(seconds: float) -> None:
             off[0] += seconds

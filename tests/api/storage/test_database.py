@@ -104,7 +104,7 @@ class TestReads:
         together = threading.Barrier(8)
 
         def read(_: int) -> int:
-            together.wait(timeout=30)
+            together.wait(timeout=300)
             return sum(count(database) for _ in range(5))
 
         with ThreadPoolExecutor(40) as threads:

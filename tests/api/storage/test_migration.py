@@ -140,7 +140,7 @@ class TestMigration:
     ) -> None:
         with databases.empty(database_kind) as url:
             done = subprocess.run(
-                [sys.executable, PROGRAM, url, "6"], capture_output=True, timeout=120, check=False
+                [sys.executable, PROGRAM, url, "6"], capture_output=True, timeout=300, check=False
             )
         assert done.returncode == 0, done.stderr.decode()
         said = json.loads(done.stdout)
@@ -155,7 +155,7 @@ class TestMigration:
                 with pytest.raises(TimeoutError):
                     migrating.result(timeout=0.3)
                 assert not (tmp_path / "intertwine.db").exists()
-            migrating.result(timeout=30)
+            migrating.result(timeout=300)
         assert version(database) == HEAD
         database.close()
 

@@ -41,9 +41,18 @@ class Supervised:
     def ended(self) -> Exit:
         """How the program ended; the supervisor has ended too."""
         assert self._process.wait(timeout=PATIENCE) == 0
+        return self.noted()
+
+    def noted(self) -> Exit:
+        """How the program ended, as it was noted."""
         ended = self.files.exit(1)
         assert ended is not None
         return ended
+
+    def kill(self) -> None:
+        """Kill the supervisor and the program."""
+        os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait(timeout=PATIENCE)
 
     def printed(self) -> str:
         """What the program printed."""
@@ -168,7 +177,7 @@ class TestASupervisorThatIsTerminated:
         soon(lambda: "ready" in supervised.printed())
         # it is told again and again: the grace does not begin anew
         soon(lambda: not supervised.is_told_to_end())
-        ended = supervised.ended()
+        ended = supervised.noted()
         assert (ended.signal, ended.cause) == ("SIGKILL", None)
 
     def test_asks_a_program_that_does_not_want_to(self, tmp_path: Path) -> None:
@@ -176,7 +185,7 @@ class TestASupervisorThatIsTerminated:
         soon(lambda: "ready" in supervised.printed())
         os.killpg(supervised.pid, signal.SIGTERM)
         soon(lambda: "asked" in supervised.printed())
-        os.killpg(supervised.pid, signal.SIGKILL)
+        supervised.kill()
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from helpers.example_tiers import (
     s3_gateway,
     web_folder,
 )
+from helpers.patience import PATIENCE, quickest, seconds_of
 from intertwine_cache import Chain, Store
 from intertwine_cache.eviction import evict
 from intertwine_cache.tiers.folder import FolderTier
@@ -71,7 +72,7 @@ class TestKilled:
         disk.put_new = killed
         chain = open_store(Places(Path(near), (far,)))
         chain.publish(sys.argv[1].rpartition("-")[2], lambda write: write(b"content"), {})
-        assert chain.finish(60)
+        assert chain.finish(300)
         print("not killed")
     """
 
@@ -275,7 +276,7 @@ def test_a_disk_that_hangs_after_half_a_blob_costs_one_wait(
     def write_half() -> None:
         with blob.open("wb", buffering=0) as pipe:
             pipe.write(b"con")
-            is_over.wait(60)
+            is_over.wait(2 * PATIENCE)
 
     writer = threading.Thread(target=write_half)
     writer.start()
@@ -283,7 +284,7 @@ def test_a_disk_that_hangs_after_half_a_blob_costs_one_wait(
         here = chain(tmp_path, folder_tier(shared.layout.root))
         begun = time.monotonic()
         assert fetched(here, "a") is None
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < PATIENCE  # for so long nothing comes
         ((_, health),) = here.tiers
         assert health.is_paused
         assert "arrives too slowly" in health.reason
@@ -306,6 +307,7 @@ def test_a_disk_that_fails_while_it_is_read_is_skipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
 def test_a_web_folder_that_hangs_after_half_a_blob_costs_one_wait(tmp_path: Path) -> None:
     shared = Store(tmp_path / "shared")
     _, blob = publish(shared, "a", b"content" * MB)
@@ -315,9 +317,11 @@ def test_a_web_folder_that_hangs_after_half_a_blob_costs_one_wait(tmp_path: Path
         here = chain(tmp_path, ObjectTier(address, is_writable=False))
         begun = time.monotonic()
         assert fetched(here, "a") is None
-        assert time.monotonic() - begun < 30
-        begun = time.monotonic()
-        assert fetched(here, "b") is None  # the tier is skipped
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < PATIENCE  # the server waits without end
+
+        def ask() -> None:
+            assert fetched(here, "b") is None  # the tier is skipped
+
+        assert quickest(lambda: seconds_of(ask), 0.5) < 0.5
     assert leftovers(here.near) == []
     assert list(here.near.layout.all_manifests()) == []

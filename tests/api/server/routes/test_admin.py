@@ -77,7 +77,7 @@ def test_a_solve_is_ended_and_those_who_wait_are_told(lab: Lab) -> None:
         assert solve["id"] in shown.out
         ended = lab.command("solves", "--end", solve["id"])
         assert ended.out == f"{solve['id']} is ended\n"
-        document = problem(waiting.result(timeout=30), 409, "ended-by-admin")
+        document = problem(waiting.result(timeout=300), 409, "ended-by-admin")
         assert document["detail"] == "an admin (boss) has ended the solve"
         assert lab.listed("solves") == []
         problem(ada.get(f"/v1/bases/{solve['key']}"), 409, "ended-by-admin")

@@ -130,9 +130,11 @@ class TestTheLayout:
 
 SOLVE = """
     import sys
+    import intertwine_cache.chain
     import numpy as np
     from intertwine.groups import SO
     from intertwine.reps import V
+    intertwine_cache.chain.PATIENCE_SECONDS = 60.0  # the service may be busy
     imported()
     basis = (V**2 * V.T + 5)(SO(3)).equivariant_basis()
     answer([basis.cached, np.round(basis.dense(), 12).tolist()])
