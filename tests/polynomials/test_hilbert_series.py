@@ -49,7 +49,7 @@ from intertwine.operators import dense
 from intertwine.polynomials import HilbertSeries, molien
 from intertwine.polynomials.hilbert_series import solved
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.symmetric_power import SymmetricPower
+from intertwine.polynomials.monomials import SymmetricPower
 from intertwine.reps import Rep, Scalar, V
 
 

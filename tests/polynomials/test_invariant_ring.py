@@ -7,7 +7,7 @@ import pytest
 from intertwine.groups import SE, SL, SO, SU, D, Hyperoctahedral, O, PointGroup, S, U
 from intertwine.polynomials import generators, molien
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.symmetric_power import SymmetricPower, monomials
+from intertwine.polynomials.monomials import SymmetricPower, monomials
 from intertwine.reps import Rep, Scalar, V
 
 

@@ -13,7 +13,7 @@ from intertwine.errors import InvalidSetting, TooLarge
 from intertwine.polynomials.components import components_of
 from intertwine.polynomials.finite_series import spectra_of
 from intertwine.polynomials.joint_groups import JointAction, joint_action
-from intertwine.polynomials.symmetric_power import MAX_MONOMIALS, SymmetricPower
+from intertwine.polynomials.monomials import MAX_MONOMIALS, SymmetricPower
 from intertwine.polynomials.torus_series import series_of
 from intertwine.reps import Rep, Scalar
 from intertwine.reps.generator_images import images_once

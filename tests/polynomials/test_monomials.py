@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from intertwine.errors import TooLarge
 from intertwine.groups import GL, SO, U
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.symmetric_power import SymmetricPower, monomials, products_of
+from intertwine.polynomials.monomials import SymmetricPower, monomials, products_of
 from intertwine.reps import V
 
 

@@ -1,14 +1,13 @@
 """Homogeneous polynomials in monomials that are orthonormal in the Bombieri inner product.
 
 Those of degree k are e_α = √(k!/α!) x^α. At a point x they are the coordinates of x ⊗ … ⊗ x in an
-orthonormal basis of Sym^k, so that ⟨e(x), e(y)⟩ = ⟨x, y⟩^k.
+orthonormal basis of Sym^k (that of `intertwine.reps.powers`), so that ⟨e(x), e(y)⟩ = ⟨x, y⟩^k.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import combinations_with_replacement
 from math import comb
 from typing import Any
 
@@ -18,6 +17,7 @@ from jaxtyping import Float, Inexact, Int
 from intertwine.errors import TooLarge
 from intertwine.polynomials.joint_groups import JointAction
 from intertwine.reps import Rep
+from intertwine.reps.powers import index_tuples, power_derivative, symmetric_power
 
 MAX_MONOMIALS = 3_000
 """The most monomials of one degree: the images of generators are dense matrices of this size."""
@@ -46,20 +46,6 @@ class Monomials:
         """The number of each monomial, by the bytes of its exponents."""
         return {row.tobytes(): i for i, row in enumerate(self.exponents)}
 
-    def moved(self, down: int | None, up: int | None) -> Int[np.ndarray, " N"]:
-        """Return the number of α without one `down` and with one more `up`; −1 if there is none.
-
-        The result is of degree k − 1, k or k + 1.
-        """
-        target = monomials(self.n, self.degree - (down is not None) + (up is not None))
-        exponents = self.exponents.copy()
-        if down is not None:
-            exponents[:, down] -= 1
-        if up is not None:
-            exponents[:, up] += 1
-        places = target.places
-        return np.array([places.get(row.tobytes(), -1) for row in exponents], dtype=np.int64)
-
 
 @lru_cache(maxsize=64)
 def monomials(n: int, degree: int) -> Monomials:
@@ -70,15 +56,11 @@ def monomials(n: int, degree: int) -> Monomials:
             f"there are {count:,} monomials of degree {degree} in {n} variables; at most "
             f"{MAX_MONOMIALS:,} are used: give a lower degree, or a smaller rep"
         )
-    exponents = np.zeros((count, n), np.int64)
-    last = np.zeros(count, np.int64)
-    for i, variables in enumerate(combinations_with_replacement(range(n), degree)):
-        for variable in variables:
-            exponents[i, variable] += 1
-        last[i] = variables[-1] if variables else 0
     if not degree:
-        zeros = np.zeros(count, np.int64)
-        return Monomials(n, 0, exponents, zeros, zeros, np.ones(count))
+        zeros = np.zeros(1, np.int64)
+        return Monomials(n, 0, np.zeros((1, n), np.int64), zeros, zeros, np.ones(1))
+    tuples = index_tuples(n, degree, strict=False)
+    exponents, last = tuples.counts, tuples.tuples[:, -1]
     places = monomials(n, degree - 1).places
     lower = exponents.copy()
     lower[np.arange(count), last] -= 1
@@ -132,40 +114,16 @@ class SymmetricPower(Rep):
         return len(monomials(self._n, self.degree))
 
     def rho(self, M: Any) -> Inexact[np.ndarray, "N N"]:
-        """ρ(g) on the coordinates of x ⊗ … ⊗ x, row by row from those of one degree less."""
+        """ρ(g) on the coordinates of x ⊗ … ⊗ x."""
         matrix = self._action.rho(self.rep, M)
-        found = np.ones((1, 1), matrix.dtype)
-        for k in range(1, self.degree + 1):
-            found = self._next(matrix, found, k)
-        return found
-
-    def _next(
-        self, matrix: Inexact[np.ndarray, "n n"], lower: Inexact[np.ndarray, "_ _"], k: int
-    ) -> Inexact[np.ndarray, "N N"]:
-        these = monomials(self._n, k)
-        rows = lower[these.rest]
-        found = np.zeros((len(these), len(these)), matrix.dtype)
-        for i, (places, columns) in enumerate(_lowered(self._n, k)):
-            weights = np.sqrt(these.exponents[places, i] / k)
-            found[:, places] += matrix[these.last, i, None] * rows[:, columns] * weights
-        found /= these.ratio[:, None]
-        return found
+        return symmetric_power(matrix, self.degree) if self.degree else np.eye(1)
 
     def drho(self, A: Any) -> Inexact[np.ndarray, "N N"]:
-        """dρ(A) = Σⱼᵢ A_ji a†ⱼaᵢ, as of bosons: e_α goes to √(αᵢ(αⱼ + 1)) e_{α − i + j}."""
+        """dρ(A), by derivatives along the directions of A."""
         matrix = self._action.drho(self.rep, A)
-        these = monomials(self._n, self.degree)
-        found = np.zeros((len(these), len(these)), matrix.dtype)
         if not self.degree:
-            return found
-        found[np.diag_indices(len(these))] = these.exponents @ np.diagonal(matrix)
-        for j, i in zip(*np.nonzero(matrix), strict=True):
-            if i != j:
-                sources = np.flatnonzero(these.exponents[:, i])
-                targets = these.moved(int(i), int(j))[sources]
-                alpha = these.exponents[sources]
-                found[targets, sources] += matrix[j, i] * np.sqrt(alpha[:, i] * (alpha[:, j] + 1))
-        return found
+            return np.zeros((1, 1))
+        return power_derivative(matrix, self.degree, strict=False)
 
     def __str__(self) -> str:
         return f"Sym^{self.degree}({self.rep})"
@@ -173,14 +131,3 @@ class SymmetricPower(Rep):
     @property
     def _action(self) -> JointAction:
         return JointAction(self.groups, self.G)
-
-
-@lru_cache(maxsize=64)
-def _lowered(n: int, k: int) -> list[tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]]]:
-    """Return for each variable the monomials of degree k with it, and those without one of it."""
-    these = monomials(n, k)
-    found = []
-    for i in range(n):
-        places = np.flatnonzero(these.exponents[:, i])
-        found.append((places, these.moved(i, None)[places]))
-    return found
