@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.errors import AmbiguousRank
+from intertwine.polynomials.joint_powers import products_of
 from intertwine.polynomials.polynomial_maps import (
     PolynomialMaps,
     in_fixed_gauge,
     polynomial_basis,
 )
-from intertwine.polynomials.symmetric_power import products_of
 from intertwine.reps import Rep, Scalar
 
 _NULL, _CLEAR = 1e-10, 1e-6

@@ -15,7 +15,7 @@ from intertwine.bases import Certificate
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.polynomials.hilbert_series import checked_degree, require_solvable, solved
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.symmetric_power import monomials
+from intertwine.polynomials.joint_powers import monomials
 from intertwine.reps import Rep
 
 MAX_MAPS_DEGREE = 64
