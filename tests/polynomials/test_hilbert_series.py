@@ -49,7 +49,7 @@ from intertwine.operators import dense
 from intertwine.polynomials import HilbertSeries, molien
 from intertwine.polynomials.hilbert_series import solved
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.monomials import SymmetricPower
+from intertwine.polynomials.monomials import JointSymmetricPower
 from intertwine.reps import Rep, Scalar, V
 
 
@@ -65,7 +65,7 @@ def series(numerator: dict[int, int], degrees: tuple[int, ...], degree: int) -> 
 def binary_form(d: int, group: Group | None = None) -> Rep:
     """The rep of SL(2) on binary forms of degree d."""
     rep = V(group or SL(2))
-    return SymmetricPower(d, rep, joint_action([rep]))
+    return JointSymmetricPower(d, rep, joint_action([rep]))
 
 
 #: The degrees of basic invariants of finite reflection groups (Humphreys 1990, table 3.1).

@@ -7,13 +7,13 @@ import pytest
 from intertwine.groups import SE, SL, SO, SU, D, Hyperoctahedral, O, PointGroup, S, U
 from intertwine.polynomials import generators, molien
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.monomials import SymmetricPower, monomials
+from intertwine.polynomials.monomials import JointSymmetricPower, monomials
 from intertwine.reps import Rep, Scalar, V
 
 
 def binary_form(d: int) -> Rep:
     rep = V(SU(2))
-    return SymmetricPower(d, rep, joint_action([rep]))
+    return JointSymmetricPower(d, rep, joint_action([rep]))
 
 
 #: Humphreys 1990; Weyl 1939; Sylvester 1879 for binary forms; Noether's bound for the others.
@@ -52,7 +52,7 @@ def test_generators_have_the_published_degrees(name: str) -> None:
 @pytest.mark.slow
 def test_groups_with_unbounded_elements_have_the_invariants_of_their_compact_forms() -> None:
     rep = V(SL(2))
-    quartic = SymmetricPower(4, rep, joint_action([rep]))
+    quartic = JointSymmetricPower(4, rep, joint_action([rep]))
     assert generators(quartic, 7).degrees == (2, 3)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from intertwine.errors import TooLarge
 from intertwine.groups import GL, SO, U
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.monomials import SymmetricPower, monomials, products_of
+from intertwine.polynomials.monomials import JointSymmetricPower, monomials, products_of
 from intertwine.reps import V
 
 
@@ -33,7 +33,7 @@ def test_monomials_have_the_inner_products_of_tensor_powers(degree: int, n: int,
     assert np.isclose(values(degree, x) @ values(degree, y), (x @ y) ** degree)
     g = np.random.default_rng(seed + 1).standard_normal((n, n))
     rep = V(GL(n))
-    power = SymmetricPower(degree, rep, joint_action([rep]))
+    power = JointSymmetricPower(degree, rep, joint_action([rep]))
     assert np.allclose(power.rho(g) @ values(degree, x), values(degree, g @ x))
     step = 1e-5
     moved = [power.rho(np.eye(n) + s * step * g) for s in (1, -1)]
@@ -46,7 +46,7 @@ def test_it_is_a_representation_which_the_algebra_accepts(rep: object) -> None:
 
     assert isinstance(rep, Rep)
     action = joint_action([rep])
-    power = SymmetricPower(3, rep, action)
+    power = JointSymmetricPower(3, rep, action)
     a, b = action.group.samples(2, seed=1)
     assert np.allclose(power.rho(a) @ power.rho(b), power.rho(a @ b))
     assert np.allclose(power.rho(a).conj().T @ power.rho(a), np.eye(power.size()))

@@ -13,7 +13,7 @@ from intertwine.errors import InvalidSetting, TooLarge
 from intertwine.polynomials.components import components_of
 from intertwine.polynomials.finite_series import spectra_of
 from intertwine.polynomials.joint_groups import JointAction, joint_action
-from intertwine.polynomials.monomials import MAX_MONOMIALS, SymmetricPower
+from intertwine.polynomials.monomials import MAX_MONOMIALS, JointSymmetricPower
 from intertwine.polynomials.torus_series import series_of
 from intertwine.reps import Rep, Scalar
 from intertwine.reps.generator_images import images_once
@@ -135,7 +135,7 @@ def solved(action: JointAction, k: int, rep: Rep, rep_out: Rep) -> Any:
         return np.zeros((0, 0))
     action = action.gentle(k)
     with images_once():
-        maps = SymmetricPower(k, rep, action) >> SymmetricPower(1, rep_out, action)
+        maps = JointSymmetricPower(k, rep, action) >> JointSymmetricPower(1, rep_out, action)
         return maps.equivariant_basis(progress=False)
 
 

@@ -99,7 +99,7 @@ def _norms(these: Monomials) -> Float[np.ndarray, " N"]:
     return found
 
 
-class SymmetricPower(Rep):
+class JointSymmetricPower(Rep):
     """Sym^k of a rep over its groups, which act jointly, in Bombieri-orthonormal monomials."""
 
     def __init__(self, degree: int, rep: Rep, action: JointAction) -> None:
