@@ -24,7 +24,11 @@ from intertwine.reps.generator_images import images
 
 FINITE = [S(4), D(5), Octahedral(), Icosahedral(), Z(6)]
 CONTINUOUS = [SO(3), O(3), SU(2), SL(2), U(2), SO(2), O(2)]
-EVERY = [*FINITE, *CONTINUOUS]
+FAST = [S(4), D(5), SO(3), SU(2)]
+SLOW = [group for group in (*FINITE, *CONTINUOUS) if group not in FAST]
+EVERY = [*FAST, *(pytest.param(group, marks=pytest.mark.slow) for group in SLOW)]
+
+each_group = pytest.mark.parametrize("group", EVERY, ids=[repr(g) for g in (*FAST, *SLOW)])
 
 
 def _matrices(rep: Rep) -> tuple[list[Any], list[Any]]:
@@ -54,7 +58,7 @@ def _frame(n: int, seed: int) -> Any:
 # -- the same rep by other means
 
 
-@pytest.mark.parametrize("group", EVERY, ids=repr)
+@each_group
 def test_images_of_v_give_as_many_invariants_as_v(group: Group) -> None:
     base = V(group)
     for frame in (None, _frame(group.d, 1)):
@@ -67,8 +71,9 @@ def test_images_of_v_give_as_many_invariants_as_v(group: Group) -> None:
             assert np.abs(one - other).max() < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [SO(3), D(5)], ids=repr)
-@settings(laws, max_examples=4)
+@settings(laws, max_examples=10)
 @given(seed=st.integers(0, 2**16))
 def test_a_conjugate_of_tensors_is_equivalent_to_them(group: Group, seed: int) -> None:
     rep = V(group) ** 2
@@ -91,7 +96,7 @@ def test_every_method_solves_it(method: str) -> None:
     assert basis.rank == (V(group) ** 2 >> V(group) + 2).equivariant_basis().rank
 
 
-@pytest.mark.parametrize("group", EVERY, ids=repr)
+@each_group
 def test_rho_of_other_elements_is_that_of_the_words_for_them(group: Group) -> None:
     rep = V(group) ** 2
     found, frame = _given(rep), _frame(rep.size(), 4)
@@ -116,6 +121,7 @@ def test_an_element_that_is_no_product_of_generators_is_refused_with_the_remedy(
         _given(V(SO(3))).drho(np.eye(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [SO(3), O(3), S(4), D(5)], ids=repr)
 def test_irreps_are_found_in_any_frame_of_a_compact_group(group: Group) -> None:
     base, frame = V(group), _frame(group.d, 6)
@@ -286,6 +292,56 @@ def test_charges_of_the_circle_are_integers(charge: float) -> None:
     assert Rep.from_generators(SO(2), lie=[3 * turn]).size() == 2
     with pytest.raises(InvalidRep, match="covering group"):
         Rep.from_generators(SO(2), lie=[charge * turn])
+
+
+@pytest.mark.parametrize(
+    ("charges", "is_rep"),
+    [((1, 2), True), ((3, -1), True), ((0.5, 0.5), False), ((1, np.sqrt(2)), False)],
+    ids=str,
+)
+def test_a_torus_has_a_lattice_of_charges(charges: tuple[float, float], is_rep: bool) -> None:
+    turn = np.array([[0.0, -1], [1, 0]])
+    axes = [np.kron(np.diag(e), turn) for e in np.eye(2)]
+    images = [charge * turn for charge in charges]
+    # in another basis of the Lie algebra, the charges of the generators may look like others
+    mixed = Group(lie_algebra=[axes[0] + axes[1], axes[0] - axes[1]])
+    of_mixed = [images[0] + images[1], images[0] - images[1]]
+    for group, lie in ((Group(lie_algebra=axes), images), (mixed, of_mixed)):
+        if is_rep:
+            assert Rep.from_generators(group, lie=lie).size() == 2
+        else:
+            with pytest.raises(InvalidRep, match="covering group"):
+                Rep.from_generators(group, lie=lie)
+
+
+@pytest.mark.parametrize("angle", [0.0, np.pi], ids=["1", "-h"])
+def test_a_discrete_generator_that_is_an_exponential_has_its_image(angle: float) -> None:
+    quarter = np.array([[0.0, -1], [1, 0]])
+    group = Group(lie_algebra=[quarter], discrete_generators=[quarter])
+    assert Rep.from_generators(group, [quarter], lie=[quarter]).size() == 2
+    wrong = np.eye(2) if angle == 0 else -quarter
+    with pytest.raises(InvalidRep, match=r"h\[0\] = exp A for an A of the Lie algebra"):
+        Rep.from_generators(group, [wrong], lie=[quarter])
+
+
+def test_relations_of_sl2z_are_found_among_short_words() -> None:
+    a, b = np.array([[0.0, -1], [1, 0]]), np.array([[1.0, 1], [0, 1]])
+    group = Group(discrete_generators=[a, b])
+    assert "checked on short words only" in repr(Rep.from_generators(group, [a, b]))
+    for wrong in ([a, np.eye(2)], [b, a]):
+        with pytest.raises(InvalidRep, match="and the images' products differ"):
+            Rep.from_generators(group, wrong)
+
+
+def test_redundant_generators_have_the_images_of_combinations() -> None:
+    _, lie = _matrices(V(SO(3)))
+    group = Group(lie_algebra=[*lie, lie[0] + lie[1]])
+    assert Rep.from_generators(group, lie=[*lie, lie[0] + lie[1]]).equivariant_basis().rank == 0
+    with pytest.raises(InvalidRep, match=r"A\[3\] is a combination of generators"):
+        Rep.from_generators(group, lie=[*lie, lie[0]])
+    few = Rep.from_generators(Group(lie_algebra=lie[:2]), lie=lie[:2])
+    g = SO(3).sample(2)
+    assert np.abs(few.rho(g) - g).max() < 1e-9  # the bracket of the two is the third
 
 
 def test_a_reflection_and_rotations_must_agree() -> None:

@@ -25,6 +25,7 @@ from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.groups.cayley_ball import CayleyBall, grow_ball
 from intertwine.groups.element_tables import signed_points
+from intertwine.groups.enumeration import enumerate_elements
 from intertwine.groups.generators import Generator
 from intertwine.groups.stabilizer_chain import (
     KernelFound,
@@ -40,6 +41,7 @@ _EXACT = 1e-10
 _ON_CHAIN = 1e-6  # the same for products of many elements; short relations are checked to `_EXACT`
 _ROUNDED = 1e-4  # a smaller defect may be rounding
 _MOST_ELEMENTS = 20_000
+_SHORT_WORDS = 2_000  # elements of an infinite or larger group
 _COSETS = 64  # elements of a group with Lie generators as well: as many components are compared
 _BALL_WORK = 3e9
 _BALL_ENTRIES = 2e7
@@ -259,6 +261,8 @@ class Relations:
         most = min(_MOST_ELEMENTS, _BALL_WORK / each, _BALL_ENTRIES / max(1, self._size))
         if self._lie_of_group:
             most = min(most, _COSETS)
+        elif most > _SHORT_WORDS and enumerate_elements(self._group) is None:
+            most = _SHORT_WORDS  # not all elements anyway
         return grow_ball(self._matrices, max(2, int(most)))
 
     def _word(self, ball: CayleyBall, i: int) -> Inexact[np.ndarray, "d d"]:
