@@ -116,14 +116,18 @@ class JointSymmetricPower(Rep):
     def rho(self, M: Any) -> Inexact[np.ndarray, "N N"]:
         """ρ(g) on the coordinates of x ⊗ … ⊗ x."""
         matrix = self._action.rho(self.rep, M)
-        return symmetric_power(matrix, self.degree) if self.degree else np.eye(1)
+        found: Inexact[np.ndarray, "N N"] = np.eye(1)
+        if self.degree:
+            found = symmetric_power(matrix, self.degree)
+        return found
 
     def drho(self, A: Any) -> Inexact[np.ndarray, "N N"]:
         """dρ(A), by derivatives along the directions of A."""
         matrix = self._action.drho(self.rep, A)
-        if not self.degree:
-            return np.zeros((1, 1))
-        return power_derivative(matrix, self.degree, strict=False)
+        found: Inexact[np.ndarray, "N N"] = np.zeros((1, 1))
+        if self.degree:
+            found = power_derivative(matrix, self.degree, strict=False)
+        return found
 
     def __str__(self) -> str:
         return f"Sym^{self.degree}({self.rep})"
