@@ -79,7 +79,8 @@ def _phased(matrix: Complex[np.ndarray, "n n"]) -> Complex[np.ndarray, "n n"]:
     """Return the matrix with the phase for which the first of its largest entries is positive."""
     flat = matrix.ravel()
     first = flat[int(np.argmax(np.abs(flat) >= np.abs(flat).max() - _LARGEST))]
-    return matrix * (np.abs(first) / first)
+    found: Complex[np.ndarray, "n n"] = matrix * (np.abs(first) / first)
+    return found
 
 
 def _sign(
