@@ -175,7 +175,7 @@ class TestRefusals:
         [
             ("l=50", SO(3), "tensors of more than 24 factors V"),
             ("l=999", SO(3), "tensors of more than 24 factors V"),
-            pytest.param("[6, 6]", SU(3), "products of more than 150", marks=pytest.mark.slow),
+            pytest.param("[6, 6]", SU(3), "larger products of irreps", marks=pytest.mark.slow),
         ],
         ids=["50", "999", "wide"],
     )

@@ -10,7 +10,7 @@ from jaxtyping import Num
 from intertwine.arrays import Array, namespace
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.reps.own_matrices import matrix_of
-from intertwine.reps.syntax import Rep
+from intertwine.reps.syntax import Base, Rep
 
 
 class IrrepImages:
@@ -27,8 +27,14 @@ class IrrepImages:
         return np.asarray(image_of(self._decomposer, self._index, g, False, {}))
 
     def lie(self, a: Num[np.ndarray, "d d"]) -> Num[np.ndarray, "n n"]:
-        """Return dλ(A)."""
-        return np.asarray(image_of(self._decomposer, self._index, a, True, {}))
+        """Return dλ(A), from its coordinates in the basis of the Lie algebra."""
+        base = self._decomposer.atom(Base(self._decomposer.group))[0].given
+        count = base.lie_count
+        columns = base.matrices[:count].reshape(count, -1).T
+        coordinates = np.linalg.lstsq(columns, a.ravel(), rcond=None)[0]
+        own = self._decomposer.catalogue.irreps[self._index].rep.given.matrices[:count]
+        found: Num[np.ndarray, "n n"] = np.tensordot(coordinates, own, (0, 0))
+        return found
 
     @property
     def generators(self) -> list[Num[np.ndarray, "n n"]]:

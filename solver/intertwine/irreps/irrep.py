@@ -228,8 +228,8 @@ def irrep_named(text: str, group: Group, *, is_complex: bool | None = None) -> I
     """Return the irrep of a group by a name that people know, such as l=2, [2, 1] or T2g.
 
     The irreps of a real group are those over ℝ, with ``is_complex=True`` those over ℂ, where an
-    irrep over ℝ may have two halves. Raises `InvalidRep` for other texts, and for large irreps:
-    those in tensors of more than 24 factors V, or in products of more than 150 dimensions.
+    irrep over ℝ may have two halves. Raises `InvalidRep` for other texts, and for irreps that are
+    not found within a few seconds: in tensors of more than 24 factors V, or large products.
     """
     if not isinstance(text, str) or not is_known_form(text):
         raise InvalidRep(f"{text!r} is not the name of an irrep, such as l=2, [2, 1] or T2g")

@@ -43,12 +43,18 @@ MAX_NAME = 80
 _KNOWN = re.compile(r"[\[\]()0-9A-Za-z=/+⊕,'′″ ±-]+")
 _STEPS = 24
 """The most factors V of a tensor in which a named irrep is searched."""
-_LARGEST_PRODUCT = 150
+_LARGEST_PRODUCT = 250
 """The largest product of two irreps that is decomposed in a search for a named irrep."""
+_WORK = 2.5e7
+"""The most that the cubes of such products' dimensions add to in one search: a few seconds."""
+_LARGEST_BASE = 150
+"""The largest V that is decomposed in a search for a named irrep."""
+_LARGEST_NAMED = 500
+"""Irreps of more dimensions have only names by digest."""
 _LARGEST_GROUP = 32
 """The largest V for which a Lie group or symmetric group is recognised."""
-_MOST_IRREPS = 300
-"""A search in all tensors ends after as many irreps."""
+_MOST_IRREPS, _MOST_PRODUCTS = 300, 2_000
+"""A search in all tensors ends after as many irreps, or as many products."""
 _LETTERED_ORDER = 1_000
 """The largest order of a group whose irreps are named by letters or by Mulliken symbols."""
 
@@ -82,7 +88,9 @@ class IrrepNames:
     def name(self, index: int) -> str | None:
         """Return the name of a catalogued irrep; None if the scheme has none for it."""
         if index not in self._known:
-            self._known[index] = self._scheme.name(IrrepImages(self._decomposer, index))
+            images = IrrepImages(self._decomposer, index)
+            is_small = images.dimension <= _LARGEST_NAMED
+            self._known[index] = self._scheme.name(images) if is_small else None
         return self._known[index]
 
     def find(self, text: str) -> Irreducible:
@@ -98,6 +106,12 @@ class IrrepNames:
             )
         with decomposer.lock:
             index = self._named(wanted)
+            if index is None and decomposer.group.d > _LARGEST_BASE:
+                raise InvalidRep(
+                    f"irreps of {decomposer.group!r} are not searched by name: its V has "
+                    f"{decomposer.group.d:,} dimensions, more than {_LARGEST_BASE}; decompose a "
+                    f"rep that contains the irrep {wanted} first"
+                )
             if index is None:
                 index = self._climbed(wanted) if self._scheme.step(wanted) else self._found(wanted)
         if index is None:
@@ -125,6 +139,7 @@ class IrrepNames:
                     f"decompose a rep that contains it"
                 )
         index: int | None = self._named(path.pop())
+        work = 0.0
         for name, is_dual in zip(reversed(path), reversed(duals), strict=True):
             if index is None:
                 return None
@@ -132,7 +147,7 @@ class IrrepNames:
             factors = self._decomposer.atom(base.T if is_dual else base)[1]
             found = self._named(name)
             for factor in factors if found is None else ():
-                self._multiply(index, factor, wanted)
+                work = self._multiply(index, factor, wanted, work)
             index = self._named(name) if found is None else found
         return index
 
@@ -143,23 +158,26 @@ class IrrepNames:
                 return index
         return None
 
-    def _multiply(self, a: int, b: int, wanted: str) -> None:
+    def _multiply(self, a: int, b: int, wanted: str, work: float) -> float:
+        """Decompose a product. Return the work of the search with it."""
         irreps = self._decomposer.catalogue.irreps
         size = irreps[a].dimension * irreps[b].dimension
-        if size > _LARGEST_PRODUCT:
+        work += float(size) ** 3 * (3 if self._is_complex else 1)
+        if size > _LARGEST_PRODUCT or work > _WORK:
             raise InvalidRep(
-                f"the irrep {wanted} of {self._decomposer.group!r} is found in a product of two "
-                f"irreps of {size:,} dimensions, and products of more than {_LARGEST_PRODUCT} are "
-                f"not searched by name: decompose a rep that contains it"
+                f"the irrep {wanted} of {self._decomposer.group!r} is found only through larger "
+                f"products of irreps (here of {size:,} dimensions) than are searched by name: "
+                f"decompose a rep that contains it"
             )
         self._decomposer.catalogue.product(a, b)
+        return work
 
 
 def reachable(decomposer: Decomposer, largest: int = _LARGEST_PRODUCT) -> Iterator[int]:
     """Yield the irreps in tensors of V and V*, as they are found by products of small irreps.
 
-    Products of more than 150 dimensions, and of irreps of more than `largest`, are left out, and
-    the search ends after 300 irreps. Raises `SplitError`.
+    Products of more than 250 dimensions, and of irreps of more than `largest`, are left out, and
+    the search ends after 300 irreps, 2,000 products, or a few seconds' work. Raises `SplitError`.
     """
     base = Base(decomposer.group)
     factors = [*decomposer.atom(base)[1]]
@@ -167,11 +185,15 @@ def reachable(decomposer: Decomposer, largest: int = _LARGEST_PRODUCT) -> Iterat
         factors += [part for part in decomposer.atom(base.T)[1] if part not in factors]
     catalogue, queue = decomposer.catalogue, list(dict.fromkeys([0, *factors]))
     yield from queue
+    work, products = 0.0, 0
     for a in queue:  # grows as it is walked
         for b in factors:
             left, right = catalogue.irreps[a].dimension, catalogue.irreps[b].dimension
             if left > largest or left * right > _LARGEST_PRODUCT:
                 continue
+            work, products = work + float(left * right) ** 3, products + 1
+            if work > _WORK or products > _MOST_PRODUCTS:
+                return
             for index in catalogue.product(a, b):
                 if index not in queue:
                     queue.append(index)
