@@ -13,8 +13,14 @@ from hypothesis import strategies as st
 from intertwine.errors import TooLarge
 from intertwine.groups import GL, SO, U
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.monomials import JointSymmetricPower, monomials, products_of
-from intertwine.reps import V
+from intertwine.polynomials.monomials import (
+    JointSymmetricPower,
+    monomials,
+    order_of,
+    power_of,
+    products_of,
+)
+from intertwine.reps import Scalar, V
 
 
 def values(degree: int, x: np.ndarray) -> np.ndarray:
@@ -69,3 +75,14 @@ def test_products_of_polynomials_are_products_of_their_values(
 def test_too_many_monomials_are_refused() -> None:
     with pytest.raises(TooLarge, match="there are 2,220,075 monomials of degree 8 in 20 variables"):
         monomials(20, 8)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_the_power_of_a_sum_is_the_sum_of_products_in_another_order(degree: int) -> None:
+    rep = 2 * V(SO(3)) + Scalar + V(SO(2))
+    action = joint_action([rep])
+    split, order = power_of(degree, rep, action), order_of(degree, rep)
+    assert sorted(order) == list(range(len(order)))
+    g = action.group.sample(1)
+    whole = JointSymmetricPower(degree, rep, action).rho(g)
+    assert np.allclose(split.rho_dense(action.group.sample(1)), whole[np.ix_(order, order)])

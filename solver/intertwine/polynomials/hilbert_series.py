@@ -13,7 +13,7 @@ from intertwine.errors import InvalidSetting, TooLarge
 from intertwine.polynomials.components import components_of
 from intertwine.polynomials.finite_series import spectra_of
 from intertwine.polynomials.joint_groups import JointAction, joint_action
-from intertwine.polynomials.monomials import MAX_MONOMIALS, JointSymmetricPower
+from intertwine.polynomials.monomials import MAX_MONOMIALS, JointSymmetricPower, power_of
 from intertwine.polynomials.torus_series import series_of
 from intertwine.reps import Rep, Scalar
 from intertwine.reps.generator_images import images_once
@@ -127,7 +127,8 @@ def molien(rep: Rep, degree: Any, rep_out: Rep | None = None) -> HilbertSeries:
 
 
 def solved(action: JointAction, k: int, rep: Rep, rep_out: Rep) -> Any:
-    """Return the certified basis of Hom(Sym^k ρ, ρ_out), flattened by rows.
+    """Return the certified basis of Hom(Sym^k ρ, ρ_out), flattened by rows, with the monomials in
+    the order `order_of`.
 
     Raises `TooLarge` for more than `MAX_UNKNOWNS` coefficients.
     """
@@ -135,7 +136,7 @@ def solved(action: JointAction, k: int, rep: Rep, rep_out: Rep) -> Any:
         return np.zeros((0, 0))
     action = action.gentle(k)
     with images_once():
-        maps = JointSymmetricPower(k, rep, action) >> JointSymmetricPower(1, rep_out, action)
+        maps = power_of(k, rep, action) >> JointSymmetricPower(1, rep_out, action)
         return maps.equivariant_basis(progress=False)
 
 

@@ -6,6 +6,7 @@ orthonormal basis of Sym^k (that of `intertwine.reps.powers`), so that ⟨e(x), 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import comb
@@ -16,11 +17,14 @@ from jaxtyping import Float, Inexact, Int
 
 from intertwine.errors import TooLarge
 from intertwine.polynomials.joint_groups import JointAction
-from intertwine.reps import Rep
+from intertwine.reps import Rep, ScalarRep, Sum
 from intertwine.reps.powers import index_tuples, power_derivative, symmetric_power
+from intertwine.reps.syntax import direct_sum, is_a, tensor
 
 MAX_MONOMIALS = 3_000
 """The most monomials of one degree: the images of generators are dense matrices of this size."""
+_MAX_BLOCKS = 500
+"""The most products into which the symmetric power of a sum is split."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,3 +139,60 @@ class JointSymmetricPower(Rep):
     @property
     def _action(self) -> JointAction:
         return JointAction(self.groups, self.G)
+
+
+def power_of(degree: int, rep: Rep, action: JointAction) -> Rep:
+    """Return Sym^k of a rep as the sum of ⊗ᵢ Sym^kᵢ of the terms of a sum, over Σ kᵢ = k.
+
+    Each product acts on the monomials of degree kᵢ in the variables of the i-th term, so that it is
+    solved from small parts, and equal ones once. The monomials are in the order `order_of`.
+    """
+    parts, known = _parts(rep), dict[tuple[int, Rep], Rep]()
+    if not _splits(parts, degree):
+        return JointSymmetricPower(degree, rep, action)
+    blocks = []
+    for degrees in _degrees(len(parts), degree):
+        factors = []
+        for k, part in zip(degrees, parts, strict=True):
+            if k and not is_a(part, ScalarRep):
+                if (k, part) not in known:
+                    known[k, part] = JointSymmetricPower(k, part, action)
+                factors.append(known[k, part])
+        blocks.append((1, tensor(factors)))
+    return direct_sum(blocks)
+
+
+def order_of(degree: int, rep: Rep) -> Int[np.ndarray, " N"]:
+    """Return the number of each monomial of `power_of`, in the order of `monomials`."""
+    parts, whole = _parts(rep), monomials(rep.size(), degree)
+    if not _splits(parts, degree):
+        return np.arange(len(whole))
+    found = []
+    for degrees in _degrees(len(parts), degree):
+        exponents = np.zeros((1, 0), np.int64)
+        for k, part in zip(degrees, parts, strict=True):
+            own = monomials(part.size(), k).exponents
+            left, right = np.indices((len(exponents), len(own))).reshape(2, -1)
+            exponents = np.concatenate([exponents[left], own[right]], axis=1)
+        found += [whole.places[row.tobytes()] for row in exponents]
+    return np.array(found, dtype=np.int64)
+
+
+def _parts(rep: Rep) -> list[Rep]:
+    if is_a(rep, Sum):
+        return [term for count, term in rep.terms for _ in range(count)]
+    return [rep]
+
+
+def _splits(parts: list[Rep], degree: int) -> bool:
+    return degree > 0 and len(parts) > 1 and comb(len(parts) + degree - 1, degree) <= _MAX_BLOCKS
+
+
+def _degrees(parts: int, degree: int) -> Iterator[tuple[int, ...]]:
+    """Yield the degrees of each part that add up to a degree."""
+    if parts == 1:
+        yield (degree,)
+        return
+    for first in range(degree, -1, -1):
+        for rest in _degrees(parts - 1, degree - first):
+            yield (first, *rest)

@@ -15,7 +15,7 @@ from intertwine.bases import Certificate
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.polynomials.hilbert_series import checked_degree, require_solvable, solved
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.monomials import monomials
+from intertwine.polynomials.monomials import monomials, order_of
 from intertwine.reps import Rep
 
 MAX_MAPS_DEGREE = 64
@@ -131,7 +131,10 @@ def polynomial_basis(rep_in: Rep, rep_out: Rep, degree: Any) -> PolynomialMaps:
                 f"the equivariant polynomials up to degree {k} have {entries:,} coefficients; at "
                 f"most {MAX_ENTRIES:,}: give a lower degree, or smaller reps"
             )
-        rows = in_fixed_gauge(np.asarray(basis.dense()))
+        whole = np.asarray(basis.dense()).reshape(*shape, basis.shape[1])
+        ordered = np.empty_like(whole)
+        ordered[:, order_of(k, rep_in)] = whole
+        rows = in_fixed_gauge(ordered.reshape(basis.shape))
         coefficients.append(rows.reshape(-1, *shape))
         certificates.append(basis.certificate)
     return PolynomialMaps(rep_in, rep_out, tuple(coefficients), tuple(certificates))
