@@ -4,18 +4,10 @@ from typing import Any
 
 from intertwine.operators import LinearOperator
 from intertwine.reps.canonical_form import Canonical, canonical
+from intertwine.reps.conjugates import Conj
 from intertwine.reps.description import describe_rep
-from intertwine.reps.functors import (
-    Alt,
-    Conj,
-    Det,
-    Functor,
-    Parity,
-    PseudoScalar,
-    PseudoVector,
-    Sign,
-    Sym,
-)
+from intertwine.reps.determinants import Det, Parity, PseudoScalar, PseudoVector, Sign
+from intertwine.reps.functors import Functor
 from intertwine.reps.index_symmetry import Indexed
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse, read_rep
@@ -33,6 +25,7 @@ from intertwine.reps.syntax import (
     V,
     Vector,
 )
+from intertwine.reps.tensor_powers import Alt, Sym
 from intertwine.reps.young import Schur
 
 __all__ = [
