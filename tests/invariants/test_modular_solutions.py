@@ -12,12 +12,12 @@ from helpers.support import CASES, Case
 from intertwine.bases import Dense, Orbits
 from intertwine.errors import SolveError
 from intertwine.exact import rank_bound
-from intertwine.groups import O13, SO, Group, O, S, parse_group
+from intertwine.groups import O13, SE, SL, SO, SU, Group, O, PointGroup, S, parse_group
 from intertwine.invariants import evidence, modular_solutions, solve, solver
 from intertwine.invariants.evidence import confirmed_rank
-from intertwine.invariants.modular_solutions import MAX_SIZE, PRIMES
+from intertwine.invariants.modular_solutions import MAX_SIZE, PRIMES, modular_nullity
 from intertwine.invariants.problem import Problem, problems_of
-from intertwine.reps import Rep, T, V
+from intertwine.reps import Alt, Dual, Indexed, Rep, Schur, Sym, T, V
 from intertwine.reps.canonical_form import canonical_terms
 from sympy import isprime
 
@@ -262,3 +262,22 @@ def _changed(q: np.ndarray, change: int) -> np.ndarray:
         return q[:, :-1]
     whole, _ = np.linalg.qr(np.concatenate([q, np.eye(len(q))], axis=1))
     return whole[:, : q.shape[1] + 1]
+
+
+@pytest.mark.parametrize(
+    "group", [SO(3), O13(), SU(2), SL(2), SE(2), PointGroup("m-3m"), S(4)], ids=repr
+)
+def test_functors_are_counted_in_a_basis_without_square_roots(group: Group) -> None:
+    reps = [
+        Sym(2, V), Sym(4, V), Alt(2, V), Schur([2, 1], V), Indexed(V, "ijkl=jikl=klij"),
+        Sym(2, Alt(2, V) + 1), Sym(2, Sym(2, V)), Sym(2, V) >> Sym(2, V),
+    ]  # fmt: skip
+    for rep in [*(rep(group) for rep in reps), Sym(2, V(group)) * Dual(Sym(2, V(group)))]:
+        if 0 < rep.size() <= MAX_SIZE:
+            ((_, term),) = canonical_terms(rep)
+            (problem,) = problems_of(term)
+            rank = rep.equivariant_basis(store=False).shape[1]
+            assert [modular_nullity(problem, prime) for prime in PRIMES] == [rank, rank], rep
+    assert (
+        modular_nullity(Problem((Sym(2, V(PointGroup("3"))),), PointGroup("3")), PRIMES[0]) is None
+    )

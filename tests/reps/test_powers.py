@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.operators import Permutation
 from intertwine.reps import Alt, Rep, Sym, V
-from intertwine.reps.functors import Power
 from intertwine.reps.powers import (
     alternating_power,
     determinant,
@@ -22,6 +21,7 @@ from intertwine.reps.powers import (
     power_of_permutation,
     symmetric_power,
 )
+from intertwine.reps.tensor_powers import Power
 
 CASES = [(n, k, strict) for strict in (False, True) for n in (1, 2, 3, 4) for k in (2, 3, 4)]
 

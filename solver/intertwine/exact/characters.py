@@ -28,7 +28,7 @@ from intertwine.groups import CATALOGUE, Group
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.finite_characters import finite_rank
 from intertwine.reps.functors import is_functor
-from intertwine.reps.power_sums import power_sums, symmetric_group_character
+from intertwine.reps.power_sums import in_power_sums, symmetric_group_character
 from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, is_a
 
 _MAX_POWER = 40
@@ -144,7 +144,7 @@ def _power_sums(rep: Rep, power: int) -> _PowerSums | None:
         return found
     if not is_functor(rep):
         return None
-    outer = power_sums(rep, rep.part.size())
+    outer = in_power_sums(rep, rep.part.size())
     if outer is None:
         return None
     terms = []

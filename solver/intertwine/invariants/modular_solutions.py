@@ -15,7 +15,8 @@ from jaxtyping import Float, Inexact
 from intertwine.groups.generators import Generator
 from intertwine.invariants.problem import Problem
 from intertwine.operators import dense
-from intertwine.reps.syntax import Base, Dual, Rep, is_a
+from intertwine.reps.functors import is_functor, rational_weights
+from intertwine.reps.syntax import Base, Dual, Rep, atoms, is_a
 
 PRIMES = ((4194301, 1530975), (4194277, 1684722))
 """Primes below 2²², each with a square root of −1: sums of 2¹¹ products of residues are exact."""
@@ -26,6 +27,7 @@ MAX_PRODUCTS = 2**21
 
 _DENOMINATORS = np.arange(1, 65)
 _LARGEST = 2**20
+_ROUNDED = 1e-12
 _MOST_GENERATORS = 2**9
 _SPARE_ROWS = 8
 _PANEL = 32
@@ -75,7 +77,7 @@ def _is_little_work(problem: Problem) -> bool:
 def _lie(problem: Problem, prime: _Prime) -> list[_Stack] | None:
     """Return dρᵢ(Aₖ) modulo p in each slot i, scaled by one number for each k."""
     distinct = dict(zip(problem.atoms, problem.images, strict=True))
-    stacks = [_stack(image.lie) for image in distinct.values()]
+    stacks = [_rational(atom, image.lie, lie=True) for atom, image in distinct.items()]
     entries = np.concatenate([stack.reshape(len(stack), -1) for stack in stacks], axis=1)
     residues = _residues(entries, prime)
     if residues is None and all(map(_is_given, distinct)):
@@ -107,7 +109,8 @@ def _discrete(problem: Problem, prime: _Prime) -> tuple[list[_Stack], list[_Stac
         if atom in known:
             continue
         is_inverted = is_a(atom, Dual) and is_a(atom.rep, Base)
-        stack = _stack(atom.G.group_generators if is_inverted else image.discrete)
+        given = atom.G.group_generators if is_inverted else image.discrete
+        stack = _rational(atom, given, lie=False)
         residues = _residues(stack, prime)
         if residues is None:
             return None
@@ -115,6 +118,41 @@ def _discrete(problem: Problem, prime: _Prime) -> tuple[list[_Stack], list[_Stac
         known[atom] = (ones, residues.swapaxes(1, 2)) if is_inverted else (residues, ones)
     left, right = zip(*(known[atom] for atom in problem.atoms), strict=True)
     return list(left), list(right)
+
+
+def _is_of_given(rep: Rep) -> bool:
+    """Return whether an expression consists of V, V* and functors of them."""
+    return all(
+        _is_of_given(atom.part) if is_functor(atom) else _is_given(atom) for atom in atoms(rep)
+    )
+
+
+def _rational(
+    atom: Rep, generators: tuple[Generator, ...], *, lie: bool
+) -> Inexact[np.ndarray, "k d d"]:
+    """Return matrices, those of a functor in a basis where they have no square roots.
+
+    They are rounded to fractions only if the entries of the group's own generators are fractions,
+    integers for discrete ones: then they are fractions themselves.
+    """
+    stack, inner = _stack(generators), atom.rep if is_a(atom, Dual) else atom
+    if not is_functor(inner) or not _is_of_given(inner.part):
+        return stack
+    given = _stack(atom.G.lie_generators if lie else atom.G.group_generators)
+    # a discrete one's image is a polynomial: fractions could have large denominators
+    if _residues(given, PRIMES[0]) is None or not (lie or np.array_equal(given, np.rint(given))):
+        return stack
+    weights = rational_weights(atom)
+    scaled: Inexact[np.ndarray, "k d d"] = stack * (weights[None, :] / weights[:, None])
+    values = np.unique(np.concatenate([scaled.real.ravel(), scaled.imag.ravel()]))
+    for denominator in _DENOMINATORS:
+        nearest = np.rint(values * denominator) / denominator
+        if np.all(np.abs(nearest - values) <= _ROUNDED * np.maximum(1.0, np.abs(values))):
+            found: Inexact[np.ndarray, "k d d"] = np.rint(scaled.real * denominator) / denominator
+            if np.iscomplexobj(scaled):
+                found = found + 1j * (np.rint(scaled.imag * denominator) / denominator)
+            return found
+    return scaled
 
 
 def _stack(generators: tuple[Generator, ...]) -> Inexact[np.ndarray, "k d d"]:

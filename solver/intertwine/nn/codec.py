@@ -58,14 +58,10 @@ from intertwine.nn.square import Square
 from intertwine.nn.standardize import Standardize
 from intertwine.operators import dense
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
-from intertwine.reps.functors import (
-    AlternatingPower,
-    Conjugate,
-    Determinant,
-    SignRep,
-    SymmetricPower,
-)
+from intertwine.reps.conjugates import Conjugate
+from intertwine.reps.determinants import Determinant, SignRep
 from intertwine.reps.index_symmetry import IndexSymmetric
+from intertwine.reps.tensor_powers import AlternatingPower, SymmetricPower
 from intertwine.reps.young import SchurFunctor
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]

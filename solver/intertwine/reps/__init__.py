@@ -5,18 +5,10 @@ from typing import Any
 from intertwine.operators import LinearOperator
 from intertwine.reps.blocks import Block, Space, Time
 from intertwine.reps.canonical_form import Canonical, canonical
+from intertwine.reps.conjugates import Conj
 from intertwine.reps.description import describe_rep
-from intertwine.reps.functors import (
-    Alt,
-    Conj,
-    Det,
-    Functor,
-    Parity,
-    PseudoScalar,
-    PseudoVector,
-    Sign,
-    Sym,
-)
+from intertwine.reps.determinants import Det, Parity, PseudoScalar, PseudoVector, Sign
+from intertwine.reps.functors import Functor
 from intertwine.reps.generator_rep import GeneratorRep
 from intertwine.reps.group_homomorphism import Homomorphism, Restrict
 from intertwine.reps.index_symmetry import Indexed
@@ -38,6 +30,7 @@ from intertwine.reps.syntax import (
     V,
     Vector,
 )
+from intertwine.reps.tensor_powers import Alt, Sym
 from intertwine.reps.young import Schur
 
 __all__ = [

@@ -15,7 +15,7 @@ from intertwine.groups.group import Group
 from intertwine.operators import as_signed_permutation, dense
 from intertwine.reps.functors import is_functor
 from intertwine.reps.generator_images import images
-from intertwine.reps.power_sums import power_sums
+from intertwine.reps.power_sums import in_power_sums
 from intertwine.reps.syntax import Dual, Rep, ScalarRep, Sum, Tensor, is_a
 
 _INTEGER = 1e-6
@@ -108,7 +108,7 @@ class _Characters:
         if is_a(rep, Tensor):
             return self._total([(1, [(factor, power) for factor in rep.factors])])
         if is_functor(rep):
-            terms = power_sums(rep, rep.part.size())
+            terms = in_power_sums(rep, rep.part.size())
             if terms is not None:
                 return self._total(
                     [(c, [(rep.part, m * power) for m in cycles]) for cycles, c in terms.items()]

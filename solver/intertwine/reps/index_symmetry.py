@@ -19,15 +19,10 @@ from jaxtyping import Bool, Int, Num
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.operators import Permutation
-from intertwine.reps.functors import (
-    SizePolynomial,
-    TensorFunctor,
-    checked_part,
-    is_scalar,
-    latex_part,
-)
+from intertwine.reps.functors import SizePolynomial, checked_part, is_scalar, latex_part
 from intertwine.reps.parsing import register_function
 from intertwine.reps.syntax import Rep, Scalar, direct_sum
+from intertwine.reps.tensor_powers import TensorFunctor
 from intertwine.reps.tensor_subspace import (
     TensorSubspace,
     flat_index,

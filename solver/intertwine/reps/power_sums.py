@@ -13,8 +13,11 @@ from fractions import Fraction
 from functools import lru_cache
 from math import factorial, prod
 
-from intertwine.reps.functors import Conjugate, Determinant, Functor, Power
+from intertwine.reps.conjugates import Conjugate
+from intertwine.reps.determinants import Determinant
+from intertwine.reps.functors import Functor
 from intertwine.reps.index_symmetry import IndexSymmetric
+from intertwine.reps.tensor_powers import Power
 from intertwine.reps.young import SchurFunctor
 
 MAX_DEGREE = 16
@@ -24,7 +27,7 @@ MAX_DEGREE = 16
 Partition = tuple[int, ...]
 
 
-def power_sums(rep: Functor, size: int) -> Mapping[Partition, Fraction] | None:
+def in_power_sums(rep: Functor, size: int) -> Mapping[Partition, Fraction] | None:
     """Return the character of a functor of a part of this size, as coefficients of the products
     p_μ = p_{μ₁} p_{μ₂} ⋯; None if its degree is over `MAX_DEGREE`, or it is a conjugate.
     """

@@ -14,19 +14,11 @@ from jaxtyping import Float, Int, Num
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, TooLarge
-from intertwine.reps.functors import (
-    Alt,
-    SizePolynomial,
-    Sym,
-    TensorFunctor,
-    checked_part,
-    is_scalar,
-    latex_part,
-    product_polynomial,
-)
+from intertwine.reps.functors import SizePolynomial, checked_part, is_scalar, latex_part
 from intertwine.reps.parsing import register_function
 from intertwine.reps.powers import index_tuples
 from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, direct_sum
+from intertwine.reps.tensor_powers import Alt, Sym, TensorFunctor, product_polynomial
 from intertwine.reps.tensor_subspace import TensorSubspace, flat_index, require_tensor_size
 
 MAX_BOXES = 7
