@@ -1,10 +1,11 @@
-"""The spectral norm, of small matrices and of large ones."""
+"""The spectral norm, of small matrices and of large ones; orthonormal rows of a span."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from intertwine.groups.lie_span import spectral_norm
+from intertwine.groups import SO, Group
+from intertwine.groups.lie_span import LieSpan, orthonormal_rows, spectral_norm
 
 
 @pytest.mark.parametrize("n", [3, 401])
@@ -25,3 +26,42 @@ def test_the_spectral_norm_is_the_largest_singular_value(
     )
     assert spectral_norm(turned) == spectral_norm(turned)
     assert spectral_norm(np.zeros((n, n))) == 0
+
+
+# -- many generators, which are factorised instead
+
+
+@pytest.mark.parametrize("are_complex", [False, True])
+def test_rows_are_orthonormalised_with_their_coefficients(are_complex: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((5, 9)) + 1j * are_complex * rng.standard_normal((5, 9))
+    rows = rows if are_complex else rows.real
+    found = orthonormal_rows(rows, 1e-6)
+    assert found is not None
+    basis, inverse = found
+    np.testing.assert_allclose(basis @ basis.conj().T, np.eye(5), atol=1e-14)
+    np.testing.assert_allclose(inverse @ rows, basis, atol=1e-13)
+
+
+@pytest.mark.parametrize("error", [0.0, 1e-14, 1e-9])
+def test_rows_that_may_depend_on_each_other_are_left_to_their_singular_values(
+    error: float,
+) -> None:
+    rows = np.random.default_rng(0).standard_normal((5, 9))
+    rows[4] = rows[0] - rows[3] + error * rows[4]
+    assert orthonormal_rows(rows, 1e-6) is None
+    assert orthonormal_rows(np.zeros((2, 9)), 1e-6) is None
+    assert orthonormal_rows(np.ones((2, 1)), 1e-6) is None
+
+
+def test_many_generators_have_the_basis_of_their_singular_values() -> None:
+    """SO(15) has 105 generators: its basis is that of fixed matrices either way."""
+    frame = np.linalg.qr(np.random.default_rng(1).standard_normal((15, 15)))[0]
+    group = Group(lie_algebra=(frame * 2 ** np.linspace(0, 1, 15)) @ SO(15).lie_algebra)
+    span = LieSpan(group)
+    factorised = span.combinations(1e-12, 1e-7) @ span.rows
+    is_closed = span.is_closed_under_adjoints
+    other = LieSpan(group)
+    other.__dict__["_orthonormal"] = None
+    np.testing.assert_allclose(other.combinations(1e-12, 1e-7) @ other.rows, factorised, atol=1e-11)
+    assert other.is_closed_under_adjoints == is_closed

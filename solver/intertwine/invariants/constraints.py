@@ -24,6 +24,9 @@ from intertwine.invariants.problem import Problem, Slots
 from intertwine.invariants.tolerances import Tolerances
 
 _JOINED = 64
+_TOGETHER, _AT_ONCE = 256, 2**18
+"""Generators, and entries of their images, that are computed together: for short vectors a call
+for each takes longer than the product."""
 
 
 @dataclass(frozen=True)
@@ -152,11 +155,14 @@ def images_under(constraints: Constraints, x: Array) -> Iterator[Array]:
 def gradient(constraints: Constraints, x: Array) -> tuple[Array, Array]:
     """Return CᴴCx and ‖Cx‖², block by block: Cx, K times as large, is never stored."""
     total, square = 0 * x, 0.0
-    for k in range(len(constraints.lie[0]) if constraints.lie else 0):
-        slots = [stack[k] for stack in constraints.lie]
-        y = apply_lie(slots, constraints.sizes, x)
+    count = len(constraints.lie[0]) if constraints.lie else 0
+    together = max(1, min(_TOGETHER, _AT_ONCE // max(1, x.size)))
+    for k in range(0, count, together):
+        slots = [stack[k : k + together] for stack in constraints.lie]
+        y = reduce(operator.add, (_in_slots(m, i, constraints, x) for i, m in enumerate(slots)))
         square = square + (abs(y) ** 2).sum()
-        total = total + apply_lie([_adjoint(m) for m in slots], constraints.sizes, y)
+        for i, m in enumerate(slots):
+            total = total + _in_slots(_adjoint(m), i, constraints, y).sum(axis=0)
     for k, weight in enumerate(constraints.weights):
         slots = [stack[k] for stack in constraints.discrete]
         y = weight * (apply_discrete(slots, constraints.sizes, x) - x)
@@ -166,6 +172,19 @@ def gradient(constraints: Constraints, x: Array) -> tuple[Array, Array]:
     return total, square
 
 
-def _adjoint(matrix: Array) -> Array:
-    """Return Mᴴ; of a real matrix without a copy, which `conj` makes of NumPy's."""
-    return matrix.conj().T if matrix.dtype.kind == "c" else matrix.T
+def _in_slots(matrices: Array, slot: int, constraints: Constraints, x: Array) -> Array:
+    """Apply j matrices to one slot of x, of shape (n, k), or each to its own x: (j, n, k)."""
+    sizes, shape = constraints.sizes, x.shape[-2:]
+    before, after = prod(sizes[:slot]), prod(sizes[slot + 1 :]) * shape[1]
+    own = x.shape[:-2] or (1,)
+    if after == 1:  # one product for all rows
+        y = x.reshape(*own, before, sizes[slot]) @ matrices.swapaxes(1, 2)
+    else:
+        y = matrices[:, None] @ x.reshape(*own, before, sizes[slot], after)
+    return y.reshape(len(matrices), *shape)
+
+
+def _adjoint(matrices: Array) -> Array:
+    """Return Mᴴ; of real matrices without a copy, which `conj` makes of NumPy's."""
+    swapped = matrices.swapaxes(-1, -2)
+    return swapped.conj() if matrices.dtype.kind == "c" else swapped

@@ -20,7 +20,7 @@ from intertwine.arrays import standard_normal
 from intertwine.bases import Storage
 from intertwine.errors import MethodNotApplicable
 from intertwine.groups import Group
-from intertwine.groups.lie_span import LieSpan
+from intertwine.groups.lie_span import LieSpan, adjoint_rows
 from intertwine.invariants.backends import Backend
 from intertwine.invariants.by_irreps import match_irreps
 from intertwine.invariants.by_krylov import Found, orthonormal_invariants
@@ -113,9 +113,7 @@ def _closed_part(
     """Return orthonormal coordinates of the largest subspace of a span that is closed under
     adjoints, and of its complement. `rows` are an orthonormal basis of the span, as real vectors.
     """
-    matrices = (rows[:, : d * d] + 1j * rows[:, d * d :]).reshape(-1, d, d)
-    adjoints = np.swapaxes(matrices, 1, 2).conj().reshape(-1, d * d)
-    flat = np.concatenate([adjoints.real, adjoints.imag], axis=1)
+    flat = adjoint_rows(rows, d)
     # the adjoint is an involution: on a subspace that it maps to itself, its eigenvalues are ±1
     vectors = np.linalg.eigh(flat @ rows.T)[1].T
     moved = vectors @ flat

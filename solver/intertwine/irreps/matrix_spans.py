@@ -8,9 +8,12 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from intertwine.groups.lie_span import orthonormal_rows
 from intertwine.irreps.actions import adjoint, norm
 
 _INDEPENDENT = 1e-9
+_CLEAR = 1e-6
+_MANY = 100  # matrices
 _ZERO_EIGENVALUE = 1e-6
 _ROUNDED = 1e-9  # eigenvectors that amplify rounding beyond this are ignored
 _WORDS = 6
@@ -25,6 +28,9 @@ def orthonormal_span(matrices: Inexact[np.ndarray, "k d d"]) -> Inexact[np.ndarr
     if len(matrices) == 1:  # keep its sign
         return matrices / norm(matrices) if norm(matrices) else matrices[:0]
     flat = matrices.reshape(len(matrices), -1)
+    clear = orthonormal_rows(flat, _CLEAR) if len(flat) >= _MANY else None
+    if clear is not None:
+        return clear[0].reshape(matrices.shape)
     values, vectors = np.linalg.svd(flat, full_matrices=False)[1:]
     found: Inexact[np.ndarray, "j d d"] = vectors[values > _INDEPENDENT * values[0]]
     return found.reshape(-1, *matrices.shape[1:])

@@ -119,7 +119,14 @@ def _prepared(folder: Path) -> str:
 
 
 def _others_may_change(folder: Path) -> bool:
-    """Return whether other users, except root, may create or replace files in a folder."""
+    """Return whether other users, except root, may create or replace files in a folder.
+
+    On Windows, access lists decide that, which `stat` does not show. Only the user's own folder and
+    those above and in it are taken for safe.
+    """
+    if os.name == "nt":
+        home = Path.home()
+        return not (folder.is_relative_to(home) or home.is_relative_to(folder))
     found = folder.stat()
     if found.st_uid not in (os.getuid(), 0):
         return True
