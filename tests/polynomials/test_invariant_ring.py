@@ -7,7 +7,7 @@ import pytest
 from intertwine.groups import SE, SL, SO, SU, D, Hyperoctahedral, O, PointGroup, S, U
 from intertwine.polynomials import generators, molien
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.monomials import JointSymmetricPower, monomials
+from intertwine.polynomials.monomials import JointSymmetricPower, monomials_of
 from intertwine.reps import Rep, Scalar, V
 
 
@@ -73,7 +73,7 @@ def test_generators_are_orthogonal_to_products_of_lower_ones() -> None:
     square, fourth = found.coefficients[2][0, 0], found.coefficients[4][0, 0]
     assert np.allclose(np.abs(square), [np.sqrt(0.5), 0, np.sqrt(0.5)])
     # |x|⁴ = x⁴ + 2x²y² + y⁴, in √(k!/α!) x^α: (1, √(2/3)·…, 1) up to scale
-    exponents = monomials(2, 4).exponents
+    exponents = monomials_of(2, 4).exponents
     norm4 = {(4, 0): 1.0, (2, 2): 2 / np.sqrt(6), (0, 4): 1.0}
     vector = np.array([norm4.get(tuple(row), 0.0) for row in exponents.tolist()])
     assert abs(vector @ fourth) < 1e-12

@@ -15,7 +15,7 @@ from intertwine.groups import GL, SO, U
 from intertwine.polynomials.joint_groups import joint_action
 from intertwine.polynomials.monomials import (
     JointSymmetricPower,
-    monomials,
+    monomials_of,
     order_of,
     power_of,
     products_of,
@@ -26,7 +26,7 @@ from intertwine.reps import Scalar, V
 def values(degree: int, x: np.ndarray) -> np.ndarray:
     """√(k!/α!) x^α for all α."""
     found = []
-    for row in monomials(len(x), degree).exponents:
+    for row in monomials_of(len(x), degree).exponents:
         size = factorial(degree) / prod(factorial(int(a)) for a in row)
         found.append(np.sqrt(size) * np.prod(x**row))
     return np.array(found)
@@ -65,8 +65,8 @@ def test_products_of_polynomials_are_products_of_their_values(
     k: int, m: int, n: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    a = rng.standard_normal((2, len(monomials(n, k))))
-    b = rng.standard_normal((3, len(monomials(n, m))))
+    a = rng.standard_normal((2, len(monomials_of(n, k))))
+    b = rng.standard_normal((3, len(monomials_of(n, m))))
     x = rng.standard_normal(n)
     expected = [p * q for p, q in product(a @ values(k, x), b @ values(m, x))]
     assert np.allclose(products_of(a, b, n, (k, m)) @ values(k + m, x), expected)
@@ -74,7 +74,7 @@ def test_products_of_polynomials_are_products_of_their_values(
 
 def test_too_many_monomials_are_refused() -> None:
     with pytest.raises(TooLarge, match="there are 2,220,075 monomials of degree 8 in 20 variables"):
-        monomials(20, 8)
+        monomials_of(20, 8)
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])

@@ -52,7 +52,7 @@ class Monomials:
 
 
 @lru_cache(maxsize=64)
-def monomials(n: int, degree: int) -> Monomials:
+def monomials_of(n: int, degree: int) -> Monomials:
     """Return the monomials of a degree in n variables. Raises `TooLarge` for too many."""
     count = comb(n + degree - 1, degree) if n or degree else 1
     if count > MAX_MONOMIALS:
@@ -65,7 +65,7 @@ def monomials(n: int, degree: int) -> Monomials:
         return Monomials(n, 0, np.zeros((1, n), np.int64), zeros, zeros, np.ones(1))
     tuples = index_tuples(n, degree, strict=False)
     exponents, last = tuples.counts, tuples.tuples[:, -1]
-    places = monomials(n, degree - 1).places
+    places = monomials_of(n, degree - 1).places
     lower = exponents.copy()
     lower[np.arange(count), last] -= 1
     rest = np.array([places[row.tobytes()] for row in lower], dtype=np.int64)
@@ -79,7 +79,7 @@ def products_of(
     """Return the coefficients of all products of two sets of polynomials in n variables, of the
     given degrees, first by the first set.
     """
-    left, right, both = (monomials(n, k) for k in (*degrees, sum(degrees)))
+    left, right, both = (monomials_of(n, k) for k in (*degrees, sum(degrees)))
     found = np.zeros((len(a), len(b), len(both)), np.result_type(a, b))
     scales = 1 / _norms(both)
     weights = _norms(right)
@@ -98,7 +98,7 @@ def _norms(these: Monomials) -> Float[np.ndarray, " N"]:
     if not these.degree:
         return np.ones(len(these))
     found: Float[np.ndarray, " N"] = (
-        _norms(monomials(these.n, these.degree - 1))[these.rest] / these.ratio
+        _norms(monomials_of(these.n, these.degree - 1))[these.rest] / these.ratio
     )
     return found
 
@@ -111,11 +111,11 @@ class JointSymmetricPower(Rep):
         self.groups = action.groups
         self.G = action.group
         self._n = rep.size()
-        monomials(self._n, degree)  # raises TooLarge
+        monomials_of(self._n, degree)  # raises TooLarge
 
     def size(self) -> int:
         """Return the number of monomials."""
-        return len(monomials(self._n, self.degree))
+        return len(monomials_of(self._n, self.degree))
 
     def rho(self, M: Any) -> Inexact[np.ndarray, "N N"]:
         """ρ(g) on the coordinates of x ⊗ … ⊗ x."""
@@ -164,14 +164,14 @@ def power_of(degree: int, rep: Rep, action: JointAction) -> Rep:
 
 def order_of(degree: int, rep: Rep) -> Int[np.ndarray, " N"]:
     """Return the number of each monomial of `power_of`, in the order of `monomials`."""
-    parts, whole = _parts(rep), monomials(rep.size(), degree)
+    parts, whole = _parts(rep), monomials_of(rep.size(), degree)
     if not _splits(parts, degree):
         return np.arange(len(whole))
     found = []
     for degrees in _degrees(len(parts), degree):
         exponents = np.zeros((1, 0), np.int64)
         for k, part in zip(degrees, parts, strict=True):
-            own = monomials(part.size(), k).exponents
+            own = monomials_of(part.size(), k).exponents
             left, right = np.indices((len(exponents), len(own))).reshape(2, -1)
             exponents = np.concatenate([exponents[left], own[right]], axis=1)
         found += [whole.places[row.tobytes()] for row in exponents]

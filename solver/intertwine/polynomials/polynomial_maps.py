@@ -15,7 +15,7 @@ from intertwine.bases import Certificate
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.polynomials.hilbert_series import checked_degree, require_solvable, solved
 from intertwine.polynomials.joint_groups import joint_action
-from intertwine.polynomials.monomials import monomials, order_of
+from intertwine.polynomials.monomials import monomials_of, order_of
 from intertwine.reps import Rep
 
 MAX_MAPS_DEGREE = 64
@@ -61,7 +61,7 @@ class PolynomialMaps:
 
     def exponents(self, k: int) -> Int[np.ndarray, "N n_in"]:
         """Return the exponents α of the monomials of degree k."""
-        return monomials(self.rep_in.size(), k).exponents
+        return monomials_of(self.rep_in.size(), k).exponents
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -85,7 +85,7 @@ class PolynomialMaps:
         parts = []
         for k, own in enumerate(self.coefficients):
             if k:
-                these = monomials(shape[-1], k)
+                these = monomials_of(shape[-1], k)
                 factors = library.constant(1 / these.ratio, x)
                 values = library.take(values, these.rest) * library.take(x, these.last) * factors
             if len(own):
@@ -123,7 +123,7 @@ def polynomial_basis(rep_in: Rep, rep_out: Rep, degree: Any) -> PolynomialMaps:
         require_solvable(k, rep_in, rep_out)
     coefficients, certificates, entries = [], list[Certificate](), 0
     for k in range(degree + 1):
-        shape = rep_out.size(), len(monomials(rep_in.size(), k))
+        shape = rep_out.size(), len(monomials_of(rep_in.size(), k))
         basis = solved(action, k, rep_in, rep_out)
         entries += basis.shape[0] * basis.shape[1]
         if entries > MAX_ENTRIES:
