@@ -176,6 +176,9 @@ def test_work_is_bounded_before_it_starts() -> None:
         parse("Sym(256, Sym(256, Sym(256, V(SO(9)))))").size()
     with pytest.raises(TooLarge, match="degree"):
         dimension(parse("Sym(256, Sym(256, V))"))
+    for text in ("Sym(256, V)**256", "+".join(["V*Sym(16, Sym(16, V))"] * 80)):
+        with pytest.raises(TooLarge, match="products of coefficients"):
+            dimension(parse(f"{text}+Sym(256, V)**200"))
     with pytest.raises(TooLarge, match="too many entries"):
         _ = parse("Sym(20, V(SO(3)))").embed  # type: ignore[attr-defined]
 

@@ -1,6 +1,5 @@
 """Reps made of another rep by a functor on matrices: ρ(g) ↦ F(ρ(g)), with F(MN) = F(M)F(N).
 
-
 =============================  ===========================================================
 `Sym(k, R)`, `Alt(k, R)`       symmetric and alternating powers, in orthonormal bases
 `Schur(λ, R)`                  tensors with the symmetry of a Young diagram λ

@@ -13,8 +13,26 @@ from intertwine.reps.syntax import Base, Dual, Rep, Sum, Tensor, is_a
 MAX_DEGREE = 256
 """The largest degree of a functor's dimension as a polynomial."""
 
+MAX_PRODUCTS = 200_000
+"""The most products of coefficients that are fractions, as those of functors are."""
+
 #: A polynomial in d, as coefficients by degree.
 _Polynomial = dict[int, int | Fraction]
+
+
+class _Work:
+    """The products of fractional coefficients so far."""
+
+    def __init__(self) -> None:
+        self.products = 0
+
+    def spend(self, products: int) -> None:
+        """Count products. Raises `TooLarge` beyond `MAX_PRODUCTS`."""
+        self.products += products
+        if self.products > MAX_PRODUCTS:
+            raise TooLarge(
+                f"the dimension of the rep takes over {MAX_PRODUCTS:,} products of coefficients"
+            )
 
 
 def dimension(rep: Rep) -> Any:
@@ -26,31 +44,33 @@ def dimension(rep: Rep) -> Any:
     import sympy
 
     d = sympy.Symbol("d")
-    terms = _measure(rep).items()
+    terms = _measure(rep, _Work()).items()
     return sympy.Add(*(sympy.Rational(*c.as_integer_ratio()) * d**degree for degree, c in terms))
 
 
-def _measure(rep: Rep) -> _Polynomial:
+def _measure(rep: Rep, work: _Work) -> _Polynomial:
     if is_a(rep, Tensor):
         product: _Polynomial = {0: 1}
         for factor in rep.factors:
-            product = _multiply(product, _measure(factor))
+            product = _multiply(work, product, _measure(factor, work))
         return product
     if is_a(rep, Sum):
         total: _Polynomial = {}
         for multiplicity, term in rep.terms:
-            for degree, coefficient in _measure(term).items():
+            for degree, coefficient in _measure(term, work).items():
                 total[degree] = total.get(degree, 0) + multiplicity * coefficient
         return total
     inner = rep.rep if is_a(rep, Dual) else rep
     if is_a(inner, Base) and not rep.is_concrete:
         return {1: 1}
     if isinstance(inner, Functor) and not inner.is_concrete:
-        return _composed(inner.size_polynomial, _measure(inner.part))
+        return _composed(work, inner.size_polynomial, _measure(inner.part, work))
     return {0: rep.size()}
 
 
-def _multiply(left: _Polynomial, right: _Polynomial) -> _Polynomial:
+def _multiply(work: _Work, left: _Polynomial, right: _Polynomial) -> _Polynomial:
+    if any(isinstance(value, Fraction) for value in (*left.values(), *right.values())):
+        work.spend(len(left) * len(right))
     product: _Polynomial = {}
     for i, a in left.items():
         for j, b in right.items():
@@ -58,8 +78,9 @@ def _multiply(left: _Polynomial, right: _Polynomial) -> _Polynomial:
     return product
 
 
-def _composed(outer: Sequence[Fraction], inner: _Polynomial) -> _Polynomial:
+def _composed(work: _Work, outer: Sequence[Fraction], inner: _Polynomial) -> _Polynomial:
     """Return outer(inner(d)), by Horner's rule."""
+    work.spend(len(outer) ** 2)
     degree = (len(outer) - 1) * max(inner, default=0)
     if degree > MAX_DEGREE:
         raise TooLarge(
@@ -67,6 +88,6 @@ def _composed(outer: Sequence[Fraction], inner: _Polynomial) -> _Polynomial:
         )
     found: _Polynomial = {}
     for coefficient in reversed(outer):
-        found = _multiply(found, inner)
+        found = _multiply(work, found, inner)
         found[0] = found.get(0, 0) + coefficient
     return {degree: value for degree, value in found.items() if value}
