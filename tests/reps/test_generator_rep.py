@@ -111,6 +111,19 @@ def test_rho_of_other_elements_is_that_of_the_words_for_them(group: Group) -> No
         assert np.abs(found.drho(np.asarray(dense(a))) - known).max() < 1e-9
 
 
+def test_half_turns_have_images() -> None:
+    """A rotation by π has no principal logarithm in so(3)."""
+    rep = (V**2)(SO(3))
+    found = _given(rep)
+    for g in (np.diag([1.0, -1, -1]), np.array([[0.0, -1, 0], [-1, 0, 0], [0, 0, -1]])):
+        assert np.abs(found.rho(g) - np.kron(g, g)).max() < 1e-9
+    turn, half = dense(SO(2).lie_generators[0]), -np.eye(2)
+    group = Group(lie_algebra=[turn], discrete_generators=[half])
+    assert Rep.from_generators(group, [half], lie=[3 * turn]).size() == 2
+    with pytest.raises(InvalidRep, match="= exp A"):
+        Rep.from_generators(group, [half], lie=[2 * turn])
+
+
 def test_an_element_that_is_no_product_of_generators_is_refused_with_the_remedy() -> None:
     rep = _given(V(S(3)), name="P")
     with pytest.raises(MethodNotApplicable, match="Use its `generators`, or write the rep as a"):

@@ -26,6 +26,7 @@ _LARGEST = 64
 _WHOLE = 200  # images of a larger size are compared on vectors
 _WORK = 5e9
 _LOOPS = 6
+_SHIFTS, _SHIFT = 4, 0.6  # elements that an element without a logarithm is multiplied by
 _FREQUENCIES = 60  # ratios of frequencies with larger denominators are taken for irrational
 _LARGE = 1e6  # larger exponentials have too few digits
 _LARGEST_IMAGE = 1e4  # exponentials of larger images are not compared
@@ -78,6 +79,31 @@ class LieImages:
         if not outside * size <= _IN_SPAN * max(1.0, size) * max(1.0, float(np.abs(g).max())):
             return None
         return np.asarray(coordinates)
+
+
+def exponential_image(
+    lie: LieImages, g: Inexact[np.ndarray, "d d"]
+) -> Inexact[np.ndarray, "n n"] | None:
+    """Return ρ(g) for g = exp(A) exp(−B) with A and B in the algebra; None if none are found.
+
+    B is 0 or one of a few fixed elements: a half turn has no principal logarithm, but half a turn
+    and a bit has.
+    """
+    rng = np.random.default_rng(20210419)
+    for attempt in range(_SHIFTS):
+        b = np.zeros(len(lie.basis)) if not attempt else rng.standard_normal(len(lie.basis))
+        if not np.any(b):
+            a = lie.logarithm(g)
+        else:
+            shift = np.tensordot(b, lie.basis, axes=1)
+            b *= _SHIFT / float(np.linalg.norm(shift, 2))
+            a = lie.logarithm(g @ exponential(np.tensordot(b, lie.basis, axes=1)))
+        if a is not None:
+            image: Inexact[np.ndarray, "n n"] = exponential(np.asarray(lie.image(a)))
+            return image @ exponential(np.asarray(lie.image(-b))) if np.any(b) else image
+        if not len(lie.basis):
+            break
+    return None
 
 
 def extend(

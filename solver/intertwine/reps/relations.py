@@ -33,8 +33,8 @@ from intertwine.groups.stabilizer_chain import (
     PermutationImages,
     StabilizerChain,
 )
-from intertwine.operators import Permutation, as_signed_permutation, dense, exponential
-from intertwine.reps.lie_images import LieImages, check_loops, extend
+from intertwine.operators import Permutation, as_signed_permutation, dense
+from intertwine.reps.lie_images import LieImages, check_loops, exponential_image, extend
 
 _EXACT = 1e-10
 """The largest defect of a relation, relative to its terms."""
@@ -96,9 +96,8 @@ class Relations:
             return None if ball is None or place is None else self._in_word(ball, place)
         for i in range(1 if ball is None else min(ball.order, _COSETS)):
             coset = np.eye(self._group.d) if ball is None else self._word(ball, i)
-            logarithm = closure.logarithm(np.linalg.solve(coset.T, element.T).T)
-            if logarithm is not None:
-                moved = exponential(closure.image(logarithm))
+            moved = exponential_image(closure, np.linalg.solve(coset.T, element.T).T)
+            if moved is not None:
                 return moved if ball is None else moved @ self._in_word(ball, i)
         return None
 
@@ -213,10 +212,10 @@ class Relations:
         ball = self._ball
         for i in range(1, min(ball.order, _COSETS) if ball is not None else 0):
             assert ball is not None
-            logarithm = closure.logarithm(self._word(ball, i))
-            if logarithm is None:
+            other = exponential_image(closure, self._word(ball, i))
+            if other is None:
                 continue
-            image, other = self._in_word(ball, i), exponential(closure.image(logarithm))
+            image = self._in_word(ball, i)
             scale = max(1.0, float(np.abs(image).max()))
             defect = float(np.abs(image - other).max()) / scale
             if not defect <= _ON_CHAIN:
