@@ -27,8 +27,8 @@ from intertwine.errors import InvalidGroup, NotConcrete, TooLarge
 from intertwine.groups import CATALOGUE, Group
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.finite_characters import finite_rank
-from intertwine.reps.functors import is_functor
-from intertwine.reps.power_sums import in_power_sums, symmetric_group_character
+from intertwine.reps.functors.functor import is_functor
+from intertwine.reps.functors.power_sums import in_power_sums, symmetric_group_character
 from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, is_a
 
 _MAX_POWER = 40

@@ -15,7 +15,7 @@ from jaxtyping import Float, Inexact
 from intertwine.groups.generators import Generator
 from intertwine.invariants.problem import Problem
 from intertwine.operators import dense
-from intertwine.reps.functors import is_functor, rational_weights
+from intertwine.reps.functors.functor import is_functor, rational_weights
 from intertwine.reps.syntax import Base, Dual, Rep, atoms, is_a
 
 PRIMES = ((4194301, 1530975), (4194277, 1684722))

@@ -78,7 +78,7 @@ class CharacterTable:
     @cached_property
     def labels(self) -> list[str]:
         """The usual name of each irrep over ℂ, such as [3, 1] or T2g; else its name in `names`."""
-        from intertwine.irreps.names import labels_of_table
+        from intertwine.irreps.names.schemes import labels_of_table
 
         return labels_of_table(self)
 

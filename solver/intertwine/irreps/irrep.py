@@ -20,7 +20,7 @@ from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.e3nn_gauge import e3nn_basis
 from intertwine.irreps.element_images import image_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
-from intertwine.irreps.names import (
+from intertwine.irreps.names.schemes import (
     field_of,
     irrep_names,
     irrep_of_name,
@@ -30,7 +30,7 @@ from intertwine.irreps.names import (
 from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.irreps.straight_images import straightened
 from intertwine.operators import LinearOperator, dense
-from intertwine.reps.functors import Functor, is_functor
+from intertwine.reps.functors.functor import Functor, is_functor
 from intertwine.reps.generator_images import (
     Images,
     act_by_complex_numbers,

@@ -58,11 +58,11 @@ from intertwine.nn.square import Square
 from intertwine.nn.standardize import Standardize
 from intertwine.operators import dense
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
-from intertwine.reps.conjugates import Conjugate
-from intertwine.reps.determinants import Determinant, SignRep
-from intertwine.reps.index_symmetry import IndexSymmetric
-from intertwine.reps.tensor_powers import AlternatingPower, SymmetricPower
-from intertwine.reps.young import SchurFunctor
+from intertwine.reps.functors.conjugates import Conjugate
+from intertwine.reps.functors.determinants import Determinant, SignRep
+from intertwine.reps.functors.index_symmetry import IndexSymmetric
+from intertwine.reps.functors.tensor_powers import AlternatingPower, SymmetricPower
+from intertwine.reps.functors.young import SchurFunctor
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 

@@ -1,7 +1,8 @@
 """Homogeneous polynomials in monomials that are orthonormal in the Bombieri inner product.
 
 Those of degree k are e_α = √(k!/α!) x^α. At a point x they are the coordinates of x ⊗ … ⊗ x in an
-orthonormal basis of Sym^k (that of `intertwine.reps.powers`), so that ⟨e(x), e(y)⟩ = ⟨x, y⟩^k.
+orthonormal basis of Sym^k, that of `intertwine.reps.functors.powers`, so that ⟨e(x), e(y)⟩ =
+⟨x, y⟩^k.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from jaxtyping import Float, Inexact, Int
 from intertwine.errors import TooLarge
 from intertwine.polynomials.joint_groups import JointAction
 from intertwine.reps import Rep, ScalarRep, Sum
-from intertwine.reps.powers import index_tuples, power_derivative, symmetric_power
+from intertwine.reps.functors.powers import index_tuples, power_derivative, symmetric_power
 from intertwine.reps.syntax import direct_sum, is_a, tensor
 
 MAX_MONOMIALS = 3_000

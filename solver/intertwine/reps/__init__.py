@@ -5,13 +5,15 @@ from typing import Any
 from intertwine.operators import LinearOperator
 from intertwine.reps.blocks import Block, Space, Time
 from intertwine.reps.canonical_form import Canonical, canonical
-from intertwine.reps.conjugates import Conj
 from intertwine.reps.description import describe_rep
-from intertwine.reps.determinants import Det, Parity, PseudoScalar, PseudoVector, Sign
-from intertwine.reps.functors import Functor
+from intertwine.reps.functors.conjugates import Conj
+from intertwine.reps.functors.determinants import Det, Parity, PseudoScalar, PseudoVector, Sign
+from intertwine.reps.functors.functor import Functor
+from intertwine.reps.functors.index_symmetry import Indexed
+from intertwine.reps.functors.tensor_powers import Alt, Sym
+from intertwine.reps.functors.young import Schur
 from intertwine.reps.generator_rep import GeneratorRep
 from intertwine.reps.group_homomorphism import Homomorphism, Restrict
-from intertwine.reps.index_symmetry import Indexed
 from intertwine.reps.induced import Induce, Quotient, Regular
 from intertwine.reps.invariant_subspace import Sub
 from intertwine.reps.key import basis_key
@@ -30,8 +32,6 @@ from intertwine.reps.syntax import (
     V,
     Vector,
 )
-from intertwine.reps.tensor_powers import Alt, Sym
-from intertwine.reps.young import Schur
 
 __all__ = [
     "Alt",

@@ -13,9 +13,9 @@ from intertwine.groups.element_tables import MAX_ENTRIES
 from intertwine.groups.enumeration import Enumeration, enumerate_elements
 from intertwine.groups.group import Group
 from intertwine.operators import as_signed_permutation, dense
-from intertwine.reps.functors import is_functor
+from intertwine.reps.functors.functor import is_functor
+from intertwine.reps.functors.power_sums import in_power_sums
 from intertwine.reps.generator_images import images
-from intertwine.reps.power_sums import in_power_sums
 from intertwine.reps.syntax import Dual, Rep, ScalarRep, Sum, Tensor, is_a
 
 _INTEGER = 1e-6

@@ -26,7 +26,7 @@ from intertwine.operators import (
 )
 from intertwine.operators.permutation import exact_permutation
 from intertwine.operators.product_comparison import has_orthonormal_rows
-from intertwine.reps.functors import Functor, is_functor
+from intertwine.reps.functors.functor import Functor, is_functor
 from intertwine.reps.homomorphism import checked_images
 from intertwine.reps.own_matrices import IdentityImage, measured_identity, refuse_large_images
 from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, atoms, frozen, is_a

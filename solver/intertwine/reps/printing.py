@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from intertwine.reps.functors import Functor
+from intertwine.reps.functors.functor import Functor
 from intertwine.reps.syntax import (
     Base,
     Dual,

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from intertwine.errors import TooLarge
-from intertwine.reps.functors import Functor
+from intertwine.reps.functors.functor import Functor
 from intertwine.reps.syntax import Base, Dual, Rep, Sum, Tensor, is_a
 
 MAX_DEGREE = 256

@@ -9,8 +9,8 @@ from jaxtyping import Num
 
 from intertwine.arrays import Array
 from intertwine.operators import Permutation
-from intertwine.reps.determinants import SignRep
-from intertwine.reps.functors import Functor, SizePolynomial, checked_part, is_scalar
+from intertwine.reps.functors.determinants import SignRep
+from intertwine.reps.functors.functor import Functor, SizePolynomial, checked_part, is_scalar
 from intertwine.reps.parsing import register_function
 from intertwine.reps.syntax import Rep, Sum, Tensor, direct_sum, is_a, tensor
 

@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Float
 
 from intertwine.irreps.element_images import IrrepImages
-from intertwine.irreps.highest_weights import Step
+from intertwine.irreps.names.highest_weights import Step
 
 _SAME = 1e-6
 _SYMBOL = re.compile(r"([12]?)(A|B|E|T|G|H)(\d{0,3})([gu]?)('{0,2})")

@@ -13,12 +13,12 @@ from fractions import Fraction
 from functools import lru_cache
 from math import factorial, prod
 
-from intertwine.reps.conjugates import Conjugate
-from intertwine.reps.determinants import Determinant
-from intertwine.reps.functors import Functor
-from intertwine.reps.index_symmetry import IndexSymmetric
-from intertwine.reps.tensor_powers import Power
-from intertwine.reps.young import SchurFunctor
+from intertwine.reps.functors.conjugates import Conjugate
+from intertwine.reps.functors.determinants import Determinant
+from intertwine.reps.functors.functor import Functor
+from intertwine.reps.functors.index_symmetry import IndexSymmetric
+from intertwine.reps.functors.tensor_powers import Power
+from intertwine.reps.functors.young import SchurFunctor
 
 MAX_DEGREE = 16
 """The largest degree of a polynomial in power sums: there are 231 partitions of 16."""

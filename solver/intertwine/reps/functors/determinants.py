@@ -12,9 +12,9 @@ from intertwine.arrays import Array, namespace
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.operators import Permutation, dense
-from intertwine.reps.functors import Functor, SizePolynomial, checked_part, is_scalar
+from intertwine.reps.functors.functor import Functor, SizePolynomial, checked_part, is_scalar
+from intertwine.reps.functors.powers import determinant
 from intertwine.reps.parsing import register_function, register_name
-from intertwine.reps.powers import determinant
 from intertwine.reps.syntax import Rep, Scalar, V
 
 _UNIT = 1e-9

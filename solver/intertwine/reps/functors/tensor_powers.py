@@ -14,7 +14,7 @@ from jaxtyping import Float, Num
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.operators import CoordinateMatrix, Permutation
-from intertwine.reps.functors import (
+from intertwine.reps.functors.functor import (
     Functor,
     SizePolynomial,
     checked_part,
@@ -22,16 +22,16 @@ from intertwine.reps.functors import (
     latex_part,
     require_told,
 )
-from intertwine.reps.parsing import register_function
-from intertwine.reps.powers import (
+from intertwine.reps.functors.powers import (
     alternating_power,
     index_tuples,
     power_derivative,
     power_of_permutation,
     symmetric_power,
 )
+from intertwine.reps.functors.tensor_subspace import TensorSubspace, flat_index, flat_tuples
+from intertwine.reps.parsing import register_function
 from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, direct_sum, tensor
-from intertwine.reps.tensor_subspace import TensorSubspace, flat_index, flat_tuples
 
 _KEPT = 32
 

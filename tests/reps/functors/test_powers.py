@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.operators import Permutation
 from intertwine.reps import Alt, Rep, Sym, V
-from intertwine.reps.powers import (
+from intertwine.reps.functors.powers import (
     alternating_power,
     determinant,
     index_tuples,
@@ -21,7 +21,7 @@ from intertwine.reps.powers import (
     power_of_permutation,
     symmetric_power,
 )
-from intertwine.reps.tensor_powers import Power
+from intertwine.reps.functors.tensor_powers import Power
 
 CASES = [(n, k, strict) for strict in (False, True) for n in (1, 2, 3, 4) for k in (2, 3, 4)]
 
@@ -110,7 +110,7 @@ def test_large_minors_by_complements_are_multiplicative(k: int) -> None:
 def test_complements_agree_with_expansion(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = np.random.default_rng(2).standard_normal((5, 5))
     expanded = [alternating_power(matrix, k) for k in range(1, 6)]
-    monkeypatch.setattr("intertwine.reps.powers._MINORS_UP_TO", 1)
+    monkeypatch.setattr("intertwine.reps.functors.powers._MINORS_UP_TO", 1)
     for k, expected in enumerate(expanded, 1):
         np.testing.assert_allclose(alternating_power(matrix, k), expected, atol=1e-12)
 

@@ -14,12 +14,12 @@ from jaxtyping import Float, Int, Num
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, TooLarge
-from intertwine.reps.functors import SizePolynomial, checked_part, is_scalar, latex_part
+from intertwine.reps.functors.functor import SizePolynomial, checked_part, is_scalar, latex_part
+from intertwine.reps.functors.powers import index_tuples
+from intertwine.reps.functors.tensor_powers import Alt, Sym, TensorFunctor, product_polynomial
+from intertwine.reps.functors.tensor_subspace import TensorSubspace, flat_index, require_tensor_size
 from intertwine.reps.parsing import register_function
-from intertwine.reps.powers import index_tuples
 from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, direct_sum
-from intertwine.reps.tensor_powers import Alt, Sym, TensorFunctor, product_polynomial
-from intertwine.reps.tensor_subspace import TensorSubspace, flat_index, require_tensor_size
 
 MAX_BOXES = 7
 """The most boxes of a diagram that is neither a row nor a column."""

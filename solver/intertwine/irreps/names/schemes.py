@@ -23,8 +23,9 @@ from intertwine.groups.group import Group
 from intertwine.irreps.character_tables import CharacterTable, character_table
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.element_images import IrrepImages
-from intertwine.irreps.finite_names import Charges, Letters, Partitions, order_of_element
-from intertwine.irreps.highest_weights import (
+from intertwine.irreps.irreducible import Irreducible
+from intertwine.irreps.names.finite_names import Charges, Letters, Partitions, order_of_element
+from intertwine.irreps.names.highest_weights import (
     LinearMaps,
     Lorentz,
     Rotations,
@@ -32,8 +33,7 @@ from intertwine.irreps.highest_weights import (
     Step,
     Symplectic,
 )
-from intertwine.irreps.irreducible import Irreducible
-from intertwine.irreps.mulliken_symbols import MullikenSymbols
+from intertwine.irreps.names.mulliken_symbols import MullikenSymbols
 from intertwine.operators import Permutation, dense
 from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import Base

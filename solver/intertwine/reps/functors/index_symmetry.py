@@ -19,17 +19,17 @@ from jaxtyping import Bool, Int, Num
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.operators import Permutation
-from intertwine.reps.functors import SizePolynomial, checked_part, is_scalar, latex_part
-from intertwine.reps.parsing import register_function
-from intertwine.reps.syntax import Rep, Scalar, direct_sum
-from intertwine.reps.tensor_powers import TensorFunctor
-from intertwine.reps.tensor_subspace import (
+from intertwine.reps.functors.functor import SizePolynomial, checked_part, is_scalar, latex_part
+from intertwine.reps.functors.tensor_powers import TensorFunctor
+from intertwine.reps.functors.tensor_subspace import (
     TensorSubspace,
     flat_index,
     flat_tuples,
     monomial,
     require_tensor_size,
 )
+from intertwine.reps.parsing import register_function
+from intertwine.reps.syntax import Rep, Scalar, direct_sum
 
 MAX_SLOTS = 16
 """The most indices of a formula."""

@@ -39,9 +39,9 @@ from intertwine.reps import (
     latex,
     parse,
 )
+from intertwine.reps.functors.tensor_powers import SymmetricPower, TensorFunctor
 from intertwine.reps.generator_images import act_by_complex_numbers, images
 from intertwine.reps.parsing import rep_document
-from intertwine.reps.tensor_powers import SymmetricPower, TensorFunctor
 
 SHEARED = np.array([[2.0, 1.0], [0.0, 0.5]])
 

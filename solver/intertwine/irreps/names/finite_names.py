@@ -14,7 +14,7 @@ from jaxtyping import Num
 
 from intertwine.irreps.character_tables import CharacterTable
 from intertwine.irreps.element_images import IrrepImages
-from intertwine.irreps.highest_weights import Step
+from intertwine.irreps.names.highest_weights import Step
 from intertwine.operators import Permutation
 
 _WHOLE = 1e-6

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from intertwine.groups import PointGroup
 from intertwine.reps import Alt, Conj, Det, Indexed, Schur, Sym, V
 from intertwine.reps.finite_characters import finite_rank
-from intertwine.reps.functors import Functor
+from intertwine.reps.functors.functor import Functor
+from intertwine.reps.functors.power_sums import in_power_sums, partitions, symmetric_group_character
 from intertwine.reps.generator_images import images
-from intertwine.reps.power_sums import in_power_sums, partitions, symmetric_group_character
 
 
 def centraliser(cycles: tuple[int, ...]) -> int:
