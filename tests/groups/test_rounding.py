@@ -15,6 +15,7 @@ from intertwine.errors import AmbiguousRank, InvalidGroup, RoundedGenerators
 from intertwine.groups import (
     CATALOGUE,
     CRYSTAL_CLASSES,
+    MAGNETIC_CLASSES,
     SO,
     SU,
     C,
@@ -60,6 +61,7 @@ def test_the_catalogue_has_no_defects(name: str) -> None:
     arguments: Any = {
         "ZksZnxZn": [(2, 3), (4, 3)],
         "PointGroup": [(row.schoenflies,) for row in CRYSTAL_CLASSES] + [("Ih",), ("D5d",)],
+        "MagneticPointGroup": [(symbol,) for symbol in MAGNETIC_CLASSES[::5]],
         "SO": [(1,), (2,), (3,), (5,), (7,), (1, 3), (2, 2), (3, 2)],
         "Pauli": [(2, 1), (2, 2), (3, 1), (5, 1), (3, 2)],
         "Clifford": [(1,), (2,)],

@@ -85,6 +85,7 @@ def test_a_batch_in_pieces_is_the_batch(size: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 300])
+@pytest.mark.slow
 def test_rows_of_a_batch_are_as_if_alone(rows: int) -> None:
     network = MAKERS["EMLP"]()
     x = np.random.default_rng(0).standard_normal((rows, network.rep_in.size())).astype("float32")

@@ -118,6 +118,7 @@ def test_rho_is_traced_by_jax() -> None:
     assert np.abs(np.asarray(traced[1]) - np.asarray(part.rho(elements[1]))).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_layers_take_it() -> None:
     layer = Linear((V**2)(SO(3)), Sub((V**2)(SO(3)), SYMMETRIC))
     assert layer(np.ones(9)).shape == (6,)

@@ -164,6 +164,7 @@ def test_what_is_refused(text: str, error: type[Exception], says: str) -> None:
         parse(text)
 
 
+@pytest.mark.slow
 def test_work_is_bounded_before_it_starts() -> None:
     huge = parse("Sym(200, V(SO(9)))")
     assert huge.size() == int(sympy.binomial(208, 200))
