@@ -78,7 +78,7 @@ class StabilizerChain:
     def of(
         cls, generators: Sequence[Permutation], images: Sequence[Any], one: Any, rules: Images
     ) -> StabilizerChain | None:
-        """Return the chain of some permutations with their images; None if it takes too long.
+        """Return the chain of permutations with their images; None if it takes too long.
 
         Raises `KernelFound` if the images are not those of a homomorphism.
         """

@@ -189,8 +189,8 @@ def _classes_of(group: Group) -> ConjugacyClasses:
     classes = conjugacy_classes(group)
     if classes is None:
         raise MethodNotApplicable(
-            f"{group!r} is not seen to be finite, with at most 20,000 elements, from its "
-            f"generators: only finite groups have a character table"
+            f"{group!r} is not found to be a finite group of at most 20,000 elements: "
+            f"only finite groups have a character table"
         )
     return classes
 

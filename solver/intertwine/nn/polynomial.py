@@ -218,9 +218,7 @@ class EquivariantPolynomial(Layer):
     def untargeted(
         self, rows_of: Mapping[str, Inexact[np.ndarray, "_ _"]]
     ) -> Inexact[np.ndarray, "n d_out"]:
-        """Return the vectors of which the right-hand sides of each irrep are given: the inverse of
-        `targets`.
-        """
+        """Return the vectors from the right-hand sides of each irrep: the inverse of `targets`."""
         parts = {}
         for name, values in rows_of.items():
             by_sample = values.reshape(-1, self.space_out.kinds[name].dimension, values.shape[1])

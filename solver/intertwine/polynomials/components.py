@@ -255,7 +255,7 @@ def _null_space(matrix: Complex[np.ndarray, "m n"]) -> Complex[np.ndarray, "n k"
 
 
 def _whole(weights: Complex[np.ndarray, "n r"]) -> list[list[int]]:
-    """Return weights in coordinates in which all are integers: multiples of some of them."""
+    """Return weights in coordinates in which all are integers, multiples of r of the weights."""
     n, r = weights.shape
     if not r:
         return [[] for _ in range(n)]

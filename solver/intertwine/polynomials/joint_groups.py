@@ -29,7 +29,7 @@ class JointAction:
     """Several groups as one: `group` acts on the direct sum of their spaces.
 
     Its Lie generators are those of the first group, then of the second, and so on, and likewise its
-    discrete generators. A single group is itself; reps of no group are of the trivial one.
+    discrete generators. For a single group it is that group; for no group, the trivial one.
     """
 
     groups: tuple[Group, ...]
@@ -61,8 +61,10 @@ class JointAction:
         return in_double(drho_of(rep, self._given(rep, matrix)))
 
     def gentle(self, degree: int) -> JointAction:
-        """Return the same action with random elements near 1 that polynomials of a degree do not
-        magnify beyond double precision. Unitary groups need no change.
+        """Return the same action with random elements nearer to 1, as polynomials of a degree need.
+
+        They would magnify the entries of others beyond double precision. Unitary groups need no
+        change.
         """
         if act_unitarily(Base(group) for group in self.groups):
             return self

@@ -112,7 +112,7 @@ def _by_frequencies(
     its values at N = 2W + 1 equidistant points: with k = Σⱼ bⱼ sin(2πjk/N) for
     bⱼ = (−1)ʲ⁺¹ / sin(πj/N) and j = 1, …, W, it takes W images of a unitary ρ where the differences
     take six, and amplifies no rounding errors. W is estimated from ‖ρ(exp tA) − 1‖ for a small t,
-    where the result is also checked: a W that is too small, or an ρ that is not multiplicative,
+    where the result is also checked: a W that is too small, or a ρ that is not multiplicative,
     would give other values there.
     """
     unit = _frequency_unit(matrix)

@@ -50,8 +50,8 @@ _WORD_PAIRS = 8  # words of permutations that are compared, two at a time
 _WORD_PAIRS_OF_MATRICES = 3
 _LARGEST_POWER = 500
 _LONG = 100.0  # of a dρ(A) with a larger norm, the exponential itself is computed
-_UNITARY = 1e-10  # elements up to this are far from large, so that long words of them are as well
-_FACTORS_UP_TO = 60  # of a word of unitary matrices
+_UNITARY = 1e-10  # elements that are unitary up to this have long words without large entries
+_FACTORS_UP_TO = 60  # in a word of unitary matrices
 
 
 def checked_images(
@@ -203,9 +203,9 @@ def _are_precise_on_words(
 
     Each element is in each word once or twice. In one word of each pair, its powers have an odd
     sum. So rho is called once for many products, and both sides are compared on random vectors. If
-    a word differs by more than rounding, or the elements are not unitary, the result is False, and
-    the products of pairs decide. (They decide as well for elements that are not bounded: ρ(w) would
-    have large entries beside which errors do not show.)
+    a word differs by more than rounding, the result is False, and the products of pairs decide.
+    They also decide for elements that are not unitary: ρ(w) could have large entries, which hide
+    errors.
     """
     group = atom.G
     elements = [*map(_array, group.group_generators), group.sample(seed=20210419)]

@@ -1,6 +1,6 @@
 """Fit a polynomial in closed form, and a network to its residuals.
 
-Validation data select, or leave-one-out errors.
+Validation data or leave-one-out errors select the polynomial.
 """
 
 from __future__ import annotations
@@ -110,8 +110,7 @@ def fit_polynomial(
     most: int = 1024,
     dtype: Any = None,
 ) -> PolynomialFit:
-    """Return the equivariant polynomial with the least squared error on validation data, or with
-    the least leave-one-out error.
+    """Return the equivariant polynomial with the least error on validation data, or leave-one-out.
 
     Coefficients are fitted to the data by least squares, in double precision. For each irrep of the
     output, validation data select the degree, up to `degree`, and either a ridge or forward
@@ -119,9 +118,10 @@ def fit_polynomial(
     are among the variables. Degrees with more than `most` products of an irrep are left out
     (`EquivariantPolynomial`). Equal arguments give equal results.
 
-    Without validation data, the errors at each sample of the polynomial that is fitted without it
-    select the degree, a ridge and `norms`, in closed form. There is no forward selection then, so
-    it takes about as many numbers in the targets as there are polynomials of the true degree.
+    Without validation data, the leave-one-out error selects the degree, a ridge and `norms`: the
+    mean squared error at each sample of the polynomial that is fitted without it, in closed form.
+    There is no forward selection then, so the targets must have about as many numbers as there are
+    polynomials of the true degree.
 
     `dtype` is that of the weights, float32 by default. With float64, which JAX need not have
     enabled, errors can be as small as rounding errors of float64 if the data are float64 too;
@@ -293,7 +293,7 @@ def _largest(
 
 @dataclass(frozen=True)
 class _Choice:
-    """A solution of an irrep's problem: its weights and, if left out, residuals of each sample."""
+    """A solution of an irrep's problem: its weights, and leave-one-out residuals if computed."""
 
     selection: Selection
     weights: Inexact[np.ndarray, "width m"]
@@ -354,8 +354,9 @@ def _by_leave_one_out(polynomial: EquivariantPolynomial, train: Pair) -> dict[st
 
 
 def _simplest(choices: Sequence[_Choice], judged: Pair) -> _Choice:
-    """Return the choice of the fewest terms among those within 1 % of the least error, or within
-    rounding of the data by which they are judged.
+    """Return the choice with the fewest terms among those within 1 % of the least error.
+
+    Errors up to rounding of the data count as equal.
     """
     losses = [choice.selection.validation_loss for choice in choices]
     enough = _TIE * min(losses) + np.finfo(judged[1].dtype).eps ** 2
@@ -368,10 +369,10 @@ def _simplest(choices: Sequence[_Choice], judged: Pair) -> _Choice:
 def _simplest_within_an_error(
     choices: Sequence[_Choice], by_sample: Sequence[Float[np.ndarray, " n"]], judged: Pair
 ) -> _Choice:
-    """Return the choice of the fewest terms, and among these of the least error, of those as good
-    as the best up to one standard error of their difference, and up to 25 %.
+    """Return the choice with the fewest terms, then the least error, among those near the best.
 
-    The differences are those at each sample, which are much surer than the errors themselves.
+    Near is an error within 25 %, and within one standard error of the mean difference over the
+    samples. That difference is known much better than the errors themselves.
     """
     means = [choice.selection.validation_loss for choice in choices]
     best = int(np.argmin(means))
@@ -404,7 +405,7 @@ def _widths(degrees: Int[np.ndarray, " p"]) -> Iterator[tuple[int, int]]:
 
 
 def _is_double(dtype: Any) -> bool:
-    """Return whether a dtype is float64 or complex128. Others are judged by the polynomial."""
+    """Return whether a dtype is float64 or complex128. The polynomial checks other values."""
     try:
         return np.dtype(dtype) in (np.float64, np.complex128) if dtype is not None else False
     except TypeError:

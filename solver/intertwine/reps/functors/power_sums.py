@@ -92,5 +92,5 @@ def partitions(n: int, largest: int | None = None) -> Iterator[Partition]:
 
 
 def _centraliser(cycles: Partition) -> int:
-    """Return z_μ, the number of permutations that commute with one of these cycles."""
+    """Return z_μ, the number of permutations that commute with one of cycle type μ."""
     return prod(length**count * factorial(count) for length, count in Counter(cycles).items())

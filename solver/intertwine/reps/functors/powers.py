@@ -27,7 +27,7 @@ _EXACT_UP_TO = 12
 _MINORS_UP_TO = 2_000
 """The most minors of one size that are expanded on the way to larger ones."""
 _KEPT = 64
-_MOST_BINOMIAL = 2**62  # larger ones rank no tuple
+_MOST_BINOMIAL = 2**62  # larger binomials are not needed for the rank of a tuple
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Removals:
 
 @lru_cache(_KEPT)
 def index_tuples(n: int, k: int, strict: bool) -> IndexTuples:
-    """Return the sorted tuples of k indices below n; they keep what is computed about them."""
+    """Return the sorted tuples of k indices below n, cached with what is computed from them."""
     return IndexTuples(n, k, strict)
 
 

@@ -22,8 +22,8 @@ MAX_TENSOR_SIZE = 10_000_000
 class TensorSubspace:
     """The span of orthogonal columns e_c = Σ values · e_row in the tensors of k slots of size n.
 
-    `values` are integers where possible: with them the images of integer matrices have integer
-    entries times the square root of a rational number, rounded once. Rows are flattened row-major.
+    `values` are integers where possible. Then an entry of the image of an integer matrix is an
+    integer times the square root of a rational number, rounded once. Rows are flattened row-major.
     """
 
     n: int
