@@ -53,8 +53,10 @@ class ConjugacyClasses:
         return np.array([powers[-1] for powers in self.powers])
 
     def combination(self, weights: Num[np.ndarray, " k"]) -> Num[np.ndarray, "k k"]:
-        """Return the matrix of the class sums Σ wᵣCᵣ: its entry (s, t) sums wᵣ over all x in Cᵣ and
-        y in Cₛ with xy = z, for the representative z of class t.
+        """Return the matrix of multiplication by the class sum Σ wᵣCᵣ.
+
+        Its entry (s, t) sums wᵣ over all x in Cᵣ and y in Cₛ with xy = z, for the representative z
+        of class t.
         """
         n, k = len(self.of), self.count
         found = np.zeros((k, k), dtype=np.complex128)

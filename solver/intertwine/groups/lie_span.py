@@ -96,8 +96,9 @@ class LieSpan:
 
     @cached_property
     def rows(self) -> Float[np.ndarray, "k m"]:
-        """The scaled generators, flattened to real vectors: of d² real parts, and d² imaginary ones
-        if any generator is complex.
+        """The scaled generators, flattened to real vectors.
+
+        A vector has d² real parts, and d² imaginary parts if any generator is complex.
         """
         flat = [np.ravel(self.scaled(k, matrix)) for k, matrix in enumerate(self._matrices)]
         return _real_rows(np.stack(flat)) if flat else np.zeros((0, self._d**2))
@@ -137,8 +138,10 @@ class LieSpan:
         return found
 
     def _fixed(self, vh: Float[np.ndarray, "j m"]) -> Float[np.ndarray, "j j"]:
-        """Return the rotation from an orthonormal basis to that of fixed matrices, projected and
-        orthonormalised. (For equal singular values the basis depends on the machine.)
+        """Return the rotation from an orthonormal basis to one that is the same on every machine.
+
+        Fixed matrices are projected on the span, and made orthonormal. For equal singular values
+        the given basis depends on the machine.
         """
         drawn = np.random.default_rng(9).standard_normal((len(vh), 2 * self._d**2))
         q, r = np.linalg.qr(vh @ drawn[:, : vh.shape[1]].T)

@@ -145,8 +145,9 @@ class EquivariantPolynomial(Layer):
     def left_out(
         self, name: str, path: Path, ridges: Sequence[float | int], x: Any, y: Any
     ) -> Inexact[np.ndarray, "ridges r m"]:
-        """Return the leave-one-out residuals of an irrep's problem for each ridge, from the data of
-        the problem (`Path.left_out`).
+        """Return the leave-one-out residuals of an irrep's problem for each ridge.
+
+        x and y are the data that the problem was made of (see `Path.left_out`).
         """
         x, y = self._double(x, self.rep_in), self._double(y, self.rep_out)
         blocks = self._blocks(name, x, y)

@@ -130,7 +130,7 @@ class _Finder:
         torus = self._torus(h)
         weights, eigenvalues = self._joint(h, torus)
         here = slice(0, self.sizes[0])
-        numbers = _whole(weights)[here]
+        numbers = _integer_weights(weights)[here]
         _, relations = _hermite(numbers)
         logs = np.log(eigenvalues[here])
         for relation in relations:
@@ -146,7 +146,7 @@ class _Finder:
         rank = len(torus)
         weights, eigenvalues = self._joint(h, torus)
         adjoint_weights, adjoint_values = self._adjoint(h, torus)
-        numbers = _whole(np.concatenate([weights, adjoint_weights]))
+        numbers = _integer_weights(np.concatenate([weights, adjoint_weights]))
         basis, _ = _hermite(numbers)
         coordinates = _coordinates(numbers, basis)
         if coordinates.shape[1] != rank:
@@ -254,7 +254,7 @@ def _null_space(matrix: Complex[np.ndarray, "m n"]) -> Complex[np.ndarray, "n k"
     return found
 
 
-def _whole(weights: Complex[np.ndarray, "n r"]) -> list[list[int]]:
+def _integer_weights(weights: Complex[np.ndarray, "n r"]) -> list[list[int]]:
     """Return weights in coordinates in which all are integers, multiples of r of the weights."""
     n, r = weights.shape
     if not r:

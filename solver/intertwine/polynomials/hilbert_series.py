@@ -127,14 +127,14 @@ def molien(rep: Rep, degree: Any, rep_out: Rep | None = None) -> HilbertSeries:
 
 
 def solved(action: JointAction, k: int, rep: Rep, rep_out: Rep) -> Any:
-    """Return the certified basis of Hom(Sym^k ρ, ρ_out), flattened by rows, with the monomials in
-    the order `order_of`.
+    """Return the certified basis of Hom(Sym^k ρ, ρ_out), with the maps flattened by rows.
 
-    Raises `TooLarge` for more than `MAX_UNKNOWNS` coefficients.
+    The monomials are in the order `order_of`. Raises `TooLarge` for more than `MAX_UNKNOWNS`
+    coefficients.
     """
     if not require_solvable(k, rep, rep_out):
         return np.zeros((0, 0))
-    action = action.gentle(k)
+    action = action.near_identity(k)
     with images_once():
         maps = power_of(k, rep, action) >> JointSymmetricPower(1, rep_out, action)
         return maps.equivariant_basis(progress=False)

@@ -17,7 +17,7 @@ from intertwine.reps import Base, Rep
 from intertwine.reps.generator_images import act_unitarily, images
 from intertwine.reps.syntax import atoms, drho_of, groups_of, rho_of
 
-_GENTLE = 0.5
+_NEAR_IDENTITY = 0.5
 """The size of random elements of the Lie algebra, for polynomials of degree 1."""
 
 #: Square matrices of one size, one for each generator.
@@ -60,7 +60,7 @@ class JointAction:
         """Return dρ(A) for an element of the Lie algebra of `group`, in double precision."""
         return in_double(drho_of(rep, self._given(rep, matrix)))
 
-    def gentle(self, degree: int) -> JointAction:
+    def near_identity(self, degree: int) -> JointAction:
         """Return the same action with random elements nearer to 1, as polynomials of a degree need.
 
         They would magnify the entries of others beyond double precision. Unitary groups need no
@@ -70,7 +70,7 @@ class JointAction:
             return self
         group = copy.copy(self.group)
         scale = 1.0 if self.group.z_scale is None else np.asarray(self.group.z_scale)
-        group.z_scale = scale * _GENTLE / max(1, degree)
+        group.z_scale = scale * _NEAR_IDENTITY / max(1, degree)
         return JointAction(self.groups, group)
 
     def _given(self, rep: Rep, matrix: Any) -> Mapping[Group, Any] | Any:

@@ -111,11 +111,10 @@ def extend(
     moved: Sequence[Inexact[np.ndarray, "n n"]],
     refuse: Refuse,
 ) -> LieImages:
-    """Extend dρ along brackets and the adjoint action of discrete elements, and check that it is
-    a well-defined homomorphism: `refuse` is called with the first relation that fails.
+    """Extend dρ along brackets and the adjoint action of discrete elements, and check it.
 
-    `lie` are the generators A, with dρ(A) in `images`; `discrete` the generators h, with ρ(h) in
-    `moved`.
+    `refuse` is called with the first relation that dρ violates. `lie` are the
+    generators A, with dρ(A) in `images`; `discrete` the generators h, with ρ(h) in `moved`.
     """
     return _Extension(lie, images, discrete, moved, refuse).run()
 

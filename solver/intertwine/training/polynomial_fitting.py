@@ -53,11 +53,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class PolynomialFit:
-    """A fitted polynomial, its validation loss (mean squared error), and the selection for each
-    irrep of the output, by name. `norms` says whether |v| and v/|v| are among its variables.
+    """A fitted polynomial, its validation loss (mean squared error), and how it was selected.
 
-    Without validation data, `is_leave_one_out` is true, and the validation loss is the mean squared
-    error at each sample of the polynomial that is fitted without it.
+    `selections` has the selection for each irrep of the output, by name. `norms` says whether |v|
+    and v/|v| are among the variables. Without validation data, `is_leave_one_out` is true, and the
+    validation loss is the mean squared error at each sample of the polynomial that is fitted
+    without it.
     """
 
     model: Standardize
@@ -171,13 +172,13 @@ def fit_with_polynomial(
     polynomial: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> ResidualFit:
-    """Fit a polynomial in closed form, train the model on its residuals, and return the candidate
-    with the least validation loss: the polynomial, its sum with the network, or the network alone.
+    """Fit a polynomial in closed form, train the model on its residuals, and return the best.
 
-    The model is an untrained network, which gets standardised data. It is trained by
-    ``optax.adamw``: with the first of `weight_decays` on the residuals, and on the targets
-    themselves; with each of the others on the better of these two. No network is trained if the
-    polynomial's validation loss is at most `enough` times the mean square of the validation
+    The best is the candidate with the least validation loss: the polynomial, its sum with the
+    network, or the network alone. The model is an untrained network, which gets standardised data.
+    It is trained by ``optax.adamw``: with the first of `weight_decays` on the residuals, and on the
+    targets themselves; with each of the others on the better of these two. No network is trained if
+    the polynomial's validation loss is at most `enough` times the mean square of the validation
     targets.
 
     `polynomial` are settings of `fit_polynomial`, and the other `settings` those of `fit`, without

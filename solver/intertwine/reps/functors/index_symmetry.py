@@ -247,8 +247,9 @@ def _subspace(n: int, formula: str) -> TensorSubspace:
 def _classes(
     tuples: Int[np.ndarray, "m k"], elements: Iterable[_Element], n: int
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
-    """Return for each tuple the first one of its class, the sign relative to it, and whether an
-    entry there is its own negative.
+    """Return for each tuple the first tuple of its class, the sign, and whether it vanishes.
+
+    The sign is relative to the first tuple. An entry vanishes if it is its own negative.
     """
     first = np.arange(len(tuples))
     signs = np.ones(len(tuples), dtype=np.int64)

@@ -234,8 +234,10 @@ def checked_degree(k: Any, name: str) -> int:
 
 
 def product_polynomial(factors: Sequence[tuple[int, int]]) -> SizePolynomial:
-    """Return Π (n + c)/h for pairs (c, h): for a Young diagram's contents and hook lengths the
-    size of its Schur functor (Stanley, *Enumerative Combinatorics* 2, 1999, theorem 7.21.2).
+    """Return Π (n + c)/h for pairs (c, h).
+
+    For the contents and hook lengths of a Young diagram, this is the size of its Schur functor
+    (Stanley, *Enumerative Combinatorics* 2, 1999, theorem 7.21.2).
     """
     found = [Fraction(1)]
     for content, hook in factors:

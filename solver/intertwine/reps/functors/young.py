@@ -126,8 +126,9 @@ def _conjugate(shape: _Partition) -> _Partition:
 
 @lru_cache(_KEPT)
 def _subspace(n: int, shape: _Partition) -> TensorSubspace:
-    """Return the image of the Young symmetriser. Each set of entries has vectors of its own, which
-    depend on how often the entries occur, and not on what they are.
+    """Return the image of the Young symmetriser.
+
+    Each set of entries has its own vectors. They depend only on how often each entry occurs.
     """
     k = sum(shape)
     require_tensor_size(n, k)
@@ -151,8 +152,9 @@ def _subspace(n: int, shape: _Partition) -> TensorSubspace:
 def _of_content(
     shape: _Partition, counts: tuple[int, ...]
 ) -> tuple[Int[np.ndarray, "m k"], Float[np.ndarray, "m K"]]:
-    """Return the tuples with counts[i] entries i, and orthogonal vectors on them: those of the
-    semistandard tableaux of this content.
+    """Return the tuples with counts[i] entries i, and orthogonal vectors on them.
+
+    There is one vector for each semistandard tableau of this content.
     """
     tableaux = list(_semistandard(shape, counts))
     symmetriser, signs = _symmetriser(shape)
