@@ -169,7 +169,8 @@ class _Cosets:
             place = self._part.ball.place(h)
             if place is None:
                 raise InvalidRep(
-                    f"rounding hides which elements of {self.group!r} are equal: give exact ones"
+                    f"rounding hides which elements of {self.group!r} are equal: give exact "
+                    f"generators"
                 )
             word = [letters[letter] for letter in self._part.ball.word(place)]
             found[c, :, to, :] = reduce(np.matmul, word, np.eye(size))

@@ -141,7 +141,7 @@ class Relations:
             values = np.linalg.svd(image, compute_uv=False) if len(image) <= _LARGEST_SPACE else [1]
             if not values[-1] > 1e-12 * values[0]:
                 raise InvalidRep(
-                    f"{self._what}: the image of h[{k}] is singular; give invertible ones"
+                    f"{self._what}: the image of h[{k}] is singular; give an invertible one"
                 )
 
     def _check_orders(self) -> None:
