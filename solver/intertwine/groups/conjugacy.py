@@ -15,9 +15,9 @@ from intertwine.operators import dense
 
 MAX_ORDER = 4_000
 """The largest group whose classes are found: its multiplication table has 16 million entries."""
-_SAME = 1e-9
-_APART = 1e-8
-_SEEDS = 8
+_SAME = 1e-9  # values nearer than this, relative to the largest, are equal
+_APART = 1e-8  # values of two elements must differ by more than this
+_SEEDS = 8  # random functionals that are tried
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from intertwine.operators import LinearOperator
 from intertwine.reps.syntax import Rep
 
 _DENSE_UP_TO = 2_000  # rows of a matrix whose spectral norm is computed
-_VECTORS = 8
+_VECTORS = 8  # random vectors for a lower bound on a norm
 _BLOCK_BYTES = 2**26
 
 

@@ -27,7 +27,7 @@ MAX_PRODUCTS = 2**21
 
 _DENOMINATORS = np.arange(1, 65)
 _LARGEST = 2**20
-_ROUNDED = 1e-12
+_ROUNDED = 1e-12  # entries this near to a fraction are rounded to it
 _MOST_GENERATORS = 2**9
 _SPARE_ROWS = 8
 _PANEL = 32

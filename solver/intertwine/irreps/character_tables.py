@@ -27,10 +27,10 @@ MAX_PRINTED = 100
 """The most classes of a table that is written as text."""
 MAX_CLASSES = 1_500
 """The most classes of a table: an eigenvalue problem of this size takes seconds."""
-_TRIES = 6
+_TRIES = 6  # random combinations of class sums that are tried
 _GAP = 1e-7  # of the spread of the eigenvalues
 _WHOLE = 1e-5  # the largest distance of a multiplicity from an integer
-_ORTHONORMAL = 1e-9
+_ORTHONORMAL = 1e-9  # the largest error of an inner product of characters
 _KEPT = 16
 
 

@@ -14,7 +14,7 @@ from intertwine.irreps.surds import number_text
 
 GAUGES = ("own", "e3nn")
 """The bases of irreps in which coefficients are given: the library's, or e3nn's."""
-_ZERO = 1e-12
+_ZERO = 1e-12  # smaller coefficients are not printed
 _MOST_ROWS = 400
 """The most coefficients that are printed."""
 

@@ -15,8 +15,8 @@ from intertwine.reps.syntax import Base
 
 _POINT = np.array([0.48, 0.6, 0.64])
 """A point of the unit sphere at which harmonics fix signs."""
-_TOLERANCE = 1e-9
-_LARGEST = 1e-6
+_TOLERANCE = 1e-9  # the largest error of X A = A' X, relative to the size
+_LARGEST = 1e-6  # entries this near to the largest one count as largest
 
 
 def e3nn_basis(decomposer: Decomposer, index: int) -> Inexact[np.ndarray, "n n"]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from math import isqrt
 
-_DENOMINATOR = 100_000
-_SAME = 1e-11
-_ZERO = 1e-12
+_DENOMINATOR = 100_000  # larger denominators of a square are not tried
+_SAME = 1e-11  # the largest relative distance of a square from its fraction
+_ZERO = 1e-12  # smaller values are 0
 
 
 def root_of_rational(value: float) -> Fraction | None:

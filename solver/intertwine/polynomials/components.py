@@ -26,11 +26,11 @@ from intertwine.reps import Rep
 _MAX_COMPONENTS = 64
 _NULL, _CLEAR = 1e-8, 1e-4
 """Relative singular values below the first are zero; those between the two are ambiguous."""
-_DIAGONAL = 1e-7
-_CONDITION = 1e6
-_RATIONAL = 1e-9
+_DIAGONAL = 1e-7  # the largest entry beside the diagonal, relative to the matrices
+_CONDITION = 1e6  # of joint eigenvectors; more is unclear
+_RATIONAL = 1e-9  # the largest distance of a weight's coordinate from its fraction
 _LARGEST_DENOMINATOR = 24
-_SAME = 1e-8
+_SAME = 1e-8  # elements or eigenvalues nearer than this are equal
 
 
 @dataclass(frozen=True, eq=False)

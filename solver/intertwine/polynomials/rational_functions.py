@@ -8,7 +8,7 @@ from functools import cache
 from itertools import combinations_with_replacement
 from math import comb, gcd
 
-_LARGEST = 60
+_LARGEST = 60  # the largest d of a factor 1 − tᵈ that is tried
 _TRIED = 20_000
 """The most denominators that are tried for a numerator without negative coefficients."""
 

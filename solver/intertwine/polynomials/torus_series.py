@@ -13,11 +13,11 @@ from intertwine.polynomials.components import Component, Weights
 
 _ENTRIES = 1 << 23
 """The largest number of coefficients of a truncated series."""
-_WORK = 1e9
+_WORK = 1e9  # the most operations on 64 bits for a series
 _SLOW = 30
 """How many times longer an operation on integers of any size takes than on 64 bits."""
-_SIGN = 1e-8
-_INTEGER = 1e-6
+_SIGN = 1e-8  # an eigenvalue this near to ±1 is rounded to it
+_INTEGER = 1e-6  # the largest distance of a mean from an integer
 _LARGEST_FLOAT = 1e9
 """Floating-point sums of larger terms have too few digits to be tested for an integer."""
 

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from intertwine.reps.syntax import Element, Rep
 
 _STEP = 2.0**-4
-_FREQUENCIES_UP_TO = 5
-_LARGEST_MULTIPLE = 12
-_INTEGER = 1e-14
-_AGREEMENT = 1e-10
+_FREQUENCIES_UP_TO = 5  # more frequencies take more images than differences do
+_LARGEST_MULTIPLE = 12  # of the smallest frequency of A that is tried
+_INTEGER = 1e-14  # the largest relative distance of a frequency from a multiple
+_AGREEMENT = 1e-10  # the largest relative error of exp t dρ(A) at a small t
 _NEAR_IDENTITY = 0.25
 _NEAR_FOR_DIFFERENCES = 0.1
 _HALVED = 40

@@ -22,16 +22,16 @@ _EXACT = 1e-10
 _EXPONENTIATED = 1e-8  # the same for exponentials, whose rounding errors are larger
 _PER_CONDITION = 1e-11  # … and grow with the squared condition of a frame
 _OBLIQUE = 1e-4  # … in any frame
-_LARGEST = 64
+_LARGEST = 64  # more basis elements are not closed under brackets
 _WHOLE = 200  # images of a larger size are compared on vectors
-_WORK = 5e9
-_LOOPS = 6
+_WORK = 5e9  # the most operations for the brackets
+_LOOPS = 6  # random elements whose exponentials are compared
 _SHIFTS, _SHIFT = 4, 0.6  # elements that an element without a logarithm is multiplied by
 _FREQUENCIES = 60  # ratios of frequencies with larger denominators count as irrational
 _LARGE = 1e6  # larger exponentials have too few digits
 _LARGEST_IMAGE = 1e4  # exponentials of larger images are not compared
 _LONGEST = 100.0  # exponentials of longer elements are not compared
-_LARGEST_SIZE = 2_000
+_LARGEST_SIZE = 2_000  # exponentials of images of a larger size are not compared
 
 #: Called with a relation that the images violate and its defect; it raises the error.
 Refuse = Callable[[str, float], None]

@@ -40,17 +40,17 @@ _EXACT = 1e-10
 """The largest defect of a relation, relative to its terms."""
 _ON_CHAIN = 1e-6  # the same for products of many elements; short relations are checked to `_EXACT`
 _ROUNDED = 1e-4  # a smaller defect may be rounding
-_MOST_ELEMENTS = 20_000
+_MOST_ELEMENTS = 20_000  # of a finite group whose Cayley graph is checked
 _SHORT_WORDS = 2_000  # elements of an infinite or larger group
 _COSETS = 64  # elements if there are Lie generators too: the most components that are compared
-_BALL_WORK = 3e9
-_BALL_ENTRIES = 2e7
+_BALL_WORK = 3e9  # the most operations for the images of words
+_BALL_ENTRIES = 2e7  # the most entries of one vector under all words
 _LARGEST_SPACE = 400
 """The largest d of matrices whose words are compared."""
 _CHAIN_UP_TO = 150  # images of a larger size take too long to multiply
 _PAIRS_OF = 12  # the most generators whose products in pairs are compared
 _WORDS = 20  # random words whose order is compared
-_LONGEST_ORDER = 5_000
+_LONGEST_ORDER = 5_000  # powers of matrices of a larger order are not computed
 
 
 class Relations:

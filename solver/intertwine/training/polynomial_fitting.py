@@ -29,8 +29,8 @@ from intertwine.training.trained import Trained
 _RIDGES = (0.0, *(10.0**power for power in range(-12, 2)))
 _TERMS = 64
 """The largest number of terms of forward selection."""
-_TIE = 1.01
-_LOOSE_TIE = 1.25
+_TIE = 1.01  # errors up to this many times the least count as equal
+_LOOSE_TIE = 1.25  # the same for leave-one-out errors, which also have a standard error
 _NOT_FOR_RESIDUALS = {"optimizer", "loss", "checkpoint", "augment"}
 """Settings of `fit` that belong to one fit, or to data with reps."""
 

@@ -17,7 +17,7 @@ from intertwine.irreps.element_images import IrrepImages
 from intertwine.irreps.names.highest_weights import Step
 from intertwine.operators import Permutation
 
-_WHOLE = 1e-6
+_WHOLE = 1e-6  # the largest distance of a value from an integer or a root of unity
 _PARTITION = re.compile(r"\[\s*([1-9]\d{0,2}(?:\s*,\s*[1-9]\d{0,2}){0,31})\s*\]")
 _CHARGES = re.compile(r"(?:m\s*=\s*)?(±?)\s*(\(?)\s*(-?\d{1,6}(?:\s*,\s*-?\d{1,6}){0,31})\s*(\)?)")
 _CYCLIC = re.compile(r"([12]?)(?:(A|B)|E([1-9]\d{0,5})?)")

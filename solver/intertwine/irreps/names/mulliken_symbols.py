@@ -29,7 +29,7 @@ from jaxtyping import Float
 from intertwine.irreps.element_images import IrrepImages
 from intertwine.irreps.names.highest_weights import Step
 
-_SAME = 1e-6
+_SAME = 1e-6  # angles, axes and entries nearer than this are equal
 _SYMBOL = re.compile(r"([12]?)(A|B|E|T|G|H)(\d{0,3})([gu]?)('{0,2})")
 
 _Matrix = Float[np.ndarray, "3 3"]

@@ -37,7 +37,7 @@ MAX_ORDER = 2_000
 """The largest order of the group of permutations that a formula generates."""
 MAX_EQUALITIES = 64
 """The most index words in a formula."""
-_MOST_MOVES = 10**9
+_MOST_MOVES = 10**9  # index tuples times permutations
 _KEPT = 64
 _LETTERS = "ijklmnopqrstuvwx"
 

@@ -24,7 +24,7 @@ from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, direct_sum
 MAX_BOXES = 7
 """The most boxes of a diagram that is neither a row nor a column."""
 _KEPT = 64
-_EXACT_BELOW = 2**53
+_EXACT_BELOW = 2**53  # integers that a float holds
 
 #: The lengths of the rows of a Young diagram, or the entries of a tableau row by row.
 _Partition = tuple[int, ...]
