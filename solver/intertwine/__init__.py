@@ -47,7 +47,7 @@ def load_notation(letter: str) -> None:
 
 
 def load_function(name: str) -> None:
-    """Import the package that registers a function of this name in texts, if there is one."""
+    """Import the package, if any, that registers a function of this name for texts."""
     if name in _FUNCTIONS:
         importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}")
 

@@ -14,7 +14,7 @@ from intertwine.arrays import Array, index, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
 
-_COMBINATION = 1e-9
+_COMBINATION = 1e-9  # the largest entry of NᴴN − 1 in a file
 
 
 class Sum(Storage):

@@ -44,7 +44,7 @@ _PowerSums = dict[tuple[_Partition, _Partition], Fraction]
 def character_rank(rep: Rep) -> int | None:
     """Return the rank of a concrete rep, or None if a group is not recognised.
 
-    Reps of finite groups may be of any kind, those of the families above are made of V and V*, also
+    Reps of finite groups may be of any kind. Reps of the families above are made of V and V*, also
     by functors of a total degree up to 14.
     None for infinite groups that are not in the table, such as those with a discrete generator
     diag(2, 1/2) or a shear.
@@ -125,8 +125,9 @@ def _rank_of_functors(group: Group, factors: list[Rep]) -> int | None:
 
 
 def _power_sums(rep: Rep, power: int) -> _PowerSums | None:
-    """Return the character of g^power as a polynomial in power sums of V and V*; None if the rep is
-    not made of these, or of a degree over `_MAX_DEGREE`.
+    """Return the character at g^power as a polynomial in power sums of V and V*.
+
+    None if the rep is not made of these, or has a degree over `_MAX_DEGREE`.
     """
     if is_a(rep, Base):
         return {((power,), ()): Fraction(1)}
@@ -213,7 +214,7 @@ def _symplectic(n: int, p: int, q: int) -> _Pairs:
 
 
 def _with_total_inversion(n: int, p: int, q: int) -> _Pairs:
-    """Yield those for SO(3,1) with −1: no odd tensor is invariant."""
+    """Yield the pairs for SO(3,1) with −1, under which no odd tensor is invariant."""
     if (p + q) % 2 == 0:
         yield from _special_orthogonal(n, p, q)
 

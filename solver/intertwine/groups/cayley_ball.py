@@ -12,7 +12,7 @@ from jaxtyping import Float, Inexact, Int
 _CELL = 1e-7  # words whose vectors fall into one cell may be one element
 _SAME = 1e-9  # … and are one if the vectors agree to this
 _LARGEST_NORM = 1e3  # words with larger entries are not extended
-_NEAR = 1e-6  # an element that is given is one of the ball's up to this
+_NEAR = 1e-6  # the largest distance of a given element from one of the ball
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,8 @@ class CayleyBall:
     """Elements e₀ = 1, e₁, … of a matrix group as words, and the edges eᵢ·xₖ = e_{edges[i, k]}.
 
     The letters x are the generators h₁, …, h_m and their inverses, in this order. For i > 0, eᵢ =
-    e_{parents[i]} · x_{letters[i]}. An edge is −1 if it leads out of the ball. A ball that
-    `is_complete` has all elements: then its edges imply every relation of the generators.
+    e_{parents[i]} · x_{letters[i]}. An edge is −1 if it leads out of the ball. If `is_complete`,
+    the ball has all elements, and its edges imply every relation of the generators.
     """
 
     parents: Int[np.ndarray, " n"]
@@ -68,8 +68,8 @@ class CayleyBall:
 def grow_ball(generators: Sequence[Inexact[np.ndarray, "d d"]], most: int) -> CayleyBall:
     """Return the ball of up to `most` elements around 1, by breadth-first search.
 
-    Elements are compared by their action on fixed random vectors, up to rounding. Two words that
-    cannot be told apart clearly count as two elements, whose coincidence is then not used.
+    Elements are compared by their action on fixed random vectors, up to rounding. Two words for
+    which this is not clear count as two elements, so a relation between them is not used.
     """
     letters = np.stack([*generators, *map(np.linalg.inv, generators)])
     d = letters.shape[1]

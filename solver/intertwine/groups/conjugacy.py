@@ -15,9 +15,9 @@ from intertwine.operators import dense
 
 MAX_ORDER = 4_000
 """The largest group whose classes are found: its multiplication table has 16 million entries."""
-_SAME = 1e-9
-_APART = 1e-8
-_SEEDS = 8
+_SAME = 1e-9  # values nearer than this, relative to the largest, are equal
+_APART = 1e-8  # values of two elements must differ by more than this
+_SEEDS = 8  # random functionals that are tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,10 @@ class ConjugacyClasses:
         return np.array([powers[-1] for powers in self.powers])
 
     def combination(self, weights: Num[np.ndarray, " k"]) -> Num[np.ndarray, "k k"]:
-        """Return the matrix of the class sums Σ wᵣCᵣ: its entry (s, t) sums wᵣ over all x in Cᵣ and
-        y in Cₛ with xy = z, for the representative z of class t.
+        """Return the matrix of multiplication by the class sum Σ wᵣCᵣ.
+
+        Its entry (s, t) sums wᵣ over all x in Cᵣ and y in Cₛ with xy = z, for the representative z
+        of class t.
         """
         n, k = len(self.of), self.count
         found = np.zeros((k, k), dtype=np.complex128)

@@ -32,9 +32,7 @@ def digest_of(d: int, lie_algebra: Iterable[Generator], discrete: Iterable[Gener
 
 
 def matrix_parts(matrix: Generator | Num[np.ndarray, "m n"]) -> Iterator[bytes | memoryview]:
-    """Yield the canonical bytes of a matrix: its shape, its scale, and its nonzero entries in units
-    of it.
-    """
+    """Yield the canonical bytes of a matrix: shape, scale, and nonzero entries in units of it."""
     if isinstance(matrix, Permutation):
         size = matrix.shape[0]
         positions = np.arange(size) * size + matrix.indices

@@ -69,10 +69,10 @@ class Enumeration:
         return found
 
     def character(self, generators: Sequence[Any], power: int = 1) -> Num[np.ndarray, " n"] | None:
-        """Return tr ρ(eᵢ) for all elements, from ρ(hₖ) for the discrete generators as given; with a
-        `power` m from 1 on, tr ρ(eᵢ)ᵐ.
+        """Return tr ρ(eᵢ)ᵐ for all elements, where m ≥ 1 is the `power`.
 
-        Each is a matrix or a permutation; permutations give integers. None if ρ(hₖ) of a redundant
+        `generators` has ρ(hₖ) for the discrete generators as given. Each is a matrix or a
+        permutation; permutations give integers. None if ρ(hₖ) of a redundant
         generator differs from its product of the others by more than 1e-6 of its largest entry:
         then ρ is not a representation.
         """

@@ -12,8 +12,8 @@ from intertwine.groups.group import Group
 from intertwine.operators import dense, is_monomial
 
 _CLOSED = 1e-8
-_MANY = 100  # generators from which on their singular values take longer than a factorisation
-_INDEPENDENT = 1e-6  # a span whose generators' singular values are all above this has no doubt
+_MANY = 100  # for as many generators a factorisation is faster than their singular values
+_INDEPENDENT = 1e-6  # generators whose singular values are all above this are independent
 _LARGE = 400  # from this size on, an iteration is faster than all singular values
 _LANCZOS = 1e-10
 
@@ -48,10 +48,10 @@ def _largest_singular_value(matrix: Inexact[np.ndarray, "m n"]) -> float:
 def orthonormal_rows(
     rows: Inexact[np.ndarray, "k n"], independent: float
 ) -> tuple[Inexact[np.ndarray, "k n"], Inexact[np.ndarray, "k k"]] | None:
-    """Return W with orthonormal rows and a matrix L⁻¹ with W = L⁻¹ `rows`, if all singular values
-    are above `independent` times the largest; else None, and also where that is not clear.
+    """Return W with orthonormal rows, and a matrix L⁻¹ with W = L⁻¹ `rows`.
 
-    For hundreds of rows this takes a fraction of the time of their singular values.
+    None unless all singular values are clearly above `independent` times the largest. For hundreds
+    of rows this takes a fraction of the time of their singular values.
     """
     count, n = rows.shape
     if not 0 < count <= n:
@@ -96,8 +96,9 @@ class LieSpan:
 
     @cached_property
     def rows(self) -> Float[np.ndarray, "k m"]:
-        """The scaled generators, flattened to real vectors: of d² real parts, and d² imaginary ones
-        if any generator is complex.
+        """The scaled generators, flattened to real vectors.
+
+        A vector has d² real parts, and d² imaginary parts if any generator is complex.
         """
         flat = [np.ravel(self.scaled(k, matrix)) for k, matrix in enumerate(self._matrices)]
         return _real_rows(np.stack(flat)) if flat else np.zeros((0, self._d**2))
@@ -137,8 +138,10 @@ class LieSpan:
         return found
 
     def _fixed(self, vh: Float[np.ndarray, "j m"]) -> Float[np.ndarray, "j j"]:
-        """Return the rotation from an orthonormal basis to that of fixed matrices, projected and
-        orthonormalised. (For equal singular values the basis depends on the machine.)
+        """Return the rotation from an orthonormal basis to one that is the same on every machine.
+
+        Fixed matrices are projected on the span, and made orthonormal. For equal singular values
+        the given basis depends on the machine.
         """
         drawn = np.random.default_rng(9).standard_normal((len(vh), 2 * self._d**2))
         q, r = np.linalg.qr(vh @ drawn[:, : vh.shape[1]].T)

@@ -75,8 +75,8 @@ class MagneticPointGroup(Group):
 
     It acts on four dimensions: its matrices are diag(R, s), where R acts on space and s = −1 if the
     element reverses time. `Space` and `Time` are the two parts of V. A magnetisation is a
-    pseudovector that time reversal changes, ``Det(Space)*Space*Time``, and an electric field is a
-    vector of ``Space``.
+    pseudovector whose sign time reversal changes, ``Det(Space)*Space*Time``, and an electric field
+    is a vector of ``Space``.
 
     The symbol is that of `PointGroup`, by Hermann and Mauguin, with a prime at each element that
     reverses time, or with 1' at its end; `MAGNETIC_CLASSES` has the usual ones. Axes are those of

@@ -141,8 +141,9 @@ class PointGroup(Group):
 
 
 def elements_of_symbol(symbol: str) -> list[_Matrix] | None:
-    """Return the elements that a symbol of Hermann and Mauguin names, in its order, two for n/m; 1
-    names the identity. None for other texts.
+    """Return the elements that a symbol of Hermann and Mauguin names, in the order of the symbol.
+
+    n/m names two, and 1 the identity. None for other texts.
     """
     known, setting = _CLASSES.get(symbol, (None, ""))
     if known is None or symbol == known.schoenflies:

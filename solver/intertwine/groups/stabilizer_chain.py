@@ -20,9 +20,9 @@ from jaxtyping import Int
 from intertwine.groups.element_tables import signed_points
 from intertwine.operators import Permutation
 
-_TRIALS = 40
+_TRIALS = 40  # random elements that must sift to the identity in a row
 _BURN_IN = 60  # steps of product replacement before its elements are used
-_SLOTS = 10
+_SLOTS = 10  # elements that product replacement works on
 _WORK = 1e9
 """The most work on a chain, in moved entries: about a second."""
 _CALL, _STEP = 5_000, 200  # the work of a call of NumPy and of a step in Python, in entries
@@ -78,7 +78,7 @@ class StabilizerChain:
     def of(
         cls, generators: Sequence[Permutation], images: Sequence[Any], one: Any, rules: Images
     ) -> StabilizerChain | None:
-        """Return the chain of some permutations with their images; None if it takes too long.
+        """Return the chain of permutations with their images; None if it takes too long.
 
         Raises `KernelFound` if the images are not those of a homomorphism.
         """

@@ -30,7 +30,7 @@ FIRST_BLOCK = 16
 _STILL_THERE = 0.9  # singular values of an orthonormal basis after its projection
 _CLEARLY_ZERO = 1e2  # times `null`: what is left of random vectors without invariants
 _ROUNDS = 5
-_SPARE = 4  # vectors of a block beyond the number of invariants that are expected
+_SPARE = 4  # vectors of a block beyond the expected number of invariants
 _ENTRIES = 2_000_000  # of a block
 _ARRAYS = 8  # blocks of shape (n, b) alive at once in an iteration
 
@@ -78,12 +78,12 @@ def krylov(problem: Problem, backend: Backend, tolerances: Tolerances, report: R
 
 
 def _next_width(width: int, share: float, dimensions: int, known: int) -> int:
-    """Return the width of the block after one of some width that was filled, from the share of its
-    squared length that the projection kept.
+    """Return the width of the next block, after a block of `width` new invariants.
 
-    Of random vectors, that is near the share of the dimensions that are invariants, from which
-    their number follows up to sqrt(2r / width). A block that has room for all of them, and is not
-    filled, is the last one. Blocks of many entries only double.
+    `share` is the part of the block's squared length that the projection kept. For random vectors
+    this is near the share of invariants among the dimensions, and gives their number r up to
+    sqrt(2r / width). The next block has room for all of them, and is the last one unless it is
+    filled. Blocks of many entries only double in width.
     """
     invariants = share * dimensions
     expected = invariants - known + 3 * math.sqrt(2 * invariants / width) + _SPARE

@@ -21,13 +21,13 @@ from intertwine.operators import LinearOperator
 from intertwine.reps.syntax import Rep
 
 _DENSE_UP_TO = 2_000  # rows of a matrix whose spectral norm is computed
-_VECTORS = 8
+_VECTORS = 8  # random vectors for a lower bound on a norm
 _BLOCK_BYTES = 2**26
 
 
 @dataclass(frozen=True, eq=False)
 class Equations:
-    """C, divided by its norm, or by a lower bound on it for a large matrix or an operator."""
+    """C divided by its norm (for a large matrix or an operator, by a lower bound on the norm)."""
 
     matrix: Any
     scale: float
@@ -159,11 +159,11 @@ def _on_basis(equations: Sequence[Equations], storage: Storage) -> Inexact[np.nd
 def _null_space(
     matrix: Inexact[np.ndarray, "m r"], tolerances: Tolerances, rep: Rep
 ) -> tuple[Inexact[np.ndarray, "r s"], float, float]:
-    """Return an orthonormal basis of the null space, the largest singular value that counts as
-    zero, and the smallest that does not (infinite if there is none).
+    """Return an orthonormal basis of the null space, and the singular values on both sides of zero.
 
-    The basis is a fixed random matrix, projected and made orthonormal: that of a singular value
-    decomposition depends on the machine.
+    These are the largest that counts as zero, and the smallest that does not (infinite if there is
+    none). The basis is a fixed random matrix, projected and made orthonormal: that of a singular
+    value decomposition depends on the machine.
     """
     m, r = matrix.shape
     if not np.all(np.isfinite(matrix)):

@@ -27,7 +27,7 @@ MAX_PRODUCTS = 2**21
 
 _DENOMINATORS = np.arange(1, 65)
 _LARGEST = 2**20
-_ROUNDED = 1e-12
+_ROUNDED = 1e-12  # entries this near to a fraction are rounded to it
 _MOST_GENERATORS = 2**9
 _SPARE_ROWS = 8
 _PANEL = 32
@@ -130,7 +130,7 @@ def _is_of_given(rep: Rep) -> bool:
 def _rational(
     atom: Rep, generators: tuple[Generator, ...], *, lie: bool
 ) -> Inexact[np.ndarray, "k d d"]:
-    """Return matrices, those of a functor in a basis where they have no square roots.
+    """Return matrices; those of a functor are in a basis without square roots.
 
     They are rounded to fractions only if the entries of the group's own generators are fractions,
     integers for discrete ones: then they are fractions themselves.

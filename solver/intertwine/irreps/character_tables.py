@@ -27,10 +27,10 @@ MAX_PRINTED = 100
 """The most classes of a table that is written as text."""
 MAX_CLASSES = 1_500
 """The most classes of a table: an eigenvalue problem of this size takes seconds."""
-_TRIES = 6
+_TRIES = 6  # random combinations of class sums that are tried
 _GAP = 1e-7  # of the spread of the eigenvalues
 _WHOLE = 1e-5  # the largest distance of a multiplicity from an integer
-_ORTHONORMAL = 1e-9
+_ORTHONORMAL = 1e-9  # the largest error of an inner product of characters
 _KEPT = 16
 
 
@@ -83,9 +83,7 @@ class CharacterTable:
         return labels_of_table(self)
 
     def multiplicities(self, irrep: int, class_index: int) -> Int[np.ndarray, " m"]:
-        """Return how often each exp(2πij/m) is an eigenvalue of an element of a class, where m is
-        its order.
-        """
+        """Return how often each exp(2πij/m) is an eigenvalue of a class of elements of order m."""
         values = self.values[irrep, self.classes.powers[class_index]]
         return np.rint(np.fft.fft(values).real / len(values)).astype(np.int64)
 
@@ -135,8 +133,9 @@ class CharacterTable:
         return f"<table>{head}{body}</table>"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the table as JSON values, exact values as text. Raises `TooLarge` above 100
-        classes.
+        """Return the table as JSON values, exact values as text.
+
+        Raises `TooLarge` above 100 classes.
         """
         return {
             "group": repr(self.group),
@@ -189,8 +188,8 @@ def _classes_of(group: Group) -> ConjugacyClasses:
     classes = conjugacy_classes(group)
     if classes is None:
         raise MethodNotApplicable(
-            f"{group!r} is not seen to be finite, with at most 20,000 elements, from its "
-            f"generators: only finite groups have a character table"
+            f"{group!r} is not found to be a finite group of at most 20,000 elements: "
+            f"only finite groups have a character table"
         )
     return classes
 
@@ -264,8 +263,10 @@ def _exact_values(
 
 
 def _check(classes: ConjugacyClasses, values: Complex[np.ndarray, "k k"]) -> None:
-    """Check sums of squares and orthogonality. The products of rows are algebraic integers over n,
-    and all their conjugates occur: an error below 1/n everywhere shows that they vanish.
+    """Check sums of squares and orthogonality. Raises `SplitError`.
+
+    The products of rows are algebraic integers over n, and all their conjugates occur: an error
+    below 1/n everywhere shows that they vanish.
     """
     n, k = len(classes.of), classes.count
     dimensions = [round(float(d)) for d in values[:, 0].real]

@@ -14,7 +14,7 @@ from intertwine.irreps.surds import number_text
 
 GAUGES = ("own", "e3nn")
 """The bases of irreps in which coefficients are given: the library's, or e3nn's."""
-_ZERO = 1e-12
+_ZERO = 1e-12  # smaller coefficients are not printed
 _MOST_ROWS = 400
 """The most coefficients that are printed."""
 
@@ -22,8 +22,8 @@ _MOST_ROWS = 400
 class ClebschGordan(dict[Irrep, Inexact[np.ndarray, "a b m c"]]):
     """The Clebsch–Gordan coefficients of a ⊗ b: a dict from each irrep c in it to its maps.
 
-    Each value has shape (dₐ, d_b, copies, d_c). ``str`` and notebooks list the coefficients that
-    are not 0, exactly where they are square roots of simple rationals: as in e3nn's gauge.
+    Each value has shape (dₐ, d_b, copies, d_c). ``str`` and notebooks list the nonzero
+    coefficients, exactly if they are square roots of simple rationals, as in e3nn's gauge.
     """
 
     def __init__(
@@ -79,13 +79,12 @@ class ClebschGordan(dict[Irrep, Inexact[np.ndarray, "a b m c"]]):
 
 
 def clebsch_gordan(a: Irrep, b: Irrep, *, gauge: str = "own") -> ClebschGordan:
-    """Return the Clebsch–Gordan coefficients of a ⊗ b: for each irrep c in it, isometric
-    equivariant maps c → a ⊗ b, as arrays of shape (dₐ, d_b, copies, d_c), orthonormal together and
-    complete.
+    """Return the Clebsch–Gordan coefficients of a ⊗ b, as a dict from each irrep c in it.
 
-    They intertwine the irreps' own matrices, in any frame of the group; with ``gauge="e3nn"``,
-    those of e3nn (see `Irrep.to_e3nn`), for SO(3), O(3) and integral spins of SU(2). Raises
-    `MethodNotApplicable` for irreps of different groups.
+    The values are isometric equivariant maps c → a ⊗ b, as arrays of shape (dₐ, d_b, copies, d_c).
+    All maps together are orthonormal and complete. They intertwine the irreps' own matrices, in any
+    frame of the group; with ``gauge="e3nn"``, those of e3nn (see `Irrep.to_e3nn`), for SO(3), O(3)
+    and integral spins of SU(2). Raises `MethodNotApplicable` for irreps of different groups.
     """
     if gauge not in GAUGES:
         raise InvalidSetting(f"the gauge is one of {', '.join(GAUGES)}, not {gauge!r}")

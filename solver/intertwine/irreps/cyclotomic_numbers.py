@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isqrt
 
-_SAME = 1e-6
+_SAME = 1e-6  # conjugates nearer than this are equal
 
 
 def cyclotomic_text(counts: Sequence[int], conjugates: Sequence[complex]) -> str:

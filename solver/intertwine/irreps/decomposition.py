@@ -29,8 +29,9 @@ _MAX_SIZE = 2**62
 
 @dataclass(frozen=True)
 class _Term:
-    """`multiplicity` copies of a product of atoms, decomposed in the straight frame; `frame`
-    maps it to the given one.
+    """`multiplicity` copies of a product of atoms, decomposed in the straight frame.
+
+    `frame` maps the straight frame to the given one.
     """
 
     multiplicity: int

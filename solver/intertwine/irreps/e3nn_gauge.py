@@ -15,8 +15,8 @@ from intertwine.reps.syntax import Base
 
 _POINT = np.array([0.48, 0.6, 0.64])
 """A point of the unit sphere at which harmonics fix signs."""
-_TOLERANCE = 1e-9
-_LARGEST = 1e-6
+_TOLERANCE = 1e-9  # the largest error of X A = A' X, relative to the size
+_LARGEST = 1e-6  # entries this near to the largest one count as largest
 
 
 def e3nn_basis(decomposer: Decomposer, index: int) -> Inexact[np.ndarray, "n n"]:
@@ -59,8 +59,10 @@ _PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 def _intertwiner(
     given: Inexact[np.ndarray, "3 n n"], wanted: Inexact[np.ndarray, "3 n n"]
 ) -> Complex[np.ndarray, "n n"]:
-    """Return the unitary X with X A = A' X, up to a phase, from the eigenvectors of A_z: A_x maps
-    each to its neighbours, which relates their phases.
+    """Return the unitary X with X A = A' X, up to a phase.
+
+    It maps eigenvectors of A_z to those of A'_z; A_x maps each to its neighbours, which relates
+    their phases.
     """
     left, right = (np.linalg.eigh(-1j * each[2])[1] for each in (given, wanted))
     steps, others = (u.conj().T @ a[0] @ u for u, a in ((left, given), (right, wanted)))
@@ -86,7 +88,7 @@ def _phased(matrix: Complex[np.ndarray, "n n"]) -> Complex[np.ndarray, "n n"]:
 def _sign(
     decomposer: Decomposer, index: int, name: str, degree: int, basis: Inexact[np.ndarray, "n n"]
 ) -> float:
-    """Return the sign of the basis of a real irrep."""
+    """Return the sign of the basis of a real irrep (see `e3nn_basis`)."""
     is_natural = name.startswith("l") or (name[-1] == "e") == (degree % 2 == 0)
     if not is_natural:
         if degree == 0:

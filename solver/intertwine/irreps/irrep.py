@@ -67,13 +67,13 @@ def decomposer_for(group: Group, *, is_complex: bool) -> Decomposer:
 class Irrep(Rep):
     """An irreducible rep λ of a group, by its name: ``Irrep("l=2", SO(3))``, ``Irrep("2e", O(3))``.
 
-    docs/recipes.md lists the names of each group; `label` is that of an irrep.
-    Every irrep also has a name such as ``W3_5a1f2c``, of its dimension and a digest of traces
-    (longer if irreps of one group would have equal names), the same in every process: `name` has it
-    once the group is known, and keys and files contain it. The matrices are in a canonical basis
-    (docs/how-it-works.md), unitary (or closed under adjoints) in the group's straight frame. An
-    irrep that is not catalogued yet is searched in V, V*, V⊗V, …; `InvalidRep` is raised if it does
-    not occur there.
+    docs/recipes.md lists the usual names of irreps by group; `label` is that of this irrep. Every
+    irrep also has a name such as ``W3_5a1f2c``, made of its dimension and a digest of traces
+    (longer if two irreps of a group would have equal names). It is the same in every process:
+    `name` has it once the group is known, and keys and files contain it. The matrices are in a
+    canonical basis (docs/how-it-works.md), unitary (or closed under adjoints) in the group's
+    straight frame. An irrep that is not catalogued yet is searched in V, V*, V⊗V, …; `InvalidRep`
+    is raised if it does not occur there.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Irrep(Rep):
         return super().__call__(G)
 
     def size(self) -> int:
-        """d, its dimension. Raises `NotConcrete` for a name that needs its group."""
+        """Return the dimension d. Raises `NotConcrete` for a name that needs its group."""
         found = IRREP_NAME.fullmatch(self.name)
         if found is None:
             raise NotConcrete(f"{self} has no group yet: call the rep with one, as in rep(SO(3))")
@@ -120,7 +120,7 @@ class Irrep(Rep):
 
     @property
     def label(self) -> str:
-        """Its name that people know, such as l=2; `name` if its group has no scheme of names."""
+        """The usual name, such as l=2; `name` if irreps of its group have none."""
         if self.G is None:
             return self.name
         names = irrep_names(self._decomposer())
@@ -225,11 +225,11 @@ def _read_name(text: str) -> Rep | None:
 
 
 def irrep_named(text: str, group: Group, *, is_complex: bool | None = None) -> Irrep:
-    """Return the irrep of a group by a name that people know, such as l=2, [2, 1] or T2g.
+    """Return the irrep of a group by its usual name, such as l=2, [2, 1] or T2g.
 
-    The irreps of a real group are those over ℝ, with ``is_complex=True`` those over ℂ, where an
-    irrep over ℝ may have two halves. Raises `InvalidRep` for other texts, and for irreps that are
-    not found within a few seconds: in tensors of more than 24 factors V, or large products.
+    The irreps of a real group are by default those over ℝ. With ``is_complex=True`` they are those
+    over ℂ, into which an irrep over ℝ may split. Raises `InvalidRep` for other texts, and for
+    irreps that occur only in tensors of more than 24 factors V, or in products too large to search.
     """
     if not isinstance(text, str) or not is_known_form(text):
         raise InvalidRep(f"{text!r} is not the name of an irrep, such as l=2, [2, 1] or T2g")
@@ -262,11 +262,11 @@ class StraightIrrep(Irrep):
 
 
 def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None]:
-    """Return an atom in the frame where its group is closed under adjoints, and the matrix S from
-    there to the given one: ρ(g) = S ρ'(g) S⁻¹. None means S = 1.
+    """Return an atom ρ' in the group's straight frame, and the matrix S with ρ(g) = S ρ'(g) S⁻¹.
 
-    A rep given by images is brought to a frame of its own (see `straightened`). Raises
-    `MethodNotApplicable` if the effect of the change of frame on the atom is unknown.
+    The group is closed under adjoints in its straight frame. None means S = 1. A rep given by
+    images is brought to a frame of its own (see `straightened`). Raises `MethodNotApplicable` if
+    the effect of the change of frame on the atom is unknown.
     """
     inner = atom.rep if is_a(atom, Dual) else atom
     if inner._given_images() is not None:
@@ -298,7 +298,7 @@ def in_straight_frame(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None
 def _straight_functor(
     rep: Functor, *, is_dual: bool
 ) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None]:
-    """Return `in_straight_frame` of a functor's rep: F of the part's straight rep and frame."""
+    """Return `in_straight_frame` of a functor F: F of the part's straight rep and of its frame."""
     part, frame = _straight_expression(rep.part)
     straight = rep.rebuilt(part)
     if frame is None or rep.size() == 1:  # scalars are the same in every frame

@@ -12,7 +12,7 @@ from intertwine.groups.lie_span import orthonormal_rows
 from intertwine.irreps.actions import adjoint, norm
 
 _INDEPENDENT = 1e-9
-_CLEAR = 1e-6
+_CLEAR = 1e-6  # a span whose singular values are all above this has full rank
 _MANY = 100  # matrices
 _ZERO_EIGENVALUE = 1e-6
 _ROUNDED = 1e-9  # eigenvectors that amplify rounding beyond this are ignored

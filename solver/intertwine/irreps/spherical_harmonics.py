@@ -135,8 +135,9 @@ def _text(square: Fraction, polynomial: _Polynomial) -> str:
 
 
 def rotation_generators_of(degree: int) -> Float[np.ndarray, "3 n n"]:
-    """Return dD(Lₓ), dD(L_y) and dD(L_z) on e3nn's components, for the generators of
-    counterclockwise rotations: Y(Rx) = D(R)Y(x).
+    """Return dD(Lₓ), dD(L_y) and dD(L_z) on e3nn's components, where Y(Rx) = D(R)Y(x).
+
+    Lₓ, L_y and L_z are the generators of counterclockwise rotations.
     """
     n = 2 * degree + 1
     m = np.arange(-degree, degree + 1)

@@ -25,12 +25,12 @@ _REMEMBERED = 64
 
 @lru_cache(_REMEMBERED)
 def straightened(atom: Rep) -> tuple[Rep, Inexact[np.ndarray, "n n"] | None]:
-    """Return a rep given by images over its group's straight frame, and the matrix T from there:
-    ρ(g) = T ρ'(S⁻¹gS) T⁻¹ for the group's frame S. None means T = 1.
+    """Return ρ' over the group's straight frame for a rep ρ given by images, and the matrix T.
 
-    Irreps are found among matrices that are closed under adjoints, as the group is in that frame:
-    of a compact group T makes the images unitary. Raises `MethodNotApplicable` if no such T is
-    found, and for images of another group that are not closed under adjoints as they are.
+    ρ(g) = T ρ'(S⁻¹gS) T⁻¹ for the group's frame S. None means T = 1. Irreps are found among
+    matrices that are closed under adjoints, as the group is in that frame. For a compact group, T
+    makes the images unitary. Raises `MethodNotApplicable` if no such T is found, and for images of
+    another group that are not closed under adjoints as they are.
     """
     verdict = verdict_of(atom.G)
     if verdict.straight is None or verdict.frame is None:

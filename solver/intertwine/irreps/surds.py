@@ -5,14 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 from math import isqrt
 
-_DENOMINATOR = 100_000
-_SAME = 1e-11
-_ZERO = 1e-12
+_DENOMINATOR = 100_000  # larger denominators of a square are not tried
+_SAME = 1e-11  # the largest relative distance of a square from its fraction
+_ZERO = 1e-12  # smaller values are 0
 
 
 def root_of_rational(value: float) -> Fraction | None:
-    """Return the rational q with value = ±√|q|, with the sign of the value; None if there is no
-    simple one. Values below 1e-12 are 0.
+    """Return the rational q with |value| = √|q| and the value's sign; None without a simple one.
+
+    Values below 1e-12 are 0.
     """
     if abs(value) <= _ZERO:
         return Fraction(0)
@@ -41,8 +42,10 @@ def root_text(signed_square: Fraction) -> str:
 
 
 def number_text(value: complex) -> str:
-    """Return a number as text: exactly if its parts are square roots of simple rationals, else with
-    four decimals. Parts below 1e-12 are 0.
+    """Return a number as text.
+
+    It is exact if its parts are square roots of simple rationals, and else has four decimals. Parts
+    below 1e-12 are 0.
     """
     real, imag = (_part(part) for part in (value.real, value.imag))
     if imag == "0":

@@ -49,10 +49,10 @@ def is_traced(tree: Any) -> bool:
 def in_pieces(model: Callable[[Any], Any], x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
     """Return model(x) for a batch, computed a piece of at most `PIECE` rows at a time.
 
-    On a CPU a large batch is computed faster so, and in less memory. The model must treat each row
-    separately. For gradients use `intertwine.training.value_and_grad_in_microbatches`. On other
-    devices, and for a batch whose size is a symbol, the batch is computed as a whole. Call it in
-    compiled code.
+    On a CPU this is faster for a large batch, and takes less memory. On other devices, and for a
+    batch whose size is a symbol, the batch is computed as a whole. The model must treat each row
+    separately. Call this inside a compiled function. For gradients use
+    `intertwine.training.value_and_grad_in_microbatches`.
     """
     size, width = x.shape
     if jax.default_backend() != "cpu" or not isinstance(size, int) or size <= PIECE:

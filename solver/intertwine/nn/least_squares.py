@@ -16,7 +16,7 @@ at most this."""
 _RELATIVE = 1e-13
 """Singular values below this, relative to the largest, are rounding errors."""
 _FREE = 1e-8
-"""A sample whose residuals keep a smaller part of themselves is fitted whatever its target is."""
+"""A sample has no leave-one-out error if the fit leaves a smaller share of its residuals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,13 +144,13 @@ class Path:
         ridges: Sequence[float | int],
         group: int = 1,
     ) -> Inexact[np.ndarray, "ridges r m"]:
-        """Return for each ridge the residuals Aw − y, where the w of a row is fitted without its
-        sample, in closed form: without a fit for each sample (Allen 1974).
+        """Return for each ridge the leave-one-out residuals Aw − y, in closed form (Allen 1974).
 
-        `blocks` are the rows that the problem was made of; each sample is `group` rows in a row.
-        Without sample i, its residuals are (1 − Hᵢ)⁻¹(Aᵢw − yᵢ), where Hᵢ is its block of the hat
-        matrix. The penalty stays that of all rows. Infinite for a sample that is fitted whatever
-        its target is, as with more columns than rows and no ridge.
+        The w of a row is that of a fit without its sample. `blocks` are the rows that the problem
+        was made of; each sample is `group` successive rows. The residuals of sample i are
+        (1 − Hᵢ)⁻¹(Aᵢw − yᵢ), where w is fitted to all rows and Hᵢ is the sample's block of the hat
+        matrix. The penalty is that of all rows. Residuals are infinite for a sample that is fitted
+        for any target, as with more columns than rows and no ridge.
         """
         problem, first = self.problem, int(self.problem.has_constant)
         kept = self.values > _RELATIVE * max(self.values.max(initial=0), np.finfo(float).tiny)

@@ -145,8 +145,9 @@ class EquivariantPolynomial(Layer):
     def left_out(
         self, name: str, path: Path, ridges: Sequence[float | int], x: Any, y: Any
     ) -> Inexact[np.ndarray, "ridges r m"]:
-        """Return the leave-one-out residuals of an irrep's problem for each ridge, from the data of
-        the problem (`Path.left_out`).
+        """Return the leave-one-out residuals of an irrep's problem for each ridge.
+
+        x and y are the data that the problem was made of (see `Path.left_out`).
         """
         x, y = self._double(x, self.rep_in), self._double(y, self.rep_out)
         blocks = self._blocks(name, x, y)
@@ -218,9 +219,7 @@ class EquivariantPolynomial(Layer):
     def untargeted(
         self, rows_of: Mapping[str, Inexact[np.ndarray, "_ _"]]
     ) -> Inexact[np.ndarray, "n d_out"]:
-        """Return the vectors of which the right-hand sides of each irrep are given: the inverse of
-        `targets`.
-        """
+        """Return the vectors from the right-hand sides of each irrep: the inverse of `targets`."""
         parts = {}
         for name, values in rows_of.items():
             by_sample = values.reshape(-1, self.space_out.kinds[name].dimension, values.shape[1])

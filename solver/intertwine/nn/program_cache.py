@@ -122,7 +122,7 @@ def _others_may_change(folder: Path) -> bool:
     """Return whether other users, except root, may create or replace files in a folder.
 
     On Windows, access lists decide that, which `stat` does not show. Only the user's own folder and
-    those above and in it are taken for safe.
+    those above and in it count as safe.
     """
     if os.name == "nt":
         home = Path.home()

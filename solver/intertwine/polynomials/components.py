@@ -26,11 +26,11 @@ from intertwine.reps import Rep
 _MAX_COMPONENTS = 64
 _NULL, _CLEAR = 1e-8, 1e-4
 """Relative singular values below the first are zero; those between the two are ambiguous."""
-_DIAGONAL = 1e-7
-_CONDITION = 1e6
-_RATIONAL = 1e-9
+_DIAGONAL = 1e-7  # the largest entry beside the diagonal, relative to the matrices
+_CONDITION = 1e6  # of joint eigenvectors; more is unclear
+_RATIONAL = 1e-9  # the largest distance of a weight's coordinate from its fraction
 _LARGEST_DENOMINATOR = 24
-_SAME = 1e-8
+_SAME = 1e-8  # elements or eigenvalues nearer than this are equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ class _Finder:
         torus = self._torus(h)
         weights, eigenvalues = self._joint(h, torus)
         here = slice(0, self.sizes[0])
-        numbers = _whole(weights)[here]
+        numbers = _integer_weights(weights)[here]
         _, relations = _hermite(numbers)
         logs = np.log(eigenvalues[here])
         for relation in relations:
@@ -146,7 +146,7 @@ class _Finder:
         rank = len(torus)
         weights, eigenvalues = self._joint(h, torus)
         adjoint_weights, adjoint_values = self._adjoint(h, torus)
-        numbers = _whole(np.concatenate([weights, adjoint_weights]))
+        numbers = _integer_weights(np.concatenate([weights, adjoint_weights]))
         basis, _ = _hermite(numbers)
         coordinates = _coordinates(numbers, basis)
         if coordinates.shape[1] != rank:
@@ -254,8 +254,8 @@ def _null_space(matrix: Complex[np.ndarray, "m n"]) -> Complex[np.ndarray, "n k"
     return found
 
 
-def _whole(weights: Complex[np.ndarray, "n r"]) -> list[list[int]]:
-    """Return weights in coordinates in which all are integers: multiples of some of them."""
+def _integer_weights(weights: Complex[np.ndarray, "n r"]) -> list[list[int]]:
+    """Return weights in coordinates in which all are integers, multiples of r of the weights."""
     n, r = weights.shape
     if not r:
         return [[] for _ in range(n)]

@@ -23,7 +23,7 @@ from intertwine.reps import Rep
 
 _ANGLE = 1e-3
 """The largest distance of an eigenvalue's angle from a multiple of 2π/|G|, relative to 2π/|G|."""
-_RADIUS = 1e-6
+_RADIUS = 1e-6  # the largest distance of an eigenvalue from the unit circle
 _WORK = 2e9
 """The most operations for the eigenvalues of all elements."""
 _PRIME = 1 << 31

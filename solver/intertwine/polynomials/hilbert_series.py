@@ -29,8 +29,8 @@ MAX_UNKNOWNS = 12_000
 class HilbertSeries:
     """The power series Σₖ aₖtᵏ up to a degree: `coefficients` has a₀, a₁, ….
 
-    `method` says how they were found: by ``characters`` or ``weights``, in integers wherever the
-    characters are integers, or by a ``solve`` for each degree. For a finite group, the whole series
+    `method` says how they were found: by ``characters``, by ``weights``, or by a ``solve`` for each
+    degree. For a finite group, the whole series
     is `numerator` / ∏ᵢ(1 − t^dᵢ) for the dᵢ in `denominator`, with the numerator's coefficients
     lowest first; both are None if that is not known.
     """
@@ -106,7 +106,7 @@ def molien(rep: Rep, degree: Any, rep_out: Rep | None = None) -> HilbertSeries:
     jointly.
 
     Raises `NotConcrete`, `InvalidSetting` for a degree that is not between 0 and 1,000, and
-    `TooLarge` if neither is possible within bounds.
+    `TooLarge` if no method is possible within its bounds.
     """
     rep_out = Scalar if rep_out is None else rep_out
     degree = checked_degree(degree, MAX_DEGREE)
@@ -127,21 +127,21 @@ def molien(rep: Rep, degree: Any, rep_out: Rep | None = None) -> HilbertSeries:
 
 
 def solved(action: JointAction, k: int, rep: Rep, rep_out: Rep) -> Any:
-    """Return the certified basis of Hom(Sym^k ρ, ρ_out), flattened by rows, with the monomials in
-    the order `order_of`.
+    """Return the certified basis of Hom(Sym^k ρ, ρ_out), with the maps flattened by rows.
 
-    Raises `TooLarge` for more than `MAX_UNKNOWNS` coefficients.
+    The monomials are in the order `order_of`. Raises `TooLarge` for more than `MAX_UNKNOWNS`
+    coefficients.
     """
     if not require_solvable(k, rep, rep_out):
         return np.zeros((0, 0))
-    action = action.gentle(k)
+    action = action.near_identity(k)
     with images_once():
         maps = power_of(k, rep, action) >> JointSymmetricPower(1, rep_out, action)
         return maps.equivariant_basis(progress=False)
 
 
 def require_solvable(k: int, rep: Rep, rep_out: Rep) -> int:
-    """Return the number of coefficients of polynomials of degree k; `TooLarge` for too many."""
+    """Return the number of coefficients in degree k. Raises `TooLarge` for too many."""
     n = rep.size()
     count = comb(n + k - 1, k) if n or k else 1
     unknowns = count * rep_out.size()

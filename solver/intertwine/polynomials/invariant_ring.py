@@ -25,12 +25,12 @@ _OUTSIDE = 1e-9
 def invariant_generators(rep: Rep, degree: Any) -> PolynomialMaps:
     """Return minimal generators of the invariant polynomials of a concrete rep up to a degree.
 
-    Every invariant of at most that degree is a polynomial in them, and none of them is one in the
-    others. Their number of each degree, `counts`, does not depend on any choice: it is the
-    dimension of the invariants of degree k without those that are sums of products of invariants
-    of lower degrees. The generators themselves are orthogonal to these, in the Bombieri inner
-    product. For a reductive group finitely many generate all invariants (Hilbert 1890); nothing
-    here says whether some have a degree above the given one.
+    Every invariant of at most that degree is a polynomial in them, and none of them is a polynomial
+    in the others. Their number in each degree k, `counts`, does not depend on any choice: it is the
+    dimension of the invariants of degree k, minus that of the sums of products of invariants of
+    lower degrees. The generators are orthogonal to these products in the Bombieri inner product.
+    For a reductive group finitely many generate all invariants (Hilbert 1890); some may have a
+    degree above the given one.
 
     The result evaluates x of shape (…, n) to shape (…, generators, 1). Invariants are those of
     `polynomial_basis`, with its certificates. Raises its errors, and `AmbiguousRank` if the

@@ -17,7 +17,7 @@ from intertwine.reps import Base, Rep
 from intertwine.reps.generator_images import act_unitarily, images
 from intertwine.reps.syntax import atoms, drho_of, groups_of, rho_of
 
-_GENTLE = 0.5
+_NEAR_IDENTITY = 0.5
 """The size of random elements of the Lie algebra, for polynomials of degree 1."""
 
 #: Square matrices of one size, one for each generator.
@@ -29,7 +29,7 @@ class JointAction:
     """Several groups as one: `group` acts on the direct sum of their spaces.
 
     Its Lie generators are those of the first group, then of the second, and so on, and likewise its
-    discrete generators. A single group is itself; reps of no group are of the trivial one.
+    discrete generators. For a single group it is that group; for no group, the trivial one.
     """
 
     groups: tuple[Group, ...]
@@ -60,15 +60,17 @@ class JointAction:
         """Return dρ(A) for an element of the Lie algebra of `group`, in double precision."""
         return in_double(drho_of(rep, self._given(rep, matrix)))
 
-    def gentle(self, degree: int) -> JointAction:
-        """Return the same action with random elements near 1 that polynomials of a degree do not
-        magnify beyond double precision. Unitary groups need no change.
+    def near_identity(self, degree: int) -> JointAction:
+        """Return the same action with random elements nearer to 1, as polynomials of a degree need.
+
+        They would magnify the entries of others beyond double precision. Unitary groups need no
+        change.
         """
         if act_unitarily(Base(group) for group in self.groups):
             return self
         group = copy.copy(self.group)
         scale = 1.0 if self.group.z_scale is None else np.asarray(self.group.z_scale)
-        group.z_scale = scale * _GENTLE / max(1, degree)
+        group.z_scale = scale * _NEAR_IDENTITY / max(1, degree)
         return JointAction(self.groups, group)
 
     def _given(self, rep: Rep, matrix: Any) -> Mapping[Group, Any] | Any:

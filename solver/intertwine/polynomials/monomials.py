@@ -32,8 +32,8 @@ _MAX_BLOCKS = 500
 class Monomials:
     """The monomials of degree k in n variables, in the order of itertools.
 
-    `exponents` has the α. For k > 0, monomial α is the product of x at `last[α]`, its last
-    variable, and of the monomial `rest[α]` of degree k − 1, divided by `ratio[α]` = √(αⱼ/k).
+    `exponents` has the α. For k > 0, monomial α is x at `last[α]`, its last variable, times the
+    monomial `rest[α]` of degree k − 1, divided by `ratio[α]` = √(αⱼ/k).
     """
 
     n: int
@@ -77,8 +77,9 @@ def monomials_of(n: int, degree: int) -> Monomials:
 def products_of(
     a: Inexact[np.ndarray, "p A"], b: Inexact[np.ndarray, "q B"], n: int, degrees: tuple[int, int]
 ) -> Inexact[np.ndarray, "pq C"]:
-    """Return the coefficients of all products of two sets of polynomials in n variables, of the
-    given degrees, first by the first set.
+    """Return the coefficients of all products of two sets of polynomials of the given degrees.
+
+    They are in n variables. The rows are ordered by the first set, then by the second.
     """
     left, right, both = (monomials_of(n, k) for k in (*degrees, sum(degrees)))
     found = np.zeros((len(a), len(b), len(both)), np.result_type(a, b))
@@ -143,10 +144,11 @@ class JointSymmetricPower(Rep):
 
 
 def power_of(degree: int, rep: Rep, action: JointAction) -> Rep:
-    """Return Sym^k of a rep as the sum of ⊗ᵢ Sym^kᵢ of the terms of a sum, over Σ kᵢ = k.
+    """Return Sym^k of a sum of terms as the sum of ⊗ᵢ Sym^kᵢ of the terms, over Σ kᵢ = k.
 
-    Each product acts on the monomials of degree kᵢ in the variables of the i-th term, so that it is
-    solved from small parts, and equal ones once. The monomials are in the order `order_of`.
+    Each product acts on the monomials of degree kᵢ in the variables of the i-th term. So a solve is
+    split into small parts, and equal parts are solved once. The monomials are in the order
+    `order_of`.
     """
     parts, known = _parts(rep), dict[tuple[int, Rep], Rep]()
     if not _splits(parts, degree):

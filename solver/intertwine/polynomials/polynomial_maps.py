@@ -23,7 +23,7 @@ MAX_MAPS_DEGREE = 64
 MAX_ENTRIES = 1 << 26
 """The most coefficients of all maps together (0.5 GB in double precision)."""
 _TIE = 1e-6
-"""Rows whose lengths differ by less, relatively, are as long: the first of them is the pivot."""
+"""Rows whose lengths differ by less, relatively, count as equal: the first of them is the pivot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +141,9 @@ def polynomial_basis(rep_in: Rep, rep_out: Rep, degree: Any) -> PolynomialMaps:
 
 
 def in_fixed_gauge(basis: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "r n"]:
-    """Return the orthonormal basis, as rows, that depends on the span of some orthonormal columns
-    alone: Gram–Schmidt of the columns of the projector, the longest remaining one first.
+    """Return an orthonormal basis, as rows, that depends on the span of orthonormal columns alone.
+
+    It is made by Gram–Schmidt from the columns of the projector, the longest remaining one first.
     """
     left, chosen = basis.copy(), []
     for _ in range(basis.shape[1]):
@@ -158,7 +159,7 @@ def in_fixed_gauge(basis: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "r 
 
 
 class _Library:
-    """The few functions of an array library that polynomials need: those of NumPy and JAX."""
+    """The few functions of an array library that polynomials need, for NumPy and JAX."""
 
     def array(self, x: Any) -> Any:
         """Return x as an array."""
@@ -190,7 +191,7 @@ class _Library:
 
 
 class _Torch(_Library):
-    """Those of PyTorch, for which gradients flow through x."""
+    """The functions of PyTorch. Gradients flow through x."""
 
     def __init__(self, torch: Any) -> None:
         self._torch = torch

@@ -8,9 +8,9 @@ from functools import cache
 from itertools import combinations_with_replacement
 from math import comb, gcd
 
-_LARGEST = 60
+_LARGEST = 60  # the largest d of a factor 1 − tᵈ that is tried
 _TRIED = 20_000
-"""The most denominators among which one with a numerator without signs is sought."""
+"""The most denominators that are tried for a numerator without negative coefficients."""
 
 
 def fraction(
@@ -19,9 +19,9 @@ def fraction(
     """Return N and d of a power series with the denominator ∏ₙ Φₙ^factors[n].
 
     `series` has the coefficients up to the degree of that denominator, which is at least that of
-    the numerator. Common factors are cancelled. Of the denominators with as many factors as the
-    pole at 1 has orders, that of the least degree is taken for which N has no negative coefficient,
-    as with the degrees of primary invariants; if none is found, the smallest one.
+    the numerator. Common factors are cancelled. The denominator has as many factors as the order of
+    the pole at 1, and the least degree for which N has no negative coefficient, as with the degrees
+    of primary invariants. If none is found, it is the smallest one.
     """
     numerator, left = list(series), Counter(factors)
     for n, count in factors.items():
@@ -101,7 +101,7 @@ def totient(n: int) -> int:
 
 
 def multiplied(a: Sequence[int], b: Sequence[int]) -> list[int]:
-    """Return ab."""
+    """Return the product ab of two polynomials."""
     found = [0] * (len(a) + len(b) - 1)
     for i, x in enumerate(a):
         if x:

@@ -13,11 +13,11 @@ from intertwine.polynomials.components import Component, Weights
 
 _ENTRIES = 1 << 23
 """The largest number of coefficients of a truncated series."""
-_WORK = 1e9
+_WORK = 1e9  # the most operations on 64 bits for a series
 _SLOW = 30
-"""The time of an operation on integers of any size, in that of one on 64 bits."""
-_SIGN = 1e-8
-_INTEGER = 1e-6
+"""How many times longer an operation on integers of any size takes than on 64 bits."""
+_SIGN = 1e-8  # an eigenvalue this near to ±1 is rounded to it
+_INTEGER = 1e-6  # the largest distance of a mean from an integer
 _LARGEST_FLOAT = 1e9
 """Floating-point sums of larger terms have too few digits to be tested for an integer."""
 
@@ -125,10 +125,10 @@ def _density(adjoint: Weights, is_signed: bool) -> dict[tuple[int, ...], int | c
 def _symmetric_powers(
     inner: Weights, degree: int, dtype: np.dtype[Any]
 ) -> Shaped[np.ndarray, "k ..."] | None:
-    """Return the inverse characters of Sym^k: coefficient of zʷ in the trace of (ht)⁻¹ at −w.
+    """Return the traces of (ht)⁻¹ on Sym^k as Laurent polynomials in z, for each k.
 
-    The generating function is ∏ⱼ 1 / (1 − s μⱼ⁻¹ z^(−λⱼ)); the axes after the first are the places
-    of +λ, with 0 in the middle.
+    The generating function is ∏ⱼ 1 / (1 − s μⱼ⁻¹ z^(−λⱼ)). The first axis is k; in the others, the
+    coefficient of z⁻ʷ is at place w, with w = 0 in the middle.
     """
     weights = inner.weights
     reach = np.abs(weights).max(axis=0, initial=0) * degree

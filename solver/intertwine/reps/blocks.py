@@ -19,8 +19,8 @@ from intertwine.reps.syntax import Element, Rep, element_of
 class Block(Rep):
     """The part of V in the coordinates from `start` to before `stop`: a diagonal block of g.
 
-    It is a rep of a group whose matrices have no entries between these coordinates and the others.
-    Taken over another group, it raises `InvalidRep`.
+    The matrices of the group have no entries between these coordinates and the others. Taken over
+    another group, it raises `InvalidRep`.
     """
 
     start: int
@@ -46,18 +46,18 @@ class Block(Rep):
             matrix = np.asarray(dense(generator))
             if np.any(matrix[inside][:, ~inside]) or np.any(matrix[~inside][:, inside]):
                 raise InvalidRep(
-                    f"{self} is no rep of {G!r}: its matrices mix the coordinates {self.start} to "
-                    f"{self.stop - 1} with the others"
+                    f"{self} is not a rep of {G!r}: its matrices mix the coordinates {self.start} "
+                    f"to {self.stop - 1} with the others"
                 )
         return bound
 
     def rho(self, M: Element) -> Array | LinearOperator:
-        """Return the block of the element."""
+        """Return the block of g, of shape (size, size)."""
         matrix = dense(element_of(self, M))
         return matrix[self.start : self.stop, self.start : self.stop]
 
     def drho(self, A: Element) -> Array | LinearOperator:
-        """Return the block of the element of the Lie algebra."""
+        """Return the block of A, of shape (size, size)."""
         return self.rho(A)
 
     def size(self) -> int:
@@ -70,7 +70,7 @@ class Block(Rep):
 
 #: The part of V on which a magnetic point group acts by rotations and reflections.
 Space = Block(0, 3, "Space")
-#: The sign that time reversal has, over a magnetic point group.
+#: The sign of time reversal over a magnetic point group: −1 for elements that reverse time.
 Time = Block(3, 4, "Time")
 register_name("Space", Space)
 register_name("Time", Time)

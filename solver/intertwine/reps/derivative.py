@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from intertwine.reps.syntax import Element, Rep
 
 _STEP = 2.0**-4
-_FREQUENCIES_UP_TO = 5
-_LARGEST_MULTIPLE = 12
-_INTEGER = 1e-14
-_AGREEMENT = 1e-10
+_FREQUENCIES_UP_TO = 5  # more frequencies take more images than differences do
+_LARGEST_MULTIPLE = 12  # of the smallest frequency of A that is tried
+_INTEGER = 1e-14  # the largest relative distance of a frequency from a multiple
+_AGREEMENT = 1e-10  # the largest relative error of exp t dρ(A) at a small t
 _NEAR_IDENTITY = 0.25
 _NEAR_FOR_DIFFERENCES = 0.1
 _HALVED = 40
@@ -105,15 +105,15 @@ def _by_frequencies(
     t: float,
     step: Inexact[np.ndarray, "n n"],
 ) -> Inexact[np.ndarray, "n n"] | None:
-    """Return dρ(A) if the eigenvalues of A are multiples of iω, and those of dρ(A) few: i kω for
-    integers |k| ≤ W ≤ `_FREQUENCIES_UP_TO`. Else return None.
+    """Return dρ(A) if ρ(exp tA) is periodic in t with few frequencies, else None.
 
-    Then ρ(exp tA) is a trigonometric polynomial of degree W, and its derivative a combination of
-    its values at N = 2W + 1 equidistant points: with k = Σⱼ bⱼ sin(2πjk/N) for
-    bⱼ = (−1)ʲ⁺¹ / sin(πj/N) and j = 1, …, W, it takes W images of a unitary ρ where the differences
-    take six, and amplifies no rounding errors. W is estimated from ‖ρ(exp tA) − 1‖ for a small t,
-    where the result is also checked: a W that is too small, or an ρ that is not multiplicative,
-    would give other values there.
+    The eigenvalues of A must be multiples of iω, and those of dρ(A) are then ikω for integers |k| ≤
+    W, where W must be at most `_FREQUENCIES_UP_TO`. So ρ(exp tA) is a trigonometric polynomial of
+    degree W, and its derivative a combination of its values at N = 2W + 1 equidistant points: with
+    k = Σⱼ bⱼ sin(2πjk/N) for bⱼ = (−1)ʲ⁺¹ / sin(πj/N) and j = 1, …, W, it takes W images of a
+    unitary ρ where the differences take six, and amplifies no rounding errors. W is estimated from
+    ‖ρ(exp tA) − 1‖ for a small t, where the result is also checked: a W that is too small, or a ρ
+    that is not multiplicative, would give other values there.
     """
     unit = _frequency_unit(matrix)
     if unit is None:

@@ -27,14 +27,14 @@ _LARGEST_MEAN = 1e9
 
 
 def finite_rank(atoms: Iterable[Rep]) -> int | None:
-    """Return the rank of a product of concrete atoms over finite groups: the mean of the product
-    of their characters, group by group.
+    """Return the rank of a product of concrete atoms over finite groups, by their characters.
 
-    An atom is V, a functor of a rep, a user-defined rep, an irrep, or a dual of one. The rank does
-    not depend on the solver's methods. None if a group has a Lie algebra or is not enumerated (see
+    It is the mean of the product of the characters, group by group. An atom is V, a functor of a
+    rep, a user-defined rep, an irrep, or a dual of one. The rank does not depend on the solver's
+    methods. None if a group has a Lie algebra or is not enumerated (see
     `intertwine.groups.enumeration`), if the images of all elements would have more than
-    `MAX_ENTRIES` entries, if images of redundant generators contradict the others, or if the
-    mean is not an integer up to 1e-6. Raises the errors of `images` for the atoms.
+    `MAX_ENTRIES` entries, if images of redundant generators contradict the others, or if the mean
+    is not an integer up to 1e-6. Raises the errors of `images` for the atoms.
     """
     by_group: dict[Group, list[Rep]] = {}
     for atom in atoms:

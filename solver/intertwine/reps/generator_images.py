@@ -100,7 +100,7 @@ def images(atom: Rep) -> Images:
 
 
 def _images_of_functor(atom: Functor) -> Images:
-    """Return F of the images of the part's generators, which are a rep's without a check."""
+    """Return F of the images of the part's generators. They need no check: F(MN) = F(M)F(N)."""
     group, part = atom.G, atom.part
     refuse_large_images(atom, [*group.lie_generators, *group.group_generators])
     known = {inner: images(inner) for inner in dict.fromkeys(atoms(part))}
@@ -128,8 +128,9 @@ def _images_of_functor(atom: Functor) -> Images:
 def matrix_of_expression(
     rep: Rep, slots: Mapping[Rep, Any], *, is_lie: bool = False
 ) -> Inexact[np.ndarray, "n n"]:
-    """Return the matrix of sums and products of atoms from matrices of these, such as the images of
-    one generator: Kronecker products, or Kronecker sums for a Lie generator.
+    """Return the matrix of sums and products of atoms from the matrices of these in `slots`.
+
+    Products are Kronecker products, or Kronecker sums if the matrices are those of a Lie generator.
     """
 
     def whole(part: Rep) -> Any:

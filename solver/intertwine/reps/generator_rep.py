@@ -20,15 +20,15 @@ from intertwine.reps.own_matrices import MAX_OWN_SIZE
 from intertwine.reps.relations import Relations
 from intertwine.reps.syntax import Rep
 
-_NEAR = 1e-12  # an element that is a generator up to this has its image
-_OUTSIDE = 1e-8  # the same for an element of the Lie algebra, relative to its norm
+_NEAR = 1e-12  # an element this near to a generator has its image
+_OUTSIDE = 1e-8  # a matrix this near to the Lie algebra, relative to its norm, is in it
 
 
 class GeneratorRep(Rep):
     """The rep ρ of G with given ρ(hₖ) and dρ(Aₖ) for its generators. See `Rep.from_generators`.
 
-    Its value is the group and the images, rounded to 1e-12: the name plays no part in equality and
-    keys. A solve uses the images as they are, and permutations stay permutations.
+    Equality and keys depend on the group and on the images, rounded to 1e-12, and not on the name.
+    A solve uses the images as they are, and permutations stay permutations.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class GeneratorRep(Rep):
 
             if isinstance(M, jax.core.Tracer):
                 raise MethodNotApplicable(
-                    f"rho of {self!r} is known by its generators, and needs the numbers of an "
-                    f"element, which jax.jit, grad and vmap hide. Write the rep as a class with rho"
+                    f"rho of {self!r} finds an element among products of generators by its "
+                    f"numbers, which jax.jit, grad and vmap hide. Write the rep as a class with rho"
                 )
         element = np.asarray(dense(M))
         found = self._known(element)
@@ -82,8 +82,8 @@ class GeneratorRep(Rep):
             found = self._relations().image(element)
         if found is None:
             raise MethodNotApplicable(
-                f"rho of {self!r} is known for the generators of {self.G!r} and their products, "
-                f"and this element is not found among them. Use its `generators`, or write the rep "
+                f"rho of {self!r} is known for products of the generators of {self.G!r}, and this "
+                f"element is not found among them. Use its `generators`, or write the rep "
                 f"as a class with rho:\n{element}"
             )
         image: Array = namespace(M).asarray(found)
@@ -97,7 +97,9 @@ class GeneratorRep(Rep):
         matrix = dense(A)
         if not self.generators.lie:
             if not is_jax(matrix) and np.any(matrix):
-                raise InvalidRep(f"{self.G!r} has no Lie algebra, so that {self!r} has no dρ there")
+                raise InvalidRep(
+                    f"{self.G!r} has no Lie generators: dρ of {self!r} is defined for 0 only"
+                )
             return namespace(matrix).zeros((self.size(), self.size()))
         closure = self._relations().closure
         coordinates, outside = closure.coordinates(matrix)
@@ -160,7 +162,7 @@ class GeneratorRep(Rep):
 def rep_from_generators(
     G: Group, images: Any = (), lie: Any = (), name: str | None = None
 ) -> GeneratorRep:
-    """Return the rep of G with the images of its generators. See `Rep.from_generators`."""
+    """Return the rep of G with these images of its generators. See `Rep.from_generators`."""
     if not isinstance(G, Group) or not G.is_initialised:
         raise InvalidRep(f"a rep is made for a group such as SO(3), not for {G!r}")
     what = f"{name or 'the map'} from the generators of {G!r}"
@@ -170,7 +172,7 @@ def rep_from_generators(
 
 @dataclass(frozen=True, eq=False)
 class CheckedImages:
-    """Images that are those of a representation, and what of this was not checked."""
+    """Images of generators that passed the checks. `note` says what was not checked."""
 
     images: Images
     size: int
@@ -180,7 +182,7 @@ class CheckedImages:
 def checked_generator_images(G: Group, discrete: Any, lie: Any, what: str) -> CheckedImages:
     """Read the images of a group's generators, and check that they are those of a representation.
 
-    `what` names the map in errors. Raises `InvalidRep`.
+    `what` names the map in errors. Raises `InvalidRep`, and `TooLarge` for large dense images.
     """
     found = Images(
         _read(lie, len(G.lie_generators), "Lie", what),
@@ -188,9 +190,11 @@ def checked_generator_images(G: Group, discrete: Any, lie: Any, what: str) -> Ch
     )
     sizes = {image.shape[0] for image in (*found.lie, *found.discrete)}
     if not sizes:
-        raise InvalidRep(f"{what}: {G!r} has no generators, and its reps are multiples of V⁰")
+        raise InvalidRep(
+            f"{what}: {G!r} has no generators, and its reps are trivial: use n * Scalar"
+        )
     if len(sizes) > 1:
-        raise InvalidRep(f"{what}: the images have mixed sizes {sorted(sizes)}")
+        raise InvalidRep(f"{what}: the images have mixed sizes {sorted(sizes)}; give all one size")
     size = sizes.pop()
     if size > MAX_OWN_SIZE and not all(isinstance(h, Permutation) for h in found.discrete):
         raise TooLarge(

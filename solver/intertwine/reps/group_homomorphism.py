@@ -74,12 +74,12 @@ class Homomorphism:
 
     @property
     def G(self) -> Group:
-        """The group that is mapped."""
+        """G, the source."""
         return self._source
 
     @property
     def H(self) -> Group:
-        """The group that it is mapped to."""
+        """H, the target."""
         return self._target
 
     @property
@@ -88,7 +88,7 @@ class Homomorphism:
         return self._images
 
     def __call__(self, g: Any) -> Array:
-        """Return φ(g), of shape (H.d, H.d). Raises `MethodNotApplicable` as `GeneratorRep.rho`."""
+        """Return φ(g), of shape (H.d, H.d). Raises the errors of `GeneratorRep.rho`."""
         return self._base.rho(g)
 
     def pull_back(self, R: Rep) -> Rep:
@@ -101,7 +101,7 @@ class Homomorphism:
         whole = R if R.is_concrete else R(self.H)
         own = list(atoms(whole))
         if own and not any(atom.G == self.H for atom in own):
-            raise InvalidRep(f"{R!r} is not a rep of {self.H!r}, to which {self!r} leads")
+            raise InvalidRep(f"{R!r} is not a rep of {self.H!r}: {self!r} pulls back its reps only")
         return self._pulled_back(whole)
 
     def _pulled_back(self, R: Rep) -> Rep:
@@ -180,7 +180,7 @@ def Restrict(R: Rep, H: Any) -> Rep:
 
 
 def subgroup_of(G: Group, H: Any) -> Group:
-    """Return a subgroup as a group, given as one or by words (see `Restrict`)."""
+    """Return a subgroup that is given as a group or by words (see `Restrict`)."""
     return H if isinstance(H, Group) else _inclusion_of_words(G, H).G
 
 

@@ -47,22 +47,22 @@ _LINEAR = 1e-6
 _CHECKED_SAMPLES = 6
 _CHECKED_GENERATORS = 6
 _WORD_PAIRS = 8  # words of permutations that are compared, two at a time
-_WORD_PAIRS_OF_MATRICES = 3
+_WORD_PAIRS_OF_MATRICES = 3  # the same for words of unitary matrices
 _LARGEST_POWER = 500
 _LONG = 100.0  # of a dρ(A) with a larger norm, the exponential itself is computed
-_UNITARY = 1e-10  # elements up to this are far from large, so that long words of them are as well
-_FACTORS_UP_TO = 60  # of a word of unitary matrices
+_UNITARY = 1e-10  # elements that are unitary up to this have long words without large entries
+_FACTORS_UP_TO = 60  # in a word of unitary matrices
 
 
 def checked_images(
     atom: Rep, identity: Callable[[], IdentityImage]
 ) -> tuple[tuple[Generator, ...], tuple[Generator, ...]]:
-    """Return dρ of the Lie generators and ρ of the discrete ones of a user-defined rep. `identity`
-    measures ρ(1), or returns what is known of it.
+    """Return dρ of the Lie generators and ρ of the discrete ones of a user-defined rep.
 
-    Raises `InvalidRep` if ρ(gh) and ρ(g)ρ(h), or exp dρ(A) and ρ(exp A), differ by more than 1e-3,
-    and `AmbiguousRank` if they differ by more than rounding: then ρ has too few digits. Images that
-    are exactly permutations are returned as such.
+    `identity` measures ρ(1), or returns an earlier measurement. Raises `InvalidRep` if ρ(gh) and
+    ρ(g)ρ(h), or exp dρ(A) and ρ(exp A), differ by more than 1e-3, and `AmbiguousRank` if they
+    differ by more than rounding: then ρ has too few digits. Images that are exactly permutations
+    are returned as such.
     """
     group, n = atom.G, atom.size()
     refuse_large(atom, n)
@@ -77,18 +77,18 @@ def checked_images(
     permuted = [image for image in discrete if isinstance(image, Permutation)]
     permutes = not group.lie_generators and len(known) == len(permuted) == len(moves)
     direction = _direction(group)
-    further = None if direction is None else matrix_of(atom, "rho", exponential(direction))
+    rho_of_exp = None if direction is None else matrix_of(atom, "rho", exponential(direction))
     if not (permutes and _are_exact_on_words(atom, known, permuted)) and not (
-        n > PRODUCTS_UP_TO and _are_precise_on_words(atom, discrete, further)
+        n > PRODUCTS_UP_TO and _are_precise_on_words(atom, discrete, rho_of_exp)
     ):
         _check_products(atom, discrete)
     lie = tuple(_sized(atom, n, matrix_of(atom, "drho", _array(a))) for a in group.lie_generators)
     discrete = tuple(_sized(atom, n, image) for image in discrete)
-    if direction is None or further is None:
+    if direction is None or rho_of_exp is None:
         return lie, discrete
-    if not _is_their_exponential(atom, lie, further):
+    if not _is_their_exponential(atom, lie, rho_of_exp):
         along = matrix_of(atom, "drho", direction)
-        _check_exponential(atom, further, along)
+        _check_exponential(atom, rho_of_exp, along)
         _check_linear(atom, lie, along)
     return lie, discrete
 
@@ -195,25 +195,24 @@ def _is_same(left: Permutation, right: Permutation) -> bool:
 
 
 def _are_precise_on_words(
-    atom: Rep, images: Sequence[Generator], further: Inexact[np.ndarray, "n n"] | None
+    atom: Rep, images: Sequence[Generator], rho_of_exp: Inexact[np.ndarray, "n n"] | None
 ) -> bool:
-    """Return whether ρ(w) = w(ρ(g₁), ρ(g₂), …) up to rounding for random words w in unitary
-    elements: the discrete generators, a random element, and the exponential of `_direction`, whose
-    image is `further`.
+    """Return whether ρ(w) = w(ρ(g₁), ρ(g₂), …) up to rounding for random words w.
 
-    Each element is in each word once or twice. In one word of each pair, its powers have an odd
-    sum. So rho is called once for many products, and both sides are compared on random vectors. If
-    a word differs by more than rounding, or the elements are not unitary, the result is False, and
-    the products of pairs decide. (They decide as well for elements that are not bounded: ρ(w) would
-    have large entries beside which errors do not show.)
+    The words are in unitary elements: the discrete generators, a random element, and the
+    exponential of `_direction`, whose image is `rho_of_exp`. Each element is in each word once or
+    twice. In one word of each pair, its powers have an odd sum. So rho is called once for many
+    products, and both sides are compared on random vectors. If a word differs by more than
+    rounding, the result is False, and the products of pairs decide. They also decide for elements
+    that are not unitary: ρ(w) could have large entries, which hide errors.
     """
     group = atom.G
     elements = [*map(_array, group.group_generators), group.sample(seed=20210419)]
     found = [*images, image_of(atom, elements[-1])]
     direction = _direction(group)
-    if direction is not None and further is not None:
+    if direction is not None and rho_of_exp is not None:
         elements.append(exponential(direction))
-        found.append(further)
+        found.append(rho_of_exp)
     are_unitary = all(has_orthonormal_rows(g, _UNITARY) for g in elements)
     if not are_unitary or 2 * len(elements) > _FACTORS_UP_TO:
         return False
@@ -354,25 +353,25 @@ def _mean_of_terms(a: Inexact[np.ndarray, "n n"], b: Inexact[np.ndarray, "n n"])
 
 
 def _is_their_exponential(
-    atom: Rep, lie: Sequence[Generator], further: Inexact[np.ndarray, "n n"]
+    atom: Rep, lie: Sequence[Generator], rho_of_exp: Inexact[np.ndarray, "n n"]
 ) -> bool:
-    """Return whether exp(Σ wₖ dρ(Aₖ)) of a large rep is shown to be ρ(exp Σ wₖAₖ), `further`, for
-    the weights of `_direction`: then dρ is linear, and the derivative of ρ.
+    """Return whether exp(Σ wₖ dρ(Aₖ)) of a large rep is clearly ρ(exp Σ wₖAₖ), `rho_of_exp`.
 
-    The tolerance is that of `_check_linear`. If this is not shown, the checks of both decide.
+    The wₖ are the weights of `_direction`. Then dρ is linear, and the derivative of ρ. The
+    tolerance is that of `_check_linear`. If it is not clear, the checks of both properties decide.
     """
-    if len(further) <= PRODUCTS_UP_TO:
+    if len(rho_of_exp) <= PRODUCTS_UP_TO:
         return False
-    along = np.zeros_like(further)
+    along = np.zeros_like(rho_of_exp)
     for weight, image in zip(_weights(atom.G), map(_array, lie), strict=True):
         if image.shape != along.shape:
             return False
         along = along + weight * image
     if not estimated_norm(along) < _LONG:
         return False
-    vectors = normal_vectors(len(further))
-    bound = bound_from_images(further @ vectors - exponential_times(along, vectors))
-    return bound <= _LINEAR * max(1.0, float(np.abs(further).max(initial=0.0)) - bound)
+    vectors = normal_vectors(len(rho_of_exp))
+    bound = bound_from_images(rho_of_exp @ vectors - exponential_times(along, vectors))
+    return bound <= _LINEAR * max(1.0, float(np.abs(rho_of_exp).max(initial=0.0)) - bound)
 
 
 def _check_exponential(

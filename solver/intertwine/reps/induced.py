@@ -64,7 +64,9 @@ def Induce(R: Rep, G: Group, name: str | None = None) -> GeneratorRep:
     cosets = _Cosets(G, R.G)
     size = R.size() * cosets.index
     if size > MAX_OWN_SIZE:
-        raise TooLarge(f"the induced rep has {size:,} dimensions; at most {MAX_OWN_SIZE:,}")
+        raise TooLarge(
+            f"the induced rep has {size:,} dimensions; at most {MAX_OWN_SIZE:,} are allowed"
+        )
     discrete = [
         np.asarray(dense(generator_image(R, k, lie=False))) for k in range(len(cosets.inner))
     ]
@@ -92,9 +94,11 @@ class _Elements:
     @staticmethod
     def of(group: Group) -> _Elements:
         if group.lie_generators:
-            raise InvalidRep(f"{group!r} is not finite: cosets are known of finite groups")
+            raise InvalidRep(f"{group!r} is not finite: cosets need a finite group")
         if group.d > _LARGEST_SPACE:
-            raise TooLarge(f"{group!r} acts on {group.d:,} dimensions; at most {_LARGEST_SPACE}")
+            raise TooLarge(
+                f"{group!r} acts on {group.d:,} dimensions; at most {_LARGEST_SPACE} are allowed"
+            )
         if enumerate_elements(group) is None:
             raise _too_large(group)
         matrices = [np.asarray(dense(h)) for h in group.group_generators]
@@ -164,7 +168,10 @@ class _Cosets:
             h = every[self.firsts[c]] @ x @ np.linalg.inv(every[self.firsts[to]])
             place = self._part.ball.place(h)
             if place is None:
-                raise InvalidRep(f"the elements of {self.group!r} are not told apart clearly")
+                raise InvalidRep(
+                    f"rounding hides which elements of {self.group!r} are equal: give exact "
+                    f"generators"
+                )
             word = [letters[letter] for letter in self._part.ball.word(place)]
             found[c, :, to, :] = reduce(np.matmul, word, np.eye(size))
         matrix = found.reshape(self.index * size, self.index * size)

@@ -119,7 +119,7 @@ def _matrix(basis: Any, R: Rep) -> Inexact[np.ndarray, "n k"]:
 
 
 def _orthonormal(matrix: Inexact[np.ndarray, "n k"], R: Rep) -> Inexact[np.ndarray, "n m"]:
-    """Return an orthonormal basis of the columns' span; orthonormal columns as they are."""
+    """Return an orthonormal basis of the columns' span. Orthonormal columns stay as they are."""
     gram = matrix.conj().T @ matrix
     if np.abs(gram - np.eye(len(gram))).max(initial=0.0) <= _ORTHONORMAL and len(gram):
         return matrix.copy()
@@ -135,7 +135,7 @@ def _orthonormal(matrix: Inexact[np.ndarray, "n k"], R: Rep) -> Inexact[np.ndarr
             f"{doubtful[0] / largest:.2g} of their norm. Give more digits, or fewer vectors"
         )
     if not rank:
-        raise InvalidRep(f"the vectors in {R!r} span nothing: a subspace has dimension 1 at least")
+        raise InvalidRep(f"the vectors in {R!r} span nothing: give at least one that is not 0")
     q, r, _ = qr(matrix, mode="economic", pivoting=True)
     diagonal = np.diag(r)[:rank]
     found: Inexact[np.ndarray, "n m"] = q[:, :rank] * (diagonal / np.abs(diagonal))
@@ -143,7 +143,7 @@ def _orthonormal(matrix: Inexact[np.ndarray, "n k"], R: Rep) -> Inexact[np.ndarr
 
 
 def _restricted(operator: Any, e: Inexact[np.ndarray, "n m"], name: str, R: Rep) -> Any:
-    """Return the matrix of an operator on the subspace, which must be invariant."""
+    """Return the matrix of an operator on the subspace. Raises `InvalidRep` if it leaves it."""
     moved = np.asarray(operator @ e)
     found = e.conj().T @ moved
     scale = float(np.linalg.norm(moved, axis=0).max(initial=0.0))

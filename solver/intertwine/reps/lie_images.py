@@ -22,16 +22,16 @@ _EXACT = 1e-10
 _EXPONENTIATED = 1e-8  # the same for exponentials, whose rounding errors are larger
 _PER_CONDITION = 1e-11  # … and grow with the squared condition of a frame
 _OBLIQUE = 1e-4  # … in any frame
-_LARGEST = 64
+_LARGEST = 64  # more basis elements are not closed under brackets
 _WHOLE = 200  # images of a larger size are compared on vectors
-_WORK = 5e9
-_LOOPS = 6
+_WORK = 5e9  # the most operations for the brackets
+_LOOPS = 6  # random elements whose exponentials are compared
 _SHIFTS, _SHIFT = 4, 0.6  # elements that an element without a logarithm is multiplied by
-_FREQUENCIES = 60  # ratios of frequencies with larger denominators are taken for irrational
+_FREQUENCIES = 60  # ratios of frequencies with larger denominators count as irrational
 _LARGE = 1e6  # larger exponentials have too few digits
 _LARGEST_IMAGE = 1e4  # exponentials of larger images are not compared
 _LONGEST = 100.0  # exponentials of longer elements are not compared
-_LARGEST_SIZE = 2_000
+_LARGEST_SIZE = 2_000  # exponentials of images of a larger size are not compared
 
 #: Called with a relation that the images violate and its defect; it raises the error.
 Refuse = Callable[[str, float], None]
@@ -41,7 +41,7 @@ Refuse = Callable[[str, float], None]
 class LieImages:
     """An orthonormal basis over ℝ of the Lie algebra, and dρ of each of its elements.
 
-    `is_closed`: all brackets have been compared, and those of the images agree.
+    `is_closed` says that all brackets have been compared, and agree with those of the images.
     """
 
     basis: Inexact[np.ndarray, "m d d"]
@@ -66,9 +66,7 @@ class LieImages:
         return xp.tensordot(coordinates, xp.asarray(np.stack(self.images)), axes=1)
 
     def logarithm(self, g: Inexact[np.ndarray, "d d"]) -> Float[np.ndarray, " m"] | None:
-        """Return the coordinates of an A in the algebra with exp A = g; None if the principal
-        logarithm of g is none.
-        """
+        """Return the coordinates of the principal logarithm of g; None if the algebra lacks it."""
         if not len(self.basis):
             return np.zeros(0) if np.abs(g - np.eye(len(g))).max() <= _IN_SPAN else None
         found = _logarithm(g)
@@ -86,8 +84,8 @@ def exponential_image(
 ) -> Inexact[np.ndarray, "n n"] | None:
     """Return ρ(g) for g = exp(A) exp(−B) with A and B in the algebra; None if none are found.
 
-    B is 0 or one of a few fixed elements: a half turn has no principal logarithm, but half a turn
-    and a bit has.
+    B is 0 or one of a few fixed elements: a half turn has no principal logarithm, but its product
+    with a small rotation has one.
     """
     rng = np.random.default_rng(20210419)
     for attempt in range(_SHIFTS):
@@ -113,11 +111,10 @@ def extend(
     moved: Sequence[Inexact[np.ndarray, "n n"]],
     refuse: Refuse,
 ) -> LieImages:
-    """Extend dρ along brackets and the adjoint action of discrete elements, and check that it is
-    a well-defined homomorphism: `refuse` is called with the first relation that fails.
+    """Extend dρ along brackets and the adjoint action of discrete elements, and check it.
 
-    `lie` are the generators A, with dρ(A) in `images`; `discrete` the generators h, with ρ(h) in
-    `moved`.
+    `refuse` is called with the first relation that dρ violates. `lie` are the
+    generators A, with dρ(A) in `images`; `discrete` the generators h, with ρ(h) in `moved`.
     """
     return _Extension(lie, images, discrete, moved, refuse).run()
 
@@ -183,7 +180,7 @@ class _Extension:
         return LieImages(basis, tuple(self._images), self._is_closed)
 
     def _step(self, i: int) -> None:
-        """Enter the brackets of one basis element, and its images under discrete generators."""
+        """Enter the brackets of one basis element, and its conjugates by discrete generators."""
         e, f = matrices_from(self._rows[i : i + 1], self._like)[0], self._images[i]
         name = f"A[{i}]" if i < len(self._lie) else f"E[{i}]"
         for k, (a, b) in enumerate(zip(self._lie, self._given, strict=True)):
@@ -228,7 +225,7 @@ class _Extension:
         size = max(size, max(1.0, self._largest) ** 2 * self._stretch)
         defect = float(np.abs(found - expected).max(initial=0.0)) / size
         if not defect <= _EXACT:
-            self._refuse(f"{name} is a combination of generators, and its image is another", defect)
+            self._refuse(f"{name} is a combination of generators, and their images differ", defect)
 
     @property
     def _largest(self) -> float:
@@ -243,9 +240,9 @@ class _Extension:
 def check_loops(lie: LieImages, refuse: Refuse) -> None:
     """Compare exp dρ(A) for elements A and B of the algebra with exp A = exp B.
 
-    dρ alone may belong to a covering group: the spin rep of SO(3) is none. A are random elements
-    that are longer than half a turn, of which B is the principal logarithm, and elements of the
-    basis that close after a full turn.
+    dρ alone may belong to a covering group, as that of spin 1/2 over SO(3). A is a random element
+    longer than half a turn, with B the principal logarithm of exp A, or an element of the basis
+    after a full period, with B = 0.
     """
     if not len(lie.basis) or lie.images[0].shape[0] > _LARGEST_SIZE:
         return
@@ -264,8 +261,8 @@ def check_loops(lie: LieImages, refuse: Refuse) -> None:
         defect = float(np.abs(one - other).max()) / scale
         if np.isfinite(scale) and scale < _LARGE and not defect <= allowed:
             refuse(
-                "two elements of the Lie algebra have one exponential on V, and their images have "
-                "two (dρ belongs to a covering group)",
+                "two elements of the Lie algebra have the same exponential on V, and their images "
+                "have not (dρ belongs to a covering group)",
                 defect,
             )
 

@@ -65,9 +65,7 @@ def _computed(
 
 @dataclass(frozen=True)
 class IdentityImage:
-    """What is kept of ρ(1): its size, and its largest difference from 1, unless only its shape was
-    read.
-    """
+    """The size of ρ(1), and its largest difference from 1 (None if only its shape was read)."""
 
     size: int
     error: float | None = None
@@ -112,8 +110,9 @@ def refuse_large(atom: Rep, n: int) -> None:
 
 
 def refuse_large_images(atom: Rep, generators: Sequence[Generator]) -> None:
-    """Raise `TooLarge` if the images of generators under a functor's rep do not fit: permutations
-    remain permutations, other matrices are dense.
+    """Raise `TooLarge` if the images of generators under a functor's rep do not fit into memory.
+
+    Permutations remain permutations; other matrices are dense.
     """
     n = atom.size()
     if all(as_signed_permutation(generator) is not None for generator in generators):
@@ -122,7 +121,7 @@ def refuse_large_images(atom: Rep, generators: Sequence[Generator]) -> None:
         if n > MAX_OWN_SIZE:
             raise TooLarge(
                 f"{atom!r} has {n:,} dimensions, and its matrices are dense; at most "
-                f"{MAX_OWN_SIZE:,} are allowed for a rep that is no sum or product"
+                f"{MAX_OWN_SIZE:,} are allowed for a rep that is not a sum or product"
             )
         require_memory(16 * (len(generators) + _AT_FIRST) * n * n, f"{atom!r} in dense matrices")
 

@@ -1,9 +1,9 @@
 """Check that images of a group's generators satisfy the relations of the generators.
 
-Only the images of the generators are known, so that ρ(gh) = ρ(g)ρ(h) cannot be compared on random
-elements as for a user-defined rho. Instead the relations themselves are checked:
+Only the images of the generators are known. So ρ(gh) = ρ(g)ρ(h) cannot be tested on random
+elements, as for a user-defined rho. Instead the relations themselves are checked:
 
-* of permutations by a randomised stabilizer chain of the pairs (hₖ, ρ(hₖ)), which has no element
+* of permutations by a randomised stabilizer chain of the pairs (hₖ, ρ(hₖ)): no element may be
   (1, x) with x ≠ 1 (an error goes unnoticed with a probability of 2⁻⁴⁰);
 * of other finite groups by every edge of the Cayley graph, on random vectors;
 * of Lie generators by the brackets of the algebra's closure, the adjoint action of discrete
@@ -40,23 +40,23 @@ _EXACT = 1e-10
 """The largest defect of a relation, relative to its terms."""
 _ON_CHAIN = 1e-6  # the same for products of many elements; short relations are checked to `_EXACT`
 _ROUNDED = 1e-4  # a smaller defect may be rounding
-_MOST_ELEMENTS = 20_000
+_MOST_ELEMENTS = 20_000  # of a finite group whose Cayley graph is checked
 _SHORT_WORDS = 2_000  # elements of an infinite or larger group
-_COSETS = 64  # elements of a group with Lie generators as well: as many components are compared
-_BALL_WORK = 3e9
-_BALL_ENTRIES = 2e7
+_COSETS = 64  # elements if there are Lie generators too: the most components that are compared
+_BALL_WORK = 3e9  # the most operations for the images of words
+_BALL_ENTRIES = 2e7  # the most entries of one vector under all words
 _LARGEST_SPACE = 400
 """The largest d of matrices whose words are compared."""
 _CHAIN_UP_TO = 150  # images of a larger size take too long to multiply
-_PAIRS_OF = 12  # as many generators are multiplied in pairs
+_PAIRS_OF = 12  # the most generators whose products in pairs are compared
 _WORDS = 20  # random words whose order is compared
-_LONGEST_ORDER = 5_000
+_LONGEST_ORDER = 5_000  # powers of matrices of a larger order are not computed
 
 
 class Relations:
     """The images of a group's generators, as given, with their relations.
 
-    `what` names the map in errors. `note` says what was not checked; empty if all was.
+    `what` names the map in errors. `note` says what was not checked, and is empty if all was.
     """
 
     def __init__(
@@ -140,12 +140,12 @@ class Relations:
                 continue
             values = np.linalg.svd(image, compute_uv=False) if len(image) <= _LARGEST_SPACE else [1]
             if not values[-1] > 1e-12 * values[0]:
-                raise InvalidRep(f"{self._what}: the image of h[{k}] is singular")
+                raise InvalidRep(
+                    f"{self._what}: the image of h[{k}] is singular; give an invertible one"
+                )
 
     def _check_orders(self) -> None:
-        """Check wᵏ = 1 for generators that are permutations, products of two and random words w, of
-        order k.
-        """
+        """Check wᵏ = 1 for words w of order k in permutations: of one, of two, and random ones."""
         moves = self._moves
         if moves is None:
             return
@@ -166,7 +166,7 @@ class Relations:
             if not defect <= _EXACT:
                 name = _product_name(word)
                 power = f"({name})" if len(word) > 1 else name
-                self._refuse(f"{power}^{order} = 1, and the images' product is another", defect)
+                self._refuse(f"{power}^{order} = 1, and the images' product is not 1", defect)
 
     def _defect_of_power(self, factors: Sequence[Inexact[np.ndarray, "n n"]], order: int) -> float:
         """Return by how much (M₁M₂…)ᵏ differs from 1 on a vector, relative to its terms."""
@@ -208,7 +208,7 @@ class Relations:
                     )
 
     def _check_components(self, closure: LieImages) -> None:
-        """Compare ρ of words in discrete generators that are exponentials with exp dρ."""
+        """Compare ρ with exp dρ on words in discrete generators that are exponentials."""
         ball = self._ball
         for i in range(1, min(ball.order, _COSETS) if ball is not None else 0):
             assert ball is not None
@@ -290,7 +290,7 @@ class Relations:
 
     @cached_property
     def _moves(self) -> list[Permutation] | None:
-        """The generators as permutations; None if one is none."""
+        """The generators as permutations; None if one is not a permutation."""
         found = [as_signed_permutation(h) for h in self._group.group_generators]
         moves = [move for move in found if move is not None]
         return moves if len(moves) == len(found) else None
@@ -299,7 +299,7 @@ class Relations:
     def _permutes(self) -> bool:
         return all(isinstance(image, Permutation) for image in self._discrete)
 
-    # -- what is said
+    # -- messages
 
     def _word_name(self, letters: Sequence[int]) -> str:
         count = len(self._discrete)
@@ -315,8 +315,8 @@ class Relations:
         is_rounded = _EXACT < defect < _ROUNDED
         hint = ". If the images were rounded, give more digits" if is_rounded else ""
         raise InvalidRep(
-            f"{self._what} is not a representation of {self._group!r}: {relation}, by "
-            f"{defect:.1g} of their size. Here h[k] is the k-th discrete generator, and A[k] the "
+            f"{self._what} is not a representation of {self._group!r}: {relation} (relative "
+            f"difference {defect:.1g}). Here h[k] is the k-th discrete generator, and A[k] the "
             f"k-th Lie generator{hint}"
         )
 

@@ -11,10 +11,10 @@ from intertwine.reps.functors.functor import Functor
 from intertwine.reps.syntax import Base, Dual, Rep, Sum, Tensor, is_a
 
 MAX_DEGREE = 256
-"""The largest degree of a functor's dimension as a polynomial."""
+"""The largest degree of a dimension as a polynomial in d."""
 
 MAX_PRODUCTS = 200_000
-"""The most products of coefficients that are fractions, as those of functors are."""
+"""The most products of fractional coefficients. Dimensions of functors have such coefficients."""
 
 #: A polynomial in d, as coefficients by degree.
 _Polynomial = dict[int, int | Fraction]
@@ -31,7 +31,8 @@ class _Work:
         self.products += products
         if self.products > MAX_PRODUCTS:
             raise TooLarge(
-                f"the dimension of the rep takes over {MAX_PRODUCTS:,} products of coefficients"
+                f"the dimension of the rep takes over {MAX_PRODUCTS:,} products of coefficients: "
+                f"take it over a group, as in rep(SO(3)).size()"
             )
 
 
@@ -84,7 +85,8 @@ def _composed(work: _Work, outer: Sequence[Fraction], inner: _Polynomial) -> _Po
     degree = (len(outer) - 1) * max(inner, default=0)
     if degree > MAX_DEGREE:
         raise TooLarge(
-            f"the dimension is a polynomial of degree {degree:,}; at most {MAX_DEGREE} is allowed"
+            f"the dimension is a polynomial of degree {degree:,}; at most {MAX_DEGREE} is allowed: "
+            f"take it over a group, as in rep(SO(3)).size()"
         )
     found: _Polynomial = {}
     for coefficient in reversed(outer):

@@ -78,7 +78,7 @@ class Rep:
 
         `images` has one square matrix for each discrete generator of G: an array, a SciPy sparse
         matrix, a `Permutation`, or a permutation p as a list of integers, (ρ(h)v)ᵢ = v_{p(i)}.
-        `lie` has one for each Lie generator; for a connected group it is enough.
+        `lie` has one matrix for each Lie generator; a connected group needs no `images`.
 
         >>> P = Rep.from_generators(S(3), S(3).group_generators, name="P")
         >>> P == Rep.from_generators(S(3), S(3).group_generators)
@@ -224,7 +224,7 @@ class Rep:
         return None
 
     def _given_images(self) -> Any:
-        """Return the `Images` of the generators if these define the rep, and are checked."""
+        """Return the checked `Images` of the generators if these define the rep, else None."""
         return None
 
     @property
@@ -450,7 +450,7 @@ class Tensor(_Node):
         if is_own(self):
             return super().size()
         self._require_group()
-        return _checked_size(prod(factor.size() for factor in self.factors))
+        return checked_size(prod(factor.size() for factor in self.factors))
 
     @property
     def T(self) -> Rep:
@@ -505,7 +505,7 @@ class Sum(_Node):
         if is_own(self):
             return super().size()
         self._require_group()
-        return _checked_size(sum(m * rep.size() for m, rep in self.terms))
+        return checked_size(sum(m * rep.size() for m, rep in self.terms))
 
     @property
     def T(self) -> Rep:
@@ -771,7 +771,8 @@ def _require_group(G: Any) -> Group:
     raise InvalidGroup(f"a rep is taken over a group such as SO(3), not over {G!r}{hint}")
 
 
-def _checked_size(size: int) -> int:
+def checked_size(size: int) -> int:
+    """Return a size. Raises `TooLarge` above `MAX_TOLD`."""
     if size > MAX_TOLD:
         raise TooLarge(f"the rep has about 10^{math.log10(size):.0f} dimensions")
     return size

@@ -1,6 +1,6 @@
 """Fit a polynomial in closed form, and a network to its residuals.
 
-Validation data select, or leave-one-out errors.
+Validation data or leave-one-out errors select the polynomial.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from intertwine.training.trained import Trained
 _RIDGES = (0.0, *(10.0**power for power in range(-12, 2)))
 _TERMS = 64
 """The largest number of terms of forward selection."""
-_TIE = 1.01
-_LOOSE_TIE = 1.25
+_TIE = 1.01  # errors up to this many times the least count as equal
+_LOOSE_TIE = 1.25  # the same for leave-one-out errors, which also have a standard error
 _NOT_FOR_RESIDUALS = {"optimizer", "loss", "checkpoint", "augment"}
 """Settings of `fit` that belong to one fit, or to data with reps."""
 
@@ -53,11 +53,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class PolynomialFit:
-    """A fitted polynomial, its validation loss (mean squared error), and the selection for each
-    irrep of the output, by name. `norms` says whether |v| and v/|v| are among its variables.
+    """A fitted polynomial, its validation loss (mean squared error), and how it was selected.
 
-    Without validation data, `is_leave_one_out` is true, and the validation loss is the mean squared
-    error at each sample of the polynomial that is fitted without it.
+    `selections` has the selection for each irrep of the output, by name. `norms` says whether |v|
+    and v/|v| are among the variables. Without validation data, `is_leave_one_out` is true, and the
+    validation loss is the mean squared error at each sample of the polynomial that is fitted
+    without it.
     """
 
     model: Standardize
@@ -110,8 +111,7 @@ def fit_polynomial(
     most: int = 1024,
     dtype: Any = None,
 ) -> PolynomialFit:
-    """Return the equivariant polynomial with the least squared error on validation data, or with
-    the least leave-one-out error.
+    """Return the equivariant polynomial with the least error on validation data, or leave-one-out.
 
     Coefficients are fitted to the data by least squares, in double precision. For each irrep of the
     output, validation data select the degree, up to `degree`, and either a ridge or forward
@@ -119,9 +119,10 @@ def fit_polynomial(
     are among the variables. Degrees with more than `most` products of an irrep are left out
     (`EquivariantPolynomial`). Equal arguments give equal results.
 
-    Without validation data, the errors at each sample of the polynomial that is fitted without it
-    select the degree, a ridge and `norms`, in closed form. There is no forward selection then, so
-    it takes about as many numbers in the targets as there are polynomials of the true degree.
+    Without validation data, the leave-one-out error selects the degree, a ridge and `norms`: the
+    mean squared error at each sample of the polynomial that is fitted without it, in closed form.
+    There is no forward selection then, so the targets must have about as many numbers as there are
+    polynomials of the true degree.
 
     `dtype` is that of the weights, float32 by default. With float64, which JAX need not have
     enabled, errors can be as small as rounding errors of float64 if the data are float64 too;
@@ -171,13 +172,13 @@ def fit_with_polynomial(
     polynomial: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> ResidualFit:
-    """Fit a polynomial in closed form, train the model on its residuals, and return the candidate
-    with the least validation loss: the polynomial, its sum with the network, or the network alone.
+    """Fit a polynomial in closed form, train the model on its residuals, and return the best.
 
-    The model is an untrained network, which gets standardised data. It is trained by
-    ``optax.adamw``: with the first of `weight_decays` on the residuals, and on the targets
-    themselves; with each of the others on the better of these two. No network is trained if the
-    polynomial's validation loss is at most `enough` times the mean square of the validation
+    The best is the candidate with the least validation loss: the polynomial, its sum with the
+    network, or the network alone. The model is an untrained network, which gets standardised data.
+    It is trained by ``optax.adamw``: with the first of `weight_decays` on the residuals, and on the
+    targets themselves; with each of the others on the better of these two. No network is trained if
+    the polynomial's validation loss is at most `enough` times the mean square of the validation
     targets.
 
     `polynomial` are settings of `fit_polynomial`, and the other `settings` those of `fit`, without
@@ -293,7 +294,7 @@ def _largest(
 
 @dataclass(frozen=True)
 class _Choice:
-    """A solution of an irrep's problem: its weights and, if left out, residuals of each sample."""
+    """A solution of an irrep's problem: its weights, and leave-one-out residuals if computed."""
 
     selection: Selection
     weights: Inexact[np.ndarray, "width m"]
@@ -354,8 +355,9 @@ def _by_leave_one_out(polynomial: EquivariantPolynomial, train: Pair) -> dict[st
 
 
 def _simplest(choices: Sequence[_Choice], judged: Pair) -> _Choice:
-    """Return the choice of the fewest terms among those within 1 % of the least error, or within
-    rounding of the data by which they are judged.
+    """Return the choice with the fewest terms among those within 1 % of the least error.
+
+    Errors up to rounding of the data count as equal.
     """
     losses = [choice.selection.validation_loss for choice in choices]
     enough = _TIE * min(losses) + np.finfo(judged[1].dtype).eps ** 2
@@ -368,10 +370,10 @@ def _simplest(choices: Sequence[_Choice], judged: Pair) -> _Choice:
 def _simplest_within_an_error(
     choices: Sequence[_Choice], by_sample: Sequence[Float[np.ndarray, " n"]], judged: Pair
 ) -> _Choice:
-    """Return the choice of the fewest terms, and among these of the least error, of those as good
-    as the best up to one standard error of their difference, and up to 25 %.
+    """Return the choice with the fewest terms, then the least error, among those near the best.
 
-    The differences are those at each sample, which are much surer than the errors themselves.
+    Near is an error within 25 %, and within one standard error of the mean difference over the
+    samples. That difference is known much better than the errors themselves.
     """
     means = [choice.selection.validation_loss for choice in choices]
     best = int(np.argmin(means))
@@ -404,7 +406,7 @@ def _widths(degrees: Int[np.ndarray, " p"]) -> Iterator[tuple[int, int]]:
 
 
 def _is_double(dtype: Any) -> bool:
-    """Return whether a dtype is float64 or complex128. Others are judged by the polynomial."""
+    """Return whether a dtype is float64 or complex128. The polynomial checks other values."""
     try:
         return np.dtype(dtype) in (np.float64, np.complex128) if dtype is not None else False
     except TypeError:

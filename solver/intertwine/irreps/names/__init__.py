@@ -1,1 +1,1 @@
-"""Names of irreps that people know: a scheme for each kind of group."""
+"""The usual names of irreps: a scheme for each kind of group."""

@@ -17,7 +17,7 @@ from intertwine.irreps.element_images import IrrepImages
 from intertwine.irreps.names.highest_weights import Step
 from intertwine.operators import Permutation
 
-_WHOLE = 1e-6
+_WHOLE = 1e-6  # the largest distance of a value from an integer or a root of unity
 _PARTITION = re.compile(r"\[\s*([1-9]\d{0,2}(?:\s*,\s*[1-9]\d{0,2}){0,31})\s*\]")
 _CHARGES = re.compile(r"(?:m\s*=\s*)?(±?)\s*(\(?)\s*(-?\d{1,6}(?:\s*,\s*-?\d{1,6}){0,31})\s*(\)?)")
 _CYCLIC = re.compile(r"([12]?)(?:(A|B)|E([1-9]\d{0,5})?)")
@@ -54,7 +54,7 @@ class Partitions:
         return _partition(rows)
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
         match = _PARTITION.fullmatch(text)
         rows = [int(row) for row in match[1].split(",")] if match else []
         is_sorted = rows == sorted(rows, reverse=True)
@@ -172,7 +172,7 @@ class Charges:
         return f"m={sign}{inside}" if self._cyclic else f"m={sign}({inside})"
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
         symbol = _CYCLIC.fullmatch(text) if self._cyclic else None
         if symbol:
             order = self._orders[0]
@@ -224,7 +224,7 @@ class Letters:
         return "+".join(inside)
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
         names, values = self._table.names, self._table.values
         if text in names:
             if is_complex:

@@ -31,7 +31,7 @@ _Weight = tuple[Fraction, ...]
 
 @dataclass(frozen=True)
 class Step:
-    """An irrep is contained in the product of a smaller one, by its name, and V (or V*)."""
+    """The name of a smaller irrep whose product with V (or V*) contains an irrep."""
 
     smaller: str
     is_dual: bool = False
@@ -40,8 +40,9 @@ class Step:
 def highest_weight(
     cartan: Sequence[Inexact[np.ndarray, "n n"]],
 ) -> tuple[_Weight, Inexact[np.ndarray, "n k"]] | None:
-    """Return the largest common eigenvalues of commuting Hermitian matrices, and the space of their
-    eigenvectors; None if they are not Hermitian, or the eigenvalues no multiples of 1/2.
+    """Return the largest common eigenvalues of commuting Hermitian matrices, and their eigenspace.
+
+    None if the matrices are not Hermitian, or the eigenvalues are not multiples of 1/2.
     """
     n = cartan[0].shape[0] if cartan else 1
     space: Inexact[np.ndarray, "n k"] = np.eye(n, dtype=np.complex128)
@@ -124,7 +125,7 @@ class Rotations:
         return f"[{', '.join([*map(str, rows[:-1]), last])}]" if is_pair else _diagram(rows)
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
         symbol = {3: "l", 2: "m"}.get(self.n)
         if symbol and (short := re.fullmatch(rf"(?:{symbol}\s*=\s*)?([-±]?\d{{1,3}})", text)):
             text = f"[{short[1]}]"
@@ -168,7 +169,7 @@ class RotationsAndReflections:
         rows, space = [abs(int(row)) for row in found[0]], found[1]
         if n == 3:
             return f"{rows[0]}{'e' if images.element(-np.eye(3))[0, 0].real > 0 else 'o'}"
-        last = np.diag([1.0] * (n - 1) + [-1.0])  # of a coordinate that the vector does not have
+        last = np.diag([1.0] * (n - 1) + [-1.0])  # of a coordinate with weight 0
         moved = complex(np.vdot(space[:, 0], images.element(last) @ space[:, 0]))
         if rows[-1] == 0 or n % 2:
             if not abs(abs(moved.real) - 1) <= _WHOLE:
@@ -182,7 +183,7 @@ class RotationsAndReflections:
         return _diagram(rows)
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
         if self.n == 3:
             match = re.fullmatch(r"(\d{1,3})([eo])", text)
             return f"{int(match[1])}{match[2]}" if match else None
@@ -255,7 +256,7 @@ class LinearMaps:
         return _diagram(rows, keep=bool(rows) and rows[-1] < 0)
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
         if self._spin and (spin := re.fullmatch(rf"(?:j\s*=)?{_HALF}", text)):
             return self._text([int(2 * Fraction(spin[1]))])
         if self._charge and (charge := re.fullmatch(r"(?:m\s*=\s*)?(-?\d{1,3})", text)):
@@ -302,7 +303,7 @@ class Symplectic:
         return _diagram([int(row) for row in found[0]])
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
         rows = _rows(text, self._m)
         return None if rows is None or rows[-1] < 0 or "±" in text else _diagram(rows)
 
@@ -338,7 +339,7 @@ class Lorentz:
         return f"({a}, {b})+({b}, {a})"
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
         match = _PAIRS.fullmatch(text)
         if match is None:
             return None

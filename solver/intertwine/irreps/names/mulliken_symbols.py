@@ -3,10 +3,11 @@
 R. S. Mulliken, "Report on notation for the spectra of polyatomic molecules", J. Chem. Phys. 23
 (1955) 1997. The group's type and axes are read from its elements:
 
-- A and B are of dimension 1, and the principal rotation is 1 and −1. (It is the axis of highest
-  order, proper or, if that has twice the order, improper, as in S4 and D2d.) E, T, G and H have
-  dimensions 2, 3, 4 and 5. Over ℂ, the two halves of an E of an abelian part are ¹E and ²E,
-  written 1E and 2E: the principal rotation is exp(2πik/n) in 1Ek (that about [111] in 1E of T).
+- A and B have dimension 1, and the principal rotation is 1 and −1. (It is about the axis of highest
+  order: a proper rotation, or an improper one if that has twice the order, as in S4 and D2d.) E, T,
+  G and H have dimensions 2, 3, 4 and 5. Over ℂ, the two halves of an E of an abelian part are ¹E
+  and ²E, written 1E and 2E: the principal rotation is exp(2πik/n) in 1Ek (that about [111] in 1E of
+  T).
 - 1 and 2: the twofold axis C2' perpendicular to the principal one, or else the mirror σv, is 1 and
   −1. If there are two classes, C2' is along x (else y), and σv is perpendicular to y (else x):
   the mirror xz of C2v, C4v and C6v. In Ek, the principal rotation has the trace 2 cos(2πk/n).
@@ -28,7 +29,7 @@ from jaxtyping import Float
 from intertwine.irreps.element_images import IrrepImages
 from intertwine.irreps.names.highest_weights import Step
 
-_SAME = 1e-6
+_SAME = 1e-6  # angles, axes and entries nearer than this are equal
 _SYMBOL = re.compile(r"([12]?)(A|B|E|T|G|H)(\d{0,3})([gu]?)('{0,2})")
 
 _Matrix = Float[np.ndarray, "3 3"]
@@ -89,7 +90,7 @@ def _chosen(found: Sequence[_Rotation], preferred: _Preferences) -> _Matrix | No
 
 
 class MullikenSymbols:
-    """The symbols of a finite group of orthogonal matrices of size 2 or 3."""
+    """The Mulliken symbols of a finite group of orthogonal matrices of size 2 or 3."""
 
     def __init__(self, elements: Sequence[Float[np.ndarray, "d d"]]) -> None:
         space = [np.pad(g, (0, 3 - len(g))) for g in elements]
@@ -195,7 +196,7 @@ class MullikenSymbols:
         return f"{half}E{k if self._order not in (3, 4) else ''}"
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
         text = text.translate({ord("′"): "'", ord("″"): "''"})
         match = _SYMBOL.fullmatch(text)
         return text if match and (not match[1] or (is_complex and match[2] == "E")) else None

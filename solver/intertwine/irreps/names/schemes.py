@@ -1,8 +1,8 @@
-"""Names of irreps that people know, such as l=2, [2, 1] and T2g: to and from catalogued irreps.
+"""The usual names of irreps, such as l=2, [2, 1] and T2g: to and from catalogued irreps.
 
 Each scheme computes a name from the irrep's action alone, by an invariant that does not depend on
-its basis: a highest weight, or characters on elements of the group. The irrep of a name is searched
-in products with V, and recognised by computing the names of what is found.
+its basis: a highest weight, or characters on elements of the group. To find the irrep of a name,
+products with V are decomposed, and the names of their irreps are computed.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _STEPS = 24
 _LARGEST_PRODUCT = 250
 """The largest product of two irreps that is decomposed in a search for a named irrep."""
 _WORK = 2.5e7
-"""The most that the cubes of such products' dimensions add to in one search: a few seconds."""
+"""The largest sum of cubes of these products' dimensions in one search: a few seconds."""
 _LARGEST_BASE = 150
 """The largest V that is decomposed in a search for a named irrep."""
 _LARGEST_NAMED = 500
-"""Irreps of more dimensions have only names by digest."""
+"""The largest dimension of an irrep with a usual name. Others have only names by digest."""
 _LARGEST_GROUP = 32
 """The largest V for which a Lie group or symmetric group is recognised."""
 _MOST_IRREPS, _MOST_PRODUCTS = 300, 2_000
@@ -68,7 +68,7 @@ class Scheme(Protocol):
         """Return the name of an irrep; None if the scheme has none for it."""
 
     def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if it is none."""
+        """Return the usual form of a name; None if the text is not a name of this scheme."""
 
     def step(self, name: str) -> Step | None:
         """Return a step to this irrep from a smaller one; None if it is searched in all tensors."""
@@ -94,8 +94,9 @@ class IrrepNames:
         return self._known[index]
 
     def find(self, text: str) -> Irreducible:
-        """Return the irrep of a name. Raises `InvalidRep` for other texts, and for irreps that
-        occur only in large tensors.
+        """Return the irrep of a name.
+
+        Raises `InvalidRep` for other texts, and for irreps that occur only in large tensors.
         """
         decomposer = self._decomposer
         wanted = self._scheme.read(text.strip(), self._is_complex)
@@ -116,7 +117,8 @@ class IrrepNames:
                 index = self._climbed(wanted) if self._scheme.step(wanted) else self._found(wanted)
         if index is None:
             raise InvalidRep(
-                f"{decomposer.group!r} has no irrep {wanted} in the tensors of V that are searched"
+                f"{decomposer.group!r} has no irrep {wanted} in the tensors of V that are "
+                f"searched: decompose a rep that contains it"
             )
         return decomposer.catalogue.irreps[index]
 
@@ -310,7 +312,7 @@ class _CharacterImages(IrrepImages):
 
 
 def labels_of_table(table: CharacterTable) -> list[str]:
-    """Return the usual name of each character of a table; else its name by letters."""
+    """Return the usual name of each irrep of a table, or else its name by letters."""
     scheme, found = scheme_of(table.group), list[str]()
     if not isinstance(scheme, Partitions | MullikenSymbols | Charges):
         return list(table.names)
@@ -326,7 +328,7 @@ def labels_of_table(table: CharacterTable) -> list[str]:
 
 
 def irrep_of_name(decomposer: Decomposer, text: str) -> Irreducible:
-    """Return the irrep of a name that people know. Raises `InvalidRep`."""
+    """Return the irrep with a usual name. Raises `InvalidRep`."""
     names = irrep_names(decomposer)
     if names is None:
         raise InvalidRep(
@@ -342,5 +344,5 @@ def irrep_of_name(decomposer: Decomposer, text: str) -> Irreducible:
 
 
 def field_of(group: Group) -> bool:
-    """Return whether the irreps that names denote are over ℂ: those of complex matrices."""
+    """Return whether names denote irreps over ℂ: for a group of complex matrices."""
     return bool(act_by_complex_numbers([Base(group)]))

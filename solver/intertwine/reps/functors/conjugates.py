@@ -16,7 +16,7 @@ from intertwine.reps.syntax import Rep, Sum, Tensor, direct_sum, is_a, tensor
 
 
 class Conjugate(Functor):
-    """The complex conjugate of ρ; made by `Conj`."""
+    """The complex conjugate of ρ, made by `Conj`."""
 
     def rebuilt(self, part: Rep) -> Rep:
         """Return the conjugate of another part."""
@@ -29,12 +29,12 @@ class Conjugate(Functor):
     of_derivative = of_matrix
 
     def of_permutation(self, move: Permutation) -> Permutation | None:
-        """Return the same permutation."""
+        """Return the permutation itself, which is real."""
         return move
 
     @property
     def size_polynomial(self) -> SizePolynomial:
-        """n."""
+        """n, the size of the part."""
         return (Fraction(0), Fraction(1))
 
     def __str__(self) -> str:
@@ -48,8 +48,10 @@ class Conjugate(Functor):
 
 
 def Conj(rep: Any) -> Rep:
-    """Return the complex conjugate of ρ, of the same size: ρ itself where its matrices are real,
-    and its dual where they are unitary. Raises `InvalidRep` for several groups.
+    """Return the complex conjugate of ρ, the rep g ↦ conj(ρ(g)) of the same size.
+
+    It is ρ itself if its matrices are real, and the dual ρ* if they are unitary. Raises
+    `InvalidRep` for a rep of several groups.
     """
     from intertwine.reps.generator_images import act_by_complex_numbers, act_unitarily
 

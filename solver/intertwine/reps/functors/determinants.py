@@ -22,18 +22,18 @@ _UNIT = 1e-9
 
 
 class Determinant(Functor):
-    """det ρ; made by `Det`."""
+    """The rep g ↦ det ρ(g), made by `Det`."""
 
     def rebuilt(self, part: Rep) -> Rep:
         """Return the determinant of another part."""
         return Det(part)
 
     def of_matrix(self, matrix: Num[Array, "n n"]) -> Num[Array, "1 1"]:
-        """Det M."""
+        """Return the 1 × 1 matrix of det M."""
         return determinant(matrix)
 
     def of_derivative(self, matrix: Num[Array, "n n"]) -> Num[Array, "1 1"]:
-        """Tr M."""
+        """Return the 1 × 1 matrix of tr M, the derivative of det at 1."""
         return namespace(matrix).trace(matrix).reshape(1, 1)
 
     def of_permutation(self, move: Permutation) -> Permutation | None:
@@ -42,7 +42,7 @@ class Determinant(Functor):
 
     @property
     def size_polynomial(self) -> SizePolynomial:
-        """1."""
+        """The constant 1."""
         return (Fraction(1),)
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ class SignRep(Determinant):
 
 
 def Det(rep: Any) -> Rep:
-    """Return the determinant g ↦ det ρ(g), of size 1. Raises `InvalidRep` for several groups."""
+    """Return the rep g ↦ det ρ(g), of size 1. Raises `InvalidRep` for a rep of several groups."""
     part = checked_part(rep)
     found: Rep = Scalar if is_scalar(part) else Determinant(part)
     return found
@@ -96,11 +96,11 @@ def Det(rep: Any) -> Rep:
 
 Sign = SignRep(V)
 """The sign det(g) = ±1 of O(n), of a point group or of permutations: a pseudo-scalar. Over a group
-with other determinants a call raises `InvalidRep`; `Det(V)` is meant there."""
+with other determinants a call raises `InvalidRep`: use `Det(V)` there."""
 PseudoScalar = Parity = Sign
-"""Other names of `Sign`: it changes under reflections."""
+"""Other names of `Sign`, which is −1 for reflections."""
 PseudoVector = Sign * V
-"""Sign ⊗ V, vectors that reflections turn like axes of rotations: torque, magnetic field."""
+"""Sign ⊗ V: vectors that transform like axes of rotations, such as torques and magnetic fields."""
 
 
 def _require_signs(group: Group) -> None:
@@ -119,7 +119,7 @@ def _require_signs(group: Group) -> None:
 
 def _no_sign(group: Group, why: str) -> InvalidRep:
     return InvalidRep(
-        f"Sign is for groups with determinants ±1, and of {group!r} {why}: use Det(V)"
+        f"Sign needs a group with determinants ±1, and in {group!r} {why}: use Det(V)"
     )
 
 

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from functools import reduce
-from math import log10
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Num
 
 from intertwine.arrays import Array
-from intertwine.errors import InvalidRep, TooLarge
+from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.operators import Permutation, dense
 from intertwine.reps.syntax import (
-    MAX_TOLD,
     Base,
     Dual,
     Element,
@@ -28,6 +26,7 @@ from intertwine.reps.syntax import (
     Sum,
     Tensor,
     atoms,
+    checked_size,
     drho_of,
     groups_of,
     is_a,
@@ -37,16 +36,12 @@ from intertwine.reps.syntax import (
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-_KEPT = 32
-_UNIT = 1e-9
-"""A determinant this near to ±1 is rounded to it."""
-
 #: The size as a polynomial in the part's size n: coefficients by degree.
 SizePolynomial = tuple[Fraction, ...]
 
 
 class Functor(Rep):
-    """A rep F(ρ) made of a rep ρ, its `part`, of one group.
+    """A rep g ↦ F(ρ(g)) made of a rep ρ of one group, its `part`, with F(MN) = F(M)F(N).
 
     Values are frozen, and equal if they are the same functor of equal parts. The images of
     generators are those of the part under F, and need no check: F(ρ) is a rep if ρ is.
@@ -83,8 +78,9 @@ class Functor(Rep):
         raise NotImplementedError
 
     def weights_over(self, n: int) -> Float[np.ndarray, " N"]:
-        """Return w > 0, for a part of size n, for which w_α⁻¹ F(M)_αβ w_β is rational wherever M
-        is; all 1 by default.
+        """Return weights w > 0 for a part of size n, by default 1.
+
+        If M is rational, so are w_α⁻¹ F(M)_αβ w_β.
         """
         return np.ones(self.size_over(n))
 
@@ -103,11 +99,11 @@ class Functor(Rep):
         return self.rebuilt(self.part(G))
 
     def rho(self, M: Element) -> Array:
-        """F(ρ(g))."""
+        """Return F(ρ(g))."""
         return self.of_matrix(dense(rho_of(self.part, M)))
 
     def drho(self, A: Element) -> Array:
-        """dF(dρ(A))."""
+        """Return dF(dρ(A))."""
         return self.of_derivative(dense(drho_of(self.part, A)))
 
     def size(self) -> int:
@@ -120,11 +116,11 @@ class Functor(Rep):
         total = Fraction(0)
         for coefficient in reversed(self.size_polynomial):
             total = total * n + coefficient
-        return require_told(int(total))
+        return checked_size(int(total))
 
     @property
     def T(self) -> Rep:
-        """F(ρ*)."""
+        """F(ρ*), the dual of F(ρ)."""
         return self.rebuilt(self.part.T)
 
     def _fields(self) -> tuple[Any, ...]:
@@ -164,15 +160,16 @@ class Functor(Rep):
 
 
 def is_functor(rep: Rep) -> TypeIs[Functor]:
-    """Return whether a rep is a functor of its part: a subclass with another action is not."""
+    """Return whether a rep acts as a functor of its part. Subclasses with another action do not."""
     return isinstance(rep, Functor) and all(
         getattr(type(rep), name) is getattr(Functor, name) for name in ("rho", "drho", "size")
     )
 
 
 def rational_weights(rep: Rep) -> Float[np.ndarray, " n"]:
-    """Return w > 0 for which w_α⁻¹ ρ(g)_αβ w_β are rational for functors of V wherever the entries
-    of g are: in an orthonormal basis they have square roots.
+    """Return weights w > 0 with which ρ(g) is rational for a rational g: w_α⁻¹ ρ(g)_αβ w_β.
+
+    ρ is made of V by functors, whose matrices have square roots in orthonormal bases.
     """
     if is_a(rep, Dual):
         return 1 / rational_weights(rep.rep)
@@ -192,8 +189,9 @@ def rational_weights(rep: Rep) -> Float[np.ndarray, " n"]:
 
 
 def structure(rep: Rep) -> str:
-    """Return the identity of a concrete rep of one group in its written order, as text; the group
-    itself plays no part.
+    """Return a text that identifies a concrete rep of one group, except for the group.
+
+    Terms and factors are in their written order.
     """
     from intertwine.reps.generator_images import atom_digest
 
@@ -211,8 +209,9 @@ def structure(rep: Rep) -> str:
 
 
 def checked_part(rep: Any) -> Rep:
-    """Return the rep that a functor is applied to. Raises `InvalidRep` for one of several groups,
-    and for other values.
+    """Return the rep that a functor is applied to.
+
+    Raises `InvalidRep` for a rep of several groups, and for values that are no reps.
     """
     if isinstance(rep, bool | int | np.integer):
         rep = rep * Scalar
@@ -222,22 +221,15 @@ def checked_part(rep: Any) -> Rep:
     if len(groups) > 1:
         product = "*".join(repr(group) for group in groups)
         raise InvalidRep(
-            f"{rep} is over several groups, and this is made of a rep of one group: use a rep of "
+            f"{rep} is over several groups, and a functor takes a rep of one group: use a rep of "
             f"their product, such as V({product})"
         )
     return rep
 
 
 def is_scalar(rep: Rep) -> bool:
-    """Return whether a rep is a number of scalars, of no group."""
+    """Return whether a rep is a multiple of `Scalar`, without a group."""
     return next(atoms(rep), None) is None
-
-
-def require_told(size: int) -> int:
-    """Return a size. Raises `TooLarge` beyond `MAX_TOLD`."""
-    if size > MAX_TOLD:
-        raise TooLarge(f"the rep has about 10^{log10(size):.0f} dimensions")
-    return size
 
 
 def latex_part(part: Rep) -> str:

@@ -37,7 +37,7 @@ MAX_ORDER = 2_000
 """The largest order of the group of permutations that a formula generates."""
 MAX_EQUALITIES = 64
 """The most index words in a formula."""
-_MOST_MOVES = 10**9
+_MOST_MOVES = 10**9  # index tuples times permutations
 _KEPT = 64
 _LETTERS = "ijklmnopqrstuvwx"
 
@@ -93,8 +93,8 @@ class IndexSymmetric(TensorFunctor):
 
     @property
     def cycle_index(self) -> Mapping[tuple[int, ...], Fraction]:
-        """The mean sign of the group's permutations with each list of cycle lengths, over all of
-        the group.
+        """For each list of cycle lengths, the sum of the signs of the permutations with these
+        cycles, divided by the order of the group.
         """
         return _cycle_index(self.formula)
 
@@ -154,12 +154,14 @@ def _normal(formula: Any) -> str:
         raise InvalidRep(f"a symmetry of indices is a text such as 'ijkl=jikl', not {formula!r}")
     words = ["".join(word.split()) for word in formula.split("=")]
     if len(words) > MAX_EQUALITIES:
-        raise TooLarge(f"a formula of {len(words):,} words; at most {MAX_EQUALITIES} are allowed")
+        raise TooLarge(
+            f"the formula has {len(words):,} words; at most {MAX_EQUALITIES} are allowed"
+        )
     signs = [-1 if word.startswith("-") else 1 for word in words]
     words = [word.removeprefix("-") for word in words]
     first = words[0]
     if len(first) > MAX_SLOTS:
-        raise TooLarge(f"a formula of {len(first):,} indices; at most {MAX_SLOTS} are allowed")
+        raise TooLarge(f"the formula has {len(first):,} indices; at most {MAX_SLOTS} are allowed")
     is_word = first.isalpha() and len(set(first)) == len(first)
     if not is_word or any(sorted(word) != sorted(first) for word in words):
         raise InvalidRep(
@@ -245,8 +247,9 @@ def _subspace(n: int, formula: str) -> TensorSubspace:
 def _classes(
     tuples: Int[np.ndarray, "m k"], elements: Iterable[_Element], n: int
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
-    """Return for each tuple the first one of its class, the sign relative to it, and whether an
-    entry there is its own negative.
+    """Return for each tuple the first tuple of its class, the sign, and whether it vanishes.
+
+    The sign is relative to the first tuple. An entry vanishes if it is its own negative.
     """
     first = np.arange(len(tuples))
     signs = np.ones(len(tuples), dtype=np.int64)

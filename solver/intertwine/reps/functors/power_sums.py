@@ -28,8 +28,10 @@ Partition = tuple[int, ...]
 
 
 def in_power_sums(rep: Functor, size: int) -> Mapping[Partition, Fraction] | None:
-    """Return the character of a functor of a part of this size, as coefficients of the products
-    p_μ = p_{μ₁} p_{μ₂} ⋯; None if its degree is over `MAX_DEGREE`, or it is a conjugate.
+    """Return the character of a functor of a part of this size, in power sums of the part's.
+
+    These are coefficients of the products p_μ = p_{μ₁} p_{μ₂} ⋯. None if the degree is over
+    `MAX_DEGREE`, or the functor is a conjugate.
     """
     if isinstance(rep, IndexSymmetric) and rep.degree <= MAX_DEGREE:
         return rep.cycle_index
@@ -58,8 +60,9 @@ def schur_polynomial(shape: Partition) -> Mapping[Partition, Fraction]:
 
 @lru_cache(65536)
 def symmetric_group_character(shape: Partition, cycles: Partition) -> int:
-    """Return χ^λ(μ), the character of the symmetric group's irrep λ on permutations with these
-    cycles, by the rule of Murnaghan and Nakayama: rim hooks are removed from the diagram.
+    """Return χ^λ(μ), the character of the irrep λ of a symmetric group at cycle type μ.
+
+    It is computed by the rule of Murnaghan and Nakayama: rim hooks are removed from the diagram.
     """
     if not cycles:
         return 1
@@ -92,5 +95,5 @@ def partitions(n: int, largest: int | None = None) -> Iterator[Partition]:
 
 
 def _centraliser(cycles: Partition) -> int:
-    """Return z_μ, the number of permutations that commute with one of these cycles."""
+    """Return z_μ, the number of permutations that commute with one of cycle type μ."""
     return prod(length**count * factorial(count) for length, count in Counter(cycles).items())

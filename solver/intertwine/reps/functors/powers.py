@@ -27,7 +27,7 @@ _EXACT_UP_TO = 12
 _MINORS_UP_TO = 2_000
 """The most minors of one size that are expanded on the way to larger ones."""
 _KEPT = 64
-_MOST_BINOMIAL = 2**62  # larger ones rank no tuple
+_MOST_BINOMIAL = 2**62  # larger binomials are not needed for the rank of a tuple
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,11 @@ class IndexTuples:
 
 @dataclass(frozen=True)
 class Removals:
-    """For each tuple and each of its different indices: the place of the tuple without it, the
-    index, and its multiplicity (or for strict tuples the sign of moving it to the front).
+    """For each tuple and each of its different indices, the tuple without that index.
 
-    Rows of fewer indices are padded with the weight 0.
+    `rests` has the place of the shorter tuple, `letters` the index, and `weights` its multiplicity
+    (for strict tuples the sign of moving it to the front). Rows of fewer indices are padded with
+    the weight 0.
     """
 
     rests: Int[np.ndarray, "N w"]
@@ -117,7 +118,7 @@ class Removals:
 
 @lru_cache(_KEPT)
 def index_tuples(n: int, k: int, strict: bool) -> IndexTuples:
-    """Return the sorted tuples of k indices below n; they keep what is computed about them."""
+    """Return the sorted tuples of k indices below n, cached with what is computed from them."""
     return IndexTuples(n, k, strict)
 
 
@@ -196,8 +197,9 @@ def _by_complements(matrix: Num[Array, "n n"], k: int) -> Num[Array, "N N"]:
 
 
 def power_derivative(matrix: Num[Array, "n n"], k: int, *, strict: bool) -> Num[Array, "N N"]:
-    """Return the derivative of Symᵏ, or of Λᵏ if `strict`, at 1 in the direction of a matrix:
-    Σ aᵢ† aⱼ Mᵢⱼ with creation and annihilation operators.
+    """Return the derivative of Symᵏ, or of Λᵏ if `strict`, at 1 in the direction of a matrix.
+
+    It is Σ aᵢ† aⱼ Mᵢⱼ with creation and annihilation operators.
     """
     xp, n = namespace(matrix), matrix.shape[0]
     entries = _pairs(n, k, strict)

@@ -1,4 +1,4 @@
-"""Symmetric and alternating powers of a rep, and what tensors with symmetries have in common."""
+"""Symmetric and alternating powers of a rep, and the base class of functors on tensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from intertwine.reps.functors.functor import (
     checked_part,
     is_scalar,
     latex_part,
-    require_told,
 )
 from intertwine.reps.functors.powers import (
     alternating_power,
@@ -31,13 +30,13 @@ from intertwine.reps.functors.powers import (
 )
 from intertwine.reps.functors.tensor_subspace import TensorSubspace, flat_index, flat_tuples
 from intertwine.reps.parsing import register_function
-from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, direct_sum, tensor
+from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, checked_size, direct_sum, tensor
 
 _KEPT = 32
 
 
 class TensorFunctor(Functor):
-    """A functor whose vectors are some of the full tensors ρ ⊗ … ⊗ ρ."""
+    """A functor on a subspace of the full tensors ρ ⊗ … ⊗ ρ."""
 
     @property
     def degree(self) -> int:
@@ -49,7 +48,7 @@ class TensorFunctor(Functor):
         raise NotImplementedError
 
     def weights_over(self, n: int) -> Float[np.ndarray, " N"]:
-        """Return the norms of a basis of integer tensors, where the matrices are rational."""
+        """Return the norms of a basis of integer tensors, in which the matrices are rational."""
         found: Float[np.ndarray, " N"] = np.sqrt(self.subspace_of(n).norms)
         return found
 
@@ -85,7 +84,7 @@ class Power(TensorFunctor):
 
     @property
     def degree(self) -> int:
-        """k."""
+        """k, the power."""
         return self.k
 
     def of_derivative(self, matrix: Num[Array, "n n"]) -> Num[Array, "N N"]:
@@ -118,7 +117,7 @@ class Power(TensorFunctor):
 
 
 class SymmetricPower(Power):
-    """Symᵏ(ρ), the symmetric tensors of k slots; made by `Sym`."""
+    """Symᵏ(ρ), the symmetric tensors of k slots, made by `Sym`."""
 
     strict = False
     letter = "Sym"
@@ -133,7 +132,7 @@ class SymmetricPower(Power):
 
     def size_over(self, n: int) -> int:
         """C(n + k − 1, k)."""
-        return require_told(comb(n + self.k - 1, self.k)) if n else 0
+        return checked_size(comb(n + self.k - 1, self.k)) if n else 0
 
     @property
     def size_polynomial(self) -> SizePolynomial:
@@ -146,7 +145,7 @@ class SymmetricPower(Power):
 
 
 class AlternatingPower(Power):
-    """Λᵏ(ρ), the alternating tensors of k slots; made by `Alt`."""
+    """Λᵏ(ρ), the alternating tensors of k slots, made by `Alt`."""
 
     strict = True
     letter = "Alt"
@@ -161,7 +160,7 @@ class AlternatingPower(Power):
 
     def size_over(self, n: int) -> int:
         """C(n, k)."""
-        return require_told(comb(n, self.k))
+        return checked_size(comb(n, self.k))
 
     @property
     def size_polynomial(self) -> SizePolynomial:
@@ -226,15 +225,19 @@ def _power_subspace(n: int, k: int, strict: bool) -> TensorSubspace:
 def checked_degree(k: Any, name: str) -> int:
     """Return a degree from 0 to `MAX_EXPONENT`. Raises `InvalidRep` or `TooLarge`."""
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
-        raise InvalidRep(f"the degree of {name} is an integer from 0 on, not {k!r}: {name}(2, V)")
+        raise InvalidRep(
+            f"the degree of {name} is an integer from 0 on, not {k!r}: write {name}(2, V)"
+        )
     if k > MAX_EXPONENT:
         raise TooLarge(f"the degree {k:,} of {name} is too large; at most {MAX_EXPONENT}")
     return int(k)
 
 
 def product_polynomial(factors: Sequence[tuple[int, int]]) -> SizePolynomial:
-    """Return Π (n + c)/h for pairs (c, h): for a Young diagram's contents and hook lengths the
-    size of its Schur functor (Stanley, *Enumerative Combinatorics* 2, 1999, theorem 7.21.2).
+    """Return Π (n + c)/h for pairs (c, h).
+
+    For the contents and hook lengths of a Young diagram, this is the size of its Schur functor
+    (Stanley, *Enumerative Combinatorics* 2, 1999, theorem 7.21.2).
     """
     found = [Fraction(1)]
     for content, hook in factors:

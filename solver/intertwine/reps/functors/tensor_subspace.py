@@ -22,8 +22,8 @@ MAX_TENSOR_SIZE = 10_000_000
 class TensorSubspace:
     """The span of orthogonal columns e_c = Σ values · e_row in the tensors of k slots of size n.
 
-    `values` are integers where possible: with them the images of integer matrices have integer
-    entries times the square root of a rational number, rounded once. Rows are flattened row-major.
+    `values` are integers where possible. Then an entry of the image of an integer matrix is an
+    integer times the square root of a rational number, rounded once. Rows are flattened row-major.
     """
 
     n: int
@@ -111,8 +111,10 @@ def flat_index(tuples: Int[np.ndarray, "m k"], n: int) -> Int[np.ndarray, " m"]:
 def monomial(
     subspace: TensorSubspace, move: Permutation, first: Int[np.ndarray, "N k"]
 ) -> Permutation:
-    """Return the image of a signed permutation of the slots' coordinates on a subspace whose
-    columns are signed sums over disjoint sets of tuples; `first` has a tuple of each, with value 1.
+    """Return the image of a signed permutation of the coordinates of a slot on a subspace.
+
+    The columns of the subspace are signed sums over disjoint sets of tuples. `first` has one tuple
+    of each set, with value 1.
     """
     place = np.empty(subspace.n**subspace.k, dtype=np.int64)
     sign = np.empty(len(place), dtype=np.int64)

@@ -24,14 +24,14 @@ from intertwine.reps.syntax import MAX_EXPONENT, Rep, Scalar, direct_sum
 MAX_BOXES = 7
 """The most boxes of a diagram that is neither a row nor a column."""
 _KEPT = 64
-_EXACT_BELOW = 2**53
+_EXACT_BELOW = 2**53  # integers that a float holds
 
-#: The lengths of the rows of a Young diagram, or of one, or the entries of a tableau row by row.
+#: The lengths of the rows of a Young diagram, or the entries of a tableau row by row.
 _Partition = tuple[int, ...]
 
 
 class SchurFunctor(TensorFunctor):
-    """S_λ(ρ), one copy of it in the full tensors; made by `Schur`."""
+    """S_λ(ρ), one of its copies in the full tensors, made by `Schur`."""
 
     __match_args__ = ("partition", "part")
     partition: _Partition
@@ -107,7 +107,7 @@ def _checked(partition: Any) -> _Partition:
     if list(rows) != sorted(rows, reverse=True):
         raise InvalidRep(f"the rows of a partition do not get longer: {partition!r}")
     if sum(rows) > MAX_EXPONENT:
-        raise TooLarge(f"a partition of {sum(rows):,}; at most {MAX_EXPONENT} are allowed")
+        raise TooLarge(f"the partition is of {sum(rows):,}; at most {MAX_EXPONENT} is allowed")
     return rows
 
 
@@ -126,8 +126,9 @@ def _conjugate(shape: _Partition) -> _Partition:
 
 @lru_cache(_KEPT)
 def _subspace(n: int, shape: _Partition) -> TensorSubspace:
-    """Return the image of the Young symmetriser. Each set of entries has vectors of its own, which
-    depend on how often the entries occur, and not on what they are.
+    """Return the image of the Young symmetriser.
+
+    Each set of entries has its own vectors. They depend only on how often each entry occurs.
     """
     k = sum(shape)
     require_tensor_size(n, k)
@@ -151,8 +152,9 @@ def _subspace(n: int, shape: _Partition) -> TensorSubspace:
 def _of_content(
     shape: _Partition, counts: tuple[int, ...]
 ) -> tuple[Int[np.ndarray, "m k"], Float[np.ndarray, "m K"]]:
-    """Return the tuples with counts[i] entries i, and orthogonal vectors on them: those of the
-    semistandard tableaux of this content.
+    """Return the tuples with counts[i] entries i, and orthogonal vectors on them.
+
+    There is one vector for each semistandard tableau of this content.
     """
     tableaux = list(_semistandard(shape, counts))
     symmetriser, signs = _symmetriser(shape)
@@ -168,8 +170,9 @@ def _of_content(
 
 
 def _orthogonalised(vectors: Int[np.ndarray, "K m"]) -> Float[np.ndarray, "K m"]:
-    """Return orthogonal vectors with the same spans, by Gram–Schmidt in fractions: of integers, or
-    of norm 1 if these would be too large.
+    """Return orthogonal vectors with the same spans, by Gram–Schmidt in fractions.
+
+    They have integer entries, or norm 1 if these integers would be too large.
     """
     gram = [[Fraction(int(entry)) for entry in row] for row in vectors @ vectors.T]
     kept: list[list[Fraction]] = []  # each as a combination of the vectors
@@ -202,8 +205,10 @@ def _inner(combination: Sequence[Fraction], row: Sequence[Fraction]) -> Fraction
 
 @lru_cache(_KEPT)
 def _symmetriser(shape: _Partition) -> tuple[Int[np.ndarray, "t k"], Int[np.ndarray, " t"]]:
-    """Return the terms of the symmetriser: for each the slot that every slot's entry comes from,
-    and the sign. Columns are alternated first, then rows symmetrised.
+    """Return the terms of the symmetriser: its permutations of slots, and their signs.
+
+    A permutation has, for each slot, the slot that its entry comes from. Columns are alternated
+    first, then rows are symmetrised.
     """
     starts = np.cumsum([0, *shape[:-1]])
     rows = [[int(start) + j for j in range(row)] for start, row in zip(starts, shape, strict=True)]
