@@ -6,7 +6,7 @@ Letters name the irreps of any other group by their place in its character table
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -16,6 +16,7 @@ from intertwine.irreps.character_tables import CharacterTable
 from intertwine.irreps.element_images import IrrepImages
 from intertwine.irreps.names.highest_weights import Step
 from intertwine.operators import Permutation
+from intertwine.reps.functors.power_sums import partitions, symmetric_group_character
 
 _WHOLE = 1e-6  # the largest distance of a value from an integer or a root of unity
 _PARTITION = re.compile(r"\[\s*([1-9]\d{0,2}(?:\s*,\s*[1-9]\d{0,2}){0,31})\s*\]")
@@ -72,22 +73,13 @@ class Partitions:
     def name_of_character(self, character: Callable[[Permutation], complex]) -> str | None:
         """Return the partition λ with χ^λ = χ, compared on one permutation of each cycle type."""
         n = self._n
-        types = list(_partitions(n, n))
+        types = list(partitions(n))
         values = [character(_with_cycles(cycles)) for cycles in types]
         for rows in types:
-            expected = [_murnaghan_nakayama(rows, cycles) for cycles in types]
+            expected = [symmetric_group_character(rows, cycles) for cycles in types]
             if np.abs(np.array(values) - expected).max() <= _WHOLE:
                 return _partition(rows)
         return None
-
-
-def _partitions(n: int, largest: int) -> Iterator[tuple[int, ...]]:
-    """Yield the partitions of n into parts of at most `largest`."""
-    if n == 0:
-        yield ()
-    for first in range(min(n, largest), 0, -1):
-        for rest in _partitions(n - first, first):
-            yield (first, *rest)
 
 
 def _with_cycles(lengths: Sequence[int]) -> Permutation:
@@ -97,27 +89,6 @@ def _with_cycles(lengths: Sequence[int]) -> Permutation:
         indices[start : start + length] = np.roll(indices[start : start + length], 1)
         start += length
     return Permutation(indices)
-
-
-def _murnaghan_nakayama(rows: Sequence[int], cycles: Sequence[int]) -> int:
-    """Return χ^λ on permutations with some cycles, by removing rim hooks (Nakayama 1940).
-
-    A diagram is kept as its beta numbers λᵢ + (rows below i); a hook lowers one of them.
-    """
-
-    def value(beta: frozenset[int], left: Sequence[int]) -> int:
-        if not left:
-            return 1
-        total = 0
-        for b in beta:
-            lower = b - left[0]
-            if lower >= 0 and lower not in beta:
-                sign = (-1) ** sum(lower < other < b for other in beta)
-                total += sign * value((beta - {b}) | {lower}, left[1:])
-        return total
-
-    last = len(rows) - 1
-    return value(frozenset(row + last - i for i, row in enumerate(rows)), cycles)
 
 
 def _partition(rows: Sequence[int]) -> str:
