@@ -59,8 +59,8 @@ class Decomposer:
         self.combinations = self.span.combinations(_NULL, _DISTINCT)
         # the plan uses the group's own matrices, which may be complex although reps are real
         own = np.complex128 if act_by_complex_numbers([Base(group)]) else dtype
-        base = given_action(Base(group), self.span, self.combinations, np.dtype(own))
-        self._plan = solving_plan(group, base)
+        self.base = given_action(Base(group), self.span, self.combinations, np.dtype(own))
+        self._plan = solving_plan(group, self.base)
         trivial = trivial_rep(group, len(self.combinations), dtype, self._plan)
         self.catalogue = Catalogue(trivial, dtype, group.precision)
         self._atoms: dict[_Key, tuple[MatrixRep, Isometries]] = {}

@@ -10,7 +10,7 @@ from jaxtyping import Num
 from intertwine.arrays import Array, namespace
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.reps.own_matrices import matrix_of
-from intertwine.reps.syntax import Base, Rep
+from intertwine.reps.syntax import Rep
 
 
 class IrrepImages:
@@ -28,7 +28,7 @@ class IrrepImages:
 
     def lie(self, a: Num[np.ndarray, "d d"]) -> Num[np.ndarray, "n n"]:
         """Return dλ(A), from its coordinates in the basis of the Lie algebra."""
-        base = self._decomposer.atom(Base(self._decomposer.group))[0].given
+        base = self._decomposer.base  # complex for a complex group, also for its irreps over ℝ
         count = base.lie_count
         columns = base.matrices[:count].reshape(count, -1).T
         coordinates = np.linalg.lstsq(columns, a.ravel(), rcond=None)[0]
