@@ -95,9 +95,9 @@ def clebsch_gordan(a: Irrep, b: Irrep, *, gauge: str = "own") -> ClebschGordan:
     for given in (a, b):
         if not isinstance(given, Irrep) or given.G is None:
             raise InvalidRep(
-                f"Clebsch–Gordan coefficients are those of two irreps with their group, and {given!r} "
-                'is not one: write Irrep("l=1", SO(3)), or take an irrep of decompose(rep).'
-                "multiplicities"
+                f"Clebsch–Gordan coefficients are those of two irreps with their group, and "
+                f'{given!r} is not one: write Irrep("l=1", SO(3)), or take an irrep of '
+                "decompose(rep).multiplicities"
             )
     if a.G != b.G or a.is_over_complex_numbers != b.is_over_complex_numbers:
         raise MethodNotApplicable(f"{a!r} and {b!r} are not of one group and field")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.program import python
 from intertwine.errors import InvalidRep, MethodNotApplicable, NotConcrete, ParseError
-from intertwine.groups import SO, SU, Group, O, S, U, parse_group
+from intertwine.groups import SO, SU, Group, O, PointGroup, S, U, parse_group
 from intertwine.irreps import Irrep, clebsch_gordan, decompose, irrep_named
 from intertwine.reps import Homomorphism, Rep, T, V, parse
 from intertwine.reps.key import basis_key
@@ -164,6 +164,7 @@ class TestTexts:
         one, zero, two = (Irrep(name, O(3)) for name in ("1o", "0e", "2e"))
         assert rep(O(3)) == 3 * one + 2 * zero + two
         assert parse("1o")(O(3)) == one
+        assert parse("2x1o + 2e >> 0e")(O(3)) == (2 * one + two >> zero)
         with pytest.raises(InvalidRep, match="'1o' is not the name of an irrep of SO"):
             rep(SO(3))
 
@@ -171,6 +172,10 @@ class TestTexts:
     def test_that_are_not_e3nns(self, text: str) -> None:
         with pytest.raises(ParseError):
             parse(text)
+
+    def test_beside_other_reps_are_refused_with_their_own_names(self) -> None:
+        with pytest.raises(ParseError, match=r'the irrep 1o is Irrep\("1o"\)'):
+            parse("3x1o+V")
 
     def test_with_names_of_irreps(self) -> None:
         rep = parse('Irrep("[2, 1]")*V.T + 2Irrep("[1]")')
@@ -189,6 +194,10 @@ class TestTexts:
 
 
 class TestRefusals:
+    def test_lists_the_irreps_that_a_finite_group_has(self) -> None:
+        with pytest.raises(InvalidRep, match=r"no irrep T1g .* which have A, G, H, T1, T2$"):
+            Irrep("T1g", PointGroup("I"))
+
     @pytest.mark.parametrize("name", ["l=-1", "foo", "2e", "[1", "m=1", "j=1/2", "l=1/2"])
     def test_of_names_of_other_groups(self, name: str) -> None:
         with pytest.raises(InvalidRep, match=r"is not the name of an irrep of SO\(3\)"):
