@@ -29,7 +29,15 @@ def equivariance_error(
     shapes = [(n_out, n_in), (n_out * n_in,), (n_out * n_in, -1), (n_out, n_in, -1)]
     fitting = next((shape for shape in shapes if _fits(maps.shape, shape)), None)
     if fitting is None:
-        raise InvalidRep(f"maps of shape {maps.shape} do not fit reps of sizes {n_in} → {n_out}")
+        if callable(W) and not hasattr(W, "shape"):
+            raise InvalidRep(
+                f"a linear map is given as a matrix, not as a {type(W).__name__}: for a network, "
+                "use intertwine.training.model_equivariance_error"
+            )
+        raise InvalidRep(
+            f"maps of shape {maps.shape} do not fit reps of sizes {n_in} → {n_out}: give a matrix "
+            f"of shape {(n_out, n_in)}"
+        )
     maps = maps.reshape(n_out, n_in, maps.shape[-1] if shapes.index(fitting) > 1 else 1)
     difference = total = 0.0
     for element in sampled_elements((rep_in, rep_out), samples, seed):

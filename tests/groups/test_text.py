@@ -121,3 +121,24 @@ def test_errors_state_the_bounds() -> None:
 def test_a_group_without_generators_has_its_size() -> None:
     assert parse_group("Trivial(7)") == Trivial(7)
     assert parse_group("Trivial(7)").d == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("m-3m", "PointGroup(m-3m)"),
+        ("6mm", "PointGroup(6mm)"),
+        ("Oh", "PointGroup(Oh)"),
+        ("4'/mm'm", "MagneticPointGroup(4'/mm'm)"),
+        ("SO3", "SO(3)"),
+        ("S4", "S(4) or PointGroup(S4)"),
+    ],
+)
+def test_symbols_alone_are_refused_with_the_groups_that_they_may_mean(
+    text: str, meant: str
+) -> None:
+    with pytest.raises(ParseError) as error:
+        parse_group(text)
+    assert f"; did you mean {meant}?)" in str(error.value)
+    for name in meant.split(" or "):
+        parse_group(name)

@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from intertwine.errors import InvalidSetting
+from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.groups import SO, SU, O
 from intertwine.irreps import Irrep, SphericalHarmonics, clebsch_gordan
 from intertwine.irreps.surds import number_text, root_of_rational, root_text
+from intertwine.reps import V
 
 
 class TestValues:
@@ -41,6 +42,19 @@ class TestValues:
         a, b = (Irrep(name, SO(3)) for name in names)
         for maps in clebsch_gordan(a, b, gauge="e3nn").values():
             assert all(root_of_rational(float(x)) is not None for x in maps.ravel())
+
+    def test_of_spins_they_are_those_of_rotations_up_to_sign(self) -> None:
+        spin, vector = Irrep("j=1", SU(2)), Irrep("l=1", SO(3))
+        of_spins, of_vectors = (clebsch_gordan(a, a, gauge="e3nn") for a in (spin, vector))
+        known = {irrep.size(): maps for irrep, maps in of_vectors.items()}
+        for irrep, maps in of_spins.items():
+            sign = np.sign(np.sum(maps.real * known[irrep.size()]))
+            np.testing.assert_allclose(maps, sign * known[irrep.size()], atol=1e-12)
+
+    def test_other_reps_than_irreps_are_refused(self) -> None:
+        for wrong in ("l=1", V(SO(3)), Irrep("l=1")):
+            with pytest.raises(InvalidRep, match=r"Irrep\(\"l=1\", SO\(3\)\)"):
+                clebsch_gordan(wrong, wrong)  # type: ignore[arg-type]
 
     def test_equivariance_in_the_gauge(self) -> None:
         a, b, g = Irrep("1o", O(3)), Irrep("2e", O(3)), O(3).sample(5)

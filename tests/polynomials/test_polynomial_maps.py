@@ -205,3 +205,23 @@ def test_what_cannot_be_solved_is_refused() -> None:
     for broken in (np.ones(3), np.float64(1.0)):
         with pytest.raises(InvalidRep, match=r"give one of shape \(…, 2\)"):
             maps(broken)
+
+
+@pytest.mark.parametrize("name", ["cross products", "complex", "a point group", "two groups"])
+def test_formulas_have_the_values_of_the_maps(name: str) -> None:
+    import sympy
+
+    rep_in, rep_out, degree = CASES[name]
+    maps = polynomial_basis(rep_in, rep_out, degree)
+    point = np.random.default_rng(3).standard_normal(rep_in.size())
+    x = sympy.symbols(f"x1:{len(point) + 1}")
+    for formula, value in zip(maps.formulas(), maps(point), strict=True):
+        found = np.array(sympy.lambdify([x], formula, "numpy")(point)).ravel()
+        np.testing.assert_allclose(found, value, atol=1e-12)
+
+
+def test_formulas_are_exact_and_in_named_variables() -> None:
+    maps = polynomial_basis((2 * V)(SO(2)), Scalar, 2)
+    assert str(maps.formulas("a b c d")[1]) == "sqrt(2)*a**2/2 + sqrt(2)*b**2/2"
+    with pytest.raises(InvalidRep, match="2 variables are named: name 4"):
+        maps.formulas(["a", "b"])

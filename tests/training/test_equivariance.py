@@ -133,6 +133,16 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         model_equivariance_error(model, X)
 
 
+def test_of_plain_arrays_the_reps_are_the_models() -> None:
+    from intertwine.nn import EMLP
+
+    model = EMLP(V, Scalar, SO(3), ch=8, num_layers=1)
+    assert model_equivariance_error(model, (X, model(X))) < 1e-5
+    assert model_equivariance_error(model, X) == model_equivariance_error(
+        model, X, V, Scalar, SO(3)
+    )
+
+
 @pytest.mark.slow
 def test_an_emlp_is_equivariant_and_stays_so_when_trained() -> None:
     from intertwine.nn import EMLP

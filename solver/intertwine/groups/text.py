@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 
+from intertwine.errors import IntertwineError, ParseError
 from intertwine.groups.catalogue import CATALOGUE
 from intertwine.groups.group import Group
 from intertwine.scanner import Scanner
 
 _SYMBOLS = ("(", ")", ",", "*", "×", "#")
 _GROUP = "a group such as SO(3)"
+_LONGEST_SYMBOL = 12
 MAX_FACTORS = 16
 """The largest number of groups in a product."""
 
@@ -26,10 +29,32 @@ def parse_group(text: str, names: Mapping[str, Group] | None = None) -> Group:
 
 def parse_group_within(text: str, span: tuple[int, int], names: Mapping[str, Group]) -> Group:
     """Parse a group in a part of a text; errors show its place in the whole text."""
-    scanner = Scanner(text, _SYMBOLS, names=names, span=span)
-    group = _product(scanner, names)
-    scanner.expect_end("'*' or the end of the text")
-    return group
+    try:
+        scanner = Scanner(text, _SYMBOLS, names=names, span=span)
+        group = _product(scanner, names)
+        scanner.expect_end("'*' or the end of the text")
+        return group
+    except ParseError as error:
+        meant = " or ".join(_meant(text[slice(*span)].strip()))
+        if not meant:
+            raise
+        hint = f"{error.hint}; did you mean {meant}?"
+        raise ParseError(text, error.offset, error.expected, hint) from None
+
+
+def _meant(text: str) -> list[str]:
+    """Return the groups that a text may mean: SO(3) by SO3, point groups by their symbols alone."""
+    if len(text) > _LONGEST_SYMBOL or text.isdigit():
+        return []
+    number = re.fullmatch(r"([A-Za-z]+)([0-9]+)", text)
+    found = [f"{number[1]}({number[2]})"] if number and number[1] in CATALOGUE else []
+    for kind in ("PointGroup", "MagneticPointGroup"):
+        try:
+            CATALOGUE[kind](text)
+        except IntertwineError:
+            continue
+        return [*found, f"{kind}({text})"]
+    return found
 
 
 def _product(scanner: Scanner, names: Mapping[str, Group]) -> Group:

@@ -8,7 +8,8 @@ from html import escape
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.errors import InvalidSetting, MethodNotApplicable
+from intertwine.errors import InvalidRep, InvalidSetting, MethodNotApplicable
+from intertwine.irreps.e3nn_gauge import phased
 from intertwine.irreps.irrep import Irrep, decomposer_for
 from intertwine.irreps.surds import number_text
 
@@ -84,10 +85,19 @@ def clebsch_gordan(a: Irrep, b: Irrep, *, gauge: str = "own") -> ClebschGordan:
     The values are isometric equivariant maps c → a ⊗ b, as arrays of shape (dₐ, d_b, copies, d_c).
     All maps together are orthonormal and complete. They intertwine the irreps' own matrices, in any
     frame of the group; with ``gauge="e3nn"``, those of e3nn (see `Irrep.to_e3nn`), for SO(3), O(3)
-    and integral spins of SU(2). Raises `MethodNotApplicable` for irreps of different groups.
+    and integral spins of SU(2). Over ℂ, these are real: the phase of each copy is such that the
+    first of its largest coefficients is positive. Raises `InvalidRep` for other reps than irreps
+    with a group, and `MethodNotApplicable` for irreps of different groups.
     """
     if gauge not in GAUGES:
         raise InvalidSetting(f"the gauge is one of {', '.join(GAUGES)}, not {gauge!r}")
+    for given in (a, b):
+        if not isinstance(given, Irrep) or given.G is None:
+            raise InvalidRep(
+                f"Clebsch–Gordan coefficients are those of two irreps with their group, and "
+                f'{given!r} is not one: write Irrep("l=1", SO(3)), or take an irrep of '
+                "decompose(rep).multiplicities"
+            )
     if a.G != b.G or a.is_over_complex_numbers != b.is_over_complex_numbers:
         raise MethodNotApplicable(f"{a!r} and {b!r} are not of one group and field")
     decomposer = decomposer_for(a.G, is_complex=a.is_over_complex_numbers)
@@ -100,5 +110,7 @@ def clebsch_gordan(a: Irrep, b: Irrep, *, gauge: str = "own") -> ClebschGordan:
         if gauge == "e3nn":
             left, right, inner = change(a), change(b), change(irrep).conj()
             own = np.einsum("ia,jb,abmc,kc->ijmk", left, right, own, inner, optimize=True)
+            if a.is_over_complex_numbers:
+                own = np.stack([phased(copy) for copy in np.moveaxis(own, 2, 0)], axis=2)
         maps[irrep] = own.copy()
     return ClebschGordan(a, b, maps)

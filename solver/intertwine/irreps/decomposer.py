@@ -12,7 +12,7 @@ from jaxtyping import Float, Inexact
 from intertwine.bases.transform import Transform
 from intertwine.groups.group import Group
 from intertwine.groups.lie_span import LieSpan
-from intertwine.irreps.actions import MatrixRep, ProductAction, adjoint
+from intertwine.irreps.actions import Action, MatrixRep, ProductAction, adjoint
 from intertwine.irreps.catalogue import Catalogue
 from intertwine.irreps.generators import given_action, solving_plan, trivial_rep
 from intertwine.irreps.irreducible import Isometries
@@ -57,16 +57,19 @@ class Decomposer:
         self.group, self.dtype = group, dtype
         self.span = LieSpan(group)
         self.combinations = self.span.combinations(_NULL, _DISTINCT)
-        # the plan uses the group's own matrices, which may be complex although reps are real
-        own = np.complex128 if act_by_complex_numbers([Base(group)]) else dtype
-        base = given_action(Base(group), self.span, self.combinations, np.dtype(own))
-        self._plan = solving_plan(group, base)
+        self._plan = solving_plan(group, self.base())
         trivial = trivial_rep(group, len(self.combinations), dtype, self._plan)
         self.catalogue = Catalogue(trivial, dtype, group.precision)
         self._atoms: dict[_Key, tuple[MatrixRep, Isometries]] = {}
         self._steps: dict[tuple[int, _Key], CheckedStep] = {}
         self.lock = threading.RLock()
         self.kept = 0  # the size of the catalogue saved in a store (see `decomposition_store`)
+
+    def base(self) -> Action:
+        """Return the group's own matrices, which may be complex although its reps are real."""
+        base = Base(self.group)
+        own = np.dtype(np.complex128) if act_by_complex_numbers([base]) else self.dtype
+        return given_action(base, self.span, self.combinations, own)
 
     def atom(self, atom: Rep) -> tuple[MatrixRep, Isometries]:
         """Return an atom's matrices and its irreps. Raises `SplitError`."""

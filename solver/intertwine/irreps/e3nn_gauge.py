@@ -47,8 +47,8 @@ def e3nn_basis(decomposer: Decomposer, index: int) -> Inexact[np.ndarray, "n n"]
             given.append(images.lie(np.cross(units, units[axis])))
     found = _intertwiner(np.stack(given), rotation_generators_of(degree))
     if is_spin or images.is_complex:
-        return _phased(found)
-    real = np.real(_phased(found))
+        return phased(found)
+    real = np.real(phased(found))
     signed: Inexact[np.ndarray, "n n"] = real * _sign(decomposer, index, name, degree, real)
     return signed
 
@@ -77,11 +77,11 @@ def _intertwiner(
     return found
 
 
-def _phased(matrix: Complex[np.ndarray, "n n"]) -> Complex[np.ndarray, "n n"]:
-    """Return the matrix with the phase for which the first of its largest entries is positive."""
-    flat = matrix.ravel()
+def phased(array: Complex[np.ndarray, "..."]) -> Complex[np.ndarray, "..."]:
+    """Return the array with the phase for which the first of its largest entries is positive."""
+    flat = array.ravel()
     first = flat[int(np.argmax(np.abs(flat) >= np.abs(flat).max() - _LARGEST))]
-    found: Complex[np.ndarray, "n n"] = matrix * (np.abs(first) / first)
+    found: Complex[np.ndarray, "..."] = array * (np.abs(first) / first)
     return found
 
 

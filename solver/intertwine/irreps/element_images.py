@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Num
 
 from intertwine.arrays import Array, namespace
+from intertwine.irreps.actions import Action
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.reps.own_matrices import matrix_of
-from intertwine.reps.syntax import Base, Rep
+from intertwine.reps.syntax import Rep
 
 
 class IrrepImages:
@@ -22,13 +24,17 @@ class IrrepImages:
         self.dimension, self.type = entry.dimension, entry.type
         self.is_complex = bool(np.iscomplexobj(entry.endomorphisms))
 
+    @cached_property
+    def _base(self) -> Action:
+        return self._decomposer.base()
+
     def element(self, g: Num[np.ndarray, "d d"]) -> Num[np.ndarray, "n n"]:
         """Return λ(g)."""
         return np.asarray(image_of(self._decomposer, self._index, g, False, {}))
 
     def lie(self, a: Num[np.ndarray, "d d"]) -> Num[np.ndarray, "n n"]:
         """Return dλ(A), from its coordinates in the basis of the Lie algebra."""
-        base = self._decomposer.atom(Base(self._decomposer.group))[0].given
+        base = self._base
         count = base.lie_count
         columns = base.matrices[:count].reshape(count, -1).T
         coordinates = np.linalg.lstsq(columns, a.ravel(), rcond=None)[0]

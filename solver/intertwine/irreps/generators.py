@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from intertwine.errors import InvalidRep
 from intertwine.groups.enumeration import independent_generators
 from intertwine.groups.group import Group
 from intertwine.groups.lie_span import LieSpan
 from intertwine.irreps.actions import Action, MatrixRep, adjoint
 from intertwine.memory import require_memory
 from intertwine.operators import dense, exponential
-from intertwine.reps.generator_images import images
+from intertwine.reps.generator_images import act_by_complex_numbers, images
 from intertwine.reps.syntax import Rep
 
 _UNITARY = 1e-12
@@ -31,8 +32,11 @@ def given_action(
     """Return the images of an orthonormal basis of the Lie algebra, then of the discrete
     generators.
 
-    Raises `TooLarge` if their dense matrices do not fit into memory.
+    Raises `TooLarge` if their dense matrices do not fit into memory, and `InvalidRep` for a complex
+    atom if the dtype is real.
     """
+    if not np.issubdtype(dtype, np.complexfloating) and act_by_complex_numbers([atom]):
+        raise InvalidRep(f"{atom!r} is complex, and has no irreps over ℝ: leave is_complex out")
     found, n = images(atom), atom.size()
     count = len(found.lie) + len(found.discrete) + 1
     require_memory(2 * count * n * n * dtype.itemsize, f"{atom!r} in dense matrices")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import factorial, prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Inexact, Int
 from intertwine.arrays import Array, index, is_jax, working_dtype
 from intertwine.bases import Certificate
 from intertwine.errors import InvalidRep, TooLarge
+from intertwine.irreps.surds import root_of_rational
 from intertwine.polynomials.hilbert_series import checked_degree, require_solvable, solved
 from intertwine.polynomials.joint_groups import joint_action
 from intertwine.polynomials.monomials import monomials_of, order_of
@@ -24,6 +26,10 @@ MAX_ENTRIES = 1 << 26
 """The most coefficients of all maps together (0.5 GB in double precision)."""
 _TIE = 1e-6
 """Rows whose lengths differ by less, relatively, count as equal: the first of them is the pivot."""
+
+
+_ZERO = 1e-12
+"""Coefficients of at most this size are left out of formulas."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +68,43 @@ class PolynomialMaps:
     def exponents(self, k: int) -> Int[np.ndarray, "N n_in"]:
         """Return the exponents α of the monomials of degree k."""
         return monomials_of(self.rep_in.size(), k).exponents
+
+    def formulas(self, variables: str | Sequence[str] | None = None) -> list[Any]:
+        """Return each map as a SymPy expression, or as a column of n_out of them for n_out > 1.
+
+        `variables` are names of the n_in coordinates, in a list or separated by spaces, by default
+        x1, x2, …. Coefficients that are square roots of simple rationals are exact, others are
+        numbers. Raises `InvalidRep` for another number of variables.
+        """
+        import sympy
+
+        n = self.rep_in.size()
+        names = variables.split() if isinstance(variables, str) else variables
+        names = [f"x{k + 1}" for k in range(n)] if names is None else list(names)
+        if len(names) != n:
+            raise InvalidRep(
+                f"{self.rep_in!r} has size {n}, and {len(names)} variables are named: name {n}"
+            )
+        x = [sympy.Symbol(name) for name in names]
+        found = []
+        for k, own in enumerate(self.coefficients):
+            monomials = [
+                (_multinomial(row), sympy.prod(map(pow, x, row)))
+                for row in self.exponents(k).tolist()
+            ]
+            for entries in own:
+                column = [
+                    sympy.Add(
+                        *(
+                            _times_root(c, square) * monomial
+                            for c, (square, monomial) in zip(row, monomials, strict=True)
+                            if abs(c) > _ZERO
+                        )
+                    )
+                    for row in entries
+                ]
+                found.append(column[0] if len(column) == 1 else sympy.Matrix(column))
+        return found
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -225,3 +268,22 @@ def _library_of(x: Any) -> _Library:
     """Return the functions of the array library of x, without importing PyTorch."""
     torch = sys.modules.get("torch")
     return _Torch(torch) if torch is not None and isinstance(x, torch.Tensor) else _Library()
+
+
+def _multinomial(exponents: Sequence[int]) -> int:
+    """Return k!/α!."""
+    return factorial(sum(exponents)) // prod(map(factorial, exponents))
+
+
+def _times_root(value: complex, n: int) -> Any:
+    """Return value √n in SymPy: exact if the value's parts are square roots of simple rationals."""
+    import sympy
+
+    def part(x: float) -> Any:
+        square = root_of_rational(x)
+        if square is None:
+            return sympy.Float(x * n**0.5)
+        root = sympy.sqrt(sympy.Rational(abs(square.numerator) * n, square.denominator))
+        return -root if square < 0 else root
+
+    return part(float(np.real(value))) + sympy.I * part(float(np.imag(value)))

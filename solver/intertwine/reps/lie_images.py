@@ -225,7 +225,7 @@ class _Extension:
         size = max(size, max(1.0, self._largest) ** 2 * self._stretch)
         defect = float(np.abs(found - expected).max(initial=0.0)) / size
         if not defect <= _EXACT:
-            self._refuse(f"{name} is a combination of generators, and their images differ", defect)
+            self._refuse(f"{name} is a combination of generators, but its image is another", defect)
 
     @property
     def _largest(self) -> float:

@@ -36,6 +36,7 @@ MAX_BUILT = 100_000
 
 #: The irreps of O(3) as e3nn writes them: 3x1o+2x0e (Geiger and Smidt 2022, arXiv:2207.09453).
 _E3NN = r"\s*(?:\d+x)?\d+[eo]\s*(?:\+\s*(?:\d+x)?\d+[eo]\s*)*"
+_E3NN_MAPS = rf"{_E3NN}(?:(?:>>|<<){_E3NN})*"
 _E3NN_TERM = r"(?:(\d+)x)?(\d+[eo])"
 
 #: Integers stay integers until they meet a rep.
@@ -113,11 +114,17 @@ def parse(text: str, names: Mapping[str, Any] | None = None) -> Rep:
     `names` has user-defined reps and groups: ``parse("P*V", names={"P": P})``. Raises
     `ParseError`, whose message shows the text with a caret and what was expected, and `TooLarge`
     past the bounds on length, nesting, exponents and terms. Irreps are written by name, as in
-    ``Irrep("l=2")*V``; a text such as ``3x1o + 2x0e`` is read as e3nn's, for the group O(3).
+    ``Irrep("l=2")*V``; a text such as ``3x1o + 2x0e``, or ``3x1o >> 2x0e``, is read as e3nn's, for
+    the group O(3). Such names and those of V do not mix: write ``3Irrep("1o") + V``.
     """
     if not isinstance(text, str):
         raise InvalidRep(f"a rep is parsed from text, not from {type(text).__name__}")
-    if len(text) <= MAX_LENGTH and re.fullmatch(_E3NN, text):
+    if names is not None and not isinstance(names, Mapping):
+        raise InvalidRep(
+            f"names is a dict from names to reps and groups, not {names!r}: to give the rep a "
+            "group, call it, as in parse(text)(SO(3))"
+        )
+    if len(text) <= MAX_LENGTH and re.fullmatch(_E3NN_MAPS, text):
         text = re.sub(_E3NN_TERM, lambda term: f'{term[1] or 1}*Irrep("{term[2]}")', text)
     return _Parser(text, dict(names or {})).rep()
 
@@ -248,6 +255,8 @@ class _Parser:
         hint = f"{token} is none of {', '.join([*self.reps, 'T(p,q)'])}"
         if token.text in self.groups or token.text[:1].isupper():
             hint += "; a group is written in parentheses after a rep, as in V(SO(3))"
+        if re.fullmatch(r"x\d+[eo]", token.text):
+            hint += f'; beside other reps, the irrep {token.text[1:]} is Irrep("{token.text[1:]}")'
         self.scanner.fail(_FACTOR, hint, token.offset)
 
     def _tensor(self, name: Token) -> Rep:

@@ -166,7 +166,9 @@ class Relations:
             if not defect <= _EXACT:
                 name = _product_name(word)
                 power = f"({name})" if len(word) > 1 else name
-                self._refuse(f"{power}^{order} = 1, and the images' product is not 1", defect)
+                self._refuse(
+                    f"{power}^{order} = 1, but the same product of the images is not 1", defect
+                )
 
     def _defect_of_power(self, factors: Sequence[Inexact[np.ndarray, "n n"]], order: int) -> float:
         """Return by how much (M₁M₂…)ᵏ differs from 1 on a vector, relative to its terms."""
@@ -202,8 +204,8 @@ class Relations:
                     first = [*ball.word(int(here[worst])), k]
                     second = ball.word(int(there[worst]))
                     self._refuse(
-                        f"{self._word_name(first)} = {self._word_name(second)}, and the images' "
-                        f"products differ",
+                        f"{self._word_name(first)} = {self._word_name(second)}, but the same "
+                        f"products of the images differ",
                         float(defects[worst]),
                     )
 
@@ -220,7 +222,7 @@ class Relations:
             defect = float(np.abs(image - other).max()) / scale
             if not defect <= _ON_CHAIN:
                 name = self._word_name(ball.word(i))
-                self._refuse(f"{name} = exp A for an A of the Lie algebra, and ρ differs", defect)
+                self._refuse(f"{name} = exp A for an A of the Lie algebra, but ρ differs", defect)
 
     # -- elements
 
@@ -245,7 +247,7 @@ class Relations:
         try:
             return StabilizerChain.of(moves, images, one, rules)
         except KernelFound:
-            self._refuse("a product of generators is 1, and the product of their images is not", 1)
+            self._refuse("a product of generators is 1, but the product of their images is not", 1)
 
     @cached_property
     def _ball(self) -> CayleyBall | None:

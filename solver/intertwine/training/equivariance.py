@@ -59,11 +59,12 @@ def model_equivariance_errors(
 
     Large where f(x) happens to be near zero; 0 where both sides vanish.
 
-    `data` are those of a fit, or inputs of shape (n, d_in); the reps are theirs unless given, and
-    `group` is that of reps without one. At most `samples` different elements are drawn, by
-    ``G.samples``: with more points than that, point i shares its element with point i + samples. ρ
-    is applied in float64, and the model runs in its own precision. Raises `InvalidRep` if the reps
-    do not fit, `NotConcrete` without a group, `InvalidSetting` for fewer than one sample.
+    `data` are those of a fit, or inputs of shape (n, d_in); the reps are theirs unless given, or
+    else the model's `rep_in` and `rep_out`, and `group` is that of reps without one. At most
+    `samples` different elements are drawn, by ``G.samples``: with more points than that, point i
+    shares its element with point i + samples. ρ is applied in float64, and the model runs in its
+    own precision. Raises `InvalidRep` if the reps do not fit, `NotConcrete` without a group,
+    `InvalidSetting` without reps or for fewer than one sample.
     """
     before, after = _both_ways(
         model, data, rep_in, rep_out, group, samples=samples, seed=seed, batch_size=batch_size
@@ -87,6 +88,9 @@ def _both_ways(
     """Return f(ρ_in(g)x) and ρ_out(g)f(x) for every x."""
     samples, batch_size = at_least(1, samples, "samples"), at_least(1, batch_size, "batch_size")
     X = np.asarray(data.X if isinstance(data, Data) else data[0] if _is_pair(data) else data)
+    if not isinstance(data, Data) and rep_in is None and rep_out is None:
+        own = getattr(model, "rep_in", None), getattr(model, "rep_out", None)
+        rep_in, rep_out = (rep if isinstance(rep, Rep) else None for rep in own)
     bound_in, bound_out = reps_of(data, rep_in, rep_out, group)
     _require_size(X, bound_in, "inputs")
     elements = sampled_elements((bound_in, bound_out), min(len(X), samples), seed)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from helpers.program import python
 from intertwine.errors import InvalidRep, MethodNotApplicable, NotConcrete, ParseError
-from intertwine.groups import SO, SU, Group, O, S, U, parse_group
+from intertwine.groups import SO, SU, Group, O, PointGroup, S, U, parse_group
 from intertwine.irreps import Irrep, clebsch_gordan, decompose, irrep_named
-from intertwine.reps import Rep, T, V, parse
+from intertwine.reps import Homomorphism, Rep, T, V, parse
 from intertwine.reps.key import basis_key
 
 REPS = {
@@ -34,6 +34,30 @@ def test_labels_are_distinct_and_name_their_irreps(name: str, is_complex: bool) 
     assert not [label for label in labels if label.startswith("W")]
     for irrep, label in zip(irreps, labels, strict=True):
         assert irrep_named(label, group, is_complex=is_complex) == irrep
+
+
+class TestRealRepsOfComplexGroups:
+    def test_have_the_names_over_the_complex_numbers_where_these_are_real(self) -> None:
+        signs = [np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])]
+        bracket = [[np.asarray(A) @ s - s @ np.asarray(A) for s in signs]
+                   for A in SU(2).lie_algebra]  # fmt: skip
+        lie = [[[np.trace(t @ x).real / 2 for x in row] for t in signs] for row in bracket]
+        vector = Homomorphism(SU(2), SO(3), lie=lie).pull_back(V)
+        found = decompose(vector**2).multiplicities
+        assert [irrep.label for irrep in found] == ["j=0", "j=1", "j=2"]
+        assert irrep_named("j=2", SU(2), is_complex=False) in found
+
+    def test_have_no_name_where_these_are_pairs(self) -> None:
+        def pairs(x: np.ndarray) -> np.ndarray:
+            return np.block([[x.real, -x.imag], [x.imag, x.real]])
+
+        spinor = Rep.from_generators(SU(2), lie=[pairs(np.asarray(A)) for A in SU(2).lie_algebra])
+        (irrep,) = decompose(spinor).multiplicities
+        assert (irrep.size(), irrep.type, irrep.label) == (4, "ℍ", irrep.name)
+
+    def test_complex_ones_are_refused_over_the_reals(self) -> None:
+        with pytest.raises(InvalidRep, match="complex"):
+            irrep_named("j=1/2", SU(2), is_complex=False)
 
 
 class TestDimensionsArePublished:
@@ -140,6 +164,7 @@ class TestTexts:
         one, zero, two = (Irrep(name, O(3)) for name in ("1o", "0e", "2e"))
         assert rep(O(3)) == 3 * one + 2 * zero + two
         assert parse("1o")(O(3)) == one
+        assert parse("2x1o + 2e >> 0e")(O(3)) == (2 * one + two >> zero)
         with pytest.raises(InvalidRep, match="'1o' is not the name of an irrep of SO"):
             rep(SO(3))
 
@@ -147,6 +172,10 @@ class TestTexts:
     def test_that_are_not_e3nns(self, text: str) -> None:
         with pytest.raises(ParseError):
             parse(text)
+
+    def test_beside_other_reps_are_refused_with_their_own_names(self) -> None:
+        with pytest.raises(ParseError, match=r'the irrep 1o is Irrep\("1o"\)'):
+            parse("3x1o+V")
 
     def test_with_names_of_irreps(self) -> None:
         rep = parse('Irrep("[2, 1]")*V.T + 2Irrep("[1]")')
@@ -165,6 +194,10 @@ class TestTexts:
 
 
 class TestRefusals:
+    def test_lists_the_irreps_that_a_finite_group_has(self) -> None:
+        with pytest.raises(InvalidRep, match=r"no irrep T1g .* which have A, G, H, T1, T2$"):
+            Irrep("T1g", PointGroup("I"))
+
     @pytest.mark.parametrize("name", ["l=-1", "foo", "2e", "[1", "m=1", "j=1/2", "l=1/2"])
     def test_of_names_of_other_groups(self, name: str) -> None:
         with pytest.raises(InvalidRep, match=r"is not the name of an irrep of SO\(3\)"):

@@ -235,7 +235,9 @@ class LinearMaps:
         self.example = "j=3/2" if self._spin else "m=3" if self._charge else "[2, 1]"
 
     def name(self, images: IrrepImages) -> str | None:
-        """Return the name of an irrep."""
+        """Return the name of an irrep; None for one over ℝ that is a sum of irreps over ℂ."""
+        if images.type != "ℝ" and not images.is_complex:
+            return None
         n, cartan = self.n, []
         for k in range(n - 1 if self._is_special else n):
             diagonal = unit_matrix(n, k, k)

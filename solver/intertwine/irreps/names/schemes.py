@@ -55,6 +55,8 @@ _LARGEST_GROUP = 32
 """The largest V for which a Lie group or symmetric group is recognised."""
 _MOST_IRREPS, _MOST_PRODUCTS = 300, 2_000
 """A search in all tensors ends after as many irreps, or as many products."""
+_SHOWN = 12
+"""The most names that an error lists."""
 _LETTERED_ORDER = 1_000
 """The largest order of a group whose irreps are named by letters or by Mulliken symbols."""
 
@@ -118,13 +120,18 @@ class IrrepNames:
         if index is None:
             raise InvalidRep(
                 f"{decomposer.group!r} has no irrep {wanted} in the tensors of V that are "
-                f"searched: decompose a rep that contains it"
+                f"searched, which have {self._few_names()}"
             )
         return decomposer.catalogue.irreps[index]
 
     def _named(self, name: str) -> int | None:
         everything = range(len(self._decomposer.catalogue.irreps))
         return next((index for index in everything if self.name(index) == name), None)
+
+    def _few_names(self) -> str:
+        known = [self.name(index) for index in range(len(self._decomposer.catalogue.irreps))]
+        names = sorted(name for name in known if name is not None)
+        return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
     def _climbed(self, wanted: str) -> int | None:
         """Find an irrep by products with V along a path of names."""
