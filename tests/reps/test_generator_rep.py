@@ -282,6 +282,14 @@ def test_a_kernel_that_no_short_word_shows_is_found() -> None:
         Rep.from_generators(Group.from_permutations("(1,2,3,4,5,6,7),(2,3)(4,7)"), sign)
 
 
+def test_a_circle_with_large_frequencies_has_only_whole_charges() -> None:
+    turn = dense(SO(2).lie_generators[0])
+    group = Group(lie_algebra=[np.kron(np.diag([67.0, 71.0]), turn)])
+    assert Rep.from_generators(group, lie=[3 * turn]).size() == 2
+    with pytest.raises(InvalidRep, match="covering group"):
+        Rep.from_generators(group, lie=[0.5 * turn])
+
+
 def test_spin_one_half_is_no_rep_of_rotations() -> None:
     """The brackets of so(3) are those of su(2), but a full turn of spin 1/2 is −1."""
     group = SO(3)

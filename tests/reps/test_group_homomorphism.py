@@ -235,3 +235,9 @@ def test_undecided_membership_is_said() -> None:
     far = Group(discrete_generators=[[[1.0, 40_000], [0, 1]]])
     assert "not known to be in" in Homomorphism(far, shears, far.group_generators).note
     assert Restrict(V(shears) ** 2, far) == V(far) ** 2
+
+
+def test_reflections_are_not_among_rotations() -> None:
+    with pytest.raises(InvalidRep, match=r"is not in SO\(3\)"):
+        Restrict(V(SO(3)), O(3))
+    assert Restrict(V(O(3)), SO(3)) == V(SO(3))

@@ -333,3 +333,68 @@ def test_permutations_of_a_large_group_are_dense_only_for_rho() -> None:
 
     G = Group(discrete_generators=[np.roll(np.arange(n), 1)])
     assert len(images(Trivial()(G)).discrete) == 1
+
+
+class Spin(Rep):
+    """Copies of spin 1/2 of SO(3), by a principal logarithm: a rep of SU(2) alone."""
+
+    def __init__(self, copies: int) -> None:
+        self.copies = copies
+
+    def __call__(self, G: Group) -> Rep:
+        bound = Spin(self.copies)
+        bound.G = G
+        return bound
+
+    def size(self) -> int:
+        return 2 * self.copies
+
+    def rho(self, M: Any) -> Any:
+        w = np.sqrt(max(1e-18, 1 + np.trace(M))) / 2
+        x, y, z = np.array([M[2, 1] - M[1, 2], M[0, 2] - M[2, 0], M[1, 0] - M[0, 1]]) / (4 * w)
+        spin = np.array([[w - 1j * z, -1j * x - y], [-1j * x + y, w + 1j * z]])
+        return np.kron(np.eye(self.copies), spin)
+
+
+class HalfTurn(Rep):
+    """Rotations of the plane by half the angle."""
+
+    def rho(self, M: Any) -> Any:
+        angle = np.arctan2(M[1, 0], M[0, 0]) / 2
+        return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def test_reps_of_covering_groups_are_refused_whatever_their_size() -> None:
+    for rep in (Spin(1)(SO(3)), Spin(140)(SO(3)), HalfTurn()(SO(2))):
+        with pytest.raises(InvalidRep, match="not a representation"):
+            rep.equivariant_basis(store=False)
+
+
+class CoarselyDifferentiated(Rep):
+    """Copies of V, the derivative of one of which has an error."""
+
+    def __init__(self, copies: int, error: float) -> None:
+        self.copies, self.error = copies, error
+
+    def __call__(self, G: Group) -> Rep:
+        bound = CoarselyDifferentiated(self.copies, self.error)
+        bound.G = G
+        return bound
+
+    def rho(self, M: Any) -> Any:
+        return np.kron(np.eye(self.copies), M)
+
+    def drho(self, A: Any) -> Any:
+        return np.kron(np.diag([1.0] * (self.copies - 1) + [1.0 + self.error]), A)
+
+
+@pytest.mark.parametrize("copies", [1, 90])
+def test_a_derivative_with_few_digits_gives_no_rank(copies: int) -> None:
+    def rank(error: float) -> int:
+        product = CoarselyDifferentiated(copies, error)(SO(3)) * V(SO(3))
+        return product.equivariant_basis(store=False).rank
+
+    assert rank(0.0) == copies
+    for error in (1e-4, 1e-6, 1e-8):
+        with pytest.raises(AmbiguousRank):
+            rank(error)

@@ -102,7 +102,7 @@ def images(atom: Rep) -> Images:
 def _images_of_functor(atom: Functor) -> Images:
     """Return F of the images of the part's generators. They need no check: F(MN) = F(M)F(N)."""
     group, part = atom.G, atom.part
-    refuse_large_images(atom, [*group.lie_generators, *group.group_generators])
+    refuse_large_images(atom, part, [*group.lie_generators, *group.group_generators])
     known = {inner: images(inner) for inner in dict.fromkeys(atoms(part))}
     lie, discrete = [], []
     for k in range(len(group.lie_generators)):

@@ -33,6 +33,7 @@ from intertwine.reps.syntax import (
 )
 
 _OUTSIDE = 1e-9  # an element this far from a Lie algebra, relative to its norm, is not in it
+_TRACELESS = 1e-12  # with a smaller trace, determinants are 1
 
 _LARGEST_POWER = 1_000_000
 
@@ -230,7 +231,7 @@ def _require_in(H: Group, found: Images, what: str) -> str:
     """Raise `InvalidRep` for images that are not in H; return what could not be decided."""
     own = Relations(H, H.lie_generators, H.group_generators, H.d, repr(H))
     known = {_bytes(h) for h in H.group_generators}
-    undecided = []
+    undecided, determinants = [], _determinants(H)
     if found.lie:
         for k, a in enumerate(found.lie):
             matrix = np.asarray(dense(a))
@@ -246,12 +247,26 @@ def _require_in(H: Group, found: Images, what: str) -> str:
         element = np.asarray(dense(h))
         if _bytes(h) in known or own.image(element) is not None:
             continue
-        if own.finds_every_element:
+        value = np.linalg.det(element)
+        is_out = determinants and all(abs(value - each) > _OUTSIDE for each in determinants)
+        if own.finds_every_element or is_out:
             raise InvalidRep(f"{what}: the image of h[{k}] is not in {H!r}:\n{element}")
         undecided.append(f"h[{k}]")
     if undecided:
         return f"not known to be in {H!r}: the images of {', '.join(undecided)}"
     return ""
+
+
+def _determinants(H: Group) -> tuple[int, ...]:
+    """Return 1, or 1 and −1, if all elements of H have such determinants; else nothing."""
+    for a in H.lie_generators:
+        matrix = np.asarray(dense(a))
+        if not abs(np.trace(matrix)) <= _TRACELESS * float(np.linalg.norm(matrix)):
+            return ()
+    values = [np.linalg.det(np.asarray(dense(h))) for h in H.group_generators]
+    if any(min(abs(value - 1), abs(value + 1)) > _TRACELESS for value in values):
+        return ()
+    return (1, -1) if any(value.real < 0 for value in values) else (1,)
 
 
 def _bytes(generator: Generator) -> bytes:

@@ -44,6 +44,9 @@ _COARSE = 1e-9  # … and above this never are, however sensitive rho is
 _PERTURBATION = 1e-6
 _ALLOWANCE = 1000
 _LINEAR = 1e-6
+_PRECISE = 1e-9  # ranks are decided at 1e-7: errors of dρ above this could change them
+_DIRECTIONS, _TURNS = 6, (3.4, 10.0)
+_SLOW, _STEADY = 0.03, 1e-6  # of directions of norm 1, and relative to that
 _CHECKED_SAMPLES = 6
 _CHECKED_GENERATORS = 6
 _WORD_PAIRS = 8  # words of permutations that are compared, two at a time
@@ -86,10 +89,20 @@ def checked_images(
     discrete = tuple(_sized(atom, n, image) for image in discrete)
     if direction is None or rho_of_exp is None:
         return lie, discrete
-    if not _is_their_exponential(atom, lie, rho_of_exp):
+    combined = _combined(lie, _weights(atom.G))
+    error = _error_of_exponential(rho_of_exp, combined)
+    if n <= PRODUCTS_UP_TO or not error <= _PRECISE:
         along = matrix_of(atom, "drho", direction)
-        _check_exponential(atom, rho_of_exp, along)
+        _require_exponential(atom, _error_of_exponential(rho_of_exp, along))
         _check_linear(atom, lie, along)
+    if not error <= _PRECISE:
+        raise AmbiguousRank(
+            f"the rank is ambiguous: exp drho(A) of {atom!r} is rho(exp A) only to {error:.1g}, "
+            f"too coarse to decide a rank. If drho computes in float32 or by differences, leave "
+            f"it out: it is then computed from rho"
+        )
+    if n <= PRODUCTS_UP_TO or _turning(group, most_growth=_STEADY) is None:
+        _check_long_turns(atom, lie)
     return lie, discrete
 
 
@@ -243,7 +256,10 @@ def _check_products(atom: Rep, images: Sequence[Generator]) -> None:
     samples = list(group.samples(_CHECKED_SAMPLES, seed=20210419))
     found = [image_of(atom, g) for g in samples]
     direction = _direction(group)
-    near = [] if direction is None else [exponential(t * direction) for t in (0.37, -0.61, 0.83)]
+    near = []
+    if direction is not None:
+        unit = direction / (np.linalg.norm(direction) or 1.0)
+        near = [exponential(t * unit) for t in (0.37, -0.61, 0.83)]
     elements = [*samples, *generators, *near]
     every = [*found, *images, *(image_of(atom, g) for g in near)]
     precise = _Precise(atom)
@@ -352,44 +368,70 @@ def _mean_of_terms(a: Inexact[np.ndarray, "n n"], b: Inexact[np.ndarray, "n n"])
 # -- the Lie algebra
 
 
-def _is_their_exponential(
-    atom: Rep, lie: Sequence[Generator], rho_of_exp: Inexact[np.ndarray, "n n"]
-) -> bool:
-    """Return whether exp(Σ wₖ dρ(Aₖ)) of a large rep is clearly ρ(exp Σ wₖAₖ), `rho_of_exp`.
+def _combined(
+    lie: Sequence[Generator], weights: Inexact[np.ndarray, " k"]
+) -> Inexact[np.ndarray, "n n"]:
+    """Return Σ wₖ dρ(Aₖ)."""
+    found: Inexact[np.ndarray, "n n"] = weights[0] * _array(lie[0])
+    for weight, image in zip(weights[1:], lie[1:], strict=True):
+        found = found + weight * _array(image)
+    return found
 
-    The wₖ are the weights of `_direction`. Then dρ is linear, and the derivative of ρ. The
-    tolerance is that of `_check_linear`. If it is not clear, the checks of both properties decide.
+
+def _error_of_exponential(
+    found: Inexact[np.ndarray, "m m"], along: Inexact[np.ndarray, "n n"]
+) -> float:
+    """Return the largest error of `found` as exp A, relative to its scale; of large matrices an
+    upper bound, if that is small. Infinite for other shapes.
     """
-    if len(rho_of_exp) <= PRODUCTS_UP_TO:
-        return False
-    along = np.zeros_like(rho_of_exp)
-    for weight, image in zip(_weights(atom.G), map(_array, lie), strict=True):
-        if image.shape != along.shape:
-            return False
-        along = along + weight * image
-    if not estimated_norm(along) < _LONG:
-        return False
-    vectors = normal_vectors(len(rho_of_exp))
-    bound = bound_from_images(rho_of_exp @ vectors - exponential_times(along, vectors))
-    return bound <= _LINEAR * max(1.0, float(np.abs(rho_of_exp).max(initial=0.0)) - bound)
-
-
-def _check_exponential(
-    atom: Rep, found: Inexact[np.ndarray, "m m"], along: Inexact[np.ndarray, "n n"]
-) -> None:
-    """Check that ρ(exp A), as `found`, is exp dρ(A) for one A."""
-    if found.shape == along.shape and len(found) > PRODUCTS_UP_TO and estimated_norm(along) < _LONG:
+    if found.shape != along.shape:
+        return np.inf
+    if len(found) > PRODUCTS_UP_TO and estimated_norm(along) < _LONG:
         vectors = normal_vectors(len(found))
         bound = bound_from_images(found @ vectors - exponential_times(along, vectors))
         scale = max(1.0, float(np.abs(found).max(initial=0.0)) - bound)
-        if bound <= _HOMOMORPHISM_TOLERANCE * scale:
-            return
+        if bound <= _PRECISE * scale:
+            return bound / scale
     image = exponential(along)
     scale = max(1.0, float(np.abs(image).max(initial=0.0)))
-    if found.shape != image.shape or not np.all(
-        np.abs(found - image) <= _HOMOMORPHISM_TOLERANCE * scale
-    ):
+    return float(np.abs(found - image).max(initial=0.0)) / scale
+
+
+def _require_exponential(atom: Rep, error: float) -> None:
+    """Raise `InvalidRep` for a large error of ρ(exp A) = exp dρ(A)."""
+    if not error <= _HOMOMORPHISM_TOLERANCE:
         raise _not_a_representation(atom, "ρ(exp A) differs from exp dρ(A)")
+
+
+def _check_long_turns(atom: Rep, lie: Sequence[Generator]) -> None:
+    """Check ρ(exp A) = exp dρ(A) for elements A that turn by more than π: a rho that belongs to a
+    covering group, such as a spin by a principal logarithm, passes all checks on shorter ones.
+    """
+    found = _turning(atom.G, most_growth=1.0)
+    if found is None:
+        return
+    weights, direction = found
+    along = _combined(lie, weights)
+    for turn in _TURNS:
+        image = matrix_of(atom, "rho", exponential(turn * direction))
+        _require_exponential(atom, _error_of_exponential(image, turn * along))
+
+
+def _turning(
+    group: Group, most_growth: float
+) -> tuple[Inexact[np.ndarray, " k"], Inexact[np.ndarray, "d d"]] | None:
+    """Return weights and Σ wₖAₖ with eigenvalues of imaginary part up to 1, and a real part up to
+    some growth; None if six random combinations have none.
+    """
+    algebra = np.array(list(map(_array, group.lie_generators)))
+    for seed in range(1, _DIRECTIONS + 1):
+        weights = _unit_weights(group, seed)
+        direction = np.tensordot(weights, algebra, axes=1)
+        values = np.linalg.eigvals(direction)
+        fastest = float(np.abs(values.imag).max(initial=0.0))
+        if fastest > _SLOW and float(np.abs(values.real).max()) <= most_growth * fastest:
+            return weights / fastest, direction / fastest
+    return None
 
 
 def _check_linear(atom: Rep, lie: Sequence[Generator], along: Inexact[np.ndarray, "n n"]) -> None:
@@ -403,7 +445,11 @@ def _check_linear(atom: Rep, lie: Sequence[Generator], along: Inexact[np.ndarray
 
 
 def _direction(group: Group) -> Inexact[np.ndarray, "d d"] | None:
-    """Return a fixed combination of all Lie generators, of norm 1; None without Lie generators."""
+    """Return a fixed combination of all Lie generators; None without Lie generators.
+
+    It turns by more than π without growing if one is found that does (see `_check_long_turns`);
+    else its norm is 1.
+    """
     if not group.lie_generators:
         return None
     algebra = np.array([_array(a) for a in group.lie_generators])
@@ -413,9 +459,15 @@ def _direction(group: Group) -> Inexact[np.ndarray, "d d"] | None:
 
 def _weights(group: Group) -> Inexact[np.ndarray, " k"]:
     """Return the coefficients of `_direction`."""
+    turning = _turning(group, most_growth=_STEADY)
+    return _unit_weights(group) if turning is None else _TURNS[0] * turning[0]
+
+
+def _unit_weights(group: Group, seed: int = 1) -> Inexact[np.ndarray, " k"]:
+    """Return random coefficients of the Lie generators, for a combination of norm 1."""
     algebra = [_array(a) for a in group.lie_generators]
     largest = np.array([np.abs(a).max() or 1.0 for a in algebra])
-    weights = np.random.default_rng(1).standard_normal(len(algebra)) / largest
+    weights = np.random.default_rng(seed).standard_normal(len(algebra)) / largest
     norm = np.linalg.norm(np.tensordot(weights, np.array(algebra), axes=1))
     found: Inexact[np.ndarray, " k"] = weights / (norm or 1.0)
     return found

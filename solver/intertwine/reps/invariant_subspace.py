@@ -53,8 +53,10 @@ class Sub(GeneratorRep):
         e.flags.writeable = False
         group = R.G
         lie = [
-            _restricted(generator_image(R, k, lie=True), e, f"the {k}-th Lie generator", R)
-            for k in range(len(group.lie_generators))
+            _restricted(
+                generator_image(R, k, lie=True), e, f"the {k}-th Lie generator", R, _norm(generator)
+            )
+            for k, generator in enumerate(group.lie_generators)
         ]
         discrete = [
             _restricted(generator_image(R, k, lie=False), e, f"the {k}-th discrete generator", R)
@@ -142,13 +144,21 @@ def _orthonormal(matrix: Inexact[np.ndarray, "n k"], R: Rep) -> Inexact[np.ndarr
     return found
 
 
-def _restricted(operator: Any, e: Inexact[np.ndarray, "n m"], name: str, R: Rep) -> Any:
-    """Return the matrix of an operator on the subspace. Raises `InvalidRep` if it leaves it."""
+def _norm(generator: Generator) -> float:
+    return float(np.linalg.norm(np.asarray(dense(generator))))
+
+
+def _restricted(
+    operator: Any, e: Inexact[np.ndarray, "n m"], name: str, R: Rep, least: float = 1.0
+) -> Any:
+    """Return the matrix of an operator on the subspace, which must be invariant. Its images are
+    taken for as large as `least`: an operator that is zero up to rounding has no scale of its own.
+    """
     moved = np.asarray(operator @ e)
     found = e.conj().T @ moved
     scale = float(np.linalg.norm(moved, axis=0).max(initial=0.0))
     defect = float(np.linalg.norm(moved - e @ found, axis=0).max(initial=0.0))
-    if not defect <= _INVARIANT * max(scale, 1.0):
+    if not defect <= _INVARIANT * max(scale, least):
         raise InvalidRep(
             f"the subspace of {R!r} is not invariant: {name} moves vectors out of it by "
             f"{defect / scale:.1g} of their length. Give a basis of an invariant subspace"

@@ -109,12 +109,17 @@ def refuse_large(atom: Rep, n: int) -> None:
     _require_room(atom, n, _AT_FIRST)
 
 
-def refuse_large_images(atom: Rep, generators: Sequence[Generator]) -> None:
-    """Raise `TooLarge` if the images of generators under a functor's rep do not fit into memory.
-
-    Permutations remain permutations; other matrices are dense.
+def refuse_large_images(atom: Rep, part: Rep, generators: Sequence[Generator]) -> None:
+    """Raise `TooLarge` if the images of generators under a functor's rep do not fit: permutations
+    remain permutations, other matrices are dense, as are those of its part.
     """
-    n = atom.size()
+    n, whole = atom.size(), part.size()  # a determinant is smaller than its part
+    if whole > MAX_OWN_SIZE:
+        raise TooLarge(
+            f"{part!r} has {whole:,} dimensions, and {atom!r} is computed from its dense matrices; "
+            f"at most {MAX_OWN_SIZE:,} are allowed"
+        )
+    require_memory(16 * whole * whole, f"{part!r} in dense matrices")
     if all(as_signed_permutation(generator) is not None for generator in generators):
         require_memory(16 * (len(generators) + _AT_ONCE) * n, f"{atom!r} in permutations")
     else:

@@ -21,6 +21,8 @@ REPS = {
     "D(4)": V**2 + V, "Klein": V, "Z(3)*Z(3)": V, "Trivial(2)": V,
 }  # fmt: skip
 
+ROOTS = np.exp(2j * np.pi / np.array([6, 8]))
+
 
 @pytest.mark.parametrize("is_complex", [False, True], ids=["real", "complex"])
 @pytest.mark.parametrize("name", REPS)
@@ -125,6 +127,20 @@ class TestProductsFollowTheKnownRules:
         assert [irrep.label for irrep in clebsch_gordan(two, three)] == ["m=-1"]
         turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
         np.testing.assert_allclose(two.rho(turn), np.exp(0.6j), atol=1e-12)
+
+
+class TestChargesAreReadFromEveryIrrep:
+    def test_where_sines_have_the_ratio_of_square_roots(self) -> None:
+        # √2 sin 60° = √3 sin 45°: such combinations of the generators are multiples of 1
+        sixth, eighth = (np.array([[x.real, -x.imag], [x.imag, x.real]]) for x in ROOTS)
+        one, zero = np.eye(2), np.zeros((2, 2))
+        generators = [
+            np.block([[sixth, zero], [zero, one]]),
+            np.block([[one, zero], [zero, eighth]]),
+        ]
+        found = decompose((V**2)(Group(discrete_generators=generators))).multiplicities
+        labels = {irrep.label for irrep in found}
+        assert labels == {"m=(0, 0)", "m=±(2, 0)", "m=±(0, 2)", "m=±(1, 1)", "m=±(1, -1)"}
 
 
 class TestANameIsTheIrrep:

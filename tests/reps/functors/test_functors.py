@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import FrozenInstanceError
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -524,6 +525,49 @@ def test_a_subclass_with_another_action_is_a_rep_of_its_own() -> None:
     assert own != Sym(2, V(SO(3)))
     assert basis_key(own) != basis_key(Sym(2, V(SO(3))))
     assert own.equivariant_basis(store=False).shape == (1, 1)
+
+
+def test_a_functor_of_ones_own_is_known_by_what_it_computes() -> None:
+    def twist(function: Any) -> Any:
+        class Twist(Functor):
+            def rebuilt(self, part: Rep) -> Rep:
+                return Twist(part)
+
+            def of_matrix(self, matrix: Any) -> Any:
+                return function(matrix)
+
+            def of_derivative(self, matrix: Any) -> Any:
+                return matrix
+
+            @property
+            def size_polynomial(self) -> Any:
+                return (Fraction(0), Fraction(1))
+
+            def __str__(self) -> str:
+                return f"Twist({self.part})"
+
+        return Twist
+
+    vector = twist(lambda m: m)(V(O(3)))
+    axial = twist(lambda m: m * np.linalg.det(m))(V(O(3)))
+    assert basis_key(vector) != basis_key(axial)
+    assert rank(vector * V(O(3))) == 1
+    assert rank(axial * V(O(3))) == 0
+    with pytest.raises(InvalidRep, match="not a representation"):
+        twist(lambda m: m**2)(V(O(3))).equivariant_basis(store=False)
+    doubled = twist(lambda m: SHEARED @ m @ np.linalg.inv(SHEARED))(V(D(4)))
+    assert Dual(doubled) == doubled.T  # in an oblique basis F(ρ*) is not F(ρ)*
+
+
+def test_a_formula_is_a_text() -> None:
+    with pytest.raises(InvalidRep, match="is a text such as"):
+        Indexed(V, ["ij", "ji"])  # type: ignore[arg-type]
+
+
+def test_the_determinant_of_a_rep_that_is_too_large_is_refused() -> None:
+    for group in (SO(3), S(50)):
+        with pytest.raises(TooLarge, match="dimensions"):
+            Det(1_000_000 * V)(group).equivariant_basis(store=False)
 
 
 def test_irreps_of_a_symmetric_power() -> None:

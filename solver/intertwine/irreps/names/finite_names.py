@@ -113,12 +113,16 @@ class Charges:
     def name(self, images: IrrepImages) -> str | None:
         """Return the name of an irrep."""
         generators = images.generators
-        combined = sum(np.sqrt(k + 2) * g for k, g in enumerate(generators))
+        # random weights: fixed ones such as √2, √3 give a multiple of 1 for some angles
+        weights = np.random.default_rng(27).standard_normal(len(generators))
+        combined = sum(w * g for w, g in zip(weights, generators, strict=True))
         vector = np.linalg.eig(np.asarray(combined, dtype=complex))[1][:, 0]
         charges = []
         for order, g in zip(self._orders, generators, strict=True):
-            turns = float(np.angle(np.vdot(vector, g @ vector))) / (2 * np.pi) * order
-            if not abs(turns - round(turns)) <= _WHOLE * order:
+            value = complex(np.vdot(vector, g @ vector))
+            turns = float(np.angle(value)) / (2 * np.pi) * order
+            is_eigenvector = abs(abs(value) - 1) <= _WHOLE
+            if not (is_eigenvector and abs(turns - round(turns)) <= _WHOLE * order):
                 return None
             charges.append(round(turns))
         return self._text(charges, images.is_complex)

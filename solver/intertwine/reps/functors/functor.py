@@ -36,6 +36,8 @@ from intertwine.reps.syntax import (
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
+_LIBRARY = "intertwine.reps.functors."
+
 #: The size as a polynomial in the part's size n: coefficients by degree.
 SizePolynomial = tuple[Fraction, ...]
 
@@ -44,7 +46,9 @@ class Functor(Rep):
     """A rep g ↦ F(ρ(g)) made of a rep ρ of one group, its `part`, with F(MN) = F(M)F(N).
 
     Values are frozen, and equal if they are the same functor of equal parts. The images of
-    generators are those of the part under F, and need no check: F(ρ) is a rep if ρ is.
+    generators are those of the part under F, and need no check: F(ρ) is a rep if ρ is. Classes
+    outside of this library are checked, and identified by their images, as any rep of the user's
+    own: their names do not say what they compute.
     """
 
     __match_args__: tuple[str, ...] = ("part",)
@@ -120,8 +124,8 @@ class Functor(Rep):
 
     @property
     def T(self) -> Rep:
-        """F(ρ*), the dual of F(ρ)."""
-        return self.rebuilt(self.part.T)
+        """F(ρ*); of a functor of the user's own, whose basis may be oblique, the dual of F(ρ)."""
+        return self.rebuilt(self.part.T) if is_functor(self) else super().T
 
     def _fields(self) -> tuple[Any, ...]:
         return tuple(vars(self)[name] for name in type(self).__match_args__)
@@ -160,10 +164,8 @@ class Functor(Rep):
 
 
 def is_functor(rep: Rep) -> TypeIs[Functor]:
-    """Return whether a rep acts as a functor of its part. Subclasses with another action do not."""
-    return isinstance(rep, Functor) and all(
-        getattr(type(rep), name) is getattr(Functor, name) for name in ("rho", "drho", "size")
-    )
+    """Return whether a rep is one of this library's functors: a subclass elsewhere is not."""
+    return isinstance(rep, Functor) and type(rep).__module__.startswith(_LIBRARY)
 
 
 def rational_weights(rep: Rep) -> Float[np.ndarray, " n"]:

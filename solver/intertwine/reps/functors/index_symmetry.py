@@ -132,6 +132,8 @@ def Indexed(rep: Any, formula: str) -> Rep:
     `InvalidRep` for other formulas, for one that only 0 satisfies, such as ``"ij=-ij"``, and for a
     rep of several groups; `TooLarge` for over `MAX_SLOTS` letters or `MAX_ORDER` permutations.
     """
+    if not isinstance(formula, str):
+        raise InvalidRep(f"a symmetry of indices is a text such as 'ijkl=jikl', not {formula!r}")
     part, normal = checked_part(rep), _normal(formula)
     if (identity := (tuple(range(len(normal.partition("=")[0]))), -1)) in _generated(normal):
         assert identity
@@ -148,10 +150,8 @@ def Indexed(rep: Any, formula: str) -> Rep:
 
 
 @lru_cache(_KEPT)
-def _normal(formula: Any) -> str:
+def _normal(formula: str) -> str:
     """Return a formula with the letters i, j, … in the first word, and each other word once."""
-    if not isinstance(formula, str):
-        raise InvalidRep(f"a symmetry of indices is a text such as 'ijkl=jikl', not {formula!r}")
     words = ["".join(word.split()) for word in formula.split("=")]
     if len(words) > MAX_EQUALITIES:
         raise TooLarge(
