@@ -108,7 +108,8 @@ def test_euclidean_motions_have_the_ranks_that_krylov_found(p: int, rank: int) -
 def test_neither_an_orthogonal_frame_nor_the_basis_of_the_algebra_changes_a_rank(seed: int) -> None:
     rng = np.random.default_rng(seed)
     turned = conjugate(SE3, ortho_group.rvs(4, random_state=rng))
-    mixed = np.tensordot(rng.standard_normal((6, 6)) + 3 * np.eye(6), lie(turned), (1, 0))
+    combinations = ortho_group.rvs(6, random_state=rng) * rng.uniform(0.5, 2, 6)
+    mixed = np.tensordot(combinations, lie(turned), (1, 0))
     group = Group(lie_algebra=mixed)
     subgroup = reductive_subgroup(group)
     assert subgroup is not None
