@@ -78,6 +78,7 @@ def test_any_storage_is_its_matrix(plan: Plan, k: int, is_complex: bool) -> None
 
 @anything
 @given(plans())
+@pytest.mark.slow
 def test_adjoint_and_apply_agree_in_the_scalar_product(plan: Plan) -> None:
     storage = build(plan)
     w = entries(storage.shape[1], 1, "complex128", seed=1)

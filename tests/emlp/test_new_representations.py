@@ -173,6 +173,7 @@ def test_a_rep_of_ones_own_maps_over_samples_in_jax(page, precision):
     np.testing.assert_allclose(images, expected, atol=tolerance(precision))
 
 
+@pytest.mark.slow
 def test_the_dual_of_an_orthogonal_rep_of_ones_own_is_the_rep_itself(page):
     psi2 = page.irrep(2)
     assert psi2 == psi2.T

@@ -63,6 +63,7 @@ class TestHowTheyPrint:
     def test_no_invariants(self) -> None:
         assert str(exact_basis((V**3)(O(3)))) == "0"
 
+    @pytest.mark.slow
     def test_many_terms_are_cut(self) -> None:
         assert "more terms" in str(exact_basis((V**2)(S(12))))
         assert "e1,2" in str(exact_basis((V**2)(S(12))))

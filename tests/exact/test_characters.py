@@ -107,6 +107,7 @@ FUNCTORS = [
 
 
 @pytest.mark.parametrize("group", [SO(3), O(3), SU(2), U(2), SL(2), Sp(1), SO13p()], ids=repr)
+@pytest.mark.sampled(3)
 def test_functors_are_counted_by_power_sums(group: Group) -> None:
     for rep in FUNCTORS:
         whole = rep(group)

@@ -74,6 +74,7 @@ class TestDuals:
         _assert_rank(T(1, 1)(group), 2)
         _assert_rank(T(0, 2)(group), 0)
 
+    @pytest.mark.slow
     def test_the_dual_of_a_user_defined_rep(self) -> None:
         class Twice(Rep):
             def __init__(self, G: Group | None = None) -> None:

@@ -94,6 +94,7 @@ def test_clifford_gates_map_pauli_matrices_to_pauli_matrices() -> None:
         assert (distances.min(axis=1) < 1e-12).all()
 
 
+@pytest.mark.slow
 def test_the_clifford_group_of_two_qubits_has_its_order() -> None:
     """The images of (XI, ZI, IX, IZ) are its elements up to phases."""
     gates = [np.asarray(dense(h)) for h in Clifford(2).group_generators]

@@ -42,6 +42,7 @@ def test_no_two_are_alike(classes: dict[str, np.ndarray]) -> None:
     assert len(found) == 122
 
 
+@pytest.mark.slow
 def test_the_spatial_parts_form_the_point_group(classes: dict[str, np.ndarray]) -> None:
     for symbol, elements in classes.items():
         group = MagneticPointGroup(symbol)

@@ -137,6 +137,7 @@ def test_the_bases_of_every_method_are_accepted(c: Case, method: str) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(trees(MIXED, largest=60))
+@pytest.mark.slow
 def test_bases_of_any_expression_over_several_groups_are_accepted(tree: Any) -> None:
     rep = build(tree)
     if rep.is_concrete:

@@ -105,6 +105,7 @@ def test_euclidean_motions_have_the_ranks_that_krylov_found(p: int, rank: int) -
 
 @settings(max_examples=6, deadline=None)
 @given(st.integers(0, 2**32 - 1))
+@pytest.mark.slow
 def test_neither_an_orthogonal_frame_nor_the_basis_of_the_algebra_changes_a_rank(seed: int) -> None:
     rng = np.random.default_rng(seed)
     turned = conjugate(SE3, ortho_group.rvs(4, random_state=rng))

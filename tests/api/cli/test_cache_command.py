@@ -262,6 +262,7 @@ class TestTiers:
         assert third["found"] == "s3://lab/x answers, read-only"
         assert [each["ok"] for each in (first, second, third)] == [True, True, True]
 
+    @pytest.mark.slow
     def test_stats_show_what_the_tiers_have_saved(self, store: Used, tmp_path: Path) -> None:
         assert store.run("cache", "stats", "--json").json["tiers"] == {}
         assert store.run(*ASKED).code == 0  # what another user has solved
@@ -324,6 +325,7 @@ def report(source: object, destination: object, **changes: Any) -> dict[str, Any
 class TestCopies:
     """`intertwine cache push`, `pull` and `sync`."""
 
+    @pytest.mark.slow
     def test_a_folder_gets_what_it_lacks_and_a_colleague_pulls_it(
         self, ann: Person, ben: Person, tmp_path: Path
     ) -> None:
@@ -420,6 +422,7 @@ class TestCopies:
             key_of("b"): "bad",
         }
 
+    @pytest.mark.slow
     def test_a_web_folder_needs_keys(self, ann: Person, ben: Person, tmp_path: Path) -> None:
         ann.solve("a", "b")
         ann.run("push", tmp_path / "shared")
@@ -476,6 +479,7 @@ class TestCopies:
 class TestArchives:
     """`intertwine cache export` and `import`."""
 
+    @pytest.mark.slow
     def test_go_to_a_machine_without_a_network(
         self, ann: Person, ben: Person, tmp_path: Path
     ) -> None:
@@ -639,6 +643,7 @@ class TestExplain:
         assert f"{shared}: has it\n  bytes: 1,000\n" in ended.out
         assert "trusted: yes" in ended.out
 
+    @pytest.mark.slow
     def test_finds_the_key_of_a_rep(self, ben: Person) -> None:
         solved = intertwine(*ASKED, env={"INTERTWINE_CACHE": ben.store.name}).json
         of_rep = ("--rep", "V**2*V.T+5V0", "--group", "SO(3)")

@@ -38,6 +38,7 @@ def test_a_list_becomes_a_folder(tmp_path: Path, environment: dict[str, str]) ->
     assert bases(tmp_path) == [("SO(3)", "V²", 1), ("S(4)", "V²", 2)]
 
 
+@pytest.mark.slow
 def test_what_is_not_solved_is_left_out_and_said(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -47,6 +48,7 @@ def test_what_is_not_solved_is_left_out_and_said(
     assert bases(tmp_path) == [("SO(3)", "V²", 1)]
 
 
+@pytest.mark.slow
 def test_without_a_store_nothing_else_is_written(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -127,6 +127,7 @@ def test_the_prompt_hides_the_key(user: User, service: tuple[str, dict[str, str]
     assert keys["bases:solve"] in user.credentials.read_text()
 
 
+@pytest.mark.slow
 def test_a_key_for_other_things_than_bases_is_kept(
     user: User, service: tuple[str, dict[str, str]]
 ) -> None:

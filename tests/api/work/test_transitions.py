@@ -236,6 +236,7 @@ def fresh(databases: Databases) -> Iterator[Any]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=courses)
+@pytest.mark.slow
 def test_any_course_of_events_is_as_it_should_be(
     fresh: Any, kind: str, steps: list[tuple[bool, int, int, int]]
 ) -> None:

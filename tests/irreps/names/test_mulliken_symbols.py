@@ -35,6 +35,7 @@ def elements_of(group: Group) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("group", SYMBOLS)
+@pytest.mark.sampled(4)
 def test_every_symbol_of_the_table_is_an_irrep(group: str) -> None:
     over = PointGroup(group)
     irreps = [Irrep(symbol, over) for symbol in SYMBOLS[group].split()]

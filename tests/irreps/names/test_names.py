@@ -26,6 +26,7 @@ ROOTS = np.exp(2j * np.pi / np.array([6, 8]))
 
 @pytest.mark.parametrize("is_complex", [False, True], ids=["real", "complex"])
 @pytest.mark.parametrize("name", REPS)
+@pytest.mark.sampled(4)
 def test_labels_are_distinct_and_name_their_irreps(name: str, is_complex: bool) -> None:
     group = parse_group(name)
     if group.is_complex and not is_complex:
