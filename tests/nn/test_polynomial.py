@@ -17,7 +17,7 @@ from intertwine.nn.conjugates import with_dual
 from intertwine.reps import Rep, Scalar, T, V
 
 LARGEST = 6_000
-"""The largest number of entries of a map of which the solver is asked for a basis."""
+"""The solver finds a basis for maps with at most this many entries."""
 #: Whose polynomials are counted, or tested for equivariance, by default; slow tests take all.
 SOME = ("SO(3)", "SO(2), of complex type", "quaternionic type", "SU(2)", "SO13p", "S(4)")
 

@@ -371,7 +371,7 @@ def test_reps_of_covering_groups_are_refused_whatever_their_size() -> None:
 
 
 class CoarselyDifferentiated(Rep):
-    """Copies of V, the derivative of one of which has an error."""
+    """Copies of V; the derivative of one copy has an error."""
 
     def __init__(self, copies: int, error: float) -> None:
         self.copies, self.error = copies, error

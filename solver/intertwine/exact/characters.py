@@ -28,7 +28,7 @@ from intertwine.groups import CATALOGUE, Group
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.finite_characters import finite_rank
 from intertwine.reps.functors.functor import is_functor
-from intertwine.reps.functors.power_sums import in_power_sums, symmetric_group_character
+from intertwine.reps.functors.power_sums import in_power_sums, partitions, symmetric_group_character
 from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, is_a
 
 _MAX_POWER = 40
@@ -182,7 +182,7 @@ def _product(left: _PowerSums | None, right: _PowerSums | None) -> _PowerSums | 
 
 def _general_linear(n: int, p: int, q: int) -> _Pairs:
     if p == q:
-        yield from ((λ, λ) for λ in _partitions(p, n))
+        yield from ((λ, λ) for λ in partitions(p, rows=n))
 
 
 def _special_linear(n: int, p: int, q: int) -> _Pairs:
@@ -192,23 +192,23 @@ def _special_linear(n: int, p: int, q: int) -> _Pairs:
     k, rest = divmod(p - q, n)
     if rest:
         return
-    for κ in _partitions(q, n):
+    for κ in partitions(q, rows=n):
         padded = κ + (0,) * (n - len(κ))
         yield tuple(x + k for x in padded if x + k), κ
 
 
 def _orthogonal(n: int, p: int, q: int) -> _Pairs:
-    yield from ((λ, ()) for λ in _partitions(p + q, n) if all(x % 2 == 0 for x in λ))
+    yield from ((λ, ()) for λ in partitions(p + q, rows=n) if all(x % 2 == 0 for x in λ))
 
 
 def _special_orthogonal(n: int, p: int, q: int) -> _Pairs:
     yield from _orthogonal(n, p, q)
-    odd = (λ for λ in _partitions(p + q, n) if len(λ) == n and all(x % 2 for x in λ))
+    odd = (λ for λ in partitions(p + q, rows=n) if len(λ) == n and all(x % 2 for x in λ))
     yield from ((λ, ()) for λ in odd)
 
 
 def _symplectic(n: int, p: int, q: int) -> _Pairs:
-    for λ in _partitions(p + q, n):
+    for λ in partitions(p + q, rows=n):
         if len(λ) % 2 == 0 and all(λ[i] == λ[i + 1] for i in range(0, len(λ), 2)):
             yield λ, ()
 
@@ -251,18 +251,6 @@ _FAMILIES: dict[str | None, tuple[bool, Callable[[int, int, int], _Pairs]]] = {
     "SO13": (False, _with_total_inversion),
     "O13": (False, _orthogonal),
 }
-
-
-def _partitions(n: int, rows: int, largest: int | None = None) -> Iterator[_Partition]:
-    """Yield the partitions of n into at most `rows` parts."""
-    if n == 0:
-        yield ()
-        return
-    if rows == 0:
-        return
-    for first in range(min(n, largest or n), 0, -1):
-        for rest in _partitions(n - first, rows - 1, first):
-            yield (first, *rest)
 
 
 def _tableaux(λ: _Partition) -> int:

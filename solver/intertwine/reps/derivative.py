@@ -141,8 +141,9 @@ def _by_frequencies(
 
 
 def _frequency_unit(matrix: Inexact[np.ndarray, "d d"]) -> float | None:
-    """Return ω > 0 if A is anti-Hermitian with eigenvalues that are multiples of iω, the smallest
-    of which is at most `_LARGEST_MULTIPLE` times it; else None. For A = 0, any ω is right.
+    """Return ω > 0 if A is anti-Hermitian and its eigenvalues are multiples of iω; else None.
+
+    The smallest is at most `_LARGEST_MULTIPLE` times iω. For A = 0, any ω is right.
     """
     largest = float(np.abs(matrix).max(initial=0.0))
     if not largest:

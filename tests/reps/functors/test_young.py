@@ -85,7 +85,7 @@ def test_rows_and_columns_are_powers() -> None:
 
 
 def test_curvature_tensors_have_their_number_of_components() -> None:
-    # Riemann tensors in n dimensions: n²(n² − 1)/12, of which the scalar curvature is invariant
+    # Riemann tensors in n dimensions: n²(n² − 1)/12; only the scalar curvature is invariant
     assert [Schur([2, 2], V).size_over(n) for n in (2, 3, 4)] == [1, 6, 20]  # type: ignore[attr-defined]
     assert Schur([2, 2], V(SO(3))).equivariant_basis(store=False).shape[1] == 1
 

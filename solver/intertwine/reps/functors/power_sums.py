@@ -84,13 +84,16 @@ def symmetric_group_character(shape: Partition, cycles: Partition) -> int:
     return total
 
 
-def partitions(n: int, largest: int | None = None) -> Iterator[Partition]:
-    """Yield the partitions of n, into parts of at most `largest`."""
+def partitions(n: int, largest: int | None = None, rows: int | None = None) -> Iterator[Partition]:
+    """Yield the partitions of n, into at most `rows` parts of at most `largest`."""
     if n == 0:
         yield ()
         return
-    for first in range(min(n, n if largest is None else largest), 0, -1):
-        for rest in partitions(n - first, first):
+    if rows == 0:
+        return
+    fewer = None if rows is None else rows - 1
+    for first in range(n if largest is None else min(n, largest), 0, -1):
+        for rest in partitions(n - first, first, fewer):
             yield (first, *rest)
 
 
