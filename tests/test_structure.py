@@ -119,7 +119,8 @@ def sources() -> dict[str, tuple[Path, ast.Module]]:
     return found
 
 
-def imports(module: str) -> Iterator[Import]:
+@cache
+def imports(module: str) -> tuple[Import, ...]:
     """Every import statement of a module."""
     path, tree = sources()[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
@@ -141,7 +142,7 @@ def imports(module: str) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
             yield from visit(child, deferred or function, for_types or typing)
 
-    yield from visit(tree, False, False)
+    return tuple(visit(tree, False, False))
 
 
 def all_imports() -> list[Import]:

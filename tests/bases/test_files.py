@@ -399,6 +399,7 @@ class TestSpoiledFiles:
         matrix = basis.dense()
         np.testing.assert_allclose(matrix.conj().T @ matrix, np.eye(basis.rank), atol=1e-10)
 
+    @pytest.mark.slow
     @settings(deadline=None, max_examples=200)
     @given(st.binary(max_size=200))
     def test_any_bytes_at_all(self, blob: bytes) -> None:

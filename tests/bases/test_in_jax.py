@@ -181,6 +181,7 @@ class TestTransformed:
         v = normal(2, 3, len(basis), 2)
         close(jax.jit(jax.vmap(jax.vmap(basis.project)))(v), basis.project(np.asarray(v)))
 
+    @pytest.mark.slow
     def test_forward_and_second_derivatives(self) -> None:
         for basis in (BASES["nested"], BASES["orbits, signed and partly vanishing"]):
             w = normal(basis.rank)
@@ -227,6 +228,7 @@ class TestArithmetic:
         close(x.T @ basis, np.asarray(x).T @ matrix, 1e-4)
         close(jnp.asarray(basis), matrix)
 
+    @pytest.mark.slow
     def test_from_the_right_under_jit_and_vmap(self) -> None:
         for name in ("dense, complex", "orbits, signed", "kronecker", "sum, with multiplicities"):
             basis = BASES[name]

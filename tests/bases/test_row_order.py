@@ -248,6 +248,7 @@ class TestNames:
         save_basis(basis_of(rep), path)
         return path
 
+    @pytest.mark.sampled(3)
     @pytest.mark.parametrize("name", ["P", "ρ⁺", "T", "Scalar", "V⁰", "V", "W5_72e3b4"])
     def test_a_rep_is_read_by_its_name(self, name: str, tmp_path: Path) -> None:
         rep = Own(name)(O(3)) ** 2 + 2 * Own(name)(O(3))

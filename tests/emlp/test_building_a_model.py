@@ -237,6 +237,7 @@ def test_a_layer_of_projected_parameters_is_equivariant_and_can_be_trained():
         assert model_equivariance_error(each, data) <= 5e-7
 
 
+@pytest.mark.slow
 def test_our_layer_has_the_maps_of_the_projected_one():
     rin, rout = (2 * V)(G), (V**2 + V)(G)
     layer = intertwine.nn.Linear(rin, rout)

@@ -69,6 +69,7 @@ class TestDuals:
         _assert_rank(T(1, 1)(Group(discrete_generators=[entries])), 3)
         _assert_rank(V.T(Group(discrete_generators=[entries])), 0)
 
+    @pytest.mark.slow
     def test_square_roots(self) -> None:
         group = Group(discrete_generators=[[[1 + sqrt(2), 1.0], [1.0, 1.0]]])
         _assert_rank(T(1, 1)(group), 2)

@@ -83,6 +83,7 @@ def test_exact_groups_in_oblique_frames_have_no_defects(name: str, condition: fl
         assert not is_doubted(conjugate(group, frame))
 
 
+@pytest.mark.slow
 def test_few_random_turns_look_like_turns_of_finite_order() -> None:
     angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 1000)
     assert sum(bool(of(turn(angle)).defects) for angle in angles) <= 3

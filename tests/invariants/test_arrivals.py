@@ -144,6 +144,7 @@ def test_bases_of_any_expression_over_several_groups_are_accepted(tree: Any) -> 
         assert_law(rep, solved(rep))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("text", ["T(1,1)+T(2)", "T(2,1)"])
 @pytest.mark.parametrize("name", [*REDUCTIVE, *NOT_REDUCTIVE])
 def test_groups_of_every_kind(name: str, text: str) -> None:
@@ -270,6 +271,7 @@ WRONG: list[Callable[[Matrix], Matrix]] = [
 ]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("rep", TENSORS)
 @pytest.mark.parametrize("spoil", WRONG, ids=lambda spoil: spoil.__name__)
 @BOTH

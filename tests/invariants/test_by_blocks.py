@@ -53,6 +53,7 @@ def sums(vectors: int, tensors: int, scalars: int, seed: int | None = None) -> G
     return Group(lie_algebra=[matrix[np.ix_(order, order)] for matrix in matrices])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=6)
 @given(st.integers(3, 5), st.integers(2, 3), st.integers(0, 2), st.integers(0, 50))
 def test_ranks_are_those_of_the_multiplicities(a: int, s: int, t: int, seed: int) -> None:

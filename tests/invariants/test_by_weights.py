@@ -68,6 +68,7 @@ def test_the_rank_is_the_number_of_zero_sums(charges: Any, power: int) -> None:
     assert_proven(examine(rep, basis))
 
 
+@pytest.mark.slow
 @_FEW
 @given(CHARGES, st.integers(0, 100))
 def test_a_frame_conjugates_the_projector(charges: Any, seed: int) -> None:

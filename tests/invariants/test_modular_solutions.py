@@ -264,6 +264,7 @@ def _changed(q: np.ndarray, change: int) -> np.ndarray:
     return whole[:, : q.shape[1] + 1]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "group", [SO(3), O13(), SU(2), SL(2), SE(2), PointGroup("m-3m"), S(4)], ids=repr
 )

@@ -49,6 +49,7 @@ class TestGroupsByTheirElements:
         basis = solve((V**6)(group), store=False)
         assert (basis.rank, basis.certificate.method) == (16, "irreps")
 
+    @pytest.mark.sampled(2)
     @pytest.mark.parametrize("count", [40, 60])
     def test_h3_by_some_of_its_elements(self, count: int) -> None:
         elements = small_groups()["H3"]
@@ -123,6 +124,7 @@ class TestSmallViolations:
         with pytest.raises(AmbiguousRank):
             _solve(V(group), method)
 
+    @pytest.mark.sampled(3)
     @pytest.mark.parametrize("angle", [1e-5, 1e-8, 1e-10])
     @pytest.mark.parametrize("size", [5, 11])
     def test_a_small_rotation_beside_a_stretching_is_no_rounding(

@@ -44,11 +44,13 @@ def actions(draw: st.DrawFn) -> Action:
     return [tuple(slot(size) for size in sizes) for _ in range(count)], sizes
 
 
+@pytest.mark.slow
 @given(actions())
 def test_they_are_the_components_of_the_graph(action: Action) -> None:
     assert np.array_equal(signed_labels(*action, 10**6), of_graph(*action))
 
 
+@pytest.mark.slow
 @given(actions())
 def test_too_few_elements_of_a_stabiliser_are_made_good(
     action: Action,

@@ -33,6 +33,7 @@ def _spinors(n: int) -> Group:
     return Group(lie_algebra=[gammas[0] @ gamma / 2 for gamma in gammas[1:]])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("p", [3, 5, 7])
 def test_shift_and_clock_matrices(p: int) -> None:
     group = _clock_and_shift(p)

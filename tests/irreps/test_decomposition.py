@@ -29,6 +29,7 @@ def _elements(group: Group) -> list[np.ndarray]:
 @pytest.mark.parametrize("name", GROUPS)
 @pytest.mark.parametrize("rep", REPS, ids=str)
 class TestDecompose:
+    @pytest.mark.sampled(3)
     def test_the_change_of_basis_is_unitary_and_block_diagonalises_every_element(
         self, name: str, rep: Rep
     ) -> None:
@@ -90,6 +91,7 @@ class TestWhatADecompositionSays:
             found[irrep.size(), irrep.type] = found.get((irrep.size(), irrep.type), 0) + m
         assert found == kinds
 
+    @pytest.mark.slow
     def test_in_an_oblique_frame_it_still_block_diagonalises(self) -> None:
         rng = np.random.default_rng(2)
         group = conjugate(parse_group("SO13()"), random_frame(4, 20, rng))
@@ -188,6 +190,7 @@ class TestIrrepsAreReps:
         g = lorentz.G.sample()
         np.testing.assert_allclose(lorentz.T.rho(g), np.linalg.inv(lorentz.rho(g)).T, atol=1e-12)
 
+    @pytest.mark.slow
     def test_found_in_a_rep_that_computes_in_jax_they_keep_double_precision(self) -> None:
         """Outside ``enable_x64`` such a rep returns single precision; the irreps do not."""
 
@@ -220,6 +223,7 @@ class TestIrrepsAreReps:
 
 
 class TestRealAndComplexIrreps:
+    @pytest.mark.sampled(3)
     @pytest.mark.parametrize("name", COMPLEX)
     def test_an_irrep_found_in_a_complex_rep_is_itself_when_alone(self, name: str) -> None:
         """Though its matrices may be real, as those of the trivial one are."""

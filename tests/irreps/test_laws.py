@@ -106,6 +106,7 @@ class TestTensors:
 
 
 class TestTheSameGroupOtherwiseGiven:
+    @pytest.mark.sampled(3)
     @pytest.mark.parametrize("name", ["SO(3)", "SO13()", "S(4)", "D(5)", "Sp(1)", "U(2)"])
     def test_twice_in_another_order_or_as_other_combinations(self, name: str) -> None:
         group = parse_group(name)

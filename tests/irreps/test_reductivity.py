@@ -158,6 +158,7 @@ class TestRanks:
         expected = T(power)(REDUCTIVE["D(5)"]).equivariant_basis(store=False)
         assert basis.shape == expected.shape
 
+    @pytest.mark.slow
     def test_the_space_is_that_of_the_given_frame(self) -> None:
         rng = np.random.default_rng(3)
         s = random_frame(3, 5, rng)

@@ -98,6 +98,7 @@ def test_a_batch_equals_vmap() -> None:
     np.testing.assert_allclose(jax.jit(jax.vmap(model))(x), images(model, x), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["channelwise", "paper"])
 def test_two_models_of_equal_arguments_are_compiled_once(form: Any) -> None:
     traced = []

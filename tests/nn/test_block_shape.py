@@ -72,6 +72,7 @@ def test_graphs_of_equal_degrees_have_different_outputs() -> None:
     assert abs(one - other) > 1e-4 * abs(one)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("group", [O(3), SO(5)], ids=repr)
 def test_gates_depend_on_the_input_without_hidden_scalars(group: Group) -> None:
     with jax.enable_x64(True):

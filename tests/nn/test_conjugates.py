@@ -74,6 +74,7 @@ def test_a_network_is_equivariant_and_not_linear(
             np.testing.assert_allclose(np.asarray(same(x)), y, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_networks_from_and_to_the_trivial_irrep_are_kept(tmp_path: Path) -> None:
     with double_precision() as dtype:
         model = EMLP(V + TRIVIAL, V + TRIVIAL, SU(2), ch=8, num_layers=2, dtype=dtype)

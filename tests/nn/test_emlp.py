@@ -176,6 +176,7 @@ class TestStart:
         y = images(EMLP(5 * Scalar + 5 * V, V**2, SO(3), ch=32, gain=gain), x)
         assert 0.7 * gain < np.sqrt(np.mean(y**2)) < 1.4 * gain
 
+    @pytest.mark.sampled(3)
     @pytest.mark.parametrize(
         ("rep_in", "rep_out", "group"),
         [
@@ -203,6 +204,7 @@ class TestStart:
         with pytest.raises(InvalidSetting, match="the gain is a positive, finite number, not"):
             EMLP(V, V, SO(3), ch=8, gain=gain)
 
+    @pytest.mark.sampled(3)
     @pytest.mark.parametrize("layers", [1, 2, 3])
     @pytest.mark.parametrize("ch", [4, 16, 48])
     def test_a_network_of_one_vector_is_not_constant_and_does_not_amplify_rounding(

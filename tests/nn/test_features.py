@@ -40,6 +40,7 @@ def reference(weight: np.ndarray, of: Kind, x: list[np.ndarray]) -> np.ndarray:
     )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("batch", [0, 1, 2, 5, 64])
 @pytest.mark.parametrize("name", REPS)
 def test_every_form_of_a_product_is_the_same_map(name: str, batch: int) -> None:

@@ -23,6 +23,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", MAKERS)
 def test_one_program_for_each_shape(name: str, programs: list[str]) -> None:
     layer = MAKERS[name]()

@@ -91,6 +91,7 @@ def check_equivariance(name: str, norms: bool) -> None:
         assert error(model, case.rep_in, case.rep_out) < 1e-11
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("norms", [False, True], ids=["plain", "with norms"])
 @pytest.mark.parametrize("name", ["SO(3)", "SO(2), of complex type", "SO13p", "an oblique frame"])
 def test_they_are_equivariant(name: str, norms: bool) -> None:
@@ -122,6 +123,7 @@ def test_they_are_equivariant_for_the_groups_of_the_catalogue(group: str, norms:
         assert error(model, case.rep_in, case.rep_out) < 1e-10
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", SOME)
 def test_least_squares_recover_a_polynomial(name: str) -> None:
     case = CASES[name]
@@ -208,6 +210,7 @@ def test_fitted_polynomials_have_only_the_products_that_their_solutions_use() ->
     assert np.abs(forms[1] / (a * b).sum(1)).std() < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SO(3)", "SU(2)"])
 def test_they_are_saved_exported_and_baked(name: str, tmp_path: Path) -> None:
     case = CASES[name]

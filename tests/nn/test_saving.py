@@ -343,6 +343,7 @@ class Mirrored(Rep):
 class TestNamesThatStandForTheSame:
     A, B = Flipped(0)(O(3)), Flipped(1)(O(3))
 
+    @pytest.mark.slow
     def test_exchanged_reps_are_refused(self, tmp_path: Path) -> None:
         save(Linear(2 * self.A + self.B, self.B), tmp_path, names={"A": self.A, "B": self.B})
         assert load(tmp_path, names={"A": self.A, "B": self.B}).rep_out == self.B
@@ -364,6 +365,7 @@ class TestNamesThatStandForTheSame:
         save(model, tmp_path, names={"M": given})
         assert load(tmp_path, names={"M": again}).rep_out == model.rep_out
 
+    @pytest.mark.slow
     def test_a_class_stands_for_several_reps_by_their_attributes(self, tmp_path: Path) -> None:
         model = Linear(self.A + 2 * self.B, self.B)
         save(model, tmp_path, names={"F": Flipped})

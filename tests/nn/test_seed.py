@@ -131,6 +131,7 @@ class TestPrograms:
         Standardize(model, (0.0, 2.0))
         assert programs == []
 
+    @pytest.mark.slow
     def test_the_paper_s_form_compiles_one_program(self, programs: list[str]) -> None:
         """The scale of its outputs: those layers have no other implementation than JAX's."""
         EMLP(2 * V + Scalar, T(2), SO(3), 24, 1, bilinear="paper")
@@ -138,6 +139,7 @@ class TestPrograms:
 
 
 class TestTraced:
+    @pytest.mark.sampled(4)
     @pytest.mark.parametrize("style", [jax.random.key, jax.random.PRNGKey], ids=["new", "old"])
     @pytest.mark.parametrize("name", LAYERS)
     def test_an_ensemble_has_the_weights_of_its_members_made_one_by_one(

@@ -323,6 +323,7 @@ def test_wrong_images_of_high_powers_are_found() -> None:
         images(Wrong(100)(Z(100)))
 
 
+@pytest.mark.slow
 def test_permutations_of_a_large_group_are_dense_only_for_rho() -> None:
     """Its elements have more entries than random elements may have together."""
     n = 4_500

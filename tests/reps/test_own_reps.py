@@ -392,6 +392,7 @@ class WithoutSize(Rep):
         return jnp.kron(M, M)
 
 
+@pytest.mark.slow
 def test_one_in_jax_may_be_used_while_a_caller_is_traced() -> None:
     rep = WithoutSize()(SO(2))
     found = []

@@ -483,6 +483,7 @@ CONCRETE = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("rep", CONCRETE, ids=repr)
 def test_rho_dense_can_be_vmapped_over_samples(rep: Rep) -> None:
     G = rep.G or SO(3)

@@ -138,6 +138,7 @@ def test_a_finished_fit_is_not_run_again(tmp_path: Path) -> None:
     assert_same(again, first)
 
 
+@pytest.mark.slow
 def test_exhausted_patience_persists(tmp_path: Path) -> None:
     X, Y = pairs()
     how: Any = {"validation": (X, -Y), "patience": 2, "checkpoint": tmp_path, "epochs": 500}
@@ -227,6 +228,7 @@ def test_the_checkpoint_of_another_model_with_the_same_weights_is_refused(tmp_pa
             fit(stats[2], data, epochs=1, checkpoint=tmp_path / folder)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_of_another_loss_or_optimiser_of_the_same_name_is_refused(
     tmp_path: Path,
 ) -> None:

@@ -69,6 +69,7 @@ class TestLearning:
         for ours, theirs in zip(leaves(trained.model), leaves(weights), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
+    @pytest.mark.slow
     def test_complex_weights_descend(self) -> None:
         rng = np.random.default_rng(0)
         X = rng.standard_normal((40, 2)) + 1j * rng.standard_normal((40, 2))
@@ -203,6 +204,7 @@ class TestLosses:
         model = fit(affine(1, 1), (0 * Y, Y + 1), loss="mae", epochs=900, learning_rate=0.01).model
         assert float(model.bias[0]) == pytest.approx(1, abs=0.05)
 
+    @pytest.mark.sampled(3)
     @pytest.mark.parametrize("form", ["labels", "column", "probabilities"])
     def test_cross_entropy_separates_classes(self, form: str) -> None:
         X = np.random.default_rng(0).standard_normal((100, 2))
@@ -298,6 +300,7 @@ class TestOptimizers:
         with pytest.raises(InvalidSetting, match="is the learning rate"):
             fit(affine(3, 2), pairs(), schedule=lambda step: 0.1, learning_rate=0.1)
 
+    @pytest.mark.slow
     def test_the_history_has_the_learning_rate_if_known(self) -> None:
         history = fit(affine(3, 2), pairs(), schedule="cosine", learning_rate=0.5, epochs=4).history
         rates = [row.learning_rate for row in history]
@@ -422,6 +425,7 @@ class TestNonFiniteNumbers:
                 batch_size=3,
             )
 
+    @pytest.mark.slow
     def test_weights_that_overflow_before_the_loss_are_named(self) -> None:
         optimizer = optax.GradientTransformation(
             lambda weights: (),

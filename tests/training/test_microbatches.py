@@ -68,6 +68,7 @@ class TestGradients:
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(whole), strict=True):
             assert a.tobytes() == b.tobytes()
 
+    @pytest.mark.slow
     def test_a_model_may_have_leaves_that_are_not_trained(self) -> None:
         class Mixed(eqx.Module):
             weight: Any
@@ -84,6 +85,7 @@ class TestGradients:
         np.testing.assert_allclose(gradient.weight, expected.weight, rtol=1e-5)
         assert gradient.order is None
 
+    @pytest.mark.slow
     def test_complex_weights_and_mixed_precision(self) -> None:
         def loss(weights: Any, x: Any) -> Any:
             return jnp.mean(jnp.abs(x @ weights["a"] + weights["b"].astype(jnp.float32)) ** 2)
@@ -141,6 +143,7 @@ class TestFit:
         assert microbatch_size_of(mean_squared_error, model, None) is None
         assert microbatch_size_of(mean_squared_error, model, 64) == 64
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("size", "expected"), [(None, {150}), (64, {50})])
     def test_a_loss_of_ones_own_is_split_on_request(self, size: Any, expected: set[int]) -> None:
         loss = Watched()
@@ -170,6 +173,7 @@ class TestFit:
         for a, b in zip(jax.tree.leaves(ours.model), jax.tree.leaves(whole.model), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-4)
 
+    @pytest.mark.slow
     def test_a_resumed_fit_has_the_same_result(self, tmp_path: Path) -> None:
         how: dict[str, Any] = {"microbatch_size": 20, "batch_size": 50}
         for epochs in (3, 7):

@@ -67,6 +67,7 @@ def test_validation_data_choose_norms_and_the_degree() -> None:
     assert linear.validation_loss < 0.0115
 
 
+@pytest.mark.slow
 def test_scales_of_inputs_and_targets_do_not_matter() -> None:
     train, validation = Inertia(60), Inertia(200, seed=1)
     small = np.float32(1e-9)
@@ -81,6 +82,7 @@ def test_scales_of_inputs_and_targets_do_not_matter() -> None:
     assert found.validation_loss * small**2 < 1e-8
 
 
+@pytest.mark.slow
 def test_no_network_is_trained_on_residuals_that_are_rounding_errors() -> None:
     x, _ = wave(200, 0)
     y = (x[:, :3] * x[:, 3:]).sum(1, keepdims=True)

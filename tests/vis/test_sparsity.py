@@ -117,6 +117,7 @@ def test_no_other_basis_is_sparser(text: str, group: str) -> None:
     assert np.all(np.abs(sparse).max(axis=0) == 1)
 
 
+@pytest.mark.slow
 def test_products_of_contractions_are_found_among_thousands_of_entries() -> None:
     six = sparsify_basis((V**3 >> V**3)(SO(3)))  # 15 pairings of six indices
     assert sorted((six != 0).sum(axis=0)) == [27] * 15

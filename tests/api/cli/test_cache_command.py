@@ -62,6 +62,7 @@ def test_without_the_cache_nothing_is_read_or_kept(store: Used) -> None:
     assert not store.run(*ASKED, "--no-cache").json["cached"]
 
 
+@pytest.mark.slow
 def test_a_named_method_is_never_answered_by_another(store: Used) -> None:
     assert store.run(*ASKED).json["method"] == "orbits+svd"
     named = store.run(*ASKED, "--method", "krylov").json
@@ -132,6 +133,7 @@ def test_whoever_asks_never_sees_a_spoilt_blob(store: Used, spoil: Any) -> None:
     assert store.run(*ASKED).json["cached"]
 
 
+@pytest.mark.slow
 def test_a_manifest_of_a_later_version_is_put_aside(store: Used) -> None:
     store.run(*ASKED)
     (path,) = store.manifests

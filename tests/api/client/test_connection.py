@@ -45,6 +45,7 @@ def test_several_threads_may_use_one_client() -> None:
         assert [job.id for job in pool.map(lab.job, names)] == names
 
 
+@pytest.mark.slow
 def test_a_discarded_client_closes_its_connections() -> None:
     with scripted_service(echo) as there:
         lab = Client(there.url)

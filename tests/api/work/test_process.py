@@ -106,6 +106,7 @@ def test_a_job_that_has_succeeded_needs_no_checkpoint(host: Host) -> None:
     assert not JobFolder.of(host.around.home, job.id).checkpoint.exists()
 
 
+@pytest.mark.slow
 def test_what_is_kept_last_is_kept_with_the_jobs_success_or_not_at_all(host: Host) -> None:
     job = host.takes({"do": "fail in the end"})
     assert host.runs(job).returncode == 0
@@ -167,6 +168,7 @@ def test_an_attempt_that_is_not_the_jobs_any_more_does_nothing(host: Host) -> No
     assert host.queue.get(job.id).state == "running"
 
 
+@pytest.mark.slow
 def test_more_memory_than_the_job_can_need_is_refused_at_once(host: Host) -> None:
     job = host.takes({"do": "reserve"}, limits=Limits(60, 2 * 10**8))
     host.runs(job)
@@ -177,6 +179,7 @@ def test_more_memory_than_the_job_can_need_is_refused_at_once(host: Host) -> Non
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel")
 class TestTheSurroundings:
+    @pytest.mark.slow
     def test_a_process_whose_supervisor_has_ended_does_not_begin(self, host: Host) -> None:
         job = host.takes({"do": "answer"})
         ended = host.runs(job, **{SUPERVISOR: "1"})
@@ -192,6 +195,7 @@ class TestTheSurroundings:
         assert int(result["oom_score_adj"]) >= 300
 
 
+@pytest.mark.slow
 def test_without_its_surroundings_it_says_what_is_missing() -> None:
     ended = subprocess.run(
         [*REAL_JOB, "a1", "1"],

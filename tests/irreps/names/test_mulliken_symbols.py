@@ -76,6 +76,7 @@ FUNCTIONS = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("group", FUNCTIONS)
 def test_functions_transform_as_in_the_tables(group: str) -> None:
     over, points = PointGroup(group), np.random.default_rng(1).standard_normal((3, 7))

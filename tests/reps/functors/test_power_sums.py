@@ -66,6 +66,7 @@ def test_the_trace_of_a_matrix_is_the_polynomial(name: str, seed: int) -> None:
     assert total == pytest.approx(np.trace(rep.of_matrix(matrix)), abs=1e-8)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", REPS)
 @pytest.mark.parametrize("symbol", ["-3m", "m-3m", "I"])
 def test_finite_ranks_agree_with_the_matrices(name: str, symbol: str) -> None:

@@ -244,6 +244,7 @@ class TestWhatIsNot:
             read_samples(tmp_path / "nothing")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_changed_files_are_read_or_refused(

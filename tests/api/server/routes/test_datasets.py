@@ -374,6 +374,7 @@ class TestQuotas:
         problem(send(ada, samples(400_000, 7)), 507, "quota-exceeded")
         problem(ada.post("/v1/jobs", json=job), 507, "quota-exceeded")
 
+    @pytest.mark.slow
     def test_uploads_at_once_are_bounded_for_an_owner_and_do_not_block_others(
         self, lab: Uploading
     ) -> None:
