@@ -108,15 +108,22 @@ class Import:
 
 
 @cache
-def sources() -> dict[str, tuple[Path, ast.Module]]:
-    """Every module of the product with its syntax tree."""
+def paths() -> dict[str, Path]:
+    """The file of every module of the product."""
     found = {}
     for package, folder in FOLDERS.items():
         for path in sorted((ROOT / folder / package).rglob("*.py")):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found[name] = (path, ast.parse(path.read_text(encoding="utf-8")))
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
+
+
+@cache
+def sources() -> dict[str, tuple[Path, ast.Module]]:
+    """Every module of the product with its syntax tree."""
+    return {
+        name: (path, ast.parse(path.read_text(encoding="utf-8"))) for name, path in paths().items()
+    }
 
 
 @cache
@@ -396,7 +403,7 @@ class TestNames:
         "package",
         sorted(
             name
-            for name, (path, _) in sources().items()
+            for name, path in paths().items()
             if path.name == "__init__.py"
             and name.startswith("intertwine.")
             and name.count(".") == 1
@@ -423,7 +430,7 @@ class TestNames:
     def test_the_root_finds_every_package_when_it_is_asked(self) -> None:
         packages = {
             name.removeprefix("intertwine.")
-            for name, (path, _) in sources().items()
+            for name, path in paths().items()
             if name.startswith("intertwine.")
             and path.name == "__init__.py"
             and name.count(".") == 1
