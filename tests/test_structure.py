@@ -40,11 +40,11 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 #: The order of the library: each part may import those before it, and itself.
-#: `arrays`, `scanner` and `whole_files` are foundations: which array library a value belongs to,
-#: how text is cut into tokens, and how a file is written.
+#: `arrays`, `integers`, `scanner` and `whole_files` are foundations: which array library a value
+#: belongs to, whether it is an integer, how text is cut into tokens, and how a file is written.
 ORDER = (
     ("errors",),
-    ("arrays", "blas_threads", "memory", "notebook", "scanner", "whole_files"),
+    ("arrays", "blas_threads", "integers", "memory", "notebook", "scanner", "whole_files"),
     ("model_folder",),
     ("operators",),
     ("groups",),

@@ -105,9 +105,13 @@ def test_a_product_is_read_from_its_document() -> None:
         (SO(2), SO(2), [np.array([[0.0, 1], [0, 0]])], "a matrix of the action does not map"),
         (Klein(), S(3), [[1, 0, 2, 3]], "for each of the 2 generators"),
         (Klein(), Z(2), [[1, 0, 2]], r"found the shapes \[\(3, 3\)\]"),
+        (Klein(), Z(2), [np.zeros((4, 4))], "acts by a singular matrix"),
+        (Klein(), Z(2), [np.full((4, 4), np.nan)], "entries that are not finite"),
+        (Klein(), Z(2), [[0, 0, 1, 2]], "neither a matrix nor a permutation"),
+        (Klein(), Z(2), ["ab"], "neither a matrix nor a permutation"),
         (Z(3), Z(2), [np.diag([1j, 1j, 1j])], "has 12 elements instead of 3 · 2"),
     ],
-    ids=range(6),
+    ids=range(10),
 )
 def test_invalid_actions_are_refused(
     normal: Group, acting: Group, action: Any, message: str

@@ -10,7 +10,7 @@ from jaxtyping import Num
 
 from intertwine.errors import InvalidGroup
 from intertwine.groups.catalogue import S
-from intertwine.groups.embedding import Embed
+from intertwine.groups.embedding import Embed, checked_group
 from intertwine.groups.enumeration import enumerate_elements
 from intertwine.groups.generators import refuse_large
 from intertwine.groups.group import Group
@@ -38,6 +38,7 @@ class WreathProduct(Group):
     """
 
     def __init__(self, group: Group, blocks: Group | int) -> None:
+        group = checked_group(group, "WreathProduct")
         top = blocks if isinstance(blocks, Group) else S(blocks)
         permutations = [as_signed_permutation(h) for h in top.group_generators]
         if not top.is_permutation:
@@ -79,7 +80,9 @@ class SemidirectProduct(Group):
     """
 
     def __init__(self, normal: Group, acting: Group, action: Sequence[Any]) -> None:
-        matrices = [np.asarray(dense(each)) for each in map(_as_operator, action)]
+        for each in (normal, acting):
+            checked_group(each, "SemidirectProduct")
+        matrices = _matrices(action)
         lie_count = len(acting.lie_generators)
         wanted = lie_count + len(acting.group_generators)
         n, d = normal.d, normal.d + acting.d
@@ -114,11 +117,29 @@ class SemidirectProduct(Group):
         _require_order(self, normal, acting)
 
 
-def _as_operator(value: Any) -> Any:
-    """Return a permutation for a sequence of integers, and other values as they are."""
-    if np.ndim(value) == 1 and np.issubdtype(np.asarray(value).dtype, np.integer):
-        return Permutation(value)
-    return value
+def _matrices(action: Any) -> list[_Matrix]:
+    """Return the matrices of an action, where a sequence of integers stands for a permutation.
+
+    Raises `InvalidGroup` for values that are not finite matrices or permutations.
+    """
+    if not isinstance(action, Sequence | np.ndarray) or isinstance(action, str):
+        raise InvalidGroup(f"the action is a list of matrices or permutations, not {action!r}")
+    found = []
+    for each in action:
+        try:
+            value = np.asarray(each) if isinstance(each, list | tuple) else each
+            if np.ndim(value) == 1 and np.issubdtype(value.dtype, np.integer):
+                value = Permutation(value)
+            matrix = np.asarray(dense(value))
+            finite = bool(np.all(np.isfinite(matrix)))
+        except (TypeError, ValueError) as error:
+            raise InvalidGroup(
+                f"the action has {each!r}, which is neither a matrix nor a permutation: {error}"
+            ) from None
+        if not finite:
+            raise InvalidGroup(f"the action has entries that are not finite: {each!r}")
+        found.append(matrix)
+    return found
 
 
 def _block_sum(a: _Matrix, b: _Matrix) -> _Matrix:
@@ -134,6 +155,8 @@ def _require_derivation(normal: Group, matrix: _Matrix) -> None:
 
 
 def _require_automorphism(normal: Group, matrix: _Matrix) -> None:
+    if np.linalg.matrix_rank(matrix) < len(matrix):
+        raise InvalidGroup(f"a discrete generator acts by a singular matrix: {matrix!r}")
     inverse = np.linalg.inv(matrix)
     algebra = [np.asarray(dense(a)) for a in normal.lie_generators]
     _require_in_span(normal, [matrix @ a @ inverse for a in algebra])
