@@ -61,6 +61,7 @@ ORDER = (
 
 #: The imports that go up, all of them inside a function that is called when all is loaded.
 UPWARD = {
+    ("intertwine.groups.semidirect", "reps"),  # an action satisfies relations as a rep does
     ("intertwine.invariants.arrivals", "exact"),  # counts the invariants of a basis from elsewhere
     ("intertwine.reps.syntax", "invariants"),  # rep.equivariant_basis()
     ("intertwine.reps", "verify"),  # equivariance_error, which EMLP has in its reps

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num
 
-from intertwine.errors import InvalidGroup
+from intertwine.errors import InvalidGroup, InvalidRep
 from intertwine.groups.catalogue import S
 from intertwine.groups.embedding import Embed, checked_group
 from intertwine.groups.enumeration import enumerate_elements
@@ -76,7 +76,9 @@ class SemidirectProduct(Group):
 
     Raises `InvalidGroup` if the number or the shape of the matrices is wrong, if they do not map
     N to itself (checked for the Lie algebra of N, and for finite N), or if they do not satisfy the
-    relations of H, so that the product has too many elements (checked for finite N and H).
+    relations of H, as those of `Rep.from_generators` do: brackets of Lie generators, closed loops
+    such as exp(2πA) = 1, and products of discrete generators. For finite N and H, relations up to
+    elements of N are enough.
     """
 
     def __init__(self, normal: Group, acting: Group, action: Sequence[Any]) -> None:
@@ -114,7 +116,7 @@ class SemidirectProduct(Group):
         )  # fmt: skip
         self.is_exact = normal.is_exact and acting.is_exact
         self.known_precision = max(normal.known_precision, acting.known_precision)
-        _require_order(self, normal, acting)
+        _require_relations(self, normal, acting, matrices)
 
 
 def _matrices(action: Any) -> list[_Matrix]:
@@ -199,12 +201,30 @@ def _not_normal(normal: Group) -> InvalidGroup:
     )
 
 
-def _require_order(group: Group, normal: Group, acting: Group) -> None:
-    if group.lie_generators:
-        return
-    orders = [enumerate_elements(each) for each in (normal, acting, group)]
+def _require_relations(
+    group: Group, normal: Group, acting: Group, matrices: Sequence[_Matrix]
+) -> None:
+    """Raise `InvalidGroup` unless the action is a homomorphism.
+
+    For finite groups the relations of H may hold up to elements of N: the product has |N| · |H|
+    elements. For others, a(h) itself must satisfy the relations.
+    """
+    orders = [
+        None if each.lie_generators else enumerate_elements(each)
+        for each in (normal, acting, group)
+    ]
     known = [each.order for each in orders if each is not None]
-    if len(known) == 3 and known[2] != known[0] * known[1]:
+    if len(known) < 3:
+        from intertwine.reps.relations import Relations  # groups are loaded before reps
+
+        lie_count = len(acting.lie_generators)
+        try:
+            Relations(
+                acting, matrices[:lie_count], matrices[lie_count:], normal.d, "the action"
+            ).check()
+        except InvalidRep as error:
+            raise InvalidGroup(str(error)) from None
+    elif known[2] != known[0] * known[1]:
         raise InvalidGroup(
             f"the matrices of the action do not satisfy the relations of {acting!r}: the product "
             f"has {known[2]:,} elements instead of {known[0]:,} · {known[1]:,}. Give matrices that "
