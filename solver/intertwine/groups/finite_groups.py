@@ -134,8 +134,8 @@ class Pauli(Group):
         d, n = group_argument(d, "d of Pauli(d, n)", 2), group_argument(n, "n of Pauli(d, n)")
         refuse_large((2 * n + 1) * d ** (2 * min(n, 60)), f"Pauli({d},{n})")
         shift = np.roll(np.eye(d), 1, axis=0) + 0j
-        clock = exact_entries(np.diag(np.exp(2j * np.pi * np.arange(d) / d)))
-        phase = exact_entries(np.exp(1j * np.pi / d) * np.eye(d**n))
+        clock = np.diag(exact_entries(np.exp(2j * np.pi * np.arange(d) / d)))
+        phase = np.diag(exact_entries(np.full(d**n, np.exp(1j * np.pi / d))))
         super().__init__(
             discrete_generators=[
                 *(_on_site(each, i, n) for i, each in product(range(n), (shift, clock))),
