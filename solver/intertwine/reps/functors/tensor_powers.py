@@ -117,7 +117,7 @@ class Power(TensorFunctor):
         return f"{self.letter}({self.k}, {self.part})"
 
 
-class SymmetricPower(Power):
+class SymmetricPower(Power, built_in=True):
     """Symᵏ(ρ), the symmetric tensors of k slots, made by `Sym`."""
 
     strict = False
@@ -145,7 +145,7 @@ class SymmetricPower(Power):
         return rf"\operatorname{{Sym}}^{{{self.k}}}{latex_part(self.part)}"
 
 
-class AlternatingPower(Power):
+class AlternatingPower(Power, built_in=True):
     """Λᵏ(ρ), the alternating tensors of k slots, made by `Alt`."""
 
     strict = True

@@ -31,7 +31,7 @@ _EXACT_BELOW = 2**53  # integers that a float holds
 _Partition = tuple[int, ...]
 
 
-class SchurFunctor(TensorFunctor):
+class SchurFunctor(TensorFunctor, built_in=True):
     """S_λ(ρ), one of its copies in the full tensors, made by `Schur`."""
 
     __match_args__ = ("partition", "part")
