@@ -40,11 +40,11 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 #: The order of the library: each part may import those before it, and itself.
-#: `arrays`, `scanner` and `whole_files` are foundations: which array library a value belongs to,
-#: how text is cut into tokens, and how a file is written.
+#: `arrays`, `integers`, `scanner` and `whole_files` are foundations: which array library a value
+#: belongs to, whether it is an integer, how text is cut into tokens, and how a file is written.
 ORDER = (
     ("errors",),
-    ("arrays", "blas_threads", "memory", "notebook", "scanner", "whole_files"),
+    ("arrays", "blas_threads", "integers", "memory", "notebook", "scanner", "whole_files"),
     ("model_folder",),
     ("operators",),
     ("groups",),
@@ -61,6 +61,7 @@ ORDER = (
 
 #: The imports that go up, all of them inside a function that is called when all is loaded.
 UPWARD = {
+    ("intertwine.groups.semidirect", "reps"),  # an action satisfies relations as a rep does
     ("intertwine.invariants.arrivals", "exact"),  # counts the invariants of a basis from elsewhere
     ("intertwine.reps.syntax", "invariants"),  # rep.equivariant_basis()
     ("intertwine.reps", "verify"),  # equivariance_error, which EMLP has in its reps

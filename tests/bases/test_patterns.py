@@ -12,7 +12,7 @@ import pytest
 from helpers.laws import laws
 from hypothesis import given
 from hypothesis import strategies as st
-from intertwine.bases import EqualityPatterns, Orbits, from_arrays, to_arrays
+from intertwine.bases import EqualityPatterns, Orbits, from_arrays, patterns, to_arrays
 from intertwine.bases.patterns import pattern_labels
 from intertwine.errors import FormatError
 from intertwine.groups import Group, S, Z
@@ -89,8 +89,18 @@ def test_products_in_jax_are_the_same(pair: tuple[int, int]) -> None:
 
 def test_large_values_of_other_patterns_add_no_rounding_errors() -> None:
     storage = EqualityPatterns(4, 3)
-    v = np.where(storage.labels == 0, 1e6, 1.0)[:, None]
-    np.testing.assert_allclose(storage.adjoint(v), labelled(storage).adjoint(v), rtol=1e-9)
+    for j in range(storage.shape[1]):
+        for large in (1e17, np.inf):
+            v = np.where(storage.labels == j, large, 1.0)[:, None]
+            expected = labelled(storage).adjoint(v)
+            np.testing.assert_allclose(storage.adjoint(v), expected, rtol=1e-15)
+
+
+def test_sums_in_blocks_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, v = EqualityPatterns(5, 3), np.random.default_rng(1).standard_normal((125, 2))
+    expected = storage.adjoint(v)
+    monkeypatch.setattr(patterns, "_BLOCK", 100)
+    np.testing.assert_allclose(storage.adjoint(v), expected, atol=1e-14)
 
 
 def test_neither_memory_nor_file_has_arrays() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.support import run_python
+from intertwine import groups
 from intertwine.errors import InvalidGroup, TooLarge
 from intertwine.groups import (
     CATALOGUE,
@@ -27,6 +28,7 @@ from intertwine.groups import (
     Lorentz,
     O,
     O2eR3,
+    Pauli,
     RubiksCube,
     S,
     Scaling,
@@ -302,12 +304,12 @@ def test_the_smallest_groups_exist(G: Group, d: int) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SO(0), "SO(n) takes integers from 1 on, not 0"),
-        (lambda: S(-2), "S(n) takes integers from 1 on, not -2"),
-        (lambda: C(2.5), "C(k) takes integers from 1 on, not 2.5"),
-        (lambda: Sp("1"), "Sp(m) takes integers from 1 on, not '1'"),
-        (lambda: Z(True), "Z(n) takes integers from 1 on, not True"),
-        (lambda: ZksZnxZn(1, 3), "ZksZnxZn(k, n) takes integers from 2 on, not 1"),
+        (lambda: SO(0), "n of SO(n) is an integer from 1 on, not 0"),
+        (lambda: S(-2), "n of S(n) is an integer from 1 on, not -2"),
+        (lambda: C(2.5), "k of C(k) is an integer from 1 on, not 2.5"),
+        (lambda: Sp("1"), "m of Sp(m) is an integer from 1 on, not '1'"),
+        (lambda: Z(True), "n of Z(n) is an integer from 1 on, not True"),
+        (lambda: ZksZnxZn(1, 3), "k of ZksZnxZn(k, n) is an integer from 2 on, not 1"),
         (
             lambda: ZksZnxZn(3, 3),
             "the grid of ZksZnxZn(k, n) turns by 180° or 90°: k is 2 or 4, not 3",
@@ -322,6 +324,63 @@ def test_sizes_are_positive_integers(make: Callable[[], Group], message: str) ->
         assert str(error.value) == message
 
 
+@pytest.mark.parametrize("name", [*CATALOGUE, "Embed", "WreathProduct", "SemidirectProduct"])
+def test_missing_and_further_arguments_are_refused_with_those_that_a_group_takes(name: str) -> None:
+    kind: Any = getattr(groups, name)
+    wanted = inspect.signature(kind).parameters
+    with pytest.raises(InvalidGroup, match="too many positional arguments") as error:
+        kind(*[2] * (len(wanted) + 1))
+    with pytest.raises(InvalidGroup, match="unexpected keyword argument 'size'"):
+        kind(*[2] * len(wanted), size=2)
+    assert all(each in str(error.value) for each in wanted)
+    if any(each.default is each.empty for each in wanted.values()):
+        with pytest.raises(
+            InvalidGroup, match=rf"^{name}\(.*\) cannot be made: missing a required"
+        ):
+            kind()
+
+
+def test_values_of_other_types_are_refused() -> None:
+    """In a fresh process: here every annotation is checked."""
+    program = """
+    from intertwine.errors import InvalidGroup
+    from intertwine.groups import SO, Embed, Group, SemidirectProduct, WreathProduct, parse_group
+
+    found = []
+    for make in (
+        lambda: SO("3"),
+        lambda: SO(2, 1.5),
+        lambda: WreathProduct(3, 4),
+        lambda: Embed(3, 4, slice(2)),
+        lambda: Embed(SO(2), 2.5, slice(2)),
+        lambda: SemidirectProduct(SO(3), 3, []),
+        lambda: SemidirectProduct(SO(3), SO(2), 3),
+        lambda: Group.from_permutations(3),
+        lambda: Group.from_permutations([[(0, 1)]], d="3"),
+        lambda: parse_group(3),
+    ):
+        try:
+            make()
+        except InvalidGroup as error:
+            found.append(str(error))
+    answer(found)
+    """
+    finished = run_python(program)
+    assert finished.status == 0, finished.stderr
+    assert finished.value == [
+        "n of SO(n) is an integer from 1 on, not '3'",
+        "q of SO(p, q) is an integer from 0 on, not 1.5",
+        "WreathProduct is made from a group such as SO(3), not from 3",
+        "Embed is made from a group such as SO(3), not from 3",
+        "d of Embed(group, d, slots) is an integer from 1 on, not 2.5",
+        "SemidirectProduct is made from a group such as SO(3), not from 3",
+        "the action is a list of matrices or permutations, not 3",
+        "permutations are lists of cycles, as in [[(0, 1, 2), (3, 4)]], or GAP's text, not 3",
+        "d, the number of coordinates, is an integer from 1 on, not '3'",
+        "the name of a group is a text such as 'SO(3)', not 3",
+    ]
+
+
 def test_numpys_integers_are_integers() -> None:
     """In a fresh process: here every annotation is checked, and an int is Python's."""
     program = """
@@ -334,10 +393,25 @@ def test_numpys_integers_are_integers() -> None:
     assert finished.value == ["SO(3)", "ZksZnxZn(2, 3)", 4]
 
 
-@pytest.mark.parametrize("name", ["SO", "O", "Sp", "SL", "GL", "U", "SU", "S", "Z", "Scaling"])
+@pytest.mark.parametrize(
+    "name", ["SO", "O", "Sp", "SL", "GL", "U", "SU", "S", "Z", "Scaling", "Clifford", "Spin"]
+)
 def test_a_group_too_large_for_memory_is_refused_before_it_is_built(name: str) -> None:
     with pytest.raises(TooLarge, match="matrix entries for its generators; at most"):
         CATALOGUE[name](10**9)
+
+
+@pytest.mark.parametrize(("d", "n"), [(2, 10**15), (10**9, 1), (10**15, 10**15)])
+def test_large_pauli_groups_are_refused_too(d: int, n: int) -> None:
+    with pytest.raises(TooLarge, match="matrix entries for its generators; at most"):
+        Pauli(d, n)
+
+
+@pytest.mark.parametrize("name", ["C", "D", "Dic", "DkeR3"])
+def test_rotations_that_are_rounding_errors_are_refused(name: str) -> None:
+    with pytest.raises(TooLarge, match="is 10,000,000,000,000; at most 1,000,000,000,000, since"):
+        CATALOGUE[name](10**13)
+    assert CATALOGUE[name](10**12).group_generators
 
 
 def test_a_trivial_group_may_be_as_large_as_numbers_go_or_is_refused() -> None:

@@ -7,7 +7,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from intertwine.groups import SO, C, Cube, D, Group, O, RubiksCube, S, Trivial, Z, parse_group
+from intertwine.groups import (
+    SO,
+    C,
+    Cube,
+    D,
+    Group,
+    O,
+    Pauli,
+    RubiksCube,
+    S,
+    Trivial,
+    Z,
+    parse_group,
+)
 from intertwine.groups.enumeration import enumerate_elements, independent_generators
 from intertwine.operators import dense
 
@@ -199,6 +212,22 @@ def test_large_groups_are_recognised_quickly() -> None:
     assert order(RubiksCube()) is None
     assert order(Group(discrete_generators=[np.roll(np.arange(300_000), 2)])) is None
     assert time.process_time() - started < 3
+
+
+def test_large_matrices_of_large_order_are_recognised_before_their_eigenvalues(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(np.linalg, "eigvals", lambda _: pytest.fail("this is too much work"))
+    assert order(Pauli(300, 1)) is None
+
+
+def test_large_matrices_of_small_order_are_enumerated() -> None:
+    """Their powers move a random vector back."""
+    turn = np.kron(np.eye(60), np.array([[0.0, -1], [1, 0]]))
+    frame = np.eye(120) + 0.001 * np.random.default_rng(3).standard_normal((120, 120))
+    flip = np.kron(np.eye(60), np.diag([1.0, -1]))
+    conjugated = [frame @ h @ np.linalg.inv(frame) for h in (turn, flip)]
+    assert order(Group(discrete_generators=conjugated)) == 8
 
 
 def test_rounding_does_not_split_an_element() -> None:

@@ -23,6 +23,14 @@ from intertwine.groups import (
 from intertwine.groups.enumeration import enumerate_elements
 from intertwine.reps import Rep, V
 
+_E = np.zeros((3, 4, 4))
+_E[range(3), range(3), 3] = 1
+#: Translations of space on affine coordinates, and rotations, which act on them.
+SHIFTS = Group(lie_algebra=_E, name="translations")
+TURNS = [np.pad(np.asarray(a), (0, 1)) for a in SO(3).lie_generators]
+TURN = np.pad(np.asarray(SO(2).lie_generators[0]), (0, 2))
+SHEAR = np.eye(4) + np.diag([1, 0, 0], 1)
+
 
 def order_of(group: Group) -> int:
     known = enumerate_elements(group)
@@ -72,11 +80,7 @@ def _elements(group: Group) -> np.ndarray:
 
 def test_translations_and_rotations_make_motions() -> None:
     """ℝ³ ⋊ SO(3) on affine coordinates, and on three more that SO(3) rotates."""
-    shifts = np.zeros((3, 4, 4))
-    shifts[range(3), range(3), 3] = 1
-    translations = Group(lie_algebra=shifts, name="translations")
-    turns = [np.pad(np.asarray(a), (0, 1)) for a in SO(3).lie_generators]
-    product = SemidirectProduct(translations, SO(3), turns)
+    product = SemidirectProduct(SHIFTS, SO(3), TURNS)
     assert (product.d, len(product.lie_generators)) == (7, 6)
 
     class Affine(Rep):
@@ -105,9 +109,17 @@ def test_a_product_is_read_from_its_document() -> None:
         (SO(2), SO(2), [np.array([[0.0, 1], [0, 0]])], "a matrix of the action does not map"),
         (Klein(), S(3), [[1, 0, 2, 3]], "for each of the 2 generators"),
         (Klein(), Z(2), [[1, 0, 2]], r"found the shapes \[\(3, 3\)\]"),
+        (Klein(), Z(2), [np.zeros((4, 4))], "acts by a singular matrix"),
+        (Klein(), Z(2), [np.full((4, 4), np.nan)], "entries that are not finite"),
+        (Klein(), Z(2), [[0, 0, 1, 2]], "neither a matrix nor a permutation"),
+        (Klein(), Z(2), ["ab"], "neither a matrix nor a permutation"),
+        (SHIFTS, SO(2), [TURN / 2], "the action is not a representation of SO\\(2\\)"),
+        (SHIFTS, SO(3), [0.5 * each for each in TURNS], "the action is not a representation"),
+        (SHIFTS, Z(2), [SHEAR], r"h\[0\]\^2 = 1, but the same product of the images is not 1"),
+        (SHIFTS, O(2), [TURN, np.eye(4)], "the action is not a representation of O\\(2\\)"),
         (Z(3), Z(2), [np.diag([1j, 1j, 1j])], "has 12 elements instead of 3 · 2"),
     ],
-    ids=range(6),
+    ids=range(14),
 )
 def test_invalid_actions_are_refused(
     normal: Group, acting: Group, action: Any, message: str

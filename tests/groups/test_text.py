@@ -101,7 +101,7 @@ def test_the_error_shows_the_place_and_the_expectation(text: str, complaint: str
 def test_what_a_group_refuses_is_shown_in_the_text() -> None:
     with pytest.raises(InvalidGroup) as error:
         parse_group("Z(3)*SO(0)")
-    assert str(error.value) == ("SO(n) takes integers from 1 on, not 0\n  Z(3)*SO(0)\n       ^")
+    assert str(error.value) == ("n of SO(n) is an integer from 1 on, not 0\n  Z(3)*SO(0)\n       ^")
     with pytest.raises(TooLarge) as too_large:
         parse_group("Z(3)*SO(1000)")
     assert str(too_large.value).endswith("are built\n  Z(3)*SO(1000)\n       ^")

@@ -156,6 +156,12 @@ def test_charges_that_nearly_cancel_are_refused(power: int) -> None:
         solve(T(power)(torus(charges[:, None])), store=False)
 
 
+def test_an_ambiguous_rank_is_not_hidden_by_the_size_that_the_next_method_refuses() -> None:
+    group = Group(lie_algebra=[np.diag([1j, 1j * (1 + 3e-10), -1j])])
+    with pytest.raises(AmbiguousRank, match="neither rounding"):
+        solve((V**8 * V.T**8)(group), store=False)
+
+
 def test_charges_of_few_digits_are_refused_where_these_matter() -> None:
     charges = np.arange(1.0, 14) * 0.1234567
     charges[1] += 1.1e-6

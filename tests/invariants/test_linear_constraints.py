@@ -223,6 +223,20 @@ def test_a_constraint_that_nearly_vanishes_on_invariants_is_ambiguous(size: floa
         (V**2)(SO(3)).equivariant_basis(constraints=other + size * TRACE)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("size", [1e-13, 1e-200])
+def test_a_row_that_is_tiny_beside_others_is_ambiguous(size: float, kind: Any) -> None:
+    rep = (2 * V**2)(SO(3))
+    first, second = np.kron(np.eye(2), TRACE)
+    with pytest.raises(AmbiguousRank, match="row 1 of the constraints"):
+        rep.equivariant_basis(constraints=kind(np.stack([first, size * second])))
+    assert (
+        rep.equivariant_basis(constraints=[kind(first[None]), kind(size * second[None])]).rank == 0
+    )
+    follows = kind(np.stack([first, size * first, size * np.eye(18)[1]]))  # the third holds anyway
+    assert rep.equivariant_basis(constraints=follows).rank == 1
+
+
 def test_constraints_need_exact_invariants() -> None:
     group = Group(discrete_generators=[[[0.0, 1], [1, 0]]])
     with pytest.raises(MethodNotApplicable, match="leave the tolerance out"):

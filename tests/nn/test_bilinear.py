@@ -214,7 +214,7 @@ def test_invalid_arguments_are_refused() -> None:
     assert str(caught.value) == 'bilinear is "channelwise" or "paper", not \'tensor\''
     with pytest.raises(InvalidSetting, match=r"reps of one group, and these have 2: use bilinear="):
         BiLinear(V(S(3)), V(SO(3)))
-    with pytest.raises(InvalidSetting, match=r"channels is a natural number, not -1"):
+    with pytest.raises(InvalidSetting, match=r"channels is an integer from 0 on, not -1"):
         BiLinear(V, V, SO(3), channels=-1)
     with pytest.raises(MethodNotApplicable):
         BiLinear(V, V, NOT_REDUCTIVE["SE(2)"])

@@ -134,8 +134,12 @@ class TestConstruction:
         ("arguments", "error", "said"),
         [
             ((V, V, SO(3), [24], 2), InvalidRep, "num_layers is 2, and ch has 1 entries: give one"),
-            ((V, V, SO(3), 24, -1), InvalidSetting, "the number of layers is a natural number, n"),
-            ((V, V, SO(3), 24, True), InvalidSetting, "a natural number, not True"),
+            (
+                (V, V, SO(3), 24, -1),
+                InvalidSetting,
+                "the number of layers is an integer from 0 on, n",
+            ),
+            ((V, V, SO(3), 24, True), InvalidSetting, "an integer from 0 on, not True"),
             ((V, V, SO(3), 0, 1), InvalidRep, "a hidden layer needs at least one channel: ch is 0"),
             ((Scalar, V, O(3)), InvalidRep, "every equivariant network from V⁰ to V"),
             ((V, Scalar, SO(3), 24, 0), InvalidRep, "with these hidden layers is constant"),

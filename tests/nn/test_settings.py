@@ -7,16 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from intertwine.errors import InvalidSetting
-from intertwine.nn.settings import natural, working
-
-
-def test_natural_accepts_integers_of_python_and_numpy() -> None:
-    assert natural(0, "it") == 0
-    assert natural(np.int64(7), "it") == 7
-    assert type(natural(np.int64(7), "it")) is int
+from intertwine.nn.settings import working
 
 
 def test_weights_are_complex_if_the_group_is() -> None:
@@ -29,10 +22,6 @@ def test_weights_are_complex_if_the_group_is() -> None:
 @pytest.mark.parametrize(
     ("check", "value", "said"),
     [
-        (lambda v: natural(v, "ch"), -1, "ch is a natural number, not -1"),
-        (lambda v: natural(v, "ch"), True, "ch is a natural number, not True"),
-        (lambda v: natural(v, "ch"), 384.0, "ch is a natural number, not 384.0"),
-        (lambda v: natural(v, "ch"), "8", "ch is a natural number, not '8'"),
         *(
             (
                 lambda v: working(v, False),

@@ -227,6 +227,14 @@ def test_groups_that_are_not_reductive_are_solved() -> None:
     assert list(molien(V(shear), 3)) == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("apart", [5e-10, 3e-12])
+def test_charges_that_nearly_cancel_are_ambiguous_as_for_the_solver(apart: float) -> None:
+    rep = V(Group(lie_algebra=[np.diag([1.0, -1 - apart])]))
+    for count in (lambda: molien(rep, 2), (rep**2).equivariant_basis):
+        with pytest.raises(AmbiguousRank):
+            count()
+
+
 @pytest.mark.slow
 @laws
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=4), st.integers(2, 6))

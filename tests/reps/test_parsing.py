@@ -372,7 +372,7 @@ REFUSED_BY_THE_ALGEBRA: list[tuple[str, type[IntertwineError], str]] = [
     (
         "5+V(SO(0))",
         InvalidGroup,
-        "SO(n) takes integers from 1 on, not 0\n  5+V(SO(0))\n      ^",
+        "n of SO(n) is an integer from 1 on, not 0\n  5+V(SO(0))\n      ^",
     ),
     (
         "V(ZksZnxZn(3,4))",

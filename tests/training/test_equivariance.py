@@ -158,9 +158,9 @@ def test_an_emlp_is_equivariant_and_stays_so_when_trained() -> None:
 
 def test_fewer_than_one_sample_is_refused() -> None:
     for wrong, said in (
-        ({"samples": 0}, "samples is at least 1, not 0"),
-        ({"batch_size": 0}, "batch_size is at least 1, not 0"),
-        ({"samples": 5.0}, "samples is an integer, not 5.0"),
+        ({"samples": 0}, "samples is an integer from 1 on, not 0"),
+        ({"batch_size": 0}, "batch_size is an integer from 1 on, not 0"),
+        ({"samples": 5.0}, "samples is an integer from 1 on, not 5.0"),
     ):
         for measure in (model_equivariance_error, model_equivariance_errors):
             at_runtime: Any = inspect.unwrap(measure)  # without a test's checks of annotations

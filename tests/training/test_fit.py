@@ -459,16 +459,16 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("arguments", "complaint"),
         [
-            ({"epochs": -1}, "epochs is at least 0, not -1"),
-            ({"batch_size": 0}, "batch_size is at least 1, not 0"),
-            ({"patience": 0}, "patience is at least 1, not 0"),
-            ({"evaluate_every": 0}, "evaluate_every is at least 1"),
+            ({"epochs": -1}, "epochs is an integer from 0 on, not -1"),
+            ({"batch_size": 0}, "batch_size is an integer from 1 on, not 0"),
+            ({"patience": 0}, "patience is an integer from 1 on, not 0"),
+            ({"evaluate_every": 0}, "evaluate_every is an integer from 1 on"),
             ({"learning_rate": float("nan")}, "the learning rate is nan at step 0"),
             ({"learning_rate": -1.0}, "the learning rate is -1.0 at step 0"),
             ({"augment": True}, "give data with rep_in, rep_out"),
-            ({"epochs": 2.0}, "^epochs is an integer, not 2.0$"),
-            ({"batch_size": 10.0}, "^batch_size is an integer, not 10.0$"),
-            ({"seed": True}, "^seed is an integer, not True$"),
+            ({"epochs": 2.0}, "^epochs is an integer from 0 on, not 2.0$"),
+            ({"batch_size": 10.0}, "^batch_size is an integer from 1 on, not 10.0$"),
+            ({"seed": True}, "^seed is an integer from 0 on, not True$"),
         ],
         ids=str,
     )

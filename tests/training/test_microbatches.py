@@ -105,7 +105,7 @@ class TestGradients:
             value_and_grad_in_microbatches(squared)(affine(3, 2), *batch)
 
     def test_a_size_of_zero_is_refused(self) -> None:
-        with pytest.raises(InvalidSetting, match="size is at least 1, not 0"):
+        with pytest.raises(InvalidSetting, match="size is an integer from 1 on, not 0"):
             value_and_grad_in_microbatches(squared, 0)
 
 
@@ -207,5 +207,5 @@ class TestFit:
         assert json.loads(json.dumps(record["microbatch_size"])) == 16
 
     def test_an_invalid_size_is_refused(self) -> None:
-        with pytest.raises(InvalidSetting, match="microbatch_size is at least 1, not 0"):
+        with pytest.raises(InvalidSetting, match="microbatch_size is an integer from 1 on, not 0"):
             fit(affine(3, 2), pairs(), loss=mean_squared_error, microbatch_size=0)

@@ -157,7 +157,7 @@ def test_reps_without_polynomials_get_a_network() -> None:
         ({"loss": "mae", "checkpoint": "."}, "leave checkpoint and loss out, or use fit"),
         ({"weight_decays": ()}, "weight_decays is empty"),
         ({"polynomial": {"norms": ()}}, "norms is empty"),
-        ({"polynomial": {"degree": 0}}, "degree is at least 1, not 0"),
+        ({"polynomial": {"degree": 0}}, "degree is an integer from 1 on, not 0"),
     ],
 )
 def test_settings_that_cannot_be_used(settings: dict[str, Any], said: str) -> None:

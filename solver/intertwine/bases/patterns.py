@@ -21,14 +21,15 @@ from intertwine.operators import Permutation
 
 MOST_SLOTS = 6
 """The largest number of slots: 203 patterns."""
+_BLOCK = 2**20  # entries that are copied together
 
 
 class EqualityPatterns(Storage):
     """Orbits of all permutations of the indices 0, …, size − 1: patterns of equal indices.
 
     Column j is 1/√m on the m index tuples with the j-th pattern, and zero elsewhere. Patterns are
-    ordered by their first tuple. Q w is written, and Qᴴ v summed, diagonal by diagonal, so that no
-    other array of n entries is made.
+    ordered by their first tuple. Q w is written, and Qᴴ v summed, diagonal by diagonal and in
+    blocks, so that no other array of n entries is made.
     """
 
     kind = "patterns"
@@ -71,7 +72,10 @@ class EqualityPatterns(Storage):
         return found.reshape(self.shape[0], w.shape[1])
 
     def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
-        """Return Qᴴ v: weighted sums over the tuples of each pattern."""
+        """Return Qᴴ v: weighted sums over the tuples of each pattern.
+
+        Entries of other patterns are in no intermediate result, so that large ones cost no digits.
+        """
         xp, dtype = namespace(v), working_dtype(v, self.dtype)
         if is_jax(v):
             import jax
@@ -82,25 +86,9 @@ class EqualityPatterns(Storage):
         tensor: Any = v.reshape(*(self.size,) * self.slots, v.shape[1])
         double = np.result_type(dtype, np.float64)
         sums = np.empty((self.shape[1], v.shape[1]), dtype=double)
-        for j in self._by_parts:
-            pattern = self.patterns[j]
-            axes = tuple(range(_parts(pattern)))
-            # the sum over a diagonal includes the patterns with more equal indices
-            sums[j] = _diagonal(tensor, pattern).sum(axis=axes, dtype=double)
-            sums[j] -= sums[self._coarser[j]].sum(axis=0)
+        for j, pattern in enumerate(self.patterns):
+            sums[j] = _sum_over_different(_diagonal(tensor, pattern), double)
         return (self._weights[:, None] * sums).astype(dtype)
-
-    @cached_property
-    def _coarser(self) -> list[list[int]]:
-        """For each pattern, the patterns in which more indices are equal."""
-        return [
-            [
-                j
-                for j, other in enumerate(self.patterns)
-                if j != i and len({*zip(pattern, other, strict=True)}) == _parts(pattern)
-            ]
-            for i, pattern in enumerate(self.patterns)
-        ]
 
     def _labels_in_jax(self) -> Any:
         """Return the label of each tuple as a JAX array, which a compiled program computes."""
@@ -205,6 +193,25 @@ def pattern_labels(size: int, slots: int) -> Int[np.ndarray, " n"]:
 
 def _parts(pattern: Sequence[int]) -> int:
     return max(pattern) + 1
+
+
+def _sum_over_different(
+    diagonal: Num[np.ndarray, "..."], dtype: np.dtype[Any]
+) -> Num[np.ndarray, " k"]:
+    """Return the sum over all tuples of different indices. The last axis is not summed."""
+    parts, size = diagonal.ndim - 1, len(diagonal)
+    axes = tuple(range(parts))
+    step = max(1, _BLOCK // max(1, diagonal[0].size))
+    total = np.zeros(diagonal.shape[-1], dtype=dtype)
+    for start in range(0, size, step):
+        block = diagonal[start : start + step].astype(dtype)
+        here = np.arange(len(block))
+        for a, b in combinations(axes, 2):
+            places: list[Any] = [slice(None)] * parts
+            places[a], places[b] = (np.arange(size),) * 2 if a else (here, here + start)
+            block[tuple(places)] = 0
+        total += block.sum(axis=axes)
+    return total
 
 
 def _diagonal(tensor: Num[np.ndarray, "..."], pattern: Sequence[int]) -> Num[np.ndarray, "..."]:

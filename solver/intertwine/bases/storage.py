@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Inexact, Num, Shaped
 
 from intertwine.errors import FormatError
+from intertwine.integers import checked_integer
 from intertwine.operators import Permutation
 
 _BLOCK_BYTES = 2**28
@@ -31,9 +32,7 @@ UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeErro
 
 def read_count(value: Any, what: str, least: int = 0) -> int:
     """Return an integer of a document. Raises `FormatError` for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise FormatError(f"{what} is an integer from {least} on, not {value!r}")
-    return value
+    return checked_integer(value, what, least, FormatError)
 
 
 class Storage(ABC):

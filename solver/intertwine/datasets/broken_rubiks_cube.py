@@ -9,8 +9,9 @@ from jaxtyping import Int
 
 from intertwine.datasets.coloured_cube import ColouredCube
 from intertwine.datasets.scrambling import scrambled
-from intertwine.datasets.settings import group_of_size, random_numbers, truth, whole_number
+from intertwine.datasets.settings import group_of_size, random_numbers, truth
 from intertwine.groups import Group, RubiksCube
+from intertwine.integers import checked_integer
 from intertwine.memory import require_memory
 
 
@@ -43,8 +44,9 @@ class BrokenRubiksCube(ColouredCube):
         seed: int = 0,
     ) -> None:
         train = truth(train, "train, before n,")
-        n = whole_number((22 if train else 440) if n is None else n, "n, the number of points,")
-        seed = whole_number(seed, "seed", least=0)
+        n = (22 if train else 440) if n is None else n
+        n = checked_integer(n, "n, the number of points,", 1)
+        seed = checked_integer(seed, "seed")
         group = group_of_size(
             RubiksCube() if symmetry is None else symmetry, 48, "BrokenRubiksCube"
         )

@@ -15,11 +15,11 @@ from intertwine.datasets.settings import (
     group_of_size,
     positive_number,
     random_numbers,
-    whole_number,
 )
 from intertwine.datasets.standardisation import Stats, moments, no_moments
 from intertwine.errors import InvalidSetting, TooLarge
 from intertwine.groups import Group, O2eR3
+from intertwine.integers import checked_integer
 from intertwine.memory import require_memory
 from intertwine.reps import Scalar, Vector
 
@@ -67,11 +67,11 @@ class DoubleSpringPendulum(Dataset):
         symmetry: Group | None = None,
         seed: int = 0,
     ) -> None:
-        n = whole_number(n, "n, the number of pendulums,")
-        chunk_len = whole_number(chunk_len, "chunk_len", least=2)
+        n = checked_integer(n, "n, the number of pendulums,", 1)
+        chunk_len = checked_integer(chunk_len, "chunk_len", 2)
         dt, time = positive_number(dt, "dt"), positive_number(integration_time, "integration_time")
         self.k2 = positive_number(k2, "k2")
-        seed = whole_number(seed, "seed", least=0)
+        seed = checked_integer(seed, "seed")
         group = group_of_size(O2eR3() if symmetry is None else symmetry, 3, "DoubleSpringPendulum")
         steps = _steps(time, dt, chunk_len)
         require_memory(3 * 8 * 12 * n * steps, f"{n:,} pendulums at {steps:,} times each")

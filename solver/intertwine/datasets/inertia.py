@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from intertwine.datasets.dataset import Dataset
-from intertwine.datasets.settings import group_of_size, random_numbers, whole_number
+from intertwine.datasets.settings import group_of_size, random_numbers
 from intertwine.groups import SO, Group
+from intertwine.integers import checked_integer
 from intertwine.memory import require_memory
 from intertwine.reps import Scalar, T, Vector
 
@@ -25,8 +26,9 @@ class Inertia(Dataset):
     def __init__(
         self, n: int = 1024, k: int = 5, *, symmetry: Group | None = None, seed: int = 0
     ) -> None:
-        n, k = whole_number(n, "n, the number of points,"), whole_number(k, "k, the bodies,")
-        seed = whole_number(seed, "seed", least=0)
+        n = checked_integer(n, "n, the number of points,", 1)
+        k = checked_integer(k, "k, the bodies,", 1)
+        seed = checked_integer(seed, "seed")
         group = group_of_size(SO(3) if symmetry is None else symmetry, 3, "Inertia")
         require_memory(n * (4 * 4 * k + 8 * 8 * k + 8 * 4 * 9), f"Inertia of {n:,} points")
         X = random_numbers("Inertia", seed, n=n, k=k).standard_normal((n, 4 * k), np.float32)

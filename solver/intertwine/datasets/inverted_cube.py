@@ -6,8 +6,9 @@ import numpy as np
 
 from intertwine.datasets.coloured_cube import ColouredCube
 from intertwine.datasets.scrambling import scrambled
-from intertwine.datasets.settings import group_of_size, random_numbers, truth, whole_number
+from intertwine.datasets.settings import group_of_size, random_numbers, truth
 from intertwine.groups import Cube, Group
+from intertwine.integers import checked_integer
 from intertwine.memory import require_memory
 
 #: The colours of the faces +x, −x, +y, −y, +z, −z of the catalogue's `Cube`.
@@ -42,8 +43,9 @@ class InvertedCube(ColouredCube):
         seed: int = 0,
     ) -> None:
         train = truth(train, "train, before n,")
-        n = whole_number((2 if train else 100) if n is None else n, "n, the number of points,")
-        seed = whole_number(seed, "seed", least=0)
+        n = (2 if train else 100) if n is None else n
+        n = checked_integer(n, "n, the number of points,", 1)
+        seed = checked_integer(seed, "seed")
         group = group_of_size(Cube() if symmetry is None else symmetry, 6, "InvertedCube")
         require_memory(n * (5 * 36 + 3 * 8 * 6), f"InvertedCube of {n:,} points")
         solved = np.arange(n) % 2 == 0

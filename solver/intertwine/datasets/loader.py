@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from intertwine.datasets.settings import whole_number
+from intertwine.integers import checked_integer
 
 
 @runtime_checkable
@@ -45,9 +45,9 @@ class Loader:
         seed: int = 0,
     ) -> None:
         self.dataset = dataset
-        self.batch_size = whole_number(batch_size, "batch_size")
+        self.batch_size = checked_integer(batch_size, "batch_size", 1)
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
-        self.seed = whole_number(seed, "seed", least=0)
+        self.seed = checked_integer(seed, "seed")
         self.epoch = 0
 
     def __len__(self) -> int:

@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from intertwine.datasets.dataset import Dataset
-from intertwine.datasets.settings import group_of_size, random_numbers, whole_number
+from intertwine.datasets.settings import group_of_size, random_numbers
 from intertwine.groups import Group, O
+from intertwine.integers import checked_integer
 from intertwine.memory import require_memory
 from intertwine.reps import Scalar, Vector
 
@@ -22,8 +23,8 @@ class O5Synthetic(Dataset):
     """
 
     def __init__(self, n: int = 1024, *, symmetry: Group | None = None, seed: int = 0) -> None:
-        n = whole_number(n, "n, the number of points,")
-        seed = whole_number(seed, "seed", least=0)
+        n = checked_integer(n, "n, the number of points,", 1)
+        seed = checked_integer(seed, "seed")
         group = group_of_size(O(5) if symmetry is None else symmetry, 5, "O5Synthetic")
         require_memory(n * (4 * 10 + 8 * 15), f"O5Synthetic of {n:,} points")
         X = random_numbers("O5Synthetic", seed, n=n).standard_normal((n, 10), np.float32)

@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from intertwine.datasets.dataset import Dataset
-from intertwine.datasets.settings import group_of_size, random_numbers, whole_number
+from intertwine.datasets.settings import group_of_size, random_numbers
 from intertwine.groups import Group, SO13p
+from intertwine.integers import checked_integer
 from intertwine.memory import require_memory
 from intertwine.reps import Scalar, Vector
 
@@ -32,8 +33,8 @@ class ParticleInteraction(Dataset):
     """
 
     def __init__(self, n: int = 1024, *, symmetry: Group | None = None, seed: int = 0) -> None:
-        n = whole_number(n, "n, the number of points,")
-        seed = whole_number(seed, "seed", least=0)
+        n = checked_integer(n, "n, the number of points,", 1)
+        seed = checked_integer(seed, "seed")
         group = group_of_size(SO13p() if symmetry is None else symmetry, 4, "ParticleInteraction")
         require_memory(n * (4 * 16 + 8 * 24), f"ParticleInteraction of {n:,} points")
         numbers = random_numbers("ParticleInteraction", seed, n=n)

@@ -12,13 +12,6 @@ from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
 
 
-def whole_number(value: Any, what: str, least: int = 1) -> int:
-    """Return the value as an int. Raises `InvalidSetting` unless it is an integer ≥ `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InvalidSetting(f"{what} is an integer from {least} on, not {value!r}")
-    return int(value)
-
-
 def truth(value: Any, what: str) -> bool:
     """Return the value. Raises `InvalidSetting` unless it is True or False; 0 and 1 are neither."""
     if not isinstance(value, bool):

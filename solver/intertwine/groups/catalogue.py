@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Complex
 
 from intertwine.errors import InvalidGroup
+from intertwine.groups.arguments import group_argument, parts_of_a_turn
 from intertwine.groups.cubes import Cube, RubiksCube
 from intertwine.groups.elementary import (
-    checked_integer,
     first_flipped,
     lorentz_generators,
     plane_rotation,
@@ -46,7 +46,7 @@ class Trivial(Group):
     """The trivial group on n dimensions."""
 
     def __init__(self, n: int) -> None:
-        super().__init__(d=checked_integer(n, "Trivial(n)"))
+        super().__init__(d=group_argument(n, "n of Trivial(n)"))
 
 
 class SO(Group):
@@ -57,7 +57,7 @@ class SO(Group):
     """
 
     def __init__(self, n: int, q: int = 0) -> None:
-        n, q = checked_integer(n, "SO(n)"), checked_integer(q, "SO(p, q)", 0)
+        n, q = group_argument(n, "n of SO(n)"), group_argument(q, "q of SO(p, q)", 0)
         size = n + q
         refuse_large(size * (size - 1) // 2 * size**2, f"SO({n},{q})" if q else f"SO({n})")
         other = -np.eye(size) if n * q % 2 else np.diag([-1.0] + [1.0] * (size - 2) + [-1.0])
@@ -74,7 +74,7 @@ class O(Group):  # noqa: E742 - the orthogonal group has this name
     """The orthogonal group O(n): SO(n) and the reflection diag(−1, 1, …, 1)."""
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "O(n)")
+        n = group_argument(n, "n of O(n)")
         refuse_large((n * (n - 1) // 2 + 1) * n * n, f"O({n})")
         super().__init__(lie_algebra=rotation_generators(n), discrete_generators=[first_flipped(n)])
 
@@ -83,7 +83,7 @@ class C(Group):
     """The cyclic group of order k: rotations of the plane by multiples of 2π/k."""
 
     def __init__(self, k: int) -> None:
-        super().__init__(discrete_generators=[plane_rotation(checked_integer(k, "C(k)"))])
+        super().__init__(discrete_generators=[plane_rotation(parts_of_a_turn(k, "k of C(k)"))])
 
 
 class D(Group):
@@ -91,7 +91,7 @@ class D(Group):
 
     def __init__(self, k: int) -> None:
         super().__init__(
-            discrete_generators=[plane_rotation(checked_integer(k, "D(k)")), first_flipped(2)]
+            discrete_generators=[plane_rotation(parts_of_a_turn(k, "k of D(k)")), first_flipped(2)]
         )
 
 
@@ -99,7 +99,7 @@ class Scaling(Group):
     """All positive multiples of the identity, on n dimensions."""
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "Scaling(n)")
+        n = group_argument(n, "n of Scaling(n)")
         refuse_large(n * n, f"Scaling({n})")
         super().__init__(lie_algebra=[np.eye(n)])
 
@@ -157,7 +157,7 @@ class Sp(Group):
     """The symplectic group Sp(m) of 2m dimensions, preserving [[0, 1], [−1, 0]] in m-blocks."""
 
     def __init__(self, m: int) -> None:
-        m = checked_integer(m, "Sp(m)")
+        m = group_argument(m, "m of Sp(m)")
         n = 2 * m
         refuse_large(m * (n + 1) * n * n, f"Sp({m})")
         algebra = [
@@ -175,7 +175,7 @@ class SL(Group):
     """The real matrices of determinant one, SL(n, ℝ)."""
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "SL(n)")
+        n = group_argument(n, "n of SL(n)")
         refuse_large((n * n - 1) * n * n, f"SL({n})")
         off = [unit_matrix(n, i, j) for i, j in product(range(n), repeat=2) if i != j]
         diagonal = [unit_matrix(n, i, i) - unit_matrix(n, n - 1, n - 1) for i in range(n - 1)]
@@ -186,7 +186,7 @@ class GL(Group):
     """The real matrices of positive determinant, the identity component of GL(n, ℝ)."""
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "GL(n)")
+        n = group_argument(n, "n of GL(n)")
         refuse_large(n**4, f"GL({n})")
         super().__init__(lie_algebra=[unit_matrix(n, i, j) for i, j in product(range(n), repeat=2)])
 
@@ -205,7 +205,7 @@ class U(Group):
     """The unitary group U(n), complex."""
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "U(n)")
+        n = group_argument(n, "n of U(n)")
         refuse_large(2 * n**4, f"U({n})")
         phases = [1j * unit_matrix(n, i, i) for i in range(n)]
         super().__init__(lie_algebra=_skew_hermitian(n) + phases)
@@ -215,7 +215,7 @@ class SU(Group):
     """The special unitary group SU(n), complex."""
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "SU(n)")
+        n = group_argument(n, "n of SU(n)")
         refuse_large(2 * (n * n - 1) * n * n, f"SU({n})")
         # traceless, as in EMLP: i on one place, −i/(n − 1) on each other
         phases = [1j * (unit_matrix(n, i, i) * n - np.eye(n)) / (n - 1) for i in range(n - 1)]
@@ -226,7 +226,7 @@ class Z(Group):
     """The cyclic group of order n, shifting n coordinates around."""
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "Z(n)")
+        n = group_argument(n, "n of Z(n)")
         refuse_large(n, f"Z({n})")
         super().__init__(discrete_generators=[Permutation(np.roll(np.arange(n), 1))])
 
@@ -235,7 +235,7 @@ class S(Group):
     """The symmetric group of all permutations of n coordinates."""
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "S(n)")
+        n = group_argument(n, "n of S(n)")
         refuse_large(n * n, f"S({n})")
 
         def swap(i: int) -> Permutation:
@@ -254,7 +254,7 @@ class ZksZnxZn(Group):
     """
 
     def __init__(self, k: int, n: int) -> None:
-        k, n = checked_integer(k, "ZksZnxZn(k, n)", 2), checked_integer(n, "ZksZnxZn(k, n)")
+        k, n = group_argument(k, "k of ZksZnxZn(k, n)", 2), group_argument(n, "n of ZksZnxZn(k, n)")
         if k not in (2, 4):
             raise InvalidGroup(
                 f"the grid of ZksZnxZn(k, n) turns by 180° or 90°: k is 2 or 4, not {k}"

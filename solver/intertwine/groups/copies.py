@@ -10,9 +10,8 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from intertwine.errors import InvalidGroup, TooLarge
+from intertwine.integers import checked_integer, is_integer
 
 if TYPE_CHECKING:
     from intertwine.groups.group import Group
@@ -31,8 +30,7 @@ MAX_NESTED = 16
 def checked_numbers(value: Any) -> CopyNumbers:
     """Return the numbers of a copy, from an integer or a sequence of them."""
     numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
-    wrong = [n for n in numbers if isinstance(n, bool) or not isinstance(n, int | np.integer)]
-    if wrong or not all(1 <= n <= MAX_NUMBER for n in numbers):
+    if not all(is_integer(n) and 1 <= n <= MAX_NUMBER for n in numbers):
         raise InvalidGroup(
             f"the number of a copy is an integer from 1 to {MAX_NUMBER:,}, not "
             f"{', '.join(map(repr, numbers))}"
@@ -44,11 +42,10 @@ def checked_numbers(value: Any) -> CopyNumbers:
 
 def count_copies(n: Any) -> int:
     """Check the number of copies to make and return it."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise InvalidGroup(f"the number of copies is an integer from 1 on, not {n!r}")
-    if n > MAX_COPIES:
-        raise TooLarge(f"{n:,} copies of a group are too many; at most {MAX_COPIES:,}")
-    return int(n)
+    count = checked_integer(n, "the number of copies", 1, InvalidGroup)
+    if count > MAX_COPIES:
+        raise TooLarge(f"{count:,} copies of a group are too many; at most {MAX_COPIES:,}")
+    return count
 
 
 def labelled_digest(digest: str, label: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from intertwine.errors import InvalidGroup
 from intertwine.groups.generators import MAX_DIMENSION, refuse_large
+from intertwine.integers import checked_integer, is_integer
 from intertwine.operators import Permutation
 from intertwine.scanner import Scanner
 
@@ -21,9 +22,11 @@ def permutations_of(cycles: Any, d: int | None) -> list[Permutation]:
 
     Raises `InvalidGroup` and `ParseError`.
     """
-    given = _from_text(cycles) if isinstance(cycles, str) else [_checked(each) for each in cycles]
+    given = _from_text(cycles) if isinstance(cycles, str) else _from_lists(cycles)
     points = [point for permutation in given for cycle in permutation for point in cycle]
-    size = max(points, default=0) + 1 if d is None else d
+    size = max(points, default=0) + 1
+    if d is not None:
+        size = checked_integer(d, "d, the number of coordinates,", 1, InvalidGroup)
     if size > MAX_DIMENSION or min(points, default=0) < 0 or max(points, default=0) >= size:
         raise InvalidGroup(
             f"the cycles have coordinates from {min(points, default=0):,} to "
@@ -47,6 +50,15 @@ def _permutation(cycles: _Cycles, size: int) -> Permutation:
     return Permutation(indices)
 
 
+def _from_lists(cycles: Any) -> list[_Cycles]:
+    if not _is_list(cycles):
+        raise InvalidGroup(
+            f"permutations are lists of cycles, as in [[(0, 1, 2), (3, 4)]], or GAP's text, not "
+            f"{shortened(cycles)}"
+        )
+    return [_checked(each) for each in cycles]
+
+
 def _checked(permutation: Any) -> _Cycles:
     if not _is_list(permutation) or not all(_is_list(cycle) for cycle in permutation):
         raise InvalidGroup(
@@ -54,7 +66,7 @@ def _checked(permutation: Any) -> _Cycles:
             f"permutations, not {shortened(permutation)}"
         )
     for point in (point for cycle in permutation for point in cycle):
-        if isinstance(point, bool) or not isinstance(point, int | np.integer):
+        if not is_integer(point):
             raise InvalidGroup(f"a cycle consists of integers, not {point!r}")
     return [[int(point) for point in cycle] for cycle in permutation if len(cycle)]
 

@@ -43,6 +43,10 @@ of frames fell from 1e4 to below 10."""
 _UNITARY = 1e-9
 _CELLS = 4
 """The width of a cell of the search table, in units of `_APART`."""
+_LARGE = 100
+"""The size of matrices whose orders are bounded first."""
+_MOVED = 1e-3
+"""A vector is moved by more than this part of its length, or not clearly."""
 _LARGEST_NORM = 1e3
 """Elements with larger entries, in the nearly unitary frame, are taken for elements of no finite
 group."""
@@ -137,7 +141,7 @@ class MatrixTable:
     def __init__(self, generators: Inexact[np.ndarray, "k d d"], same: float) -> None:
         d = generators.shape[1]
         self._generators, self._same = generators, same
-        self.limit = min(MAX_ORDER, MAX_ENTRIES // d**2)
+        self.limit = _most_elements(d)
         self._rows = _Rows(np.eye(d, dtype=generators.dtype)[None])
         rng = np.random.default_rng(20211)
         functional = rng.standard_normal((d, d)) - 1j * rng.standard_normal((d, d))
@@ -156,6 +160,8 @@ class MatrixTable:
         sizes = np.abs(stack).max(axis=(1, 2))
         # powers of an element of finite order are bounded: so are its entries, in any fair frame
         if not np.all((sizes < _LARGEST_CONDITION) & (sizes > 1 / _LARGEST_CONDITION)):
+            return None
+        if any(_has_large_order(matrix) for matrix in stack):
             return None
         if not np.all(np.abs(np.abs(np.linalg.eigvals(stack)) - 1) <= _ON_CIRCLE):
             return None
@@ -282,6 +288,32 @@ class _Rows:
             self._room = room
         self._room[self._count : needed] = block
         self._count = needed
+
+
+def _most_elements(d: int) -> int:
+    """Return the largest number of d × d matrices in a table."""
+    return min(MAX_ORDER, MAX_ENTRIES // d**2)
+
+
+def _has_large_order(matrix: Inexact[np.ndarray, "d d"]) -> bool:
+    """Return whether a large matrix clearly has a larger order than a table has elements: its
+    powers move a random vector, and none up to the table's limit moves it back.
+
+    This is much less work than its eigenvalues or powers. Few large matrices are in a table.
+    """
+    d = len(matrix)
+    if d < _LARGE:
+        return False
+    start = np.random.default_rng(20212).standard_normal(d)
+    vector, nearest, largest = start, np.inf, np.linalg.norm(start)
+    with np.errstate(all="ignore"):
+        for _ in range(_most_elements(d)):
+            vector = matrix @ vector
+            nearest = min(nearest, float(np.linalg.norm(vector - start)))
+            largest = max(largest, np.linalg.norm(vector))
+            if not nearest > _MOVED * largest:
+                return False
+    return True
 
 
 def _nearly_invariant_form(

@@ -8,19 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex, Float
 
-from intertwine.errors import InvalidGroup
-
 GOLDEN_RATIO = (1 + 5**0.5) / 2
-
-
-def checked_integer(n: Any, what: str, least: int = 1) -> int:
-    """Return an argument of a group. Raises `InvalidGroup` unless it is an integer from `least` on.
-
-    `what` is the group's form, such as "SO(n)".
-    """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
-        raise InvalidGroup(f"{what} takes integers from {least} on, not {n!r}")
-    return int(n)
 
 
 def unit_matrix(n: int, i: int, j: int) -> Float[np.ndarray, "n n"]:

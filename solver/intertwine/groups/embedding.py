@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from intertwine.errors import InvalidGroup
+from intertwine.groups.arguments import group_argument
 from intertwine.groups.generators import Generator, refuse_large
 from intertwine.groups.group import Group
 from intertwine.operators import dense
@@ -20,6 +21,7 @@ class Embed(Group):
     """
 
     def __init__(self, group: Group, d: int, slots: Any) -> None:
+        group, d = checked_group(group, "Embed"), group_argument(d, "d of Embed(group, d, slots)")
         count = len(group.lie_generators) + len(group.group_generators)
         refuse_large(max(count * d, 1) * d, f"an embedding into {d} dimensions")
         where = _coordinates(d, slots)
@@ -42,6 +44,13 @@ class Embed(Group):
         )
         self.z_scale = group.z_scale
         self.is_exact, self.known_precision = group.is_exact, group.known_precision
+
+
+def checked_group(value: Any, what: str) -> Group:
+    """Return a group that another one is made from. Raises `InvalidGroup` for other values."""
+    if not isinstance(value, Group):
+        raise InvalidGroup(f"{what} is made from a group such as SO(3), not from {value!r}")
+    return value
 
 
 def _coordinates(d: int, slots: Any) -> Shaped[np.ndarray, "..."]:

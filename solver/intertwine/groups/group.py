@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Num
 
 from intertwine.errors import InvalidGroup, TooLarge
+from intertwine.groups.arguments import with_named_arguments
 from intertwine.groups.copies import (
     CopyNumbers,
     checked_numbers,
@@ -35,6 +36,7 @@ from intertwine.groups.refinement import (
 from intertwine.groups.refinement import refine as find_exact
 from intertwine.groups.rounding import NO_DEFECTS, Defect, Judgement, have_few_digits, judge
 from intertwine.groups.sampling import sample_elements
+from intertwine.integers import checked_integer
 from intertwine.operators import Permutation, as_signed_permutation, dense
 
 _GENERATORS = {"lie_algebra": read_lie_algebra, "discrete_generators": read_discrete}
@@ -104,8 +106,11 @@ class Group:
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make a user-defined __repr__ show the number of a copy."""
+        """Make errors of __init__ name its arguments, and __repr__ show the number of a copy."""
         super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            init = with_named_arguments(cls.__init__, cls.__name__)
+            cls.__init__ = init  # type: ignore[method-assign]
         if "__repr__" in vars(cls):
             cls.__repr__ = with_number(cls.__repr__)  # type: ignore[method-assign]
 
@@ -406,12 +411,10 @@ class Group:
 
 
 def _size(declared: Any) -> int:
-    is_integer = isinstance(declared, int | np.integer) and not isinstance(declared, bool)
-    if not is_integer or declared < 1:
-        raise InvalidGroup(f"the size of a group's space is an integer from 1 on, not {declared!r}")
-    if declared > MAX_DIMENSION:
-        raise TooLarge(f"the group's space has {declared:,} dimensions; at most {MAX_DIMENSION:,}")
-    return int(declared)
+    size = checked_integer(declared, "the size of a group's space", 1, InvalidGroup)
+    if size > MAX_DIMENSION:
+        raise TooLarge(f"the group's space has {size:,} dimensions; at most {MAX_DIMENSION:,}")
+    return size
 
 
 def _as_given(generators: tuple[Generator, ...]) -> Any:

@@ -12,8 +12,8 @@ from itertools import combinations, product
 import numpy as np
 from jaxtyping import Complex, Float
 
+from intertwine.groups.arguments import group_argument
 from intertwine.groups.elementary import (
-    checked_integer,
     first_flipped,
     lorentz_generators,
     rotation_generators,
@@ -47,7 +47,7 @@ class SE(Group):
     """
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "SE(n)")
+        n = group_argument(n, "n of SE(n)")
         refuse_large(n * (n + 1) // 2 * (n + 1) ** 2, f"SE({n})")
         super().__init__(
             lie_algebra=[*_affine(rotation_generators(n), 0.0), *_translations(n, n + 1)]
@@ -61,7 +61,7 @@ class E(Group):
     """
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "E(n)")
+        n = group_argument(n, "n of E(n)")
         refuse_large((n * (n + 1) // 2 + 1) * (n + 1) ** 2, f"E({n})")
         super().__init__(
             lie_algebra=[*_affine(rotation_generators(n), 0.0), *_translations(n, n + 1)],
@@ -77,7 +77,7 @@ class Galilei(Group):
     """
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "Galilei(n)")
+        n = group_argument(n, "n of Galilei(n)")
         refuse_large((n + 1) * (n + 2) // 2 * (n + 2) ** 2, f"Galilei({n})")
         boosts = [unit_matrix(n + 2, i, n) for i in range(n)]
         turns = _affine(_affine(rotation_generators(n), 0.0), 0.0)
@@ -105,7 +105,7 @@ class Heisenberg(Group):
     """
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "Heisenberg(n)")
+        n = group_argument(n, "n of Heisenberg(n)")
         refuse_large((2 * n + 1) * (n + 2) ** 2, f"Heisenberg({n})")
         places = [(0, i) for i in range(1, n + 1)] + [(i, n + 1) for i in range(1, n + 1)]
         super().__init__(lie_algebra=[unit_matrix(n + 2, i, j) for i, j in (*places, (0, n + 1))])
@@ -119,7 +119,7 @@ class Spin(Group):
     """
 
     def __init__(self, n: int) -> None:
-        n = checked_integer(n, "Spin(n)", 2)
+        n = group_argument(n, "n of Spin(n)", 2)
         size: int = 2 ** (min(n, 60) // 2)
         refuse_large(n * (n - 1) * size**2, f"Spin({n})")
         gammas = _gammas(n)

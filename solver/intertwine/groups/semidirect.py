@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num
 
-from intertwine.errors import InvalidGroup
+from intertwine.errors import InvalidGroup, InvalidRep
 from intertwine.groups.catalogue import S
-from intertwine.groups.embedding import Embed
+from intertwine.groups.embedding import Embed, checked_group
 from intertwine.groups.enumeration import enumerate_elements
 from intertwine.groups.generators import refuse_large
 from intertwine.groups.group import Group
@@ -38,6 +38,7 @@ class WreathProduct(Group):
     """
 
     def __init__(self, group: Group, blocks: Group | int) -> None:
+        group = checked_group(group, "WreathProduct")
         top = blocks if isinstance(blocks, Group) else S(blocks)
         permutations = [as_signed_permutation(h) for h in top.group_generators]
         if not top.is_permutation:
@@ -75,11 +76,15 @@ class SemidirectProduct(Group):
 
     Raises `InvalidGroup` if the number or the shape of the matrices is wrong, if they do not map
     N to itself (checked for the Lie algebra of N, and for finite N), or if they do not satisfy the
-    relations of H, so that the product has too many elements (checked for finite N and H).
+    relations of H, as those of `Rep.from_generators` do: brackets of Lie generators, closed loops
+    such as exp(2πA) = 1, and products of discrete generators. For finite N and H, relations up to
+    elements of N are enough.
     """
 
     def __init__(self, normal: Group, acting: Group, action: Sequence[Any]) -> None:
-        matrices = [np.asarray(dense(each)) for each in map(_as_operator, action)]
+        for each in (normal, acting):
+            checked_group(each, "SemidirectProduct")
+        matrices = _matrices(action)
         lie_count = len(acting.lie_generators)
         wanted = lie_count + len(acting.group_generators)
         n, d = normal.d, normal.d + acting.d
@@ -111,14 +116,32 @@ class SemidirectProduct(Group):
         )  # fmt: skip
         self.is_exact = normal.is_exact and acting.is_exact
         self.known_precision = max(normal.known_precision, acting.known_precision)
-        _require_order(self, normal, acting)
+        _require_relations(self, normal, acting, matrices)
 
 
-def _as_operator(value: Any) -> Any:
-    """Return a permutation for a sequence of integers, and other values as they are."""
-    if np.ndim(value) == 1 and np.issubdtype(np.asarray(value).dtype, np.integer):
-        return Permutation(value)
-    return value
+def _matrices(action: Any) -> list[_Matrix]:
+    """Return the matrices of an action, where a sequence of integers stands for a permutation.
+
+    Raises `InvalidGroup` for values that are not finite matrices or permutations.
+    """
+    if not isinstance(action, Sequence | np.ndarray) or isinstance(action, str):
+        raise InvalidGroup(f"the action is a list of matrices or permutations, not {action!r}")
+    found = []
+    for each in action:
+        try:
+            value = np.asarray(each) if isinstance(each, list | tuple) else each
+            if np.ndim(value) == 1 and np.issubdtype(value.dtype, np.integer):
+                value = Permutation(value)
+            matrix = np.asarray(dense(value))
+            finite = bool(np.all(np.isfinite(matrix)))
+        except (TypeError, ValueError) as error:
+            raise InvalidGroup(
+                f"the action has {each!r}, which is neither a matrix nor a permutation: {error}"
+            ) from None
+        if not finite:
+            raise InvalidGroup(f"the action has entries that are not finite: {each!r}")
+        found.append(matrix)
+    return found
 
 
 def _block_sum(a: _Matrix, b: _Matrix) -> _Matrix:
@@ -134,6 +157,8 @@ def _require_derivation(normal: Group, matrix: _Matrix) -> None:
 
 
 def _require_automorphism(normal: Group, matrix: _Matrix) -> None:
+    if np.linalg.matrix_rank(matrix) < len(matrix):
+        raise InvalidGroup(f"a discrete generator acts by a singular matrix: {matrix!r}")
     inverse = np.linalg.inv(matrix)
     algebra = [np.asarray(dense(a)) for a in normal.lie_generators]
     _require_in_span(normal, [matrix @ a @ inverse for a in algebra])
@@ -176,12 +201,30 @@ def _not_normal(normal: Group) -> InvalidGroup:
     )
 
 
-def _require_order(group: Group, normal: Group, acting: Group) -> None:
-    if group.lie_generators:
-        return
-    orders = [enumerate_elements(each) for each in (normal, acting, group)]
+def _require_relations(
+    group: Group, normal: Group, acting: Group, matrices: Sequence[_Matrix]
+) -> None:
+    """Raise `InvalidGroup` unless the action is a homomorphism.
+
+    For finite groups the relations of H may hold up to elements of N: the product has |N| · |H|
+    elements. For others, a(h) itself must satisfy the relations.
+    """
+    orders = [
+        None if each.lie_generators else enumerate_elements(each)
+        for each in (normal, acting, group)
+    ]
     known = [each.order for each in orders if each is not None]
-    if len(known) == 3 and known[2] != known[0] * known[1]:
+    if len(known) < 3:
+        from intertwine.reps.relations import Relations  # groups are loaded before reps
+
+        lie_count = len(acting.lie_generators)
+        try:
+            Relations(
+                acting, matrices[:lie_count], matrices[lie_count:], normal.d, "the action"
+            ).check()
+        except InvalidRep as error:
+            raise InvalidGroup(str(error)) from None
+    elif known[2] != known[0] * known[1]:
         raise InvalidGroup(
             f"the matrices of the action do not satisfy the relations of {acting!r}: the product "
             f"has {known[2]:,} elements instead of {known[0]:,} · {known[1]:,}. Give matrices that "

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping
 
-from intertwine.errors import IntertwineError, ParseError
+from intertwine.errors import IntertwineError, InvalidGroup, ParseError
 from intertwine.groups.catalogue import CATALOGUE
 from intertwine.groups.group import Group
 from intertwine.scanner import Scanner
@@ -24,6 +24,8 @@ def parse_group(text: str, names: Mapping[str, Group] | None = None) -> Group:
     Raises `ParseError` for a text that is not a group, and `InvalidGroup` or `TooLarge` for
     arguments that the group does not accept.
     """
+    if not isinstance(text, str):
+        raise InvalidGroup(f"the name of a group is a text such as 'SO(3)', not {text!r}")
     return parse_group_within(text, (0, len(text)), names or {})
 
 

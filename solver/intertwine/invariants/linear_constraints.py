@@ -32,6 +32,17 @@ class Equations:
     matrix: Any
     scale: float
 
+    @property
+    def row_sizes(self) -> Float[np.ndarray, " m"] | None:
+        """The largest entry of each row; None for an operator, whose entries are not known."""
+        if not (is_sparse(self.matrix) or isinstance(self.matrix, np.ndarray)):
+            return None
+        if not all(self.matrix.shape):
+            return np.zeros(self.matrix.shape[0])
+        largest = abs(self.matrix).max(axis=1)
+        found = np.ravel(largest.toarray() if is_sparse(largest) else largest)
+        return found.astype(float) / self.scale
+
     def times(self, block: Inexact[np.ndarray, "n k"]) -> Inexact[np.ndarray, "m k"]:
         """Return C times a few vectors."""
         return np.asarray(self.matrix @ block) / self.scale
@@ -44,7 +55,9 @@ def constrained(rep: Rep, basis: Basis, constraints: Any, tolerances: Tolerances
     constraints scaled to norm 1, counts as zero up to `tolerances.null` and as nonzero from
     `tolerances.distinct` on. Over real invariants, the real and the imaginary part of a complex C
     are separate equations. Raises `InvalidRep` for constraints that are not matrices with n
-    columns, and `AmbiguousRank` for a singular value between the two bounds.
+    columns, and `AmbiguousRank` for a singular value between the two bounds, or for a row of a
+    matrix that is so small beside the others that it counts as zero although the invariants violate
+    it. (The rows of an operator are not known: those that small are taken for rounding errors.)
     """
     equations = read_constraints(constraints, rep)
     if not equations:
@@ -53,6 +66,8 @@ def constrained(rep: Rep, basis: Basis, constraints: Any, tolerances: Tolerances
     restricted = _on_basis(equations, storage)
     n, kept, dropped = _null_space(restricted, tolerances, rep)
     found = Combined(storage, n)
+    for each in equations:
+        _require_every_row(each, found, tolerances, rep)
     residuals = tuple(_residual(each, found) for each in equations)
     worst = max(residuals, default=0.0)
     if not worst <= tolerances.distinct:
@@ -137,7 +152,10 @@ def _norm(matrix: Any) -> float:
     n = matrix.shape[1]
     vectors = np.random.default_rng(6).standard_normal((n, _VECTORS)) / math.sqrt(max(1, n))
     images = np.asarray(matrix @ vectors)
-    return float(np.linalg.norm(images, axis=0).max(initial=0.0))
+    largest = float(np.abs(images).max(initial=0.0))
+    if not largest or not math.isfinite(largest):
+        return math.inf if largest else 0.0
+    return largest * float(np.linalg.norm(images / largest, axis=0).max())
 
 
 def _on_basis(equations: Sequence[Equations], storage: Storage) -> Inexact[np.ndarray, "m r"]:
@@ -191,6 +209,32 @@ def _null_space(
     found: Inexact[np.ndarray, "r s"] = q * phases
     leak = float(np.abs(found - null @ (null.conj().T @ found)).max(initial=0.0))
     return (found if leak < tolerances.null else null), kept, dropped
+
+
+def _require_every_row(
+    equations: Equations, storage: Storage, tolerances: Tolerances, rep: Rep
+) -> None:
+    """Raise `AmbiguousRank` for a row of C that the columns violate, relative to its own entries.
+
+    Beside much larger rows it counted as zero. Only the user knows whether it is an equation in
+    other units, or rounding errors.
+    """
+    sizes = equations.row_sizes
+    if sizes is None or not sizes.size:
+        return
+    images = [
+        np.abs(equations.times(block)).max(axis=1, initial=0.0)
+        for block in storage.columns(_BLOCK_BYTES)
+    ]
+    worst = np.max([np.zeros(len(sizes)), *images], axis=0)
+    violated = np.divide(worst, sizes, out=np.zeros(len(sizes)), where=sizes > 0)
+    row = int(violated.argmax())
+    if violated[row] > tolerances.distinct:
+        raise AmbiguousRank(
+            f"the rank is ambiguous: the entries of row {row} of the constraints on {rep} are at "
+            f"most {sizes[row]:.1g} of their norm, so the row may be an equation or rounding "
+            f"errors. Multiply it by a large number, or set it to zero"
+        )
 
 
 def _residual(equations: Equations, storage: Storage) -> float:

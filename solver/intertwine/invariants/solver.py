@@ -34,6 +34,7 @@ from intertwine.errors import (
     MethodNotApplicable,
     NotConcrete,
     SolveError,
+    TooLarge,
 )
 from intertwine.groups import Group
 from intertwine.groups.rounding import require_exact
@@ -258,7 +259,11 @@ def _by_name(parts: Iterable[tuple[str, Certificate]]) -> dict[str, Certificate]
 def _solve_problem(
     problem: Problem, options: Options, report: Report
 ) -> tuple[Storage, Certificate]:
-    """Try the methods in turn until one has a proven answer."""
+    """Try the methods in turn until one has a proven answer.
+
+    A rank that a method finds ambiguous stays so if the next one refuses the size: `TooLarge` would
+    hide what is wrong.
+    """
     if options.tolerance is not None:
         return _approximate(problem, options.tolerance, options.method, report)
     blocks = in_block_problems(problem)
@@ -266,6 +271,7 @@ def _solve_problem(
         return _solve_blocks(problem, blocks, options, report)
     *first, last = choose_methods(problem, options.method)
     notes: list[str] = []
+    ambiguous: AmbiguousRank | None = None
     for method in first:
         try:
             storage, certificate = _run(method, problem, _in_brief(options), report)
@@ -273,9 +279,15 @@ def _solve_problem(
         except (SolveError, MethodNotApplicable) as error:
             _LOG.info("%s failed (%s); trying another method", method, error)
             applies = not isinstance(error, MethodNotApplicable)
+            ambiguous = error if isinstance(error, AmbiguousRank) else ambiguous
             notes.append(f"{method} failed: {error}" if applies else str(error))
     else:
-        storage, certificate = _run(last, problem, options, report)
+        try:
+            storage, certificate = _run(last, problem, options, report)
+        except TooLarge:
+            if ambiguous is None:
+                raise
+            raise ambiguous from None
     require_distinguishable(problem, storage, report)
     return storage, replace(certificate, notes=(*notes, *certificate.notes))
 

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from intertwine.errors import InvalidSetting
+from intertwine.integers import is_integer
 from intertwine.irreps.surds import root_text
 from intertwine.scanner import superscript
 
@@ -46,8 +47,7 @@ class SphericalHarmonics:
     degree: int
 
     def __post_init__(self) -> None:
-        is_integer = isinstance(self.degree, int) and not isinstance(self.degree, bool)
-        if not is_integer or not 0 <= self.degree <= MAX_DEGREE:
+        if not is_integer(self.degree) or not 0 <= self.degree <= MAX_DEGREE:
             raise InvalidSetting(
                 f"the degree of spherical harmonics is an integer from 0 to {MAX_DEGREE}, not "
                 f"{self.degree!r}"

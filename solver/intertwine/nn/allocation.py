@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import comb
 
 from intertwine.groups import Group
-from intertwine.nn.settings import natural
+from intertwine.integers import checked_integer
 from intertwine.reps import Rep, T
 from intertwine.reps.syntax import direct_sum
 
@@ -22,7 +22,7 @@ def uniform_rep(ch: int, group: Group) -> Rep:
     same. Raises `InvalidSetting` unless `ch` is an integer from 0 on.
     """
     counts: dict[int, int] = {}
-    left, d = natural(ch, "a number of channels"), group.d
+    left, d = checked_integer(ch, "a number of channels"), group.d
     while left > 0:
         rank = _largest_rank(left, d)
         for r in range(rank + 1):

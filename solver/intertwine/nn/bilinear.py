@@ -10,13 +10,14 @@ from jaxtyping import Inexact
 from intertwine.arrays import Array
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group, Trivial
+from intertwine.integers import checked_integer
 from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps_of
 from intertwine.nn.initialization import draw
 from intertwine.nn.layer import Layer, compiled
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.paper_maps import PaperMaps, paper_maps_of
 from intertwine.nn.seed import Key, Seed, as_seed
-from intertwine.nn.settings import natural, working
+from intertwine.nn.settings import working
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
@@ -53,7 +54,7 @@ class BiLinear(Layer):
         dtype: Any = None,
     ) -> None:
         source, target = bound(rep_in, group), bound(rep_out, group)
-        channels = natural(channels, "the number of channels")
+        channels = checked_integer(channels, "the number of channels")
         if require_form(bilinear) == "paper":
             self.maps = paper_maps_of(source, target)
         else:

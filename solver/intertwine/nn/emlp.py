@@ -16,6 +16,7 @@ from jaxtyping import Inexact
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, MethodNotApplicable, ReachWarning
 from intertwine.groups import Group
+from intertwine.integers import checked_integer
 from intertwine.nn.allocation import uniform_rep
 from intertwine.nn.bilinear import BiLinear, Bilinear, require_form
 from intertwine.nn.channelwise_maps import selected_maps
@@ -32,7 +33,7 @@ from intertwine.nn.network_shape import HiddenLayer, NetworkShape, complete_shap
 from intertwine.nn.products import NARROW
 from intertwine.nn.seed import Key, Seed, as_seed
 from intertwine.nn.sequential import Sequential
-from intertwine.nn.settings import natural, positive
+from intertwine.nn.settings import positive
 from intertwine.nn.tensor_reach import lost_maps, squares, with_tensors
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
@@ -91,7 +92,7 @@ class EMLP(Layer):
             raise InvalidRep("a network needs an input, and rep_in has size 0")
         hidden = hidden_layers(ch, num_layers, group)
         _require_shared_group(self.rep_in, [layer.rep for layer in hidden])
-        channels = natural(channels, "the number of channels")
+        channels = checked_integer(channels, "the number of channels")
         gain, seed = positive(gain, "the gain"), as_seed(key)
         limits: list[str] = []
         if bilinear is None or require_form(bilinear) == "channelwise":
@@ -143,7 +144,7 @@ def hidden_layers(
     """Return the hidden layers: `layers` of them, by default as many as a list has, else three."""
     if layers is None:
         layers = len(ch) if isinstance(ch, Sequence) and not isinstance(ch, str) else 3
-    layers = natural(layers, "the number of layers")
+    layers = checked_integer(layers, "the number of layers")
     each = [ch] * layers if isinstance(ch, str) or not isinstance(ch, Sequence) else list(ch)
     if len(each) != layers:
         raise InvalidRep(f"num_layers is {layers}, and ch has {len(each)} entries: give one each")

@@ -17,6 +17,7 @@ from intertwine.arrays import Array
 from intertwine.bases import Basis
 from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group, Trivial
+from intertwine.integers import is_integer
 from intertwine.nn.by_content import ByContent
 from intertwine.nn.equality_maps import EqualityMaps, equality_maps_of
 from intertwine.nn.features import mixed
@@ -180,7 +181,7 @@ def bound(rep: Rep | str | int, group: Group | None) -> Rep:
 
 
 def _count(value: Any) -> int:
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0:
+    if is_integer(value) and value >= 0:
         return int(value)
     raise InvalidRep(
         f"a layer takes reps such as V or 2*V + Scalar, their texts, or numbers of scalars, not "

@@ -13,6 +13,7 @@ from jaxtyping import Inexact, Int
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, InvalidSetting, MethodNotApplicable
 from intertwine.groups import Group, Trivial
+from intertwine.integers import checked_integer
 from intertwine.nn.conjugates import with_dual
 from intertwine.nn.features import mixed
 from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
@@ -24,7 +25,7 @@ from intertwine.nn.polynomial_features import (
     design_matrix,
     polynomial_features_of,
 )
-from intertwine.nn.settings import natural, working
+from intertwine.nn.settings import working
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
@@ -68,8 +69,8 @@ class EquivariantPolynomial(Layer):
     ) -> None:
         self.rep_in, out = bound(rep_in, group), bound(rep_out, group)
         group = _one_group(self.rep_in, out, group)
-        degree = natural(degree, "the degree")
-        generators = natural(generators, "the degree of generators")
+        degree = checked_integer(degree, "the degree")
+        generators = checked_integer(generators, "the degree of generators")
         if not degree or not generators:
             raise InvalidSetting("degree or generators is 0: give degrees from 1 on")
         if not self.rep_in.size():
@@ -85,7 +86,7 @@ class EquivariantPolynomial(Layer):
             degree,
             generators,
             bool(norms),
-            natural(most, "most, the number of products,"),
+            checked_integer(most, "most, the number of products,"),
         )
         chosen, sizes = working(dtype, is_complex), self.features.counts
         self.weights = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,13 +11,6 @@ from jax.dtypes import canonicalize_dtype
 from intertwine.errors import InvalidSetting
 
 _DTYPES = ("float32", "float64", "complex64", "complex128")
-
-
-def natural(value: Any, meaning: str) -> int:
-    """Return the value as an int. Raises `InvalidSetting` unless it is an integer ≥ 0."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0:
-        return operator.index(value)
-    raise InvalidSetting(f"{meaning} is a natural number, not {value!r}")
 
 
 def positive(value: Any, meaning: str) -> float:

@@ -28,7 +28,9 @@ _NULL, _CLEAR = 1e-8, 1e-4
 """Relative singular values below the first are zero; those between the two are ambiguous."""
 _DIAGONAL = 1e-7  # the largest entry beside the diagonal, relative to the matrices
 _CONDITION = 1e6  # of joint eigenvectors; more is unclear
-_RATIONAL = 1e-9  # the largest distance of a weight's coordinate from its fraction
+_RATIONAL = (
+    1e-12  # the largest distance of a weight's coordinate from its fraction, as `Tolerances.null`
+)
 _LARGEST_DENOMINATOR = 24
 _SAME = 1e-8  # elements or eigenvalues nearer than this are equal
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from intertwine.errors import InvalidSetting, TooLarge
+from intertwine.integers import is_integer
 from intertwine.polynomials.components import components_of
 from intertwine.polynomials.finite_series import spectra_of
 from intertwine.polynomials.joint_groups import JointAction, joint_action
@@ -156,7 +157,6 @@ def require_solvable(k: int, rep: Rep, rep_out: Rep) -> int:
 
 def checked_degree(degree: Any, largest: int) -> int:
     """Return a degree as an integer. Raises `InvalidSetting` for anything else."""
-    is_integer = isinstance(degree, int | np.integer) and not isinstance(degree, bool)
-    if not is_integer or not 0 <= degree <= largest:
+    if not is_integer(degree) or not 0 <= degree <= largest:
         raise InvalidSetting(f"the degree is an integer from 0 to {largest:,}, not {degree!r}")
     return int(degree)

@@ -13,6 +13,7 @@ from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.groups.generators import Generator
+from intertwine.integers import is_integer
 from intertwine.operators import Permutation, dense
 from intertwine.reps.generator_images import Images, images
 from intertwine.reps.generator_rep import GeneratorRep, checked_generator_images
@@ -206,7 +207,7 @@ def _word(word: Any, count: int, G: Group) -> Word:
     found = []
     for letter in _listed(word):
         k, power = letter if isinstance(letter, tuple) and len(letter) == 2 else (letter, 1)
-        if not all(isinstance(n, int | np.integer) for n in (k, power)) or not 0 <= k < count:
+        if not all(is_integer(n) for n in (k, power)) or not 0 <= k < count:
             raise InvalidRep(
                 f"the letter {letter!r} of a word is not a generator of {G!r}: it is a number from "
                 f"0 to {count - 1}, or a pair (number, power)"

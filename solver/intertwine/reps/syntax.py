@@ -32,6 +32,7 @@ from jaxtyping import Num
 from intertwine.arrays import Array, namespace
 from intertwine.errors import InvalidGroup, InvalidRep, NotConcrete, TooLarge
 from intertwine.groups import Group
+from intertwine.integers import is_integer
 from intertwine.operators import DirectSum, Kronecker, KroneckerSum, LinearOperator, dense
 
 if TYPE_CHECKING:
@@ -724,7 +725,7 @@ def _as_rep(value: Any) -> Rep:
 
 
 def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+    if not is_integer(value) or value < 0:
         raise InvalidRep(
             f"multiplicities and powers are integers from 0 on, not {value!r}"
             if isinstance(value, int | float | np.number)

@@ -11,9 +11,9 @@ from jaxtyping import Float, Inexact, Num, Shaped
 
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
+from intertwine.integers import checked_integer
 from intertwine.reps import Rep
 from intertwine.reps.syntax import Element, rho_of
-from intertwine.training.counts import at_least
 from intertwine.training.data import Data, Pair, reps_of, weights_dtype
 from intertwine.training.precision import precision_of
 from intertwine.verify import sampled_elements
@@ -86,7 +86,8 @@ def _both_ways(
     batch_size: Any,
 ) -> tuple[Inexact[np.ndarray, "n m"], Inexact[np.ndarray, "n m"]]:
     """Return f(ρ_in(g)x) and ρ_out(g)f(x) for every x."""
-    samples, batch_size = at_least(1, samples, "samples"), at_least(1, batch_size, "batch_size")
+    samples = checked_integer(samples, "samples", 1)
+    batch_size = checked_integer(batch_size, "batch_size", 1)
     X = np.asarray(data.X if isinstance(data, Data) else data[0] if _is_pair(data) else data)
     if not isinstance(data, Data) and rep_in is None and rep_out is None:
         own = getattr(model, "rep_in", None), getattr(model, "rep_out", None)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from intertwine.integers import checked_integer
 from intertwine.training.batches import Batches
-from intertwine.training.counts import at_least
 from intertwine.training.data import Data, DeviceSamples, Pair, samples_of, weights_dtype
 from intertwine.training.epochs import Parts, batch_losses
 from intertwine.training.losses import Loss, loss_of, require_labels
@@ -24,7 +24,7 @@ def evaluate(
     It is exactly the mean over samples, whatever the batch size. `loss` and errors are those of
     `fit`.
     """
-    batch_size = at_least(1, batch_size, "batch_size")
+    batch_size = checked_integer(batch_size, "batch_size", 1)
     with precision_of(model):
         samples = samples_of(data, weights_dtype(model) or jnp.zeros(()).dtype)
         found = loss_of(loss)

@@ -15,11 +15,11 @@ from jaxtyping import Float
 
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
+from intertwine.integers import checked_integer
 from intertwine.training.augmentation import Augmentation
 from intertwine.training.batches import Batches
 from intertwine.training.checkpoint import Checkpoint
 from intertwine.training.checkpoint_policy import CheckpointPolicy
-from intertwine.training.counts import at_least
 from intertwine.training.data import (
     Data,
     DeviceSamples,
@@ -108,13 +108,13 @@ def fit(
     and the bytecode of your functions, but not by global variables that these read, nor by the code
     of functions that they call.
     """
-    batch_size = at_least(1, batch_size, "batch_size")
-    evaluate_every = at_least(1, evaluate_every, "evaluate_every")
-    epochs, seed = at_least(0, epochs, "epochs"), at_least(0, seed, "seed")
+    batch_size = checked_integer(batch_size, "batch_size", 1)
+    evaluate_every = checked_integer(evaluate_every, "evaluate_every", 1)
+    epochs, seed = checked_integer(epochs, "epochs"), checked_integer(seed, "seed")
     if patience is not None:
-        patience = at_least(1, patience, "patience")
+        patience = checked_integer(patience, "patience", 1)
     if checkpoint_every is not None:
-        checkpoint_every = at_least(1, checkpoint_every, "checkpoint_every")
+        checkpoint_every = checked_integer(checkpoint_every, "checkpoint_every", 1)
     if patience is not None and test is None and validation is None:
         raise InvalidSetting("patience watches a loss: give validation= or test= data with it")
     with precision_of(model):

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from intertwine.errors import InvalidSetting
+from intertwine.integers import checked_integer
 from intertwine.training.batches import Batches
-from intertwine.training.counts import at_least
 from intertwine.training.losses import LOSSES, Loss
 
 MICROBATCH = 512
@@ -43,7 +43,7 @@ def value_and_grad_in_microbatches(
 
     Raises `InvalidSetting` for arrays of unequal lengths.
     """
-    size = at_least(1, size, "size")
+    size = checked_integer(size, "size", 1)
     whole: Callable[..., Any] = eqx.filter_value_and_grad(loss)
 
     def accumulated(weights: Any, *batch: Any) -> tuple[Float[Array, ""], Any]:
@@ -72,7 +72,7 @@ def microbatch_size_of(loss: Loss, model: Any, given: int | None) -> int | None:
     library may compute statistics of the batch. A GPU is fastest with whole batches.
     """
     if given is not None:
-        return at_least(1, given, "microbatch_size")
+        return checked_integer(given, "microbatch_size", 1)
     if jax.default_backend() != "cpu":
         return None
     is_known = any(loss is one for one in LOSSES.values()) and _is_made_of_layers(model)

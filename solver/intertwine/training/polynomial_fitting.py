@@ -16,10 +16,10 @@ from jaxtyping import Float, Inexact, Int
 
 from intertwine.datasets.standardisation import moments, sizes
 from intertwine.errors import InvalidSetting, MethodNotApplicable, TooLarge
+from intertwine.integers import checked_integer
 from intertwine.nn import EquivariantPolynomial, Parallel, Standardize
 from intertwine.nn.least_squares import LeastSquares
 from intertwine.reps import Rep
-from intertwine.training.counts import at_least
 from intertwine.training.data import Data, Pair, reps_of
 from intertwine.training.evaluation import evaluate
 from intertwine.training.fitting import fit
@@ -132,7 +132,7 @@ def fit_polynomial(
     `MethodNotApplicable` for reps that are not recognised as sums of irreps, and `TooLarge` if
     there are too many polynomials of degree 1.
     """
-    degree, most = at_least(1, degree, "degree"), at_least(1, most, "most")
+    degree, most = checked_integer(degree, "degree", 1), checked_integer(most, "most", 1)
     reps = reps_of(data, rep_in, rep_out, None)
     train = _pair(data, reps)
     watched = None if validation is None else _pair(validation, reps)

@@ -581,7 +581,7 @@ class TestBadInput:
             (["basis", "V", "--group", "SO"], "SO(n)"),
             (["basis", "V", "--group", "O(3,4)"], "found 2 arguments"),
             (["basis", "V", "--group", "SO(3"], "expected"),
-            (["basis", "V", "--group", "SO(0)"], "SO(n) takes integers from 1 on, not 0"),
+            (["basis", "V", "--group", "SO(0)"], "n of SO(n) is an integer from 1 on, not 0"),
             (["basis", "V", "--group", "SO(-3)"], "  SO(-3)\n     ^"),
             (["basis", "V", "--group", "SO(2.5)"], "expected"),
             (["basis", "V", "--group", "SO(99999)"], "matrix entries"),

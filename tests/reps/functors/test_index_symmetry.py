@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.groups import CRYSTAL_CLASSES, SO, O, PointGroup
 from intertwine.reps import Alt, Indexed, Rep, Scalar, Sym, V, basis_key
+from intertwine.reps.functors import tensor_subspace
 
 #: For each class, the numbers of independent elastic constants of second and third order, of
 #: piezoelectric and of photoelastic constants (Nye, *Physical Properties of Crystals*, 1985, tables
@@ -34,6 +35,21 @@ ELASTIC = Indexed(V, "ijkl=jikl=klij")
 TENSORS: tuple[Rep, ...] = (
     ELASTIC, Sym(3, Sym(2, V)), V * Sym(2, V), Sym(2, V) >> Sym(2, V)
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("formula", ["ij=-ji", "ijk=jik", "ijkl=jikl=klij"])
+def test_large_derivatives_are_sparse_products(
+    formula: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(5)
+    subspace = Indexed(V, formula).subspace_of(4)
+    for matrix in (rng.standard_normal((4, 4)), 1j * np.diag([1, 0, 0, 2]), np.eye(4, dtype=int)):
+        dense = subspace.derivative(matrix)
+        monkeypatch.setattr(tensor_subspace, "_DENSE_ENTRIES", 0)
+        sparse = subspace.derivative(matrix)
+        monkeypatch.undo()
+        assert sparse.dtype == dense.dtype
+        np.testing.assert_allclose(sparse, dense, rtol=1e-15, atol=1e-15)
 
 
 def rank(rep: Rep) -> int:

@@ -15,7 +15,7 @@ from intertwine.reps.parsing import register_function
 from intertwine.reps.syntax import Rep, Sum, Tensor, direct_sum, is_a, tensor
 
 
-class Conjugate(Functor):
+class Conjugate(Functor, built_in=True):
     """The complex conjugate of ρ, made by `Conj`."""
 
     def rebuilt(self, part: Rep) -> Rep:

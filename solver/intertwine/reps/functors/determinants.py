@@ -21,7 +21,7 @@ _UNIT = 1e-9
 """A determinant this near to ±1 is rounded to it."""
 
 
-class Determinant(Functor):
+class Determinant(Functor, built_in=True):
     """The rep g ↦ det ρ(g), made by `Det`."""
 
     def rebuilt(self, part: Rep) -> Rep:
@@ -55,7 +55,7 @@ class Determinant(Functor):
         return rf"\det\left({latex(self.part)}\right)"
 
 
-class SignRep(Determinant):
+class SignRep(Determinant, built_in=True):
     """The determinant of V over a group where it is ±1, exactly; see `Sign`."""
 
     def rebuilt(self, part: Rep) -> Rep:

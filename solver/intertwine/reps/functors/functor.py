@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -36,8 +36,6 @@ from intertwine.reps.syntax import (
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-_LIBRARY = "intertwine.reps.functors."
-
 #: The size as a polynomial in the part's size n: coefficients by degree.
 SizePolynomial = tuple[Fraction, ...]
 
@@ -46,10 +44,13 @@ class Functor(Rep):
     """A rep g ↦ F(ρ(g)) made of a rep ρ of one group, its `part`, with F(MN) = F(M)F(N).
 
     Values are frozen, and equal if they are the same functor of equal parts. The images of
-    generators are those of the part under F, and need no check: F(ρ) is a rep if ρ is. Classes
-    outside of this library are checked, and identified by their images, as any rep of the user's
-    own: their names do not say what they compute.
+    generators are those of the part under F, and need no check: F(ρ) is a rep if ρ is. That holds
+    for this library's classes, which are declared with ``built_in=True``. Others, also subclasses
+    of these, are checked, and identified by their images, as any rep of the user's own: their names
+    do not say what they compute.
     """
+
+    _is_built_in: ClassVar[bool] = False
 
     __match_args__: tuple[str, ...] = ("part",)
     """The names of the fields, in the order of the arguments of `rebuilt`."""
@@ -59,6 +60,11 @@ class Functor(Rep):
 
     def __init__(self, part: Rep, **fields: Any) -> None:
         self.__dict__.update(fields, part=part)
+
+    def __init_subclass__(cls, *, built_in: bool = False, **kwargs: Any) -> None:
+        """Declare whether the class is one of this library's; subclasses do not inherit this."""
+        super().__init_subclass__(**kwargs)
+        cls._is_built_in = built_in
 
     def rebuilt(self, part: Rep) -> Rep:
         """Return the same functor of another part."""
@@ -165,7 +171,7 @@ class Functor(Rep):
 
 def is_functor(rep: Rep) -> TypeIs[Functor]:
     """Return whether a rep is one of this library's functors: a subclass elsewhere is not."""
-    return isinstance(rep, Functor) and type(rep).__module__.startswith(_LIBRARY)
+    return isinstance(rep, Functor) and type(rep)._is_built_in
 
 
 def rational_weights(rep: Rep) -> Float[np.ndarray, " n"]:

@@ -45,7 +45,7 @@ _LETTERS = "ijklmnopqrstuvwx"
 _Element = tuple[tuple[int, ...], int]
 
 
-class IndexSymmetric(TensorFunctor):
+class IndexSymmetric(TensorFunctor, built_in=True):
     """The tensors ρ ⊗ … ⊗ ρ whose entries satisfy a formula; made by `Indexed`.
 
     Values with formulas that generate the same group of permutations are equal.

@@ -13,6 +13,7 @@ from jaxtyping import Float, Num
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, TooLarge
+from intertwine.integers import is_integer
 from intertwine.operators import CoordinateMatrix, Permutation
 from intertwine.reps.functors.functor import (
     Functor,
@@ -116,7 +117,7 @@ class Power(TensorFunctor):
         return f"{self.letter}({self.k}, {self.part})"
 
 
-class SymmetricPower(Power):
+class SymmetricPower(Power, built_in=True):
     """Symᵏ(ρ), the symmetric tensors of k slots, made by `Sym`."""
 
     strict = False
@@ -144,7 +145,7 @@ class SymmetricPower(Power):
         return rf"\operatorname{{Sym}}^{{{self.k}}}{latex_part(self.part)}"
 
 
-class AlternatingPower(Power):
+class AlternatingPower(Power, built_in=True):
     """Λᵏ(ρ), the alternating tensors of k slots, made by `Alt`."""
 
     strict = True
@@ -224,7 +225,7 @@ def _power_subspace(n: int, k: int, strict: bool) -> TensorSubspace:
 
 def checked_degree(k: Any, name: str) -> int:
     """Return a degree from 0 to `MAX_EXPONENT`. Raises `InvalidRep` or `TooLarge`."""
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
+    if not is_integer(k) or k < 0:
         raise InvalidRep(
             f"the degree of {name} is an integer from 0 on, not {k!r}: write {name}(2, V)"
         )

@@ -9,13 +9,14 @@ from math import prod
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from intertwine.arrays import Array, namespace
+from intertwine.arrays import Array, is_jax, namespace
 from intertwine.errors import TooLarge
 from intertwine.memory import require_memory
 from intertwine.operators import CoordinateMatrix, Permutation
 
 MAX_TENSOR_SIZE = 10_000_000
 """The largest size of the full tensors whose coordinates are written out."""
+_DENSE_ENTRIES = 1_000_000  # a smaller basis is multiplied as a dense matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +65,28 @@ class TensorSubspace:
 
     def derivative(self, matrix: Num[Array, "n n"]) -> Num[Array, "N N"]:
         """Return Eᵀ(M ⊗ 1 ⊗ … + … + … ⊗ 1 ⊗ M)E."""
+        if not is_jax(matrix) and self.n**self.k * self.size > _DENSE_ENTRIES:
+            return self._sparse_derivative(np.asarray(matrix))
         vectors = self._written_out(matrix)
         return self._restricted(sum(self._in_slot(matrix, s, vectors) for s in range(self.k)))
+
+    def _sparse_derivative(self, matrix: Num[np.ndarray, "n n"]) -> Num[np.ndarray, "N N"]:
+        """Return the derivative by sparse products: each term moves one slot only."""
+        from scipy.sparse import csr_array, eye_array, kron
+
+        require_memory(3 * 16 * self.size**2, f"a matrix on {self.size:,} tensors of {self.k}")
+        shape = (self.n**self.k, self.size)
+        vectors = csr_array((self.values, (self.rows, self.columns)), shape=shape)
+        total = csr_array(shape, dtype=np.result_type(matrix.dtype, float))
+        for slot in range(self.k):
+            before, after = eye_array(self.n**slot), eye_array(self.n ** (self.k - 1 - slot))
+            moves = kron(kron(before, csr_array(matrix), format="csr"), after, format="csr")
+            total = total + moves @ vectors
+        found = (vectors.T @ total).tocoo()
+        scale = np.sqrt(self.norms[found.row] * self.norms[found.col])
+        found.data = found.data / scale
+        whole: Num[np.ndarray, "N N"] = found.toarray()
+        return whole.astype(np.result_type(matrix.dtype, np.float32), copy=False)
 
     def _written_out(self, matrix: Num[Array, "n n"]) -> Num[Array, "m N"]:
         require_memory(5 * 16 * self.n**self.k * self.size, f"{self.size:,} tensors of {self.k}")

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, Num
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, TooLarge
+from intertwine.integers import is_integer
 from intertwine.reps.functors.functor import SizePolynomial, checked_part, is_scalar, latex_part
 from intertwine.reps.functors.powers import index_tuples
 from intertwine.reps.functors.tensor_powers import Alt, Sym, TensorFunctor, product_polynomial
@@ -30,7 +31,7 @@ _EXACT_BELOW = 2**53  # integers that a float holds
 _Partition = tuple[int, ...]
 
 
-class SchurFunctor(TensorFunctor):
+class SchurFunctor(TensorFunctor, built_in=True):
     """S_λ(ρ), one of its copies in the full tensors, made by `Schur`."""
 
     __match_args__ = ("partition", "part")
@@ -98,10 +99,7 @@ def Schur(partition: Sequence[int], rep: Any) -> Rep:
 
 def _checked(partition: Any) -> _Partition:
     is_list = isinstance(partition, list | tuple)
-    if not is_list or not all(
-        isinstance(row, int | np.integer) and not isinstance(row, bool) and row >= 0
-        for row in partition
-    ):
+    if not is_list or not all(is_integer(row) and row >= 0 for row in partition):
         raise InvalidRep(f"a partition is a list of integers such as [2, 1], not {partition!r}")
     rows = tuple(int(row) for row in partition if row)
     if list(rows) != sorted(rows, reverse=True):
