@@ -96,9 +96,15 @@ class Problem:
 
     def discrete_norm(self, k: int) -> float:
         """Return the spectral norm of the k-th discrete generator on the product."""
-        if all(isinstance(image.discrete[k], Permutation) for image in self.images):
-            return 1.0
-        return prod(map(spectral_norm, self.discrete(k)))
+        if k not in self._discrete_norms:
+            permutes = all(isinstance(image.discrete[k], Permutation) for image in self.images)
+            norm = 1.0 if permutes else prod(map(spectral_norm, self.discrete(k)))
+            self._discrete_norms[k] = norm
+        return self._discrete_norms[k]
+
+    @cached_property
+    def _discrete_norms(self) -> dict[int, float]:
+        return {}
 
     @property
     def independent_discrete(self) -> tuple[int, ...]:

@@ -154,12 +154,14 @@ def commute_on_a_vector(matrices: Sequence[Inexact[np.ndarray, "n n"]], n: int) 
                 total += each * _summed(columns, values.conj() * u[rows], n)
         return total
 
-    for first, second in ((moved(x, moved(y, v)), moved(y, moved(x, v))),
-                          (moved(x, back(x, v)), back(x, moved(x, v)))):  # fmt: skip
+    def are_near(first: Complex[np.ndarray, " n"], second: Complex[np.ndarray, " n"]) -> bool:
         size = max(float(np.linalg.norm(first)), float(np.linalg.norm(second)))
-        if not np.linalg.norm(first - second) <= _COMMUTE * size:
-            return False
-    return True
+        return bool(np.linalg.norm(first - second) <= _COMMUTE * size)
+
+    along = moved(x, v)
+    if not are_near(moved(x, moved(y, v)), moved(y, along)):
+        return False
+    return are_near(moved(x, back(x, v)), back(x, along))
 
 
 def _few_entries(
