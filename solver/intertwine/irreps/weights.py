@@ -62,8 +62,10 @@ def diagonalised(
     lie: Sequence[Inexact[np.ndarray, "n n"]],
     discrete: Sequence[Inexact[np.ndarray, "n n"]],
     n: int,
+    scales: Sequence[float] | None = None,
 ) -> Weights | None:
-    """Return the weights of normal Lie generators and unitary discrete ones, in this order.
+    """Return the weights of normal Lie generators and unitary discrete ones, in this order. With
+    `scales`, each Lie generator is divided by its own.
 
     None unless all matrices commute, and Lie generators are normal and discrete ones unitary, up to
     rounding. None also for a real rep with a weight that is neither clearly real nor clearly not.
@@ -74,11 +76,12 @@ def diagonalised(
     if not matrices:
         return None
     is_real = not any(map(np.iscomplexobj, matrices))
+    divisors = [*(scales or [1.0] * len(lie)), *[1.0] * len(discrete)]
     found = []
     for blocks in coordinate_blocks(matrices, n):
         stack = np.zeros((len(blocks), len(matrices), *[blocks.shape[1]] * 2), dtype=complex)
-        for k, matrix in enumerate(matrices):
-            stack[:, k] = diagonal_blocks(matrix, blocks)
+        for k, (matrix, divisor) in enumerate(zip(matrices, divisors, strict=True)):
+            stack[:, k] = diagonal_blocks(matrix, blocks) / divisor
         part = _diagonalised(blocks, stack, is_real)
         if part is None:
             return None
