@@ -71,12 +71,12 @@ class Counted(Large):
 
 
 def test_the_images_of_a_large_orthogonal_rep_take_few_calls_of_rho() -> None:
-    """ρ(1), ρ(h), a random and a fixed element, six words, and three calls for each dρ(A)."""
+    """ρ(1), ρ(h), a random and a fixed element, four words, and three calls for each dρ(A)."""
     G = O(2)
     rep = Counted()(G)
     with images_once():
         found = images(rep)
-    assert rep.calls[0] <= 1 + len(G.group_generators) + 2 + 6 + 3 * len(G.lie_generators)
+    assert rep.calls[0] <= 1 + len(G.group_generators) + 2 + 4 + 3 * len(G.lie_generators)
     expected = rep.analytic(np.asarray(G.lie_generators[0]))
     np.testing.assert_allclose(np.asarray(found.lie[0]), expected, atol=1e-14)
 
@@ -94,6 +94,45 @@ def test_the_derivative_of_a_large_rep_is_exact_whatever_the_frequencies(charges
     one = np.eye(4)
     expected = np.kron(np.eye(17), np.kron(A, one) + np.kron(one, A))
     np.testing.assert_allclose(rep.drho(A), expected, atol=1e-12)
+
+
+class Turns(Rep):
+    """Turns of a plane by a multiple of the angle, for each of two planes, in many copies."""
+
+    def __init__(self, first: int, second: int) -> None:
+        self.powers = first, second
+        self.calls = [0]
+
+    def rho(self, M: Any) -> Any:
+        self.calls[0] += 1
+        parts = [np.linalg.matrix_power(M[i : i + 2, i : i + 2], k) for i, k in self.planes]
+        found = np.zeros((4 * COPIES, 4 * COPIES))
+        for at in range(0, 4 * COPIES, 4):
+            found[at : at + 2, at : at + 2], found[at + 2 : at + 4, at + 2 : at + 4] = parts
+        return found
+
+    @property
+    def planes(self) -> Any:
+        return zip((0, 2), self.powers, strict=True)
+
+
+@pytest.mark.parametrize("powers", [(2, 2), (1, 3), (3, 1), (1, 4)])
+def test_the_generators_of_a_large_rep_may_have_frequencies_in_any_ratio(
+    powers: tuple[int, int],
+) -> None:
+    """With equal ratios, the second generator takes one call of rho less."""
+    turn, nothing = np.array([[0.0, -1.0], [1.0, 0.0]]), np.zeros((2, 2))
+    G = Group(lie_algebra=[np.kron(np.diag(unit), turn) for unit in np.eye(2)])
+    rep = Turns(*powers)(G)
+    with images_once():
+        found = images(rep)
+    for k, image in enumerate(found.lie):
+        blocks = [nothing, nothing]
+        blocks[k] = powers[k] * turn
+        expected = np.kron(np.eye(COPIES), np.block([[blocks[0], nothing], [nothing, blocks[1]]]))
+        np.testing.assert_allclose(np.asarray(image), expected, atol=1e-13)
+    if powers == (2, 2):
+        assert rep.calls[0] == 1 + 2 + 4 + 3 + 2
 
 
 class Single(Large):

@@ -45,7 +45,9 @@ def matrix_parts(matrix: Generator | Num[np.ndarray, "m n"]) -> Iterator[bytes |
     offset = _OFFSET * (1 + 1j) if np.iscomplexobj(values) else _OFFSET
     steps = np.rint(entries / (scale or 1.0) * _STEPS + offset)
     kept = steps != 0
-    return _parts(values.shape, scale, positions[kept], steps[kept])
+    if not kept.all():
+        positions, steps = positions[kept], steps[kept]
+    return _parts(values.shape, scale, positions, steps)
 
 
 def _parts(

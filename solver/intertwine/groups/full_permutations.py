@@ -106,14 +106,21 @@ def _is_everything(cycles: list[np.ndarray], moves: list[Permutation], n: int) -
             i = root[i]
         return i
 
-    ahead = [(int(cycle[0]), int(other)) for cycle in cycles for other in cycle[1:]]
-    tables = [move.indices.tolist() for move in moves]
-    sets = n
-    while ahead and sets > 1:
-        i, j = ahead.pop()
+    joined: list[tuple[int, int]] = []
+
+    def join(i: int, j: int) -> None:
         a, b = find(i), find(j)
         if a != b:
             root[a] = b
-            sets -= 1
-            ahead += [(table[i], table[j]) for table in tables]
-    return sets == 1
+            joined.append((i, j))
+
+    for cycle in cycles:
+        for other in cycle[1:]:
+            join(int(cycle[0]), int(other))
+    tables = [move.indices.tolist() for move in moves]
+    for i, j in joined:  # it grows
+        if len(joined) == n - 1:
+            break
+        for table in tables:
+            join(table[i], table[j])
+    return len(joined) == n - 1

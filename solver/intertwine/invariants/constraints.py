@@ -51,15 +51,13 @@ class Constraints:
 def build_constraints(problem: Problem, backend: Backend, tolerances: Tolerances) -> Constraints:
     """Return the constraints of a problem from independent generators, on a backend."""
     lie = list(problem.independent_lie(tolerances))
-    discrete = [problem.discrete(k) for k in problem.independent_discrete]
-    return _stacked(problem, lie, discrete, backend.put)
+    return _stacked(problem, lie, problem.independent_discrete, backend.put)
 
 
 def constraints_as_given(problem: Problem) -> Constraints:
     """Return the constraints of all generators as given, each scaled to norm 1, in NumPy."""
     lie = [problem.unit_lie(k) for k in range(problem.lie_count)]
-    discrete = [problem.discrete(k) for k in range(problem.discrete_count)]
-    found = _stacked(problem, lie, discrete, np.asarray)
+    found = _stacked(problem, lie, range(problem.discrete_count), np.asarray)
     return replace(found, scale=found.scale or 1.0)  # nonzero, since it is a divisor
 
 
@@ -70,14 +68,14 @@ def remaining_constraints(
     some of the discrete ones, in NumPy.
     """
     lie = list(problem.combined_lie(combinations))
-    return _stacked(problem, lie, [problem.discrete(k) for k in discrete], np.asarray)
+    return _stacked(problem, lie, discrete, np.asarray)
 
 
 def _stacked(
-    problem: Problem, lie: Sequence[Slots], discrete: Sequence[Slots], put: Callable[[Any], Array]
+    problem: Problem, lie: Sequence[Slots], discrete: Sequence[int], put: Callable[[Any], Array]
 ) -> Constraints:
     spans = joined_slots(problem.sizes)
-    weights = tuple(1 / max(1.0, prod(map(spectral_norm, slots))) for slots in discrete)
+    weights = tuple(1 / max(1.0, problem.discrete_norm(k)) for k in discrete)
     square = sum(sum(map(spectral_norm, slots)) ** 2 for slots in lie)
     square += sum((1 + weight) ** 2 for weight in weights)
 
@@ -92,7 +90,7 @@ def _stacked(
     return Constraints(
         sizes=tuple(prod(problem.sizes[start:stop]) for start, stop in spans),
         lie=joined(lie, kron_sum),
-        discrete=joined(discrete, np.kron),
+        discrete=joined([problem.discrete(k) for k in discrete], np.kron),
         weights=weights,
         scale=float(np.sqrt(square)),
     )
@@ -153,23 +151,26 @@ def images_under(constraints: Constraints, x: Array) -> Iterator[Array]:
 
 
 def gradient(constraints: Constraints, x: Array) -> tuple[Array, Array]:
-    """Return CᴴCx and ‖Cx‖², block by block: Cx, K times as large, is never stored."""
-    total, square = 0 * x, 0.0
+    """Return CᴴCx and ‖Cxⱼ‖² for each column j, block by block: Cx, K times as large, is never
+    stored.
+    """
+    total = 0 * x
+    squares = abs(total[:1]).sum(axis=0)
     count = len(constraints.lie[0]) if constraints.lie else 0
     together = max(1, min(_TOGETHER, _AT_ONCE // max(1, x.size)))
     for k in range(0, count, together):
         slots = [stack[k : k + together] for stack in constraints.lie]
         y = reduce(operator.add, (_in_slots(m, i, constraints, x) for i, m in enumerate(slots)))
-        square = square + (abs(y) ** 2).sum()
+        squares = squares + (abs(y) ** 2).sum(axis=(0, 1))
         for i, m in enumerate(slots):
-            total = total + _in_slots(_adjoint(m), i, constraints, y).sum(axis=0)
+            total = total + _in_slots(adjoint(m), i, constraints, y).sum(axis=0)
     for k, weight in enumerate(constraints.weights):
         slots = [stack[k] for stack in constraints.discrete]
         y = weight * (apply_discrete(slots, constraints.sizes, x) - x)
-        square = square + (abs(y) ** 2).sum()
-        back = apply_discrete([_adjoint(m) for m in slots], constraints.sizes, y)
+        squares = squares + (abs(y) ** 2).sum(axis=0)
+        back = apply_discrete([adjoint(m) for m in slots], constraints.sizes, y)
         total = total + weight * (back - y)
-    return total, square
+    return total, squares
 
 
 def _in_slots(matrices: Array, slot: int, constraints: Constraints, x: Array) -> Array:
@@ -184,7 +185,7 @@ def _in_slots(matrices: Array, slot: int, constraints: Constraints, x: Array) ->
     return y.reshape(len(matrices), *shape)
 
 
-def _adjoint(matrices: Array) -> Array:
+def adjoint(matrices: Array) -> Array:
     """Return Mᴴ; of real matrices without a copy, which `conj` makes of NumPy's."""
     swapped = matrices.swapaxes(-1, -2)
     return swapped.conj() if matrices.dtype.kind == "c" else swapped

@@ -149,7 +149,7 @@ def _spectral(problem: Problem, q: Inexact[np.ndarray, "n r"], k: int) -> float:
     if k < problem.lie_count:
         return spectral_norm(apply_lie(problem.unit_lie(k), problem.sizes, q))
     slots = problem.discrete(k - problem.lie_count)
-    norm = max(1.0, prod(map(spectral_norm, slots)))
+    norm = max(1.0, problem.discrete_norm(k - problem.lie_count))
     return spectral_norm((apply_discrete(slots, problem.sizes, q) - q) / norm)
 
 
@@ -207,7 +207,7 @@ def _discrete_residual(problem: Problem, storage: Storage, k: int) -> float:
         if is_kept is not None:
             return _distance(problem, k, problem.permutations[k]) if is_kept else math.inf
     slots = problem.discrete(k)
-    norm = max(1.0, prod(map(spectral_norm, slots)))
+    norm = max(1.0, problem.discrete_norm(k))
     return _norm_of(lambda x: apply_discrete(slots, problem.sizes, x) - x, storage) / norm
 
 

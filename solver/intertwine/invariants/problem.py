@@ -96,9 +96,15 @@ class Problem:
 
     def discrete_norm(self, k: int) -> float:
         """Return the spectral norm of the k-th discrete generator on the product."""
-        if all(isinstance(image.discrete[k], Permutation) for image in self.images):
-            return 1.0
-        return prod(map(spectral_norm, self.discrete(k)))
+        if k not in self._discrete_norms:
+            permutes = all(isinstance(image.discrete[k], Permutation) for image in self.images)
+            norm = 1.0 if permutes else prod(map(spectral_norm, self.discrete(k)))
+            self._discrete_norms[k] = norm
+        return self._discrete_norms[k]
+
+    @cached_property
+    def _discrete_norms(self) -> dict[int, float]:
+        return {}
 
     @property
     def independent_discrete(self) -> tuple[int, ...]:
@@ -242,14 +248,22 @@ def _weights_of(atom: Rep) -> Weights | None:
     largest weight.
     """
     image = images(atom)
-    lie = [a / (np.abs(a).max(initial=0.0) or 1.0) for a in _dense(image.lie)]
-    found = diagonalised(lie, _dense(image.discrete), atom.size())
+    lie = _dense(image.lie)
+    largest = [_largest_entry(a) or 1.0 for a in lie]
+    found = diagonalised(lie, _dense(image.discrete), atom.size(), largest)
     if found is None:
         return None
     scales = np.ones(found.values.shape[1])
     scales[: len(lie)] = np.abs(found.values[:, : len(lie)]).max(axis=0, initial=0.0)
     scales[scales == 0] = 1.0
     return replace(found, values=found.values / scales, errors=found.errors / scales)
+
+
+def _largest_entry(matrix: Inexact[np.ndarray, "m m"]) -> float:
+    if np.iscomplexobj(matrix):
+        return float(np.abs(matrix).max(initial=0.0))
+    # without an array of n² absolute values
+    return max(float(matrix.max(initial=0.0)), -float(matrix.min(initial=0.0)))
 
 
 def _dense(generators: tuple[Generator, ...]) -> list[Inexact[np.ndarray, "_ _"]]:

@@ -62,8 +62,10 @@ def diagonalised(
     lie: Sequence[Inexact[np.ndarray, "n n"]],
     discrete: Sequence[Inexact[np.ndarray, "n n"]],
     n: int,
+    scales: Sequence[float] | None = None,
 ) -> Weights | None:
-    """Return the weights of normal Lie generators and unitary discrete ones, in this order.
+    """Return the weights of normal Lie generators and unitary discrete ones, in this order. With
+    `scales`, each Lie generator is divided by its own.
 
     None unless all matrices commute, and Lie generators are normal and discrete ones unitary, up to
     rounding. None also for a real rep with a weight that is neither clearly real nor clearly not.
@@ -74,11 +76,12 @@ def diagonalised(
     if not matrices:
         return None
     is_real = not any(map(np.iscomplexobj, matrices))
+    divisors = [*(scales or [1.0] * len(lie)), *[1.0] * len(discrete)]
     found = []
     for blocks in coordinate_blocks(matrices, n):
         stack = np.zeros((len(blocks), len(matrices), *[blocks.shape[1]] * 2), dtype=complex)
-        for k, matrix in enumerate(matrices):
-            stack[:, k] = diagonal_blocks(matrix, blocks)
+        for k, (matrix, divisor) in enumerate(zip(matrices, divisors, strict=True)):
+            stack[:, k] = diagonal_blocks(matrix, blocks) / divisor
         part = _diagonalised(blocks, stack, is_real)
         if part is None:
             return None
@@ -154,12 +157,14 @@ def commute_on_a_vector(matrices: Sequence[Inexact[np.ndarray, "n n"]], n: int) 
                 total += each * _summed(columns, values.conj() * u[rows], n)
         return total
 
-    for first, second in ((moved(x, moved(y, v)), moved(y, moved(x, v))),
-                          (moved(x, back(x, v)), back(x, moved(x, v)))):  # fmt: skip
+    def are_near(first: Complex[np.ndarray, " n"], second: Complex[np.ndarray, " n"]) -> bool:
         size = max(float(np.linalg.norm(first)), float(np.linalg.norm(second)))
-        if not np.linalg.norm(first - second) <= _COMMUTE * size:
-            return False
-    return True
+        return bool(np.linalg.norm(first - second) <= _COMMUTE * size)
+
+    along = moved(x, v)
+    if not are_near(moved(x, moved(y, v)), moved(y, along)):
+        return False
+    return are_near(moved(x, back(x, v)), back(x, along))
 
 
 def _few_entries(

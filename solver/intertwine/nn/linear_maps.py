@@ -9,6 +9,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact
@@ -193,9 +194,12 @@ def rows(x: Any, size: int, rep: Rep, dtype: Any) -> tuple[Array, tuple[Any, ...
     """Return x of shape (…, n) as a matrix with a vector per row, and its batch axes, which are
     symbols in an exported program. Raises `InvalidRep` for another n.
     """
-    x = jnp.asarray(x)
+    is_plain = isinstance(x, np.ndarray) and x.dtype.kind in "biufc"
+    x = x if is_plain else jnp.asarray(x)
     x = x.astype(jnp.result_type(dtype, jnp.complex64 if jnp.iscomplexobj(x) else jnp.float32))
     if not x.ndim or x.shape[-1] != size:
         raise InvalidRep(f"{rep!r} has size {size}, and the input has the shape {x.shape}")
     *batch, _ = x.shape
-    return x.reshape(prod(batch), size), tuple(batch)
+    flat = x.reshape(prod(batch), size)
+    # of a NumPy array: for each of these steps and each shape, JAX would compile a program
+    return jax.device_put(flat) if is_plain else flat, tuple(batch)

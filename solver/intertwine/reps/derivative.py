@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import factorial
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,44 @@ def _derivative(rep: Rep, matrix: Inexact[np.ndarray, "d d"]) -> Inexact[np.ndar
     return _by_logarithm(rep, image, _STEP / norm)
 
 
+def derivatives_of_equal_degree(
+    rep: Rep, generators: Sequence[Inexact[np.ndarray, "d d"]]
+) -> list[Inexact[np.ndarray, "n n"]] | None:
+    """Return dρ of each generator, if that of each has frequencies in the same ratio to its own as
+    that of the first; else None, or matrices that are wrong.
+
+    The caller has to check the result. Each generator but the first takes one image less than
+    `differentiate`, which measures the largest frequency and checks the derivative there.
+    """
+    from intertwine.reps.own_matrices import matrix_of
+
+    units = [_frequency_unit(generator) for generator in generators]
+    norms = [float(np.linalg.norm(generator, 2)) for generator in generators]
+    if not all(norms):
+        return None
+    degree, found = None, []
+    for generator, unit, norm in zip(generators, units, norms, strict=True):
+        if unit is None:
+            return None
+        image = partial(_image_along, partial(matrix_of, rep, "rho"), generator)
+        if degree is None:
+            largest = _largest_frequency(image(_STEP / norm), _STEP / norm)
+            if largest is None:
+                return None
+            degree = largest / norm
+        most = _whole_frequencies(degree * norm, unit)
+        if most > _FREQUENCIES_UP_TO:
+            return None
+        found.append(_from_frequencies(image, unit, most, rep.size()))
+    return found
+
+
+def _image_along(
+    image: Callable[[Any], Inexact[np.ndarray, "n n"]], matrix: Inexact[np.ndarray, "d d"], t: float
+) -> Inexact[np.ndarray, "n n"]:
+    return image(exponential(t * matrix))
+
+
 def _by_logarithm(
     rep: Rep, image: Callable[[float], Inexact[np.ndarray, "n n"]], t: float
 ) -> Inexact[np.ndarray, "n n"]:
@@ -116,28 +155,47 @@ def _by_frequencies(
     that is not multiplicative, would give other values there.
     """
     unit = _frequency_unit(matrix)
-    if unit is None:
+    largest = None if unit is None else _largest_frequency(step, t)
+    if unit is None or largest is None:
         return None
+    most = _whole_frequencies(largest, unit)
+    if most > _FREQUENCIES_UP_TO:
+        return None
+    total = _from_frequencies(image, unit, most, len(step))
+    vectors = normal_vectors(len(step))
+    moved = exponential_times(t * total, vectors, t * largest)
+    error = bound_from_images(step @ vectors - moved)
+    scale = max(1.0, float(np.abs(step).max(initial=0.0)) - error)
+    return total if error <= _AGREEMENT * scale else None
+
+
+def _largest_frequency(step: Inexact[np.ndarray, "n n"], t: float) -> float | None:
+    """Return an estimate of ‖dρ(A)‖ from ρ(exp tA), if it is unitary; None if t is too large."""
     change = step.copy()
     change[np.diag_indices(len(change))] -= 1
     sine = estimated_norm(change) / 2
-    if not sine < 0.5:
-        return None
-    most = int(np.ceil(2 * np.arcsin(sine) / (t * unit) - 0.01))
-    if most > _FREQUENCIES_UP_TO:
-        return None
-    points, total, is_unitary = 2 * most + 1, np.zeros_like(step), False
+    return 2 * float(np.arcsin(sine)) / t if sine < 0.5 else None
+
+
+def _whole_frequencies(largest: float, unit: float) -> int:
+    """Return W, the largest frequency in units of `unit`, from an estimate."""
+    return int(np.ceil(largest / unit - 0.01))
+
+
+def _from_frequencies(
+    image: Callable[[float], Inexact[np.ndarray, "n n"]], unit: float, most: int, n: int
+) -> Inexact[np.ndarray, "n n"]:
+    """Return dρ(A), whose eigenvalues are ikω for |k| ≤ W, from images at 2πj/(2W + 1)ω."""
+    points, is_unitary = 2 * most + 1, False
+    total: Inexact[np.ndarray, "n n"] = np.zeros((n, n))
     for j in range(1, most + 1):
         angle = 2 * np.pi * j / points
         ahead = image(angle / unit)
         is_unitary = has_orthonormal_rows(ahead, _UNITARY) if j == 1 else is_unitary
         ahead -= ahead.conj().T if is_unitary else image(-angle / unit)
         ahead *= (-1) ** (j + 1) / np.sin(np.pi * j / points) * unit / 2
-        total = total + ahead  # rho may become complex on the way
-    vectors = normal_vectors(len(step))
-    error = bound_from_images(step @ vectors - exponential_times(t * total, vectors))
-    scale = max(1.0, float(np.abs(step).max(initial=0.0)) - error)
-    return total if error <= _AGREEMENT * scale else None
+        total = ahead if j == 1 else total + ahead  # rho may become complex on the way
+    return total
 
 
 def _frequency_unit(matrix: Inexact[np.ndarray, "d d"]) -> float | None:

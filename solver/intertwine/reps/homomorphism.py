@@ -29,6 +29,7 @@ from intertwine.operators.product_comparison import (
     has_orthonormal_rows,
     normal_vectors,
 )
+from intertwine.reps.derivative import derivatives_of_equal_degree
 from intertwine.reps.own_matrices import (
     IdentityImage,
     difference_from_one,
@@ -44,13 +45,14 @@ _COARSE = 1e-9  # … and above this never are, however sensitive rho is
 _PERTURBATION = 1e-6
 _ALLOWANCE = 1000
 _LINEAR = 1e-6
+_AGREEMENT = 1e-10  # a larger error shows that frequencies are in other ratios
 _PRECISE = 1e-9  # ranks are decided at 1e-7: errors of dρ above this could change them
 _DIRECTIONS, _TURNS = 6, (3.4, 10.0)
 _SLOW, _STEADY = 0.03, 1e-6  # of directions of norm 1, and relative to that
 _CHECKED_SAMPLES = 6
 _CHECKED_GENERATORS = 6
 _WORD_PAIRS = 8  # words of permutations that are compared, two at a time
-_WORD_PAIRS_OF_MATRICES = 3  # the same for words of unitary matrices
+_WORD_PAIRS_OF_MATRICES = 2  # the same for words of unitary matrices
 _LARGEST_POWER = 500
 _LONG = 100.0  # of a dρ(A) with a larger norm, the exponential itself is computed
 _UNITARY = 1e-10  # elements that are unitary up to this have long words without large entries
@@ -85,12 +87,10 @@ def checked_images(
         n > PRODUCTS_UP_TO and _are_precise_on_words(atom, discrete, rho_of_exp)
     ):
         _check_products(atom, discrete)
-    lie = tuple(_sized(atom, n, matrix_of(atom, "drho", _array(a))) for a in group.lie_generators)
     discrete = tuple(_sized(atom, n, image) for image in discrete)
     if direction is None or rho_of_exp is None:
-        return lie, discrete
-    combined = _combined(lie, _weights(atom.G))
-    error = _error_of_exponential(rho_of_exp, combined)
+        return (), discrete
+    lie, error = _checked_derivatives(atom, rho_of_exp)
     if n <= PRODUCTS_UP_TO or not error <= _PRECISE:
         along = matrix_of(atom, "drho", direction)
         _require_exponential(atom, _error_of_exponential(rho_of_exp, along))
@@ -368,6 +368,28 @@ def _mean_of_terms(a: Inexact[np.ndarray, "n n"], b: Inexact[np.ndarray, "n n"])
 # -- the Lie algebra
 
 
+def _checked_derivatives(
+    atom: Rep, rho_of_exp: Inexact[np.ndarray, "n n"]
+) -> tuple[tuple[Generator, ...], float]:
+    """Return dρ of the Lie generators, and the error of exp dρ(A) as ρ(exp A) for `_direction`.
+
+    The generators of a large rep without a drho of its own often have frequencies in one ratio,
+    which takes few images. That error shows whether they do.
+    """
+    n, weights = atom.size(), _weights(atom.G)
+    generators = [_array(a) for a in atom.G.lie_generators]
+    has_own = type(atom).drho is not Rep.drho or "drho" in vars(atom)
+    if n > PRODUCTS_UP_TO and len(generators) > 1 and not has_own:
+        quick = derivatives_of_equal_degree(atom, generators)
+        if quick is not None and all(image.shape == (n, n) for image in quick):
+            lie = tuple(_sized(atom, n, image) for image in quick)
+            error = _error_of_exponential(rho_of_exp, _combined(lie, weights))
+            if error <= _AGREEMENT:
+                return lie, error
+    lie = tuple(_sized(atom, n, matrix_of(atom, "drho", a)) for a in generators)
+    return lie, _error_of_exponential(rho_of_exp, _combined(lie, weights))
+
+
 def _combined(
     lie: Sequence[Generator], weights: Inexact[np.ndarray, " k"]
 ) -> Inexact[np.ndarray, "n n"]:
@@ -386,9 +408,10 @@ def _error_of_exponential(
     """
     if found.shape != along.shape:
         return np.inf
-    if len(found) > PRODUCTS_UP_TO and estimated_norm(along) < _LONG:
+    norm = estimated_norm(along) if len(found) > PRODUCTS_UP_TO else np.inf
+    if norm < _LONG:
         vectors = normal_vectors(len(found))
-        bound = bound_from_images(found @ vectors - exponential_times(along, vectors))
+        bound = bound_from_images(found @ vectors - exponential_times(along, vectors, norm))
         scale = max(1.0, float(np.abs(found).max(initial=0.0)) - bound)
         if bound <= _PRECISE * scale:
             return bound / scale
