@@ -23,6 +23,7 @@ from intertwine_api.cli import (
     keys,
     login,
     models,
+    polynomials,
     reps,
     serve,
     train,
@@ -93,6 +94,7 @@ PROGRAM = CommandGroup(
     commands=[
         *(reps.parse_text, basis.solve, reps.print_irreps, reps.print_groups),
         reps.print_characters,
+        *(polynomials.print_series, polynomials.print_generators, polynomials.print_basis),
         *(cache.group, catalogue.group),
         *(train.train_network, jobs.group, models.group, serve.run_service, serve.run_worker),
         *(login.log_in, login.log_out, keys.group, admin.group, doctor.diagnose),

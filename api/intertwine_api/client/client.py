@@ -18,6 +18,11 @@ from intertwine_api.client.datasets import (
 )
 from intertwine_api.client.in_flight import InFlight, end_in_flight, list_in_flight
 from intertwine_api.client.job import AsyncJob, Job
+from intertwine_api.client.polynomials import (
+    count_polynomials,
+    find_generators,
+    find_polynomials,
+)
 from intertwine_api.client.remote_model import AsyncRemoteModel, RemoteModel
 from intertwine_api.client.retries import Retries
 from intertwine_api.client.trainings import JobOptions, Training, submit_training
@@ -25,6 +30,7 @@ from intertwine_api.client.trainings import JobOptions, Training, submit_trainin
 if TYPE_CHECKING:
     from intertwine.bases import Basis
     from intertwine.groups import Group
+    from intertwine.polynomials import HilbertSeries, PolynomialMaps
     from intertwine.reps import Rep
 
 
@@ -98,6 +104,48 @@ class Client(BaseClient[Connection]):
         options = {"method": method, "backend": backend, "tolerance": tolerance}
         session = self._connection.within(timeout)
         return run(find_basis(session, rep, group, options))
+
+    def molien(
+        self,
+        rep: str | Rep,
+        degree: int,
+        rep_out: str | Rep | None = None,
+        *,
+        group: str | Group | Mapping[str, Any] | None = None,
+    ) -> HilbertSeries:
+        """Return the Hilbert series of a rep, counted at the service.
+
+        See `intertwine.polynomials.molien`. Raises its errors.
+        """
+        return run(count_polynomials(self._connection, rep, degree, rep_out, group))
+
+    def generators(
+        self,
+        rep: str | Rep,
+        degree: int,
+        *,
+        group: str | Group | Mapping[str, Any] | None = None,
+    ) -> PolynomialMaps:
+        """Return minimal generators of the invariant polynomials of a rep, found at the service.
+
+        See `intertwine.polynomials.generators`. Raises its errors.
+        """
+        return run(find_generators(self._connection, rep, degree, group))
+
+    def polynomial_basis(
+        self,
+        rep_in: str | Rep,
+        rep_out: str | Rep,
+        degree: int,
+        *,
+        group: str | Group | Mapping[str, Any] | None = None,
+    ) -> PolynomialMaps:
+        """Return a basis of all equivariant polynomials up to a degree, found at the service.
+
+        See `intertwine.polynomials.polynomial_basis`. Raises its errors, and `TooLarge` for
+        polynomials of more than 20,000 terms.
+        """
+        return run(find_polynomials(self._connection, rep_in, rep_out, degree, group))
 
     def train(
         self,
@@ -262,6 +310,38 @@ class AsyncClient(BaseClient[AsyncConnection]):
         options = {"method": method, "backend": backend, "tolerance": tolerance}
         session = self._connection.within(timeout)
         return await find_basis(session, rep, group, options)
+
+    async def molien(
+        self,
+        rep: str | Rep,
+        degree: int,
+        rep_out: str | Rep | None = None,
+        *,
+        group: str | Group | Mapping[str, Any] | None = None,
+    ) -> HilbertSeries:
+        """Return the Hilbert series of a rep, counted at the service; see `Client.molien`."""
+        return await count_polynomials(self._connection, rep, degree, rep_out, group)
+
+    async def generators(
+        self,
+        rep: str | Rep,
+        degree: int,
+        *,
+        group: str | Group | Mapping[str, Any] | None = None,
+    ) -> PolynomialMaps:
+        """Return minimal generators of the invariant polynomials; see `Client.generators`."""
+        return await find_generators(self._connection, rep, degree, group)
+
+    async def polynomial_basis(
+        self,
+        rep_in: str | Rep,
+        rep_out: str | Rep,
+        degree: int,
+        *,
+        group: str | Group | Mapping[str, Any] | None = None,
+    ) -> PolynomialMaps:
+        """Return a basis of all equivariant polynomials; see `Client.polynomial_basis`."""
+        return await find_polynomials(self._connection, rep_in, rep_out, degree, group)
 
     async def train(
         self,

@@ -69,6 +69,8 @@ class Schema(Enum):
     PENDING_BASIS = "bases.Pending"
     BLOB = "bases.BlobDocument"
     STORE = "bases.StoreDescription"
+    SERIES = "bases.SeriesDocument"
+    POLYNOMIALS = "bases.PolynomialMapsDocument"
     DATASET = "datasets.DatasetDocument"
     DATASETS = "datasets.DatasetPage"
     JOB = "jobs.JobDocument"

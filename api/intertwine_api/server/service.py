@@ -40,6 +40,7 @@ from intertwine_api.wire.basis_request import (
     parse_decomposition,
     parse_request,
 )
+from intertwine_api.wire.polynomial_request import PolynomialTask, parse_polynomials
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.work.access_policy import AccessPolicy
 from intertwine_api.work.basis_states import BasisStates
@@ -310,6 +311,20 @@ class Service:
             parsed, cost = await self.work(caller, self._affordable_decomposition, document)
             return await self._finish(parsed, cost, caller, "the decomposition", most)
 
+    async def find_polynomials(
+        self, task: PolynomialTask, document: Mapping[str, Any], caller: Caller, request: Request
+    ) -> dict[str, Any]:
+        """Return the document of a Hilbert series, of generators or of all equivariant polynomials.
+
+        It is cancelled when all callers have disconnected. Raises `ProblemError`, also if it takes
+        longer than a request may wait.
+        """
+        most = min(self.settings.wait_most, self.settings.solve_seconds)
+        self.solves.require_room(caller)
+        async with CancelOnDisconnect(request):
+            parsed, cost = await self.work(caller, self._affordable_polynomials, task, document)
+            return await self._finish(parsed, cost, caller, "the search for polynomials", most)
+
     async def check(
         self, asked: ParsedRequest, file: Path, digest: str, caller: Caller, request: Request
     ) -> dict[str, Any]:
@@ -346,6 +361,18 @@ class Service:
         cost = require_below(
             estimate_decomposition(parsed.canonical),
             f"the decomposition of {parsed.canonical}",
+            self.settings.decompose_operations,
+            self.settings.solve_memory,
+        )
+        return parsed, cost
+
+    def _affordable_polynomials(
+        self, task: PolynomialTask, document: Mapping[str, Any]
+    ) -> tuple[ParsedRequest, Cost]:
+        parsed, cost = parse_polynomials(task, document)
+        require_below(
+            cost,
+            f"the search for polynomials of {parsed.rep} of degree {document['degree']}",
             self.settings.decompose_operations,
             self.settings.solve_memory,
         )

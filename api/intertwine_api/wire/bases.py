@@ -207,6 +207,72 @@ class DecomposedRep(BaseModel):
     orthonormality: float
 
 
+class PolynomialRequest(RepRequest):
+    """A rep, and the largest degree of polynomials in its vectors."""
+
+    degree: int = Field(ge=0, le=1000, description="the largest degree", examples=[4])
+
+
+class CovariantRequest(PolynomialRequest):
+    """Two reps, and the largest degree of polynomials from one to the other."""
+
+    rep_out: str | None = Field(
+        None, description="the text of the rep of the values; omitted for invariants"
+    )
+
+
+class SeriesDocument(BaseModel):
+    """A Hilbert series: the number of invariants or covariants of each degree."""
+
+    rep: str
+    rep_out: str
+    group: str | None = Field(description="null if the rep has several groups or none")
+    degree: int
+    method: str = Field(description="how they are counted: characters, weights or solve")
+    series: str = Field(description="the series as text")
+    coefficients: list[str] = Field(description="an integer for each degree from 0 on")
+    numerator: list[str] | None = Field(
+        description="the numerator of the generating function, lowest degree first, if known"
+    )
+    denominator: list[int] | None = Field(
+        description="the d of the factors 1 − t^d of its denominator, if known"
+    )
+    closed_form: str | None = Field(description="the generating function as text, if known")
+
+
+class PolynomialTerm(BaseModel):
+    """A term of a polynomial."""
+
+    exponents: list[int] = Field(description="α of the monomial x^α")
+    coefficient: str = Field(description="exact if the map is, such as -3 or 2+√5")
+    value: float = Field(description="the real part of scale × coefficient")
+    imaginary: float = Field(0.0, description="its imaginary part")
+
+
+class PolynomialMapDocument(BaseModel):
+    """A homogeneous equivariant polynomial: its scale times the polynomial of its terms."""
+
+    degree: int
+    scale: str
+    formula: list[str] = Field(description="the polynomial as text, for each coordinate")
+    is_exact: bool = Field(description="whether exact coefficients were recognised")
+    terms: list[list[PolynomialTerm]] = Field(description="its terms, for each coordinate")
+
+
+class PolynomialMapsDocument(BaseModel):
+    """Polynomial maps, low degrees first."""
+
+    rep: str
+    rep_out: str
+    group: str | None = Field(description="null if the rep has several groups or none")
+    degree: int
+    counts: list[int] = Field(description="the number of maps of each degree from 0 on")
+    maps: list[PolynomialMapDocument]
+    certificates: list[BasisCertificate] = Field(
+        description="the evidence for the space of all equivariant polynomials of each degree"
+    )
+
+
 class GroupSummary(BaseModel):
     """A group of the catalogue and its notation."""
 

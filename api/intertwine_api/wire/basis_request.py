@@ -18,6 +18,8 @@ from intertwine.reps.syntax import atoms, groups_of
 
 _SHORT = 2**14  # characters: longer requests contain generators and are not cached
 _DECOMPOSE = "decompose "  # begins the keys of decompositions
+POLYNOMIALS = "polynomials "
+"""Begins the keys of Hilbert series and of polynomial maps."""
 _CHECK = "check "  # begins the keys of checks
 _SMALL = 20_000  # entries: the cache keeps no larger groups
 
@@ -36,16 +38,21 @@ class ParsedRequest:
     """The request as JSON, for a worker process to parse again."""
 
     @property
-    def kind(self) -> Literal["solve", "decomposition", "check"]:
-        """Whether it asks for a basis, for a rep as a sum of irreps, or for the check of a file."""
+    def kind(self) -> Literal["solve", "decomposition", "polynomials", "check"]:
+        """Whether it asks for a basis, for a rep as a sum of irreps, for polynomials, or for the
+        check of a file.
+        """
         if self.key.startswith(_DECOMPOSE):
             return "decomposition"
+        if self.key.startswith(POLYNOMIALS):
+            return "polynomials"
         return "check" if self.key.startswith(_CHECK) else "solve"
 
     @property
     def basis(self) -> str | None:
-        """The key of the basis that it asks for, or that is checked; None for a decomposition."""
-        return None if self.kind == "decomposition" else self.key.rpartition(" ")[2]
+        """The key of the basis that it asks for, or that is checked; None for other results."""
+        has_basis = self.kind in ("solve", "check")
+        return self.key.rpartition(" ")[2] if has_basis else None
 
 
 def parse_request(document: Mapping[str, Any]) -> ParsedRequest:

@@ -12,10 +12,12 @@ InFlightId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 
 class SolveInFlight(BaseModel):
-    """A queued or running solve, decomposition, or check of a basis that was sent."""
+    """A queued or running solve, decomposition or search for polynomials, or the check of a basis
+    that was sent.
+    """
 
     id: InFlightId
-    kind: Literal["solve", "decomposition", "check"]
+    kind: Literal["solve", "decomposition", "polynomials", "check"]
     owner: str = Field(description="the owner of the first request for it")
     state: str = Field(description="queued or running")
     stage: str
@@ -24,7 +26,9 @@ class SolveInFlight(BaseModel):
     seconds: float = Field(description="its time limit in seconds")
     callers: int = Field(description="the requests that wait for it")
     rep: str
-    key: str | None = Field(description="the key of the basis; null for a decomposition")
+    key: str | None = Field(
+        description="the key of the basis; null for a decomposition and for polynomials"
+    )
     operations: float = Field(description="the estimated operations")
 
 

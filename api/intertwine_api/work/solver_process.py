@@ -15,11 +15,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intertwine.errors import IntertwineError
 
 from intertwine_api.storage.background import yield_processors
+
+if TYPE_CHECKING:
+    from intertwine_api.wire.polynomial_request import PolynomialTask
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -54,6 +57,8 @@ def main() -> int:
             task = json.loads(line)
             if task.pop("decompose", False):
                 _decompose(task, send)
+            elif "polynomials" in task:
+                _find_polynomials(task.pop("polynomials"), task, send)
             elif "check" in task:
                 _check(Path(task.pop("check")), task, store, send)
             else:
@@ -75,6 +80,18 @@ def _decompose(task: dict[str, Any], send: Send) -> None:
         send({"failed": from_error(error).model_dump()})
         return
     send({"done": {"cached": False, "blob": None, "document": found.to_json()}})
+
+
+def _find_polynomials(what: PolynomialTask, task: dict[str, Any], send: Send) -> None:
+    from intertwine_api.wire.polynomial_request import find_polynomials
+    from intertwine_api.wire.problems import from_error
+
+    try:
+        document = find_polynomials(what, task)
+    except IntertwineError as error:
+        send({"failed": from_error(error).model_dump()})
+        return
+    send({"done": {"cached": False, "blob": None, "document": document}})
 
 
 def _check(file: Path, task: dict[str, Any], store: Any, send: Send) -> None:

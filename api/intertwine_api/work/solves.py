@@ -62,7 +62,7 @@ class Solve:
 
     @property
     def method(self) -> str:
-        """The requested method, which may be ``auto``, or ``decomposition`` or ``check``."""
+        """The requested method, which may be ``auto``, or the kind of another request."""
         kind = self.request.kind
         return self.request.method if kind == "solve" else kind
 

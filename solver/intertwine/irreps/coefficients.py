@@ -9,12 +9,10 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.errors import InvalidRep, InvalidSetting, MethodNotApplicable
-from intertwine.irreps.e3nn_gauge import phased
+from intertwine.irreps.e3nn_gauge import GAUGES, phased
 from intertwine.irreps.irrep import Irrep, decomposer_for
 from intertwine.irreps.surds import number_text
 
-GAUGES = ("own", "e3nn")
-"""The bases of irreps in which coefficients are given: the library's, or e3nn's."""
 _ZERO = 1e-12  # smaller coefficients are not printed
 _MOST_ROWS = 400
 """The most coefficients that are printed."""

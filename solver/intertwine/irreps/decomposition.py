@@ -11,12 +11,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Num
 
-from intertwine.arrays import Array, namespace
+from intertwine.arrays import Array, namespace, working_dtype
 from intertwine.bases.store import BasisStore, find_store
 from intertwine.bases.transform import Transform
-from intertwine.errors import InvalidRep, MethodNotApplicable, SplitError, TooLarge
+from intertwine.errors import (
+    InvalidRep,
+    InvalidSetting,
+    MethodNotApplicable,
+    SplitError,
+    TooLarge,
+)
 from intertwine.groups.group import Group
 from intertwine.irreps import decomposition_store
+from intertwine.irreps.e3nn_gauge import GAUGES, order_of_e3nn
 from intertwine.irreps.irrep import Irrep, decomposer_for, in_straight_frame
 from intertwine.operators import Kronecker, LinearOperator
 from intertwine.reps.canonical_form import Canonical, canonical, canonical_terms
@@ -52,7 +59,7 @@ class Decomposition:
     condition). Its columns are ordered by irrep (as in `multiplicities`), copy, component. It is
     applied slot by slot; `matrix()` builds it. `residual` bounds ‖ρ(A)U − U(⊕ …)‖ over
     an orthonormal basis of the Lie algebra and the discrete generators, `orthonormality`
-    ‖UᴴU − 1‖, both in the straight frame.
+    ‖UᴴU − 1‖, both in the straight frame. In the `gauge` ``e3nn``, the matrices λ(g) are e3nn's.
     """
 
     rep: Rep
@@ -62,6 +69,9 @@ class Decomposition:
     _indices: tuple[int, ...]
     _terms: tuple[_Term, ...]
     _form: Canonical
+    gauge: str = "own"
+    _changes: tuple[Inexact[np.ndarray, "_ _"], ...] = ()
+    """For another gauge than the irreps' own, the unitary change to it for each irrep."""
 
     def to_irreps(self, x: Num[Array, "n c"]) -> dict[Irrep, Num[Array, "m d c"]]:
         """Return U⁻¹x, irrep by irrep: copies, components, columns. NumPy and JAX arrays."""
@@ -76,16 +86,18 @@ class Decomposition:
                 part = part if term.back is None else term.back @ part
                 for index, block in term.transform.forward(part).items():
                     found[index].append(block.reshape(-1, block.shape[1], columns))
-        return {
-            irrep: xp.concatenate(found[index])
-            for irrep, index in zip(self.multiplicities, self._indices, strict=True)
-        }
+        parts = {index: xp.concatenate(found[index]) for index in self._indices}
+        for index, change in zip(self._indices, self._changes, strict=False):
+            parts[index] = _changed(change, parts[index])
+        return dict(zip(self.multiplicities, parts.values(), strict=True))
 
     def from_irreps(self, parts: Mapping[Irrep, Num[Array, "m d c"]]) -> Num[Array, "n c"]:
         """Ux."""
         by_index = dict(
             zip(self._indices, map(parts.__getitem__, self.multiplicities), strict=True)
         )
+        for index, change in zip(self._indices, self._changes, strict=False):
+            by_index[index] = _changed(change.conj().T, by_index[index])
         some = next(iter(by_index.values()))
         xp, columns = namespace(some), some.shape[2]
         taken = dict.fromkeys(by_index, 0)
@@ -128,6 +140,17 @@ class Decomposition:
         )
         return "\n".join([header, *rows])
 
+    @property
+    def e3nn_irreps(self) -> str:
+        """The irreps as e3nn writes them, such as ``2x0e+1x1o``, in the order of U's columns.
+
+        Irreps of SO(3) and SU(2), which have no parity, are written as even. Raises
+        `MethodNotApplicable` for other groups and half-integral spins.
+        """
+        return "+".join(
+            f"{count}x{irrep.e3nn_name}" for irrep, count in self.multiplicities.items()
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the decomposition as JSON values."""
         names = ("name", "dimension", "type", "multiplicity", "label")
@@ -159,12 +182,19 @@ class Decomposition:
         return f"<table>{head}{body}</table>"
 
 
+def _changed(change: Inexact[np.ndarray, "d d"], part: Num[Array, "m d c"]) -> Num[Array, "m d c"]:
+    """Return the components of all copies in another basis."""
+    matrix = namespace(part).asarray(change.astype(working_dtype(part, change.dtype)))
+    return namespace(part).einsum("ij,mjc->mic", matrix, part)
+
+
 def decompose(
     rep: Rep,
     *,
     group: Group | None = None,
     store: BasisStore | bool = True,
     is_complex: bool | None = None,
+    gauge: str = "own",
 ) -> Decomposition:
     """Decompose a concrete rep of one group into irreps.
 
@@ -176,11 +206,17 @@ def decompose(
     the group is complex), else over ℝ. An irrep has different names over ℝ and ℂ: to compare
     reps, decompose them with the same `is_complex`, which selects the field.
 
+    The matrices of the irreps are this library's own, or with ``gauge="e3nn"`` those of e3nn, on
+    the components of `SphericalHarmonics`, with the irreps in e3nn's order: 0e, 0o, 1o, 1e, 2e, ….
+    This gauge exists for SO(3), O(3) and integral spins of SU(2); see `Irrep.to_e3nn`.
+
     Raises `NotConcrete`, `InvalidRep` for a complex rep with ``is_complex=False``, and
     `MethodNotApplicable` for a rep of several groups, or of a group whose reps are not found to be
     completely reducible. Raises `TooLarge` above 2⁶² dimensions, and if an irrep times a slot
     does not fit into memory. Arrays of the rep's full size are only allocated to transform vectors.
     """
+    if gauge not in GAUGES:
+        raise InvalidSetting(f"the gauge is one of {', '.join(GAUGES)}, not {gauge!r}")
     rep._require_group()
     if rep.size() > _MAX_SIZE:
         raise TooLarge("the rep has more than 2^62 dimensions: it is not decomposed")
@@ -233,4 +269,15 @@ def decompose(
             counts[index] = counts.get(index, 0) + term.multiplicity * copies
     indices = tuple(sorted(counts))
     multiplicities = {Irrep(decomposer.catalogue.irreps[i].name, group): counts[i] for i in indices}
-    return Decomposition(rep, multiplicities, residual, orthonormality, indices, tuple(found), form)
+    changes: tuple[Inexact[np.ndarray, "_ _"], ...] = ()
+    if gauge == "e3nn":
+        ordered = sorted(
+            zip(multiplicities, indices, strict=True),
+            key=lambda pair: order_of_e3nn(pair[0].e3nn_name),
+        )
+        multiplicities = {irrep: counts[i] for irrep, i in ordered}
+        indices = tuple(i for _, i in ordered)
+        changes = tuple(irrep.to_e3nn() for irrep in multiplicities)
+    return Decomposition(
+        rep, multiplicities, residual, orthonormality, indices, tuple(found), form, gauge, changes
+    )

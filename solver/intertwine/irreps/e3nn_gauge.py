@@ -13,6 +13,8 @@ from intertwine.irreps.names.schemes import irrep_names, irrep_of_name, scheme_o
 from intertwine.irreps.spherical_harmonics import SphericalHarmonics, rotation_generators_of
 from intertwine.reps.syntax import Base
 
+GAUGES = ("own", "e3nn")
+"""The bases of irreps: the library's, or e3nn's."""
 _POINT = np.array([0.48, 0.6, 0.64])
 """A point of the unit sphere at which harmonics fix signs."""
 _TOLERANCE = 1e-9  # the largest error of X A = A' X, relative to the size
@@ -27,17 +29,8 @@ def e3nn_basis(decomposer: Decomposer, index: int) -> Inexact[np.ndarray, "n n"]
     of ``0o`` and l is l. For SU(2) and over ℂ, the first of X's largest entries is positive.
     Raises `MethodNotApplicable` for other groups and half-integral spins.
     """
-    scheme, names = scheme_of(decomposer.group), irrep_names(decomposer)
-    is_spin = isinstance(scheme, LinearMaps) and scheme.example == "j=3/2"
-    is_space = isinstance(scheme, Rotations | RotationsAndReflections) and scheme.n == 3
-    name = None if names is None else names.name(index)
-    if not (is_spin or is_space) or name is None:
-        raise MethodNotApplicable(
-            f"e3nn has irreps of SO(3), O(3) and SU(2), and {decomposer.group!r} is none of them"
-        )
-    if "/" in name:
-        raise MethodNotApplicable(f"{name} has no spherical harmonics: its spin is half-integral")
-    degree = int(name.removeprefix("l=").removeprefix("j=").rstrip("eo"))
+    name, is_spin = _name(decomposer, index)
+    degree, _ = degree_and_parity(name)
     images, units = IrrepImages(decomposer, index), np.eye(3)
     given = []
     for axis in range(3):
@@ -51,6 +44,49 @@ def e3nn_basis(decomposer: Decomposer, index: int) -> Inexact[np.ndarray, "n n"]
     real = np.real(phased(found))
     signed: Inexact[np.ndarray, "n n"] = real * _sign(decomposer, index, name, degree, real)
     return signed
+
+
+def _name(decomposer: Decomposer, index: int) -> tuple[str, bool]:
+    """Return the usual name of an irrep of SO(3), O(3) or SU(2), and whether its group is SU(2).
+
+    Raises `MethodNotApplicable` for other groups and half-integral spins.
+    """
+    scheme, names = scheme_of(decomposer.group), irrep_names(decomposer)
+    is_spin = isinstance(scheme, LinearMaps) and scheme.example == "j=3/2"
+    is_space = isinstance(scheme, Rotations | RotationsAndReflections) and scheme.n == 3
+    name = None if names is None else names.name(index)
+    if not (is_spin or is_space) or name is None:
+        raise MethodNotApplicable(
+            f"e3nn has irreps of SO(3), O(3) and SU(2), and {decomposer.group!r} is none of them"
+        )
+    if "/" in name:
+        raise MethodNotApplicable(f"{name} has no spherical harmonics: its spin is half-integral")
+    return name, is_spin
+
+
+def e3nn_name(decomposer: Decomposer, index: int) -> str:
+    """Return e3nn's name of an irrep, such as ``2e``. Those without a parity are even.
+
+    Raises `MethodNotApplicable` for irreps that e3nn does not have.
+    """
+    degree, parity = degree_and_parity(_name(decomposer, index)[0])
+    return f"{degree}{parity}"
+
+
+def degree_and_parity(name: str) -> tuple[int, str]:
+    """Return l and the parity of the name of an irrep, such as ``2o``, ``l=2`` or ``j=2``."""
+    number = name.removeprefix("l=").removeprefix("j=")
+    return int(number.rstrip("eo")), "o" if number.endswith("o") else "e"
+
+
+def order_of_e3nn(name: str) -> tuple[int, bool]:
+    """Return the key of e3nn's order 0e, 0o, 1o, 1e, 2e, 2o, … for such a name.
+
+    The parity (−1)^l comes first.
+    """
+    degree, parity = degree_and_parity(name)
+    is_natural = (parity == "e") == (degree % 2 == 0)
+    return degree, not is_natural
 
 
 _PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])

@@ -17,7 +17,7 @@ from intertwine.groups.group import Group
 from intertwine.groups.rounding import require_exact
 from intertwine.irreps import decomposition_store
 from intertwine.irreps.decomposer import Decomposer, decomposer_of
-from intertwine.irreps.e3nn_gauge import e3nn_basis
+from intertwine.irreps.e3nn_gauge import e3nn_basis, e3nn_name
 from intertwine.irreps.element_images import image_of
 from intertwine.irreps.irreducible import IRREP_NAME, Irreducible
 from intertwine.irreps.names.schemes import (
@@ -152,6 +152,14 @@ class Irrep(Rep):
         `MethodNotApplicable` for other groups and half-integral spins.
         """
         return e3nn_basis(self._decomposer(), self.entry.index)
+
+    @property
+    def e3nn_name(self) -> str:
+        """The name in e3nn, such as ``2e``; ``l=2`` and ``j=2``, without a parity, are even.
+
+        Raises the errors of `to_e3nn`.
+        """
+        return e3nn_name(self._decomposer(), self.entry.index)
 
     @property
     def generators(self) -> Images:

@@ -9,6 +9,7 @@ from intertwine.nn.allocation import uniform_rep
 from intertwine.nn.baked import BakedNetwork, Dense
 from intertwine.nn.baking import bake
 from intertwine.nn.bilinear import BiLinear
+from intertwine.nn.e3nn_linear import E3nnLinear, linear_from_e3nn, linear_to_e3nn
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.exporting import export
@@ -30,6 +31,7 @@ __all__ = [
     "BakedNetwork",
     "BiLinear",
     "Dense",
+    "E3nnLinear",
     "EMLPBlock",
     "EquivariantPolynomial",
     "GatedNonlinearity",
@@ -43,6 +45,8 @@ __all__ = [
     "gate_indices",
     "gated",
     "in_pieces",
+    "linear_from_e3nn",
+    "linear_to_e3nn",
     "load",
     "save",
     "uniform_rep",

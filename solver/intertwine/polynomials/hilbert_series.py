@@ -11,9 +11,10 @@ import numpy as np
 
 from intertwine.errors import InvalidSetting, TooLarge
 from intertwine.integers import is_integer
+from intertwine.memory import require_memory
 from intertwine.polynomials.components import components_of
 from intertwine.polynomials.finite_series import spectra_of
-from intertwine.polynomials.joint_groups import JointAction, joint_action
+from intertwine.polynomials.joint_groups import MATRICES, JointAction, joint_action, joint_size
 from intertwine.polynomials.monomials import MAX_MONOMIALS, JointSymmetricPower, power_of
 from intertwine.polynomials.torus_series import series_of
 from intertwine.reps import Rep, Scalar
@@ -112,6 +113,8 @@ def molien(rep: Rep, degree: Any, rep_out: Rep | None = None) -> HilbertSeries:
     rep_out = Scalar if rep_out is None else rep_out
     degree = checked_degree(degree, MAX_DEGREE)
     action = joint_action((rep, rep_out))
+    size, generators = joint_size((rep, rep_out))
+    require_memory(16 * (generators + MATRICES) * size**2, f"the Hilbert series of {rep!r}")
     spectra = spectra_of(action, rep, rep_out)
     if spectra is not None:
         numerator, denominator = spectra.generating_function() or (None, None)

@@ -20,6 +20,9 @@ from intertwine.reps.syntax import atoms, drho_of, groups_of, rho_of
 _NEAR_IDENTITY = 0.5
 """The size of random elements of the Lie algebra, for polynomials of degree 1."""
 
+MATRICES = 8
+"""How many joint matrices are in memory besides the images of the generators."""
+
 #: Square matrices of one size, one for each generator.
 Matrices = Sequence[Inexact[np.ndarray, "_ _"]]
 
@@ -103,6 +106,16 @@ def joint_action(reps: Iterable[Rep]) -> JointAction:
         discrete += [_within(np.eye(d), place, h) for h in group.group_generators]
         at += group.d
     return JointAction(groups, Group(lie_algebra=lie, discrete_generators=discrete, d=d))
+
+
+def joint_size(reps: Iterable[Rep]) -> tuple[int, int]:
+    """Return the size of some concrete reps and the spaces of their groups together, and the number
+    of these groups' generators.
+    """
+    reps = list(reps)
+    groups = dict.fromkeys(group for rep in reps for group in groups_of(rep))
+    size = sum(rep.size() for rep in reps) + sum(group.d for group in groups)
+    return size, sum(len(g.lie_generators) + len(g.group_generators) for g in groups)
 
 
 def _within(

@@ -83,24 +83,24 @@ def products_of(
     """
     left, right, both = (monomials_of(n, k) for k in (*degrees, sum(degrees)))
     found = np.zeros((len(a), len(b), len(both)), np.result_type(a, b))
-    scales = 1 / _norms(both)
-    weights = _norms(right)
+    scales = 1 / norms_of(both)
+    weights = norms_of(right)
     for i, exponents in enumerate(left.exponents):
         if not np.any(a[:, i]):
             continue
         sums = right.exponents + exponents
         places = np.array([both.places[row.tobytes()] for row in sums], dtype=np.int64)
-        factors = weights * _norms(left)[i] * scales[places]
+        factors = weights * norms_of(left)[i] * scales[places]
         found[:, :, places] += a[:, i, None, None] * (b * factors)[None]
     return found.reshape(-1, len(both))
 
 
-def _norms(these: Monomials) -> Float[np.ndarray, " N"]:
+def norms_of(these: Monomials) -> Float[np.ndarray, " N"]:
     """Return √(k!/α!), from those of degree k − 1."""
     if not these.degree:
         return np.ones(len(these))
     found: Float[np.ndarray, " N"] = (
-        _norms(monomials_of(these.n, these.degree - 1))[these.rest] / these.ratio
+        norms_of(monomials_of(these.n, these.degree - 1))[these.rest] / these.ratio
     )
     return found
 

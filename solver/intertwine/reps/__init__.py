@@ -15,7 +15,7 @@ from intertwine.reps.functors.young import Schur
 from intertwine.reps.generator_rep import GeneratorRep
 from intertwine.reps.group_homomorphism import Homomorphism, Restrict
 from intertwine.reps.induced import Induce, Quotient, Regular
-from intertwine.reps.invariant_subspace import Sub
+from intertwine.reps.invariant_subspace import QuotientRep, Sub
 from intertwine.reps.key import basis_key
 from intertwine.reps.parsing import parse, read_rep
 from intertwine.reps.printing import latex
@@ -51,6 +51,7 @@ __all__ = [
     "PseudoScalar",
     "PseudoVector",
     "Quotient",
+    "QuotientRep",
     "Regular",
     "Rep",
     "Restrict",

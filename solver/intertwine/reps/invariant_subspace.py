@@ -1,4 +1,4 @@
-"""An invariant subspace of a rep, as a rep."""
+"""An invariant subspace of a rep, and the quotient by it, as reps."""
 
 from __future__ import annotations
 
@@ -31,35 +31,20 @@ _ORTHONORMAL = 1e-12  # columns that are orthonormal to this are kept as they ar
 _INVARIANT = 1e-10  # the largest part of an image outside the subspace, relative to the image
 
 
-class Sub(GeneratorRep):
-    """The invariant subspace of R that some vectors span, as a rep of its own.
-
-    `basis` is a matrix with the vectors of R as columns, a `Basis`, or a projector on the subspace.
-    Its columns are made orthonormal, E; then ρ(g) = Eᴴ R(g) E. `embed` is E, of shape (R.size(),
-    size()), and `project` its adjoint, both matrices.
-
-    >>> traceless = np.eye(9) - np.eye(3).reshape(9, 1) * np.eye(3).reshape(1, 9) / 3
-    >>> Sub((V**2)(SO(3)), traceless).size()
-    8
-
-    Raises `InvalidRep` if a generator moves the vectors out of their span by more than 1e-10 of
-    their images, and `AmbiguousRank` if they are nearly, but not quite, dependent.
+class _Compression(GeneratorRep):
+    """Eᴴ R(g) E for orthonormal columns E that span an invariant subspace, or the complement of
+    one: a homomorphism in either case, because R(g) is block-triangular.
     """
 
-    def __init__(self, R: Rep, basis: Any, name: str | None = None) -> None:
-        if not isinstance(R, Rep) or R.G is None:
-            raise InvalidRep(f"{R!r} is not a rep of one group: write it over one, as in V(G)")
-        e = _orthonormal(_matrix(basis, R), R)
+    def __init__(self, R: Rep, e: Inexact[np.ndarray, "n m"], name: str | None) -> None:
         e.flags.writeable = False
         group = R.G
         lie = [
-            _restricted(
-                generator_image(R, k, lie=True), e, f"the {k}-th Lie generator", R, _norm(generator)
-            )
-            for k, generator in enumerate(group.lie_generators)
+            _restricted(generator_image(R, k, lie=True), e)
+            for k in range(len(group.lie_generators))
         ]
         discrete = [
-            _restricted(generator_image(R, k, lie=False), e, f"the {k}-th discrete generator", R)
+            _restricted(generator_image(R, k, lie=False), e)
             for k in range(len(group.group_generators))
         ]
         discrete = [exact_permutation(h) or h for h in discrete]
@@ -68,13 +53,13 @@ class Sub(GeneratorRep):
         self.__dict__.update(whole=R, embed=e, _where=where)
 
     whole: Rep
-    """The rep R that the subspace is in."""
+    """The rep R."""
     embed: Inexact[np.ndarray, "n m"]
-    """The orthonormal basis E of the subspace, of shape (R.size(), size())."""
+    """The orthonormal columns E, of shape (R.size(), size())."""
 
     @property
     def project(self) -> Inexact[np.ndarray, "m n"]:
-        """Eᴴ, the coordinates of the orthogonal projection of a vector of R."""
+        """Eᴴ, of shape (size(), R.size())."""
         return self.embed.conj().T
 
     def rho(self, M: Any) -> Array:
@@ -93,12 +78,89 @@ class Sub(GeneratorRep):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Rep):
             return NotImplemented
-        if not isinstance(other, Sub):
+        if not isinstance(other, _Compression) or type(other) is not type(self):
             return False
         return bool(self.whole == other.whole and vars(self)["_where"] == vars(other)["_where"])
 
     def __hash__(self) -> int:
-        return hash(("Sub", self.whole, vars(self)["_where"]))
+        return hash((type(self).__name__, self.whole, vars(self)["_where"]))
+
+
+class Sub(_Compression):
+    """The invariant subspace of R that some vectors span, as a rep of its own.
+
+    `basis` is a matrix with the vectors of R as columns, a `Basis`, or a projector on the subspace.
+    Its columns are made orthonormal, E; then ρ(g) = Eᴴ R(g) E. `embed` is E, of shape (R.size(),
+    size()), and equivariant. `project` is its adjoint, which gives the coordinates of the
+    orthogonal projection. Both are matrices. `quotient` is R modulo the subspace.
+
+    >>> traceless = np.eye(9) - np.eye(3).reshape(9, 1) * np.eye(3).reshape(1, 9) / 3
+    >>> Sub((V**2)(SO(3)), traceless).size()
+    8
+
+    Raises `InvalidRep` if a generator moves the vectors out of their span by more than 1e-10 of
+    their images, and `AmbiguousRank` if they are nearly, but not quite, dependent.
+    """
+
+    def __init__(self, R: Rep, basis: Any, name: str | None = None) -> None:
+        super().__init__(R, _invariant(R, basis), name)
+
+    @property
+    def quotient(self) -> QuotientRep:
+        """The rep of R modulo this subspace; see `QuotientRep`."""
+        return QuotientRep(self.whole, self.embed)
+
+
+class QuotientRep(_Compression):
+    """The quotient R/S of a rep by an invariant subspace S.
+
+    S is given as the `basis` of `Sub`. The orthogonal complement of S, with an orthonormal basis E,
+    has one vector of each coset v + S, and ρ(g) = Eᴴ R(g) E. The map `project`, Eᴴ of shape
+    (size(), R.size()), is equivariant and its kernel is S. `embed`, E, maps a coset to its shortest
+    vector; it is equivariant only if the complement is invariant, as it is for unitary R. The basis
+    depends on S alone. The dual of R/S is the annihilator of S in R*.
+
+    >>> QuotientRep(V(SE(3)), np.eye(4)[:, :3]).size()
+    1
+
+    Raises the errors of `Sub`, and `InvalidRep` if S is all of R.
+    """
+
+    def __init__(self, R: Rep, basis: Any, name: str | None = None) -> None:
+        super().__init__(R, _complement(_invariant(R, basis), R), name)
+
+
+def _invariant(R: Rep, basis: Any) -> Inexact[np.ndarray, "n m"]:
+    """Return an orthonormal basis of an invariant subspace. Raises the errors of `Sub`."""
+    if not isinstance(R, Rep) or R.G is None:
+        raise InvalidRep(f"{R!r} is not a rep of one group: write it over one, as in V(G)")
+    e = _orthonormal(_matrix(basis, R), R)
+    for k, generator in enumerate(R.G.lie_generators):
+        image = generator_image(R, k, lie=True)
+        _require_invariant(image, e, f"the {k}-th Lie generator", R, _norm(generator))
+    for k in range(len(R.G.group_generators)):
+        image = generator_image(R, k, lie=False)
+        _require_invariant(image, e, f"the {k}-th discrete generator", R)
+    return e
+
+
+def _complement(e: Inexact[np.ndarray, "n m"], R: Rep) -> Inexact[np.ndarray, "n k"]:
+    """Return an orthonormal basis of the orthogonal complement, which depends on the span alone.
+
+    It is made from the columns of the projector by a pivoted QR decomposition.
+    """
+    from scipy.linalg import qr
+
+    n, m = e.shape
+    if n == m:
+        raise InvalidRep(
+            f"the subspace is all of {R!r}, and the quotient has size 0: give fewer vectors"
+        )
+    q, r, pivots = qr(np.eye(n) - e @ e.conj().T, pivoting=True)
+    order = np.argsort(pivots[: n - m])
+    diagonal = np.diag(r)[order]
+    found: Inexact[np.ndarray, "n k"] = q[:, order] * (diagonal / np.abs(diagonal))
+    return found
 
 
 def _matrix(basis: Any, R: Rep) -> Inexact[np.ndarray, "n k"]:
@@ -148,21 +210,26 @@ def _norm(generator: Generator) -> float:
     return float(np.linalg.norm(np.asarray(dense(generator))))
 
 
-def _restricted(
+def _require_invariant(
     operator: Any, e: Inexact[np.ndarray, "n m"], name: str, R: Rep, least: float = 1.0
-) -> Any:
-    """Return the matrix of an operator on the subspace, which must be invariant. Its images are
-    taken for as large as `least`: an operator that is zero up to rounding has no scale of its own.
+) -> None:
+    """Raise `InvalidRep` unless an operator maps the span of e into itself. Its images are taken
+    for as large as `least`: an operator that is zero up to rounding has no scale of its own.
     """
     moved = np.asarray(operator @ e)
-    found = e.conj().T @ moved
     scale = float(np.linalg.norm(moved, axis=0).max(initial=0.0))
-    defect = float(np.linalg.norm(moved - e @ found, axis=0).max(initial=0.0))
+    outside = moved - e @ (e.conj().T @ moved)
+    defect = float(np.linalg.norm(outside, axis=0).max(initial=0.0))
     if not defect <= _INVARIANT * max(scale, least):
         raise InvalidRep(
             f"the subspace of {R!r} is not invariant: {name} moves vectors out of it by "
             f"{defect / scale:.1g} of their length. Give a basis of an invariant subspace"
         )
+
+
+def _restricted(operator: Any, e: Inexact[np.ndarray, "n m"]) -> Any:
+    """Return the matrix Eᴴ A E of an operator A, real if its entries are."""
+    found = e.conj().T @ np.asarray(operator @ e)
     if np.iscomplexobj(found) and not np.any(found.imag):
         return found.real.copy()
     return found

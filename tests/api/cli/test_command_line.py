@@ -398,6 +398,42 @@ SPOILED: list[tuple[Any, str]] = [
 ]
 
 
+class TestPolynomials:
+    def test_counts_are_a_series(self) -> None:
+        ended = called("molien", "V", "--group", "PointGroup(m-3m)", "--degree", "6")
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.splitlines() == [
+            "1 + t² + 2t⁴ + 3t⁶ + O(t⁷)",
+            "= 1/((1 - t**2)*(1 - t**4)*(1 - t**6))",
+        ]
+        vectors = called("molien", "2V", "--group", "O(3)", "--degree", "3", "--to", "V", "--json")
+        assert vectors.json["coefficients"] == ["0", "2", "0", "6"]
+
+    def test_polynomials_are_formulas(self) -> None:
+        ended = called("generators", "2V", "--group", "SO(3)", "--degree", "2")
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.splitlines()[-1] == "degree 2  x₄² + x₅² + x₆²"
+        ended = called("polynomials", "2V", "--group", "SO(3)", "--degree", "2", "--to", "V")
+        assert ended.out.startswith("3 polynomials of degree up to 2 of (2V)(SO(3))\n")
+        assert "(x₂x₆ - x₃x₅, -x₁x₆ + x₃x₄, x₁x₅ - x₂x₄)" in ended.out
+        none = called("generators", "V", "--group", "SO(3)", "--degree", "1")
+        assert none.out == "0 generators of degree up to 1 of V(SO(3))\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["molien", "V", "--degree", "3"], "no group"),
+            (["molien", "V", "--group", "SO(3)"], "--degree"),
+            (["molien", "V", "--group", "SO(3)", "--degree", "-1"], "from 0 to 1,000"),
+            (["molien", "V**20", "--group", "SO(3)", "--degree", "2"], "GB"),
+            (["generators", "V", "--group", "SO(3)", "--degree", "65"], "from 0 to 64"),
+            (["polynomials", "V(SO(3))", "--degree", "1", "--to", "T("], "expected"),
+        ],
+    )
+    def test_is_refused_with_one_message(self, arguments: list[str], expected: str) -> None:
+        assert expected in complaint(called(*arguments))
+
+
 class TestGenerators:
     ROTATION = ((0, 1), (-1, 0))
 

@@ -24,11 +24,15 @@ from intertwine_api.server.problem_responses import PARSE_PROBLEMS, SOLVE_PROBLE
 from intertwine_api.server.service import TheService
 from intertwine_api.wire.bases import (
     CharacterTableDocument,
+    CovariantRequest,
     DecomposedRep,
     GroupDescription,
     GroupSummary,
     ParsedRep,
+    PolynomialMapsDocument,
+    PolynomialRequest,
     RepRequest,
+    SeriesDocument,
 )
 
 router = APIRouter(prefix="/v1")
@@ -63,6 +67,57 @@ async def decompose_rep(
     """Return the irreps in a rep of one reductive group, with their multiplicities."""
     document = asked.model_dump(exclude_none=True)
     return DecomposedRep(**await service.decompose(document, caller, request))
+
+
+@router.post(
+    "/reps:molien",
+    summary="Count invariant polynomials",
+    tags=["reps"],
+    responses=documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS, "invalid-setting"),
+)
+async def count_polynomials(
+    asked: CovariantRequest, service: TheService, caller: BasesReader, request: Request
+) -> SeriesDocument:
+    """Return the Hilbert series of a rep: how many invariant polynomials of each degree it has.
+
+    With `rep_out`, it counts the equivariant polynomials with values in that rep.
+    """
+    document = asked.model_dump(exclude_none=True)
+    found = await service.find_polynomials("molien", document, caller, request)
+    return SeriesDocument(**found)
+
+
+@router.post(
+    "/reps:generators",
+    summary="Find generators of the invariant polynomials",
+    tags=["reps"],
+    responses=documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS, "invalid-setting"),
+)
+async def find_generators(
+    asked: PolynomialRequest, service: TheService, caller: BasesReader, request: Request
+) -> PolynomialMapsDocument:
+    """Return minimal generators of a rep's invariant polynomials up to a degree, as formulas."""
+    document = asked.model_dump(exclude_none=True)
+    found = await service.find_polynomials("generators", document, caller, request)
+    return PolynomialMapsDocument(**found)
+
+
+@router.post(
+    "/reps:polynomials",
+    summary="Find all equivariant polynomials",
+    tags=["reps"],
+    responses=documented(*PARSE_PROBLEMS, *SOLVE_PROBLEMS, "invalid-setting"),
+)
+async def find_polynomials(
+    asked: CovariantRequest, service: TheService, caller: BasesReader, request: Request
+) -> PolynomialMapsDocument:
+    """Return a basis of the equivariant polynomials between two reps up to a degree, as formulas.
+
+    Without `rep_out` they are the invariants.
+    """
+    document = asked.model_dump(exclude_none=True)
+    found = await service.find_polynomials("polynomials", document, caller, request)
+    return PolynomialMapsDocument(**found)
 
 
 def _parse(asked: RepRequest) -> ParsedRep:

@@ -73,6 +73,40 @@ class TestRepsAndGroups:
         problem(client.get("/v1/groups/SO(3)/characters"), 422, "method-not-applicable")
         problem(client.get("/v1/groups/Z(400)/characters"), 422, "too-large")
 
+    def test_polynomials_are_counted(self, client: httpx.Client) -> None:
+        asked = {"rep": "V", "group": "PointGroup(m-3m)", "degree": 8}
+        found = client.post("/v1/reps:molien", json=asked).json()
+        assert found["coefficients"] == ["1", "0", "1", "0", "2", "0", "3", "0", "4"]
+        assert (found["numerator"], found["denominator"]) == (["1"], [2, 4, 6])
+        vectors = {"rep": "2V", "rep_out": "V", "group": "O(3)", "degree": 5}
+        series = client.post("/v1/reps:molien", json=vectors).json()["series"]
+        assert series == "2t + 6t³ + 12t⁵ + O(t⁶)"
+
+    def test_polynomials_are_formulas(self, client: httpx.Client) -> None:
+        asked = {"rep": "V", "group": "PointGroup(m-3m)", "degree": 4}
+        found = client.post("/v1/reps:generators", json=asked).json()
+        assert [one["formula"][0] for one in found["maps"]] == [
+            "x₁² + x₂² + x₃²",
+            "x₁⁴ - 3x₁²x₂² - 3x₁²x₃² + x₂⁴ - 3x₂²x₃² + x₃⁴",
+        ]
+        assert found["counts"] == [0, 0, 1, 0, 1]
+        vectors = {"rep": "2V", "rep_out": "V", "group": "SO(3)", "degree": 2}
+        found = client.post("/v1/reps:polynomials", json=vectors).json()
+        assert found["maps"][-1]["formula"] == ["x₂x₆ - x₃x₅", "-x₁x₆ + x₃x₄", "x₁x₅ - x₂x₄"]
+
+    def test_large_searches_for_polynomials_are_refused(self, client: httpx.Client) -> None:
+        def ask(what: str, code: str, **fields: object) -> str:
+            document = {"rep": "V", "group": "SO(3)", "degree": 2, **fields}
+            answer = client.post(f"/v1/reps:{what}", json=document)
+            return str(problem(answer, 422, code)["detail"])
+
+        assert "polynomials" in ask("molien", "too-costly", rep="V**9")
+        assert "lower degree" in ask("generators", "too-large", rep="9V", degree=9)
+        assert "0 to 64" in ask("polynomials", "invalid-setting", degree=65)
+        assert "degree" in ask("molien", "invalid-request", degree=1001)
+        assert "no group" in ask("molien", "not-concrete", group=None)
+        ask("polynomials", "invalid-rep", rep_out="V(O(3))")
+
     def test_irreps_have_names(self, client: httpx.Client) -> None:
         asked = {"rep": 'Irrep("2e")*V', "group": "O(3)"}
         found = client.post("/v1/reps:decompose", json=asked).json()
