@@ -63,7 +63,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 #: The packages that the core does not require, and the extra that installs each.
 _EXTRAS = {
-    **dict.fromkeys(("fastapi", "pydantic", "pydantic_settings", "sqlalchemy", "uvicorn"), "serve"),
+    **dict.fromkeys(("fastapi", "jinja2", "pydantic", "pydantic_settings"), "serve"),
+    **dict.fromkeys(("sqlalchemy", "uvicorn"), "serve"),
     **{"cryptography": "lab", "obstore": "lab"},
     **{"httpx": "client", "psycopg": "postgres", "equinox": "nn", "jax": "jax", "optax": "nn"},
 }
