@@ -18,6 +18,7 @@ from intertwine_api.cli import (
     basis,
     cache,
     catalogue,
+    console,
     doctor,
     jobs,
     keys,
@@ -75,6 +76,7 @@ _EPILOG = """\
   intertwine groups
   intertwine cache stats
   intertwine serve
+  intertwine open
   intertwine train examples/inertia.toml
   intertwine jobs watch JOB
   intertwine doctor
@@ -96,6 +98,7 @@ PROGRAM = CommandGroup(
         reps.print_characters,
         *(cache.group, catalogue.group),
         *(train.train_network, jobs.group, models.group, serve.run_service, serve.run_worker),
+        console.group,
         *(login.log_in, login.log_out, keys.group, admin.group, doctor.diagnose),
     ],
 )
