@@ -28,6 +28,8 @@ from intertwine_api.wire.bases import BasisCertificate
 
 LARGEST_PICTURE = 10_000
 """The most coordinates of a picture: a larger one shows no more."""
+MOST_DECOMPOSED = 1_000
+"""The most coordinates of a rep that pages decompose without a click; more can take minutes."""
 _MOST_LINES = 12
 _LONGEST = 4_000  # characters of generators that are repeated in a command
 

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from intertwine_api.server.access import BasesReader
 from intertwine_api.server.console.basis_summary import (
     LARGEST_PICTURE,
+    MOST_DECOMPOSED,
     Part,
     evidence,
     parts_of,
@@ -67,6 +68,8 @@ class _Found:
     no_picture: str
     downloads: list[tuple[str, str]]
     """Names and addresses, relative to the root."""
+    loads_irreps: bool
+    """Whether the page loads the irreps by itself."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ async def _describe(
         picture="" if no_picture else picture,
         no_picture=no_picture,
         downloads=_downloads(manifest, service.settings.dense_bytes),
+        loads_irreps=manifest.size <= MOST_DECOMPOSED,
     )
 
 

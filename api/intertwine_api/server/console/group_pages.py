@@ -23,6 +23,7 @@ from intertwine.irreps import describe_characters, verdict_of
 from intertwine.operators import Permutation, dense
 
 from intertwine_api.server.access import BasesReader
+from intertwine_api.server.console.basis_summary import MOST_DECOMPOSED
 from intertwine_api.server.console.question import Question
 from intertwine_api.server.console.shell import may_start_work, render, render_problem
 from intertwine_api.server.service import TheService
@@ -36,8 +37,6 @@ _MOST_MOVED = 60  # coordinates of a permutation that is written as cycles
 _MOST_JUDGED = 24
 """The largest d of a group that is not orthogonal for which the page decides on reductivity."""
 _MOST_DIGITS = 24  # of an order
-#: The tensors whose irreps are listed for a group: those of at most two factors.
-_TENSORS = "+".join(f"T({p},{total - p})" for total in range(3) for p in range(total + 1))
 
 #: A text for each entry of the catalogue that has parameters.
 EXAMPLES = {
@@ -81,6 +80,10 @@ class _GroupPage:
     generators: list[_ShownGenerator]
     more: int
     is_finite: bool
+    tensors: str
+    """The rep whose irreps the page lists: the tensors of at most two factors, or of one."""
+    loads_irreps: bool
+    """Whether the page loads them by itself."""
 
 
 @router.get("/groups", response_class=HTMLResponse)
@@ -95,7 +98,8 @@ async def show_groups(
         values["group"] = await service.work(caller, _describe, asked)
     except (IntertwineError, ProblemError) as error:
         return render_problem(request, "catalogue.html", {**values, "entries": _catalogue()}, error)
-    values["tensors"] = Question(_TENSORS, asked.group, asked.generators).query
+    tensors = Question(values["group"].tensors, asked.group, asked.generators)
+    values["irreps"] = tensors.query
     return render(request, "group.html", values)
 
 
@@ -142,13 +146,22 @@ def _describe(asked: Question) -> _GroupPage:
     ]
     shown = [_shown(name, g) for name, g in all_generators[:_MOST_GENERATORS]]
     order = group_order(group)
+    power = 2 if 1 + 2 * group.d + 3 * group.d**2 <= MOST_DECOMPOSED else 1
     return _GroupPage(
         title=repr(group),
         facts=_facts(group, order),
         generators=shown,
         more=len(all_generators) - len(shown),
         is_finite=order is not None,
+        tensors=_tensors(power),
+        loads_irreps=power == 2 or 1 + 2 * group.d <= MOST_DECOMPOSED,
     )
+
+
+def _tensors(power: int) -> str:
+    """Return the text of the sum of all T(p, q) with p + q up to `power`."""
+    each = (f"T({p},{total - p})" for total in range(power + 1) for p in range(total + 1))
+    return "+".join(each)
 
 
 def _facts(group: Group, order: int | None) -> list[tuple[str, str]]:

@@ -79,9 +79,15 @@ function tell(section, text) {
 function offerCopy(button) {
   button.hidden = !navigator.clipboard; // missing without TLS, except on this machine
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
-    button.textContent = "Copied";
-    setTimeout(() => (button.textContent = "Copy"), 2000);
+    const code = document.getElementById(button.dataset.copies);
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code); // the browser does not allow it: one key remains
+      button.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => (button.textContent = "Copy"), 3000);
   });
 }
 
