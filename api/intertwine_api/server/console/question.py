@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -21,6 +22,7 @@ from intertwine_api.work.settings import Settings
 _GENERATORS = '{"lie_algebra": [...], "discrete_generators": [...]}'
 _ARROWS = (">>", "<<")
 _OPEN, _CLOSED = "([", ")]"
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,17 @@ def read_meaning(question: Question, settings: Settings) -> Meaning:
         rep=found["rep"],
         canonical=found["canonical"],
         group=found["group"],
-        dimension=found["dimension"],
+        dimension=_polynomial(found["dimension"]),
         size=found["size"],
         cost=cost,
         course=None if cost is None else _course(cost, settings),
     )
+
+
+def _polynomial(text: str) -> str:
+    """Return a polynomial such as d**2 + 3*d as d² + 3d."""
+    powers = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(_SUPERSCRIPTS), text)
+    return powers.replace("*", "")
 
 
 def _course(cost: Cost, settings: Settings) -> str:
