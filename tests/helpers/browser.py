@@ -46,30 +46,37 @@ class Browser:
 
         The page stays open for a second more.
         """
-        page = Page()
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log", "Audits"):
-            self._call(f"{domain}.enable", session)
-        self._call("Page.navigate", session, url=address)
-        deadline = time.monotonic() + seconds
-        while shows not in page.text:
-            assert time.monotonic() < deadline, (page.text[:2000], self._events)
-            time.sleep(0.1)
-            found = self._call(
-                "Runtime.evaluate", session, expression="document.body?.innerText ?? ''"
-            )
-            page.text = found["result"]["value"]
-        self._call("Runtime.evaluate", session, expression=script)
-        time.sleep(1)  # for late requests
-        self._call("Runtime.evaluate", session, expression="0")  # reads the events until now
-        for event in self._events:
-            _note(page, event["method"], event["params"])
-        self._events.clear()
-        self._call("Target.closeTarget", targetId=target)
-        return page
+        with self.tab() as tab:
+            tab.go(address)
+            tab.wait_for(shows, seconds)
+            tab.run(script)
+            time.sleep(1)  # for late requests
+        return tab.page
 
-    def _call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+    @contextmanager
+    def tab(self, *, width: int | None = None, scripts: bool = True) -> Iterator[Tab]:
+        """A new tab, as of a phone of this `width` in pixels; with `scripts` off, pages run none.
+
+        In the end, its `page` has all that happened.
+        """
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log", "Audits"):
+            self.call(f"{domain}.enable", session)
+        if width is not None:
+            screen = {"width": width, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+            self.call("Emulation.setDeviceMetricsOverride", session, **screen)
+        if not scripts:
+            self.call("Emulation.setScriptExecutionDisabled", session, value=True)
+        tab = Tab(self, session)
+        yield tab
+        tab.run("0")  # reads the events until now
+        for event in self._events:
+            _note(tab.page, event["method"], event["params"])
+        self._events.clear()
+        self.call("Target.closeTarget", targetId=target)
+
+    def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
         self._count += 1
         message: dict[str, Any] = {"id": self._count, "method": method, "params": params}
         if session is not None:
@@ -93,6 +100,53 @@ class Browser:
         message, _, self._rest = self._rest.partition(b"\0")
         found: dict[str, Any] = json.loads(message)
         return found
+
+
+class Tab:
+    """A page that a test uses as a person does."""
+
+    def __init__(self, browser: Browser, session: str) -> None:
+        self._browser, self._session = browser, session
+        self.page = Page()
+
+    def go(self, address: str) -> None:
+        """Open an address."""
+        self._browser.call("Page.navigate", self._session, url=address)
+
+    def run(self, script: str) -> Any:
+        """Run a script in the page, also if the page may run none itself; its value."""
+        found = self._browser.call(
+            "Runtime.evaluate", self._session, expression=script, returnByValue=True
+        )
+        assert "exceptionDetails" not in found, (script, found)
+        return found["result"].get("value")
+
+    def type(self, field: str, text: str) -> None:
+        """Replace the text of a field, which a CSS selector names, by typed text."""
+        self.run(f"document.querySelector({field!r}).select()")
+        self._browser.call("Input.insertText", self._session, text=text)
+
+    def click(self, element: str) -> None:
+        """Click an element, which a CSS selector names."""
+        self.run(f"document.querySelector({element!r}).click()")
+
+    def wait_for(self, shows: str, seconds: float = 60) -> None:
+        """Wait until the visible text of the page contains `shows`."""
+        deadline = time.monotonic() + seconds
+        while shows not in self._visible_text():
+            assert time.monotonic() < deadline, (shows, self.page.text[:2000])
+            time.sleep(0.1)
+
+    def wait_until(self, condition: str, seconds: float = 60) -> None:
+        """Wait until an expression of JavaScript is true in the page."""
+        deadline = time.monotonic() + seconds
+        while not self.run(condition):
+            assert time.monotonic() < deadline, (condition, self._visible_text()[:2000])
+            time.sleep(0.05)
+
+    def _visible_text(self) -> str:
+        self.page.text = self.run("document.body?.innerText ?? ''")
+        return self.page.text
 
 
 def _note(page: Page, method: str, params: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from helpers.program import python
 from intertwine.errors import InvalidRep, NotConcrete, TooLarge
 from intertwine.groups import SO, O, S, U, Z
 from intertwine.reps import Scalar, V
-from intertwine.vis import draw_basis, draw_maps, vis
+from intertwine.vis import TermMatrix, draw_basis, draw_invariants, draw_maps, term_matrices, vis
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -196,6 +196,32 @@ vis(V(S(4)), V(S(4))).figure.savefig("/dev/null", format="png")
 print("matplotlib.pyplot" in sys.modules)
 """
     assert python(program).split() == ["False"]
+
+
+class TestInvariants:
+    def test_terms_are_matrices_side_by_side_in_their_order(self) -> None:
+        rep = (V**3 + 5 * Scalar + V)(SO(3))
+        assert term_matrices(rep) == (
+            TermMatrix("V³", 9, 3),
+            TermMatrix("5V⁰", 5, 1),
+            TermMatrix("V", 3, 1),
+        )
+        panels = draw_invariants(rep).axes
+        assert [image(axes).shape for axes in panels] == [(9, 3, 3), (5, 1, 3), (3, 1, 3)]
+        assert [axes.get_title(loc="left") for axes in panels] == ["V³", "5V⁰", "V"]
+        assert [colours(axes) for axes in panels] == [3, 5, 1]
+
+    def test_a_basis_that_is_given_is_drawn(self) -> None:
+        rep = (V**2)(S(3))
+        basis = rep.equivariant_basis()
+        drawn = image(draw_invariants(rep, basis, title="S(3)").axes[0])
+        assert np.array_equal(drawn, image(draw_invariants(rep).axes[0]))
+        assert np.array_equal(drawn, image(draw_maps(V(S(3)), V(S(3)), basis=basis)))
+
+    def test_too_many_terms_are_refused(self) -> None:
+        many = sum((V**k for k in range(1, 14)), V**0)(Z(1))
+        with pytest.raises(TooLarge, match="14 terms side by side; at most 12"):
+            draw_invariants(many)
 
 
 def test_without_matplotlib_the_error_says_what_to_install() -> None:

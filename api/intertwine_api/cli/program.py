@@ -18,6 +18,7 @@ from intertwine_api.cli import (
     basis,
     cache,
     catalogue,
+    console,
     doctor,
     jobs,
     keys,
@@ -64,7 +65,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 #: The packages that the core does not require, and the extra that installs each.
 _EXTRAS = {
-    **dict.fromkeys(("fastapi", "pydantic", "pydantic_settings", "sqlalchemy", "uvicorn"), "serve"),
+    **dict.fromkeys(("fastapi", "jinja2", "pydantic", "pydantic_settings"), "serve"),
+    **dict.fromkeys(("sqlalchemy", "uvicorn"), "serve"),
     **{"cryptography": "lab", "obstore": "lab"},
     **{"httpx": "client", "psycopg": "postgres", "equinox": "nn", "jax": "jax", "optax": "nn"},
 }
@@ -75,6 +77,7 @@ _EPILOG = """\
   intertwine groups
   intertwine cache stats
   intertwine serve
+  intertwine open
   intertwine train examples/inertia.toml
   intertwine jobs watch JOB
   intertwine doctor
@@ -97,6 +100,7 @@ PROGRAM = CommandGroup(
         *(polynomials.print_series, polynomials.print_generators, polynomials.print_basis),
         *(cache.group, catalogue.group),
         *(train.train_network, jobs.group, models.group, serve.run_service, serve.run_worker),
+        console.group,
         *(login.log_in, login.log_out, keys.group, admin.group, doctor.diagnose),
     ],
 )

@@ -217,8 +217,9 @@ def _announce(address: str, service: Service) -> None:
     here = len(service.jobs_here())
     go_on = f"{_jobs(here)} from before, " if here else "jobs: "
     print(
-        f"Intertwine serves {address}  (documentation: {address}/docs; "
+        f"Intertwine serves {address}  (API: {address}/docs; "
         f"store: {service.store.layout.root})\n"
+        f"console: open {address}/ in a browser\n"
         f"database: {service.database.url.render_as_string(hide_password=True)}; "
         f"{objects}"
         f"{go_on}at most {service.capacity.slots} at once\n"

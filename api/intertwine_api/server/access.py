@@ -34,8 +34,8 @@ _REFUSALS_PER_SECOND, _REFUSALS_BURST = 20.0, 200
 _HOLD_SECONDS = 2.0
 _UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
-_GUARDED = "/v1/"
-_METRICS = "/metrics"
+_GUARDED = ("/v1/", "/pictures/")
+_GUARDED_PAGES = ("", "/groups", "/irreps", "/characters", "/metrics")
 
 _BEARER = HTTPBearer(
     auto_error=False,
@@ -112,7 +112,9 @@ def _unauthorized(token: str) -> ProblemError:
 
 
 class Guard:
-    """Authenticate ``/v1`` requests before their body is read, and enforce limits per key.
+    """Authenticate requests of the API and of the console before their body is read.
+
+    It also enforces the limits per key.
 
     Refusals of one key that come too fast are held for two seconds, so that a client that repeats
     refused requests at once does not take the processor. Unknown keys count as one. At most `held`
@@ -187,7 +189,7 @@ class Guard:
 
 def _is_guarded(scope: Scope) -> bool:
     path = path_of(scope)
-    return path.startswith(_GUARDED) or path.rstrip("/") == _METRICS
+    return path.startswith(_GUARDED) or path.rstrip("/") in _GUARDED_PAGES
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
+from intertwine_api.server.console import explorer, group_pages, shell
+from intertwine_api.server.console.problem_pages import ProblemPages
 from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
 from intertwine_api.server.middleware import (
     BodyLimit,
@@ -107,6 +109,9 @@ def _include_routes(app: FastAPI) -> None:
     app.include_router(forward.router)
     at_the_door = documented("origin-not-allowed", "host-not-allowed")
     app.include_router(pages.router, responses=at_the_door)
+    app.include_router(shell.router)
+    for router in (explorer.router, group_pages.router):
+        app.include_router(router, dependencies=[Depends(requires("bases:read"))])
     for module, scopes in _GUARDED:
         app.include_router(
             module.router,
@@ -156,6 +161,7 @@ def _wrap(app: FastAPI, service: Service) -> None:
         is_open=service.access.is_open,
     )
     app.add_middleware(RequestLog, metrics=service.metrics, is_logged=settings.access_log)
+    app.add_middleware(ProblemPages)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadAsGet)
 

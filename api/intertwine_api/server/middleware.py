@@ -28,7 +28,10 @@ _HEADERS = {  # of every response
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
-_HOME_POLICY = f"{_NOTHING}; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
+_PAGE_POLICY = (
+    f"{_NOTHING}; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'"
+)
 _DOCS_POLICY = (  # the script of Swagger UI starts in the page
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -302,7 +305,7 @@ class SecurityHeaders:
                 is_page = headers.get("content-type", "").startswith("text/html")
                 policy = _NOTHING
                 if is_page:
-                    policy = _DOCS_POLICY if path.startswith(_DOCS) else _HOME_POLICY
+                    policy = _DOCS_POLICY if path.startswith(_DOCS) else _PAGE_POLICY
                 headers.setdefault("Content-Security-Policy", policy)
                 if path.startswith("/v1/") or path.rstrip("/") == "/metrics":
                     headers.setdefault("Cache-Control", "no-store")

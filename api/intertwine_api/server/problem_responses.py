@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -89,12 +89,26 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _allowed(app: FastAPI, path: str) -> list[str]:
-    """Return the methods of all routes at a path. One route alone knows only its own."""
+def validation_problem(errors: Sequence[Any]) -> Problem:
+    """Return the problem of pydantic's errors, with the first faults."""
+    faults = [
+        {"where": "/".join(map(str, fault["loc"]))[:_LONGEST], "what": fault["msg"][:_LONGEST]}
+        for fault in errors[:_FAULTS]
+    ]
+    malformed = any(fault["type"] == "json_invalid" for fault in errors)
+    detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults)
+    code = "malformed" if malformed else "invalid-request"
+    return Problem.of(code, detail, faults=faults)
+
+
+def _allowed(app: FastAPI, path: str, known: str) -> list[str]:
+    """Return the methods of all routes at a path. One route alone knows only its own, `known`,
+    which are those of a page, because pages are not in the OpenAPI document.
+    """
     paths = app.openapi()["paths"]
     fitting = [template for template in paths if compile_path(template)[0].match(path)]
     closest = max(fitting, key=len, default=None)  # {key}:project fits {key} too
-    allowed = {method.upper() for method in paths.get(closest, ())}
+    allowed = {method.upper() for method in paths.get(closest, ())} or {*known.split(", ")}
     return sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))
 
 
@@ -111,15 +125,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        errors = error.errors()
-        faults = [
-            {"where": "/".join(map(str, fault["loc"]))[:_LONGEST], "what": fault["msg"][:_LONGEST]}
-            for fault in errors[:_FAULTS]
-        ]
-        malformed = any(fault["type"] == "json_invalid" for fault in errors)
-        detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults)
-        code = "malformed" if malformed else "invalid-request"
-        return respond(Problem.of(code, detail, faults=faults))
+        return respond(validation_problem(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
@@ -132,7 +138,8 @@ def install_problem_handlers(app: FastAPI) -> None:
         code = codes.get(error.status_code, "internal")
         headers = dict(error.headers or {})
         if error.status_code == 405:
-            headers["Allow"] = ", ".join(_allowed(app, request.url.path))
+            known = headers.get("Allow", headers.get("allow", ""))
+            headers["Allow"] = ", ".join(_allowed(app, request.url.path, known))
         return respond(Problem.of(code, str(error.detail)), headers)
 
     @app.exception_handler(DBAPIError)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -63,6 +64,9 @@ from intertwine_api.work.submission import Submission
 
 _LOG = logging.getLogger("intertwine.service")
 _STATISTICS_SECONDS = 15.0
+_DECOMPOSITIONS = 256  # that are kept in memory
+_MOST_IRREPS = 1_000  # of a decomposition that is kept
+_LONGEST_REQUEST = 2**14  # characters of its request
 _Result = TypeVar("_Result")
 
 
@@ -123,6 +127,7 @@ class Service:
         self._upload_rate = RateLimiter(rate, burst=int(rate) // 4)
         self._uploads_at_once = ConcurrencyLimit(settings.uploads, "uploads")
         self._reading, self._making = CapacityLimiter(2), CapacityLimiter(2)
+        self._decompositions: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._statistics = Refreshed(self.store.statistics, _STATISTICS_SECONDS)
         self._gpu_usage = Refreshed(read_gpu_usage, _STATISTICS_SECONDS)
         self._open(settings)
@@ -303,13 +308,22 @@ class Service:
     ) -> dict[str, Any]:
         """Return a rep as a sum of irreps. It is cancelled when all callers have disconnected.
 
-        Raises `ProblemError`, also if it takes longer than a request may wait.
+        The last ones are kept in memory. Raises `ProblemError`, also if it takes longer than a
+        request may wait.
         """
         most = min(self.settings.wait_most, self.settings.solve_seconds)
         self.solves.require_room(caller)  # before the request is parsed
         async with CancelOnDisconnect(request):
             parsed, cost = await self.work(caller, self._affordable_decomposition, document)
-            return await self._finish(parsed, cost, caller, "the decomposition", most)
+            # by the text, because names of groups and irreps depend on more than the key
+            found = self._decompositions.pop(parsed.task, None)
+            if found is None:
+                found = await self._finish(parsed, cost, caller, "the decomposition", most)
+        if len(found["irreps"]) <= _MOST_IRREPS and len(parsed.task) <= _LONGEST_REQUEST:
+            self._decompositions[parsed.task] = found
+            while len(self._decompositions) > _DECOMPOSITIONS:
+                self._decompositions.popitem(last=False)
+        return found
 
     async def find_polynomials(
         self, task: PolynomialTask, document: Mapping[str, Any], caller: Caller, request: Request

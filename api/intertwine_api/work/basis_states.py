@@ -61,16 +61,19 @@ class BasisStates:
     def __init__(self, store: Store, solves: Solves, queue: Queue, metrics: ServiceMetrics) -> None:
         self._store, self._solves, self._queue, self._metrics = store, solves, queue, metrics
 
-    def of(self, key: str) -> BasisState | None:
-        """Return the state of a basis; None if nothing is known under the key."""
-        here = self.here(key)
+    def of(self, key: str, request: ParsedRequest | None = None) -> BasisState | None:
+        """Return the state of a basis; None if nothing is known under the key.
+
+        A document has rep and group as requested, if there is a request.
+        """
+        here = self.here(key, request)
         if here is not None:
             return here
         problem = self._solves.failure(key)
         if problem is not None:
             return Failed(problem)
         job = self._queue.latest(key)
-        return None if job is None else self.after_job(job, key)
+        return None if job is None else self.after_job(job, key, request)
 
     def here(
         self, key: str, request: ParsedRequest | None = None

@@ -27,7 +27,7 @@ from intertwine.groups.catalogue import (
     ZksZnxZn,
 )
 from intertwine.groups.cubes import Cube, RubiksCube
-from intertwine.groups.description import describe_catalogue, describe_group
+from intertwine.groups.description import describe_catalogue, describe_group, group_order
 from intertwine.groups.document import (
     group_document,
     group_from_json,
@@ -50,6 +50,7 @@ from intertwine.groups.finite_groups import (
 from intertwine.groups.generators import limited_entries
 from intertwine.groups.group import Group
 from intertwine.groups.lie_groups import G2, SE, E, Galilei, Heisenberg, Poincare, Spin
+from intertwine.groups.lie_structure import LieAlgebra, lie_algebra
 from intertwine.groups.magnetic_groups import MAGNETIC_CLASSES, MagneticPointGroup
 from intertwine.groups.point_groups import (
     CRYSTAL_CLASSES,
@@ -100,6 +101,7 @@ __all__ = [
     "Hyperoctahedral",
     "Icosahedral",
     "Klein",
+    "LieAlgebra",
     "Lorentz",
     "MagneticPointGroup",
     "O",
@@ -128,7 +130,9 @@ __all__ = [
     "describe_group",
     "group_document",
     "group_from_json",
+    "group_order",
     "group_to_json",
+    "lie_algebra",
     "limited_entries",
     "parse_group",
     "read_group",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +14,13 @@ from intertwine.bases import Basis
 from intertwine.errors import InvalidRep, TooLarge, Unavailable
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.reps.syntax import Sum, groups_of, is_a
+from intertwine.reps.syntax import Sum, atoms, groups_of, is_a
 from intertwine.vis.clusters import cluster_rows, project_random
 from intertwine.vis.palette import paint_clusters, paint_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_ENTRIES = 4_000_000
 """The largest number of entries of a matrix that can be drawn."""
@@ -28,6 +31,11 @@ _SLIMMEST = 1 / 10  # matrices slimmer than this are drawn with oblong entries
 _GRID_FROM = 0.1  # inches an entry needs for grid lines
 _CHARACTER = 0.085, 0.17  # inches, its width and height
 _LONGEST_NAME = 36
+MOST_TERMS = 12
+"""The most terms of a rep whose invariants are drawn side by side."""
+_WIDEST = 9.0  # inches, all terms together
+_LARGEST_ENTRY = 0.4  # inches
+_BETWEEN = 0.25  # inches between two terms
 
 
 def draw_maps(
@@ -38,6 +46,7 @@ def draw_maps(
     title: bool | str = True,
     ax: Axes | None = None,
     G: Group | None = None,
+    basis: Basis | None = None,
 ) -> Axes:
     """Draw the equivariant maps rep_in → rep_out, as a matrix of shape (dim rep_out, dim rep_in).
 
@@ -47,7 +56,8 @@ def draw_maps(
     ones are always zero. Without `cluster`, the entries of one random equivariant matrix are drawn:
     blue is positive, vermilion negative (over ℂ the hue is the phase), and strength is magnitude.
 
-    Lines separate the terms of the reps. G is the group of reps that are not concrete. This is
+    Lines separate the terms of the reps. G is the group of reps that are not concrete. `basis` is
+    the basis of ``rep_in >> rep_out``, if you have it already; else it is solved for. This is
     EMLP's ``vis(repin, repout)`` (Finzi et al. 2021, figure 1), without its k-means.
 
     Returns a Matplotlib `Axes`: `ax`, or one on a figure of its own, which a notebook shows if it
@@ -63,7 +73,8 @@ def draw_maps(
     shape = rep_out.size(), rep_in.size()
     _require_drawable(shape)
     _require_matplotlib()
-    basis = (rep_in >> rep_out).equivariant_basis()
+    if basis is None:
+        basis = (rep_in >> rep_out).equivariant_basis()
     name = _title(rep_in, rep_out, basis.rank) if title is True else title or ""
     axes = draw_basis(basis, shape, cluster, title=name, ax=ax)
     across, down = _inches_per_entry(axes, shape)
@@ -112,6 +123,81 @@ def draw_basis(
         if cluster:
             _write_minus(axes, signs, entry)
     return axes
+
+
+@dataclass(frozen=True)
+class TermMatrix:
+    """A term of a rep as a matrix of `rows` × `columns` entries: equal terms are stacked.
+
+    A tensor is a matrix whose rows are numbered by the first half of its indices, and whose columns
+    are numbered by the others.
+    """
+
+    name: str
+    rows: int
+    columns: int
+
+
+def term_matrices(rep: Rep) -> tuple[TermMatrix, ...]:
+    """Return the shapes in which `draw_invariants` draws the terms of a concrete rep, in order."""
+    return tuple(_as_matrix(term) for term in _terms(rep))
+
+
+def _as_matrix(term: Rep) -> TermMatrix:
+    copies, one = term.terms[0] if is_a(term, Sum) else (1, term)
+    sizes = [atom.size() for atom in atoms(one)]
+    columns = prod(sizes[(len(sizes) + 1) // 2 :]) if prod(sizes) == one.size() else 1
+    return TermMatrix(str(term), copies * (one.size() // max(1, columns)), columns)
+
+
+def draw_invariants(rep: Rep, basis: Basis | None = None, *, title: str = "") -> Figure:
+    """Draw the invariants of a rep: its terms side by side, each as a matrix (`term_matrices`).
+
+    As in `draw_maps`, coordinates have the same colour exactly when they are equal up to sign in
+    every invariant, pale ones (with a minus) are the negatives of strong ones, and grey ones are
+    always zero. `basis` is the basis of the rep, with rows in its order, if you have it already;
+    else it is solved for.
+
+    Returns a Matplotlib figure that is not registered with pyplot. Raises `TooLarge` for more than
+    `MAX_ENTRIES` coordinates or 12 different terms, `InvalidRep` for a rep of size 0, `Unavailable`
+    if Matplotlib is not installed, and the errors of a solve.
+    """
+    _require_drawable((rep.size(), 1))
+    terms = term_matrices(rep)
+    if len(terms) > MOST_TERMS:
+        raise TooLarge(
+            f"{_shortened(str(rep))} has {len(terms)} terms side by side; at most {MOST_TERMS} "
+            f"are drawn. Draw them one by one"
+        )
+    _require_matplotlib()
+    from matplotlib.figure import Figure
+
+    labels, signs = cluster_rows(project_random(basis or rep.equivariant_basis()))
+    colours = paint_clusters(labels[:, None], signs[:, None])
+    columns, highest = sum(t.columns for t in terms), max(t.rows for t in terms)
+    entry = min(_LARGEST_ENTRY, _WIDEST / columns, _LONG_SIDE / highest)
+    widths = [
+        max(entry * t.columns, len(_shortened(t.name)) * _CHARACTER[0] + _BETWEEN) for t in terms
+    ]
+    size = sum(widths) + _BETWEEN * len(terms), max(entry * highest, _SHORT_SIDE) + _MARGIN
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(terms), squeeze=False, width_ratios=widths)[0]
+    at = 0
+    for axes, term, width in zip(panels, terms, widths, strict=True):
+        shape, part = (term.rows, term.columns), slice(at, at + term.rows * term.columns)
+        at = part.stop
+        axes.imshow(colours[part].reshape(*shape, 3), aspect="equal")
+        # all panels have one scale
+        axes.set(xlim=(-0.5, width / entry - 0.5), ylim=(highest - 0.5, -0.5), anchor="NW")
+        axes.set_title(_shortened(term.name), loc="left", fontsize="medium")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        if entry >= _GRID_FROM:
+            _separate_entries(axes, shape, entry)
+            _write_minus(axes, signs[part].reshape(shape), entry)
+    if title:
+        figure.suptitle(title)
+    return figure
 
 
 def _require_drawable(shape: tuple[int, int]) -> None:

@@ -30,7 +30,7 @@ from sqlalchemy import insert
 
 #: To solve is of no use to who may not read, and what is sent may have to be solved.
 BASES = {"bases:read", "bases:solve", "bases:write"}
-OPEN = ("/", "/healthz", "/readyz", "/problems", "/docs", "/openapi.json")
+OPEN = ("/system", "/healthz", "/readyz", "/problems", "/docs", "/openapi.json")
 
 
 def bearer(token: str) -> dict[str, str]:

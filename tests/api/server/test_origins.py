@@ -276,8 +276,8 @@ class TestSecurityHeaders:
             for path in ("/v1/groups", "/", "/docs")
         }
         assert policies["/v1/groups"] == "default-src 'none'; frame-ancestors 'none'"
-        assert "style-src 'unsafe-inline'" in policies["/"]
-        assert "script-src" not in policies["/"]
+        assert "script-src 'self'" in policies["/"]
+        assert "unsafe-inline" not in policies["/"]
         assert "script-src 'self' 'unsafe-inline'" in policies["/docs"]
 
 

@@ -79,6 +79,23 @@ async def solved(
     applied: Mapping[str, str] | None = None,
 ) -> BasisManifest | JSONResponse:
     """Solve for a basis that is not known here, or wait for its solve, as `find_basis` does."""
+    state = await solve_within(parsed, state, service, caller, request, wait)
+    return _answer(state, parsed.key, caller, applied)
+
+
+async def solve_within(
+    parsed: ParsedRequest,
+    state: BasisState | None,
+    service: Service,
+    caller: Caller,
+    request: Request,
+    wait: float,
+) -> BasisState:
+    """Return the state of a basis after a solve, or after waiting for one for `wait` seconds.
+
+    `state` is its state here. A solve that has not ended continues without the caller. Raises
+    `ProblemError` without the scope ``bases:solve``, or if the solve is refused.
+    """
     caller.require("bases:solve")
     if isinstance(state, Solving):
         solve = state.solve
@@ -88,17 +105,15 @@ async def solved(
         job = await run_in_threadpool(service.submission.solve_once, parsed, caller)
         await service.streams.wait_for_end(job.id, wait)
         job = await run_in_threadpool(service.queue.get, job.id)
-        ended = await run_in_threadpool(service.bases.after_job, job, parsed.key, parsed)
-        return _answer(ended, parsed.key, caller, applied)
+        return await run_in_threadpool(service.bases.after_job, job, parsed.key, parsed)
     else:
         solve = service.solves.start(parsed, caller, cost.operations)
     with service.solves.wanted(solve, caller):
         async with CancelOnDisconnect(request):
             if not await solve.wait(wait):
                 solve.promise(caller)
-                return _pending(solve, applied)
-    ended = await run_in_threadpool(service.bases.after_solve, solve, parsed)
-    return _answer(ended, parsed.key, caller)
+                return Solving(solve)
+    return await run_in_threadpool(service.bases.after_solve, solve, parsed)
 
 
 @router.get("/bases", summary="List bases", responses=documented("invalid-request"))

@@ -38,6 +38,8 @@ AsWritten = Annotated[
 ]
 
 _CHUNK = 2**19  # bytes of a matrix that are computed and sent at a time
+MOST_CSV_ENTRIES = 100_000
+"""The most entries of a matrix that is sent as CSV: some 2 MB."""
 
 
 @router.get(
@@ -60,6 +62,25 @@ async def get_dense(
 
 
 @router.get(
+    "/bases/{key}/dense.csv",
+    summary="Get the dense matrix of a small basis as CSV",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/csv": {}}, "description": "The matrix, one line for each row."},
+        **documented("not-found", "too-large", "invalid-request", "invalid-rep", "syntax"),
+    },
+)
+async def get_csv(
+    key: Key, service: TheService, caller: BasesReader, rep: AsWritten = None
+) -> Response:
+    """Return the matrix Q as CSV (RFC 4180) without a header, for at most 100,000 entries.
+
+    Numbers have all their digits. Complex ones are written as in Python: ``(0.5-0.5j)``.
+    """
+    return await service.work(caller, _csv, key, rep, service)
+
+
+@router.get(
     "/bases/{key}/file.safetensors",
     summary="Get a basis as a file",
     response_class=Response,
@@ -79,7 +100,7 @@ async def get_file(
 
 
 def _file(key: str, rep: str | None, service: Service) -> Response:
-    basis = _as_written(service.bases.basis(key), rep)
+    basis = as_written(service.bases.basis(key), rep)
     if basis.nbytes > service.settings.dense_bytes:
         raise TooLarge(
             f"the basis takes {basis.nbytes / 1e9:,.3g} GB, more than the "
@@ -117,7 +138,7 @@ def _chunks(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         yield bytes(chunk)
 
 
-def _as_written(basis: Basis, text: str | None) -> Basis:
+def as_written(basis: Basis, text: str | None) -> Basis:
     """Return the basis with rows in the order of the rep `text`, if given.
 
     Raises `InvalidRep` for another rep.
@@ -137,7 +158,7 @@ def _as_written(basis: Basis, text: str | None) -> Basis:
 
 
 def _dense(key: str, rep: str | None, service: Service) -> Response:
-    basis = _as_written(service.bases.basis(key), rep)
+    basis = as_written(service.bases.basis(key), rep)
     basis.require_dense_fits(service.settings.dense_bytes)
     header = io.BytesIO()
     description = {
@@ -153,6 +174,20 @@ def _dense(key: str, rep: str | None, service: Service) -> Response:
     }
     pieces = _sent(chain([header.getvalue()], columns), service)
     return StreamingResponse(pieces, media_type="application/x-npy", headers=headers)
+
+
+def _csv(key: str, rep: str | None, service: Service) -> Response:
+    basis = as_written(service.bases.basis(key), rep)
+    entries = basis.shape[0] * basis.shape[1]
+    if entries > MOST_CSV_ENTRIES:
+        raise TooLarge(
+            f"the matrix has {entries:,} entries; at most {MOST_CSV_ENTRIES:,} are sent as CSV. "
+            f"Get dense.npy"
+        )
+    lines = (",".join(map(repr, row)) for row in basis.dense().tolist())
+    headers = {"Content-Disposition": f'attachment; filename="{key[:12]}.csv"'}
+    body = "".join(f"{line}\r\n" for line in lines)
+    return Response(body, media_type="text/csv", headers=headers)
 
 
 def _bytes_of(block: Inexact[np.ndarray, "n k"]) -> memoryview:

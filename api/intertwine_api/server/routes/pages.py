@@ -1,55 +1,48 @@
-"""The home page, the problem codes, health checks and metrics."""
+"""The system page, the problem codes, health checks and metrics."""
 
 from __future__ import annotations
 
-from html import escape
-
 import intertwine
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import AUTH_PROBLEMS, requires
+from intertwine_api.server.console.shell import render
 from intertwine_api.server.problem_responses import documented
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.wire.problems import CODES, ProblemError
 
 router = APIRouter(tags=["service"])
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}
-pre{{background:#8881;padding:.8rem;overflow-x:auto}}td,th{{text-align:left;padding-right:1.5rem}}
-:root{{color-scheme:light dark}}</style></head><body>{body}</body></html>
-"""
+#: Documents of the service, by their addresses under the root.
+_LINKS = (
+    ("docs", "API documentation"),
+    ("v1/bases", "Bases"),
+    ("v1/groups", "Groups"),
+    ("v1/jobs", "Jobs"),
+    ("v1/models", "Models"),
+    ("problems", "Problem codes"),
+    ("metrics", "Metrics"),
+    ("readyz", "Readiness"),
+)
 
 
-@router.get("/", summary="Show the home page", response_class=HTMLResponse)
-async def home(service: TheService) -> HTMLResponse:
-    """Return a page with the state of the service and links to the API documentation."""
+@router.get("/system", summary="Show the state of the service", response_class=HTMLResponse)
+async def show_system(request: Request, service: TheService) -> HTMLResponse:
+    """Return a page with the state of the service and links to its documents."""
     statistics = await service.store_statistics()
-    rows = {
-        "version": intertwine.__version__,
-        "bases known": f"{statistics['entries']:,}",
-        "store": f"{statistics['bytes'] / 1e6:,.1f} MB in {statistics['place']}",
-        "datasets and weights": service.objects.address,
-        "workers": str(service.settings.workers),
-        "access": await run_in_threadpool(_access, service),
+    facts = {
+        "Version": intertwine.__version__,
+        "Bases known": f"{statistics['entries']:,}",
+        "Store": f"{statistics['bytes'] / 1e6:,.1f} MB in {statistics['place']}",
+        "Datasets and weights": service.objects.address,
+        "Workers": str(service.settings.workers),
+        "Access": await run_in_threadpool(_access, service),
     }
-    table = "".join(f"<tr><th>{escape(k)}<td>{escape(v)}" for k, v in rows.items())
-    body = f"""<h1>Intertwine</h1>
-<p>Every linear map that commutes with a group's action, found and proven.</p>
-<table>{table}</table>
-<pre>curl -s /v1/bases -H 'content-type: application/json' \\
-     -d '{{"rep": "V**2*V.T+5V0", "group": "SO(3)"}}'</pre>
-<p><a href="docs">API documentation</a> · <a href="v1/bases">bases</a> ·
-<a href="v1/groups">groups</a> · <a href="v1/jobs">jobs</a> · <a href="v1/models">models</a> ·
-<a href="problems">problem codes</a> · <a href="metrics">metrics</a> ·
-<a href="readyz">ready?</a></p>"""
-    return HTMLResponse(_PAGE.format(title="Intertwine", body=body))
+    return render(request, "system.html", {"facts": facts, "links": _LINKS})
 
 
 def _access(service: Service) -> str:
@@ -65,14 +58,9 @@ def _access(service: Service) -> str:
     operation_id="problems",
     response_class=HTMLResponse,
 )
-async def list_problems() -> HTMLResponse:
+async def list_problems(request: Request) -> HTMLResponse:
     """Return a page of all problem codes, each with its HTTP status and meaning."""
-    rows = "".join(
-        f'<tr id="{code}"><th>{code}<td>{status}<td>{escape(title)}'
-        for code, (status, title) in CODES.items()
-    )
-    body = f"<h1>Problem codes</h1><table><tr><th>code<th>status<th>meaning{rows}</table>"
-    return HTMLResponse(_PAGE.format(title="Problem codes", body=body))
+    return render(request, "problems.html", {"codes": CODES})
 
 
 @router.get("/healthz", summary="Check liveness")

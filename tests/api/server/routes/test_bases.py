@@ -129,7 +129,7 @@ class TestFindingABasis:
         problem(followed(client, pending), 422, "ambiguous-rank")
 
     def test_nothing_is_known_of_other_keys(self, client: httpx.Client) -> None:
-        for address in ("", "/dense.npy"):
+        for address in ("", "/dense.npy", "/dense.csv"):
             problem(client.get(f"/v1/bases/{UNKNOWN}{address}"), 404, "not-found")
         answer = client.post(f"/v1/bases/{UNKNOWN}:project", json={"vectors": [[1.0]]})
         problem(answer, 404, "not-found")

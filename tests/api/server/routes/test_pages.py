@@ -109,7 +109,7 @@ class TestGpus:
 @pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed")
 def test_pages_in_a_browser_need_nothing_that_their_policy_forbids(tmp_path: Path) -> None:
     pages = {
-        "/": "API documentation",
+        "/": "Explorer",
         "/docs": "Find a basis",  # the summary of an operation, which a script writes
         "/problems": "Problem codes",
     }
@@ -146,7 +146,9 @@ class TestWatching:
         assert client.get("/healthz").json() == {"status": "ok"}
         assert client.get("/readyz").json() == {"status": "ready"}
 
-    @pytest.mark.parametrize("path", ["/", "/healthz", "/problems", "/v1/bases", "/openapi.json"])
+    @pytest.mark.parametrize(
+        "path", ["/", "/system", "/healthz", "/problems", "/v1/bases", "/openapi.json"]
+    )
     def test_a_head_is_a_get_without_its_body(self, client: httpx.Client, path: str) -> None:
         head = client.head(path)
         assert (head.status_code, head.content) == (200, b"")
@@ -170,18 +172,18 @@ class TestWatching:
         assert metric(client, "intertwine_store_bytes") > 0
         assert metric(client, "intertwine_queue") == 0
 
-    def test_the_home_page_says_what_is_running(self, client: httpx.Client) -> None:
-        page = client.get("/")
+    def test_the_system_page_says_what_is_running(self, client: httpx.Client) -> None:
+        page = client.get("/system")
         assert page.headers["content-type"].startswith("text/html")
         for link in ("docs", "v1/bases", "v1/groups", "problems", "metrics"):
-            assert f'href="{link}"' in page.text
+            assert f'href="./{link}"' in page.text
             assert client.get(f"/{link}").status_code == 200
 
     def test_the_store_is_not_walked_for_each_call(
         self, client: httpx.Client, known: dict[str, Any]
     ) -> None:
         def shown() -> str:
-            found = re.search(r"bases known<td>([\d,]+)", client.get("/").text)
+            found = re.search(r"Bases known</dt><dd>([\d,]+)", client.get("/system").text)
             assert found
             return found[1]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import httpx
-from helpers.service import problem
+from helpers.service import metric, problem
 
 
 class TestRepsAndGroups:
@@ -58,6 +58,19 @@ class TestRepsAndGroups:
         assert (basis["size"], basis["rank"]) == (27, 4)
         problem(client.post("/v1/reps:parse", json={"rep": "Sym(999, V)"}), 422, "too-large")
         problem(client.post("/v1/reps:parse", json={"rep": "Schur([1, 2], V)"}), 422, "invalid-rep")
+
+    def test_a_decomposition_is_kept_with_its_own_names(self, client: httpx.Client) -> None:
+        turn = {"lie_algebra": [[[0, -1], [1, 0]]]}
+        named = [{**turn, "name": name} for name in ("one", "two")]
+        for _ in range(2):
+            found = [
+                client.post("/v1/reps:decompose", json={"rep": "V", "group": group}).json()
+                for group in named
+            ]
+            assert [document["group"] for document in found] == ["one", "two"]
+        solves = metric(client, "intertwine_solve_seconds_count")
+        client.post("/v1/reps:decompose", json={"rep": "V", "group": named[0]})
+        assert metric(client, "intertwine_solve_seconds_count") == solves
 
     def test_what_cannot_be_decomposed(self, client: httpx.Client) -> None:
         shear = {"discrete_generators": [[[1, 1], [0, 1]]]}

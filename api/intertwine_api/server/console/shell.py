@@ -1,0 +1,149 @@
+"""The shell of all pages: templates, navigation, stylesheet and script, and relative addresses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import intertwine
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from intertwine.errors import IntertwineError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.types import Scope
+
+from intertwine_api.server.middleware import path_of
+from intertwine_api.wire.problems import ProblemError, from_error
+
+router = APIRouter(include_in_schema=False)
+
+_HERE = Path(__file__).parent
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_FOR_A_YEAR = "public, max-age=31536000, immutable"
+
+#: The pages of the navigation: the address without its leading slash, and the name.
+NAVIGATION = (
+    ("", "Explorer"),
+    ("groups", "Groups"),
+    ("system", "System"),
+    ("docs", "API"),
+)
+
+
+@lru_cache
+def _assets() -> dict[str, tuple[str, bytes]]:
+    """Return the static files by the name in their address, with media type and content.
+
+    The name has a hash of the content, so that browsers may keep a file for ever, and a new version
+    has a new address.
+    """
+    found = {}
+    for path in sorted((_HERE / "static").iterdir()):
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        found[f"{path.stem}.{digest}{path.suffix}"] = (_TYPES[path.suffix], content)
+    return found
+
+
+@lru_cache
+def _asset_names() -> dict[str, str]:
+    """Return the name in its address of each static file, by the file's own name."""
+    parts = (name.split(".") for name in _assets())
+    return {f"{stem}.{suffix}": f"{stem}.{digest}.{suffix}" for stem, digest, suffix in parts}
+
+
+@router.get("/static/{name}")
+async def get_asset(name: str) -> Response:
+    """Return a static file of the pages."""
+    if name not in _assets():
+        raise ProblemError.of("not-found", f"there is no static file {name}: reload the page")
+    media_type, content = _assets()[name]
+    return Response(content, media_type=media_type, headers={"Cache-Control": _FOR_A_YEAR})
+
+
+def _number(value: float) -> str:
+    return f"{value:,}"
+
+
+def _bytes(size: float) -> str:
+    """Return a size as 12 kB or 3.4 MB."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+@lru_cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {"number": _number, "bytes": _bytes}
+    environment.globals["version"] = intertwine.__version__
+    environment.globals["navigation"] = NAVIGATION
+    environment.globals["assets"] = _asset_names()
+    return environment
+
+
+def base_of(scope: Scope) -> str:
+    """Return the address of the service's root, as a page links to it.
+
+    It is relative to the page, so that pages work under any path of a proxy, also one that the
+    service does not know; with `INTERTWINE_ROOT_PATH` it is that path.
+    """
+    root = scope.get("root_path", "").rstrip("/")
+    if root:
+        return f"{root}/"
+    return "../" * (path_of(scope).count("/") - 1) or "./"
+
+
+def render(
+    request: Request,
+    template: str,
+    values: Mapping[str, Any],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """Return a page. All values are escaped; browsers may not store it."""
+    path = path_of(request.scope).strip("/")
+    page = _environment().get_template(template)
+    content = page.render(base=base_of(request.scope), current=path, **values)
+    body = content.encode("utf-8", "backslashreplace")  # a name may have a lone surrogate
+    return HTMLResponse(body, status, headers={"Cache-Control": "no-store", **(headers or {})})
+
+
+def render_problem(
+    request: Request, template: str, values: Mapping[str, Any], error: Exception
+) -> HTMLResponse:
+    """Return a page with an error of the library or of the service as its `problem`.
+
+    The status is that of the problem.
+    """
+    if isinstance(error, ProblemError):
+        problem, headers = error.problem, error.headers
+    else:
+        assert isinstance(error, IntertwineError)
+        problem, headers = from_error(error), {}
+    shown = {**values, "problem": problem.model_dump()}
+    return render(request, template, shown, status=problem.status, headers=headers)
+
+
+def may_start_work(request: Request) -> bool:
+    """Whether the user asked for the page: by a click in the console, a bookmark or the address.
+
+    A link of another site opens the page, and the user has to click before it solves; browsers
+    that load a page in advance get no solve either.
+    """
+    site = request.headers.get("sec-fetch-site")
+    is_prefetch = "prefetch" in request.headers.get("sec-purpose", "")
+    return not is_prefetch and site in (None, "same-origin", "none")
