@@ -27,7 +27,7 @@ from helpers.support import run_python
 from hypothesis import given
 from hypothesis import strategies as st
 from intertwine.errors import FormatError, InvalidRep, InvalidSetting
-from intertwine.groups import SO, SU, O, U
+from intertwine.groups import SO, SU, O, S, U
 from intertwine.nn import (
     EMLP,
     MLP,
@@ -42,7 +42,21 @@ from intertwine.nn import (
 )
 from intertwine.nn.codec import decode
 from intertwine.nn.saving import _digest, from_config, to_config
-from intertwine.reps import Alt, Det, Indexed, Rep, Scalar, Schur, Sign, Sym, T, V
+from intertwine.reps import (
+    Alt,
+    Det,
+    Indexed,
+    Regular,
+    Rep,
+    Scalar,
+    Schur,
+    Sign,
+    Sub,
+    Sym,
+    T,
+    V,
+    basis_key,
+)
 
 OWN = Turned(2, SO(2))
 MODELS: dict[str, Callable[[], Any]] = {
@@ -65,9 +79,14 @@ MODELS: dict[str, Callable[[], Any]] = {
     "functors": lambda: Linear(
         Sym(2, V) + Schur([2, 1], V) + Sign, Indexed(V, "ij=-ji") + Alt(2, V) * Det(V), O(3)
     ),
+    "a rep by generators": lambda: Linear(2 * regular(), regular() + V(S(3))),
     "pointwise": lambda: Pointwise(3 * Scalar, "gelu"),
     "of size 0": lambda: Linear(0 * V, V, SO(3)),
 }  # fmt: skip
+
+
+def regular() -> Rep:
+    return Rep.from_generators(S(3), Regular(S(3)).generators.discrete, name="Elements")
 
 
 def _reps(name: str) -> tuple[Any, Any]:
@@ -84,6 +103,16 @@ def test_a_loaded_model_has_the_same_outputs(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(images(again, x), images(model, x), rtol=1e-6, atol=1e-7)
     assert repr(again) == repr(model)
     assert (again.rep_in, again.rep_out) == (model.rep_in, model.rep_out)
+
+
+def test_a_subspace_is_loaded_as_a_rep_by_generators(tmp_path: Path) -> None:
+    part = Sub((V**2)(SO(3)), np.eye(3).reshape(9, 1), name="Trace")
+    model = Linear(part, 2 * part)
+    save(model, tmp_path)
+    again = load(tmp_path)
+    assert (str(again.rep_in), basis_key(again.rep_in)) == ("Trace", basis_key(part))
+    np.testing.assert_allclose(again.matrix()[0], model.matrix()[0])
+    assert load(tmp_path, names={"Trace": part}).rep_out.size() == 2
 
 
 @pytest.mark.slow

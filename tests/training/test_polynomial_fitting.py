@@ -247,3 +247,21 @@ def test_one_sample_is_fitted_by_the_fewest_terms() -> None:
     found = fit_polynomial((x, y), degree=2, norms=(False,), rep_in=2 * V(SO(3)), rep_out=V(SO(3)))
     assert not np.isfinite(found.validation_loss) or found.validation_loss >= 0
     assert np.isfinite(np.asarray(found.model(x))).all()
+
+
+@pytest.mark.slow  # each precision is compiled
+def test_a_fit_in_float64_answers_in_float64() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 6))
+    y = np.cross(x[:, :3], x[:, 3:])
+    rep_in, rep_out = (2 * V)(SO(3)), V(SO(3))
+    model = fit_polynomial(
+        (x, y), degree=2, norms=(False,), dtype="float64", rep_in=rep_in, rep_out=rep_out
+    ).model
+    for given, error in ((x, 1e-13), (x.astype(np.float32), 1e-5), (x[0], 1e-13)):
+        image = model(given)
+        assert image.dtype == np.float64
+        np.testing.assert_allclose(image, y if given.ndim > 1 else y[0], atol=error)
+    assert model.model(x).dtype == np.float64
+    single = fit_polynomial((x, y), degree=2, norms=(False,), rep_in=rep_in, rep_out=rep_out)
+    assert single.model(x).dtype == np.float32

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from intertwine.errors import FormatError, InvalidSetting
+from intertwine.errors import FormatError, InvalidRep, InvalidSetting
 
 from intertwine_api.client.connection import Session
 from intertwine_api.client.messages import Document, HttpRequest, Schema
@@ -71,6 +71,8 @@ class GivenData:
         def read(name: str) -> Any:
             return other.get(name) if isinstance(other, Mapping) else getattr(other, name, None)
 
+        if any(_is_given_by_generators(read(name)) for name in _REPS):
+            return self  # a network is sent with its own reps
         group = read("symmetry") if read("group") is None else read("group")
         return replace(
             self,
@@ -95,6 +97,12 @@ class GivenData:
             rep = getattr(self, name)
             if rep is not None:
                 sent = SentRep.of(rep, self.group, may_lack_group=self.Y is None)
+                if sent.reps:
+                    raise InvalidRep(
+                        f"{name} {rep!r} is given by the images of generators, which are not sent "
+                        f"with data: omit it, and give a network that has it, as in "
+                        f"lab.train(EMLP(rep_in, rep_out), X, Y)"
+                    )
                 reps[name] = sent.text
                 if sent.group is not None:
                     reps["group"] = sent.group
@@ -131,6 +139,13 @@ class GivenData:
         given = (rep for rep in (self.rep_in, self.rep_out) if rep is not None)
         groups = (group for rep in given if (group := read_rep(rep).G) is not None)
         return replace(self, group=next(groups, None))
+
+
+def _is_given_by_generators(rep: Any) -> bool:
+    from intertwine.reps import Rep
+    from intertwine.reps.document import is_given_by_generators
+
+    return isinstance(rep, Rep) and is_given_by_generators(rep)
 
 
 async def send_data(session: Session, data: GivenData) -> str | Document:

@@ -69,6 +69,8 @@ def _sent(
             f"{outer.rep!r} is not over the group of {inner.rep!r}: the service takes two reps of "
             f"one group"
         )
+    if any(inner.reps[name] != outer.reps[name] for name in inner.reps.keys() & outer.reps.keys()):
+        raise InvalidRep(f"{inner.rep!r} and {outer.rep!r} have different reps of one name")
     return inner, outer
 
 
@@ -80,7 +82,9 @@ async def _ask(
     degree: int,
     answer: Schema,
 ) -> HttpResponse:
-    values = {} if outer is None else {"rep_out": outer.text}
+    values: dict[str, Any] = {} if outer is None else {"rep_out": outer.text}
+    if outer is not None and outer.reps:
+        values["reps"] = {**inner.reps, **outer.reps}
     request = json_request(
         "POST",
         f"/v1/reps:{what}",

@@ -14,11 +14,31 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class GeneratorImages(_Request):
+    """A rep by the images of its group's generators."""
+
+    images: list[Any] | None = Field(
+        None,
+        description="the image of each discrete generator: a square matrix as a list of rows, or a "
+        "permutation as a list of integers",
+    )
+    lie: list[Any] | None = Field(
+        None, description="the image of each Lie generator, as a list of rows"
+    )
+    size: int | None = Field(None, description="the size, for a group without generators")
+    group: str | Generators | None = Field(
+        None, description="its group, if not that of the request"
+    )
+
+
 class RepRequest(_Request):
     """A rep and its group."""
 
     rep: str = Field(description="the text of a rep", examples=["V**2*V.T+5V0"])
     group: str | Generators | None = Field(None, description=_GROUP, examples=["SO(3)"])
+    reps: dict[str, GeneratorImages] | None = Field(
+        None, description="the reps that names in the text stand for"
+    )
 
 
 class BasisRequest(RepRequest):

@@ -56,7 +56,7 @@ class ParsedRequest:
 
 
 def parse_request(document: Mapping[str, Any]) -> ParsedRequest:
-    """Parse ``{rep, group?, method?, backend?, tolerance?}``; the group is a text or generators.
+    """Parse ``{rep, group?, reps?, method?, backend?, tolerance?}``; see `read_rep`.
 
     Raises the library's errors for an invalid rep, group, method or tolerance.
     """
@@ -103,7 +103,7 @@ def _entries(group: Group) -> int:
 def _parse(document: Mapping[str, Any], task: str) -> ParsedRequest:
     method, backend = document.get("method") or "auto", document.get("backend") or "auto"
     require_known(method, backend)
-    rep = read_rep(document["rep"], document.get("group"))
+    rep = read_rep(document["rep"], document.get("group"), document.get("reps"))
     if not rep.is_concrete:
         raise NotConcrete(f"{rep} has no group: give one, or write it in the text: V(SO(3))")
     tolerance = document.get("tolerance")

@@ -65,9 +65,10 @@ def find_polynomials(task: PolynomialTask, document: Mapping[str, Any]) -> dict[
 
 def _reps(document: Mapping[str, Any]) -> tuple[Rep, Rep]:
     group = document.get("group")
-    rep = read_rep(document["rep"], group)
+    reps = document.get("reps")
+    rep = read_rep(document["rep"], group, reps)
     text = document.get("rep_out")
-    rep_out = Scalar if text is None else read_rep(text, group)
+    rep_out = Scalar if text is None else read_rep(text, group, reps)
     for each in (rep, rep_out):
         if not each.is_concrete:
             raise NotConcrete(f"{each} has no group: give one, or write it in the text: V(SO(3))")

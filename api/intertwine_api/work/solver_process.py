@@ -75,7 +75,7 @@ def _decompose(task: dict[str, Any], send: Send) -> None:
     from intertwine_api.wire.problems import from_error
 
     try:
-        found = decompose(read_rep(task["rep"], task.get("group")))
+        found = decompose(read_rep(task["rep"], task.get("group"), task.get("reps")))
     except IntertwineError as error:
         send({"failed": from_error(error).model_dump()})
         return

@@ -129,17 +129,28 @@ def group_to_json(group: Group) -> dict[str, Any]:
         name["copy"] = numbers[0] if len(numbers) == 1 else numbers
     return {
         "lie_algebra": [_rows(generator) for generator in group.lie_generators],
-        "discrete_generators": [
-            [int(index) for index in generator.indices]
-            if isinstance(generator, Permutation) and generator.signs is None
-            else _rows(generator)
-            for generator in group.group_generators
-        ],
+        "discrete_generators": [generator_to_json(h) for h in group.group_generators],
         "d": group.d,
         **name,
         **({"refine": 0} if group.is_exact else {}),
         **({"precision": group.known_precision} if group.known_precision else {}),
     }
+
+
+def generator_to_json(generator: Any) -> list[Any]:
+    """Return a matrix as a list of rows, and a permutation without signs as its indices."""
+    if isinstance(generator, Permutation) and generator.signs is None:
+        return [int(index) for index in generator.indices]
+    return _rows(generator)
+
+
+def read_generators(items: Any, what: str) -> list[Any]:
+    """Return the matrices and permutations of a JSON list, as in a group's document.
+
+    `what` names them in errors. Raises `InvalidGroup` and `TooLarge` for other values.
+    """
+    exact = _ExactNumbers()
+    return [_matrix(item, exact) for item in _list({what: items}, what)]
 
 
 def _product(document: Mapping[str, Any], number: Any, depth: int = 0) -> Group:

@@ -62,9 +62,9 @@ from intertwine.invariants.reductive_part import within_reductive_part
 from intertwine.invariants.tolerances import DEFAULT, Tolerances
 from intertwine.memory import require_memory, require_size
 from intertwine.reps.canonical_form import Atoms, canonical, canonical_terms
+from intertwine.reps.document import rep_document
 from intertwine.reps.generator_images import images_once
 from intertwine.reps.key import basis_key
-from intertwine.reps.parsing import rep_document
 from intertwine.reps.syntax import Rep, atoms, groups_of, tensor
 
 _LOG = logging.getLogger("intertwine")
@@ -176,10 +176,11 @@ def describe(rep: Rep) -> dict[str, str | None]:
 def request_document(
     rep: Rep, method: str = "auto", backend: str = "auto", tolerance: float | None = None
 ) -> dict[str, Any] | None:
-    """Return the request for a basis as JSON: ``{rep, group?, method?, backend?, tolerance?}``.
+    """Return the request for a basis as JSON: ``{rep, group?, reps?, method?, backend?,
+    tolerance?}``.
 
-    None for a user-defined rep, which a text does not define, and for generators that would need
-    more than some 64 KB.
+    None for a user-defined rep, which text and images do not define, and for generators that would
+    need more than some 64 KB.
     """
     given = [group for group in groups_of(rep) if type(group) is Group]  # others have names
     if sum(group.entries for group in given) > _MOST_ENTRIES:

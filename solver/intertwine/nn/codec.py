@@ -20,6 +20,7 @@ from intertwine.bases import Basis
 from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.errors import FormatError, IntertwineError, InvalidRep, InvalidSetting
 from intertwine.groups import DirectProduct, Group, parse_group
+from intertwine.groups.generators import Generator
 from intertwine.irreps import Irrep
 from intertwine.nn.baked import BakedBlock, BakedNetwork, Dense, Wiring
 from intertwine.nn.bilinear import BiLinear
@@ -56,13 +57,15 @@ from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import working
 from intertwine.nn.square import Square
 from intertwine.nn.standardize import Standardize
-from intertwine.operators import dense
+from intertwine.operators import Permutation, dense
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
 from intertwine.reps.functors.conjugates import Conjugate
 from intertwine.reps.functors.determinants import Determinant, SignRep
 from intertwine.reps.functors.index_symmetry import IndexSymmetric
 from intertwine.reps.functors.tensor_powers import AlternatingPower, SymmetricPower
 from intertwine.reps.functors.young import SchurFunctor
+from intertwine.reps.generator_images import Images
+from intertwine.reps.generator_rep import GeneratorRep
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 
@@ -169,6 +172,8 @@ class _Writer:
                 return self._named(name, given, value, path)
         if isinstance(value, Group):
             return self._group(value, path)
+        if isinstance(value, GeneratorRep):
+            return self._rep_by_generators(value, path)
         if isinstance(value, Basis):
             arrays, metadata = to_arrays(value)
             for name, array in arrays.items():
@@ -185,6 +190,18 @@ class _Writer:
             field: self.value(getattr(value, field), f"{path}.{field}") for field in _fields(value)
         }
         return {"class": kind, "fields": inner}
+
+    def _rep_by_generators(self, rep: GeneratorRep, path: str) -> dict[str, Any]:
+        """Return the images that define a rep; a subspace is read as a plain rep with these."""
+        images = {
+            kind: [_image_arrays(image) for image in given]
+            for kind, given in (("lie", rep.generators.lie), ("discrete", rep.generators.discrete))
+        }
+        return {
+            "rep": {"name": rep.given_name, "size": rep.size()},
+            "images": self.value(images, f"{path}.images"),
+            "over": self.value(rep.G, f"{path}.G"),
+        }
 
     def _named(self, name: str, given: Given, rep: Rep, path: str) -> dict[str, Any]:
         """Return the name of a custom rep, and the data that identify it on loading."""
@@ -242,6 +259,8 @@ class _Reader:
         return found
 
     def _object(self, tree: Mapping[str, Any]) -> Any:
+        if "rep" in tree:
+            return self._rep_by_generators(tree)
         if "name" in tree:
             return self._named(tree)
         if "group" in tree:
@@ -267,6 +286,16 @@ class _Reader:
             object.__setattr__(found, name, value)
         return found
 
+    def _rep_by_generators(self, tree: Mapping[str, Any]) -> GeneratorRep:
+        group, given = self.value(tree["over"]), self.value(tree["images"])
+        lie, discrete = (tuple(map(_image_of, given[kind])) for kind in ("lie", "discrete"))
+        size, counts = tree["rep"]["size"], (len(lie), len(discrete))
+        if counts != (len(group.lie_generators), len(group.group_generators)) or any(
+            image.shape != (size, size) for image in (*lie, *discrete)
+        ):
+            raise FormatError(f"a rep of size {size} over {group!r} has images that do not fit")
+        return GeneratorRep(group, Images(lie, discrete), size, tree["rep"]["name"])
+
     def _named(self, tree: Mapping[str, Any]) -> Rep:
         name = tree["name"]
         if name not in self.names:
@@ -286,6 +315,20 @@ class _Reader:
             )
         require_same(name, rep, tree.get("images"))
         return rep
+
+
+def _image_arrays(image: Generator) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Return the arrays of an image: a matrix, or the indices and signs of a permutation."""
+    if not isinstance(image, Permutation):
+        return {"matrix": np.asarray(dense(image))}
+    signs = {} if image.signs is None else {"signs": image.signs}
+    return {"indices": image.indices.astype(np.int64), **signs}
+
+
+def _image_of(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Generator:
+    if "matrix" in arrays:
+        return arrays["matrix"]
+    return Permutation(arrays["indices"], arrays.get("signs"))
 
 
 def _fields(value: Any) -> tuple[str, ...]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.dtypes import canonicalize_dtype
 from jaxtyping import Inexact
 
 from intertwine.arrays import Array
@@ -44,6 +47,25 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> Any:
 def is_traced(tree: Any) -> bool:
     """Return whether any array of a tree is a tracer: the caller is compiled or differentiated."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def in_own_precision(model: Any, x: Any) -> AbstractContextManager[Any]:
+    """Return a context in which JAX computes in float64, for a model whose weights are in it.
+
+    Elsewhere, JAX would round them to float32 unless float64 is enabled. Inside a compiled or
+    differentiated function, whose program has its precision already, the context changes nothing.
+    """
+    if canonicalize_dtype(np.float64) == np.float64 or is_traced((model, x)):
+        return nullcontext()
+    return jax.enable_x64(True) if is_double(model) else nullcontext()
+
+
+def is_double(model: Any) -> bool:
+    """Return whether an array of a model, as a JAX array, is in double precision."""
+    return any(
+        isinstance(leaf, jax.Array) and leaf.dtype in (np.float64, np.complex128)
+        for leaf in jax.tree.leaves(model)
+    )
 
 
 def in_pieces(model: Callable[[Any], Any], x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:

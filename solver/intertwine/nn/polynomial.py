@@ -17,7 +17,7 @@ from intertwine.integers import checked_integer
 from intertwine.nn.conjugates import with_dual
 from intertwine.nn.features import mixed
 from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
-from intertwine.nn.layer import Layer, compiled
+from intertwine.nn.layer import Layer, compiled, in_own_precision
 from intertwine.nn.least_squares import LeastSquares, Path
 from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.polynomial_features import (
@@ -108,9 +108,14 @@ class EquivariantPolynomial(Layer):
         return self.features.degree
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return the image of each vector of x; `training` has no effect."""
-        flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
-        return compiled(_apply, self, flat).reshape(*batch, self.rep_out.size())
+        """Return the image of each vector of x; `training` has no effect.
+
+        Weights in float64 compute in it, also where JAX has it disabled, unless the call is
+        traced.
+        """
+        with in_own_precision(self, x):
+            flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
+            return compiled(_apply, self, flat).reshape(*batch, self.rep_out.size())
 
     def fit(self, x: Any, y: Any, ridge: float | int = 0) -> EquivariantPolynomial:
         """Return the polynomial f with the least mean of |f(x) − y|² + ridge · Σⱼ |sⱼwⱼ|², computed

@@ -9,11 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.dtypes import canonicalize_dtype
 from jaxtyping import Float, Inexact
 
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, NotEquivariant
-from intertwine.nn.layer import Layer
+from intertwine.nn.layer import Layer, in_own_precision, is_double
 from intertwine.reps import Rep, Scalar
 from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import atoms, groups_of
@@ -65,8 +66,18 @@ class Standardize(Layer):
         return rep
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return the image of each vector of x; the model also gets `training`."""
+        """Return the image of each vector of x; the model also gets `training`.
+
+        A model with weights in float64 computes in it, also where JAX has it disabled, unless the
+        call is traced.
+        """
+        with in_own_precision(self.model, x):
+            return self._apply(x, training)
+
+    def _apply(self, x: Any, training: bool) -> Inexact[Array, "..."]:
         x = jnp.asarray(x)
+        if canonicalize_dtype(np.float64) == np.float64 and is_double(self.model):
+            x = x.astype(jnp.result_type(x.dtype, np.float64))
         if x.shape[-1:] != (len(self.shift_in),):
             raise InvalidRep(f"{self.rep_in!r} has size {len(self.shift_in)}, x shape {x.shape}")
         standard = (x - _like(self.shift_in, x)) / _like(self.scale_in, x)

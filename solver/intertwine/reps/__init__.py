@@ -6,6 +6,7 @@ from intertwine.operators import LinearOperator
 from intertwine.reps.blocks import Block, Space, Time
 from intertwine.reps.canonical_form import Canonical, canonical
 from intertwine.reps.description import describe_rep
+from intertwine.reps.document import rep_document
 from intertwine.reps.functors.conjugates import Conj
 from intertwine.reps.functors.determinants import Det, Parity, PseudoScalar, PseudoVector, Sign
 from intertwine.reps.functors.functor import Functor
@@ -76,6 +77,7 @@ __all__ = [
     "latex",
     "parse",
     "read_rep",
+    "rep_document",
     "sparsify_basis",
     "vis",
 ]

@@ -58,6 +58,12 @@ class GeneratorRep(Rep):
         found: Images = self.__dict__["_images"]
         return found
 
+    @property
+    def given_name(self) -> str | None:
+        """The name that the user gave; None for a rep that prints by its size and digest."""
+        found: str | None = self.__dict__["_name"]
+        return found
+
     def _given_images(self) -> Images:
         return self.generators
 
@@ -157,6 +163,19 @@ class GeneratorRep(Rep):
     def __repr__(self) -> str:
         note = self.__dict__["note"]
         return f"{super().__repr__()}{f' ({note})' if note else ''}"
+
+
+def named(rep: Rep, name: str) -> GeneratorRep:
+    """Return a rep by generators under another name.
+
+    Raises `InvalidRep` for other reps, and for a name that is not an identifier.
+    """
+    if not isinstance(rep, GeneratorRep):
+        raise InvalidRep(
+            f"{rep!r} is not a single rep by generators, and prints as it is written: leave out "
+            f"name={name!r}"
+        )
+    return GeneratorRep(rep.G, rep.generators, rep.size(), name, vars(rep)["note"])
 
 
 def rep_from_generators(

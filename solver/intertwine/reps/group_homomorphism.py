@@ -16,7 +16,7 @@ from intertwine.groups.generators import Generator
 from intertwine.integers import is_integer
 from intertwine.operators import Permutation, dense
 from intertwine.reps.generator_images import Images, images
-from intertwine.reps.generator_rep import GeneratorRep, checked_generator_images
+from intertwine.reps.generator_rep import GeneratorRep, checked_generator_images, named
 from intertwine.reps.homomorphism import in_word
 from intertwine.reps.own_matrices import image_of, matrix_of
 from intertwine.reps.relations import Relations
@@ -93,18 +93,21 @@ class Homomorphism:
         """Return φ(g), of shape (H.d, H.d). Raises the errors of `GeneratorRep.rho`."""
         return self._base.rho(g)
 
-    def pull_back(self, R: Rep) -> Rep:
+    def pull_back(self, R: Rep, name: str | None = None) -> Rep:
         """Return the rep R ∘ φ of G, for a rep R of H or one without a group.
 
         A sum, product or dual of reps becomes that of the reps pulled back. Parts of R over other
-        groups remain as they are. Raises `InvalidRep` if no part is over H, and
-        `MethodNotApplicable` for a part whose matrices are not known for φ(hₖ).
+        groups remain as they are. The result prints as `name`; without it, parts by generators keep
+        their names. A `name` is for a single rep, not for a sum or product. Raises `InvalidRep` if
+        no part is over H, and `MethodNotApplicable` for a part whose matrices are not known for
+        φ(hₖ).
         """
         whole = R if R.is_concrete else R(self.H)
         own = list(atoms(whole))
         if own and not any(atom.G == self.H for atom in own):
             raise InvalidRep(f"{R!r} is not a rep of {self.H!r}: {self!r} pulls back its reps only")
-        return self._pulled_back(whole)
+        found = self._pulled_back(whole)
+        return found if name is None else named(found, name)
 
     def _pulled_back(self, R: Rep) -> Rep:
         if is_a(R, ScalarRep) or (R.G is not None and R.G != self.H):
@@ -122,7 +125,8 @@ class Homomorphism:
         what = f"the pull-back of {R!r} to {self.G!r}"
         lie, discrete = self._images_under(R)
         checked = checked_generator_images(self.G, discrete, lie, what)
-        return GeneratorRep(self.G, checked.images, checked.size, note=checked.note)
+        name = R.given_name if isinstance(R, GeneratorRep) else None
+        return GeneratorRep(self.G, checked.images, checked.size, name, checked.note)
 
     def _images_under(self, atom: Rep) -> tuple[list[Generator], list[Generator]]:
         known = images(atom)  # checks a user-defined rep
@@ -156,13 +160,13 @@ class Homomorphism:
         return f"<{self.G!r} → {self.H!r}{f' ({self.note})' if self.note else ''}>"
 
 
-def Restrict(R: Rep, H: Any) -> Rep:
+def Restrict(R: Rep, H: Any, name: str | None = None) -> Rep:
     """Return a rep R of a group G as a rep of a subgroup H of G.
 
     H is a group of matrices of the same size, whose generators lie in G, or a list of words in the
     discrete generators of G. A word is a list of generators' numbers k, or of pairs (k, power):
     ``[[0, 1], [(0, -1), 2]]`` are h₀h₁ and h₀⁻¹h₂. Powers, sums and duals of V become the same
-    expression over H.
+    expression over H. `name` is as in `Homomorphism.pull_back`.
 
     Raises `InvalidRep` if H is not in G, or if R has no group or several ones.
     """
@@ -177,8 +181,8 @@ def Restrict(R: Rep, H: Any) -> Rep:
                 f"of the same size. Write another embedding as a Homomorphism"
             )
         inclusion = Homomorphism(H, R.G, H.group_generators, lie=H.lie_generators)
-        return inclusion.pull_back(R)
-    return _inclusion_of_words(R.G, H).pull_back(R)
+        return inclusion.pull_back(R, name)
+    return _inclusion_of_words(R.G, H).pull_back(R, name)
 
 
 def subgroup_of(G: Group, H: Any) -> Group:

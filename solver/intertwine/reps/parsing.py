@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import intertwine
-from intertwine.errors import IntertwineError, InvalidRep, InvalidSetting
-from intertwine.groups import CATALOGUE, Group, group_document, read_group
+from intertwine.errors import InvalidRep, InvalidSetting
+from intertwine.groups import CATALOGUE, Group, read_group
 from intertwine.groups.generators import MAX_ENTRIES
 from intertwine.groups.text import parse_group_within
 from intertwine.reps.syntax import (
@@ -76,36 +76,25 @@ def register_name(name: str, rep: Rep) -> None:
     _NAMES[name] = rep
 
 
-def read_rep(rep: Rep | str, group: Group | str | Mapping[str, Any] | None = None) -> Rep:
+def read_rep(
+    rep: Rep | str,
+    group: Group | str | Mapping[str, Any] | None = None,
+    reps: Mapping[str, Any] | None = None,
+) -> Rep:
     """Return a rep from a `Rep` or a text, over `group` if it is given.
 
-    Raises the errors of `parse` and `read_group`, and `InvalidSetting` for other types.
+    `reps` defines names in the text by the images of the group's generators, as JSON:
+    ``{"P": {"images": [[1, 0, 2]]}}``; see `intertwine.reps.rep_document`. Raises the errors of
+    `parse` and `read_group`, `InvalidSetting` for other types, and `InvalidRep` for images that are
+    not those of a representation.
     """
     if isinstance(rep, str):
-        rep = parse(rep)
+        from intertwine.reps.document import read_named_reps
+
+        rep = parse(rep, names=read_named_reps(reps, group) if reps else None)
     if not isinstance(rep, Rep):
         raise InvalidSetting(f"a rep is one of intertwine.reps, or its text, not {rep!r}")
     return rep if group is None else rep(read_group(group))
-
-
-def rep_document(rep: Rep) -> dict[str, Any]:
-    """Return ``{"rep", "group"?}``, the text and the group from which `read_rep` reads the rep.
-
-    `group` is missing if the rep has several groups or none. Raises `InvalidRep` if the text does
-    not define the rep, such as a user's.
-    """
-    text, group = str(rep), rep.G
-    try:
-        read = parse(text)
-        same = (read if group is None else read(group)) == rep
-    except IntertwineError:
-        same = False
-    if not same:
-        raise InvalidRep(
-            f"{text} cannot be sent: a service knows only the library's reps, and in a rep of "
-            f"several groups only those of the catalogue"
-        )
-    return {"rep": text, **({} if group is None else {"group": group_document(group)})}
 
 
 def parse(text: str, names: Mapping[str, Any] | None = None) -> Rep:

@@ -126,7 +126,8 @@ def fit_polynomial(
 
     `dtype` is that of the weights, float32 by default. With float64, which JAX need not have
     enabled, errors can be as small as rounding errors of float64 if the data are float64 too;
-    `evaluate` computes in it, and so does a call of the model inside ``jax.enable_x64(True)``.
+    `evaluate` and calls of the model compute in it. A call inside ``jax.jit`` or ``jax.grad`` does
+    so within ``jax.enable_x64(True)``.
 
     Reps are those of the data; for pairs of arrays, give `rep_in` and `rep_out`. Raises
     `MethodNotApplicable` for reps that are not recognised as sums of irreps, and `TooLarge` if

@@ -29,8 +29,8 @@ from intertwine.errors import (
     RoundedGenerators,
     UnknownMethod,
 )
-from intertwine.groups import SO, SU, Group, S, Z
-from intertwine.reps import Rep, T, V, basis_key
+from intertwine.groups import SE, SO, SU, Group, S, Z
+from intertwine.reps import Induce, QuotientRep, Rep, Sub, Sym, T, V, basis_key
 from intertwine_api.client import AsyncClient, Client
 from intertwine_api.client.errors import WaitedTooLong
 from intertwine_api.wire.safetensors_body import SAFETENSORS
@@ -57,6 +57,10 @@ def lab(client: httpx.Client) -> Iterator[Client]:
         (V * V.T)(TURN),
         (V * V.T)(SU(2)),
         (V**2)(Group(d=2)),
+        Rep.from_generators(S(4), S(4).group_generators, name="P") * V(S(4)),
+        Sub((V**2)(SO(3)), np.eye(3).reshape(9, 1)) * V(SO(3)) ** 2,
+        QuotientRep(V(SE(3)), np.eye(4)[:, :3]) >> V(SE(3)),
+        Sym(2, Induce(V(Z(3)), S(3))),
     ],
     ids=repr,
 )

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from helpers.service import running_service
 from intertwine.datasets import Inertia
-from intertwine.errors import IntertwineError, NonFiniteLoss
-from intertwine.groups import SO
+from intertwine.errors import IntertwineError, InvalidRep, NonFiniteLoss
+from intertwine.groups import SO, S
+from intertwine.nn import Linear
+from intertwine.reps import Regular, Rep, V
 from intertwine.training import History
 from intertwine_api.client import Client, Job
 from intertwine_api.client.errors import JobFailed, ServiceError
@@ -40,6 +42,19 @@ def test_the_model_comes_back_and_is_the_one_there(lab: Client, job: Job) -> Non
     x = Inertia(5, seed=1).X
     assert np.allclose(there(x), np.asarray(model(x)), rtol=1e-4, atol=1e-4)
     assert there.document["provenance"]
+
+
+def test_networks_have_reps_by_generators(lab: Client) -> None:
+    images = Regular(S(3)).generators.discrete
+    elements = Rep.from_generators(S(3), images, name="Elements")
+    model = Linear(elements, V(S(3)))
+    assert "Elements" in repr(model)
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((40, 6)), rng.standard_normal((40, 3))
+    found = lab.train(model, X, Y, epochs=2).wait(120).result()
+    assert found.rep_in == elements
+    with pytest.raises(InvalidRep, match="omit it, and give a network that has it"):
+        lab.train({"type": "EMLP"}, X, Y, rep_in=elements, rep_out=V, group=S(3), epochs=2)
 
 
 def test_its_losses_are_known_by_epoch(job: Job) -> None:

@@ -39,10 +39,10 @@ from intertwine.reps import (
     dimension,
     latex,
     parse,
+    rep_document,
 )
 from intertwine.reps.functors.tensor_powers import SymmetricPower, TensorFunctor
 from intertwine.reps.generator_images import act_by_complex_numbers, images
-from intertwine.reps.parsing import rep_document
 
 SHEARED = np.array([[2.0, 1.0], [0.0, 0.5]])
 

@@ -18,6 +18,7 @@ from intertwine.reps import (
     describe_rep,
     read_rep,
 )
+from intertwine.reps.generator_rep import GeneratorRep
 
 from intertwine_api.server.access import BasesReader
 from intertwine_api.server.problem_responses import PARSE_PROBLEMS, SOLVE_PROBLEMS, documented
@@ -126,7 +127,7 @@ def _parse(asked: RepRequest) -> ParsedRep:
         if isinstance(asked.group, str | None)
         else asked.group.model_dump(exclude_none=True)
     )
-    rep = read_rep(asked.rep, group)
+    rep = read_rep(asked.rep, group, asked.model_dump(exclude_none=True).get("reps"))
     return ParsedRep(**describe_rep(rep), ast=_tree(rep))
 
 
@@ -144,6 +145,8 @@ def _tree(rep: Rep) -> dict[str, Any]:
         return {"kind": "irrep", "name": rep.name, "group": None if rep.G is None else repr(rep.G)}
     if isinstance(rep, Functor):
         return {"kind": "functor", "name": str(rep), "rep": _tree(rep.part)}
+    if isinstance(rep, GeneratorRep):
+        return {"kind": "generators", "name": str(rep), "group": repr(rep.G)}
     assert isinstance(rep, Base)
     return {"kind": "base", "group": None if rep.G is None else repr(rep.G)}
 

@@ -86,6 +86,21 @@ class TestRepsAndGroups:
         problem(client.get("/v1/groups/SO(3)/characters"), 422, "method-not-applicable")
         problem(client.get("/v1/groups/Z(400)/characters"), 422, "too-large")
 
+    def test_reps_by_generators(self, client: httpx.Client) -> None:
+        asked = {"rep": "P*V", "group": "S(3)", "reps": {"P": {"images": [[[-1.0]], [[-1.0]]]}}}
+        parsed = client.post("/v1/reps:parse", json=asked).json()
+        assert (parsed["rep"], parsed["size"]) == ("P⊗V", 3)
+        assert parsed["ast"]["factors"][0] == {"kind": "generators", "name": "P", "group": "S(3)"}
+        found = client.post("/v1/reps:decompose", json=asked).json()
+        assert sorted(irrep["dimension"] for irrep in found["irreps"]) == [1, 2]
+        series = client.post("/v1/reps:molien", json={**asked, "rep": "P", "degree": 4}).json()
+        assert series["coefficients"] == ["1", "0", "1", "0", "1"]
+        wrong = {**asked, "reps": {"P": {"images": [[1, 0, 2], [0, 1, 2]]}}}
+        answer = client.post("/v1/reps:parse", json=wrong)
+        assert "not a representation" in problem(answer, 422, "invalid-rep")["detail"]
+        problem(client.post("/v1/bases", json={**asked, "reps": {"P": {}}}), 422, "invalid-rep")
+        problem(client.post("/v1/bases", json={**asked, "reps": {"P": 3}}), 422, "invalid-request")
+
     def test_polynomials_are_counted(self, client: httpx.Client) -> None:
         asked = {"rep": "V", "group": "PointGroup(m-3m)", "degree": 8}
         found = client.post("/v1/reps:molien", json=asked).json()
