@@ -18,9 +18,8 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from intertwine.arrays import Array
-from intertwine.groups.lie_span import spectral_norm
 from intertwine.invariants.backends import Backend
-from intertwine.invariants.problem import Problem, Slots
+from intertwine.invariants.problem import Problem, Slots, spectral_norms
 from intertwine.invariants.tolerances import Tolerances
 
 _JOINED = 64
@@ -76,7 +75,7 @@ def _stacked(
 ) -> Constraints:
     spans = joined_slots(problem.sizes)
     weights = tuple(1 / max(1.0, problem.discrete_norm(k)) for k in discrete)
-    square = sum(sum(map(spectral_norm, slots)) ** 2 for slots in lie)
+    square = sum(sum(spectral_norms(slots)) ** 2 for slots in lie)
     square += sum((1 + weight) ** 2 for weight in weights)
 
     def joined(generators: Sequence[Slots], join: Any) -> tuple[Array, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import prod
@@ -87,7 +87,9 @@ class Problem:
         clipped there, which is still far from 1.
         """
         slots = [np.asarray(dense(image.discrete[k])) for image in self.images]
-        exponents = [_exponent(matrix) for matrix in slots]
+        if k not in self._exponents:
+            self._exponents[k] = tuple(map(_exponent, slots))
+        exponents = self._exponents[k]
         if not any(abs(e) > _SCALED_FROM for e in exponents):
             return tuple(slots)
         scaled = [np.ldexp(1.0, -e) * matrix for e, matrix in zip(exponents, slots, strict=True)]
@@ -104,6 +106,10 @@ class Problem:
 
     @cached_property
     def _discrete_norms(self) -> dict[int, float]:
+        return {}
+
+    @cached_property
+    def _exponents(self) -> dict[int, tuple[int, ...]]:
         return {}
 
     @property
@@ -146,14 +152,26 @@ class Problem:
         return LieSpan(self.group)
 
     def unit_lie(self, k: int) -> Slots:
-        """Return dρᵢ(Aₖ / ‖Aₖ‖) in each slot i, for Aₖ of any scale; zero for Aₖ = 0."""
-        return tuple(self.lie_span.scaled(k, matrix) for matrix in self.lie(k))
+        """Return dρᵢ(Aₖ / ‖Aₖ‖) in each slot i, for Aₖ of any scale; zero for Aₖ = 0. Equal atoms
+        share one array.
+        """
+        return self._slots({atom: self._unit_lie_of(image, k) for atom, image in self._distinct})
+
+    @property
+    def _distinct(self) -> Iterable[tuple[Rep, Images]]:
+        return dict(zip(self.atoms, self.images, strict=True)).items()
+
+    def _unit_lie_of(self, image: Images, k: int) -> Inexact[np.ndarray, "m m"]:
+        return self.lie_span.scaled(k, np.asarray(dense(image.lie[k])))
+
+    def _slots(self, matrices: Mapping[Rep, Inexact[np.ndarray, "_ _"]]) -> Slots:
+        return tuple(matrices[atom] for atom in self.atoms)
 
     def unit_lie_norms(self, k: int) -> tuple[float, ...]:
         """Return the spectral norm of `unit_lie` in each slot."""
         if self.weights is not None:
             return tuple(float(np.abs(each.values[:, k]).max()) for each in self.weights)
-        return tuple(map(spectral_norm, self.unit_lie(k)))
+        return spectral_norms(self.unit_lie(k))
 
     def independent_lie(self, tolerances: Tolerances) -> Iterator[Slots]:
         """Yield an orthonormal basis of the Lie span (in V, scaled to norm √d), in each slot.
@@ -168,13 +186,15 @@ class Problem:
         )
 
     def combined_lie(self, combinations: Float[np.ndarray, "j k"]) -> Iterator[Slots]:
-        """Yield combinations of the Lie generators (each scaled to norm 1), in each slot."""
-        units = [self.unit_lie(k) for k in range(self.lie_count)]
-        slots = [
-            np.tensordot(combinations, np.stack(matrices), (1, 0))
-            for matrices in zip(*units, strict=True)
-        ]
-        yield from zip(*slots, strict=True)
+        """Yield combinations of the Lie generators (each scaled to norm 1), in each slot. Equal
+        atoms share one array.
+        """
+        combined = {}
+        for atom, image in self._distinct:
+            units = np.stack([self._unit_lie_of(image, k) for k in range(self.lie_count)])
+            combined[atom] = np.tensordot(combinations, units, (1, 0))
+        for k in range(len(combinations)):
+            yield self._slots({atom: stack[k] for atom, stack in combined.items()})
 
     @cached_property
     def seems_diagonal(self) -> bool:
@@ -273,6 +293,12 @@ def _dense(generators: tuple[Generator, ...]) -> list[Inexact[np.ndarray, "_ _"]
 def _seems_diagonal(atom: Rep, image: Images) -> bool:
     matrices = _dense((*image.lie, *image.discrete))
     return bool(matrices) and commute_on_a_vector(matrices, atom.size())
+
+
+def spectral_norms(slots: Slots) -> tuple[float, ...]:
+    """Return the spectral norm of each slot's matrix, computed once for slots that share one."""
+    known = {id(matrix): spectral_norm(matrix) for matrix in {id(m): m for m in slots}.values()}
+    return tuple(known[id(matrix)] for matrix in slots)
 
 
 def middle(sizes: tuple[int, ...]) -> int:

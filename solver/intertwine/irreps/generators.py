@@ -88,14 +88,21 @@ def solving_plan(group: Group, base: Action) -> SolvingPlan:
 
 
 def _spans_an_algebra(base: Action) -> bool:
-    """Return whether the bracket of two random elements of a Lie span is in it."""
+    """Return whether the bracket of two random elements of a Lie span is in it.
+
+    The span is given by a basis as in `LieSpan.combinations`, whose real vectors are orthogonal and
+    of equal length.
+    """
     lie = base.matrices[: base.lie_count]
     if len(lie) < 2:
         return True
     rng = np.random.default_rng(12)
     x, y = np.tensordot(rng.standard_normal((2, len(lie))), lie, (1, 0)) / np.sqrt(len(lie))
     bracket, flat = x @ y - y @ x, lie.reshape(len(lie), -1)
-    inside = np.linalg.lstsq(flat.T, bracket.ravel(), rcond=None)[0]
+    if np.iscomplexobj(flat):
+        inside = np.linalg.lstsq(flat.T, bracket.ravel(), rcond=None)[0]
+    else:  # orthonormal up to a factor
+        inside = flat @ bracket.ravel() / np.vdot(flat[0], flat[0])
     outside = np.linalg.norm(inside @ flat - bracket.ravel())
     return bool(outside <= _CLOSED * np.linalg.norm(x) * np.linalg.norm(y))
 

@@ -37,19 +37,21 @@ def orthonormal_span(matrices: Inexact[np.ndarray, "k d d"]) -> Inexact[np.ndarr
 
 
 def outside_span(
-    span: Inexact[np.ndarray, "j d d"], matrices: Inexact[np.ndarray, "k d d"]
+    span: Inexact[np.ndarray, "j d d"], matrices: Inexact[np.ndarray, "k d d"], times: int = 2
 ) -> Inexact[np.ndarray, "k d2"]:
-    """Return the parts orthogonal to an orthonormal span, flattened; projected twice."""
+    """Return the parts orthogonal to an orthonormal span, flattened; by default projected twice,
+    so that small parts are orthogonal too.
+    """
     d = matrices.shape[-1]
     basis, x = span.reshape(-1, d * d), matrices.reshape(-1, d * d)
-    for _ in range(2):
+    for _ in range(times):
         x = x - (x @ adjoint(basis)) @ basis
     return x
 
 
 def openness(span: Inexact[np.ndarray, "j d d"]) -> float:
     """Return the distance of an orthonormal span from closed under adjoints."""
-    return norm(outside_span(span, adjoint(span))) / sqrt(max(len(span), 1))
+    return norm(outside_span(span, adjoint(span), times=1)) / sqrt(max(len(span), 1))
 
 
 @dataclass(frozen=True)

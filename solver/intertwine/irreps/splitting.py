@@ -113,7 +113,9 @@ def _orbit_of(rep: MatrixRep, start: Inexact[np.ndarray, "d 1"], gap: Gap) -> in
         moved = np.moveaxis(rep.given.left(new), 0, 1).reshape(d, -1)
         for _ in range(2):
             moved = moved - basis @ (adjoint(basis) @ moved)
-        u, values, _ = np.linalg.svd(moved, full_matrices=False)
+        # the right singular vectors of this wide matrix are not needed
+        triangle = np.asarray(np.linalg.qr(adjoint(moved), mode="r"))
+        u, values, _ = np.linalg.svd(adjoint(triangle), full_matrices=False)
         kept = values > _REACHED * scale
         if basis.shape[1] < d:
             gap.saw(values[kept] / scale, values[~kept] / scale)
