@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -114,7 +114,8 @@ def _unauthorized(token: str) -> ProblemError:
 class Guard:
     """Authenticate requests of the API and of the console before their body is read.
 
-    It also enforces the limits per key.
+    It also enforces the limits per key. Without a header, a reading request has the key that
+    `session_key` finds in its cookies.
 
     Refusals of one key that come too fast are held for two seconds, so that a client that repeats
     refused requests at once does not take the processor. Unknown keys count as one. At most `held`
@@ -128,8 +129,10 @@ class Guard:
         limiter: RateLimiter,
         concurrency: ConcurrencyLimit,
         held: int,
+        session_key: Callable[[Mapping[str, str]], str | None],
     ) -> None:
         self.app, self.access, self.limiter, self.concurrency = app, access, limiter, concurrency
+        self._session_key = session_key
         self._refusals = RateLimiter(_REFUSALS_PER_SECOND, _REFUSALS_BURST)
         self._held = ConcurrencyLimit(held, "held refusals")
 
@@ -146,7 +149,7 @@ class Guard:
             await send(message)
 
         try:
-            caller = await self._caller(Headers(scope=scope).get("authorization"))
+            caller = await self._caller(self._authorization(scope))
             scope.setdefault("state", {})["caller"] = caller
             key = caller.key_id
             if key is None:
@@ -162,6 +165,13 @@ class Guard:
             return
         with self._held.slot(key):
             await asyncio.sleep(_HOLD_SECONDS)
+
+    def _authorization(self, scope: Scope) -> str | None:
+        sent = Headers(scope=scope).get("authorization")
+        if sent is not None or scope["method"] not in ("GET", "HEAD"):
+            return sent
+        key = self._session_key(Request(scope).cookies)
+        return None if key is None else f"Bearer {key}"
 
     async def _caller(self, authorization: str | None) -> Caller:
         try:
