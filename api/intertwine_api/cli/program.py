@@ -92,7 +92,7 @@ PROGRAM = CommandGroup(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     commands=[
         *(reps.parse_text, basis.solve, reps.print_irreps, reps.print_groups),
-        reps.print_characters,
+        *(reps.print_weights, reps.print_characters),
         *(cache.group, catalogue.group),
         *(train.train_network, jobs.group, models.group, serve.run_service, serve.run_worker),
         *(login.log_in, login.log_out, keys.group, admin.group, doctor.diagnose),

@@ -1,7 +1,16 @@
-"""Pictures of a basis, clusters of its entries that are equal up to sign, and a sparse form."""
+"""Pictures of bases and weights, clusters of entries equal up to sign, and sparse forms."""
 
 from intertwine.vis.clusters import Clusters, orbit_labels
 from intertwine.vis.picture import draw_basis, draw_maps, vis
 from intertwine.vis.sparsity import sparsify_basis
+from intertwine.vis.weight_diagrams import draw_weights
 
-__all__ = ["Clusters", "draw_basis", "draw_maps", "orbit_labels", "sparsify_basis", "vis"]
+__all__ = [
+    "Clusters",
+    "draw_basis",
+    "draw_maps",
+    "draw_weights",
+    "orbit_labels",
+    "sparsify_basis",
+    "vis",
+]
