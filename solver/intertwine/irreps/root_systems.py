@@ -46,7 +46,8 @@ _KEPT = 64
 class RootSystem:
     """The root system of the complexified Lie algebra of a reductive group.
 
-    `type` is a text such as ``A2``, ``A1 × A1`` or ``B2 × U(1)``. Weights have `rank` Dynkin
+    `type` is a text such as ``A2``, ``A1 × A1`` or ``B2 × U(1)``, with ``U(1)`` for each dimension
+    of the centre, compact or not. Weights have `rank` Dynkin
     labels, their values on the simple coroots, and then `charges` values on a basis of the centre.
 
     Simple roots are in the order of Bourbaki (*Groupes et algèbres de Lie*, 1968, VI, plates I-IX),

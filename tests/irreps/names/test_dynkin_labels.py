@@ -68,6 +68,23 @@ class TestNamesOverTheReals:
             "m=±(1, 0)", group
         )
 
+    def test_may_be_twice_an_irrep(self) -> None:
+        def real(x: np.ndarray) -> np.ndarray:
+            return np.block([[x.real, -x.imag], [x.imag, x.real]])
+
+        group = Group(lie_algebra=[real(np.asarray(a)) for a in SU(2).lie_algebra])
+        irreps = decompose((V**2 + V)(group)).multiplicities
+        assert {i.label: i.type for i in irreps} == {"(0)": "ℝ", "(2)": "ℝ", "2(1)": "ℍ"}
+        assert Irrep("2(1)", group) == Irrep("(1)", group) != Irrep("(2)", group)
+
+    def test_of_a_compact_group_are_found_by_one_term(self) -> None:
+        assert Irrep("(0, 3)", adjoint_group("SU(3)")).label == "(3, 0)+(0, 3)"
+        zero = np.zeros((2, 2))
+        torus = Group(lie_algebra=[np.block([[TURN, zero], [zero, zero]]),
+                                   np.block([[zero, zero], [zero, TURN]])])  # fmt: skip
+        assert Irrep("m=(-1, 0)", torus).label == "m=±(1, 0)"
+        assert Irrep("m=(0, 0)", torus).size() == 1
+
     def test_of_boosts_are_single_charges(self) -> None:
         labels = {i.label for i in decompose(V(parse_group("SO11p"))).multiplicities}
         assert labels == {"m=1", "m=-1"}

@@ -27,8 +27,8 @@ class DynkinLabels:
 
     Charges follow as ``m=1`` or ``m=(1, 0)``, and are alone for a torus. Over ℝ an irrep may be a
     sum: (1, 0)+(0, 1), m=±1, or 2(1), of twice the same. An irrep has no name if another order of
-    the simple roots that V does not distinguish would change it, such as one half-spin rep of SO(8)
-    given by generators of its own.
+    the simple roots that V does not distinguish would change it: over ℂ, (3, 0) of SU(3) in its
+    adjoint rep. For a compact group over ℝ, one term is enough to find a sum.
     """
 
     def __init__(self, roots: RootSystem, basis: Num[np.ndarray, "m d d"]) -> None:
@@ -100,25 +100,44 @@ class DynkinLabels:
         match = _NAME.fullmatch(text)
         if match is None:
             return None
-        rows = [row for row in map(self._weight, (match[2], match[3])) if row]
-        if match[1] and match[3]:
+        terms = [term for term in (match[2], match[3]) if term]
+        known = [row for row in map(self._weight, terms) if row is not None]
+        is_twice, is_signed = bool(match[1]), "±" in text
+        is_single = len(terms) == 1 and not is_twice and not is_signed
+        if len(known) < len(terms) or (is_complex and not is_single):
             return None
-        if "±" in text:
-            if self._roots.rank or len(rows) != 1 or not any(rows[0]):
+        if is_single:
+            rows = known
+            if not is_complex and self._roots.is_compact:
+                rows = self._over_the_reals(known[0])
+        elif is_signed:
+            if self._roots.rank or is_twice or len(terms) > 1 or not any(known[0]):
                 return None
-            rows.append(tuple(-x for x in rows[0]))
-        expected = 1 + (match[3] is not None or "±" in text)
-        if len(rows) != expected:
+            rows = [known[0], tuple(-x for x in known[0])]
+        elif is_twice != (len(terms) == 1) or len(set(known)) < len(terms):
             return None
-        rows = rows * 2 if match[1] else rows
-        if len(rows) > 1 and (is_complex or (not match[1] and rows[0] == rows[1])):
-            return None
+        else:
+            rows = known * (1 + is_twice)
         return self._text(rows) if self._is_unique(rows) else None
 
-    def _weight(self, text: str | None) -> _Weight | None:
+    def _over_the_reals(self, weight: _Weight) -> list[_Weight]:
+        """Return the highest weights of the real irrep of a compact group that contains one.
+
+        The conjugate is the dual, whose highest weight is the dominant one of the orbit of −λ. An
+        irrep equal to its dual is of type ℍ if ⟨λ, 2ρ^∨⟩ is odd (Bourbaki, *Lie* VIII, §7.5).
+        """
+        roots = self._roots
+        dual = -np.array([weight], np.int64)
+        while (below := np.flatnonzero(dual[0, : roots.rank] < 0)).size:
+            dual = roots.reflected(dual, int(below[0]))
+        other = tuple(dual[0].tolist())
+        if other != weight:
+            return [weight, other]
+        twice = round(2 * float(np.dot(self._heights, weight[: roots.rank])))
+        return [weight] * (1 + twice % 2)
+
+    def _weight(self, text: str) -> _Weight | None:
         """Return the weight of a term; None if its numbers do not fit."""
-        if text is None:
-            return None
         labels, _, charges = text.partition("m")
         numbers = [[int(x) for x in re.findall(r"-?\d+", part)] for part in (labels, charges)]
         fits = (len(numbers[0]), len(numbers[1])) == (self._roots.rank, self._roots.charges)
