@@ -96,7 +96,7 @@ PROGRAM = CommandGroup(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     commands=[
         *(reps.parse_text, basis.solve, reps.print_irreps, reps.print_groups),
-        reps.print_characters,
+        *(reps.print_weights, reps.print_characters),
         *(polynomials.print_series, polynomials.print_generators, polynomials.print_basis),
         *(cache.group, catalogue.group),
         *(train.train_network, jobs.group, models.group, serve.run_service, serve.run_worker),

@@ -1,4 +1,4 @@
-"""`intertwine parse`, `irreps`, `groups` and `characters`: what texts of reps and groups mean."""
+"""`intertwine parse`, `irreps`, `weights`, `groups`, `characters`: what reps and groups are."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ _PARSE_EXAMPLES = """\
 _IRREPS_EXAMPLES = """\
   intertwine irreps "V**3" --group SO13p
   intertwine irreps "V**2+3V" --group "SO(3)" --json
+"""
+_WEIGHTS_EXAMPLES = """\
+  intertwine weights "V**2" --group "SU(3)"
+  intertwine weights "Sym(3, V)" --group G2 --json
 """
 _GROUPS_EXAMPLES = """\
   intertwine groups
@@ -56,6 +60,19 @@ def print_irreps(rep: Rep, as_json: bool) -> None:
         common.print_json(found.to_json())
     else:
         print(found)
+
+
+@click.command("weights", epilog=common.examples(_WEIGHTS_EXAMPLES))
+@common.with_rep
+@common.as_json
+def print_weights(rep: Rep, as_json: bool) -> None:
+    """Print the weights of a rep of a reductive Lie group."""
+    from intertwine.irreps import describe_weights, weights
+
+    if as_json:
+        common.print_json(describe_weights(rep))
+    else:
+        print(weights(rep))
 
 
 @click.command("groups", epilog=common.examples(_GROUPS_EXAMPLES))

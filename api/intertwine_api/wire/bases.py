@@ -337,3 +337,24 @@ class CharacterTableDocument(BaseModel):
     order: int
     classes: list[CharacterClass]
     irreps: list[CharacterRow]
+
+
+class WeightRow(BaseModel):
+    """A weight of a rep."""
+
+    labels: list[int] = Field(description="Dynkin labels, one for each simple root")
+    charges: list[int] = Field(description="values on a basis of the centre")
+    multiplicity: int
+
+
+class WeightTableDocument(BaseModel):
+    """The weights of a rep of a reductive Lie group, the highest first."""
+
+    rep: str
+    group: str
+    type: str = Field(description="of the complexified Lie algebra", examples=["A2", "A1 × U(1)"])
+    rank: int = Field(description="the number of simple roots")
+    charges: int = Field(description="the dimension of the centre")
+    simple_roots: list[list[int]] = Field(description="their Dynkin labels: the Cartan matrix")
+    dimension: int
+    weights: list[WeightRow]

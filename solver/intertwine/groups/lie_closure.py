@@ -56,16 +56,18 @@ def close(
     lie: Inexact[np.ndarray, "k d d"],
     discrete: Inexact[np.ndarray, "l d d"],
     rounding: float = 0.0,
+    *,
+    work: float = _WORK,
 ) -> Closure | None:
     """Return the closure of generators of norm 1 under brackets and the adjoint action.
 
     Brackets clearly outside the span are added to it; those outside by less than `NEARLY`, but more
     than the generators' own errors, are leaks. `rounding` is the known error of the generators:
     below it generators depend on others, and leaks may be larger by it. None if the work would be
-    too much.
+    too much: more than `work` multiplications at first.
     """
     k, d = len(lie), lie.shape[-1]
-    if not k or 2 * k * k * d * d * (d + k) + 2 * k * len(discrete) * d**3 > _WORK:
+    if not k or 2 * k * k * d * d * (d + k) + 2 * k * len(discrete) * d**3 > work:
         return None
     basis, smallest = _orthonormal(real_rows(lie), max(_INDEPENDENT, _MARGIN * rounding))
     error, oblique = _MARGIN * EXACT / smallest, obliqueness(lie)

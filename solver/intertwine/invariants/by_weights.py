@@ -17,7 +17,7 @@ from intertwine.bases.sparse import SparseStorage
 from intertwine.errors import AmbiguousRank
 from intertwine.invariants.problem import Problem, middle
 from intertwine.invariants.tolerances import Tolerances
-from intertwine.irreps.weights import Weights
+from intertwine.irreps.abelian_weights import Weights
 from intertwine.memory import require_memory
 from intertwine.reps.syntax import tensor
 

@@ -18,7 +18,7 @@ from intertwine.groups.enumeration import independent_generators
 from intertwine.groups.generators import Generator
 from intertwine.groups.lie_span import LieSpan, spectral_norm
 from intertwine.invariants.tolerances import Tolerances
-from intertwine.irreps.weights import Weights, commute_on_a_vector, diagonalised
+from intertwine.irreps.abelian_weights import Weights, commute_on_a_vector, diagonalised
 from intertwine.operators import Permutation, as_signed_permutation, dense, is_monomial
 from intertwine.operators.product_comparison import PRODUCTS_UP_TO, has_orthonormal_rows
 from intertwine.reps.canonical_form import Atoms

@@ -15,7 +15,9 @@ from intertwine.irreps.decomposition_store import save as put_up
 from intertwine.irreps.e3nn_frame import E3nnFrame, e3nn_frame
 from intertwine.irreps.irrep import Irrep, in_straight_frame, irrep_named
 from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
+from intertwine.irreps.root_systems import RootSystem, root_system
 from intertwine.irreps.spherical_harmonics import SphericalHarmonics
+from intertwine.irreps.weight_tables import WeightTable, describe_weights, weights
 
 __all__ = [
     "REDUCTIVE",
@@ -26,19 +28,24 @@ __all__ = [
     "Decomposition",
     "E3nnFrame",
     "Irrep",
+    "RootSystem",
     "SphericalHarmonics",
     "SplitError",
     "Verdict",
+    "WeightTable",
     "character_table",
     "clebsch_gordan",
     "decompose",
     "decomposer_of",
     "describe_characters",
+    "describe_weights",
     "e3nn_frame",
     "in_straight_frame",
     "irrep_named",
     "judge",
     "put_up",
+    "root_system",
     "take_down",
     "verdict_of",
+    "weights",
 ]

@@ -9,7 +9,8 @@ from intertwine.errors import MethodNotApplicable
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.element_images import IrrepImages
 from intertwine.irreps.names.highest_weights import LinearMaps, Rotations, RotationsAndReflections
-from intertwine.irreps.names.schemes import irrep_names, irrep_of_name, scheme_of
+from intertwine.irreps.names.recognition import scheme_of
+from intertwine.irreps.names.schemes import irrep_names, irrep_of_name
 from intertwine.irreps.spherical_harmonics import SphericalHarmonics, rotation_generators_of
 from intertwine.reps.syntax import Base
 

@@ -123,7 +123,7 @@ class Irrep(Rep):
         """The usual name, such as l=2; `name` if irreps of its group have none."""
         if self.G is None:
             return self.name
-        names = irrep_names(self._decomposer())
+        names = irrep_names(self._decomposer(), self.G)
         known = None if names is None else names.name(self.entry.index)
         return self.name if known is None else known
 
@@ -151,6 +151,12 @@ class Irrep(Rep):
         returns it, becomes a positive multiple of Y_l(v) for v ⊗ … ⊗ v. Raises
         `MethodNotApplicable` for other groups and half-integral spins.
         """
+        self._require_group()
+        if verdict_of(self.G).frame is not None:
+            raise MethodNotApplicable(
+                f"e3nn's matrices are those of rotations, and {self.G!r} acts by rotations only in "
+                f"another frame"
+            )
         return e3nn_basis(self._decomposer(), self.entry.index)
 
     @property
@@ -243,7 +249,7 @@ def irrep_named(text: str, group: Group, *, is_complex: bool | None = None) -> I
         raise InvalidRep(f"{text!r} is not the name of an irrep, such as l=2, [2, 1] or T2g")
     field = field_of(group) if is_complex is None else is_complex
     decomposer = decomposer_for(group, is_complex=field)
-    return Irrep(irrep_of_name(decomposer, text).name, group)
+    return Irrep(irrep_of_name(decomposer, text, group).name, group)
 
 
 def _read_known_name(text: str) -> Rep:

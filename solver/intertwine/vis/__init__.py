@@ -1,4 +1,4 @@
-"""Pictures of a basis, clusters of its entries that are equal up to sign, and a sparse form."""
+"""Pictures of bases and weights, clusters of entries equal up to sign, and sparse forms."""
 
 from intertwine.vis.clusters import Clusters, orbit_labels
 from intertwine.vis.picture import (
@@ -10,6 +10,7 @@ from intertwine.vis.picture import (
     vis,
 )
 from intertwine.vis.sparsity import sparsify_basis
+from intertwine.vis.weight_diagrams import draw_weights
 
 __all__ = [
     "Clusters",
@@ -17,6 +18,7 @@ __all__ = [
     "draw_basis",
     "draw_invariants",
     "draw_maps",
+    "draw_weights",
     "orbit_labels",
     "sparsify_basis",
     "term_matrices",

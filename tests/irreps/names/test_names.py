@@ -160,7 +160,11 @@ class TestANameIsTheIrrep:
         assert Irrep("W5_72e3b4", SO(3).numbered(2)).label == "l=2"
 
     def test_other_groups_have_names_by_digest_alone(self) -> None:
-        group = Group(lie_algebra=[np.diag([1.0, -1.0, 0.0])[:, [0, 1, 2]]])
+        # SL(2) and a reflection
+        group = Group(
+            lie_algebra=parse_group("SL(2)").lie_algebra,
+            discrete_generators=[np.diag([1.0, -1.0])],
+        )
         irrep = next(iter(decompose(V(group)).multiplicities))
         assert irrep.label == irrep.name
         with pytest.raises(InvalidRep, match="have only names such as W3_5a1f2c"):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from intertwine.groups import describe_catalogue, describe_group, parse_group
-from intertwine.irreps import Irrep, describe_characters
+from intertwine.irreps import Irrep, describe_characters, describe_weights
 from intertwine.reps import (
     Base,
     Dual,
@@ -34,6 +34,7 @@ from intertwine_api.wire.bases import (
     PolynomialRequest,
     RepRequest,
     SeriesDocument,
+    WeightTableDocument,
 )
 
 router = APIRouter(prefix="/v1")
@@ -121,13 +122,37 @@ async def find_polynomials(
     return PolynomialMapsDocument(**found)
 
 
-def _parse(asked: RepRequest) -> ParsedRep:
+@router.post(
+    "/reps:weights",
+    summary="Get the weights of a rep",
+    tags=["reps"],
+    responses=documented(
+        *PARSE_PROBLEMS, "method-not-applicable", "rounded-generators", "ambiguous-rank",
+        "no-irreps",
+    ),
+)  # fmt: skip
+async def get_weights(
+    asked: RepRequest, service: TheService, caller: BasesReader
+) -> WeightTableDocument:
+    """Return the weights of a rep of one reductive Lie group, with their multiplicities."""
+    return await service.work(caller, _weights, asked)
+
+
+def _weights(asked: RepRequest) -> WeightTableDocument:
+    return WeightTableDocument(**describe_weights(_read(asked)))
+
+
+def _read(asked: RepRequest) -> Rep:
     group = (
         asked.group
         if isinstance(asked.group, str | None)
         else asked.group.model_dump(exclude_none=True)
     )
-    rep = read_rep(asked.rep, group, asked.model_dump(exclude_none=True).get("reps"))
+    return read_rep(asked.rep, group, asked.model_dump(exclude_none=True).get("reps"))
+
+
+def _parse(asked: RepRequest) -> ParsedRep:
+    rep = _read(asked)
     return ParsedRep(**describe_rep(rep), ast=_tree(rep))
 
 

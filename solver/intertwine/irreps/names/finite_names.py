@@ -14,7 +14,7 @@ from jaxtyping import Num
 
 from intertwine.irreps.character_tables import CharacterTable
 from intertwine.irreps.element_images import IrrepImages
-from intertwine.irreps.names.highest_weights import Step
+from intertwine.irreps.names.scheme import Step
 from intertwine.operators import Permutation
 from intertwine.reps.functors.power_sums import partitions, symmetric_group_character
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -18,6 +17,7 @@ from jaxtyping import Inexact, Num
 
 from intertwine.groups.elementary import unit_matrix
 from intertwine.irreps.element_images import IrrepImages
+from intertwine.irreps.names.scheme import Step
 
 _WHOLE = 1e-6
 """Weights are multiples of 1/2 up to this."""
@@ -27,14 +27,6 @@ _PAIR = rf"\({_HALF},{_HALF}\)"
 _PAIRS = re.compile(rf"{_PAIR}(?:\s*[+⊕]\s*{_PAIR})?")
 
 _Weight = tuple[Fraction, ...]
-
-
-@dataclass(frozen=True)
-class Step:
-    """The name of a smaller irrep whose product with V (or V*) contains an irrep."""
-
-    smaller: str
-    is_dual: bool = False
 
 
 def highest_weight(
@@ -60,7 +52,7 @@ def highest_weight(
     return tuple(weight), space
 
 
-def _rotation(n: int, i: int, j: int) -> Num[np.ndarray, "n n"]:
+def rotation(n: int, i: int, j: int) -> Num[np.ndarray, "n n"]:
     """Return the generator of counterclockwise rotations of the coordinates i and j."""
     found: Num[np.ndarray, "n n"] = unit_matrix(n, j, i) - unit_matrix(n, i, j)
     return found
@@ -103,22 +95,25 @@ class Rotations:
 
     def __init__(self, n: int) -> None:
         self.n, self._rank = n, n // 2
+        self._is_paired = n % 4 == 2  # an irrep over ℝ has both signs of the last row
         self.example = "l=2" if n == 3 else "m=±1" if n == 2 else "[2, 1]"
 
     def name(self, images: IrrepImages) -> str | None:
         """Return the name of an irrep."""
-        found = highest_weight(
-            [-1j * images.lie(_rotation(self.n, 2 * k, 2 * k + 1)) for k in range(self._rank)]
-        )
+        found = highest_weight(self._cartan(images))
         if found is None or any(row.denominator > 1 for row in found[0]):
             return None
         return self._text([int(row) for row in found[0]], images.is_complex)
+
+    def _cartan(self, images: IrrepImages) -> list[Num[np.ndarray, "n n"]]:
+        """Return Hermitian images of a Cartan subalgebra, whose weights are the rows."""
+        return [-1j * images.lie(rotation(self.n, 2 * k, 2 * k + 1)) for k in range(self._rank)]
 
     def _text(self, rows: Sequence[int], is_complex: bool) -> str:
         n = self.n
         if n == 3:
             return f"l={rows[0]}"
-        is_pair = n % 4 == 2 and not is_complex and rows[-1] != 0
+        is_pair = self._is_paired and not is_complex and rows[-1] != 0
         last = f"±{abs(rows[-1])}" if is_pair else str(rows[-1])
         if n == 2:
             return f"m={last}"
@@ -130,7 +125,7 @@ class Rotations:
         if symbol and (short := re.fullmatch(rf"(?:{symbol}\s*=\s*)?([-±]?\d{{1,3}})", text)):
             text = f"[{short[1]}]"
         rows = _rows(text, self._rank)
-        if rows is None or ("±" in text and (is_complex or self.n % 4 != 2)):
+        if rows is None or ("±" in text and (is_complex or not self._is_paired)):
             return None
         least = -rows[-2] if self._rank > 1 else -999
         if rows[-1] < (least if self.n % 2 == 0 else 0):
@@ -162,7 +157,7 @@ class RotationsAndReflections:
         """Return the name of an irrep."""
         n = self.n
         found = highest_weight(
-            [-1j * images.lie(_rotation(n, 2 * k, 2 * k + 1)) for k in range(n // 2)]
+            [-1j * images.lie(rotation(n, 2 * k, 2 * k + 1)) for k in range(n // 2)]
         )
         if found is None or any(row.denominator > 1 for row in found[0]):
             return None
@@ -326,13 +321,17 @@ class Lorentz:
 
     def name(self, images: IrrepImages) -> str | None:
         """Return the name of an irrep."""
-        turn = -1j * images.lie(_rotation(4, 1, 2))
-        boost = images.lie(unit_matrix(4, 0, 3) + unit_matrix(4, 3, 0))
-        found = highest_weight([(turn + boost) / 2, (turn - boost) / 2])
+        found = highest_weight(self._cartan(images))
         if found is None:
             return None
         a, b = found[0]
         return self._text(a, b, images.is_complex)
+
+    def _cartan(self, images: IrrepImages) -> list[Num[np.ndarray, "n n"]]:
+        """Return the third components of the two spins."""
+        turn = -1j * images.lie(rotation(4, 1, 2))
+        boost = images.lie(unit_matrix(4, 0, 3) + unit_matrix(4, 3, 0))
+        return [(turn + boost) / 2, (turn - boost) / 2]
 
     def _text(self, a: Fraction, b: Fraction, is_complex: bool) -> str:
         if is_complex or a == b:

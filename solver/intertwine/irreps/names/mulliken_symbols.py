@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float
 
 from intertwine.irreps.element_images import IrrepImages
-from intertwine.irreps.names.highest_weights import Step
+from intertwine.irreps.names.scheme import Step
 
 _SAME = 1e-6  # angles, axes and entries nearer than this are equal
 _SYMBOL = re.compile(r"([12]?)(A|B|E|T|G|H)(\d{0,3})([gu]?)('{0,2})")
@@ -199,7 +199,9 @@ class MullikenSymbols:
         """Return the usual form of a name; None if the text is not a name of this scheme."""
         text = text.translate({ord("′"): "'", ord("″"): "''"})
         match = _SYMBOL.fullmatch(text)
-        return text if match and (not match[1] or (is_complex and match[2] == "E")) else None
+        if match is None or (match[1] and match[2] != "E"):
+            return None
+        return text if is_complex else text.lstrip("12")  # over ℝ, a half is the whole E
 
     def step(self, name: str) -> Step | None:
         """Return None: irreps are searched in tensors."""

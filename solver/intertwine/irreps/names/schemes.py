@@ -8,39 +8,29 @@ products with V are decomposed, and the names of their irreps are computed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Num
 
-from intertwine.errors import InvalidGroup, InvalidRep, SplitError, TooLarge
-from intertwine.groups import CATALOGUE
-from intertwine.groups.conjugacy import MAX_ORDER
-from intertwine.groups.enumeration import enumerate_elements
+from intertwine.errors import InvalidRep, MethodNotApplicable, SplitError
 from intertwine.groups.group import Group
-from intertwine.irreps.character_tables import CharacterTable, character_table
+from intertwine.irreps.character_tables import CharacterTable
 from intertwine.irreps.decomposer import Decomposer
 from intertwine.irreps.element_images import IrrepImages
 from intertwine.irreps.irreducible import Irreducible
-from intertwine.irreps.names.finite_names import Charges, Letters, Partitions, order_of_element
-from intertwine.irreps.names.highest_weights import (
-    LinearMaps,
-    Lorentz,
-    Rotations,
-    RotationsAndReflections,
-    Step,
-    Symplectic,
-)
+from intertwine.irreps.names.finite_names import Charges, Partitions
 from intertwine.irreps.names.mulliken_symbols import MullikenSymbols
+from intertwine.irreps.names.recognition import leaves_of, scheme_of
+from intertwine.irreps.names.scheme import Scheme
 from intertwine.operators import Permutation, dense
 from intertwine.reps.generator_images import act_by_complex_numbers
 from intertwine.reps.syntax import Base
 
 MAX_NAME = 80
 """The longest name of an irrep."""
-_KNOWN = re.compile(r"[\[\]()0-9A-Za-z=/+⊕,'′″ ±-]+")
+_KNOWN = re.compile(r"[\[\]()0-9A-Za-z=/+⊕⊗*,'′″ ±-]+")
 _STEPS = 24
 """The most factors V of a tensor in which a named irrep is searched."""
 _LARGEST_PRODUCT = 250
@@ -51,29 +41,10 @@ _LARGEST_BASE = 150
 """The largest V that is decomposed in a search for a named irrep."""
 _LARGEST_NAMED = 500
 """The largest dimension of an irrep with a usual name. Others have only names by digest."""
-_LARGEST_GROUP = 32
-"""The largest V for which a Lie group or symmetric group is recognised."""
 _MOST_IRREPS, _MOST_PRODUCTS = 300, 2_000
 """A search in all tensors ends after as many irreps, or as many products."""
 _SHOWN = 12
 """The most names that an error lists."""
-_LETTERED_ORDER = 1_000
-"""The largest order of a group whose irreps are named by letters or by Mulliken symbols."""
-
-
-class Scheme(Protocol):
-    """A way of naming the irreps of one group."""
-
-    example: str
-
-    def name(self, images: IrrepImages) -> str | None:
-        """Return the name of an irrep; None if the scheme has none for it."""
-
-    def read(self, text: str, is_complex: bool) -> str | None:
-        """Return the usual form of a name; None if the text is not a name of this scheme."""
-
-    def step(self, name: str) -> Step | None:
-        """Return a step to this irrep from a smaller one; None if it is searched in all tensors."""
 
 
 class IrrepNames:
@@ -91,9 +62,15 @@ class IrrepNames:
         """Return the name of a catalogued irrep; None if the scheme has none for it."""
         if index not in self._known:
             images = IrrepImages(self._decomposer, index)
-            is_small = images.dimension <= _LARGEST_NAMED
-            self._known[index] = self._scheme.name(images) if is_small else None
+            name = self._computed(images) if images.dimension <= _LARGEST_NAMED else None
+            self._known[index] = name if name is None or len(name) <= MAX_NAME else None
         return self._known[index]
+
+    def _computed(self, images: IrrepImages) -> str | None:
+        try:
+            return self._scheme.name(images)
+        except (MethodNotApplicable, InvalidRep):
+            return None  # a rep given by images may not tell those of the elements that name it
 
     def find(self, text: str) -> Irreducible:
         """Return the irrep of a name.
@@ -216,83 +193,22 @@ def is_known_form(text: str) -> bool:
     return len(text) <= MAX_NAME and _KNOWN.fullmatch(text) is not None
 
 
-@lru_cache(32)
-def irrep_names(decomposer: Decomposer) -> IrrepNames | None:
-    """Return the names of a group's irreps; None if no scheme knows the group."""
-    scheme = scheme_of(decomposer.group)
-    return None if scheme is None else IrrepNames(decomposer, scheme)
+def irrep_names(decomposer: Decomposer, group: Group | None = None) -> IrrepNames | None:
+    """Return the names of a group's irreps; None if no scheme knows the group.
 
-
-@lru_cache(64)
-def scheme_of(group: Group) -> Scheme | None:
-    """Return the scheme that names a group's irreps; None if there is none.
-
-    A classical group is recognised by its generators, a point group by its elements.
+    `group` is the group as given, if the decomposer's is its straight form: factors of a product
+    and signs of charges are those of the group as given.
     """
-    if group.lie_generators:
-        return _lie_scheme(group)
-    if 3 <= group.d <= _LARGEST_GROUP and _is_member(group, "S", group.d):
-        return Partitions(group.d)
-    if not group.group_generators:
-        return MullikenSymbols([np.eye(3)])
-    generators = [np.asarray(dense(h)) for h in group.group_generators]
-    is_spatial = group.d in (2, 3) and group.is_orthogonal and not group.is_permutation
-    found = enumerate_elements(group)
-    if found is None or found.order > MAX_ORDER:
-        return None
-    is_small = found.order <= _LETTERED_ORDER
-    if is_spatial and is_small and (len(generators) > 1 or group.d == 3):
-        return MullikenSymbols(list(found.elements))
-    if all(np.abs(a @ b - b @ a).max() <= 1e-9 for a in generators for b in generators):
-        orders = [order_of_element(h, MAX_ORDER) for h in generators]
-        known = [order for order in orders if order is not None]
-        return Charges(known) if len(known) == len(orders) else None
-    return Letters(character_table(group)) if is_small else None
+    given = decomposer.group if group is None or not group.lie_generators else group.unnumbered
+    return _irrep_names(decomposer, given, leaves_of(given))
 
 
-def _lie_scheme(group: Group) -> Scheme | None:
-    d = group.d
-    if d > _LARGEST_GROUP:
-        return None
-    families: tuple[tuple[str, tuple[int, ...], Callable[[], Scheme]], ...] = (
-        ("SO", (d,), lambda: Rotations(d)),
-        ("O", (d,), lambda: RotationsAndReflections(d)),
-        ("SU", (d,), lambda: LinearMaps(d, is_special=True, is_unitary=True)),
-        ("U", (d,), lambda: LinearMaps(d, is_special=False, is_unitary=True)),
-        ("SL", (d,), lambda: LinearMaps(d, is_special=True, is_unitary=False)),
-        ("GL", (d,), lambda: LinearMaps(d, is_special=False, is_unitary=False)),
-        ("Sp", (d // 2,), lambda: Symplectic(d // 2)),
-        ("SO13p", (), Lorentz),
-    )
-    for name, arguments, scheme in families:
-        if (name not in ("SO", "O") or d > 1) and _is_member(group, name, *arguments):
-            return scheme()
-    return None
-
-
-#: The number of Lie and discrete generators of the catalogue's groups on d dimensions.
-_COUNTS: dict[str, Callable[[int], tuple[int, int]]] = {
-    "SO": lambda d: (d * (d - 1) // 2, 0),
-    "O": lambda d: (d * (d - 1) // 2, 1),
-    "SU": lambda d: (d * d - 1, 0),
-    "U": lambda d: (d * d, 0),
-    "SL": lambda d: (d * d - 1, 0),
-    "GL": lambda d: (d * d, 0),
-    "Sp": lambda d: (d // 2 * (d + 1), 0),
-    "SO13p": lambda d: (6, 0),
-    "S": lambda d: (0, d - 1),
-}
-
-
-def _is_member(group: Group, name: str, *arguments: int) -> bool:
-    """Return whether a group has the generators of one of the catalogue."""
-    if (len(group.lie_generators), len(group.group_generators)) != _COUNTS[name](group.d):
-        return False
-    try:
-        member = CATALOGUE[name](*arguments)
-    except (InvalidGroup, TooLarge):
-        return False
-    return member.content_digest == group.content_digest
+@lru_cache(32)
+def _irrep_names(
+    decomposer: Decomposer, group: Group, leaves: tuple[Group, ...]
+) -> IrrepNames | None:
+    scheme = scheme_of(group)
+    return None if scheme is None else IrrepNames(decomposer, scheme)
 
 
 class _CharacterImages(IrrepImages):
@@ -334,9 +250,9 @@ def labels_of_table(table: CharacterTable) -> list[str]:
     return found
 
 
-def irrep_of_name(decomposer: Decomposer, text: str) -> Irreducible:
-    """Return the irrep with a usual name. Raises `InvalidRep`."""
-    names = irrep_names(decomposer)
+def irrep_of_name(decomposer: Decomposer, text: str, group: Group | None = None) -> Irreducible:
+    """Return the irrep with a usual name (see `irrep_names`). Raises `InvalidRep`."""
+    names = irrep_names(decomposer, group)
     if names is None:
         raise InvalidRep(
             f"{text!r} is not the name of an irrep of {decomposer.group!r}: its irreps have only "

@@ -135,6 +135,25 @@ class TestRepsAndGroups:
         assert "no group" in ask("molien", "not-concrete", group=None)
         ask("polynomials", "invalid-rep", rep_out="V(O(3))")
 
+    def test_the_weights_of_a_rep(self, client: httpx.Client) -> None:
+        asked = {"rep": "V*V.T", "group": "SU(3)"}
+        found = client.post("/v1/reps:weights", json=asked).json()
+        assert (found["type"], found["rank"], found["dimension"]) == ("A2", 2, 9)
+        assert found["weights"][0] == {"labels": [1, 1], "charges": [], "multiplicity": 1}
+        for rep, group, code in (
+            ("V", "SE(3)", "method-not-applicable"),
+            ("V", "S(4)", "method-not-applicable"),
+            ("V", None, "not-concrete"),
+            ("V**200", "SO(8)", "too-large"),
+        ):
+            answer = client.post("/v1/reps:weights", json={"rep": rep, "group": group})
+            problem(answer, 422, code)
+
+    def test_irreps_of_products_have_names(self, client: httpx.Client) -> None:
+        asked = {"rep": 'Irrep("l=1 ⊗ [2, 1]")*V', "group": "SO(3)*S(3)"}
+        found = client.post("/v1/reps:decompose", json=asked).json()
+        assert "l=2 ⊗ [2, 1]" in {irrep["label"] for irrep in found["irreps"]}
+
     def test_irreps_have_names(self, client: httpx.Client) -> None:
         asked = {"rep": 'Irrep("2e")*V', "group": "O(3)"}
         found = client.post("/v1/reps:decompose", json=asked).json()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from intertwine.irreps.weights import Weights, diagonalised
+from intertwine.irreps.abelian_weights import Weights, diagonalised
 from scipy.stats import ortho_group, unitary_group
 
 
