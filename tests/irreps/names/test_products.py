@@ -10,14 +10,14 @@ from intertwine.irreps import Irrep, clebsch_gordan, decompose, irrep_named
 from intertwine.reps import T, V, parse
 
 PRODUCTS = (
-    "SO(3)*SO(3)", "SO(3)*S(3)", "SO(2)*SO(2)", "SO(2)*Z(3)", "SO(3)*PointGroup(T)", "SO(3)*Q8",
+    "SO(2)*SO(2)", "SO(3)*SO(3)", "SO(3)*S(3)", "SO(2)*Z(3)", "SO(3)*PointGroup(T)", "SO(3)*Q8",
     "SU(2)*U(1)", "SU(2)*SU(2)", "SO13p*SO(2)", "O(2)*Z(2)*SO(2)",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("is_complex", [False, True], ids=["real", "complex"])
 @pytest.mark.parametrize("name", PRODUCTS)
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(20)
 def test_names_are_distinct_and_find_their_irreps(name: str, is_complex: bool) -> None:
     group = parse_group(name)
     if group.is_complex and not is_complex:
@@ -33,7 +33,7 @@ def test_names_are_distinct_and_find_their_irreps(name: str, is_complex: bool) -
 class TestAnIrrepOfAProduct:
     def test_is_the_product_of_its_factors(self) -> None:
         group = parse_group("SO(3)*S(3)")
-        for degree, rows in ((2, "[3]"), (1, "[2, 1]"), (0, "[1, 1, 1]")):
+        for degree, rows in ((1, "[2, 1]"), (0, "[1, 1, 1]")):
             irrep = Irrep(f"l={degree} ⊗ {rows}", group)
             parts = Irrep(f"l={degree}", SO(3)), Irrep(rows, S(3))
             assert irrep.size() == parts[0].size() * parts[1].size()
@@ -88,6 +88,7 @@ class TestTexts:
         }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_names_in_another_frame() -> None:
     group = parse_group("SL(2)*SO(3)")
     assert [i.label for i in decompose(T(1, 1)(group)).multiplicities][:2] == [
