@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from intertwine.errors import InvalidRep
-from intertwine.groups import SO, S, parse_group
+from intertwine.groups import SO, SU, Group, S, parse_group
 from intertwine.irreps import Irrep, clebsch_gordan, decompose, irrep_named
 from intertwine.reps import T, V, parse
 
@@ -47,6 +47,12 @@ class TestAnIrrepOfAProduct:
         found = clebsch_gordan(Irrep("l=1 ⊗ l=0", group), Irrep("l=1 ⊗ l=1", group))
         assert {irrep.label for irrep in found} == {f"l={k} ⊗ l=1" for k in range(3)}
 
+    def test_of_two_spins_has_one_copy_of_each(self) -> None:
+        group = parse_group("SU(2)*Dic(2)")
+        found = {i.label: i.size() for i in decompose(V(group)).multiplicities}
+        assert found == {"j=1/2 ⊗ 2a": 4}
+        assert Irrep("j=1/2 ⊗ 2a", group).size() == 4
+
     def test_over_the_reals_may_be_two(self) -> None:
         group = parse_group("SO(2)*SO(2)")
         labels = [irrep.label for irrep in decompose(V(group)).multiplicities]
@@ -56,6 +62,22 @@ class TestAnIrrepOfAProduct:
         assert Irrep("m=1⊗m=1 ⊕ m=-1⊗m=-1", group) == first
         assert Irrep("m=2 ⊗ m=0", group).label == "m=±2 ⊗ m=0"
         assert Irrep("m=2 ⊗ m=0 ⊕ m=-2 ⊗ m=0", group).label == "m=±2 ⊗ m=0"
+
+    @pytest.mark.slow
+    def test_over_the_reals_may_be_a_part_of_the_real_product(self) -> None:
+        def real(x: np.ndarray) -> np.ndarray:
+            return np.block([[x.real, -x.imag], [x.imag, x.real]])
+
+        lie = [real(np.asarray(a)) for a in SU(2).lie_algebra]
+        own = Group(lie_algebra=lie)
+        q8 = [real(h) for h in parse_group("Q8").discrete_generators]
+        group = own * Group(discrete_generators=q8)  # both V have type ℍ
+        found = decompose((V + V**2)(group)).multiplicities
+        assert {i.label: (i.size(), i.type) for i in found if "(1)" in i.label} == {
+            "(1) ⊗ 2a": (4, "ℝ")
+        }  # fmt: skip
+        assert Irrep("(1) ⊗ 2a", group) == Irrep("2(1) ⊗ 2(2a)", group)
+        assert all(Irrep(i.label, group) == i for i in found)
 
     @pytest.mark.slow
     def test_with_a_sum_for_a_factor(self) -> None:
