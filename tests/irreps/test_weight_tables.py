@@ -59,10 +59,10 @@ def freudenthal(roots: RootSystem, highest: tuple[int, ...]) -> Counter[tuple[in
 class TestAnIrrep:
     @pytest.mark.parametrize(
         ("name", "rep"),
-        [("SU(2)", V**3), ("SU(3)", T(2, 1)), ("SO(5)", V**2), ("Sp(2)", V**3), ("G2", V**2),
+        [("SU(3)", T(2, 1)), ("SU(2)", V**3), ("SO(5)", V**2), ("Sp(2)", V**3), ("G2", V**2),
          ("SO(4)", V**2), ("SO(3)*SU(2)", V**2), ("SO(8)", V)],
     )  # fmt: skip
-    @pytest.mark.sampled(3)
+    @pytest.mark.sampled(7)
     def test_has_the_weights_of_freudenthals_formula(self, name: str, rep: Rep) -> None:
         group = parse_group(name)
         total: Counter[tuple[int, ...]] = Counter()
@@ -75,8 +75,7 @@ class TestAnIrrep:
         assert total == counts(weights(rep(group)))
 
     def test_has_the_highest_weight_first(self) -> None:
-        assert weights(Irrep("[2, 1]", SU(3))).highest == (1, 1)
-        assert weights(Irrep("l=3", SO(3))).weights[:, 0].tolist() == [6, 4, 2, 0, -2, -4, -6]
+        assert weights(Irrep("l=2", SO(3))).weights[:, 0].tolist() == [4, 2, 0, -2, -4]
         assert weights(Irrep("[1, -1]", U(2))).highest == (2, 0)
 
     def test_over_the_reals_may_be_two(self) -> None:

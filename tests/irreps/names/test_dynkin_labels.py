@@ -77,6 +77,7 @@ class TestNamesOverTheReals:
         assert {i.label: i.type for i in irreps} == {"(0)": "ℝ", "(2)": "ℝ", "2(1)": "ℍ"}
         assert Irrep("2(1)", group) == Irrep("(1)", group) != Irrep("(2)", group)
 
+    @pytest.mark.slow
     def test_of_a_compact_group_are_found_by_one_term(self) -> None:
         assert Irrep("(0, 3)", adjoint_group("SU(3)")).label == "(3, 0)+(0, 3)"
         zero = np.zeros((2, 2))
@@ -91,6 +92,7 @@ class TestNamesOverTheReals:
 
 
 class TestChargesAndLabels:
+    @pytest.mark.slow
     def test_of_a_group_with_a_centre(self) -> None:
         # SU(2) and phases on two doublets of charges 1 and 2
         lie = [np.kron(np.eye(2), a) for a in SU(2).lie_algebra]

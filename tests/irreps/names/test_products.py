@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from intertwine.errors import InvalidRep
-from intertwine.groups import SO, S, parse_group
+from intertwine.groups import SO, SU, Group, S, parse_group
 from intertwine.irreps import Irrep, clebsch_gordan, decompose, irrep_named
 from intertwine.reps import T, V, parse
 
 PRODUCTS = (
-    "SO(3)*SO(3)", "SO(3)*S(3)", "SO(2)*SO(2)", "SO(2)*Z(3)", "SO(3)*PointGroup(T)", "SO(3)*Q8",
+    "SO(2)*SO(2)", "SO(3)*SO(3)", "SO(3)*S(3)", "SO(2)*Z(3)", "SO(3)*PointGroup(T)", "SO(3)*Q8",
     "SU(2)*U(1)", "SU(2)*SU(2)", "SO13p*SO(2)", "O(2)*Z(2)*SO(2)",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("is_complex", [False, True], ids=["real", "complex"])
 @pytest.mark.parametrize("name", PRODUCTS)
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(20)
 def test_names_are_distinct_and_find_their_irreps(name: str, is_complex: bool) -> None:
     group = parse_group(name)
     if group.is_complex and not is_complex:
@@ -33,7 +33,7 @@ def test_names_are_distinct_and_find_their_irreps(name: str, is_complex: bool) -
 class TestAnIrrepOfAProduct:
     def test_is_the_product_of_its_factors(self) -> None:
         group = parse_group("SO(3)*S(3)")
-        for degree, rows in ((2, "[3]"), (1, "[2, 1]"), (0, "[1, 1, 1]")):
+        for degree, rows in ((1, "[2, 1]"), (0, "[1, 1, 1]")):
             irrep = Irrep(f"l={degree} ⊗ {rows}", group)
             parts = Irrep(f"l={degree}", SO(3)), Irrep(rows, S(3))
             assert irrep.size() == parts[0].size() * parts[1].size()
@@ -47,6 +47,12 @@ class TestAnIrrepOfAProduct:
         found = clebsch_gordan(Irrep("l=1 ⊗ l=0", group), Irrep("l=1 ⊗ l=1", group))
         assert {irrep.label for irrep in found} == {f"l={k} ⊗ l=1" for k in range(3)}
 
+    def test_of_two_spins_has_one_copy_of_each(self) -> None:
+        group = parse_group("SU(2)*Dic(2)")
+        found = {i.label: i.size() for i in decompose(V(group)).multiplicities}
+        assert found == {"j=1/2 ⊗ 2a": 4}
+        assert Irrep("j=1/2 ⊗ 2a", group).size() == 4
+
     def test_over_the_reals_may_be_two(self) -> None:
         group = parse_group("SO(2)*SO(2)")
         labels = [irrep.label for irrep in decompose(V(group)).multiplicities]
@@ -56,6 +62,22 @@ class TestAnIrrepOfAProduct:
         assert Irrep("m=1⊗m=1 ⊕ m=-1⊗m=-1", group) == first
         assert Irrep("m=2 ⊗ m=0", group).label == "m=±2 ⊗ m=0"
         assert Irrep("m=2 ⊗ m=0 ⊕ m=-2 ⊗ m=0", group).label == "m=±2 ⊗ m=0"
+
+    @pytest.mark.slow
+    def test_over_the_reals_may_be_a_part_of_the_real_product(self) -> None:
+        def real(x: np.ndarray) -> np.ndarray:
+            return np.block([[x.real, -x.imag], [x.imag, x.real]])
+
+        lie = [real(np.asarray(a)) for a in SU(2).lie_algebra]
+        own = Group(lie_algebra=lie)
+        q8 = [real(h) for h in parse_group("Q8").discrete_generators]
+        group = own * Group(discrete_generators=q8)  # both V have type ℍ
+        found = decompose((V + V**2)(group)).multiplicities
+        assert {i.label: (i.size(), i.type) for i in found if "(1)" in i.label} == {
+            "(1) ⊗ 2a": (4, "ℝ")
+        }  # fmt: skip
+        assert Irrep("(1) ⊗ 2a", group) == Irrep("2(1) ⊗ 2(2a)", group)
+        assert all(Irrep(i.label, group) == i for i in found)
 
     @pytest.mark.slow
     def test_with_a_sum_for_a_factor(self) -> None:
@@ -88,6 +110,7 @@ class TestTexts:
         }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_names_in_another_frame() -> None:
     group = parse_group("SL(2)*SO(3)")
     assert [i.label for i in decompose(T(1, 1)(group)).multiplicities][:2] == [

@@ -11,7 +11,7 @@ from intertwine.groups import Group, parse_group
 from intertwine.irreps import Irrep, clebsch_gordan, decompose, irrep_named
 from intertwine.reps import Rep, Sign, V
 
-GROUPS = ("SO(2,2)", "SO(1,2)", "SO(4,1)", "SO(3,3)", "SO(1,1)", "SO13", "O13", "O11")
+GROUPS = ("SO(1,2)", "SO(2,2)", "SO(4,1)", "SO(3,3)", "SO(1,1)", "SO13", "O13", "O11")
 
 
 def signed(group: Group, signs: tuple[int, ...]) -> Rep:
@@ -22,7 +22,7 @@ def signed(group: Group, signs: tuple[int, ...]) -> Rep:
 
 @pytest.mark.parametrize("is_complex", [False, True], ids=["real", "complex"])
 @pytest.mark.parametrize("name", GROUPS)
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(9)
 def test_names_are_distinct_and_find_their_irreps(name: str, is_complex: bool) -> None:
     group = parse_group(name)
     found: dict[str, Irrep] = {}
@@ -62,27 +62,31 @@ class TestTheLorentzGroup:
         both = signed(group, (-1, -1)) * V(group)
         assert [i.label for i in decompose(both).multiplicities] == ["(1/2, 1/2) T=-"]
 
+    @pytest.mark.slow
     def test_over_the_complex_numbers_reflections_keep_pairs_together(self) -> None:
         assert irrep_named("(1, 0)", parse_group("O13"), is_complex=True).size() == 6
         assert irrep_named("(1, 0)", parse_group("SO13"), is_complex=True).size() == 3
 
     @pytest.mark.parametrize("name", ["(1, 0) P=-", "(0, 0) PT=-", "(0, 0) Q=-", "(1/2, 0)"])
     def test_other_signs_are_refused(self, name: str) -> None:
-        with pytest.raises(InvalidRep, match="is not the name of an irrep of O13"):
+        with pytest.raises(InvalidRep, match=r"not the name of an irrep .* such as \(1/2, 1/2\)"):
             Irrep(name, parse_group("O13"))
 
 
 class TestPseudoRotations:
+    @pytest.mark.slow
     def test_have_the_dimensions_of_rotations(self) -> None:
         for name, size in {"[1]": 5, "[1, 1]": 10, "[2]": 14}.items():
             assert Irrep(name, parse_group("SO(4,1)")).size() == size
         assert Irrep("l=2", parse_group("SO(1,2)")).size() == 5
 
+    @pytest.mark.slow
     def test_are_paired_over_the_reals_if_p_minus_q_is_two_modulo_four(self) -> None:
         assert Irrep("[1, 1]", parse_group("SO(2,2)")).size() == 3
         assert Irrep("[1, 1]", parse_group("SO(3,1)")).size() == 6
         assert Irrep("[1, 1]", parse_group("SO(3,1)")).label == "[1, ±1]"
 
+    @pytest.mark.slow
     def test_another_sign_of_the_second_component_is_named(self) -> None:
         for name in ("SO(1,2)", "SO(2,2)", "SO(3,3)"):
             group = parse_group(name)

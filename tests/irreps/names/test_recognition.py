@@ -51,7 +51,7 @@ def names_of(group: Group, rep: Rep = V + V**2, *, is_complex: bool | None = Non
 
 class TestTheCatalogue:
     @pytest.mark.parametrize("name", NAMED)
-    @pytest.mark.sampled(7)
+    @pytest.mark.sampled(12)
     def test_has_usual_names(self, name: str) -> None:
         labels = names_of(parse_group(name))
         assert not [label for label in labels if label.startswith("W")]
@@ -68,7 +68,7 @@ class TestTheCatalogue:
 
 class TestOtherGeneratorsOfTheSameGroup:
     @pytest.mark.parametrize("name", ["SO(3)", "O(3)", "SU(2)", "SU(3)", "SL(2)", "U(2)"])
-    @pytest.mark.sampled(2)
+    @pytest.mark.sampled(7)
     def test_have_the_same_names(self, name: str) -> None:
         group = parse_group(name)
         other = turned(group, oblique(group.d, is_complex=group.is_complex))
@@ -79,6 +79,7 @@ class TestOtherGeneratorsOfTheSameGroup:
             group = Group(lie_algebra=np.asarray(SO(3).lie_algebra)[kept])
             assert names_of(group) == ["l=0", "l=1", "l=2"]
 
+    @pytest.mark.slow
     def test_with_several_reflections(self) -> None:
         mirrors = [np.diag([1.0, 1.0, -1.0]), np.diag([-1.0, 1.0, 1.0]), np.diag([-1.0, -1.0, 1.0])]
         both = Group(lie_algebra=SO(3).lie_algebra, discrete_generators=mirrors)
@@ -86,6 +87,7 @@ class TestOtherGeneratorsOfTheSameGroup:
         turn = Group(lie_algebra=SO(3).lie_algebra, discrete_generators=mirrors[2:])
         assert names_of(turn) == names_of(SO(3))
 
+    @pytest.mark.slow
     def test_have_no_matrices_of_e3nn_in_an_oblique_frame(self) -> None:
         other = turned(SO(3), oblique(3))
         with pytest.raises(MethodNotApplicable, match="only in another frame"):
@@ -98,6 +100,7 @@ class TestOtherGeneratorsOfTheSameGroup:
 
 
 class TestSomeCoordinates:
+    @pytest.mark.slow
     def test_are_moved_as_by_the_smaller_group(self) -> None:
         assert names_of(Embed(SO(3), 5, [0, 2, 3])) == ["l=0", "l=1", "l=2"]
         assert names_of(Embed(O(3), 4, slice(3))) == ["0e", "1o", "1e", "2e"]
@@ -117,7 +120,6 @@ class TestAGroupIsItsGenerators:
         assert Irrep("m=1 ⊗ l=1", product) == Irrep("(2) m=1+(2) m=-1", plain)
 
     def test_and_copies_have_its_names(self) -> None:
-        (irrep,) = decompose(V(parse_group("SO(3)*Z(2)").numbered(2))).multiplicities.keys() - {
-            Irrep("l=1 ⊗ A", parse_group("SO(3)*Z(2)").numbered(2))
-        }
-        assert irrep.label == "l=1 ⊗ B"
+        copy = parse_group("SO(3)*Z(2)").numbered(2)
+        labels = [irrep.label for irrep in decompose(V(copy)).multiplicities]
+        assert sorted(labels) == ["l=1 ⊗ A", "l=1 ⊗ B"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from jaxtyping import Complex, Inexact, Num
@@ -61,13 +62,12 @@ class Products:
 
     def _names(self, images: IrrepImages) -> list[str] | None:
         """Return the names of the factors of an irrep over ℂ."""
-        names = []
-        for factor, part in zip(self._factors, self._parts(images), strict=True):
-            name = None if part is None else factor.scheme.name(part)
-            if name is None:
-                return None
-            names.append(name)
-        return names
+        parts = self._parts(images)
+        if parts is None:
+            return None
+        found = [f.scheme.name(part) for f, part in zip(self._factors, parts, strict=True)]
+        names = [name for name in found if name is not None]
+        return names if len(names) == len(found) else None
 
     def _real_text(self, halves: Sequence[Sequence[str]]) -> str:
         """Return the name of an irrep over ℝ from those of the irreps over ℂ that it becomes."""
@@ -80,21 +80,37 @@ class Products:
         ]
         different = sum(a != b for a, b in zip(halves[0], halves[-1], strict=True))
         if different <= 1 and real[0] == real[-1]:
-            return _joined(real[0])
+            return self._real_joined(real[0])
         return _PLUS.join(sorted(map(_joined, halves)))
 
-    def _parts(self, images: IrrepImages) -> list[IrrepImages | None]:
-        """Return one copy of each factor's irrep over ℂ; None if it is not clearly found."""
+    def _real_joined(self, names: Sequence[str]) -> str:
+        """Return the name of an irrep over ℝ from the names of its factors over ℝ.
+
+        A factor of type ℍ is twice an irrep over ℂ, such as 2(2a). The product of two of them has
+        type ℝ, and is 2a ⊗ 2a.
+        """
+        halves = [
+            factor.scheme.read(name[1:], True) or factor.scheme.read(name[2:-1], True)
+            if name.startswith("2(")
+            else None
+            for factor, name in zip(self._factors, names, strict=True)
+        ]
+        twice = [k for k, half in enumerate(halves) if half is not None]
+        single = twice[len(twice) % 2 :]
+        return _joined([(halves[k] or x) if k in single else x for k, x in enumerate(names)])
+
+    def _parts(self, images: IrrepImages) -> list[IrrepImages] | None:
+        """Return one copy of each factor's irrep over ℂ; None if they are not clearly found."""
         matrices = [self._matrices(images, factor) for factor in self._factors]
-        found = list[IrrepImages | None]()
+        found = list[IrrepImages]()
         for k, factor in enumerate(self._factors):
             others = [matrix for j, own in enumerate(matrices) if j != k for matrix in own]
             basis = _one_copy(others, matrices[k], images.dimension)
-            lifted = (
-                None if basis is None else PartImages(images, factor.lift, factor.elements, basis)
-            )
-            found.append(lifted)
-        return found
+            if basis is None:
+                return None
+            found.append(PartImages(images, factor.lift, factor.elements, basis))
+        is_whole = prod(part.dimension for part in found) == images.dimension
+        return found if is_whole else None
 
     @staticmethod
     def _matrices(images: IrrepImages, factor: Factor) -> list[Num[np.ndarray, "n n"]]:
@@ -106,7 +122,8 @@ class Products:
         halves = text.split("⊕")
         if len(halves) == 1:
             names = self._factor_names(text, is_complex)
-            return None if names is None else _joined(names)
+            joined = _joined if is_complex else self._real_joined
+            return None if names is None else joined(names)
         found = [self._factor_names(half, is_complex=True) for half in halves]
         known = [names for names in found if names is not None]
         is_pair = len(known) == len(found) == 2 and known[0] != known[1]
@@ -146,7 +163,8 @@ def _one_copy(
     units = [matrix / np.linalg.norm(matrix, 2) for matrix in others if _is_clear(matrix)]
     element: Num[np.ndarray, "n n"] = np.eye(n)
     for _ in range(_FACTORS):
-        weights = rng.standard_normal(len(units) + 1)
+        # complex: with real coefficients, a group such as SU(2) generates the quaternions
+        weights = rng.standard_normal(len(units) + 1) + 1j * rng.standard_normal(len(units) + 1)
         combined = weights[-1] * np.eye(n)
         for weight, matrix in zip(weights, units, strict=False):
             combined = combined + weight * matrix
