@@ -87,7 +87,7 @@ def solve(
     if prove and tolerance is not None:
         raise InvalidSetting("--prove bounds exact ranks: leave out --tolerance, or --prove")
     if matrix:
-        from intertwine.vis.tensor_table import table_entries
+        from intertwine.vis.tables import table_entries
 
         table_entries(rep)  # refuses large tables before the solve
     basis = rep.equivariant_basis(

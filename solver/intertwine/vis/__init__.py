@@ -5,7 +5,7 @@ form.
 from intertwine.vis.clusters import Clusters, orbit_labels
 from intertwine.vis.picture import draw_basis, draw_maps, vis
 from intertwine.vis.sparsity import sparsify_basis
-from intertwine.vis.tensor_table import TensorTable, tensor_table
+from intertwine.vis.tables import TensorTable, tensor_table
 
 __all__ = [
     "Clusters",
