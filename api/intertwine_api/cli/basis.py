@@ -12,6 +12,7 @@ from intertwine_api.cli import common
 if TYPE_CHECKING:
     from intertwine.bases import Basis, Certificate
     from intertwine.reps import Rep
+    from intertwine.vis import TensorTable
 
 
 _EXAMPLES = """\
@@ -21,6 +22,7 @@ _EXAMPLES = """\
   intertwine basis "2V(Z(3))*V(S(4)) + V(O(3))**2" --json
   intertwine basis "V**2" --generators group.json
   intertwine basis "V**4" --group "SO(3)" --prove
+  intertwine basis 'Indexed(V, "ijkl=jikl=klij")' --group "PointGroup(m-3m)" --matrix
   intertwine basis "V**2" --generators group.json --refine
   intertwine basis "V**2" --generators group.json --tolerance 5e-3
 """
@@ -50,6 +52,11 @@ _EXAMPLES = """\
     is_flag=True,
     help="Also bound the rank from above, by exact arithmetic modulo a prime.",
 )
+@click.option(
+    "--matrix",
+    is_flag=True,
+    help="Print the general invariant as a matrix of letters, as tables of crystals do.",
+)
 @common.as_json
 def solve(
     rep: Rep,
@@ -60,6 +67,7 @@ def solve(
     output: Path | None,
     no_cache: bool,
     prove: bool,
+    matrix: bool,
     as_json: bool,
 ) -> None:
     """Find the equivariant basis of a rep, and prove it."""
@@ -78,6 +86,10 @@ def solve(
             raise IsADirectoryError(f"{output} is a folder")
     if prove and tolerance is not None:
         raise InvalidSetting("--prove bounds exact ranks: leave out --tolerance, or --prove")
+    if matrix:
+        from intertwine.vis.tables import table_entries
+
+        table_entries(rep)  # refuses large tables before the solve
     basis = rep.equivariant_basis(
         method=method, backend=backend, device=device, store=not no_cache, tolerance=tolerance
     )
@@ -85,12 +97,18 @@ def solve(
         from intertwine.exact import prove as prove_rank
 
         basis = prove_rank(rep, basis)
+    table = None
+    if matrix:
+        from intertwine.vis import tensor_table
+
+        table = tensor_table(rep, basis)
     if output is not None:
         save_basis(basis, output)
     if as_json:
-        common.print_json(describe(rep, basis, method, backend, tolerance))
+        letters = {} if table is None else {"matrix": table.to_json()}
+        common.print_json({**describe(rep, basis, method, backend, tolerance), **letters})
     else:
-        _print(rep, basis, output)
+        _print(rep, basis, output, table)
         if prove:
             print(f"\n{_verdict(basis.certificate)}")
 
@@ -128,14 +146,16 @@ def describe(
     }
 
 
-def _print(rep: Rep, basis: Basis, output: Path | None) -> None:
+def _print(rep: Rep, basis: Basis, output: Path | None, table: TensorTable | None) -> None:
     import numpy as np
 
     known = f", from {basis.cached}" if basis.cached else ""
     invariants = "1 invariant" if basis.rank == 1 else f"{basis.rank:,} invariants"
     print(f"{rep!r}: {invariants} in {basis.shape[0]:,} dimensions{known}\n")
     print(basis.certificate)
-    if basis.rank and basis.dense_bytes <= 8 * 100 * 20:
+    if table is not None:
+        print(f"\n{table}")
+    elif basis.rank and basis.dense_bytes <= 8 * 100 * 20:
         with np.printoptions(precision=4, suppress=True, linewidth=100, threshold=200):
             print(f"\n{basis.dense()}")
     if output is not None:

@@ -12,7 +12,7 @@ from intertwine.irreps.decomposer import Decomposer, decomposer_of
 from intertwine.irreps.decomposition import Decomposition, decompose
 from intertwine.irreps.decomposition_store import load as take_down
 from intertwine.irreps.decomposition_store import save as put_up
-from intertwine.irreps.e3nn_frame import E3nnFrame, e3nn_frame
+from intertwine.irreps.e3nn_coordinates import E3nnFrame, e3nn_frame
 from intertwine.irreps.irrep import Irrep, in_straight_frame, irrep_named
 from intertwine.irreps.reductivity import REDUCTIVE, Verdict, judge, verdict_of
 from intertwine.irreps.root_systems import RootSystem, root_system

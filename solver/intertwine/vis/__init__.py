@@ -1,4 +1,6 @@
-"""Pictures of bases and weights, clusters of entries equal up to sign, and sparse forms."""
+"""Pictures of bases and weights, tables and sparse forms of bases, and clusters of entries that are
+equal up to sign.
+"""
 
 from intertwine.vis.clusters import Clusters, orbit_labels
 from intertwine.vis.picture import (
@@ -10,10 +12,12 @@ from intertwine.vis.picture import (
     vis,
 )
 from intertwine.vis.sparsity import sparsify_basis
+from intertwine.vis.tables import TensorTable, tensor_table
 from intertwine.vis.weight_diagrams import draw_weights
 
 __all__ = [
     "Clusters",
+    "TensorTable",
     "TermMatrix",
     "draw_basis",
     "draw_invariants",
@@ -21,6 +25,7 @@ __all__ = [
     "draw_weights",
     "orbit_labels",
     "sparsify_basis",
+    "tensor_table",
     "term_matrices",
     "vis",
 ]

@@ -195,6 +195,22 @@ class TestBasis:
         assert any(line.startswith("residual") for line in lines)
         assert "0.4082" in ended.out
 
+    def test_a_matrix_of_letters(self) -> None:
+        arguments = ["basis", "Indexed(V, 'ijkl=jikl=klij')", "--group", "PointGroup(m-3m)"]
+        ended = called(*arguments, "--matrix")
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.splitlines()[-6:-2] == [
+            "c11  c12  c12    0    0    0",
+            "c12  c11  c12    0    0    0",
+            "c12  c12  c11    0    0    0",
+            "  0    0    0  c44    0    0",
+        ]
+        matrix = called(*arguments, "--matrix", "--json").json["matrix"]
+        assert matrix["parameters"] == ["c11", "c12", "c44"]
+        assert matrix["entries"][3] == ["0", "0", "0", "c44", "0", "0"]
+        refused = called("basis", "V**4>>V**4", "--group", "SO(3)", "--matrix")
+        assert "more than 1,200 entries" in complaint(refused)
+
     def test_functors_of_reps(self) -> None:
         ended = called("basis", "Sym(2, V)", "--group", "SO(3)")
         assert (ended.code, ended.err) == (0, "")

@@ -10,7 +10,7 @@ from helpers.service import running_service
 from intertwine.datasets import Inertia
 from intertwine.errors import IntertwineError, InvalidRep, NonFiniteLoss
 from intertwine.groups import SO, S
-from intertwine.nn import Linear
+from intertwine.nn import EMLP
 from intertwine.reps import Regular, Rep, V
 from intertwine.training import History
 from intertwine_api.client import Client, Job
@@ -47,7 +47,7 @@ def test_the_model_comes_back_and_is_the_one_there(lab: Client, job: Job) -> Non
 def test_networks_have_reps_by_generators(lab: Client) -> None:
     images = Regular(S(3)).generators.discrete
     elements = Rep.from_generators(S(3), images, name="Elements")
-    model = Linear(elements, V(S(3)))
+    model = EMLP(elements, V(S(3)), S(3), ch=8, num_layers=2)
     assert "Elements" in repr(model)
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((40, 6)), rng.standard_normal((40, 3))
