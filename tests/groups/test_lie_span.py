@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from intertwine.groups import SO, Group
+from intertwine.groups import SE, SO, SU, Galilei, Group, Heisenberg, Poincare, Sp
 from intertwine.groups.lie_span import LieSpan, orthonormal_rows, spectral_norm
 
 
@@ -65,3 +65,30 @@ def test_many_generators_have_the_basis_of_their_singular_values() -> None:
     other.__dict__["_orthonormal"] = None
     np.testing.assert_allclose(other.combinations(1e-12, 1e-7) @ other.rows, factorised, atol=1e-11)
     assert other.is_closed_under_adjoints == is_closed
+
+
+# -- good frames
+
+
+def mixed(group: Group, seed: int) -> Group:
+    """The same Lie algebra in an orthogonal frame, by an ill-conditioned basis."""
+    rng = np.random.default_rng(seed)
+    frame = np.linalg.qr(rng.standard_normal((group.d, group.d)))[0]
+    given = frame @ np.array([np.asarray(a) for a in group.lie_generators]) @ frame.T
+    left, right = (np.linalg.qr(rng.standard_normal([len(given)] * 2))[0] for _ in range(2))
+    coefficients = (left * np.geomspace(1, 1e-3, len(given))) @ right
+    return Group(lie_algebra=np.tensordot(coefficients, given, 1))
+
+
+@pytest.mark.parametrize("group", [SE(3), Galilei(3), Poincare(), Heisenberg(2), SU(3)], ids=str)
+def test_a_good_frame_is_seen_in_any_basis_of_the_span(group: Group) -> None:
+    assert LieSpan(group).has_good_frame
+    assert all(LieSpan(mixed(group, seed)).has_good_frame for seed in range(3))
+
+
+@pytest.mark.parametrize("group", [SO(3), SE(3), Sp(2), SO(1, 3)], ids=str)
+def test_an_oblique_frame_is_seen(group: Group) -> None:
+    rng = np.random.default_rng(2)
+    frame = np.eye(group.d) + 0.3 * rng.standard_normal((group.d, group.d))
+    turned = [frame @ np.asarray(a) @ np.linalg.inv(frame) for a in group.lie_generators]
+    assert not LieSpan(Group(lie_algebra=turned)).has_good_frame

@@ -16,6 +16,7 @@ _MANY = 100  # for as many generators a factorisation is faster than their singu
 _INDEPENDENT = 1e-6  # generators whose singular values are all above this are independent
 _LARGE = 400  # from this size on, an iteration is faster than all singular values
 _LANCZOS = 1e-10
+_CUBE = 1e-10  # the largest entry of a cube that vanishes, of a matrix of norm 1
 
 
 def spectral_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
@@ -74,8 +75,12 @@ def _real_rows(flat: Inexact[np.ndarray, "k n"]) -> Float[np.ndarray, "k m"]:
 
 def adjoint_rows(rows: Float[np.ndarray, "k m"], d: int) -> Float[np.ndarray, "k m"]:
     """Return the adjoints of matrices, as real vectors like `LieSpan.rows`."""
+    return _real_rows(np.swapaxes(_matrices(rows, d), 1, 2).conj().reshape(-1, d * d))
+
+
+def _matrices(rows: Float[np.ndarray, "k m"], d: int) -> Inexact[np.ndarray, "k d d"]:
     flat = rows[:, : d * d] + 1j * rows[:, d * d :] if rows.shape[1] > d * d else rows
-    return _real_rows(np.swapaxes(flat.reshape(-1, d, d), 1, 2).conj().reshape(-1, d * d))
+    return flat.reshape(-1, d, d)
 
 
 class LieSpan:
@@ -164,3 +169,22 @@ class LieSpan:
             coefficients = np.linalg.lstsq(rows.T, wanted.T, rcond=None)[0]
             outside = np.linalg.norm(rows.T @ coefficients - wanted.T)
         return bool(outside <= _CLOSED * np.linalg.norm(wanted))
+
+    @cached_property
+    def has_good_frame(self) -> bool:
+        """Whether the span is K ⊕ N, for the largest subspace K that is closed under adjoints, and
+        elements of N whose cubes vanish.
+
+        The motions, the Poincaré and the Galilei group have such spans in any orthogonal frame: K
+        has the rotations and the boosts of Lorentz, and N the translations and those of Galilei. A
+        sum of elements of K and N may have eigenspaces that are far from orthogonal, although the
+        frame is good.
+        """
+        u, s, vh = np.linalg.svd(self.rows, full_matrices=False)
+        vh = vh[s > _INDEPENDENT * s.max(initial=np.finfo(float).tiny)]
+        adjoints = adjoint_rows(vh, self._d)
+        outside = adjoints - (adjoints @ vh.T) @ vh
+        u, s, _ = np.linalg.svd(outside, full_matrices=False)
+        rest = _matrices(u[:, s > _CLOSED].T @ vh, self._d)
+        cubes = rest @ rest @ rest
+        return bool(np.abs(cubes).max(initial=0.0) <= _CUBE)

@@ -27,6 +27,7 @@ from intertwine.reps.key import basis_key
 from intertwine.reps.syntax import Base, Dual, Rep, is_a, tensor
 
 _DEFECTIVE = 1e7  # a larger condition of eigenspaces may mean a defective matrix
+_GOOD_CONDITION = 10.0  # a smaller condition of given generators needs no better basis
 _TOGETHER = 1e-3  # of the norm: rounding separates a defective matrix's equal eigenvalues by less
 _SCALED_FROM = 64  # powers of two: smaller scales need no care
 _LARGEST_SCALE = 500
@@ -234,9 +235,14 @@ class Problem:
         a Lie generator the squared condition of its eigenspaces, slot by slot, if the span is
         not closed under adjoints (in a good frame of a reductive group it is): S⁻¹AS may have a
         singular value cond(S)² times smaller than its largest. Nilpotent and defective generators,
-        which no frame makes normal, are ignored.
+        which no frame makes normal, are ignored. The solve depends on the span alone: if this shows
+        a good frame, no combination of its elements counts (see `LieSpan.has_good_frame`).
         """
-        return max(self._obliqueness_of_generators(), default=1.0)
+        worst = max(self._stretches(), default=1.0)
+        given = max(self._conditions(), default=1.0)
+        if given > max(worst, _GOOD_CONDITION):
+            given = 1.0 if self.lie_span.has_good_frame else given
+        return max(worst, given)
 
     def is_more_oblique_than(self, limit: float) -> bool:
         """Return whether the obliqueness is above a limit, computed only up to the first generator
@@ -244,14 +250,20 @@ class Problem:
         """
         if "obliqueness" in self.__dict__:
             return self.obliqueness > limit
-        return any(found > limit for found in self._obliqueness_of_generators())
+        if any(found > limit for found in self._stretches()):
+            return True
+        is_more = any(found > limit for found in self._conditions())
+        return is_more and not self.lie_span.has_good_frame
 
-    def _obliqueness_of_generators(self) -> Iterator[float]:
+    def _stretches(self) -> Iterator[float]:
         for k in range(self.discrete_count):
             yield prod(map(_stretch, self.discrete(k)), start=1.0)
-        if self.lie_count and not self.lie_span.is_closed_under_adjoints:
-            for k in range(self.lie_count):
-                yield prod(map(_eigenvector_condition, self.unit_lie(k)), start=1.0)
+
+    def _conditions(self) -> Iterator[float]:
+        if not self.lie_count or self.lie_span.is_closed_under_adjoints:
+            return
+        for k in range(self.lie_count):
+            yield prod(map(_eigenvector_condition, self.unit_lie(k)), start=1.0)
 
     @cached_property
     def seed(self) -> int:
