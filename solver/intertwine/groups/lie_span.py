@@ -16,6 +16,7 @@ _MANY = 100  # for as many generators a factorisation is faster than their singu
 _INDEPENDENT = 1e-6  # generators whose singular values are all above this are independent
 _LARGE = 400  # from this size on, an iteration is faster than all singular values
 _LANCZOS = 1e-10
+_KRYLOV = 10  # vectors of a Lanczos run: images under a rep have few different singular values
 
 
 def spectral_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
@@ -39,7 +40,9 @@ def _largest_singular_value(matrix: Inexact[np.ndarray, "m n"]) -> float:
     square = LinearOperator((n, n), matvec=lambda x: adjoint @ (matrix @ x), dtype=matrix.dtype)
     start = np.random.default_rng(5).standard_normal(n)  # the same numbers in every call
     try:
-        (value,) = eigsh(square, k=1, which="LA", v0=start, tol=_LANCZOS, return_eigenvectors=False)
+        (value,) = eigsh(
+            square, k=1, which="LA", v0=start, ncv=_KRYLOV, tol=_LANCZOS, return_eigenvectors=False
+        )
     except ArpackNoConvergence:
         return float(np.linalg.svd(matrix, compute_uv=False)[0])
     return float(np.sqrt(value))
