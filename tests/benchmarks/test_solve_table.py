@@ -74,6 +74,15 @@ def test_jax_runs_where_it_is_asked_for() -> None:
     assert {line["rank"] for line in lines} == {3}
 
 
+@pytest.mark.slow
+def test_the_seconds_in_a_users_rho_are_shown() -> None:
+    done = _bench("S(45) Pairs", "--json")
+    assert done.returncode == 0, done.stderr
+    line = json.loads(done.stdout)
+    assert 0 < line["rho_seconds"] < line["seconds"]
+    assert _bench("Z(45) Pairs").stdout.rstrip().endswith(" s in rho")
+
+
 def test_a_run_that_fails_says_why_and_the_others_go_on() -> None:
     done = _bench("--rep", "T(2)", "--group", "SO(3)", "--method", "orbits", "--backend", "numpy")
     assert done.returncode == 1

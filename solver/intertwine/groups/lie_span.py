@@ -17,6 +17,7 @@ _INDEPENDENT = 1e-6  # generators whose singular values are all above this are i
 _LARGE = 400  # from this size on, an iteration is faster than all singular values
 _LANCZOS = 1e-10
 _CUBE = 1e-10  # the largest entry of a cube that vanishes, of a matrix of norm 1
+_KRYLOV = 10  # vectors of a Lanczos run: images under a rep have few different singular values
 
 
 def spectral_norm(matrix: Inexact[np.ndarray, "m n"]) -> float:
@@ -40,7 +41,9 @@ def _largest_singular_value(matrix: Inexact[np.ndarray, "m n"]) -> float:
     square = LinearOperator((n, n), matvec=lambda x: adjoint @ (matrix @ x), dtype=matrix.dtype)
     start = np.random.default_rng(5).standard_normal(n)  # the same numbers in every call
     try:
-        (value,) = eigsh(square, k=1, which="LA", v0=start, tol=_LANCZOS, return_eigenvectors=False)
+        (value,) = eigsh(
+            square, k=1, which="LA", v0=start, ncv=_KRYLOV, tol=_LANCZOS, return_eigenvectors=False
+        )
     except ArpackNoConvergence:
         return float(np.linalg.svd(matrix, compute_uv=False)[0])
     return float(np.sqrt(value))

@@ -133,6 +133,8 @@ def bytes_needed(problem: Problem, block: int, rank: int = 0) -> int:
     """Estimate the bytes of a block of vectors, with those found before."""
     generators = problem.lie_count + problem.discrete_count
     matrices = generators * sum(size**2 for size in set(problem.sizes))
+    if _is_squared(problem.sizes, block):
+        matrices += 3 * problem.size**2  # L and the terms of its sum
     return ((_ARRAYS * block + rank) * problem.size + matrices) * problem.dtype.itemsize
 
 
@@ -217,9 +219,8 @@ class _Projection:
         return x
 
     def is_faster_in_one_descent(self, columns: int) -> bool:
-        """Return whether L is worth its computation for a block: it has one large slot."""
-        n = self.constraints.sizes[0] if len(self.constraints.sizes) == 1 else 0
-        return self.xp is np and n > _LARGE_SLOT and columns * _SQUARED_FROM >= n
+        """Return whether L is worth its computation for a block of so many columns."""
+        return self.xp is np and _is_squared(self.constraints.sizes, columns)
 
     @cached_property
     def _square(self) -> Inexact[np.ndarray, "n n"]:
@@ -265,6 +266,11 @@ class _Projection:
 
     def _norm(self, x: Array) -> float:
         return float(self.xp.linalg.norm(x.ravel()))
+
+
+def _is_squared(sizes: tuple[int, ...], columns: int) -> bool:
+    """Return whether a block is projected by L = CᴴC as a matrix: of one large slot, and wide."""
+    return len(sizes) == 1 and sizes[0] > _LARGE_SLOT and columns * _SQUARED_FROM >= sizes[0]
 
 
 def _rounding_of(slot: int) -> float:

@@ -13,6 +13,7 @@ from intertwine.operators.base import LinearOperator
 
 #: Entries closer than this to 0, 1 or −1 are rounded to it: cos(π/2) is 6e-17.
 ENTRY_TOLERANCE = 1e-12
+_ROWS = 256  # of a matrix that are compared with 0 at a time
 
 
 class Permutation(LinearOperator):
@@ -116,13 +117,17 @@ def _is_near_integers(matrix: Num[np.ndarray, "m n"]) -> bool:
     return bool(np.all(np.abs(matrix - np.rint(matrix.real)) <= ENTRY_TOLERANCE))
 
 
-def _nonzero_entries(matrix: Num[np.ndarray, "m n"]) -> int:
-    if matrix.dtype == np.float64 and matrix.flags.c_contiguous:
-        # integers are counted twice as fast; if none is −0, the result is the same
-        found = int(np.count_nonzero(matrix.view(np.int64)))
-        if found <= len(matrix):
-            return found
-    return int(np.count_nonzero(matrix))
+def _single_entries(matrix: Num[np.ndarray, "n n"]) -> Int[np.ndarray, " n"] | None:
+    """Return the column of the nonzero entry of each row; None unless each row has one."""
+    columns = np.empty(len(matrix), dtype=np.intp)
+    for start in range(0, len(matrix), _ROWS):
+        rows = slice(start, start + _ROWS)
+        nonzero = matrix[rows] != 0
+        columns[rows] = nonzero.argmax(axis=1)
+        if np.count_nonzero(nonzero) != len(nonzero):
+            return None
+    entries = matrix[np.arange(len(matrix)), columns]
+    return columns if np.all(entries != 0) else None
 
 
 def exact_permutation(matrix: Any) -> Permutation | None:
@@ -143,14 +148,13 @@ def exact_permutation(matrix: Any) -> Permutation | None:
         order = np.argsort(entries.row, kind="stable")
         rows, columns, values = entries.row[order], entries.col[order], entries.data[order]
     else:
-        # counting entries is faster than locating them, and four rows rule out most matrices
-        if np.any(np.count_nonzero(matrix[:4], axis=1) != 1) or _nonzero_entries(matrix) != n:
+        # four rows rule out most matrices
+        if np.any(np.count_nonzero(matrix[:4], axis=1) != 1):
             return None
-        # the nonzero entry of a row is its largest or its smallest one
-        rows, real = np.arange(n), matrix.real
-        columns = real.argmax(axis=1)
-        if np.any(real[rows, columns] != 1):
-            columns = np.where(real[rows, columns] == 1, columns, real.argmin(axis=1))
+        found = _single_entries(matrix)
+        if found is None:
+            return None
+        rows, columns = np.arange(n), found
         values = matrix[rows, columns]
     if not np.array_equal(rows, np.arange(n)) or not np.all((values == 1) | (values == -1)):
         return None
