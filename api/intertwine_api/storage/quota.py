@@ -21,6 +21,7 @@ from sqlalchemy import Connection, exists, func, select
 from intertwine_api.storage.database import Database, take_turns
 from intertwine_api.storage.objects import Objects
 from intertwine_api.storage.outages import retried
+from intertwine_api.storage.references import is_input_of_job, is_weights_of_model
 from intertwine_api.storage.tables import datasets, jobs, models, uploaded_weights, versions
 from intertwine_api.wire.problems import ProblemError
 
@@ -76,6 +77,17 @@ class UploadedWeights:
         )
         with self._database.read() as connection:
             return connection.execute(select(exists().where(*chosen))).scalar_one()
+
+    def are_readable(self, owner: str, digest: str) -> bool:
+        """Whether an owner with the scope ``jobs:write`` may read these weights: those of a model,
+        their own uploads, and those that a job of theirs starts from.
+        """
+        if self.is_of(owner, digest):
+            return True
+        with self._database.read() as connection:
+            return is_weights_of_model(connection, digest) or is_input_of_job(
+                connection, digest, owner
+            )
 
     def total_in(self, connection: Connection, owner: str) -> int:
         """Return the bytes of an owner's uploads."""

@@ -15,6 +15,7 @@ from intertwine_api.storage.datasets import Datasets
 from intertwine_api.storage.keys import Caller
 from intertwine_api.storage.models import Models
 from intertwine_api.storage.objects import Objects
+from intertwine_api.storage.quota import UploadedWeights
 from intertwine_api.wire.jobs import JobRequest
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import Kind
@@ -67,6 +68,14 @@ class Submitter:
     datasets: Datasets
     models: Models
     objects: Objects
+    weights: UploadedWeights
+
+    def find_weights(self, digest: str) -> Path | None:
+        """Return the file of weights that the caller may start from, or None: those of a model,
+        their own uploads and those of their own jobs; for admins, any.
+        """
+        known = self.caller.is_admin or self.weights.are_readable(self.caller.owner, digest)
+        return self.objects.path(digest) if known else None
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,13 @@ class Submission:
         if request.kind == "train":
             self._quota.require(caller.owner, _TRAINING_BYTES)
         submitter = Submitter(
-            caller, limits, self._settings, self._datasets, self._models, self._objects
+            caller,
+            limits,
+            self._settings,
+            self._datasets,
+            self._models,
+            self._objects,
+            self._quota.weights,
         )
         valid = kind.validate(request, submitter)
         return self._queue_job(

@@ -34,13 +34,15 @@ class TrainJob(JobRequest, TrainRequest):
 
 
 def validate(job: TrainJob, submitter: Submitter) -> ValidatedRequest:
-    """Complete the request with the dataset's group and reps. Raises if it cannot be trained."""
+    """Complete the request with the dataset's group and reps. Raises if it cannot be trained, or
+    starts from weights that only others have.
+    """
     if job.name is not None:
         submitter.models.require_free(job.name, submitter.caller.owner)
     completed = complete_request(
         job,
         submitter.datasets.info(job.dataset, submitter.caller.owner),
-        submitter.objects.path,
+        submitter.find_weights,
         submitter.limits.memory,
         thoroughly=False,
     )

@@ -284,10 +284,14 @@ class TestBlobs:
             link = f"/v1/blobs/{digest}"
             saved = {"config": config, "weights": digest}
             job = {"kind": "train", "dataset": {"name": "Inertia"}, "model": saved}
+            with lab.client(lab.token("jobs:write", owner="bob")) as his:
+                problem(his.post("/v1/jobs", json=job), 404, "not-found")  # reads them neither
             assert hers.post("/v1/jobs", json=job).status_code == 202
         assert statuses(lab, link, "alice", "jobs:write", "models:forward") == [200, 404]
         assert set(statuses(lab, link, "bob", *USER_SCOPES)) == {404}
         publish(lab, digest)
+        with lab.client(lab.token("jobs:write", owner="bob")) as his:
+            assert his.post("/v1/jobs", json=job).status_code == 202
         allowed = ("jobs:write", "models:forward", "admin")
         found = dict(zip(SCOPES, statuses(lab, link, "bob", *SCOPES), strict=True))
         assert {scope for scope, status in found.items() if status == 200} == set(allowed)

@@ -21,7 +21,7 @@ from intertwine_api.server.middleware import FILE_TYPES
 from intertwine_api.server.problem_responses import documented, respond
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
-from intertwine_api.storage.references import is_input_of_job, is_weights_of_model
+from intertwine_api.storage.references import is_weights_of_model
 from intertwine_api.wire.bases import BlobDocument
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.wire.safetensors_body import (
@@ -221,12 +221,10 @@ def _may_read(path: Path, service: Service, caller: Caller) -> bool:
 def _may_read_weights(digest: str, service: Service, caller: Caller) -> bool:
     if caller.is_admin:
         return True
-    if caller.may("jobs:write") and service.quota.weights.is_of(caller.owner, digest):
-        return True
+    if caller.may("jobs:write"):
+        return service.quota.weights.are_readable(caller.owner, digest)
     with service.database.read() as connection:
-        if caller.may("models:forward", "jobs:write") and is_weights_of_model(connection, digest):
-            return True
-        return caller.may("jobs:write") and is_input_of_job(connection, digest, caller.owner)
+        return caller.may("models:forward") and is_weights_of_model(connection, digest)
 
 
 def _names(if_none_match: str | None, digest: str) -> bool:
