@@ -12,6 +12,7 @@ from intertwine.bases import Basis, from_bytes
 from intertwine.bases.files import read_basis
 from intertwine.errors import FormatError
 from intertwine.invariants import describe
+from intertwine.reps.document import is_given_by_generators
 from intertwine_cache import Manifest, Store
 from pydantic import ValidationError
 
@@ -176,13 +177,12 @@ def document_of(
 
     Raises `FormatError` if its details are not those of a basis.
     """
-    details, rep = dict(manifest.details), ""
+    details = dict(manifest.details)
     if request is not None:
         details["group"] = None if request.rep.G is None else repr(request.rep.G)
-        rep = str(request.rep)
     try:
         return _document(
-            manifest.key, details, manifest.size, manifest.digest, cached=cached, rep=rep
+            manifest.key, details, manifest.size, manifest.digest, cached=cached, request=request
         )
     except (KeyError, TypeError, ValidationError) as error:
         raise FormatError(f"the manifest {manifest.key} is not of a basis: {error!r}") from error
@@ -192,26 +192,35 @@ def unkept_document(request: ParsedRequest, blob: bytes, *, cached: bool) -> Bas
     """Return the document of a basis that the store could not keep."""
     basis = from_bytes(blob)
     details = {**describe(request.canonical), "certificate": basis.certificate.to_json()}
-    return _document(request.key, details, len(blob), None, cached=cached, rep=str(request.rep))
+    return _document(request.key, details, len(blob), None, cached=cached, request=request)
 
 
 def _document(
-    key: str, details: dict[str, Any], size: int, digest: str | None, *, cached: bool, rep: str
+    key: str,
+    details: dict[str, Any],
+    size: int,
+    digest: str | None,
+    *,
+    cached: bool,
+    request: ParsedRequest | None,
 ) -> BasisManifest:
     details = printable(details)  # other users of the store may give a group any name
     certificate = details["certificate"]
     here = f"/v1/bases/{key}"
     links = {"self": here, "project": f"{here}:project"}
-    as_requested = f"?{urlencode({'rep': rep})}" if rep else ""
     for kind, suffix in (("dense", "npy"), ("file", "safetensors")):
         links[kind] = f"{here}/{kind}.{suffix}"
-        links[f"{kind}_as_asked"] = links[kind] + as_requested
+        if request is not None and not is_given_by_generators(request.rep):
+            links[f"{kind}_as_asked"] = f"{links[kind]}?{urlencode({'rep': str(request.rep)})}"
+        elif request is None or request.rep == request.canonical:
+            links[f"{kind}_as_asked"] = links[kind]
+        # else it is left out: an address cannot define the names in a text
     if digest is not None:
         links["blob"] = f"/v1/blobs/{digest}"
     return BasisManifest(
         key=key,
         group=details["group"],
-        rep=rep or details["canonical"],
+        rep=details["canonical"] if request is None else str(request.rep),
         canonical=details["canonical"],
         size=certificate["size"],
         rank=certificate["rank"],

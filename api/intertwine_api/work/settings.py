@@ -58,8 +58,7 @@ class Settings(BaseSettings):
     solve_operations: float = Field(default=1e14, gt=0)
     """The most estimated operations of a solve; larger ones are refused."""
     decompose_operations: float = Field(default=1e12, gt=0)
-    """The most estimated operations of a decomposition into irreps or of a search for polynomials;
-    larger ones are refused."""
+    """The estimated operations above which a decomposition or search for polynomials is refused."""
     group_entries: int = Field(default=10**6, ge=1)
     """The most matrix entries of the generators of a group in a request."""
     short_seconds: float = Field(default=2.0, gt=0)

@@ -95,6 +95,9 @@ class TestRepsAndGroups:
         assert sorted(irrep["dimension"] for irrep in found["irreps"]) == [1, 2]
         series = client.post("/v1/reps:molien", json={**asked, "rep": "P", "degree": 4}).json()
         assert series["coefficients"] == ["1", "0", "1", "0", "1"]
+        links = client.post("/v1/bases", json=asked).json()["links"]
+        assert "dense" in links
+        assert "dense_as_asked" not in links  # V⊗P is the canonical order
         wrong = {**asked, "reps": {"P": {"images": [[1, 0, 2], [0, 1, 2]]}}}
         answer = client.post("/v1/reps:parse", json=wrong)
         assert "not a representation" in problem(answer, 422, "invalid-rep")["detail"]
