@@ -9,6 +9,8 @@ from helpers.oracle import projector_distance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intertwine.groups import Group, parse_group
+from intertwine.invariants.constraints import remaining_constraints
+from intertwine.invariants.problem import Problem
 from intertwine.invariants.reductive_part import reductive_subgroup
 from intertwine.reps import T, V
 from intertwine.reps.syntax import Rep
@@ -86,6 +88,12 @@ def test_the_invariants_are_those_that_krylov_finds_alone(name: str, rep: Rep) -
     assert alone.certificate.notes == ()
     assert found.certificate.gap > 1e9
     assert projector_distance(found, alone) <= 1e-11
+
+
+def test_a_finite_group_has_no_combinations_of_lie_generators() -> None:
+    """The rest of a group of a finite subgroup and a shear is the shear alone."""
+    problem = Problem((V(FINITE_AND_SHEARED),) * 2, FINITE_AND_SHEARED)
+    assert remaining_constraints(problem, np.zeros((0, 0)), [1]).count == 1
 
 
 def test_the_certificate_names_the_subgroup() -> None:

@@ -190,6 +190,8 @@ class Problem:
         """Yield combinations of the Lie generators (each scaled to norm 1), in each slot. Equal
         atoms share one array.
         """
+        if not len(combinations):
+            return
         combined = {}
         for atom, image in self._distinct:
             units = np.stack([self._unit_lie_of(image, k) for k in range(self.lie_count)])
