@@ -3,6 +3,7 @@ are slow.
 """
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -21,12 +22,14 @@ os.environ["INTERTWINE_CACHE"] = "off"
 os.environ.pop("INTERTWINE_CACHE_SIZE", None)
 
 
+#: From here on, as the conftest.py of a folder imports the library before pytest is configured.
+CHECKED_ANNOTATIONS = check_annotations("intertwine", "intertwine_cache")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Annotations are checked, but for the slow tests alone: these meet the library as its users
-    do, a sixth faster.
-    """
-    if config.getoption("markexpr") != "slow":
-        check_annotations("intertwine", "intertwine_cache")
+    """The slow tests alone meet the library as its users do, a sixth faster."""
+    if config.getoption("markexpr") == "slow":
+        sys.meta_path.remove(CHECKED_ANNOTATIONS)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -42,8 +42,10 @@ class CheckedAnnotations(MetaPathFinder):
         return spec
 
 
-def check_annotations(*packages: str) -> None:
-    """Check the annotations of these packages' modules as they are imported."""
+def check_annotations(*packages: str) -> CheckedAnnotations:
+    """Check the annotations of these packages' modules as they are imported, as long as the result
+    is in `sys.meta_path`.
+    """
     imported = {name.partition(".")[0] for name in sys.modules}
     assert imported.isdisjoint(packages), "they were imported before"
     for package in packages:
@@ -52,7 +54,9 @@ def check_annotations(*packages: str) -> None:
         for folder in spec.submodule_search_locations or ():
             for path in Path(folder).rglob("*.py"):
                 _OF_SHAPES.update(_ALIAS.findall(path.read_text(encoding="utf-8")))
-    sys.meta_path.insert(0, CheckedAnnotations(*packages))
+    finder = CheckedAnnotations(*packages)
+    sys.meta_path.insert(0, finder)
+    return finder
 
 
 class _Loader(SourceFileLoader):
