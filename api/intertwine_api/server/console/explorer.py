@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -43,6 +44,7 @@ _FOR_A_DAY = "private, max-age=86400"
 _PICTURE_POLICY = (  # of a picture that is opened by itself: its styles are attributes
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'none'"
 )
+_DRAWING = threading.Lock()  # Matplotlib's caches of fonts are not safe for threads
 
 #: Examples: a name, what it shows, a rep and a group.
 EXAMPLES = (
@@ -201,12 +203,13 @@ def _draw(key: str, text: str, service: Service) -> bytes:
     from intertwine.vis import draw_invariants, draw_maps
 
     maps = as_maps(text, rep)
-    if maps is None:
-        figure: Any = draw_invariants(rep, basis)
-    else:
-        figure = draw_maps(*maps, title=False, basis=basis).figure
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg", bbox_inches="tight", metadata={"Date": None})
+    with _DRAWING:
+        if maps is None:
+            figure: Any = draw_invariants(rep, basis)
+        else:
+            figure = draw_maps(*maps, title=False, basis=basis).figure
+        figure.savefig(drawn, format="svg", bbox_inches="tight", metadata={"Date": None})
     return drawn.getvalue()
 
 
