@@ -74,7 +74,7 @@ docs: $(READY) ## Build the documentation in build/docs; a warning is an error
 
 # The image's locks have the versions of requirements.lock, where it has the package.
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade)
-SERVICE := pyproject.toml --extra serve --extra nn --extra postgres --extra otel --extra lab --constraint requirements.lock
+SERVICE := pyproject.toml --extra serve --extra nn --extra postgres --extra otel --extra lab --extra vis --constraint requirements.lock
 
 lock: $(BIN)/uv ## Update the locks after a change of dependencies (UPGRADE=1: to the newest versions)
 	$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements.lock

@@ -139,7 +139,10 @@ def test_it_solves_trains_and_ends(image: Image, tmp_path: Path) -> None:
     with running(image, volumes) as (address, process):
         problem(httpx.get(f"{address}/v1/bases", timeout=60), 401, "unauthorized")
         with httpx.Client(base_url=address, headers=key, timeout=60) as client:
-            assert client.post("/v1/bases", json=SO3).json()["rank"] == 6
+            basis = client.post("/v1/bases", json=SO3).json()
+            assert basis["rank"] == 6
+            picture = client.get(f"/pictures/{basis['key']}.svg")
+            assert (picture.status_code, picture.text[:5]) == (200, "<?xml"), picture.text
             submitted = client.post("/v1/jobs", json=TRAINING)
             assert submitted.status_code == 202, submitted.text
             job = _ended(client, submitted.json()["links"]["self"])
