@@ -72,7 +72,7 @@ def draw_maps(
         rep_in, rep_out = (rep if rep.is_concrete else rep(G) for rep in (rep_in, rep_out))
     shape = rep_out.size(), rep_in.size()
     _require_drawable(shape)
-    _require_matplotlib()
+    require_matplotlib()
     if basis is None:
         basis = (rep_in >> rep_out).equivariant_basis()
     name = _title(rep_in, rep_out, basis.rank) if title is True else title or ""
@@ -100,7 +100,7 @@ def draw_basis(
     Raises `InvalidRep` if the shape does not fit.
     """
     _require_drawable(shape)
-    _require_matplotlib()
+    require_matplotlib()
     if Q.shape[0] != shape[0] * shape[1]:
         raise InvalidRep(
             f"matrices of shape {shape} have {shape[0] * shape[1]:,} entries; the basis has "
@@ -169,7 +169,7 @@ def draw_invariants(rep: Rep, basis: Basis | None = None, *, title: str = "") ->
             f"{_shortened(str(rep))} has {len(terms)} terms side by side; at most {MOST_TERMS} "
             f"are drawn. Draw them one by one"
         )
-    _require_matplotlib()
+    require_matplotlib()
     from matplotlib.figure import Figure
 
     labels, signs = cluster_rows(project_random(basis or rep.equivariant_basis()))
@@ -211,7 +211,8 @@ def _require_drawable(shape: tuple[int, int]) -> None:
         raise InvalidRep(f"a matrix of shape {shape} has no entries to draw")
 
 
-def _require_matplotlib() -> None:
+def require_matplotlib() -> None:
+    """Raise `Unavailable` if Matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
