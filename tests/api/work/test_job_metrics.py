@@ -43,6 +43,8 @@ class TestRows:
         assert metrics.rows(job.id) == [row(1), row(2), row(3, test_loss=0.1)]
         assert metrics.rows(job.id, after=2) == [row(3, test_loss=0.1)]
         assert metrics.last(job.id) == row(3, test_loss=0.1)
+        other = running(Queue(database))
+        assert metrics.last_rows([job.id, other.id]) == {job.id: row(3, test_loss=0.1)}
         told = [event.data for event in Events(database).after(job.id) if event.type == "metrics"]
         assert told == [{"rows": [row(1), row(2)]}, {"rows": [row(3, test_loss=0.1)]}]
 
