@@ -34,8 +34,8 @@ _REFUSALS_PER_SECOND, _REFUSALS_BURST = 20.0, 200
 _HOLD_SECONDS = 2.0
 _UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
-_GUARDED = ("/v1/", "/pictures/")
-_GUARDED_PAGES = ("", "/groups", "/irreps", "/characters", "/metrics")
+_GUARDED = ("/v1/", "/pictures/", "/jobs/")
+_GUARDED_PAGES = ("", "/jobs", "/groups", "/irreps", "/characters", "/metrics")
 
 _BEARER = HTTPBearer(
     auto_error=False,

@@ -22,6 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from intertwine_api.server.access import Access
+from intertwine_api.server.console.form_tokens import FormTokens
 from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.inference import Inference
 from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter, RateLimiter
@@ -179,9 +180,10 @@ class Service:
         Raises `InvalidSetting` if the data folder is not that of the database.
         """
         await to_thread.run_sync(self.database.migrate)
-        await to_thread.run_sync(
+        identity = await to_thread.run_sync(
             require_same_service, self.database, self.settings.home, self.objects
         )
+        self.form_tokens = FormTokens(identity)
         records = self.settings.home / "weights"
         await to_thread.run_sync(self.quota.weights.import_files, records)
         await to_thread.run_sync(self.keys.remember)

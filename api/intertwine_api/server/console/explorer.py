@@ -39,10 +39,15 @@ router = APIRouter(include_in_schema=False)
 _WAIT = 2.0  # seconds that the page waits for a solve before it shows its progress
 _LARGEST_FILE = 64 * 2**20  # bytes of a basis whose structure is read for the page
 _MOST_IRREPS = 200  # of a table
-_FOR_A_DAY = "private, max-age=86400"
-_PICTURE_POLICY = (  # of a picture that is opened by itself: its styles are attributes
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'none'"
-)
+#: The headers of pictures. Their addresses change with their content. The policy is for a picture
+#: that is opened by itself: its styles are attributes.
+PICTURE_HEADERS = {
+    "Cache-Control": "private, max-age=86400",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; "
+        "frame-ancestors 'none'"
+    ),
+}
 
 #: Examples: a name, what it shows, a rep and a group.
 EXAMPLES = (
@@ -188,8 +193,7 @@ async def get_picture(
 ) -> Response:
     """Return the picture of a basis. With `rep`, its coordinates have the order of that text."""
     drawn = await service.work(caller, _draw, key, rep, service)
-    headers = {"Cache-Control": _FOR_A_DAY, "Content-Security-Policy": _PICTURE_POLICY}
-    return Response(drawn, media_type="image/svg+xml", headers=headers)
+    return Response(drawn, media_type="image/svg+xml", headers=PICTURE_HEADERS)
 
 
 def _draw(key: str, text: str, service: Service) -> bytes:
