@@ -15,7 +15,6 @@ from intertwine_api.work.job_metrics import JobMetrics
 from intertwine_api.work.queue import Queue
 
 from helpers.example_queues import queued, running
-from helpers.service import ServiceProcess, service_process
 
 #: The request of a training, as the service stores it.
 TRAINING: dict[str, Any] = {
@@ -28,9 +27,9 @@ _FIRST = 100  # the priority of a job that is started at once
 
 @dataclass(frozen=True)
 class DrivenJobs:
-    """The service, a client of it, and its queue."""
+    """A client of the service, its data folder, and its queue."""
 
-    process: ServiceProcess
+    data: Path
     client: httpx.Client
     database: Database
     queue: Queue
@@ -65,11 +64,10 @@ class DrivenJobs:
 
 
 @contextmanager
-def driven_jobs(data: Path, **settings: str) -> Iterator[DrivenJobs]:
-    """A service that runs no jobs, with a database that the test writes to as a host does."""
-    with service_process(data, jobs="0", workers="1", **settings) as process:
-        database = Database(f"sqlite:///{data / 'intertwine.db'}")
-        with httpx.Client(base_url=process.address, timeout=120) as client:
-            queue = Queue(database, lease_seconds=3600.0)
-            yield DrivenJobs(process, client, database, queue, JobMetrics(database))
-        database.close()
+def driven_jobs(address: str, data: Path) -> Iterator[DrivenJobs]:
+    """The jobs of a running service that runs none itself: tests write to its database."""
+    database = Database(f"sqlite:///{data / 'intertwine.db'}")
+    queue = Queue(database, lease_seconds=3600.0)
+    with httpx.Client(base_url=address, timeout=120) as client:
+        yield DrivenJobs(data, client, database, queue, JobMetrics(database))
+    database.close()

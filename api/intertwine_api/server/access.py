@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -35,6 +35,7 @@ _HOLD_SECONDS = 2.0
 _UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
 _GUARDED = ("/v1/", "/pictures/", "/jobs/")
+_FORMS = "/jobs/"  # its routes check the token of the form
 _GUARDED_PAGES = ("", "/jobs", "/groups", "/irreps", "/characters", "/metrics")
 
 _BEARER = HTTPBearer(
@@ -114,7 +115,8 @@ def _unauthorized(token: str) -> ProblemError:
 class Guard:
     """Authenticate requests of the API and of the console before their body is read.
 
-    It also enforces the limits per key.
+    It also enforces the limits per key. Without a header, a reading request or a form of the
+    console has the key that `session_key` finds in its cookies.
 
     Refusals of one key that come too fast are held for two seconds, so that a client that repeats
     refused requests at once does not take the processor. Unknown keys count as one. At most `held`
@@ -128,8 +130,10 @@ class Guard:
         limiter: RateLimiter,
         concurrency: ConcurrencyLimit,
         held: int,
+        session_key: Callable[[Mapping[str, str]], str | None],
     ) -> None:
         self.app, self.access, self.limiter, self.concurrency = app, access, limiter, concurrency
+        self._session_key = session_key
         self._refusals = RateLimiter(_REFUSALS_PER_SECOND, _REFUSALS_BURST)
         self._held = ConcurrencyLimit(held, "held refusals")
 
@@ -146,8 +150,9 @@ class Guard:
             await send(message)
 
         try:
-            caller = await self._caller(Headers(scope=scope).get("authorization"))
-            scope.setdefault("state", {})["caller"] = caller
+            authorization = self._authorization(scope)
+            caller = await self._caller(authorization)
+            scope.setdefault("state", {}).update(caller=caller, authorization=authorization)
             key = caller.key_id
             if key is None:
                 await self.app(scope, receive, send)
@@ -162,6 +167,13 @@ class Guard:
             return
         with self._held.slot(key):
             await asyncio.sleep(_HOLD_SECONDS)
+
+    def _authorization(self, scope: Scope) -> str | None:
+        sent = Headers(scope=scope).get("authorization")
+        if sent is not None or not _takes_sessions(scope):
+            return sent
+        key = self._session_key(Request(scope).cookies)
+        return None if key is None else f"Bearer {key}"
 
     async def _caller(self, authorization: str | None) -> Caller:
         try:
@@ -185,6 +197,12 @@ class Guard:
         is_json = media_type(dict(scope["headers"])) == "application/json"
         with self.concurrency.slot(key):
             await self.app(scope, with_costs if is_json else receive, with_limits)
+
+
+def _takes_sessions(scope: Scope) -> bool:
+    """Whether the cookie of a session may authenticate a request: reads, and forms with a token."""
+    is_form = scope["method"] == "POST" and path_of(scope).startswith(_FORMS)
+    return is_form or scope["method"] in ("GET", "HEAD")
 
 
 def _is_guarded(scope: Scope) -> bool:

@@ -13,7 +13,14 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
-from intertwine_api.server.console import explorer, group_pages, job_comparison, job_pages, shell
+from intertwine_api.server.console import (
+    explorer,
+    group_pages,
+    job_comparison,
+    job_pages,
+    login_page,
+    shell,
+)
 from intertwine_api.server.console.problem_pages import ProblemPages
 from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
 from intertwine_api.server.middleware import (
@@ -110,6 +117,7 @@ def _include_routes(app: FastAPI) -> None:
     at_the_door = documented("origin-not-allowed", "host-not-allowed")
     app.include_router(pages.router, responses=at_the_door)
     app.include_router(shell.router)
+    app.include_router(login_page.router)
     for router in (explorer.router, group_pages.router):
         app.include_router(router, dependencies=[Depends(requires("bases:read"))])
     for router in (job_comparison.router, job_pages.router):  # /jobs/compare before /jobs/{job}
@@ -139,6 +147,7 @@ def _wrap(app: FastAPI, service: Service) -> None:
         limiter=RateLimiter(settings.key_requests_per_second, settings.key_requests_burst),
         concurrency=ConcurrencyLimit(settings.key_requests_at_once, "requests of this key"),
         held=settings.connections // 4,
+        session_key=lambda cookies: service.sessions.key_of(cookies),
     )
     app.add_middleware(
         BodyLimit,

@@ -300,9 +300,11 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 path = path_of(scope)
+                is_page = headers.get("content-type", "").startswith("text/html")
+                if is_page:  # else browsers send the forms of the page without their origin
+                    headers.setdefault("Referrer-Policy", "same-origin")
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                is_page = headers.get("content-type", "").startswith("text/html")
                 policy = _NOTHING
                 if is_page:
                     policy = _DOCS_POLICY if path.startswith(_DOCS) else _PAGE_POLICY

@@ -26,6 +26,7 @@ from intertwine_api.server.console.form_tokens import FormTokens
 from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.inference import Inference
 from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter, RateLimiter
+from intertwine_api.server.sessions import Sessions
 from intertwine_api.server.streams import Streams
 from intertwine_api.storage.arrivals import Arrivals
 from intertwine_api.storage.database import Database
@@ -143,6 +144,7 @@ class Service:
         self.arrivals = Arrivals(settings.home / "arrivals", settings.dataset_bytes)
         self.keys = Keys(self.database, settings.home)
         self.access = Access(self.keys, open_to_all=settings.is_open_without_keys)
+        self.logins = RateLimiter(rate=5.0, burst=50)
         self.queue = Queue(self.database, settings.lease_seconds)
         self.bases = BasisStates(self.store, self.solves, self.queue, self.metrics)
         self.events = Events(self.database)
@@ -183,6 +185,7 @@ class Service:
         identity = await to_thread.run_sync(
             require_same_service, self.database, self.settings.home, self.objects
         )
+        self.sessions = Sessions(identity)
         self.form_tokens = FormTokens(identity)
         records = self.settings.home / "weights"
         await to_thread.run_sync(self.quota.weights.import_files, records)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -43,8 +42,6 @@ _LOG_TAIL = 2**13  # bytes
 _LONGEST_ADDRESS = 6_000  # of a link to the explorer
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _REFRESH_LIST = 5  # seconds
-#: Browsers send the origin of forms only with this policy: without it, they send `null`.
-FORM_HEADERS: Mapping[str, str] = {"Referrer-Policy": "same-origin"}
 _LOSSES = {
     "train_loss": "Training loss",
     "validation_loss": "Validation loss",
@@ -174,7 +171,7 @@ def show_job(
         "log": _log_tail(job, service),
         "warnings": _warnings(document),
     }
-    return render(request, "job.html", values, headers=FORM_HEADERS)
+    return render(request, "job.html", values)
 
 
 def has_pictures() -> bool:

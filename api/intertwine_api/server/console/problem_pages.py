@@ -55,7 +55,10 @@ def _wants_page(scope: Scope) -> bool:
 
 
 async def _send_page(start: Message, problem: dict[str, Any], scope: Scope, send: Send) -> None:
-    page = render(Request(scope), "problem.html", {"problem": problem}, status=start["status"])
+    request = Request(scope)
+    query = f"?{request.url.query}" if request.url.query else ""
+    values = {"problem": problem, "address": f"{path_of(scope) or '/'}{query}"}
+    page = render(request, "problem.html", values, status=start["status"])
     headers = MutableHeaders(raw=list(start["headers"]))
     for name in ("content-type", "content-length", "cache-control"):
         headers[name] = page.headers[name]

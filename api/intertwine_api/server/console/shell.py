@@ -118,7 +118,10 @@ def render(
     """Return a page. All values are escaped; browsers may not store it."""
     path = path_of(request.scope).strip("/")
     page = _environment().get_template(template)
-    content = page.render(base=base_of(request.scope), current=path, **values)
+    service = request.app.state.service if "app" in request.scope else None
+    sessions = getattr(service, "sessions", None)
+    token = sessions.form_token(request.cookies) if sessions else ""
+    content = page.render(base=base_of(request.scope), current=path, logout=token, **values)
     body = content.encode("utf-8", "backslashreplace")  # a name may have a lone surrogate
     return HTMLResponse(body, status, headers={"Cache-Control": "no-store", **(headers or {})})
 

@@ -342,7 +342,7 @@ async def follow_job(
         return Response(page.model_dump_json(), media_type="application/json")
     if is_head(request.scope):
         return Response(media_type=_STREAM)
-    authorization = request.headers.get("authorization")
+    authorization = request.state.authorization  # of a header, or of a session
 
     async def may_follow() -> bool:  # revoking a key ends its streams
         try:

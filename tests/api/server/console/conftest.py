@@ -1,4 +1,4 @@
-"""One service with keys for all tests of the pages of jobs."""
+"""One service with keys for all tests of the console."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ from collections.abc import Iterator
 
 import pytest
 from helpers.driven_jobs import DrivenJobs, driven_jobs
-from intertwine_api.storage.keys import Keys
+from helpers.example_lab import Lab, running_lab
 from intertwine_api.wire.vocabulary import USER_SCOPES
 
 _SCOPES = {"ada": USER_SCOPES, "bob": USER_SCOPES, "root": ("admin",), "reader": ("bases:read",)}
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DrivenJobs]:
-    """A service whose jobs tests run themselves. Its client has the key of an admin, `root`."""
-    with driven_jobs(tmp_path_factory.mktemp("jobs") / "data", require_keys="true") as lab:
-        keys = Keys(lab.database)
-        for owner, scopes in _SCOPES.items():
-            lab.keys[owner] = {"authorization": f"Bearer {keys.create(owner, scopes)[1]}"}
-        lab.client.headers.update(lab.keys["root"])
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with running_lab(tmp_path_factory.mktemp("lab") / "data") as lab:
         yield lab
-        keys.close()
+
+
+@pytest.fixture(scope="session")
+def driven(lab: Lab) -> Iterator[DrivenJobs]:
+    """The jobs of that service, which tests run themselves; the client has the key of `root`."""
+    with driven_jobs(lab.address, lab.data) as driven:
+        for owner, scopes in _SCOPES.items():
+            token = lab.keys.create(owner, scopes)[1]
+            driven.keys[owner] = {"authorization": f"Bearer {token}"}
+        driven.client.headers.update(driven.keys["root"])
+        yield driven

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from helpers.browser import CHROMIUM, Browser, browser
+from helpers.example_lab import Lab
 from helpers.service import running_service, stopped_workers
 from intertwine.bases import from_bytes
 from intertwine.reps import read_rep
@@ -145,3 +146,22 @@ def test_it_can_be_used_without_scripts(service: httpx.Client, visitor: Browser)
         tab.wait_for("Multiplicity")
         assert tab.run("document.querySelectorAll('tbody tr').length") == 3
     assert tab.page.complaints == []
+
+
+def test_a_key_opens_a_session(lab: Lab, visitor: Browser) -> None:
+    with visitor.tab() as tab:
+        tab.go(f"{lab.address}/lab/groups?name=SO(3)")
+        tab.wait_for("Log in with an API key")
+        tab.click("main a.button")
+        tab.wait_for("An admin of the service")
+        tab.type("#key", lab.tokens["bases:solve"])
+        tab.click("main button")
+        tab.wait_for("Killing form")
+        tab.wait_for("l=2")  # the script sends the session's cookie
+        assert tab.run("document.cookie") == ""
+        tab.click("nav form button")
+        tab.wait_for("Access")
+        tab.go(f"{lab.address}/lab/")
+        tab.wait_for("Log in with an API key")
+    # the browser reports the answers without a session, and nothing else
+    assert all("401" in each or "refused" in each for each in tab.page.complaints)

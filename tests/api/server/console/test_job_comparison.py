@@ -20,21 +20,21 @@ DOCUMENTS = st.dictionaries(
 
 
 @pytest.fixture(scope="module")
-def query(lab: DrivenJobs) -> str:
+def query(driven: DrivenJobs) -> str:
     """Two trainings with different learning rates; the second has the lower losses."""
     ids = []
     for scale, rate in ((1.0, 0.003), (0.5, 0.01)):
         request = deepcopy(TRAINING)
         request["training"]["learning_rate"] = rate
-        job = lab.running(request=request, name=f"$\\frac_{rate}<b>")
-        lab.train(job, range(1, 5), scale)
+        job = driven.running(request=request, name=f"$\\frac_{rate}<b>")
+        driven.train(job, range(1, 5), scale)
         ids.append(job.id)
     return "&".join(f"job={each}" for each in ids)
 
 
 class TestPage:
-    def test_it_marks_what_differs(self, lab: DrivenJobs, query: str) -> None:
-        text = lab.client.get(f"/jobs/compare?{query}").text
+    def test_it_marks_what_differs(self, driven: DrivenJobs, query: str) -> None:
+        text = driven.client.get(f"/jobs/compare?{query}").text
         rows = re.findall(r'<tr( class="differs")?><th scope="row"><code>([\w.]+)<', text)
         assert rows[0] == (' class="differs"', "training.learning_rate")
         assert {name for mark, name in rows if mark} == {"training.learning_rate"}
@@ -43,21 +43,21 @@ class TestPage:
         assert 'data-refresh="5"' in text
 
     @pytest.mark.slow
-    def test_one_picture_has_the_curves_of_all(self, lab: DrivenJobs, query: str) -> None:
-        answer = lab.client.get(f"/jobs/losses.svg?{query}")
+    def test_one_picture_has_the_curves_of_all(self, driven: DrivenJobs, query: str) -> None:
+        answer = driven.client.get(f"/jobs/losses.svg?{query}")
         assert answer.headers["content-type"] == "image/svg+xml"
         for label in ("1. $\\frac_0.003", "2. $\\frac_0.01", "train loss", "test loss"):
             assert label in answer.text
 
-    def test_jobs_without_losses_have_no_picture(self, lab: DrivenJobs) -> None:
-        text = lab.client.get(f"/jobs/compare?job={lab.queued().id}").text
+    def test_jobs_without_losses_have_no_picture(self, driven: DrivenJobs) -> None:
+        text = driven.client.get(f"/jobs/compare?job={driven.queued().id}").text
         assert "<img" not in text
-        assert lab.client.get("/jobs/compare").status_code == 200
+        assert driven.client.get("/jobs/compare").status_code == 200
 
-    def test_too_many_or_unknown_jobs_are_refused(self, lab: DrivenJobs, query: str) -> None:
-        problem(lab.client.get("/jobs/compare?job=0"), 404, "not-found")
+    def test_too_many_or_unknown_jobs_are_refused(self, driven: DrivenJobs, query: str) -> None:
+        problem(driven.client.get("/jobs/compare?job=0"), 404, "not-found")
         many = "&".join(f"job={i}" for i in range(9))
-        problem(lab.client.get(f"/jobs/compare?{many}"), 422, "invalid-request")
+        problem(driven.client.get(f"/jobs/compare?{many}"), 422, "invalid-request")
 
 
 class TestSettings:

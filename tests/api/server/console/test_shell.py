@@ -8,7 +8,8 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
-from helpers.service import problem, running_service
+from helpers.example_lab import Lab
+from helpers.service import problem
 from intertwine_api.server.console.shell import base_of
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -26,12 +27,10 @@ PAGES = [
 PAGES += ["/irreps?rep=V&group=S(3)", "/characters?name=S(3)", "/nothing", "/nothing/at/all"]
 
 
-@pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A service under a proxy's path, which requires keys and has none."""
-    data = tmp_path_factory.mktemp("proxied") / "data"
-    more = {"root_path": "/intertwine", "require_keys": "true", "workers": "1", "jobs": "0"}
-    with running_service(data, **more) as client:
+@pytest.fixture
+def proxied(lab: Lab) -> Iterator[httpx.Client]:
+    """A browser without a session, before a service under a proxy's path."""
+    with httpx.Client(base_url=lab.address, timeout=60) as client:
         yield client
 
 
@@ -53,7 +52,7 @@ class TestEveryPage:
         for name in ("script-src", "style-src", "img-src", "connect-src", "form-action"):
             assert policy[name] == "'self'"
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cache-control"] == "no-store"
         assert not re.search(
             r"<style|\sstyle=|<script(?! type=\"module\" src=)|\son\w+=", answer.text
@@ -120,7 +119,7 @@ class TestKeys:
         ["", "/", "/groups", "/jobs", "/irreps?rep=V", "/characters", f"/pictures/{'0' * 64}.svg"],
     )
     def test_without_a_key_the_pages_are_refused(self, proxied: httpx.Client, path: str) -> None:
-        for root in ("", "/intertwine"):
+        for root in ("", "/lab"):
             answer = proxied.get(f"{root}{path}" or "/", headers=HTML)
             assert answer.status_code == 401
             assert "intertwine login" in answer.text
@@ -132,11 +131,11 @@ class TestKeys:
             assert proxied.get(path, headers=HTML).status_code == 200
 
     def test_addresses_have_the_path_of_the_proxy(self, proxied: httpx.Client) -> None:
-        for path in ("/system", "/intertwine/system", "/intertwine/groups"):
+        for path in ("/system", "/lab/system", "/lab/groups"):
             found = addresses(proxied.get(path, headers=HTML).text)
             assert found
             for address in found:
-                assert address.startswith(("/intertwine/", "#")), address
+                assert address.startswith(("/lab/", "#")), address
                 if "/static/" in address:
                     assert proxied.get(address).status_code == 200
 

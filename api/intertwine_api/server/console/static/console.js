@@ -7,6 +7,7 @@ const POLL_MS = 1000;
 /** Return the element with this id of another page of the service; null if it has none. */
 async function sectionOf(address, id, signal) {
   const answer = await fetch(address, { headers: { accept: "text/html" }, signal });
+  if (answer.status === 401) throw new Error("The session has ended: log in again.");
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   return page.getElementById(id);
 }
@@ -35,7 +36,7 @@ function readWhileTyping(form) {
       try {
         await replaceFrom(`${form.action}?${fields}`, section, request.signal);
       } catch (error) {
-        if (error.name !== "AbortError") tell(section, "The service does not answer.");
+        if (error.name !== "AbortError") tell(section, reason(error));
       }
     }, TYPING_MS);
   });
@@ -62,10 +63,15 @@ async function poll(section) {
   await new Promise((wake) => setTimeout(wake, POLL_MS));
   try {
     await replaceFrom(section.dataset.poll, section);
-  } catch {
-    tell(section, "The service does not answer. The page tries again.");
+  } catch (error) {
+    tell(section, reason(error));
     poll(section);
   }
+}
+
+/** Return why a section could not be read. Failed connections are TypeErrors. */
+function reason(error) {
+  return error instanceof TypeError ? "The service does not answer." : error.message;
 }
 
 /** Show a sentence at the end of a section, once. */
