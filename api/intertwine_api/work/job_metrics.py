@@ -73,6 +73,22 @@ class JobMetrics:
             found = [dict(row) for row in connection.execute(query).mappings()]
         return {row.pop("job"): row for row in found}
 
+    def latest(self, job_id: str) -> dict[str, tuple[int, float]]:
+        """Return the epoch and the value of the last measurement of each quantity that has one.
+
+        Test losses, for example, are not measured in every epoch.
+        """
+        found = {}
+        with self._database.read() as connection:
+            for column in _MEASURED:
+                query = select(metrics.c.epoch, column).where(
+                    metrics.c.job == job_id, column.is_not(None)
+                )
+                row = connection.execute(query.order_by(metrics.c.epoch.desc()).limit(1)).first()
+                if row is not None:
+                    found[column.name] = (int(row[0]), float(row[1]))
+        return found
+
 
 def _complete(row: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(row) - set(FIELDS))

@@ -13,7 +13,12 @@ from intertwine.training.history import Epoch, History, plot_histories
 
 from intertwine_api.server.access import JobsWriter
 from intertwine_api.server.console.explorer import PICTURE_HEADERS
-from intertwine_api.server.console.job_pages import has_pictures, picture_address, summary_of
+from intertwine_api.server.console.job_pages import (
+    MEASURED,
+    has_pictures,
+    picture_address,
+    summary_of,
+)
 from intertwine_api.server.console.job_settings import compare_settings
 from intertwine_api.server.console.shell import render
 from intertwine_api.server.routes.jobs import describe_jobs, find_job
@@ -28,11 +33,6 @@ _MOST_JOBS = 8
 _POINTS = 300  # of a curve: the picture has some 500 pixels
 _REFRESH = 5  # seconds
 _LONGEST_LABEL = 40  # characters
-_LOSSES = {
-    "train_loss": "Training loss",
-    "validation_loss": "Validation loss",
-    "test_loss": "Test loss",
-}
 
 
 def _jobs(
@@ -66,7 +66,7 @@ def compare_jobs(request: Request, jobs: TheJobs, service: TheService) -> HTMLRe
     values = {
         "jobs": found,
         "labels": _labels(found),
-        "results": _results(found),
+        "results": _results(found, service),
         "picture": picture_address(found) if has_losses and has_pictures() else "",
         "settings": settings,
         "more_settings": more_settings,
@@ -109,12 +109,14 @@ def _compared(job: JobDocument) -> dict[str, object]:
     return {name: value for name, value in job.request.items() if name != "name"}
 
 
-def _results(jobs: list[JobDocument]) -> list[Row]:
-    rows = [_words("Epochs", [summary_of(job).figures for job in jobs])]
-    times = [None if job.metrics.last is None else job.metrics.last.seconds for job in jobs]
-    rows.append(_words("Time", ["" if time is None else duration(time) for time in times]))
-    for name, label in _LOSSES.items():
-        rows.append(_numbers(label, [getattr(job.metrics.last, name, None) for job in jobs]))
+def _results(jobs: list[JobDocument], service: Service) -> list[Row]:
+    latest = [service.job_metrics.latest(job.id) for job in jobs]
+    rows = [_words("Epoch", [summary_of(job).epochs for job in jobs])]
+    times = [found.get("seconds") for found in latest]
+    rows.append(_words("Time", ["" if time is None else duration(time[1]) for time in times]))
+    for name, label in MEASURED.items():
+        values = [found[name][1] if name in found else None for found in latest]
+        rows.append(_numbers(label, values, marks=name != "learning_rate"))
     errors = [(job.result or {}).get("equivariance_error") for job in jobs]
     rows.append(_numbers("Equivariance error", errors))
     return [row for row in rows if any(row.values)]
@@ -124,8 +126,8 @@ def _words(name: str, values: list[str]) -> Row:
     return Row(name, tuple(values), (False,) * len(values))
 
 
-def _numbers(name: str, values: list[float | None]) -> Row:
+def _numbers(name: str, values: list[float | None], *, marks: bool = True) -> Row:
     known = [value for value in values if value is not None]
-    lowest = tuple(len(known) > 1 and value == min(known) for value in values)
+    lowest = tuple(marks and len(known) > 1 and value == min(known) for value in values)
     shown = tuple("" if value is None else f"{value:.4g}" for value in values)
     return Row(name, shown, lowest)

@@ -42,7 +42,8 @@ _LOG_TAIL = 2**13  # bytes
 _LONGEST_ADDRESS = 6_000  # of a link to the explorer
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _REFRESH_LIST = 5  # seconds
-_LOSSES = {
+#: The quantities that pages show, by their name in the metrics.
+MEASURED = {
     "train_loss": "Training loss",
     "validation_loss": "Validation loss",
     "test_loss": "Test loss",
@@ -117,7 +118,7 @@ class Summary:
     state: str
     why: str
     fraction: float | None
-    figures: str
+    epochs: str
     left: str
 
 
@@ -138,8 +139,8 @@ def summary_of(job: JobDocument) -> Summary:
         fraction = None
     elif epochs:
         fraction = (epoch or 0) / epochs
-    figures = f"epoch {epoch or 0:,} of {epochs:,}" if epochs else ""
-    return Summary(job.state, why, fraction, figures, left)
+    of = f"{epoch or 0:,} of {epochs:,}" if epochs else ""
+    return Summary(job.state, why, fraction, of, left)
 
 
 @router.get("/jobs/{job}", response_class=HTMLResponse)
@@ -149,21 +150,16 @@ def show_job(
     """Return a job's page: state, progress, losses, result, settings and the end of its log."""
     document = get_job(job, service)
     settings, more_settings = settings_of(document.request)
-    last = document.metrics.last
-    losses = {} if last is None else last.model_dump()
+    latest = service.job_metrics.latest(job.id)
+    has_losses = document.metrics.last is not None
     values = {
         "job": document,
         "summary": summary_of(document),
         "ran": _ran(document),
         "token_field": FIELD,
         "token": service.form_tokens.token(caller, job.id),
-        "losses": {
-            label: f"{losses[name]:.4g}"
-            for name, label in _LOSSES.items()
-            if losses.get(name) is not None
-        },
-        "picture": picture_address([document]) if last is not None and has_pictures() else "",
-        "has_pictures": has_pictures(),
+        "losses": [(label, *latest[name]) for name, label in MEASURED.items() if name in latest],
+        "picture": picture_address([document]) if has_losses and has_pictures() else "",
         "result": _result(document),
         "explorer": _explorer_address(document),
         "settings": settings,

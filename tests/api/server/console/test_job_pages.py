@@ -98,7 +98,9 @@ class TestJob:
         text = page(driven, trained)
         assert part(text, "state") == "running : training"
         assert part(text, "progress") == "40 % epoch 4 of 10, 1:05 left"
-        assert part(text, "losses").startswith("After epoch 4: Training loss 0.25 Test loss 0.5")
+        assert part(text, "losses").startswith(
+            "Training loss 0.25 (epoch 4) Test loss 0.5 (epoch 4) Learning rate 0.003"
+        )
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
         assert '<code>training.learning_rate</code></th><td class="value">0.003<' in text
         assert 'aria-live="polite"' in text
@@ -130,6 +132,7 @@ class TestJob:
         for request, query in (
             ({"rep": "V**2", "group": "SO(3)"}, {"rep": ["V**2"], "group": ["SO(3)"]}),
             ({"rep": "V"}, {"rep": ["V"]}),
+            ({"rep": f"V{EVIL}"}, {"rep": [f"V{EVIL}"]}),
             ({"rep": "V**3", "group": group}, {"rep": ["V**3"], "generators": [_json(group)]}),
         ):
             job = driven.running(kind="solve", request=request, subject="0" * 64)
