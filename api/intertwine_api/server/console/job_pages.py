@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import JobsWriter
 from intertwine_api.server.console.form_tokens import FIELD
-from intertwine_api.server.console.job_settings import settings_of
+from intertwine_api.server.console.job_settings import settings_of, text_of
 from intertwine_api.server.console.shell import base_of, render
 from intertwine_api.server.routes.jobs import (
     TheJob,
@@ -135,7 +135,9 @@ def summary_of(job: JobDocument) -> Summary:
     elif job.state == "failed" and job.problem is not None:
         why = str(job.problem["detail"]).partition("\n")[0]
     epoch, epochs = progress.get("epoch"), progress.get("epochs")
-    if job.state in ("queued", "leased"):
+    if job.state == "succeeded":
+        fraction = 1.0
+    elif job.state in ("queued", "leased"):
         fraction = None
     elif epochs:
         fraction = (epoch or 0) / epochs
@@ -202,13 +204,16 @@ def _result(job: JobDocument) -> dict[str, str]:
     """Return the values of a result by their names, in words."""
     if job.result is None:
         return {}
-    rows, _ = settings_of({k: v for k, v in job.result.items() if k != "warnings"})
-    shown = {"true": "yes", "false": "no"}
+    shown = {name: value for name, value in job.result.items() if value is not None}
     return {
-        row.name.replace("_", " "): shown.get(row.values[0], row.values[0])
-        for row in rows
-        if row.values[0] != "null"
+        name.replace("_", " "): _words(value) for name, value in shown.items() if name != "warnings"
     }
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else text_of(value)
 
 
 def _explorer_address(job: JobDocument) -> str:

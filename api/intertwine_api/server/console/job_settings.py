@@ -43,7 +43,7 @@ def compare_settings(documents: Sequence[Mapping[str, Any]]) -> tuple[list[Setti
     rows = []
     for name in names:
         exact = {json.dumps(column[name]) if name in column else None for column in columns}
-        texts = tuple(_text(column[name]) if name in column else _MISSING for column in columns)
+        texts = tuple(text_of(column[name]) if name in column else _MISSING for column in columns)
         rows.append(Setting(name, texts, len(exact) > 1))
     rows.sort(key=lambda row: not row.differs)
     return rows[:_MOST_ROWS], max(0, len(rows) - _MOST_ROWS)
@@ -58,6 +58,7 @@ def _flattened(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[st
             yield f"{path}{name}", value
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a value as a text, cut if it is long: texts as they are, and others as JSON."""
     whole = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
     return whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}… ({len(whole):,} characters)"

@@ -146,14 +146,15 @@ class TestJob:
 
     def test_a_trained_model_is_linked(self, driven: DrivenJobs) -> None:
         job = driven.running()
-        result = {"model": "small", "version": 2, "equivariance_error": 1.5e-07}
+        result = {"model": "small", "version": 2, "equivariance_error": 1.23456e-07}
         driven.queue.succeed(
             job.id, job.attempt, {**result, "is_equivariant": True, "warnings": ["w!"]}
         )
         text = page(driven, f"/jobs/{job.id}")
         assert 'href="/lab/v1/models/small/versions/2"' in text
-        assert "1.5e-07" in part(text, "result")
+        assert "Equivariance error 1.235e-07 Is equivariant yes" in part(text, "result")
         assert "w!" in part(text, "warnings")
+        assert part(text, "progress").startswith("100 %")
 
     def test_the_end_of_its_log(self, driven: DrivenJobs) -> None:
         job = driven.queued()
