@@ -141,11 +141,13 @@ class Tab:
 
     def type(self, field: str, text: str) -> None:
         """Replace the text of a field, which a CSS selector names, by typed text."""
+        self.wait_until(f"document.querySelector({field!r}) !== null")
         self.run(f"document.querySelector({field!r}).select()")
         self._browser.call("Input.insertText", self._session, text=text)
 
     def click(self, element: str) -> None:
-        """Click an element, which a CSS selector names."""
+        """Click an element, which a CSS selector names, when the page has it."""
+        self.wait_until(f"document.querySelector({element!r}) !== null")
         self.run(f"document.querySelector({element!r}).click()")
 
     def wait_for(self, shows: str, seconds: float = 60) -> None:

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 from intertwine.bases import (
@@ -51,7 +52,10 @@ def evidence(certificate: BasisCertificate) -> list[str]:
             f"counts as nonzero is {certificate.gap:.1e} times the largest that counts as zero."
         )
     else:
-        found.append("The rank does not rest on small singular values: it was counted exactly.")
+        found.append(
+            "No singular value decides the rank: it was counted without them, or all of them are "
+            "clearly zero, or all are clearly nonzero."
+        )
     if certificate.rank_bound is not None:
         found.append(
             f"In exact arithmetic there are at most {certificate.rank_bound:,} invariants."
@@ -145,6 +149,11 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 def why_no_picture(rep: Rep, rank: int) -> str:
     """Return why a basis has no picture, in words; empty if it has one."""
+    if find_spec("matplotlib") is None:
+        return (
+            "Pictures are drawn by Matplotlib, which is not installed where the service runs: "
+            "pip install 'intertwine[vis]'."
+        )
     if rank == 0:
         return "There is nothing to draw: zero is the only invariant."
     if rep.size() > LARGEST_PICTURE:

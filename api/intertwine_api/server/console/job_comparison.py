@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
@@ -12,7 +11,6 @@ from fastapi.responses import HTMLResponse
 from intertwine.training.history import Epoch, History, plot_histories
 
 from intertwine_api.server.access import JobsWriter
-from intertwine_api.server.console.explorer import PICTURE_HEADERS
 from intertwine_api.server.console.job_pages import (
     MEASURED,
     has_pictures,
@@ -20,6 +18,7 @@ from intertwine_api.server.console.job_pages import (
     summary_of,
 )
 from intertwine_api.server.console.job_settings import compare_settings
+from intertwine_api.server.console.pictures import picture_response, svg_of
 from intertwine_api.server.console.shell import render
 from intertwine_api.server.routes.jobs import describe_jobs, find_job
 from intertwine_api.server.service import Service, TheService
@@ -80,8 +79,7 @@ def compare_jobs(request: Request, jobs: TheJobs, service: TheService) -> HTMLRe
 def get_losses(jobs: TheJobs, service: TheService) -> Response:
     """Return a picture of the losses of the query's jobs, as `History.plot` draws them."""
     labels = _labels(describe_jobs(jobs, service)) if len(jobs) > 1 else [""] * len(jobs)
-    drawn = _draw(tuple(labels), tuple(_history(job, service) for job in jobs))
-    return Response(drawn, media_type="image/svg+xml", headers=PICTURE_HEADERS)
+    return picture_response(_draw(tuple(labels), tuple(_history(job, service) for job in jobs)))
 
 
 def _history(job: Job, service: Service) -> tuple[Epoch, ...]:
@@ -91,10 +89,8 @@ def _history(job: Job, service: Service) -> tuple[Epoch, ...]:
 @lru_cache(32)
 def _draw(labels: tuple[str, ...], histories: tuple[tuple[Epoch, ...], ...]) -> bytes:
     """Return a picture as SVG. The last ones are kept, for everyone who watches a job."""
-    figure = plot_histories(dict(zip(labels, map(History, histories), strict=True)))
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None})
-    return drawn.getvalue()
+    named = dict(zip(labels, map(History, histories), strict=True))
+    return svg_of(lambda: plot_histories(named))
 
 
 def _labels(jobs: list[JobDocument]) -> list[str]:

@@ -21,6 +21,7 @@ from helpers.program import environment, intertwine
 from helpers.service import problem
 from intertwine.bases import load_basis
 from intertwine.reps import read_rep
+from intertwine_api.server.console import basis_summary
 from intertwine_api.server.console.basis_summary import snippets, why_no_picture
 from intertwine_api.server.console.explorer import EXAMPLES
 from intertwine_api.server.console.question import Question, as_maps
@@ -218,7 +219,7 @@ class TestTheBasis:
         text = " ".join(text_of(solved(client, rep="V>>V+V0", group="S(4)")).split())
         assert "2 orbits of 4 to 12 coordinates: each basis vector is constant on one orbit" in text
         assert re.search(r"V²\(S\(4\)\) 16 2 orbits", text)
-        assert "it was counted exactly" in text
+        assert "No singular value decides the rank" in text
 
     def test_zero_has_no_picture(self, client: httpx.Client) -> None:
         assert "zero is the only invariant" in text_of(solved(client, rep="V", group="SO(3)"))
@@ -320,6 +321,13 @@ class TestPictures:
             assert as_maps(text, read_rep(text, "SO(3)")) is None
         over_two = "V(S(3))>>V(O(2))"
         assert as_maps(over_two, read_rep(over_two)) is not None
+
+    def test_without_matplotlib_the_page_says_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(basis_summary, "find_spec", lambda name: None)
+        said = why_no_picture(read_rep("V**2", "SO(3)"), 1)
+        assert "pip install 'intertwine[vis]'" in said
 
     def test_large_reps_have_words_instead(self) -> None:
         assert "59,049 coordinates" in why_no_picture(read_rep("V**10", "SO(3)"), 603)

@@ -23,7 +23,13 @@ pytestmark = [
 ]
 
 PAGES = ["/", "/?rep=V**2*V.T%2B5V0&group=SO(3)", "/?rep=V>>V&group=RubiksCube()", "/system"]
-PAGES += ["/groups", "/groups?name=Lorentz()", "/groups?name=S(5)", "/problems"]
+PAGES += [
+    "/groups",
+    "/groups?name=Lorentz()",
+    "/groups?name=S(5)",
+    "/problems",
+    "/irreps?rep=V**2&group=O(3)",
+]
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +142,6 @@ def test_a_key_opens_a_session(lab: Lab, visitor: Browser) -> None:
         tab.go(f"{lab.address}/lab/groups?name=SO(3)")
         tab.wait_for("Log in with an API key")
         tab.click("main a.button")
-        tab.wait_until("document.querySelector('#key')")
         tab.type("#key", lab.tokens["bases:solve"])
         tab.click("main button")
         tab.wait_for("Killing form")
