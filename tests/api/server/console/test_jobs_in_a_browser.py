@@ -121,6 +121,19 @@ def test_an_open_page_goes_on_after_a_restart(
         assert tab.run("globalThis.isTheSamePage")
 
 
+def test_the_page_of_a_job_that_was_deleted_says_so(
+    process: ServiceProcess, driven: DrivenJobs, visitor: Browser
+) -> None:
+    job = driven.queued()
+    with visitor.tab() as tab:
+        opened(tab, process, f"/jobs/{job.id}")
+        tab.wait_for("in the queue")
+        driven.queue.cancel(job.id, "by the test")
+        driven.queue.delete(job.id)
+        tab.wait_for(f"There is no job {job.id}")
+        assert tab.run("globalThis.isTheSamePage")
+
+
 def test_without_scripts_the_page_reloads(
     process: ServiceProcess, driven: DrivenJobs, visitor: Browser
 ) -> None:

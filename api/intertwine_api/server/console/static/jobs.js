@@ -4,6 +4,8 @@
 const PAUSE_MS = 2000; // the least between two refreshes
 const RETRY_MS = 2000;
 
+const FINAL = [401, 403, 404]; // the session has ended, or the job was deleted
+
 let running = false; // a refresh
 let isStale = false; // something has happened since it began
 
@@ -17,24 +19,32 @@ async function refresh() {
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (answer.status < 500) await show(page, answer.ok);
-      tell(answer.ok ? "" : `The service answers with ${answer.status}.`);
-    } catch {
-      tell("The service does not answer. The page tries again.");
+      if (FINAL.includes(answer.status)) {
+        showRefusal(page);
+        return;
+      }
+      if (!answer.ok) throw new Error(`The service answers with ${answer.status}.`);
+      await show(page);
+      tell("");
+    } catch (error) {
+      isStale = true;
+      const why = error instanceof TypeError ? "The service does not answer." : error.message;
+      tell(`${why} The page tries again.`);
     }
     await new Promise((wake) => setTimeout(wake, PAUSE_MS));
   }
   running = false;
 }
 
-/** Show the parts of a newer version of the page that differ. A refusal, as of a deleted job, is
- * shown as a whole. */
-async function show(page, isSame) {
-  if (!isSame) {
-    source?.close();
-    document.querySelector("main").replaceWith(document.adoptNode(page.querySelector("main")));
-    return;
-  }
+/** Show a refusal in place of the page, and follow the job no longer. */
+function showRefusal(page) {
+  clearTimeout(timer);
+  source?.close();
+  document.querySelector("main").replaceWith(document.adoptNode(page.querySelector("main")));
+}
+
+/** Show the parts of a newer version of the page that differ. */
+async function show(page) {
   await Promise.allSettled([...page.images].map(loaded)); // so that pictures do not flicker
   document.title = page.title;
   for (const part of document.querySelectorAll("[data-live]")) {
