@@ -1,12 +1,12 @@
 """Time the pages of the console, and weigh them.
 
-The service runs in a separate process with a store of many bases, and one client asks for each page
-again and again, as a browser does. `page` is the size of the HTML, `whole` includes its assets and
-its picture. `p95` must stay below 150 ms and `whole` below 200 kB; a row that misses one ends in
-`!`, and the exit code is then 1.
+The service runs in a separate process with a store of many bases and a database of many jobs, and
+one client asks for each page again and again, as a browser does. `page` is the size of the HTML,
+`whole` includes its assets and its picture. `p95` must stay below 150 ms and `whole` below 200 kB;
+a row that misses one ends in `!`, and the exit code is then 1.
 
-    python benchmarks/console.py                 the table, with 5,000 bases in the store
-    python benchmarks/console.py --bases 100     quicker
+    python benchmarks/console.py                            with 5,000 bases and 10,000 jobs
+    python benchmarks/console.py --bases 100 --jobs 100     quicker
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import os
 import platform
 import re
+import secrets
 import sys
 import tempfile
 import time
@@ -41,6 +42,14 @@ PAGES = {
     "Lie group": "/groups?name=Lorentz()",
     "finite group": "/groups?name=RubiksCube()",
     "characters": "/characters?name=S(5)",
+    "jobs": "/jobs",
+    "queued jobs": "/jobs?state=queued",
+    "label": "/jobs?label=sweep",
+    "older jobs": "/jobs?after={old}",
+    "running job": "/jobs/{running}",
+    "queued job": "/jobs/{queued}",
+    "comparison": "/jobs/compare?{compared}",
+    "curves": "/jobs/losses.svg?{compared}",
     "system": "/system",
     "problems": "/problems",
 }
@@ -52,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bases", type=int, default=5_000, help="bases in the store")
+    parser.add_argument("--jobs", type=int, default=10_000, help="jobs in the database")
     parser.add_argument("--rounds", type=int, default=40, help="requests for each page")
     given = parser.parse_args(arguments)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
@@ -62,10 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serving(Path(folder)) as port,
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client,
         ):
+            names = fill_jobs(Path(folder), given.jobs)
             client.headers["accept"] = "text/html"
             print(f"{'':14}{'p50 ms':>9}{'p95 ms':>9}{'page kB':>9}{'whole kB':>10}")
             for name, path in PAGES.items():
-                times, page, whole = measure(client, path, given.rounds)
+                times, page, whole = measure(client, path.format_map(names), given.rounds)
                 p50, p95 = (times[int(share * (len(times) - 1))] for share in (0.5, 0.95))
                 is_missed = p95 > MOST_SECONDS or whole > MOST_BYTES
                 missed |= is_missed
@@ -90,6 +101,63 @@ def fill(folder: Path, count: int) -> None:
     store.wait_for_eviction()
 
 
+def fill_jobs(folder: Path, count: int) -> dict[str, str]:
+    """Put jobs into the database of a running service: a tenth waits, and 50 trainings run.
+
+    None is started, because those that wait are due tomorrow. Return what the addresses of `PAGES`
+    name.
+    """
+    from intertwine_api.storage.database import Database
+    from intertwine_api.storage.tables import jobs, metrics
+    from intertwine_api.work.job import Limits, NewJob, values_of
+    from sqlalchemy import insert
+
+    request = {
+        "dataset": {"name": "Inertia", "size": 1000, "seed": 0},
+        "model": {"type": "EMLP", "group": "SO(3)", "rep_in": "5V0+5V", "rep_out": "V**2"},
+        "training": {"epochs": 1000, "learning_rate": 0.003, "batch_size": 500},
+    }
+    now, ids = time.time(), [secrets.token_hex(8) for _ in range(count)]
+    running, queued = ids[-50:], ids[-count // 10 - 50 : -50]
+    rows = []
+    for number, name in enumerate(ids):
+        at = now - count + number
+        state = "queued" if name in queued else "running" if name in running else "succeeded"
+        labels = ("sweep", f"run {number % 7}")
+        new = NewJob("train", "local", request, Limits(600, 10**9), f"job {number}", labels)
+        row = {
+            **values_of(new),
+            **{"id": name, "state": state, "reason": "done", "attempt": int(state != "queued")},
+            **{"not_before": now + 86_400, "created": at, "updated": at, "last_event": 1},
+            **{"started": None, "ended": None, "lease_expires": None, "progress": None},
+        }
+        if state == "running":
+            progress = {"stage": "training", "epoch": 500, "epochs": 1000, "eta_seconds": 60.0}
+            row |= {"started": at, "lease_expires": now + 86_400, "progress": progress}
+        elif state == "succeeded":
+            row |= {"started": at, "ended": at + 1}
+        rows.append(row)
+    losses = [
+        {
+            **{"job": name, "epoch": epoch, "train_loss": 1 / epoch, "test_loss": 2 / epoch},
+            **{"learning_rate": 0.003, "seconds": epoch / 10},
+        }
+        for name in running
+        for epoch in range(1, 501)
+    ]
+    database = Database(f"sqlite:///{folder / 'intertwine.db'}")
+    with database.write() as connection:
+        connection.execute(insert(jobs), rows)
+        connection.execute(insert(metrics), losses)
+    database.close()
+    return {
+        "old": f"{now - count / 2!r}-0",
+        "running": running[0],
+        "queued": queued[-1],
+        "compared": "&".join(f"job={name}" for name in running[:5]),
+    }
+
+
 def measure(client: httpx.Client, path: str, rounds: int) -> tuple[list[float], int, int]:
     """Return the sorted seconds of the requests, and the bytes of the page, alone and in all."""
     while "data-poll" in client.get(path).text:  # until the basis is known
@@ -99,7 +167,9 @@ def measure(client: httpx.Client, path: str, rounds: int) -> tuple[list[float], 
         started = time.perf_counter()
         page = client.get(path)
         times.append(time.perf_counter() - started)
-    sources = set(re.findall(r'(?:src|href)="([^"]*(?:static|pictures)/[^"]+)"', page.text))
+    sources = set(
+        re.findall(r'(?:src|href)="([^"]*(?:static|pictures|losses)[/.][^"]+)"', page.text)
+    )
     assets = (client.get(urljoin(path, unescape(source))) for source in sources)
     size = len(page.content)
     return sorted(times), size, size + sum(len(asset.content) for asset in assets)

@@ -19,7 +19,7 @@ def test_it_prints_a_row_for_each_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     pages = runpy.run_path(str(SCRIPT))["PAGES"]
     ended = subprocess.run(
-        [sys.executable, SCRIPT, "--bases", "3", "--rounds", "2"],
+        [sys.executable, SCRIPT, "--bases", "3", "--jobs", "600", "--rounds", "2"],
         capture_output=True,
         text=True,
         timeout=300,

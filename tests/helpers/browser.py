@@ -18,6 +18,24 @@ from typing import Any
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None
 )
+#: The first element that is wider than the page; null without one.
+TOO_WIDE = """
+document.scrollingElement.scrollWidth > innerWidth
+  ? [...document.querySelectorAll("*")].find(e => e.getBoundingClientRect().right > innerWidth)
+      ?.outerHTML ?? "the page"
+  : null
+"""
+#: Elements that a screen reader could not name, and headings that skip a level.
+UNNAMED = """
+[...document.querySelectorAll(
+  "input:not([type=hidden]), select, textarea, button, a, img, progress, table"
+)].filter(e => !(
+  e.textContent.trim() || e.getAttribute("aria-label") || e.alt || e.labels?.length
+)).map(e => e.outerHTML).concat(
+  [...document.querySelectorAll("h1, h2, h3, h4")].map(e => +e.tagName[1]).flatMap((n, i, all) =>
+    n > (i ? all[i - 1] : 0) + 1 ? [`h${n} after h${all[i - 1]}`] : [])
+)
+"""
 _READ, _WRITE = 3, 4  # the descriptors that Chromium uses with --remote-debugging-pipe
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.example_training import affine, pairs
 from intertwine.errors import FormatError
-from intertwine.training import Epoch, History, fit
+from intertwine.training import Epoch, History, fit, plot_histories
 
 ROWS = (
     Epoch(1, 2.0, None, None, 0.003, 0.5),
@@ -50,7 +50,7 @@ def test_curves_are_drawn_on_a_logarithmic_scale(tmp_path: Path) -> None:
     path = tmp_path / "losses.png"
     History(ROWS).save(path)
     assert path.read_bytes().startswith(b"\x89PNG")
-    axes = History(ROWS).plot().axes[0]
+    axes, rates = History(ROWS).plot().axes
     assert axes.get_yscale() == "log"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         "train",
@@ -58,6 +58,29 @@ def test_curves_are_drawn_on_a_logarithmic_scale(tmp_path: Path) -> None:
         "test",
     ]
     assert list(axes.lines[0].get_ydata()) == [2.0, 0.1 + 0.2, 0.01]
+    assert rates.get_ylabel() == "learning rate"
+    assert list(rates.lines[0].get_xdata()) == [1, 3]
+
+
+@pytest.mark.slow
+def test_several_histories_have_a_colour_each() -> None:
+    plain = History((Epoch(1, 2.0, 3.0, None, None, 0.5), Epoch(2, 1.0, 2.0, None, None, 1.0)))
+    names = ["$\\frac", "_hidden", "<b>"]
+    axes = plot_histories(dict.fromkeys(names, plain)).axes
+    assert len(axes) == 1  # no learning rate was measured
+    lines = axes[0].lines
+    assert len({line.get_color() for line in lines}) == 3
+    assert [line.get_linestyle() for line in lines] == ["-", "--"] * 3
+    texts = axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in texts] == [*names, "train loss", "test loss"]
+    assert not any(text.get_parse_math() for text in texts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [(), ("a",), ("a", "b")], ids=str)
+def test_histories_without_epochs_have_no_curves(names: tuple[str, ...]) -> None:
+    axes = plot_histories(dict.fromkeys(names, History(()))).axes[0]
+    assert not any(len(line.get_xdata()) for line in axes.lines)
 
 
 def test_losses_of_zero_and_no_epochs_are_drawn_too() -> None:

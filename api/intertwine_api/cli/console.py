@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -14,7 +15,9 @@ _EXAMPLES = """\
   intertwine open basis "V>>V**2" --group "SO(3)"
   intertwine open basis "V>>V" --generators group.json
   intertwine open group "PointGroup(m-3m)"
+  intertwine open job
 """
+_JOB = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _LONGEST = 30_000  # characters of an address: many browsers and proxies accept no longer ones
 _REMOTE_HELP = "The service's address (default: INTERTWINE_URL, else http://127.0.0.1:8000)."
 
@@ -69,6 +72,24 @@ def open_group(
     """Open the page of a group, or the catalogue."""
     fields = {"name": name, "generators": _read(generators)}
     _show(remote or _of_parent(context), "groups", fields)
+
+
+@group.command("job")
+@click.argument("ids", metavar="[JOB]...", nargs=-1, help="The ids of jobs.")
+@_remote_option
+@click.pass_context
+def open_job(context: click.Context, ids: tuple[str, ...], remote: str | None) -> None:
+    """Open the page of a job, the comparison of several, or the list."""
+    for each in ids:
+        if not _JOB.fullmatch(each):
+            raise click.UsageError(
+                f"{each!r} is not the id of a job: `intertwine jobs list` shows them"
+            )
+    service = remote or _of_parent(context)
+    if len(ids) > 1:
+        _show(service, f"jobs/compare?{urlencode([('job', each) for each in ids])}", {})
+    else:
+        _show(service, "/".join(("jobs", *ids)), {})
 
 
 def _of_parent(context: click.Context) -> str | None:

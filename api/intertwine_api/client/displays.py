@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from intertwine_api.client.following import JobEvent, JobSnapshot, ServiceUnavailable
+from intertwine_api.wire.jobs import duration
 
 _LOSSES = {"train": "train_loss", "validation": "validation_loss", "test": "test_loss"}
 
@@ -102,16 +103,6 @@ def figures(document: Mapping[str, Any], row: Mapping[str, Any] | None = None) -
     if _is_number(progress, "eta_seconds") and document.get("state") == "running":
         parts.append(f"{duration(progress['eta_seconds'])} to go")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as a readable duration: 41 s, 3:05, 2:10:00."""
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
-    if not minutes:
-        return f"{whole} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _is_number(document: Mapping[str, Any], name: str) -> bool:

@@ -34,8 +34,9 @@ _REFUSALS_PER_SECOND, _REFUSALS_BURST = 20.0, 200
 _HOLD_SECONDS = 2.0
 _UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
-_GUARDED = ("/v1/", "/pictures/")
-_GUARDED_PAGES = ("", "/groups", "/irreps", "/characters", "/metrics")
+_GUARDED = ("/v1/", "/pictures/", "/jobs/")
+_FORMS = "/jobs/"  # its routes check the token of the form
+_GUARDED_PAGES = ("", "/jobs", "/groups", "/irreps", "/characters", "/metrics")
 
 _BEARER = HTTPBearer(
     auto_error=False,
@@ -114,8 +115,8 @@ def _unauthorized(token: str) -> ProblemError:
 class Guard:
     """Authenticate requests of the API and of the console before their body is read.
 
-    It also enforces the limits per key. Without a header, a reading request has the key that
-    `session_key` finds in its cookies.
+    It also enforces the limits per key. Without a header, a reading request or a form of the
+    console has the key that `session_key` finds in its cookies.
 
     Refusals of one key that come too fast are held for two seconds, so that a client that repeats
     refused requests at once does not take the processor. Unknown keys count as one. At most `held`
@@ -149,8 +150,9 @@ class Guard:
             await send(message)
 
         try:
-            caller = await self._caller(self._authorization(scope))
-            scope.setdefault("state", {})["caller"] = caller
+            authorization = self._authorization(scope)
+            caller = await self._caller(authorization)
+            scope.setdefault("state", {}).update(caller=caller, authorization=authorization)
             key = caller.key_id
             if key is None:
                 await self.app(scope, receive, send)
@@ -168,7 +170,7 @@ class Guard:
 
     def _authorization(self, scope: Scope) -> str | None:
         sent = Headers(scope=scope).get("authorization")
-        if sent is not None or scope["method"] not in ("GET", "HEAD"):
+        if sent is not None or not _takes_sessions(scope):
             return sent
         key = self._session_key(Request(scope).cookies)
         return None if key is None else f"Bearer {key}"
@@ -195,6 +197,12 @@ class Guard:
         is_json = media_type(dict(scope["headers"])) == "application/json"
         with self.concurrency.slot(key):
             await self.app(scope, with_costs if is_json else receive, with_limits)
+
+
+def _takes_sessions(scope: Scope) -> bool:
+    """Whether the cookie of a session may authenticate a request: reads, and forms with a token."""
+    is_form = scope["method"] == "POST" and path_of(scope).startswith(_FORMS)
+    return is_form or scope["method"] in ("GET", "HEAD")
 
 
 def _is_guarded(scope: Scope) -> bool:

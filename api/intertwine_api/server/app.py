@@ -13,7 +13,14 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
-from intertwine_api.server.console import explorer, group_pages, login_page, shell
+from intertwine_api.server.console import (
+    explorer,
+    group_pages,
+    job_comparison,
+    job_pages,
+    login_page,
+    shell,
+)
 from intertwine_api.server.console.problem_pages import ProblemPages
 from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
 from intertwine_api.server.middleware import (
@@ -113,6 +120,8 @@ def _include_routes(app: FastAPI) -> None:
     app.include_router(login_page.router)
     for router in (explorer.router, group_pages.router):
         app.include_router(router, dependencies=[Depends(requires("bases:read"))])
+    for router in (job_comparison.router, job_pages.router):  # /jobs/compare before /jobs/{job}
+        app.include_router(router, dependencies=[Depends(requires("jobs:write"))])
     for module, scopes in _GUARDED:
         app.include_router(
             module.router,

@@ -22,6 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from intertwine_api.server.access import Access
+from intertwine_api.server.console.form_tokens import FormTokens
 from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.inference import Inference
 from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter, RateLimiter
@@ -186,6 +187,7 @@ class Service:
             require_same_service, self.database, self.settings.home, self.objects
         )
         self.sessions = Sessions(identity)
+        self.form_tokens = FormTokens(identity)
         records = self.settings.home / "weights"
         await to_thread.run_sync(self.quota.weights.import_files, records)
         await to_thread.run_sync(self.keys.remember)

@@ -2,7 +2,8 @@
 
 The cookie is encrypted with a secret of the service, which all its hosts have, so that neither
 scripts nor other programs that see the cookie learn the key. It ends after twelve hours, and with
-its key. It authenticates reading requests alone: whatever changes something needs the key itself.
+its key. It authenticates reading requests, and forms of the console that have a token. Whatever
+else changes something needs the key itself.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Integer, Select, func, or_, select
+from sqlalchemy import Integer, Select, and_, func, or_, select
 
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.outages import retried
@@ -56,10 +56,38 @@ class JobMetrics:
 
     def last(self, job_id: str) -> dict[str, Any] | None:
         """Return the row of the last epoch, if there is one."""
-        newest = _rows(job_id, 0).order_by(None).order_by(metrics.c.epoch.desc()).limit(1)
+        return self.last_rows([job_id]).get(job_id)
+
+    def last_rows(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the row of the last epoch of each job that has rows, by the job's id."""
+        newest = (
+            select(metrics.c.job, func.max(metrics.c.epoch).label("epoch"))
+            .where(metrics.c.job.in_(job_ids))
+            .group_by(metrics.c.job)
+            .subquery("newest")
+        )
+        of_newest = metrics.c.job == newest.c.job, metrics.c.epoch == newest.c.epoch
+        columns = metrics.c.job, *(metrics.c[name] for name in FIELDS)
+        query = select(*columns).join(newest, and_(*of_newest))
         with self._database.read() as connection:
-            row = connection.execute(newest).mappings().one_or_none()
-            return None if row is None else dict(row)
+            found = [dict(row) for row in connection.execute(query).mappings()]
+        return {row.pop("job"): row for row in found}
+
+    def latest(self, job_id: str) -> dict[str, tuple[int, float]]:
+        """Return the epoch and the value of the last measurement of each quantity that has one.
+
+        Test losses, for example, are not measured in every epoch.
+        """
+        found = {}
+        with self._database.read() as connection:
+            for column in _MEASURED:
+                query = select(metrics.c.epoch, column).where(
+                    metrics.c.job == job_id, column.is_not(None)
+                )
+                row = connection.execute(query.order_by(metrics.c.epoch.desc()).limit(1)).first()
+                if row is not None:
+                    found[column.name] = (int(row[0]), float(row[1]))
+        return found
 
 
 def _complete(row: Mapping[str, Any]) -> dict[str, Any]:

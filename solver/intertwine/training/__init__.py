@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from intertwine.training.evaluation import evaluate
     from intertwine.training.fitting import fit
     from intertwine.training.freed_memory import freed_memory_kept
-    from intertwine.training.history import Epoch, History
+    from intertwine.training.history import Epoch, History, plot_histories
     from intertwine.training.losses import cross_entropy, mean_absolute_error, mean_squared_error
     from intertwine.training.microbatches import value_and_grad_in_microbatches
     from intertwine.training.packing import Packing
@@ -49,12 +49,14 @@ __all__ = [
     "mean_squared_error",
     "model_equivariance_error",
     "model_equivariance_errors",
+    "plot_histories",
     "value_and_grad_in_microbatches",
 ]
 
 _MODULES = {
     **{"Data": "data", "evaluate": "evaluation", "fit": "fitting", "Event": "trained"},
-    **{"Trained": "trained", "Epoch": "history", "History": "history"},
+    "Trained": "trained",
+    **dict.fromkeys(("Epoch", "History", "plot_histories"), "history"),
     **dict.fromkeys(("model_equivariance_error", "model_equivariance_errors"), "equivariance"),
     **dict.fromkeys(("cross_entropy", "mean_absolute_error", "mean_squared_error"), "losses"),
     **{"Packing": "packing", "freed_memory_kept": "freed_memory"},

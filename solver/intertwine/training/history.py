@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, overload
 
@@ -68,23 +68,11 @@ class History(Sequence[Epoch]):
         return cls(tuple(Epoch(**row) for row in rows))
 
     def plot(self) -> Any:
-        """Return a Matplotlib figure of loss against epoch, on a logarithmic scale."""
-        from matplotlib.figure import Figure  # no pyplot: no state, no window
+        """Return a Matplotlib figure of loss against epoch, on a logarithmic scale.
 
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-        axes = figure.add_subplot()
-        for name in ("train", "validation", "test"):
-            points = self.column(f"{name}_loss")
-            if points:
-                axes.plot(*zip(*points, strict=True), label=name, marker="." * (len(points) < 2))
-        if any(loss > 0 for name in ("train", "test") for _, loss in self.column(f"{name}_loss")):
-            axes.set_yscale("log")
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("loss")
-        if self.rows:
-            axes.legend()
-        axes.grid(alpha=0.3)
-        return figure
+        If the learning rate was measured, a second panel below shows it.
+        """
+        return plot_histories({"": self})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the curves to a picture, in the format of the file name: .png, .svg, .pdf."""
@@ -108,3 +96,88 @@ class History(Sequence[Epoch]):
             if points := self.column(f"{name}_loss"):
                 parts.append(f"{name} loss {points[-1][1]:.4g}")
         return f"History of {', '.join(parts)}"
+
+
+_DASHES: dict[str, Any] = {"train": "-", "validation": ":", "test": "--"}
+
+
+def plot_histories(histories: Mapping[str, History]) -> Any:
+    """Return a Matplotlib figure of several histories by name, like `History.plot` of one.
+
+    Each history has its colour; training losses are solid lines, validation losses dotted and test
+    losses dashed. In the figure of one history, each loss has a colour instead. Names are shown as
+    they are: dollar signs do not start a formula. Raises `Unavailable` without Matplotlib.
+    """
+    from intertwine.vis.picture import require_matplotlib
+
+    require_matplotlib()
+    from matplotlib.figure import Figure  # no pyplot: no state, no window
+
+    rows = list(histories.values())
+    has_rates = any(history.column("learning_rate") for history in rows)
+    figure = Figure(figsize=(6.4, 5.0 if has_rates else 4.0), layout="constrained")
+    ratios = (4, 1) if has_rates else (1,)
+    axes = figure.subplots(len(ratios), sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    losses = axes[0]
+    colours = _colours(len(rows))
+    if len(rows) == 1:
+        labelled = _draw_one(losses, rows[0])
+    else:
+        labelled = _draw_many(losses, histories, colours)
+    if any(
+        loss > 0 for each in rows for name in _DASHES for _, loss in each.column(f"{name}_loss")
+    ):
+        losses.set_yscale("log")
+    losses.set_ylabel("loss")
+    if labelled:
+        legend = losses.legend(list(labelled.values()), [str(at) for at in range(len(labelled))])
+        for text, name in zip(legend.get_texts(), labelled, strict=True):
+            text.set_parse_math(False)
+            text.set_text(name)
+    if has_rates:
+        for history, colour in zip(rows, colours, strict=True):
+            _draw(axes[1], history.column("learning_rate"), color=colour)
+        axes[1].set_ylabel("learning rate")
+        if any(rate > 0 for each in rows for _, rate in each.column("learning_rate")):
+            axes[1].set_yscale("log")
+    axes[-1].set_xlabel("epoch")
+    for each in axes:
+        each.grid(alpha=0.3)
+    return figure
+
+
+def _draw_one(axes: Any, history: History) -> dict[str, Any]:
+    """Draw the losses of a history in different colours. Return the lines by their label."""
+    columns = {name: history.column(f"{name}_loss") for name in ("train", "validation", "test")}
+    return {name: _draw(axes, points) for name, points in columns.items() if points}
+
+
+def _draw_many(
+    axes: Any, histories: Mapping[str, History], colours: Sequence[Any]
+) -> dict[str, Any]:
+    """Draw each history in its colour. Return lines for the legend by their label."""
+    from matplotlib.lines import Line2D
+
+    labelled, measured = {}, set()
+    for (name, history), colour in zip(histories.items(), colours, strict=True):
+        labelled[name] = Line2D([], [], color=colour)
+        for loss, dashes in _DASHES.items():
+            if points := history.column(f"{loss}_loss"):
+                measured.add(loss)
+                _draw(axes, points, color=colour, linestyle=dashes)
+    for loss, dashes in _DASHES.items():
+        if loss in measured:
+            labelled.setdefault(f"{loss} loss", Line2D([], [], color="0.4", linestyle=dashes))
+    return labelled
+
+
+def _draw(axes: Any, points: Sequence[tuple[int, float]], **style: Any) -> Any:
+    """Draw a line through (epoch, value) pairs; a single one is a dot."""
+    epochs, values = zip(*points, strict=True) if points else ((), ())
+    return axes.plot(epochs, values, marker="." * (len(points) < 2), **style)[0]
+
+
+def _colours(count: int) -> Sequence[Any]:
+    from intertwine.vis.palette import cluster_colours
+
+    return ["0.3"] if count == 1 else [tuple(colour) for colour in cluster_colours(count).tolist()]

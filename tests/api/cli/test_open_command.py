@@ -11,6 +11,7 @@ import pytest
 from helpers.program import called
 
 DEFAULT = "http://127.0.0.1:8000"
+_JOBS = ("jobs", "jobs/a1", "jobs/compare?job=a1&job=b2")
 
 
 @pytest.fixture
@@ -50,6 +51,15 @@ def test_a_group_and_the_catalogue(opened: list[str]) -> None:
         *2 * ["http://lab:1/groups?name=PointGroup%284%2Fmmm%29"],
         f"{DEFAULT}/groups",
     ]
+
+
+def test_jobs(opened: list[str]) -> None:
+    for ids in ((), ("a1",), ("a1", "b2")):
+        assert called("open", "job", *ids).code == 0
+    assert opened == [f"{DEFAULT}/{path}" for path in _JOBS]
+    ended = called("open", "job", "../x")
+    assert (ended.code, len(opened)) == (2, 3)
+    assert "`intertwine jobs list` shows them" in ended.err
 
 
 def test_generators_are_a_part_of_the_address(opened: list[str], tmp_path: Path) -> None:

@@ -43,8 +43,19 @@ class TestRows:
         assert metrics.rows(job.id) == [row(1), row(2), row(3, test_loss=0.1)]
         assert metrics.rows(job.id, after=2) == [row(3, test_loss=0.1)]
         assert metrics.last(job.id) == row(3, test_loss=0.1)
+        assert metrics.latest(job.id) == {
+            "train_loss": (3, 0.5),
+            "test_loss": (3, 0.1),
+            "seconds": (3, 0.3),
+        }
+        metrics.add(job.id, job.attempt, [row(4, 0.25)])
+        assert metrics.latest(job.id)["test_loss"] == (3, 0.1)
+        other = running(Queue(database))
+        assert metrics.latest(other.id) == {}
+        assert metrics.last_rows([job.id, other.id]) == {job.id: row(4, 0.25)}
         told = [event.data for event in Events(database).after(job.id) if event.type == "metrics"]
-        assert told == [{"rows": [row(1), row(2)]}, {"rows": [row(3, test_loss=0.1)]}]
+        rows = [[row(1), row(2)], [row(3, test_loss=0.1)], [row(4, 0.25)]]
+        assert told == [{"rows": each} for each in rows]
 
     def test_that_a_resumed_job_tells_again_replace_the_old(
         self, database: Database, job: Job

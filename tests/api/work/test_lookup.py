@@ -151,6 +151,8 @@ class TestWaiting:
         assert queue.waiting(jobs[0]) == (1, "it is the next, and starts as soon as a host is free")
         assert queue.waiting(jobs[1]) == (2, "1 job is ahead")
         assert queue.waiting(jobs[2]) == (3, "2 jobs are ahead")
+        queue.cancel(jobs[1].id, "by a test")
+        assert queue.waits(jobs) == {job.id: queue.waiting(job) for job in (jobs[0], jobs[2])}
 
     def test_for_a_place(self, queue: Queue) -> None:
         running(queue, "here")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import threading
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -25,6 +23,7 @@ from intertwine_api.server.console.basis_summary import (
     structure,
     why_no_picture,
 )
+from intertwine_api.server.console.pictures import picture_response, svg_of
 from intertwine_api.server.console.question import Asked, Question, as_maps, read_meaning
 from intertwine_api.server.console.shell import may_start_work, render, render_problem
 from intertwine_api.server.routes.bases import Key, solve_within
@@ -40,11 +39,6 @@ router = APIRouter(include_in_schema=False)
 _WAIT = 2.0  # seconds that the page waits for a solve before it shows its progress
 _LARGEST_FILE = 64 * 2**20  # bytes of a basis whose structure is read for the page
 _MOST_IRREPS = 200  # of a table
-_FOR_A_DAY = "private, max-age=86400"
-_PICTURE_POLICY = (  # of a picture that is opened by itself: its styles are attributes
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'none'"
-)
-_DRAWING = threading.Lock()  # Matplotlib's caches of fonts are not safe for threads
 
 #: Examples: a name, what it shows, a rep and a group.
 EXAMPLES = (
@@ -189,9 +183,7 @@ async def get_picture(
     key: Key, service: TheService, caller: BasesReader, rep: str = ""
 ) -> Response:
     """Return the picture of a basis. With `rep`, its coordinates have the order of that text."""
-    drawn = await service.work(caller, _draw, key, rep, service)
-    headers = {"Cache-Control": _FOR_A_DAY, "Content-Security-Policy": _PICTURE_POLICY}
-    return Response(drawn, media_type="image/svg+xml", headers=headers)
+    return picture_response(await service.work(caller, _draw, key, rep, service))
 
 
 def _draw(key: str, text: str, service: Service) -> bytes:
@@ -203,14 +195,13 @@ def _draw(key: str, text: str, service: Service) -> bytes:
     from intertwine.vis import draw_invariants, draw_maps
 
     maps = as_maps(text, rep)
-    drawn = io.BytesIO()
-    with _DRAWING:
+
+    def draw() -> Any:
         if maps is None:
-            figure: Any = draw_invariants(rep, basis)
-        else:
-            figure = draw_maps(*maps, title=False, basis=basis).figure
-        figure.savefig(drawn, format="svg", bbox_inches="tight", metadata={"Date": None})
-    return drawn.getvalue()
+            return draw_invariants(rep, basis)
+        return draw_maps(*maps, title=False, basis=basis).figure
+
+    return svg_of(draw, bbox_inches="tight")
 
 
 @router.get("/irreps", response_class=HTMLResponse)

@@ -28,6 +28,7 @@ _FOR_A_YEAR = "public, max-age=31536000, immutable"
 NAVIGATION = (
     ("", "Explorer"),
     ("groups", "Groups"),
+    ("jobs", "Jobs"),
     ("system", "System"),
     ("docs", "API"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,7 +55,7 @@ _LARGEST = 2**31 - 1  # of an epoch's or event's number
 _BAD_ID = ("not-found", "invalid-request")
 
 
-def _job(
+def find_job(
     job: Annotated[JobName, Path(description="the id of a job")],
     service: TheService,
     caller: JobsWriter,
@@ -70,7 +71,7 @@ def _job(
 
 
 #: The caller's job named in the path, as a route's argument.
-TheJob = Annotated[Job, Depends(_job)]
+TheJob = Annotated[Job, Depends(find_job)]
 
 
 @router.post(
@@ -125,7 +126,7 @@ def list_jobs(
     found, following = service.queue.page(
         owner=owner, state=state, kind=kind, label=label, after=after, limit=limit
     )
-    documents = [_document(job, service, in_list=True) for job in found]
+    documents = describe_jobs(found, service, in_list=True)
     return JobPage(data=documents, has_more=following is not None, next=following)
 
 
@@ -219,7 +220,7 @@ def get_job_logs(
     follow a log, request `offset` = `X-Log-Offset` + the length of this part next. The log of
     another host comes from the bucket, some seconds later.
     """
-    size, start, content = _log(job, service, offset, tail)
+    size, start, content = read_log(job, service, offset, tail)
     headers = {
         "X-Log-Size": str(size),
         "X-Log-Offset": str(start),
@@ -229,7 +230,7 @@ def get_job_logs(
     return Response(content, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-def _log(
+def read_log(
     job: Job, service: Service, offset: int | None, tail: int | None
 ) -> tuple[int, int, bytes]:
     """Return the size of a job's log, and the offset and the bytes of the requested part.
@@ -269,14 +270,27 @@ def _folder(job: Job, service: Service) -> JobFolder:
     return JobFolder.of(service.settings.home, job.id)
 
 
-def _document(job: Job, service: Service, *, in_list: bool = False) -> JobDocument:
-    here, waits = service.capacity, None
-    if job.state == "queued":
-        waits = service.queue.waiting(job, host=here.host, slots=here.slots)
-    last = service.job_metrics.last(job.id)
-    if waits is not None and not waits[0]:  # a worker has claimed it since the read
-        return _document(service.queue.get(job.id), service, in_list=in_list)
-    return document_of(job, KINDS[job.kind].links(job), waits=waits, last=last, in_list=in_list)
+def _document(job: Job, service: Service) -> JobDocument:
+    return describe_jobs([job], service)[0]
+
+
+def describe_jobs(
+    found: Sequence[Job], service: Service, *, in_list: bool = False
+) -> list[JobDocument]:
+    """Return the documents of jobs, with few queries for all of them."""
+    here = service.capacity
+    queued = [job for job in found if job.state == "queued"]
+    waits = service.queue.waits(queued, host=here.host, slots=here.slots)
+    last = service.job_metrics.last_rows([job.id for job in found])
+    documents: list[JobDocument] = []
+    for job in found:
+        if job.state == "queued" and job.id not in waits:  # a worker has claimed it since the read
+            documents += describe_jobs([service.queue.get(job.id)], service, in_list=in_list)
+            continue
+        place, row = waits.get(job.id), last.get(job.id)
+        links = KINDS[job.kind].links(job)
+        documents.append(document_of(job, links, waits=place, last=row, in_list=in_list))
+    return documents
 
 
 _STREAM = "text/event-stream"
@@ -328,7 +342,7 @@ async def follow_job(
         return Response(page.model_dump_json(), media_type="application/json")
     if is_head(request.scope):
         return Response(media_type=_STREAM)
-    authorization = request.headers.get("authorization")
+    authorization = request.state.authorization  # of a header, or of a session
 
     async def may_follow() -> bool:  # revoking a key ends its streams
         try:

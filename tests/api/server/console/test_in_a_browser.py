@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from helpers.browser import CHROMIUM, Browser, browser
+from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, Browser, browser
 from helpers.example_lab import Lab
 from helpers.service import running_service, stopped_workers
 from intertwine.bases import from_bytes
@@ -30,23 +30,6 @@ PAGES += [
     "/problems",
     "/irreps?rep=V**2&group=O(3)",
 ]
-
-#: The first element that is wider than the page; null without one.
-_TOO_WIDE = """
-document.scrollingElement.scrollWidth > innerWidth
-  ? [...document.querySelectorAll("*")].find(e => e.getBoundingClientRect().right > innerWidth)
-      ?.outerHTML ?? "the page"
-  : null
-"""
-#: Elements that a screen reader could not name, and headings that skip a level.
-_UNNAMED = """
-[...document.querySelectorAll("input, textarea, button, a, img, progress, table")].filter(e => !(
-  e.textContent.trim() || e.getAttribute("aria-label") || e.alt || e.labels?.length
-)).map(e => e.outerHTML).concat(
-  [...document.querySelectorAll("h1, h2, h3, h4")].map(e => +e.tagName[1]).flatMap((n, i, all) =>
-    n > (i ? all[i - 1] : 0) + 1 ? [`h${n} after h${all[i - 1]}`] : [])
-)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +69,7 @@ def test_from_a_text_to_the_file(service: httpx.Client, visitor: Browser) -> Non
         tab.wait_for("Press Ctrl+C")  # a headless browser does not allow more
         assert tab.run("getSelection().toString()").startswith("from intertwine.reps")
         link = tab.run("document.querySelector('a[download]').href")
-        assert tab.run(_UNNAMED) == []
+        assert tab.run(UNNAMED) == []
     assert tab.page.complaints == []
     assert all(address.startswith(root(service)) for address in tab.page.requested)
     basis = from_bytes(httpx.get(link).content)
@@ -135,8 +118,8 @@ def test_a_phone_needs_no_scrolling_sideways(
         tab.wait_for("Intertwine")
         tab.wait_until("!document.querySelector('[data-source], [data-poll]')")
         tab.wait_until("[...document.images].every(image => image.complete)")
-        assert tab.run(_TOO_WIDE) is None
-        assert tab.run(_UNNAMED) == []
+        assert tab.run(TOO_WIDE) is None
+        assert tab.run(UNNAMED) == []
     assert tab.page.complaints == []
 
 

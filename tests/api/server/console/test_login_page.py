@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import httpx
 import pytest
-from helpers.example_lab import Lab
+from helpers.example_lab import Lab, form_of, log_in
 from helpers.service import SO3, problem
 from intertwine_api.server.sessions import SESSION_SECONDS, Sessions
 
@@ -21,18 +21,6 @@ def visitor(lab: Lab) -> Iterator[httpx.Client]:
     """A browser without a session. It keeps cookies."""
     with httpx.Client(base_url=lab.address, headers=HTML, timeout=60) as client:
         yield client
-
-
-def form_of(page: str, action: str) -> dict[str, str]:
-    """The hidden fields of a form."""
-    form = re.search(rf'<form method="post" action="/lab/{action}">(.*?)</form>', page, re.DOTALL)
-    assert form, page
-    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[1]))
-
-
-def log_in(visitor: httpx.Client, key: str, after: str = "/") -> httpx.Response:
-    page = visitor.get("/lab/login", params={"after": after})
-    return visitor.post("/lab/login", data={**form_of(page.text, "login"), "key": key})
 
 
 class TestLogin:
