@@ -29,7 +29,7 @@ PAGES = (
         for name in (
             *("index", "format", "command-line", "store", "service", "running"),
             *("from-emlp", "how-it-works", "polynomials", "networks", "inertia", "remote"),
-            *("overview", "recipes", "groups-and-reps", "gallery", "glossary"),
+            *("overview", "recipes", "groups-and-reps", "gallery", "glossary", "console"),
         )
     ),
 )

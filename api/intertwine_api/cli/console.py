@@ -121,8 +121,9 @@ def _show(remote: str | None, page: str, fields: dict[str, str | None]) -> None:
     if len(address) > _LONGEST:
         raise TooLarge(
             f"the address has {len(address):,} characters, and browsers open at most "
-            f"{_LONGEST:,}: open the console without --generators, and paste them there"
+            f"{_LONGEST:,}: open the console without --generators, and paste them there (up to "
+            f"about 60,000 characters), or use intertwine basis"
         )
     print(address, flush=True)
     if not webbrowser.open(address):
-        common.warn("no browser was found on this machine: open the address in yours")
+        common.warn("this machine has no browser: open the address on another one")

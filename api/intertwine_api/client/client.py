@@ -113,7 +113,7 @@ class Client(BaseClient[Connection]):
         *,
         group: str | Group | Mapping[str, Any] | None = None,
     ) -> HilbertSeries:
-        """Return the Hilbert series of a rep, counted at the service.
+        """Return the Hilbert series of a rep, computed by the service.
 
         See `intertwine.polynomials.molien`. Raises its errors.
         """
@@ -319,7 +319,7 @@ class AsyncClient(BaseClient[AsyncConnection]):
         *,
         group: str | Group | Mapping[str, Any] | None = None,
     ) -> HilbertSeries:
-        """Return the Hilbert series of a rep, counted at the service; see `Client.molien`."""
+        """Return the Hilbert series of a rep, computed by the service; see `Client.molien`."""
         return await count_polynomials(self._connection, rep, degree, rep_out, group)
 
     async def generators(

@@ -27,7 +27,7 @@ _WAIT = 60  # seconds that the service may hold a request, by default
 async def count_polynomials(
     session: Session, rep: SomeRep, degree: int, rep_out: SomeRep | None, group: SomeGroup
 ) -> HilbertSeries:
-    """Return the Hilbert series of a rep, counted at the service."""
+    """Return the Hilbert series of a rep, computed by the service."""
     from intertwine.polynomials.description import series_from
 
     inner, outer = _sent(rep, rep_out, group)

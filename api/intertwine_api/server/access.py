@@ -115,8 +115,8 @@ def _unauthorized(token: str) -> ProblemError:
 class Guard:
     """Authenticate requests of the API and of the console before their body is read.
 
-    It also enforces the limits per key. Without a header, a reading request or a form of the
-    console has the key that `session_key` finds in its cookies.
+    It also enforces the limits per key. A request that has no header, and that reads or is a form
+    of the console, is authenticated by the key that `session_key` finds in its cookies.
 
     Refusals of one key that come too fast are held for two seconds, so that a client that repeats
     refused requests at once does not take the processor. Unknown keys count as one. At most `held`

@@ -102,8 +102,9 @@ def validation_problem(errors: Sequence[Any]) -> Problem:
 
 
 def _allowed(app: FastAPI, path: str, known: str) -> list[str]:
-    """Return the methods of all routes at a path. One route alone knows only its own, `known`,
-    which are those of a page, because pages are not in the OpenAPI document.
+    """Return the methods of all routes at a path, from the OpenAPI document.
+
+    A page is not in it: then return `known`, the methods of its route.
     """
     paths = app.openapi()["paths"]
     fitting = [template for template in paths if compile_path(template)[0].match(path)]

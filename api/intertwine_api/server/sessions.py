@@ -1,9 +1,9 @@
 """Sessions of the console: a cookie that holds an API key in encrypted form.
 
 The cookie is encrypted with a secret of the service, which all its hosts have, so that neither
-scripts nor other programs that see the cookie learn the key. It ends after twelve hours, and with
-its key. It authenticates reading requests, and forms of the console that have a token. Whatever
-else changes something needs the key itself.
+scripts nor other programs that see the cookie learn the key. It expires after twelve hours, or when
+its key is revoked. It authenticates requests that read, and forms of the console that have a token.
+Other requests that change something need the key itself.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Sessions:
             return None
 
     def form_token(self, cookies: Mapping[str, str]) -> str:
-        """Return what a form of a session must send; empty without a session.
+        """Return the token that a form of a session must send; empty without a session.
 
         Pages of other sites cannot read it, so they cannot send the form.
         """

@@ -1,4 +1,4 @@
-"""Parse requests for Hilbert series and polynomial maps, and estimate and compute the answers."""
+"""Parse requests for Hilbert series and polynomial maps, estimate their cost, and compute them."""
 
 from __future__ import annotations
 

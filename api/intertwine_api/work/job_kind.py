@@ -71,8 +71,9 @@ class Submitter:
     weights: UploadedWeights
 
     def find_weights(self, digest: str) -> Path | None:
-        """Return the file of weights that the caller may start from, or None: those of a model,
-        their own uploads and those of their own jobs; for admins, any.
+        """Return the file of weights that the caller may start from, or None.
+
+        Callers may use those of a model, of their own uploads and of their own jobs; admins any.
         """
         known = self.caller.is_admin or self.weights.are_readable(self.caller.owner, digest)
         return self.objects.path(digest) if known else None

@@ -14,14 +14,15 @@ _MOST_PARTS = 10**12
 
 
 def group_argument(value: Any, what: str, least: int = 1) -> int:
-    """Return an argument of a group, such as "n of SO(n)". Raises `InvalidGroup` unless it is an
-    integer from `least` on.
+    """Return an integer argument of a group, such as "n of SO(n)".
+
+    Raises `InvalidGroup` unless it is an integer ≥ `least`.
     """
     return checked_integer(value, what, least, InvalidGroup)
 
 
 def parts_of_a_turn(value: Any, what: str) -> int:
-    """Return the number of parts that an angle is of a turn, as `group_argument`.
+    """Return k for rotations by 1/k of a turn, checked as by `group_argument`.
 
     Raises `TooLarge` for more than 10¹² parts: such rotations are the identity up to rounding.
     """
@@ -35,8 +36,9 @@ def parts_of_a_turn(value: Any, what: str) -> int:
 
 
 def with_named_arguments(init: Callable[..., None], name: str) -> Callable[..., None]:
-    """Wrap the ``__init__`` of a class of groups so that calls with missing or further arguments
-    raise `InvalidGroup`, which shows those that it takes.
+    """Wrap the ``__init__`` of a group class: missing or surplus arguments raise `InvalidGroup`.
+
+    The message shows the arguments that the class takes.
     """
     signature = inspect.signature(init)
     taken = [

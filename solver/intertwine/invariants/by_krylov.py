@@ -219,7 +219,7 @@ class _Projection:
         return x
 
     def is_faster_in_one_descent(self, columns: int) -> bool:
-        """Return whether L is worth its computation for a block of so many columns."""
+        """Return whether L is worth its computation for a block with this many columns."""
         return self.xp is np and _is_squared(self.constraints.sizes, columns)
 
     @cached_property

@@ -262,8 +262,8 @@ def _solve_problem(
 ) -> tuple[Storage, Certificate]:
     """Try the methods in turn until one has a proven answer.
 
-    A rank that a method finds ambiguous stays so if the next one refuses the size: `TooLarge` would
-    hide what is wrong.
+    If one method finds the rank ambiguous and the next one refuses the size, the error is
+    `AmbiguousRank`: `TooLarge` would hide the cause.
     """
     if options.tolerance is not None:
         return _approximate(problem, options.tolerance, options.method, report)

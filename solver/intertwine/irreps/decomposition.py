@@ -71,7 +71,7 @@ class Decomposition:
     _form: Canonical
     gauge: str = "own"
     _changes: tuple[Inexact[np.ndarray, "_ _"], ...] = ()
-    """For another gauge than the irreps' own, the unitary change to it for each irrep."""
+    """The unitary change to the gauge for each irrep, if it is not the irreps' own."""
 
     def to_irreps(self, x: Num[Array, "n c"]) -> dict[Irrep, Num[Array, "m d c"]]:
         """Return U⁻¹x, irrep by irrep: copies, components, columns. NumPy and JAX arrays."""

@@ -16,7 +16,7 @@ from intertwine.reps import Rep
 from intertwine.reps.syntax import ScalarRep, Sum, groups_of, is_a
 
 _MAX_SIZE = 10_000
-"""The largest rep: the change of basis is a dense matrix."""
+"""The largest size of a rep, because the change of basis is a dense matrix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +70,13 @@ def e3nn_frame(rep: Rep) -> E3nnFrame:
     groups, n = groups_of(rep), rep.size()
     if len(groups) != 1:
         raise MethodNotApplicable(
-            f"a rep of one group is written in e3nn's irreps, and {rep!r} has {len(groups)} groups"
+            f"e3nn_frame takes a rep of one group, and {rep!r} has {len(groups)} groups"
         )
     if n > _MAX_SIZE:
-        raise TooLarge(f"{rep!r} has {n:,} dimensions; at most {_MAX_SIZE:,} are changed")
+        raise TooLarge(
+            f"{rep!r} has {n:,} dimensions; e3nn_frame takes at most {_MAX_SIZE:,}: take the terms "
+            f"of the rep one by one"
+        )
     terms = rep.terms if is_a(rep, Sum) else ((1, rep),)
     blocks: list[tuple[int, int, str]] = []
     found: list[tuple[int, Inexact[np.ndarray, "_ _"]]] = []

@@ -32,7 +32,7 @@ from intertwine.irreps.reductivity import REDUCTIVE, verdict_of
 from intertwine.operators import dense
 
 _LARGEST_ALGEBRA = 200
-"""The largest dimension of a Lie algebra whose roots are searched: it takes about a second."""
+"""The largest dimension of a Lie algebra whose roots are computed, in about a second."""
 _LARGEST_CLOSED = 64  # algebras of more generators are tested by random brackets, which is quick
 _WORK = 1e10  # the most multiplications for the brackets of fewer generators: a few seconds
 _MOST_ORDERS = 5_040
@@ -206,14 +206,14 @@ def root_system(group: Group) -> RootSystem:
     except (UnclearWeights, np.linalg.LinAlgError) as error:
         raise MethodNotApplicable(
             f"the weights of {group!r} are not clearly integer multiples of a few numbers, as "
-            f"those of an algebraic group are. Weights exist for the group that is closed, such as "
-            f"a whole torus instead of a line in it"
+            f"those of an algebraic group are: take a closed group, such as a whole torus instead "
+            f"of a line in it"
         ) from error
 
 
 def _too_large(group: Group) -> TooLarge:
     return TooLarge(
-        f"the roots of {group!r} are not searched: its Lie algebra has more than "
+        f"the roots of {group!r} are not computed: its Lie algebra has more than "
         f"{_LARGEST_ALGEBRA} dimensions, or its brackets take too long. Take a smaller group of "
         f"the same kind, or the factors of a product"
     )

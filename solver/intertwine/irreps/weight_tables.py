@@ -30,7 +30,7 @@ from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, grou
 MAX_PRINTED = 1_000
 """The most weights of a table that is written as text."""
 _LARGEST = 1_000
-"""The largest rep without a structure whose matrices are diagonalised."""
+"""The largest size of a rep of unknown structure, whose matrices are diagonalised."""
 _MOST_SUMS = 1_000_000
 """The most sums of two weights for one table: a second or two."""
 _PICTURED = 2  # the largest number of labels and charges of a picture

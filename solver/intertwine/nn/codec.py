@@ -293,7 +293,10 @@ class _Reader:
         if counts != (len(group.lie_generators), len(group.group_generators)) or any(
             image.shape != (size, size) for image in (*lie, *discrete)
         ):
-            raise FormatError(f"a rep of size {size} over {group!r} has images that do not fit")
+            raise FormatError(
+                f"a rep of size {size} over {group!r} has images of wrong shapes, or a wrong "
+                f"number of them: save the model again"
+            )
         return GeneratorRep(group, Images(lie, discrete), size, tree["rep"]["name"])
 
     def _named(self, tree: Mapping[str, Any]) -> Rep:

@@ -90,8 +90,8 @@ def linear_from_e3nn(
 ) -> Linear:
     """Return a layer with the weights of e3nn: the inverse of `linear_to_e3nn`.
 
-    `paths` and `biases` are as in `E3nnLinear`, without e3nn's normalization; paths that are left
-    out are 0, and so are biases. The layer is between the reps of the given one, and has its dtype.
+    `paths` and `biases` are as in `E3nnLinear`, without e3nn's normalization; omitted paths and
+    biases are 0. The layer is between the reps of the given one, and has its dtype.
     Raises `InvalidRep` for paths between blocks of different irreps, and for wrong shapes.
     """
     frames, maps = _frames(layer), layer.maps

@@ -52,8 +52,8 @@ def is_traced(tree: Any) -> bool:
 def in_own_precision(model: Any, x: Any) -> AbstractContextManager[Any]:
     """Return a context in which JAX computes in float64, for a model whose weights are in it.
 
-    Elsewhere, JAX would round them to float32 unless float64 is enabled. Inside a compiled or
-    differentiated function, whose program has its precision already, the context changes nothing.
+    Without it, JAX rounds them to float32 unless float64 is enabled. Inside a compiled or
+    differentiated function, whose precision is already fixed, the context changes nothing.
     """
     if canonicalize_dtype(np.float64) == np.float64 or is_traced((model, x)):
         return nullcontext()

@@ -110,8 +110,8 @@ class EquivariantPolynomial(Layer):
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
         """Return the image of each vector of x; `training` has no effect.
 
-        Weights in float64 compute in it, also where JAX has it disabled, unless the call is
-        traced.
+        A model with float64 weights computes in float64, also if JAX has it disabled, unless the
+        call is traced.
         """
         with in_own_precision(self, x):
             flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)

@@ -68,7 +68,7 @@ class Standardize(Layer):
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
         """Return the image of each vector of x; the model also gets `training`.
 
-        A model with weights in float64 computes in it, also where JAX has it disabled, unless the
+        A model with float64 weights computes in float64, also if JAX has it disabled, unless the
         call is traced.
         """
         with in_own_precision(self.model, x):

@@ -31,7 +31,7 @@ def estimate_series(rep: Rep, degree: Any, rep_out: Rep | None = None) -> Cost:
 
 
 def estimate_maps(rep_in: Rep, degree: Any, rep_out: Rep | None = None) -> Cost:
-    """Estimate the cost of `polynomial_basis`, or of `generators` for `rep_out` None.
+    """Estimate the cost of `polynomial_basis`, or of `generators` if `rep_out` is None.
 
     Raises `InvalidSetting` for a degree out of bounds, and `TooLarge` for more coefficients than
     are solved for.

@@ -22,7 +22,7 @@ from intertwine.reps import Rep, Scalar
 
 
 def describe_series(series: HilbertSeries, rep: Rep, rep_out: Rep | None = None) -> dict[str, Any]:
-    """Return a Hilbert series as JSON values: integers as text, which have no largest size.
+    """Return a Hilbert series as JSON values: integers as text, because they can be very large.
 
     `numerator`, `denominator` and `closed_form` are None if the generating function is not known.
     """

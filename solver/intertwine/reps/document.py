@@ -46,8 +46,8 @@ def rep_document(rep: Rep) -> dict[str, Any]:
     if not same:
         raise InvalidRep(
             f"{text} cannot be sent: a service knows only the library's reps, and reps by the "
-            f"images of generators with names other than V and T. In a rep of several groups, "
-            f"these are those of the catalogue. Write the rep as Rep.from_generators(G, images, "
+            f"images of generators with names other than V and T. The groups of a rep of several "
+            f"groups have to be in the catalogue. Write the rep as Rep.from_generators(G, images, "
             f"name='P')"
         )
     document: dict[str, Any] = {"rep": text}

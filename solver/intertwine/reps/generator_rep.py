@@ -60,7 +60,7 @@ class GeneratorRep(Rep):
 
     @property
     def given_name(self) -> str | None:
-        """The name that the user gave; None for a rep that prints by its size and digest."""
+        """The name that the user gave; None for a rep that prints as its size and digest."""
         found: str | None = self.__dict__["_name"]
         return found
 
@@ -172,7 +172,7 @@ def named(rep: Rep, name: str) -> GeneratorRep:
     """
     if not isinstance(rep, GeneratorRep):
         raise InvalidRep(
-            f"{rep!r} is not a single rep by generators, and prints as it is written: leave out "
+            f"{rep!r} is not a single rep by generators, so it prints as an expression: leave out "
             f"name={name!r}"
         )
     return GeneratorRep(rep.G, rep.generators, rep.size(), name, vars(rep)["note"])

@@ -98,9 +98,8 @@ class Homomorphism:
 
         A sum, product or dual of reps becomes that of the reps pulled back. Parts of R over other
         groups remain as they are. The result prints as `name`; without it, parts by generators keep
-        their names. A `name` is for a single rep, not for a sum or product. Raises `InvalidRep` if
-        no part is over H, and `MethodNotApplicable` for a part whose matrices are not known for
-        φ(hₖ).
+        their names. Raises `InvalidRep` if no part is over H, and for the `name` of a sum or
+        product. Raises `MethodNotApplicable` for a part whose matrices are not known for φ(hₖ).
         """
         whole = R if R.is_concrete else R(self.H)
         own = list(atoms(whole))

@@ -92,7 +92,7 @@ class Sub(_Compression):
     `basis` is a matrix with the vectors of R as columns, a `Basis`, or a projector on the subspace.
     Its columns are made orthonormal, E; then ρ(g) = Eᴴ R(g) E. `embed` is E, of shape (R.size(),
     size()), and equivariant. `project` is its adjoint, which gives the coordinates of the
-    orthogonal projection. Both are matrices. `quotient` is R modulo the subspace.
+    orthogonal projection. Both are matrices. `quotient` is the quotient of R by the subspace.
 
     >>> traceless = np.eye(9) - np.eye(3).reshape(9, 1) * np.eye(3).reshape(1, 9) / 3
     >>> Sub((V**2)(SO(3)), traceless).size()
@@ -107,7 +107,7 @@ class Sub(_Compression):
 
     @property
     def quotient(self) -> QuotientRep:
-        """The rep of R modulo this subspace; see `QuotientRep`."""
+        """The quotient of R by this subspace; see `QuotientRep`."""
         return QuotientRep(self.whole, self.embed)
 
 

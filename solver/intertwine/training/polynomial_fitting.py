@@ -124,10 +124,10 @@ def fit_polynomial(
     There is no forward selection then, so the targets must have about as many numbers as there are
     polynomials of the true degree.
 
-    `dtype` is that of the weights, float32 by default. With float64, which JAX need not have
-    enabled, errors can be as small as rounding errors of float64 if the data are float64 too;
-    `evaluate` and calls of the model compute in it. A call inside ``jax.jit`` or ``jax.grad`` does
-    so within ``jax.enable_x64(True)``.
+    `dtype` is that of the weights, float32 by default. With float64, errors can be as small as
+    rounding errors of float64 if the data are float64 too; `evaluate` and calls of the model then
+    compute in float64, also if JAX has it disabled. Only a call inside ``jax.jit`` or ``jax.grad``
+    needs ``jax.enable_x64(True)``.
 
     Reps are those of the data; for pairs of arrays, give `rep_in` and `rep_out`. Raises
     `MethodNotApplicable` for reps that are not recognised as sums of irreps, and `TooLarge` if

@@ -272,7 +272,7 @@ def _fraction(value: float) -> Fraction | None:
 
 
 def _number(value: float) -> str:
-    """Return a coefficient: a fraction, a root of one, or six digits."""
+    """Return a coefficient: a fraction, the square root of a fraction, or six digits."""
     fraction = _fraction(value)
     if fraction is not None:
         return str(fraction)

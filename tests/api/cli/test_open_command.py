@@ -80,7 +80,7 @@ def test_without_a_browser_the_address_is_printed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("INTERTWINE_URL", raising=False)
     ended = called("open")
     assert (ended.code, ended.out) == (0, f"{DEFAULT}/\n")
-    assert "open the address in yours" in ended.err
+    assert "open the address on another one" in ended.err
 
 
 def test_an_invalid_address_is_refused(opened: list[str]) -> None:

@@ -28,7 +28,7 @@ from intertwine_api.server.console.question import Question
 from intertwine_api.wire.bases import BasisCertificate
 
 LARGEST_PICTURE = 10_000
-"""The most coordinates of a picture: a larger one shows no more."""
+"""The most coordinates of a picture: larger ones cannot be read."""
 MOST_DECOMPOSED = 1_000
 """The most coordinates of a rep that pages decompose without a click; more can take minutes."""
 _MOST_LINES = 12
@@ -38,7 +38,7 @@ _LONGEST = 4_000  # characters of generators that are repeated in a command
 def evidence(certificate: BasisCertificate) -> list[str]:
     """Return what the certificate of a basis says, in sentences."""
     found = [
-        f"The method {certificate.method} found it with {certificate.backend} on "
+        f"The method {certificate.method} computed it with {certificate.backend} on "
         f"{certificate.device} in {certificate.seconds:.2g} s.",
         f"Each generator was applied to every basis vector: the largest change is "
         f"{certificate.residual:.1e}, relative to the generator.",
@@ -74,7 +74,7 @@ class Part:
 
 
 def parts_of(certificate: BasisCertificate) -> list[Part]:
-    """Return the different terms of the rep that were solved by themselves, the first ones."""
+    """Return the first few different terms of the rep that were solved separately."""
     parts = (certificate.model_extra or {}).get("parts") or {}
     return [
         Part(name, part["size"], part["rank"], part["method"])

@@ -65,7 +65,7 @@ class _Found:
     downloads: list[tuple[str, str]]
     """Names and addresses, relative to the root."""
     loads_irreps: bool
-    """Whether the page loads the irreps by itself."""
+    """Whether the page loads the irreps without a click."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ async def show_explorer(
     check: Annotated[bool, Query(description="only show what the rep means")] = False,
     again: Annotated[bool, Query(description="solve again after a failure")] = False,
 ) -> HTMLResponse:
-    """Return the form; and for a question what it means, and its basis or the solve's progress."""
+    """Return the form, the meaning of a question, and its basis or the progress of its solve."""
     values: dict[str, Any] = {
         "question": question,
         "examples": EXAMPLES,
@@ -190,7 +190,10 @@ def _draw(key: str, text: str, service: Service) -> bytes:
     basis = as_written(service.bases.basis(key), text or None)
     rep = basis.rep
     if rep is None or basis.shape[0] > LARGEST_PICTURE:
-        detail = f"a basis of {basis.shape[0]:,} coordinates is not drawn: get its file"
+        detail = (
+            f"the basis has {basis.shape[0]:,} coordinates, and no picture: download its file "
+            f"(at most {LARGEST_PICTURE:,} coordinates are drawn)"
+        )
         raise ProblemError.of("too-large", detail)
     from intertwine.vis import draw_invariants, draw_maps
 

@@ -83,7 +83,7 @@ class _GroupPage:
     tensors: str
     """The rep whose irreps the page lists: the tensors of at most two factors, or of one."""
     loads_irreps: bool
-    """Whether the page loads them by itself."""
+    """Whether the page loads them without a click."""
 
 
 @router.get("/groups", response_class=HTMLResponse)
@@ -201,7 +201,7 @@ def _lie_facts(group: Group) -> list[tuple[str, str]]:
 
 def _reductivity(group: Group) -> str:
     if group.d > _MOST_JUDGED and not group.is_orthogonal:
-        return f"not decided here, for more than {_MOST_JUDGED} dimensions"
+        return f"not decided on this page for more than {_MOST_JUDGED} dimensions"
     if group.is_orthogonal and not group.lie_generators:
         return "yes: a group of orthogonal or unitary matrices"
     verdict = verdict_of(group)

@@ -42,7 +42,9 @@ async def log_in(request: Request, service: TheService) -> Response:
     sent = request.cookies.get(_FORM_COOKIE, "")
     try:
         if not sent or not _equal(sent, fields.get("token", "")):
-            detail = "the form has expired, or the browser sends no cookies: send it again"
+            detail = (
+                "the form has expired, or the browser blocks cookies: allow them, and try again"
+            )
             raise ProblemError.of("forbidden", detail)
         service.logins.require("all")
         caller = await service.access.caller(f"Bearer {key}")

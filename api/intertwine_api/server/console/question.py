@@ -138,9 +138,9 @@ def _polynomial(text: str) -> str:
 
 def _course(cost: Cost, settings: Settings) -> str:
     if cost.operations > settings.solve_operations or cost.memory > settings.solve_memory:
-        return "it is refused, because it costs more than this service spends on a solve"
+        return "it is refused, because it exceeds the limit of this service"
     if cost.operations > settings.solve_job_operations:
-        return "it is solved as a job, in the queue of this service"
+        return "it is solved as a job in the queue of this service"
     return "it is solved at once, while the page waits"
 
 

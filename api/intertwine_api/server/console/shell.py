@@ -38,7 +38,7 @@ NAVIGATION = (
 def _assets() -> dict[str, tuple[str, bytes]]:
     """Return the static files by the name in their address, with media type and content.
 
-    The name has a hash of the content, so that browsers may keep a file for ever, and a new version
+    The name has a hash of the content: browsers may cache a file permanently, because a new version
     has a new address.
     """
     found = {}
@@ -145,8 +145,8 @@ def render_problem(
 def may_start_work(request: Request) -> bool:
     """Whether the user asked for the page: by a click in the console, a bookmark or the address.
 
-    A link of another site opens the page, and the user has to click before it solves; browsers
-    that load a page in advance get no solve either.
+    A link from another site opens the page, which solves only after a click. Browsers that prefetch
+    a page start no solve either.
     """
     site = request.headers.get("sec-fetch-site")
     is_prefetch = "prefetch" in request.headers.get("sec-purpose", "")

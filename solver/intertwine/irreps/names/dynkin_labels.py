@@ -25,7 +25,7 @@ _Weight = tuple[int, ...]
 class DynkinLabels:
     """Dynkin labels and charges of the highest weight (see `RootSystem`), such as (1, 0) of G₂.
 
-    Charges follow as ``m=1`` or ``m=(1, 0)``, and are alone for a torus. Over ℝ an irrep may be a
+    Charges follow as ``m=1`` or ``m=(1, 0)``; a torus has only charges. Over ℝ an irrep may be a
     sum: (1, 0)+(0, 1), m=±1, or 2(1), of twice the same. An irrep has no name if another order of
     the simple roots that V does not distinguish would change it: over ℂ, (3, 0) of SU(3) in its
     adjoint rep. For a compact group over ℝ, one term is enough to find a sum.

@@ -48,7 +48,7 @@ _Matrix = Num[np.ndarray, "_ _"]
 
 
 def leaves_of(group: Group) -> tuple[Group, ...]:
-    """Return the factors of a direct product; none for other groups."""
+    """Return the factors of a direct product; empty for other groups."""
     unnumbered = group.unnumbered
     return unnumbered.leaves if isinstance(unnumbered, DirectProduct) else ()
 

@@ -250,12 +250,12 @@ class TestWhoAsked:
         fields = {"rep": "V**3+11V0", "group": "O(3)"}
         headers = {**HTML, "sec-fetch-dest": "document", **headers}
         before = client.get("/v1/bases").json()["data"]
-        for path, says in (("/", "the solve waits"), ("/irreps", "the decomposition waits")):
+        for path, says in (("/", "to start the solve"), ("/irreps", "to start the decomposition")):
             page = client.get(path, params=fields, headers=headers)
             assert page.status_code == 200
             assert says in page.text
         page = client.get("/characters", params={"name": "S(4)"}, headers=headers)
-        assert "the computation waits" in page.text
+        assert "to start the computation" in page.text
         assert client.get("/v1/bases").json()["data"] == before
 
     def test_it_shows_a_basis_that_is_known(self, client: httpx.Client, page: str) -> None:
