@@ -22,7 +22,7 @@ import psutil
 import pytest
 from helpers.container import Image, init_of, kill
 from helpers.databases import Databases
-from helpers.service import SO3, problem
+from helpers.service import SO3, followed, problem
 from sqlalchemy import make_url
 
 FOLDER = os.environ.get("INTERTWINE_IMAGE")
@@ -139,7 +139,7 @@ def test_it_solves_trains_and_ends(image: Image, tmp_path: Path) -> None:
     with running(image, volumes) as (address, process):
         problem(httpx.get(f"{address}/v1/bases", timeout=60), 401, "unauthorized")
         with httpx.Client(base_url=address, headers=key, timeout=60) as client:
-            basis = client.post("/v1/bases", json=SO3).json()
+            basis = followed(client, client.post("/v1/bases", json=SO3)).json()
             assert basis["rank"] == 6
             picture = client.get(f"/pictures/{basis['key']}.svg")
             assert (picture.status_code, picture.text[:5]) == (200, "<?xml"), picture.text

@@ -432,9 +432,11 @@ def test_the_catalogue_describes_itself() -> None:
         parameters = ", ".join(inspect.signature(CATALOGUE[row["name"]]).parameters)
         assert row["form"].replace("[", "").replace("]", "") == f"{row['name']}({parameters})"
         assert row["summary"].endswith((".", ","))
+        assert type(parse_group(row["example"])) is CATALOGUE[row["name"]]
     assert described[1] == {
         "name": "SO",
         "form": "SO(n[, q])",
+        "example": "SO(3)",
         "summary": "The rotations SO(n) of n dimensions.",
     }
 

@@ -294,10 +294,11 @@ class PolynomialMapsDocument(BaseModel):
 
 
 class GroupSummary(BaseModel):
-    """A group of the catalogue and its notation."""
+    """A group of the catalogue, its notation and an example as text."""
 
     name: str
     form: str
+    example: str
     summary: str
 
 

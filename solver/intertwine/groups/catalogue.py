@@ -298,3 +298,15 @@ CATALOGUE: dict[str, type[Group]] = {
         Pauli, Clifford, SE, E, Galilei, Poincare, Heisenberg, Spin, G2,
     )
 }  # fmt: skip
+
+#: An example of each group of the catalogue that has parameters, as text.
+EXAMPLES: dict[str, str] = {
+    **{"Trivial": "Trivial(2)", "SO": "SO(3)", "O": "O(3)", "C": "C(4)", "D": "D(4)"},
+    **{"Scaling": "Scaling(2)", "Sp": "Sp(2)", "Z": "Z(6)", "S": "S(4)", "SL": "SL(2)"},
+    **{"GL": "GL(2)", "U": "U(2)", "SU": "SU(2)", "ZksZnxZn": "ZksZnxZn(4, 3)"},
+    **{"DkeR3": "DkeR3(4)", "PointGroup": "PointGroup(m-3m)", "A": "A(5)"},
+    **{"MagneticPointGroup": "MagneticPointGroup(4'/mm'm)", "Dic": "Dic(3)"},
+    **{"Hyperoctahedral": "Hyperoctahedral(3)", "Pauli": "Pauli(2, 1)", "Clifford": "Clifford(1)"},
+    **{"SE": "SE(3)", "E": "E(3)", "Galilei": "Galilei(3)", "Heisenberg": "Heisenberg(1)"},
+    **{"Spin": "Spin(5)"},
+}

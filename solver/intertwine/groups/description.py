@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from intertwine.groups.catalogue import CATALOGUE
+from intertwine.groups.catalogue import CATALOGUE, EXAMPLES
 from intertwine.groups.element_tables import all_permutations, signed_points
 from intertwine.groups.enumeration import enumerate_elements
 from intertwine.groups.group import Group
@@ -15,11 +15,12 @@ from intertwine.groups.stabilizer_chain import PermutationImages, StabilizerChai
 
 
 def describe_catalogue() -> list[dict[str, str]]:
-    """Return the name, the notation and a summary of each group in the catalogue."""
+    """Return name, notation, an example and a summary of each group in the catalogue."""
     return [
         {
             "name": name,
-            "form": f"{name}({_parameters(group)})",
+            "form": (form := f"{name}({_parameters(group)})"),
+            "example": EXAMPLES.get(name, form),
             "summary": (inspect.getdoc(group) or "").partition("\n")[0],
         }
         for name, group in CATALOGUE.items()

@@ -38,18 +38,6 @@ _MOST_JUDGED = 24
 """The largest d of a group that is not orthogonal for which the page decides on reductivity."""
 _MOST_DIGITS = 24  # of an order
 
-#: A text for each entry of the catalogue that has parameters.
-EXAMPLES = {
-    **{"Trivial": "Trivial(2)", "SO": "SO(3)", "O": "O(3)", "C": "C(4)", "D": "D(4)"},
-    **{"Scaling": "Scaling(2)", "Sp": "Sp(2)", "Z": "Z(6)", "S": "S(4)", "SL": "SL(2)"},
-    **{"GL": "GL(2)", "U": "U(2)", "SU": "SU(2)", "ZksZnxZn": "ZksZnxZn(4, 3)"},
-    **{"DkeR3": "DkeR3(4)", "PointGroup": "PointGroup(m-3m)", "A": "A(5)"},
-    **{"MagneticPointGroup": "MagneticPointGroup(4'/mm'm)", "Dic": "Dic(3)"},
-    **{"Hyperoctahedral": "Hyperoctahedral(3)", "Pauli": "Pauli(2, 1)", "Clifford": "Clifford(1)"},
-    **{"SE": "SE(3)", "E": "E(3)", "Galilei": "Galilei(3)", "Heisenberg": "Heisenberg(1)"},
-    **{"Spin": "Spin(5)"},
-}
-
 
 def _asked(
     name: Annotated[str, Query(description="the text of a group")] = "",
@@ -119,12 +107,10 @@ async def show_characters(
 
 
 def _catalogue() -> list[dict[str, str]]:
-    """Return the entries of the catalogue, each with the address of an example."""
-    found = []
-    for entry in describe_catalogue():
-        example = EXAMPLES.get(entry["name"], entry["form"])
-        found.append({**entry, "example": example, "query": urlencode({"name": example})})
-    return found
+    """Return the entries of the catalogue, each with the address of its example."""
+    return [
+        {**entry, "query": urlencode({"name": entry["example"]})} for entry in describe_catalogue()
+    ]
 
 
 def _group(asked: Question) -> Group:

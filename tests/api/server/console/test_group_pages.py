@@ -7,9 +7,7 @@ from html import unescape
 from urllib.parse import parse_qs
 
 import httpx
-import pytest
-from intertwine.groups import CATALOGUE, parse_group
-from intertwine_api.server.console.group_pages import EXAMPLES
+from intertwine.groups import CATALOGUE
 
 HTML = {"accept": "text/html"}
 
@@ -25,11 +23,6 @@ class TestTheCatalogue:
         page = client.get("/groups", headers=HTML).text
         for name in CATALOGUE:
             assert re.search(rf"<code>{name}\(", page), name
-
-    @pytest.mark.parametrize("name", CATALOGUE)
-    def test_an_example_is_of_its_group(self, name: str) -> None:
-        example = EXAMPLES.get(name, f"{name}()")
-        assert type(parse_group(example)) is CATALOGUE[name]
 
     def test_a_group_is_looked_up_by_a_form(self, client: httpx.Client) -> None:
         page = client.get("/groups", headers=HTML).text
