@@ -44,7 +44,7 @@ class TestSettings:
     @pytest.mark.parametrize("name", FILES)
     def test_every_variable_is_a_setting(self, name: str) -> None:
         known = {f"INTERTWINE_{field.upper()}" for field in Settings.model_fields}
-        known.add("INTERTWINE_CACHE_SIZE")  # of the store
+        known |= {"INTERTWINE_CACHE_SIZE", "INTERTWINE_PROGRAMS"}  # of the store
         given = compose(name)["services"]["intertwine"].get("environment", {})
         assert {v for v in given if v.startswith("INTERTWINE_")} <= known
         assert image_settings().keys() <= known

@@ -11,6 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 from intertwine.bases import Basis, to_bytes
 from intertwine.groups import SO
+from intertwine.polynomials import (
+    describe_maps,
+    describe_series,
+    generators,
+    molien,
+    polynomial_basis,
+)
 from intertwine.reps import Rep, V, basis_key
 from intertwine_api.wire.safetensors_body import SAFETENSORS, write_arrays
 
@@ -104,6 +111,16 @@ class HonestService:
             return Reply(200, self._blobs[digest], {"content-type": SAFETENSORS})
         known = {"digest": _digest(request.body), "bytes": len(request.body), "links": {}}
         return json_reply(known, 201)
+
+    def _answer_reps(self, request: Request) -> Reply:
+        asked, what = json.loads(request.body), request.path.rpartition(":")[2]
+        rep, degree = V(SO(3)), asked["degree"]
+        if what == "molien":
+            return json_reply(describe_series(molien(rep, degree), rep))
+        maps = generators(rep, degree)
+        if what == "polynomials":
+            maps = polynomial_basis(rep, rep, degree)
+        return json_reply(describe_maps(maps))
 
     def _answer_store(self, request: Request) -> Reply:
         return json_reply({"layout": 1, "public_key": "A" * 43 + "=", "fingerprint": "0000 " * 16})

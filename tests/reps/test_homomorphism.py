@@ -71,12 +71,12 @@ class Counted(Large):
 
 
 def test_the_images_of_a_large_orthogonal_rep_take_few_calls_of_rho() -> None:
-    """ρ(1), ρ(h), a random and a fixed element, four words, and three calls for each dρ(A)."""
+    """ρ(1), ρ(h), a random and a fixed element, six words, and three calls for each dρ(A)."""
     G = O(2)
     rep = Counted()(G)
     with images_once():
         found = images(rep)
-    assert rep.calls[0] <= 1 + len(G.group_generators) + 2 + 4 + 3 * len(G.lie_generators)
+    assert rep.calls[0] <= 1 + len(G.group_generators) + 2 + 6 + 3 * len(G.lie_generators)
     expected = rep.analytic(np.asarray(G.lie_generators[0]))
     np.testing.assert_allclose(np.asarray(found.lie[0]), expected, atol=1e-14)
 
@@ -132,7 +132,7 @@ def test_the_generators_of_a_large_rep_may_have_frequencies_in_any_ratio(
         expected = np.kron(np.eye(COPIES), np.block([[blocks[0], nothing], [nothing, blocks[1]]]))
         np.testing.assert_allclose(np.asarray(image), expected, atol=1e-13)
     if powers == (2, 2):
-        assert rep.calls[0] == 1 + 2 + 4 + 3 + 2
+        assert rep.calls[0] == 1 + 2 + 6 + 3 + 2
 
 
 class Single(Large):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from intertwine.errors import InvalidRep
+from intertwine.errors import FormatError, InvalidRep
 
 from intertwine_api.client.connection import Session
 from intertwine_api.client.messages import HttpResponse, Schema, json_request
@@ -42,7 +42,7 @@ async def find_generators(
     """Return generators of the invariant polynomials of a rep, found at the service."""
     inner, _ = _sent(rep, None, group)
     response = await _ask(session, "generators", inner, None, degree, Schema.POLYNOMIALS)
-    return _maps(response, inner, None)
+    return _maps(response, inner, None, degree)
 
 
 async def find_polynomials(
@@ -51,7 +51,7 @@ async def find_polynomials(
     """Return a basis of equivariant polynomials, found at the service."""
     inner, outer = _sent(rep, rep_out, group)
     response = await _ask(session, "polynomials", inner, outer, degree, Schema.POLYNOMIALS)
-    return _maps(response, inner, outer)
+    return _maps(response, inner, outer, degree)
 
 
 def _sent(
@@ -96,10 +96,14 @@ async def _ask(
     return await send(session, request)
 
 
-def _maps(response: HttpResponse, inner: SentRep, outer: SentRep | None) -> PolynomialMaps:
+def _maps(
+    response: HttpResponse, inner: SentRep, outer: SentRep | None, degree: int
+) -> PolynomialMaps:
     from intertwine.polynomials.description import maps_from
     from intertwine.reps import Scalar
 
     with response.decoding():
+        if response.document["degree"] != degree:
+            raise FormatError(f"the document does not have the maps up to degree {degree}")
         rep_out = Scalar if outer is None else outer.rep
         return maps_from(response.document, inner.rep, rep_out)

@@ -82,7 +82,7 @@ def maps_from(document: Mapping[str, Any], rep_in: Rep, rep_out: Rep) -> Polynom
             for k in degrees
         )
         certificates = tuple(map(Certificate.from_json, document["certificates"]))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise FormatError(f"the document has no polynomial maps: {error!r}") from error
     return PolynomialMaps(rep_in, rep_out, coefficients, certificates)
 

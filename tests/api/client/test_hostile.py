@@ -46,6 +46,9 @@ from intertwine_api.client.messages import Schema
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "Client.basis": lambda lab: lab.basis(STORED),
     "Client.basis of an unstored one": lambda lab: lab.basis(UNSTORED),
+    "Client.molien": lambda lab: lab.molien("V", 2, group="SO(3)"),
+    "Client.generators": lambda lab: lab.generators("V", 2, group="SO(3)"),
+    "Client.polynomial_basis": lambda lab: lab.polynomial_basis("V", "V", 1, group="SO(3)"),
     "Client.train": lambda lab: lab.train(small_model(), X, Y),
     "Client.upload": lambda lab: lab.upload(X, Y),
     "Client.datasets": lambda lab: lab.datasets(),
@@ -86,6 +89,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 #: Those that read each kind of document, and the fields that are changed, by default all.
 READERS: dict[str, tuple[str, ...]] = {
     "Client.basis of an unstored one": ("stage", "key", "size", "rank", "digest", "certificate"),
+    "Client.molien": (),
+    "Client.polynomial_basis": (),
     "Client.upload": (),
     "Client.datasets": (),
     "Client.jobs": (),
