@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,10 +69,13 @@ def parse_request(document: Mapping[str, Any]) -> ParsedRequest:
 
 
 def parse_decomposition(document: Mapping[str, Any]) -> ParsedRequest:
-    """Parse ``{rep, group?}`` for a worker to decompose; its key differs from that of any basis."""
+    """Parse ``{rep, group?}`` for a worker to decompose.
+
+    Its key is that of the text: equal groups may have other names, and other names of their irreps.
+    """
     request = parse_request(document)
     task = json.dumps({**document, "decompose": True}, sort_keys=True)
-    return replace(request, key=f"{_DECOMPOSE}{request.key} {request.rep}", task=task)
+    return replace(request, key=f"{_DECOMPOSE}{sha256(task.encode()).hexdigest()}", task=task)
 
 
 def check_of(request: ParsedRequest, file: Path, digest: str) -> ParsedRequest:

@@ -9,7 +9,7 @@ are integers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from html import escape
 from math import gcd
@@ -153,7 +153,6 @@ class CharacterTable:
         }
 
 
-@lru_cache(_KEPT)
 def character_table(group: Group) -> CharacterTable:
     """Return the character table of a finite group of at most 4,000 elements and 1,500 classes.
 
@@ -161,6 +160,13 @@ def character_table(group: Group) -> CharacterTable:
     orthogonal. Raises `MethodNotApplicable` for a group that is not finite (or not clearly, in
     floating point), and `TooLarge` for a larger one.
     """
+    found = _character_table(group)
+    # an equal group may have another name
+    return found if found.group is group else replace(found, group=group)
+
+
+@lru_cache(_KEPT)
+def _character_table(group: Group) -> CharacterTable:
     classes = _classes_of(group)
     if classes.count > MAX_CLASSES:
         raise TooLarge(

@@ -9,7 +9,7 @@ under adjoints. Cartan elements are Hermitian there, and all eigenvalues are rea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import permutations, product
 from math import factorial, gcd, prod
@@ -174,7 +174,6 @@ class RootSystem:
         return f"<root system {self.type} of {self.group!r}>"
 
 
-@lru_cache(_KEPT)
 def root_system(group: Group) -> RootSystem:
     """Return the root system of a reductive group with a Lie algebra.
 
@@ -183,6 +182,13 @@ def root_system(group: Group) -> RootSystem:
     `TooLarge` for more than 200 dimensions and for brackets that take too long,
     and `RoundedGenerators` for rounded generators.
     """
+    found = _root_system(group)
+    # an equal group may have another name
+    return found if found.group is group else replace(found, group=group)
+
+
+@lru_cache(_KEPT)
+def _root_system(group: Group) -> RootSystem:
     if len(group.lie_generators) > _LARGEST_ALGEBRA:
         raise _too_large(group)
     require_exact(group)

@@ -121,5 +121,6 @@ def _stacked(
 def _unknown(atom: Rep) -> MethodNotApplicable:
     return MethodNotApplicable(
         f"irreps need the images under {atom} to be closed under adjoints, as those of a unitary "
-        f"rep are, and no frame is found where they are"
+        f"rep are, and no frame is found where they are. Give images in a basis nearer to an "
+        f"orthonormal one, with all digits"
     )

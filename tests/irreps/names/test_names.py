@@ -237,6 +237,28 @@ class TestRefusals:
         with pytest.raises(InvalidRep, match=text):
             Irrep(name, group)
 
+    @pytest.mark.parametrize(
+        ("name", "group"),
+        [
+            ("m=-999", "Spin(2)"), ("m=1999/2", "Spin(2)"), ("j=999", "Spin(3)"),
+            ("(999, 999)", "SO13p"), ("(1999/2, 1/2)", "O13"), ("[999]", "SU(3)"),
+        ],
+    )  # fmt: skip
+    def test_of_the_largest_numbers(self, name: str, group: str) -> None:
+        with pytest.raises(InvalidRep, match="tensors of more than 24 factors V"):
+            Irrep(name, parse_group(group))
+
+    @pytest.mark.parametrize(
+        ("name", "group"),
+        [
+            ("[1, -1]", "GL(4)"), ("[1, -1]", "SO(7)"), ("[1, -1]", "SO(8)"), ("[1, -1]", "SU(3)"),
+            ("[999, 0, -999]", "SU(3)"), ("m=2000/2", "Spin(2)"),
+        ],
+    )  # fmt: skip
+    def test_of_rows_that_are_no_highest_weight(self, name: str, group: str) -> None:
+        with pytest.raises(InvalidRep, match="is not the name of an irrep"):
+            Irrep(name, parse_group(group))
+
     @pytest.mark.parametrize("name", ["", "W5_", "é", "a" * 81, "2;", 3])
     def test_of_texts_that_are_no_names(self, name: object) -> None:
         with pytest.raises(InvalidRep, match="not the name of an irrep"):

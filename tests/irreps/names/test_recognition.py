@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from intertwine.errors import MethodNotApplicable
+from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import CATALOGUE, SO, Embed, Group, O, parse_group
-from intertwine.irreps import Irrep, decompose, irrep_named
+from intertwine.irreps import (
+    Irrep,
+    character_table,
+    decompose,
+    irrep_named,
+    root_system,
+    weights,
+)
 from intertwine.operators import dense
 from intertwine.reps import Rep, V
 
@@ -118,6 +125,23 @@ class TestAGroupIsItsGenerators:
             assert [i.label for i in again] == ["(2) m=1+(2) m=-1"]
             assert again == irreps
         assert Irrep("m=1 ⊗ l=1", product) == Irrep("(2) m=1+(2) m=-1", plain)
+
+    def test_and_its_own_name_is_shown_whichever_equal_group_came_before(self) -> None:
+        product = parse_group("SO(2)*SO(4)")
+        plain = Group(lie_algebra=product.lie_algebra)
+        for group in (product, plain, product):
+            with pytest.raises(InvalidRep) as caught:
+                Irrep("l=1", group)
+            assert f"is not the name of an irrep of {group!r}" in str(caught.value)
+            assert root_system(group).group is group
+            assert weights(V(group)).to_json()["group"] == repr(group)
+
+    def test_and_its_own_name_is_that_of_its_character_table(self) -> None:
+        product = parse_group("Z(2)*Z(5)")
+        plain = Group(discrete_generators=product.group_generators)
+        assert plain == product
+        for group in (product, plain, product):
+            assert character_table(group).to_json()["group"] == repr(group)
 
     def test_and_copies_have_its_names(self) -> None:
         copy = parse_group("SO(3)*Z(2)").numbered(2)

@@ -21,8 +21,9 @@ from intertwine.irreps.names.scheme import Step
 
 _WHOLE = 1e-6
 """Weights are multiples of 1/2 up to this."""
+_LARGEST_ROW = 999
 _DIAGRAM = re.compile(r"\[\s*([-±]?\d{1,3}(?:\s*,\s*[-±]?\d{1,3}){0,31})\s*\]")
-_HALF = r"\s*(\d{1,3}(?:/2)?)\s*"
+_HALF = r"\s*(\d{1,3}|1?\d{1,3}/2)\s*"  # up to 999 and 1999/2, so that steps stay within
 _PAIR = rf"\({_HALF},{_HALF}\)"
 _PAIRS = re.compile(rf"{_PAIR}(?:\s*[+⊕]\s*{_PAIR})?")
 
@@ -74,9 +75,10 @@ def _rows(text: str, most: int) -> tuple[int, ...] | None:
     rows = [int(row.strip().lstrip("±")) for row in match[1].split(",")]
     while len(rows) > most and rows[-1] == 0:
         rows.pop()
+    rows += [0] * (most - len(rows))
     if len(rows) > most or any(a < b for a, b in pairwise(rows)):
         return None
-    return tuple(rows + [0] * (most - len(rows)))
+    return tuple(rows)
 
 
 def _box_removed(rows: Sequence[int]) -> tuple[int, ...]:
@@ -263,7 +265,7 @@ class LinearMaps:
             return None
         if self._is_special:
             rows = tuple(row - rows[-1] for row in rows)[:-1]  # a full column is the determinant
-        return self._text(rows)
+        return self._text(rows) if max(rows, default=0) <= _LARGEST_ROW else None
 
     def step(self, name: str) -> Step | None:
         """Return a step to this irrep from a smaller one; None for the trivial irrep."""

@@ -50,9 +50,11 @@ _SHOWN = 12
 class IrrepNames:
     """The names of the irreps of one group over one field. Use `irrep_names`."""
 
-    def __init__(self, decomposer: Decomposer, scheme: Scheme) -> None:
-        self._decomposer, self._scheme = decomposer, scheme
-        self._known: dict[int, str | None] = {}
+    def __init__(
+        self, decomposer: Decomposer, scheme: Scheme, known: dict[int, str | None], group: Group
+    ) -> None:
+        self._decomposer, self._scheme, self._known = decomposer, scheme, known
+        self._group = group  # as given, for messages
 
     @property
     def _is_complex(self) -> bool:
@@ -81,14 +83,14 @@ class IrrepNames:
         wanted = self._scheme.read(text.strip(), self._is_complex)
         if wanted is None:
             raise InvalidRep(
-                f"{text!r} is not the name of an irrep of {decomposer.group!r}; its irreps have "
+                f"{text!r} is not the name of an irrep of {self._group!r}; its irreps have "
                 f"names such as {self._scheme.example}"
             )
         with decomposer.lock:
             index = self._named(wanted)
             if index is None and decomposer.group.d > _LARGEST_BASE:
                 raise InvalidRep(
-                    f"irreps of {decomposer.group!r} are not searched by name: its V has "
+                    f"irreps of {self._group!r} are not searched by name: its V has "
                     f"{decomposer.group.d:,} dimensions, more than {_LARGEST_BASE}; decompose a "
                     f"rep that contains the irrep {wanted} first"
                 )
@@ -96,7 +98,7 @@ class IrrepNames:
                 index = self._climbed(wanted) if self._scheme.step(wanted) else self._found(wanted)
         if index is None:
             raise InvalidRep(
-                f"{decomposer.group!r} has no irrep {wanted} in the tensors of V that are "
+                f"{self._group!r} has no irrep {wanted} in the tensors of V that are "
                 f"searched, which have {self._few_names()}"
             )
         return decomposer.catalogue.irreps[index]
@@ -120,7 +122,7 @@ class IrrepNames:
             step = self._scheme.step(step.smaller)
             if len(duals) > _STEPS:
                 raise InvalidRep(
-                    f"the irrep {wanted} of {self._decomposer.group!r} occurs only in tensors of "
+                    f"the irrep {wanted} of {self._group!r} occurs only in tensors of "
                     f"more than {_STEPS} factors V, and larger ones are not searched by name: "
                     f"decompose a rep that contains it"
                 )
@@ -151,7 +153,7 @@ class IrrepNames:
         work += float(size) ** 3 * (3 if self._is_complex else 1)
         if size > _LARGEST_PRODUCT or work > _WORK:
             raise InvalidRep(
-                f"the irrep {wanted} of {self._decomposer.group!r} is found only through larger "
+                f"the irrep {wanted} of {self._group!r} is found only through larger "
                 f"products of irreps (here of {size:,} dimensions) than are searched by name: "
                 f"decompose a rep that contains it"
             )
@@ -199,16 +201,18 @@ def irrep_names(decomposer: Decomposer, group: Group | None = None) -> IrrepName
     `group` is the group as given, if the decomposer's is its straight form: factors of a product
     and signs of charges are those of the group as given.
     """
-    given = decomposer.group if group is None or not group.lie_generators else group.unnumbered
-    return _irrep_names(decomposer, given, leaves_of(given))
+    shown = decomposer.group if group is None else group
+    given = shown.unnumbered if shown.lie_generators else decomposer.group
+    scheme, known = _named_irreps(decomposer, given, leaves_of(given))
+    return None if scheme is None else IrrepNames(decomposer, scheme, known, shown)
 
 
 @lru_cache(32)
-def _irrep_names(
+def _named_irreps(
     decomposer: Decomposer, group: Group, leaves: tuple[Group, ...]
-) -> IrrepNames | None:
-    scheme = scheme_of(group)
-    return None if scheme is None else IrrepNames(decomposer, scheme)
+) -> tuple[Scheme | None, dict[int, str | None]]:
+    """Return the scheme of a group, and the names that have been computed."""
+    return scheme_of(group), {}
 
 
 class _CharacterImages(IrrepImages):
@@ -253,17 +257,16 @@ def labels_of_table(table: CharacterTable) -> list[str]:
 def irrep_of_name(decomposer: Decomposer, text: str, group: Group | None = None) -> Irreducible:
     """Return the irrep with a usual name (see `irrep_names`). Raises `InvalidRep`."""
     names = irrep_names(decomposer, group)
+    shown = decomposer.group if group is None else group
     if names is None:
         raise InvalidRep(
-            f"{text!r} is not the name of an irrep of {decomposer.group!r}: its irreps have only "
+            f"{text!r} is not the name of an irrep of {shown!r}: its irreps have only "
             f"names such as W3_5a1f2c, which decompose(rep) lists"
         )
     try:
         return names.find(text)
     except SplitError as error:
-        raise InvalidRep(f"the irrep {text!r} of {decomposer.group!r} is not found: {error}") from (
-            error
-        )
+        raise InvalidRep(f"the irrep {text!r} of {shown!r} is not found: {error}") from (error)
 
 
 def field_of(group: Group) -> bool:

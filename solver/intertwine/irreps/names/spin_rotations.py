@@ -15,7 +15,7 @@ from intertwine.irreps.names.highest_weights import highest_weight
 from intertwine.irreps.names.scheme import Step
 from intertwine.operators import dense
 
-_NUMBER = r"-?\d{1,3}(?:/2)?"
+_NUMBER = r"-?(?:1?\d{1,3}/2|\d{1,3})"  # up to 999 and 1999/2, so that steps stay within
 _ROWS = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER}){{0,31}})\s*\]")
 _HALF = Fraction(1, 2)
 
