@@ -135,6 +135,21 @@ def test_the_generators_of_a_large_rep_may_have_frequencies_in_any_ratio(
         assert rep.calls[0] == 1 + 2 + 6 + 3 + 2
 
 
+class Turned(Rep):
+    """V ⊗ V in a random orthogonal frame."""
+
+    def rho(self, M: Any) -> Any:
+        d = len(M)
+        frame = np.linalg.qr(np.random.default_rng(3).standard_normal((d * d, d * d)))[0]
+        return frame @ np.kron(M, M) @ frame.T
+
+
+@pytest.mark.parametrize("factor", [4.0, 16.0, 64.0])
+def test_elements_that_grow_and_their_inverses_leave_their_rounding(factor: float) -> None:
+    group = Group(discrete_generators=[np.diag([1.0, factor, 1 / factor])])
+    assert Turned()(group).equivariant_basis().rank == 3
+
+
 class Single(Large):
     def rho(self, M: Any) -> Any:
         return super().rho(M).astype(np.float32)

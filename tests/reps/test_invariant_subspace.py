@@ -152,8 +152,9 @@ def test_a_rep_without_its_group_has_no_subspaces() -> None:
         Sub(V**2, SYMMETRIC)
 
 
-def test_generators_may_be_small() -> None:
-    group = Group(lie_algebra=[1e-11 * np.asarray(a) for a in SO(3).lie_generators])
+@pytest.mark.parametrize("size", [1e-11, 1e-250])
+def test_generators_may_be_small(size: float) -> None:
+    group = Group(lie_algebra=[size * np.asarray(a) for a in SO(3).lie_generators])
     with pytest.raises(InvalidRep, match="not invariant"):
         Sub(V(group), np.eye(3)[:, :1])
     assert Sub(V(group) + V(group), np.eye(6)[:, :3]).size() == 3

@@ -21,6 +21,7 @@ from intertwine.errors import MethodNotApplicable, TooLarge
 from intertwine.groups.group import Group
 from intertwine.groups.lie_closure import close
 from intertwine.groups.rounding import require_exact
+from intertwine.integers import is_integer
 from intertwine.irreps.actions import adjoint
 from intertwine.irreps.maximal_torus import (
     ComplexAlgebra,
@@ -138,10 +139,10 @@ class RootSystem:
         """Return the dimension of the irrep of a highest weight, by Weyl's formula.
 
         `labels` are its Dynkin labels; charges may follow, and do not matter. Raises
-        `MethodNotApplicable` for negative labels.
+        `MethodNotApplicable` for labels that are not integers from 0 on.
         """
-        own = [int(a) for a in labels[: self.rank]]
-        if len(own) != self.rank or min(own, default=0) < 0:
+        own = [int(a) for a in labels[: self.rank] if is_integer(a) and a >= 0]
+        if len(own) != self.rank:
             raise MethodNotApplicable(
                 f"{tuple(labels)} is not a highest weight of {self.type}: give {self.rank} Dynkin "
                 f"labels from 0 on"

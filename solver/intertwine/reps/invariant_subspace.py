@@ -207,7 +207,9 @@ def _orthonormal(matrix: Inexact[np.ndarray, "n k"], R: Rep) -> Inexact[np.ndarr
 
 
 def _norm(generator: Generator) -> float:
-    return float(np.linalg.norm(np.asarray(dense(generator))))
+    matrix = np.asarray(dense(generator))
+    largest = float(np.abs(matrix).max(initial=0.0)) or 1.0
+    return largest * float(np.linalg.norm(matrix / largest))  # squares of tiny entries are 0
 
 
 def _require_invariant(
@@ -217,6 +219,8 @@ def _require_invariant(
     for as large as `least`: an operator that is zero up to rounding has no scale of its own.
     """
     moved = np.asarray(operator @ e)
+    unit = max(float(np.abs(moved).max(initial=0.0)), least) or 1.0
+    moved, least = moved / unit, least / unit
     scale = float(np.linalg.norm(moved, axis=0).max(initial=0.0))
     outside = moved - e @ (e.conj().T @ moved)
     defect = float(np.linalg.norm(outside, axis=0).max(initial=0.0))
