@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from intertwine_api.client.following import JobEvent, JobSnapshot, ServiceUnavailable
-from intertwine_api.wire.jobs import duration
+from intertwine_api.wire.vocabulary import duration
 
 _LOSSES = {"train": "train_loss", "validation": "validation_loss", "test": "test_loss"}
 

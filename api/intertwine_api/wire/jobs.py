@@ -208,13 +208,3 @@ class EventPage(BaseModel):
 def instant(at: float) -> datetime:
     """Return a time in seconds since 1970 as a datetime in UTC."""
     return datetime.fromtimestamp(at, UTC)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as a readable duration: 41 s, 3:05, 2:10:00."""
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
-    if not minutes:
-        return f"{whole} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""The scopes of keys, and the kinds and states of jobs."""
+"""The scopes of keys, the kinds and states of jobs, and durations in words."""
 
 from __future__ import annotations
 
@@ -35,3 +35,13 @@ def implied_scopes(scopes: frozenset[str]) -> frozenset[str]:
     if "bases:write" in scopes:
         scopes |= {"bases:solve"}
     return scopes | {"bases:read"} if "bases:solve" in scopes else scopes
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a readable duration: 41 s, 3:05, 2:10:00."""
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    if not minutes:
+        return f"{whole} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

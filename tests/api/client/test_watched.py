@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from intertwine_api.client.displays import WatchedJob, duration
+from intertwine_api.client.displays import WatchedJob
+from intertwine_api.wire.vocabulary import duration
 from intertwine_api.client.following import JobEvent, JobSnapshot, ServiceUnavailable
 
 JOB = {

@@ -22,8 +22,8 @@ from intertwine_api.server.console.pictures import picture_response, svg_of
 from intertwine_api.server.console.shell import render
 from intertwine_api.server.routes.jobs import describe_jobs, find_job
 from intertwine_api.server.service import Service, TheService
-from intertwine_api.wire.jobs import JobDocument, JobName, duration
-from intertwine_api.wire.vocabulary import ENDED
+from intertwine_api.wire.jobs import JobDocument, JobName
+from intertwine_api.wire.vocabulary import ENDED, duration
 from intertwine_api.work.job import Job
 
 router = APIRouter(include_in_schema=False)

@@ -29,9 +29,9 @@ from intertwine_api.server.routes.jobs import (
 )
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.bucket import BucketError
-from intertwine_api.wire.jobs import JobDocument, duration
+from intertwine_api.wire.jobs import JobDocument
 from intertwine_api.wire.names import Line
-from intertwine_api.wire.vocabulary import ENDED, KINDS, STATES, Kind, State
+from intertwine_api.wire.vocabulary import ENDED, KINDS, STATES, Kind, State, duration
 from intertwine_api.work.job import Job
 
 router = APIRouter(include_in_schema=False)
