@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from intertwine_api.client.displays import WatchedJob
-from intertwine_api.wire.vocabulary import duration
 from intertwine_api.client.following import JobEvent, JobSnapshot, ServiceUnavailable
+from intertwine_api.wire.vocabulary import duration
 
 JOB = {
     "id": "a1",
