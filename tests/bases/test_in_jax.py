@@ -83,7 +83,7 @@ def _nothing_global_changes() -> Iterator[None]:
 
 class TestPrecision:
     @each
-    @pytest.mark.sampled(5)
+    @pytest.mark.sampled(10)
     def test_by_default_jax_is_answered_in_single_precision(self, basis: Basis) -> None:
         single = np.complex64 if np.iscomplexobj(matrix_of(basis.storage)) else np.float32
         w, v = normal(basis.shape[1], 2), normal(2, basis.shape[0], 3)

@@ -252,7 +252,7 @@ class TestRefusals:
 
 @pytest.mark.parametrize("digits", [4, 5, 6, 7, 9, "float32"])
 @pytest.mark.parametrize("name", ["Heisenberg", "Galilei", "SE(2)", "SO(3)", "SU(2) on ℝ⁴", "D(5)"])
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(12)
 def test_no_rank_of_a_rounded_group_is_wrong(name: str, digits: int | str) -> None:
     exact = {**REDUCTIVE, **NOT_REDUCTIVE}[name]
     expected = T(2)(exact).equivariant_basis(store=False).rank

@@ -115,7 +115,7 @@ def assert_law(rep: Rep, basis: Basis) -> None:
 @pytest.mark.parametrize(
     "c", [pytest.param(c, id=str(c)) for c in CASES if c.size <= 4_100 and c.rank <= 1_000]
 )
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(10)
 def test_every_basis_of_the_catalogue_is_accepted_and_with_a_column_missing_refused(
     c: Case,
 ) -> None:
@@ -125,7 +125,7 @@ def test_every_basis_of_the_catalogue_is_accepted_and_with_a_column_missing_refu
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("c", [pytest.param(c, id=str(c)) for c in CASES if c.size <= 300])
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(24)
 def test_the_bases_of_every_method_are_accepted(c: Case, method: str) -> None:
     rep = c.build()
     try:
@@ -144,7 +144,7 @@ def test_bases_of_any_expression_over_several_groups_are_accepted(tree: Any) -> 
         assert_law(rep, solved(rep))
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("text", ["T(1,1)+T(2)", "T(2,1)"])
 @pytest.mark.parametrize("name", [*REDUCTIVE, *NOT_REDUCTIVE])
 def test_groups_of_every_kind(name: str, text: str) -> None:
@@ -271,7 +271,7 @@ WRONG: list[Callable[[Matrix], Matrix]] = [
 ]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("rep", TENSORS)
 @pytest.mark.parametrize("spoil", WRONG, ids=lambda spoil: spoil.__name__)
 @BOTH

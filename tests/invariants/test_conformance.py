@@ -61,7 +61,7 @@ def test_the_rep_has_the_size_that_is_known(c: Case) -> None:
 
 
 @pytest.mark.parametrize("c", _cases(LARGEST))
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 def test_auto_finds_every_invariant_in_time_and_proves_it(c: Case) -> None:
     rep = c.build()
     started = time.process_time()

@@ -57,7 +57,7 @@ class TestTheDual:
     ],
     ids=lambda value: repr(value),
 )
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(12)
 def test_a_network_is_equivariant_and_not_linear(
     group: Group, rep_in: Rep, rep_out: Rep, tmp_path: Path
 ) -> None:

@@ -63,7 +63,7 @@ def unit_maps(maps: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 def test_maps_span_all_equivariant_affine_maps(name: str) -> None:
     rep_in, rep_out = CASES[name]
     with jax.enable_x64(True):

@@ -91,7 +91,7 @@ Maker = Callable[[Case, Any, Any], Any]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 def test_networks_in_irreps_in_double_precision(name: str) -> None:
     check(network, name, "channelwise", double=True)
 

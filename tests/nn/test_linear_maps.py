@@ -39,7 +39,7 @@ def projector(rows: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(12)
 def test_maps_span_exactly_the_equivariant_affine_maps(name: str) -> None:
     case = CASES[name]
     rep_in = case.rep_in + case.rep_out  # to which some lead
