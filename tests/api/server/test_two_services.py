@@ -164,7 +164,7 @@ def test_services_without_a_common_disk_share_a_bucket(
         assert f"datasets and weights: {bucket}" in first.announced
         here = stack.enter_context(httpx.Client(base_url=first.address, timeout=60))
         there = stack.enter_context(httpx.Client(base_url=second.address, timeout=60))
-        assert bucket in here.get("/").text
+        assert bucket in here.get("/system").text
         # a dataset of one host, a training on the other, and the model called on the first
         dataset = upload(here, 1).json()["id"]
         assert there.get(f"/v1/blobs/{dataset}").status_code == 200
