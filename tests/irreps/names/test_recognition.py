@@ -47,7 +47,7 @@ def oblique(d: int, *, is_complex: bool = False) -> np.ndarray:
 
 
 def names_of(group: Group, rep: Rep = V + V**2, *, is_complex: bool | None = None) -> list[str]:
-    """The labels in a rep, each of which names its irrep."""
+    """The labels of the irreps in a rep. Checks that each label finds its irrep."""
     irreps = list(decompose(rep(group), is_complex=is_complex).multiplicities)
     labels = [irrep.label for irrep in irreps]
     assert len(set(labels)) == len(labels)
