@@ -34,9 +34,9 @@ _REFUSALS_PER_SECOND, _REFUSALS_BURST = 20.0, 200
 _HOLD_SECONDS = 2.0
 _UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
-_GUARDED = ("/v1/", "/pictures/", "/jobs/")
-_FORMS = "/jobs/"  # its routes check the token of the form
-_GUARDED_PAGES = ("", "/jobs", "/groups", "/irreps", "/characters", "/metrics")
+_FORMS = ("/jobs", "/models", "/datasets", "/cache", "/keys")  # pages whose routes check tokens
+_GUARDED_PAGES = (*_FORMS, "", "/groups", "/irreps", "/characters", "/metrics")
+_GUARDED = ("/v1/", "/pictures/", *(f"{page}/" for page in _FORMS))
 
 _BEARER = HTTPBearer(
     auto_error=False,
@@ -201,7 +201,8 @@ class Guard:
 
 def _takes_sessions(scope: Scope) -> bool:
     """Whether the cookie of a session may authenticate a request: reads, and forms with a token."""
-    is_form = scope["method"] == "POST" and path_of(scope).startswith(_FORMS)
+    page = "/" + path_of(scope).lstrip("/").partition("/")[0]
+    is_form = scope["method"] == "POST" and page in _FORMS
     return is_form or scope["method"] in ("GET", "HEAD")
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from intertwine_api.server.access import Access
-from intertwine_api.server.console.form_tokens import FormTokens
+from intertwine_api.server.console.forms import FormTokens
 from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.inference import Inference
 from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter, RateLimiter

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 from collections.abc import Mapping
 
 from cryptography.fernet import Fernet, InvalidToken
+
+from intertwine_api.storage.keys import id_of
 
 SESSION_SECONDS = 12 * 3600
 """The seconds until a session ends."""
@@ -47,10 +48,7 @@ class Sessions:
         except InvalidToken:
             return None
 
-    def form_token(self, cookies: Mapping[str, str]) -> str:
-        """Return the token that a form of a session must send; empty without a session.
-
-        Pages of other sites cannot read it, so they cannot send the form.
-        """
-        value = cookies.get(self.cookie, "")
-        return hmac.new(value.encode(), b"form", hashlib.sha256).hexdigest() if value else ""
+    def key_id_of(self, cookies: Mapping[str, str]) -> str | None:
+        """Return the id of a session's key; None without one, or if it has ended."""
+        key = self.key_of(cookies)
+        return None if key is None else id_of(key)

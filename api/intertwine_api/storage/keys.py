@@ -329,6 +329,11 @@ class Keys:
             return int(connection.execute(counting).scalar_one())
 
 
+def id_of(token: str) -> str:
+    """Return the id in the token of a key; empty if it has none."""
+    return token.partition("_")[2].partition("_")[0]
+
+
 def expiry(days: float) -> float:
     """Return the time at which a key of `days` days expires.
 

@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import JobsWriter
-from intertwine_api.server.console.form_tokens import FIELD
+from intertwine_api.server.console.forms import TOKEN
 from intertwine_api.server.console.job_settings import settings_of, text_of
 from intertwine_api.server.console.shell import base_of, render
 from intertwine_api.server.routes.jobs import (
@@ -158,8 +158,8 @@ def show_job(
         "job": document,
         "summary": summary_of(document),
         "ran": _ran(document),
-        "token_field": FIELD,
-        "token": service.form_tokens.token(caller, job.id),
+        "token_field": TOKEN,
+        "token": service.form_tokens.token(caller.key_id, job.id),
         "losses": [(label, *latest[name]) for name, label in MEASURED.items() if name in latest],
         "picture": picture_address([document]) if has_losses and has_pictures() else "",
         "result": _result(document),
@@ -261,7 +261,7 @@ async def act_on_job(
     caller: JobsWriter,
 ) -> Response:
     """Cancel a job, or queue it again, for a form of its page. Redirects to the page."""
-    await service.form_tokens.require(request, caller, job.id)
+    await service.form_tokens.read(request, caller.key_id, job.id)
     act = cancel_job if action == "cancel" else retry_job
     await run_in_threadpool(act, job, service, caller)
     address = f"{base_of(request.scope)}jobs/{job.id}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 import secrets
 from typing import Annotated
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from intertwine_api.server.console.shell import base_of, render, render_problem
+from intertwine_api.server.console.forms import TOKEN, read_form
+from intertwine_api.server.console.shell import LOG_OUT, base_of, render, render_problem
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.server.sessions import SESSION_SECONDS
 from intertwine_api.wire.problems import ProblemError
@@ -20,8 +21,6 @@ from intertwine_api.work.logs import audit
 router = APIRouter(include_in_schema=False)
 
 _FORM_COOKIE = "intertwine_form"
-_MOST_FIELDS = 10
-_LONGEST = 2**14  # bytes of a form
 
 
 @router.get("/login", response_class=HTMLResponse)
@@ -37,11 +36,11 @@ async def show_login(
 @router.post("/login", response_class=HTMLResponse)
 async def log_in(request: Request, service: TheService) -> Response:
     """Check a key, and begin a session: a cookie that scripts cannot read."""
-    fields = await _fields(request)
-    after, key = fields.get("after", "/"), fields.get("key", "").strip()
+    fields = await read_form(request)
+    after, key = fields.text("after", "/"), fields.text("key").strip()
     sent = request.cookies.get(_FORM_COOKIE, "")
     try:
-        if not sent or not _equal(sent, fields.get("token", "")):
+        if not sent or not _equal(sent, fields.text(TOKEN)):
             detail = (
                 "the form has expired, or the browser blocks cookies: allow them, and try again"
             )
@@ -62,10 +61,9 @@ async def log_in(request: Request, service: TheService) -> Response:
 @router.post("/logout", response_class=HTMLResponse)
 async def log_out(request: Request, service: TheService) -> Response:
     """End the session of the browser."""
-    expected = service.sessions.form_token(request.cookies)
-    sent = (await _fields(request)).get("token", "")
-    if expected and not _equal(expected, sent):
-        raise ProblemError.of("forbidden", "the form is not that of this session: reload the page")
+    key_id = service.sessions.key_id_of(request.cookies)
+    if key_id is not None:
+        await service.form_tokens.read(request, key_id, LOG_OUT)
     answer = RedirectResponse(_address(request, "/system"), 303)
     answer.delete_cookie(service.sessions.cookie, path=_path(request))
     return answer
@@ -94,18 +92,6 @@ async def _form(
 def _equal(a: str, b: str) -> bool:
     """Compare two secrets in a time that does not depend on where they differ."""
     return hmac.compare_digest(a.encode(), b.encode())
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    """Return the fields of a form, the last value of each. Raises `ProblemError`."""
-    body = await request.body()
-    if len(body) > _LONGEST:
-        raise ProblemError.of("body-too-large", f"the form is larger than {_LONGEST:,} bytes")
-    try:
-        fields = parse_qs(body.decode(), max_num_fields=_MOST_FIELDS)
-    except ValueError as error:
-        raise ProblemError.of("malformed", f"the form could not be read: {error}") from error
-    return {name: values[-1] for name, values in fields.items()}
 
 
 def _set_cookie(answer: Response, request: Request, name: str, value: str) -> None:

@@ -24,11 +24,18 @@ _HERE = Path(__file__).parent
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FOR_A_YEAR = "public, max-age=31536000, immutable"
 
+#: The action of the form that ends a session.
+LOG_OUT = "log out"
+
 #: The pages of the navigation: the address without its leading slash, and the name.
 NAVIGATION = (
     ("", "Explorer"),
     ("groups", "Groups"),
     ("jobs", "Jobs"),
+    ("models", "Models"),
+    ("datasets", "Datasets"),
+    ("cache", "Cache"),
+    ("keys", "Keys"),
     ("system", "System"),
     ("docs", "API"),
 )
@@ -118,12 +125,20 @@ def render(
     """Return a page. All values are escaped; browsers may not store it."""
     path = path_of(request.scope).strip("/")
     page = _environment().get_template(template)
-    service = request.app.state.service if "app" in request.scope else None
-    sessions = getattr(service, "sessions", None)
-    token = sessions.form_token(request.cookies) if sessions else ""
-    content = page.render(base=base_of(request.scope), current=path, logout=token, **values)
+    content = page.render(
+        base=base_of(request.scope), current=path, logout=_logout_token(request), **values
+    )
     body = content.encode("utf-8", "backslashreplace")  # a name may have a lone surrogate
     return HTMLResponse(body, status, headers={"Cache-Control": "no-store", **(headers or {})})
+
+
+def _logout_token(request: Request) -> str:
+    """Return the token of the form that ends the session; empty without a session."""
+    service = request.app.state.service if "app" in request.scope else None
+    if service is None or not hasattr(service, "sessions"):  # the service has not started
+        return ""
+    key_id = service.sessions.key_id_of(request.cookies)
+    return "" if key_id is None else service.form_tokens.token(key_id, LOG_OUT)
 
 
 def render_problem(
