@@ -35,7 +35,7 @@ _HOLD_SECONDS = 2.0
 _UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
 _FORMS = ("/jobs", "/models", "/datasets", "/cache", "/keys")  # pages whose routes check tokens
-_GUARDED_PAGES = (*_FORMS, "", "/groups", "/irreps", "/characters", "/metrics")
+_GUARDED_PAGES = (*_FORMS, "", "/groups", "/irreps", "/characters", "/tiles", "/metrics")
 _GUARDED = ("/v1/", "/pictures/", *(f"{page}/" for page in _FORMS))
 
 _BEARER = HTTPBearer(

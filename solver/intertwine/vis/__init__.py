@@ -13,6 +13,7 @@ from intertwine.vis.picture import (
 )
 from intertwine.vis.sparsity import sparsify_basis
 from intertwine.vis.tables import TensorTable, tensor_table
+from intertwine.vis.tile import draw_tile
 from intertwine.vis.weight_diagrams import draw_weights
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "draw_basis",
     "draw_invariants",
     "draw_maps",
+    "draw_tile",
     "draw_weights",
     "orbit_labels",
     "sparsify_basis",

@@ -33,10 +33,16 @@ _FAINTEST = 0.2
 
 
 def paint_clusters(
-    labels: Int[np.ndarray, "n m"], signs: Inexact[np.ndarray, "n m"]
+    labels: Int[np.ndarray, "n m"],
+    signs: Inexact[np.ndarray, "n m"],
+    count: int | None = None,
 ) -> UInt8[np.ndarray, "n m 3"]:
-    """Return one colour per cluster, paler the more a sign differs from the first one."""
-    colours = np.vstack([cluster_colours(int(labels.max(initial=-1)) + 1), _ZERO])  # −1 is last
+    """Return one colour per cluster, paler the more a sign differs from the first one.
+
+    `count` is the number of clusters, if not all of them are among the labels.
+    """
+    count = int(labels.max(initial=-1)) + 1 if count is None else count
+    colours = np.vstack([cluster_colours(count), _ZERO])  # the label −1 is last
     paleness = _TINT * (1 - signs.real) / 2 * (labels >= 0)
     return _mixed(colours[labels], _WHITE, paleness)
 

@@ -71,7 +71,7 @@ def draw_maps(
     if G is not None:
         rep_in, rep_out = (rep if rep.is_concrete else rep(G) for rep in (rep_in, rep_out))
     shape = rep_out.size(), rep_in.size()
-    _require_drawable(shape)
+    require_drawable(shape)
     require_matplotlib()
     if basis is None:
         basis = (rep_in >> rep_out).equivariant_basis()
@@ -99,7 +99,7 @@ def draw_basis(
 
     Raises `InvalidRep` if the shape does not fit.
     """
-    _require_drawable(shape)
+    require_drawable(shape)
     require_matplotlib()
     if Q.shape[0] != shape[0] * shape[1]:
         raise InvalidRep(
@@ -119,9 +119,9 @@ def draw_basis(
     axes.spines[:].set(linewidth=0.6, color="0.4")
     entry = min(_inches_per_entry(axes, shape))
     if entry >= _GRID_FROM:
-        _separate_entries(axes, shape, entry)
+        separate_entries(axes, shape, entry)
         if cluster:
-            _write_minus(axes, signs, entry)
+            write_minus(axes, signs, entry)
     return axes
 
 
@@ -162,7 +162,7 @@ def draw_invariants(rep: Rep, basis: Basis | None = None, *, title: str = "") ->
     `MAX_ENTRIES` coordinates or 12 different terms, `InvalidRep` for a rep of size 0, `Unavailable`
     if Matplotlib is not installed, and the errors of a solve.
     """
-    _require_drawable((rep.size(), 1))
+    require_drawable((rep.size(), 1))
     terms = term_matrices(rep)
     if len(terms) > MOST_TERMS:
         raise TooLarge(
@@ -193,14 +193,15 @@ def draw_invariants(rep: Rep, basis: Basis | None = None, *, title: str = "") ->
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         if entry >= _GRID_FROM:
-            _separate_entries(axes, shape, entry)
-            _write_minus(axes, signs[part].reshape(shape), entry)
+            separate_entries(axes, shape, entry)
+            write_minus(axes, signs[part].reshape(shape), entry)
     if title:
         figure.suptitle(title)
     return figure
 
 
-def _require_drawable(shape: tuple[int, int]) -> None:
+def require_drawable(shape: tuple[int, int]) -> None:
+    """Raise `TooLarge` above `MAX_ENTRIES` entries, and `InvalidRep` without any."""
     entries = shape[0] * shape[1]
     if entries > MAX_ENTRIES:
         raise TooLarge(
@@ -265,7 +266,7 @@ def _inches_per_entry(axes: Axes, shape: tuple[int, int]) -> tuple[float, float]
     return (wide, high) if axes.get_aspect() == "auto" else (min(wide, high),) * 2
 
 
-def _separate_entries(axes: Axes, shape: tuple[int, int], entry: float) -> None:
+def separate_entries(axes: Axes, shape: tuple[int, int], entry: float) -> None:
     """Draw white lines between entries."""
     axes.set_xticks(np.arange(0.5, shape[1] - 1), minor=True)
     axes.set_yticks(np.arange(0.5, shape[0] - 1), minor=True)
@@ -273,7 +274,7 @@ def _separate_entries(axes: Axes, shape: tuple[int, int], entry: float) -> None:
     axes.tick_params(which="minor", length=0)
 
 
-def _write_minus(axes: Axes, signs: Inexact[np.ndarray, "n m"], entry: float) -> None:
+def write_minus(axes: Axes, signs: Inexact[np.ndarray, "n m"], entry: float) -> None:
     """Write a minus in each entry that is the negative of the first of its cluster."""
     style: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.25"}
     for row, column in np.argwhere(np.abs(signs + 1) < 1e-6):

@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
 from intertwine.bases import (
@@ -20,15 +19,10 @@ from intertwine.bases import (
     Storage,
     Sum,
 )
-from intertwine.reps import Rep
-from intertwine.vis import term_matrices
-from intertwine.vis.picture import MOST_TERMS
 
 from intertwine_api.server.console.question import Question
 from intertwine_api.wire.bases import BasisCertificate
 
-LARGEST_PICTURE = 10_000
-"""The most coordinates of a picture: larger ones cannot be read."""
 MOST_DECOMPOSED = 1_000
 """The most coordinates of a rep that pages decompose without a click; more can take minutes."""
 _MOST_LINES = 12
@@ -145,26 +139,6 @@ def _orbits(storage: Orbits) -> str:
 
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
-
-
-def why_no_picture(rep: Rep, rank: int) -> str:
-    """Return why a basis has no picture, in words; empty if it has one."""
-    if find_spec("matplotlib") is None:
-        return (
-            "Pictures are drawn by Matplotlib, which is not installed where the service runs: "
-            "pip install 'intertwine[vis]'."
-        )
-    if rank == 0:
-        return "There is nothing to draw: zero is the only invariant."
-    if rep.size() > LARGEST_PICTURE:
-        return (
-            f"{rep.size():,} coordinates are too many for a picture, which shows at most "
-            f"{LARGEST_PICTURE:,}."
-        )
-    terms = len(term_matrices(rep))
-    if terms > MOST_TERMS:
-        return f"{terms} different terms are too many for a picture, which shows {MOST_TERMS}."
-    return ""
 
 
 @dataclass(frozen=True)

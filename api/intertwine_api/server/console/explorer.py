@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from intertwine.errors import IntertwineError
 from intertwine.reps import Rep
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import BasesReader
+from intertwine_api.server.console.basis_pictures import (
+    LARGEST_FILE,
+    is_coarse,
+    picture_address,
+    tiles_address,
+    why_no_picture,
+)
 from intertwine_api.server.console.basis_summary import (
-    LARGEST_PICTURE,
     MOST_DECOMPOSED,
     Part,
     evidence,
     parts_of,
     snippets,
     structure,
-    why_no_picture,
 )
-from intertwine_api.server.console.pictures import picture_response, svg_of
-from intertwine_api.server.console.question import Asked, Question, as_maps, read_meaning
+from intertwine_api.server.console.question import Question, TheQuestion, read_meaning
 from intertwine_api.server.console.shell import may_start_work, render, render_problem
-from intertwine_api.server.routes.bases import Key, solve_within
-from intertwine_api.server.routes.matrices import MOST_CSV_ENTRIES, as_written
+from intertwine_api.server.routes.bases import solve_within
+from intertwine_api.server.routes.matrices import MOST_CSV_ENTRIES
 from intertwine_api.server.service import Service, TheService
 from intertwine_api.storage.keys import Caller
 from intertwine_api.wire.bases import BasisManifest
@@ -37,7 +40,6 @@ from intertwine_api.work.basis_states import Failed, InJob, Known, Solving
 router = APIRouter(include_in_schema=False)
 
 _WAIT = 2.0  # seconds that the page waits for a solve before it shows its progress
-_LARGEST_FILE = 64 * 2**20  # bytes of a basis whose structure is read for the page
 _MOST_IRREPS = 200  # of a table
 
 #: Examples: a name, what it shows, a rep and a group.
@@ -62,6 +64,10 @@ class _Found:
     picture: str
     """The address of the picture, relative to the root; empty without one."""
     no_picture: str
+    is_coarse: bool
+    """Whether the picture has more coordinates than dots."""
+    tiles: str
+    """The address of the pages of single entries, relative to the root; empty without any."""
     downloads: list[tuple[str, str]]
     """Names and addresses, relative to the root."""
     loads_irreps: bool
@@ -80,7 +86,7 @@ class _Progress:
 @router.get("/", response_class=HTMLResponse)
 async def show_explorer(
     request: Request,
-    question: Asked,
+    question: TheQuestion,
     service: TheService,
     caller: BasesReader,
     check: Annotated[bool, Query(description="only show what the rep means")] = False,
@@ -150,18 +156,19 @@ async def _describe(
     manifest: BasisManifest, rep: Rep, question: Question, service: Service, caller: Caller
 ) -> _Found:
     lines: list[str] = []
-    if manifest.bytes <= _LARGEST_FILE:
+    if manifest.bytes <= LARGEST_FILE:
         basis = await service.work(caller, service.bases.basis, manifest.key)
         lines = structure(basis)
-    no_picture = why_no_picture(rep, manifest.rank)
-    picture = f"pictures/{manifest.key}.svg?{urlencode({'rep': question.rep})}"
+    no_picture = why_no_picture(rep, manifest.rank, manifest.bytes)
     return _Found(
         manifest=manifest,
         evidence=evidence(manifest.certificate),
         structure=lines,
         parts=parts_of(manifest.certificate),
-        picture="" if no_picture else picture,
+        picture="" if no_picture else picture_address(manifest, question),
         no_picture=no_picture,
+        is_coarse=is_coarse(manifest.size),
+        tiles=tiles_address(manifest, question),
         downloads=_downloads(manifest, service.settings.dense_bytes),
         loads_irreps=manifest.size <= MOST_DECOMPOSED,
     )
@@ -178,38 +185,9 @@ def _downloads(manifest: BasisManifest, dense_bytes: int) -> list[tuple[str, str
     return found
 
 
-@router.get("/pictures/{key}.svg")
-async def get_picture(
-    key: Key, service: TheService, caller: BasesReader, rep: str = ""
-) -> Response:
-    """Return the picture of a basis. With `rep`, its coordinates have the order of that text."""
-    return picture_response(await service.work(caller, _draw, key, rep, service))
-
-
-def _draw(key: str, text: str, service: Service) -> bytes:
-    basis = as_written(service.bases.basis(key), text or None)
-    rep = basis.rep
-    if rep is None or basis.shape[0] > LARGEST_PICTURE:
-        detail = (
-            f"the basis has {basis.shape[0]:,} coordinates, and no picture: download its file "
-            f"(at most {LARGEST_PICTURE:,} coordinates are drawn)"
-        )
-        raise ProblemError.of("too-large", detail)
-    from intertwine.vis import draw_invariants, draw_maps
-
-    maps = as_maps(text, rep)
-
-    def draw() -> Any:
-        if maps is None:
-            return draw_invariants(rep, basis)
-        return draw_maps(*maps, title=False, basis=basis).figure
-
-    return svg_of(draw, bbox_inches="tight")
-
-
 @router.get("/irreps", response_class=HTMLResponse)
 async def show_irreps(
-    request: Request, question: Asked, service: TheService, caller: BasesReader
+    request: Request, question: TheQuestion, service: TheService, caller: BasesReader
 ) -> HTMLResponse:
     """Return a page with the irreps of a rep, and their multiplicities."""
     values: dict[str, Any] = {"question": question, "found": None, "problem": None, "rest": 0}

@@ -12,6 +12,7 @@ from fastapi import Depends, Query
 from intertwine.errors import IntertwineError, ParseError
 from intertwine.invariants import Cost, estimate
 from intertwine.reps import Rep, canonical, describe_rep, read_rep
+from intertwine.scanner import superscript
 from intertwine.training.recipe.description import Generators
 from pydantic import ValidationError
 
@@ -22,7 +23,6 @@ from intertwine_api.work.settings import Settings
 _GENERATORS = '{"lie_algebra": [...], "discrete_generators": [...]}'
 _ARROWS = (">>", "<<")
 _OPEN, _CLOSED = "([", ")]"
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Question:
         return {"rep": self.rep, **({} if group is None else {"group": group})}
 
 
-def _asked(
+def _question(
     rep: Annotated[str, Query(description="the text of a rep")] = "",
     group: Annotated[str, Query(description="the text of a group")] = "",
     generators: Annotated[str, Query(description="a group's generators as JSON")] = "",
@@ -91,7 +91,7 @@ def _asked(
 
 
 #: The question of a page's address, as a route's argument.
-Asked = Annotated[Question, Depends(_asked)]
+TheQuestion = Annotated[Question, Depends(_question)]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def read_meaning(question: Question, settings: Settings) -> Meaning:
 
 def _polynomial(text: str) -> str:
     """Return a polynomial such as d**2 + 3*d as d² + 3d."""
-    powers = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(_SUPERSCRIPTS), text)
+    powers = re.sub(r"\*\*(\d+)", lambda power: superscript(int(power[1])), text)
     return powers.replace("*", "")
 
 

@@ -12,6 +12,7 @@ import intertwine
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from intertwine.errors import IntertwineError
+from intertwine.scanner import superscript
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.types import Scope
 
@@ -85,6 +86,19 @@ def _bytes(size: float) -> str:
     return f"{size:.3g} GB"
 
 
+def about(value: float) -> str:
+    """Return a large number to two digits, in words: 630,000, 1.2 million, 5 × 10¹⁵."""
+    digits = float(f"{value:.2g}")
+    if digits < 1e6:
+        return f"{digits:,.0f}"
+    for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if size <= digits < 1000 * size:
+            return f"{digits / size:.3g} {name}"
+    mantissa, _, exponent = f"{digits:.1e}".partition("e+")
+    power = f"10{superscript(int(exponent))}"
+    return power if mantissa == "1.0" else f"{mantissa.removesuffix('.0')} × {power}"
+
+
 @lru_cache
 def _environment() -> Environment:
     environment = Environment(
@@ -95,7 +109,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"number": _number, "bytes": _bytes}
+    environment.filters |= {"number": _number, "bytes": _bytes, "about": about}
     environment.globals["version"] = intertwine.__version__
     environment.globals["navigation"] = NAVIGATION
     environment.globals["assets"] = _asset_names()

@@ -21,8 +21,7 @@ from helpers.program import environment, intertwine
 from helpers.service import problem
 from intertwine.bases import load_basis
 from intertwine.reps import read_rep
-from intertwine_api.server.console import basis_summary
-from intertwine_api.server.console.basis_summary import snippets, why_no_picture
+from intertwine_api.server.console.basis_summary import snippets
 from intertwine_api.server.console.explorer import EXAMPLES
 from intertwine_api.server.console.question import Question, as_maps
 
@@ -178,27 +177,12 @@ class TestTheBasis:
         found = np.array([[float(cell) for cell in line.split(",")] for line in lines])
         assert np.allclose(found @ found.T, wanted @ wanted.T)
 
-    def test_the_picture_is_an_svg_with_its_own_policy(
-        self, client: httpx.Client, page: str
-    ) -> None:
-        address = re.search(r'<img src="\./(pictures/[^"]+)"', page)
-        assert address
-        picture = client.get(f"/{unescape(address[1])}")
-        assert picture.headers["content-type"] == "image/svg+xml"
-        assert "sandbox" in picture.headers["content-security-policy"]
-        assert picture.text.rstrip().endswith("</svg>")
-        assert "<script" not in picture.text
-
     def test_a_large_matrix_is_not_sent_as_csv(self, client: httpx.Client) -> None:
         known = client.post("/v1/bases", json={"rep": "V**5", "group": "S(6)"}).json()
         answer = client.get(f"/v1/bases/{known['key']}/dense.csv")
         refused = problem(answer, 422, "too-large")
         assert "404,352 entries; at most 100,000" in refused["detail"]
         assert "dense.csv" not in solved(client, rep="V**5", group="S(6)")
-
-    def test_a_picture_of_an_unknown_basis_is_not_found(self, client: httpx.Client) -> None:
-        assert client.get(f"/pictures/{'0' * 64}.svg").status_code == 404
-        assert client.get("/pictures/x.svg").status_code == 422
 
     def test_the_irreps_are_a_table_at_an_address_of_their_own(
         self, client: httpx.Client, page: str
@@ -321,16 +305,3 @@ class TestPictures:
             assert as_maps(text, read_rep(text, "SO(3)")) is None
         over_two = "V(S(3))>>V(O(2))"
         assert as_maps(over_two, read_rep(over_two)) is not None
-
-    def test_without_matplotlib_the_page_says_what_to_install(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(basis_summary, "find_spec", lambda name: None)
-        said = why_no_picture(read_rep("V**2", "SO(3)"), 1)
-        assert "pip install 'intertwine[vis]'" in said
-
-    def test_large_reps_have_words_instead(self) -> None:
-        assert "59,049 coordinates" in why_no_picture(read_rep("V**10", "SO(3)"), 603)
-        many = "+".join(f"V**{k}" for k in range(14))
-        assert "14 different terms" in why_no_picture(read_rep(many, "Z(1)"), 14)
-        assert why_no_picture(read_rep("V**2", "SO(3)"), 1) == ""

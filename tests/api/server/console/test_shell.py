@@ -10,7 +10,7 @@ import httpx
 import pytest
 from helpers.example_lab import Lab
 from helpers.service import problem
-from intertwine_api.server.console.shell import base_of
+from intertwine_api.server.console.shell import about, base_of
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PAGES = [
@@ -145,3 +145,19 @@ def test_the_root_is_found_from_any_depth() -> None:
         assert base_of({"path": path}) == base
         assert urljoin(f"http://host/prefix{path}", base) == "http://host/prefix/"
         assert base_of({"path": f"/lab{path}", "root_path": "/lab"}) == "/lab/"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0, "0"),
+        (630_123, "630,000"),
+        (999_999, "1 million"),
+        (2.44e9, "2.4 billion"),
+        (7e13, "70 trillion"),
+        (1e15, "10¹⁵"),
+        (5.04e21, "5 × 10²¹"),
+    ],
+)
+def test_large_numbers_are_in_words(value: float, words: str) -> None:
+    assert about(value) == words
