@@ -150,11 +150,16 @@ class Snippet:
     note: str = ""
 
 
+_IN_PYTORCH = (
+    "Q = torch.from_numpy(Q.dense())  # float64, one column an invariant",
+    "parameters = torch.nn.Parameter(torch.randn(Q.shape[1], dtype=Q.dtype))",
+    "x = Q @ parameters  # any invariant, with gradients",
+)
 _FILE = "Save the generators as group.json first."
 
 
 def snippets(question: Question, address: str, has_key: bool) -> list[Snippet]:
-    """Return the same solve in Python, from the shell, and over HTTP.
+    """Return the same solve in Python and PyTorch, from the shell, and over HTTP.
 
     `address` is that of the service; with `has_key`, its callers need a key. Texts are quoted for
     the language that they stand in.
@@ -166,9 +171,9 @@ def snippets(question: Question, address: str, has_key: bool) -> list[Snippet]:
     elif question.group:
         group = f", {question.group!r}"
     lines += ["", f"Q = read_rep({question.rep!r}{group}).equivariant_basis()"]
-    lines += ["print(Q.shape, Q.certificate)"]
     note = _FILE if question.generators else ""
-    found = [Snippet("Python", "\n".join(lines), note)]
+    found = [Snippet("Python", "\n".join([*lines, "print(Q.shape, Q.certificate)"]), note)]
+    found.append(Snippet("PyTorch", "\n".join(["import torch", *lines, *_IN_PYTORCH]), note))
     option = ""
     if question.generators:
         option = " --generators group.json"

@@ -271,7 +271,7 @@ class TestTheSameElsewhere:
     def test_long_generators_are_not_repeated(self) -> None:
         long = Question("V", "", json.dumps({"discrete_generators": [[*range(3000)]]}))
         assert [s.name for s in snippets(long, "http://h/", has_key=False)] == [
-            "Python", "Command line",
+            "Python", "PyTorch", "Command line",
         ]  # fmt: skip
 
     @pytest.mark.slow
@@ -292,6 +292,22 @@ class TestTheSameElsewhere:
         assert load_basis(tmp_path / "basis.safetensors").shape == (4, 2)
         done = subprocess.run(["sh", "-c", code_on(page, "curl")], capture_output=True, **options)
         assert json.loads(done.stdout)["rank"] == 2
+
+    @pytest.mark.parametrize("group", ["SO(3)", "U(2)"])
+    def test_the_pytorch_code_makes_invariants(self, group: str) -> None:
+        torch = pytest.importorskip("torch")
+        question = Question("V*V.T", group)
+        (code,) = [
+            s.code for s in snippets(question, "http://h/", has_key=False) if s.name == "PyTorch"
+        ]
+        names: dict[str, Any] = {}
+        exec(code, names)
+        x = names["x"].detach().numpy()
+        rep = read_rep(question.rep, group)
+        g = read_rep("V", group).G.sample(0)
+        assert np.allclose(rep.rho_dense(g) @ x, x)
+        names["x"].abs().sum().backward()
+        assert torch.isfinite(names["parameters"].grad).all()
 
 
 class TestPictures:
