@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urljoin
 
 import httpx
@@ -50,6 +51,10 @@ PAGES = {
     "queued job": "/jobs/{queued}",
     "comparison": "/jobs/compare?{compared}",
     "curves": "/jobs/losses.svg?{compared}",
+    "models": "/models",
+    "model": "/models/model-0",
+    "version": "/models/model-0/versions/1",
+    "trial": "/models/model-0/versions/1/try",
     "system": "/system",
     "problems": "/problems",
 }
@@ -73,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client,
         ):
             names = fill_jobs(Path(folder), given.jobs)
+            fill_models(Path(folder), names["running"], 2 + given.jobs // 50)
             client.headers["accept"] = "text/html"
             print(f"{'':14}{'p50 ms':>9}{'p95 ms':>9}{'page kB':>9}{'whole kB':>10}")
             for name, path in PAGES.items():
@@ -156,6 +162,34 @@ def fill_jobs(folder: Path, count: int) -> dict[str, str]:
         "queued": queued[-1],
         "compared": "&".join(f"job={name}" for name in running[:5]),
     }
+
+
+def fill_models(folder: Path, job: str, count: int) -> None:
+    """Publish models: as many names, and as many versions of the first, which a job has trained."""
+    from intertwine.groups import SO
+    from intertwine.nn import EMLP
+    from intertwine.nn.saving import to_config
+    from intertwine.reps import Scalar, V
+    from intertwine_api.storage.database import Database
+    from intertwine_api.storage.folder_objects import FolderObjects
+    from intertwine_api.storage.models import Models
+
+    config, blob = to_config(EMLP(5 * Scalar + 5 * V, V**2, SO(3), ch=128, num_layers=3, key=0))
+    trained = SimpleNamespace(
+        config=config,
+        blob=blob,
+        metrics={"train_loss": 0.1, "test_loss": 0.2, "epochs": 1000, "seconds": 60.0},
+        equivariance_error=3e-8,
+        is_equivariant=True,
+        provenance={"seeds": {"training": 0}, "training": {"dtype": "float32"}},
+    )
+    database = Database(f"sqlite:///{folder / 'intertwine.db'}")
+    models = Models(database, FolderObjects(folder / "objects"))
+    models.publish("model-0", "local", job, trained)
+    for number in range(count):
+        models.publish("model-0", "local", None, trained)
+        models.publish(f"model-{number}", "local", None, trained)
+    database.close()
 
 
 def measure(client: httpx.Client, path: str, rounds: int) -> tuple[list[float], int, int]:

@@ -20,7 +20,9 @@ from intertwine_api.server.console import (
     job_comparison,
     job_pages,
     login_page,
+    model_pages,
     shell,
+    trial_page,
 )
 from intertwine_api.server.console.problem_pages import ProblemPages
 from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
@@ -123,6 +125,9 @@ def _include_routes(app: FastAPI) -> None:
         app.include_router(router, dependencies=[Depends(requires("bases:read"))])
     for router in (job_comparison.router, job_pages.router):  # /jobs/compare before /jobs/{job}
         app.include_router(router, dependencies=[Depends(requires("jobs:write"))])
+    readers = [Depends(requires("models:forward", "jobs:write"))]
+    for router in (model_pages.router, trial_page.router):
+        app.include_router(router, dependencies=readers)
     for module, scopes in _GUARDED:
         app.include_router(
             module.router,
