@@ -125,6 +125,14 @@ class TestList:
         answer = driven.client.get("/datasets?after=nonsense", headers=driven.keys["bob"])
         problem(answer, 422, "invalid-request")
 
+    def test_pages_of_owners_with_long_names_have_cursors(self, driven: DrivenJobs) -> None:
+        oldest, *others = recorded(driven, "x" * 64, 51)
+        first = page(driven, "/datasets")
+        assert all(path in first for path in others)
+        following = re.search(r'href="/lab([^"]+)" rel="next"', first)
+        assert following is not None
+        assert oldest in page(driven, unescape(following[1]))
+
     def test_it_describes_the_built_in_datasets(self, driven: DrivenJobs) -> None:
         found = section(page(driven, "/datasets"), "Built-in datasets")
         assert "Inertia the moment of inertia of five point masses 5V⁰+5V , 20 numbers" in found
