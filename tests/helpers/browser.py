@@ -145,6 +145,18 @@ class Tab:
         self.run(f"document.querySelector({field!r}).select()")
         self._browser.call("Input.insertText", self._session, text=text)
 
+    def choose(self, field: str, file: Path) -> None:
+        """Choose a file in a field, which a CSS selector names."""
+        self.wait_until(f"document.querySelector({field!r}) !== null")
+        script = f"document.querySelector({field!r})"
+        found = self._browser.call("Runtime.evaluate", self._session, expression=script)
+        self._browser.call(
+            "DOM.setFileInputFiles",
+            self._session,
+            files=[str(file)],
+            objectId=found["result"]["objectId"],
+        )
+
     def click(self, element: str) -> None:
         """Click an element, which a CSS selector names, when the page has it."""
         self.wait_until(f"document.querySelector({element!r}) !== null")

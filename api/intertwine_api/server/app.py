@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
 from intertwine_api.server.console import (
     basis_pictures,
+    dataset_pages,
     explorer,
     group_pages,
     job_comparison,
@@ -123,7 +124,8 @@ def _include_routes(app: FastAPI) -> None:
     app.include_router(login_page.router)
     for router in (explorer.router, basis_pictures.router, group_pages.router):
         app.include_router(router, dependencies=[Depends(requires("bases:read"))])
-    for router in (job_comparison.router, job_pages.router):  # /jobs/compare before /jobs/{job}
+    pages_of_jobs = (job_comparison.router, job_pages.router)  # /jobs/compare before /jobs/{job}
+    for router in (*pages_of_jobs, dataset_pages.router):
         app.include_router(router, dependencies=[Depends(requires("jobs:write"))])
     readers = [Depends(requires("models:forward", "jobs:write"))]
     for router in (model_pages.router, trial_page.router):
@@ -140,7 +142,7 @@ def _wrap(app: FastAPI, service: Service) -> None:
     """Add the middleware. The last one added runs first."""
     settings = service.settings
     uploads = dict.fromkeys(
-        ("/v1/datasets", "/v1/blobs", "/v1/store/blobs/"), settings.dataset_bytes
+        ("/v1/datasets", "/datasets", "/v1/blobs", "/v1/store/blobs/"), settings.dataset_bytes
     )
     app.add_middleware(ContentTypeCheck, uploads=uploads)
     app.add_middleware(

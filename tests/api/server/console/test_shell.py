@@ -21,6 +21,8 @@ PAGES = [
     "/groups?name=S(4)",
     "/jobs",
     "/jobs/compare",
+    "/datasets",
+    "/datasets/storage",
     "/system",
     "/problems",
 ]
@@ -89,7 +91,7 @@ class TestEveryPage:
         problem(client.get("/static/..%2Fshell.py"), 404, "not-found")
 
     def test_the_page_of_a_visit_is_marked(self, client: httpx.Client) -> None:
-        for path in ("/", "/groups", "/jobs", "/system"):
+        for path in ("/", "/groups", "/jobs", "/datasets", "/system"):
             found = re.findall(r'href="([^"]*)" aria-current="page"', client.get(path).text)
             assert [urljoin("/", address) for address in found] == [path]
 
