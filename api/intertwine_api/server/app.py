@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
 from intertwine_api.server.console import (
+    cache_pages,
     explorer,
     group_pages,
     job_comparison,
@@ -118,7 +119,7 @@ def _include_routes(app: FastAPI) -> None:
     app.include_router(pages.router, responses=at_the_door)
     app.include_router(shell.router)
     app.include_router(login_page.router)
-    for router in (explorer.router, group_pages.router):
+    for router in (explorer.router, group_pages.router, cache_pages.router):
         app.include_router(router, dependencies=[Depends(requires("bases:read"))])
     for router in (job_comparison.router, job_pages.router):  # /jobs/compare before /jobs/{job}
         app.include_router(router, dependencies=[Depends(requires("jobs:write"))])
