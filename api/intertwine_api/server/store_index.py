@@ -105,8 +105,8 @@ class StoreIndex:
 
 
 def _entry(manifest: Manifest, used: float) -> Entry:
-    details = manifest.details
-    texts = [str(details.get(name) or "")[:_LONGEST] for name in ("canonical", "group")]
+    names = (manifest.details.get(name) for name in ("canonical", "group"))
+    texts = [name[:_LONGEST] for name in names if isinstance(name, str)]
     return Entry(
         manifest.key, manifest.digest, manifest.size, used, " ".join(texts)[:_LONGEST].casefold()
     )

@@ -96,6 +96,8 @@ def test_it_says_whether_it_has_all_entries(store: Store, most: int, is_whole: b
 
 
 def test_names_of_other_types_and_long_names_are_searched_in_part(store: Store) -> None:
-    publish(store, "odd", b"o", canonical=["x" * 1000], group=None)
-    (entry,) = StoreIndex(store).read().matching("xxx")
-    assert len(entry.text) <= 400
+    publish(store, "odd", b"o", canonical="x" * 1000, group=["y"])
+    contents = StoreIndex(store).read()
+    (entry,) = contents.matching("xxx")
+    assert entry.text == "x" * 400
+    assert list(contents.matching("y")) == []

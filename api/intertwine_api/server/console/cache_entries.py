@@ -21,6 +21,8 @@ from intertwine_api.work.basis_states import document_of
 _SPACE = "\N{NO-BREAK SPACE}"
 _LONGEST_LINK = 600  # characters of an address in a list, which has many
 _LONGEST_NAME = 500  # characters of a rep or a group
+_MOST_LINES = 20
+_LARGEST = 2**63
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def row_of(store: Store, manifest: Manifest, longest: int = _LONGEST_LINK) -> En
         certificate.get(name) if isinstance(certificate, dict) else None
         for name in ("size", "rank")
     )
-    is_shape = type(size) is int and type(rank) is int
+    is_shape = all(type(each) is int and 0 <= each < _LARGEST for each in (size, rank))
     file = f"v1/bases/{manifest.key}/file.safetensors"
     return EntryRow(
         key=manifest.key,
@@ -95,8 +97,10 @@ def details_of(store: Store, manifest: Manifest, dense_bytes: int) -> EntryDetai
             document = document_of(manifest, cached=True)
         except FormatError as error:
             fault = str(error)
+        except RecursionError:
+            fault = "its details are nested too deeply"
         else:
-            lines = evidence(document.certificate)
+            lines = evidence(document.certificate)[:_MOST_LINES]
             downloads = downloads_of(document, dense_bytes)
             facts = {
                 "Method": document.method,
@@ -119,8 +123,8 @@ def details_of(store: Store, manifest: Manifest, dense_bytes: int) -> EntryDetai
 
 
 def _name(value: Any) -> str:
-    """Return a name of a manifest as text, cut if it is long; a dash without one."""
-    text = printable("–" if value is None else str(value))
+    """Return a name of a manifest, cut if it is long; a dash if it is neither text nor number."""
+    text = printable(str(value) if type(value) in (str, int) else "–")
     return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
 
 
@@ -129,7 +133,10 @@ def _explorer(manifest: Manifest, longest: int) -> str:
     request = manifest.details.get("request")
     if not isinstance(request, dict) or not request.keys() <= {"rep", "group"}:
         return ""
-    return explorer_address(printable(request), longest)
+    try:
+        return explorer_address(printable(request), longest)
+    except RecursionError:  # generators that are nested too deeply
+        return ""
 
 
 def _instant(at: float | None) -> datetime | None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from helpers.driven_jobs import DrivenJobs
 from helpers.example_lab import Lab, form_of, log_in
-from helpers.example_stores import age, key, publish
+from helpers.example_stores import age, key, overwrite, publish
 from helpers.service import SO3, problem, service_process
 from intertwine.bases import from_bytes
 from intertwine.invariants import solve
@@ -197,7 +197,7 @@ class TestEntry:
 
     def test_names_are_shown_as_text(self, driven: DrivenJobs, store: Store) -> None:
         certificate = {"size": EVIL, "rank": EVIL, "method": EVIL, "solver": EVIL}
-        names = {"canonical": f"{EVIL}\ud800", "group": [EVIL], "certificate": certificate}
+        names = {"canonical": f"{EVIL}\ud800", "group": EVIL, "certificate": certificate}
         publish(store, "evil", b"evil", **names, request={"rep": EVIL, "group": EVIL})
         shrink(driven, HUGE)
         for path in ("/cache", "/cache/entries?search=alert", f"/cache/{key('evil')}"):
@@ -205,6 +205,24 @@ class TestEntry:
         text = page(driven, "/cache/entries?search=alert")
         assert listed(text) == [key("evil")]
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+    @pytest.mark.parametrize("name", ["canonical", "group", "request", "certificate"])
+    def test_details_of_another_form_break_no_page(
+        self, driven: DrivenJobs, store: Store, name: str
+    ) -> None:
+        """As a far tier may have them that others write to."""
+        manifest, _ = publish(store, f"deep {name}", b"deep")
+        deep = "[" * 700 + "]" * 700
+        value = {"request": f'{{"rep": "V", "group": {deep}}}'}.get(name, deep)
+        fields = f'"version": 1, "key": "{manifest.key}", "digest": "{manifest.digest}"'
+        document = f'{{{fields}, "size": 4, "created": 1e11, "details": {{"{name}": {value}}}}}'
+        overwrite(store.layout.manifest(manifest.key), document.encode())
+        shrink(driven, HUGE)
+        found = facts(page(driven, f"/cache/{manifest.key}"))
+        assert (found["Rep"], found["Written"]) == ("–", "5138-11-16 09:46:40 UTC")
+        before = f"{int(manifest.key, 16) - 1:064x}"
+        assert listed(page(driven, f"/cache/entries?after={before}"))[0] == manifest.key
+        page(driven, "/cache")
 
     def test_irreps_have_a_page_too(self, driven: DrivenJobs, store: Store) -> None:
         details = {"canonical": "12 irreps", "group": "SO(3)", "kind": "irreps"}
@@ -313,6 +331,7 @@ def test_the_pages_need_the_scope_of_bases(driven: DrivenJobs, path: str, lab: L
     problem(driven.client.get(path, headers=key), 403, "forbidden")
 
 
+@pytest.mark.slow
 def test_far_tiers_are_counted_and_asked(tmp_path: Path) -> None:
     shared = Store(tmp_path / "shared")
     rep = read_rep(SO3["rep"], SO3["group"])
