@@ -55,6 +55,10 @@ PAGES = {
     "model": "/models/model-0",
     "version": "/models/model-0/versions/1",
     "trial": "/models/model-0/versions/1/try",
+    "cache": "/cache",
+    "entries": "/cache/entries?after={key}",
+    "search": "/cache/entries?search=s(11)",
+    "entry": "/cache/{key}",
     "system": "/system",
     "problems": "/problems",
 }
@@ -77,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serving(Path(folder)) as port,
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client,
         ):
-            names = fill_jobs(Path(folder), given.jobs)
+            names = {**fill_jobs(Path(folder), given.jobs), "key": first_key(Path(folder))}
             fill_models(Path(folder), names["running"], 2 + given.jobs // 50)
             client.headers["accept"] = "text/html"
             print(f"{'':14}{'p50 ms':>9}{'p95 ms':>9}{'page kB':>9}{'whole kB':>10}")
@@ -105,6 +109,13 @@ def fill(folder: Path, count: int) -> None:
         rep = read_rep(f"V(S({2 + number % 20}))+{1 + number}V0")
         solve(rep, store=store, progress=False)
     store.wait_for_eviction()
+
+
+def first_key(folder: Path) -> str:
+    """Return the first key in the store of a service."""
+    from intertwine_cache import Store
+
+    return next(Store(folder / "cache").layout.keys())
 
 
 def fill_jobs(folder: Path, count: int) -> dict[str, str]:

@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
 from intertwine_api.server.console import (
     basis_pictures,
+    cache_pages,
     dataset_pages,
     explorer,
     group_pages,
@@ -122,7 +123,8 @@ def _include_routes(app: FastAPI) -> None:
     app.include_router(pages.router, responses=at_the_door)
     app.include_router(shell.router)
     app.include_router(login_page.router)
-    for router in (explorer.router, basis_pictures.router, group_pages.router):
+    basis_readers = (explorer, basis_pictures, group_pages, cache_pages)
+    for router in (module.router for module in basis_readers):
         app.include_router(router, dependencies=[Depends(requires("bases:read"))])
     pages_of_jobs = (job_comparison.router, job_pages.router)  # /jobs/compare before /jobs/{job}
     for router in (*pages_of_jobs, dataset_pages.router):

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
@@ -24,9 +24,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from intertwine_api.server.access import Access
 from intertwine_api.server.console.forms import FormTokens
 from intertwine_api.server.disconnects import CancelOnDisconnect
+from intertwine_api.server.far_tiers import FarTiers
 from intertwine_api.server.inference import Inference
 from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter, RateLimiter
 from intertwine_api.server.sessions import Sessions
+from intertwine_api.server.store_index import StoreContents, StoreIndex
 from intertwine_api.server.streams import Streams
 from intertwine_api.storage.arrivals import Arrivals
 from intertwine_api.storage.database import Database
@@ -72,22 +74,31 @@ _LONGEST_REQUEST = 2**14  # characters of its request
 _Result = TypeVar("_Result")
 
 
-class Refreshed:
+class Refreshed(Generic[_Result]):
     """A slow value: one caller computes it, and others share it for some seconds."""
 
-    def __init__(self, get: Callable[[], dict[str, Any]], seconds: float) -> None:
+    def __init__(self, get: Callable[[], _Result], seconds: float) -> None:
         self._get, self._seconds = get, seconds
         self._until = float("-inf")
-        self._value: dict[str, Any] = {}
+        self._value: _Result | None = None
         self._running: asyncio.Task[None] | None = None
 
-    async def get(self) -> dict[str, Any]:
+    async def get(self) -> _Result:
         """Return the value. Callers share a refresh, and wait only for the very first value."""
         if self._running is None and time.monotonic() >= self._until:
             self._running = asyncio.create_task(self._refresh())
-        if not self._value and self._running is not None:
+        if self._value is None and self._running is not None:
             await asyncio.shield(self._running)
+        assert self._value is not None
         return self._value
+
+    async def renew(self) -> None:
+        """Compute the value anew, because it has changed just now."""
+        if self._running is not None:  # it may have begun before the change
+            await asyncio.shield(self._running)
+        if self._running is None:
+            self._running = asyncio.create_task(self._refresh())
+        await asyncio.shield(self._running)
 
     async def _refresh(self) -> None:
         try:
@@ -131,13 +142,15 @@ class Service:
         self._reading, self._making = CapacityLimiter(2), CapacityLimiter(2)
         self._decompositions: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._statistics = Refreshed(self.store.statistics, _STATISTICS_SECONDS)
+        self._contents = Refreshed(StoreIndex(self.store).read, _STATISTICS_SECONDS)
         self._gpu_usage = Refreshed(read_gpu_usage, _STATISTICS_SECONDS)
         self._open(settings)
 
     def _open(self, settings: Settings) -> None:
         """Open the database, the objects and the uploads, and all that uses them."""
         self.database = Database(settings.database_url)
-        self.hosts = HostCoordination.of(self.database, self.store, usable_far_tiers())
+        self.far_tiers = FarTiers(self.store, usable_far_tiers())
+        self.hosts = HostCoordination.of(self.database, self.store, self.far_tiers.addresses)
         self.solves = Solves(self.pool, settings, self.metrics, self.hosts)
         self.objects = objects_of(settings)
         self.shared_job_files = SharedJobFiles.of(self.objects.bucket)
@@ -301,6 +314,15 @@ class Service:
     async def store_statistics(self) -> dict[str, Any]:
         """Return the statistics of the store, at most some seconds old: reading them is slow."""
         return await self._statistics.get()
+
+    async def store_contents(self) -> StoreContents:
+        """Return the entries of the store, at most some seconds old."""
+        return await self._contents.get()
+
+    async def renew_store(self) -> None:
+        """Read the statistics and the entries of the store anew, after an eviction."""
+        await self._statistics.renew()
+        await self._contents.renew()
 
     async def store_upload(
         self, caller: Caller, function: Callable[..., _Result], *arguments: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from intertwine_api.server.access import JobsWriter
 from intertwine_api.server.console.forms import TOKEN
 from intertwine_api.server.console.job_settings import settings_of, text_of
+from intertwine_api.server.console.question import explorer_address
 from intertwine_api.server.console.shell import base_of, render
 from intertwine_api.server.routes.jobs import (
     TheJob,
@@ -39,7 +39,6 @@ router = APIRouter(include_in_schema=False)
 _LOG = logging.getLogger("intertwine.service")
 _PAGE = 50  # jobs
 _LOG_TAIL = 2**13  # bytes
-_LONGEST_ADDRESS = 6_000  # of a link to the explorer
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _REFRESH_LIST = 5  # seconds
 #: The quantities that pages show, by their name in the metrics.
@@ -163,7 +162,7 @@ def show_job(
         "losses": [(label, *latest[name]) for name, label in MEASURED.items() if name in latest],
         "picture": picture_address([document]) if has_losses and has_pictures() else "",
         "result": _result(document),
-        "explorer": _explorer_address(document),
+        "explorer": explorer_address(document.request) if document.kind == "solve" else "",
         "settings": settings,
         "more_settings": more_settings,
         "log": _log_tail(job, service),
@@ -214,20 +213,6 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else text_of(value)
-
-
-def _explorer_address(job: JobDocument) -> str:
-    """Return the address of the basis of a solve in the explorer; empty if there is none."""
-    if job.kind != "solve" or not isinstance(job.request.get("rep"), str):
-        return ""
-    group = job.request.get("group")
-    query = {"rep": job.request["rep"]}
-    if isinstance(group, str):
-        query["group"] = group
-    elif group is not None:
-        query["generators"] = json.dumps(group, separators=(",", ":"))
-    address = f"?{urlencode(query)}"
-    return address if len(address) <= _LONGEST_ADDRESS else ""
 
 
 @dataclass(frozen=True)
