@@ -50,6 +50,7 @@ PAGES = {
     "queued job": "/jobs/{queued}",
     "comparison": "/jobs/compare?{compared}",
     "curves": "/jobs/losses.svg?{compared}",
+    "keys": "/keys",
     "system": "/system",
     "problems": "/problems",
 }
@@ -130,6 +131,7 @@ def fill_jobs(folder: Path, count: int) -> dict[str, str]:
             **{"id": name, "state": state, "reason": "done", "attempt": int(state != "queued")},
             **{"not_before": now + 86_400, "created": at, "updated": at, "last_event": 1},
             **{"started": None, "ended": None, "lease_expires": None, "progress": None},
+            "host": None if state == "queued" else f"host {number % 20}",
         }
         if state == "running":
             progress = {"stage": "training", "epoch": 500, "epochs": 1000, "eta_seconds": 60.0}

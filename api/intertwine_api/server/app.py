@@ -18,8 +18,10 @@ from intertwine_api.server.console import (
     group_pages,
     job_comparison,
     job_pages,
+    key_pages,
     login_page,
     shell,
+    system_page,
 )
 from intertwine_api.server.console.problem_pages import ProblemPages
 from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
@@ -47,6 +49,7 @@ from intertwine_api.server.routes import (
     store,
 )
 from intertwine_api.server.service import Service
+from intertwine_api.server.system_state import SystemState
 from intertwine_api.wire.problems import Problem
 from intertwine_api.work.settings import Settings
 
@@ -80,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
+    app.state.system = SystemState(service)
     _include_routes(app)
     install_problem_handlers(app)
     _wrap(app, service)
@@ -116,12 +120,15 @@ def _include_routes(app: FastAPI) -> None:
     app.include_router(forward.router)
     at_the_door = documented("origin-not-allowed", "host-not-allowed")
     app.include_router(pages.router, responses=at_the_door)
+    system = documented("origin-not-allowed", "host-not-allowed", "rate-limited")
+    app.include_router(system_page.router, responses=system)
     app.include_router(shell.router)
     app.include_router(login_page.router)
     for router in (explorer.router, group_pages.router):
         app.include_router(router, dependencies=[Depends(requires("bases:read"))])
     for router in (job_comparison.router, job_pages.router):  # /jobs/compare before /jobs/{job}
         app.include_router(router, dependencies=[Depends(requires("jobs:write"))])
+    app.include_router(key_pages.router, dependencies=[Depends(requires("admin"))])
     for module, scopes in _GUARDED:
         app.include_router(
             module.router,
@@ -171,7 +178,12 @@ def _wrap(app: FastAPI, service: Service) -> None:
         origins=settings.allowed_origins,
         is_open=service.access.is_open,
     )
-    app.add_middleware(RequestLog, metrics=service.metrics, is_logged=settings.access_log)
+    app.add_middleware(
+        RequestLog,
+        metrics=service.metrics,
+        errors=service.recent_errors,
+        is_logged=settings.access_log,
+    )
     app.add_middleware(ProblemPages)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadAsGet)
