@@ -59,6 +59,7 @@ PAGES = {
     "entries": "/cache/entries?after={key}",
     "search": "/cache/entries?search=s(11)",
     "entry": "/cache/{key}",
+    "keys": "/keys",
     "system": "/system",
     "problems": "/problems",
 }
@@ -147,6 +148,7 @@ def fill_jobs(folder: Path, count: int) -> dict[str, str]:
             **{"id": name, "state": state, "reason": "done", "attempt": int(state != "queued")},
             **{"not_before": now + 86_400, "created": at, "updated": at, "last_event": 1},
             **{"started": None, "ended": None, "lease_expires": None, "progress": None},
+            "host": None if state == "queued" else f"host {number % 20}",
         }
         if state == "running":
             progress = {"stage": "training", "epoch": 500, "epochs": 1000, "eta_seconds": 60.0}

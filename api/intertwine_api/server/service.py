@@ -27,6 +27,7 @@ from intertwine_api.server.disconnects import CancelOnDisconnect
 from intertwine_api.server.far_tiers import FarTiers
 from intertwine_api.server.inference import Inference
 from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter, RateLimiter
+from intertwine_api.server.recent_errors import RecentErrors
 from intertwine_api.server.sessions import Sessions
 from intertwine_api.server.store_index import StoreContents, StoreIndex
 from intertwine_api.server.streams import Streams
@@ -52,7 +53,7 @@ from intertwine_api.work.basis_states import BasisStates
 from intertwine_api.work.controller import host_capacity, make_controller
 from intertwine_api.work.events import Events
 from intertwine_api.work.failures import out_of_time
-from intertwine_api.work.gpu_usage import read_gpu_usage
+from intertwine_api.work.gpu_usage import GpuUsage, read_gpu_usage
 from intertwine_api.work.host_coordination import HostCoordination
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_metrics import JobMetrics as JobMetrics
@@ -129,6 +130,7 @@ class Service:
         self.store = open_store(settings)
         self.keyring = Keyring(settings.home / SIGNING_KEY)
         self.metrics = ServiceMetrics()
+        self.recent_errors = RecentErrors()
         self.pool = Pool(settings, str(self.store.layout.root), self.store.limit)
         self.ready = False
         self.left: list[Job] = []
@@ -228,6 +230,11 @@ class Service:
         await to_thread.run_sync(self.keys.close)
         self.database.close()
 
+    def require_workers(self) -> None:
+        """Raise `ProblemError` with ``not-ready`` until the workers have started."""
+        if not self.ready:
+            raise ProblemError.of("not-ready", "the workers are starting")
+
     def access_policy(self) -> AccessPolicy:
         """Return who may use the service."""
         return AccessPolicy.of(self.settings, self.keys)
@@ -239,7 +246,7 @@ class Service:
     async def update_metrics(self) -> None:
         """Update the metrics that are read from the store, the database, the disks and GPUs."""
         self.metrics.store_bytes.set((await self.store_statistics())["bytes"])
-        self.metrics.show_gpus(await self._gpu_usage.get())
+        self.metrics.show_gpus(await self.gpu_usage())
         await to_thread.run_sync(self._update_metrics)
 
     def _update_metrics(self) -> None:
@@ -323,6 +330,10 @@ class Service:
         """Read the statistics and the entries of the store anew, after an eviction."""
         await self._statistics.renew()
         await self._contents.renew()
+
+    async def gpu_usage(self) -> dict[str, GpuUsage]:
+        """Return the usage of this host's GPUs, at most some seconds old."""
+        return await self._gpu_usage.get()
 
     async def store_upload(
         self, caller: Caller, function: Callable[..., _Result], *arguments: Any

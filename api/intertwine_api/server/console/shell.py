@@ -169,6 +169,7 @@ def render_problem(
     else:
         assert isinstance(error, IntertwineError)
         problem, headers = from_error(error), {}
+    request.state.problem_code = problem.code  # for the log of failed requests
     shown = {**values, "problem": problem.model_dump()}
     return render(request, template, shown, status=problem.status, headers=headers)
 

@@ -27,6 +27,7 @@ PAGES += [
     "/groups",
     "/groups?name=Lorentz()",
     "/groups?name=S(5)",
+    "/keys",
     "/problems",
     "/irreps?rep=V**2&group=O(3)",
 ]
