@@ -6,7 +6,6 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -17,6 +16,11 @@ from starlette.concurrency import run_in_threadpool
 from intertwine_api.server.access import JobsWriter
 from intertwine_api.server.console.forms import TOKEN
 from intertwine_api.server.console.job_settings import settings_of, text_of
+from intertwine_api.server.console.loss_curves import (
+    TheCurveOptions,
+    has_pictures,
+    picture_address,
+)
 from intertwine_api.server.console.question import explorer_address
 from intertwine_api.server.console.shell import base_of, render
 from intertwine_api.server.routes.jobs import (
@@ -146,7 +150,11 @@ def summary_of(job: JobDocument) -> Summary:
 
 @router.get("/jobs/{job}", response_class=HTMLResponse)
 def show_job(
-    request: Request, job: TheJob, service: TheService, caller: JobsWriter
+    request: Request,
+    job: TheJob,
+    service: TheService,
+    caller: JobsWriter,
+    curves: TheCurveOptions,
 ) -> HTMLResponse:
     """Return a job's page: state, progress, losses, result, settings and the end of its log."""
     document = get_job(job, service)
@@ -160,7 +168,9 @@ def show_job(
         "token_field": TOKEN,
         "token": service.form_tokens.token(caller.key_id, job.id),
         "losses": [(label, *latest[name]) for name, label in MEASURED.items() if name in latest],
-        "picture": picture_address([document]) if has_losses and has_pictures() else "",
+        "picture": picture_address([document], curves) if has_losses and has_pictures() else "",
+        "curves": curves,
+        "has_pictures": has_pictures(),
         "result": _result(document),
         "explorer": explorer_address(document.request) if document.kind == "solve" else "",
         "settings": settings,
@@ -169,21 +179,6 @@ def show_job(
         "warnings": _warnings(document),
     }
     return render(request, "job.html", values)
-
-
-def has_pictures() -> bool:
-    """Whether Matplotlib is installed, which draws the pictures."""
-    return find_spec("matplotlib") is not None
-
-
-def picture_address(jobs: list[JobDocument]) -> str:
-    """Return the address of a picture of jobs' losses, relative to the root.
-
-    It changes with each attempt and epoch, so that browsers may keep the picture.
-    """
-    lasts = (0 if job.metrics.last is None else job.metrics.last.epoch for job in jobs)
-    at = "-".join(f"{job.attempt}.{last}" for job, last in zip(jobs, lasts, strict=True))
-    return f"jobs/losses.svg?{urlencode([*(('job', job.id) for job in jobs), ('at', at)])}"
 
 
 def _ran(job: JobDocument) -> str:

@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.access import JobsWriter, ModelsReader
 from intertwine_api.server.console.forms import TOKEN
-from intertwine_api.server.console.job_pages import has_pictures, picture_address
 from intertwine_api.server.console.job_settings import settings_of
+from intertwine_api.server.console.loss_curves import has_pictures, picture_address
 from intertwine_api.server.console.model_summary import (
     equivariance,
     measurements,

@@ -42,7 +42,7 @@ ModelsCaller = Annotated[Caller, Depends(requires("models:forward"))]
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrialFields:
     """The form as typed: vectors as JSON, and the seeds of a random vector and of an element."""
 
     x: str
@@ -68,12 +68,12 @@ def _seed(text: str, what: str) -> int:
     return number
 
 
-def _asked(
+def _fields(
     x: Annotated[str, Query(description="vectors as JSON; empty for a random one")] = "",
     seed: Annotated[str, Query(description="the seed of the random vector")] = "",
     element: Annotated[str, Query(description="the seed of the group element")] = "",
-) -> Asked:
-    return Asked(x.strip(), seed.strip() or "0", element.strip() or "0")
+) -> TrialFields:
+    return TrialFields(x.strip(), seed.strip() or "0", element.strip() or "0")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ async def try_model(
     request: Request,
     name: Name,
     number: Number,
-    asked: Annotated[Asked, Depends(_asked)],
+    asked: Annotated[TrialFields, Depends(_fields)],
     service: TheService,
     caller: ModelsCaller,
 ) -> HTMLResponse:
@@ -120,7 +120,7 @@ async def try_model(
 
 
 async def _try(
-    signature: Signature, asked: Asked, service: Service, caller: Caller
+    signature: Signature, asked: TrialFields, service: Service, caller: Caller
 ) -> dict[str, Any]:
     """Return the values of the page. Raises the errors of `read_input` and of `forward`."""
     name, number = signature.version.name, signature.version.version
