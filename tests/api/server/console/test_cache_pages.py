@@ -223,6 +223,9 @@ class TestEntry:
         before = f"{int(manifest.key, 16) - 1:064x}"
         assert listed(page(driven, f"/cache/entries?after={before}"))[0] == manifest.key
         page(driven, "/cache")
+        known = driven.client.get("/v1/bases", params={"after": before})
+        assert known.status_code == 200
+        assert manifest.key not in known.text
 
     def test_irreps_have_a_page_too(self, driven: DrivenJobs, store: Store) -> None:
         details = {"canonical": "12 irreps", "group": "SO(3)", "kind": "irreps"}
