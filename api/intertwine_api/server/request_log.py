@@ -84,7 +84,7 @@ class RequestLog:
                 headers[_HEADER] = request_id
                 is_problem = headers.get("content-type", "").startswith(MEDIA_TYPE)
             elif is_problem and exchange.status >= _FAILED and not exchange.code:
-                exchange.code = json.loads(message["body"])["code"]  # `respond` sends it at once
+                exchange.code = _code_of(message)
             exchange.sent += len(message.get("body", b""))
             await send(message)
 
@@ -115,6 +115,14 @@ class RequestLog:
         if self.is_logged:
             _ACCESS.info("request", extra={"fields": _fields(scope, route, seconds, exchange)})
         _mark(scope, status, request_id)
+
+
+def _code_of(message: Message) -> str:
+    """Return the code of a problem; empty if it is so long that it is sent in pieces."""
+    if message.get("more_body", False) or not message["body"]:
+        return ""
+    code: str = json.loads(message["body"])["code"]
+    return code
 
 
 def _mark(scope: Scope, status: int, request_id: str) -> None:

@@ -87,7 +87,7 @@ def _list(
     has_keys = service.keys.any()
     key_id = new_id()
     filters = {"owner": owner} if owner else {}
-    scopes = USER_SCOPES if has_keys else ("admin",)  # the first key closes the service
+    scopes = USER_SCOPES if has_keys else ("admin",)  # without it, nobody could use this page again
     return {
         "rows": [_Row.of(key, caller) for key in found[:_PAGE]],
         "owner": owner,
@@ -145,7 +145,7 @@ def _create(
     made = create_key(
         service.keys, caller, fields["owner"], fields["scopes"], expires, priority, key_id
     )
-    service.access.forget()  # if this is the first key, the service is closed at once
+    service.access.forget()  # from the first key on, one is required at once
     values = {"created": made, "row": _Row.of(made.key, caller)}
     return render(request, "key_created.html", values, status=201)
 

@@ -169,10 +169,12 @@ class TestCreate:
 
 
 class TestFirstKey:
-    def test_it_closes_the_service_and_says_so_before(self, idle: IdleService, keys: Keys) -> None:
+    def test_the_service_requires_keys_from_then_on_and_says_so_before(
+        self, idle: IdleService, keys: Keys
+    ) -> None:
         text = words(idle.get("/keys").text)
         assert "This service has no keys." in text
-        assert "The first key closes the service permanently" in text
+        assert "From the first key on, the service requires one for every request" in text
         path, answer = idle.send_form("/keys", CREATE, **{**ADA, "scope": ["admin"]})
         assert "It is the first key: from now on the service requires one." in answer.text
         assert "Log in" in answer.text

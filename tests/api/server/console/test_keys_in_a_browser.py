@@ -36,9 +36,7 @@ def opened(tab: Tab, address: str, shows: str) -> None:
     assert tab.run(UNNAMED) == []
 
 
-def test_the_first_key_closes_the_service_and_opens_its_pages(
-    tmp_path: Path, visitor: Browser
-) -> None:
+def test_from_the_first_key_on_the_pages_need_one(tmp_path: Path, visitor: Browser) -> None:
     with service_process(tmp_path / "data", workers="1", jobs="0") as service:
         with visitor.tab(width=390) as tab:
             opened(tab, f"{service.address}/system", "Recent errors")

@@ -12,6 +12,7 @@ from helpers.driven_jobs import DrivenJobs
 from helpers.example_lab import Lab, log_in
 from helpers.idle_service import IdleService, idle_service
 from intertwine_api.storage.database import Database
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.gpu_usage import GpuUsage
 
 HEADINGS = ["Recent errors", "Queue", "Hosts", "GPUs", "Solves", "Uploads", "Storage", "Versions"]
@@ -158,6 +159,15 @@ class TestRecentErrors:
         assert page.status_code == 503
         ((_, request, route, status, code, owner),) = errors(idle.get("/system", root).text)
         assert (request, route, status, code, owner) == ("GET /", "/", "503", "queue-full", "root")
+
+    def test_may_be_too_long_to_have_a_code(self, idle: IdleService, root: str) -> None:
+        @idle.app.get("/v1/fails")
+        async def fails() -> None:
+            raise ProblemError.of("solve", "x" * 200_000)
+
+        answer = idle.get("/v1/fails", root)
+        assert (answer.status_code, answer.json()["code"]) == (500, "solve")
+        assert errors(idle.get("/system", root).text)[0][3:5] == ["500", "–"]
 
     def test_escape_what_a_path_has(self, idle: IdleService, root: str) -> None:
         @idle.app.get("/v1/fails/{name}")
