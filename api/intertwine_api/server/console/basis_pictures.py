@@ -1,4 +1,4 @@
-"""Pictures of a basis: the whole of it, and pages of tiles that show its entries."""
+"""Pictures of a basis: of all its coordinates, and tiles that show single entries."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def _why_not_drawn(coordinates: int, rank: int, size: int) -> str:
         )
     if size > LARGEST_FILE:
         return (
-            f"A basis of {size / 1e6:,.0f} MB is too large to be drawn; at most "
-            f"{LARGEST_FILE / 1e6:,.0f} MB are."
+            f"A basis of {size / 1e6:,.0f} MB is too large for a picture, which shows at most "
+            f"{LARGEST_FILE / 1e6:,.0f} MB."
         )
     return ""
 
@@ -211,7 +211,7 @@ def _basis(key: str, text: str, service: Service) -> tuple[Basis, Rep]:
     basis = as_written(service.bases.basis(key), text or None)
     reason = _why_not_drawn(basis.shape[0], basis.rank, basis.nbytes)
     if basis.rep is None:
-        reason = "The basis is from an earlier version, and does not say what its rep is."
+        reason = "The basis is from an earlier version, and does not contain its rep."
     if reason or basis.rep is None:
         detail = f"{reason[:1].lower()}{reason[1:].rstrip('.')}: download the file of the basis"
         raise ProblemError.of("too-large", detail)
@@ -235,7 +235,7 @@ def _draw_tile(key: str, text: str, place: tuple[int, int, int], service: Servic
     clusters, matrices = _clusters(key, text, service)
     term, row, column = place
     if term >= len(matrices):
-        detail = f"the rep has {len(matrices)} terms, numbered from 0, and no term {term}"
+        detail = f"there is no term {term}: give a number from 0 to {len(matrices) - 1}"
         raise ProblemError.of("invalid-request", detail)
     first = sum(each.rows * each.columns for each in matrices[:term])
     shape = matrices[term].rows, matrices[term].columns

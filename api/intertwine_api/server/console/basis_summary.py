@@ -151,7 +151,7 @@ class Snippet:
 
 
 _IN_PYTORCH = (
-    "Q = torch.from_numpy(Q.dense())  # float64, one column an invariant",
+    "Q = torch.from_numpy(Q.dense())  # float64, one column per invariant",
     "parameters = torch.nn.Parameter(torch.randn(Q.shape[1], dtype=Q.dtype))",
     "x = Q @ parameters  # any invariant, with gradients",
 )

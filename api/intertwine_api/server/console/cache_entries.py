@@ -45,7 +45,7 @@ class EntryRow:
 class EntryDetails:
     """One entry on its page: `facts` by name, and `evidence` in sentences.
 
-    `fault` is why it is not a basis that can be used; empty if it is one.
+    `fault` is why the manifest of a basis cannot be used; empty if it can.
     """
 
     row: EntryRow
@@ -59,7 +59,7 @@ class EntryDetails:
 
 
 def rows_of(store: Store, keys: Iterable[str], most: int) -> list[EntryRow]:
-    """Return the rows of the first `most` keys that the store still has."""
+    """Return the rows of the first `most` keys that are in the store."""
     found = (manifest for key in keys if (manifest := store.manifest(key)) is not None)
     return [row_of(store, manifest) for manifest in islice(found, most)]
 
@@ -90,7 +90,7 @@ def details_of(store: Store, manifest: Manifest, dense_bytes: int) -> EntryDetai
     row = row_of(store, manifest, longest=10 * _LONGEST_LINK)
     facts: dict[str, str] = {}
     lines: list[str] = []
-    downloads: list[tuple[str, str]] = [("file", row.file)]
+    downloads: list[tuple[str, str]] = [("File", row.file)]
     fault = ""
     if manifest.is_basis:
         try:
@@ -123,13 +123,13 @@ def details_of(store: Store, manifest: Manifest, dense_bytes: int) -> EntryDetai
 
 
 def _name(value: Any) -> str:
-    """Return a name of a manifest, cut if it is long; a dash if it is neither text nor number."""
+    """Return a name in a manifest, cut if it is long; a dash if it is no text and no number."""
     text = printable(str(value) if type(value) in (str, int) else "–")
     return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
 
 
 def _explorer(manifest: Manifest, longest: int) -> str:
-    """Return the address of an entry in the explorer, which asks for bases without options."""
+    """Return the address of an entry in the explorer; empty for a request with other options."""
     request = manifest.details.get("request")
     if not isinstance(request, dict) or not request.keys() <= {"rep", "group"}:
         return ""
@@ -140,7 +140,7 @@ def _explorer(manifest: Manifest, longest: int) -> str:
 
 
 def _instant(at: float | None) -> datetime | None:
-    """Return a Unix time in UTC; None for one that calendars do not have."""
+    """Return a Unix time in UTC; None if it is outside of the calendar."""
     try:
         return None if at is None else datetime.fromtimestamp(at, UTC)
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""The pages of the store of bases: its tiers, its entries, one entry, and evictions."""
+"""The pages of the store: its tiers, its entries, one entry, and evictions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def show_cache(
         int | None, Query(ge=0, le=10**18, description="the bytes of an eviction")
     ] = None,
 ) -> HTMLResponse:
-    """Return the tiers and how full the store is, its largest and its least used entries."""
+    """Return how full the store is, its tiers, and the largest and least recently used entries."""
     statistics = await service.store_statistics()
     contents = await service.store_contents()
     values = await run_in_threadpool(_overview, service, statistics, contents)
@@ -71,9 +71,9 @@ async def list_entries(
     service: TheService,
     caller: BasesReader,
     after: _After = None,
-    search: Annotated[Line, Query(description="a part of a rep or a group")] = "",
+    search: Annotated[Line, Query(description="part of a rep or a group")] = "",
 ) -> HTMLResponse:
-    """Return the entries in the order of their keys, or those that a search finds first."""
+    """Return entries in the order of their keys, or the first results of a search."""
     search = search.strip()
     values: dict[str, Any] = {"search": search, "is_first": after is None, "following": ""}
     if search:
@@ -98,7 +98,7 @@ def _search(service: Service, contents: StoreContents, text: str) -> list[EntryR
 async def confirm_shrinking(
     request: Request, service: TheService, caller: Admin, to: _Size
 ) -> HTMLResponse:
-    """Return a page that says what an eviction would delete, and asks."""
+    """Return a page that says what would be evicted, and asks for confirmation."""
     limit = _bytes_of(to)
     contents = await service.store_contents()
     values = {
@@ -151,7 +151,9 @@ async def show_entry(
 def _manifest(service: Service, key: str) -> Manifest:
     manifest = service.store.manifest(key)
     if manifest is None:
-        detail = f"the store has no entry {key}: it may have been evicted. Ask for its basis again"
+        detail = (
+            f"the store has no entry {key}: it may have been evicted. Solve for its basis again"
+        )
         raise ProblemError.of("not-found", detail)
     return manifest
 
@@ -169,7 +171,10 @@ def _evict(service: Service, key: str) -> int:
     """Evict an entry. Return the bytes freed: none, if another entry has the same blob."""
     store, manifest = service.store, _manifest(service, key)
     if not store.remove(key) and store.manifest(key) is not None:
-        detail = f"{key} could not be deleted: see the service's log, and the rights of its store"
+        detail = (
+            f"the entry {key} could not be evicted: see the service's log, and check the "
+            f"permissions of the store's folder"
+        )
         raise ProblemError.of("not-ready", detail)
     return 0 if store.layout.blob(manifest.digest).exists() else manifest.size
 
@@ -184,7 +189,8 @@ def _bytes_of(size: str) -> int:
     try:
         return parse_size(size)
     except ValueError as error:
-        raise ProblemError.of("invalid-request", f"the new size is {error}") from error
+        detail = f"the new size {size!r} cannot be read: give a size such as 500MB or 20GB"
+        raise ProblemError.of("invalid-request", detail) from error
 
 
 def _evicting(key: str) -> str:

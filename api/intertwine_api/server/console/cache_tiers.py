@@ -1,4 +1,4 @@
-"""The tiers of the store in words: what they hold, how often they help, and why one is skipped."""
+"""The tiers of the store in words: their counts and states, and how full the store is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from intertwine_api.work.tier_reports import TierReport, sum_counts
 
 @dataclass(frozen=True)
 class TierRow:
-    """A tier, its state in sentences, and its counts. Those that nobody counts are None."""
+    """A tier, its state in words, and its counts. Counts that do not exist for it are None."""
 
     name: str
     state: list[str]
@@ -31,9 +31,9 @@ class TierRow:
 
     @property
     def hit_rate(self) -> str:
-        """The part of the lookups that were hits, in percent; a dash without lookups."""
+        """The percentage of lookups that were hits; a dash without lookups."""
         lookups = self.hits + self.misses
-        return f"{self.hits / lookups:.0%}" if lookups else "–"
+        return f"{100 * self.hits / lookups:.0f} %" if lookups else "–"
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _near(service: Service, statistics: dict[str, Any]) -> TierRow:
 
 
 def state_of(tier: Tier, reports: Sequence[TierReport], now: float) -> list[str]:
-    """Return what workers have last found of a far tier."""
+    """Return the state of a far tier in words, from the last reports of the workers."""
     found = [] if tier.is_writable else ["is read-only"]
     paused = [report for report in reports if report.is_paused(now)]
     failed = [report for report in reports if report.reason]
@@ -110,15 +110,16 @@ def state_of(tier: Tier, reports: Sequence[TierReport], now: float) -> list[str]
         last = max(paused, key=lambda report: report.paused_until)
         until = time.strftime("%H:%M:%S", time.gmtime(last.paused_until))
         workers = _of_workers(len(paused), len(reports))
-        found.append(f"is skipped by {workers} until {until} UTC: {last.reason}")
+        found.append(f"is skipped until {until} UTC by {workers}: {last.reason}")
     elif failed:
         found.append(f"failed when it was last asked: {failed[-1].reason}")
     elif any(report.is_answered for report in reports):
         found.append("answers")
     else:
-        found.append("was not asked since the workers started")
+        found.append("has not been asked since the workers started")
     if slow:
-        found.append(f"is slow, so {_of_workers(slow, len(reports))} solve small reps without it")
+        workers = _of_workers(slow, len(reports))
+        found.append(f"is slow, so it is not asked for small reps by {workers}")
     return found
 
 

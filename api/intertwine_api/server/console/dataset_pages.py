@@ -1,4 +1,4 @@
-"""The pages of datasets: the list with the upload, and a dataset with a preview of its samples."""
+"""The pages of datasets: the list with the form to upload, and a dataset with its first samples."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ router = APIRouter(include_in_schema=False)
 _PAGE = 50  # datasets
 _INLINE = 64 * 2**20  # bytes of samples that the page reads itself; larger ones load after it
 _UPLOAD = "upload a dataset"
-#: What the samples of the built-in datasets are.
+#: The targets of the built-in datasets.
 _BUILT_IN: dict[str, str] = {
     "Inertia": "the moment of inertia of five point masses",
     "O5Synthetic": "an invariant function of two vectors in five dimensions",
@@ -139,7 +139,7 @@ async def upload_dataset(
 
 @router.get("/datasets/storage", response_class=HTMLResponse)
 def show_storage(request: Request, service: TheService, caller: JobsWriter) -> HTMLResponse:
-    """Return a page with the bytes that the caller keeps, and their limit.
+    """Return a page with the storage that the caller uses, and its limit.
 
     It is separate from the list, because measuring the files of all jobs can take a second.
     """

@@ -21,7 +21,7 @@ from intertwine_api.storage.objects import Objects
 _LOG = logging.getLogger("intertwine.service")
 _ROWS = 10
 _COLUMNS = 24
-_MOST_ENTRIES = 10**6  # of the rows that are summarized, with the columns that are not shown
+_MOST_ENTRIES = 10**6  # of the rows that are summarized, including the columns that are not shown
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class ShownSamples:
-    """The previews of a dataset, or why there are none."""
+    """The previews of a dataset, or why they are missing."""
 
     previews: tuple[Preview, ...] = ()
     why_missing: str = ""
@@ -63,7 +63,9 @@ def preview_samples(
     digest: str, rep_in: Rep | None, rep_out: Rep | None, objects: Objects
 ) -> ShownSamples:
     """Return the previews of the inputs and targets of a dataset, with its known concrete reps."""
-    missing = "The samples are missing: an admin can look for them with intertwine admin verify."
+    missing = (
+        "The samples are missing: an admin can check the storage with intertwine admin verify."
+    )
     try:
         path = objects.path(digest)
         if path is None:
@@ -71,7 +73,9 @@ def preview_samples(
         samples = Samples.read(path)
     except BucketError as error:
         _LOG.warning("the samples of the dataset %s cannot be read: %s", digest, error)
-        return ShownSamples(why_missing="The samples cannot be read now: the bucket fails.")
+        return ShownSamples(
+            why_missing="The samples cannot be read: the bucket does not work. Try again later."
+        )
     except FileNotFoundError:  # deleted meanwhile
         return ShownSamples(why_missing=missing)
     return ShownSamples(
@@ -100,7 +104,7 @@ def _preview(name: str, what: str, array: Shaped[np.ndarray, "n d"], rep: Rep | 
 
 
 def _shown_terms(rep: Rep, columns: int) -> Iterator[Term]:
-    """Yield the terms of a rep, each copy by itself, until they have as many columns."""
+    """Yield the terms of a rep, each copy by itself, for the first `columns` coordinates."""
     for text, size in _copies(rep):
         if columns <= 0:
             return

@@ -38,7 +38,7 @@ def upload_snippets(address: str, has_key: bool) -> list[Snippet]:
     train = _train_by_file("crosses", "crosses.npz", _REPS, address)
     return [
         Snippet("Python", python),
-        Snippet("Command line", train, f"The file is uploaded, and trained on. {_EXAMPLE}"),
+        Snippet("Command line", train, f"This uploads the file, and trains on it. {_EXAMPLE}"),
         Snippet("curl", curl, _EXAMPLE),
     ]
 
@@ -48,10 +48,12 @@ def training_snippets(
 ) -> list[Snippet]:
     """Return how to train on a dataset by its digest.
 
-    `missing` are the names of what the dataset does not say: those of the example take their place.
+    `missing` are the names of values that the dataset does not have: the code has examples of them.
     """
     reps = {name: _REPS[name] for name in missing}
-    note = f"The dataset has no {' and no '.join(missing)}: replace the example." if missing else ""
+    note = (
+        f"The dataset has no {' and no '.join(missing)}: replace the examples." if missing else ""
+    )
     model = {**_MODEL, **reps}
     python = (
         "from intertwine_api import remote\n\n"

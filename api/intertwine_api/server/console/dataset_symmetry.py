@@ -1,4 +1,4 @@
-"""How a group acts on the samples of a dataset, as pages show it: canonical reps, and their fit."""
+"""The group and reps of a dataset, as pages show them: canonical, and whether they fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OWN = "own generators"
 
 @dataclass(frozen=True)
 class Symmetry:
-    """Reps and group as texts, in canonical form; those that are not known are empty."""
+    """Reps and group as texts, in canonical form; unknown ones are empty."""
 
     rep_in: str
     rep_out: str
@@ -27,10 +27,10 @@ class Symmetry:
 
 @dataclass(frozen=True)
 class DescribedSymmetry:
-    """What the page of a dataset says: the texts, the concrete reps, and in words whether they fit.
+    """The symmetry on the page of a dataset: texts, concrete reps, and in words whether they fit.
 
     A rep is None if it is not known, has no group, or cannot be read. `missing` has the names of
-    what a training has to give besides.
+    the values that a training has to give.
     """
 
     texts: Symmetry
@@ -41,9 +41,9 @@ class DescribedSymmetry:
 
 
 def listed_symmetry(info: DatasetInfo) -> Symmetry:
-    """Return the texts for a list of datasets, where reading each group would take too long.
+    """Return the texts for a list of datasets, without reading generators, which takes long.
 
-    Long reps, and reps of own generators, are as they were given.
+    Long reps, and reps of a group that is given by its generators, are as they were given.
     """
     if isinstance(info.group, Mapping):
         name = info.group.get("name")
@@ -67,7 +67,7 @@ def _canonical(text: str, group: str) -> str:
 
 
 def describe_symmetry(info: DatasetInfo) -> DescribedSymmetry:
-    """Return what the page of a dataset says of its group and reps."""
+    """Return the group and reps of a dataset, as its page shows them."""
     try:
         group = "" if info.group is None else repr(read_group(info.group))
         rep_in, rep_out = _read(info.rep_in, info), _read(info.rep_out, info)
@@ -79,7 +79,7 @@ def describe_symmetry(info: DatasetInfo) -> DescribedSymmetry:
     concrete_in, concrete_out = _concrete(rep_in), _concrete(rep_out)
     if info.group is None and None in (concrete_in, concrete_out):
         missing.append("group")
-    fit = _fit(info) if not missing else f"Not known: a training has to give {_listing(missing)}."
+    fit = _fit(info) if not missing else f"Unknown: a training has to give {_listing(missing)}."
     texts = Symmetry(_text(rep_in), _text(rep_out), group)
     return DescribedSymmetry(texts, concrete_in, concrete_out, tuple(missing), fit)
 

@@ -2,7 +2,7 @@
 
 `OriginGuard` refuses forms of other sites by the headers that browsers send. A token is a second
 defence, for browsers and proxies that leave these headers out: a foreign page cannot read it. It
-needs no cookie and no state, works on every host of the service, and survives restarts.
+needs neither a cookie nor state, works on every host of the service, and survives restarts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def read_form(request: Request, most: int = _LARGEST_FORM) -> Fields:
         raise ProblemError.of("unsupported-media-type", detail)
     body = await request.body()
     if len(body) > most:
-        detail = f"the form has {len(body):,} bytes, and at most {most:,} are read"
+        detail = f"the form has {len(body):,} bytes: send at most {most:,}"
         raise ProblemError.of("body-too-large", detail, limit_bytes=most)
     try:
         text = body.decode("ascii")
@@ -74,17 +74,17 @@ class FormTokens:
     ) -> Fields:
         """Return the fields of a form that has the token of this key and action.
 
-        Raises `ProblemError` as `read_form`, and with ``origin-not-allowed`` if it has none, or
-        that of another form.
+        Raises the errors of `read_form`, and `ProblemError` with ``origin-not-allowed`` if the form
+        has no token, or that of another form.
         """
         fields = await read_form(request, most)
         self.require(fields.text(TOKEN), key_id, action)
         return fields
 
     def require(self, token: str, key_id: str | None, action: str) -> None:
-        """Raise `ProblemError` with ``origin-not-allowed`` unless it is the token of an action.
+        """Raise `ProblemError` with ``origin-not-allowed`` unless this is the token of the action.
 
-        For requests of scripts that have no form as their body, such as files.
+        Use it for requests of scripts whose body is not a form but, for example, a file.
         """
         found = token.encode("utf-8", "replace")
         if not hmac.compare_digest(found, self.token(key_id, action).encode()):

@@ -1,4 +1,4 @@
-"""The pages of keys, for admins: the list, a key that was just created, and one to revoke."""
+"""The pages of keys, for admins: the list with the form of a new key, and the page of a key."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def show_keys(
     owner: Annotated[Line, Query(description="only the keys of this owner")] = "",
     skip: Annotated[int, Query(ge=0, le=_MOST_SKIPPED)] = 0,
 ) -> HTMLResponse:
-    """Return a page of keys, those that are active first, and the form of a new one."""
+    """Return a page of keys, the active ones first, and the form of a new key."""
     return render(request, "keys.html", _list(service, caller, owner=owner, skip=skip))
 
 
@@ -136,7 +136,7 @@ def _create(
     if not (service.settings.on_loopback or service.keys.any()):
         raise ProblemError.of(
             "forbidden",
-            "everybody on the network can open this page, so it does not create the first key: use "
+            "everyone on the network can open this page, so it does not create the first key: use "
             "`intertwine keys create OWNER --scope admin` on the service's machine",
         )
     days = _days(fields["days"])
@@ -156,8 +156,8 @@ def _days(text: str) -> float | None:
         return float(text) if text else None
     except ValueError as error:
         raise InvalidSetting(
-            f"the days until a key expires cannot be {text[:100]!r}: give a number, or none for a "
-            f"key that does not expire"
+            f"the days until a key expires cannot be {text[:100]!r}: give a number, or leave it "
+            f"empty for a key that does not expire"
         ) from error
 
 
@@ -176,7 +176,7 @@ def show_key(request: Request, key_id: KeyId, service: TheService, caller: Admin
     """Return the page of a key: what it allows, and the form that revokes it."""
     key = service.keys.get(key_id)
     if key is None:
-        raise ProblemError.of("not-found", f"there is no key {key_id}: the list has all keys")
+        raise ProblemError.of("not-found", f"there is no key {key_id}: /keys lists all keys")
     values = {
         "row": _Row.of(key, caller),
         "scopes": ALLOWED_BY,
@@ -193,7 +193,7 @@ async def revoke(request: Request, key_id: KeyId, service: TheService, caller: A
     await service.form_tokens.read(request, caller.key_id, _revoking(key_id))
     await run_in_threadpool(_require_current, service, caller)
     if not await run_in_threadpool(partial(revoke_key, service.keys, caller, key_id)):
-        detail = f"there is no active key {key_id}: the list shows which keys are active"
+        detail = f"there is no active key {key_id}: /keys shows which keys are active"
         raise ProblemError.of("not-found", detail)
     service.access.forget()
     address = f"{base_of(request.scope)}keys/{key_id}"
@@ -201,12 +201,12 @@ async def revoke(request: Request, key_id: KeyId, service: TheService, caller: A
 
 
 def _require_current(service: Service, caller: Caller) -> None:
-    """Raise `ProblemError` with ``unauthorized`` if the service has a key since a moment ago.
+    """Raise `ProblemError` with ``unauthorized`` if the service has just got its first key.
 
-    Callers without a key are served for some seconds more, and may not change keys meanwhile.
+    Callers without a key are served for a few more seconds, but may not change keys.
     """
     if caller.key_id is None and service.keys.any():
-        raise ProblemError.of("unauthorized", "the service requires a key now: log in with it")
+        raise ProblemError.of("unauthorized", "the service now requires a key: log in with one")
 
 
 def _creating(key_id: str) -> str:

@@ -1,4 +1,4 @@
-"""How a page draws the losses of jobs: smoothed or not, on a logarithmic or linear scale."""
+"""The options of curves of losses: the smoothing and the scale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from intertwine_api.wire.jobs import JobDocument
 
 @dataclass(frozen=True)
 class CurveOptions:
-    """The options of `plot_histories`, as the query of a page has them."""
+    """The options of `plot_histories`, from the query of a page."""
 
     smooth: float = 0.0
     scale: Literal["log", "linear"] = "log"

@@ -1,4 +1,4 @@
-"""The pages of models: the list, a model with its versions, and a version; also their deletion."""
+"""The pages of models: the list, a model, a version, and the forms that delete them."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def get_config(name: Name, number: Number, service: TheService, caller: ModelsRe
 async def delete_whole_model(
     request: Request, name: Name, service: TheService, caller: JobsWriter
 ) -> Response:
-    """Delete a model for the form of its page, in which its name is typed again."""
+    """Delete a model, for the form of its page, in which its name is typed again."""
     problem = await _confirmed(request, name, service, caller)
     if problem is not None:
         values = await run_in_threadpool(_model_values, name, service, caller)
@@ -170,7 +170,7 @@ async def delete_whole_model(
 async def delete_version(
     request: Request, name: Name, number: Number, service: TheService, caller: JobsWriter
 ) -> Response:
-    """Delete a version for the form of its page, in which its name and number are typed again."""
+    """Delete a version, for the form of its page, in which its name and number are typed again."""
     problem = await _confirmed(request, f"{name}/{number}", service, caller)
     if problem is not None:
         values = await run_in_threadpool(_version_values, name, number, request, service, caller)
@@ -182,9 +182,9 @@ async def delete_version(
 async def _confirmed(
     request: Request, what: str, service: Service, caller: Caller
 ) -> ProblemError | None:
-    """Return the problem of a form in which something else was typed; None if it is confirmed.
+    """Return the problem of a form that is not confirmed; None if the name was typed.
 
-    Raises `ProblemError` for a form that is not of the page.
+    Raises `ProblemError` for a form without the token of the page.
     """
     fields = await service.form_tokens.read(request, caller.key_id, _action(what))
     typed = fields.text(_CONFIRMATION).strip()

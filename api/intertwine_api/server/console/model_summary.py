@@ -29,9 +29,9 @@ _COUNTED = {"epochs": "Epochs", "best_epoch": "Best epoch"}
 
 
 def network_facts(version: VersionDocument, objects: Objects) -> list[tuple[str, str]]:
-    """Return what is known of a network: type, group, reps, layers, precision and size.
+    """Return the known facts of a network: type, group, reps, layers, precision and weights.
 
-    Models that were not made from a description have fewer facts.
+    Models that were not built from a description have fewer facts.
     """
     made = version.provenance.get("model")
     found = list(_described(made)) if isinstance(made, Mapping) else []
@@ -156,10 +156,10 @@ def snippets(version: VersionDocument, address: str, has_key: bool) -> list[Snip
         f"model = remote({url!r}).model({name!r}, {number})\n"
         "network = model.download()  # with its weights; needs the extra nn\n"
         "x = np.ones((1, network.rep_in.size()))\n"
-        "print(network(x), model(x))  # computed here, and at the service"
+        "print(network(x), model(x))  # computed here, and by the service"
     )
     command = f"intertwine models get {name} --version {number} --remote {shlex.quote(url)}"
-    then = f"Then intertwine.nn.load({name!r}) reads the model from the folder."
+    then = f"Then intertwine.nn.load({name!r}) reads the model from that folder."
     found = [Snippet("Python", python), Snippet("Command line", command, then)]
     weights = weights_file(version)
     key = ' -H "authorization: Bearer $INTERTWINE_KEY"' if has_key else ""
@@ -176,5 +176,5 @@ def weights_file(version: VersionDocument) -> str:
     """Return the name of the file of weights in the folder of a saved model."""
     try:
         return weights_name(version.config)
-    except FormatError:  # the config is of no model that could be loaded
+    except FormatError:  # the config is not that of a model that can be loaded
         return "weights.safetensors"

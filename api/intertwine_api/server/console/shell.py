@@ -80,11 +80,12 @@ def _number(value: float) -> str:
 
 def _bytes(size: float) -> str:
     """Return a size as 12 kB or 3.4 MB."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
+    for unit in ("byte" if size == 1 else "bytes", "kB", "MB", "GB"):
+        digits = float(f"{size:.3g}")
+        if digits < 1000:
+            return f"{digits:g} {unit}"
         size /= 1000
-    return f"{size:.3g} GB"
+    return f"{float(f'{size:.3g}'):,.12g} TB"
 
 
 def about(value: float) -> str:

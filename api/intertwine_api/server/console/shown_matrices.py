@@ -63,6 +63,8 @@ def _cycles(permutation: Permutation) -> str:
             at = int(moves[at])
         if len(cycle) > 1:
             found.append(f"({' '.join(map(str, cycle))})")
-    signs = permutation.signs
-    note = "" if signs is None else f", and {int(np.sum(signs < 0))} signs change"
-    return ("".join(found) or "the identity") + note
+    text = "".join(found) or "the identity"
+    if permutation.signs is None:
+        return text
+    changed = int(np.sum(permutation.signs < 0))
+    return f"{text}, and {changed} {'sign changes' if changed == 1 else 'signs change'}"

@@ -41,7 +41,7 @@ _LINKS = (
 )
 _LIBRARIES = ("jax", "numpy", "scipy", "sqlalchemy", "fastapi", "uvicorn")
 _PARTS = ("queue", "hosts", "disks", "gpus", "store")
-_ADDRESSES = ("data", "database", "objects")  # shown elsewhere; that of the database has a password
+_ADDRESSES = ("data", "database", "objects")  # shown elsewhere; the database's has a password
 _MOST = 50  # solves, or uploads
 
 
@@ -51,7 +51,7 @@ async def show_system(
 ) -> HTMLResponse:
     """Return a page with the health of the service; for admins also with its hosts and errors.
 
-    It is shown in an outage too: each part that cannot be read has the reason.
+    It is shown in an outage too: for each part that cannot be read, it shows the reason.
     """
     health, access = await asyncio.gather(system.health(), system.read("access"))
     policy = access.value
@@ -96,7 +96,7 @@ async def _for_admins(service: Service, system: SystemState) -> dict[str, Any]:
 
 
 def _longest_wait(reading: Reading) -> str:
-    """Return the longest wait in the queue in words; empty if no job waits, or it is unknown."""
+    """Return the longest wait in the queue in words; empty if no job waits or it is unknown."""
     queue: QueueState | None = reading.value
     if queue is None or not any(queue.counts.get((kind, "queued")) for kind in KINDS):
         return ""
@@ -138,8 +138,9 @@ def _versions() -> dict[str, str]:
 
 def _settings(settings: Settings) -> list[tuple[str, str, str]]:
     """Return the variable, the value and the meaning of each setting, without addresses."""
+    values = {**dict(settings), "port": str(settings.port)}  # without a separator of thousands
     return [
-        (f"INTERTWINE_{name.upper()}", _value(getattr(settings, name)), field.description or "")
+        (f"INTERTWINE_{name.upper()}", _value(values[name]), field.description or "")
         for name, field in Settings.model_fields.items()
         if name not in _ADDRESSES
     ]

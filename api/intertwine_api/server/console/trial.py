@@ -48,7 +48,7 @@ def read_input(text: str, signature: Signature, seed: int) -> Shaped[np.ndarray,
         hint = error.msg[:1].lower() + error.msg[1:]
         raise ParseError(text, error.pos, "JSON, such as [0.5, 1, 0]", hint) from error
     except (ValueError, RecursionError) as error:  # a number of too many digits, or too deep
-        raise ProblemError.of("invalid-request", f"the input: {error}") from error
+        raise ProblemError.of("invalid-request", f"the input could not be read: {error}") from error
     found = read_vectors(document if isinstance(document, dict) else {"inputs": document})
     rows = found[None] if found.ndim == 1 and found.size else found
     if not len(rows):
@@ -88,16 +88,17 @@ def why_no_element(signature: Signature) -> str:
     reps = signature.rep_in, signature.rep_out
     for rep in reps:
         if rep.size() > LARGEST_REP:
-            return f"{rep!r} has size {rep.size():,}, and this page acts on at most {LARGEST_REP:,}"
+            return (
+                f"{rep!r} has size {rep.size():,}, above the limit of {LARGEST_REP:,} of this page"
+            )
     groups = _groups(signature)
     if not groups:
-        return "no group acts on its inputs and outputs"
+        return "no group acts on the inputs and outputs"
     for group in groups:
         if group.d > _LARGEST_GROUP or group.entries > _MOST_ENTRIES:
             return (
-                f"{group!r} has {group.entries:,} numbers in its generators, of size {group.d:,}; "
-                f"this page draws elements of groups of at most {_MOST_ENTRIES:,}, and size "
-                f"{_LARGEST_GROUP}"
+                f"{group!r} has size {group.d:,} and {group.entries:,} numbers in its generators, "
+                f"above the limits of {_LARGEST_GROUP} and {_MOST_ENTRIES:,} of this page"
             )
     return ""
 

@@ -1,4 +1,4 @@
-"""The page on which a model is tried: on vectors of your own, or on a random one."""
+"""The page that tries a model on given vectors or on a random one."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def try_model(
     service: TheService,
     caller: ModelsCaller,
 ) -> HTMLResponse:
-    """Return the form, the outputs for its vectors, and those after a random group element."""
+    """Return the form, and the outputs for its vectors before and after a random group element."""
     values: dict[str, Any] = {
         "name": name,
         "number": number,

@@ -62,11 +62,11 @@ class TestTheWhole:
         said = why_no_picture(read_rep("V**2", "SO(3)"), 1)
         assert "pip install 'intertwine[vis]'" in said
 
-    def test_what_cannot_be_drawn_has_words_instead(self) -> None:
+    def test_without_a_picture_the_page_says_why(self) -> None:
         vector = read_rep("V**2", "SO(3)")
         assert why_no_picture(vector, 1) == ""
         assert "zero is the only invariant" in why_no_picture(vector, 0)
-        assert "67 MB are" in why_no_picture(vector, 1, LARGEST_FILE + 1)
+        assert "at most 67 MB." in why_no_picture(vector, 1, LARGEST_FILE + 1)
         assert "1,594,323 coordinates" in why_no_picture(read_rep("V**13", "SO(3)"), 1)
         many = "+".join(f"V**{k}" for k in range(14))
         assert "14 different terms" in why_no_picture(read_rep(many, "Z(1)"), 14)

@@ -34,7 +34,7 @@ def test_an_admin_evicts_a_basis(lab: Lab, tmp_path: Path, scripts: bool) -> Non
         assert tab.run("location.href") == path
         for address, shows in (
             (f"{path}/shrink?to=999TB", "nothing has to be evicted"),
-            (f"{path}/entries", "Entries of the cache"),
+            (f"{path}/entries", "Entries of the store"),
             (f"{path}/{basis_key(rep)}", "Evidence"),
         ):
             assert (tab.run(TOO_WIDE), tab.run(UNNAMED)) == (None, [])

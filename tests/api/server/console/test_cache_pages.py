@@ -1,4 +1,4 @@
-"""The pages of the store: what they list, what they say of an entry, and who may evict."""
+"""The pages of the store: tiers, lists and searches, one entry, and evictions by admins."""
 
 from __future__ import annotations
 
@@ -142,7 +142,9 @@ class TestLists:
     def test_other_queries_are_refused(self, driven: DrivenJobs, query: str) -> None:
         problem(driven.client.get(f"/cache/entries?{query}"), 422, "invalid-request")
 
-    def test_looking_is_no_use(self, driven: DrivenJobs, store: Store, solved: str) -> None:
+    def test_looking_at_an_entry_does_not_count_as_a_use(
+        self, driven: DrivenJobs, store: Store, solved: str
+    ) -> None:
         before = store.last_used(solved)
         for path in ("/cache", "/cache/entries", f"/cache/{solved}"):
             page(driven, path)
@@ -159,7 +161,7 @@ class TestEntry:
         found = facts(text)
         assert (found["Rep"], found["Group"]) == ("5V⁰+V³", "SO(3)")
         assert (found["Size × rank"], found["Key"]) == ("32\u00a0×\u00a06", solved)
-        assert found["File"] == f"{manifest.size:,} bytes"
+        assert found["File size"] == f"{manifest.size / 1000:.3g} kB"
         assert found["Method"] == manifest.details["certificate"]["method"]
         assert found["Version of the solver"] == str(manifest.details["certificate"]["solver"])
         assert (found["Signature"], "The basis is orthonormal" in text) == ("none", True)
@@ -210,7 +212,7 @@ class TestEntry:
     def test_details_of_another_form_break_no_page(
         self, driven: DrivenJobs, store: Store, name: str
     ) -> None:
-        """As a far tier may have them that others write to."""
+        """Others may write to a far tier, so its details can have any form."""
         manifest, _ = publish(store, f"deep {name}", b"deep")
         deep = "[" * 700 + "]" * 700
         value = {"request": f'{{"rep": "V", "group": {deep}}}'}.get(name, deep)
@@ -235,7 +237,7 @@ class TestEntry:
         assert "The manifest cannot be used." not in text
         assert f'href="/lab/v1/blobs/{manifest.digest}"' in text
 
-    def test_what_has_vanished(self, driven: DrivenJobs, store: Store) -> None:
+    def test_missing_files_and_deleted_entries(self, driven: DrivenJobs, store: Store) -> None:
         manifest, blob = publish(store, "vanishes", b"vanishes", canonical="V", group="Vanishing")
         shrink(driven, HUGE)
         blob.unlink()
@@ -259,7 +261,7 @@ class TestEvictions:
         age(store.layout.manifest(key(name)), 1e7)
         return key(name)
 
-    def test_one_entry(self, driven: DrivenJobs, store: Store, lab: Lab) -> None:
+    def test_one_entry_is_evicted(self, driven: DrivenJobs, store: Store, lab: Lab) -> None:
         evicted, other = self.entry(store, "one", b"same"), self.entry(store, "other", b"same")
         form = form_of(page(driven, f"/cache/{evicted}"), f"cache/{evicted}/evict")
         path = f"/cache/{evicted}/evict"
@@ -278,7 +280,7 @@ class TestEvictions:
         shrink(driven, HUGE)
         size = store.statistics()["bytes"] - 1500
         text = page(driven, f"/cache/shrink?to={size}")
-        assert "The 2 least recently used\nentries are evicted" in text
+        assert "The 2 least recently used\nentries will be evicted" in text
         assert "frees about 2 kB" in text
         answer = shrink(driven, str(size))
         assert (answer.status_code, answer.headers["location"]) == (303, "/lab/cache?freed=2000")
@@ -347,7 +349,7 @@ def test_far_tiers_are_counted_and_asked(tmp_path: Path) -> None:
     with service_process(tmp_path / "data", cache=cache, workers="1", jobs="0") as service:
         with httpx.Client(base_url=service.address, headers=HTML, timeout=120) as client:
             text = client.get("/cache").text
-            assert text.count("was not asked since the workers started") == 2
+            assert text.count("has not been asked since the workers started") == 2
             assert client.post("/v1/bases", json=SO3).json()["cached"]
             rows = re.findall(
                 r'<tr><th scope="row" class="value">(.*?)</tr>', client.get("/cache").text
@@ -356,15 +358,15 @@ def test_far_tiers_are_counted_and_asked(tmp_path: Path) -> None:
             assert near[0] == str(tmp_path / "data" / "cache")
             assert first[0] == str(gone)
             assert re.fullmatch(
-                r"is skipped by all workers that have used it until [\d:]{8} UTC: .*gone.*",
+                r"is skipped until [\d:]{8} UTC by all workers that have used it: .*gone.*",
                 first[1],
             )
             assert first[2:7] == ["0", "0", "–", "0", "1"]
             assert second[:7] == [
-                shared.name, "is read-only; answers", "1", "0", "100%", "0", "0"
+                shared.name, "is read-only; answers", "1", "0", "100 %", "0", "0"
             ]  # fmt: skip
             path = f"/cache/{basis_key(rep)}"
-            assert "Ask the far tiers for it" in client.get(path).text
+            assert "Ask the far tiers</a>" in client.get(path).text
             asked = client.get(path, params={"ask": "1"}).text
             assert re.search(rf"{gone}</th><td[^>]*>cannot be reached: ", asked)
             assert re.search(rf"{shared.name}</th><td[^>]*>has it</td>", asked)

@@ -16,8 +16,8 @@ ANSWERED = TierReport(NOW, TierStatistics(misses=1), NOW, "", False)
 SLOW = TierReport(NOW, TierStatistics(hits=9), NOW, "", True)
 FAILED = TierReport(NOW - 60, TierStatistics(failures=1), NOW - 30, "it is full", False)
 PAUSED = TierReport(NOW, TierStatistics(failures=1), NOW + 30, "it is away", False)
-NOT_ASKED = "was not asked since the workers started"
-SKIPPED = "until 00:17:10 UTC: it is away"
+NOT_ASKED = "has not been asked since the workers started"
+SKIPPED = "is skipped until 00:17:10 UTC by"
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ SKIPPED = "until 00:17:10 UTC: it is away"
         ([UNASKED, UNASKED], [NOT_ASKED]),
         ([UNASKED, ANSWERED], ["answers"]),
         ([ANSWERED, FAILED], ["failed when it was last asked: it is full"]),
-        ([ANSWERED, FAILED, PAUSED], [f"is skipped by 1 of 3 workers {SKIPPED}"]),
-        ([PAUSED, PAUSED], [f"is skipped by all workers that have used it {SKIPPED}"]),
+        ([ANSWERED, FAILED, PAUSED], [f"{SKIPPED} 1 of 3 workers: it is away"]),
+        ([PAUSED, PAUSED], [f"{SKIPPED} all workers that have used it: it is away"]),
         (
             [SLOW, ANSWERED],
-            ["answers", "is slow, so 1 of 2 workers solve small reps without it"],
+            ["answers", "is slow, so it is not asked for small reps by 1 of 2 workers"],
         ),
     ],
 )
@@ -42,6 +42,6 @@ def test_the_state_of_a_tier(tmp_path: Path, reports: list[TierReport], state: l
         assert state_of(tier, reports, NOW) == [*first, *state]
 
 
-@pytest.mark.parametrize(("hits", "misses", "rate"), [(0, 0, "–"), (0, 1, "0%"), (2, 1, "67%")])
+@pytest.mark.parametrize(("hits", "misses", "rate"), [(0, 0, "–"), (0, 1, "0 %"), (2, 1, "67 %")])
 def test_the_hit_rate(hits: int, misses: int, rate: str) -> None:
     assert TierRow("near", [], hits, misses, 0, None, 0, None).hit_rate == rate

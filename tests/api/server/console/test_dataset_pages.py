@@ -1,4 +1,4 @@
-"""The pages of datasets: the list, the upload, a dataset with its samples, and whose are shown."""
+"""The pages of datasets: the list, the upload, a dataset with its samples, and other owners."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class TestList:
         assert 'id="storage" data-source="/lab/datasets/storage"' in html
         found = section(page(driven, "/datasets/storage", "ada"), "Storage")
         assert re.match(
-            r"Storage ada keeps [\d.]+ kB of at most 20 GB\. 0 % Datasets [\d.]+ kB", found
+            r"Storage ada uses [\d.]+ kB of at most 20 GB\. 0 % Datasets [\d.]+ kB", found
         )
 
 
@@ -155,7 +155,7 @@ class TestDataset:
         for fact in (
             "crosses Owner ada Samples 30 Input 6 numbers, float32 Target 3 numbers, float32",
             "Rep of an input 2V Rep of a target V Group SO(3)",
-            "Do the reps fit? Yes: they have the sizes of the samples.",
+            "Do the reps fit the samples? Yes: they have the sizes of the samples.",
         ):
             assert fact in found
 
@@ -180,8 +180,8 @@ class TestDataset:
     @pytest.mark.parametrize(
         ("facts", "says"),
         [
-            ({}, "Not known: a training has to give rep_in, rep_out and group."),
-            ({"rep_in": "V+V", "rep_out": "V"}, "Not known: a training has to give group."),
+            ({}, "Unknown: a training has to give rep_in, rep_out and group."),
+            ({"rep_in": "V+V", "rep_out": "V"}, "Unknown: a training has to give group."),
             ({"rep_in": "2V(SO(3))", "rep_out": "V(SO(3))"}, "Yes: they have the sizes"),
             ({"rep_in": "V", "rep_out": "V", "group": "SU(6)"}, "acts by complex matrices"),
             (
@@ -225,7 +225,7 @@ class TestDataset:
         back = re.findall(r'href="/lab([^"]+)">Back to the dataset', html)[0]
         assert page(driven, unescape(back), "ada") != html
 
-    def test_samples_that_are_missing_are_said_to_be(self, driven: DrivenJobs) -> None:
+    def test_missing_samples_are_reported(self, driven: DrivenJobs) -> None:
         (path,) = recorded(driven)
         assert "The samples are missing" in section(page(driven, path, "ada"), "Samples")
 
@@ -258,14 +258,14 @@ class TestPreview:
         assert inputs.summary[1] == ("Mean", ("1e+308",))
         assert targets.summary[1] == ("Mean", ("-1e+308",))
 
-    def test_a_bucket_that_fails_is_said_to(self) -> None:
+    def test_a_failing_bucket_is_reported(self) -> None:
         class Failing:
             def path(self, digest: str) -> Path | None:
                 raise BucketUnavailable("the bucket is away")
 
         shown = preview_samples(UNKNOWN, None, None, cast(Objects, Failing()))
         assert shown == ShownSamples(
-            why_missing="The samples cannot be read now: the bucket fails."
+            why_missing="The samples cannot be read: the bucket does not work. Try again later."
         )
 
 
@@ -352,7 +352,7 @@ class TestUpload:
         ],
         ids=["no file", "wide rep", "two groups", "JSON", "NUL"],
     )
-    def test_what_is_wrong_is_shown(
+    def test_problems_are_shown(
         self, sender: httpx.Client, content: bytes, query: dict[str, str], status: int, says: str
     ) -> None:
         answer = sender.post("/lab/datasets", content=content, params=query)

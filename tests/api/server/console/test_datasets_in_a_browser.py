@@ -37,7 +37,7 @@ def test_a_file_is_uploaded_shown_and_deleted(lab: Lab, visitor: Browser, tmp_pa
         tab.go(f"{lab.address}/lab/login?after=/datasets")
         tab.type("#key", lab.tokens["jobs:write"])
         tab.click("main button")
-        tab.wait_for("ann keeps")  # the storage, which a script loads
+        tab.wait_for("ann uses")  # the storage, which a script loads
         assert tab.run(TOO_WIDE) is None
         assert tab.run(UNNAMED) == []
 
@@ -81,5 +81,5 @@ def test_without_scripts_the_page_shows_programs(lab: Lab, visitor: Browser) -> 
         assert tab.run("document.querySelector('[data-copies]').checkVisibility()") is False
         assert "-T crosses.npz" in tab.run("document.querySelector('#curl').textContent")
         tab.click("#storage a")
-        tab.wait_for("ann keeps")
+        tab.wait_for("ann uses")
     assert tab.page.complaints == []

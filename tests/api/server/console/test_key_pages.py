@@ -1,4 +1,4 @@
-"""The pages of keys: who may open them, the secret that is shown once, and what is revoked."""
+"""The pages of keys: access to them, new keys with a secret that is shown once, and revocation."""
 
 from __future__ import annotations
 
@@ -83,16 +83,16 @@ class TestAccess:
         html = {"accept": "text/html"}
         with httpx.Client(base_url=lab.address, headers=html, timeout=60) as visitor:
             log_in(visitor, token)
-            page = visitor.get("/lab/keys?owner=eve")
-            assert "eve has no keys" in page.text
+            page = visitor.get("/lab/keys?owner=newcomer")
+            assert "newcomer has no keys" in page.text
             action, fields = form_in(page.text, "/lab/keys", "/lab/keys/[0-9a-f]{16}")
-            answer = visitor.post(action, data={**fields, **ADA, "owner": "eve"})
+            answer = visitor.post(action, data={**fields, **ADA, "owner": "newcomer"})
             assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
             made = re.search(SECRET, answer.text)
             assert made
             assert lab.keys.find(made[0])
             key_id = made[0].split("_")[1]
-            assert shown(visitor.get("/lab/keys?owner=eve").text) == [key_id]
+            assert shown(visitor.get("/lab/keys?owner=newcomer").text) == [key_id]
             fields = form_of(visitor.get(action).text, f"keys/{key_id}/revoke")
             answer = visitor.post(f"{action}/revoke", data=fields)
             assert (answer.status_code, answer.headers["location"]) == (303, f"/lab/keys/{key_id}")
@@ -174,7 +174,9 @@ class TestFirstKey:
     ) -> None:
         text = words(idle.get("/keys").text)
         assert "This service has no keys." in text
-        assert "From the first key on, the service requires one for every request" in text
+        assert (
+            "From the first key on, the service permanently requires one for every request" in text
+        )
         path, answer = idle.send_form("/keys", CREATE, **{**ADA, "scope": ["admin"]})
         assert "It is the first key: from now on the service requires one." in answer.text
         assert "Log in" in answer.text
@@ -182,16 +184,16 @@ class TestFirstKey:
         assert idle.get("/keys").status_code == 401
         assert [key.id for key in keys.list()] == [path[-16:]]
 
-    def test_a_caller_who_is_still_served_without_a_key_changes_none(
+    def test_callers_who_are_still_served_without_a_key_cannot_change_keys(
         self, idle: IdleService, keys: Keys
     ) -> None:
         path, hidden = form_in(idle.get("/keys").text, "/keys", CREATE)
         key = keys.create("root", ["admin"])[0]  # by the command line
         answer = idle.ask("POST", path, data={**hidden, **ADA})
-        assert (answer.status_code, "requires a key now" in answer.text) == (401, True)
+        assert (answer.status_code, "now requires a key" in answer.text) == (401, True)
         page = f"/keys/{key.id}"
         _, answer = idle.send_form(page, REVOKE)
-        assert (answer.status_code, "requires a key now" in answer.text) == (401, True)
+        assert (answer.status_code, "now requires a key" in answer.text) == (401, True)
         assert keys.list() == [key]
 
     def test_without_the_scope_admin_it_says_what_to_do(self, idle: IdleService) -> None:
@@ -255,7 +257,7 @@ class TestList:
 
 
 class TestRevoke:
-    def test_it_asks_first_and_warns_of_what_is_lost(
+    def test_its_page_warns_before_it_is_revoked(
         self, idle: IdleService, root: str, keys: Keys
     ) -> None:
         own, last = "This is the key of your session.", "This is the last active key with the scope"

@@ -69,7 +69,7 @@ def _made_and_revoked_without_scripts(
         tab.click("form[action*='keys/'] button")
         tab.wait_for("This is the key of ada")
         made = tab.run(_SECRET)
-        opened(tab, f"{service.address}/keys/{made.split('_')[1]}", "Revoke it")
+        opened(tab, f"{service.address}/keys/{made.split('_')[1]}", "Revoke the key")
         tab.click("form[action$=revoke] button")
         tab.wait_for("revoked, at")
         opened(tab, f"{service.address}/system", "Recent errors")

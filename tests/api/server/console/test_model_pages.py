@@ -132,7 +132,7 @@ class TestModel:
 
 
 class TestVersion:
-    def test_what_it_says(self, driven: DrivenJobs, inertia: str) -> None:
+    def test_it_describes_the_version(self, driven: DrivenJobs, inertia: str) -> None:
         text = get(driven, inertia)
         told = text_of(text)
         assert "error is 3.0e-08, which is rounding: the model is equivariant." in told
@@ -159,7 +159,9 @@ class TestVersion:
         count = sum(leaf.size for leaf in leaves)
         assert f"Weights {count:,} numbers" in text_of(get(driven, inertia))
 
-    def test_who_may_see_its_job_sees_the_curves(self, driven: DrivenJobs, inertia: str) -> None:
+    def test_callers_who_may_see_its_job_see_the_curves(
+        self, driven: DrivenJobs, inertia: str
+    ) -> None:
         for owner, is_seen in (("root", True), ("ada", True), ("bob", False)):
             text = get(driven, inertia, owner)
             assert ("The training job" in text) == is_seen
@@ -273,7 +275,7 @@ class TestDeletion:
         headers = {**HTML, **driven.keys[owner]}
         return driven.client.post(f"{path}/delete", data=form, headers=headers)
 
-    def test_others_may_not(self, driven: DrivenJobs, inertia: str) -> None:
+    def test_other_callers_and_forms_are_refused(self, driven: DrivenJobs, inertia: str) -> None:
         model = {"confirmation": "inertia"}
         assert "Delete the model" not in get(driven, "/models/inertia", "bob")
         assert "Delete the version" not in get(driven, inertia, "bob")

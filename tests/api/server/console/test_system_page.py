@@ -101,6 +101,7 @@ class TestAdmins:
         assert f"({lab.data})" in text
         assert re.search(r"Python 3\.\d+\.\d+ jax \d", text)
         assert "INTERTWINE_KEY_JOBS 100 Unfinished jobs of one owner." in text
+        assert re.search(r"INTERTWINE_PORT \d+ The port", text)
         assert len(page.text) < 100_000
 
     def test_a_session_of_an_admin_sees_it_too(self, lab: Lab, driven: DrivenJobs) -> None:
@@ -128,7 +129,7 @@ class TestAdmins:
         idle.app.state.system._parts["gpus"]._call = read
         idle.app.state.system._parts["gpus"]._seconds = 0.0
         text = words(idle.get("/system", root).text)
-        assert "Device Memory used Memory Busy 0 2 GB 80 GB 25 % 1 – – –" in text
+        assert "Device Memory used Memory Utilization 0 2 GB 80 GB 25 % 1 – – –" in text
 
 
 class TestRecentErrors:
@@ -201,7 +202,7 @@ class TestOutages:
             text = words(page.text)
             assert "Database not ready : the database cannot be reached" in text
             assert "Access the database is unavailable" in text
-            assert text.count("It cannot be shown: the database is unavailable") == 2
+            assert text.count("This part cannot be shown: the database is unavailable") == 2
             assert "GB free of" in text
             assert "(this host) local – 0 –" in text
         access._clock = lambda: time.monotonic() + 1000
@@ -232,4 +233,4 @@ class TestOutages:
         text = words(page.text)
         assert "Disks not ready : the disk of the data cannot be written to" in text
         assert "Disks unknown: the disk cannot be read: Input/output error" in text
-        assert "No job waits." in text
+        assert "No job is waiting." in text

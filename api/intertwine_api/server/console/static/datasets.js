@@ -1,11 +1,11 @@
 // The script of the page of datasets. It sends a file as it is, with its progress, and shows what
-// the service says about it. Without it, the page shows how to upload from a program.
+// the service says about it. Without the script, the page shows how to upload from a program.
 
 const form = document.getElementById("upload");
 const find = (id) => document.getElementById(id);
 const [file, send, cancel, sending, sent] = ["file", "send", "cancel", "sending", "sent"].map(find);
 
-/** Show what happens, and a problem of the service as its own page shows it. */
+/** Show a message, and a problem of the service as its own page shows it. */
 function tell(text, problem = null) {
   find("upload-status").textContent = text;
   find("upload-problem").replaceChildren(...(problem ? [document.importNode(problem, true)] : []));
@@ -24,7 +24,7 @@ function address() {
   return `${form.action}?${new URLSearchParams(fields)}`;
 }
 
-/** Send the file. This is no `fetch`, which does not report how much of a body it has sent. */
+/** Send the file, not by `fetch`, which does not report how much of a body it has sent. */
 function upload() {
   const request = new XMLHttpRequest();
   request.open("POST", address());
@@ -34,8 +34,8 @@ function upload() {
   request.upload.addEventListener("progress", (event) => (sent.value = event.loaded / event.total));
   request.upload.addEventListener("load", () => {
     sent.removeAttribute("value"); // how long the check takes is not known
-    cancel.hidden = true; // from now on, the service completes it
-    tell("The service checks the file.");
+    cancel.hidden = true; // from here on, the service completes the upload
+    tell("The service is checking the file.");
   });
   request.addEventListener("load", () => {
     setSending(false);
@@ -45,11 +45,11 @@ function upload() {
       return;
     }
     const page = new DOMParser().parseFromString(request.responseText, "text/html");
-    tell("The upload has failed.", page.querySelector(".problem"));
+    tell("The upload failed.", page.querySelector(".problem"));
   });
   request.addEventListener("error", () => {
     setSending(false);
-    tell("The service does not answer, or has ended the connection. Try again.");
+    tell("The service does not answer, or closed the connection. Try again.");
   });
   request.addEventListener("abort", () => {
     setSending(false);
@@ -57,7 +57,7 @@ function upload() {
   });
   cancel.onclick = () => request.abort();
   setSending(true);
-  tell("The file is sent.");
+  tell("Sending the file.");
   request.send(file.files[0]);
 }
 
