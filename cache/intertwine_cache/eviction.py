@@ -22,9 +22,9 @@ _LOOKED_AT = 30 * ABANDONED  # quarantined files are deleted after this time
 
 
 def evict(layout: Layout, limit: int, low_water: float = _LOW_WATER) -> int:
-    """Evict the least recently used entries if the blobs do not fit. Return the bytes freed.
+    """Evict the least recently used entries if the blobs exceed the limit. Return the bytes freed.
 
-    It goes on until they have at most the part `low_water` of the limit.
+    Evict until the blobs have at most ``low_water * limit`` bytes.
 
     A manifest is deleted before its blob: a crash in between leaves an unreferenced blob, never a
     manifest without its blob. A reader that has mapped a blob keeps it until it closes the file.

@@ -1,4 +1,4 @@
-"""Which tiers have an entry, and whose signature it has there."""
+"""Which tiers have an entry, and who signed it there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from intertwine_cache.tiers.tier import Tier, TierError
 
 @dataclass(frozen=True)
 class TierAnswer:
-    """What a tier says about a key: its state in words, and the reason if there is one.
+    """The answer of a tier for a key: its state in words, and the reason if there is one.
 
-    `manifest` is that of the entry; None if the tier has no usable one. `signer` is the fingerprint
+    `manifest` is that of the entry; None if the tier has no valid one. `signer` is the fingerprint
     of the key that signed it.
     """
 
@@ -27,9 +27,9 @@ class TierAnswer:
 
 
 def ask_near(near: Store, key: str, keyring: Keyring) -> TierAnswer:
-    """Return what the near store says. It verifies the blob, and the entry counts as used.
+    """Return the answer of the near store. This verifies the blob, and counts as a use.
 
-    The reason is why an entry of the key was quarantined.
+    The reason is why an entry of this key was quarantined.
     """
     found = near.read(key)
     if found is not None:
@@ -40,7 +40,7 @@ def ask_near(near: Store, key: str, keyring: Keyring) -> TierAnswer:
 
 
 def ask_far(tier: Tier, key: str, keyring: Keyring) -> TierAnswer:
-    """Return what a far tier says, or why it cannot be asked."""
+    """Return the answer of a far tier, or why it cannot be reached."""
     try:
         found = tier.manifest(key)
     except TierError as error:

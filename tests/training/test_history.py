@@ -92,7 +92,7 @@ def test_a_smoothed_curve_lies_over_the_faint_measured_one() -> None:
 
 @pytest.mark.parametrize("smooth", [1.0, -0.1, math.nan])
 def test_a_smoothing_that_is_no_average_is_refused(smooth: float) -> None:
-    told = f"smooth is {smooth}: give a number from 0 up to, but not including, 1"
+    told = f"smooth is {smooth}: give a number that is at least 0 and less than 1"
     with pytest.raises(InvalidSetting) as caught:
         History(()).plot(smooth=smooth)
     assert str(caught.value) == told

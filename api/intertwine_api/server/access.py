@@ -32,7 +32,7 @@ _JSON_OF_A_TOKEN = 2**14  # bytes: parsing JSON blocks the event loop
 _REFUSED = (401, 429, 503)
 _REFUSALS_PER_SECOND, _REFUSALS_BURST = 20.0, 200
 _HOLD_SECONDS = 2.0
-_PATIENCE = 1.0  # seconds for a page that needs no caller, if the database does not answer
+_PATIENCE = 1.0  # seconds to wait for the database, for a page that needs no caller
 _OUTAGE_SECONDS = 900.0  # that a caller is remembered while the database is unavailable
 _UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
@@ -84,8 +84,8 @@ class Access:
     async def known_caller(self, authorization: str | None) -> Caller | None:
         """Return the caller of a header; None for a missing or invalid one.
 
-        While the database is unavailable, it is the caller of up to 15 minutes ago, so that admins
-        can see what is wrong. Use it only for pages that show the state of the service.
+        While the database is unavailable, this is the caller that the key had up to 15 minutes ago,
+        so that admins can see what is wrong. Use it only for pages of the state of the service.
         """
         token = _token(authorization)
         if len(token) > _LONGEST:
@@ -101,7 +101,7 @@ class Access:
         return caller if self._clock() < until + _OUTAGE_SECONDS else None
 
     def forget(self) -> None:
-        """Look up every caller anew, because keys were created or revoked in this process."""
+        """Forget all cached callers, because keys were created or revoked in this process."""
         self._callers.clear()
 
     async def _cached(self, token: str) -> Caller | None:
@@ -141,7 +141,7 @@ def _unauthorized(token: str) -> ProblemError:
 class Guard:
     """Authenticate requests of the API and of the console before their body is read.
 
-    The page of the system needs no caller, but learns who it is.
+    The page of the system needs no key, but shows more to admins.
 
     It also enforces the limits per key. A request that has no header, and that reads or is a form
     of the console, is authenticated by the key that `session_key` finds in its cookies.

@@ -1,4 +1,4 @@
-"""The far tiers of the store, asked for pages. Workers and jobs use their own."""
+"""The far tiers of the store, which pages ask. Workers and jobs have their own clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from intertwine_cache.explanation import TierAnswer, ask_far
 from intertwine_cache.tiers.tier import Tier
 
 _SECONDS = 3.0  # for all tiers together
-_AT_ONCE = 4  # requests to one tier: those that hang keep their threads
+_AT_ONCE = 4  # requests to one tier: each that hangs occupies a thread
 
 
 class FarTiers:
@@ -33,7 +33,7 @@ class FarTiers:
         return [] if self._chain is None else [tier for tier, _ in self._chain.tiers]
 
     def ask(self, key: str, seconds: float = _SECONDS) -> list[TierAnswer]:
-        """Ask all tiers at once whether they have a key. Tiers that are late have no answer."""
+        """Ask all tiers at once whether they have a key. A late tier is said not to answer."""
         started = [self._start(number, tier, key) for number, tier in enumerate(self.tiers)]
         give_up = time.monotonic() + seconds
         return [

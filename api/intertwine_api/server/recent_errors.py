@@ -11,7 +11,7 @@ _MOST_OF_A_KIND = 20
 
 @dataclass(frozen=True)
 class FailedRequest:
-    """A response with a status from 500 on, or one that an unexpected error ended.
+    """A request whose response had a status of at least 500, or was ended by an unexpected error.
 
     `code` is that of the problem, or the class of the error; `at` is in seconds since 1970.
     """
@@ -29,7 +29,7 @@ class FailedRequest:
 class RecentErrors:
     """The last failed requests of this process, in memory.
 
-    At most 20 have the same route, status and code: health checks that fail every few seconds do
+    At most 20 have the same route, status and code, so health checks that fail every few seconds do
     not replace all others.
     """
 
@@ -37,7 +37,7 @@ class RecentErrors:
         self._failed: deque[FailedRequest] = deque(maxlen=_MOST)
 
     def add(self, failed: FailedRequest) -> None:
-        """Add a request, and drop the oldest one if there are too many."""
+        """Add a request. Drop the oldest one of its kind, or of all, if there are too many."""
         same = [each for each in self._failed if _kind(each) == _kind(failed)]
         if len(same) >= _MOST_OF_A_KIND:
             self._failed.remove(same[0])

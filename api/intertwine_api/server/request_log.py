@@ -118,7 +118,7 @@ class RequestLog:
 
 
 def _code_of(message: Message) -> str:
-    """Return the code of a problem; empty if it is so long that it is sent in pieces."""
+    """Return the code of a problem; empty if its document is so long that it is sent in pieces."""
     if message.get("more_body", False) or not message["body"]:
         return ""
     code: str = json.loads(message["body"])["code"]

@@ -1,4 +1,4 @@
-"""Slow calls whose result concurrent requests share, and for which none waits long."""
+"""Slow calls: concurrent requests share the result, and each waits only for a short time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _Result = TypeVar("_Result")
 
 
 class NoAnswer(Exception):
-    """A call has not ended in time."""
+    """A call did not end in time."""
 
 
 class SharedCall(Generic[_Result]):
-    """A call at most once at a time, and at most once in `seconds`.
+    """A call that runs at most once at a time; its result is used for `seconds`.
 
-    Callers wait `patience` seconds from its start: a database that does not answer may take half a
-    minute, and must not occupy a thread for each request.
+    Callers wait at most `patience` seconds after its start: a database that does not answer may
+    take half a minute, and must not occupy a thread for each request.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class SharedCall(Generic[_Result]):
         return cls(partial(to_thread.run_sync, call, abandon_on_cancel=True), seconds)
 
     async def get(self) -> _Result:
-        """Return the result. Raises the error of the call, and `NoAnswer`."""
+        """Return the result. Raises the error of the call, and `NoAnswer` if it takes too long."""
         now = self._clock()
         if self._task is None or (self._task.done() and now >= self._ended + self._seconds):
             self._started = now

@@ -15,7 +15,7 @@ from intertwine_cache import Manifest, Store
 _MOST_ENTRIES = 50_000
 _LONGEST = 400  # characters of an entry that a search looks at
 
-#: A text that changes when a manifest is replaced or used.
+#: Numbers that change when a manifest is replaced or used: inode, time and size of its file.
 _Stamp = tuple[int, int, int]
 
 
@@ -23,7 +23,7 @@ _Stamp = tuple[int, int, int]
 class Entry:
     """One entry of the store. `used` is the Unix time of its last use.
 
-    `text` is its rep and group without upper case.
+    `text` is its rep and group in lower case.
     """
 
     key: str
@@ -35,7 +35,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """What an eviction would delete: the number of entries, and the bytes of their blobs."""
+    """What would be evicted: the number of entries, and the bytes of their blobs."""
 
     entries: int
     bytes: int
@@ -43,26 +43,29 @@ class Shrinkage:
 
 @dataclass(frozen=True)
 class StoreContents:
-    """The entries of a store in the order of their keys; with `is_whole` off, the first ones."""
+    """The entries of a store in the order of their keys.
+
+    `is_whole` is false if the store has more entries than these.
+    """
 
     entries: tuple[Entry, ...]
     is_whole: bool
 
     def largest(self, most: int) -> list[Entry]:
-        """Return the largest entries, in descending order."""
+        """Return the largest entries, the largest first."""
         return heapq.nlargest(most, self.entries, key=attrgetter("bytes"))
 
     def least_used(self, most: int) -> list[Entry]:
-        """Return the entries that were not used for the longest time, which are evicted first."""
+        """Return the least recently used entries, which are evicted first."""
         return heapq.nsmallest(most, self.entries, key=attrgetter("used"))
 
     def matching(self, text: str) -> Iterable[Entry]:
-        """Yield the entries whose rep or group has a text in it, in upper or lower case."""
+        """Yield the entries whose rep or group contains a text, ignoring case."""
         wanted = text.casefold()
         return (entry for entry in self.entries if wanted in entry.text)
 
     def shrinkage(self, limit: int) -> Shrinkage:
-        """Return what `Store.shrink` would delete now. Several entries may have one blob."""
+        """Return what `Store.shrink` would evict now. Several entries may have the same blob."""
         sizes = {entry.digest: entry.bytes for entry in self.entries}
         names = Counter(entry.digest for entry in self.entries)
         total = sum(sizes.values())

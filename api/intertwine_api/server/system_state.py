@@ -1,4 +1,4 @@
-"""The state of a running service, part by part: a part that cannot be read hides no other."""
+"""The state of a running service, part by part: one that cannot be read does not hide others."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class SystemState:
         }
 
     async def health(self) -> dict[str, str]:
-        """Return what is wrong with each part of ``/readyz``; an empty text if it is ready."""
+        """Return why each part of ``/readyz`` is not ready; an empty text if it is ready."""
         readings = await asyncio.gather(*map(_read, self._checked.values()))
         return {
             name: reading.why_missing for name, reading in zip(self._checked, readings, strict=True)

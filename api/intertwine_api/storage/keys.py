@@ -320,9 +320,9 @@ class Keys:
             return [_key_of(row) for row in connection.execute(query)]
 
     def page(self, *, owner: str | None = None, skip: int = 0, limit: int = 100) -> Sequence[Key]:
-        """Return some keys, those that are active first, then the newest first.
+        """Return at most `limit` keys, the active ones first, then the newest first.
 
-        `skip` keys are left out before them.
+        The first `skip` keys are left out.
         """
         with self._database.read() as connection:
             query = select(keys).order_by(
@@ -377,7 +377,7 @@ def new_id() -> str:
 
 
 def id_of(token: str) -> str:
-    """Return the id in the token of a key; empty if it has none."""
+    """Return the id in a token; empty if it has none."""
     return token.partition("_")[2].partition("_")[0]
 
 

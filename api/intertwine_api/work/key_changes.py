@@ -19,7 +19,7 @@ class CreatedKey:
 
     @property
     def notes(self) -> list[str]:
-        """What to know about the key, in sentences."""
+        """What the owner has to know about the key, in sentences."""
         notes = [
             f"This is the key of {self.key.owner}, for {', '.join(self.key.scopes)}. It is shown "
             f"only once: keep it, as INTERTWINE_KEY in the environment."
@@ -49,7 +49,10 @@ def create_key(
 
 
 def revoke_key(keys: Keys, caller: Caller | None, key_id: str) -> bool:
-    """Revoke a key for a caller, or for the command line, and audit it. Return as `Keys.revoke`."""
+    """Revoke a key for a caller, or for the command line if it is None, and audit it.
+
+    Return whether the key was active.
+    """
     revoked = keys.revoke(key_id)
     if revoked:
         audit("key revoked", caller, id=key_id)

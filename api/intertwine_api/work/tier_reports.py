@@ -1,4 +1,4 @@
-"""What workers report about the far tiers of the store: their counts, and whether they are asked.
+"""The reports of workers on the far tiers of the store: their counts, failures and speed.
 
 Only workers and jobs ask far tiers. A worker sends a report with the end of each task.
 """
@@ -19,10 +19,10 @@ TierCounts = Mapping[str, TierStatistics]
 
 @dataclass(frozen=True)
 class TierReport:
-    """What one worker says of one far tier at a time, in Unix time.
+    """The report of one worker on one far tier. Times are in Unix time.
 
     `counts` are those since the worker started. `reason` is why its last request failed; empty if
-    it did not. Then the tier is skipped until `paused_until`.
+    it was answered. After a failure, the worker skips the tier until `paused_until`.
     """
 
     at: float
@@ -41,7 +41,7 @@ class TierReport:
         return now < self.paused_until
 
     def skips_quick_solves(self, now: float) -> bool:
-        """Return whether the worker asks the tier only for solves that take longer than it does."""
+        """Return whether the worker asks the tier only for solves that are slower than the tier."""
         return self.is_slow and now < self.at + MISS_SECONDS
 
 

@@ -118,7 +118,7 @@ def plot_histories(
 
     With `smooth`, such as 0.9, the lines are averages of the losses: each earlier value has the
     weight of the next one times `smooth`. The measured losses remain as faint lines. `scale` is
-    that of the losses and learning rates. Without a positive value, a panel has a linear scale.
+    that of the losses and of the learning rates; a panel without positive values is linear.
 
     Raises `InvalidSetting` unless 0 ≤ smooth < 1 and the scale is "log" or "linear", and
     `Unavailable` without Matplotlib.
@@ -192,7 +192,7 @@ def _draw_many(
 
 
 def _draw_loss(axes: Any, points: Sequence[tuple[int, float]], smooth: float, **style: Any) -> Any:
-    """Draw a loss as it was measured; with `smooth`, faintly, and its average over it."""
+    """Draw a loss as it was measured; with `smooth`, as a faint line below its average."""
     if not smooth:
         return _draw(axes, points, **style)
     line = _draw(axes, smoothed(points, smooth), zorder=2.5, **style)  # above the others

@@ -12,7 +12,7 @@ def require_smoothing(smooth: float) -> None:
     """Raise `InvalidSetting` unless 0 ≤ smooth < 1."""
     if not 0 <= smooth < 1:
         raise InvalidSetting(
-            f"smooth is {smooth}: give a number from 0 up to, but not including, 1"
+            f"smooth is {smooth}: give a number that is at least 0 and less than 1"
         )
 
 
@@ -20,13 +20,10 @@ def smoothed(points: Sequence[tuple[int, float]], smooth: float) -> list[tuple[i
     """Return (epoch, value) pairs with each value averaged with those before it.
 
     A value k points earlier has the weight ``smooth**k``, and the weights are divided by their sum,
-    so that the first value counts no more than others. Values that are not finite stay as they are,
-    and are left out of the averages. Raises `InvalidSetting` unless 0 ≤ smooth < 1.
+    so the first value has no extra weight. Values that are not finite are returned unchanged, and
+    left out of the averages. Raises `InvalidSetting` unless 0 ≤ smooth < 1.
     """
-    if not 0 <= smooth < 1:
-        raise InvalidSetting(
-            f"smooth is {smooth}: give a number from 0 up to, but not including, 1"
-        )
+    require_smoothing(smooth)
     averaged = []
     total, weight = 0.0, 0.0
     for epoch, value in points:

@@ -1,4 +1,4 @@
-"""A part of a picture: some entries of a basis of matrices that is too large to be read at once."""
+"""A part of a picture: some entries of a basis of matrices that has too many to see at once."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def draw_tile(
 ) -> Axes:
     """Draw at most `size` × `size` entries of a basis of matrices, from (row, column) on.
 
-    Colours are those of `draw_maps` and `draw_invariants`, which draw all entries: equal ones mean
-    that the entries are equal up to sign in every invariant. The axes show the numbers of rows and
+    Colours are those of `draw_maps` and `draw_invariants`, which draw all entries: entries of one
+    colour are equal up to sign in every invariant. The axes show the numbers of rows and
     columns, from 0.
 
     `shape` is that of the whole matrix. `first` is the coordinate of its entry (0, 0): for a term
-    of a sum, the sizes of the terms before (`term_matrices`). Q may be the `orbit_labels` of a
-    basis, which makes many tiles of one basis cheap.
+    of a sum, the total size of the terms before it (`term_matrices`). Q may be the `orbit_labels`
+    of a basis, which makes many tiles of one basis cheap.
 
-    Raises `InvalidRep` for entries outside of the matrix, or a matrix outside of the basis,
+    Raises `InvalidRep` for entries outside of the matrix or a matrix outside of the basis,
     `TooLarge` above 4,000,000 coordinates, and `Unavailable` if Matplotlib is not installed.
     """
     coordinates = len(Q.labels) if isinstance(Q, Clusters) else Q.shape[0]

@@ -14,7 +14,7 @@ from intertwine_cache import Store
 LATE = 0.2  # seconds
 
 
-def test_without_far_tiers_nobody_is_asked(tmp_path: Path) -> None:
+def test_without_far_tiers_there_are_no_answers(tmp_path: Path) -> None:
     assert FarTiers(Store(tmp_path), ()).ask(key("a")) == []
 
 

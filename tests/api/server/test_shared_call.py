@@ -1,4 +1,4 @@
-"""Calls that concurrent requests share, and for which none waits long."""
+"""Slow calls that concurrent requests share, each with a short wait."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_error_is_raised_for_each_caller_and_then_tried_again() -> None:
     asyncio.run(story())
 
 
-def test_none_waits_longer_than_the_patience_and_one_thread_is_enough() -> None:
+def test_callers_wait_at_most_the_patience_and_share_one_thread() -> None:
     async def story() -> None:
         answer, calls = threading.Event(), []
 

@@ -45,13 +45,13 @@ def test_a_search_finds_parts_of_reps_and_groups(store: Store, text: str, found:
 
 
 @pytest.mark.parametrize("limit", [0, 20, 69, 70, 79, 80, 109, 110, 10**6])
-def test_it_foretells_what_shrinking_deletes(store: Store, limit: int) -> None:
+def test_it_estimates_what_shrinking_evicts(store: Store, limit: int) -> None:
     publish(store, "e", b"a" * 30)  # the same blob as that of "a", used last
-    foretold = StoreIndex(store).read().shrinkage(limit)
+    estimated = StoreIndex(store).read().shrinkage(limit)
     before = store.statistics()
     freed = store.shrink(limit)
     after = store.statistics()
-    assert foretold == Shrinkage(before["entries"] - after["entries"], freed)
+    assert estimated == Shrinkage(before["entries"] - after["entries"], freed)
     assert freed == before["bytes"] - after["bytes"]
 
 
