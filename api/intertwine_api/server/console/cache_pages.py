@@ -163,7 +163,7 @@ async def evict_entry(request: Request, key: Key, service: TheService, caller: A
     """Evict an entry, for the form of its page. Redirects to the main page."""
     await service.form_tokens.read(request, caller.key_id, _evicting(key))
     freed = await run_in_threadpool(_evict, service, key)
-    audit("basis evicted", caller, key=key, freed=freed)
+    audit("basis evicted", caller, id=key, freed=freed)
     return await _after_eviction(request, service, freed)
 
 

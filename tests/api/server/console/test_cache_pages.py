@@ -272,7 +272,7 @@ class TestEvictions:
         assert listed(page(driven, "/cache/entries?search=Evicted")) == [other]
         problem(driven.client.post(path, data=form), 404, "not-found")
         last = json.loads((lab.data / "audit.jsonl").read_text().splitlines()[-1])
-        assert (last["message"], last["by"], last["key"]) == ("basis evicted", "root", evicted)
+        assert (last["message"], last["by"], last["id"]) == ("basis evicted", "root", evicted)
         assert "The eviction freed 4 bytes." in page(driven, "/cache?freed=4")
 
     def test_the_store_is_shrunk(self, driven: DrivenJobs, store: Store, lab: Lab) -> None:
