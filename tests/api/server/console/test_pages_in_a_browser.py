@@ -115,6 +115,21 @@ def test_a_page(
     assert found == []
 
 
+def test_axe_finds_a_colour_that_is_unreadable_in_the_dark_and_a_missing_label(
+    keyless: DrivenJobs, visitor: Browser
+) -> None:
+    with visitor.tab() as tab:
+        tab.go(f"{root(keyless)}/system")
+        tab.wait_for("Documents of the service")
+        tab.run("document.querySelector('h1').style.color = 'light-dark(#111, #222)'")
+        assert tab.violations() == []
+        (found,) = tab.violations(dark=True)
+        assert found.startswith("color-contrast: h1: ")
+        tab.run("document.querySelector('main').append(document.createElement('input'))")
+        (found,) = tab.violations()
+        assert found.startswith("label: input: ")
+
+
 @pytest.mark.parametrize("picture", SCREENSHOTS, ids=lambda picture: picture.file)
 def test_screenshots_of_the_documentation(
     keyless: DrivenJobs, made: dict[str, str], visitor: Browser, picture: Screenshot
