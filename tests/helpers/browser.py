@@ -159,6 +159,10 @@ class Tab:
         """Click the first element that a CSS selector names, when it is visible."""
         self._opened.locator(element).first.click()
 
+    def choose(self, field: str, value: str) -> None:
+        """Choose an option of a list, which a CSS selector names, by its value."""
+        self._opened.locator(field).select_option(value)
+
     def wait(self, seconds: float) -> None:
         """Let the page do what it does for some time."""
         self._opened.wait_for_timeout(1000 * seconds)
@@ -187,12 +191,12 @@ class Tab:
         found: list[str] = self.run(_SERIOUS)
         return found
 
-    def resize(self, width: int) -> None:
-        """Make the window as narrow as this, in pixels."""
-        self._opened.set_viewport_size({"width": width, "height": _HEIGHT})
+    def resize(self, width: int, height: int = _HEIGHT) -> None:
+        """Give the window another size, in pixels."""
+        self._opened.set_viewport_size({"width": width, "height": height})
 
     def picture(self, path: Path, *, dark: bool = False, whole: bool = True) -> None:
-        """Save a screenshot as PNG: of the whole page, or of its beginning."""
+        """Save a screenshot as PNG: of the whole page, or of what the window shows."""
         self._opened.emulate_media(color_scheme="dark" if dark else "light")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._opened.screenshot(path=path, full_page=whole)
