@@ -143,17 +143,9 @@ class Tab:
         """Replace the text of a field, which a CSS selector names, by typed text."""
         self._opened.locator(field).fill(text)
 
-    def choose(self, field: str, file: Path) -> None:
+    def attach(self, field: str, file: Path) -> None:
         """Choose a file in a field, which a CSS selector names."""
-        self.wait_until(f"document.querySelector({field!r}) !== null")
-        script = f"document.querySelector({field!r})"
-        found = self._browser.call("Runtime.evaluate", self._session, expression=script)
-        self._browser.call(
-            "DOM.setFileInputFiles",
-            self._session,
-            files=[str(file)],
-            objectId=found["result"]["objectId"],
-        )
+        self._opened.locator(field).set_input_files(file)
 
     def click(self, element: str) -> None:
         """Click the first element that a CSS selector names, when it is visible."""
