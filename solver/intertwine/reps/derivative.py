@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.arrays import is_jax
+from intertwine.arrays import in_numpy, is_hidden, is_jax, is_torch, namespace
 from intertwine.errors import InvalidRep
 from intertwine.operators import dense, exponential
 from intertwine.operators.matrix_exponential import estimated_norm, exponential_times
@@ -40,11 +40,11 @@ _UNITARY = 5e-12
 def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
     """Return dρ(A), the derivative of t ↦ ρ(exp tA) at t = 0.
 
-    JAX arrays are differentiated by JAX. For NumPy arrays ρ(exp tA) = exp(t dρ(A)) is solved for
-    dρ(A): by a logarithm at a small t. If the matrix is large, by the Fourier series of ρ(exp tA)
-    where that is periodic with few frequencies, else by differences. All are exact up to rounding,
-    so ρ need not be differentiable code. Raises `InvalidRep` if ρ is not multiplicative along
-    exp tA.
+    JAX arrays are differentiated by JAX, and tensors by PyTorch. For NumPy arrays ρ(exp tA) =
+    exp(t dρ(A)) is solved for dρ(A): by a logarithm at a small t. If the matrix is large, by the
+    Fourier series of ρ(exp tA) where that is periodic with few frequencies, else by differences.
+    All are exact up to rounding, so ρ need not be differentiable code. Raises `InvalidRep` if ρ is
+    not multiplicative along exp tA.
     """
     from intertwine.reps.syntax import element_of
 
@@ -61,7 +61,28 @@ def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
                 raise
             # ρ uses NumPy and cannot be traced
             return jnp.asarray(_derivative(rep, np.asarray(matrix)), matrix.dtype)
+    if is_torch(matrix):
+        return _by_pytorch(rep, matrix)
     return _derivative(rep, np.asarray(matrix))
+
+
+def _by_pytorch(rep: Rep, matrix: Any) -> Any:
+    import torch
+
+    def image(g: Any) -> Any:
+        found = dense(rep.rho(g))
+        if not is_torch(found):
+            raise TypeError(f"rho of {rep!r} does not compute with tensors of PyTorch")
+        return found
+
+    identity = torch.eye(matrix.shape[0], dtype=matrix.dtype, device=matrix.device)
+    try:
+        return torch.func.jvp(image, (identity,), (matrix,))[1]
+    except (RuntimeError, TypeError):
+        if is_hidden(matrix):
+            raise
+        # ρ uses NumPy or JAX, and cannot be differentiated by PyTorch
+        return namespace(matrix).asarray(_derivative(rep, in_numpy(matrix)))
 
 
 def _derivative(rep: Rep, matrix: Inexact[np.ndarray, "d d"]) -> Inexact[np.ndarray, "n n"]:

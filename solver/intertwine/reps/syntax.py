@@ -29,11 +29,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from jaxtyping import Num
 
-from intertwine.arrays import Array, namespace
+from intertwine.arrays import Array, is_torch, namespace
 from intertwine.errors import InvalidGroup, InvalidRep, NotConcrete, TooLarge
 from intertwine.groups import Group
 from intertwine.integers import is_integer
 from intertwine.operators import DirectSum, Kronecker, KroneckerSum, LinearOperator, dense
+from intertwine.torch_compilation import OfTorchCompile, one_operation
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -58,7 +59,7 @@ MAX_TOLD = 10**100
 Element = Num[Any, "d d"] | LinearOperator | Mapping[Group, Any]
 
 
-class Rep:
+class Rep(OfTorchCompile):
     """A finite-dimensional representation ρ of a group G.
 
     A rep of your own is a subclass with at least ``rho``, which gets a dense array of shape
@@ -70,6 +71,8 @@ class Rep:
 
     G: Any = None
     """The group; None for a rep of several groups or of no group."""
+
+    _takes_one_shape = True
 
     @staticmethod
     def from_generators(
@@ -136,13 +139,15 @@ class Rep:
         """Whether every part has its group."""
         return self.G is not None
 
+    @one_operation
     def rho_dense(self, M: Element) -> Num[Any, "n n"]:
-        """ρ(g) as a matrix, in the array library of g; works under `jax.vmap`."""
-        return dense(rho_of(self, M))
+        """ρ(g) as a matrix, in the array library of g; works under `vmap` of JAX and PyTorch."""
+        return _as_tensor(dense(rho_of(self, M)), M)
 
+    @one_operation
     def drho_dense(self, A: Element) -> Num[Any, "n n"]:
-        """dρ(A) as a matrix."""
-        return dense(drho_of(self, A))
+        """dρ(A) as a matrix, in the array library of A."""
+        return _as_tensor(dense(drho_of(self, A)), A)
 
     def _require_group(self) -> None:
         if not self.is_concrete:
@@ -353,11 +358,11 @@ class ScalarRep(_Node):
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """Return the matrix 1."""
-        return np.eye(1)
+        return _as_tensor(np.eye(1), M)
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """Return the matrix 0."""
-        return super().drho(A) if is_own(self) else np.zeros((1, 1))
+        return super().drho(A) if is_own(self) else _as_tensor(np.zeros((1, 1)), A)
 
     def size(self) -> int:
         """Return 1."""
@@ -388,11 +393,13 @@ class Dual(_Node):
             return super().__call__(G)
         return self.rep(G).T if type(self) is Dual else self._with("rep", self.rep(G))
 
+    @one_operation
     def rho(self, M: Element) -> Array | LinearOperator:
         """ρ(g)⁻ᵀ."""
         matrix = dense(rho_of(self.rep, M))
         return namespace(matrix).linalg.inv(matrix).T
 
+    @one_operation
     def drho(self, A: Element) -> Array | LinearOperator:
         """−dρ(A)ᵀ."""
         return super().drho(A) if is_own(self) else -dense(drho_of(self.rep, A)).T
@@ -434,11 +441,13 @@ class Tensor(_Node):
             return super().is_concrete
         return all(factor.is_concrete for factor in self.factors)
 
+    @one_operation
     def rho(self, M: Element) -> Array | LinearOperator:
         """ρ₁(g) ⊗ ρ₂(g) ⊗ …"""
         _refuse_one_for_several(self, M)
         return Kronecker([rho_of(factor, M) for factor in self.factors])
 
+    @one_operation
     def drho(self, A: Element) -> Array | LinearOperator:
         """Σᵢ 1 ⊗ … ⊗ dρᵢ(A) ⊗ … ⊗ 1."""
         if is_own(self):
@@ -489,11 +498,13 @@ class Sum(_Node):
             return super().is_concrete
         return all(rep.is_concrete for _, rep in self.terms)
 
+    @one_operation
     def rho(self, M: Element) -> Array | LinearOperator:
         """Return the block-diagonal operator of the terms' ρ(g)."""
         _refuse_one_for_several(self, M)
         return DirectSum([(m, rho_of(rep, M)) for m, rep in self.terms])
 
+    @one_operation
     def drho(self, A: Element) -> Array | LinearOperator:
         """Return the block-diagonal operator of the terms' dρ(A)."""
         if is_own(self):
@@ -798,6 +809,16 @@ def element_of(rep: Rep, M: Element) -> Array | LinearOperator:
     if rep.G not in M:
         raise InvalidRep(f"no element of {rep.G!r} was given for {rep!r}, only of {list(M)}")
     return M[rep.G]
+
+
+def _as_tensor(matrix: Num[Any, "m n"], element: Element) -> Num[Any, "m n"]:
+    """Return a matrix that does not depend on the element as a tensor of PyTorch, if the element is
+    one: PyTorch does not combine its tensors with arrays of NumPy.
+    """
+    given = element.values() if isinstance(element, Mapping) else (element,)
+    if isinstance(matrix, np.ndarray) and any(map(is_torch, given)):
+        return namespace(*given).asarray(matrix)
+    return matrix
 
 
 def frozen(value: Any) -> Any:
