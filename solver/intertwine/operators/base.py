@@ -86,6 +86,24 @@ class LinearOperator(OfTorchCompile, np.lib.mixins.NDArrayOperatorsMixin):
         adjoint = self._adjoint()
         return Conjugate(adjoint) if np.issubdtype(self.dtype, np.complexfloating) else adjoint
 
+    def invT(self) -> LinearOperator:
+        """Return A⁻ᵀ of a square operator, the dual of a group element, as an operator."""
+        from intertwine.operators.dense_matrix import DenseMatrix
+
+        return DenseMatrix(inverse_transpose(self.dense()))
+
+    def dot(self, other: Any) -> Any:
+        """Return A @ x; the name in NumPy, SciPy and EMLP."""
+        return self @ other
+
+    matvec = matmat = dot
+
+    def rmatvec(self, vector: Any) -> Any:
+        """Return Aᴴ @ x. (With `matvec`, it makes SciPy's solvers accept the operator.)"""
+        return self.H @ vector
+
+    rmatmat = rmatvec
+
     def dense(self) -> Array:
         """Return the matrix itself, of shape (m, n)."""
         return self._matmat(np.eye(self.shape[1], dtype=self.dtype))
@@ -167,6 +185,10 @@ class Product(LinearOperator):
     def _adjoint(self) -> LinearOperator:
         return Product(self.right.H, self.left.H)
 
+    def invT(self) -> LinearOperator:
+        """Return A⁻ᵀB⁻ᵀ, for square A and B."""
+        return Product(self.left.invT(), self.right.invT())
+
 
 def _applied_by_pytorch(function: Any, arguments: Any, options: Any) -> Any:
     import torch
@@ -192,6 +214,13 @@ def _applied_by_pytorch(function: Any, arguments: Any, options: Any) -> Any:
 def dense(operator: LinearOperator | Num[Any, "m n"]) -> Num[Any, "m n"]:
     """Return the matrix of an operator; an array is returned as it is."""
     return operator.dense() if isinstance(operator, LinearOperator) else operator
+
+
+def inverse_transpose(operator: Any) -> Any:
+    """Return A⁻ᵀ of an operator as an operator, and of a matrix as a matrix."""
+    if isinstance(operator, LinearOperator):
+        return operator.invT()
+    return namespace(operator).linalg.inv(operator).T
 
 
 def apply_in_slot(

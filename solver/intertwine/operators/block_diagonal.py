@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from intertwine.arrays import Array, common_dtype, is_torch, namespace
-from intertwine.operators.base import LinearOperator, apply_in_slot, dense
+from intertwine.operators.base import LinearOperator, apply_in_slot, dense, inverse_transpose
 
 
 class DirectSum(LinearOperator):
@@ -34,6 +34,10 @@ class DirectSum(LinearOperator):
         return DirectSum(
             [(m, b.H if isinstance(b, LinearOperator) else b.conj().T) for m, b in self.blocks]
         )
+
+    def invT(self) -> DirectSum:
+        """Return m₁A₁⁻ᵀ ⊕ m₂A₂⁻ᵀ ⊕ …, for square blocks."""
+        return DirectSum([(m, inverse_transpose(block)) for m, block in self.blocks])
 
     def dense(self) -> Array:
         """Return the block-diagonal matrix."""

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from intertwine.arrays import Array, common_dtype, namespace
-from intertwine.operators.base import LinearOperator, apply_in_slot, dense
+from intertwine.operators.base import LinearOperator, apply_in_slot, dense, inverse_transpose
 
 
 class Kronecker(LinearOperator):
@@ -28,6 +28,10 @@ class Kronecker(LinearOperator):
 
     def _adjoint(self) -> Kronecker:
         return Kronecker([_adjoint(factor) for factor in self.factors])
+
+    def invT(self) -> Kronecker:
+        """Return A₁⁻ᵀ ⊗ A₂⁻ᵀ ⊗ …"""
+        return Kronecker([inverse_transpose(factor) for factor in self.factors])
 
     def dense(self) -> Array:
         """Return the matrix A₁ ⊗ A₂ ⊗ …"""

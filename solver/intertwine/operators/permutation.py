@@ -69,6 +69,15 @@ class Permutation(LinearOperator):
     def _adjoint(self) -> Permutation:
         return self.inverse
 
+    def invT(self) -> Permutation:
+        """Return P itself, which is orthogonal."""
+        return self
+
+
+def identity_permutation(n: int) -> Permutation:
+    """Return the identity of size n as an operator."""
+    return Permutation(np.arange(n))
+
 
 def is_monomial(matrix: Num[np.ndarray, "m n"]) -> bool:
     """Return whether each row and column has at most one nonzero entry, as in a scaled

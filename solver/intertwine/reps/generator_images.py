@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -226,6 +226,22 @@ def digest_of_images(size: int, found: Images) -> str:
             for part in matrix_parts(generator):
                 sha.update(part)
     return sha.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def permutes(atom: Rep) -> bool:
+    """Return whether an atom's group only permutes its coordinates, without signs."""
+    found = images(atom)
+    return not any(np.any(dense(a)) for a in found.lie) and all(
+        _is_permutation(np.asarray(dense(h))) for h in found.discrete
+    )
+
+
+def _is_permutation(matrix: Inexact[np.ndarray, "n n"]) -> bool:
+    ones = matrix == 1
+    return bool(
+        np.all(ones | (matrix == 0)) and np.all(ones.sum(0) == 1) and np.all(ones.sum(1) == 1)
+    )
 
 
 def acts_unitarily(atom: Rep) -> bool:
