@@ -143,21 +143,17 @@ class Tab:
         """Replace the text of a field, which a CSS selector names, by typed text."""
         self._opened.locator(field).fill(text)
 
-    def choose(self, field: str, file: Path) -> None:
+    def attach(self, field: str, file: Path) -> None:
         """Choose a file in a field, which a CSS selector names."""
-        self.wait_until(f"document.querySelector({field!r}) !== null")
-        script = f"document.querySelector({field!r})"
-        found = self._browser.call("Runtime.evaluate", self._session, expression=script)
-        self._browser.call(
-            "DOM.setFileInputFiles",
-            self._session,
-            files=[str(file)],
-            objectId=found["result"]["objectId"],
-        )
+        self._opened.locator(field).set_input_files(file)
 
     def click(self, element: str) -> None:
         """Click the first element that a CSS selector names, when it is visible."""
         self._opened.locator(element).first.click()
+
+    def choose(self, field: str, value: str) -> None:
+        """Choose an option of a list, which a CSS selector names, by its value."""
+        self._opened.locator(field).select_option(value)
 
     def wait(self, seconds: float) -> None:
         """Let the page do what it does for some time."""
@@ -187,12 +183,12 @@ class Tab:
         found: list[str] = self.run(_SERIOUS)
         return found
 
-    def resize(self, width: int) -> None:
-        """Make the window as narrow as this, in pixels."""
-        self._opened.set_viewport_size({"width": width, "height": _HEIGHT})
+    def resize(self, width: int, height: int = _HEIGHT) -> None:
+        """Give the window another size, in pixels."""
+        self._opened.set_viewport_size({"width": width, "height": height})
 
     def picture(self, path: Path, *, dark: bool = False, whole: bool = True) -> None:
-        """Save a screenshot as PNG: of the whole page, or of its beginning."""
+        """Save a screenshot as PNG: of the whole page, or of what the window shows."""
         self._opened.emulate_media(color_scheme="dark" if dark else "light")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._opened.screenshot(path=path, full_page=whole)

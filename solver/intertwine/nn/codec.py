@@ -30,9 +30,11 @@ from intertwine.nn.channelwise_maps import ChannelwiseMaps
 from intertwine.nn.conjugates import Conjugated
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
+from intertwine.nn.energy import EMLPH, MLPH
 from intertwine.nn.equality_maps import EqualityMaps, TensorCopies
 from intertwine.nn.features import Kind
 from intertwine.nn.gates import GatedNonlinearity, Gates
+from intertwine.nn.group_augmentation import GroupAugmentation
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.irrep_space import DenseChange, IrrepSpace, TermwiseChange
 from intertwine.nn.layer import Layer
@@ -57,6 +59,7 @@ from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import working
 from intertwine.nn.square import Square
 from intertwine.nn.standardize import Standardize
+from intertwine.nn.vector_field import EMLPode, MLPode
 from intertwine.operators import Permutation, dense
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
 from intertwine.reps.functors.conjugates import Conjugate
@@ -94,6 +97,7 @@ _CLASSES: dict[str, Any] = {
             Path,
             Copies,
         ),
+        *(EMLPH, MLPH, EMLPode, MLPode, GroupAugmentation),
         *(EquivariantPolynomial, PolynomialFeatures, Step, Parallel),
         *(Gates, BakedNetwork, BakedBlock, Dense, Wiring, Conjugated, Square),
         *(Base, Dual, ScalarRep, Sum, Tensor, Irrep),

@@ -27,8 +27,9 @@ from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.irrep_space import are_complex, irrep_space_of
 from intertwine.nn.layer import Layer, compiled, in_pieces, is_traced
 from intertwine.nn.linear import Linear, scaled
-from intertwine.nn.linear_maps import SchurMaps, bound, rows
+from intertwine.nn.linear_maps import SchurMaps, rows
 from intertwine.nn.network_faults import faults, remedy
+from intertwine.nn.network_group import NetworkGroup
 from intertwine.nn.network_shape import HiddenLayer, NetworkShape, complete_shape
 from intertwine.nn.products import NARROW
 from intertwine.nn.seed import Key, Seed, as_seed
@@ -57,7 +58,9 @@ class EMLP(Layer):
     three, or as many as the list has. Layers given by width also get the irreps and products
     without which something that equivariance allows would be out of reach (`complete_shape`). A
     `ReachWarning` says what named reps or too few layers leave out, and `limits` keeps it. Reps
-    without a group get `group`.
+    without a group get `group`. Reps over a larger group are restricted to `group`: with
+    `Trivial(2)` for reps of O(2), the network is one without symmetry. Reps may be over the factors
+    of a product of groups, such as SO(3) and S(5) for ``SO(3)*S(5)``.
 
     At initialization, outputs have root mean square `gain` for standard normal inputs, in each
     irrep if the reps are sums of irreps. `key` is a seed or a key: equal arguments give equal
@@ -72,6 +75,8 @@ class EMLP(Layer):
     rep_out: Rep = eqx.field(static=True)
     limits: tuple[str, ...] = eqx.field(static=True, default=())
     """What the network cannot represent although a larger one could, one sentence each."""
+    G: Group | None = eqx.field(static=True, default=None)
+    """The group; None for a model that an earlier version saved."""
 
     def __init__(
         self,
@@ -87,10 +92,11 @@ class EMLP(Layer):
         key: Key = 0,
         dtype: Any = None,
     ) -> None:
-        self.rep_in, self.rep_out = bound(rep_in, group), bound(rep_out, group)
+        over = NetworkGroup.of((rep_in, rep_out), group)
+        self.G, self.rep_in, self.rep_out = group, over.rep(rep_in), over.rep(rep_out)
         if not self.rep_in.size():
             raise InvalidRep("a network needs an input, and rep_in has size 0")
-        hidden = hidden_layers(ch, num_layers, group)
+        hidden = hidden_layers(ch, num_layers, over)
         _require_shared_group(self.rep_in, [layer.rep for layer in hidden])
         channels = checked_integer(channels, "the number of channels")
         gain, seed = positive(gain, "the gain"), as_seed(key)
@@ -125,7 +131,7 @@ class EMLP(Layer):
         return found.reshape(*batch, self.rep_out.size())
 
     def __repr__(self) -> str:
-        return f"EMLP({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"
+        return f"{type(self).__name__}({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"
 
 
 def _forward(network: IrrepNetwork, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
@@ -139,7 +145,7 @@ def limits_of(model: Any) -> list[str]:
 
 
 def hidden_layers(
-    ch: int | Rep | str | Sequence[int | Rep | str], layers: int | None, group: Group
+    ch: int | Rep | str | Sequence[int | Rep | str], layers: int | None, over: NetworkGroup
 ) -> list[HiddenLayer]:
     """Return the hidden layers: `layers` of them, by default as many as a list has, else three."""
     if layers is None:
@@ -149,9 +155,9 @@ def hidden_layers(
     if len(each) != layers:
         raise InvalidRep(f"num_layers is {layers}, and ch has {len(each)} entries: give one each")
     found = [
-        HiddenLayer(bound(c, group), False)
+        HiddenLayer(over.rep(c), False)
         if isinstance(c, Rep | str)
-        else HiddenLayer(uniform_rep(c, group), True)
+        else HiddenLayer(uniform_rep(c, over.hidden), True)
         for c in each
     ]
     if not all(layer.rep.size() for layer in found):

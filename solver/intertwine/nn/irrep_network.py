@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Inexact
 
 from intertwine.arrays import Array
@@ -14,11 +13,11 @@ from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.nn.block import Block
 from intertwine.nn.conjugates import with_conjugate, with_dual
-from intertwine.nn.features import mixed
 from intertwine.nn.initialization import all_vanish, example, first_weights, last_weights
 from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.nn.network_faults import faults, remedy
 from intertwine.nn.network_shape import HiddenLayer, complete_shape
+from intertwine.nn.readout import Readout
 from intertwine.nn.seed import Drawn, Seed, drawn, rounded, zeros
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
@@ -103,15 +102,20 @@ class IrrepNetwork(eqx.Module):
         features = self.space_in.enter(with_conjugate(x, self.space_in.size))
         for block in self.blocks:
             features = block(features, is_batch=is_batch)
-        out = {
-            name: mixed(weight, self.space_out.kinds[name], features[name], is_batch=is_batch)
-            for name, weight in self.weights.items()
-        }
-        if self.space_out.trivial:
-            name = self.space_out.trivial
-            bias = self.bias[:, None] @ jnp.ones((1, x.shape[0]), self.bias.dtype)
-            out[name] = [out[name][0] + bias] if name in out else [bias]
-        return self.space_out.leave(out, x)
+        return self.readout(features, x, is_batch=is_batch)
+
+    @property
+    def readout(self) -> Readout:
+        """The last layer."""
+        return Readout(self.weights, self.bias, self.space_out)
+
+    def __len__(self) -> int:
+        return len(self.blocks) + 1
+
+    def __getitem__(self, index: int) -> Block | Readout:
+        """Return a block, or the last layer; their features are in irrep coordinates."""
+        layers: tuple[Block | Readout, ...] = (*self.blocks, self.readout)
+        return layers[index]
 
 
 def _require_one_group(reps: Sequence[Rep], group: Group) -> None:

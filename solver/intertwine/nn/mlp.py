@@ -17,7 +17,8 @@ from intertwine.groups import Group
 from intertwine.nn.emlp import hidden_layers
 from intertwine.nn.initialization import draw
 from intertwine.nn.layer import Layer
-from intertwine.nn.linear_maps import bound, rows
+from intertwine.nn.linear_maps import rows
+from intertwine.nn.network_group import NetworkGroup
 from intertwine.nn.seed import Key, as_seed, zeros
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
@@ -41,6 +42,8 @@ class MLP(Layer):
     rep_out: Rep = eqx.field(static=True)
     takes_complex: bool = eqx.field(static=True)
     gives_complex: bool = eqx.field(static=True)
+    G: Group | None = eqx.field(static=True, default=None)
+    """The group; None for a model that an earlier version saved."""
 
     def __init__(
         self,
@@ -53,11 +56,12 @@ class MLP(Layer):
         key: Key = 0,
         dtype: Any = None,
     ) -> None:
-        self.rep_in, self.rep_out = bound(rep_in, group), bound(rep_out, group)
+        over = NetworkGroup.of((rep_in, rep_out), group)
+        self.G, self.rep_in, self.rep_out = group, over.rep(rep_in), over.rep(rep_out)
         self.takes_complex, self.gives_complex = (
             act_by_complex_numbers(atoms(rep)) for rep in (self.rep_in, self.rep_out)
         )
-        hidden = [layer.rep.size() for layer in hidden_layers(ch, num_layers, group)]
+        hidden = [layer.rep.size() for layer in hidden_layers(ch, num_layers, over)]
         first = self.rep_in.size() * (2 if self.takes_complex else 1)
         last = self.rep_out.size() * (2 if self.gives_complex else 1)
         sizes, dtype = [first, *hidden, last], working(dtype, is_complex=False)
@@ -85,4 +89,4 @@ class MLP(Layer):
 
     def __repr__(self) -> str:
         widths = ", ".join(str(np.shape(bias)[0]) for bias in self.biases[:-1])
-        return f"MLP({self.rep_in!r} → {widths} → {self.rep_out!r})"
+        return f"{type(self).__name__}({self.rep_in!r} → {widths} → {self.rep_out!r})"

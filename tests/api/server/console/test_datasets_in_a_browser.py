@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, Browser, browser
+from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, Browser, Tab, browser
 from helpers.example_lab import LARGEST, Lab
 
 pytestmark = [
@@ -25,6 +25,13 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield visitor
 
 
+def log_in(tab: Tab, lab: Lab) -> None:
+    """Begin a session, and go on to the datasets."""
+    tab.go(f"{lab.address}/lab/login?after=/datasets")
+    tab.type("#key", lab.tokens["jobs:write"])
+    tab.click("main button")
+
+
 def test_a_file_is_uploaded_shown_and_deleted(lab: Lab, visitor: Browser, tmp_path: Path) -> None:
     X = np.random.default_rng(0).normal(size=(20, 6))
     names = ("broken", "large", "largest", "crosses.npz")
@@ -34,27 +41,25 @@ def test_a_file_is_uploaded_shown_and_deleted(lab: Lab, visitor: Browser, tmp_pa
     largest.write_bytes(bytes(LARGEST))
     np.savez(crosses, X=X, Y=np.cross(X[:, :3], X[:, 3:]))
     with visitor.tab(width=390) as tab:
-        tab.go(f"{lab.address}/lab/login?after=/datasets")
-        tab.type("#key", lab.tokens["jobs:write"])
-        tab.click("main button")
+        log_in(tab, lab)
         tab.wait_for("ann uses")  # the storage, which a script loads
         assert tab.run(TOO_WIDE) is None
         assert tab.run(UNNAMED) == []
 
-        tab.choose("#file", large)
+        tab.attach("#file", large)
         tab.click("#send")
         tab.wait_for("The file has 10,000,001 bytes, and at most 10,000,000 are accepted")
-        tab.choose("#file", largest)
+        tab.attach("#file", largest)
         tab.run("for (const id of ['send', 'cancel']) document.getElementById(id).click()")
         tab.wait_for("The upload was cancelled.")
         assert tab.run("document.getElementById('cancel').hidden")
-        tab.choose("#file", broken)
+        tab.attach("#file", broken)
         tab.click("#send")
         tab.wait_for("neither a safetensors file nor an npz file")
         assert tab.run("document.querySelector('#upload-problem [role=alert]') !== null")
 
         tab.run("document.querySelector('#name').value = ''")
-        tab.choose("#file", crosses)
+        tab.attach("#file", crosses)
         for field, text in (("rep_in", "V+V"), ("rep_out", "V"), ("group", "SO(3)")):
             tab.type(f"#{field}", text)
         tab.click("#send")
@@ -75,7 +80,7 @@ def test_a_file_is_uploaded_shown_and_deleted(lab: Lab, visitor: Browser, tmp_pa
 
 def test_without_scripts_the_page_shows_programs(lab: Lab, visitor: Browser) -> None:
     with visitor.tab(scripts=False) as tab:
-        tab.go(f"{lab.address}/lab/datasets")
+        log_in(tab, lab)
         tab.wait_for("From a program")
         assert tab.run("document.querySelector('#upload').checkVisibility()") is False
         assert tab.run("document.querySelector('[data-copies]').checkVisibility()") is False

@@ -13,9 +13,9 @@ from urllib.parse import urljoin
 import httpx
 import numpy as np
 import pytest
-from helpers.console_pages import EVIL, HTML, code_of, read_page, text_of, token_of
 from helpers.driven_jobs import DrivenJobs
 from helpers.example_models import TrainedModel, small_model
+from helpers.read_pages import EVIL, HTML, code_of, read_page, text_of, token_of
 from helpers.service import problem
 from intertwine.nn import load
 from intertwine.nn.saving import to_config

@@ -10,10 +10,10 @@ import httpx
 import jax
 import numpy as np
 import pytest
-from helpers.console_pages import EVIL, HTML, read_page, require_safe, text_of
 from helpers.driven_jobs import DrivenJobs
 from helpers.example_lab import Lab
 from helpers.example_models import small_model, trained
+from helpers.read_pages import EVIL, HTML, read_page, require_safe, text_of
 from helpers.service import problem
 from intertwine.groups import SO, SU, Group, Lorentz, S
 from intertwine.nn import MLP
