@@ -212,7 +212,7 @@ async def _checked(
     manifest: Manifest, parsed: ParsedRequest, service: Service, caller: Caller, request: Request
 ) -> str:
     """Publish the basis that was sent, if it is proven. Return why it cannot be, or ""."""
-    about = {"key": manifest.key, "digest": manifest.digest, "bytes": manifest.size}
+    about = {"id": manifest.key, "digest": manifest.digest, "bytes": manifest.size}
     find, owner = service.arrivals.find, caller.owner
     file = await run_in_threadpool(find, owner, manifest.digest)
     if file is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,7 @@ from intertwine.groups import SO, Group
 from intertwine.invariants import solve
 from intertwine.reps import V, basis_key, read_rep
 from intertwine_api.storage.database import Database
-from intertwine_api.storage.keys import Keys
+from intertwine_api.storage.keys import Keys, id_of
 from intertwine_api.wire.vocabulary import SCOPES
 from intertwine_cache import Keyring, Manifest, Store
 from intertwine_cache.eviction import ABANDONED
@@ -597,9 +598,13 @@ class TestLimitsOfPublishing:
                 problem(ann.get(manifest_link(unproven.key)), 404, "not-found")
                 wrong = Sent(tmp_path / "d", "V**4", "SO(3)")
                 problem(truncated(wrong, tmp_path).put(ann), 422, "not-sound")
-            log = (service.data / "audit.jsonl").read_text()
-            assert log.count('"basis created"') == 2
-            assert log.count('"basis refused"') == 1
+            lines = map(json.loads, (service.data / "audit.jsonl").read_text().splitlines())
+            found = [(each["message"], each["id"], each["key"]) for each in lines]
+            assert found == [
+                ("basis created", sent.key, id_of(writer)),
+                ("basis created", more.key, id_of(admin)),
+                ("basis refused", wrong.key, id_of(writer)),
+            ]
 
 
 #: Makes a process kill itself with SIGKILL, or its service first, before it writes a manifest.
