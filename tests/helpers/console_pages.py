@@ -72,9 +72,9 @@ _DATASETS = (
 )
 _CACHE = (
     ConsolePage("cache", "cache", "The least recently used"),
-    ConsolePage("cache-entries", "cache/entries", "Entries of the cache"),
+    ConsolePage("cache-entries", "cache/entries", "Entries of the store"),
     ConsolePage("cache-entry", "cache/{key}", "Evidence"),
-    ConsolePage("cache-shrink", "cache/shrink?to=5GB", "Shrink the cache to"),
+    ConsolePage("cache-shrink", "cache/shrink?to=5GB", "Shrink the store to"),
 )
 _OTHERS = (
     ConsolePage("keys", "keys", "Create a key"),
