@@ -14,7 +14,7 @@ def scheme_of(address: str) -> str | None:
 
 def without_secrets(address: str) -> str:
     """Return a URL without user, password and query."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address).partition("?")[0]
+    return re.sub(r"(?<=://)[^/?]*@", "", address).partition("?")[0]
 
 
 def is_set(variable: str) -> bool:
