@@ -734,13 +734,17 @@ class TestAddresses:
             open_tier(address, is_writable=True, limit=10**9)
         assert "secret" not in str(caught.value)
 
-    @pytest.mark.parametrize("password", ["secret", "secret@secret"])
+    @pytest.mark.parametrize("password", ["secret", "secret@secret", "secret/secret"])
     def test_are_shown_without_secrets(self, password: str) -> None:
         shown = without_secrets(f"https://ann:{password}@host/path/?token=secret")
         assert shown == "https://host/path/"
         assert ObjectTier("http://ann:secret@127.0.0.1:9/", is_writable=False).address == (
             "http://127.0.0.1:9/"
         )
+
+    @pytest.mark.parametrize("place", ["host/@x/", "host:80/@x/", "[::1]:80/@x/"])
+    def test_are_shown_with_their_path(self, place: str) -> None:
+        assert without_secrets(f"https://{place}") == f"https://{place}"
 
     def test_are_without_secrets_in_errors_too(self) -> None:
         tier = ObjectTier("http://ann:secret@127.0.0.1:9/", is_writable=False)
