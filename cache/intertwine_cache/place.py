@@ -46,7 +46,7 @@ class Places:
         parts = (part.replace(r"\,", ",").strip() for part in re.split(r"(?<!\\),", text))
         named = [part for part in parts if part]
         if any(part.lower() == "off" for part in named):
-            raise ValueError(f"{PLACE} is either off or a list of tiers, not {text!r}")
+            raise ValueError(f"{PLACE} is either off or a list of tiers, not both")
         if named and scheme_of(named[0]) is None and not named[0].endswith(_READ_ONLY):
             return cls(_folder(named[0]), tuple(named[1:]))
         near = _platform_folder()

@@ -107,6 +107,8 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
 }
+#: The options of PostgreSQL that are secret. URLs may have them in their query.
+_SECRETS = ("password", "sslpassword", "scram_client_key", "oauth_client_secret")
 _FORMS = "give sqlite:///path or postgresql://user@host/name"
 
 
@@ -197,7 +199,8 @@ class Database:
         self.engine.dispose()
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        shown = self.url.difference_update_query(_SECRETS)
+        return shown.render_as_string(hide_password=True)
 
     def __repr__(self) -> str:
         return f"Database({str(self)!r})"

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import re
 
+#: The user and password of a URL. The secret keys of S3 can have slashes, so a colon that no port
+#: follows begins a password too.
+_USER = re.compile(r"(?<=://)(?:[^/?]*|[^/?:\[]*:(?!\d*/)[^?]*)@")
+
 
 def scheme_of(address: str) -> str | None:
     """Return the scheme of a URL in lower case; None for a path."""
@@ -14,7 +18,7 @@ def scheme_of(address: str) -> str | None:
 
 def without_secrets(address: str) -> str:
     """Return a URL without user, password and query."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address).partition("?")[0]
+    return _USER.sub("", address, count=1).partition("?")[0]
 
 
 def is_set(variable: str) -> bool:

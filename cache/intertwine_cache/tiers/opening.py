@@ -30,10 +30,12 @@ def open_tier(address: str, *, is_writable: bool, limit: int) -> Tier:
         return FolderTier(folder, is_writable=is_writable, limit=limit)
     if scheme not in _SCHEMES:
         known = ", ".join(f"{each}://" for each in _SCHEMES)
-        raise ValueError(f"a cache cannot be at {address!r}: give a folder, or one of {known}")
+        shown = without_secrets(address)
+        raise ValueError(f"a cache cannot be at {shown!r}: give a folder, or one of {known}")
     if "?" in address:
         raise ValueError(
-            f"a cache cannot be at {address!r}: the only option of an address is ?read-only"
+            f"a cache cannot be at {without_secrets(address)!r} with other options: the only "
+            f"option of an address is ?read-only"
         )
     if scheme in ("s3", "gs", "az"):
         return ObjectTier(address, is_writable=is_writable)

@@ -38,9 +38,17 @@ class TestURLs:
             Database(url)
         assert "secret" not in str(refused.value)
 
-    def test_passwords_are_not_shown(self) -> None:
-        database = Database("postgres://ada:secret@host/name")
-        assert str(database) == "postgresql+psycopg://ada:***@host/name"
+    @pytest.mark.parametrize(
+        ("url", "shown"),
+        [
+            ("ada:secret@host/name", "ada:***@host/name"),
+            ("ada@host/name?password=secret", "ada@host/name"),
+            ("ada@host/name?sslmode=require&sslpassword=secret", "ada@host/name?sslmode=require"),
+        ],
+    )
+    def test_passwords_are_not_shown(self, url: str, shown: str) -> None:
+        database = Database(f"postgres://{url}")
+        assert str(database) == f"postgresql+psycopg://{shown}"
         assert "secret" not in repr(database)
 
     def test_nothing_is_made_before_it_is_needed(self, tmp_path: Path) -> None:

@@ -728,12 +728,23 @@ class TestAddresses:
         with pytest.raises(ValueError, match="give a folder, or one of s3://, gs://"):
             open_tier(address, is_writable=True, limit=10**9)
 
-    def test_are_shown_without_secrets(self) -> None:
-        shown = without_secrets("https://ann:secret@host/path/?token=secret")
+    @pytest.mark.parametrize("address", ["ftp://ann:secret@host/x", "s3://host/x?token=secret"])
+    def test_are_refused_without_their_secrets(self, address: str) -> None:
+        with pytest.raises(ValueError, match=r"at '[a-z0-9]+://host/x'") as caught:
+            open_tier(address, is_writable=True, limit=10**9)
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize("password", ["secret", "secret@secret", "secret/secret"])
+    def test_are_shown_without_secrets(self, password: str) -> None:
+        shown = without_secrets(f"https://ann:{password}@host/path/?token=secret")
         assert shown == "https://host/path/"
         assert ObjectTier("http://ann:secret@127.0.0.1:9/", is_writable=False).address == (
             "http://127.0.0.1:9/"
         )
+
+    @pytest.mark.parametrize("place", ["host/@x/", "host:80/@x/", "[::1]:80/@x/"])
+    def test_are_shown_with_their_path(self, place: str) -> None:
+        assert without_secrets(f"https://{place}") == f"https://{place}"
 
     def test_are_without_secrets_in_errors_too(self) -> None:
         tier = ObjectTier("http://ann:secret@127.0.0.1:9/", is_writable=False)

@@ -176,7 +176,7 @@ async def show_tile(
         manifest = state.document
         reason = _why_not_drawn(manifest.size, manifest.rank, manifest.bytes)
         if reason:
-            raise ProblemError.of("too-large", f"{reason[:1].lower()}{reason[1:].rstrip('.')}")
+            raise _no_picture(reason, manifest.rank)
         matrices = await service.work(caller, _matrices, question.rep, parsed.rep)
     except (IntertwineError, ProblemError) as error:
         return render_problem(request, "tiles.html", values, error)
@@ -213,9 +213,16 @@ def _basis(key: str, text: str, service: Service) -> tuple[Basis, Rep]:
     if basis.rep is None:
         reason = "The basis is from an earlier version, and does not contain its rep."
     if reason or basis.rep is None:
-        detail = f"{reason[:1].lower()}{reason[1:].rstrip('.')}: download the file of the basis"
-        raise ProblemError.of("too-large", detail)
+        raise _no_picture(reason, basis.rank)
     return basis, basis.rep
+
+
+def _no_picture(reason: str, rank: int) -> ProblemError:
+    """Return the problem of a basis without a picture; that of rank 0 is not too large."""
+    detail = f"{reason[:1].lower()}{reason[1:].rstrip('.')}"
+    if rank == 0:
+        return ProblemError.of("not-found", detail)
+    return ProblemError.of("too-large", f"{detail}: download the file of the basis")
 
 
 def _draw(key: str, text: str, service: Service) -> bytes:

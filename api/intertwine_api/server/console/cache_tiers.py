@@ -42,8 +42,8 @@ class Filling:
 
     bytes: int
     limit: int
-    free: int
-    """Of the disk."""
+    free: int | None
+    """Of the disk; None if the folder of the store cannot be read."""
 
     @property
     def fraction(self) -> float:
@@ -52,8 +52,12 @@ class Filling:
 
 
 def filling_of(service: Service, statistics: dict[str, Any]) -> Filling:
-    """Return how full the store is. Raises `OSError` if its folder is gone."""
-    free = shutil.disk_usage(service.store.layout.root).free
+    """Return how full the store is."""
+    free: int | None
+    try:
+        free = shutil.disk_usage(service.store.layout.root).free
+    except OSError:  # the state of the first tier says what is wrong
+        free = None
     return Filling(statistics["bytes"], statistics["limit"], free)
 
 

@@ -138,12 +138,13 @@ async def upload_dataset(
 
 
 @router.get("/datasets/storage", response_class=HTMLResponse)
-def show_storage(request: Request, service: TheService, caller: JobsWriter) -> HTMLResponse:
+async def show_storage(request: Request, service: TheService, caller: JobsWriter) -> HTMLResponse:
     """Return a page with the storage that the caller uses, and its limit.
 
-    It is separate from the list, because measuring the files of all jobs can take a second.
+    It is separate from the list, because measuring the files of all jobs can take a second. Each
+    owner has a share of the threads that do this.
     """
-    used = service.quota.used(caller.owner)
+    used = await service.work(caller, service.quota.used, caller.owner)
     values = {
         "owner": caller.owner,
         "used": used,

@@ -113,8 +113,15 @@ def _path(request: Request) -> str:
 
 def _address(request: Request, after: str) -> str:
     """Return the address of a page of this service; that of the front page for anything else."""
-    parts = urlsplit(after)
-    is_own = after.startswith("/") and not (after.startswith("//") or "\\" in after)
-    if not is_own or parts.scheme or parts.netloc:
-        after = "/"
-    return f"{base_of(request.scope)}{after.lstrip('/')}"
+    return f"{base_of(request.scope)}{after.lstrip('/') if _is_own(after) else ''}"
+
+
+def _is_own(after: str) -> bool:
+    """Whether an address is a path of this service."""
+    if not after.startswith("/") or after.startswith("//") or "\\" in after:
+        return False
+    try:
+        parts = urlsplit(after)
+    except ValueError:  # brackets without an IPv6 address, after tabs that browsers drop
+        return False
+    return not (parts.scheme or parts.netloc)

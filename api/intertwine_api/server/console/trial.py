@@ -112,9 +112,14 @@ class Element:
 
     @classmethod
     def drawn(cls, signature: Signature, rows: Shaped[np.ndarray, "k n"], seed: int) -> Element:
-        """Draw an element other than 1, and apply it to vectors."""
+        """Draw an element, other than 1 if the group has others, and apply it to vectors."""
         matrices = {group: group.sample(seed) for group in _groups(signature)}
         return cls(matrices, _act(signature.rep_in, matrices, rows))
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether only 1 was drawn, as from a group without other elements."""
+        return all(np.array_equal(matrix, np.eye(len(matrix))) for matrix in self.matrices.values())
 
     def shown(self) -> list[ShownMatrix]:
         """Return its matrices as a page shows them."""

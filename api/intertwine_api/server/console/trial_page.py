@@ -36,6 +36,7 @@ router = APIRouter(include_in_schema=False)
 
 _MOST_SEED = 2**31 - 1
 _DIGITS = 10  # of the largest seed
+_ONLY_ONE = "only 1 was drawn from its group, under which every model is equivariant"
 
 #: The caller of a model, as a route's argument.
 ModelsCaller = Annotated[Caller, Depends(requires("models:forward"))]
@@ -135,8 +136,12 @@ async def _try(
         "next_vector": asked.again(seed=(seed + 1) % _MOST_SEED),
         "next_element": asked.again(element=(element_seed + 1) % _MOST_SEED),
     }
+    element = None
     if not why_not:
         element = await service.work(caller, Element.drawn, signature, rows, element_seed)
+    if element is not None and element.is_identity:
+        found["why_no_element"] = _ONLY_ONE
+    elif element is not None:
         more = (element.moved, typical_vectors(signature, rows))
         answers = await asyncio.gather(
             *(service.inference.forward(name, number, each) for each in more)

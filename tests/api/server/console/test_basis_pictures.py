@@ -124,6 +124,14 @@ class TestTiles:
         address = f"/pictures/{keys[SUM['rep']]}/tile.svg"
         problem(client.get(address, params={"rep": SUM["rep"], **place}), 422, code)
 
+    def test_a_basis_of_rank_0_is_not_too_large(self, client: httpx.Client) -> None:
+        rep = {"rep": "V", "group": "SO(5)"}
+        key = client.post("/v1/bases", json=rep).json()["key"]
+        for address in (f"/tiles?{httpx.QueryParams(rep)}", f"/pictures/{key}.svg"):
+            answer = client.get(address)
+            assert answer.status_code == 404
+            assert "zero is the only invariant" in answer.text
+
     @pytest.mark.parametrize(
         ("fields", "status", "says"),
         [

@@ -248,6 +248,16 @@ class TestEntry:
         assert answer.status_code == 404
         assert "it may have been evicted" in answer.text
 
+    def test_a_store_that_is_gone(self, driven: DrivenJobs, store: Store) -> None:
+        folder = store.layout.root
+        away = folder.rename(folder.with_name("away"))
+        try:
+            text = page(driven, "/cache")
+        finally:
+            away.rename(folder)
+        assert "cannot keep new bases: No such file or directory" in text
+        assert facts(text)["Free disk"] == "unknown"
+
     def test_unknown_keys(self, driven: DrivenJobs) -> None:
         problem(driven.client.get(f"/cache/{key('unknown')}"), 404, "not-found")
         for malformed in ("0", "A" * 64, "g" * 64, "..%2f..%2fetc"):

@@ -52,7 +52,8 @@ class TestLogin:
         assert key.split("_", 2)[2] not in session
 
     @pytest.mark.parametrize(
-        "after", ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", ""]
+        "after",
+        ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", "", "//[", "/\t/["],
     )
     def test_it_leads_to_no_other_site(self, visitor: httpx.Client, lab: Lab, after: str) -> None:
         answer = log_in(visitor, lab.tokens["bases:solve"], after)

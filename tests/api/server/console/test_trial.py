@@ -15,7 +15,7 @@ from helpers.example_lab import Lab
 from helpers.example_models import small_model, trained
 from helpers.read_pages import EVIL, HTML, read_page, require_safe, text_of
 from helpers.service import problem
-from intertwine.groups import SO, SU, Group, Lorentz, S
+from intertwine.groups import SO, SU, Group, Lorentz, S, Trivial
 from intertwine.nn import MLP
 from intertwine.reps import Rep, Scalar, V
 from intertwine_api.server.console.trial import (
@@ -42,7 +42,8 @@ def models(driven: DrivenJobs) -> Iterator[Models]:
     models = Models(driven.database, FolderObjects(driven.data / "objects"))
     plain = MLP(2 * Scalar + 2 * V, V, SO(3), ch=4, num_layers=1)
     spinor = small_model(key=2, rep_in=V, rep_out=V, group=SU(2))
-    networks = {"even": small_model(key=1), "plain": plain, "spinor": spinor}
+    still = MLP(V, V, Trivial(2), ch=4, num_layers=1)
+    networks = {"even": small_model(key=1), "plain": plain, "spinor": spinor, "still": still}
     for name, network in networks.items():
         models.publish(name, "ada", None, trained(network))
     yield models
@@ -103,6 +104,11 @@ class TestPage:
         assert "more than rounding of float32: the model is not equivariant" in text_of(
             page(driven, "plain")
         )
+
+    def test_the_identity_proves_nothing(self, driven: DrivenJobs) -> None:
+        found = text_of(page(driven, "still"))
+        assert "only 1 was drawn from its group, under which every model is equivariant" in found
+        assert "rounding" not in found
 
     def test_complex_vectors(self, driven: DrivenJobs) -> None:
         text = page(driven, "spinor", x='{"inputs": [1, 0.5], "imaginary": [-2, 0]}')
