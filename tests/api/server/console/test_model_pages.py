@@ -97,7 +97,9 @@ class TestList:
             models.delete(name)
 
     def test_a_list_without_models_says_how_to_make_one(self, driven: DrivenJobs) -> None:
-        assert "POST /v1/jobs" in get(driven, "/models?after=zzz")
+        text = get(driven, "/models?after=zzz")
+        assert "POST /v1/jobs" in text
+        assert 'href="/lab/datasets"' in text.partition("<main")[2]
         problem(driven.client.get("/models?after=..%2F"), 422, "invalid-request")
 
 
