@@ -169,6 +169,17 @@ class TestVersion:
                 is_seen
             )
 
+    def test_it_leads_to_its_group_and_its_data(self, driven: DrivenJobs, models: Models) -> None:
+        digest, job = "5" * 64, driven.running("ada")
+        published(
+            models, "linked", job=job.id, provenance={**PROVENANCE, "data": {"digest": digest}}
+        )
+        text = get(driven, "/models/linked/versions/1", "ada")
+        assert '<a href="/lab/groups?name=SO%283%29">SO(3)</a>' in text
+        assert f'<a href="/lab/datasets/{digest}?owner=ada">{digest}</a>' in text
+        assert f"/datasets/{digest}" not in get(driven, "/models/linked/versions/1", "bob")
+        models.delete("linked")
+
     def test_a_job_leads_to_its_model(self, driven: DrivenJobs, inertia: str) -> None:
         job = re.search(r'href="/lab(/jobs/\w+)"', get(driven, inertia))
         assert job is not None
