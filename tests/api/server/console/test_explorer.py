@@ -87,6 +87,7 @@ class TestTheForm:
         assert answer.status_code == 200
         assert "d² + 3d, for a group of size d" in text_of(answer.text)
         assert "missing: name one" in answer.text
+        assert 'href="./?rep=V%2A%2A2%2B3V&amp;group=SO%283%29">SO(3)</a>' in answer.text
 
     def test_the_fields_keep_what_was_typed(self, client: httpx.Client) -> None:
         page = client.get("/", params={"rep": "V>>", "group": "SO(3)"}).text
