@@ -69,6 +69,7 @@ from intertwine_api.work.submission import Submission
 
 _LOG = logging.getLogger("intertwine.service")
 _STATISTICS_SECONDS = 15.0
+_PATIENCE_SECONDS = 0.5  # of callers that would otherwise get an old value
 _DECOMPOSITIONS = 256  # that are kept in memory
 _MOST_IRREPS = 1_000  # of a decomposition that is kept
 _LONGEST_REQUEST = 2**14  # characters of its request
@@ -85,11 +86,17 @@ class Refreshed(Generic[_Result]):
         self._running: asyncio.Task[None] | None = None
 
     async def get(self) -> _Result:
-        """Return the value. Callers share a refresh, and wait only for the very first value."""
+        """Return the value. Callers share a refresh, and wait half a second for it.
+
+        If it takes longer, they get the last value; they wait until there is a first one.
+        """
         if self._running is None and time.monotonic() >= self._until:
             self._running = asyncio.create_task(self._refresh())
-        if self._value is None and self._running is not None:
-            await asyncio.shield(self._running)
+        if self._running is not None:
+            if self._value is None:
+                await asyncio.shield(self._running)
+            else:
+                await asyncio.wait([self._running], timeout=_PATIENCE_SECONDS)
         assert self._value is not None
         return self._value
 

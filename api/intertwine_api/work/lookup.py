@@ -344,7 +344,7 @@ def _why_queued(job: Job, position: int, queue: _QueueNow, slots: int | None) ->
         return "this host runs no jobs: it waits for one that does"
     taken = queue.taken
     if slots is not None and taken >= slots:
-        one = "the 1 place on this host is"
+        one = "the only place on this host is"
         return f"{one if slots == 1 else f'all {slots} places on this host are'} taken"
     if taken:
         return f"it is the next; {taken} {'job runs' if taken == 1 else 'jobs run'}"

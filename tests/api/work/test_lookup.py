@@ -174,7 +174,7 @@ class TestWaiting:
         job = queued(queue)
         assert queue.waiting(job) == (1, "it is the next; 1 job runs")
         where = {"host": "here", "slots": 1}
-        assert queue.waiting(job, **where) == (1, "the 1 place on this host is taken")
+        assert queue.waiting(job, **where) == (1, "the only place on this host is taken")
         where["slots"] = 2
         assert queue.waiting(job, **where) == (1, "it is the next; 1 job runs")
         queue.claim("here", 9)

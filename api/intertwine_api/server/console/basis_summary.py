@@ -35,8 +35,8 @@ def evidence(certificate: BasisCertificate) -> list[str]:
         f"The method {certificate.method} computed it with {certificate.backend} on "
         f"{certificate.device} in {certificate.seconds:.2g} s.",
         f"Each generator was applied to every basis vector: the largest change is "
-        f"{certificate.residual:.1e}, relative to the generator.",
-        f"The basis is orthonormal up to {certificate.orthonormality:.1e}.",
+        f"{_rounded(certificate.residual)}, relative to the generator.",
+        f"The basis is orthonormal up to {_rounded(certificate.orthonormality)}.",
     ]
     if certificate.kind == "approximate" and certificate.tolerance is not None:
         found.append(f"It is approximate, up to a tolerance of {certificate.tolerance:g}.")
@@ -55,6 +55,10 @@ def evidence(certificate: BasisCertificate) -> list[str]:
             f"In exact arithmetic there are at most {certificate.rank_bound:,} invariants."
         )
     return [*found, *(f"Note: {note}." for note in certificate.notes)]
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.1e}" if value else "0"
 
 
 @dataclass(frozen=True)

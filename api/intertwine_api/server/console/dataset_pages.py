@@ -83,6 +83,7 @@ async def show_datasets(
         visible_datasets, service, caller, after or None, _PAGE
     )
     rows = await service.work(caller, _rows, found)
+    address, has_key = str(request.base_url), caller.key_id is not None
     values = {
         "rows": rows,
         "built_in": _built_in() if not after else [],
@@ -94,7 +95,8 @@ async def show_datasets(
         "token_header": TOKEN_HEADER,
         "most_bytes": service.settings.dataset_bytes,
         "question": Question(),
-        "snippets": upload_snippets(str(request.base_url), caller.key_id is not None),
+        "snippets": upload_snippets(address, has_key),
+        "training": training_snippets("Inertia", (), address, has_key),
     }
     return render(request, "datasets.html", values)
 

@@ -15,6 +15,7 @@ from intertwine_api.server.console.job_settings import settings_of
 from intertwine_api.server.console.loss_curves import has_pictures, picture_address
 from intertwine_api.server.console.model_summary import (
     equivariance,
+    group_of,
     measurements,
     network_facts,
     snippets,
@@ -119,6 +120,7 @@ def _version_values(
     return {
         "model": version,
         "network": network_facts(version, service.objects),
+        "group": group_of(version),
         "measurements": measurements(version.metrics),
         "equivariance": equivariance(version.equivariance_error, version.is_equivariant),
         "warnings": version.metrics.get("warnings", ()),

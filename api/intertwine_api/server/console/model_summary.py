@@ -46,6 +46,13 @@ def network_facts(version: VersionDocument, objects: Objects) -> list[tuple[str,
     return found
 
 
+def group_of(version: VersionDocument) -> str:
+    """Return the text of the network's group; empty if its description has none."""
+    made = version.provenance.get("model")
+    group = made.get("group") if isinstance(made, Mapping) else None
+    return group if isinstance(group, str) else ""
+
+
 def _described(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the facts of the description of a network, or of the weights that it started from."""
     if "type" in made:

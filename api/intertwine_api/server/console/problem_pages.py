@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -57,7 +58,12 @@ def _wants_page(scope: Scope) -> bool:
 async def _send_page(start: Message, problem: dict[str, Any], scope: Scope, send: Send) -> None:
     request = Request(scope)
     query = f"?{request.url.query}" if request.url.query else ""
-    values = {"problem": problem, "address": f"{path_of(scope) or '/'}{query}"}
+    values = {
+        "problem": problem,
+        "address": f"{path_of(scope) or '/'}{query}",
+        "shell_address": shlex.quote(str(request.base_url)),
+        "python_address": repr(str(request.base_url)),
+    }
     page = render(request, "problem.html", values, status=start["status"])
     headers = MutableHeaders(raw=list(start["headers"]))
     for name in ("content-type", "content-length", "cache-control"):

@@ -138,6 +138,9 @@ class TestList:
         assert "Inertia the moment of inertia of five point masses 5V⁰+5V , 20 numbers" in found
         assert "RubiksCube" in found
         assert "scores of the labels 0 to 1" in found
+        assert "Train on one Python" in found
+        ids = re.findall(r' id="([^"]+)"', page(driven, "/datasets"))
+        assert len(ids) == len(set(ids))
 
     def test_it_leads_to_the_storage_that_the_caller_uses(self, driven: DrivenJobs) -> None:
         recorded(driven)

@@ -87,6 +87,7 @@ class TestTheForm:
         assert answer.status_code == 200
         assert "d² + 3d, for a group of size d" in text_of(answer.text)
         assert "missing: name one" in answer.text
+        assert 'href="./?rep=V%2A%2A2%2B3V&amp;group=SO%283%29">SO(3)</a>' in answer.text
 
     def test_the_fields_keep_what_was_typed(self, client: httpx.Client) -> None:
         page = client.get("/", params={"rep": "V>>", "group": "SO(3)"}).text
@@ -166,6 +167,18 @@ class TestTheBasis:
         assert "Each generator was applied to every basis vector" in text
         assert "counts as nonzero is" in text
         assert "A matrix of 27 × 1 entries" in text
+
+    def test_the_page_leads_to_its_group_and_its_entry(
+        self, client: httpx.Client, page: str
+    ) -> None:
+        for link in re.findall(r'href="\./(groups\?name=[^"]+|cache/[0-9a-f]{64})"', page):
+            assert client.get(f"/{link}", headers=HTML).status_code == 200
+        assert '<a href="./groups?name=SO%283%29">SO(3)</a>' in page
+        assert "its entry in the cache" in page
+
+    def test_an_exact_result_has_a_plain_zero(self, client: httpx.Client) -> None:
+        page = solved(client, rep="V>>V", group="S(3)")
+        assert "the largest change is 0, relative to the generator" in page
 
     def test_the_downloads_have_the_basis(self, client: httpx.Client, page: str) -> None:
         links = [unescape(link) for link in re.findall(r'href="\./(v1/bases/[^"]+)"', page)]

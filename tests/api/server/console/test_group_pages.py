@@ -23,6 +23,7 @@ class TestTheCatalogue:
         page = client.get("/groups", headers=HTML).text
         for name in CATALOGUE:
             assert re.search(rf"<code>{name}\(", page), name
+        assert "``" not in page  # of a docstring
 
     def test_a_group_is_looked_up_by_a_form(self, client: httpx.Client) -> None:
         page = client.get("/groups", headers=HTML).text

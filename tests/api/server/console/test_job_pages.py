@@ -90,7 +90,15 @@ class TestList:
         assert "The newest jobs" in second
 
     def test_a_list_without_jobs_says_how_to_submit_one(self, driven: DrivenJobs) -> None:
-        assert "POST /v1/jobs" in page(driven, "/jobs?label=nothing")
+        text = page(driven, "/jobs?label=nothing")
+        assert "POST /v1/jobs" in text
+        assert '<a href="/lab/datasets">the pages of datasets</a>' in text
+
+    def test_jobs_of_one_name_are_told_apart(self, driven: DrivenJobs) -> None:
+        jobs = [driven.queued(name="twin", labels=("twins",)) for _ in range(2)]
+        text = page(driven, "/jobs?label=twins")
+        for job in jobs:
+            assert f'<code class="small">{job.id[:6]}</code>' in text
 
 
 class TestJob:

@@ -29,6 +29,8 @@ class TestLogin:
     ) -> None:
         refused = visitor.get("/lab/?rep=V&group=S(3)&check=1")
         assert refused.status_code == 401
+        assert "This page needs a key" in refused.text
+        assert f"intertwine login {lab.address}/lab/ " in refused.text
         link = re.search(r'href="(/lab/login\?after=[^"]+)"', refused.text)
         assert link
         page = visitor.get(link[1])

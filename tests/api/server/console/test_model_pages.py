@@ -97,7 +97,9 @@ class TestList:
             models.delete(name)
 
     def test_a_list_without_models_says_how_to_make_one(self, driven: DrivenJobs) -> None:
-        assert "POST /v1/jobs" in get(driven, "/models?after=zzz")
+        text = get(driven, "/models?after=zzz")
+        assert "POST /v1/jobs" in text
+        assert 'href="/lab/datasets"' in text.partition("<main")[2]
         problem(driven.client.get("/models?after=..%2F"), 422, "invalid-request")
 
 
@@ -168,6 +170,17 @@ class TestVersion:
             assert (re.search(r'<img src="/lab/jobs/losses.svg\?job=\w+', text) is not None) == (
                 is_seen
             )
+
+    def test_it_leads_to_its_group_and_its_data(self, driven: DrivenJobs, models: Models) -> None:
+        digest, job = "5" * 64, driven.running("ada")
+        published(
+            models, "linked", job=job.id, provenance={**PROVENANCE, "data": {"digest": digest}}
+        )
+        text = get(driven, "/models/linked/versions/1", "ada")
+        assert '<a href="/lab/groups?name=SO%283%29">SO(3)</a>' in text
+        assert f'<a href="/lab/datasets/{digest}?owner=ada">{digest}</a>' in text
+        assert f"/datasets/{digest}" not in get(driven, "/models/linked/versions/1", "bob")
+        models.delete("linked")
 
     def test_a_job_leads_to_its_model(self, driven: DrivenJobs, inertia: str) -> None:
         job = re.search(r'href="/lab(/jobs/\w+)"', get(driven, inertia))

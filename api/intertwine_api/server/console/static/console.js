@@ -54,10 +54,11 @@ function readWhileTyping(form) {
 
 /** Load a section that is slow to compute; without the script it has a link instead. */
 async function load(section) {
+  section.setAttribute("aria-busy", "true"); // the stylesheet shows it
   try {
     await replaceFrom(section.dataset.source, section);
   } catch {
-    // the link stays
+    section.removeAttribute("aria-busy"); // the link stays
   }
 }
 
