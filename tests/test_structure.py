@@ -54,6 +54,7 @@ ORDER = (
     ("invariants",),
     ("polynomials",),
     ("verify",),
+    ("architecture",),
     ("nn", "exact", "vis", "datasets", "installation"),
     ("training",),
     ("compiled_model",),

@@ -48,6 +48,15 @@ def index(places: Int[np.ndarray, "..."], x: Array) -> Int[np.ndarray, "..."]:
     return places.astype(np.int32) if is_jax(x) and places.size < 2**31 else places
 
 
+def added_at(x: Array, places: tuple[Any, ...], values: Array) -> Array:
+    """Return x with values added at places that are all different."""
+    if is_jax(x):
+        return x.at[places].add(values)
+    found = x.copy()
+    found[places] += values
+    return found
+
+
 def join_complex(
     real: Shaped[np.ndarray, "..."], imaginary: Shaped[np.ndarray, "..."]
 ) -> Shaped[np.ndarray, "..."]:

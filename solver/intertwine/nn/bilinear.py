@@ -7,16 +7,16 @@ from typing import Any, Literal
 import equinox as eqx
 from jaxtyping import Inexact
 
+from intertwine.architecture.channelwise_maps import ChannelwiseMaps, channelwise_maps_of
+from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.paper_maps import PaperMaps, paper_maps_of
+from intertwine.architecture.seed import Seed, as_seed
 from intertwine.arrays import Array
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group, Trivial
 from intertwine.integers import checked_integer
-from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps_of
-from intertwine.nn.initialization import draw
-from intertwine.nn.layer import Layer, compiled
-from intertwine.nn.linear_maps import bound, rows
-from intertwine.nn.paper_maps import PaperMaps, paper_maps_of
-from intertwine.nn.seed import Key, Seed, as_seed
+from intertwine.nn.drawing import Key, draw
+from intertwine.nn.layer import Layer, compiled, rows
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of

@@ -13,25 +13,27 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Inexact
 
+from intertwine.architecture.channelwise_maps import selected_maps
+from intertwine.architecture.conjugates import with_dual
+from intertwine.architecture.hidden_layers import hidden_layers, require_shared_group
+from intertwine.architecture.initialization import VANISHING, example_vectors
+from intertwine.architecture.irrep_space import are_complex, irrep_space_of
+from intertwine.architecture.linear_maps import SchurMaps, bound
+from intertwine.architecture.network_faults import faults, remedy
+from intertwine.architecture.network_shape import HiddenLayer, NetworkShape, complete_shape
+from intertwine.architecture.products import NARROW
+from intertwine.architecture.seed import Seed, as_seed
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, MethodNotApplicable, ReachWarning
 from intertwine.groups import Group
 from intertwine.integers import checked_integer
-from intertwine.nn.allocation import uniform_rep
 from intertwine.nn.bilinear import BiLinear, Bilinear, require_form
-from intertwine.nn.channelwise_maps import selected_maps
-from intertwine.nn.conjugates import Conjugated, with_dual
+from intertwine.nn.conjugates import Conjugated
+from intertwine.nn.drawing import Key
 from intertwine.nn.emlp_block import EMLPBlock
-from intertwine.nn.initialization import VANISHING, example_vectors
 from intertwine.nn.irrep_network import IrrepNetwork
-from intertwine.nn.irrep_space import are_complex, irrep_space_of
-from intertwine.nn.layer import Layer, compiled, in_pieces, is_traced
+from intertwine.nn.layer import Layer, compiled, in_pieces, is_traced, rows
 from intertwine.nn.linear import Linear, scaled
-from intertwine.nn.linear_maps import SchurMaps, bound, rows
-from intertwine.nn.network_faults import faults, remedy
-from intertwine.nn.network_shape import HiddenLayer, NetworkShape, complete_shape
-from intertwine.nn.products import NARROW
-from intertwine.nn.seed import Key, Seed, as_seed
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import positive
 from intertwine.nn.tensor_reach import lost_maps, squares, with_tensors
@@ -91,7 +93,7 @@ class EMLP(Layer):
         if not self.rep_in.size():
             raise InvalidRep("a network needs an input, and rep_in has size 0")
         hidden = hidden_layers(ch, num_layers, group)
-        _require_shared_group(self.rep_in, [layer.rep for layer in hidden])
+        require_shared_group(self.rep_in, [layer.rep for layer in hidden])
         channels = checked_integer(channels, "the number of channels")
         gain, seed = positive(gain, "the gain"), as_seed(key)
         limits: list[str] = []
@@ -136,39 +138,6 @@ def limits_of(model: Any) -> list[str]:
     """Return the limits of all networks in a model."""
     networks = jax.tree_util.tree_leaves(model, is_leaf=lambda node: isinstance(node, EMLP))
     return [limit for one in networks if isinstance(one, EMLP) for limit in one.limits]
-
-
-def hidden_layers(
-    ch: int | Rep | str | Sequence[int | Rep | str], layers: int | None, group: Group
-) -> list[HiddenLayer]:
-    """Return the hidden layers: `layers` of them, by default as many as a list has, else three."""
-    if layers is None:
-        layers = len(ch) if isinstance(ch, Sequence) and not isinstance(ch, str) else 3
-    layers = checked_integer(layers, "the number of layers")
-    each = [ch] * layers if isinstance(ch, str) or not isinstance(ch, Sequence) else list(ch)
-    if len(each) != layers:
-        raise InvalidRep(f"num_layers is {layers}, and ch has {len(each)} entries: give one each")
-    found = [
-        HiddenLayer(bound(c, group), False)
-        if isinstance(c, Rep | str)
-        else HiddenLayer(uniform_rep(c, group), True)
-        for c in each
-    ]
-    if not all(layer.rep.size() for layer in found):
-        raise InvalidRep(f"a hidden layer needs at least one channel: ch is {ch!r}")
-    return found
-
-
-def _require_shared_group(rep_in: Rep, hidden: Sequence[Rep]) -> None:
-    """Raise `InvalidRep` if input and hidden layers have groups but share none: only scalars could
-    pass.
-    """
-    own, theirs = groups_of(rep_in), {g for rep in hidden for g in groups_of(rep)}
-    if own and theirs and theirs.isdisjoint(own):
-        raise InvalidRep(
-            f"rep_in is over {' and '.join(map(repr, own))}, and the hidden layers are over "
-            f"{' and '.join(map(repr, theirs))}: give the group of the reps, or reps without one"
-        )
 
 
 def _layers(

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact
 
+from intertwine.architecture.hidden_layers import hidden_layers
+from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.groups import Group
-from intertwine.nn.emlp import hidden_layers
-from intertwine.nn.initialization import draw
-from intertwine.nn.layer import Layer
-from intertwine.nn.linear_maps import bound, rows
-from intertwine.nn.seed import Key, as_seed, zeros
+from intertwine.nn.drawing import Key, draw, zeros
+from intertwine.nn.layer import Layer, rows
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
 from intertwine.reps.generator_images import act_by_complex_numbers

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Inexact
 
+from intertwine.architecture.gates import is_permuted
+from intertwine.architecture.linear_maps import bound
 from intertwine.arrays import Array
 from intertwine.errors import InvalidSetting, NotEquivariant
 from intertwine.groups import Group
-from intertwine.nn.gates import is_permuted
-from intertwine.nn.layer import Layer
-from intertwine.nn.linear_maps import bound, rows
+from intertwine.nn.layer import Layer, rows
 from intertwine.reps import Rep
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.regrouping import over, require_known

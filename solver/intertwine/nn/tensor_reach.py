@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from intertwine.architecture.network_shape import HiddenLayer
+from intertwine.architecture.seed import Seed
 from intertwine.errors import InvalidRep
 from intertwine.nn.linear import Linear, scaled
-from intertwine.nn.network_shape import HiddenLayer
-from intertwine.nn.seed import Seed
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.square import Square
 from intertwine.reps import Rep

@@ -1,7 +1,7 @@
 """Features in irrep coordinates: the linear maps that Schur's lemma allows, and products.
 
 A weight, a product and a bias act on all channels of an irrep alike, component by component.
-Everything here works on JAX and NumPy arrays: initial weights are chosen on NumPy arrays, which
+Everything here works on arrays of any library: initial weights are chosen on NumPy arrays, which
 need no compilation.
 """
 
@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jax import lax
 from jaxtyping import Inexact, Int
 
+from intertwine.architecture.by_content import ByContent
 from intertwine.arrays import Array, index, is_concrete_jax, is_jax, namespace
-from intertwine.nn.by_content import ByContent
 
 #: For each irrep, by name, its d components, arrays of shape (multiplicity, batch). Weights
 #: multiply all of them together (`mixed`); products and gates use them one by one. Single arrays of
@@ -136,17 +135,42 @@ def fusion_barrier(parts: Any) -> Any:
     first = parts
     while isinstance(first, Sequence):
         first = first[0]
+    if not is_jax(first):
+        return parts
+    from jax import lax
+
     barrier: Any = lax.optimization_barrier
-    return barrier(parts) if is_jax(first) else parts
+    return barrier(parts)
 
 
-def split(x: Inexact[Array, "c b"], sizes: Sequence[Any], axis: int = 0) -> Sequence[Array]:
-    """Return the rows of x in parts of these sizes, or with ``axis=1`` the columns. Sizes are
-    integers, or symbols in an exported program.
+def split(x: Inexact[Array, "..."], sizes: Sequence[Any], axis: int = 0) -> Sequence[Array]:
+    """Return the parts of x that have these sizes along an axis. Sizes are integers, or symbols in
+    an exported program.
     """
     if is_jax(x):
+        from jax import lax
+
         return lax.split(x, sizes, axis=axis)
     return np.split(x, np.cumsum(sizes)[:-1], axis=axis)
+
+
+def repeated(bias: Inexact[Array, " c"], x: Inexact[Array, "_ b"]) -> Inexact[Array, "c b"]:
+    """Return the bias as the columns of a batch of b.
+
+    It is a product with ones: a bias without batch would make `jax.vmap` move its batch axis.
+    """
+    return bias[:, None] @ namespace(bias).ones((1, x.shape[1]), dtype=bias.dtype)
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1/(1 + e⁻ˣ)."""
+    if is_jax(x):
+        import jax
+
+        return jax.nn.sigmoid(x)
+    from scipy.special import expit
+
+    return expit(x)
 
 
 def reordered(x: Inexact[Array, "n b"], places: Int[np.ndarray, " n"]) -> Inexact[Array, "n b"]:

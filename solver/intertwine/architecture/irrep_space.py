@@ -9,12 +9,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array, namespace
-from intertwine.errors import TooLarge
-from intertwine.groups import Group
-from intertwine.irreps import Decomposition, Irrep, decompose
-from intertwine.nn.by_content import ByContent, cleaned
-from intertwine.nn.features import (
+from intertwine.architecture.by_content import ByContent, cleaned
+from intertwine.architecture.features import (
     Features,
     Kind,
     combined,
@@ -25,7 +21,11 @@ from intertwine.nn.features import (
     reordered,
     split,
 )
-from intertwine.nn.sparse_basis import sparse_basis_of
+from intertwine.architecture.sparse_basis import sparse_basis_of
+from intertwine.arrays import Array, namespace
+from intertwine.errors import TooLarge
+from intertwine.groups import Group
+from intertwine.irreps import Decomposition, Irrep, decompose
 from intertwine.reps import Rep, canonical
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers

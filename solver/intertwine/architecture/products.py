@@ -9,12 +9,12 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Inexact
 
+from intertwine.architecture.by_content import ByContent, cleaned
+from intertwine.architecture.features import ZERO, Features, Kind, joined, mixed, scaled, summed
+from intertwine.architecture.sparse_basis import sparse_basis_of
 from intertwine.arrays import Array, namespace
 from intertwine.groups import Group
 from intertwine.irreps import Irrep, clebsch_gordan
-from intertwine.nn.by_content import ByContent, cleaned
-from intertwine.nn.features import ZERO, Features, Kind, joined, mixed, scaled, summed
-from intertwine.nn.sparse_basis import sparse_basis_of
 
 LARGEST_PAIR = 300
 """The largest product of two dimensions that is decomposed: 300 takes a second, 1300 a minute."""
