@@ -4,3 +4,5 @@ of networks. It needs no library but NumPy and SciPy.
 The maps are pure functions of weights and vectors, which may be arrays of NumPy, JAX or PyTorch, so
 that `intertwine.nn` and `intertwine.torch` share all mathematics.
 """
+
+__all__: list[str] = []

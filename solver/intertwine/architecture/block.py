@@ -22,7 +22,7 @@ from intertwine.arrays import Array
 Weights = Mapping[str, Inexact[Array, "_ _"]]
 
 
-def block(
+def apply_block(
     shape: BlockShape,
     weights: Weights,
     couplings: Weights,

@@ -109,7 +109,7 @@ def irrep_architecture(
     return IrrepArchitecture(rep_in, rep_out, shape)
 
 
-def irrep_network(
+def apply_network(
     space_in: IrrepSpace,
     blocks: Sequence[Callable[..., Features]],
     weights: Weights,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 from jaxtyping import Inexact
 
-from intertwine.architecture.block import block
+from intertwine.architecture.block import apply_block
 from intertwine.architecture.block_shape import BlockShape
 from intertwine.architecture.features import Features
 from intertwine.arrays import Array
@@ -21,4 +21,6 @@ class Block(eqx.Module):
 
     def __call__(self, x: Features, *, is_batch: bool = False) -> Features:
         """Return the outputs of the block. For `is_batch`, see `mixed`."""
-        return block(self.shape, self.weights, self.couplings, self.bias, x, is_batch=is_batch)
+        return apply_block(
+            self.shape, self.weights, self.couplings, self.bias, x, is_batch=is_batch
+        )

@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Inexact
 
-from intertwine.architecture.irrep_network import irrep_architecture, irrep_network
+from intertwine.architecture.irrep_network import apply_network, irrep_architecture
 from intertwine.architecture.irrep_space import IrrepSpace
 from intertwine.architecture.network_shape import HiddenLayer
 from intertwine.architecture.seed import Seed
@@ -70,7 +70,7 @@ class IrrepNetwork(eqx.Module):
         """Return f(x) for a batch. A batch of one row is faster with `is_batch`, and a vector of a
         `vmap` without (see `mixed`).
         """
-        return irrep_network(
+        return apply_network(
             *(self.space_in, self.blocks, self.weights, self.bias, self.space_out, x),
             is_batch=is_batch,
         )
