@@ -11,6 +11,7 @@ from jaxtyping import Inexact, Int
 from intertwine.architecture.by_content import ByContent
 from intertwine.architecture.features import sigmoid
 from intertwine.arrays import Array, index
+from intertwine.errors import NotEquivariant
 from intertwine.operators import dense
 from intertwine.reps import Rep, Scalar, canonical
 from intertwine.reps.canonical_form import Atoms, canonical_terms
@@ -68,6 +69,15 @@ def gate(indices: Int[np.ndarray, " n"], x: Inexact[Array, "b g"]) -> Inexact[Ar
     """Return the first n columns of x, each times the sigmoid of its gate. A pure function."""
     opened: Inexact[Array, "b n"] = sigmoid(x[:, index(indices, x)].real) * x[:, : len(indices)]
     return opened
+
+
+def require_permuted(rep: Rep, function: str) -> None:
+    """Raise `NotEquivariant` for a rep that does more than permute coordinates."""
+    if not all(is_permuted(atoms) for _, atoms in canonical_terms(rep)):
+        raise NotEquivariant(
+            f"{function} of each coordinate of {rep!r} breaks equivariance, since the group does "
+            f"not only permute them: take GatedNonlinearity"
+        )
 
 
 def is_permuted(atoms: Atoms) -> bool:

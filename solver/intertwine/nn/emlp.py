@@ -15,7 +15,7 @@ from jaxtyping import Inexact
 
 from intertwine.architecture.channelwise_maps import selected_maps
 from intertwine.architecture.conjugates import with_dual
-from intertwine.architecture.hidden_layers import hidden_layers, require_shared_group
+from intertwine.architecture.hidden_reps import hidden_layers, require_shared_group
 from intertwine.architecture.initialization import VANISHING, example_vectors
 from intertwine.architecture.irrep_space import are_complex, irrep_space_of
 from intertwine.architecture.linear_maps import SchurMaps, bound
@@ -27,7 +27,8 @@ from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, MethodNotApplicable, ReachWarning
 from intertwine.groups import Group
 from intertwine.integers import checked_integer
-from intertwine.nn.bilinear import BiLinear, Bilinear, require_form
+from intertwine.architecture.bilinear_maps import Bilinear, require_form
+from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.conjugates import Conjugated
 from intertwine.nn.drawing import Key
 from intertwine.nn.emlp_block import EMLPBlock

@@ -11,7 +11,8 @@ from intertwine.architecture.linear_maps import bound
 from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.groups import Group
-from intertwine.nn.bilinear import BiLinear, Bilinear
+from intertwine.architecture.bilinear_maps import Bilinear
+from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.drawing import Key
 from intertwine.nn.gated_nonlinearity import GatedNonlinearity
 from intertwine.nn.layer import Layer

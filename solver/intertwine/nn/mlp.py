@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
@@ -12,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.architecture.hidden_layers import hidden_layers
-from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.plain_network import plain_network
 from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.groups import Group
@@ -21,11 +19,6 @@ from intertwine.nn.drawing import Key, draw, zeros
 from intertwine.nn.layer import Layer, rows
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
-from intertwine.reps.generator_images import act_by_complex_numbers
-from intertwine.reps.syntax import atoms
-
-_GAIN = 1 / 0.3557
-"""1 / E[swish(x)²] for x of the standard normal distribution."""
 
 
 class MLP(Layer):
@@ -53,21 +46,13 @@ class MLP(Layer):
         key: Key = 0,
         dtype: Any = None,
     ) -> None:
-        self.rep_in, self.rep_out = bound(rep_in, group), bound(rep_out, group)
-        self.takes_complex, self.gives_complex = (
-            act_by_complex_numbers(atoms(rep)) for rep in (self.rep_in, self.rep_out)
-        )
-        hidden = [layer.rep.size() for layer in hidden_layers(ch, num_layers, group)]
-        first = self.rep_in.size() * (2 if self.takes_complex else 1)
-        last = self.rep_out.size() * (2 if self.gives_complex else 1)
-        sizes, dtype = [first, *hidden, last], working(dtype, is_complex=False)
-        specs = {
-            str(i): ((n, m), (_GAIN if i else 1) / max(n, 1))
-            for i, (n, m) in enumerate(pairwise(sizes))
-        }
-        drawn = draw(as_seed(key), specs, dtype)
-        self.weights = tuple(drawn[name] for name in specs)
-        self.biases = tuple(zeros(n, dtype) for n in sizes[1:])
+        plain = plain_network(rep_in, rep_out, group, ch, num_layers)
+        self.rep_in, self.rep_out = plain.rep_in, plain.rep_out
+        self.takes_complex, self.gives_complex = plain.takes_complex, plain.gives_complex
+        dtype = working(dtype, is_complex=False)
+        made = draw(as_seed(key), plain.weight_spec, dtype)
+        self.weights = tuple(made[name] for name in plain.weight_spec)
+        self.biases = tuple(zeros(n, dtype) for n in plain.sizes[1:])
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "*batch m"]:
         """Return f(x) for each vector of x; `training` has no effect."""
