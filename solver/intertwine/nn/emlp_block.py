@@ -6,12 +6,12 @@ from typing import Any
 
 from jaxtyping import Inexact
 
+from intertwine.architecture.bilinear_maps import Bilinear
 from intertwine.architecture.gates import gated
 from intertwine.architecture.linear_maps import bound
 from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.groups import Group
-from intertwine.architecture.bilinear_maps import Bilinear
 from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.drawing import Key
 from intertwine.nn.gated_nonlinearity import GatedNonlinearity

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Inexact
+
 from intertwine.architecture.bilinear_maps import SHARE, Bilinear, BilinearMaps, bilinear_maps_of
 from intertwine.architecture.linear_maps import bound
 from intertwine.architecture.paper_maps import PaperMaps
-from intertwine.architecture.seed import as_seed
+from intertwine.architecture.seed import Seed, as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.torch.layer import Layer, drawn, rows, working
-from jaxtyping import Inexact
 
 
 class BiLinear(Layer):
@@ -38,9 +39,21 @@ class BiLinear(Layer):
     ) -> None:
         super().__init__()
         source, target = bound(rep_in, group), bound(rep_out, group)
-        self.maps: BilinearMaps = bilinear_maps_of(source, target, group, bilinear, channels)
-        self.dtype = working(dtype, self.maps.is_complex)
-        self.weights = drawn(as_seed(key), self.maps.weight_spec, self.dtype)
+        maps = bilinear_maps_of(source, target, group, bilinear, channels)
+        self._set(maps, as_seed(key), dtype)
+
+    @classmethod
+    def of(cls, maps: BilinearMaps, seed: Seed, dtype: torch.dtype | None = None) -> BiLinear:
+        """Return the layer of these maps, with random weights."""
+        layer = cls.__new__(cls)
+        super(BiLinear, layer).__init__()
+        layer._set(maps, seed, dtype)
+        return layer
+
+    def _set(self, maps: BilinearMaps, seed: Seed, dtype: torch.dtype | None) -> None:
+        self.maps = maps
+        self.dtype = working(dtype, maps.is_complex)
+        self.weights = drawn(seed, maps.weight_spec, self.dtype)
 
     @property
     def rep_in(self) -> Rep:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Inexact, Shaped
+
 from intertwine.architecture.initialization import WeightSpec, sampled
 from intertwine.architecture.seed import Seed
 from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.reps import Rep
-from jaxtyping import Inexact, Shaped
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPLEX = {

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Inexact
+
 from intertwine.architecture.linear_maps import LinearMaps, bound, linear_maps_of
 from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.torch.layer import Layer, drawn, rows, working, zeros
-from jaxtyping import Inexact
 
 
 class Linear(Layer):

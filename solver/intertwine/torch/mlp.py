@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Inexact
+
 from intertwine.architecture.plain_network import PlainNetwork, plain_network
 from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.torch.layer import Layer, drawn, rows, working, zeros
-from jaxtyping import Inexact
 
 
 class MLP(Layer):

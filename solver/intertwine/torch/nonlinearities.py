@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Inexact
+
 from intertwine.architecture.gates import Gates, gate, gates_of, require_permuted
 from intertwine.architecture.linear_maps import bound
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.torch.layer import Layer, rows
-from jaxtyping import Inexact
 
 _FUNCTIONS = {
     "swish": torch.nn.functional.silu,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Inexact
+
 from intertwine.architecture.chains import require_chain
 from intertwine.reps import Rep
 from intertwine.torch.layer import Layer
-from jaxtyping import Inexact
 
 
 class Sequential(Layer):

@@ -1,0 +1,163 @@
+"""The equivariant network of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Inexact
+
+from intertwine.architecture.bilinear_maps import Bilinear, require_form
+from intertwine.architecture.block import apply_block
+from intertwine.architecture.block_shape import BlockShape
+from intertwine.architecture.features import Features
+from intertwine.architecture.hidden_reps import hidden_layers, require_shared_group
+from intertwine.architecture.irrep_network import (
+    IrrepArchitecture,
+    apply_network,
+    irrep_architecture,
+)
+from intertwine.architecture.limits import warn_of
+from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.paper_network import paper_network
+from intertwine.architecture.positive_numbers import positive
+from intertwine.architecture.seed import Seed, as_seed
+from intertwine.errors import InvalidRep, MethodNotApplicable
+from intertwine.groups import Group
+from intertwine.integers import checked_integer
+from intertwine.reps import Rep
+from intertwine.torch.layer import Layer, Weights, numpy_kind, rows, working, zeros
+from intertwine.torch.paper_layers import PaperLayers
+from intertwine.torch.sequential import Sequential
+
+
+class Block(torch.nn.Module):
+    """The weights of a block (`intertwine.architecture.block`)."""
+
+    def __init__(self, shape: BlockShape, weights: tuple[Any, Any], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.shape = shape
+        self.weights, self.couplings = (Weights(each, dtype) for each in weights)
+        self.bias = zeros(shape.before[shape.trivial], dtype)
+
+    def forward(self, x: Features, *, is_batch: bool = True) -> Features:
+        """Return the outputs of the block."""
+        weights, couplings = self.weights.mapping(), self.couplings.mapping()
+        return apply_block(self.shape, weights, couplings, self.bias, x, is_batch=is_batch)
+
+
+class IrrepNetwork(torch.nn.Module):
+    """Blocks of linear map, products and gates, then a linear map, on a batch of vectors."""
+
+    def __init__(
+        self, architecture: IrrepArchitecture, gain: float, seed: Seed, dtype: torch.dtype | None
+    ) -> None:
+        super().__init__()
+        chosen = working(dtype, architecture.is_complex)
+        shape, kind = architecture.shape, numpy_kind(chosen)
+        self.space_in, self.space_out = shape.space_in, shape.space_out
+        made = architecture.initial_weights(gain, seed, kind)
+        self.blocks = torch.nn.ModuleList(
+            Block(block, weights, chosen)
+            for block, weights in zip(shape.blocks, made["blocks"], strict=True)
+        )
+        self.weights = Weights(made["last"], chosen)
+        self.bias = zeros(architecture.constants, chosen)
+
+    @property
+    def hidden(self) -> str:
+        """The multiplicities between the blocks, as text."""
+        return ", ".join(str(dict(block.shape.reached)) for block in self.blocks)
+
+    def forward(self, x: Inexact[torch.Tensor, "b n"]) -> Inexact[torch.Tensor, "b m"]:
+        """Return f(x) for a batch."""
+        return apply_network(
+            *(self.space_in, list(self.blocks), self.weights.mapping(), self.bias),
+            *(self.space_out, x),
+            is_batch=True,
+        )
+
+
+class EMLP(Layer):
+    """f(ρ_in(g)x) = ρ_out(g)f(x): blocks of linear map, bilinear map and gates, then a linear map.
+
+    The network of `intertwine.nn.EMLP`, with the same arguments, mathematics and initial weights
+    (Finzi, Welling and Wilson 2021, §6.2). ``bilinear="channelwise"`` keeps features in irrep
+    coordinates, ``"paper"`` has the paper's bilinear layer, and takes any groups. The default is
+    the first if the reps are sums of irreps of one group, and the second otherwise.
+
+    `ch` is the width of the hidden layers, whose rep is `uniform_rep(ch, group)`; or their rep, or
+    its text; or a list of these, one per layer. A `ReachWarning` says what named reps or too few
+    layers leave out, and `limits` keeps it. At initialization, outputs have root mean square `gain`
+    for standard normal inputs. `key` is a seed: equal arguments give equal networks. ``model(x)``
+    maps x of shape (…, n) to (…, m).
+
+    Raises `InvalidRep` if every equivariant function of this form is constant, and
+    `MethodNotApplicable` if ``"channelwise"`` is given and the reps are not recognised as sums of
+    irreps.
+    """
+
+    def __init__(
+        self,
+        rep_in: Rep | str | int,
+        rep_out: Rep | str | int,
+        group: Group,
+        ch: int | Rep | str | Sequence[int | Rep | str] = 384,
+        num_layers: int | None = None,
+        *,
+        bilinear: Bilinear | None = None,
+        channels: int = 16,
+        gain: float | int = 1.0,
+        key: int = 0,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self._rep_in, self._rep_out = bound(rep_in, group), bound(rep_out, group)
+        if not self._rep_in.size():
+            raise InvalidRep("a network needs an input, and rep_in has size 0")
+        hidden = hidden_layers(ch, num_layers, group)
+        require_shared_group(self._rep_in, [layer.rep for layer in hidden])
+        channels = checked_integer(channels, "the number of channels")
+        gain, seed = positive(gain, "the gain"), as_seed(key)
+        self.network: IrrepNetwork | Sequential
+        limits: list[str] = []
+        if bilinear is None or require_form(bilinear) == "channelwise":
+            try:
+                plan = irrep_architecture(self._rep_in, hidden, self._rep_out, group, channels)
+                self.network = IrrepNetwork(plan, gain, seed, dtype)
+                limits += plan.limits
+            except MethodNotApplicable:
+                if bilinear is not None:
+                    raise
+                bilinear = "paper"
+        if bilinear == "paper":
+            self.network = paper_network(
+                *(PaperLayers(dtype), self._rep_in, hidden, self._rep_out, group, gain, seed),
+                limits,
+            )
+        self.limits = tuple(limits)
+        for limit in limits:
+            warn_of(limit)
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        return self._rep_in
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of the image of x."""
+        return self._rep_out
+
+    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
+        """Return f(x) for each vector of x."""
+        if isinstance(self.network, Sequential):
+            found: Inexact[torch.Tensor, "..."] = self.network(x)
+            return found
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.network.bias.dtype)
+        return self.network(flat).reshape(*batch, self.rep_out.size())
+
+    def extra_repr(self) -> str:
+        """Return the reps, and what is between them."""
+        return f"{self.rep_in!r} → {self.network.hidden} → {self.rep_out!r}"
