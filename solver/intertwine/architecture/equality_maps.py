@@ -255,7 +255,8 @@ def _means(x: Inexact[Array, "b i ..."], letters: str, kept: str) -> Inexact[Arr
         x = xp.diagonal(x, axis1=first + 2, axis2=second + 2)
         name = names[first]
         names = [n for k, n in enumerate(names) if k not in (first, second)] + [name]
-    x = xp.mean(x, axis=tuple(k + 2 for k, name in enumerate(names) if name not in kept))
+    over = tuple(k + 2 for k, name in enumerate(names) if name not in kept)
+    x = xp.mean(x, axis=over) if over else x
     names = [name for name in names if name in kept]
     order = [names.index(name) + 2 for name in kept]
     return xp.transpose(x, (0, 1, *order))

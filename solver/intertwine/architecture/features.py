@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.architecture.by_content import ByContent
-from intertwine.arrays import Array, index, is_concrete_jax, is_jax, namespace
+from intertwine.arrays import Array, constant, index, is_concrete_jax, is_jax, is_torch, namespace
 
 #: For each irrep, by name, its d components, arrays of shape (multiplicity, batch). Weights
 #: multiply all of them together (`mixed`); products and gates use them one by one. Single arrays of
@@ -151,6 +151,8 @@ def split(x: Inexact[Array, "..."], sizes: Sequence[Any], axis: int = 0) -> Sequ
         from jax import lax
 
         return lax.split(x, sizes, axis=axis)
+    if is_torch(x):
+        return x.split(list(sizes), axis)
     return np.split(x, np.cumsum(sizes)[:-1], axis=axis)
 
 
@@ -162,12 +164,26 @@ def repeated(bias: Inexact[Array, " c"], x: Inexact[Array, "_ b"]) -> Inexact[Ar
     return bias[:, None] @ namespace(bias).ones((1, x.shape[1]), dtype=bias.dtype)
 
 
+def constant_like(values: Inexact[np.ndarray, "*shape"], x: Array) -> Inexact[Array, "*shape"]:
+    """Return a constant as an array that is used with x: of its own kind, in x's precision."""
+    is_complex = np.iscomplexobj(values)
+    if is_torch(x):
+        real = x.dtype.to_real()
+        return constant(values, x, real.to_complex() if is_complex else real)
+    wide = x.dtype.itemsize > (8 if np.iscomplexobj(x) else 4)
+    if is_complex:
+        return values.astype(np.complex128 if wide else np.complex64)
+    return values.astype(np.float64 if wide else np.float32)
+
+
 def sigmoid(x: Array) -> Array:
     """Return 1/(1 + e⁻ˣ)."""
     if is_jax(x):
         import jax
 
         return jax.nn.sigmoid(x)
+    if is_torch(x):
+        return x.sigmoid()
     from scipy.special import expit
 
     return expit(x)
@@ -178,7 +194,7 @@ def reordered(x: Inexact[Array, "n b"], places: Int[np.ndarray, " n"]) -> Inexac
     ends = np.flatnonzero(np.diff(places) != 1) + 1
     if not len(ends):
         return x
-    if len(ends) > _PIECES:
+    if len(ends) > _PIECES or is_torch(x):
         return x[index(places, x)]
     pieces = np.split(places, ends)
     by_start = sorted(range(len(pieces)), key=lambda i: int(pieces[i][0]))
