@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help serve try test slow image processors check bench bench-paper format lock docs clean
+.PHONY: help serve try test slow image processors check bench bench-paper format lock docs screenshots clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -81,6 +81,10 @@ lock: $(BIN)/uv ## Update the locks after a change of dependencies (UPGRADE=1: t
 	$(COMPILE) --group pyproject.toml:image --constraint requirements.lock --output-file docker/build.lock
 	$(COMPILE) $(SERVICE) --output-file docker/cpu.lock
 	$(COMPILE) $(SERVICE) --group cuda13 --output-file docker/cuda13.lock
+
+# Needs a browser: apt-get install chromium-headless-shell.
+screenshots: $(READY) ## Take the screenshots of the documentation again
+	INTERTWINE_SCREENSHOTS=$(CURDIR)/docs $(PYTEST) -n 0 -k screenshots_of_the_documentation tests/api/server/console/test_pages_in_a_browser.py
 
 clean: ## Remove the environment and all build products
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urljoin
 
 import httpx
@@ -50,6 +51,15 @@ PAGES = {
     "queued job": "/jobs/{queued}",
     "comparison": "/jobs/compare?{compared}",
     "curves": "/jobs/losses.svg?{compared}",
+    "models": "/models",
+    "model": "/models/model-0",
+    "version": "/models/model-0/versions/1",
+    "trial": "/models/model-0/versions/1/try",
+    "cache": "/cache",
+    "entries": "/cache/entries?after={key}",
+    "search": "/cache/entries?search=s(11)",
+    "entry": "/cache/{key}",
+    "keys": "/keys",
     "system": "/system",
     "problems": "/problems",
 }
@@ -72,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serving(Path(folder)) as port,
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client,
         ):
-            names = fill_jobs(Path(folder), given.jobs)
+            names = {**fill_jobs(Path(folder), given.jobs), "key": first_key(Path(folder))}
+            fill_models(Path(folder), names["running"], 2 + given.jobs // 50)
             client.headers["accept"] = "text/html"
             print(f"{'':14}{'p50 ms':>9}{'p95 ms':>9}{'page kB':>9}{'whole kB':>10}")
             for name, path in PAGES.items():
@@ -99,6 +110,13 @@ def fill(folder: Path, count: int) -> None:
         rep = read_rep(f"V(S({2 + number % 20}))+{1 + number}V0")
         solve(rep, store=store, progress=False)
     store.wait_for_eviction()
+
+
+def first_key(folder: Path) -> str:
+    """Return the first key in the store of a service."""
+    from intertwine_cache import Store
+
+    return next(Store(folder / "cache").layout.keys())
 
 
 def fill_jobs(folder: Path, count: int) -> dict[str, str]:
@@ -130,6 +148,7 @@ def fill_jobs(folder: Path, count: int) -> dict[str, str]:
             **{"id": name, "state": state, "reason": "done", "attempt": int(state != "queued")},
             **{"not_before": now + 86_400, "created": at, "updated": at, "last_event": 1},
             **{"started": None, "ended": None, "lease_expires": None, "progress": None},
+            "host": None if state == "queued" else f"host {number % 20}",
         }
         if state == "running":
             progress = {"stage": "training", "epoch": 500, "epochs": 1000, "eta_seconds": 60.0}
@@ -156,6 +175,34 @@ def fill_jobs(folder: Path, count: int) -> dict[str, str]:
         "queued": queued[-1],
         "compared": "&".join(f"job={name}" for name in running[:5]),
     }
+
+
+def fill_models(folder: Path, job: str, count: int) -> None:
+    """Publish models: as many names, and as many versions of the first, which a job has trained."""
+    from intertwine.groups import SO
+    from intertwine.nn import EMLP
+    from intertwine.nn.saving import to_config
+    from intertwine.reps import Scalar, V
+    from intertwine_api.storage.database import Database
+    from intertwine_api.storage.folder_objects import FolderObjects
+    from intertwine_api.storage.models import Models
+
+    config, blob = to_config(EMLP(5 * Scalar + 5 * V, V**2, SO(3), ch=128, num_layers=3, key=0))
+    trained = SimpleNamespace(
+        config=config,
+        blob=blob,
+        metrics={"train_loss": 0.1, "test_loss": 0.2, "epochs": 1000, "seconds": 60.0},
+        equivariance_error=3e-8,
+        is_equivariant=True,
+        provenance={"seeds": {"training": 0}, "training": {"dtype": "float32"}},
+    )
+    database = Database(f"sqlite:///{folder / 'intertwine.db'}")
+    models = Models(database, FolderObjects(folder / "objects"))
+    models.publish("model-0", "local", job, trained)
+    for number in range(count):
+        models.publish("model-0", "local", None, trained)
+        models.publish(f"model-{number}", "local", None, trained)
+    database.close()
 
 
 def measure(client: httpx.Client, path: str, rounds: int) -> tuple[list[float], int, int]:

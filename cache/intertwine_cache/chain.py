@@ -63,6 +63,16 @@ class Health:
         """Whether the tier is skipped now."""
         return self._clock() < self._until
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last request to the tier failed."""
+        return self._failures > 0
+
+    @property
+    def paused_seconds(self) -> float:
+        """The seconds until the tier is asked again; zero if it is not skipped."""
+        return max(0.0, self._until - self._clock())
+
     def fail(self, reason: str) -> None:
         """Skip the tier for a while."""
         pause = min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS * 2**self._failures)

@@ -21,8 +21,10 @@ ABANDONED = 24 * 3600.0
 _LOOKED_AT = 30 * ABANDONED  # quarantined files are deleted after this time
 
 
-def evict(layout: Layout, limit: int) -> int:
-    """Evict the least recently used entries until the blobs fit. Return the bytes freed.
+def evict(layout: Layout, limit: int, low_water: float = _LOW_WATER) -> int:
+    """Evict the least recently used entries if the blobs do not fit. Return the bytes freed.
+
+    It goes on until they have at most the part `low_water` of the limit.
 
     A manifest is deleted before its blob: a crash in between leaves an unreferenced blob, never a
     manifest without its blob. A reader that has mapped a blob keeps it until it closes the file.
@@ -38,7 +40,7 @@ def evict(layout: Layout, limit: int) -> int:
     names = Counter(digest for _, digest in named)
     for number, (path, digest) in enumerate(named, start=1):
         enough = (
-            limit if number == len(named) else _LOW_WATER * limit
+            limit if number == len(named) else low_water * limit
         )  # the latest entry may fill the store
         if total - freed <= enough:
             break

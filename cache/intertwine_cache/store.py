@@ -325,6 +325,13 @@ class Store:
         if running is not None:
             running.join()
 
+    def shrink(self, limit: int) -> int:
+        """Evict the least recently used entries until the blobs have at most `limit` bytes.
+
+        Return the bytes freed. The store may grow again, up to its own limit.
+        """
+        return evict(self.layout, limit, low_water=1.0)
+
     def remove(self, key: str) -> bool:
         """Delete a key, and its blob unless another key has the same. Return whether it existed."""
         manifest = self.manifest(key)

@@ -7,7 +7,7 @@ loaded on first use, and JAX, SymPy and SciPy only by the functions that need th
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -28,6 +28,30 @@ _PACKAGES = (
     "verify",
     "vis",
 )
+
+#: Names that EMLP has at its top level, by the package that has them here. A name that is also a
+#: package here, such as `vis`, is the package.
+_NAMES = {
+    name: package
+    for package, names in (
+        (
+            "groups",
+            "C Cube D DkeR3 GL Group Lorentz O O11 O13 O2eR3 RubiksCube S SL SO SO11p SO13 SO13p "
+            "SO2eR3 SU Scaling Sp Trivial U Z ZksZnxZn",
+        ),
+        (
+            "reps",
+            "LinearOperator Rep Scalar T V Vector bilinear_weights equivariance_error rel_err "
+            "sparsify_basis",
+        ),
+        (
+            "nn",
+            "BiLinear EMLP EMLPBlock EMLPH EMLPode GatedNonlinearity Linear MLP MLPH MLPode "
+            "Sequential Standardize gate_indices gated uniform_rep",
+        ),
+    )
+    for name in names.split()
+}
 
 #: The package that reads the names of reps with this first letter; see `register_notation`.
 _NOTATION = {"W": "irreps"}
@@ -52,12 +76,14 @@ def load_function(name: str) -> None:
         importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}")
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Load a package of the library on first access (PEP 562)."""
+def __getattr__(name: str) -> Any:
+    """Load a package of the library, or one of EMLP's names, on first access (PEP 562)."""
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PACKAGES])
+    return sorted([*globals(), *_PACKAGES, *_NAMES])

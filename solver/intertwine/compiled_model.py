@@ -47,6 +47,7 @@ class CompiledModel:
 
         self.sizes = tuple(sizes)
         self.rep_in: Rep = model.rep_in
+        self.rep_out: Rep = model.rep_out
         self.width = self.rep_in.size()
         self.dtype, self._precision = _numbers(model)
         self._weights, self._rest = eqx.partition(model, eqx.is_array)

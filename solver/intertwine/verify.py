@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num
 
+from intertwine.arrays import namespace
 from intertwine.errors import InvalidRep, NotEquivariant
 from intertwine.groups import Group
 from intertwine.operators import LinearOperator
@@ -46,6 +47,17 @@ def equivariance_error(
         difference += float(np.sum(np.abs(after - before) ** 2))
         total += float((np.linalg.norm(after) + np.linalg.norm(before)) ** 2)
     return float(np.sqrt(difference / total)) if total != 0 else 0.0
+
+
+def rel_err(a: Any, b: Any) -> Any:
+    """Return ‖a − b‖ / (‖a‖ + ‖b‖) of two arrays of one shape, from 0 to 1, in the Frobenius norm.
+
+    It is EMLP's measure of equality, a number of the arrays' library. For zeros it is 0.
+    """
+    xp = namespace(a, b)
+    a, b = xp.asarray(a), xp.asarray(b)
+    scale = xp.sqrt(xp.sum(abs(a) ** 2)) + xp.sqrt(xp.sum(abs(b) ** 2))
+    return xp.sqrt(xp.sum(abs(a - b) ** 2)) / xp.where(scale == 0, 1, scale)
 
 
 def assert_equivariant(

@@ -489,13 +489,14 @@ class TestHealth:
         assert pauses[-1] == LONGEST_PAUSE_SECONDS
         health.fail("no")
         health.succeed()
-        assert not health.is_paused
+        assert (health.is_paused, health.is_failing) == (False, False)
         begun = now
         health.fail("no")
         now += PAUSE_SECONDS - 1
-        assert health.is_paused
+        assert (health.is_paused, health.paused_seconds) == (True, 1.0)
         now += 1
-        assert not health.is_paused
+        assert (health.is_paused, health.paused_seconds) == (False, 0.0)
+        assert health.is_failing  # until it answers
 
     def test_is_slow_while_the_last_three_answers_of_a_minute_all_were(self) -> None:
         now = 0.0

@@ -57,6 +57,15 @@ class TestWhatGoes:
         assert kept(store, "abcde") == "cde"
         assert store.statistics()["bytes"] == 75
 
+    @pytest.mark.parametrize(("limit", "names"), [(0, ""), (74, "de"), (75, "cde"), (125, "abcde")])
+    def test_a_store_is_shrunk_just_as_far_as_asked(
+        self, tmp_path: Path, limit: int, names: str
+    ) -> None:
+        store = filled(tmp_path, dict.fromkeys("abcde", 25))
+        assert store.shrink(limit) == 25 * (5 - len(names))
+        assert kept(store, "abcde") == names
+        assert store.statistics()["bytes"] == 25 * len(names)
+
     def test_a_read_delays_eviction(self, tmp_path: Path) -> None:
         store = filled(tmp_path, dict.fromkeys("abcde", 25))
         for name in "ba":

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from intertwine.groups import SE, SO, SU, Galilei, Group, Heisenberg, Poincare, Sp
 from intertwine.groups.lie_span import LieSpan, orthonormal_rows, spectral_norm
+from intertwine.invariants import solve
+from intertwine.reps import T, V
 
 
 @pytest.mark.parametrize("n", [3, 401])
@@ -54,6 +56,27 @@ def test_rows_that_may_depend_on_each_other_are_left_to_their_singular_values(
     assert orthonormal_rows(np.ones((2, 1)), 1e-6) is None
 
 
+@pytest.mark.parametrize("are_complex", [False, True])
+def test_orthogonal_rows_are_only_scaled(
+    are_complex: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal((9, 9)) + 1j * are_complex * rng.standard_normal((9, 9))
+    rows = np.linalg.qr(matrix if are_complex else matrix.real)[0][:5]
+    lengths = np.array([1.0, 2.0, 0.5, 3.0, 1.0])
+    monkeypatch.setattr(np.linalg, "qr", _not_needed)
+    found = orthonormal_rows(lengths[:, None] * rows, 1e-6)
+    assert found is not None
+    np.testing.assert_allclose(found[0], rows, atol=1e-15)
+    np.testing.assert_allclose(found[1], np.diag(1 / lengths), atol=1e-15)
+    monkeypatch.undo()
+    assert orthonormal_rows((lengths * [1e-7, 1, 1, 1, 1])[:, None] * rows, 1e-6) is None
+
+
+def _not_needed(*arguments: object, **options: object) -> None:
+    raise AssertionError("a factorisation that is not needed")
+
+
 def test_many_generators_have_the_basis_of_their_singular_values() -> None:
     """SO(15) has 105 generators: its basis is that of fixed matrices either way."""
     frame = np.linalg.qr(np.random.default_rng(1).standard_normal((15, 15)))[0]
@@ -92,3 +115,64 @@ def test_an_oblique_frame_is_seen(group: Group) -> None:
     frame = np.eye(group.d) + 0.3 * rng.standard_normal((group.d, group.d))
     turned = [frame @ np.asarray(a) @ np.linalg.inv(frame) for a in group.lie_generators]
     assert not LieSpan(Group(lie_algebra=turned)).has_good_frame
+
+
+def oblique(group: Group, condition: float = 3.0) -> Group:
+    rng = np.random.default_rng(3)
+    u, _, vh = np.linalg.svd(rng.standard_normal((group.d, group.d)))
+    frame = (u * np.geomspace(1, condition, group.d)) @ vh
+    algebra = np.array([np.asarray(a) for a in group.lie_generators])
+    return Group(lie_algebra=frame @ algebra @ np.linalg.inv(frame))
+
+
+@pytest.mark.parametrize("group", [SO(15), SU(11), SE(14)], ids=str)
+def test_one_random_element_shows_that_many_generators_have_an_oblique_frame(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 105 to 120 generators, a span is not decomposed to see this."""
+    turned = oblique(group)
+    span, other = LieSpan(turned), LieSpan(turned)
+    other.__dict__["_orthonormal"] = None
+    assert span.norms
+    monkeypatch.setattr(np.linalg, "lstsq", _not_needed)
+    monkeypatch.setattr(np.linalg, "svd", _not_needed)
+    assert not span.is_closed_under_adjoints
+    assert not span.has_good_frame
+    monkeypatch.undo()
+    assert not other.is_closed_under_adjoints
+    assert not other.has_good_frame
+
+
+def test_many_generators_may_have_a_good_frame() -> None:
+    """The 105 generators of SE(14) in an orthogonal frame: the rotations, and translations whose
+    cubes vanish. Only the rotations are closed under adjoints.
+    """
+    rng = np.random.default_rng(5)
+    frame = np.linalg.qr(rng.standard_normal((15, 15)))[0]
+    algebra = np.array([np.asarray(a) for a in SE(14).lie_generators])
+    span = LieSpan(Group(lie_algebra=frame @ algebra @ frame.T))
+    assert span.has_good_frame
+    assert not span.is_closed_under_adjoints
+    rotations = LieSpan(Group(lie_algebra=frame @ np.asarray(SO(15).lie_algebra) @ frame.T))
+    assert rotations.has_good_frame
+    assert rotations.is_closed_under_adjoints
+
+
+def test_a_solve_spans_each_group_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The span serves the choice of a method, the verdict on the group, and the solve; the
+    straightened group has another span.
+    """
+    made: list[str] = []
+    init = LieSpan.__init__
+
+    def counted(self: LieSpan, group: Group) -> None:
+        made.append(group.digest)
+        init(self, group)
+
+    monkeypatch.setattr(LieSpan, "__init__", counted)
+    group = oblique(SO(12), 12.0)
+    assert solve(T(2)(group), store=False).rank == 1
+    assert group.digest in made
+    assert len(made) == len(set(made)) == 2
+    solve(V(group), store=False)
+    assert len(made) > 2  # nothing is remembered after a solve

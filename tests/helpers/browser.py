@@ -1,18 +1,29 @@
-"""A headless Chromium, controlled by the DevTools protocol over pipes."""
+"""A headless Chromium, which Playwright controls.
+
+The browser is the one of the system (Debian's `chromium-headless-shell`): nothing is downloaded.
+Playwright runs scripts of a test also in pages that may run none, and under a strict Content
+Security Policy, which stays in force: what a page does against it is among its complaints.
+
+While a browser is open, Playwright's event loop counts as running in the thread, so fixtures that
+open one belong to a module whose tests do not use asyncio.
+"""
 
 from __future__ import annotations
 
-import json
-import os
+import re
 import shutil
-import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from select import select
 from typing import Any
+
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import ConsoleMessage, Error, Request, Response, expect, sync_playwright
+from playwright.sync_api import Page as OpenPage
 
 #: The program, under one of the names that distributions give it; None if it is not installed.
 CHROMIUM = next(
@@ -36,7 +47,21 @@ UNNAMED = """
     n > (i ? all[i - 1] : 0) + 1 ? [`h${n} after h${all[i - 1]}`] : [])
 )
 """
-_READ, _WRITE = 3, 4  # the descriptors that Chromium uses with --remote-debugging-pipe
+#: The serious and critical violations that axe finds: rule, element, and how to mend it.
+_SERIOUS = """
+async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+  .filter(found => ["serious", "critical"].includes(found.impact))
+  .flatMap(found => found.nodes.map(node =>
+    `${found.id}: ${node.target.join(" ")}: ${node.failureSummary.replace(/\\s+/g, " ")}`))
+"""
+_WIDTH, _HEIGHT = 1280, 900  # pixels
+_NAVIGATES = re.compile("context was destroyed|because of a navigation|navigating and changing")
+
+
+@cache
+def _axe() -> str:
+    """The program that checks accessibility, from the package that brings it."""
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @dataclass
@@ -52,12 +77,10 @@ class Page:
 
 
 class Browser:
-    """A running browser. Messages are JSON, and end with a zero byte."""
+    """A running browser."""
 
-    def __init__(self, to: int, source: int) -> None:
-        self._to, self._source = to, source
-        self._rest, self._count = b"", 0
-        self._events: list[dict[str, Any]] = []
+    def __init__(self, chromium: Chromium) -> None:
+        self._chromium = chromium
 
     def visit(self, address: str, shows: str, script: str = "0", seconds: float = 60) -> Page:
         """Open a page, wait until its visible text contains `shows`, and run a script in it.
@@ -68,151 +91,136 @@ class Browser:
             tab.go(address)
             tab.wait_for(shows, seconds)
             tab.run(script)
-            time.sleep(1)  # for late requests
+            tab.wait(1)  # for late requests
         return tab.page
 
     @contextmanager
-    def tab(self, *, width: int | None = None, scripts: bool = True) -> Iterator[Tab]:
-        """A new tab, as of a phone of this `width` in pixels; with `scripts` off, pages run none.
+    def tab(
+        self, *, width: int | None = None, scripts: bool = True, prefix: str = ""
+    ) -> Iterator[Tab]:
+        """A new tab with its own cookies, as of a phone of this `width` in pixels.
 
+        With `scripts` off, pages run none. With a `prefix`, the tab is in front of a proxy that
+        removes this start from paths, as in ``/behind/a/proxy``; the service does not know of it.
         In the end, its `page` has all that happened.
         """
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log", "Audits"):
-            self.call(f"{domain}.enable", session)
-        if width is not None:
-            screen = {"width": width, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-            self.call("Emulation.setDeviceMetricsOverride", session, **screen)
-        if not scripts:
-            self.call("Emulation.setScriptExecutionDisabled", session, value=True)
-        tab = Tab(self, session)
+        is_phone = width is not None
+        screen: dict[str, Any] = {"viewport": {"width": width or _WIDTH, "height": _HEIGHT}}
+        if is_phone:
+            screen |= {"device_scale_factor": 2, "is_mobile": True}
+        context = self._chromium.new_context(java_script_enabled=scripts, **screen)
+        if prefix:
+            context.route(
+                re.compile(f"^http://[^/]+{re.escape(prefix)}/"),
+                lambda route: route.continue_(url=route.request.url.replace(prefix, "", 1)),
+            )
+        tab = Tab(context.new_page())
         yield tab
-        tab.run("0")  # reads the events until now
-        for event in self._events:
-            _note(tab.page, event["method"], event["params"])
-        self._events.clear()
-        self.call("Target.closeTarget", targetId=target)
-
-    def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
-        self._count += 1
-        message: dict[str, Any] = {"id": self._count, "method": method, "params": params}
-        if session is not None:
-            message["sessionId"] = session
-        os.write(self._to, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._next()
-            if answer.get("id") == self._count:
-                assert "error" not in answer, (method, answer)
-                result: dict[str, Any] = answer["result"]
-                return result
-            if "method" in answer:
-                self._events.append(answer)
-
-    def _next(self, seconds: float = 60) -> dict[str, Any]:
-        while b"\0" not in self._rest:
-            assert select([self._source], [], [], seconds)[0], "the browser does not answer"
-            piece = os.read(self._source, 2**16)
-            assert piece, "the browser has ended"
-            self._rest += piece
-        message, _, self._rest = self._rest.partition(b"\0")
-        found: dict[str, Any] = json.loads(message)
-        return found
+        context.close()
 
 
 class Tab:
     """A page that a test uses as a person does."""
 
-    def __init__(self, browser: Browser, session: str) -> None:
-        self._browser, self._session = browser, session
+    def __init__(self, opened: OpenPage) -> None:
+        self._opened = opened
         self.page = Page()
+        opened.on("request", lambda request: self.page.requested.append(request.url))
+        opened.on("requestfailed", self._note_failure)
+        opened.on("response", self._note_refusal)
+        opened.on("console", self._note_message)
+        opened.on("pageerror", lambda error: self.page.complaints.append(str(error)))
 
     def go(self, address: str) -> None:
         """Open an address."""
-        self._browser.call("Page.navigate", self._session, url=address)
+        self._opened.goto(address, wait_until="commit")
 
     def run(self, script: str) -> Any:
         """Run a script in the page, also if the page may run none itself; its value."""
-        found = self._browser.call(
-            "Runtime.evaluate", self._session, expression=script, returnByValue=True
-        )
-        assert "exceptionDetails" not in found, (script, found)
-        return found["result"].get("value")
+        return self._opened.evaluate(script)
 
     def type(self, field: str, text: str) -> None:
         """Replace the text of a field, which a CSS selector names, by typed text."""
-        self.wait_until(f"document.querySelector({field!r}) !== null")
-        self.run(f"document.querySelector({field!r}).select()")
-        self._browser.call("Input.insertText", self._session, text=text)
+        self._opened.locator(field).fill(text)
+
+    def attach(self, field: str, file: Path) -> None:
+        """Choose a file in a field, which a CSS selector names."""
+        self._opened.locator(field).set_input_files(file)
 
     def click(self, element: str) -> None:
-        """Click an element, which a CSS selector names, when the page has it."""
-        self.wait_until(f"document.querySelector({element!r}) !== null")
-        self.run(f"document.querySelector({element!r}).click()")
+        """Click the first element that a CSS selector names, when it is visible."""
+        self._opened.locator(element).first.click()
+
+    def choose(self, field: str, value: str) -> None:
+        """Choose an option of a list, which a CSS selector names, by its value."""
+        self._opened.locator(field).select_option(value)
+
+    def wait(self, seconds: float) -> None:
+        """Let the page do what it does for some time."""
+        self._opened.wait_for_timeout(1000 * seconds)
 
     def wait_for(self, shows: str, seconds: float = 60) -> None:
         """Wait until the visible text of the page contains `shows`."""
-        deadline = time.monotonic() + seconds
-        while shows not in self._visible_text():
-            assert time.monotonic() < deadline, (shows, self.page.text[:2000])
-            time.sleep(0.1)
+        body = self._opened.locator("body")
+        expect(body).to_contain_text(shows, use_inner_text=True, timeout=1000 * seconds)
+        self.page.text = self._text()
 
     def wait_until(self, condition: str, seconds: float = 60) -> None:
-        """Wait until an expression of JavaScript is true in the page."""
+        """Wait until an expression of JavaScript is true in the page.
+
+        Playwright's own way needs a page that runs scripts.
+        """
         deadline = time.monotonic() + seconds
-        while not self.run(condition):
-            assert time.monotonic() < deadline, (condition, self._visible_text()[:2000])
-            time.sleep(0.05)
+        while not self._now(condition):
+            assert time.monotonic() < deadline, (condition, self._text()[:2000])
+            self.wait(0.05)
 
-    def _visible_text(self) -> str:
-        self.page.text = self.run("document.body?.innerText ?? ''")
-        return self.page.text
+    def violations(self, *, dark: bool = False) -> list[str]:
+        """The serious and critical violations that axe finds in the page, in light or dark."""
+        self._opened.emulate_media(color_scheme="dark" if dark else "light")
+        if not self.run("'axe' in globalThis"):
+            self.run(_axe())
+        found: list[str] = self.run(_SERIOUS)
+        return found
 
+    def resize(self, width: int, height: int = _HEIGHT) -> None:
+        """Give the window another size, in pixels."""
+        self._opened.set_viewport_size({"width": width, "height": height})
 
-def _note(page: Page, method: str, params: Mapping[str, Any]) -> None:
-    match method:
-        case "Network.requestWillBeSent":
-            page.requested.append(params["request"]["url"])
-        case "Network.loadingFailed":
-            page.complaints.append(f"a request failed: {params}")
-        case "Network.responseReceived" if params["response"]["status"] >= 400:
-            page.complaints.append(f"a request was refused: {params['response']['url']}")
-        case "Runtime.exceptionThrown":
-            page.complaints.append(str(params["exceptionDetails"]))
-        case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
-            page.complaints.append(str(params["args"]))
-        case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
-            page.complaints.append(f"{params['entry']['text']} {params['entry'].get('url')}")
-        case "Audits.issueAdded" if "contentSecurityPolicy" in str(params):
-            page.complaints.append(str(params))
+    def picture(self, path: Path, *, dark: bool = False, whole: bool = True) -> None:
+        """Save a screenshot as PNG: of the whole page, or of what the window shows."""
+        self._opened.emulate_media(color_scheme="dark" if dark else "light")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._opened.screenshot(path=path, full_page=whole)
+
+    def _now(self, condition: str) -> bool:
+        try:
+            return bool(self.run(condition))
+        except Error as error:
+            if _NAVIGATES.search(error.message):
+                return False  # the next page will tell
+            raise
+
+    def _text(self) -> str:
+        return str(self.run("document.body?.innerText ?? ''"))
+
+    def _note_failure(self, request: Request) -> None:
+        self.page.complaints.append(f"a request failed: {request.url}: {request.failure}")
+
+    def _note_refusal(self, response: Response) -> None:
+        if response.status >= 400:
+            self.page.complaints.append(f"a request was refused: {response.url}")
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning", "assert"):
+            self.page.complaints.append(f"{message.text} {message.location}")
 
 
 @contextmanager
 def browser(folder: Path) -> Iterator[Browser]:
-    """A browser with a new profile in a folder; in the end it is killed."""
+    """A browser with new profiles, which keeps its downloads in a folder."""
     assert CHROMIUM is not None
-    to_read, to_write = os.pipe()
-    from_read, from_write = os.pipe()
-    options = (
-        *("--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu"),
-        *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
-        f"--user-data-dir={folder}",
-    )
-    # the descriptors are moved by a shell, because Python passes them under their own numbers only
-    moved = f'exec "$@" {_READ}<&{to_read} {_WRITE}>&{from_write}'
-    process = subprocess.Popen(
-        ["bash", "-c", moved, "bash", CHROMIUM, *options],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        pass_fds=(to_read, from_write),
-    )
-    os.close(to_read)
-    os.close(from_write)
-    try:
-        yield Browser(to_write, from_read)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(to_write)
-        os.close(from_read)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, downloads_path=folder)
+        yield Browser(chromium)
+        chromium.close()

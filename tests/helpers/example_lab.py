@@ -14,6 +14,9 @@ from intertwine_api.storage.keys import Keys
 
 from helpers.service import ServiceProcess, service_process
 
+#: The largest dataset of the lab, in bytes.
+LARGEST = 10**7
+
 
 @dataclass(frozen=True)
 class Lab:
@@ -28,7 +31,9 @@ class Lab:
 @contextmanager
 def running_lab(data: Path) -> Iterator[Lab]:
     """A service with a key for each of two scopes; then it is ended."""
-    service = ServiceProcess(data, workers="1", jobs="0", root_path="/lab")
+    service = ServiceProcess(
+        data, workers="1", jobs="0", root_path="/lab", dataset_bytes=str(LARGEST)
+    )
     database = Database(f"sqlite:///{data}/intertwine.db")
     database.migrate()
     keys = Keys(database)

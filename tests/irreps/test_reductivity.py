@@ -17,9 +17,10 @@ from helpers.oblique_groups import (
     redundantly,
 )
 from intertwine.errors import AmbiguousRank, MethodNotApplicable, SolveError
-from intertwine.groups import Group, parse_group
-from intertwine.irreps import Verdict, judge
+from intertwine.groups import SO, Group, parse_group
+from intertwine.irreps import Verdict, judge, matrix_spans
 from intertwine.irreps.frame import conjugated, find_frame
+from intertwine.irreps.matrix_spans import is_closed_under_adjoints, openness, orthonormal_span
 from intertwine.reps import Rep, T, V
 
 
@@ -91,6 +92,19 @@ class TestTheVerdict:
         verdict = judge(large)
         assert verdict.kind == "reductive"
         np.testing.assert_allclose(verdict.condition, 10, rtol=1e-9)
+
+
+def test_a_large_span_is_tested_on_one_element_before_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdicts are those of all elements; of a span that is clearly open, one decides."""
+    closed = orthonormal_span(np.asarray(SO(16).lie_algebra))
+    skew = np.eye(16) + 0.1 * np.random.default_rng(0).standard_normal((16, 16))
+    opened = orthonormal_span(skew @ closed @ np.linalg.inv(skew))
+    nearly = orthonormal_span(closed + 1e-11 * opened)
+    assert [is_closed_under_adjoints(span, 1e-12) for span in (closed, opened, nearly)] == [
+        openness(span) <= 1e-12 for span in (closed, opened, nearly)
+    ]
+    monkeypatch.setattr(matrix_spans, "openness", None)
+    assert not is_closed_under_adjoints(opened, 1e-12)
 
 
 class TestTheFrame:

@@ -32,3 +32,22 @@ def test_tensors_are_divided_like_binomial_coefficients() -> None:
 @pytest.mark.parametrize("group", [Group(d=1), Trivial(1), S(1)], ids=repr)
 def test_one_dimension(group: Group) -> None:
     assert uniform_rep(7, group).size() == 7
+
+
+def test_tensors_of_several_groups_share_the_channels_evenly() -> None:
+    rotations, swaps = SO(3), S(5)
+    found = uniform_rep(384, [rotations, swaps])
+    assert found.size() == 384
+    channels = {rep: multiplicity * rep.size() for multiplicity, rep in found.terms}
+    kinds = {Scalar, V(rotations), V(swaps), V(rotations) ** 2, V(rotations) * V(swaps)}
+    assert {*channels} == kinds | {V(swaps) ** 2}
+    assert all(30 <= channels[rep] <= 100 for rep in channels)
+    assert uniform_rep(384, [rotations]) == uniform_rep(384, rotations)
+
+
+def test_dual_tensors_of_several_groups_are_divided_too() -> None:
+    found = uniform_rep(500, [SU(2), Trivial(1)])
+    assert found.size() == 500
+    text = str(found)
+    assert "V(SU(2))⊗V(SU(2))*" in text
+    assert str(uniform_rep(5, [])) == "5V⁰"

@@ -118,6 +118,6 @@ class TestLargeIrreps:
 def test_reps_over_another_group_are_refused() -> None:
     reps = (5 * Scalar + 5 * V)(SO(3)), T(2)(SO(3))
     with pytest.raises(
-        InvalidRep, match=r"rep_in is over SO\(3\), and the hidden layers are over O\(3\)"
+        InvalidRep, match=r"\(5V⁰\+5V\)\(SO\(3\)\) is over SO\(3\), and the network over O\(3\)"
     ):
         EMLP(*reps, O(3), ch=64)

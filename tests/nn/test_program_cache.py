@@ -108,6 +108,31 @@ def test_a_process_that_loads_bases_has_the_programs_of_one_that_solved(tmp_path
     assert again.value == [digests, hits + misses, 0, place]
 
 
+class Settings:
+    """The settings of a JAX that nobody has changed."""
+
+    jax_compilation_cache_dir = None
+    jax_enable_compilation_cache = True
+    jax_persistent_cache_min_compile_time_secs = 1.0
+    jax_compilation_cache_max_size = -1
+
+    def update(self, name: str, value: Any) -> None:
+        setattr(self, name, value)
+
+
+def test_programs_of_single_layers_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`Linear` over V(S(200)) compiles for 0.05 s, which is most of the time of its first call."""
+    settings = Settings()
+    monkeypatch.setattr(program_cache, "_CONFIG", settings)
+    monkeypatch.setenv(PROGRAMS, str(tmp_path))
+    monkeypatch.delenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", raising=False)
+    use_program_cache()
+    assert settings.jax_compilation_cache_dir is not None
+    assert 0 < settings.jax_persistent_cache_min_compile_time_secs < 0.05
+
+
 @pytest.mark.slow
 class TestProcesses:
     def test_programs_are_kept_beside_the_store_and_do_not_disturb_it(self, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ class Turns(Rep):
 def test_the_generators_of_a_large_rep_may_have_frequencies_in_any_ratio(
     powers: tuple[int, int],
 ) -> None:
-    """With equal ratios, the second generator takes one call of rho less."""
+    """With equal ratios, dρ of each generator takes two calls of rho."""
     turn, nothing = np.array([[0.0, -1.0], [1.0, 0.0]]), np.zeros((2, 2))
     G = Group(lie_algebra=[np.kron(np.diag(unit), turn) for unit in np.eye(2)])
     rep = Turns(*powers)(G)
@@ -132,7 +132,7 @@ def test_the_generators_of_a_large_rep_may_have_frequencies_in_any_ratio(
         expected = np.kron(np.eye(COPIES), np.block([[blocks[0], nothing], [nothing, blocks[1]]]))
         np.testing.assert_allclose(np.asarray(image), expected, atol=1e-13)
     if powers == (2, 2):
-        assert rep.calls[0] == 1 + 2 + 6 + 3 + 2
+        assert rep.calls[0] == 1 + 2 + 6 + 2 + 2
 
 
 class Turned(Rep):

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 from helpers.example_training import affine, pairs
-from intertwine.errors import FormatError
+from intertwine.errors import FormatError, InvalidSetting
 from intertwine.training import Epoch, History, fit, plot_histories
+from intertwine.training.smoothing import smoothed
 
 ROWS = (
     Epoch(1, 2.0, None, None, 0.003, 0.5),
     Epoch(2, 0.1 + 0.2, 3.0, 4.0, None, 1.25),
     Epoch(3, 0.01, None, None, 0.003, 1.5),
 )
+ROWS_OF_LOSSES = [(1, 2.0), (2, 0.1 + 0.2), (3, 0.01)]
 
 
 def test_it_is_a_sequence_of_epochs() -> None:
@@ -60,6 +62,46 @@ def test_curves_are_drawn_on_a_logarithmic_scale(tmp_path: Path) -> None:
     assert list(axes.lines[0].get_ydata()) == [2.0, 0.1 + 0.2, 0.01]
     assert rates.get_ylabel() == "learning rate"
     assert list(rates.lines[0].get_xdata()) == [1, 3]
+
+
+def test_smoothing_is_an_average_without_the_bias_of_its_start() -> None:
+    nan = math.nan
+    points = [(1, 4.0), (2, 2.0), (7, nan), (9, 1.0)]
+    found = smoothed(points, 0.5)
+    assert [epoch for epoch, _ in found] == [1, 2, 7, 9]
+    expected = [4.0, (4.0 / 2 + 2.0) / 1.5, nan, (4.0 / 4 + 2.0 / 2 + 1.0) / 1.75]
+    assert [value for _, value in found] == pytest.approx(expected, nan_ok=True)
+    assert smoothed([(epoch, 3.0) for epoch in range(50)], 0.99)[-1][1] == pytest.approx(3.0)
+    assert smoothed(ROWS_OF_LOSSES, 0.0) == ROWS_OF_LOSSES
+    assert smoothed([], 0.9) == []
+
+
+def test_a_smoothed_curve_lies_over_the_faint_measured_one() -> None:
+    axes, rates = History(ROWS).plot(smooth=0.5, scale="linear").axes
+    average, measured = axes.lines[:2]
+    assert list(measured.get_ydata()) == [loss for _, loss in ROWS_OF_LOSSES]
+    assert list(average.get_ydata()) == [loss for _, loss in smoothed(ROWS_OF_LOSSES, 0.5)]
+    assert measured.get_color() == average.get_color()
+    assert (measured.get_alpha(), average.get_alpha()) == (0.3, None)
+    assert measured.get_zorder() < average.get_zorder()
+    assert (axes.get_yscale(), rates.get_yscale()) == ("linear", "linear")
+    assert len(rates.lines) == 1
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["train", "validation", "test"]
+
+
+@pytest.mark.parametrize("smooth", [1.0, -0.1, math.nan])
+def test_a_smoothing_that_is_no_average_is_refused(smooth: float) -> None:
+    told = f"smooth is {smooth}: give a number from 0 up to, but not including, 1"
+    with pytest.raises(InvalidSetting) as caught:
+        History(()).plot(smooth=smooth)
+    assert str(caught.value) == told
+
+
+def test_an_unknown_scale_is_refused() -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        History(ROWS).plot(scale="lin")  # type: ignore[arg-type]
+    assert str(caught.value) == 'scale is \'lin\': give "log" or "linear"'
 
 
 @pytest.mark.slow

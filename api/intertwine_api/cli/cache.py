@@ -20,7 +20,8 @@ from intertwine_api.cli.cache_transfer import (
 )
 
 if TYPE_CHECKING:
-    from intertwine_cache import Keyring, Manifest, Store
+    from intertwine_cache import Manifest
+    from intertwine_cache.explanation import TierAnswer
     from intertwine_cache.tiers.tier import Tier
 
 _PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
@@ -97,6 +98,7 @@ def print_manifest(key: str, as_json: bool) -> None:
 def explain_key(key: str | None, text: str | None, named: str | None, as_json: bool) -> None:
     """Show which tiers have a basis, nearest first, and which signatures it has there."""
     from intertwine_cache import Chain, default_keyring
+    from intertwine_cache.explanation import ask_far, ask_near
 
     if (key is None) == (text is None):
         raise click.UsageError("give a key, or --rep and --group")
@@ -108,9 +110,10 @@ def explain_key(key: str | None, text: str | None, named: str | None, as_json: b
     store = whole_store()
     key = key if re.fullmatch("[0-9a-f]{64}", key) else _find(key).key
     keyring = default_keyring()
-    tiers = [_explain_near(store.near, key, keyring)]
+    tiers = [_explanation(ask_near(store.near, key, keyring), is_near=True)]
     if isinstance(store, Chain):
-        tiers += [_explain_far(tier, key, keyring) for tier, _ in store.tiers]
+        answers = (ask_far(tier, key, keyring) for tier, _ in store.tiers)
+        tiers += [_explanation(answer, is_near=False) for answer in answers]
     if as_json:
         common.print_json({"key": key, "tiers": tiers})
         return
@@ -289,47 +292,21 @@ def _key_of(text: str, named: str | None) -> str:
     return basis_key(rep if named is None else rep(parse_group(named)))
 
 
-def _explain_near(near: Store, key: str, keyring: Keyring) -> dict[str, Any]:
-    found = near.read(key)
-    if found is not None:
-        return {"tier": near.name, **_evidence(found[0], keyring)}
-    document = {"tier": near.name, "state": "does not have it"}
-    reason = near.layout.quarantine / f"{key}.json.reason"
-    if reason.exists():
-        document["quarantined"] = reason.read_text("utf-8").strip()
+def _explanation(answer: TierAnswer, *, is_near: bool) -> dict[str, Any]:
+    """Return the document of what a tier says about a key."""
+    document: dict[str, Any] = {"tier": answer.tier, "state": answer.state}
+    if answer.reason:
+        document["quarantined" if is_near else "reason"] = answer.reason
+    if answer.manifest is not None:
+        document |= {
+            "bytes": answer.manifest.size,
+            "created": _date(answer.manifest),
+            "signer": answer.signer,
+            "trusted": answer.is_trusted,
+        }
+        if not (is_near or answer.is_trusted):
+            document["use"] = "only if it can be proven complete"
     return document
-
-
-def _explain_far(tier: Tier, key: str, keyring: Keyring) -> dict[str, Any]:
-    from intertwine_cache.tiers.tier import TierError
-
-    document: dict[str, Any] = {"tier": tier.address}
-    try:
-        found = tier.manifest(key)
-    except TierError as error:
-        return {**document, "state": "cannot be reached", "reason": str(error)}
-    except ValueError as error:
-        return {**document, "state": "has an invalid manifest", "reason": str(error)}
-    if found is None:
-        return {**document, "state": "does not have it"}
-    document |= _evidence(found, keyring)
-    if not document["trusted"]:
-        document["use"] = "only if it can be proven complete"
-    return document
-
-
-def _evidence(manifest: Manifest, keyring: Keyring) -> dict[str, Any]:
-    from intertwine_cache import fingerprint
-    from intertwine_cache.signing import signer_of
-
-    signer = signer_of(manifest)
-    return {
-        "state": "has it",
-        "bytes": manifest.size,
-        "created": _date(manifest),
-        "signer": None if signer is None else fingerprint(signer),
-        "trusted": keyring.trusts(manifest),
-    }
 
 
 def _find(key: str) -> Manifest:

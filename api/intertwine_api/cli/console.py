@@ -16,6 +16,7 @@ _EXAMPLES = """\
   intertwine open basis "V>>V" --generators group.json
   intertwine open group "PointGroup(m-3m)"
   intertwine open job
+  intertwine open model inertia 2
 """
 _JOB = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _LONGEST = 30_000  # characters of an address: many browsers and proxies accept no longer ones
@@ -90,6 +91,29 @@ def open_job(context: click.Context, ids: tuple[str, ...], remote: str | None) -
         _show(service, f"jobs/compare?{urlencode([('job', each) for each in ids])}", {})
     else:
         _show(service, "/".join(("jobs", *ids)), {})
+
+
+@group.command("model")
+@click.argument("name", metavar="[NAME]", required=False, help="The name of a model.")
+@click.argument(
+    "version", metavar="[VERSION]", required=False, type=click.IntRange(1), help="Its number."
+)
+@_remote_option
+@click.pass_context
+def open_model(
+    context: click.Context, name: str | None, version: int | None, remote: str | None
+) -> None:
+    """Open the page of a model, of one of its versions, or the list."""
+    from intertwine.training.recipe.description import MODEL_NAME
+
+    if name is not None and not re.fullmatch(MODEL_NAME.strip("^$"), name):
+        raise click.UsageError(
+            f"{name!r} is not the name of a model: `intertwine models list` shows them"
+        )
+    parts = ["models", *([] if name is None else [name])]
+    if version is not None:
+        parts += ["versions", str(version)]
+    _show(remote or _of_parent(context), "/".join(parts), {})
 
 
 def _of_parent(context: click.Context) -> str | None:

@@ -18,6 +18,7 @@ from intertwine_api.wire.vocabulary import MOST_PRIORITY, SCOPES, USER_SCOPES
 if TYPE_CHECKING:
     from intertwine_api.storage.database import Database
     from intertwine_api.storage.keys import Key
+    from intertwine_api.work.key_changes import CreatedKey
     from intertwine_api.work.settings import Settings
 
 
@@ -66,26 +67,24 @@ def create(
 ) -> None:
     """Create a key, and print it this once."""
     from intertwine_api.storage.keys import Keys, expiry
-    from intertwine_api.work.logs import audit, audited_command
+    from intertwine_api.work.key_changes import create_key, revoke_key
+    from intertwine_api.work.logs import audited_command
 
     expires = None if days is None else expiry(days)
     is_new = not has_database(settings)
-    with common.open_database(settings) as database:
+    with common.open_database(settings) as database, audited_command(settings.home):
         keys = Keys(database, settings.home)
-        is_first = not keys.any()
-        key, token = keys.create(owner, scopes or USER_SCOPES, expires, priority)
-        with audited_command(settings.home):
-            audit("key created", None, id=key.id, owner=owner, scopes=list(key.scopes))
+        created = create_key(keys, None, owner, scopes or USER_SCOPES, expires, priority)
         try:
-            _show(key, token, as_json)
+            _show(created, as_json)
         except OSError as error:  # the disk is full, or standard output is closed
-            keys.revoke(key.id)
-            with audited_command(settings.home):
-                audit("key revoked", None, id=key.id)
-            error.add_note(f"the key could not be shown and was revoked: {key.id}")
+            revoke_key(keys, None, created.key.id)
+            error.add_note(f"the key could not be shown and was revoked: {created.key.id}")
             raise
     if not as_json:
-        _explain(key, database, is_new=is_new, is_first=is_first)
+        place = f"the new database {database}" if is_new else f"the database {database}"
+        first = f"A key was created in {place}. It is valid for a service with this database."
+        print("\n".join([first, *created.notes]), file=sys.stderr)
 
 
 @group.command("list")
@@ -113,13 +112,11 @@ def revoke(settings: Settings, key_id: str, as_json: bool) -> None:
     from intertwine.errors import NotFound
 
     from intertwine_api.storage.keys import Keys
-    from intertwine_api.work.logs import audit, audited_command
+    from intertwine_api.work.key_changes import revoke_key
+    from intertwine_api.work.logs import audited_command
 
-    with existing_database(settings) as database:
-        revoked = Keys(database).revoke(key_id)
-        if revoked:
-            with audited_command(settings.home):
-                audit("key revoked", None, id=key_id)
+    with existing_database(settings) as database, audited_command(settings.home):
+        revoked = revoke_key(Keys(database), None, key_id)
     if not revoked:
         raise NotFound(f"there is no active key {key_id}; see intertwine keys list")
     if as_json:
@@ -153,24 +150,12 @@ def existing_database(settings: Settings) -> Iterator[Database]:
         yield database
 
 
-def _show(key: Key, token: str, as_json: bool) -> None:
+def _show(created: CreatedKey, as_json: bool) -> None:
     if as_json:
-        common.print_json({**_document(key), "key": token})
+        common.print_json({**_document(created.key), "key": created.token})
     else:
-        print(token)
+        print(created.token)
     sys.stdout.flush()
-
-
-def _explain(key: Key, database: Database, *, is_new: bool, is_first: bool) -> None:
-    place = f"the new database {database}" if is_new else f"the database {database}"
-    lines = [
-        f"A key was created in {place}. It is valid for a service with this database.",
-        f"This is the key of {key.owner}, for {', '.join(key.scopes)}. It is shown only once: "
-        f"keep it, as INTERTWINE_KEY in the environment.",
-    ]
-    if is_first:
-        lines.append("It is the first key: from now on the service requires one.")
-    print("\n".join(lines), file=sys.stderr)
 
 
 def _document(key: Key) -> dict[str, Any]:
@@ -179,10 +164,9 @@ def _document(key: Key) -> dict[str, Any]:
 
 
 def _row(key: Key) -> tuple[str, ...]:
-    has_expired = key.expires is not None and key.expires <= time.time()
-    state = "revoked" if key.revoked is not None else "expired" if has_expired else ""
+    state = key.state(time.time())
     times = (_time(at) or "-" for at in (key.created, key.expires, key.last_used))
-    return (key.id, key.owner, ",".join(key.scopes), *times, state)
+    return (key.id, key.owner, ",".join(key.scopes), *times, "" if state == "active" else state)
 
 
 def _time(at: float | None) -> str | None:

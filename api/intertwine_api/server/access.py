@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter
+from intertwine_api.server.limits import ConcurrencyLimit, RateLimiter, retrieve_error
 from intertwine_api.server.middleware import media_type, path_of
 from intertwine_api.server.problem_responses import database_problem, respond
 from intertwine_api.storage.keys import LOCAL, Caller, Keys
@@ -32,10 +32,13 @@ _JSON_OF_A_TOKEN = 2**14  # bytes: parsing JSON blocks the event loop
 _REFUSED = (401, 429, 503)
 _REFUSALS_PER_SECOND, _REFUSALS_BURST = 20.0, 200
 _HOLD_SECONDS = 2.0
+_PATIENCE = 1.0  # seconds for a page that needs no caller, if the database does not answer
+_OUTAGE_SECONDS = 900.0  # that a caller is remembered while the database is unavailable
 _UNKNOWN = "unknown"  # no key has this id
 _LONGEST = 200  # characters; longer tokens are rejected without a lookup
 _FORMS = ("/jobs", "/models", "/datasets", "/cache", "/keys")  # pages whose routes check tokens
 _GUARDED_PAGES = (*_FORMS, "", "/groups", "/irreps", "/characters", "/tiles", "/metrics")
+_OPTIONAL = ("/system",)  # pages that show more to admins
 _GUARDED = ("/v1/", "/pictures/", *(f"{page}/" for page in _FORMS))
 
 _BEARER = HTTPBearer(
@@ -78,6 +81,29 @@ class Access:
         """Whether callers need no key."""
         return await self._cached("") is not None
 
+    async def known_caller(self, authorization: str | None) -> Caller | None:
+        """Return the caller of a header; None for a missing or invalid one.
+
+        While the database is unavailable, it is the caller of up to 15 minutes ago, so that admins
+        can see what is wrong. Use it only for pages that show the state of the service.
+        """
+        token = _token(authorization)
+        if len(token) > _LONGEST:
+            return None
+        finding = asyncio.create_task(self._cached(token))
+        finding.add_done_callback(retrieve_error)
+        await asyncio.wait([finding], timeout=_PATIENCE)
+        if finding.done() and finding.exception() is None:
+            return finding.result()
+        if finding.done() and not isinstance(finding.exception(), SQLAlchemyError):
+            return finding.result()  # raises it
+        until, caller = self._callers.get(token, (float("-inf"), None))
+        return caller if self._clock() < until + _OUTAGE_SECONDS else None
+
+    def forget(self) -> None:
+        """Look up every caller anew, because keys were created or revoked in this process."""
+        self._callers.clear()
+
     async def _cached(self, token: str) -> Caller | None:
         now = self._clock()
         until, caller = self._callers.get(token, (now, None))
@@ -115,6 +141,8 @@ def _unauthorized(token: str) -> ProblemError:
 class Guard:
     """Authenticate requests of the API and of the console before their body is read.
 
+    The page of the system needs no caller, but learns who it is.
+
     It also enforces the limits per key. A request that has no header, and that reads or is a form
     of the console, is authenticated by the key that `session_key` finds in its cookies.
 
@@ -139,7 +167,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its caller, or respond with a problem."""
-        if scope["type"] != "http" or not _is_guarded(scope):
+        if scope["type"] != "http" or not (_is_guarded(scope) or _is_optional(scope)):
             await self.app(scope, receive, send)
             return
         key: str | None = _UNKNOWN
@@ -151,9 +179,12 @@ class Guard:
 
         try:
             authorization = self._authorization(scope)
-            caller = await self._caller(authorization)
+            if _is_optional(scope):
+                caller = await self.access.known_caller(authorization)
+            else:
+                caller = await self._caller(authorization)
             scope.setdefault("state", {}).update(caller=caller, authorization=authorization)
-            key = caller.key_id
+            key = None if caller is None else caller.key_id
             if key is None:
                 await self.app(scope, receive, send)
             else:
@@ -206,6 +237,10 @@ def _takes_sessions(scope: Scope) -> bool:
     return is_form or scope["method"] in ("GET", "HEAD")
 
 
+def _is_optional(scope: Scope) -> bool:
+    return path_of(scope).rstrip("/") in _OPTIONAL
+
+
 def _is_guarded(scope: Scope) -> bool:
     path = path_of(scope)
     return path.startswith(_GUARDED) or path.rstrip("/") in _GUARDED_PAGES
@@ -235,6 +270,11 @@ def requires(*scopes: str) -> Required:
     return Required(scopes)
 
 
+async def _known(request: Request) -> Caller | None:
+    caller: Caller | None = request.state.caller
+    return caller
+
+
 #: The problems of every guarded route: before and during authentication.
 AUTH_PROBLEMS = (
     "origin-not-allowed", "host-not-allowed", "unauthorized", "forbidden", "rate-limited",
@@ -246,4 +286,5 @@ BasesReader = Annotated[Caller, Depends(requires("bases:read"))]
 BasesWriter = Annotated[Caller, Depends(requires("bases:write"))]
 Admin = Annotated[Caller, Depends(requires("admin"))]
 JobsWriter = Annotated[Caller, Depends(requires("jobs:write"))]
+MaybeCaller = Annotated[Caller | None, Depends(_known)]
 ModelsReader = Annotated[Caller, Depends(requires("models:forward", "jobs:write"))]

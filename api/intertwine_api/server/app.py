@@ -15,12 +15,18 @@ from starlette.middleware.cors import CORSMiddleware
 from intertwine_api.server.access import AUTH_PROBLEMS, Guard, requires
 from intertwine_api.server.console import (
     basis_pictures,
+    cache_pages,
+    dataset_pages,
     explorer,
     group_pages,
     job_comparison,
     job_pages,
+    key_pages,
     login_page,
+    model_pages,
     shell,
+    system_page,
+    trial_page,
 )
 from intertwine_api.server.console.problem_pages import ProblemPages
 from intertwine_api.server.limits import ByteBudget, ConcurrencyLimit, RateLimiter
@@ -48,6 +54,7 @@ from intertwine_api.server.routes import (
     store,
 )
 from intertwine_api.server.service import Service
+from intertwine_api.server.system_state import SystemState
 from intertwine_api.wire.problems import Problem
 from intertwine_api.work.settings import Settings
 
@@ -81,6 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
+    app.state.system = SystemState(service)
     _include_routes(app)
     install_problem_handlers(app)
     _wrap(app, service)
@@ -117,12 +125,20 @@ def _include_routes(app: FastAPI) -> None:
     app.include_router(forward.router)
     at_the_door = documented("origin-not-allowed", "host-not-allowed")
     app.include_router(pages.router, responses=at_the_door)
+    system = documented("origin-not-allowed", "host-not-allowed", "rate-limited")
+    app.include_router(system_page.router, responses=system)
     app.include_router(shell.router)
     app.include_router(login_page.router)
-    for router in (explorer.router, basis_pictures.router, group_pages.router):
+    basis_readers = (explorer, basis_pictures, group_pages, cache_pages)
+    for router in (module.router for module in basis_readers):
         app.include_router(router, dependencies=[Depends(requires("bases:read"))])
-    for router in (job_comparison.router, job_pages.router):  # /jobs/compare before /jobs/{job}
+    pages_of_jobs = (job_comparison.router, job_pages.router)  # /jobs/compare before /jobs/{job}
+    for router in (*pages_of_jobs, dataset_pages.router):
         app.include_router(router, dependencies=[Depends(requires("jobs:write"))])
+    readers = [Depends(requires("models:forward", "jobs:write"))]
+    for router in (model_pages.router, trial_page.router):
+        app.include_router(router, dependencies=readers)
+    app.include_router(key_pages.router, dependencies=[Depends(requires("admin"))])
     for module, scopes in _GUARDED:
         app.include_router(
             module.router,
@@ -135,7 +151,7 @@ def _wrap(app: FastAPI, service: Service) -> None:
     """Add the middleware. The last one added runs first."""
     settings = service.settings
     uploads = dict.fromkeys(
-        ("/v1/datasets", "/v1/blobs", "/v1/store/blobs/"), settings.dataset_bytes
+        ("/v1/datasets", "/datasets", "/v1/blobs", "/v1/store/blobs/"), settings.dataset_bytes
     )
     app.add_middleware(ContentTypeCheck, uploads=uploads)
     app.add_middleware(
@@ -172,7 +188,12 @@ def _wrap(app: FastAPI, service: Service) -> None:
         origins=settings.allowed_origins,
         is_open=service.access.is_open,
     )
-    app.add_middleware(RequestLog, metrics=service.metrics, is_logged=settings.access_log)
+    app.add_middleware(
+        RequestLog,
+        metrics=service.metrics,
+        errors=service.recent_errors,
+        is_logged=settings.access_log,
+    )
     app.add_middleware(ProblemPages)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadAsGet)

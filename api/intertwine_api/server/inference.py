@@ -6,9 +6,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from intertwine.errors import FormatError
+from intertwine.reps import Rep
 from jaxtyping import Shaped
 from starlette.concurrency import run_in_threadpool
 
@@ -73,6 +75,16 @@ class Answer:
     outputs: Outputs
 
 
+@dataclass(frozen=True)
+class Signature:
+    """What a version maps: vectors of `rep_in` to vectors of `rep_out`, computed in `dtype`."""
+
+    version: Version
+    rep_in: Rep
+    rep_out: Rep
+    dtype: np.dtype[Any]
+
+
 class Inference:
     """Calls a lab's models. Use it, and end it, in one event loop."""
 
@@ -124,6 +136,17 @@ class Inference:
             detail = f"the outputs overflow {outputs.dtype.name}: send smaller inputs"
             raise ProblemError.of("invalid-request", detail)
         return Answer(version, outputs)
+
+    async def signature(self, name: str, number: int | None) -> Signature:
+        """Return the reps and the dtype of a version, or of the newest one. Loads its model.
+
+        Raises `ProblemError` with ``not-found``, ``gone``, ``too-large`` and ``busy``, as `forward`
+        does.
+        """
+        version = await self._versions.get(name, number)
+        async with self.in_memory.use(version) as served:
+            loaded = served.loaded
+            return Signature(version, loaded.rep_in, loaded.rep_out, loaded.dtype)
 
     def invalidate(self, name: str) -> None:
         """Drop the cached versions of a name after a publication or deletion."""

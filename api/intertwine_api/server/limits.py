@@ -171,7 +171,7 @@ class FairLimiter:
         except asyncio.CancelledError:
             if not begun:
                 task.cancel()
-            task.add_done_callback(_ignore)
+            task.add_done_callback(retrieve_error)
             raise
 
     def _forget(self, name: str) -> None:
@@ -249,7 +249,7 @@ class Account:
         self.size = 0
 
 
-def _ignore(task: asyncio.Task[Any]) -> None:
+def retrieve_error(task: asyncio.Task[Any]) -> None:
     """Look at the error of a call whose caller has left, or asyncio logs it."""
     if not task.cancelled():
         task.exception()

@@ -241,10 +241,11 @@ def is_head(scope: Mapping[str, Any]) -> bool:
 
 
 class ContentTypeCheck:
-    """Refuse bodies under ``/v1`` with a content type that their path does not accept.
+    """Refuse bodies with a content type that their path does not accept.
 
     Browsers send forms and plain text to other origins without a preflight request, so those types
-    are never read as JSON. `uploads` are the paths that accept files.
+    are never read as JSON. `uploads` are the paths that accept files. Other paths outside ``/v1``
+    are pages, which check their forms themselves.
     """
 
     def __init__(self, app: ASGIApp, uploads: Collection[str]) -> None:
@@ -252,7 +253,7 @@ class ContentTypeCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or respond with ``unsupported-media-type``."""
-        if scope["type"] == "http" and path_of(scope).startswith("/v1/"):
+        if scope["type"] == "http" and self._is_checked(path_of(scope)):
             headers = dict(scope["headers"])
             sent = media_type(headers)
             accepted = self._accepted(path_of(scope))
@@ -265,6 +266,9 @@ class ContentTypeCheck:
                 await respond(problem, {"Connection": "close"})(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+    def _is_checked(self, path: str) -> bool:
+        return path.startswith("/v1/") or _upload_at(path, self.uploads) is not None
 
     def _accepted(self, path: str) -> tuple[str, ...]:
         if _upload_at(path, self.uploads) is not None:

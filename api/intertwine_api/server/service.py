@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
@@ -24,9 +24,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from intertwine_api.server.access import Access
 from intertwine_api.server.console.forms import FormTokens
 from intertwine_api.server.disconnects import CancelOnDisconnect
+from intertwine_api.server.far_tiers import FarTiers
 from intertwine_api.server.inference import Inference
 from intertwine_api.server.limits import ConcurrencyLimit, FairLimiter, RateLimiter
+from intertwine_api.server.recent_errors import RecentErrors
 from intertwine_api.server.sessions import Sessions
+from intertwine_api.server.store_index import StoreContents, StoreIndex
 from intertwine_api.server.streams import Streams
 from intertwine_api.storage.arrivals import Arrivals
 from intertwine_api.storage.database import Database
@@ -50,7 +53,7 @@ from intertwine_api.work.basis_states import BasisStates
 from intertwine_api.work.controller import host_capacity, make_controller
 from intertwine_api.work.events import Events
 from intertwine_api.work.failures import out_of_time
-from intertwine_api.work.gpu_usage import read_gpu_usage
+from intertwine_api.work.gpu_usage import GpuUsage, read_gpu_usage
 from intertwine_api.work.host_coordination import HostCoordination
 from intertwine_api.work.job import Job
 from intertwine_api.work.job_metrics import JobMetrics as JobMetrics
@@ -72,22 +75,31 @@ _LONGEST_REQUEST = 2**14  # characters of its request
 _Result = TypeVar("_Result")
 
 
-class Refreshed:
+class Refreshed(Generic[_Result]):
     """A slow value: one caller computes it, and others share it for some seconds."""
 
-    def __init__(self, get: Callable[[], dict[str, Any]], seconds: float) -> None:
+    def __init__(self, get: Callable[[], _Result], seconds: float) -> None:
         self._get, self._seconds = get, seconds
         self._until = float("-inf")
-        self._value: dict[str, Any] = {}
+        self._value: _Result | None = None
         self._running: asyncio.Task[None] | None = None
 
-    async def get(self) -> dict[str, Any]:
+    async def get(self) -> _Result:
         """Return the value. Callers share a refresh, and wait only for the very first value."""
         if self._running is None and time.monotonic() >= self._until:
             self._running = asyncio.create_task(self._refresh())
-        if not self._value and self._running is not None:
+        if self._value is None and self._running is not None:
             await asyncio.shield(self._running)
+        assert self._value is not None
         return self._value
+
+    async def renew(self) -> None:
+        """Compute the value anew, because it has changed just now."""
+        if self._running is not None:  # it may have begun before the change
+            await asyncio.shield(self._running)
+        if self._running is None:
+            self._running = asyncio.create_task(self._refresh())
+        await asyncio.shield(self._running)
 
     async def _refresh(self) -> None:
         try:
@@ -118,6 +130,7 @@ class Service:
         self.store = open_store(settings)
         self.keyring = Keyring(settings.home / SIGNING_KEY)
         self.metrics = ServiceMetrics()
+        self.recent_errors = RecentErrors()
         self.pool = Pool(settings, str(self.store.layout.root), self.store.limit)
         self.ready = False
         self.left: list[Job] = []
@@ -131,13 +144,15 @@ class Service:
         self._reading, self._making = CapacityLimiter(2), CapacityLimiter(2)
         self._decompositions: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._statistics = Refreshed(self.store.statistics, _STATISTICS_SECONDS)
+        self._contents = Refreshed(StoreIndex(self.store).read, _STATISTICS_SECONDS)
         self._gpu_usage = Refreshed(read_gpu_usage, _STATISTICS_SECONDS)
         self._open(settings)
 
     def _open(self, settings: Settings) -> None:
         """Open the database, the objects and the uploads, and all that uses them."""
         self.database = Database(settings.database_url)
-        self.hosts = HostCoordination.of(self.database, self.store, usable_far_tiers())
+        self.far_tiers = FarTiers(self.store, usable_far_tiers())
+        self.hosts = HostCoordination.of(self.database, self.store, self.far_tiers.addresses)
         self.solves = Solves(self.pool, settings, self.metrics, self.hosts)
         self.objects = objects_of(settings)
         self.shared_job_files = SharedJobFiles.of(self.objects.bucket)
@@ -215,6 +230,11 @@ class Service:
         await to_thread.run_sync(self.keys.close)
         self.database.close()
 
+    def require_workers(self) -> None:
+        """Raise `ProblemError` with ``not-ready`` until the workers have started."""
+        if not self.ready:
+            raise ProblemError.of("not-ready", "the workers are starting")
+
     def access_policy(self) -> AccessPolicy:
         """Return who may use the service."""
         return AccessPolicy.of(self.settings, self.keys)
@@ -226,7 +246,7 @@ class Service:
     async def update_metrics(self) -> None:
         """Update the metrics that are read from the store, the database, the disks and GPUs."""
         self.metrics.store_bytes.set((await self.store_statistics())["bytes"])
-        self.metrics.show_gpus(await self._gpu_usage.get())
+        self.metrics.show_gpus(await self.gpu_usage())
         await to_thread.run_sync(self._update_metrics)
 
     def _update_metrics(self) -> None:
@@ -301,6 +321,19 @@ class Service:
     async def store_statistics(self) -> dict[str, Any]:
         """Return the statistics of the store, at most some seconds old: reading them is slow."""
         return await self._statistics.get()
+
+    async def store_contents(self) -> StoreContents:
+        """Return the entries of the store, at most some seconds old."""
+        return await self._contents.get()
+
+    async def renew_store(self) -> None:
+        """Read the statistics and the entries of the store anew, after an eviction."""
+        await self._statistics.renew()
+        await self._contents.renew()
+
+    async def gpu_usage(self) -> dict[str, GpuUsage]:
+        """Return the usage of this host's GPUs, at most some seconds old."""
+        return await self._gpu_usage.get()
 
     async def store_upload(
         self, caller: Caller, function: Callable[..., _Result], *arguments: Any

@@ -14,6 +14,7 @@ import intertwine
 from intertwine.errors import InvalidSetting
 from sqlalchemy import (
     URL,
+    Column,
     Connection,
     Engine,
     Float,
@@ -21,10 +22,12 @@ from sqlalchemy import (
     cast,
     create_engine,
     event,
+    exists,
     func,
     inspect,
     literal,
     make_url,
+    select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -32,6 +35,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from intertwine_api.storage.outages import is_outage, retry
+from intertwine_api.storage.tables import plain
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -45,6 +49,13 @@ def now(connection: Connection) -> ColumnElement[float]:
     if connection.dialect.name == "sqlite":
         return literal(time.time())
     return cast(func.extract("epoch", func.clock_timestamp()), Float)
+
+
+def has_item(connection: Connection, column: Column[Any], item: str) -> ColumnElement[bool]:
+    """Return whether a column of lists of texts has a text, as SQL."""
+    each = func.json_each if connection.dialect.name == "sqlite" else func.json_array_elements_text
+    items = each(column).table_valued("value")
+    return exists(select(items.c.value).where(items.c.value == plain(item)))
 
 
 def take_turns(connection: Connection, table: Table) -> None:

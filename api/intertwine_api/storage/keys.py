@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from intertwine.errors import InvalidSetting
 from sqlalchemy import (
@@ -20,16 +20,17 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    and_,
     exists,
     func,
-    insert,
+    not_,
     or_,
     select,
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.database import Database, has_item, now
 from intertwine_api.storage.tables import keys
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import MOST_PRIORITY, SCOPES, implied_scopes
@@ -63,6 +64,12 @@ class Key:
     last_used: float | None
     revoked: float | None
     priority: int = 0
+
+    def state(self, at: float) -> Literal["active", "expired", "revoked"]:
+        """Return whether the key is active at a time, or why it is not."""
+        if self.revoked is not None:
+            return "revoked"
+        return "expired" if self.expires is not None and self.expires <= at else "active"
 
 
 #: The fields of a key whose columns hold the same value.
@@ -237,11 +244,13 @@ class Keys:
         scopes: Sequence[str],
         expires: float | None = None,
         priority: int = 0,
+        key_id: str | None = None,
     ) -> tuple[Key, str]:
         """Create a key. Return it and its token ``itw_<id>_<secret>``, which is not stored.
 
-        Raises `InvalidSetting` for an invalid owner, scope, priority or time, or a time after
-        `MOST_DAYS`.
+        `key_id` is its id, of 16 hexadecimal digits; by default it is random. Raises
+        `InvalidSetting` for an invalid owner, scope, priority or time, or a time after `MOST_DAYS`,
+        and `ProblemError` with ``wrong-state`` if there is a key with this id.
         """
         if not _OWNER.fullmatch(owner):
             raise InvalidSetting(
@@ -264,7 +273,7 @@ class Keys:
             at = float(connection.execute(select(now(connection))).scalar_one())
             _require_to_come(at, expires)
             row = {
-                "id": secrets.token_hex(8),
+                "id": new_id() if key_id is None else key_id,
                 "digest": _digest(secret),
                 "owner": owner,
                 "scopes": [scope for scope in SCOPES if scope in scopes],
@@ -272,8 +281,15 @@ class Keys:
                 "expires": expires,
                 "priority": priority,
             }
-            key = _key_of(connection.execute(insert(keys).values(row).returning(keys)).one())
-        return key, f"{_PREFIX}_{key.id}_{secret}"
+            adding = self._database.insert(keys).values(row).on_conflict_do_nothing()
+            added = connection.execute(adding.returning(keys)).one_or_none()
+        if added is None:
+            raise ProblemError.of(
+                "wrong-state",
+                f"the key {key_id} was created before, and its secret is shown only once: if it is "
+                f"lost, revoke the key and create another",
+            )
+        return _key_of(added), f"{_PREFIX}_{added.id}_{secret}"
 
     def find(self, token: str) -> Key | None:
         """Return the key of a token; None if it is unknown, has expired or was revoked.
@@ -303,6 +319,32 @@ class Keys:
             query = select(keys).order_by(keys.c.created.desc(), keys.c.id)
             return [_key_of(row) for row in connection.execute(query)]
 
+    def page(self, *, owner: str | None = None, skip: int = 0, limit: int = 100) -> Sequence[Key]:
+        """Return some keys, those that are active first, then the newest first.
+
+        `skip` keys are left out before them.
+        """
+        with self._database.read() as connection:
+            query = select(keys).order_by(
+                not_(and_(*_active(connection))), keys.c.created.desc(), keys.c.id
+            )
+            if owner is not None:
+                query = query.where(keys.c.owner == owner)
+            return [_key_of(row) for row in connection.execute(query.offset(skip).limit(limit))]
+
+    def get(self, key_id: str) -> Key | None:
+        """Return the key with an id, also an expired or revoked one; None if it is unknown."""
+        with self._database.read() as connection:
+            row = connection.execute(select(keys).where(keys.c.id == key_id)).one_or_none()
+        return None if row is None else _key_of(row)
+
+    def has_other_admin(self, key_id: str) -> bool:
+        """Whether a key besides this one is active and has the scope ``admin``."""
+        with self._database.read() as connection:
+            is_admin = has_item(connection, keys.c.scopes, "admin")
+            others = select(keys.c.id).where(keys.c.id != key_id, *_active(connection), is_admin)
+            return bool(connection.execute(select(exists(others))).scalar())
+
     def revoke(self, key_id: str) -> bool:
         """Revoke a key permanently. Return whether it was active."""
         with self._database.write() as connection:
@@ -329,6 +371,11 @@ class Keys:
             return int(connection.execute(counting).scalar_one())
 
 
+def new_id() -> str:
+    """Return a random id for a key."""
+    return secrets.token_hex(8)
+
+
 def id_of(token: str) -> str:
     """Return the id in the token of a key; empty if it has none."""
     return token.partition("_")[2].partition("_")[0]
@@ -342,7 +389,7 @@ def expiry(days: float) -> float:
     if not 0 < days <= MOST_DAYS:
         raise InvalidSetting(
             f"a key cannot expire after {days:.15g} days: give more than 0 and at most "
-            f"{MOST_DAYS:,}, or leave out --days for a key that does not expire"
+            f"{MOST_DAYS:,}, or no days for a key that does not expire"
         )
     return time.time() + days * _DAY
 

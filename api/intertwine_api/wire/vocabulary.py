@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
-#: The scopes of keys; `admin` includes all others.
-SCOPES = (
-    "bases:read", "bases:solve", "bases:write", "jobs:write", "models:forward", "metrics:read",
-    "admin",
-)  # fmt: skip
+#: What each scope of a key allows; `admin` includes all others.
+ALLOWED_BY: Mapping[str, str] = {
+    "bases:read": "read bases, also as blobs, groups and reps",
+    "bases:solve": "read and solve bases; solve jobs require it too",
+    "bases:write": "send bases to the service's store, and read and solve bases",
+    "jobs:write": "upload data, submit and follow jobs, read one's own data, and read models and "
+    "their weights",
+    "models:forward": "read and call models, and read their weights",
+    "metrics:read": "read /metrics, which shows the owners' names and bytes",
+    "admin": "all of the above, the jobs and data of all owners, and keys",
+}
+#: The scopes of keys.
+SCOPES = tuple(ALLOWED_BY)
 #: The default scopes of a key.
 USER_SCOPES = ("bases:read", "bases:solve", "jobs:write", "models:forward")
 

@@ -184,7 +184,7 @@ def document_of(
         return _document(
             manifest.key, details, manifest.size, manifest.digest, cached=cached, request=request
         )
-    except (KeyError, TypeError, ValidationError) as error:
+    except (KeyError, TypeError, ValidationError, RecursionError) as error:
         raise FormatError(f"the manifest {manifest.key} is not of a basis: {error!r}") from error
 
 

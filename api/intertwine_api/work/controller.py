@@ -43,6 +43,11 @@ class Controller:
         self._renewed: dict[str, float] = {}
         self._expired = _ExpiredLeases(capacity.lease_seconds * _GRACE)
 
+    @property
+    def executor(self) -> str:
+        """The name of the executor, which runs the jobs."""
+        return self._executor.name
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()

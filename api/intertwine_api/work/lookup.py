@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, func, not_, or_, select, tuple_
+from sqlalchemy import Connection, Select, and_, case, exists, func, not_, or_, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
-from intertwine_api.storage.database import Database, now
+from intertwine_api.storage.database import Database, has_item, now
 from intertwine_api.storage.outages import retried
 from intertwine_api.storage.tables import jobs, plain
 from intertwine_api.wire.problems import ProblemError
@@ -37,6 +37,15 @@ ORDER: tuple[ColumnElement[object], ...] = (
     jobs.c.created,
     jobs.c.id,
 )
+
+
+@dataclass(frozen=True)
+class HostUse:
+    """A host that runs jobs or has run some: how many it holds, and their last change."""
+
+    name: str
+    held: int
+    last: float
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class Lookup:
         filters = [jobs.c[name] == value for name, value in wanted.items() if value is not None]
         with self._database.read() as connection:
             if label is not None:
-                filters.append(_has_label(connection, label))
+                filters.append(has_item(connection, jobs.c.labels, label))
             query = select(jobs).where(*filters).limit(limit + 1)
             if after is not None:
                 query = query.where(tuple_(jobs.c.created, jobs.c.id) < tuple_(*_read(after)))
@@ -199,6 +208,15 @@ class Lookup:
             seconds = connection.execute(waits.where(jobs.c.state == "queued")).scalar_one()
         return max(0.0, float(seconds or 0.0))
 
+    def hosts(self, most: int = 100) -> list[HostUse]:
+        """Return the hosts of the jobs in the database, the last active first."""
+        last = func.max(jobs.c.updated)
+        held = func.sum(case((jobs.c.state.in_(HELD), 1), else_=0))
+        query = select(jobs.c.host, held, last).where(jobs.c.host.is_not(None))
+        query = query.group_by(jobs.c.host).order_by(last.desc()).limit(most)
+        with self._database.read() as connection:
+            return [HostUse(name, int(n), at) for name, n, at in connection.execute(query)]
+
     def _jobs(self, query: Select[Any]) -> list[Job]:
         with self._database.read() as connection:
             return [job_of(row) for row in connection.execute(query)]
@@ -235,13 +253,6 @@ def submitted(connection: Connection, new: NewJob) -> Job | None:
         )
         raise ProblemError.of("idempotency-conflict", detail, job=row.id)
     return None if row is None else job_of(row)
-
-
-def _has_label(connection: Connection, label: str) -> ColumnElement[bool]:
-    """Whether a job has a label."""
-    each = func.json_each if connection.dialect.name == "sqlite" else func.json_array_elements_text
-    labels = each(jobs.c.labels).table_valued("value")
-    return exists(select(labels.c.value).where(labels.c.value == plain(label)))
 
 
 def _cursor(job: Job) -> str:

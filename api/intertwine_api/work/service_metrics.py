@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.samples import Sample
 
 from intertwine_api.work.gpu_usage import GpuUsage
 
@@ -89,6 +90,14 @@ class ServiceMetrics:
         self.models_in_memory = gauge("models_in_memory", "Models that are ready, or being loaded")
         self.model_memory = gauge("model_memory_bytes", "Bytes of the models in memory, estimated")
 
+    def lookup_counts(self) -> dict[str, int]:
+        """Return the lookups of bases since this process started, by level (see `lookups`)."""
+        return {sample.labels["level"]: int(sample.value) for sample in _totals(self.lookups)}
+
+    def bytes_of_blobs_sent(self) -> int:
+        """Return the bytes of blobs that this process has sent."""
+        return sum(int(sample.value) for sample in _totals(self.bytes_sent))
+
     def show_gpus(self, found: Mapping[str, GpuUsage]) -> None:
         """Set the metrics of GPUs. Devices and values that are unknown have none."""
         for metric, values in (
@@ -100,3 +109,9 @@ class ServiceMetrics:
             for device, value in values.items():
                 if value is not None:
                     metric.labels(device).set(value)
+
+
+def _totals(counter: Counter) -> Iterator[Sample]:
+    """Yield the values of a counter, without the times when it was created."""
+    for metric in counter.collect():
+        yield from (sample for sample in metric.samples if sample.name.endswith("_total"))

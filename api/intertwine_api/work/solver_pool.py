@@ -9,17 +9,28 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from intertwine.memory import kills_for_memory
+from intertwine_cache import TierStatistics
 from intertwine_cache.chain import FINISH_SECONDS
+from intertwine_cache.layout import Layout
+from intertwine_cache.tiers.statistics import add_statistics
 
 from intertwine_api.wire.problems import Problem, ProblemError
 from intertwine_api.work import traces
 from intertwine_api.work.failures import died, out_of_memory
 from intertwine_api.work.settings import Settings
+from intertwine_api.work.tier_reports import (
+    TierCounts,
+    TierReport,
+    counts_of,
+    read_reports,
+    sum_counts,
+)
 from intertwine_api.work.turns import Turn, Turns
 
 _LOG = logging.getLogger("intertwine.service")
@@ -43,11 +54,23 @@ class Worker:
         self._reader: asyncio.Task[None] | None = None
         self._uploads: dict[str, asyncio.Event] = {}
         self._kills = 0
+        self._reports: dict[str, TierReport] = {}
+        self._earlier: TierCounts = {}
 
     @property
     def is_running(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def tier_reports(self) -> Mapping[str, TierReport]:
+        """The last report of the process on each far tier, by address."""
+        return self._reports if self.is_running else {}
+
+    @property
+    def tier_counts(self) -> TierCounts:
+        """The counts of far tiers of this worker's processes, until the last task of each."""
+        return sum_counts((self._earlier, counts_of(self._reports)))
 
     def uploads(self, key: str) -> asyncio.Event | None:
         """Return the event that the result of a key is in the far tiers, or that the process ended.
@@ -120,9 +143,11 @@ class Worker:
             start_new_session=True,  # see `yield_processors`
         )
         self._process = process
+        self._earlier, self._reports = self.tier_counts, {}
         self._messages, self._uploads = asyncio.Queue(), {}
         self._reader = asyncio.create_task(
-            self._read(process, self._messages, self._uploads), name="messages of a worker"
+            self._read(process, self._messages, self._uploads, self._reports),
+            name="messages of a worker",
         )
         try:
             await self._message()  # its first message says that it is ready
@@ -136,12 +161,14 @@ class Worker:
         process: asyncio.subprocess.Process,
         messages: asyncio.Queue[_Message],
         uploads: dict[str, asyncio.Event],
+        reports: dict[str, TierReport],
     ) -> None:
         """Read the messages of a process. Uploads go on after the end of their task."""
         assert process.stdout is not None
         try:
             while (line := await process.stdout.readline()).endswith(b"\n"):
                 message: dict[str, Any] = json.loads(line)
+                reports.update(read_reports(message.get("tiers", {})))
                 if "uploaded" in message:
                     if (uploaded := uploads.pop(message["uploaded"], None)) is not None:
                         uploaded.set()
@@ -194,7 +221,7 @@ class Pool:
     """A fixed number of workers, and an extra one for short turns. Each does one task at a time."""
 
     def __init__(self, settings: Settings, store: str, limit: int) -> None:
-        memory = settings.solve_memory
+        memory, self._store = settings.solve_memory, Path(store)
         command = [sys.executable, "-P", "-m", "intertwine_api.work.solver_process"]
         command += ["--store", store]
         command += ["--store-limit", str(limit), "--memory", str(memory)]
@@ -210,8 +237,21 @@ class Pool:
         """Start every worker."""
         await asyncio.gather(*(worker.start() for worker in self._workers))
 
+    @property
+    def tier_reports(self) -> list[Mapping[str, TierReport]]:
+        """The last reports on far tiers of each worker that runs (see `Worker.tier_reports`)."""
+        return [worker.tier_reports for worker in self._workers if worker.is_running]
+
+    @property
+    def tier_counts(self) -> dict[str, TierStatistics]:
+        """The counts of far tiers of all workers."""
+        return sum_counts(worker.tier_counts for worker in self._workers)
+
     async def end(self) -> None:
-        """End every worker, after waiting some seconds for uploads to far tiers."""
+        """End every worker, after waiting some seconds for uploads to far tiers.
+
+        Their counts of far tiers are added to those in the store, because they are killed.
+        """
         try:
             async with asyncio.timeout(FINISH_SECONDS):
                 await asyncio.gather(*(worker.finish_uploads() for worker in self._workers))
@@ -225,6 +265,8 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(worker.end() for worker in self._workers))
+        if counts := self.tier_counts:
+            await asyncio.to_thread(add_statistics, Layout(self._store), counts)
 
     @asynccontextmanager
     async def worker(

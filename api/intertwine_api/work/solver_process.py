@@ -41,16 +41,20 @@ def main() -> int:
     # a library may print, and must not break the messages
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
+    from intertwine_cache import Chain, open_store_at
+
+    from intertwine_api.work.tier_reports import reports_of
+
+    store = open_store_at(Path(arguments.store), arguments.store_limit)
     sending = threading.Lock()
 
     def send(message: dict[str, Any]) -> None:
+        if isinstance(store, Chain) and not {"ready", "progress"} & message.keys():
+            message = {**message, "tiers": reports_of(store)}
         with sending:
             outbox.write(json.dumps(message, allow_nan=False) + "\n")
             outbox.flush()
 
-    from intertwine_cache import open_store_at
-
-    store = open_store_at(Path(arguments.store), arguments.store_limit)
     send({"ready": os.getpid()})
     for line in sys.stdin:
         try:

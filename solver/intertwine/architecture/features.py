@@ -152,7 +152,8 @@ def split(x: Inexact[Array, "..."], sizes: Sequence[Any], axis: int = 0) -> Sequ
 
         return lax.split(x, sizes, axis=axis)
     if is_torch(x):
-        return x.split(list(sizes), axis)
+        parts: Sequence[Array] = x.split(list(sizes), axis)
+        return parts
     return np.split(x, np.cumsum(sizes)[:-1], axis=axis)
 
 

@@ -12,10 +12,9 @@ from intertwine.architecture.by_content import ByContent
 from intertwine.architecture.features import sigmoid
 from intertwine.arrays import Array, index
 from intertwine.errors import NotEquivariant
-from intertwine.operators import dense
 from intertwine.reps import Rep, Scalar, canonical
 from intertwine.reps.canonical_form import Atoms, canonical_terms
-from intertwine.reps.generator_images import images
+from intertwine.reps.generator_images import permutes
 from intertwine.reps.syntax import direct_sum
 
 
@@ -82,20 +81,4 @@ def require_permuted(rep: Rep, function: str) -> None:
 
 def is_permuted(atoms: Atoms) -> bool:
     """Return whether the group only permutes the components of a product of atoms."""
-    return all(_permutes(atom) for atom in atoms)
-
-
-@lru_cache(maxsize=1024)
-def _permutes(atom: Rep) -> bool:
-    """Return whether a group acts by permutations of an atom's components."""
-    found = images(atom)
-    return not any(np.any(dense(a)) for a in found.lie) and all(
-        _is_permutation(np.asarray(dense(h))) for h in found.discrete
-    )
-
-
-def _is_permutation(matrix: Inexact[np.ndarray, "n n"]) -> bool:
-    ones = matrix == 1
-    return bool(
-        np.all(ones | (matrix == 0)) and np.all(ones.sum(0) == 1) and np.all(ones.sum(1) == 1)
-    )
+    return all(permutes(atom) for atom in atoms)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from intertwine.architecture.allocation import uniform_rep
-from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.network_group import NetworkGroup
 from intertwine.architecture.network_shape import HiddenLayer
 from intertwine.errors import InvalidRep
-from intertwine.groups import Group
 from intertwine.integers import checked_integer
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
 
 def hidden_layers(
-    ch: int | Rep | str | Sequence[int | Rep | str], layers: int | None, group: Group
+    ch: int | Rep | str | Sequence[int | Rep | str], layers: int | None, over: NetworkGroup
 ) -> list[HiddenLayer]:
     """Return the hidden layers: `layers` of them, by default as many as a list has, else three."""
     if layers is None:
@@ -25,9 +24,9 @@ def hidden_layers(
     if len(each) != layers:
         raise InvalidRep(f"num_layers is {layers}, and ch has {len(each)} entries: give one each")
     found = [
-        HiddenLayer(bound(c, group), False)
+        HiddenLayer(over.rep(c), False)
         if isinstance(c, Rep | str)
-        else HiddenLayer(uniform_rep(c, group), True)
+        else HiddenLayer(uniform_rep(c, over.hidden), True)
         for c in each
     ]
     if not all(layer.rep.size() for layer in found):

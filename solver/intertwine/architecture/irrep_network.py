@@ -109,30 +109,41 @@ def irrep_architecture(
     return IrrepArchitecture(rep_in, rep_out, shape)
 
 
-def apply_network(
-    space_in: IrrepSpace,
+def through_blocks(
+    space: IrrepSpace,
     blocks: Sequence[Callable[..., Features]],
-    weights: Weights,
-    bias: Inexact[Array, " s"],
-    space_out: IrrepSpace,
     x: Inexact[Array, "b n"],
     *,
     is_batch: bool = False,
-) -> Inexact[Array, "b m"]:
-    """Return f(x) for a batch: blocks, and a linear map with these weights.
-
-    Bases change only at input and output: layers use the irreps' basis. For `is_batch`, see
+) -> Features:
+    """Return the features of a batch behind the blocks, in irrep coordinates. For `is_batch`, see
     `mixed`.
     """
-    features = space_in.enter(with_conjugate(x, space_in.size))
+    features = space.enter(with_conjugate(x, space.size))
     for block in blocks:
         features = block(features, is_batch=is_batch)
+    return features
+
+
+def read_out(
+    weights: Weights,
+    bias: Inexact[Array, " s"],
+    space: IrrepSpace,
+    features: Features,
+    x: Inexact[Array, "b _"],
+    *,
+    is_batch: bool = False,
+) -> Inexact[Array, "b m"]:
+    """Return an affine map of features in coordinates of the rep, as many vectors as x has.
+
+    `weights` has a matrix for each irrep, and `bias` the coordinates in the trivial one.
+    """
     out = {
-        name: mixed(weight, space_out.kinds[name], features[name], is_batch=is_batch)
+        name: mixed(weight, space.kinds[name], features[name], is_batch=is_batch)
         for name, weight in weights.items()
     }
-    if space_out.trivial:
-        name = space_out.trivial
+    if space.trivial:
+        name = space.trivial
         constant = repeated(bias, x.T)
         out[name] = [out[name][0] + constant] if name in out else [constant]
-    return space_out.leave(out, x)
+    return space.leave(out, x)

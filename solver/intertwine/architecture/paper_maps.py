@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -75,6 +75,19 @@ class Path(ByContent):
             for o in range(rows)
         ]
 
+    def matrices(
+        self, weight: Inexact[Array, "m ka"], components: Mapping[int, Inexact[Array, "_ _ b"]]
+    ) -> Inexact[Array, "b mo ai"]:
+        """Return the block of W(x) between the two terms, for each vector x of a batch, from its
+        terms of shape (count, size, batch).
+        """
+        maps = components[self.maps.at][: self.maps.count, self.order]
+        parts = weight.reshape(len(weight), self.maps.count, self.source.count)
+        found = namespace(weight).einsum("pka,koib->bpoai", parts, maps)
+        return found.reshape(
+            found.shape[0], len(weight) * self.order.shape[0], self.source.count * self.source.size
+        )
+
     def _mixes_first(self, outputs: int) -> bool:
         rows, columns = map(int, self.order.shape)
         k, a = self.maps.count, self.source.count
@@ -136,6 +149,27 @@ class PaperMaps(ByContent):
             )
         y: Inexact[Array, "b m"] = reordered(joined_channels(parts), self.out).T
         return y
+
+    def matrices(self, weights: Weights, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m n"]:
+        """Return the matrix W(x) for each vector of a batch: `apply` returns W(x)x without it."""
+        xp = namespace(x)
+        components = {
+            term.at: part.reshape(term.count, term.size, x.shape[0])
+            for term, part in zip(self.sources, self._parts(x.T), strict=True)
+        }
+        bands = [xp.zeros((x.shape[0], 0, x.shape[1]), dtype=x.dtype)]
+        for term, paths in self.targets:
+            height = term.count * term.size
+            blocks = {
+                path.source.at: path.matrices(weights[path.name], components) for path in paths
+            }
+            empty = {
+                source.at: xp.zeros((x.shape[0], height, source.count * source.size), dtype=x.dtype)
+                for source in self.sources
+            }
+            bands.append(xp.concatenate([*(empty | blocks).values()], axis=2))
+        canonical = xp.concatenate(bands, axis=1)
+        return canonical[:, self.out][:, :, np.argsort(self.into)]
 
     def _parts(self, x: Inexact[Array, "n b"]) -> Sequence[Inexact[Array, "_ b"]]:
         sizes = [term.count * term.size for term in self.sources]

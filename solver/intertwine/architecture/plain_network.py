@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from intertwine.architecture.hidden_reps import hidden_layers
 from intertwine.architecture.initialization import WeightSpec
-from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.network_group import NetworkGroup
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.reps.generator_images import act_by_complex_numbers
@@ -45,8 +45,9 @@ def plain_network(
     layers: int | None,
 ) -> PlainNetwork:
     """Return the plain network of the sizes of an equivariant one with the same arguments."""
-    source, target = bound(rep_in, group), bound(rep_out, group)
+    over = NetworkGroup.of((rep_in, rep_out), group)
+    source, target = over.rep(rep_in), over.rep(rep_out)
     takes, gives = (act_by_complex_numbers(atoms(rep)) for rep in (source, target))
-    hidden = [layer.rep.size() for layer in hidden_layers(ch, layers, group)]
+    hidden = [layer.rep.size() for layer in hidden_layers(ch, layers, over)]
     first, last = source.size() * (1 + takes), target.size() * (1 + gives)
     return PlainNetwork(source, target, (first, *hidden, last), takes, gives)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Int, Num
 
-from intertwine.arrays import Array, index, namespace, working_dtype
+from intertwine.arrays import Array, constant, namespace, rows_at, working_dtype
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
 
@@ -159,12 +159,11 @@ class Permuted(Storage):
 
     def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Q w, reordered."""
-        found = self.inner.apply(w)
-        return found[index(self.rows, found)]
+        return rows_at(self.rows, self.inner.apply(w))
 
     def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Return Qᴴ v, with v reordered to the inner order."""
-        return self.inner.adjoint(v[index(self._inverse, v)])
+        return self.inner.adjoint(rows_at(self._inverse, v))
 
     def sparse(self) -> Any:
         """Return the inner one with its rows reordered."""
@@ -217,7 +216,7 @@ class Combined(Storage):
 
     def _in(self, argument: Array) -> Array:
         dtype = working_dtype(argument, self.combination.dtype)
-        return namespace(argument).asarray(self.combination, dtype=dtype)
+        return constant(self.combination, argument, dtype)
 
     def sparse(self) -> Any:
         """Return the product of the inner sparse array and N, without rounding errors."""

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Num
 
-from intertwine.arrays import Array, is_concrete_jax, namespace
+from intertwine.arrays import Array, for_products, is_concrete_jax, namespace
 from intertwine.bases.certificate import Certificate
 from intertwine.bases.row_order import RowOrder
 from intertwine.bases.storage import Storage
 from intertwine.errors import TooLarge
 from intertwine.operators import LinearOperator
 from intertwine.reps import Rep
+from intertwine.torch_compilation import one_operation
 
 _LOG = logging.getLogger("intertwine")
 _WORTH_SAYING = 2**30
@@ -28,8 +29,9 @@ class Basis(LinearOperator):
     """Q of shape (n, r) with QᴴQ = 1, whose columns span {v : ρ(g)v = v for all g}.
 
     ``Q @ w`` and ``Q.T @ v`` (``Q.H`` for complex groups), ``Q[:, i]``, ``Q.project(v)`` work on
-    vectors, matrices and batches of matrices, in NumPy and in JAX (under `jit`, `grad`, `vmap`
-    too), and return the array library and precision of their argument. Arithmetic and
+    vectors, matrices and batches of matrices, in NumPy, in JAX (under `jit`, `grad`, `vmap` too)
+    and in PyTorch (under `compile`, `vmap`, `func.grad` too), and return the array library and
+    precision of their argument. Arithmetic and
     ``np.asarray`` use the matrix. `certificate` is the evidence for it; `cached` is the folder or
     address that it came from, empty if it was solved. Its rows are the coordinates of the rep `of`,
     which is None if unknown.
@@ -67,10 +69,22 @@ class Basis(LinearOperator):
         return self.shape[1]
 
     def _matmat(self, matrix: Array) -> Array:
-        return self._run("apply", matrix)
+        return self._apply(matrix)
 
     def _adjoint(self) -> LinearOperator:
         return _Adjoint(self)
+
+    @one_operation
+    def _apply(self, matrix: Array) -> Array:
+        return self._run("apply", matrix)
+
+    @one_operation
+    def _adjoin(self, matrix: Array) -> Array:
+        return self._run("adjoint", matrix)
+
+    @one_operation
+    def _projected(self, matrix: Array) -> Array:
+        return self._run("project", matrix)
 
     def _run(self, name: str, matrix: Array) -> Array:
         """Return Q x, Qᴴ x or QQᴴ x: `name` is apply, adjoint or project.
@@ -80,7 +94,7 @@ class Basis(LinearOperator):
         """
         if is_concrete_jax(matrix) and self._is_compiled:
             return self._programs[name](matrix)
-        return self._functions[name](matrix)
+        return self._functions[name](for_products(matrix, self.dtype))
 
     @cached_property
     def _is_compiled(self) -> bool:
@@ -115,7 +129,7 @@ class Basis(LinearOperator):
 
     def project(self, v: Num[Any, "..."]) -> Num[Any, "..."]:
         """Return QQᴴv, the invariant nearest to v; of shape (n,), (n, k) or (…, n, k) like v."""
-        return self.projector @ v
+        return self.projector.applied_to(v)
 
     @property
     def projector(self) -> Projector:
@@ -176,7 +190,7 @@ class _Adjoint(LinearOperator):
         self.shape = (basis.shape[1], basis.shape[0])
 
     def _matmat(self, matrix: Array) -> Array:
-        return self.basis._run("adjoint", matrix)
+        return self.basis._adjoin(matrix)
 
     def _adjoint(self) -> LinearOperator:
         return self.basis
@@ -194,7 +208,7 @@ class Projector(LinearOperator):
         self.shape = (basis.shape[0], basis.shape[0])
 
     def _matmat(self, matrix: Array) -> Array:
-        return self.basis._run("project", matrix)
+        return self.basis._projected(matrix)
 
     def _adjoint(self) -> LinearOperator:
         return self

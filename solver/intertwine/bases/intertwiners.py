@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Num, Shaped
 
-from intertwine.arrays import namespace, working_dtype
+from intertwine.arrays import constant, namespace, working_dtype
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.bases.transform import Transform
 from intertwine.errors import FormatError
@@ -53,7 +53,7 @@ class Intertwiners(Storage):
             part = w[at : at + a * b * e].reshape(a, b, e, k)
             at += a * b * e
             part = xp.transpose(part, (0, 3, 2, 1)).reshape(a * k, e * b)
-            units = xp.asarray(self._units[irrep], dtype=dtype)  # e, b, d, m
+            units = constant(self._units[irrep], w, dtype)  # e, b, d, m
             mapped = (part @ units.reshape(e * b, d * m)).reshape(a, k, d, m)
             rows[irrep] = xp.transpose(mapped, (0, 2, 3, 1)).reshape(a, d, m * k)
         return self.left.backward(rows, m * k).reshape(self.shape[0], k)
@@ -66,7 +66,7 @@ class Intertwiners(Storage):
         found, m = [], self.right.size
         rows = self.left.forward(v.reshape(self.left.size, m * k))
         for irrep, a, b, e, d in self._blocks:
-            units = xp.asarray(self._units[irrep], dtype=dtype).reshape(e * b, d * m)
+            units = constant(self._units[irrep], v, dtype).reshape(e * b, d * m)
             part = xp.transpose(rows[irrep].reshape(a, d, m, k), (0, 3, 1, 2))
             coordinates = (part.reshape(a * k, d * m) @ units.conj().T).reshape(a, k, e, b)
             found.append(xp.transpose(coordinates, (0, 3, 2, 1)).reshape(a * b * e, k))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Num
 
-from intertwine.arrays import Array, namespace, working_dtype
+from intertwine.arrays import Array, constant, working_dtype
 from intertwine.bases.storage import Put, Storage
 from intertwine.errors import FormatError
 
@@ -35,8 +35,7 @@ class DenseStorage(Storage):
         return self._in(v).conj().T @ v
 
     def _in(self, argument: Array) -> Array:
-        dtype = working_dtype(argument, self.dtype)
-        return namespace(argument).asarray(self.matrix, dtype=dtype)
+        return constant(self.matrix, argument, working_dtype(argument, self.dtype))
 
     def sparse(self) -> Any:
         """Return Q without entries that are rounding errors."""

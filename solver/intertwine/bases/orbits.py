@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Inexact, Int, Num
 
-from intertwine.arrays import index, is_jax, namespace, working_dtype
+from intertwine.arrays import (
+    constant,
+    index,
+    is_numpy,
+    is_torch,
+    namespace,
+    rows_at,
+    sums_of_rows,
+    working_dtype,
+)
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
 from intertwine.operators import Permutation
@@ -45,6 +54,12 @@ class Orbits(Storage):
         return weights if self.signs is None else weights * self.signs
 
     @cached_property
+    def _places(self) -> Int[np.ndarray, " n"]:
+        """The labels, with 0 in place of −1: these rows have weight 0."""
+        places: Int[np.ndarray, " n"] = np.maximum(self.labels, 0)
+        return places
+
+    @cached_property
     def _grouped(self) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " r"]]:
         """The indices of the nonzero rows, orbit by orbit, and the start of each orbit."""
         order = np.argsort(self.labels, kind="stable")
@@ -56,19 +71,18 @@ class Orbits(Storage):
         xp, dtype = namespace(w), working_dtype(w, self.dtype)
         if self.shape[1] == 0:
             return xp.zeros((self.shape[0], w.shape[1]), dtype=dtype)
-        return xp.asarray(self._weights, dtype=dtype)[:, None] * w[index(self.labels, w)]
+        rows = rows_at(self._places, w) if is_torch(w) else w[index(self.labels, w)]
+        return constant(self._weights, w, dtype)[:, None] * rows
 
     def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Return Qᴴ v: weighted sums over the orbits."""
         xp, dtype = namespace(v), working_dtype(v, self.dtype)
         if self.shape[1] == 0:
             return xp.zeros((0, v.shape[1]), dtype=dtype)
-        weighted = xp.asarray(self._weights, dtype=dtype)[:, None] * v
-        if is_jax(v):
-            import jax
-
-            labels = index(np.maximum(self.labels, 0), v)  # rows of label −1 have weight 0
-            return jax.ops.segment_sum(weighted, labels, num_segments=self.shape[1])
+        weighted = constant(self._weights, v, dtype)[:, None] * v
+        if not is_numpy(v):
+            labels = self._places if is_torch(v) else index(self._places, v)
+            return sums_of_rows(weighted, labels, self.shape[1])
         order, starts = self._grouped
         return np.add.reduceat(weighted[order], starts, axis=0)
 

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Int, Num
 
-from intertwine.arrays import is_jax, namespace, working_dtype
+from intertwine.arrays import (
+    constant,
+    converted,
+    is_jax,
+    is_numpy,
+    rows_at,
+    sums_of_rows,
+    working_dtype,
+)
 from intertwine.bases.orbits import Orbits
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
@@ -61,10 +69,12 @@ class EqualityPatterns(Storage):
 
     def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Return Q w: each row is its pattern's entry of w, weighted."""
-        xp, dtype = namespace(w), working_dtype(w, self.dtype)
-        values = xp.asarray(self._weights, dtype=dtype)[:, None] * w
+        dtype = working_dtype(w, self.dtype)
+        values = constant(self._weights, w, dtype)[:, None] * w
         if is_jax(w):
             return values[self._labels_in_jax().ravel()]
+        if not is_numpy(w):
+            return rows_at(self._labels, values)
         found = np.empty((self.size,) * self.slots + (w.shape[1],), dtype=dtype)
         # a diagonal contains those of patterns with fewer different indices: these overwrite it
         for j in reversed(self._by_parts):
@@ -76,19 +86,26 @@ class EqualityPatterns(Storage):
 
         Entries of other patterns are in no intermediate result, so that large ones cost no digits.
         """
-        xp, dtype = namespace(v), working_dtype(v, self.dtype)
-        if is_jax(v):
-            import jax
-
-            labels = self._labels_in_jax().ravel()
-            totals = jax.ops.segment_sum(v.astype(dtype), labels, num_segments=self.shape[1])
-            return xp.asarray(self._weights, dtype=dtype)[:, None] * totals
+        dtype = working_dtype(v, self.dtype)
+        if not is_numpy(v):
+            labels = self._labels_in_jax().ravel() if is_jax(v) else self._labels
+            totals = sums_of_rows(converted(v, dtype), labels, self.shape[1])
+            return constant(self._weights, v, dtype)[:, None] * totals
         tensor: Any = v.reshape(*(self.size,) * self.slots, v.shape[1])
         double = np.result_type(dtype, np.float64)
         sums = np.empty((self.shape[1], v.shape[1]), dtype=double)
         for j, pattern in enumerate(self.patterns):
             sums[j] = _sum_over_different(_diagonal(tensor, pattern), double)
         return (self._weights[:, None] * sums).astype(dtype)
+
+    @cached_property
+    def _labels(self) -> Int[np.ndarray, " n"]:
+        """The label of each tuple."""
+        bits = np.zeros((self.size,) * self.slots, dtype=np.int32)
+        for bit, (a, b) in enumerate(combinations(range(self.slots), 2)):
+            equal = np.eye(self.size, dtype=np.int32) << bit
+            bits += np.expand_dims(equal, [k for k in range(self.slots) if k not in (a, b)])
+        return self._label_of_bits[bits].ravel()
 
     def _labels_in_jax(self) -> Any:
         """Return the label of each tuple as a JAX array, which a compiled program computes."""

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Int, Num
 
-from intertwine.arrays import Array, index, is_jax, namespace, working_dtype
+from intertwine.arrays import (
+    Array,
+    constant,
+    is_numpy,
+    namespace,
+    rows_at,
+    with_rows_added,
+    working_dtype,
+)
 from intertwine.bases.storage import Put, Storage, read_count
 from intertwine.errors import FormatError
 
@@ -48,32 +56,41 @@ class SparseStorage(Storage):
     def apply(self, w: Num[Any, "r k"]) -> Num[Any, "n k"]:
         """Return Q w: S first, then the frames, slot by slot."""
         xp, dtype = namespace(w), working_dtype(w, self.dtype)
-        if is_jax(w):
-            weighted = xp.asarray(self.values, dtype=dtype)[:, None] * w[index(self._columns, w)]
-            found = xp.zeros((self.shape[0], w.shape[1]), dtype=dtype)
-            found = found.at[index(self.rows, w)].add(weighted)
-        else:
+        if is_numpy(w):
             found = self._cast(self._matrix, dtype) @ w.astype(dtype)
+        else:
+            weighted = constant(self.values, w, dtype)[:, None] * rows_at(self._columns, w)
+            zeros = xp.zeros((self.shape[0], w.shape[1]), dtype=dtype)
+            found = with_rows_added(zeros, self.rows, weighted)
         return self._in_frames(found, dtype, adjoint=False)
 
     def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Return Qᴴ v: the frames' adjoints first, then that of S."""
         xp, dtype = namespace(v), working_dtype(v, self.dtype)
         moved = self._in_frames(v, dtype, adjoint=True)
-        if is_jax(v):
-            weights = xp.asarray(self.values.conj(), dtype=dtype)[:, None]
-            found = xp.zeros((self.shape[1], v.shape[1]), dtype=dtype)
-            return found.at[index(self._columns, v)].add(weights * moved[index(self.rows, v)])
-        return self._cast(self._adjoint_matrix, dtype) @ moved.astype(dtype)
+        if is_numpy(v):
+            return self._cast(self._adjoint_matrix, dtype) @ moved.astype(dtype)
+        weights = constant(self._conjugates, v, dtype)[:, None]
+        zeros = xp.zeros((self.shape[1], v.shape[1]), dtype=dtype)
+        return with_rows_added(zeros, self._columns, weights * rows_at(self.rows, moved))
 
     def _in_frames(self, x: Array, dtype: np.dtype[Any], *, adjoint: bool) -> Array:
-        xp, shape = namespace(x), x.shape
-        for slot, frame in enumerate(self.frames):
+        shape = x.shape
+        for slot, frame in enumerate(self._adjoint_frames if adjoint else self.frames):
             if frame is not None:
-                matrix = xp.asarray(frame.conj().T if adjoint else frame, dtype=dtype)
+                matrix = constant(frame, x, dtype)
                 before, after = prod(self.sizes[:slot]), prod(self.sizes[slot + 1 :]) * shape[1]
                 x = (matrix @ x.reshape(before, self.sizes[slot], after)).reshape(shape)
         return x
+
+    @cached_property
+    def _adjoint_frames(self) -> Frames:
+        return [None if frame is None else frame.conj().T for frame in self.frames]
+
+    @cached_property
+    def _conjugates(self) -> Inexact[np.ndarray, " m"]:
+        """The complex conjugates of the values."""
+        return self.values.conj()
 
     @cached_property
     def _columns(self) -> Int[np.ndarray, " m"]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Num
 
-from intertwine.arrays import Array, namespace, working_dtype
+from intertwine.arrays import Array, constant, namespace, working_dtype
 from intertwine.bases.storage import Put, read_count
 from intertwine.errors import FormatError
 
@@ -151,6 +151,5 @@ class Transform:
         return cls(sizes, steps)
 
 
-def _cast(constant: Inexact[np.ndarray, "..."], like: Array) -> Array:
-    dtype = working_dtype(like, constant.dtype)
-    return namespace(like).asarray(constant, dtype=dtype)
+def _cast(maps: Inexact[np.ndarray, "..."], like: Array) -> Array:
+    return constant(maps, like, working_dtype(like, maps.dtype))

@@ -50,6 +50,15 @@ class Dataset:
             *moments(self.Y, self.rep_out(self.symmetry)),
         )
 
+    def default_aug(self, model: Any) -> Any:
+        """Return the model as a `GroupAugmentation` by the symmetry of these data.
+
+        (EMLP's method. `intertwine.training.fit` augments by itself.) Needs the extra `nn`.
+        """
+        from intertwine.nn import GroupAugmentation
+
+        return GroupAugmentation(model, self.rep_in, self.rep_out, self.symmetry)
+
     def __len__(self) -> int:
         return len(self.X)
 

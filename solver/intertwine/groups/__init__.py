@@ -1,5 +1,7 @@
 """Matrix groups, given by the generators of their base representation."""
 
+from typing import Any
+
 from intertwine.groups.catalogue import (
     CATALOGUE,
     GL,
@@ -52,6 +54,7 @@ from intertwine.groups.group import Group
 from intertwine.groups.lie_groups import G2, SE, E, Galilei, Heisenberg, Poincare, Spin
 from intertwine.groups.lie_structure import LieAlgebra, lie_algebra
 from intertwine.groups.magnetic_groups import MAGNETIC_CLASSES, MagneticPointGroup
+from intertwine.groups.noise import noise2sample, noise2samples
 from intertwine.groups.point_groups import (
     CRYSTAL_CLASSES,
     CrystalClass,
@@ -134,7 +137,18 @@ __all__ = [
     "group_to_json",
     "lie_algebra",
     "limited_entries",
+    "noise2sample",
+    "noise2samples",
     "parse_group",
     "read_group",
     "require_exact",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `rel_err`, which EMLP has among its groups, from a package above this one."""
+    if name == "rel_err":
+        from intertwine.verify import rel_err
+
+        return rel_err
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

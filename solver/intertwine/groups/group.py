@@ -27,6 +27,7 @@ from intertwine.groups.generators import (
     read_discrete,
     read_lie_algebra,
 )
+from intertwine.groups.noise import exponential_of
 from intertwine.groups.refinement import (
     DEFAULT_TOLERANCE,
     Refined,
@@ -357,6 +358,14 @@ class Group:
         self.refinement = found.refinement
         if found.refinement.precision:
             self.known_precision = found.refinement.precision
+
+    def num_constraints(self) -> int:
+        """Return the number of generators, each of which is a constraint on invariants."""
+        return len(self._lie) + len(self._discrete)
+
+    def exp(self, A: Num[Any, "d d"]) -> Num[Any, "d d"]:
+        """Return exp(A) of a matrix of the Lie algebra, in the array library of A."""
+        return exponential_of(A)
 
     def samples(self, n: int, seed: int = 0) -> Num[np.ndarray, "n d d"]:
         """Return n group elements of shape (n, d, d), not Haar distributed; a seed fixes them.

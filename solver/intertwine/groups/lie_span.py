@@ -10,6 +10,7 @@ from jaxtyping import Float, Inexact
 from intertwine.errors import AmbiguousRank
 from intertwine.groups.group import Group
 from intertwine.operators import dense, is_monomial
+from intertwine.operators.product_comparison import has_orthonormal_rows
 
 _CLOSED = 1e-8
 _MANY = 100  # for as many generators a factorisation is faster than their singular values
@@ -17,6 +18,10 @@ _INDEPENDENT = 1e-6  # generators whose singular values are all above this are i
 _LARGE = 400  # from this size on, an iteration is faster than all singular values
 _LANCZOS = 1e-10
 _CUBE = 1e-10  # the largest entry of a cube that vanishes, of a matrix of norm 1
+_ORTHOGONAL = 5e-15  # the largest inner product of rows that need no factorisation
+_CLEARLY = 1e3  # an estimate above a tolerance by this factor proves that the norm is above it
+_DRAWN = 4  # random elements for an estimate
+_MOSTLY_OUTSIDE, _CLEAR_CUBE = 0.1, 1e-5  # parts outside K, and their cubes, that rounding is not
 _KRYLOV = 10  # vectors of a Lanczos run: images under a rep have few different singular values
 
 
@@ -55,11 +60,17 @@ def orthonormal_rows(
     """Return W with orthonormal rows, and a matrix L⁻¹ with W = L⁻¹ `rows`.
 
     None unless all singular values are clearly above `independent` times the largest. For hundreds
-    of rows this takes a fraction of the time of their singular values.
+    of rows this takes a fraction of the time of their singular values. Rows that are orthogonal up
+    to rounding are only scaled.
     """
     count, n = rows.shape
     if not 0 < count <= n:
         return None
+    lengths = np.linalg.norm(rows, axis=1)
+    if lengths.min() > count * independent * lengths.max():
+        units = rows / lengths[:, None]
+        if has_orthonormal_rows(units, _ORTHOGONAL):
+            return units, np.diag(1 / lengths).astype(rows.dtype)
     from scipy.linalg import solve_triangular
 
     q, r = np.linalg.qr(rows.conj().T)
@@ -118,6 +129,13 @@ class LieSpan:
         """`orthonormal_rows` of many generators, for any tolerance of `combinations`."""
         return orthonormal_rows(self.rows, _INDEPENDENT) if len(self.rows) >= _MANY else None
 
+    @property
+    def basis_of_many(self) -> Float[np.ndarray, "k d d"] | None:
+        """An orthonormal basis of many independent real generators; else None."""
+        if self._orthonormal is None or self.rows.shape[1] > self._d**2:
+            return None
+        return self._orthonormal[0].reshape(-1, self._d, self._d)
+
     def combinations(self, null: float, distinct: float) -> Float[np.ndarray, "j k"]:
         """Return coefficients c such that the Σₖ cⱼₖ Aₖ/‖Aₖ‖ are orthonormal, up to a factor √d.
 
@@ -164,14 +182,20 @@ class LieSpan:
         ):
             return True
         rows = self.rows
-        wanted = adjoint_rows(rows, self._d)
+        allowed = _CLOSED * float(np.linalg.norm(rows))
         if self._orthonormal is not None:
             basis = self._orthonormal[0]
-            outside = np.linalg.norm(wanted - (wanted @ basis.T) @ basis)
+            # the squared length of Σ gₖ Oₖ, for normal numbers gₖ, has the mean Σ ‖Oₖ‖²
+            drawn = np.random.default_rng(6).standard_normal((_DRAWN, len(rows)))
+            estimate = np.linalg.norm(_outside(basis, adjoint_rows(drawn @ rows, self._d)))
+            if estimate > _CLEARLY * np.sqrt(_DRAWN) * allowed:
+                return False
+            outside = np.linalg.norm(_outside(basis, adjoint_rows(rows, self._d)))
         else:
+            wanted = adjoint_rows(rows, self._d)
             coefficients = np.linalg.lstsq(rows.T, wanted.T, rcond=None)[0]
             outside = np.linalg.norm(rows.T @ coefficients - wanted.T)
-        return bool(outside <= _CLOSED * np.linalg.norm(wanted))
+        return bool(outside <= allowed)
 
     @cached_property
     def has_good_frame(self) -> bool:
@@ -183,11 +207,37 @@ class LieSpan:
         sum of elements of K and N may have eigenspaces that are far from orthogonal, although the
         frame is good.
         """
+        if self._orthonormal is not None and self._has_an_element_outside_good_frames:
+            return False
         u, s, vh = np.linalg.svd(self.rows, full_matrices=False)
         vh = vh[s > _INDEPENDENT * s.max(initial=np.finfo(float).tiny)]
-        adjoints = adjoint_rows(vh, self._d)
-        outside = adjoints - (adjoints @ vh.T) @ vh
-        u, s, _ = np.linalg.svd(outside, full_matrices=False)
+        u, s, _ = np.linalg.svd(_outside(vh, adjoint_rows(vh, self._d)), full_matrices=False)
         rest = _matrices(u[:, s > _CLOSED].T @ vh, self._d)
         cubes = rest @ rest @ rest
         return bool(np.abs(cubes).max(initial=0.0) <= _CUBE)
+
+    @property
+    def _has_an_element_outside_good_frames(self) -> bool:
+        """Whether one random element of N clearly has a cube: then the frame is not good, and no
+        basis of N has to be computed.
+
+        N is the image of O, the part of the adjoints outside the span, so that Og for a random g is
+        in N. For an orthonormal basis B of the span, O = BP(1 − BᵀB), where P takes adjoints.
+        """
+        assert self._orthonormal is not None
+        basis = self._orthonormal[0]
+        drawn = np.random.default_rng(7).standard_normal((1, basis.shape[1]))
+        coordinates = adjoint_rows(_outside(basis, drawn), self._d) @ basis.T
+        size = float(np.linalg.norm(coordinates))
+        if not size > _MOSTLY_OUTSIDE:
+            return False  # rounding could be part of it
+        element = _matrices(coordinates / size @ basis, self._d)[0]
+        return bool(np.abs(element @ element @ element).max() > _CLEAR_CUBE)
+
+
+def _outside(
+    basis: Float[np.ndarray, "j m"], rows: Float[np.ndarray, "k m"]
+) -> Float[np.ndarray, "k m"]:
+    """Return the parts of rows that are orthogonal to those of an orthonormal basis."""
+    found: Float[np.ndarray, "k m"] = rows - (rows @ basis.T) @ basis
+    return found

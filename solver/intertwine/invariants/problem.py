@@ -22,7 +22,7 @@ from intertwine.irreps.abelian_weights import Weights, commute_on_a_vector, diag
 from intertwine.operators import Permutation, as_signed_permutation, dense, is_monomial
 from intertwine.operators.product_comparison import PRODUCTS_UP_TO, has_orthonormal_rows
 from intertwine.reps.canonical_form import Atoms
-from intertwine.reps.generator_images import Images, images
+from intertwine.reps.generator_images import Images, images, lie_span_of
 from intertwine.reps.key import basis_key
 from intertwine.reps.syntax import Base, Dual, Rep, is_a, tensor
 
@@ -150,7 +150,7 @@ class Problem:
     def lie_span(self) -> LieSpan:
         """The span of the Lie generators."""
         assert self.group is not None
-        return LieSpan(self.group)
+        return lie_span_of(self.group)
 
     def unit_lie(self, k: int) -> Slots:
         """Return dρᵢ(Aₖ / ‖Aₖ‖) in each slot i, for Aₖ of any scale; zero for Aₖ = 0. Equal atoms

@@ -20,7 +20,7 @@ from intertwine.arrays import standard_normal
 from intertwine.bases import Storage
 from intertwine.errors import MethodNotApplicable
 from intertwine.groups import Group
-from intertwine.groups.lie_span import LieSpan, adjoint_rows
+from intertwine.groups.lie_span import adjoint_rows
 from intertwine.invariants.backends import Backend
 from intertwine.invariants.by_irreps import match_irreps
 from intertwine.invariants.by_krylov import Found, orthonormal_invariants
@@ -37,6 +37,7 @@ from intertwine.invariants.tolerances import DEFAULT, Tolerances
 from intertwine.irreps import REDUCTIVE, verdict_of
 from intertwine.memory import require_memory
 from intertwine.operators import dense
+from intertwine.reps.generator_images import lie_span_of
 from intertwine.reps.syntax import Base, Dual, Rep, is_a
 
 _LOG = logging.getLogger("intertwine")
@@ -83,7 +84,7 @@ def reductive_subgroup(group: Group) -> Subgroup | None:
     """
     if group.precision:
         return None  # a part of rounded generators may be closed by chance
-    span = LieSpan(group)
+    span = lie_span_of(group)
     combinations = span.combinations(DEFAULT.null, DEFAULT.distinct)
     inside, outside = _closed_part(combinations @ span.rows / math.sqrt(group.d), group.d)
     elements = [np.asarray(dense(h)) for h in group.group_generators]

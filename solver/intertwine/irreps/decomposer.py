@@ -11,13 +11,12 @@ from jaxtyping import Float, Inexact
 
 from intertwine.bases.transform import Transform
 from intertwine.groups.group import Group
-from intertwine.groups.lie_span import LieSpan
 from intertwine.irreps.actions import Action, MatrixRep, ProductAction, adjoint
 from intertwine.irreps.catalogue import Catalogue
 from intertwine.irreps.generators import given_action, solving_plan, trivial_rep
 from intertwine.irreps.irreducible import Isometries
 from intertwine.reps.canonical_form import Atoms, atom_order
-from intertwine.reps.generator_images import act_by_complex_numbers
+from intertwine.reps.generator_images import act_by_complex_numbers, lie_span_of
 from intertwine.reps.syntax import Base, Rep
 
 _NULL, _DISTINCT = 1e-12, 1e-7
@@ -55,7 +54,7 @@ class Decomposer:
 
     def __init__(self, group: Group, dtype: np.dtype[np.inexact]) -> None:
         self.group, self.dtype = group, dtype
-        self.span = LieSpan(group)
+        self.span = lie_span_of(group)
         self.combinations = self.span.combinations(_NULL, _DISTINCT)
         self._plan = solving_plan(group, self.base())
         trivial = trivial_rep(group, len(self.combinations), dtype, self._plan)

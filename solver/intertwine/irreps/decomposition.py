@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Num
 
-from intertwine.arrays import Array, namespace, working_dtype
+from intertwine.arrays import Array, constant, for_products, namespace, working_dtype
 from intertwine.bases.store import BasisStore, find_store
 from intertwine.bases.transform import Transform
 from intertwine.errors import (
@@ -74,7 +74,11 @@ class Decomposition:
     """The unitary change to the gauge for each irrep, if it is not the irreps' own."""
 
     def to_irreps(self, x: Num[Array, "n c"]) -> dict[Irrep, Num[Array, "m d c"]]:
-        """Return U⁻¹x, irrep by irrep: copies, components, columns. NumPy and JAX arrays."""
+        """Return U⁻¹x, irrep by irrep: copies, components, columns.
+
+        Arrays of NumPy, JAX and PyTorch.
+        """
+        x = for_products(x, self._dtype)
         xp, columns = namespace(x), x.shape[1]
         x = x if self._form.is_identity else self._form.permutation @ x
         found: dict[int, list[Array]] = {index: [] for index in self._indices}
@@ -93,9 +97,8 @@ class Decomposition:
 
     def from_irreps(self, parts: Mapping[Irrep, Num[Array, "m d c"]]) -> Num[Array, "n c"]:
         """Ux."""
-        by_index = dict(
-            zip(self._indices, map(parts.__getitem__, self.multiplicities), strict=True)
-        )
+        given = (for_products(parts[irrep], self._dtype) for irrep in self.multiplicities)
+        by_index = dict(zip(self._indices, given, strict=True))
         for index, change in zip(self._indices, self._changes, strict=False):
             by_index[index] = _changed(change.conj().T, by_index[index])
         some = next(iter(by_index.values()))
@@ -112,6 +115,13 @@ class Decomposition:
                 blocks.append(block if term.frame is None else term.frame @ block)
         x = xp.concatenate(blocks)
         return x if self._form.is_identity else self._form.permutation.H @ x
+
+    @cached_property
+    def _dtype(self) -> np.dtype[Any]:
+        """The dtype of U."""
+        dtypes = [maps.dtype for term in self._terms for maps in term.transform.arrays]
+        dtypes += [term.frame.dtype for term in self._terms if term.frame is not None]
+        return np.result_type(float, *dtypes, *(change.dtype for change in self._changes))
 
     def matrix(self) -> Inexact[np.ndarray, "n n"]:
         """U, written out."""
@@ -184,7 +194,7 @@ class Decomposition:
 
 def _changed(change: Inexact[np.ndarray, "d d"], part: Num[Array, "m d c"]) -> Num[Array, "m d c"]:
     """Return the components of all copies in another basis."""
-    matrix = namespace(part).asarray(change.astype(working_dtype(part, change.dtype)))
+    matrix = constant(change, part, working_dtype(part, change.dtype))
     return namespace(part).einsum("ij,mjc->mic", matrix, part)
 
 

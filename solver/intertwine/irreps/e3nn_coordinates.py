@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.arrays import namespace, working_dtype
+from intertwine.arrays import for_products, namespace, working_dtype
 from intertwine.errors import InvalidRep, MethodNotApplicable, TooLarge
 from intertwine.irreps.decomposition import decompose
 from intertwine.irreps.irrep import Irrep
@@ -38,7 +38,9 @@ class E3nnFrame:
         return "+".join(f"{count}x{degree}{parity}" for count, degree, parity in self.blocks)
 
     def to_e3nn(self, x: Any) -> Any:
-        """Return vectors of ρ, of shape (…, n), in e3nn's coordinates. NumPy or JAX arrays."""
+        """Return vectors of ρ, of shape (…, n), in e3nn's coordinates. Arrays of NumPy, JAX
+        or PyTorch.
+        """
         return self._times(self.matrix, x)
 
     def from_e3nn(self, x: Any) -> Any:
@@ -52,7 +54,8 @@ class E3nnFrame:
                 f"{self.rep!r} has size {len(matrix)}, and an array has the shape {x.shape}: give "
                 f"one of shape (…, {len(matrix)})"
             )
-        return x @ matrix.T.astype(working_dtype(x, matrix.dtype))
+        x = for_products(x, matrix.dtype)
+        return x @ namespace(x).asarray(matrix.T, dtype=working_dtype(x, matrix.dtype))
 
     def __repr__(self) -> str:
         return f"<{self.rep!r} in e3nn: {self.irreps}>"

@@ -106,10 +106,10 @@ def image_of(
         inside, w = entry.origin.inside, xp.asarray(entry.origin.isometry)
         if isinstance(inside, Rep):
             whole = _whole_image(inside, element, lie)
-            image = w.conj().T @ whole @ w
+            image = xp.matmul(xp.matmul(w.conj().T, whole), w)
         else:
             a, b = (image_of(decomposer, part, element, lie, known) for part in inside)
-            image = w.conj().T @ _product(a, b, lie) @ w
+            image = xp.matmul(xp.matmul(w.conj().T, _product(a, b, lie)), w)
     known[index] = image
     return image
 

@@ -39,6 +39,7 @@ from intertwine.reps.generator_images import (
 )
 from intertwine.reps.parsing import register_function, register_notation
 from intertwine.reps.syntax import Base, Dual, Rep, ScalarRep, Sum, Tensor, atoms, is_a
+from intertwine.torch_compilation import one_operation
 
 _SEARCHED_POWERS = 8
 _SEARCHED_SIZE = 5_000
@@ -179,10 +180,12 @@ class Irrep(Rep):
         changed = any(getattr(type(self), n) is not getattr(Irrep, n) for n in ("rho", "drho"))
         return None if changed else f"irrep {self.name}"  # a subclass may have its own action
 
+    @one_operation
     def rho(self, M: Any) -> Array:
         """Return λ(g), in the array library of g."""
         return self._image(self._straightened(M), lie=False)
 
+    @one_operation
     def drho(self, A: Any) -> Array:
         """dλ(A)."""
         return self._image(self._straightened(A), lie=True)
@@ -226,7 +229,8 @@ class Irrep(Rep):
         if frame is None:
             return matrix
         xp = namespace(matrix)
-        return xp.linalg.solve(xp.asarray(frame), matrix) @ xp.asarray(frame)
+        frame = xp.asarray(frame)
+        return xp.matmul(xp.linalg.solve(frame, matrix), frame)
 
     def _image(self, element: Array, lie: bool) -> Array:
         entry = self.entry

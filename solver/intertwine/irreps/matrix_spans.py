@@ -14,6 +14,7 @@ from intertwine.irreps.actions import adjoint, norm
 _INDEPENDENT = 1e-9
 _CLEAR = 1e-6  # a span whose singular values are all above this has full rank
 _MANY = 100  # matrices
+_CLEARLY = 1e3  # a distance above a tolerance by this factor proves that the mean is above it
 _ZERO_EIGENVALUE = 1e-6
 _ROUNDED = 1e-9  # eigenvectors that amplify rounding beyond this are ignored
 _WORDS = 6
@@ -52,6 +53,21 @@ def outside_span(
 def openness(span: Inexact[np.ndarray, "j d d"]) -> float:
     """Return the distance of an orthonormal span from closed under adjoints."""
     return norm(outside_span(span, adjoint(span), times=1)) / sqrt(max(len(span), 1))
+
+
+def is_closed_under_adjoints(span: Inexact[np.ndarray, "j d d"], tolerance: float) -> bool:
+    """Return whether an orthonormal span is closed under adjoints.
+
+    Of a large span, one random element is tested first: its adjoint is far outside of a span that
+    is clearly open.
+    """
+    if len(span) >= _MANY:
+        drawn = np.random.default_rng(8).standard_normal(len(span)) / sqrt(len(span))
+        element = np.tensordot(drawn, span, (0, 0))[None]
+        # the mean of the squared distance is the squared openness
+        if norm(outside_span(span, adjoint(element), times=1)) > _CLEARLY * tolerance:
+            return False
+    return openness(span) <= tolerance
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from intertwine.irreps.compact_frame import unitary_frame
 from intertwine.irreps.frame import Frame, conjugated, find_frame
 from intertwine.irreps.matrix_spans import (
     TraceForm,
+    is_closed_under_adjoints,
     lie_of_closure,
-    openness,
     orthonormal_span,
     trace_form,
 )
 from intertwine.operators import dense
+from intertwine.reps.generator_images import lie_span_of
 
 _CLOSED = 1e-12
 _PER_CONDITION = 100.0  # rounding errors in a frame of condition c reach that times ε·c²
@@ -68,8 +69,10 @@ def judge(group: Group) -> Verdict:
     Uses Dickson's test on its base representation, and finds the frame, which certifies the
     result. Without a clear answer the verdict is `ambiguous`.
     """
-    lie, discrete = _generators(group, LieSpan(group))
-    lie = orthonormal_span(lie)
+    span = lie_span_of(group)
+    lie, discrete = _generators(group, span)
+    basis = span.basis_of_many if np.isrealobj(lie) else None
+    lie = orthonormal_span(lie) if basis is None else basis
     if not (len(lie) or len(discrete)):
         return Verdict(REDUCTIVE, "no generators")
     if any(not 1 / _LARGE < norm(h) < _LARGE for h in discrete):
@@ -77,7 +80,7 @@ def judge(group: Group) -> Verdict:
             AMBIGUOUS, f"some generator's norm is not between {1 / _LARGE:.0e} and {_LARGE:.0e}"
         )
     unitary = all(norm(h @ adjoint(h) - np.eye(group.d)) <= _CLOSED * group.d for h in discrete)
-    if unitary and openness(lie) <= _CLOSED:
+    if unitary and is_closed_under_adjoints(lie, _CLOSED):
         return Verdict(REDUCTIVE, "closed under adjoints as given")
     if _SMALL < group.d <= _AVERAGED_UP_TO:
         compact = _compact(lie, discrete, group.precision)

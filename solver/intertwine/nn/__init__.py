@@ -13,8 +13,10 @@ from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.e3nn_linear import E3nnLinear, linear_from_e3nn, linear_to_e3nn
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
+from intertwine.nn.energy import EMLPH, MLPH, hamiltonian_dynamics
 from intertwine.nn.exporting import export
 from intertwine.nn.gated_nonlinearity import GatedNonlinearity
+from intertwine.nn.group_augmentation import GroupAugmentation
 from intertwine.nn.layer import in_pieces
 from intertwine.nn.linear import Linear
 from intertwine.nn.mlp import MLP
@@ -25,26 +27,35 @@ from intertwine.nn.program_cache import use_program_cache
 from intertwine.nn.saving import load, save
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.standardize import Standardize
+from intertwine.nn.vector_field import EMLPode, MLPode
+from intertwine.nn.weight_projection import bilinear_weights
 
 __all__ = [
     "EMLP",
+    "EMLPH",
     "MLP",
+    "MLPH",
     "BakedNetwork",
     "BiLinear",
     "Dense",
     "E3nnLinear",
     "EMLPBlock",
+    "EMLPode",
     "EquivariantPolynomial",
     "GatedNonlinearity",
+    "GroupAugmentation",
     "Linear",
+    "MLPode",
     "Parallel",
     "Pointwise",
     "Sequential",
     "Standardize",
     "bake",
+    "bilinear_weights",
     "export",
     "gate_indices",
     "gated",
+    "hamiltonian_dynamics",
     "in_pieces",
     "linear_from_e3nn",
     "linear_to_e3nn",

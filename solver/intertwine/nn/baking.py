@@ -42,7 +42,7 @@ def bake(model: Any) -> Any:
     """
     if isinstance(model, Linear):
         return _dense(model.rep_in, model.rep_out, *model.matrix(), model.bias.dtype)
-    if isinstance(model, EMLP):
+    if type(model) is EMLP:  # other outputs, such as an `EMLPH`'s energy, need the model itself
         inner = model.network
         return _network(model, inner) if isinstance(inner, IrrepNetwork) else bake(inner)
     if isinstance(model, Sequential):

@@ -37,7 +37,9 @@ from intertwine.nn.block import Block
 from intertwine.nn.conjugates import Conjugated
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
+from intertwine.nn.energy import EMLPH, MLPH
 from intertwine.nn.gated_nonlinearity import GatedNonlinearity
+from intertwine.nn.group_augmentation import GroupAugmentation
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
@@ -58,6 +60,7 @@ from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import working
 from intertwine.nn.square import Square
 from intertwine.nn.standardize import Standardize
+from intertwine.nn.vector_field import EMLPode, MLPode
 from intertwine.operators import Permutation, dense
 from intertwine.reps import Base, Dual, Rep, ScalarRep, Sum, Tensor
 from intertwine.reps.functors.conjugates import Conjugate
@@ -95,6 +98,7 @@ _CLASSES: dict[str, Any] = {
             Path,
             Copies,
         ),
+        *(EMLPH, MLPH, EMLPode, MLPode, GroupAugmentation),
         *(EquivariantPolynomial, PolynomialFeatures, Step, Parallel),
         *(Gates, BakedNetwork, BakedBlock, Dense, Wiring, Conjugated, Square),
         *(Base, Dual, ScalarRep, Sum, Tensor, Irrep),

@@ -13,7 +13,7 @@ from jaxtyping import Inexact
 from intertwine.architecture.bilinear_maps import Bilinear, require_form
 from intertwine.architecture.hidden_reps import hidden_layers, require_shared_group
 from intertwine.architecture.limits import warn_of
-from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.network_group import NetworkGroup
 from intertwine.architecture.paper_network import paper_network
 from intertwine.architecture.positive_numbers import positive
 from intertwine.architecture.seed import as_seed
@@ -44,7 +44,9 @@ class EMLP(Layer):
     three, or as many as the list has. Layers given by width also get the irreps and products
     without which something that equivariance allows would be out of reach (`complete_shape`). A
     `ReachWarning` says what named reps or too few layers leave out, and `limits` keeps it. Reps
-    without a group get `group`.
+    without a group get `group`. Reps over a larger group are restricted to `group`: with
+    `Trivial(2)` for reps of O(2), the network is one without symmetry. Reps may be over the factors
+    of a product of groups, such as SO(3) and S(5) for ``SO(3)*S(5)``.
 
     At initialization, outputs have root mean square `gain` for standard normal inputs, in each
     irrep if the reps are sums of irreps. `key` is a seed or a key: equal arguments give equal
@@ -59,6 +61,8 @@ class EMLP(Layer):
     rep_out: Rep = eqx.field(static=True)
     limits: tuple[str, ...] = eqx.field(static=True, default=())
     """What the network cannot represent although a larger one could, one sentence each."""
+    G: Group | None = eqx.field(static=True, default=None)
+    """The group; None for a model that an earlier version saved."""
 
     def __init__(
         self,
@@ -74,10 +78,11 @@ class EMLP(Layer):
         key: Key = 0,
         dtype: Any = None,
     ) -> None:
-        self.rep_in, self.rep_out = bound(rep_in, group), bound(rep_out, group)
+        over = NetworkGroup.of((rep_in, rep_out), group)
+        self.G, self.rep_in, self.rep_out = group, over.rep(rep_in), over.rep(rep_out)
         if not self.rep_in.size():
             raise InvalidRep("a network needs an input, and rep_in has size 0")
-        hidden = hidden_layers(ch, num_layers, group)
+        hidden = hidden_layers(ch, num_layers, over)
         require_shared_group(self.rep_in, [layer.rep for layer in hidden])
         channels = checked_integer(channels, "the number of channels")
         gain, seed = positive(gain, "the gain"), as_seed(key)
@@ -112,7 +117,7 @@ class EMLP(Layer):
         return found.reshape(*batch, self.rep_out.size())
 
     def __repr__(self) -> str:
-        return f"EMLP({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"
+        return f"{type(self).__name__}({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"
 
 
 def _forward(network: IrrepNetwork, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:

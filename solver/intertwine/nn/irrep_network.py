@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Inexact
 
-from intertwine.architecture.irrep_network import apply_network, irrep_architecture
+from intertwine.architecture.irrep_network import irrep_architecture, through_blocks
 from intertwine.architecture.irrep_space import IrrepSpace
 from intertwine.architecture.network_shape import HiddenLayer
 from intertwine.architecture.seed import Seed
@@ -16,6 +16,7 @@ from intertwine.arrays import Array
 from intertwine.groups import Group
 from intertwine.nn.block import Block
 from intertwine.nn.drawing import Drawn, drawn, rounded, zeros
+from intertwine.nn.readout import Readout
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
 
@@ -70,7 +71,18 @@ class IrrepNetwork(eqx.Module):
         """Return f(x) for a batch. A batch of one row is faster with `is_batch`, and a vector of a
         `vmap` without (see `mixed`).
         """
-        return apply_network(
-            *(self.space_in, self.blocks, self.weights, self.bias, self.space_out, x),
-            is_batch=is_batch,
-        )
+        features = through_blocks(self.space_in, self.blocks, x, is_batch=is_batch)
+        return self.readout(features, x, is_batch=is_batch)
+
+    @property
+    def readout(self) -> Readout:
+        """The last layer."""
+        return Readout(self.weights, self.bias, self.space_out)
+
+    def __len__(self) -> int:
+        return len(self.blocks) + 1
+
+    def __getitem__(self, index: int) -> Block | Readout:
+        """Return a block, or the last layer; their features are in irrep coordinates."""
+        layers: tuple[Block | Readout, ...] = (*self.blocks, self.readout)
+        return layers[index]

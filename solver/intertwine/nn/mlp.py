@@ -34,6 +34,8 @@ class MLP(Layer):
     rep_out: Rep = eqx.field(static=True)
     takes_complex: bool = eqx.field(static=True)
     gives_complex: bool = eqx.field(static=True)
+    G: Group | None = eqx.field(static=True, default=None)
+    """The group; None for a model that an earlier version saved."""
 
     def __init__(
         self,
@@ -47,7 +49,7 @@ class MLP(Layer):
         dtype: Any = None,
     ) -> None:
         plain = plain_network(rep_in, rep_out, group, ch, num_layers)
-        self.rep_in, self.rep_out = plain.rep_in, plain.rep_out
+        self.G, self.rep_in, self.rep_out = group, plain.rep_in, plain.rep_out
         self.takes_complex, self.gives_complex = plain.takes_complex, plain.gives_complex
         dtype = working(dtype, is_complex=False)
         made = draw(as_seed(key), plain.weight_spec, dtype)
@@ -70,4 +72,4 @@ class MLP(Layer):
 
     def __repr__(self) -> str:
         widths = ", ".join(str(np.shape(bias)[0]) for bias in self.biases[:-1])
-        return f"MLP({self.rep_in!r} → {widths} → {self.rep_out!r})"
+        return f"{type(self).__name__}({self.rep_in!r} → {widths} → {self.rep_out!r})"

@@ -34,7 +34,7 @@ _BYTES = 500 * 10**6
 """The limit of the cache. JAX evicts the least recently used programs above it."""
 _LEAST_FREE = 2 * _BYTES
 """With less free space on the disk, no programs are kept."""
-_SECONDS = 0.1
+_SECONDS = 0.03
 """Programs that compile faster are not kept: reading takes about a tenth of this."""
 _ABANDONED = 60.0
 _CONFIG: Any = jax.config

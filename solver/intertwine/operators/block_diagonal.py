@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from intertwine.arrays import Array, namespace
-from intertwine.operators.base import LinearOperator, apply_in_slot, dense
+from intertwine.arrays import Array, common_dtype, is_torch, namespace
+from intertwine.operators.base import LinearOperator, apply_in_slot, dense, inverse_transpose
 
 
 class DirectSum(LinearOperator):
@@ -18,7 +18,7 @@ class DirectSum(LinearOperator):
         rows = sum(m * block.shape[0] for m, block in self.blocks)
         columns = sum(m * block.shape[1] for m, block in self.blocks)
         self.shape = (rows, columns)
-        self.dtype = np.result_type(np.float64, *(block.dtype for _, block in self.blocks))
+        self.dtype = common_dtype(np.float64, *(block.dtype for _, block in self.blocks))
 
     def _matmat(self, matrix: Array) -> Array:
         at, results = 0, []
@@ -35,10 +35,16 @@ class DirectSum(LinearOperator):
             [(m, b.H if isinstance(b, LinearOperator) else b.conj().T) for m, b in self.blocks]
         )
 
+    def invT(self) -> DirectSum:
+        """Return m₁A₁⁻ᵀ ⊕ m₂A₂⁻ᵀ ⊕ …, for square blocks."""
+        return DirectSum([(m, inverse_transpose(block)) for m, block in self.blocks])
+
     def dense(self) -> Array:
         """Return the block-diagonal matrix."""
         matrices = [dense(block) for m, block in self.blocks for _ in range(m)]
         xp = namespace(*matrices)
+        if any(map(is_torch, matrices)):
+            return xp.block_diagonal(matrices)
         dtype = xp.result_type(np.float32, *matrices) if matrices else self.dtype
         result = xp.zeros(self.shape, dtype=dtype)
         row = column = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array, index, is_jax, namespace
+from intertwine.arrays import Array, constant, is_numpy, namespace, rows_at, with_rows_added
 from intertwine.operators.base import LinearOperator
+from intertwine.torch_compilation import one_operation
 
 
 class CoordinateMatrix(LinearOperator):
@@ -23,13 +24,14 @@ class CoordinateMatrix(LinearOperator):
         self.rows, self.columns, self.values = rows, columns, values
         self.dtype = np.dtype(values.dtype)
 
+    @one_operation
     def _matmat(self, matrix: Array) -> Array:
-        if is_jax(matrix):
+        if not is_numpy(matrix):
             xp = namespace(matrix)
-            values = xp.asarray(self.values, dtype=xp.result_type(matrix.dtype, np.float32))
-            moved = values[:, None] * matrix[index(self.columns, matrix)]
+            values = constant(self.values, matrix, xp.result_type(matrix.dtype, np.float32))
+            moved = values[:, None] * rows_at(self.columns, matrix)
             found = xp.zeros((self.shape[0], matrix.shape[1]), dtype=moved.dtype)
-            return found.at[index(self.rows, matrix)].add(moved)
+            return with_rows_added(found, self.rows, moved)
         from scipy.sparse import csr_array
 
         values = self.values

@@ -7,10 +7,8 @@ from functools import reduce
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from intertwine.arrays import Array, namespace
-from intertwine.operators.base import LinearOperator, apply_in_slot, dense
+from intertwine.arrays import Array, common_dtype, namespace
+from intertwine.operators.base import LinearOperator, apply_in_slot, dense, inverse_transpose
 
 
 class Kronecker(LinearOperator):
@@ -20,7 +18,7 @@ class Kronecker(LinearOperator):
         self.factors = tuple(factors)
         self.sizes = tuple(factor.shape[0] for factor in self.factors)
         self.shape = (prod(self.sizes), prod(self.sizes))
-        self.dtype = np.result_type(*(factor.dtype for factor in self.factors))
+        self.dtype = common_dtype(*(factor.dtype for factor in self.factors))
 
     def _matmat(self, matrix: Array) -> Array:
         columns, result = matrix.shape[1], matrix
@@ -30,6 +28,10 @@ class Kronecker(LinearOperator):
 
     def _adjoint(self) -> Kronecker:
         return Kronecker([_adjoint(factor) for factor in self.factors])
+
+    def invT(self) -> Kronecker:
+        """Return A₁⁻ᵀ ⊗ A₂⁻ᵀ ⊗ …"""
+        return Kronecker([inverse_transpose(factor) for factor in self.factors])
 
     def dense(self) -> Array:
         """Return the matrix A₁ ⊗ A₂ ⊗ …"""
@@ -44,7 +46,7 @@ class KroneckerSum(LinearOperator):
         self.factors = tuple(factors)
         self.sizes = tuple(factor.shape[0] for factor in self.factors)
         self.shape = (prod(self.sizes), prod(self.sizes))
-        self.dtype = np.result_type(*(factor.dtype for factor in self.factors))
+        self.dtype = common_dtype(*(factor.dtype for factor in self.factors))
 
     def _matmat(self, matrix: Array) -> Array:
         result = 0

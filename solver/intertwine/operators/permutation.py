@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Num, Shaped
 
-from intertwine.arrays import Array, index, is_sparse, namespace
+from intertwine.arrays import Array, constant, is_sparse, namespace, rows_at
 from intertwine.operators.base import LinearOperator
+from intertwine.torch_compilation import one_operation
 
 #: Entries closer than this to 0, 1 or −1 are rounded to it: cos(π/2) is 6e-17.
 ENTRY_TOLERANCE = 1e-12
@@ -35,12 +36,14 @@ class Permutation(LinearOperator):
             self.signs = given.astype(np.int8) if np.any(given < 0) else None
         self.shape = (self.indices.size, self.indices.size)
 
+    @one_operation
     def _matmat(self, matrix: Array) -> Array:
-        moved = matrix[index(self.indices, matrix)]
+        moved = rows_at(self.indices, matrix)
         if self.signs is None:
             return moved
         xp = namespace(matrix)
-        return moved * xp.asarray(self.signs, dtype=xp.result_type(matrix.dtype, np.int8))[:, None]
+        signs = constant(self.signs, matrix, xp.result_type(matrix.dtype, np.int8))
+        return moved * signs[:, None]
 
     @property
     def inverse(self) -> Permutation:
@@ -65,6 +68,15 @@ class Permutation(LinearOperator):
 
     def _adjoint(self) -> Permutation:
         return self.inverse
+
+    def invT(self) -> Permutation:
+        """Return P itself, which is orthogonal."""
+        return self
+
+
+def identity_permutation(n: int) -> Permutation:
+    """Return the identity of size n as an operator."""
+    return Permutation(np.arange(n))
 
 
 def is_monomial(matrix: Num[np.ndarray, "m n"]) -> bool:

@@ -49,7 +49,7 @@ def bound_from_images(images: Inexact[np.ndarray, "n k"]) -> float:
     return largest * _UPPER * (np.sqrt(2.0) if np.iscomplexobj(images) else 1.0)
 
 
-def has_orthonormal_rows(matrix: Inexact[np.ndarray, "n n"], tolerance: float) -> bool:
+def has_orthonormal_rows(matrix: Inexact[np.ndarray, "m n"], tolerance: float) -> bool:
     """Return whether no entry of |MMᴴ − 1| is larger than the tolerance."""
     if len(matrix) > PRODUCTS_UP_TO:
         vectors = normal_vectors(len(matrix))

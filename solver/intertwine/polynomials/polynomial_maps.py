@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import factorial, prod
@@ -11,7 +10,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array, index, is_jax, working_dtype
+from intertwine.arrays import (
+    columns_at,
+    converted,
+    is_numpy,
+    namespace,
+    working_dtype,
+)
 from intertwine.bases import Certificate
 from intertwine.errors import InvalidRep, TooLarge
 from intertwine.irreps.surds import root_of_rational
@@ -114,8 +119,7 @@ class PolynomialMaps:
 
         Raises `InvalidRep` for an array whose last axis is not that of `rep_in`.
         """
-        library = _library_of(x)
-        x = library.array(x)
+        x = np.asarray(x) if is_numpy(x) else x
         shape, n_out = tuple(x.shape), self.rep_out.size()
         if not shape or shape[-1] != self.rep_in.size():
             raise InvalidRep(
@@ -123,20 +127,21 @@ class PolynomialMaps:
                 f"{shape}: give one of shape (…, {self.rep_in.size()})"
             )
         is_complex = any(map(np.iscomplexobj, self.coefficients))
-        x = library.floating(x, is_complex)
-        values = library.ones(x)
+        x = converted(x, working_dtype(x, np.dtype(complex if is_complex else float)))
+        xp = namespace(x)
+        values = x[..., :1] ** 0 if shape[-1] else xp.ones((*shape[:-1], 1), dtype=x.dtype)
         parts = []
         for k, own in enumerate(self.coefficients):
             if k:
                 these = monomials_of(shape[-1], k)
-                factors = library.constant(1 / these.ratio, x)
-                values = library.take(values, these.rest) * library.take(x, these.last) * factors
+                factors = xp.asarray(1 / these.ratio, dtype=x.dtype)
+                values = columns_at(these.rest, values) * columns_at(these.last, x) * factors
             if len(own):
-                matrix = library.constant(own.reshape(-1, own.shape[2]).T, x)
+                matrix = xp.asarray(own.reshape(-1, own.shape[2]).T, dtype=x.dtype)
                 parts.append((values @ matrix).reshape(*shape[:-1], len(own), n_out))
         if not parts:
-            return library.constant(np.zeros((*shape[:-1], 0, n_out)), x)
-        return library.concatenate(parts)
+            return xp.zeros((*shape[:-1], 0, n_out), dtype=x.dtype)
+        return xp.concatenate(parts, axis=-2)
 
     def __repr__(self) -> str:
         return (
@@ -199,75 +204,6 @@ def in_fixed_gauge(basis: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "r 
         return basis.T
     found: Inexact[np.ndarray, "r n"] = (basis @ np.stack(chosen, axis=1)).T
     return found
-
-
-class _Library:
-    """The few functions of an array library that polynomials need, for NumPy and JAX."""
-
-    def array(self, x: Any) -> Any:
-        """Return x as an array."""
-        return x if is_jax(x) else np.asarray(x)
-
-    def floating(self, x: Array, is_complex: bool) -> Array:
-        """Return x in its own precision, complex if the coefficients are."""
-        return x.astype(working_dtype(x, np.dtype(complex if is_complex else float)))
-
-    def constant(self, values: Inexact[np.ndarray, "..."], x: Array) -> Array:
-        """Return constants in the precision of x."""
-        return values.astype(x.dtype)
-
-    def ones(self, x: Array) -> Array:
-        """Return ones of shape (…, 1)."""
-        return x[..., :1] ** 0 if x.shape[-1] else np.ones((*x.shape[:-1], 1), x.dtype)
-
-    def take(self, x: Array, places: Int[np.ndarray, " N"]) -> Array:
-        """Return entries of the last axis."""
-        return x[..., index(places, x)]
-
-    def concatenate(self, parts: Sequence[Array]) -> Array:
-        """Return values of maps side by side."""
-        if any(map(is_jax, parts)):
-            import jax.numpy as jnp
-
-            return jnp.concatenate(parts, axis=-2)
-        return np.concatenate(parts, axis=-2)
-
-
-class _Torch(_Library):
-    """The functions of PyTorch. Gradients flow through x."""
-
-    def __init__(self, torch: Any) -> None:
-        self._torch = torch
-
-    def array(self, x: Any) -> Any:
-        return x
-
-    def floating(self, x: Array, is_complex: bool) -> Array:
-        torch = self._torch
-        if not (x.is_floating_point() or x.is_complex()):
-            x = x.to(torch.float64)
-        is_single = x.dtype in (torch.float32, torch.complex64, torch.float16, torch.bfloat16)
-        if is_complex and not x.is_complex():
-            return x.to(torch.complex64 if is_single else torch.complex128)
-        return x
-
-    def constant(self, values: Inexact[np.ndarray, "..."], x: Array) -> Array:
-        return self._torch.as_tensor(np.ascontiguousarray(values)).to(x.device, x.dtype)
-
-    def ones(self, x: Array) -> Array:
-        return self._torch.ones((*x.shape[:-1], 1), dtype=x.dtype, device=x.device)
-
-    def take(self, x: Array, places: Int[np.ndarray, " N"]) -> Array:
-        return x[..., self._torch.as_tensor(places, device=x.device)]
-
-    def concatenate(self, parts: Sequence[Array]) -> Array:
-        return self._torch.cat(list(parts), dim=-2)
-
-
-def _library_of(x: Any) -> _Library:
-    """Return the functions of the array library of x, without importing PyTorch."""
-    torch = sys.modules.get("torch")
-    return _Torch(torch) if torch is not None and isinstance(x, torch.Tensor) else _Library()
 
 
 def _multinomial(exponents: Sequence[int]) -> int:

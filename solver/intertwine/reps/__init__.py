@@ -77,6 +77,7 @@ __all__ = [
     "latex",
     "parse",
     "read_rep",
+    "rel_err",
     "rep_document",
     "sparsify_basis",
     "vis",
@@ -85,10 +86,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load names that EMLP has among its reps from packages above this one."""
-    if name == "equivariance_error":
-        from intertwine.verify import equivariance_error
+    if name in ("equivariance_error", "rel_err"):
+        from intertwine.verify import equivariance_error, rel_err
 
-        return equivariance_error
+        return rel_err if name == "rel_err" else equivariance_error
+    if name == "bilinear_weights":  # not in __all__: a star import would load JAX
+        from intertwine.nn import bilinear_weights
+
+        return bilinear_weights
     if name in ("sparsify_basis", "vis"):
         from intertwine.vis import sparsify_basis, vis
 

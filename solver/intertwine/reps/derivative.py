@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.arrays import is_jax
+from intertwine.arrays import in_numpy, is_hidden, is_jax, is_torch, namespace
 from intertwine.errors import InvalidRep
 from intertwine.operators import dense, exponential
 from intertwine.operators.matrix_exponential import estimated_norm, exponential_times
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from intertwine.reps.syntax import Element, Rep
 
 _STEP = 2.0**-4
+_FIRST = 0.2  # the angle at which the largest frequency is measured, in the unit of A's
 _FREQUENCIES_UP_TO = 5  # more frequencies take more images than differences do
 _LARGEST_MULTIPLE = 12  # of the smallest frequency of A that is tried
 _INTEGER = 1e-14  # the largest relative distance of a frequency from a multiple
@@ -40,11 +41,11 @@ _UNITARY = 5e-12
 def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
     """Return dρ(A), the derivative of t ↦ ρ(exp tA) at t = 0.
 
-    JAX arrays are differentiated by JAX. For NumPy arrays ρ(exp tA) = exp(t dρ(A)) is solved for
-    dρ(A): by a logarithm at a small t. If the matrix is large, by the Fourier series of ρ(exp tA)
-    where that is periodic with few frequencies, else by differences. All are exact up to rounding,
-    so ρ need not be differentiable code. Raises `InvalidRep` if ρ is not multiplicative along
-    exp tA.
+    JAX arrays are differentiated by JAX, and tensors by PyTorch. For NumPy arrays ρ(exp tA) =
+    exp(t dρ(A)) is solved for dρ(A): by a logarithm at a small t. If the matrix is large, by the
+    Fourier series of ρ(exp tA) where that is periodic with few frequencies, else by differences.
+    All are exact up to rounding, so ρ need not be differentiable code. Raises `InvalidRep` if ρ is
+    not multiplicative along exp tA.
     """
     from intertwine.reps.syntax import element_of
 
@@ -61,7 +62,28 @@ def differentiate(rep: Rep, A: Element) -> Inexact[Any, "n n"]:
                 raise
             # ρ uses NumPy and cannot be traced
             return jnp.asarray(_derivative(rep, np.asarray(matrix)), matrix.dtype)
+    if is_torch(matrix):
+        return _by_pytorch(rep, matrix)
     return _derivative(rep, np.asarray(matrix))
+
+
+def _by_pytorch(rep: Rep, matrix: Any) -> Any:
+    import torch
+
+    def image(g: Any) -> Any:
+        found = dense(rep.rho(g))
+        if not is_torch(found):
+            raise TypeError(f"rho of {rep!r} does not compute with tensors of PyTorch")
+        return found
+
+    identity = torch.eye(matrix.shape[0], dtype=matrix.dtype, device=matrix.device)
+    try:
+        return torch.func.jvp(image, (identity,), (matrix,))[1]
+    except (RuntimeError, TypeError):
+        if is_hidden(matrix):
+            raise
+        # ρ uses NumPy or JAX, and cannot be differentiated by PyTorch
+        return namespace(matrix).asarray(_derivative(rep, in_numpy(matrix)))
 
 
 def _derivative(rep: Rep, matrix: Inexact[np.ndarray, "d d"]) -> Inexact[np.ndarray, "n n"]:
@@ -85,8 +107,9 @@ def derivatives_of_equal_degree(
     """Return dρ of each generator, if that of each has frequencies in the same ratio to its own as
     that of the first; else None, or matrices that are wrong.
 
-    The caller has to check the result. Each generator but the first takes one image less than
-    `differentiate`, which measures the largest frequency and checks the derivative there.
+    The caller has to check the result. Each generator takes one image less than `differentiate`,
+    which measures the largest frequency near 1 and checks the derivative there. Here, that of the
+    first generator is measured at one of the points from which the derivative is computed.
     """
     from intertwine.reps.own_matrices import matrix_of
 
@@ -99,15 +122,17 @@ def derivatives_of_equal_degree(
         if unit is None:
             return None
         image = partial(_image_along, partial(matrix_of, rep, "rho"), generator)
+        first = None
         if degree is None:
-            largest = _largest_frequency(image(_STEP / norm), _STEP / norm)
+            first = image(_FIRST / unit)
+            largest = _largest_frequency(first, _FIRST / unit)
             if largest is None:
                 return None
             degree = largest / norm
         most = _whole_frequencies(degree * norm, unit)
         if most > _FREQUENCIES_UP_TO:
             return None
-        found.append(_from_frequencies(image, unit, most, rep.size()))
+        found.append(_from_frequencies(image, unit, most, rep.size(), first))
     return found
 
 
@@ -148,9 +173,9 @@ def _by_frequencies(
 
     The eigenvalues of A must be multiples of iω, and those of dρ(A) are then ikω for integers |k| ≤
     W, where W must be at most `_FREQUENCIES_UP_TO`. So ρ(exp tA) is a trigonometric polynomial of
-    degree W, and its derivative a combination of its values at N = 2W + 1 equidistant points: with
-    k = Σⱼ bⱼ sin(2πjk/N) for bⱼ = (−1)ʲ⁺¹ / sin(πj/N) and j = 1, …, W, it takes W images of a
-    unitary ρ where the differences take six, and amplifies no rounding errors. W is estimated from
+    degree W, and its derivative a combination of its values at N = 2W + 1 equidistant points. With
+    k = Σⱼ bⱼ sin(2πjk/N) for k ≤ W and j = 1, …, W, it takes W images of a unitary ρ where the
+    differences take six, and amplifies rounding errors less than 9 times. W is estimated from
     ‖ρ(exp tA) − 1‖ for a small t, where the result is also checked: a W that is too small, or a ρ
     that is not multiplicative, would give other values there.
     """
@@ -183,18 +208,31 @@ def _whole_frequencies(largest: float, unit: float) -> int:
 
 
 def _from_frequencies(
-    image: Callable[[float], Inexact[np.ndarray, "n n"]], unit: float, most: int, n: int
+    image: Callable[[float], Inexact[np.ndarray, "n n"]],
+    unit: float,
+    most: int,
+    n: int,
+    first: Inexact[np.ndarray, "n n"] | None = None,
 ) -> Inexact[np.ndarray, "n n"]:
-    """Return dρ(A), whose eigenvalues are ikω for |k| ≤ W, from images at 2πj/(2W + 1)ω."""
-    points, is_unitary = 2 * most + 1, False
+    """Return dρ(A), whose eigenvalues are ikω for |k| ≤ W, from images at W angles.
+
+    These are 2πj/(2W + 1). With `first`, the image at the angle `_FIRST`, that replaces the
+    smallest: then errors of the images are amplified by at most 6. `first` is overwritten.
+    """
+    multiples = np.arange(1, most + 1)
+    angles = 2 * np.pi * multiples / (2 * most + 1)
+    if first is not None:
+        angles[:1] = _FIRST
+    # k = Σⱼ bⱼ sin(k θⱼ) for all k ≤ W
+    weights = np.linalg.solve(np.sin(np.outer(multiples, angles)), multiples)
+    is_unitary = False
     total: Inexact[np.ndarray, "n n"] = np.zeros((n, n))
-    for j in range(1, most + 1):
-        angle = 2 * np.pi * j / points
-        ahead = image(angle / unit)
-        is_unitary = has_orthonormal_rows(ahead, _UNITARY) if j == 1 else is_unitary
+    for j, (angle, weight) in enumerate(zip(angles, weights, strict=True)):
+        ahead = first if first is not None and not j else image(angle / unit)
+        is_unitary = is_unitary if j else has_orthonormal_rows(ahead, _UNITARY)
         ahead -= ahead.conj().T if is_unitary else image(-angle / unit)
-        ahead *= (-1) ** (j + 1) / np.sin(np.pi * j / points) * unit / 2
-        total = ahead if j == 1 else total + ahead  # rho may become complex on the way
+        ahead *= weight * unit / 2
+        total = total + ahead if j else ahead  # rho may become complex on the way
     return total
 
 

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.errors import NotConcrete
+from intertwine.groups import Group
 from intertwine.groups.digest import matrix_parts
 from intertwine.groups.generators import Generator
+from intertwine.groups.lie_span import LieSpan
 from intertwine.operators import (
     DirectSum,
     Kronecker,
@@ -42,8 +44,8 @@ class Images:
     discrete: tuple[Generator, ...]
 
 
-#: Properties of reps computed in this block, by kind and the rep's id. The rep is kept alive.
-_known: ContextVar[dict[tuple[str, int], tuple[Rep, Any]] | None] = ContextVar(
+#: Properties of reps and groups computed in this block, by kind and their id. They are kept alive.
+_known: ContextVar[dict[tuple[str, int], tuple[Rep | Group, Any]] | None] = ContextVar(
     "known images", default=None
 )
 _T = TypeVar("_T")
@@ -51,10 +53,11 @@ _T = TypeVar("_T")
 
 @contextmanager
 def images_once() -> Iterator[None]:
-    """Compute the images of each user-defined rep only once in the block.
+    """Compute the images of each user-defined rep, and the span of each group's Lie generators,
+    only once in the block.
 
-    Its matrices and their checks may take most of the time of a solve. Nothing is remembered after
-    the block, as a rep may change.
+    They may take most of the time of a solve. Nothing is remembered after the block, as a rep may
+    change, and spans of large groups need much memory.
     """
     if _known.get() is not None:
         yield
@@ -66,14 +69,14 @@ def images_once() -> Iterator[None]:
         _known.reset(token)
 
 
-def _once(kind: str, atom: Rep, compute: Callable[[], _T]) -> _T:
-    """Return a property of a rep, computed once in a block of `images_once`."""
+def _once(kind: str, owner: Rep | Group, compute: Callable[[], _T]) -> _T:
+    """Return a property of a rep or a group, computed once in a block of `images_once`."""
     known = _known.get()
     if known is None:
         return compute()
-    place = kind, id(atom)
+    place = kind, id(owner)
     if place not in known:
-        known[place] = atom, compute()
+        known[place] = owner, compute()
     found: _T = known[place][1]
     return found
 
@@ -160,6 +163,11 @@ def _dual_of(inner: Images) -> Images:
     )
 
 
+def lie_span_of(group: Group) -> LieSpan:
+    """Return the span of the group's Lie generators."""
+    return _once("span", group, lambda: LieSpan(group))
+
+
 def size_of_image(atom: Rep) -> int:
     """Return the size of a user-defined rep that does not state it: that of ρ(1)."""
     return _identity(atom).size
@@ -218,6 +226,22 @@ def digest_of_images(size: int, found: Images) -> str:
             for part in matrix_parts(generator):
                 sha.update(part)
     return sha.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def permutes(atom: Rep) -> bool:
+    """Return whether an atom's group only permutes its coordinates, without signs."""
+    found = images(atom)
+    return not any(np.any(dense(a)) for a in found.lie) and all(
+        _is_permutation(np.asarray(dense(h))) for h in found.discrete
+    )
+
+
+def _is_permutation(matrix: Inexact[np.ndarray, "n n"]) -> bool:
+    ones = matrix == 1
+    return bool(
+        np.all(ones | (matrix == 0)) and np.all(ones.sum(0) == 1) and np.all(ones.sum(1) == 1)
+    )
 
 
 def acts_unitarily(atom: Rep) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.arrays import Array, is_jax, namespace
+from intertwine.arrays import Array, in_numpy, is_hidden, is_numpy, is_torch, namespace
 from intertwine.errors import InvalidGroup, InvalidRep, MethodNotApplicable, TooLarge
 from intertwine.groups import Group
 from intertwine.groups.generators import Generator, read_discrete, read_lie_algebra
@@ -72,17 +72,15 @@ class GeneratorRep(Rep):
 
         g is a generator, an element of a finite or permutation group, or exp A · h with a principal
         logarithm A in the Lie algebra and a short word h. Raises `MethodNotApplicable` for other
-        elements, and for an element that JAX traces: then write ρ as a class (`Rep`).
+        elements, and for an element that JAX traces, or PyTorch: then write ρ as a class (`Rep`).
         """
-        if is_jax(M):
-            import jax
-
-            if isinstance(M, jax.core.Tracer):
-                raise MethodNotApplicable(
-                    f"rho of {self!r} finds an element among products of generators by its "
-                    f"numbers, which jax.jit, grad and vmap hide. Write the rep as a class with rho"
-                )
-        element = np.asarray(dense(M))
+        if is_hidden(M):
+            hiding = "torch.compile, gradients" if is_torch(M) else "jax.jit, grad"
+            raise MethodNotApplicable(
+                f"rho of {self!r} finds an element among products of generators by its "
+                f"numbers, which {hiding} and vmap hide. Write the rep as a class with rho"
+            )
+        element = in_numpy(dense(M))
         found = self._known(element)
         if found is None:
             found = self._relations().image(element)
@@ -92,7 +90,8 @@ class GeneratorRep(Rep):
                 f"element is not found among them. Use its `generators`, or write the rep "
                 f"as a class with rho:\n{element}"
             )
-        image: Array = namespace(M).asarray(found)
+        xp = namespace(M)
+        image: Array = xp.asarray(found if xp is np else found.copy())
         return image
 
     def drho(self, A: Any) -> Array:
@@ -102,7 +101,7 @@ class GeneratorRep(Rep):
         """
         matrix = dense(A)
         if not self.generators.lie:
-            if not is_jax(matrix) and np.any(matrix):
+            if is_numpy(matrix) and np.any(matrix):
                 raise InvalidRep(
                     f"{self.G!r} has no Lie generators: dρ of {self!r} is defined for 0 only"
                 )

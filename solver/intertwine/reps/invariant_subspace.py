@@ -25,6 +25,7 @@ from intertwine.reps.syntax import (
     is_a,
     rho_of,
 )
+from intertwine.torch_compilation import one_operation
 
 _DEPENDENT, _INDEPENDENT = 1e-12, 1e-7  # of the largest singular value of the vectors
 _ORTHONORMAL = 1e-12  # columns that are orthonormal to this are kept as they are
@@ -62,10 +63,12 @@ class _Compression(GeneratorRep):
         """Eᴴ, of shape (size(), R.size())."""
         return self.embed.conj().T
 
+    @one_operation
     def rho(self, M: Any) -> Array:
         """Return Eᴴ R(g) E."""
         return self._compressed(rho_of(self.whole, M), M)
 
+    @one_operation
     def drho(self, A: Any) -> Array:
         """Return Eᴴ dR(A) E."""
         return self._compressed(drho_of(self.whole, A), A)
@@ -73,7 +76,9 @@ class _Compression(GeneratorRep):
     def _compressed(self, operator: Any, element: Any) -> Array:
         xp = namespace(dense(element))
         e = xp.asarray(self.embed)
-        return e.conj().T @ (operator @ e)
+        is_lazy = isinstance(operator, LinearOperator)
+        moved = operator.applied_to(e) if is_lazy else xp.matmul(operator, e)
+        return xp.matmul(e.conj().T, moved)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Rep):

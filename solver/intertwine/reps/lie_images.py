@@ -53,7 +53,7 @@ class LieImages:
         xp = namespace(A)
         rows = xp.asarray(real_rows(self.basis))
         flat = xp.concatenate([xp.real(A).ravel(), xp.imag(A).ravel()])[: rows.shape[1]]
-        found = rows @ flat
+        found = xp.matmul(rows, flat)
         if not isinstance(A, np.ndarray):
             return found, 0.0
         whole = self.basis.reshape(len(self.basis), -1)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import FrozenInstanceError
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,11 +29,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from jaxtyping import Num
 
-from intertwine.arrays import Array, namespace
+from intertwine.arrays import Array, is_torch, namespace
 from intertwine.errors import InvalidGroup, InvalidRep, NotConcrete, TooLarge
 from intertwine.groups import Group
 from intertwine.integers import is_integer
 from intertwine.operators import DirectSum, Kronecker, KroneckerSum, LinearOperator, dense
+from intertwine.torch_compilation import OfTorchCompile, one_operation
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -54,11 +55,38 @@ MAX_MULTIPLICITY = 10**12
 MAX_TOLD = 10**100
 """The largest size that is returned as a number."""
 
+#: What to do instead of giving a rep another group.
+_REBOUND = "write it with that group, or use Restrict(rep, H) for a subgroup H"
+
 #: A group element: a matrix, an operator, or, for reps of several groups, a dict of them.
 Element = Num[Any, "d d"] | LinearOperator | Mapping[Group, Any]
 
 
-class Rep:
+class Derived:
+    """A property of a rep that a subclass may set as a plain attribute, on the class or on `self`,
+    as reps written for EMLP do.
+    """
+
+    def __init__(self, meaning: str, derive: Callable[[Rep], bool]) -> None:
+        self.__doc__, self._derive = f"{meaning[0].upper()}{meaning[1:]}.", derive
+
+    def __get__(self, rep: Any, owner: type | None = None) -> Any:
+        return self if rep is None else self._derive(rep)
+
+
+def _concrete(rep: Rep) -> bool:
+    return rep.is_concrete
+
+
+def _permutes(rep: Rep) -> bool:
+    """Return whether groups act by permutations, without signs. Raises `NotConcrete`."""
+    from intertwine.reps.generator_images import permutes
+
+    rep._require_group()
+    return all(map(permutes, dict.fromkeys(atoms(rep))))
+
+
+class Rep(OfTorchCompile):
     """A finite-dimensional representation ρ of a group G.
 
     A rep of your own is a subclass with at least ``rho``, which gets a dense array of shape
@@ -70,6 +98,8 @@ class Rep:
 
     G: Any = None
     """The group; None for a rep of several groups or of no group."""
+
+    _takes_one_shape = True
 
     @staticmethod
     def from_generators(
@@ -136,13 +166,18 @@ class Rep:
         """Whether every part has its group."""
         return self.G is not None
 
-    def rho_dense(self, M: Element) -> Num[Any, "n n"]:
-        """ρ(g) as a matrix, in the array library of g; works under `jax.vmap`."""
-        return dense(rho_of(self, M))
+    concrete = Derived("whether every part has its group; EMLP's name of `is_concrete`", _concrete)
+    is_permutation = Derived("whether the groups only permute the coordinates", _permutes)
 
+    @one_operation
+    def rho_dense(self, M: Element) -> Num[Any, "n n"]:
+        """ρ(g) as a matrix, in the array library of g; works under `vmap` of JAX and PyTorch."""
+        return _as_tensor(dense(rho_of(self, M)), M)
+
+    @one_operation
     def drho_dense(self, A: Element) -> Num[Any, "n n"]:
-        """dρ(A) as a matrix."""
-        return dense(drho_of(self, A))
+        """dρ(A) as a matrix, in the array library of A."""
+        return _as_tensor(dense(drho_of(self, A)), A)
 
     def _require_group(self) -> None:
         if not self.is_concrete:
@@ -165,6 +200,14 @@ class Rep:
     def equivariant_projector(self, **options: Any) -> Projector:
         """Return the orthogonal projector P = QQᴴ on the invariants, of shape (n, n)."""
         return self.equivariant_basis(**options).projector
+
+    def constraint_matrix(self) -> LinearOperator:
+        """Return the operator C whose kernel are the invariants: ρ(h) − 1 of each discrete
+        generator above dρ(A) of each Lie generator, group by group. Raises `NotConcrete`.
+        """
+        from intertwine.reps.constraint_matrix import constraint_matrix_of
+
+        return constraint_matrix_of(self)
 
     symmetric_basis = equivariant_basis  # EMLP's earlier names
     symmetric_projector = equivariant_projector
@@ -353,11 +396,11 @@ class ScalarRep(_Node):
 
     def rho(self, M: Element) -> Array | LinearOperator:
         """Return the matrix 1."""
-        return np.eye(1)
+        return _as_tensor(np.eye(1), M)
 
     def drho(self, A: Element) -> Array | LinearOperator:
         """Return the matrix 0."""
-        return super().drho(A) if is_own(self) else np.zeros((1, 1))
+        return super().drho(A) if is_own(self) else _as_tensor(np.zeros((1, 1)), A)
 
     def size(self) -> int:
         """Return 1."""
@@ -388,11 +431,13 @@ class Dual(_Node):
             return super().__call__(G)
         return self.rep(G).T if type(self) is Dual else self._with("rep", self.rep(G))
 
+    @one_operation
     def rho(self, M: Element) -> Array | LinearOperator:
         """ρ(g)⁻ᵀ."""
         matrix = dense(rho_of(self.rep, M))
         return namespace(matrix).linalg.inv(matrix).T
 
+    @one_operation
     def drho(self, A: Element) -> Array | LinearOperator:
         """−dρ(A)ᵀ."""
         return super().drho(A) if is_own(self) else -dense(drho_of(self.rep, A)).T
@@ -434,11 +479,13 @@ class Tensor(_Node):
             return super().is_concrete
         return all(factor.is_concrete for factor in self.factors)
 
+    @one_operation
     def rho(self, M: Element) -> Array | LinearOperator:
         """ρ₁(g) ⊗ ρ₂(g) ⊗ …"""
         _refuse_one_for_several(self, M)
         return Kronecker([rho_of(factor, M) for factor in self.factors])
 
+    @one_operation
     def drho(self, A: Element) -> Array | LinearOperator:
         """Σᵢ 1 ⊗ … ⊗ dρᵢ(A) ⊗ … ⊗ 1."""
         if is_own(self):
@@ -489,11 +536,13 @@ class Sum(_Node):
             return super().is_concrete
         return all(rep.is_concrete for _, rep in self.terms)
 
+    @one_operation
     def rho(self, M: Element) -> Array | LinearOperator:
         """Return the block-diagonal operator of the terms' ρ(g)."""
         _refuse_one_for_several(self, M)
         return DirectSum([(m, rho_of(rep, M)) for m, rep in self.terms])
 
+    @one_operation
     def drho(self, A: Element) -> Array | LinearOperator:
         """Return the block-diagonal operator of the terms' dρ(A)."""
         if is_own(self):
@@ -507,6 +556,34 @@ class Sum(_Node):
             return super().size()
         self._require_group()
         return checked_size(sum(m * rep.size() for m, rep in self.terms))
+
+    def __iter__(self) -> Iterator[Rep]:
+        """Yield each term, as often as it occurs, in the order of the coordinates."""
+        return (rep for multiplicity, rep in self.terms for _ in range(multiplicity))
+
+    def __len__(self) -> int:
+        """Return the number of terms, each as often as it occurs."""
+        return sum(multiplicity for multiplicity, _ in self.terms)
+
+    def __bool__(self) -> bool:
+        """Return True, like every rep, also for the empty sum."""
+        return True
+
+    def as_dict(self, v: Array) -> dict[Rep, Array]:
+        """Return the parts of vectors v of shape (…, n) by rep: for each, its m copies as an array
+        of shape (…, m, size). Raises `InvalidRep` for another n.
+        """
+        if v.shape[-1:] != (self.size(),):
+            raise InvalidRep(f"{self!r} has size {self.size()}, and the vectors shape {v.shape}")
+        parts: dict[Rep, list[Array]] = {}
+        at = 0
+        for multiplicity, rep in self.terms:
+            stop = at + multiplicity * rep.size()
+            part = v[..., at:stop].reshape(*v.shape[:-1], multiplicity, rep.size())
+            parts.setdefault(rep, []).append(part)
+            at = stop
+        xp = namespace(v)
+        return {rep: xp.concatenate(found, axis=-2) for rep, found in parts.items()}
 
     @property
     def T(self) -> Rep:
@@ -614,8 +691,8 @@ def _met(parts: list[Rep]) -> list[Rep]:
     from intertwine.reps.meeting import products_to_expand, warn_of_equal_groups
 
     warn_of_equal_groups(groups)
-    expanded = products_to_expand(group for found in groups for group in found)
-    return [_expanded(part, expanded) for part in parts] if expanded else parts
+    products = products_to_expand(group for found in groups for group in found)
+    return [expanded(part, products) for part in parts] if products else parts
 
 
 def _groups_in(rep: Rep) -> tuple[Group, ...]:
@@ -636,16 +713,19 @@ def _groups_in(rep: Rep) -> tuple[Group, ...]:
     return known
 
 
-def _expanded(rep: Rep, products: Mapping[Group, tuple[Group, ...]]) -> Rep:
-    """Replace V over a product of groups by the product of V over its factors."""
+def expanded(rep: Rep, products: Mapping[Group, tuple[Group, ...]]) -> Rep:
+    """Return a rep with V over a product of groups replaced by the product of V over its factors.
+
+    Raises `InvalidRep` for another rep over such a product.
+    """
     if is_a(rep, Sum):
-        return direct_sum([(m, _expanded(term, products)) for m, term in rep.terms])
+        return direct_sum([(m, expanded(term, products)) for m, term in rep.terms])
     if is_a(rep, Tensor):
-        return tensor([_expanded(factor, products) for factor in rep.factors])
+        return tensor([expanded(factor, products) for factor in rep.factors])
     if rep.G not in products:
         return rep
     if type(rep) is Dual and type(rep.rep) is Base:
-        return _expanded(rep.rep, products).T
+        return expanded(rep.rep, products).T
     if type(rep) is not Base:
         from intertwine.reps.meeting import refuse_mixed
 
@@ -782,12 +862,16 @@ def checked_size(size: int) -> int:
 def _already_bound(rep: Rep, G: Group) -> Rep:
     if rep.G == G:
         return rep
-    raise InvalidRep(f"{rep!r} is over {rep.G!r} already, and cannot be taken over {G!r}")
+    raise InvalidRep(
+        f"{rep!r} is over {rep.G!r} already, and cannot be taken over {G!r}: {_REBOUND}"
+    )
 
 
 def _bind_all(whole: Rep, parts: Iterable[Rep], G: Group) -> list[Rep]:
     if whole.is_concrete and groups_of(whole) and groups_of(whole) != (G,):
-        raise InvalidRep(f"{whole!r} has its groups already, and cannot be taken over {G!r}")
+        raise InvalidRep(
+            f"{whole!r} has its groups already, and cannot be taken over {G!r}: {_REBOUND}"
+        )
     return [part if part.is_concrete else part(G) for part in parts]
 
 
@@ -798,6 +882,16 @@ def element_of(rep: Rep, M: Element) -> Array | LinearOperator:
     if rep.G not in M:
         raise InvalidRep(f"no element of {rep.G!r} was given for {rep!r}, only of {list(M)}")
     return M[rep.G]
+
+
+def _as_tensor(matrix: Num[Any, "m n"], element: Element) -> Num[Any, "m n"]:
+    """Return a matrix that does not depend on the element as a tensor of PyTorch, if the element is
+    one: PyTorch does not combine its tensors with arrays of NumPy.
+    """
+    given = element.values() if isinstance(element, Mapping) else (element,)
+    if isinstance(matrix, np.ndarray) and any(map(is_torch, given)):
+        return namespace(*given).asarray(matrix)
+    return matrix
 
 
 def frozen(value: Any) -> Any:

@@ -13,7 +13,7 @@ from intertwine.architecture.paper_maps import PaperMaps
 from intertwine.architecture.seed import Seed, as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.torch.layer import Layer, drawn, rows, working
+from intertwine.torch.layer import Key, Layer, drawn, rows, working
 
 
 class BiLinear(Layer):
@@ -34,7 +34,7 @@ class BiLinear(Layer):
         *,
         bilinear: Bilinear = "channelwise",
         channels: int = 16,
-        key: int = 0,
+        key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()

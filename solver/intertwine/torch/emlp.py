@@ -15,11 +15,12 @@ from intertwine.architecture.features import Features
 from intertwine.architecture.hidden_reps import hidden_layers, require_shared_group
 from intertwine.architecture.irrep_network import (
     IrrepArchitecture,
-    apply_network,
     irrep_architecture,
+    read_out,
+    through_blocks,
 )
 from intertwine.architecture.limits import warn_of
-from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.network_group import NetworkGroup
 from intertwine.architecture.paper_network import paper_network
 from intertwine.architecture.positive_numbers import positive
 from intertwine.architecture.seed import Seed, as_seed
@@ -27,7 +28,7 @@ from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.integers import checked_integer
 from intertwine.reps import Rep
-from intertwine.torch.layer import Layer, Weights, numpy_kind, rows, working, zeros
+from intertwine.torch.layer import Key, Layer, Weights, numpy_kind, rows, working, zeros
 from intertwine.torch.paper_layers import PaperLayers
 from intertwine.torch.sequential import Sequential
 
@@ -72,11 +73,9 @@ class IrrepNetwork(torch.nn.Module):
 
     def forward(self, x: Inexact[torch.Tensor, "b n"]) -> Inexact[torch.Tensor, "b m"]:
         """Return f(x) for a batch."""
-        return apply_network(
-            *(self.space_in, list(self.blocks), self.weights.mapping(), self.bias),
-            *(self.space_out, x),
-            is_batch=True,
-        )
+        features = through_blocks(self.space_in, list(self.blocks), x, is_batch=True)
+        weights = self.weights.mapping()
+        return read_out(weights, self.bias, self.space_out, features, x, is_batch=True)
 
 
 class EMLP(Layer):
@@ -109,14 +108,15 @@ class EMLP(Layer):
         bilinear: Bilinear | None = None,
         channels: int = 16,
         gain: float | int = 1.0,
-        key: int = 0,
+        key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self._rep_in, self._rep_out = bound(rep_in, group), bound(rep_out, group)
+        over = NetworkGroup.of((rep_in, rep_out), group)
+        self.G, self._rep_in, self._rep_out = group, over.rep(rep_in), over.rep(rep_out)
         if not self._rep_in.size():
             raise InvalidRep("a network needs an input, and rep_in has size 0")
-        hidden = hidden_layers(ch, num_layers, group)
+        hidden = hidden_layers(ch, num_layers, over)
         require_shared_group(self._rep_in, [layer.rep for layer in hidden])
         channels = checked_integer(channels, "the number of channels")
         gain, seed = positive(gain, "the gain"), as_seed(key)

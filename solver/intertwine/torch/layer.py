@@ -14,6 +14,9 @@ from intertwine.architecture.seed import Seed
 from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.reps import Rep
 
+#: The types of the argument `key` of layers.
+Key = int | Seed
+
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPLEX = {
     torch.float32: torch.complex64,

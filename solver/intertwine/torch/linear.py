@@ -11,7 +11,7 @@ from intertwine.architecture.linear_maps import LinearMaps, bound, linear_maps_o
 from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.torch.layer import Layer, drawn, rows, working, zeros
+from intertwine.torch.layer import Key, Layer, drawn, rows, working, zeros
 
 
 class Linear(Layer):
@@ -32,7 +32,7 @@ class Linear(Layer):
         rep_out: Rep | str | int,
         group: Group | None = None,
         *,
-        key: int = 0,
+        key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from intertwine.architecture.plain_network import PlainNetwork, plain_network
 from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.torch.layer import Layer, drawn, rows, working, zeros
+from intertwine.torch.layer import Key, Layer, drawn, rows, working, zeros
 
 
 class MLP(Layer):
@@ -31,7 +31,7 @@ class MLP(Layer):
         ch: int | Rep | Sequence[int | Rep] = 384,
         num_layers: int | None = None,
         *,
-        key: int = 0,
+        key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ from intertwine.architecture.seed import Seed, as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.torch.bilinear import BiLinear
-from intertwine.torch.layer import Layer
+from intertwine.torch.layer import Key, Layer
 from intertwine.torch.linear import Linear
 from intertwine.torch.nonlinearities import GatedNonlinearity
 from intertwine.torch.sequential import Sequential
@@ -41,7 +41,7 @@ class EMLPBlock(Layer):
         *,
         bilinear: Bilinear = "channelwise",
         channels: int = 16,
-        key: int = 0,
+        key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()

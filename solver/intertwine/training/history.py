@@ -7,9 +7,10 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, overload
+from typing import Any, Literal, overload
 
-from intertwine.errors import FormatError
+from intertwine.errors import FormatError, InvalidSetting
+from intertwine.training.smoothing import require_smoothing, smoothed
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,13 @@ class History(Sequence[Epoch]):
             raise FormatError(f"a history is a list of objects with {', '.join(sorted(names))}")
         return cls(tuple(Epoch(**row) for row in rows))
 
-    def plot(self) -> Any:
-        """Return a Matplotlib figure of loss against epoch, on a logarithmic scale.
+    def plot(self, *, smooth: float = 0.0, scale: Literal["log", "linear"] = "log") -> Any:
+        """Return a Matplotlib figure of loss against epoch.
 
-        If the learning rate was measured, a second panel below shows it.
+        If the learning rate was measured, a second panel below shows it. `smooth` and `scale` are
+        those of `plot_histories`.
         """
-        return plot_histories({"": self})
+        return plot_histories({"": self}, smooth=smooth, scale=scale)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the curves to a picture, in the format of the file name: .png, .svg, .pdf."""
@@ -99,17 +101,33 @@ class History(Sequence[Epoch]):
 
 
 _DASHES: dict[str, Any] = {"train": "-", "validation": ":", "test": "--"}
+_FAINT = 0.3  # the opacity of the measured curve below its smoothed one
 
 
-def plot_histories(histories: Mapping[str, History]) -> Any:
+def plot_histories(
+    histories: Mapping[str, History],
+    *,
+    smooth: float = 0.0,
+    scale: Literal["log", "linear"] = "log",
+) -> Any:
     """Return a Matplotlib figure of several histories by name, like `History.plot` of one.
 
     Each history has its colour; training losses are solid lines, validation losses dotted and test
     losses dashed. In the figure of one history, each loss has a colour instead. Names are shown as
-    they are: dollar signs do not start a formula. Raises `Unavailable` without Matplotlib.
+    they are: dollar signs do not start a formula.
+
+    With `smooth`, such as 0.9, the lines are averages of the losses: each earlier value has the
+    weight of the next one times `smooth`. The measured losses remain as faint lines. `scale` is
+    that of the losses and learning rates. Without a positive value, a panel has a linear scale.
+
+    Raises `InvalidSetting` unless 0 ≤ smooth < 1 and the scale is "log" or "linear", and
+    `Unavailable` without Matplotlib.
     """
     from intertwine.vis.picture import require_matplotlib
 
+    if scale not in ("log", "linear"):
+        raise InvalidSetting(f'scale is {scale!r}: give "log" or "linear"')
+    require_smoothing(smooth)
     require_matplotlib()
     from matplotlib.figure import Figure  # no pyplot: no state, no window
 
@@ -121,10 +139,10 @@ def plot_histories(histories: Mapping[str, History]) -> Any:
     losses = axes[0]
     colours = _colours(len(rows))
     if len(rows) == 1:
-        labelled = _draw_one(losses, rows[0])
+        labelled = _draw_one(losses, rows[0], smooth)
     else:
-        labelled = _draw_many(losses, histories, colours)
-    if any(
+        labelled = _draw_many(losses, histories, colours, smooth)
+    if scale == "log" and any(
         loss > 0 for each in rows for name in _DASHES for _, loss in each.column(f"{name}_loss")
     ):
         losses.set_yscale("log")
@@ -138,7 +156,9 @@ def plot_histories(histories: Mapping[str, History]) -> Any:
         for history, colour in zip(rows, colours, strict=True):
             _draw(axes[1], history.column("learning_rate"), color=colour)
         axes[1].set_ylabel("learning rate")
-        if any(rate > 0 for each in rows for _, rate in each.column("learning_rate")):
+        if scale == "log" and any(
+            rate > 0 for each in rows for _, rate in each.column("learning_rate")
+        ):
             axes[1].set_yscale("log")
     axes[-1].set_xlabel("epoch")
     for each in axes:
@@ -146,14 +166,14 @@ def plot_histories(histories: Mapping[str, History]) -> Any:
     return figure
 
 
-def _draw_one(axes: Any, history: History) -> dict[str, Any]:
+def _draw_one(axes: Any, history: History, smooth: float) -> dict[str, Any]:
     """Draw the losses of a history in different colours. Return the lines by their label."""
     columns = {name: history.column(f"{name}_loss") for name in ("train", "validation", "test")}
-    return {name: _draw(axes, points) for name, points in columns.items() if points}
+    return {name: _draw_loss(axes, points, smooth) for name, points in columns.items() if points}
 
 
 def _draw_many(
-    axes: Any, histories: Mapping[str, History], colours: Sequence[Any]
+    axes: Any, histories: Mapping[str, History], colours: Sequence[Any], smooth: float
 ) -> dict[str, Any]:
     """Draw each history in its colour. Return lines for the legend by their label."""
     from matplotlib.lines import Line2D
@@ -164,11 +184,20 @@ def _draw_many(
         for loss, dashes in _DASHES.items():
             if points := history.column(f"{loss}_loss"):
                 measured.add(loss)
-                _draw(axes, points, color=colour, linestyle=dashes)
+                _draw_loss(axes, points, smooth, color=colour, linestyle=dashes)
     for loss, dashes in _DASHES.items():
         if loss in measured:
             labelled.setdefault(f"{loss} loss", Line2D([], [], color="0.4", linestyle=dashes))
     return labelled
+
+
+def _draw_loss(axes: Any, points: Sequence[tuple[int, float]], smooth: float, **style: Any) -> Any:
+    """Draw a loss as it was measured; with `smooth`, faintly, and its average over it."""
+    if not smooth:
+        return _draw(axes, points, **style)
+    line = _draw(axes, smoothed(points, smooth), zorder=2.5, **style)  # above the others
+    _draw(axes, points, **{**style, "color": line.get_color(), "alpha": _FAINT})
+    return line
 
 
 def _draw(axes: Any, points: Sequence[tuple[int, float]], **style: Any) -> Any:

@@ -62,6 +62,17 @@ def test_jobs(opened: list[str]) -> None:
     assert "`intertwine jobs list` shows them" in ended.err
 
 
+def test_models(opened: list[str]) -> None:
+    for arguments in ((), ("inertia",), ("inertia", "2")):
+        assert called("open", "model", *arguments).code == 0
+    paths = ("models", "models/inertia", "models/inertia/versions/2")
+    assert opened == [f"{DEFAULT}/{path}" for path in paths]
+    for wrong in (("../x",), ("a/b",), ("inertia", "0"), ("inertia", "new")):
+        ended = called("open", "model", *wrong)
+        assert (ended.code, len(opened)) == (2, 3), wrong
+    assert "`intertwine models list` shows them" in called("open", "model", "..").err
+
+
 def test_generators_are_a_part_of_the_address(opened: list[str], tmp_path: Path) -> None:
     given = json.dumps({"discrete_generators": [[1, 0]]})
     path = tmp_path / "group.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from helpers.example_jobs import soon
 from helpers.example_models import small_model
-from helpers.patience import quickest, seconds_of
+from helpers.patience import PATIENCE, quickest, seconds_of
 from helpers.service import SO3, UNKNOWN, ServiceProcess, problem, service_process
 from intertwine.nn.saving import to_config
 from intertwine_api.server.access import Access
@@ -347,6 +348,36 @@ class TestAccess:
         for authorization in (None, f"Bearer {token}"):
             with pytest.raises(ProblemError):
                 asyncio.run(access.caller(authorization))
+
+    def test_a_page_for_everyone_knows_its_caller_and_waits_for_none(
+        self, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now, locked = 0.0, threading.Event()
+        _, token = keys.create("somebody", ["admin"])
+        sent = f"Bearer {token}"
+
+        def waits(_: str) -> None:
+            locked.wait(PATIENCE)
+
+        async def story() -> None:
+            nonlocal now
+            access = Access(keys, open_to_all=False, clock=lambda: now)
+
+            async def owner(authorization: str | None) -> str | None:
+                caller = await access.known_caller(authorization)
+                return None if caller is None else caller.owner
+
+            for unknown in (None, "Bearer itw_no_key", f"Bearer {'x' * 1000}", "Basic eDp5"):
+                assert await owner(unknown) is None
+            assert await owner(sent) == "somebody"
+            monkeypatch.setattr(keys, "find", waits)
+            monkeypatch.setattr("intertwine_api.server.access._PATIENCE", 0.05)
+            for at, known in ((100.0, "somebody"), (890.0, "somebody"), (904.0, None)):
+                now = at
+                assert await owner(sent) == known
+            locked.set()
+
+        asyncio.run(story())
 
     def test_callers_are_cached_for_some_seconds(self, keys: Keys) -> None:
         now = 0.0

@@ -19,6 +19,7 @@ from intertwine.errors import InvalidSetting
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import MOST_DAYS, Keys, expiry
 from intertwine_api.storage.tables import keys as table
+from intertwine_api.wire.problems import ProblemError
 from intertwine_api.wire.vocabulary import SCOPES
 from sqlalchemy import delete, select, update
 
@@ -104,7 +105,7 @@ class TestExpiry:
             expiry(float(days))
         assert str(refused.value) == (
             f"a key cannot expire after {days} days: give more than 0 and at most 36,500, or "
-            f"leave out --days for a key that does not expire"
+            f"no days for a key that does not expire"
         )
 
 
@@ -165,6 +166,46 @@ class TestFind:
         assert keys.revoke(key.id)
         assert keys.find(token) is None
         assert keys.find(other) is not None
+
+
+class TestLists:
+    def test_active_keys_are_first_and_then_the_newest(
+        self, database: Database, keys: Keys
+    ) -> None:
+        made = [keys.create(owner, ["admin"])[0].id for owner in ("ada", "bob", "ada", "cy")]
+        keys.revoke(made[2])
+        assert [key.id for key in keys.page()] == [made[3], made[1], made[0], made[2]]
+        assert [key.id for key in keys.page(owner="ada")] == [made[0], made[2]]
+        assert [key.id for key in keys.page(skip=1, limit=2)] == [made[1], made[0]]
+        change(database, expires=time.time() - 1)
+        assert [key.id for key in keys.page()] == made[::-1]
+
+    def test_a_key_is_found_by_its_id(self, keys: Keys) -> None:
+        key, _ = keys.create("ada", ["admin"])
+        keys.revoke(key.id)
+        found = keys.get(key.id)
+        assert found is not None
+        assert (found.owner, found.state(time.time())) == ("ada", "revoked")
+        assert keys.get("0" * 16) is None
+
+    def test_an_id_is_used_once(self, keys: Keys) -> None:
+        key, token = keys.create("ada", ["admin"], key_id="0" * 16)
+        assert (key.id, token[:21]) == ("0" * 16, f"itw_{'0' * 16}_")
+        with pytest.raises(ProblemError, match="the key 0000000000000000 was created before"):
+            keys.create("bob", ["admin"], key_id="0" * 16)
+        assert keys.find(token) == key
+
+    def test_another_admin_is_one_whose_key_is_active(self, database: Database, keys: Keys) -> None:
+        first = keys.create("ada", ["admin"])[0]
+        keys.create("bob", ["bases:read", "metrics:read"])
+        assert not keys.has_other_admin(first.id)
+        second = keys.create("cy", ["bases:read", "admin"])[0]
+        assert keys.has_other_admin(first.id)
+        assert keys.has_other_admin(second.id)
+        keys.revoke(second.id)
+        assert not keys.has_other_admin(first.id)
+        change(database, revoked=None, expires=time.time() - 1)
+        assert not keys.has_other_admin(first.id)
 
 
 class TestLastUse:

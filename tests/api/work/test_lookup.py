@@ -145,6 +145,21 @@ class TestLookups:
         }
 
 
+class TestHosts:
+    def test_are_those_of_jobs_and_the_last_active_is_first(self, queue: Queue) -> None:
+        assert queue.hosts() == []
+        for host in ("a", "b", "b"):
+            running(queue, host)
+        job = running(queue, "c")
+        done = queue.succeed(job.id, 1, {})
+        queued(queue)
+        found = {use.name: use for use in queue.hosts()}
+        assert [use.name for use in queue.hosts()] == ["c", "b", "a"]
+        assert {name: use.held for name, use in found.items()} == {"a": 1, "b": 2, "c": 0}
+        assert found["c"].last == done.updated
+        assert [use.name for use in queue.hosts(most=1)] == ["c"]
+
+
 class TestWaiting:
     def test_behind_others(self, queue: Queue) -> None:
         jobs = [queued(queue) for _ in range(3)]

@@ -193,9 +193,13 @@ def _curl(question: Question, address: str, has_key: bool) -> str:
     elif question.group:
         document["group"] = question.group
     body = json.dumps(document, ensure_ascii=False)
-    key = '  -H "authorization: Bearer $INTERTWINE_KEY" \\\n' if has_key else ""
     return (
         f"curl -s {shlex.quote(address + 'v1/bases')} \\\n"
-        f"{key}  -H 'content-type: application/json' \\\n"
+        f"{key_option(has_key)}  -H 'content-type: application/json' \\\n"
         f"  -d {shlex.quote(body)}"
     )
+
+
+def key_option(has_key: bool) -> str:
+    """Return the line of a curl command that sends the key; empty for a service without keys."""
+    return '  -H "authorization: Bearer $INTERTWINE_KEY" \\\n' if has_key else ""

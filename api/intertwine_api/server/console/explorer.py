@@ -169,12 +169,16 @@ async def _describe(
         no_picture=no_picture,
         is_coarse=is_coarse(manifest.size),
         tiles=tiles_address(manifest, question),
-        downloads=_downloads(manifest, service.settings.dense_bytes),
+        downloads=downloads_of(manifest, service.settings.dense_bytes),
         loads_irreps=manifest.size <= MOST_DECOMPOSED,
     )
 
 
-def _downloads(manifest: BasisManifest, dense_bytes: int) -> list[tuple[str, str]]:
+def downloads_of(manifest: BasisManifest, dense_bytes: int) -> list[tuple[str, str]]:
+    """Return the files of a basis: names, and addresses relative to the root.
+
+    Dense matrices above `dense_bytes` are left out, as the service does not send them.
+    """
     links = {name: link.lstrip("/") for name, link in manifest.links.items()}
     entries = manifest.size * manifest.rank
     found = [("safetensors", links["file_as_asked"])]

@@ -18,6 +18,8 @@ from intertwine_api.server.middleware import media_type
 from intertwine_api.wire.problems import ProblemError
 
 TOKEN = "token"
+#: The header of a token, for requests of scripts. Pages of other origins may not send it.
+TOKEN_HEADER = "Intertwine-Form-Token"
 _FORM = "application/x-www-form-urlencoded"
 _LARGEST_FORM = 2**14  # bytes
 _MOST_FIELDS = 100
@@ -76,11 +78,18 @@ class FormTokens:
         that of another form.
         """
         fields = await read_form(request, most)
-        found = fields.text(TOKEN).encode("utf-8", "replace")
+        self.require(fields.text(TOKEN), key_id, action)
+        return fields
+
+    def require(self, token: str, key_id: str | None, action: str) -> None:
+        """Raise `ProblemError` with ``origin-not-allowed`` unless it is the token of an action.
+
+        For requests of scripts that have no form as their body, such as files.
+        """
+        found = token.encode("utf-8", "replace")
         if not hmac.compare_digest(found, self.token(key_id, action).encode()):
             raise ProblemError.of(
                 "origin-not-allowed",
                 "the form was not sent from its page, or the key has changed since the page was "
                 "opened: open the page again, and click there",
             )
-        return fields

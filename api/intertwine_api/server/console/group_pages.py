@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 from intertwine.errors import IntertwineError
@@ -18,22 +17,19 @@ from intertwine.groups import (
     lie_algebra,
     read_group,
 )
-from intertwine.groups.generators import Generator
 from intertwine.irreps import describe_characters, verdict_of
-from intertwine.operators import Permutation, dense
 
 from intertwine_api.server.access import BasesReader
 from intertwine_api.server.console.basis_summary import MOST_DECOMPOSED
 from intertwine_api.server.console.question import Question
 from intertwine_api.server.console.shell import may_start_work, render, render_problem
+from intertwine_api.server.console.shown_matrices import ShownMatrix, shown_matrix
 from intertwine_api.server.service import TheService
 from intertwine_api.wire.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)
 
 _MOST_GENERATORS = 12  # that are shown
-_LARGEST_MATRIX = 8
-_MOST_MOVED = 60  # coordinates of a permutation that is written as cycles
 _MOST_JUDGED = 24
 """The largest d of a group that is not orthogonal for which the page decides on reductivity."""
 _MOST_DIGITS = 24  # of an order
@@ -51,21 +47,12 @@ AskedGroup = Annotated[Question, Depends(_asked)]
 
 
 @dataclass(frozen=True)
-class _ShownGenerator:
-    """A generator: its entries as text, or a permutation as cycles."""
-
-    name: str
-    rows: list[list[str]] | None
-    text: str
-
-
-@dataclass(frozen=True)
 class _GroupPage:
     """What the page of a group shows. `order` is None for an infinite or very large group."""
 
     title: str
     facts: list[tuple[str, str]]
-    generators: list[_ShownGenerator]
+    generators: list[ShownMatrix]
     more: int
     is_finite: bool
     tensors: str
@@ -130,7 +117,7 @@ def _describe(asked: Question) -> _GroupPage:
         *((f"A{_subscript(k)}", a) for k, a in enumerate(group.lie_generators, 1)),
         *((f"h{_subscript(k)}", h) for k, h in enumerate(group.group_generators, 1)),
     ]
-    shown = [_shown(name, g) for name, g in all_generators[:_MOST_GENERATORS]]
+    shown = [shown_matrix(name, g) for name, g in all_generators[:_MOST_GENERATORS]]
     order = group_order(group)
     power = 2 if 1 + 2 * group.d + 3 * group.d**2 <= MOST_DECOMPOSED else 1
     return _GroupPage(
@@ -193,46 +180,6 @@ def _reductivity(group: Group) -> str:
     verdict = verdict_of(group)
     answer = {"reductive": "yes", "not reductive": "no"}.get(verdict.kind, "not decided")
     return f"{answer}: {verdict.reason}"
-
-
-def _shown(name: str, generator: Generator) -> _ShownGenerator:
-    if isinstance(generator, Permutation):
-        return _ShownGenerator(name, None, _cycles(generator))
-    matrix = np.asarray(dense(generator))
-    if len(matrix) > _LARGEST_MATRIX:
-        filled = np.count_nonzero(matrix)
-        text = f"a matrix of {len(matrix)} × {len(matrix)} with {filled:,} nonzero entries"
-        return _ShownGenerator(name, None, text)
-    return _ShownGenerator(name, [[_entry(value) for value in row] for row in matrix], "")
-
-
-def _cycles(permutation: Permutation) -> str:
-    """Return where coordinates move, as cycles; signs as a note."""
-    moves, seen, found = permutation.inverse.indices, set[int](), []
-    moved = int(np.count_nonzero(moves != np.arange(len(moves))))
-    if moved > _MOST_MOVED:
-        return f"a permutation that moves {moved:,} of {len(moves):,} coordinates"
-    for start in range(len(moves)):
-        cycle, at = [], start
-        while at not in seen:
-            seen.add(at)
-            cycle.append(at)
-            at = int(moves[at])
-        if len(cycle) > 1:
-            found.append(f"({' '.join(map(str, cycle))})")
-    signs = permutation.signs
-    note = "" if signs is None else f", and {int(np.sum(signs < 0))} signs change"
-    return ("".join(found) or "the identity") + note
-
-
-def _entry(value: complex) -> str:
-    """Return an entry with four digits: 0.5, −1, 0.5+0.5i."""
-    number = complex(value)
-    real, imaginary = (round(part, 12) + 0.0 for part in (number.real, number.imag))
-    if not imaginary:
-        return f"{real:.4g}".replace("-", "−")
-    shown = f"{imaginary:+.4g}i".replace("+1i", "+i").replace("-1i", "-i")
-    return (f"{real:.4g}{shown}" if real else shown.removeprefix("+")).replace("-", "−")
 
 
 def _subscript(number: int) -> str:

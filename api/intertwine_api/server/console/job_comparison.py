@@ -11,13 +11,14 @@ from fastapi.responses import HTMLResponse
 from intertwine.training.history import Epoch, History, plot_histories
 
 from intertwine_api.server.access import JobsWriter
-from intertwine_api.server.console.job_pages import (
-    MEASURED,
+from intertwine_api.server.console.job_pages import MEASURED, summary_of
+from intertwine_api.server.console.job_settings import compare_settings
+from intertwine_api.server.console.loss_curves import (
+    CurveOptions,
+    TheCurveOptions,
     has_pictures,
     picture_address,
-    summary_of,
 )
-from intertwine_api.server.console.job_settings import compare_settings
 from intertwine_api.server.console.pictures import picture_response, svg_of
 from intertwine_api.server.console.shell import render
 from intertwine_api.server.routes.jobs import describe_jobs, find_job
@@ -57,7 +58,9 @@ class Row:
 
 
 @router.get("/jobs/compare", response_class=HTMLResponse)
-def compare_jobs(request: Request, jobs: TheJobs, service: TheService) -> HTMLResponse:
+def compare_jobs(
+    request: Request, jobs: TheJobs, service: TheService, curves: TheCurveOptions
+) -> HTMLResponse:
     """Return a page that compares up to eight jobs: curves, results and settings."""
     found = describe_jobs(jobs, service)
     settings, more_settings = compare_settings([_compared(job) for job in found])
@@ -66,7 +69,9 @@ def compare_jobs(request: Request, jobs: TheJobs, service: TheService) -> HTMLRe
         "jobs": found,
         "labels": _labels(found),
         "results": _results(found, service),
-        "picture": picture_address(found) if has_losses and has_pictures() else "",
+        "picture": picture_address(found, curves) if has_losses and has_pictures() else "",
+        "curves": curves,
+        "has_pictures": has_pictures(),
         "settings": settings,
         "more_settings": more_settings,
         "refresh": _REFRESH if any(job.state not in ENDED for job in found) else 0,
@@ -76,10 +81,11 @@ def compare_jobs(request: Request, jobs: TheJobs, service: TheService) -> HTMLRe
 
 
 @router.get("/jobs/losses.svg")
-def get_losses(jobs: TheJobs, service: TheService) -> Response:
-    """Return a picture of the losses of the query's jobs, as `History.plot` draws them."""
+def get_losses(jobs: TheJobs, service: TheService, curves: TheCurveOptions) -> Response:
+    """Return a picture of the losses of the query's jobs, as `plot_histories` draws them."""
     labels = _labels(describe_jobs(jobs, service)) if len(jobs) > 1 else [""] * len(jobs)
-    return picture_response(_draw(tuple(labels), tuple(_history(job, service) for job in jobs)))
+    histories = tuple(_history(job, service) for job in jobs)
+    return picture_response(_draw(tuple(labels), histories, curves))
 
 
 def _history(job: Job, service: Service) -> tuple[Epoch, ...]:
@@ -87,10 +93,12 @@ def _history(job: Job, service: Service) -> tuple[Epoch, ...]:
 
 
 @lru_cache(32)
-def _draw(labels: tuple[str, ...], histories: tuple[tuple[Epoch, ...], ...]) -> bytes:
+def _draw(
+    labels: tuple[str, ...], histories: tuple[tuple[Epoch, ...], ...], curves: CurveOptions
+) -> bytes:
     """Return a picture as SVG. The last ones are kept, for everyone who watches a job."""
     named = dict(zip(labels, map(History, histories), strict=True))
-    return svg_of(lambda: plot_histories(named))
+    return svg_of(lambda: plot_histories(named, smooth=curves.smooth, scale=curves.scale))
 
 
 def _labels(jobs: list[JobDocument]) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -18,6 +16,12 @@ from starlette.concurrency import run_in_threadpool
 from intertwine_api.server.access import JobsWriter
 from intertwine_api.server.console.forms import TOKEN
 from intertwine_api.server.console.job_settings import settings_of, text_of
+from intertwine_api.server.console.loss_curves import (
+    TheCurveOptions,
+    has_pictures,
+    picture_address,
+)
+from intertwine_api.server.console.question import explorer_address
 from intertwine_api.server.console.shell import base_of, render
 from intertwine_api.server.routes.jobs import (
     TheJob,
@@ -39,7 +43,6 @@ router = APIRouter(include_in_schema=False)
 _LOG = logging.getLogger("intertwine.service")
 _PAGE = 50  # jobs
 _LOG_TAIL = 2**13  # bytes
-_LONGEST_ADDRESS = 6_000  # of a link to the explorer
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _REFRESH_LIST = 5  # seconds
 #: The quantities that pages show, by their name in the metrics.
@@ -147,7 +150,11 @@ def summary_of(job: JobDocument) -> Summary:
 
 @router.get("/jobs/{job}", response_class=HTMLResponse)
 def show_job(
-    request: Request, job: TheJob, service: TheService, caller: JobsWriter
+    request: Request,
+    job: TheJob,
+    service: TheService,
+    caller: JobsWriter,
+    curves: TheCurveOptions,
 ) -> HTMLResponse:
     """Return a job's page: state, progress, losses, result, settings and the end of its log."""
     document = get_job(job, service)
@@ -161,30 +168,17 @@ def show_job(
         "token_field": TOKEN,
         "token": service.form_tokens.token(caller.key_id, job.id),
         "losses": [(label, *latest[name]) for name, label in MEASURED.items() if name in latest],
-        "picture": picture_address([document]) if has_losses and has_pictures() else "",
+        "picture": picture_address([document], curves) if has_losses and has_pictures() else "",
+        "curves": curves,
+        "has_pictures": has_pictures(),
         "result": _result(document),
-        "explorer": _explorer_address(document),
+        "explorer": explorer_address(document.request) if document.kind == "solve" else "",
         "settings": settings,
         "more_settings": more_settings,
         "log": _log_tail(job, service),
         "warnings": _warnings(document),
     }
     return render(request, "job.html", values)
-
-
-def has_pictures() -> bool:
-    """Whether Matplotlib is installed, which draws the pictures."""
-    return find_spec("matplotlib") is not None
-
-
-def picture_address(jobs: list[JobDocument]) -> str:
-    """Return the address of a picture of jobs' losses, relative to the root.
-
-    It changes with each attempt and epoch, so that browsers may keep the picture.
-    """
-    lasts = (0 if job.metrics.last is None else job.metrics.last.epoch for job in jobs)
-    at = "-".join(f"{job.attempt}.{last}" for job, last in zip(jobs, lasts, strict=True))
-    return f"jobs/losses.svg?{urlencode([*(('job', job.id) for job in jobs), ('at', at)])}"
 
 
 def _ran(job: JobDocument) -> str:
@@ -214,20 +208,6 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else text_of(value)
-
-
-def _explorer_address(job: JobDocument) -> str:
-    """Return the address of the basis of a solve in the explorer; empty if there is none."""
-    if job.kind != "solve" or not isinstance(job.request.get("rep"), str):
-        return ""
-    group = job.request.get("group")
-    query = {"rep": job.request["rep"]}
-    if isinstance(group, str):
-        query["group"] = group
-    elif group is not None:
-        query["generators"] = json.dumps(group, separators=(",", ":"))
-    address = f"?{urlencode(query)}"
-    return address if len(address) <= _LONGEST_ADDRESS else ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from intertwine_api.server.problem_responses import validation_problem
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.settings import Settings
 
+_LONGEST_ADDRESS = 6_000  # characters of a link
 _GENERATORS = '{"lie_algebra": [...], "discrete_generators": [...]}'
 _ARROWS = (">>", "<<")
 _OPEN, _CLOSED = "([", ")]"
@@ -80,6 +82,24 @@ class Question:
         """Return the request of the API. Raises the errors of `group_document`."""
         group = self.group_document()
         return {"rep": self.rep, **({} if group is None else {"group": group})}
+
+
+def explorer_address(request: Mapping[str, Any], longest: int = _LONGEST_ADDRESS) -> str:
+    """Return the address of a request's rep and group in the explorer, relative to the root.
+
+    It is empty if it would be longer than `longest`, or if the request defines reps of its own.
+    """
+    rep, group = request.get("rep"), request.get("group")
+    if not isinstance(rep, str) or request.get("reps"):
+        return ""
+    if isinstance(group, str):
+        question = Question(rep, group=group)
+    elif group is None:
+        question = Question(rep)
+    else:
+        question = Question(rep, generators=json.dumps(group, separators=(",", ":")))
+    address = f"?{question.query}"
+    return address if len(address) <= longest else ""
 
 
 def _question(

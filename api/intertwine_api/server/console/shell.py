@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from intertwine.errors import IntertwineError
 from intertwine.scanner import superscript
+from intertwine_cache.manifest import is_digest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.types import Scope
 
@@ -110,6 +111,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters |= {"number": _number, "bytes": _bytes, "about": about}
+    environment.tests["digest"] = is_digest
     environment.globals["version"] = intertwine.__version__
     environment.globals["navigation"] = NAVIGATION
     environment.globals["assets"] = _asset_names()
@@ -167,6 +169,7 @@ def render_problem(
     else:
         assert isinstance(error, IntertwineError)
         problem, headers = from_error(error), {}
+    request.state.problem_code = problem.code  # for the log of failed requests
     shown = {**values, "problem": problem.model_dump()}
     return render(request, template, shown, status=problem.status, headers=headers)
 

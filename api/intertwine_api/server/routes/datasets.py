@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from intertwine.training.recipe.dataset_info import DatasetInfo
 from intertwine.training.recipe.description import Digest, Generators
+from intertwine.training.recipe.task_symmetry import GroupDocument
 from pydantic import ValidationError
 
 from intertwine_api.server.access import JobsWriter
@@ -56,15 +58,33 @@ async def upload_dataset(
     The service checks the shapes, the numbers, and the sizes of the reps. The digest of the samples
     identifies the dataset, whatever the format of the file.
     """
-    generators = _read_group(group)
-    async with service.receive(request, caller.owner) as file:
-        stored = await service.store_upload(
-            caller, service.datasets.add, caller.owner, file, name, rep_in, rep_out, generators
-        )
-    audit("dataset created", caller, id=stored.id, name=stored.name, bytes=stored.bytes)
+    stored = await store_dataset(
+        request, service, caller, name, rep_in, rep_out, _read_group(group)
+    )
     document = document_of(stored)
     headers = {"Location": document.links["self"]}
     return JSONResponse(document.model_dump(mode="json"), 201, headers=headers)
+
+
+async def store_dataset(
+    request: Request,
+    service: Service,
+    caller: Caller,
+    name: str,
+    rep_in: str | None,
+    rep_out: str | None,
+    group: GroupDocument | None,
+) -> DatasetInfo:
+    """Receive the body of a request as a file of samples, and keep it as the caller's dataset.
+
+    Raises the errors of `Service.receive` and of `Datasets.add`.
+    """
+    async with service.receive(request, caller.owner) as file:
+        stored = await service.store_upload(
+            caller, service.datasets.add, caller.owner, file, name, rep_in, rep_out, group
+        )
+    audit("dataset created", caller, id=stored.id, name=stored.name, bytes=stored.bytes)
+    return stored
 
 
 @router.get("/datasets", summary="List datasets", responses=documented("invalid-request"))
@@ -72,17 +92,26 @@ def list_datasets(
     service: TheService,
     caller: JobsWriter,
     limit: Annotated[int, Query(ge=1, le=200, description="the size of a page")] = 50,
-    after: Annotated[Line | None, Query(description="the `next` of the previous page")] = None,
+    after: Annotated[LongLine | None, Query(description="the `next` of the previous page")] = None,
 ) -> DatasetPage:
     """Return the caller's datasets, newest first, and the names of the built-in datasets."""
-    owner = None if caller.is_admin else caller.owner
-    found, following = service.datasets.page(owner, after, limit)
+    found, following = visible_datasets(service, caller, after, limit)
     return DatasetPage(
         data=list(map(document_of, found)),
         builtin=builtin(),
         has_more=following is not None,
         next=following,
     )
+
+
+def visible_datasets(
+    service: Service, caller: Caller, after: str | None, limit: int
+) -> tuple[list[DatasetInfo], str | None]:
+    """Return a page of the caller's datasets, or for admins of all, and the next cursor.
+
+    Raises `ProblemError` with ``invalid-request`` for an invalid cursor.
+    """
+    return service.datasets.page(None if caller.is_admin else caller.owner, after, limit)
 
 
 @router.get(
@@ -94,7 +123,16 @@ def get_dataset(
     dataset: Name, service: TheService, caller: JobsWriter, owner: Owner = None
 ) -> DatasetDocument:
     """Return the shapes and reps of a dataset. Its samples are a blob."""
-    return document_of(service.datasets.get(dataset, _owner_of(dataset, owner, service, caller)))
+    return document_of(find_dataset(dataset, owner, service, caller))
+
+
+def find_dataset(dataset: str, owner: str | None, service: Service, caller: Caller) -> DatasetInfo:
+    """Return a dataset of the named owner, else of the caller or, for admins, of its only owner.
+
+    Raises `ProblemError` with ``not-found``, if the caller may not read it, or if several owners
+    have it.
+    """
+    return service.datasets.get(dataset, _owner_of(dataset, owner, service, caller))
 
 
 @router.delete(

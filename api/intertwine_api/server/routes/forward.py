@@ -67,6 +67,14 @@ def _from_json(body: bytes) -> Shaped[np.ndarray, "..."]:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ProblemError.of("malformed", f"the body is not JSON: {error}") from error
+    return read_vectors(document)
+
+
+def read_vectors(document: Any) -> Shaped[np.ndarray, "..."]:
+    """Return the vectors of a parsed JSON document, such as ``{"inputs": [[…], …]}``.
+
+    Raises `ProblemError` with ``invalid-request`` for undocumented formats.
+    """
     if not isinstance(document, dict) or not {_REAL} <= document.keys() <= {_REAL, _IMAGINARY}:
         raise _refused('send {"inputs": [[…], …]}, and also "imaginary" for complex vectors')
     real = _numbers(document, _REAL)

@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtyping import Num
 
-from intertwine.arrays import Array
+from intertwine.arrays import Array, namespace
 from intertwine.operators import Permutation
 from intertwine.reps.functors.determinants import SignRep
 from intertwine.reps.functors.functor import Functor, SizePolynomial, checked_part, is_scalar
@@ -24,7 +24,7 @@ class Conjugate(Functor, built_in=True):
 
     def of_matrix(self, matrix: Num[Array, "n n"]) -> Num[Array, "n n"]:
         """Return the conjugate of M."""
-        return matrix.conj()
+        return namespace(matrix).conj(matrix)
 
     of_derivative = of_matrix
 

@@ -32,6 +32,7 @@ from intertwine.reps.syntax import (
     is_a,
     rho_of,
 )
+from intertwine.torch_compilation import one_operation
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -108,10 +109,12 @@ class Functor(Rep):
         """Return the same functor of the part over G."""
         return self.rebuilt(self.part(G))
 
+    @one_operation
     def rho(self, M: Element) -> Array:
         """Return F(ρ(g))."""
         return self.of_matrix(dense(rho_of(self.part, M)))
 
+    @one_operation
     def drho(self, A: Element) -> Array:
         """Return dF(dρ(A))."""
         return self.of_derivative(dense(drho_of(self.part, A)))

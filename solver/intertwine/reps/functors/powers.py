@@ -18,7 +18,7 @@ from math import comb
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from intertwine.arrays import Array, is_jax, namespace
+from intertwine.arrays import Array, namespace, with_entries
 from intertwine.memory import require_memory
 from intertwine.operators import Permutation
 
@@ -191,7 +191,7 @@ def _by_complements(matrix: Num[Array, "n n"], k: int) -> Num[Array, "N N"]:
     if k == n:
         return whole.reshape(1, 1)
     inverse = xp.linalg.inv(matrix).T
-    minors = alternating_power(inverse, n - k)[::-1, ::-1]  # complements are in reverse order
+    minors = xp.flip(alternating_power(inverse, n - k))  # complements are in reverse order
     signs = (-1.0) ** index_tuples(n, k, True).tuples.sum(axis=1)
     return whole * minors * xp.asarray(np.outer(signs, signs), dtype=minors.real.dtype)
 
@@ -204,16 +204,14 @@ def power_derivative(matrix: Num[Array, "n n"], k: int, *, strict: bool) -> Num[
     xp, n = namespace(matrix), matrix.shape[0]
     entries = _pairs(n, k, strict)
     tuples = index_tuples(n, k, strict)
-    diagonal = xp.asarray(tuples.counts, dtype=matrix.real.dtype) @ xp.diagonal(matrix)
+    counts = xp.asarray(tuples.counts, dtype=matrix.real.dtype)
+    diagonal = xp.matmul(counts, xp.diagonal(matrix))
     weights = xp.asarray(entries.weights, dtype=matrix.real.dtype)
     values = matrix[entries.letters_to, entries.letters_from] * weights
     places = np.arange(tuples.count)
     found = xp.zeros((tuples.count, tuples.count), dtype=matrix.dtype)
-    if is_jax(matrix):
-        return found.at[entries.rows, entries.columns].set(values).at[places, places].set(diagonal)
-    found[entries.rows, entries.columns] = values
-    found[places, places] = diagonal
-    return found
+    found = with_entries(found, (entries.rows, entries.columns), values)
+    return with_entries(found, (places, places), diagonal)
 
 
 @dataclass(frozen=True)

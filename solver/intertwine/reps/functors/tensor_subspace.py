@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from intertwine.arrays import Array, is_jax, namespace
+from intertwine.arrays import Array, constant, is_numpy, namespace
 from intertwine.errors import TooLarge
 from intertwine.memory import require_memory
 from intertwine.operators import CoordinateMatrix, Permutation
@@ -65,7 +65,7 @@ class TensorSubspace:
 
     def derivative(self, matrix: Num[Array, "n n"]) -> Num[Array, "N N"]:
         """Return Eᵀ(M ⊗ 1 ⊗ … + … + … ⊗ 1 ⊗ M)E."""
-        if not is_jax(matrix) and self.n**self.k * self.size > _DENSE_ENTRIES:
+        if is_numpy(matrix) and self.n**self.k * self.size > _DENSE_ENTRIES:
             return self._sparse_derivative(np.asarray(matrix))
         vectors = self._written_out(matrix)
         return self._restricted(sum(self._in_slot(matrix, s, vectors) for s in range(self.k)))
@@ -97,13 +97,12 @@ class TensorSubspace:
 
     def _in_slot(self, matrix: Num[Array, "n n"], slot: int, x: Num[Array, "m N"]) -> Array:
         before, after = self.n**slot, self.n ** (self.k - 1 - slot) * self.size
-        moved = matrix @ x.reshape(before, self.n, after)
+        moved = namespace(matrix).matmul(matrix, x.reshape(before, self.n, after))
         return moved.reshape(x.shape)
 
     def _restricted(self, moved: Num[Array, "m N"]) -> Num[Array, "N N"]:
-        xp = namespace(moved)
         found: Num[Array, "N N"] = self._integers.H @ moved
-        return found / xp.asarray(self._scale, dtype=found.real.dtype)
+        return found / constant(self._scale, found, found.real.dtype)
 
 
 def flat_tuples(n: int, k: int) -> Int[np.ndarray, "m k"]:

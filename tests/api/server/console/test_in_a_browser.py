@@ -1,4 +1,4 @@
-"""The console in a real browser: typing, solving, downloads, a phone, and no scripts."""
+"""The console in a real browser: typing, solving, downloads, a login, and no scripts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, Browser, browser
+from helpers.browser import CHROMIUM, UNNAMED, Browser, browser
 from helpers.example_lab import Lab
 from helpers.service import running_service, stopped_workers
 from intertwine.bases import from_bytes
@@ -20,15 +20,6 @@ pytestmark = [
     pytest.mark.skipif(
         CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
     ),
-]
-
-PAGES = ["/", "/?rep=V**2*V.T%2B5V0&group=SO(3)", "/?rep=V>>V&group=RubiksCube()", "/system"]
-PAGES += [
-    "/groups",
-    "/groups?name=Lorentz()",
-    "/groups?name=S(5)",
-    "/problems",
-    "/irreps?rep=V**2&group=O(3)",
 ]
 
 
@@ -106,20 +97,6 @@ def test_a_slow_solve_is_followed_without_a_reload(
             tab.run("globalThis.isTheSamePage = true")
         tab.wait_for("Rank 0")
         assert tab.run("globalThis.isTheSamePage")
-    assert tab.page.complaints == []
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_a_phone_needs_no_scrolling_sideways(
-    service: httpx.Client, visitor: Browser, path: str
-) -> None:
-    with visitor.tab(width=390) as tab:
-        tab.go(f"{root(service)}{path}")
-        tab.wait_for("Intertwine")
-        tab.wait_until("!document.querySelector('[data-source], [data-poll]')")
-        tab.wait_until("[...document.images].every(image => image.complete)")
-        assert tab.run(TOO_WIDE) is None
-        assert tab.run(UNNAMED) == []
     assert tab.page.complaints == []
 
 

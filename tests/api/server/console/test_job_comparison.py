@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
+from html import unescape
 
 import pytest
 from helpers.driven_jobs import TRAINING, DrivenJobs
@@ -48,6 +49,36 @@ class TestPage:
         assert answer.headers["content-type"] == "image/svg+xml"
         for label in ("1. $\\frac_0.003", "2. $\\frac_0.01", "train loss", "test loss"):
             assert label in answer.text
+
+    def test_curves_are_smoothed_on_a_scale_that_the_address_names(
+        self, driven: DrivenJobs, query: str
+    ) -> None:
+        chosen = "smooth=0.9&scale=linear"
+        job = query.partition("&")[0].partition("=")[2]
+        for path in (f"/jobs/compare?{query}&{chosen}", f"/jobs/{job}?{chosen}"):
+            text = unescape(driven.client.get(path).text)
+            assert re.search(r'src="/lab/jobs/losses.svg\?[^"]+&smooth=0.9&scale=linear"', text)
+            assert "on a linear scale, smoothed by 0.9" in text
+            assert re.search(r'<input id="smooth"[^>]* value="0.9"', text)
+            assert '<option value="linear" selected>' in text
+        text = driven.client.get(f"/jobs/compare?{query}").text
+        assert "smooth=" not in text
+        assert "on a logarithmic scale" in text
+        assert '<option value="log" selected>' in text
+
+    @pytest.mark.parametrize("chosen", ["smooth=1", "smooth=-0.1", "smooth=nan", "scale=cubic"])
+    def test_other_options_of_curves_are_refused(
+        self, driven: DrivenJobs, query: str, chosen: str
+    ) -> None:
+        for page in ("compare", "losses.svg"):
+            answer = driven.client.get(f"/jobs/{page}?{query}&{chosen}")
+            problem(answer, 422, "invalid-request")
+
+    @pytest.mark.slow
+    def test_a_smoothed_picture_has_both_curves(self, driven: DrivenJobs, query: str) -> None:
+        plain = driven.client.get(f"/jobs/losses.svg?{query}").text
+        text = driven.client.get(f"/jobs/losses.svg?{query}&smooth=0.5").text
+        assert text.count("opacity: 0.3") - plain.count("opacity: 0.3") == 4  # two losses of each
 
     def test_jobs_without_losses_have_no_picture(self, driven: DrivenJobs) -> None:
         text = driven.client.get(f"/jobs/compare?job={driven.queued().id}").text

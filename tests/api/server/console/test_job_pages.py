@@ -151,7 +151,7 @@ class TestJob:
             job.id, job.attempt, {**result, "is_equivariant": True, "warnings": ["w!"]}
         )
         text = page(driven, f"/jobs/{job.id}")
-        assert 'href="/lab/v1/models/small/versions/2"' in text
+        assert 'href="/lab/models/small/versions/2">Show the model' in text
         assert "Equivariance error 1.235e-07 Is equivariant yes" in part(text, "result")
         assert "w!" in part(text, "warnings")
         assert part(text, "progress").startswith("100 %")

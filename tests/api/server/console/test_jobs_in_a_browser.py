@@ -121,6 +121,51 @@ def test_an_open_page_goes_on_after_a_restart(
         assert tab.run("globalThis.isTheSamePage")
 
 
+def test_open_pages_of_all_kinds_recover_from_a_restart(
+    process: ServiceProcess, driven: DrivenJobs, visitor: Browser
+) -> None:
+    job = driven.running(labels=("restarted",))
+    with visitor.tab() as explorer, visitor.tab() as jobs:
+        opened(explorer, process, "/")
+        opened(jobs, process, "/jobs?label=restarted")
+        jobs.wait_for("starting")
+        process.port = int(process.address.rpartition(":")[2])
+        process.end()
+        explorer.type("#group", "SO(3)")
+        explorer.type("#rep", "V>>V**2")
+        for tab in (explorer, jobs):
+            tab.wait_for("The service does not answer.")
+        driven.train(job, range(1, 3))
+        process.start()
+        explorer.wait_for("27 coordinates")  # nothing more is typed
+        jobs.wait_for("epoch 2 of 10")
+        jobs.wait_until("!document.querySelector('#connection').textContent")
+        for tab in (explorer, jobs):
+            assert tab.run("globalThis.isTheSamePage")
+
+
+def test_the_choice_of_curves_stays_while_they_are_live(
+    process: ServiceProcess, driven: DrivenJobs, visitor: Browser
+) -> None:
+    job = driven.running()
+    driven.train(job, range(1, 4))
+    with visitor.tab() as tab:
+        opened(tab, process, f"/jobs/{job.id}")
+        tab.type("#smooth", "0.5")
+        tab.choose("#scale", "linear")
+        tab.click("form.filters button")
+        tab.wait_until(f"location.search === '?smooth=0.5&scale=linear' && {_DRAWN}")
+        first = tab.run(f"{_PICTURE}.src")
+        assert first.endswith("&smooth=0.5&scale=linear")
+        tab.type("#smooth", "0.7")  # not sent yet
+        driven.train(job, range(4, 6))
+        tab.wait_for("(epoch 5)")
+        tab.wait_until(f"{_PICTURE}.src !== {first!r} && {_DRAWN}")
+        assert tab.run(f"{_PICTURE}.src").endswith("&smooth=0.5&scale=linear")
+        assert tab.run("document.querySelector('#smooth').value") == "0.7"
+    assert complaints(tab) == []
+
+
 def test_the_page_of_a_job_that_was_deleted_says_so(
     process: ServiceProcess, driven: DrivenJobs, visitor: Browser
 ) -> None:

@@ -21,6 +21,9 @@ PAGES = [
     "/groups?name=S(4)",
     "/jobs",
     "/jobs/compare",
+    "/datasets",
+    "/datasets/storage",
+    "/keys",
     "/system",
     "/problems",
 ]
@@ -89,7 +92,7 @@ class TestEveryPage:
         problem(client.get("/static/..%2Fshell.py"), 404, "not-found")
 
     def test_the_page_of_a_visit_is_marked(self, client: httpx.Client) -> None:
-        for path in ("/", "/groups", "/jobs", "/system"):
+        for path in ("/", "/groups", "/jobs", "/datasets", "/keys", "/system"):
             found = re.findall(r'href="([^"]*)" aria-current="page"', client.get(path).text)
             assert [urljoin("/", address) for address in found] == [path]
 
@@ -116,7 +119,16 @@ class TestProblems:
 class TestKeys:
     @pytest.mark.parametrize(
         "path",
-        ["", "/", "/groups", "/jobs", "/irreps?rep=V", "/characters", f"/pictures/{'0' * 64}.svg"],
+        [
+            "",
+            "/",
+            "/groups",
+            "/jobs",
+            "/keys",
+            "/irreps?rep=V",
+            "/characters",
+            f"/pictures/{'0' * 64}.svg",
+        ],
     )
     def test_without_a_key_the_pages_are_refused(self, proxied: httpx.Client, path: str) -> None:
         for root in ("", "/lab"):

@@ -18,6 +18,7 @@ from helpers.example_stores import run_with_mounts
 from helpers.program import PROGRAM
 from helpers.service import SO3, UNKNOWN, metric, running_service
 from intertwine_api.wire.problems import CODES
+from intertwine_api.wire.vocabulary import ALLOWED_BY
 from intertwine_api.work.settings import Settings
 
 #: Runs a service whose folder is a small disk. Prints what `/readyz` answers: while there is room,
@@ -206,6 +207,12 @@ class TestWatching:
             row = next(line for line in page.splitlines() if line.startswith(start))
             assert field.description
             assert field.description in row
+
+    def test_every_scope_is_documented(self) -> None:
+        page = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", page).replace("`", "")
+        for scope, meaning in ALLOWED_BY.items():
+            assert f"| {scope} | {meaning} |" in text
 
     def test_the_openapi_document_has_examples_and_problems(self, client: httpx.Client) -> None:
         document = client.get("/openapi.json").json()

@@ -25,20 +25,23 @@ async function replaceFrom(address, element, signal) {
 /** Show the meaning of a form's fields while they are typed. */
 function readWhileTyping(form) {
   let timer, request;
+  const read = async () => {
+    request?.abort();
+    request = new AbortController();
+    const fields = new URLSearchParams(new FormData(form));
+    fields.set("check", "1");
+    const section = document.getElementById(form.dataset.reads);
+    try {
+      await replaceFrom(`${form.action}?${fields}`, section, request.signal);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      tell(section, reason(error));
+      if (error instanceof TypeError) timer = setTimeout(read, POLL_MS); // the service restarts
+    }
+  };
   form.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(async () => {
-      request?.abort();
-      request = new AbortController();
-      const fields = new URLSearchParams(new FormData(form));
-      fields.set("check", "1");
-      const section = document.getElementById(form.dataset.reads);
-      try {
-        await replaceFrom(`${form.action}?${fields}`, section, request.signal);
-      } catch (error) {
-        if (error.name !== "AbortError") tell(section, reason(error));
-      }
-    }, TYPING_MS);
+    timer = setTimeout(read, TYPING_MS);
   });
   // a short address: fields without text are left out
   form.addEventListener("submit", () => {

@@ -1,0 +1,274 @@
+"""The functions of NumPy that the library uses, for tensors of PyTorch.
+
+This module imports PyTorch: import it only where a tensor has been found.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from functools import partial, reduce
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+
+_DOUBLE = (torch.float64, torch.complex128)
+_HALF = (torch.float16, torch.bfloat16)
+_WIDE_INTEGERS = (torch.int32, torch.int64, torch.uint32, torch.uint64)
+_KEPT_BYTES = 2**28
+"""The largest constant of which converted copies are kept."""
+
+_Key = tuple[int, torch.dtype, torch.device]
+_kept: dict[_Key, tuple[weakref.ref[np.ndarray[Any, Any]], torch.Tensor]] = {}
+
+
+class TorchNamespace:
+    """NumPy's names for the functions of PyTorch, for some tensors and arrays that meet.
+
+    New tensors are on the tensors' device. Arrays of NumPy are constants: they take the precision
+    of the tensors, and are complex if they are, or if the tensors are. Products promote their
+    factors, as NumPy's do. Names that are missing here are PyTorch's.
+
+    Raises `TypeError` for tensors that are sparse or nested.
+    """
+
+    def __init__(self, values: Iterable[object]) -> None:
+        tensors = [value for value in values if isinstance(value, torch.Tensor)]
+        for tensor in tensors:
+            if tensor.layout != torch.strided:
+                raise TypeError(
+                    f"a tensor of the layout {tensor.layout} cannot be used here: convert it, as "
+                    f"with tensor.to_dense()"
+                )
+        self.device = tensors[0].device if tensors else torch.device("cpu")
+        dtypes = [tensor.dtype for tensor in tensors] or [torch.float64]
+        self.dtype = reduce(torch.promote_types, dtypes)
+
+    def asarray(self, value: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """Return a tensor as it is, and anything else as a tensor; both in `dtype`, if given."""
+        if isinstance(value, torch.Tensor):
+            return value if dtype is None else value.to(dtype)
+        array = np.asarray(value)
+        dtype = self._dtype_of(array.dtype) if dtype is None else dtype
+        return _tensor(array).to(self.device, dtype)
+
+    def constant(
+        self, values: Shaped[np.ndarray, "..."], dtype: torch.dtype | None
+    ) -> torch.Tensor:
+        """Return an array that nothing changes as a tensor; converted copies are kept.
+
+        Without `dtype`, it is that of the array.
+        """
+        dtype = torch_dtype(values.dtype) if dtype is None else dtype
+        if torch.compiler.is_compiling() or type(torch.empty(0)) is not torch.Tensor:
+            return self.asarray(values, dtype)  # tensors without numbers are not kept
+        key = id(values), dtype, self.device
+        if key in _kept and _kept[key][0]() is values:
+            return _kept[key][1]
+        with torch.inference_mode(False):  # autograd does not take tensors of inference mode
+            found = self.asarray(values, dtype)
+        if (
+            found.nbytes <= _KEPT_BYTES
+            and not is_transformed(found)
+            and not _is_view(found, values)
+        ):
+            _kept[key] = weakref.ref(values, partial(_forget, _kept, key)), found
+        return found
+
+    def zeros(self, shape: Sequence[int], dtype: torch.dtype | None = None) -> torch.Tensor:
+        """Return zeros in the precision of the tensors."""
+        return torch.zeros(*shape, dtype=dtype or self._real, device=self.device)
+
+    def ones(self, shape: Sequence[int], dtype: torch.dtype | None = None) -> torch.Tensor:
+        """Return ones in the precision of the tensors."""
+        return torch.ones(*shape, dtype=dtype or self._real, device=self.device)
+
+    def eye(self, n: int, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """Return the identity matrix in the precision of the tensors."""
+        return torch.eye(n, dtype=dtype or self._real, device=self.device)
+
+    def concatenate(self, arrays: Sequence[Any], axis: int = 0) -> torch.Tensor:
+        """Return arrays in a row along an axis."""
+        return torch.cat([self.asarray(array) for array in arrays], dim=axis)
+
+    def stack(self, arrays: Sequence[Any], axis: int = 0) -> torch.Tensor:
+        """Return arrays along a new axis."""
+        return torch.stack([self.asarray(array) for array in arrays], dim=axis)
+
+    def diagonal(self, tensor: torch.Tensor, axis1: int, axis2: int) -> torch.Tensor:
+        """Return the diagonals of two axes, as the last axis."""
+        return torch.diagonal(tensor, dim1=axis1, dim2=axis2)
+
+    def block_diagonal(self, matrices: Sequence[Any]) -> torch.Tensor:
+        """Return the block-diagonal matrix."""
+        blocks = [self.asarray(matrix) for matrix in matrices]
+        width, at, rows = sum(block.shape[1] for block in blocks), 0, []
+        for block in blocks:
+            after = width - at - block.shape[1]
+            rows.append(torch.nn.functional.pad(block, (at, after)))
+            at += block.shape[1]
+        return torch.cat(rows)
+
+    def transpose(self, tensor: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
+        """Return a tensor with its axes in another order."""
+        return tensor.permute(*axes)
+
+    def moveaxis(self, tensor: torch.Tensor, source: int, to: int) -> torch.Tensor:
+        """Return a tensor with one axis in another place. (vmap lacks PyTorch's own function.)"""
+        return torch.movedim(tensor, (source,), (to,))
+
+    def flip(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor with all its axes reversed."""
+        return tensor.flip(tuple(range(tensor.ndim)))
+
+    def imag(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the imaginary part, which is 0 for real tensors."""
+        return tensor.imag if tensor.is_complex() else torch.zeros_like(tensor)
+
+    def conj(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the complex conjugate, which NumPy can read."""
+        return tensor.conj().resolve_conj()
+
+    def matmul(self, left: Any, right: Any) -> torch.Tensor:
+        """Return the matrix product, of NumPy arrays too."""
+        return torch.matmul(*self._promoted(left, right))
+
+    def kron(self, left: Any, right: Any) -> torch.Tensor:
+        """Return the Kronecker product, of NumPy arrays too."""
+        a, b = self.asarray(left), self.asarray(right)  # torch.kron refuses some transposes
+        blocks = a[:, None, :, None] * b[None, :, None, :]
+        return blocks.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])
+
+    def tensordot(self, left: Any, right: Any, axes: int) -> torch.Tensor:
+        """Return the sum of products over the last axes of one and the first of the other."""
+        return torch.tensordot(*self._promoted(left, right), dims=axes)
+
+    def einsum(self, subscripts: str, *operands: Any) -> torch.Tensor:
+        """Return the sum of products that the subscripts describe."""
+        return torch.einsum(subscripts, *self._promoted(*operands))
+
+    @property
+    def linalg(self) -> TorchNamespace:
+        """The functions of `numpy.linalg` have their names here too."""
+        return self
+
+    def inv(self, matrix: Any) -> torch.Tensor:
+        """Return the inverse."""
+        return torch.linalg.inv(self.asarray(matrix))
+
+    def solve(self, matrix: Any, right: Any) -> torch.Tensor:
+        """Return A⁻¹ B."""
+        return torch.linalg.solve(*self._promoted(matrix, right))
+
+    def result_type(self, *values: Any) -> torch.dtype:
+        """Return the dtype of a result of tensors, arrays and dtypes, by the rules of NumPy."""
+        return reduce(_promoted_types, [self._type_of(value) for value in values])
+
+    def power(self, base: torch.Tensor, exponent: torch.Tensor) -> torch.Tensor:
+        """Return the entries' powers."""
+        return torch.pow(base, exponent)
+
+    def equal(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Return where entries are equal."""
+        return torch.eq(left, right)
+
+    def __getattr__(self, name: str) -> Any:
+        if not hasattr(torch, name):
+            raise AttributeError(f"PyTorch has no function {name}: apply another to the matrix")
+        return getattr(torch, name)
+
+    @property
+    def _real(self) -> torch.dtype:
+        return floating_dtype(self.dtype, is_complex=False, keeps_half=True).to_real()
+
+    def _promoted(self, *values: Any) -> list[torch.Tensor]:
+        tensors = [self.asarray(value) for value in values]
+        dtype = reduce(_promoted_types, [tensor.dtype for tensor in tensors])
+        return [tensor.to(dtype) for tensor in tensors]
+
+    def _type_of(self, value: Any) -> torch.dtype:
+        if isinstance(value, torch.dtype):
+            return value
+        if isinstance(value, torch.Tensor):
+            return value.dtype
+        return self._dtype_of(value.dtype) if isinstance(value, np.ndarray) else torch_dtype(value)
+
+    def _dtype_of(self, dtype: np.dtype[Any]) -> torch.dtype:
+        """Return the dtype of a NumPy array as a constant."""
+        if dtype.kind not in "fc":
+            return torch_dtype(dtype)
+        return self._real.to_complex() if dtype.kind == "c" else self._real
+
+
+def floating_dtype(
+    dtype: torch.dtype, is_complex: bool, *, keeps_half: bool = False
+) -> torch.dtype:
+    """Return the dtype in which an argument is computed: see `working_dtype`."""
+    if dtype in _HALF and keeps_half:
+        found = dtype
+    elif dtype in _DOUBLE or not (dtype.is_floating_point or dtype.is_complex):
+        found = torch.float64
+    else:
+        found = torch.float32
+    return found.to_complex() if is_complex or dtype.is_complex else found
+
+
+def torch_dtype(dtype: Any) -> torch.dtype:
+    """Return PyTorch's dtype for a dtype of NumPy. Raises `TypeError` if it has none."""
+    found = getattr(torch, np.dtype(dtype).name, None)
+    if not isinstance(found, torch.dtype):
+        raise TypeError(f"PyTorch has no dtype {np.dtype(dtype).name}: convert the array first")
+    return found
+
+
+def numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return NumPy's dtype for a dtype of either library.
+
+    bfloat16 gives float32 and complex32 complex64: NumPy does not have them.
+    """
+    if isinstance(dtype, torch.dtype):
+        others = {torch.bfloat16: "float32", torch.complex32: "complex64"}
+        dtype = others.get(dtype, str(dtype).removeprefix("torch."))
+    found: np.dtype[Any] = np.dtype(dtype)
+    return found
+
+
+def _promoted_types(left: torch.dtype, right: torch.dtype) -> torch.dtype:
+    found = torch.promote_types(left, right)
+    if found == torch.float32 and (left in _WIDE_INTEGERS or right in _WIDE_INTEGERS):
+        return torch.float64  # float32 does not hold the integers; PyTorch alone would round them
+    return found
+
+
+def is_transformed(tensor: torch.Tensor) -> bool:
+    """Return whether a transformation of `torch.func` is applied to a tensor."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
+def _is_view(tensor: torch.Tensor, array: Shaped[np.ndarray, "..."]) -> bool:
+    return bool(tensor.device.type == "cpu" and tensor.data_ptr() == array.ctypes.data)
+
+
+def _forget(kept: dict[_Key, Any], key: _Key, _: object) -> None:
+    """Remove a constant whose array is gone; its other arguments exist also at exit."""
+    kept.pop(key, None)
+
+
+def _tensor(array: Shaped[np.ndarray, "..."]) -> torch.Tensor:
+    """Return an array as a tensor, without copying it if PyTorch has such tensors."""
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    return torch.as_tensor(array)
+
+
+def has_hidden_numbers(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor has a gradient, is traced by a transformation, or has no data."""
+    return bool(
+        tensor.requires_grad
+        or torch.compiler.is_compiling()
+        or is_transformed(tensor)
+        or type(tensor) not in (torch.Tensor, torch.nn.Parameter)
+        or tensor.device.type == "meta"
+    )

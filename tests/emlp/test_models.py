@@ -1,0 +1,39 @@
+"""What code for EMLP reads from its models: their group, and their layers by number."""
+
+import numpy as np
+import pytest
+from intertwine import EMLP, MLP, Scalar, V
+from intertwine.groups import SO, O
+from intertwine.nn import EMLPBlock, Linear, load, save
+
+SMALL = {"ch": 16, "num_layers": 1}
+
+
+@pytest.mark.parametrize("network", [EMLP, MLP])
+def test_a_model_knows_its_group_and_keeps_it_when_saved(network, tmp_path):
+    model = network(2 * V, Scalar, O(3), **SMALL)
+    assert O(3) == model.G
+    save(model, tmp_path / "model")
+    assert O(3) == load(tmp_path / "model").G
+
+
+def test_layers_of_the_papers_network_are_found_by_number():
+    model = EMLP(2 * V, V, SO(3), bilinear="paper", **SMALL)
+    assert len(model.network) == 2
+    assert isinstance(model.network[0], EMLPBlock)
+    assert isinstance(model.network[-1], Linear)
+    x = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+    hidden = model.network[0](x)
+    np.testing.assert_allclose(model.network[1](hidden), model(x), atol=1e-6)
+
+
+def test_layers_in_irreps_are_found_by_number():
+    model = EMLP(2 * V, V, SO(3), **SMALL)
+    network = model.network
+    assert len(network) == 2
+    assert [*network][:1] == [*network.blocks]
+    x = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+    features = network[0](network.space_in.enter(x))
+    np.testing.assert_allclose(network[-1](features, x), model(x), atol=1e-6)
+    with pytest.raises(IndexError):
+        network[2]
