@@ -14,6 +14,7 @@ from intertwine.architecture.seed import Seed, as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.torch.layer import Key, Layer, drawn, rows, working
+from intertwine.torch_compilation import one_operation
 
 
 class BiLinear(Layer):
@@ -52,6 +53,7 @@ class BiLinear(Layer):
 
     def _set(self, maps: BilinearMaps, seed: Seed, dtype: torch.dtype | None) -> None:
         self.maps = maps
+        self.sizes = maps.rep_in.size(), maps.rep_out.size()
         self.dtype = working(dtype, maps.is_complex)
         self.weights = drawn(seed, maps.weight_spec, self.dtype)
 
@@ -67,11 +69,16 @@ class BiLinear(Layer):
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return 0.1 B(x, x) for each vector of x."""
-        weights = self.weights.mapping()
-        kind = next((weight.dtype for weight in weights.values()), self.dtype)
-        flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
-        out = self.maps.apply(weights, flat)
-        return (SHARE * out).reshape(*batch, self.rep_out.size())
+        weights = self.weights.values()
+        kind = weights[0].dtype if weights else self.dtype
+        flat, batch = rows(x, self.sizes[0], self.rep_in, kind)
+        return (SHARE * self._image(flat, *weights)).reshape(*batch, self.sizes[1])
+
+    @one_operation
+    def _image(
+        self, x: Inexact[torch.Tensor, "b n"], *weights: torch.Tensor
+    ) -> Inexact[torch.Tensor, "b m"]:
+        return self.maps.apply(self.weights.named(weights), x)
 
     def extra_repr(self) -> str:
         """Return the reps and the form."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from intertwine.reps import Rep
 from intertwine.torch.layer import Key, Layer, Weights, numpy_kind, rows, working, zeros
 from intertwine.torch.paper_layers import PaperLayers
 from intertwine.torch.sequential import Sequential
+from intertwine.torch_compilation import OfTorchCompile, one_operation
 
 
 class Block(torch.nn.Module):
@@ -42,13 +44,17 @@ class Block(torch.nn.Module):
         self.weights, self.couplings = (Weights(each, dtype) for each in weights)
         self.bias = zeros(shape.before[shape.trivial], dtype)
 
-    def forward(self, x: Features, *, is_batch: bool = True) -> Features:
-        """Return the outputs of the block."""
-        weights, couplings = self.weights.mapping(), self.couplings.mapping()
-        return apply_block(self.shape, weights, couplings, self.bias, x, is_batch=is_batch)
+    def values(self) -> list[torch.Tensor]:
+        """Return all parameters, as `applied` takes them."""
+        return [*self.weights.values(), *self.couplings.values(), self.bias]
+
+    def applied(self, tensors: Iterator[torch.Tensor]) -> Callable[..., Features]:
+        """Return the block with the next of these tensors as its parameters."""
+        weights, couplings = self.weights.named(tensors), self.couplings.named(tensors)
+        return partial(apply_block, self.shape, weights, couplings, next(tensors))
 
 
-class IrrepNetwork(torch.nn.Module):
+class IrrepNetwork(OfTorchCompile, torch.nn.Module):
     """Blocks of linear map, products and gates, then a linear map, on a batch of vectors."""
 
     def __init__(
@@ -73,9 +79,18 @@ class IrrepNetwork(torch.nn.Module):
 
     def forward(self, x: Inexact[torch.Tensor, "b n"]) -> Inexact[torch.Tensor, "b m"]:
         """Return f(x) for a batch."""
-        features = through_blocks(self.space_in, list(self.blocks), x, is_batch=True)
-        weights = self.weights.mapping()
-        return read_out(weights, self.bias, self.space_out, features, x, is_batch=True)
+        tensors = [tensor for block in self.blocks for tensor in block.values()]
+        return self._image(x, *tensors, *self.weights.values(), self.bias)
+
+    @one_operation
+    def _image(
+        self, x: Inexact[torch.Tensor, "b n"], *tensors: torch.Tensor
+    ) -> Inexact[torch.Tensor, "b m"]:
+        rest = iter(tensors)
+        blocks = [block.applied(rest) for block in self.blocks]
+        features = through_blocks(self.space_in, blocks, x, is_batch=True)
+        weights = self.weights.named(rest)
+        return read_out(weights, next(rest), self.space_out, features, x, is_batch=True)
 
 
 class EMLP(Layer):
@@ -114,7 +129,8 @@ class EMLP(Layer):
         super().__init__()
         over = NetworkGroup.of((rep_in, rep_out), group)
         self.G, self._rep_in, self._rep_out = group, over.rep(rep_in), over.rep(rep_out)
-        if not self._rep_in.size():
+        self.sizes = self._rep_in.size(), self._rep_out.size()
+        if not self.sizes[0]:
             raise InvalidRep("a network needs an input, and rep_in has size 0")
         hidden = hidden_layers(ch, num_layers, over)
         require_shared_group(self._rep_in, [layer.rep for layer in hidden])
@@ -155,8 +171,8 @@ class EMLP(Layer):
         if isinstance(self.network, Sequential):
             found: Inexact[torch.Tensor, "..."] = self.network(x)
             return found
-        flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.network.bias.dtype)
-        return self.network(flat).reshape(*batch, self.rep_out.size())
+        flat, batch = rows(x, self.sizes[0], self.rep_in, self.network.bias.dtype)
+        return self.network(flat).reshape(*batch, self.sizes[1])
 
     def extra_repr(self) -> str:
         """Return the reps, and what is between them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from intertwine.architecture.initialization import WeightSpec, sampled
 from intertwine.architecture.seed import Seed
 from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.reps import Rep
+from intertwine.torch_compilation import OfTorchCompile
 
 #: The types of the argument `key` of layers.
 Key = int | Seed
@@ -24,8 +25,12 @@ _COMPLEX = {
 }
 
 
-class Layer(torch.nn.Module):
-    """A function of vectors, with its reps `rep_in` and `rep_out`."""
+class Layer(OfTorchCompile, torch.nn.Module):
+    """A function of vectors, with its reps `rep_in` and `rep_out`.
+
+    What a layer computes with constants of the library is `one_operation` of its tensors, so that
+    torch.compile takes it whole.
+    """
 
     @property
     def rep_in(self) -> Rep:
@@ -50,14 +55,13 @@ class Weights(torch.nn.Module):
         for name, weight in weights.items():
             self.register_parameter(_dotless(name), parameter(weight, dtype))
 
-    def items(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Yield the names and the parameters."""
-        for name in self.names:
-            yield name, getattr(self, _dotless(name))
+    def values(self) -> list[torch.Tensor]:
+        """Return the parameters, in the order of their names."""
+        return [getattr(self, _dotless(name)) for name in self.names]
 
-    def mapping(self) -> dict[str, torch.Tensor]:
-        """Return the parameters by name."""
-        return dict(self.items())
+    def named(self, tensors: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return as many of these tensors as there are parameters, by their names."""
+        return dict(zip(self.names, tensors, strict=False))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -12,6 +12,7 @@ from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.torch.layer import Key, Layer, drawn, rows, working, zeros
+from intertwine.torch_compilation import one_operation
 
 
 class Linear(Layer):
@@ -37,6 +38,7 @@ class Linear(Layer):
     ) -> None:
         super().__init__()
         self.maps: LinearMaps = linear_maps_of(bound(rep_in, group), bound(rep_out, group))
+        self.sizes = self.rep_in.size(), self.rep_out.size()
         chosen = working(dtype, self.maps.is_complex)
         self.weights = drawn(as_seed(key), self.maps.weight_spec, chosen)
         self.bias = zeros(self.maps.constants, chosen)
@@ -53,15 +55,20 @@ class Linear(Layer):
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return Wx + b for each vector of x."""
-        flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
-        out = self.maps.apply(self.weights.mapping(), self.bias, flat)
-        return out.reshape(*batch, self.rep_out.size())
+        flat, batch = rows(x, self.sizes[0], self.rep_in, self.bias.dtype)
+        return self._image(flat, self.bias, *self.weights.values()).reshape(*batch, self.sizes[1])
+
+    @one_operation
+    def _image(
+        self, x: Inexact[torch.Tensor, "b n"], bias: torch.Tensor, *weights: torch.Tensor
+    ) -> Inexact[torch.Tensor, "b m"]:
+        return self.maps.apply(self.weights.named(weights), bias, x)
 
     def matrix(self) -> tuple[Inexact[torch.Tensor, "m n"], Inexact[torch.Tensor, " m"]]:
         """Return W and b as dense tensors, with gradients."""
-        eye = torch.eye(self.rep_in.size(), dtype=self.bias.dtype, device=self.bias.device)
-        columns = self.maps.apply(self.weights.mapping(), 0 * self.bias, eye)
-        return columns.T, self(0 * eye[:1])[0]
+        eye = torch.eye(self.sizes[0], dtype=self.bias.dtype, device=self.bias.device)
+        columns = self._image(eye, 0 * self.bias, *self.weights.values())
+        return columns.T, self(0 * eye[0])
 
     def extra_repr(self) -> str:
         """Return the reps."""

@@ -36,6 +36,7 @@ class MLP(Layer):
     ) -> None:
         super().__init__()
         self.plain: PlainNetwork = plain_network(rep_in, rep_out, group, ch, num_layers)
+        self.ends = self.plain.rep_in.size(), self.plain.rep_out.size()
         dtype = working(dtype, is_complex=False)
         self.weights = drawn(as_seed(key), self.plain.weight_spec, dtype)
         self.biases = torch.nn.ParameterList(zeros(n, dtype) for n in self.plain.sizes[1:])
@@ -53,16 +54,16 @@ class MLP(Layer):
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return f(x) for each vector of x."""
         kind = working(self.biases[-1].dtype, self.plain.takes_complex)
-        h, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
+        h, batch = rows(x, self.ends[0], self.rep_in, kind)
         if self.plain.takes_complex:
             h = torch.cat([h.real, h.imag], dim=1)
-        *inner, (weight, bias) = zip(self.weights.mapping().values(), self.biases, strict=True)
+        *inner, (weight, bias) = zip(self.weights.values(), self.biases, strict=True)
         for inner_weight, inner_bias in inner:
             h = torch.nn.functional.silu(h @ inner_weight + inner_bias)
         y = h @ weight + bias
         if self.plain.gives_complex:
             y = torch.complex(*y.chunk(2, dim=1))
-        return y.reshape(*batch, self.rep_out.size())
+        return y.reshape(*batch, self.ends[1])
 
     def extra_repr(self) -> str:
         """Return the reps and the widths."""

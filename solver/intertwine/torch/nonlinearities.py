@@ -13,6 +13,7 @@ from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.torch.layer import Layer, rows
+from intertwine.torch_compilation import one_operation
 
 _FUNCTIONS = {
     "swish": torch.nn.functional.silu,
@@ -34,6 +35,7 @@ class GatedNonlinearity(Layer):
     def __init__(self, rep: Rep | str | int, group: Group | None = None) -> None:
         super().__init__()
         self.gates: Gates = gates_of(bound(rep, group))
+        self.sizes = self.gates.wide.size(), self.gates.rep.size()
 
     @property
     def rep_in(self) -> Rep:
@@ -48,8 +50,12 @@ class GatedNonlinearity(Layer):
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return the gated vectors."""
         x = torch.as_tensor(x)
-        flat, batch = rows(x, self.rep_in.size(), self.rep_in, _floating(x))
-        return gate(self.gates.indices, flat).reshape(*batch, self.rep_out.size())
+        flat, batch = rows(x, self.sizes[0], self.rep_in, _floating(x))
+        return self._image(flat).reshape(*batch, self.sizes[1])
+
+    @one_operation
+    def _image(self, x: Inexact[torch.Tensor, "b g"]) -> Inexact[torch.Tensor, "b n"]:
+        return gate(self.gates.indices, x)
 
     def extra_repr(self) -> str:
         """Return the rep."""
@@ -71,6 +77,7 @@ class Pointwise(Layer):
             raise InvalidSetting(f"unknown function {function!r}: use {', '.join(_FUNCTIONS)}")
         self.rep, self.function = bound(rep, group), function
         require_permuted(self.rep, function)
+        self.size = self.rep.size()
 
     @property
     def rep_in(self) -> Rep:
@@ -85,8 +92,8 @@ class Pointwise(Layer):
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return s of every coordinate."""
         x = torch.as_tensor(x)
-        flat, batch = rows(x, self.rep.size(), self.rep, _floating(x))
-        return _FUNCTIONS[self.function](flat).reshape(*batch, self.rep.size())
+        flat, batch = rows(x, self.size, self.rep, _floating(x))
+        return _FUNCTIONS[self.function](flat).reshape(*batch, self.size)
 
     def extra_repr(self) -> str:
         """Return the rep and the function."""

@@ -133,7 +133,7 @@ class PaperLayers:
     def scaled(self, linear: Linear, factors: Mapping[str, Any]) -> Linear:
         """Return the linear layer, after multiplying each weight by a number."""
         with torch.no_grad():
-            for name, weight in linear.weights.items():
+            for name, weight in zip(linear.weights.names, linear.weights.values(), strict=True):
                 weight.mul_(factors[name])
         return linear
 
@@ -173,4 +173,4 @@ class PaperLayers:
             x = x.to(out.bias.dtype)
             for layer in layers:
                 x = layer(x)
-            return part_sizes(out.maps, out.weights.mapping(), out.bias, x)
+            return part_sizes(out.maps, out.weights.named(out.weights.values()), out.bias, x)
