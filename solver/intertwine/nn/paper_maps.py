@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Inexact, Int
 
+from intertwine.arrays import index
 from intertwine.nn.by_content import ByContent
 from intertwine.nn.features import reordered
 from intertwine.nn.initialization import WeightSpec
@@ -81,7 +82,8 @@ class Path(ByContent):
         """Return the block of W(x) between the two terms, for each vector x of a batch, from its
         terms of shape (count, size, batch).
         """
-        maps = components[self.maps.at][: self.maps.count, self.order]
+        whole = components[self.maps.at]
+        maps = whole[: self.maps.count][:, index(self.order, whole)]
         split = weight.reshape(len(weight), self.maps.count, self.source.count)
         found = jnp.einsum("pka,koib->bpoai", split, maps)
         return found.reshape(
@@ -167,7 +169,8 @@ class PaperMaps(ByContent):
             }
             bands.append(jnp.concatenate([*(empty | blocks).values()], axis=2))
         canonical = jnp.concatenate(bands, axis=1)
-        return canonical[:, self.out][:, :, np.argsort(self.into)]
+        rows, columns = index(self.out, x), index(np.argsort(self.into), x)
+        return canonical[:, rows][:, :, columns]
 
     def _parts(self, x: Inexact[Array, "n b"]) -> Sequence[Inexact[Array, "_ b"]]:
         sizes = [term.count * term.size for term in self.sources]
