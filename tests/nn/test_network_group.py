@@ -42,6 +42,14 @@ def test_a_network_over_a_subgroup_has_its_symmetry_and_no_more(smaller: Group) 
     np.testing.assert_allclose(restricted.project(whole.dense()), whole.dense(), atol=1e-12)
 
 
+def test_reps_without_a_group_and_numbers_stand_beside_reps_of_the_larger_one() -> None:
+    for rep_out in (V, "V", 2):
+        over = NetworkGroup.of((V(O(2)), rep_out), SO(2))
+        assert groups_of(over.rep(V(O(2)))) == (SO(2),)
+        assert over.rep(rep_out).size() == 2
+    assert EMLP(V(O(2)), V, SO(2), **SMALL).rep_in == V(SO(2))
+
+
 def test_hidden_reps_over_the_larger_group_are_restricted_too() -> None:
     model = EMLP(V(O(3)), V(O(3)) ** 2, SO(3), ch=4 * Scalar + 2 * V(O(3)), num_layers=1)
     assert groups_of(model.rep_out) == (SO(3),)

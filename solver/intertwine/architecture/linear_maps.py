@@ -162,15 +162,19 @@ def _by_basis(rep_in: Rep, rep_out: Rep) -> BasisMaps:
     )
 
 
+def as_rep(value: Rep | str | int) -> Rep:
+    """Return a rep as it is, that of a text, or a number of scalars. Raises `InvalidRep`."""
+    if isinstance(value, str):
+        return parse(value)
+    return value if isinstance(value, Rep) else direct_sum([(_count(value), Scalar)])
+
+
 def bound(rep: Rep | str | int, group: Group | None) -> Rep:
     """Return a rep with its group; a text is parsed, and an integer is that many scalars.
 
     Raises `InvalidRep` for anything else, and if a group is needed and `group` is None.
     """
-    if isinstance(rep, str):
-        rep = parse(rep)
-    if not isinstance(rep, Rep):
-        rep = direct_sum([(_count(rep), Scalar)])
+    rep = as_rep(rep)
     if rep.is_concrete:
         return rep
     if group is None:

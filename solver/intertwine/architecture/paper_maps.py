@@ -15,7 +15,7 @@ from intertwine.architecture.features import joined_channels, reordered, split
 from intertwine.architecture.initialization import WeightSpec
 from intertwine.architecture.irrep_space import canonical_places
 from intertwine.architecture.linear_maps import Weights
-from intertwine.arrays import Array, namespace
+from intertwine.arrays import Array, index, namespace
 from intertwine.reps import Rep
 from intertwine.reps.canonical_form import Atoms, canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers
@@ -81,7 +81,8 @@ class Path(ByContent):
         """Return the block of W(x) between the two terms, for each vector x of a batch, from its
         terms of shape (count, size, batch).
         """
-        maps = components[self.maps.at][: self.maps.count, self.order]
+        whole = components[self.maps.at]
+        maps = whole[: self.maps.count][:, index(self.order, whole)]
         parts = weight.reshape(len(weight), self.maps.count, self.source.count)
         found = namespace(weight).einsum("pka,koib->bpoai", parts, maps)
         return found.reshape(
@@ -169,7 +170,8 @@ class PaperMaps(ByContent):
             }
             bands.append(xp.concatenate([*(empty | blocks).values()], axis=2))
         canonical = xp.concatenate(bands, axis=1)
-        return canonical[:, self.out][:, :, np.argsort(self.into)]
+        out, into = index(self.out, canonical), index(np.argsort(self.into), canonical)
+        return canonical[:, out][:, :, into]
 
     def _parts(self, x: Inexact[Array, "n b"]) -> Sequence[Inexact[Array, "_ b"]]:
         sizes = [term.count * term.size for term in self.sources]
