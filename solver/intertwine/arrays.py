@@ -66,8 +66,17 @@ def namespace(*values: object) -> Any:
     Raises `TypeError` if there are both.
     """
     jax, torch = sys.modules.get("jax"), sys.modules.get("torch")
-    has_jax = jax is not None and any(isinstance(value, jax.Array) for value in values)
-    if torch is not None and any(isinstance(value, torch.Tensor) for value in values):
+    if jax is None and torch is None:
+        return np
+    has_jax = has_torch = False
+    for value in values:
+        if isinstance(value, np.ndarray):
+            continue
+        if torch is not None and isinstance(value, torch.Tensor):
+            has_torch = True
+        elif jax is not None and isinstance(value, jax.Array):
+            has_jax = True
+    if has_torch:
         if has_jax:
             raise TypeError(
                 "arrays of JAX and of PyTorch cannot be combined: convert one, as with "

@@ -35,10 +35,10 @@ class OfTorchCompile:
         takes_one_shape = self._takes_one_shape
         torch, owner, method = sys.modules["torch"], weakref.ref(self), _methods[name]
 
-        def operation(*tensors: Any) -> Any:
+        def operation(tensor: Any) -> Any:
             if takes_one_shape:
-                tensors = tuple(tensor.reshape(*map(int, tensor.shape)) for tensor in tensors)
-            found = method(owner(), *tensors)
+                tensor = tensor.reshape(*map(int, tensor.shape))
+            found = method(owner(), tensor)
             return found if is_torch(found) else found.dense()  # programs are of tensors
 
         whole = f"{name} {id(self)}"
@@ -53,7 +53,7 @@ class OfTorchCompile:
 
 
 def one_operation(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of tensors that is one operation for torch.compile.
+    """Return a method of one tensor that is one operation for torch.compile.
 
     Its class is an `OfTorchCompile`, and it returns a tensor or an operator.
     """
@@ -61,11 +61,10 @@ def one_operation(method: Callable[..., Any]) -> Callable[..., Any]:
     _methods[name] = method
 
     @wraps(method)
-    def called(self: Any, *arguments: Any) -> Any:
-        torch = sys.modules.get("torch")
-        if torch is None or not torch.compiler.is_dynamo_compiling():
-            return method(self, *arguments)
-        if not all(is_torch(argument) for argument in arguments):
+    def called(self: Any, *arguments: Any, **named: Any) -> Any:
+        if not arguments or not is_torch(arguments[0]) or named:
+            return method(self, *arguments, **named)
+        if not sys.modules["torch"].compiler.is_dynamo_compiling():
             return method(self, *arguments)
         id(self)  # so that the program is for this object, and not for others of its class
         return getattr(_operations, self._operation(name))(*arguments)
