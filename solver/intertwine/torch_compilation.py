@@ -35,10 +35,10 @@ class OfTorchCompile:
         takes_one_shape = self._takes_one_shape
         torch, owner, method = sys.modules["torch"], weakref.ref(self), _methods[name]
 
-        def operation(tensor: Any) -> Any:
+        def operation(*tensors: Any) -> Any:
             if takes_one_shape:
-                tensor = tensor.reshape(*map(int, tensor.shape))
-            found = method(owner(), tensor)
+                tensors = tuple(tensor.reshape(*map(int, tensor.shape)) for tensor in tensors)
+            found = method(owner(), *tensors)
             return found if is_torch(found) else found.dense()  # programs are of tensors
 
         whole = f"{name} {id(self)}"
@@ -53,7 +53,7 @@ class OfTorchCompile:
 
 
 def one_operation(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of one tensor that is one operation for torch.compile.
+    """Return a method of tensors that is one operation for torch.compile.
 
     Its class is an `OfTorchCompile`, and it returns a tensor or an operator.
     """
