@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.architecture.plain_network import plain_network
+from intertwine.architecture.plain_shape import plain_network
 from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.groups import Group

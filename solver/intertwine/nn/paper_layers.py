@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from intertwine.architecture.bilinear_maps import BilinearMaps
 from intertwine.architecture.initialization import example_vectors
-from intertwine.architecture.paper_network import part_sizes
+from intertwine.architecture.paper_form import part_sizes
 from intertwine.architecture.seed import Seed
 from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.conjugates import Conjugated

@@ -22,7 +22,7 @@ from intertwine.architecture.irrep_network import (
 )
 from intertwine.architecture.limits import warn_of
 from intertwine.architecture.network_group import NetworkGroup
-from intertwine.architecture.paper_network import paper_network
+from intertwine.architecture.paper_form import paper_network
 from intertwine.architecture.positive_numbers import positive
 from intertwine.architecture.seed import Seed, as_seed
 from intertwine.errors import InvalidRep, MethodNotApplicable

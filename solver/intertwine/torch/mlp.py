@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Inexact
 
-from intertwine.architecture.plain_network import PlainNetwork, plain_network
+from intertwine.architecture.plain_shape import PlainNetwork, plain_network
 from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep

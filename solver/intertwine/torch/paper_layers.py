@@ -14,7 +14,7 @@ from intertwine.architecture.conjugates import with_dual
 from intertwine.architecture.gates import gated
 from intertwine.architecture.initialization import example_vectors
 from intertwine.architecture.linear_maps import bound
-from intertwine.architecture.paper_network import part_sizes
+from intertwine.architecture.paper_form import part_sizes
 from intertwine.architecture.seed import Seed, as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
