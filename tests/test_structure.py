@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 
 import intertwine
@@ -56,7 +57,8 @@ ORDER = (
     ("invariants",),
     ("polynomials",),
     ("verify",),
-    ("nn", "exact", "vis", "datasets", "installation"),
+    ("architecture",),
+    ("nn", "torch", "exact", "vis", "datasets", "installation"),
     ("training",),
     ("compiled_model",),
 )
@@ -421,6 +423,8 @@ class TestNames:
         ),
     )
     def test_every_public_name_of_a_package_exists_and_is_explained(self, package: str) -> None:
+        if package == "intertwine.torch":
+            pytest.importorskip("torch")
         module = importlib.import_module(package)
         assert module.__doc__
         assert len(set(module.__all__)) == len(module.__all__)
@@ -446,6 +450,8 @@ class TestNames:
             and path.name == "__init__.py"
             and name.count(".") == 1
         }
+        if find_spec("torch") is None:
+            packages.remove("torch")
         for name in sorted(packages | {"errors", "verify"}):
             assert getattr(intertwine, name) is importlib.import_module(f"intertwine.{name}")
             assert name in dir(intertwine)
@@ -544,8 +550,9 @@ class TestErrors:
     def classes(self) -> dict[str, type[errors.IntertwineError]]:
         """Every error class of the library, wherever it is defined."""
         for module in pkgutil.walk_packages(intertwine.__path__, "intertwine."):
-            if module.name != "intertwine.torch_namespace":  # it needs PyTorch
-                importlib.import_module(module.name)
+            if module.name.startswith("intertwine.torch"):  # it needs PyTorch
+                continue
+            importlib.import_module(module.name)
 
         def below(cls: type[errors.IntertwineError]) -> Iterator[type[errors.IntertwineError]]:
             yield cls

@@ -12,6 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PACKAGES = (
+    "architecture",
     "bases",
     "errors",
     "datasets",
@@ -24,6 +25,7 @@ _PACKAGES = (
     "operators",
     "polynomials",
     "reps",
+    "torch",
     "training",
     "verify",
     "vis",

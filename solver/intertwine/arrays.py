@@ -66,8 +66,17 @@ def namespace(*values: object) -> Any:
     Raises `TypeError` if there are both.
     """
     jax, torch = sys.modules.get("jax"), sys.modules.get("torch")
-    has_jax = jax is not None and any(isinstance(value, jax.Array) for value in values)
-    if torch is not None and any(isinstance(value, torch.Tensor) for value in values):
+    if jax is None and torch is None:
+        return np
+    has_jax = has_torch = False
+    for value in values:
+        if isinstance(value, np.ndarray):
+            continue
+        if torch is not None and isinstance(value, torch.Tensor):
+            has_torch = True
+        elif jax is not None and isinstance(value, jax.Array):
+            has_jax = True
+    if has_torch:
         if has_jax:
             raise TypeError(
                 "arrays of JAX and of PyTorch cannot be combined: convert one, as with "
@@ -99,6 +108,20 @@ def index(places: Int[np.ndarray, "..."], x: Array) -> Array:
     if is_torch(x):
         return constant(places, x, None)
     return places.astype(np.int32) if is_jax(x) and places.size < 2**31 else places
+
+
+def added_at(x: Array, places: tuple[Any, ...], values: Array) -> Array:
+    """Return x with values added at places that are all different."""
+    if is_torch(x):
+        axes = tuple(index(axis, x) if isinstance(axis, np.ndarray) else axis for axis in places)
+        found = x.clone()
+        found[axes] += values
+        return found
+    if is_jax(x):
+        return x.at[places].add(values)
+    found = x.copy()
+    found[places] += values
+    return found
 
 
 def rows_at(places: Int[np.ndarray, " m"], x: Shaped[Any, "n ..."]) -> Shaped[Any, "m ..."]:

@@ -61,11 +61,10 @@ def one_operation(method: Callable[..., Any]) -> Callable[..., Any]:
     _methods[name] = method
 
     @wraps(method)
-    def called(self: Any, *arguments: Any) -> Any:
-        torch = sys.modules.get("torch")
-        if torch is None or not torch.compiler.is_dynamo_compiling():
-            return method(self, *arguments)
-        if not all(is_torch(argument) for argument in arguments):
+    def called(self: Any, *arguments: Any, **named: Any) -> Any:
+        if not arguments or not is_torch(arguments[0]) or named:
+            return method(self, *arguments, **named)
+        if not sys.modules["torch"].compiler.is_dynamo_compiling():
             return method(self, *arguments)
         id(self)  # so that the program is for this object, and not for others of its class
         return getattr(_operations, self._operation(name))(*arguments)

@@ -20,6 +20,7 @@ _WIDE_INTEGERS = (torch.int32, torch.int64, torch.uint32, torch.uint64)
 _KEPT_BYTES = 2**28
 """The largest constant of which converted copies are kept."""
 
+_dtypes: dict[Any, torch.dtype] = {}
 _Key = tuple[int, torch.dtype, torch.device]
 _kept: dict[_Key, tuple[weakref.ref[np.ndarray[Any, Any]], torch.Tensor]] = {}
 
@@ -37,14 +38,15 @@ class TorchNamespace:
     def __init__(self, values: Iterable[object]) -> None:
         tensors = [value for value in values if isinstance(value, torch.Tensor)]
         for tensor in tensors:
-            if tensor.layout != torch.strided:
+            if tensor.layout is not torch.strided:
                 raise TypeError(
                     f"a tensor of the layout {tensor.layout} cannot be used here: convert it, as "
                     f"with tensor.to_dense()"
                 )
         self.device = tensors[0].device if tensors else torch.device("cpu")
-        dtypes = [tensor.dtype for tensor in tensors] or [torch.float64]
-        self.dtype = reduce(torch.promote_types, dtypes)
+        self.dtype = tensors[0].dtype if tensors else torch.float64
+        for tensor in tensors[1:]:
+            self.dtype = torch.promote_types(self.dtype, tensor.dtype)
 
     def asarray(self, value: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
         """Return a tensor as it is, and anything else as a tensor; both in `dtype`, if given."""
@@ -61,7 +63,10 @@ class TorchNamespace:
 
         Without `dtype`, it is that of the array.
         """
-        dtype = torch_dtype(values.dtype) if dtype is None else dtype
+        own = torch_dtype(values.dtype)
+        dtype = own if dtype is None else dtype
+        if dtype == own and values.flags.writeable and self.device.type == "cpu":
+            return self.asarray(values, dtype)  # it is not copied
         if torch.compiler.is_compiling() or type(torch.empty(0)) is not torch.Tensor:
             return self.asarray(values, dtype)  # tensors without numbers are not kept
         key = id(values), dtype, self.device
@@ -85,13 +90,21 @@ class TorchNamespace:
         """Return ones in the precision of the tensors."""
         return torch.ones(*shape, dtype=dtype or self._real, device=self.device)
 
-    def eye(self, n: int) -> torch.Tensor:
+    def eye(self, n: int, dtype: torch.dtype | None = None) -> torch.Tensor:
         """Return the identity matrix in the precision of the tensors."""
-        return torch.eye(n, dtype=self._real, device=self.device)
+        return torch.eye(n, dtype=dtype or self._real, device=self.device)
 
     def concatenate(self, arrays: Sequence[Any], axis: int = 0) -> torch.Tensor:
         """Return arrays in a row along an axis."""
         return torch.cat([self.asarray(array) for array in arrays], dim=axis)
+
+    def stack(self, arrays: Sequence[Any], axis: int = 0) -> torch.Tensor:
+        """Return arrays along a new axis."""
+        return torch.stack([self.asarray(array) for array in arrays], dim=axis)
+
+    def diagonal(self, tensor: torch.Tensor, axis1: int, axis2: int) -> torch.Tensor:
+        """Return the diagonals of two axes, as the last axis."""
+        return torch.diagonal(tensor, dim1=axis1, dim2=axis2)
 
     def block_diagonal(self, matrices: Sequence[Any]) -> torch.Tensor:
         """Return the block-diagonal matrix."""
@@ -209,9 +222,12 @@ def floating_dtype(
 
 def torch_dtype(dtype: Any) -> torch.dtype:
     """Return PyTorch's dtype for a dtype of NumPy. Raises `TypeError` if it has none."""
-    found = getattr(torch, np.dtype(dtype).name, None)
-    if not isinstance(found, torch.dtype):
-        raise TypeError(f"PyTorch has no dtype {np.dtype(dtype).name}: convert the array first")
+    found = _dtypes.get(dtype)
+    if found is None:
+        found = getattr(torch, np.dtype(dtype).name, None)
+        if not isinstance(found, torch.dtype):
+            raise TypeError(f"PyTorch has no dtype {np.dtype(dtype).name}: convert the array first")
+        _dtypes[dtype] = found
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ PAGES = (
             *("index", "format", "command-line", "store", "service", "running"),
             *("from-emlp", "how-it-works", "polynomials", "networks", "inertia", "remote"),
             *("overview", "recipes", "groups-and-reps", "gallery", "glossary", "console"),
+            "pytorch",
         )
     ),
 )
@@ -41,15 +43,21 @@ LONG = (
     *("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md"),
     *("docs/overview.md", "docs/recipes.md", "docs/polynomials.md"),
 )
+
+
+def marks(page: str) -> list[pytest.MarkDecorator]:
+    """When the code of a page runs; that of PyTorch in the part of CI that installs it."""
+    lacks_torch = page == "docs/pytorch.md" and find_spec("torch") is None
+    skipped = pytest.mark.skipif(lacks_torch, reason="PyTorch is not installed")
+    return [skipped, *([pytest.mark.slow] if page in LONG else [])]
+
+
 each = pytest.mark.parametrize(
     "page", [ROOT / name for name in PAGES + REFERENCE], ids=PAGES + REFERENCE
 )
 each_that_runs = pytest.mark.parametrize(
     "page",
-    [
-        pytest.param(ROOT / name, marks=[pytest.mark.slow] if name in LONG else [], id=name)
-        for name in PAGES
-    ],
+    [pytest.param(ROOT / name, marks=marks(name), id=name) for name in PAGES],
 )
 #: The cells of a notebook are run, and their errors reported, when the documentation is built.
 NOTEBOOK = "{code-cell} ipython3"

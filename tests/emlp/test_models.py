@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from intertwine import EMLP, MLP, Scalar, V
-from intertwine.groups import SO, O
-from intertwine.nn import EMLPBlock, Linear, load, save
+from intertwine.groups import SO, O, S
+from intertwine.nn import EMLPBlock, Linear, gate_indices, load, save
+from intertwine.nn import gated as our_gated
 
 SMALL = {"ch": 16, "num_layers": 1}
 
@@ -37,3 +38,16 @@ def test_layers_in_irreps_are_found_by_number():
     np.testing.assert_allclose(network[-1](features, x), model(x), atol=1e-6)
     with pytest.raises(IndexError):
         network[2]
+
+
+def gated(rep):
+    """A scalar for each term that needs a gate, as code for EMLP finds them."""
+    terms = [term for term in rep if term != Scalar and not term.is_permutation]
+    return rep + sum([Scalar(term.G) for term in terms])
+
+
+@pytest.mark.parametrize("group", [O(3), S(4)], ids=repr)
+def test_code_that_walks_the_terms_finds_the_gates_that_we_find(group):
+    rep = (3 * Scalar + 2 * V + V**2 + V)(group)
+    assert gated(rep) == our_gated(rep)
+    assert gate_indices(rep).max() == gated(rep).size() - 1

@@ -41,7 +41,11 @@ def test_one_generator_is_raised_to_the_sum_of_its_powers() -> None:
     np.testing.assert_allclose(rotations[4], SO(3).exp(np.tensordot(z[4], SO(3).lie_algebra, 1)))
 
 
-@pytest.mark.parametrize("G", [O(3), SO13p(), S(4), U(2)], ids=repr)
+@pytest.mark.parametrize(
+    "G",
+    [O(3), U(2), *(pytest.param(G, marks=pytest.mark.slow) for G in (SO13p(), S(4)))],
+    ids=repr,
+)
 def test_a_compiled_sample_is_that_of_numpy(G: Group) -> None:
     z, k = noise(G, 5)
     found = jax.jit(lambda z, k: samples(G, z, k))(jnp.asarray(z), jnp.asarray(k))

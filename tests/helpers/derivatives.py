@@ -12,11 +12,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from intertwine.architecture.block import gate, linear_part, together
+from intertwine.architecture.conjugates import with_conjugate, with_dual
+from intertwine.architecture.features import mixed
 from intertwine.groups import Group
 from intertwine.nn import EMLP
-from intertwine.nn.block import gate, linear_part, together
-from intertwine.nn.conjugates import with_conjugate, with_dual
-from intertwine.nn.features import mixed
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.reps import Rep
 

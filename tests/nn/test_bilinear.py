@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from helpers.example_networks import CASES, double_precision, points
 from helpers.oblique_groups import NOT_REDUCTIVE
+from intertwine.architecture.bilinear_maps import require_form
 from intertwine.errors import InvalidSetting, MethodNotApplicable
 from intertwine.groups import SO, SU, Group, S, SO13p
 from intertwine.nn import BiLinear, gated, uniform_rep
-from intertwine.nn.bilinear import require_form
 from intertwine.reps import Rep, Scalar, T, V
 from jax.extend.core import jaxprs_in_params
 

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 import pytest
 from helpers.oblique_groups import conjugate
+from intertwine.architecture.products import couplings
 from intertwine.errors import InvalidRep, ReachWarning
 from intertwine.groups import O13, SO, Group, O, S, U
 from intertwine.nn import EMLP
 from intertwine.nn.irrep_network import IrrepNetwork
-from intertwine.nn.products import couplings
 from intertwine.reps import Rep, Scalar, T, V
 
 #: Reps of the input with few copies of an irrep, and narrow or high-dimensional hidden layers.

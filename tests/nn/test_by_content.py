@@ -16,11 +16,11 @@ import pytest
 from helpers.example_networks import CASES, moved, points
 from hypothesis import given
 from hypothesis import strategies as st
+from intertwine.architecture.by_content import cleaned
+from intertwine.architecture.features import Kind
+from intertwine.architecture.irrep_space import irrep_space_of
 from intertwine.groups import SO, O
 from intertwine.nn import EMLP, bake, load, save
-from intertwine.nn.by_content import cleaned
-from intertwine.nn.features import Kind
-from intertwine.nn.irrep_space import irrep_space_of
 from intertwine.reps import Scalar, V
 
 QUICK = ("SO(3)", "SU(2)", "not reductive")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from helpers.example_networks import Turned, double_precision, images, points
 from helpers.oblique_groups import conjugate
+from intertwine.architecture.conjugates import with_conjugate, with_dual
 from intertwine.groups import SL, SO, SU, Group, S, U
 from intertwine.irreps import decompose
 from intertwine.nn import EMLP, bake, load, save
-from intertwine.nn.conjugates import with_conjugate, with_dual
 from intertwine.reps import Rep, Scalar, T, V
 from intertwine.training import fit
 

@@ -44,12 +44,12 @@ def _double_precision() -> Any:
         yield
 
 
-@pytest.fixture(scope="module", params=[EMLPH, MLPH])
+@pytest.fixture(scope="module", params=[EMLPH, pytest.param(MLPH, marks=pytest.mark.slow)])
 def energy(request: pytest.FixtureRequest) -> Any:
     return request.param(4 * V, Scalar, G, dtype="float64", **SMALL)
 
 
-@pytest.fixture(scope="module", params=[EMLPode, MLPode])
+@pytest.fixture(scope="module", params=[EMLPode, pytest.param(MLPode, marks=pytest.mark.slow)])
 def field(request: pytest.FixtureRequest) -> Any:
     return request.param(4 * V, 4 * V, G, dtype="float64", **SMALL)
 

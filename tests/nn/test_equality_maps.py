@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from intertwine.architecture.equality_maps import EqualityMaps, Pattern
+from intertwine.architecture.linear_maps import SchurMaps
 from intertwine.errors import InvalidRep
 from intertwine.groups import SO, D, Group, S, Z
 from intertwine.nn import Linear, Pointwise, Sequential, load, save
-from intertwine.nn.equality_maps import EqualityMaps, Pattern
-from intertwine.nn.linear_maps import SchurMaps
 from intertwine.reps import Rep, Scalar, V
 from jax.flatten_util import ravel_pytree
 

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.example_networks import double_precision
+from intertwine.architecture.features import Kind, mixed
+from intertwine.architecture.irrep_space import kind_of
 from intertwine.groups import SO, SU
 from intertwine.irreps import decompose
-from intertwine.nn.features import Kind, mixed
-from intertwine.nn.irrep_space import kind_of
 from intertwine.reps import Scalar, V
 
 #: An irrep of one dimension, one of three, one that commutes with rotations, and a complex one.

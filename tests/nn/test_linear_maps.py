@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from helpers.complex_groups import COMPLEX, Phase, Rotations
 from helpers.example_networks import CASES, OBLIQUE, double_precision, images
+from intertwine.architecture.linear_maps import BasisMaps, SchurMaps, bound, linear_maps_of
 from intertwine.errors import InvalidRep
 from intertwine.groups import SO, SU, Group, O, S
 from intertwine.irreps import decompose
 from intertwine.nn import Linear
-from intertwine.nn.linear_maps import BasisMaps, SchurMaps, bound, linear_maps_of
 from intertwine.reps import Rep, Scalar, T, V
 from intertwine.verify import equivariance_error
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from intertwine.architecture.network_group import NetworkGroup
 from intertwine.errors import InvalidRep
 from intertwine.groups import SO, Group, O, S, SO13p, Trivial, Z
 from intertwine.nn import EMLP, MLP
-from intertwine.nn.network_group import NetworkGroup
 from intertwine.reps import Rep, Scalar, V
 from intertwine.reps.syntax import groups_of
 from intertwine.verify import rel_err, sampled_elements
@@ -40,6 +40,14 @@ def test_a_network_over_a_subgroup_has_its_symmetry_and_no_more(smaller: Group) 
     whole = (rep_in >> rep_out)(larger).equivariant_basis()
     assert restricted.rank > whole.rank
     np.testing.assert_allclose(restricted.project(whole.dense()), whole.dense(), atol=1e-12)
+
+
+def test_reps_without_a_group_and_numbers_stand_beside_reps_of_the_larger_one() -> None:
+    for rep_out in (V, "V", 2):
+        over = NetworkGroup.of((V(O(2)), rep_out), SO(2))
+        assert groups_of(over.rep(V(O(2)))) == (SO(2),)
+        assert over.rep(rep_out).size() == 2
+    assert EMLP(V(O(2)), V, SO(2), **SMALL).rep_in == V(SO(2))
 
 
 def test_hidden_reps_over_the_larger_group_are_restricted_too() -> None:

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 import pytest
 from helpers.example_networks import CASES, IN_IRREPS, Case, double_precision, error, moved, points
+from intertwine.architecture.conjugates import with_dual
 from intertwine.errors import InvalidRep, InvalidSetting, MethodNotApplicable, TooLarge
 from intertwine.groups import SO, Group, O, S, SO13p, parse_group
 from intertwine.nn import EquivariantPolynomial, bake, export, load, save
-from intertwine.nn.conjugates import with_dual
 from intertwine.reps import Rep, Scalar, T, V
 
 LARGEST = 6_000

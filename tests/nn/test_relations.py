@@ -6,7 +6,7 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intertwine.nn.relations import Relations
+from intertwine.architecture.relations import Relations
 
 _ROWS = st.lists(st.lists(st.integers(-3, 3), min_size=3, max_size=3), max_size=4)
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from intertwine.architecture.initialization import sampled
+from intertwine.architecture.seed import Seed, as_seed
 from intertwine.errors import InvalidSetting
 from intertwine.groups import SO, U
 from intertwine.nn import EMLP, MLP, BiLinear, EMLPBlock, Linear, Standardize
-from intertwine.nn.initialization import sampled
-from intertwine.nn.seed import Seed, as_seed
 from intertwine.reps import Scalar, T, V
 
 IN, OUT = (2 * V + 3)(SO(3)), (V + T(2))(SO(3))

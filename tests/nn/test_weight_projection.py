@@ -35,7 +35,10 @@ def numbers(shape: tuple[int, ...], like: Any = float) -> Any:
     return drawn[0] + 1j * drawn[1] if np.iscomplexobj(like) else drawn[0]
 
 
-@pytest.mark.parametrize("number", range(len(CASES)))
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(2, marks=pytest.mark.slow), 3, 4],
+)
 def test_the_matrices_are_equivariant_and_make_the_layer(number: int) -> None:
     rep_in, rep_out = case(number)
     count, project = bilinear_weights(rep_out, rep_in)

@@ -352,8 +352,8 @@ REFUSED_BY_THE_ALGEBRA: list[tuple[str, type[IntertwineError], str]] = [
     (
         "1+V(SO(3))(O(3))",
         InvalidRep,
-        "V(SO(3)) is over SO(3) already, and cannot be taken over O(3): write it with that group, "
-        "or use Restrict(rep, H) for a subgroup H\n"
+        "V(SO(3)) is over SO(3) already, and cannot be taken over O(3): write it without its "
+        "group; in Python, Restrict(rep, H) takes it to a subgroup H\n"
         "  1+V(SO(3))(O(3))\n"
         "            ^",
     ),

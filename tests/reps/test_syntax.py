@@ -328,7 +328,7 @@ def test_parts_without_a_group_take_the_one_given() -> None:
 def test_a_rep_that_has_its_group_refuses_another() -> None:
     with pytest.raises(InvalidRep) as error:
         V(SO(3))(SO(2))
-    remedy = "write it with that group, or use Restrict(rep, H) for a subgroup H"
+    remedy = "write it without its group; in Python, Restrict(rep, H) takes it to a subgroup H"
     assert str(error.value) == (
         f"V(SO(3)) is over SO(3) already, and cannot be taken over SO(2): {remedy}"
     )

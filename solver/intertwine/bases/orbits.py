@@ -71,8 +71,8 @@ class Orbits(Storage):
         xp, dtype = namespace(w), working_dtype(w, self.dtype)
         if self.shape[1] == 0:
             return xp.zeros((self.shape[0], w.shape[1]), dtype=dtype)
-        rows = rows_at(self._places, w) if is_torch(w) else w[index(self.labels, w)]
-        return constant(self._weights, w, dtype)[:, None] * rows
+        weights = constant(self._weights, w, dtype)[:, None]
+        return weights * (rows_at(self._places, w) if is_torch(w) else w[index(self.labels, w)])
 
     def adjoint(self, v: Num[Any, "n k"]) -> Num[Any, "r k"]:
         """Return Qᴴ v: weighted sums over the orbits."""

@@ -5,7 +5,8 @@ from importlib.util import find_spec
 if any(find_spec(package) is None for package in ("jax", "equinox", "optax")):
     raise ModuleNotFoundError("networks need JAX, Equinox and optax: pip install 'intertwine[nn]'")
 
-from intertwine.nn.allocation import uniform_rep
+from intertwine.architecture.allocation import uniform_rep
+from intertwine.architecture.gates import gate_indices, gated
 from intertwine.nn.baked import BakedNetwork, Dense
 from intertwine.nn.baking import bake
 from intertwine.nn.bilinear import BiLinear
@@ -14,7 +15,7 @@ from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.energy import EMLPH, MLPH, hamiltonian_dynamics
 from intertwine.nn.exporting import export
-from intertwine.nn.gates import GatedNonlinearity, gate_indices, gated
+from intertwine.nn.gated_nonlinearity import GatedNonlinearity
 from intertwine.nn.group_augmentation import GroupAugmentation
 from intertwine.nn.layer import in_pieces
 from intertwine.nn.linear import Linear

@@ -10,12 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact, Int
 
+from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.conjugates import with_conjugate
+from intertwine.architecture.gates import gate
 from intertwine.arrays import Array
-from intertwine.nn.by_content import ByContent
-from intertwine.nn.conjugates import with_conjugate
-from intertwine.nn.gates import gate
-from intertwine.nn.layer import Layer
-from intertwine.nn.linear_maps import rows
+from intertwine.nn.layer import Layer, rows
 from intertwine.reps import Rep
 
 

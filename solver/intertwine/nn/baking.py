@@ -11,17 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact, Int
 
+from intertwine.architecture.block import linear_part
+from intertwine.architecture.block_shape import BlockShape
+from intertwine.architecture.features import ZERO, Features, Kind, mixed
+from intertwine.architecture.products import Products
 from intertwine.errors import InvalidRep
 from intertwine.nn.baked import BakedBlock, BakedNetwork, Dense, Wiring
-from intertwine.nn.block import Block, linear_part
-from intertwine.nn.block_shape import BlockShape
+from intertwine.nn.block import Block
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
-from intertwine.nn.features import ZERO, Features, Kind, mixed
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.nn.linear import Linear
 from intertwine.nn.parallel import Parallel
-from intertwine.nn.products import Products
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.standardize import Standardize
 

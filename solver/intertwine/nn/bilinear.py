@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import Inexact
 
+from intertwine.architecture.bilinear_maps import SHARE, Bilinear, BilinearMaps, bilinear_maps_of
+from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.paper_maps import PaperMaps
+from intertwine.architecture.seed import Seed, as_seed
 from intertwine.arrays import Array
-from intertwine.errors import InvalidSetting
-from intertwine.groups import Group, Trivial
-from intertwine.integers import checked_integer
-from intertwine.nn.channelwise_maps import ChannelwiseMaps, channelwise_maps_of
-from intertwine.nn.initialization import draw
-from intertwine.nn.layer import Layer, compiled
-from intertwine.nn.linear_maps import bound, rows
-from intertwine.nn.paper_maps import PaperMaps, paper_maps_of
-from intertwine.nn.seed import Key, Seed, as_seed
+from intertwine.groups import Group
+from intertwine.nn.drawing import Key, draw
+from intertwine.nn.layer import Layer, compiled, rows
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
-from intertwine.reps.syntax import groups_of
-
-_SHARE = 0.1  # as in the paper's code: the layer is added to a shortcut
-
-Bilinear = Literal["channelwise", "paper"]
 
 
 class BiLinear(Layer):
@@ -40,7 +33,7 @@ class BiLinear(Layer):
     """
 
     weights: dict[str, Inexact[Array, "_ _"]]
-    maps: ChannelwiseMaps | PaperMaps = eqx.field(static=True)
+    maps: BilinearMaps = eqx.field(static=True)
 
     def __init__(
         self,
@@ -54,19 +47,13 @@ class BiLinear(Layer):
         dtype: Any = None,
     ) -> None:
         source, target = bound(rep_in, group), bound(rep_out, group)
-        channels = checked_integer(channels, "the number of channels")
-        if require_form(bilinear) == "paper":
-            self.maps = paper_maps_of(source, target)
-        else:
-            self.maps = channelwise_maps_of(
-                source, target, one_group(source, target, group), channels
-            )
+        self.maps = bilinear_maps_of(source, target, group, bilinear, channels)
         self.weights = draw(
             as_seed(key), self.maps.weight_spec, working(dtype, self.maps.is_complex)
         )
 
     @classmethod
-    def of(cls, maps: ChannelwiseMaps | PaperMaps, seed: Seed, dtype: Any = None) -> BiLinear:
+    def of(cls, maps: BilinearMaps, seed: Seed, dtype: Any = None) -> BiLinear:
         """Return the layer of these maps, with random weights."""
         layer: BiLinear = object.__new__(cls)
         object.__setattr__(layer, "maps", maps)
@@ -89,26 +76,8 @@ class BiLinear(Layer):
         kind = next((w.dtype for w in self.weights.values()), working(None, self.maps.is_complex))
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
         out = compiled(type(self.maps).apply, self.maps, self.weights, flat)
-        return (_SHARE * out).reshape(*batch, self.rep_out.size())
+        return (SHARE * out).reshape(*batch, self.rep_out.size())
 
     def __repr__(self) -> str:
         kind = "paper" if isinstance(self.maps, PaperMaps) else "channelwise"
         return f"BiLinear({self.rep_in!r} → {self.rep_out!r}, {kind})"
-
-
-def require_form(bilinear: str) -> str:
-    """Return the form of the products. Raises `InvalidSetting` for an unknown one."""
-    if bilinear not in ("channelwise", "paper"):
-        raise InvalidSetting(f'bilinear is "channelwise" or "paper", not {bilinear!r}')
-    return bilinear
-
-
-def one_group(rep_in: Rep, rep_out: Rep, group: Group | None) -> Group:
-    """Return the group of two reps; scalars have any. Raises `InvalidSetting` for more groups."""
-    first, *others = {*groups_of(rep_in), *groups_of(rep_out)} or {group or Trivial(1)}
-    if others:
-        raise InvalidSetting(
-            f"channelwise products need reps of one group, and these have {len(others) + 1}: "
-            f'use bilinear="paper"'
-        )
-    return first

@@ -16,6 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
+from intertwine.architecture.block_shape import BlockShape
+from intertwine.architecture.channelwise_maps import ChannelwiseMaps
+from intertwine.architecture.equality_maps import EqualityMaps, TensorCopies
+from intertwine.architecture.features import Kind
+from intertwine.architecture.gates import Gates
+from intertwine.architecture.irrep_space import DenseChange, IrrepSpace, TermwiseChange
+from intertwine.architecture.linear_maps import BasisMaps, SchurMaps
+from intertwine.architecture.paper_maps import Copies, PaperMaps, Path
+from intertwine.architecture.products import Coupling, Products
 from intertwine.bases import Basis
 from intertwine.bases.format import from_arrays, to_arrays
 from intertwine.errors import FormatError, IntertwineError, InvalidRep, InvalidSetting
@@ -25,21 +34,15 @@ from intertwine.irreps import Irrep
 from intertwine.nn.baked import BakedBlock, BakedNetwork, Dense, Wiring
 from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.block import Block
-from intertwine.nn.block_shape import BlockShape
-from intertwine.nn.channelwise_maps import ChannelwiseMaps
 from intertwine.nn.conjugates import Conjugated
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.energy import EMLPH, MLPH
-from intertwine.nn.equality_maps import EqualityMaps, TensorCopies
-from intertwine.nn.features import Kind
-from intertwine.nn.gates import GatedNonlinearity, Gates
+from intertwine.nn.gated_nonlinearity import GatedNonlinearity
 from intertwine.nn.group_augmentation import GroupAugmentation
 from intertwine.nn.irrep_network import IrrepNetwork
-from intertwine.nn.irrep_space import DenseChange, IrrepSpace, TermwiseChange
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
-from intertwine.nn.linear_maps import BasisMaps, SchurMaps
 from intertwine.nn.mlp import MLP
 from intertwine.nn.named_reps import (
     Given,
@@ -49,12 +52,10 @@ from intertwine.nn.named_reps import (
     stands_for,
     with_state,
 )
-from intertwine.nn.paper_maps import Copies, PaperMaps, Path
 from intertwine.nn.parallel import Parallel
 from intertwine.nn.pointwise import Pointwise
 from intertwine.nn.polynomial import EquivariantPolynomial
 from intertwine.nn.polynomial_features import PolynomialFeatures, Step
-from intertwine.nn.products import Coupling, Products
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.settings import working
 from intertwine.nn.square import Square

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact
 
+from intertwine.architecture.linear_maps import SchurMaps
 from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.irreps import E3nnFrame, e3nn_frame
 from intertwine.nn.linear import Linear
-from intertwine.nn.linear_maps import SchurMaps
 
 _REST = 1e-3  # the largest part of a matrix outside its blocks, relative to it: float32 weights
 

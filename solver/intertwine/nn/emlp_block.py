@@ -6,14 +6,17 @@ from typing import Any
 
 from jaxtyping import Inexact
 
+from intertwine.architecture.bilinear_maps import Bilinear
+from intertwine.architecture.gates import gated
+from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.groups import Group
-from intertwine.nn.bilinear import BiLinear, Bilinear
-from intertwine.nn.gates import GatedNonlinearity, gated
+from intertwine.nn.bilinear import BiLinear
+from intertwine.nn.drawing import Key
+from intertwine.nn.gated_nonlinearity import GatedNonlinearity
 from intertwine.nn.layer import Layer
 from intertwine.nn.linear import Linear
-from intertwine.nn.linear_maps import bound
-from intertwine.nn.seed import Key, as_seed
 from intertwine.nn.sequential import Sequential
 from intertwine.reps import Rep
 

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Inexact
 
+from intertwine.architecture.linear_maps import bound
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.groups import Group, noise2samples
 from intertwine.nn.layer import Layer
-from intertwine.nn.linear_maps import bound
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 

@@ -1,4 +1,4 @@
-"""A network whose features stay in irrep coordinates."""
+"""A network whose features stay in irrep coordinates, with its weights."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Inexact
 
+from intertwine.architecture.irrep_network import irrep_architecture, through_blocks
+from intertwine.architecture.irrep_space import IrrepSpace
+from intertwine.architecture.network_shape import HiddenLayer
+from intertwine.architecture.seed import Seed
 from intertwine.arrays import Array
-from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.nn.block import Block
-from intertwine.nn.conjugates import with_conjugate, with_dual
-from intertwine.nn.initialization import all_vanish, example, first_weights, last_weights
-from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
-from intertwine.nn.network_faults import faults, remedy
-from intertwine.nn.network_shape import HiddenLayer, complete_shape
+from intertwine.nn.drawing import Drawn, drawn, rounded, zeros
 from intertwine.nn.readout import Readout
-from intertwine.nn.seed import Drawn, Seed, drawn, rounded, zeros
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
-from intertwine.reps.generator_images import act_unitarily
-from intertwine.reps.syntax import atoms, groups_of
 
 
 class IrrepNetwork(eqx.Module):
@@ -51,44 +47,20 @@ class IrrepNetwork(eqx.Module):
         dtype: Any,
         limits: list[str],
     ) -> None:
-        reps = [rep_in, *(layer.rep for layer in hidden), rep_out]
-        _require_one_group(reps, group)
-        is_complex = are_complex(tuple(reps), group)
-        self.space_in = irrep_space_of(with_dual(rep_in), group, is_complex)
-        self.space_out = irrep_space_of(rep_out, group, is_complex)
-        dtype = working(dtype, is_complex)
-        shape = complete_shape(self.space_in, hidden, self.space_out, group, channels)
+        architecture = irrep_architecture(rep_in, hidden, rep_out, group, channels)
+        shape, dtype = architecture.shape, working(dtype, architecture.is_complex)
+        self.space_in, self.space_out = shape.space_in, shape.space_out
 
         def weights(seed: Seed) -> Drawn:
-            found, features = [], example(self.space_in, rep_in.size())
-            for i, block in enumerate(shape.blocks):
-                own, features = first_weights(block, features, seed.child(i), dtype)
-                found.append(own)
-            last = last_weights(self.space_out, features, gain, seed.child(len(found)), dtype)
-            if self.space_out.size and all_vanish(features, last):
-                raise InvalidRep(
-                    f"every equivariant network from {rep_in!r} to {rep_out!r} with these hidden "
-                    f"layers is constant: what they reach shares no irreps with the output. "
-                    f"{remedy(shape, shape.outputs)}{self._advice}"
-                )
-            return rounded({"blocks": found, "last": last}, dtype)
+            return rounded(architecture.initial_weights(gain, seed, dtype), dtype)
 
         made = drawn(weights, seed)
         self.blocks = tuple(
             Block(linear, bilinear, zeros(block.before[block.trivial], dtype), block)
             for (linear, bilinear), block in zip(made["blocks"], shape.blocks, strict=True)
         )
-        self.weights = made["last"]
-        limits += [f"{fault}{self._advice}" for fault in faults(shape)]
-        trivial = self.space_out.trivial
-        self.bias = zeros(self.space_out.multiplicities[trivial] if trivial else 0, dtype)
-
-    @property
-    def _advice(self) -> str:
-        """A note if the matrices are complex and not unitary: then duals are not conjugates."""
-        if not self.space_in.is_complex or act_unitarily(atoms(self.space_in.rep)):
-            return ""
-        return "; products have no conjugates, since the input's matrices are not unitary"
+        self.weights, self.bias = made["last"], zeros(architecture.constants, dtype)
+        limits += architecture.limits
 
     @property
     def hidden(self) -> str:
@@ -99,9 +71,7 @@ class IrrepNetwork(eqx.Module):
         """Return f(x) for a batch. A batch of one row is faster with `is_batch`, and a vector of a
         `vmap` without (see `mixed`).
         """
-        features = self.space_in.enter(with_conjugate(x, self.space_in.size))
-        for block in self.blocks:
-            features = block(features, is_batch=is_batch)
+        features = through_blocks(self.space_in, self.blocks, x, is_batch=is_batch)
         return self.readout(features, x, is_batch=is_batch)
 
     @property
@@ -116,13 +86,3 @@ class IrrepNetwork(eqx.Module):
         """Return a block, or the last layer; their features are in irrep coordinates."""
         layers: tuple[Block | Readout, ...] = (*self.blocks, self.readout)
         return layers[index]
-
-
-def _require_one_group(reps: Sequence[Rep], group: Group) -> None:
-    """Raise `MethodNotApplicable` for several groups: different irreps may have the same name."""
-    others = {other for rep in reps for other in groups_of(rep)} - {group}
-    if others:
-        raise MethodNotApplicable(
-            f"a network in irreps needs reps of one group, here {group!r}, and one rep is over "
-            f'{others.pop()!r}: use bilinear="paper"'
-        )

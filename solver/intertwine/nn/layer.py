@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from math import prod
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +15,8 @@ from jax.dtypes import canonicalize_dtype
 from jaxtyping import Inexact
 
 from intertwine.arrays import Array
+from intertwine.errors import InvalidRep
+from intertwine.reps import Rep
 
 PIECE = 128
 """The number of rows that `in_pieces` computes at a time.
@@ -88,3 +91,18 @@ def in_pieces(model: Callable[[Any], Any], x: Inexact[Array, "b n"]) -> Inexact[
 @eqx.filter_jit
 def _compiled(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
+
+
+def rows(x: Any, size: int, rep: Rep, dtype: Any) -> tuple[Array, tuple[Any, ...]]:
+    """Return x of shape (…, n) as a matrix with a vector per row, and its batch axes, which are
+    symbols in an exported program. Raises `InvalidRep` for another n.
+    """
+    is_plain = isinstance(x, np.ndarray) and x.dtype.kind in "biufc"
+    x = x if is_plain else jnp.asarray(x)
+    x = x.astype(jnp.result_type(dtype, jnp.complex64 if jnp.iscomplexobj(x) else jnp.float32))
+    if not x.ndim or x.shape[-1] != size:
+        raise InvalidRep(f"{rep!r} has size {size}, and the input has the shape {x.shape}")
+    *batch, _ = x.shape
+    flat = x.reshape(prod(batch), size)
+    # of a NumPy array: for each of these steps and each shape, JAX would compile a program
+    return jax.device_put(flat) if is_plain else flat, tuple(batch)

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact
 
+from intertwine.architecture.equality_maps import EqualityMaps, equality_maps_of
+from intertwine.architecture.linear_maps import LinearMaps, bound, linear_maps_of
+from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
-from intertwine.nn.equality_maps import EqualityMaps, equality_maps_of
-from intertwine.nn.initialization import draw
-from intertwine.nn.layer import Layer, compiled
-from intertwine.nn.linear_maps import LinearMaps, bound, linear_maps_of, rows
-from intertwine.nn.seed import Key, as_seed, zeros
+from intertwine.nn.drawing import Key, draw, zeros
+from intertwine.nn.layer import Layer, compiled, rows
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
 from intertwine.reps.regrouping import over, require_known

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
@@ -12,21 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact
 
+from intertwine.architecture.plain_shape import plain_network
+from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.groups import Group
-from intertwine.nn.emlp import hidden_layers
-from intertwine.nn.initialization import draw
-from intertwine.nn.layer import Layer
-from intertwine.nn.linear_maps import rows
-from intertwine.nn.network_group import NetworkGroup
-from intertwine.nn.seed import Key, as_seed, zeros
+from intertwine.nn.drawing import Key, draw, zeros
+from intertwine.nn.layer import Layer, rows
 from intertwine.nn.settings import working
 from intertwine.reps import Rep
-from intertwine.reps.generator_images import act_by_complex_numbers
-from intertwine.reps.syntax import atoms
-
-_GAIN = 1 / 0.3557
-"""1 / E[swish(x)²] for x of the standard normal distribution."""
 
 
 class MLP(Layer):
@@ -56,22 +48,13 @@ class MLP(Layer):
         key: Key = 0,
         dtype: Any = None,
     ) -> None:
-        over = NetworkGroup.of((rep_in, rep_out), group)
-        self.G, self.rep_in, self.rep_out = group, over.rep(rep_in), over.rep(rep_out)
-        self.takes_complex, self.gives_complex = (
-            act_by_complex_numbers(atoms(rep)) for rep in (self.rep_in, self.rep_out)
-        )
-        hidden = [layer.rep.size() for layer in hidden_layers(ch, num_layers, over)]
-        first = self.rep_in.size() * (2 if self.takes_complex else 1)
-        last = self.rep_out.size() * (2 if self.gives_complex else 1)
-        sizes, dtype = [first, *hidden, last], working(dtype, is_complex=False)
-        specs = {
-            str(i): ((n, m), (_GAIN if i else 1) / max(n, 1))
-            for i, (n, m) in enumerate(pairwise(sizes))
-        }
-        drawn = draw(as_seed(key), specs, dtype)
-        self.weights = tuple(drawn[name] for name in specs)
-        self.biases = tuple(zeros(n, dtype) for n in sizes[1:])
+        plain = plain_network(rep_in, rep_out, group, ch, num_layers)
+        self.G, self.rep_in, self.rep_out = group, plain.rep_in, plain.rep_out
+        self.takes_complex, self.gives_complex = plain.takes_complex, plain.gives_complex
+        dtype = working(dtype, is_complex=False)
+        made = draw(as_seed(key), plain.weight_spec, dtype)
+        self.weights = tuple(made[name] for name in plain.weight_spec)
+        self.biases = tuple(zeros(n, dtype) for n in plain.sizes[1:])
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "*batch m"]:
         """Return f(x) for each vector of x; `training` has no effect."""

@@ -10,14 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Inexact
 
+from intertwine.architecture.gates import require_permuted
+from intertwine.architecture.linear_maps import bound
 from intertwine.arrays import Array
-from intertwine.errors import InvalidSetting, NotEquivariant
+from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
-from intertwine.nn.gates import is_permuted
-from intertwine.nn.layer import Layer
-from intertwine.nn.linear_maps import bound, rows
+from intertwine.nn.layer import Layer, rows
 from intertwine.reps import Rep
-from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.regrouping import over, require_known
 from intertwine.reps.syntax import groups_of
 
@@ -45,12 +44,7 @@ class Pointwise(Layer):
         if function not in _FUNCTIONS:
             raise InvalidSetting(f"unknown function {function!r}: use {', '.join(_FUNCTIONS)}")
         self.rep, self.function = bound(rep, group), function
-        moved = [atoms for _, atoms in canonical_terms(self.rep) if not is_permuted(atoms)]
-        if moved:
-            raise NotEquivariant(
-                f"{function} of each coordinate of {self.rep!r} breaks equivariance, since the "
-                f"group does not only permute them: take GatedNonlinearity"
-            )
+        require_permuted(self.rep, function)
 
     @property
     def rep_in(self) -> Rep:

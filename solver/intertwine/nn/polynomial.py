@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact, Int
 
+from intertwine.architecture.conjugates import with_dual
+from intertwine.architecture.features import mixed
+from intertwine.architecture.irrep_space import IrrepSpace, are_complex, irrep_space_of
+from intertwine.architecture.linear_maps import bound
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, InvalidSetting, MethodNotApplicable
 from intertwine.groups import Group, Trivial
 from intertwine.integers import checked_integer
-from intertwine.nn.conjugates import with_dual
-from intertwine.nn.features import mixed
-from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
-from intertwine.nn.layer import Layer, compiled, in_own_precision
+from intertwine.nn.layer import Layer, compiled, in_own_precision, rows
 from intertwine.nn.least_squares import LeastSquares, Path
-from intertwine.nn.linear_maps import bound, rows
 from intertwine.nn.polynomial_features import (
     PolynomialFeatures,
     design_matrix,

@@ -15,13 +15,9 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Bool, Inexact, Int, Shaped
 
-from intertwine.arrays import Array, index, namespace
-from intertwine.errors import TooLarge
-from intertwine.groups import Group
-from intertwine.irreps import Irrep, clebsch_gordan, decompose
-from intertwine.nn.by_content import ByContent
-from intertwine.nn.conjugates import with_conjugate
-from intertwine.nn.features import (
+from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.conjugates import with_conjugate
+from intertwine.architecture.features import (
     Features,
     Kind,
     endomorphism_images,
@@ -29,8 +25,12 @@ from intertwine.nn.features import (
     joined_channels,
     summed,
 )
-from intertwine.nn.irrep_space import IrrepSpace, irrep_space_of, kind_of
-from intertwine.nn.products import LARGEST_PAIR, Coupling, couplings_between
+from intertwine.architecture.irrep_space import IrrepSpace, irrep_space_of, kind_of
+from intertwine.architecture.products import LARGEST_PAIR, Coupling, couplings_between
+from intertwine.arrays import Array, index, namespace
+from intertwine.errors import TooLarge
+from intertwine.groups import Group
+from intertwine.irreps import Irrep, clebsch_gordan, decompose
 from intertwine.reps import Scalar
 from intertwine.reps.generator_images import act_unitarily
 

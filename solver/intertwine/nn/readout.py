@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Inexact
 
+from intertwine.architecture.features import Features
+from intertwine.architecture.irrep_network import read_out
+from intertwine.architecture.irrep_space import IrrepSpace
 from intertwine.arrays import Array
-from intertwine.nn.features import Features, mixed
-from intertwine.nn.irrep_space import IrrepSpace
 
 
 class Readout(eqx.Module):
@@ -25,12 +25,4 @@ class Readout(eqx.Module):
         self, features: Features, x: Inexact[Array, "b n"], is_batch: bool = False
     ) -> Inexact[Array, "b m"]:
         """Return the outputs for a batch; its inputs x determine their precision."""
-        out = {
-            name: mixed(weight, self.space.kinds[name], features[name], is_batch=is_batch)
-            for name, weight in self.weights.items()
-        }
-        if self.space.trivial:
-            name = self.space.trivial
-            bias = self.bias[:, None] @ jnp.ones((1, x.shape[0]), self.bias.dtype)
-            out[name] = [out[name][0] + bias] if name in out else [bias]
-        return self.space.leave(out, x)
+        return read_out(self.weights, self.bias, self.space, features, x, is_batch=is_batch)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 from jaxtyping import Inexact
 
+from intertwine.architecture.chains import require_chain
 from intertwine.arrays import Array
-from intertwine.errors import InvalidRep, NotEquivariant
+from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.nn.layer import Layer
 from intertwine.reps import Rep
@@ -29,19 +29,7 @@ class Sequential(Layer):
     layers: tuple[Any, ...]
 
     def __init__(self, *layers: Any) -> None:
-        if not layers:
-            raise InvalidRep("a Sequential needs at least one layer")
-        for layer in layers:
-            if not (hasattr(layer, "rep_in") and hasattr(layer, "rep_out")):
-                raise NotEquivariant(
-                    f"{layer!r} has no rep_in and rep_out: take GatedNonlinearity, or Pointwise if "
-                    f"coordinates are only permuted"
-                )
-        for before, after in pairwise(layers):
-            if before.rep_out != after.rep_in:
-                raise InvalidRep(
-                    f"{before!r} gives {before.rep_out!r}, and {after!r} takes {after.rep_in!r}"
-                )
+        require_chain(layers)
         self.layers = layers
 
     @property

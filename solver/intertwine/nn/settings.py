@@ -5,20 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax.dtypes import canonicalize_dtype
 
 from intertwine.errors import InvalidSetting
 
 _DTYPES = ("float32", "float64", "complex64", "complex128")
-
-
-def positive(value: Any, meaning: str) -> float:
-    """Return the value as a float. Raises `InvalidSetting` unless it is positive and finite."""
-    is_number = isinstance(value, int | float | np.integer | np.floating)
-    if is_number and not isinstance(value, bool) and 0 < value < float("inf"):
-        return float(value)
-    raise InvalidSetting(f"{meaning} is a positive, finite number, not {value!r}")
 
 
 def working(dtype: Any, is_complex: bool) -> Any:

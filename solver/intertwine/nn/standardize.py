@@ -10,20 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.dtypes import canonicalize_dtype
-from jaxtyping import Float, Inexact
+from jaxtyping import Inexact
 
+from intertwine.architecture.statistics import Constants, read_statistics
 from intertwine.arrays import Array
-from intertwine.errors import InvalidRep, NotEquivariant
+from intertwine.errors import InvalidRep
 from intertwine.nn.layer import Layer, in_own_precision, is_double
-from intertwine.reps import Rep, Scalar
-from intertwine.reps.generator_images import act_by_complex_numbers
-from intertwine.reps.syntax import atoms, groups_of
-from intertwine.verify import equivariance_error
-
-_TOLERANCE = 1e-5  # of statistics in float32
-
-#: Numbers by coordinate, as a value: it may be part of what is compiled.
-_Constants = tuple[float | complex, ...]
+from intertwine.reps import Rep
 
 
 class Standardize(Layer):
@@ -36,22 +29,16 @@ class Standardize(Layer):
     """
 
     model: Any
-    shift_in: _Constants = eqx.field(static=True)
-    scale_in: _Constants = eqx.field(static=True)
-    shift_out: _Constants = eqx.field(static=True)
-    scale_out: _Constants = eqx.field(static=True)
+    shift_in: Constants = eqx.field(static=True)
+    scale_in: Constants = eqx.field(static=True)
+    shift_out: Constants = eqx.field(static=True)
+    scale_out: Constants = eqx.field(static=True)
 
     def __init__(self, model: Any, stats: Iterable[Any]) -> None:
-        if not (hasattr(model, "rep_in") and hasattr(model, "rep_out")):
-            raise NotEquivariant(f"{model!r} has no rep_in and rep_out: give a layer with reps")
-        parts = list(stats)
-        if len(parts) not in (2, 4):
-            raise InvalidRep(f"stats are two arrays or four (means, scales), not {len(parts)}")
+        arrays = filter(eqx.is_array, jax.tree.leaves(model))
+        found = read_statistics(model, stats, is_complex=any(map(jnp.iscomplexobj, arrays)))
         self.model = model
-        wide = any(map(jnp.iscomplexobj, filter(eqx.is_array, jax.tree.leaves(model))))
-        self.shift_in, self.scale_in = _statistics(parts[0], parts[1], model.rep_in, wide)
-        mean, scale = parts[2:] or (0.0, 1.0)
-        self.shift_out, self.scale_out = _statistics(mean, scale, model.rep_out, wide)
+        self.shift_in, self.scale_in, self.shift_out, self.scale_out = found
 
     @property
     def rep_in(self) -> Rep:
@@ -88,49 +75,7 @@ class Standardize(Layer):
         return f"Standardize({self.model!r})"
 
 
-def _statistics(mean: Any, scale: Any, rep: Rep, is_complex: bool) -> tuple[_Constants, _Constants]:
-    is_complex = is_complex or act_by_complex_numbers(atoms(rep))
-    shift, factor = _numbers(mean, rep, is_complex), _numbers(scale, rep, is_complex=False)
-    if not (np.all(np.isfinite(shift)) and np.all(np.isfinite(factor)) and np.all(factor > 0)):
-        raise InvalidRep(f"means are finite, and scales finite and positive: {mean}, {scale}")
-    if groups_of(rep):
-        _require_equivariant(shift, factor, rep)
-    return tuple(shift.tolist()), tuple(factor.tolist())
-
-
-def _numbers(given: Any, rep: Rep, is_complex: bool) -> Inexact[np.ndarray, " n"]:
-    try:
-        numbers = np.array(np.broadcast_to(np.asarray(given, complex), (rep.size(),)))
-        if np.all(numbers.imag == 0):
-            return numbers.real
-        if is_complex:
-            return numbers
-        raise ValueError("they have an imaginary part")
-    except (TypeError, ValueError) as error:
-        kind = "numbers" if is_complex else "real numbers"
-        raise InvalidRep(
-            f"statistics of {rep!r} are {rep.size()} {kind}, or one for all, not {given!r}"
-        ) from error
-
-
-def _require_equivariant(
-    shift: Inexact[np.ndarray, " n"], factor: Float[np.ndarray, " n"], rep: Rep
-) -> None:
-    error = equivariance_error(shift[:, None], Scalar, rep)
-    if not error <= _TOLERANCE:
-        raise NotEquivariant(
-            f"a mean of {rep!r} that the group moves breaks equivariance (error {error:.1e}): take "
-            f"its invariant part, which is 0 for vectors"
-        )
-    error = equivariance_error(np.diag(factor), rep, rep)
-    if not error <= _TOLERANCE:
-        raise NotEquivariant(
-            f"scales of {rep!r} that differ within an irrep break equivariance (error {error:.1e}):"
-            f" give each tensor one scale"
-        )
-
-
-def _like(constants: _Constants, x: Array) -> Inexact[Array, " n"]:
+def _like(constants: Constants, x: Array) -> Inexact[Array, " n"]:
     """Return the constants as an array in the precision of x, at least single."""
     double = x.dtype in (jnp.float64, jnp.complex128)
     if any(isinstance(one, complex) for one in constants):

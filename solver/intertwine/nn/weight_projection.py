@@ -9,11 +9,10 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Inexact
 
+from intertwine.architecture.paper_maps import PaperMaps, paper_maps_of
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
-from intertwine.nn.layer import compiled
-from intertwine.nn.linear_maps import rows
-from intertwine.nn.paper_maps import PaperMaps, paper_maps_of
+from intertwine.nn.layer import compiled, rows
 from intertwine.reps import Rep
 
 #: (coordinates, x) ↦ the matrices W(x) for each vector of x.

@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.arrays import (
+    Array,
     columns_at,
     converted,
     is_numpy,
+    is_torch,
     namespace,
     working_dtype,
 )
@@ -134,10 +136,10 @@ class PolynomialMaps:
         for k, own in enumerate(self.coefficients):
             if k:
                 these = monomials_of(shape[-1], k)
-                factors = xp.asarray(1 / these.ratio, dtype=x.dtype)
+                factors = _in_precision_of(x, 1 / these.ratio)
                 values = columns_at(these.rest, values) * columns_at(these.last, x) * factors
             if len(own):
-                matrix = xp.asarray(own.reshape(-1, own.shape[2]).T, dtype=x.dtype)
+                matrix = _in_precision_of(x, own.reshape(-1, own.shape[2]).T)
                 parts.append((values @ matrix).reshape(*shape[:-1], len(own), n_out))
         if not parts:
             return xp.zeros((*shape[:-1], 0, n_out), dtype=x.dtype)
@@ -204,6 +206,13 @@ def in_fixed_gauge(basis: Inexact[np.ndarray, "n r"]) -> Inexact[np.ndarray, "r 
         return basis.T
     found: Inexact[np.ndarray, "r n"] = (basis @ np.stack(chosen, axis=1)).T
     return found
+
+
+def _in_precision_of(x: Array, values: Inexact[np.ndarray, "..."]) -> Array:
+    """Return constants in the precision of x; JAX takes them as arrays of NumPy."""
+    if is_torch(x):
+        return namespace(x).asarray(values, dtype=x.dtype)
+    return values.astype(x.dtype)
 
 
 def _multinomial(exponents: Sequence[int]) -> int:

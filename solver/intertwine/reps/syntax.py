@@ -56,7 +56,7 @@ MAX_TOLD = 10**100
 """The largest size that is returned as a number."""
 
 #: What to do instead of giving a rep another group.
-_REBOUND = "write it with that group, or use Restrict(rep, H) for a subgroup H"
+_REBOUND = "write it without its group; in Python, Restrict(rep, H) takes it to a subgroup H"
 
 #: A group element: a matrix, an operator, or, for reps of several groups, a dict of them.
 Element = Num[Any, "d d"] | LinearOperator | Mapping[Group, Any]

@@ -9,15 +9,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array, namespace
-from intertwine.errors import TooLarge
-from intertwine.groups import Group
-from intertwine.irreps import Decomposition, Irrep, decompose
-from intertwine.nn.by_content import ByContent, cleaned
-from intertwine.nn.features import (
+from intertwine.architecture.by_content import ByContent, cleaned
+from intertwine.architecture.features import (
     Features,
     Kind,
     combined,
+    constant_like,
     cut,
     fusion_barrier,
     joined,
@@ -25,7 +22,11 @@ from intertwine.nn.features import (
     reordered,
     split,
 )
-from intertwine.nn.sparse_basis import sparse_basis_of
+from intertwine.architecture.sparse_basis import sparse_basis_of
+from intertwine.arrays import Array, namespace
+from intertwine.errors import TooLarge
+from intertwine.groups import Group
+from intertwine.irreps import Decomposition, Irrep, decompose
 from intertwine.reps import Rep, canonical
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers
@@ -114,14 +115,15 @@ class IrrepSpace(ByContent):
         some = next((parts[0] for parts in features.values() if parts), x.T)
         missing = {name: self._zeros(name, some) for name in self.kinds if name not in features}
         if not self.kinds:
-            return namespace(x).zeros((x.shape[0], 0), x.dtype)
+            return namespace(x).zeros((x.shape[0], 0), dtype=x.dtype)
         found: Inexact[Array, "b n"] = self._leave({**features, **missing}).T
         return found
 
     def _enter(self, x: Inexact[Array, "n b"]) -> Features:
         if isinstance(self.change, DenseChange):
-            into = self.change.into.astype(like(self.change.into, x))
-            components = iter(split(fusion_barrier(into @ x), self._heights))
+            into = constant_like(self.change.into, x)
+            inside = namespace(x).matmul(into, x)
+            components = iter(split(fusion_barrier(inside), self._heights))
             return {
                 n: [next(components) for _ in range(k.dimension)] for n, k in self.kinds.items()
             }
@@ -137,16 +139,18 @@ class IrrepSpace(ByContent):
     def _leave(self, whole: Features) -> Inexact[Array, "n b"]:
         some = next(iter(whole.values()))[0]
         if isinstance(self.change, DenseChange):
-            out = self.change.out.astype(like(self.change.out, some))
-            return out @ fusion_barrier(joined_channels([c for n in self.kinds for c in whole[n]]))
+            out = constant_like(self.change.out, some)
+            inside = fusion_barrier(joined_channels([c for n in self.kinds for c in whole[n]]))
+            found: Inexact[Array, "n b"] = namespace(inside).matmul(out, inside)
+            return found
         if isinstance(self.change, TermwiseChange):
             return self._leave_by_terms(self.change, whole)
         parts, xp = {}, namespace(some)
         for irrep in self.change.decomposition.multiplicities:
             basis, components = self.change.bases[irrep.name], whole[irrep.name]
             parts[irrep] = xp.stack([combined(row, components) for row in basis], axis=1)
-        found: Inexact[Array, "n b"] = self.change.decomposition.from_irreps(parts)
-        return found
+        image: Inexact[Array, "n b"] = self.change.decomposition.from_irreps(parts)
+        return image
 
     def written(self) -> IrrepSpace:
         """Return the space with its change of basis as matrices, for which nothing is computed
@@ -199,7 +203,7 @@ class IrrepSpace(ByContent):
 
     def _zeros(self, name: str, some: Array) -> list[Array]:
         shape = self.multiplicities[name], some.shape[1]
-        return [namespace(some).zeros(shape, some.dtype)] * self.kinds[name].dimension
+        return [namespace(some).zeros(shape, dtype=some.dtype)] * self.kinds[name].dimension
 
     @cached_property
     def _heights(self) -> list[int]:
@@ -257,14 +261,6 @@ def canonical_places(rep: Rep) -> Int[np.ndarray, " n"]:
     """Return p such that x[p] is in the order of the rep's canonical form."""
     form, places = canonical(rep), np.arange(rep.size())
     return places if form.is_identity else np.asarray(form.permutation @ places).astype(int)
-
-
-def like(constant: np.ndarray, x: Array) -> np.dtype[np.inexact]:
-    """Return the dtype for a constant used with x: the constant's kind, in x's precision."""
-    wide = x.dtype.itemsize > (8 if np.iscomplexobj(x) else 4)
-    if np.iscomplexobj(constant):
-        return np.dtype(np.complex128 if wide else np.complex64)
-    return np.dtype(np.float64 if wide else np.float32)
 
 
 def kind_of(irrep: Irrep) -> Kind:

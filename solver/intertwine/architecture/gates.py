@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact, Int
 
+from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.features import sigmoid
 from intertwine.arrays import Array, index
-from intertwine.groups import Group
-from intertwine.nn.by_content import ByContent
-from intertwine.nn.layer import Layer
-from intertwine.nn.linear_maps import bound, rows
+from intertwine.errors import NotEquivariant
 from intertwine.reps import Rep, Scalar, canonical
 from intertwine.reps.canonical_form import Atoms, canonical_terms
 from intertwine.reps.generator_images import permutes
@@ -56,7 +51,7 @@ def gate_indices(rep: Rep) -> Int[np.ndarray, " n"]:
 
 @dataclass(frozen=True, eq=False)
 class Gates(ByContent):
-    """`gated(rep)`, and the index of the gate of each coordinate: `gate_indices(rep)`. Cached."""
+    """`gated(rep)`, and the index of the gate of each coordinate: `gate_indices(rep)`."""
 
     rep: Rep
     wide: Rep
@@ -64,49 +59,24 @@ class Gates(ByContent):
 
 
 @lru_cache(maxsize=256)
-def _gates(rep: Rep) -> Gates:
+def gates_of(rep: Rep) -> Gates:
+    """Return the gates of a rep, cached."""
     return Gates(rep, gated(rep), gate_indices(rep))
-
-
-class GatedNonlinearity(Layer):
-    """xᵢ ↦ sigmoid(Re x_{gate(i)}) xᵢ, from ``gated(rep)`` to ``rep``.
-
-    It is equivariant since a gate is invariant or, for permuted components, the component itself,
-    which gives swish. Over the complex numbers gates act by real numbers.
-    """
-
-    gates: Gates = eqx.field(static=True)
-
-    def __init__(self, rep: Rep, group: Group | None = None) -> None:
-        self.gates = _gates(bound(rep, group))
-
-    @property
-    def rep_in(self) -> Rep:
-        """`gated(rep)`."""
-        return self.gates.wide
-
-    @property
-    def rep_out(self) -> Rep:
-        """`rep`."""
-        return self.gates.rep
-
-    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return the gated vectors; `training` has no effect."""
-        x = jnp.asarray(x)
-        kind = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.float32
-        flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
-        return gate(self.gates.indices, flat).reshape(*batch, self.rep_out.size())
-
-    def __repr__(self) -> str:
-        return f"GatedNonlinearity({self.rep_out!r})"
 
 
 def gate(indices: Int[np.ndarray, " n"], x: Inexact[Array, "b g"]) -> Inexact[Array, "b n"]:
     """Return the first n columns of x, each times the sigmoid of its gate. A pure function."""
-    opened: Inexact[Array, "b n"] = (
-        jax.nn.sigmoid(x[:, index(indices, x)].real) * x[:, : len(indices)]
-    )
+    opened: Inexact[Array, "b n"] = sigmoid(x[:, index(indices, x)].real) * x[:, : len(indices)]
     return opened
+
+
+def require_permuted(rep: Rep, function: str) -> None:
+    """Raise `NotEquivariant` for a rep that does more than permute coordinates."""
+    if not all(is_permuted(atoms) for _, atoms in canonical_terms(rep)):
+        raise NotEquivariant(
+            f"{function} of each coordinate of {rep!r} breaks equivariance, since the group does "
+            f"not only permute them: take GatedNonlinearity"
+        )
 
 
 def is_permuted(atoms: Atoms) -> bool:

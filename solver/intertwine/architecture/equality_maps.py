@@ -11,16 +11,15 @@ from itertools import islice
 from math import prod
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array, index
+from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.initialization import WeightSpec
+from intertwine.architecture.irrep_space import canonical_places
+from intertwine.arrays import Array, added_at, index, namespace
 from intertwine.groups import Group
 from intertwine.groups.full_permutations import equality_patterns, full_permutations_of
-from intertwine.nn.by_content import ByContent
-from intertwine.nn.initialization import WeightSpec
-from intertwine.nn.irrep_space import canonical_places
 from intertwine.reps import Base, Rep
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import groups_of, is_a
@@ -141,7 +140,7 @@ class EqualityMaps(ByContent):
         x: Inexact[Array, "b n"],
     ) -> Inexact[Array, "b m"]:
         """Return the image of a batch, a pure function."""
-        parts = self._parts(x)
+        parts, xp = self._parts(x), namespace(x)
         reduced: dict[tuple[int, str, str], Any] = {}
         grown: dict[tuple[int, str, str], Any] = {}
         for name, (i, o, pattern) in self.patterns.items():
@@ -149,22 +148,22 @@ class EqualityMaps(ByContent):
             if seen not in reduced:
                 reduced[seen] = _means(parts[i], pattern.into, pattern.kept)
             inside = "".join(dict.fromkeys(c for c in pattern.out if c in pattern.kept))
-            mixed = jnp.einsum(f"OI,...I{pattern.kept}->...O{inside}", weights[name], reduced[seen])
+            mixed = xp.einsum(f"OI,...I{pattern.kept}->...O{inside}", weights[name], reduced[seen])
             _add(grown, (o, pattern.out, inside), mixed)
         at = 0
         for o, pattern in self.offsets:
             count = self.targets[o].count
-            constant = jnp.broadcast_to(bias[at : at + count], (x.shape[0], count))
+            constant = xp.broadcast_to(bias[at : at + count], (x.shape[0], count))
             _add(grown, (o, pattern.out, ""), constant)
             at += count
         pieces = []
         for o, target in enumerate(self.targets):
-            y = jnp.zeros((x.shape[0], target.count, *target.shape), x.dtype)
+            y = xp.zeros((x.shape[0], target.count, *target.shape), dtype=x.dtype)
             for (place, letters, inside), value in grown.items():
                 if place == o:
                     y = _added(y, letters, inside, value)
             pieces.append(y.reshape(x.shape[0], target.size))
-        whole = jnp.concatenate([*pieces, jnp.zeros((x.shape[0], 0), x.dtype)], axis=1)
+        whole = xp.concatenate([*pieces, xp.zeros((x.shape[0], 0), dtype=x.dtype)], axis=1)
         return whole if _is_identity(self.out) else whole[:, index(self.out, whole)]
 
     def _parts(self, x: Inexact[Array, "b n"]) -> list[Any]:
@@ -249,17 +248,18 @@ def _is_signed(group: Group) -> bool:
 
 def _means(x: Inexact[Array, "b i ..."], letters: str, kept: str) -> Inexact[Array, "b i ..."]:
     """Return diagonals for equal letters, and means over the letters that are not kept."""
-    names = list(letters)
+    names, xp = list(letters), namespace(x)
     while len({*names}) < len(names):
         first = next(k for k, name in enumerate(names) if name in names[k + 1 :])
         second = names.index(names[first], first + 1)
-        x = jnp.diagonal(x, axis1=first + 2, axis2=second + 2)
+        x = xp.diagonal(x, axis1=first + 2, axis2=second + 2)
         name = names[first]
         names = [n for k, n in enumerate(names) if k not in (first, second)] + [name]
-    x = x.mean(axis=tuple(k + 2 for k, name in enumerate(names) if name not in kept))
+    over = tuple(k + 2 for k, name in enumerate(names) if name not in kept)
+    x = xp.mean(x, axis=over) if over else x
     names = [name for name in names if name in kept]
     order = [names.index(name) + 2 for name in kept]
-    return jnp.transpose(x, (0, 1, *order))
+    return xp.transpose(x, (0, 1, *order))
 
 
 def _add(found: dict[Any, Any], key: Any, value: Any) -> None:
@@ -275,11 +275,11 @@ def _added(
     wide = value.reshape(*value.shape[:2], *(lengths[c] if c in inside else 1 for c in different))
     if len(different) == len(letters):
         return y + wide
-    wide = jnp.broadcast_to(wide, (*value.shape[:2], *(lengths[c] for c in different)))
+    wide = namespace(wide).broadcast_to(wide, (*value.shape[:2], *(lengths[c] for c in different)))
     index = [
         np.arange(lengths[c]).reshape([-1 if c == d else 1 for d in different]) for c in letters
     ]
-    return y.at[(slice(None), slice(None), *index)].add(wide)
+    return added_at(y, (slice(None), slice(None), *index), wide)
 
 
 def _is_identity(places: Int[np.ndarray, " n"]) -> bool:

@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from intertwine.architecture.layer_kit import LayerKit
+from intertwine.architecture.network_shape import HiddenLayer
+from intertwine.architecture.seed import Seed
 from intertwine.errors import InvalidRep
-from intertwine.nn.linear import Linear, scaled
-from intertwine.nn.network_shape import HiddenLayer
-from intertwine.nn.seed import Seed
-from intertwine.nn.sequential import Sequential
-from intertwine.nn.square import Square
 from intertwine.reps import Rep
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.syntax import direct_sum, groups_of, tensor
@@ -43,20 +41,21 @@ def with_tensors(layer: HiddenLayer, source: Rep, rep_out: Rep) -> Rep:
     )
 
 
-def squares(source: Rep, rep_out: Rep, wide: Rep, seed: Seed, dtype: Any) -> Sequential | None:
+def squares(kit: LayerKit, source: Rep, rep_out: Rep, wide: Rep, seed: Seed) -> Any | None:
     """Return all equivariant quadratic maps to the tensors of the output, followed by a linear map
     into a layer that has them; None if there are none, or too many entries to solve for
     (`lost_maps` says so).
     """
     if not _are_solved_for(source, rep_out):
         return None
-    square, tensors = Square(source), _tensors(rep_out)
+    square, tensors = kit.square(source), _tensors(rep_out)
     try:
-        quadratic = Linear(square.rep_out, tensors, key=seed.child(0), dtype=dtype)
-        into = Linear(tensors, wide, key=seed.child(1), dtype=dtype)
+        quadratic = kit.linear(square.rep_out, tensors, seed.child(0))
+        into = kit.linear(tensors, wide, seed.child(1))
     except InvalidRep:  # the only one is zero
         return None
-    return Sequential(square, quadratic, scaled(into, dict.fromkeys(into.weights, _SMALL)))
+    small = dict.fromkeys(kit.weight_names(into), _SMALL)
+    return kit.sequential([square, quadratic, kit.scaled(into, small)])
 
 
 def lost_maps(source: Rep, layers: Sequence[HiddenLayer], rep_out: Rep) -> Iterator[str]:

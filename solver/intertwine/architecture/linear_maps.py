@@ -6,24 +6,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact
 
-from intertwine.arrays import Array
+from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.equality_maps import EqualityMaps, equality_maps_of
+from intertwine.architecture.features import mixed, repeated
+from intertwine.architecture.initialization import WeightSpec
+from intertwine.architecture.irrep_space import IrrepSpace, are_complex, irrep_space_of
+from intertwine.arrays import Array, namespace
 from intertwine.bases import Basis
 from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group, Trivial
 from intertwine.integers import is_integer
-from intertwine.nn.by_content import ByContent
-from intertwine.nn.equality_maps import EqualityMaps, equality_maps_of
-from intertwine.nn.features import mixed
-from intertwine.nn.initialization import WeightSpec
-from intertwine.nn.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.reps import Rep, Scalar, parse
 from intertwine.reps.syntax import direct_sum, groups_of
 
@@ -80,7 +77,7 @@ class SchurMaps(ByContent):
         out = {n: mixed(w, self.space_out.kinds[n], features[n]) for n, w in weights.items()}
         if self.constants:
             name = self.space_out.trivial or ""
-            constant = bias[:, None] @ jnp.ones((1, x.shape[0]), bias.dtype)
+            constant = repeated(bias, x.T)
             out[name] = [out[name][0] + constant] if name in out else [constant]
         return self.space_out.leave(out, x)
 
@@ -117,7 +114,7 @@ class BasisMaps(ByContent):
         self, weights: Weights, bias: Inexact[Array, " k"], x: Inexact[Array, "b n"]
     ) -> Inexact[Array, "b m"]:
         """Return the image of a batch, a pure function."""
-        out = jnp.zeros((x.shape[0], self.rep_out.size()), x.dtype)
+        out = namespace(x).zeros((x.shape[0], self.rep_out.size()), dtype=x.dtype)
         if weights:
             matrix = self.basis @ weights["basis"][:, 0]
             out = x @ matrix.reshape(self.rep_out.size(), self.rep_in.size()).T
@@ -165,15 +162,19 @@ def _by_basis(rep_in: Rep, rep_out: Rep) -> BasisMaps:
     )
 
 
+def as_rep(value: Rep | str | int) -> Rep:
+    """Return a rep as it is, that of a text, or a number of scalars. Raises `InvalidRep`."""
+    if isinstance(value, str):
+        return parse(value)
+    return value if isinstance(value, Rep) else direct_sum([(_count(value), Scalar)])
+
+
 def bound(rep: Rep | str | int, group: Group | None) -> Rep:
     """Return a rep with its group; a text is parsed, and an integer is that many scalars.
 
     Raises `InvalidRep` for anything else, and if a group is needed and `group` is None.
     """
-    if isinstance(rep, str):
-        rep = parse(rep)
-    if not isinstance(rep, Rep):
-        rep = direct_sum([(_count(rep), Scalar)])
+    rep = as_rep(rep)
     if rep.is_concrete:
         return rep
     if group is None:
@@ -188,18 +189,3 @@ def _count(value: Any) -> int:
         f"a layer takes reps such as V or 2*V + Scalar, their texts, or numbers of scalars, not "
         f"{value!r}"
     )
-
-
-def rows(x: Any, size: int, rep: Rep, dtype: Any) -> tuple[Array, tuple[Any, ...]]:
-    """Return x of shape (…, n) as a matrix with a vector per row, and its batch axes, which are
-    symbols in an exported program. Raises `InvalidRep` for another n.
-    """
-    is_plain = isinstance(x, np.ndarray) and x.dtype.kind in "biufc"
-    x = x if is_plain else jnp.asarray(x)
-    x = x.astype(jnp.result_type(dtype, jnp.complex64 if jnp.iscomplexobj(x) else jnp.float32))
-    if not x.ndim or x.shape[-1] != size:
-        raise InvalidRep(f"{rep!r} has size {size}, and the input has the shape {x.shape}")
-    *batch, _ = x.shape
-    flat = x.reshape(prod(batch), size)
-    # of a NumPy array: for each of these steps and each shape, JAX would compile a program
-    return jax.device_put(flat) if is_plain else flat, tuple(batch)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from intertwine.architecture.linear_maps import as_rep, bound
 from intertwine.errors import InvalidRep
 from intertwine.groups import DirectProduct, Group
-from intertwine.nn.linear_maps import bound
 from intertwine.reps import Rep, Restrict
 from intertwine.reps.syntax import expanded, groups_of
 
@@ -31,7 +31,7 @@ class NetworkGroup:
     @classmethod
     def of(cls, reps: Sequence[Any], group: Group) -> NetworkGroup:
         """Return the group of a network between these reps, which may be texts or numbers."""
-        own = {one for rep in reps for one in groups_of(bound(rep, group))}
+        own = {one for rep in reps for one in groups_of(as_rep(rep))}
         factors = _factors_among(own, group)
         if factors:
             return cls(group, {group: factors})

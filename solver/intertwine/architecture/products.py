@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Inexact
 
+from intertwine.architecture.by_content import ByContent, cleaned
+from intertwine.architecture.features import (
+    ZERO,
+    Features,
+    Kind,
+    constant_like,
+    joined,
+    mixed,
+    scaled,
+    summed,
+)
+from intertwine.architecture.sparse_basis import sparse_basis_of
 from intertwine.arrays import Array, namespace
 from intertwine.groups import Group
 from intertwine.irreps import Irrep, clebsch_gordan
-from intertwine.nn.by_content import ByContent, cleaned
-from intertwine.nn.features import ZERO, Features, Kind, joined, mixed, scaled, summed
-from intertwine.nn.sparse_basis import sparse_basis_of
 
 LARGEST_PAIR = 300
 """The largest product of two dimensions that is decomposed: 300 takes a second, 1300 a minute."""
@@ -65,8 +74,12 @@ class Coupling(ByContent):
         """
         xp, (o, i, j) = namespace(*a), self.coefficients.shape
         pairs = (xp.stack(a)[:, None] * xp.stack(b)[None]).reshape(i * j, -1)
-        matrix = xp.asarray(self.coefficients.reshape(o, i * j), pairs.dtype)
-        return list((matrix @ pairs).reshape(o, *a[0].shape))
+        products = xp.matmul(constant_like(self._matrix, pairs), pairs)
+        return list(products.reshape(o, *a[0].shape))
+
+    @cached_property
+    def _matrix(self) -> Inexact[np.ndarray, "o ij"]:
+        return self.coefficients.reshape(len(self.coefficients), -1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Inexact
 
+from intertwine.architecture.block import gate, linear_part, together
+from intertwine.architecture.block_shape import BlockShape
+from intertwine.architecture.conjugates import with_conjugate
+from intertwine.architecture.features import Features, mixed
+from intertwine.architecture.irrep_space import IrrepSpace
+from intertwine.architecture.seed import Seed
 from intertwine.arrays import Array, namespace
-from intertwine.nn.block import gate, linear_part, together
-from intertwine.nn.block_shape import BlockShape
-from intertwine.nn.conjugates import with_conjugate
-from intertwine.nn.features import Features, mixed
-from intertwine.nn.irrep_space import IrrepSpace
-from intertwine.nn.seed import Drawn, Seed, drawn, rounded
 
 #: The shape and the variance of the entries of each weight, by the weight's name.
 WeightSpec = Mapping[str, tuple[tuple[int, ...], float]]
@@ -34,16 +33,6 @@ _SHARE = 0.1
 """The share of the bilinear part. It grows with the square of the features: with a larger share,
 outliers explode after a few layers.
 """
-
-
-def draw(seed: Seed, specs: WeightSpec, dtype: Any) -> dict[str, Inexact[jax.Array, "..."]]:
-    """Return normally distributed weights as JAX arrays."""
-
-    def make(seed: Seed) -> Drawn:
-        return rounded(sampled(seed, specs, dtype), dtype)
-
-    found: dict[str, Inexact[jax.Array, "..."]] = drawn(make, seed)
-    return found
 
 
 def sampled(seed: Seed, specs: WeightSpec, dtype: Any) -> dict[str, Inexact[np.ndarray, "..."]]:

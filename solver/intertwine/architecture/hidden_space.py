@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.features import Kind
+from intertwine.architecture.irrep_space import irrep_space_of
 from intertwine.groups import Group
-from intertwine.nn.by_content import ByContent
-from intertwine.nn.features import Kind
-from intertwine.nn.irrep_space import irrep_space_of
 from intertwine.reps import Rep, Scalar
 
 _MOST_COPIES = 8

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.features import Kind
+from intertwine.architecture.hidden_space import HiddenSpace
+from intertwine.architecture.irrep_space import IrrepSpace
+from intertwine.architecture.products import NARROW, Coupling, Products, Triple, couplings
 from intertwine.groups import Group
-from intertwine.nn.by_content import ByContent
-from intertwine.nn.features import Kind
-from intertwine.nn.hidden_space import HiddenSpace
-from intertwine.nn.irrep_space import IrrepSpace
-from intertwine.nn.products import NARROW, Coupling, Products, Triple, couplings
 
 _FEWEST = 4  # an irrep with fewer copies stays out of products, if there are others
 _ELEMENTWISE = 0.2

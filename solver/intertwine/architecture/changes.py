@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Inexact
 
+from intertwine.architecture.block_shape import BlockShape
+from intertwine.architecture.features import Features
+from intertwine.architecture.initialization import first_features
+from intertwine.architecture.irrep_space import IrrepSpace
+from intertwine.architecture.reach import Fusion
+from intertwine.architecture.sparse_basis import sparse_basis_of
 from intertwine.groups import Group
 from intertwine.irreps import Irrep
-from intertwine.nn.block_shape import BlockShape
-from intertwine.nn.features import Features
-from intertwine.nn.initialization import first_features
-from intertwine.nn.irrep_space import IrrepSpace
-from intertwine.nn.reach import Fusion
-from intertwine.nn.sparse_basis import sparse_basis_of
 from intertwine.operators import dense
 from intertwine.reps.syntax import drho_of, rho_of
 

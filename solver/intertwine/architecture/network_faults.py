@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from intertwine.architecture.allocation import uniform_rep
+from intertwine.architecture.changes import Change, Turn
+from intertwine.architecture.irrep_space import IrrepSpace
+from intertwine.architecture.network_shape import HiddenLayer, NetworkShape
+from intertwine.architecture.products import LARGEST_PAIR, Triple
 from intertwine.irreps import Irrep
-from intertwine.nn.allocation import uniform_rep
-from intertwine.nn.changes import Change, Turn
-from intertwine.nn.irrep_space import IrrepSpace
-from intertwine.nn.network_shape import HiddenLayer, NetworkShape
-from intertwine.nn.products import LARGEST_PAIR, Triple
 from intertwine.reps.syntax import direct_sum
 
 _DEEPER = 8

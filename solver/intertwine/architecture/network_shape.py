@@ -6,14 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from intertwine.groups import Group
-from intertwine.irreps import Irrep
-from intertwine.nn.block_shape import BlockShape, Reach, block_shape_of
-from intertwine.nn.changes import Change, Turn, possible_turns, seen_turns, sees
-from intertwine.nn.hidden_space import HiddenSpace
-from intertwine.nn.irrep_space import IrrepSpace
-from intertwine.nn.products import Triple
-from intertwine.nn.reach import (
+from intertwine.architecture.block_shape import BlockShape, Reach, block_shape_of
+from intertwine.architecture.changes import Change, Turn, possible_turns, seen_turns, sees
+from intertwine.architecture.hidden_space import HiddenSpace
+from intertwine.architecture.irrep_space import IrrepSpace
+from intertwine.architecture.products import Triple
+from intertwine.architecture.reach import (
     Fusion,
     Step,
     Symmetries,
@@ -22,6 +20,8 @@ from intertwine.nn.reach import (
     unavoidable,
     way_to,
 )
+from intertwine.groups import Group
+from intertwine.irreps import Irrep
 from intertwine.reps import Rep
 from intertwine.reps.syntax import direct_sum
 

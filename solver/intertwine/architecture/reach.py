@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from intertwine.groups import Group
-from intertwine.irreps import Irrep
-from intertwine.nn.features import Kind
-from intertwine.nn.irrep_space import kind_of
-from intertwine.nn.products import (
+from intertwine.architecture.features import Kind
+from intertwine.architecture.irrep_space import kind_of
+from intertwine.architecture.products import (
     LARGEST_PAIR,
     Triple,
     couplings,
     invariant_forms,
     irreps_in_product,
 )
-from intertwine.nn.relations import Relations
+from intertwine.architecture.relations import Relations
+from intertwine.groups import Group
+from intertwine.irreps import Irrep
 from intertwine.operators import dense
 from intertwine.reps.syntax import drho_of
 

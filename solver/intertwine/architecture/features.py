@@ -1,7 +1,7 @@
 """Features in irrep coordinates: the linear maps that Schur's lemma allows, and products.
 
 A weight, a product and a bias act on all channels of an irrep alike, component by component.
-Everything here works on JAX and NumPy arrays: initial weights are chosen on NumPy arrays, which
+Everything here works on arrays of any library: initial weights are chosen on NumPy arrays, which
 need no compilation.
 """
 
@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jax import lax
 from jaxtyping import Inexact, Int
 
-from intertwine.arrays import Array, index, is_concrete_jax, is_jax, namespace
-from intertwine.nn.by_content import ByContent
+from intertwine.architecture.by_content import ByContent
+from intertwine.arrays import Array, constant, index, is_concrete_jax, is_jax, is_torch, namespace
 
 #: For each irrep, by name, its d components, arrays of shape (multiplicity, batch). Weights
 #: multiply all of them together (`mixed`); products and gates use them one by one. Single arrays of
@@ -136,17 +135,59 @@ def fusion_barrier(parts: Any) -> Any:
     first = parts
     while isinstance(first, Sequence):
         first = first[0]
+    if not is_jax(first):
+        return parts
+    from jax import lax
+
     barrier: Any = lax.optimization_barrier
-    return barrier(parts) if is_jax(first) else parts
+    return barrier(parts)
 
 
-def split(x: Inexact[Array, "c b"], sizes: Sequence[Any], axis: int = 0) -> Sequence[Array]:
-    """Return the rows of x in parts of these sizes, or with ``axis=1`` the columns. Sizes are
-    integers, or symbols in an exported program.
+def split(x: Inexact[Array, "..."], sizes: Sequence[Any], axis: int = 0) -> Sequence[Array]:
+    """Return the parts of x that have these sizes along an axis. Sizes are integers, or symbols in
+    an exported program.
     """
     if is_jax(x):
+        from jax import lax
+
         return lax.split(x, sizes, axis=axis)
+    if is_torch(x):
+        parts: Sequence[Array] = x.split(list(sizes), axis)
+        return parts
     return np.split(x, np.cumsum(sizes)[:-1], axis=axis)
+
+
+def repeated(bias: Inexact[Array, " c"], x: Inexact[Array, "_ b"]) -> Inexact[Array, "c b"]:
+    """Return the bias as the columns of a batch of b.
+
+    It is a product with ones: a bias without batch would make `jax.vmap` move its batch axis.
+    """
+    return bias[:, None] @ namespace(bias).ones((1, x.shape[1]), dtype=bias.dtype)
+
+
+def constant_like(values: Inexact[np.ndarray, "*shape"], x: Array) -> Inexact[Array, "*shape"]:
+    """Return a constant as an array that is used with x: of its own kind, in x's precision."""
+    is_complex = np.iscomplexobj(values)
+    if is_torch(x):
+        real = x.dtype.to_real()
+        return constant(values, x, real.to_complex() if is_complex else real)
+    wide = x.dtype.itemsize > (8 if np.iscomplexobj(x) else 4)
+    if is_complex:
+        return values.astype(np.complex128 if wide else np.complex64)
+    return values.astype(np.float64 if wide else np.float32)
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1/(1 + e⁻ˣ)."""
+    if is_jax(x):
+        import jax
+
+        return jax.nn.sigmoid(x)
+    if is_torch(x):
+        return x.sigmoid()
+    from scipy.special import expit
+
+    return expit(x)
 
 
 def reordered(x: Inexact[Array, "n b"], places: Int[np.ndarray, " n"]) -> Inexact[Array, "n b"]:
@@ -154,7 +195,7 @@ def reordered(x: Inexact[Array, "n b"], places: Int[np.ndarray, " n"]) -> Inexac
     ends = np.flatnonzero(np.diff(places) != 1) + 1
     if not len(ends):
         return x
-    if len(ends) > _PIECES:
+    if len(ends) > _PIECES or is_torch(x):
         return x[index(places, x)]
     pieces = np.split(places, ends)
     by_start = sorted(range(len(pieces)), key=lambda i: int(pieces[i][0]))

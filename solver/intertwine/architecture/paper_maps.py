@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Inexact, Int
+from jaxtyping import Inexact, Int
 
-from intertwine.nn.by_content import ByContent
-from intertwine.nn.features import reordered
-from intertwine.nn.initialization import WeightSpec
-from intertwine.nn.irrep_space import canonical_places
-from intertwine.nn.linear_maps import Weights
+from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.features import joined_channels, reordered, split
+from intertwine.architecture.initialization import WeightSpec
+from intertwine.architecture.irrep_space import canonical_places
+from intertwine.architecture.linear_maps import Weights
+from intertwine.arrays import Array, index, namespace
 from intertwine.reps import Rep
 from intertwine.reps.canonical_form import Atoms, canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers
@@ -38,8 +37,8 @@ class Copies:
 
     def components_of(self, whole: Inexact[Array, "n b"]) -> Components:
         """Return the copies in a batch, component by component."""
-        by_component = whole.reshape(self.count, self.size, whole.shape[1]).transpose(1, 0, 2)
-        return [part[0] for part in lax.split(by_component, [1] * self.size)]
+        by_component = whole.reshape(self.count, self.size, whole.shape[1]).swapaxes(0, 1)
+        return [part[0] for part in split(by_component, [1] * self.size)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +60,15 @@ class Path(ByContent):
         """Return the components of y. P is applied where it is cheaper: before or after K."""
         rows, columns = self.order.shape
         if self._mixes_first(len(weight)):
-            by_map = jnp.split(weight, self.maps.count, axis=1)
-            mixed = [jnp.concatenate(by_map) @ v for v in vectors]
+            count = self.maps.count
+            by_map = split(weight, [weight.shape[1] // count] * count, axis=1)
+            mixed = [joined_channels(by_map) @ v for v in vectors]
             wide = [_spread(component, len(weight)) for component in maps]
             found = [
                 sum(wide[self.order[o, i]] * mixed[i] for i in range(columns)) for o in range(rows)
             ]
-            return [sum(lax.split(y, [len(weight)] * self.maps.count)) for y in found]
-        tiled = [jnp.concatenate([v] * self.maps.count) for v in vectors]
+            return [sum(split(y, [len(weight)] * self.maps.count)) for y in found]
+        tiled = [joined_channels([v] * self.maps.count) for v in vectors]
         wide = [_spread(component, self.source.count) for component in maps]
         return [
             weight @ sum(wide[self.order[o, i]] * tiled[i] for i in range(columns))
@@ -81,9 +81,10 @@ class Path(ByContent):
         """Return the block of W(x) between the two terms, for each vector x of a batch, from its
         terms of shape (count, size, batch).
         """
-        maps = components[self.maps.at][: self.maps.count, self.order]
-        split = weight.reshape(len(weight), self.maps.count, self.source.count)
-        found = jnp.einsum("pka,koib->bpoai", split, maps)
+        whole = components[self.maps.at]
+        maps = whole[: self.maps.count][:, index(self.order, whole)]
+        parts = weight.reshape(len(weight), self.maps.count, self.source.count)
+        found = namespace(weight).einsum("pka,koib->bpoai", parts, maps)
         return found.reshape(
             found.shape[0], len(weight) * self.order.shape[0], self.source.count * self.source.size
         )
@@ -134,7 +135,8 @@ class PaperMaps(ByContent):
             maps: [component[: maps.count] for component in terms[maps.at]]
             for maps in {path.maps: None for _, paths in self.targets for path in paths}
         }
-        parts = [jnp.zeros((0, x.shape[0]), x.dtype)]
+        xp = namespace(x)
+        parts = [xp.zeros((0, x.shape[0]), dtype=x.dtype)]
         for term, paths in self.targets:
             found = [
                 path.apply(weights[path.name], heads[path.maps], terms[path.source.at])
@@ -142,41 +144,44 @@ class PaperMaps(ByContent):
             ]
             size = term.count * term.size
             parts.append(
-                jnp.stack([sum(c) for c in zip(*found, strict=True)], axis=1).reshape(size, -1)
+                xp.stack([sum(c) for c in zip(*found, strict=True)], axis=1).reshape(size, -1)
                 if found
-                else jnp.zeros((size, x.shape[0]), x.dtype)
+                else xp.zeros((size, x.shape[0]), dtype=x.dtype)
             )
-        y: Inexact[Array, "b m"] = reordered(jnp.concatenate(parts), self.out).T
+        y: Inexact[Array, "b m"] = reordered(joined_channels(parts), self.out).T
         return y
 
     def matrices(self, weights: Weights, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m n"]:
         """Return the matrix W(x) for each vector of a batch: `apply` returns W(x)x without it."""
+        xp = namespace(x)
         components = {
             term.at: part.reshape(term.count, term.size, x.shape[0])
             for term, part in zip(self.sources, self._parts(x.T), strict=True)
         }
-        bands = [jnp.zeros((x.shape[0], 0, x.shape[1]), x.dtype)]
+        bands = [xp.zeros((x.shape[0], 0, x.shape[1]), dtype=x.dtype)]
         for term, paths in self.targets:
             height = term.count * term.size
             blocks = {
                 path.source.at: path.matrices(weights[path.name], components) for path in paths
             }
             empty = {
-                source.at: jnp.zeros((x.shape[0], height, source.count * source.size), x.dtype)
+                source.at: xp.zeros((x.shape[0], height, source.count * source.size), dtype=x.dtype)
                 for source in self.sources
             }
-            bands.append(jnp.concatenate([*(empty | blocks).values()], axis=2))
-        canonical = jnp.concatenate(bands, axis=1)
-        return canonical[:, self.out][:, :, np.argsort(self.into)]
+            bands.append(xp.concatenate([*(empty | blocks).values()], axis=2))
+        canonical = xp.concatenate(bands, axis=1)
+        out, into = index(self.out, canonical), index(np.argsort(self.into), canonical)
+        return canonical[:, out][:, :, into]
 
     def _parts(self, x: Inexact[Array, "n b"]) -> Sequence[Inexact[Array, "_ b"]]:
         sizes = [term.count * term.size for term in self.sources]
-        return lax.split(reordered(x, self.into), sizes) if sizes else ()
+        return split(reordered(x, self.into), sizes) if sizes else ()
 
 
 def _spread(x: Inexact[Array, "k b"], times: int) -> Inexact[Array, "kt b"]:
     """Return repeated rows, by a product with ones: the gradient of a broadcast is a slow sum."""
-    return jnp.kron(jnp.eye(len(x), dtype=x.dtype), jnp.ones((times, 1), x.dtype)) @ x
+    xp = namespace(x)
+    return xp.kron(xp.eye(len(x), dtype=x.dtype), xp.ones((times, 1), dtype=x.dtype)) @ x
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,86 @@
+"""The equivariant bilinear layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Inexact
+
+from intertwine.architecture.bilinear_maps import SHARE, Bilinear, BilinearMaps, bilinear_maps_of
+from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.paper_maps import PaperMaps
+from intertwine.architecture.seed import Seed, as_seed
+from intertwine.groups import Group
+from intertwine.reps import Rep
+from intertwine.torch.layer import Key, Layer, drawn, rows, working
+from intertwine.torch_compilation import one_operation
+
+
+class BiLinear(Layer):
+    """x ↦ 0.1 B(x, x) with B bilinear and equivariant: B(ρ_in(g)x, ρ_in(g)x) = ρ_out(g)B(x, x).
+
+    The layer of `intertwine.nn.BiLinear`, with the same weights for the same `key`.
+    ``bilinear="channelwise"`` multiplies at most `channels` linear combinations of the copies of
+    each irrep by Clebsch–Gordan maps; it needs reps that are sums of irreps. ``"paper"`` is exactly
+    the family of Finzi, Welling and Wilson (2021, §6.2), and takes any groups. If no products lead
+    to `rep_out`, the layer is zero, without weights.
+    """
+
+    def __init__(
+        self,
+        rep_in: Rep | str | int,
+        rep_out: Rep | str | int,
+        group: Group | None = None,
+        *,
+        bilinear: Bilinear = "channelwise",
+        channels: int = 16,
+        key: Key = 0,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        source, target = bound(rep_in, group), bound(rep_out, group)
+        maps = bilinear_maps_of(source, target, group, bilinear, channels)
+        self._set(maps, as_seed(key), dtype)
+
+    @classmethod
+    def of(cls, maps: BilinearMaps, seed: Seed, dtype: torch.dtype | None = None) -> BiLinear:
+        """Return the layer of these maps, with random weights."""
+        layer = cls.__new__(cls)
+        super(BiLinear, layer).__init__()
+        layer._set(maps, seed, dtype)
+        return layer
+
+    def _set(self, maps: BilinearMaps, seed: Seed, dtype: torch.dtype | None) -> None:
+        self.maps = maps
+        self.sizes = maps.rep_in.size(), maps.rep_out.size()
+        self.dtype = working(dtype, maps.is_complex)
+        self.weights = drawn(seed, maps.weight_spec, self.dtype)
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        return self.maps.rep_in
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of the image of x."""
+        return self.maps.rep_out
+
+    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
+        """Return 0.1 B(x, x) for each vector of x."""
+        weights = self.weights.values()
+        kind = weights[0].dtype if weights else self.dtype
+        flat, batch = rows(x, self.sizes[0], self.rep_in, kind)
+        return (SHARE * self._image(flat, *weights)).reshape(*batch, self.sizes[1])
+
+    @one_operation
+    def _image(
+        self, x: Inexact[torch.Tensor, "b n"], *weights: torch.Tensor
+    ) -> Inexact[torch.Tensor, "b m"]:
+        return self.maps.apply(self.weights.named(weights), x)
+
+    def extra_repr(self) -> str:
+        """Return the reps and the form."""
+        kind = "paper" if isinstance(self.maps, PaperMaps) else "channelwise"
+        return f"{self.rep_in!r} → {self.rep_out!r}, {kind}"

@@ -1,0 +1,120 @@
+"""The base class of modules, their parameters, and vectors as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Inexact, Shaped
+
+from intertwine.architecture.initialization import WeightSpec, sampled
+from intertwine.architecture.seed import Seed
+from intertwine.errors import InvalidRep, InvalidSetting
+from intertwine.reps import Rep
+from intertwine.torch_compilation import OfTorchCompile
+
+#: The types of the argument `key` of layers.
+Key = int | Seed
+
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_COMPLEX = {
+    torch.float32: torch.complex64,
+    torch.float64: torch.complex128,
+}
+
+
+class Layer(OfTorchCompile, torch.nn.Module):
+    """A function of vectors, with its reps `rep_in` and `rep_out`.
+
+    What a layer computes with constants of the library is `one_operation` of its tensors, so that
+    torch.compile takes it whole.
+    """
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        raise NotImplementedError
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of the image of x."""
+        raise NotImplementedError
+
+
+class Weights(torch.nn.Module):
+    """Parameters by name, in an order that does not change.
+
+    Names of irreps may have dots, which names of PyTorch may not: `state_dict` has ``·`` instead.
+    """
+
+    def __init__(self, weights: Mapping[str, Inexact[np.ndarray, "..."]], dtype: Any) -> None:
+        super().__init__()
+        self.names = tuple(weights)
+        for name, weight in weights.items():
+            self.register_parameter(_dotless(name), parameter(weight, dtype))
+
+    def values(self) -> list[torch.Tensor]:
+        """Return the parameters, in the order of their names."""
+        return [getattr(self, _dotless(name)) for name in self.names]
+
+    def named(self, tensors: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return as many of these tensors as there are parameters, by their names."""
+        return dict(zip(self.names, tensors, strict=False))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def _dotless(name: str) -> str:
+    return name.replace(".", "·")
+
+
+def drawn(seed: Seed, specs: WeightSpec, dtype: torch.dtype) -> Weights:
+    """Return normally distributed weights: the same numbers as in `intertwine.nn`."""
+    return Weights(sampled(seed, specs, numpy_kind(dtype)), dtype)
+
+
+def parameter(values: Shaped[np.ndarray, "..."], dtype: torch.dtype) -> torch.nn.Parameter:
+    """Return numbers as a parameter of this dtype."""
+    return torch.nn.Parameter(torch.from_numpy(np.ascontiguousarray(values)).to(dtype, copy=True))
+
+
+def zeros(count: int, dtype: torch.dtype) -> torch.nn.Parameter:
+    """Return zeros as a parameter."""
+    return torch.nn.Parameter(torch.zeros(count, dtype=dtype))
+
+
+def numpy_kind(dtype: torch.dtype) -> type[np.inexact[Any]]:
+    """Return NumPy's real or complex dtype in double precision, in which weights are drawn."""
+    return np.complex128 if dtype.is_complex else np.float64
+
+
+def working(dtype: torch.dtype | None, is_complex: bool) -> torch.dtype:
+    """Return the dtype of weights: the given one, or float32; the complex one of that precision if
+    needed.
+
+    Raises `InvalidSetting` for a dtype that layers do not support.
+    """
+    chosen = torch.float32 if dtype is None else dtype
+    real = next((one for one, other in _COMPLEX.items() if other == chosen), chosen)
+    allowed = (*_COMPLEX,) if is_complex else (*_DTYPES, *_COMPLEX.values())
+    if not isinstance(chosen, torch.dtype) or (chosen not in allowed and real not in allowed):
+        names = ", ".join(str(one).removeprefix("torch.") for one in allowed)
+        raise InvalidSetting(f"weights are of dtype {names}, not {dtype!r}")
+    return _COMPLEX[real] if is_complex else chosen
+
+
+def rows(
+    x: Any, size: int, rep: Rep, dtype: torch.dtype
+) -> tuple[Inexact[torch.Tensor, "b n"], tuple[Any, ...]]:
+    """Return x of shape (…, n) as a matrix with a vector per row, and its batch axes.
+
+    Its dtype becomes that of the weights, or a larger one. Raises `InvalidRep` for another n.
+    """
+    x = torch.as_tensor(x)
+    if not x.ndim or x.shape[-1] != size:
+        raise InvalidRep(f"{rep!r} has size {size}, and the input has the shape {tuple(x.shape)}")
+    x = x.to(torch.promote_types(x.dtype, dtype)) if x.dtype != dtype else x
+    return x.reshape(-1, size), tuple(x.shape[:-1])

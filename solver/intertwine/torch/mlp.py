@@ -1,0 +1,71 @@
+"""A plain network, for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Inexact
+
+from intertwine.architecture.plain_shape import PlainNetwork, plain_network
+from intertwine.architecture.seed import as_seed
+from intertwine.groups import Group
+from intertwine.reps import Rep
+from intertwine.torch.layer import Key, Layer, drawn, rows, working, zeros
+
+
+class MLP(Layer):
+    """Dense layers and swish, of the sizes of an `EMLP` with the same arguments; not equivariant.
+
+    The network of `intertwine.nn.MLP`, with the same weights for the same `key`. The real and
+    imaginary parts of a complex rep are separate inputs and outputs. `ch` is the width of the
+    hidden layers, or a rep of that size, or a list of either.
+    """
+
+    def __init__(
+        self,
+        rep_in: Rep | str | int,
+        rep_out: Rep | str | int,
+        group: Group,
+        ch: int | Rep | Sequence[int | Rep] = 384,
+        num_layers: int | None = None,
+        *,
+        key: Key = 0,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.plain: PlainNetwork = plain_network(rep_in, rep_out, group, ch, num_layers)
+        self.ends = self.plain.rep_in.size(), self.plain.rep_out.size()
+        dtype = working(dtype, is_complex=False)
+        self.weights = drawn(as_seed(key), self.plain.weight_spec, dtype)
+        self.biases = torch.nn.ParameterList(zeros(n, dtype) for n in self.plain.sizes[1:])
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        return self.plain.rep_in
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of the image of x."""
+        return self.plain.rep_out
+
+    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
+        """Return f(x) for each vector of x."""
+        kind = working(self.biases[-1].dtype, self.plain.takes_complex)
+        h, batch = rows(x, self.ends[0], self.rep_in, kind)
+        if self.plain.takes_complex:
+            h = torch.cat([h.real, h.imag], dim=1)
+        *inner, (weight, bias) = zip(self.weights.values(), self.biases, strict=True)
+        for inner_weight, inner_bias in inner:
+            h = torch.nn.functional.silu(h @ inner_weight + inner_bias)
+        y = h @ weight + bias
+        if self.plain.gives_complex:
+            y = torch.complex(*y.chunk(2, dim=1))
+        return y.reshape(*batch, self.ends[1])
+
+    def extra_repr(self) -> str:
+        """Return the reps and the widths."""
+        widths = ", ".join(map(str, self.plain.sizes[1:-1]))
+        return f"{self.rep_in!r} → {widths} → {self.rep_out!r}"

@@ -1,0 +1,52 @@
+"""Layers one after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Inexact
+
+from intertwine.architecture.chains import require_chain
+from intertwine.reps import Rep
+from intertwine.torch.layer import Layer
+
+
+class Sequential(Layer):
+    """x ↦ f_k(… f₁(x)), equivariant if each layer is: the output rep of a layer is the input rep of
+    the next.
+
+    Raises `NotEquivariant` for a layer without reps (a plain function of coordinates commutes with
+    no rotation: take `GatedNonlinearity`, or `Pointwise` if coordinates are only permuted), and
+    `InvalidRep` for reps that do not match.
+    """
+
+    def __init__(self, *layers: torch.nn.Module) -> None:
+        super().__init__()
+        require_chain(layers)
+        self.layers = torch.nn.ModuleList(layers)
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        rep: Rep = self.layers[0].rep_in
+        return rep
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of the image of x."""
+        rep: Rep = self.layers[-1].rep_out
+        return rep
+
+    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
+        """Return the image of each vector of x under all layers."""
+        for layer in self.layers:
+            x = layer(x)
+        found: Inexact[torch.Tensor, "..."] = x
+        return found
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> torch.nn.Module:
+        return self.layers[index]

@@ -1,0 +1,69 @@
+"""A network with standardized data: its inputs and outputs have mean zero and size one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Inexact
+
+from intertwine.architecture.statistics import Constants, read_statistics
+from intertwine.errors import InvalidRep
+from intertwine.reps import Rep
+from intertwine.torch.layer import Layer
+
+
+class Standardize(Layer):
+    """x ↦ σ_y f((x − μ_x)/σ_x) + μ_y, or without μ_y and σ_y if `stats` has two entries.
+
+    Equivariant like f if the means are invariant and each irrep has one scale (a vector has one
+    scale, not three); raises `NotEquivariant` otherwise. The statistics are buffers: training does
+    not change them. Raises `InvalidRep` for invalid statistics.
+    """
+
+    def __init__(self, model: torch.nn.Module, stats: Iterable[Any]) -> None:
+        super().__init__()
+        numbers = [*model.parameters(), *model.buffers()]
+        dtypes = [one.dtype for one in numbers] or [torch.float32]
+        is_complex = any(dtype.is_complex for dtype in dtypes)
+        found = read_statistics(model, map(_as_numpy, stats), is_complex=is_complex)
+        self.model = model
+        is_double = any(dtype in (torch.float64, torch.complex128) for dtype in dtypes)
+        real = torch.float64 if is_double else torch.float32
+        for name, constants in zip(_NAMES, found, strict=True):
+            self.register_buffer(name, torch.tensor(constants, dtype=_kind(constants, real)))
+
+    @property
+    def rep_in(self) -> Rep:
+        """The rep of x."""
+        rep: Rep = self.model.rep_in
+        return rep
+
+    @property
+    def rep_out(self) -> Rep:
+        """The rep of the image of x."""
+        rep: Rep = self.model.rep_out
+        return rep
+
+    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
+        """Return the image of each vector of x."""
+        x = torch.as_tensor(x)
+        if x.shape[-1:] != self.shift_in.shape:
+            raise InvalidRep(
+                f"{self.rep_in!r} has size {len(self.shift_in)}, x shape {tuple(x.shape)}"
+            )
+        return self.scale_out * self.model((x - self.shift_in) / self.scale_in) + self.shift_out
+
+
+_NAMES = ("shift_in", "scale_in", "shift_out", "scale_out")
+
+
+def _kind(constants: Constants, real: torch.dtype) -> torch.dtype:
+    if any(isinstance(one, complex) for one in constants):
+        return torch.complex128 if real == torch.float64 else torch.complex64
+    return real
+
+
+def _as_numpy(values: Any) -> Any:
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
