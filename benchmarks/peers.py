@@ -126,7 +126,7 @@ def torch_runners(task: str, x: np.ndarray, y: np.ndarray) -> dict[str, TorchRun
     if not made:
         return {}
     is_regular = task in REGULAR
-    plain = {PLAIN: lambda: _torch_plain(x.shape[1], y.shape[1], is_regular)}
+    plain = {PLAIN: lambda: torch_plain(x.shape[1], y.shape[1], is_regular)}
     return {name: TorchRunner(make, x, y) for name, make in (plain | made).items()}
 
 
@@ -168,7 +168,8 @@ class TorchRunner:
         """Return at once: PyTorch has already waited."""
 
 
-def _torch_plain(n_in: int, n_out: int, is_regular: bool) -> Any:
+def torch_plain(n_in: int, n_out: int, is_regular: bool = False) -> Any:
+    """A plain network of PyTorch."""
     from torch import nn
 
     sizes = (n_in, *[384] * LAYERS)
