@@ -36,7 +36,7 @@ COMMANDS = {
     "admin uploads": ["--end", "0" * 16],
 }
 #: Those that open an address in the browser, and request nothing themselves.
-OPEN = {"open basis", "open group", "open job"}
+OPEN = {"open basis", "open group", "open job", "open model"}
 #: Those that are not retried. The others take seconds each.
 AT_ONCE = ("login page", "redirect to a login page", "nothing", "empty object", "endless body")
 

@@ -174,7 +174,7 @@ class TestTheBasis:
         for link in re.findall(r'href="\./(groups\?name=[^"]+|cache/[0-9a-f]{64})"', page):
             assert client.get(f"/{link}", headers=HTML).status_code == 200
         assert '<a href="./groups?name=SO%283%29">SO(3)</a>' in page
-        assert "its entry in the cache" in page
+        assert "its entry in the store" in page
 
     def test_an_exact_result_has_a_plain_zero(self, client: httpx.Client) -> None:
         page = solved(client, rep="V>>V", group="S(3)")
