@@ -144,7 +144,7 @@ class TestConstruction:
             ((Scalar, V, O(3)), InvalidRep, "every equivariant network from V⁰ to V"),
             ((V, Scalar, SO(3), 24, 0), InvalidRep, "with these hidden layers is constant"),
             ((0 * V, V, SO(3)), InvalidRep, "a network needs an input, and rep_in has size 0"),
-            ((V, V(SO(3)), O(3)), InvalidRep, "the network over O(3): give the group of the reps"),
+            ((V, V(SO(3)), O(3)), InvalidRep, r"over O\(3\): give the group of the reps"),
         ],
         ids=repr,
     )
