@@ -51,6 +51,7 @@ PAGES = {
     "queued job": "/jobs/{queued}",
     "comparison": "/jobs/compare?{compared}",
     "curves": "/jobs/losses.svg?{compared}",
+    "sweep": "/jobs/sweep?label=sweep",
     "models": "/models",
     "model": "/models/model-0",
     "version": "/models/model-0/versions/1",

@@ -55,6 +55,7 @@ _EXPLORER = (
 _JOBS = (
     ConsolePage("jobs", "jobs", "Submitted, UTC"),
     *(ConsolePage(f"job-{state}", f"jobs/{{{state}}}", state) for state in STATES),
+    ConsolePage("sweep", "jobs/sweep?label=inertia", "Click a heading to sort"),
     ConsolePage("job-smoothed", "jobs/{running}?smooth=0.9&scale=linear", "Smoothing, 0 to 0.999"),
     ConsolePage(
         "comparison", "jobs/compare?job={succeeded}&job={running}", "training.learning_rate"

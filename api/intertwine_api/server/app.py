@@ -25,6 +25,7 @@ from intertwine_api.server.console import (
     login_page,
     model_pages,
     shell,
+    sweep_page,
     system_page,
     trial_page,
 )
@@ -132,7 +133,8 @@ def _include_routes(app: FastAPI) -> None:
     basis_readers = (explorer, basis_pictures, group_pages, cache_pages)
     for router in (module.router for module in basis_readers):
         app.include_router(router, dependencies=[Depends(requires("bases:read"))])
-    pages_of_jobs = (job_comparison.router, job_pages.router)  # /jobs/compare before /jobs/{job}
+    # /jobs/compare and /jobs/sweep before /jobs/{job}
+    pages_of_jobs = (job_comparison.router, sweep_page.router, job_pages.router)
     for router in (*pages_of_jobs, dataset_pages.router):
         app.include_router(router, dependencies=[Depends(requires("jobs:write"))])
     readers = [Depends(requires("models:forward", "jobs:write"))]

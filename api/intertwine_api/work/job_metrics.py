@@ -9,7 +9,7 @@ from sqlalchemy import Integer, Select, and_, func, or_, select
 
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.outages import retried
-from intertwine_api.storage.tables import metrics, plain
+from intertwine_api.storage.tables import jobs, metrics, plain
 from intertwine_api.work.events import append
 from intertwine_api.work.transitions import held
 
@@ -88,6 +88,29 @@ class JobMetrics:
                 if row is not None:
                     found[column.name] = (int(row[0]), float(row[1]))
         return found
+
+    def latest_values(self, job_ids: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return the last measurement of each quantity of each job, by the job's id, in one query.
+
+        It reads the index of a job from its end, so it takes the same time for long histories.
+        """
+        names = [column.name for column in _MEASURED]
+        last = [
+            select(column)
+            .where(metrics.c.job == jobs.c.id, column.is_not(None))
+            .order_by(metrics.c.epoch.desc())
+            .limit(1)
+            .correlate(jobs)
+            .scalar_subquery()
+            .label(column.name)
+            for column in _MEASURED
+        ]
+        query = select(jobs.c.id, *last).where(jobs.c.id.in_(job_ids))
+        with self._database.read() as connection:
+            rows = list(connection.execute(query).mappings())
+        return {
+            row["id"]: {name: row[name] for name in names if row[name] is not None} for row in rows
+        }
 
 
 def _complete(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,9 @@ class TestRows:
         assert metrics.latest(job.id)["test_loss"] == (3, 0.1)
         other = running(Queue(database))
         assert metrics.latest(other.id) == {}
+        values = {name: value for name, (_, value) in metrics.latest(job.id).items()}
+        assert metrics.latest_values([job.id, other.id]) == {job.id: values, other.id: {}}
+        assert metrics.latest_values([]) == {}
         assert metrics.last_rows([job.id, other.id]) == {job.id: row(4, 0.25)}
         told = [event.data for event in Events(database).after(job.id) if event.type == "metrics"]
         rows = [[row(1), row(2)], [row(3, test_loss=0.1)], [row(4, 0.25)]]

@@ -114,12 +114,13 @@ def _compared(job: JobDocument) -> dict[str, object]:
 
 
 def _results(jobs: list[JobDocument], service: Service) -> list[Row]:
-    latest = [service.job_metrics.latest(job.id) for job in jobs]
+    measured = service.job_metrics.latest_values([job.id for job in jobs])
+    latest = [measured.get(job.id, {}) for job in jobs]
     rows = [_words("Epoch", [summary_of(job).epochs for job in jobs])]
     times = [found.get("seconds") for found in latest]
-    rows.append(_words("Time", ["" if time is None else duration(time[1]) for time in times]))
+    rows.append(_words("Time", ["" if time is None else duration(time) for time in times]))
     for name, label in MEASURED.items():
-        values = [found[name][1] if name in found else None for found in latest]
+        values = [found.get(name) for found in latest]
         rows.append(_numbers(label, values, marks=name != "learning_rate"))
     errors = [(job.result or {}).get("equivariance_error") for job in jobs]
     rows.append(_numbers("Equivariance error", errors))

@@ -44,6 +44,7 @@ _LOG = logging.getLogger("intertwine.service")
 _PAGE = 50  # jobs
 _LOG_TAIL = 2**13  # bytes
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_OF_SWEEPS = ("label", "owner")  # filters that the table of a sweep has too
 _REFRESH_LIST = 5  # seconds
 #: The quantities that pages show, by their name in the metrics.
 MEASURED = {
@@ -107,6 +108,7 @@ def show_jobs(
         "kinds": KINDS,
         "sees_all": caller.is_admin,
         "is_first": not after,
+        "sweep": urlencode({n: v for n, v in vars(filters).items() if v and n in _OF_SWEEPS}),
         "first": query,
         "following": "&".join(filter(None, (query, following))) if following else "",
         "refresh": _REFRESH_LIST if any(job.state not in ENDED for job in page.data) else 0,

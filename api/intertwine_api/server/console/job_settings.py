@@ -49,6 +49,22 @@ def compare_settings(documents: Sequence[Mapping[str, Any]]) -> tuple[list[Setti
     return rows[:_MOST_ROWS], max(0, len(rows) - _MOST_ROWS)
 
 
+def different_settings(documents: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    """Return the values that are not equal in all documents, by their path, in its order.
+
+    None stands for a value that a document lacks.
+    """
+    columns = [dict(_flattened(document)) for document in documents]
+    names = sorted({name for column in columns for name in column})
+    found = {name: tuple(column.get(name) for column in columns) for name in names}
+    return {name: v for name, v in found.items() if len(set(map(_exact, v))) > 1}
+
+
+def _exact(value: Any) -> str:
+    """Return a value as text; equal texts are equal values."""
+    return json.dumps(value, sort_keys=True)
+
+
 def _flattened(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the path of each value, and the value. Lists and empty objects are one value."""
     for name, value in document.items():
