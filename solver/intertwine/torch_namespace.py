@@ -102,7 +102,7 @@ class TorchNamespace:
         """Return arrays along a new axis."""
         return torch.stack([self.asarray(array) for array in arrays], dim=axis)
 
-    def diagonal(self, tensor: torch.Tensor, axis1: int, axis2: int) -> torch.Tensor:
+    def diagonal(self, tensor: torch.Tensor, axis1: int = 0, axis2: int = 1) -> torch.Tensor:
         """Return the diagonals of two axes, as the last axis."""
         return torch.diagonal(tensor, dim1=axis1, dim2=axis2)
 
