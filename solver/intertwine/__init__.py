@@ -31,16 +31,11 @@ _PACKAGES = (
     "vis",
 )
 
-#: Names that EMLP has at its top level, by the package that has them here. A name that is also a
-#: package here, such as `vis`, is the package.
+#: Names that EMLP has at its top level, by the package that has them here. All public names of
+#: `groups` are there too. A name that is also a package here, such as `vis`, is the package.
 _NAMES = {
     name: package
     for package, names in (
-        (
-            "groups",
-            "C Cube D DkeR3 GL Group Lorentz O O11 O13 O2eR3 RubiksCube S SL SO SO11p SO13 SO13p "
-            "SO2eR3 SU Scaling Sp Trivial U Z ZksZnxZn",
-        ),
         (
             "reps",
             "LinearOperator Rep Scalar T V Vector bilinear_weights equivariance_error rel_err "
@@ -84,8 +79,14 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    if not name.startswith("_") and name in (groups := _groups()).__all__:
+        return getattr(groups, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PACKAGES, *_NAMES])
+    return sorted({*globals(), *_PACKAGES, *_NAMES, *_groups().__all__})
+
+
+def _groups() -> Any:
+    return importlib.import_module(f"{__name__}.groups")

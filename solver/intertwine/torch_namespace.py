@@ -18,7 +18,7 @@ _DOUBLE = (torch.float64, torch.complex128)
 _HALF = (torch.float16, torch.bfloat16)
 _WIDE_INTEGERS = (torch.int32, torch.int64, torch.uint32, torch.uint64)
 _KEPT_BYTES = 2**28
-"""The largest constant of which converted copies are kept."""
+"""Converted copies of larger constants are not kept."""
 
 _dtypes: dict[Any, torch.dtype] = {}
 _Key = tuple[int, torch.dtype, torch.device]

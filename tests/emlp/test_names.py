@@ -25,12 +25,41 @@ from intertwine.reps.linear_operators import (
 from intertwine.reps.product_sum_reps import DirectProduct, ProductRep, SumRep
 from intertwine.reps.representation import Base, Dual, Rep, ScalarRep
 
+#: The groups that EMLP has at its top level.
+GROUPS = [
+    "C",
+    "Cube",
+    "D",
+    "DkeR3",
+    "GL",
+    "Group",
+    "Lorentz",
+    "O",
+    "O11",
+    "O13",
+    "O2eR3",
+    "RubiksCube",
+    "S",
+    "SL",
+    "SO",
+    "SO11p",
+    "SO13",
+    "SO13p",
+    "SO2eR3",
+    "SU",
+    "Scaling",
+    "Sp",
+    "Trivial",
+    "U",
+    "Z",
+    "ZksZnxZn",
+]
 
-@pytest.mark.parametrize("name", intertwine._NAMES)
+
+@pytest.mark.parametrize("name", [*intertwine._NAMES, *GROUPS])
 def test_each_name_at_the_top_is_that_of_its_package(name: str):
-
     found = getattr(intertwine, name)
-    package = sys.modules[f"intertwine.{intertwine._NAMES[name]}"]
+    package = sys.modules[f"intertwine.{intertwine._NAMES.get(name, 'groups')}"]
     assert found is getattr(package, name)
     assert name in dir(intertwine)
 

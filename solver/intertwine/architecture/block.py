@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from jaxtyping import Inexact
 
 from intertwine.architecture.block_shape import BlockShape
 from intertwine.architecture.features import (
     Features,
+    Weights,
     added,
     cut,
     fusion_barrier,
@@ -17,9 +16,6 @@ from intertwine.architecture.features import (
     sigmoid,
 )
 from intertwine.arrays import Array
-
-#: The weights of a block or of a linear map, by irrep.
-Weights = Mapping[str, Inexact[Array, "_ _"]]
 
 
 def apply_block(

@@ -8,10 +8,9 @@ from functools import lru_cache
 from jaxtyping import Inexact
 
 from intertwine.architecture.by_content import ByContent
-from intertwine.architecture.features import Features, cut, mixed
+from intertwine.architecture.features import Features, Weights, cut, mixed
 from intertwine.architecture.initialization import WeightSpec
 from intertwine.architecture.irrep_space import IrrepSpace, are_complex, irrep_space_of
-from intertwine.architecture.linear_maps import Weights
 from intertwine.architecture.products import Products, couplings
 from intertwine.arrays import Array
 from intertwine.groups import Group

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.features import Weights
 from intertwine.architecture.initialization import WeightSpec
 from intertwine.architecture.irrep_space import canonical_places
 from intertwine.arrays import Array, added_at, index, namespace
@@ -135,7 +136,7 @@ class EqualityMaps(ByContent):
 
     def apply(
         self,
-        weights: Mapping[str, Inexact[Array, "_ _"]],
+        weights: Weights,
         bias: Inexact[Array, " k"],
         x: Inexact[Array, "b n"],
     ) -> Inexact[Array, "b m"]:

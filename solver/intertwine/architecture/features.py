@@ -7,7 +7,7 @@ need no compilation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ from intertwine.arrays import Array, constant, index, is_concrete_jax, is_jax, i
 #: multiply all of them together (`mixed`); products and gates use them one by one. Single arrays of
 #: shape (d, multiplicity, batch) were 1.6 to 2.1 times slower on a CPU.
 Features = dict[str, list[Array]]
+
+#: The weights of maps, by the name of an irrep or of another part.
+Weights = Mapping[str, Inexact[Array, "_ _"]]
 
 ZERO = 1e-9
 """Coefficients below this are zeros up to rounding."""

@@ -15,6 +15,7 @@ from intertwine.architecture.features import Features, mixed
 from intertwine.architecture.irrep_space import IrrepSpace
 from intertwine.architecture.seed import Seed
 from intertwine.arrays import Array, namespace
+from intertwine.errors import InvalidSetting
 
 #: The shape and the variance of the entries of each weight, by the weight's name.
 WeightSpec = Mapping[str, tuple[tuple[int, ...], float]]
@@ -33,6 +34,14 @@ _SHARE = 0.1
 """The share of the bilinear part. It grows with the square of the features: with a larger share,
 outliers explode after a few layers.
 """
+
+
+def positive(value: Any, meaning: str) -> float:
+    """Return the value as a float. Raises `InvalidSetting` unless it is positive and finite."""
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if is_number and not isinstance(value, bool) and 0 < value < float("inf"):
+        return float(value)
+    raise InvalidSetting(f"{meaning} is a positive, finite number, not {value!r}")
 
 
 def sampled(seed: Seed, specs: WeightSpec, dtype: Any) -> dict[str, Inexact[np.ndarray, "..."]]:

@@ -10,9 +10,8 @@ from typing import Any
 
 from jaxtyping import Inexact
 
-from intertwine.architecture.block import Weights
 from intertwine.architecture.conjugates import with_conjugate, with_dual
-from intertwine.architecture.features import Features, mixed, repeated
+from intertwine.architecture.features import Features, Weights, mixed, repeated
 from intertwine.architecture.initialization import (
     all_vanish,
     example,

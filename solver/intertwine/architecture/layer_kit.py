@@ -1,4 +1,4 @@
-"""The layers of a framework, of which networks are made."""
+"""What makes the layers of a framework, for networks of layers."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from jaxtyping import Inexact
 
 from intertwine.architecture.by_content import ByContent
 from intertwine.architecture.equality_maps import EqualityMaps, equality_maps_of
-from intertwine.architecture.features import mixed, repeated
+from intertwine.architecture.features import Weights, mixed, repeated
 from intertwine.architecture.initialization import WeightSpec
 from intertwine.architecture.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.arrays import Array, namespace
@@ -23,9 +23,6 @@ from intertwine.groups import Group, Trivial
 from intertwine.integers import is_integer
 from intertwine.reps import Rep, Scalar, parse
 from intertwine.reps.syntax import direct_sum, groups_of
-
-#: The coordinates of a linear map, by name; the shapes are in `weight_spec`.
-Weights = dict[str, Inexact[Array, "_ _"]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -13,9 +15,12 @@ from intertwine.architecture.changes import Change, Turn
 from intertwine.architecture.irrep_space import IrrepSpace
 from intertwine.architecture.network_shape import HiddenLayer, NetworkShape
 from intertwine.architecture.products import LARGEST_PAIR, Triple
+from intertwine.errors import ReachWarning
 from intertwine.irreps import Irrep
 from intertwine.reps.syntax import direct_sum
 
+#: Packages whose frames a warning skips, to point to the line that makes the network.
+_BETWEEN = ("intertwine", "equinox", "jaxtyping", "beartype", "torch")
 _DEEPER = 8
 """Networks of fewer blocks than this are tried, to say how many suffice."""
 _TRIED = 5000
@@ -251,3 +256,11 @@ def _written(root: Any) -> str:
 def _name(shape: NetworkShape, name: str) -> str:
     """Return an irrep's name as in the text of a rep."""
     return "Scalar" if name == shape.fusion.trivial else name
+
+
+def warn_of(message: str) -> None:
+    """Issue a `ReachWarning` that points to the line that makes the network."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ReachWarning, stacklevel=level)

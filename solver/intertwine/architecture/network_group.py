@@ -45,7 +45,7 @@ class NetworkGroup:
     def rep(self, given: Any) -> Rep:
         """Return a rep, a text or a number of scalars as a rep of the network's group.
 
-        Raises `InvalidRep` for a rep over another group of which `group` is not a subgroup.
+        Raises `InvalidRep` for a rep over a group that does not contain `group`.
         """
         rep = bound(given, self.group)
         if self.factors:

@@ -9,10 +9,11 @@ from jaxtyping import Inexact
 
 from intertwine.architecture.channelwise_maps import selected_maps
 from intertwine.architecture.conjugates import with_dual
+from intertwine.architecture.features import Weights
 from intertwine.architecture.initialization import VANISHING
 from intertwine.architecture.irrep_space import are_complex, irrep_space_of
 from intertwine.architecture.layer_kit import LayerKit
-from intertwine.architecture.linear_maps import LinearMaps, SchurMaps, Weights
+from intertwine.architecture.linear_maps import LinearMaps, SchurMaps
 from intertwine.architecture.network_faults import faults, remedy
 from intertwine.architecture.network_shape import HiddenLayer, NetworkShape, complete_shape
 from intertwine.architecture.products import NARROW

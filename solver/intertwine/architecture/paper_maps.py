@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.architecture.by_content import ByContent
-from intertwine.architecture.features import joined_channels, reordered, split
+from intertwine.architecture.features import Weights, joined_channels, reordered, split
 from intertwine.architecture.initialization import WeightSpec
 from intertwine.architecture.irrep_space import canonical_places
-from intertwine.architecture.linear_maps import Weights
 from intertwine.arrays import Array, index, namespace
 from intertwine.reps import Rep
 from intertwine.reps.canonical_form import Atoms, canonical_terms

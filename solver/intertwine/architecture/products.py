@@ -14,6 +14,7 @@ from intertwine.architecture.features import (
     ZERO,
     Features,
     Kind,
+    Weights,
     constant_like,
     joined,
     mixed,
@@ -124,7 +125,7 @@ class Products(ByContent):
 
     def __call__(
         self,
-        weights: Mapping[str, Inexact[Array, "_ _"]],
+        weights: Weights,
         a: Features,
         b: Features,
         *,

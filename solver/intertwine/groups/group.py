@@ -360,7 +360,7 @@ class Group:
             self.known_precision = found.refinement.precision
 
     def num_constraints(self) -> int:
-        """Return the number of generators, each of which is a constraint on invariants."""
+        """Return the number of generators. Each is a constraint on invariants."""
         return len(self._lie) + len(self._discrete)
 
     def exp(self, A: Num[Any, "d d"]) -> Num[Any, "d d"]:

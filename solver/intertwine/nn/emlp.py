@@ -12,10 +12,10 @@ from jaxtyping import Inexact
 
 from intertwine.architecture.bilinear_maps import Bilinear, require_form
 from intertwine.architecture.hidden_reps import hidden_layers, require_shared_group
-from intertwine.architecture.limits import warn_of
+from intertwine.architecture.initialization import positive
+from intertwine.architecture.network_faults import warn_of
 from intertwine.architecture.network_group import NetworkGroup
 from intertwine.architecture.paper_form import paper_network
-from intertwine.architecture.positive_numbers import positive
 from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, MethodNotApplicable

@@ -14,16 +14,16 @@ from intertwine.architecture.block import apply_block
 from intertwine.architecture.block_shape import BlockShape
 from intertwine.architecture.features import Features
 from intertwine.architecture.hidden_reps import hidden_layers, require_shared_group
+from intertwine.architecture.initialization import positive
 from intertwine.architecture.irrep_network import (
     IrrepArchitecture,
     irrep_architecture,
     read_out,
     through_blocks,
 )
-from intertwine.architecture.limits import warn_of
+from intertwine.architecture.network_faults import warn_of
 from intertwine.architecture.network_group import NetworkGroup
 from intertwine.architecture.paper_form import paper_network
-from intertwine.architecture.positive_numbers import positive
 from intertwine.architecture.seed import Seed, as_seed
 from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group

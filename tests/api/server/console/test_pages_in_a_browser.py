@@ -42,7 +42,7 @@ SETTLED = (
     "!document.querySelector('[data-source], [data-poll]') && "
     "[...document.images].every(image => image.complete && image.naturalWidth)"
 )
-#: Notes tasks that block the page for more than 50 ms, the first of which it is itself.
+#: Notes tasks that block the page for more than 50 ms. It begins with one of its own.
 LONG_TASKS = """
 globalThis.longTasks = [];
 new PerformanceObserver(found => {
