@@ -13,7 +13,7 @@ from intertwine.architecture.paper_maps import PaperMaps
 from intertwine.architecture.seed import Seed, as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.torch.layer import Key, Layer, drawn, rows, working
+from intertwine.torch.layer import Key, Layer, drawn, working
 from intertwine.torch_compilation import one_operation
 
 
@@ -38,7 +38,6 @@ class BiLinear(Layer):
         key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
         source, target = bound(rep_in, group), bound(rep_out, group)
         maps = bilinear_maps_of(source, target, group, bilinear, channels)
         self._set(maps, as_seed(key), dtype)
@@ -47,32 +46,21 @@ class BiLinear(Layer):
     def of(cls, maps: BilinearMaps, seed: Seed, dtype: torch.dtype | None = None) -> BiLinear:
         """Return the layer of these maps, with random weights."""
         layer = cls.__new__(cls)
-        super(BiLinear, layer).__init__()
         layer._set(maps, seed, dtype)
         return layer
 
     def _set(self, maps: BilinearMaps, seed: Seed, dtype: torch.dtype | None) -> None:
+        super().__init__(maps.rep_in, maps.rep_out)
         self.maps = maps
-        self.sizes = maps.rep_in.size(), maps.rep_out.size()
         self.dtype = working(dtype, maps.is_complex)
         self.weights = drawn(seed, maps.weight_spec, self.dtype)
-
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        return self.maps.rep_in
-
-    @property
-    def rep_out(self) -> Rep:
-        """The rep of the image of x."""
-        return self.maps.rep_out
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return 0.1 B(x, x) for each vector of x."""
         weights = self.weights.values()
         kind = weights[0].dtype if weights else self.dtype
-        flat, batch = rows(x, self.sizes[0], self.rep_in, kind)
-        return (SHARE * self._image(flat, *weights)).reshape(*batch, self.sizes[1])
+        flat, shape = self.rows(x, kind)
+        return (SHARE * self._image(flat, *weights)).reshape(shape)
 
     @one_operation
     def _image(
@@ -83,4 +71,4 @@ class BiLinear(Layer):
     def extra_repr(self) -> str:
         """Return the reps and the form."""
         kind = "paper" if isinstance(self.maps, PaperMaps) else "channelwise"
-        return f"{self.rep_in!r} → {self.rep_out!r}, {kind}"
+        return f"{super().extra_repr()}, {kind}"

@@ -29,7 +29,7 @@ from intertwine.errors import InvalidRep, MethodNotApplicable
 from intertwine.groups import Group
 from intertwine.integers import checked_integer
 from intertwine.reps import Rep
-from intertwine.torch.layer import Key, Layer, Weights, numpy_kind, rows, working, zeros
+from intertwine.torch.layer import Key, Layer, Weights, numpy_kind, working, zeros
 from intertwine.torch.paper_layers import PaperLayers
 from intertwine.torch.sequential import Sequential
 from intertwine.torch_compilation import OfTorchCompile, one_operation
@@ -126,21 +126,20 @@ class EMLP(Layer):
         key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
         over = NetworkGroup.of((rep_in, rep_out), group)
-        self.G, self._rep_in, self._rep_out = group, over.rep(rep_in), over.rep(rep_out)
-        self.sizes = self._rep_in.size(), self._rep_out.size()
-        if not self.sizes[0]:
+        super().__init__(over.rep(rep_in), over.rep(rep_out))
+        self.G = group
+        if not self.rep_in.size():
             raise InvalidRep("a network needs an input, and rep_in has size 0")
         hidden = hidden_layers(ch, num_layers, over)
-        require_shared_group(self._rep_in, [layer.rep for layer in hidden])
+        require_shared_group(self.rep_in, [layer.rep for layer in hidden])
         channels = checked_integer(channels, "the number of channels")
         gain, seed = positive(gain, "the gain"), as_seed(key)
         self.network: IrrepNetwork | Sequential
         limits: list[str] = []
         if bilinear is None or require_form(bilinear) == "channelwise":
             try:
-                plan = irrep_architecture(self._rep_in, hidden, self._rep_out, group, channels)
+                plan = irrep_architecture(self.rep_in, hidden, self.rep_out, group, channels)
                 self.network = IrrepNetwork(plan, gain, seed, dtype)
                 limits += plan.limits
             except MethodNotApplicable:
@@ -149,30 +148,20 @@ class EMLP(Layer):
                 bilinear = "paper"
         if bilinear == "paper":
             self.network = paper_network(
-                *(PaperLayers(dtype), self._rep_in, hidden, self._rep_out, group, gain, seed),
+                *(PaperLayers(dtype), self.rep_in, hidden, self.rep_out, group, gain, seed),
                 limits,
             )
         self.limits = tuple(limits)
         for limit in limits:
             warn_of(limit)
 
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        return self._rep_in
-
-    @property
-    def rep_out(self) -> Rep:
-        """The rep of the image of x."""
-        return self._rep_out
-
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return f(x) for each vector of x."""
         if isinstance(self.network, Sequential):
             found: Inexact[torch.Tensor, "..."] = self.network(x)
             return found
-        flat, batch = rows(x, self.sizes[0], self.rep_in, self.network.bias.dtype)
-        return self.network(flat).reshape(*batch, self.sizes[1])
+        flat, shape = self.rows(x, self.network.bias.dtype)
+        return self.network(flat).reshape(shape)
 
     def extra_repr(self) -> str:
         """Return the reps, and what is between them."""

@@ -32,15 +32,35 @@ class Layer(OfTorchCompile, torch.nn.Module):
     torch.compile takes it whole.
     """
 
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        raise NotImplementedError
+    def __init__(self, rep_in: Rep, rep_out: Rep) -> None:
+        super().__init__()
+        self.rep_in, self.rep_out = rep_in, rep_out
+        self._sizes = rep_in.size(), rep_out.size()  # TorchDynamo does not follow `size`
 
-    @property
-    def rep_out(self) -> Rep:
-        """The rep of the image of x."""
-        raise NotImplementedError
+    def rows(
+        self, x: Any, dtype: torch.dtype | None = None
+    ) -> tuple[Inexact[torch.Tensor, "b n"], tuple[Any, ...]]:
+        """Return x of shape (…, n) as a matrix with a vector per row, and the shape of the images:
+        the batch axes and the size of `rep_out`.
+
+        Its dtype becomes that of the weights, or a larger one; without weights, a floating one.
+        Raises `InvalidRep` for another n.
+        """
+        x = torch.as_tensor(x)
+        size, to = self._sizes
+        if not x.ndim or x.shape[-1] != size:
+            raise InvalidRep(
+                f"{self.rep_in!r} has size {size}, and the input has the shape {tuple(x.shape)}"
+            )
+        if dtype is None and not (x.is_floating_point() or x.is_complex()):
+            dtype = torch.float32
+        if dtype is not None and x.dtype != dtype:
+            x = x.to(torch.promote_types(x.dtype, dtype))
+        return x.reshape(-1, size), (*x.shape[:-1], to)
+
+    def extra_repr(self) -> str:
+        """Return the reps."""
+        return f"{self.rep_in!r} → {self.rep_out!r}"
 
 
 class Weights(torch.nn.Module):
@@ -104,17 +124,3 @@ def working(dtype: torch.dtype | None, is_complex: bool) -> torch.dtype:
         names = ", ".join(str(one).removeprefix("torch.") for one in allowed)
         raise InvalidSetting(f"weights are of dtype {names}, not {dtype!r}")
     return _COMPLEX[real] if is_complex else chosen
-
-
-def rows(
-    x: Any, size: int, rep: Rep, dtype: torch.dtype
-) -> tuple[Inexact[torch.Tensor, "b n"], tuple[Any, ...]]:
-    """Return x of shape (…, n) as a matrix with a vector per row, and its batch axes.
-
-    Its dtype becomes that of the weights, or a larger one. Raises `InvalidRep` for another n.
-    """
-    x = torch.as_tensor(x)
-    if not x.ndim or x.shape[-1] != size:
-        raise InvalidRep(f"{rep!r} has size {size}, and the input has the shape {tuple(x.shape)}")
-    x = x.to(torch.promote_types(x.dtype, dtype)) if x.dtype != dtype else x
-    return x.reshape(-1, size), tuple(x.shape[:-1])

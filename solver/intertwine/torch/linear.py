@@ -11,7 +11,7 @@ from intertwine.architecture.linear_maps import LinearMaps, bound, linear_maps_o
 from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.torch.layer import Key, Layer, drawn, rows, working, zeros
+from intertwine.torch.layer import Key, Layer, drawn, working, zeros
 from intertwine.torch_compilation import one_operation
 
 
@@ -36,27 +36,17 @@ class Linear(Layer):
         key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.maps: LinearMaps = linear_maps_of(bound(rep_in, group), bound(rep_out, group))
-        self.sizes = self.rep_in.size(), self.rep_out.size()
+        maps: LinearMaps = linear_maps_of(bound(rep_in, group), bound(rep_out, group))
+        super().__init__(maps.rep_in, maps.rep_out)
+        self.maps = maps
         chosen = working(dtype, self.maps.is_complex)
         self.weights = drawn(as_seed(key), self.maps.weight_spec, chosen)
         self.bias = zeros(self.maps.constants, chosen)
 
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        return self.maps.rep_in
-
-    @property
-    def rep_out(self) -> Rep:
-        """The rep of the image of x."""
-        return self.maps.rep_out
-
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return Wx + b for each vector of x."""
-        flat, batch = rows(x, self.sizes[0], self.rep_in, self.bias.dtype)
-        return self._image(flat, self.bias, *self.weights.values()).reshape(*batch, self.sizes[1])
+        flat, shape = self.rows(x, self.bias.dtype)
+        return self._image(flat, self.bias, *self.weights.values()).reshape(shape)
 
     @one_operation
     def _image(
@@ -66,10 +56,6 @@ class Linear(Layer):
 
     def matrix(self) -> tuple[Inexact[torch.Tensor, "m n"], Inexact[torch.Tensor, " m"]]:
         """Return W and b as dense tensors, with gradients."""
-        eye = torch.eye(self.sizes[0], dtype=self.bias.dtype, device=self.bias.device)
+        eye = torch.eye(self.rep_in.size(), dtype=self.bias.dtype, device=self.bias.device)
         columns = self._image(eye, 0 * self.bias, *self.weights.values())
         return columns.T, self(0 * eye[0])
-
-    def extra_repr(self) -> str:
-        """Return the reps."""
-        return f"{self.rep_in!r} → {self.rep_out!r}"

@@ -12,7 +12,7 @@ from intertwine.architecture.plain_shape import PlainNetwork, plain_network
 from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.torch.layer import Key, Layer, drawn, rows, working, zeros
+from intertwine.torch.layer import Key, Layer, drawn, working, zeros
 
 
 class MLP(Layer):
@@ -34,27 +34,17 @@ class MLP(Layer):
         key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.plain: PlainNetwork = plain_network(rep_in, rep_out, group, ch, num_layers)
-        self.ends = self.plain.rep_in.size(), self.plain.rep_out.size()
+        plain: PlainNetwork = plain_network(rep_in, rep_out, group, ch, num_layers)
+        super().__init__(plain.rep_in, plain.rep_out)
+        self.G, self.plain = group, plain
         dtype = working(dtype, is_complex=False)
         self.weights = drawn(as_seed(key), self.plain.weight_spec, dtype)
         self.biases = torch.nn.ParameterList(zeros(n, dtype) for n in self.plain.sizes[1:])
 
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        return self.plain.rep_in
-
-    @property
-    def rep_out(self) -> Rep:
-        """The rep of the image of x."""
-        return self.plain.rep_out
-
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return f(x) for each vector of x."""
         kind = working(self.biases[-1].dtype, self.plain.takes_complex)
-        h, batch = rows(x, self.ends[0], self.rep_in, kind)
+        h, shape = self.rows(x, kind)
         if self.plain.takes_complex:
             h = torch.cat([h.real, h.imag], dim=1)
         *inner, (weight, bias) = zip(self.weights.values(), self.biases, strict=True)
@@ -63,7 +53,7 @@ class MLP(Layer):
         y = h @ weight + bias
         if self.plain.gives_complex:
             y = torch.complex(*y.chunk(2, dim=1))
-        return y.reshape(*batch, self.ends[1])
+        return y.reshape(shape)
 
     def extra_repr(self) -> str:
         """Return the reps and the widths."""

@@ -12,7 +12,7 @@ from intertwine.architecture.linear_maps import bound
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.torch.layer import Layer, rows
+from intertwine.torch.layer import Layer
 from intertwine.torch_compilation import one_operation
 
 _FUNCTIONS = {
@@ -33,25 +33,14 @@ class GatedNonlinearity(Layer):
     """
 
     def __init__(self, rep: Rep | str | int, group: Group | None = None) -> None:
-        super().__init__()
-        self.gates: Gates = gates_of(bound(rep, group))
-        self.sizes = self.gates.wide.size(), self.gates.rep.size()
-
-    @property
-    def rep_in(self) -> Rep:
-        """`gated(rep)`."""
-        return self.gates.wide
-
-    @property
-    def rep_out(self) -> Rep:
-        """`rep`."""
-        return self.gates.rep
+        gates: Gates = gates_of(bound(rep, group))
+        super().__init__(gates.wide, gates.rep)
+        self.gates = gates
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return the gated vectors."""
-        x = torch.as_tensor(x)
-        flat, batch = rows(x, self.sizes[0], self.rep_in, _floating(x))
-        return self._image(flat).reshape(*batch, self.sizes[1])
+        flat, shape = self.rows(x)
+        return self._image(flat).reshape(shape)
 
     @one_operation
     def _image(self, x: Inexact[torch.Tensor, "b g"]) -> Inexact[torch.Tensor, "b n"]:
@@ -72,33 +61,18 @@ class Pointwise(Layer):
     def __init__(
         self, rep: Rep | str | int, function: str = "swish", group: Group | None = None
     ) -> None:
-        super().__init__()
         if function not in _FUNCTIONS:
             raise InvalidSetting(f"unknown function {function!r}: use {', '.join(_FUNCTIONS)}")
-        self.rep, self.function = bound(rep, group), function
-        require_permuted(self.rep, function)
-        self.size = self.rep.size()
-
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        return self.rep
-
-    @property
-    def rep_out(self) -> Rep:
-        """The rep of x."""
-        return self.rep
+        own = bound(rep, group)
+        require_permuted(own, function)
+        super().__init__(own, own)
+        self.function = function
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return s of every coordinate."""
-        x = torch.as_tensor(x)
-        flat, batch = rows(x, self.size, self.rep, _floating(x))
-        return _FUNCTIONS[self.function](flat).reshape(*batch, self.size)
+        flat, shape = self.rows(x)
+        return _FUNCTIONS[self.function](flat).reshape(shape)
 
     def extra_repr(self) -> str:
         """Return the rep and the function."""
-        return f"{self.rep!r}, {self.function!r}"
-
-
-def _floating(x: torch.Tensor) -> torch.dtype:
-    return x.dtype if x.is_floating_point() or x.is_complex() else torch.float32
+        return f"{self.rep_in!r}, {self.function!r}"

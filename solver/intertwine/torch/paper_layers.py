@@ -44,8 +44,8 @@ class EMLPBlock(Layer):
         key: Key = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
         source, target = bound(rep_in, group), bound(rep_out, group)
+        super().__init__(source, target)
         wide, seed = gated(target), as_seed(key)
         self.linear = Linear(source, wide, key=seed.child(0), dtype=dtype)
         self.bilinear = BiLinear(
@@ -53,16 +53,6 @@ class EMLPBlock(Layer):
         )
         self.nonlinearity = GatedNonlinearity(target)
         self.products_of_input: torch.nn.Module | None = None
-
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        return self.linear.rep_in
-
-    @property
-    def rep_out(self) -> Rep:
-        """The rep of the image of x."""
-        return self.nonlinearity.rep_out
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return the image of each vector of x."""
@@ -78,18 +68,7 @@ class Conjugated(Layer):
     """x ↦ (x, x̄), from ρ to ρ + ρ*."""
 
     def __init__(self, rep: Rep) -> None:
-        super().__init__()
-        self.rep = rep
-
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        return self.rep
-
-    @property
-    def rep_out(self) -> Rep:
-        """`with_dual(rep_in)`."""
-        return with_dual(self.rep)
+        super().__init__(rep, with_dual(rep))
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return (x, x̄) for each vector of x."""
@@ -101,18 +80,7 @@ class Square(Layer):
     """x ↦ x ⊗ x, from ρ to ρ ⊗ ρ: followed by a linear map, this is any quadratic map."""
 
     def __init__(self, rep: Rep) -> None:
-        super().__init__()
-        self.rep = rep
-
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        return self.rep
-
-    @property
-    def rep_out(self) -> Rep:
-        """ρ ⊗ ρ."""
-        return self.rep * self.rep
+        super().__init__(rep, rep * rep)
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return x ⊗ x for each vector of x."""

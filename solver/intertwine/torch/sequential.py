@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Inexact
 
 from intertwine.architecture.chains import require_chain
-from intertwine.reps import Rep
 from intertwine.torch.layer import Layer
 
 
@@ -22,21 +21,9 @@ class Sequential(Layer):
     """
 
     def __init__(self, *layers: torch.nn.Module) -> None:
-        super().__init__()
         require_chain(layers)
+        super().__init__(layers[0].rep_in, layers[-1].rep_out)
         self.layers = torch.nn.ModuleList(layers)
-
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        rep: Rep = self.layers[0].rep_in
-        return rep
-
-    @property
-    def rep_out(self) -> Rep:
-        """The rep of the image of x."""
-        rep: Rep = self.layers[-1].rep_out
-        return rep
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return the image of each vector of x under all layers."""

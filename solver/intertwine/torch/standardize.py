@@ -10,7 +10,6 @@ from jaxtyping import Inexact
 
 from intertwine.architecture.statistics import Constants, read_statistics
 from intertwine.errors import InvalidRep
-from intertwine.reps import Rep
 from intertwine.torch.layer import Layer
 
 
@@ -23,28 +22,16 @@ class Standardize(Layer):
     """
 
     def __init__(self, model: torch.nn.Module, stats: Iterable[Any]) -> None:
-        super().__init__()
         numbers = [*model.parameters(), *model.buffers()]
         dtypes = [one.dtype for one in numbers] or [torch.float32]
         is_complex = any(dtype.is_complex for dtype in dtypes)
         found = read_statistics(model, map(_as_numpy, stats), is_complex=is_complex)
+        super().__init__(model.rep_in, model.rep_out)
         self.model = model
         is_double = any(dtype in (torch.float64, torch.complex128) for dtype in dtypes)
         real = torch.float64 if is_double else torch.float32
         for name, constants in zip(_NAMES, found, strict=True):
             self.register_buffer(name, torch.tensor(constants, dtype=_kind(constants, real)))
-
-    @property
-    def rep_in(self) -> Rep:
-        """The rep of x."""
-        rep: Rep = self.model.rep_in
-        return rep
-
-    @property
-    def rep_out(self) -> Rep:
-        """The rep of the image of x."""
-        rep: Rep = self.model.rep_out
-        return rep
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return the image of each vector of x."""
