@@ -10,6 +10,7 @@ open one belong to a module whose tests do not use asyncio.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -21,6 +22,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import ConsoleMessage, Error, Request, Response, expect, sync_playwright
 from playwright.sync_api import Page as OpenPage
@@ -29,6 +31,12 @@ from playwright.sync_api import Page as OpenPage
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None
 )
+#: The mark of a test with a browser, which CI always has.
+NEEDS_CHROMIUM = pytest.mark.skipif(
+    CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
+)
+#: The marks of a module of such tests.
+IN_A_BROWSER = [pytest.mark.slow, NEEDS_CHROMIUM]
 #: The first element that is wider than the page; null without one.
 TOO_WIDE = """
 document.scrollingElement.scrollWidth > innerWidth

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers.browser import CHROMIUM, browser
+from helpers.browser import NEEDS_CHROMIUM, browser
 from helpers.example_tiers import chain, web_folder
 from intertwine.groups import SO
 from intertwine.invariants import solve
@@ -104,7 +104,7 @@ def test_texts_are_escaped(catalogue: Catalogue, rows: list[Row]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@NEEDS_CHROMIUM
 def test_the_table_can_be_searched_in_a_browser(
     tmp_path: Path, catalogue: Catalogue, rows: list[Row]
 ) -> None:

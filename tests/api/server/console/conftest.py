@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from helpers.browser import Browser, browser
 from helpers.driven_jobs import DrivenJobs, driven_jobs
 from helpers.example_lab import Lab, running_lab
 from intertwine_api.wire.vocabulary import USER_SCOPES
@@ -27,3 +28,10 @@ def driven(lab: Lab) -> Iterator[DrivenJobs]:
             driven.keys[owner] = {"authorization": f"Bearer {token}"}
         driven.client.headers.update(driven.keys["root"])
         yield driven
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A real browser, for the tests of one module."""
+    with browser(tmp_path_factory.mktemp("profile")) as visitor:
+        yield visitor

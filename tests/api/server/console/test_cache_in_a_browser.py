@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, browser
+from helpers.browser import IN_A_BROWSER, TOO_WIDE, UNNAMED, browser
 from helpers.example_lab import Lab
 from intertwine.invariants import solve
 from intertwine.reps import basis_key, read_rep
 from intertwine_cache import Store
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
-    ),
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.mark.parametrize("scripts", [True, False])

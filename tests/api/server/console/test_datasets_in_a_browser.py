@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
-from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, Browser, Tab, browser
+from helpers.browser import IN_A_BROWSER, TOO_WIDE, UNNAMED, Browser, Tab
 from helpers.example_lab import LARGEST, Lab
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as visitor:
-        yield visitor
+pytestmark = IN_A_BROWSER
 
 
 def log_in(tab: Tab, lab: Lab) -> None:

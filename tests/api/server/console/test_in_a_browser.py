@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from helpers.browser import CHROMIUM, UNNAMED, Browser, browser
+from helpers.browser import IN_A_BROWSER, UNNAMED, Browser
 from helpers.example_lab import Lab
 from helpers.service import running_service, stopped_workers
 from intertwine.bases import from_bytes
 from intertwine.reps import read_rep
 from intertwine.verify import equivariance_error
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
-    ),
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(folder: Path) -> Iterator[httpx.Client]:
     with running_service(folder, workers="1", jobs="0") as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as visitor:
-        yield visitor
 
 
 def root(service: httpx.Client) -> str:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, Browser, Tab, browser
+from helpers.browser import IN_A_BROWSER, TOO_WIDE, UNNAMED, Browser, Tab
 from helpers.driven_jobs import DrivenJobs, driven_jobs
 from helpers.service import ServiceProcess, service_process
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
-    ),
-]
+pytestmark = IN_A_BROWSER
 
 _PICTURE = "document.querySelector('#curves img')"
 _DRAWN = f"{_PICTURE}?.complete && {_PICTURE}.naturalWidth > 100"
@@ -32,12 +26,6 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 def driven(process: ServiceProcess) -> Iterator[DrivenJobs]:
     with driven_jobs(process.address, process.data) as driven:
         yield driven
-
-
-@pytest.fixture(scope="module")
-def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as visitor:
-        yield visitor
 
 
 def opened(tab: Tab, process: ServiceProcess, path: str) -> None:

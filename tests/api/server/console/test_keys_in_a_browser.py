@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, Browser, Tab, browser
+from helpers.browser import IN_A_BROWSER, TOO_WIDE, UNNAMED, Browser, Tab
 from helpers.service import ServiceProcess, service_process
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.keys import Keys
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
-    ),
-]
+pytestmark = IN_A_BROWSER
 
 _SECRET = "document.querySelector('#new-key').textContent"
-
-
-@pytest.fixture(scope="module")
-def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as visitor:
-        yield visitor
 
 
 def opened(tab: Tab, address: str, shows: str) -> None:

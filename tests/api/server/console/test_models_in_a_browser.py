@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, Browser, Tab, browser
+from helpers.browser import IN_A_BROWSER, TOO_WIDE, UNNAMED, Browser, Tab
 from helpers.driven_jobs import driven_jobs
 from helpers.example_models import small_model, trained
 from helpers.service import ServiceProcess, service_process
 from intertwine_api.storage.folder_objects import FolderObjects
 from intertwine_api.storage.models import Models
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
-    ),
-]
+pytestmark = IN_A_BROWSER
 
 _LOADED = "document.querySelector('h1')?.textContent.startsWith({!r})"
 
@@ -37,12 +31,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for name in (job.id, None):
             models.publish("inertia", "local", name, trained(small_model(key=1)))
         yield process.address
-
-
-@pytest.fixture(scope="module")
-def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as visitor:
-        yield visitor
 
 
 def require_good(tab: Tab, heading: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from helpers.browser import CHROMIUM, TOO_WIDE, UNNAMED, Browser, Tab, browser
+from helpers.browser import IN_A_BROWSER, TOO_WIDE, UNNAMED, Browser, Tab
 from helpers.console_pages import (
     LARGEST_SCREENSHOT,
     PAGES,
@@ -24,12 +24,7 @@ from helpers.example_lab import Lab
 from helpers.service import running_service
 from PIL import Image
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed"
-    ),
-]
+pytestmark = IN_A_BROWSER
 
 #: The service does not know this path, which a proxy removes.
 PREFIX = "/behind/a/proxy"
@@ -65,12 +60,6 @@ def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DrivenJobs]:
 @pytest.fixture(scope="module")
 def made(keyless: DrivenJobs) -> dict[str, str]:
     return content(keyless)
-
-
-@pytest.fixture(scope="module")
-def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as visitor:
-        yield visitor
 
 
 def root(keyless: DrivenJobs) -> str:

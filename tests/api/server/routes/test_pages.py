@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from helpers.browser import CHROMIUM, browser
+from helpers.browser import NEEDS_CHROMIUM, browser
 from helpers.documents import ROOT
 from helpers.example_stores import run_with_mounts
 from helpers.program import PROGRAM
@@ -107,7 +107,7 @@ class TestGpus:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="Chromium is not installed")
+@NEEDS_CHROMIUM
 def test_pages_in_a_browser_need_nothing_that_their_policy_forbids(tmp_path: Path) -> None:
     pages = {
         "/": "Explorer",
