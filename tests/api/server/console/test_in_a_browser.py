@@ -96,6 +96,7 @@ def test_it_can_be_used_without_scripts(service: httpx.Client, visitor: Browser)
         tab.type("#group", "Z(5)")
         tab.click("button[type=submit]")
         tab.wait_for("Rank 5")
+        tab.wait_until("document.querySelector('figure img').naturalWidth > 50")
         tab.click("#irreps a")
         tab.wait_for("Multiplicity")
         assert tab.run("document.querySelectorAll('tbody tr').length") == 3
