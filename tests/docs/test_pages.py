@@ -31,7 +31,7 @@ PAGES = (
             *("index", "format", "command-line", "store", "service", "running"),
             *("from-emlp", "how-it-works", "polynomials", "networks", "inertia", "remote"),
             *("overview", "recipes", "groups-and-reps", "gallery", "glossary", "console"),
-            "pytorch",
+            *("pytorch", "flax-and-haiku"),
         )
     ),
 )
@@ -43,12 +43,14 @@ LONG = (
     *("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md"),
     *("docs/overview.md", "docs/recipes.md", "docs/polynomials.md"),
 )
+#: What their blocks import and the lock does not have.
+NEEDED = {"docs/pytorch.md": ("torch",), "docs/flax-and-haiku.md": ("flax", "haiku")}
 
 
 def marks(page: str) -> list[pytest.MarkDecorator]:
-    """When the code of a page runs; that of PyTorch in the part of CI that installs it."""
-    lacks_torch = page == "docs/pytorch.md" and find_spec("torch") is None
-    skipped = pytest.mark.skipif(lacks_torch, reason="PyTorch is not installed")
+    """When the code of a page runs; with other libraries, in the part of CI that installs them."""
+    missing = [name for name in NEEDED.get(page, ()) if find_spec(name) is None]
+    skipped = pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)}: not installed")
     return [skipped, *([pytest.mark.slow] if page in LONG else [])]
 
 

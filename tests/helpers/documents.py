@@ -7,6 +7,7 @@ commands behind ``$``, each followed by what it prints; there ``...`` stands for
 
 from __future__ import annotations
 
+import ast
 import doctest
 import json
 import re
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from helpers.program import PROGRAM, environment
 
@@ -82,6 +84,18 @@ def run_python(page: Path, folder: Path, address: str = ADDRESS) -> list[str]:
     assert ended.returncode == 0, ended.stderr
     printed: list[str] = json.loads(ended.stdout)
     return printed
+
+
+def definitions(page: Path) -> dict[str, Any]:
+    """The functions and classes of a page's Python blocks, by name; nothing else there is run."""
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    names: dict[str, Any] = {"__name__": page.stem}
+    for block in blocks(page):
+        if block.language == "python":
+            module = ast.parse(block.text)
+            module.body = [statement for statement in module.body if isinstance(statement, kinds)]
+            exec(compile(module, str(page), "exec"), names)
+    return names
 
 
 def printed_by_python(page: Path) -> Iterator[tuple[int, Block]]:
