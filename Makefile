@@ -77,7 +77,7 @@ COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-header --qui
 SERVICE := pyproject.toml --extra serve --extra nn --extra postgres --extra otel --extra lab --extra vis --constraint requirements.lock
 
 lock: $(BIN)/uv ## Update the locks after a change of dependencies (UPGRADE=1: to the newest versions)
-	$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra all --group dev --output-file requirements.lock
 	$(COMPILE) --group pyproject.toml:image --constraint requirements.lock --output-file docker/build.lock
 	$(COMPILE) $(SERVICE) --output-file docker/cpu.lock
 	$(COMPILE) $(SERVICE) --group cuda13 --output-file docker/cuda13.lock

@@ -1,10 +1,11 @@
-"""Equivariant layers and networks, as modules of PyTorch. Needs PyTorch, and no JAX."""
+"""Equivariant layers and networks, as modules of PyTorch. Needs the extra ``torch``, and no JAX."""
 
 from importlib.util import find_spec
 
 if find_spec("torch") is None:
     raise ModuleNotFoundError(
-        "these layers need PyTorch: pip install torch, as pytorch.org says for your machine"
+        "these layers need PyTorch: pip install 'intertwine[torch]', or install the build for your "
+        "machine as pytorch.org says"
     )
 
 from intertwine.architecture.allocation import uniform_rep
