@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from helpers.documents import (
     ADDRESS,
+    IN_PYTORCH,
     PRINTED,
     ROOT,
     blocks,
     console,
     printed_by_python,
+    require_same,
     run_python,
     run_shell,
     same,
@@ -23,15 +25,17 @@ from helpers.documents import (
 from helpers.service import running_service
 from intertwine.bases import load_basis
 
+#: Its programs, and those of PyTorch on other pages, run in test_programs_in_pytorch.py.
+PYTORCH = "docs/pytorch.md"
 PAGES = (
-    "README.md",
+    *("README.md", PYTORCH),
     *(
         f"docs/{name}.md"
         for name in (
             *("index", "format", "command-line", "store", "service", "running"),
             *("from-emlp", "how-it-works", "polynomials", "networks", "inertia", "remote"),
             *("overview", "recipes", "groups-and-reps", "gallery", "glossary", "console"),
-            *("pytorch", "flax-and-haiku"),
+            "flax-and-haiku",
         )
     ),
 )
@@ -43,8 +47,8 @@ LONG = (
     *("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md"),
     *("docs/overview.md", "docs/recipes.md", "docs/polynomials.md"),
 )
-#: What their blocks import and the lock does not have.
-NEEDED = {"docs/pytorch.md": ("torch",), "docs/flax-and-haiku.md": ("flax", "haiku")}
+#: The libraries of its blocks, which the lock does not have.
+NEEDED = {"docs/flax-and-haiku.md": ("flax", "haiku")}
 
 
 def marks(page: str) -> list[pytest.MarkDecorator]:
@@ -59,7 +63,7 @@ each = pytest.mark.parametrize(
 )
 each_that_runs = pytest.mark.parametrize(
     "page",
-    [pytest.param(ROOT / name, marks=marks(name), id=name) for name in PAGES],
+    [pytest.param(ROOT / name, marks=marks(name), id=name) for name in PAGES if name != PYTORCH],
 )
 #: The cells of a notebook are run, and their errors reported, when the documentation is built.
 NOTEBOOK = "{code-cell} ipython3"
@@ -69,7 +73,7 @@ TO_READ = ("bibtex", "none", "{toctree}", "{glossary}", "{include} ../CHANGELOG.
 
 @each
 def test_every_block_is_of_a_language_that_is_tested(page: Path) -> None:
-    known = ("python", "shell", "bash", "console", *PRINTED, *TO_READ)
+    known = ("python", IN_PYTORCH, "shell", "bash", "console", *PRINTED, *TO_READ)
     for block in blocks(page):
         assert block.language in known or block.language.startswith("{reference} "), block
 
@@ -88,10 +92,12 @@ def service_of(page: Path, folder: Path) -> Iterator[str]:
 def test_python_blocks_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     with service_of(page, tmp_path) as address:
         printed = run_python(page, tmp_path, address)
-    shown = list(printed_by_python(page))
-    for number, block in shown:
-        assert same(printed[number], block.text), f"{page.name}:{block.line}\n{printed[number]}"
-    # a block of output belongs to a program: none is there for its looks
+    require_same(page, printed)
+
+
+@each
+def test_every_block_of_output_belongs_to_a_program(page: Path) -> None:
+    shown = [*printed_by_python(page), *printed_by_python(page, IN_PYTORCH)]
     assert len(shown) == sum(block.language in PRINTED for block in blocks(page))
 
 

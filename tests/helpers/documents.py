@@ -1,7 +1,8 @@
 """Pages of documentation as programs: their code blocks, run as they are printed.
 
 A ``python`` block is run with the names of the page's blocks before it; a ``text`` or ``json``
-block after it is its output. A ``shell`` block is run by bash. A ``console`` block has
+block after it is its output. ``python torch`` is a language of its own, for programs of PyTorch on
+pages whose other programs do not need it. A ``shell`` block is run by bash. A ``console`` block has
 commands behind ``$``, each followed by what it prints; there ``...`` stands for anything.
 """
 
@@ -13,7 +14,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from helpers.program import PROGRAM, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PRINTED = ("text", "json")
+IN_PYTORCH = "python torch"
 #: Where the pages' examples find a service.
 ADDRESS = "http://127.0.0.1:8000"
 
@@ -52,6 +54,7 @@ def same(printed: str, expected: str) -> bool:
 
 _RUNNER = """
 import contextlib, io, json, sys
+sys.modules.update(dict.fromkeys(sys.argv[2:]))  # importing these fails
 outputs, names = [], {"__name__": "__main__"}
 for line, text in json.load(sys.stdin):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -61,18 +64,25 @@ print(json.dumps(outputs))
 """
 
 
-def run_python(page: Path, folder: Path, address: str = ADDRESS) -> list[str]:
+def run_python(
+    page: Path,
+    folder: Path,
+    address: str = ADDRESS,
+    language: str = "python",
+    without: Sequence[str] = (),
+) -> list[str]:
     """What each Python block of a page prints, run in a fresh interpreter where a warning fails.
 
-    The service's address on the page is replaced by `address`.
+    The service's address on the page is replaced by `address`. Modules named in `without` are
+    missing.
     """
     programs = [
         (block.line, block.text.replace(ADDRESS, address))
         for block in blocks(page)
-        if block.language == "python"
+        if block.language == language
     ]
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _RUNNER, str(page)],
+        [sys.executable, "-W", "error", "-c", _RUNNER, str(page), *without],
         input=json.dumps(programs),
         capture_output=True,
         text=True,
@@ -98,14 +108,20 @@ def definitions(page: Path) -> dict[str, Any]:
     return names
 
 
-def printed_by_python(page: Path) -> Iterator[tuple[int, Block]]:
+def printed_by_python(page: Path, language: str = "python") -> Iterator[tuple[int, Block]]:
     """For each block of output, the index of its Python block among the Python blocks."""
     number, before = -1, ""
     for block in blocks(page):
-        number += block.language == "python"
-        if block.language in PRINTED and before == "python":
+        number += block.language == language
+        if block.language in PRINTED and before == language:
             yield number, block
         before = block.language
+
+
+def require_same(page: Path, printed: Sequence[str], language: str = "python") -> None:
+    """Require that the Python blocks have printed what the page shows."""
+    for number, block in printed_by_python(page, language):
+        assert same(printed[number], block.text), f"{page.name}:{block.line}\n{printed[number]}"
 
 
 def run_shell(
