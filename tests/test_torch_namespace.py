@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.support import run_python
@@ -45,6 +44,7 @@ def test_pytorch_is_not_imported_to_find_out() -> None:
 
 
 def test_arrays_of_jax_and_pytorch_are_not_combined() -> None:
+    jnp = pytest.importorskip("jax.numpy")
     with pytest.raises(TypeError, match="arrays of JAX and of PyTorch cannot be combined"):
         namespace(torch.ones(2), jnp.ones(2))
 

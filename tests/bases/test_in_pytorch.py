@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.example_bases import BASES, basis_of, matrix_of, orthonormal
@@ -81,6 +80,7 @@ def test_half_precision_of_pytorch_is_computed_in_single(half: str) -> None:
 
 @each
 def test_the_matrix_is_the_same_in_pytorch_numpy_and_jax(basis: Basis) -> None:
+    jnp = pytest.importorskip("jax.numpy")
     matrix = matrix_of(basis.storage)
     for found in (torch.as_tensor(basis), torch.asarray(basis), torch.from_dlpack(basis)):
         close(found, matrix)
