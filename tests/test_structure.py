@@ -60,7 +60,8 @@ ORDER = (
     ("architecture",),
     ("nn", "torch", "exact", "vis", "datasets", "installation"),
     ("training",),
-    ("compiled_model",),
+    ("prepared_model",),
+    ("compiled_model", "eager_model"),
 )
 
 #: The imports that go up, all of them inside a function that is called when all is loaded.
