@@ -6,6 +6,7 @@ A framework is imported when one of its methods is first called.
 from __future__ import annotations
 
 import functools
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -51,10 +52,10 @@ class Framework(ABC):
         """Return the class of a layer or network, such as ``EMLP``."""
         return getattr(import_module(self.package), name)
 
-    def to_config(self, model: Any) -> tuple[dict[str, Any], bytes]:
-        """Return the config of a model, and its file of weights."""
-        config, blob = import_module(f"{self.package}.saving").to_config(model)
-        return config, blob
+    @property
+    def saving(self) -> Any:
+        """The module that has `to_config` and `from_config` for the models of this framework."""
+        return import_module(f"{self.package}.saving")
 
     def from_config(self, config: Mapping[str, Any], blob: bytes) -> Any:
         """Return a saved model in the precision of its weights, whichever framework saved it.
@@ -62,7 +63,7 @@ class Framework(ABC):
         Raises `FormatError` for a model that this framework does not have.
         """
         with self.computing_in("float64"):  # otherwise float64 weights would be rounded
-            return import_module(f"{self.package}.saving").from_config(config, blob)
+            return self.saving.from_config(config, blob)
 
     @abstractmethod
     def dtype(self, name: str) -> Any:
@@ -179,3 +180,10 @@ def framework_named(name: str) -> Framework:
 def framework_of(config: Mapping[str, Any]) -> Framework:
     """Return the framework that wrote the config of a saved model; JAX if it does not say."""
     return framework_named(str(config.get("framework", DEFAULT)))
+
+
+def framework_of_model(model: Any) -> Framework:
+    """Return the framework of a network: PyTorch for its modules, else JAX."""
+    torch = sys.modules.get("torch")  # without it, there are no modules of PyTorch
+    is_module = torch is not None and isinstance(model, torch.nn.Module)
+    return framework_named("torch" if is_module else "jax")

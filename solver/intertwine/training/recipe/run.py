@@ -188,7 +188,8 @@ def _carried_out(
     from intertwine.training import evaluate
 
     start = _made(lambda: _start(request, data))
-    to_config, said = start.framework.to_config, start.framework.limits_of(start.model)
+    to_config = start.framework.saving.to_config
+    said = start.framework.limits_of(start.model)
     if warned is not None:
         for message in said:
             warned(message)
