@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,7 +26,8 @@ DEFAULT: FrameworkName = "jax"
 class Framework(ABC):
     """A framework that trains networks.
 
-    `package` has its layers, `packages` are those that it needs, and `extra` installs them.
+    `package` has its layers, `packages` are those that it needs, and `extra` installs them. `lacks`
+    are the classes of saved models that only the other framework has.
     """
 
     name: ClassVar[FrameworkName]
@@ -34,6 +35,7 @@ class Framework(ABC):
     package: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     extra: ClassVar[str]
+    lacks: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -44,8 +46,17 @@ class Framework(ABC):
         """Raise `Unavailable` if a package is not installed here."""
         if self.missing:
             raise Unavailable(
-                f"models of {self.title} need packages that are not installed here: "
-                f"{', '.join(self.missing)}: pip install 'intertwine[{self.extra}]'"
+                f"models of {self.title} need packages that are not installed here "
+                f"({', '.join(self.missing)}): pip install 'intertwine[{self.extra}]'"
+            )
+
+    def require_layers(self, config: Mapping[str, Any]) -> None:
+        """Raise `InvalidSetting` if this framework lacks a layer of a saved model."""
+        lacking = sorted(self.lacks.intersection(_class_names(config.get("model"))))
+        if lacking:
+            raise InvalidSetting(
+                f"the saved model has layers that do not exist for {self.title}: "
+                f"{', '.join(lacking)}. Train it with the framework {DEFAULT!r}"
             )
 
     def layer(self, name: str) -> Any:
@@ -133,6 +144,13 @@ class _Torch(Framework):
     package = "intertwine.torch"
     packages = ("torch",)
     extra = "torch"
+    lacks = frozenset(
+        (
+            *("EMLPH", "MLPH", "EMLPode", "MLPode", "GroupAugmentation", "Parallel"),
+            *("EquivariantPolynomial", "PolynomialFeatures", "Step"),
+            *("BakedNetwork", "BakedBlock", "Dense", "Wiring"),
+        )
+    )
 
     def dtype(self, name: str) -> Any:
         import torch
@@ -180,6 +198,19 @@ def framework_named(name: str) -> Framework:
 def framework_of(config: Mapping[str, Any]) -> Framework:
     """Return the framework that wrote the config of a saved model; JAX if it does not say."""
     return framework_named(str(config.get("framework", DEFAULT)))
+
+
+def _class_names(tree: Any) -> Iterator[str]:
+    """Yield the names of the classes in the tree of a saved model, without recursion."""
+    waiting = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Mapping):
+            if isinstance(item.get("class"), str):
+                yield item["class"]
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
 
 
 def framework_of_model(model: Any) -> Framework:

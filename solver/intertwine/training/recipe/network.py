@@ -46,10 +46,11 @@ def build(
 def load_saved(saved: SavedModel, weights: Path, framework: Framework) -> Any:
     """Return a saved model of either framework in this one, with the weights of a file.
 
-    Raises `FormatError`.
+    Raises `FormatError`, and `InvalidSetting` if the framework lacks a layer of the model.
     """
     from intertwine.training.data import weights_dtype
 
+    framework.require_layers(saved.config)
     model = framework.from_config(saved.config, weights.read_bytes())
     if not (hasattr(model, "rep_in") and hasattr(model, "rep_out")):
         raise FormatError(f"{model!r} does not say between which reps it is: it cannot be trained")

@@ -50,6 +50,7 @@ def complete_request(
     builds the network, which takes seconds and the framework: a service leaves that to the job.
     """
     if isinstance(request.model, SavedModel):
+        framework_named(request.framework).require_layers(request.model.config)
         weights = _weights(request.model, find_weights)
         if thoroughly:
             _check_saved(request, request.model, info, weights)
