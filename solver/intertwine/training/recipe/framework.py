@@ -6,7 +6,6 @@ A framework is imported when one of its methods is first called.
 from __future__ import annotations
 
 import functools
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -215,6 +214,6 @@ def _class_names(tree: Any) -> Iterator[str]:
 
 def framework_of_model(model: Any) -> Framework:
     """Return the framework of a network: PyTorch for its modules, else JAX."""
-    torch = sys.modules.get("torch")  # without it, there are no modules of PyTorch
-    is_module = torch is not None and isinstance(model, torch.nn.Module)
-    return framework_named("torch" if is_module else "jax")
+    from intertwine.training.identity import is_module
+
+    return framework_named("torch" if is_module(model) else "jax")

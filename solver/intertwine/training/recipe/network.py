@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from intertwine.errors import FormatError, InvalidSetting, TooLarge
 from intertwine.reps import Rep, parse
 from intertwine.reps.syntax import groups_of
@@ -48,13 +50,13 @@ def load_saved(saved: SavedModel, weights: Path, framework: Framework) -> Any:
 
     Raises `FormatError`, and `InvalidSetting` if the framework lacks a layer of the model.
     """
-    from intertwine.training.data import weights_dtype
+    from intertwine.training.engine import engine_of
 
     framework.require_layers(saved.config)
     model = framework.from_config(saved.config, weights.read_bytes())
     if not (hasattr(model, "rep_in") and hasattr(model, "rep_out")):
         raise FormatError(f"{model!r} does not say between which reps it is: it cannot be trained")
-    if weights_dtype(model) is None:
+    if not engine_of(model).has_weights:
         raise InvalidSetting(f"{model!r} has no weights that could be trained")
     return model
 
@@ -67,10 +69,9 @@ def symmetry_of(model: Any) -> TaskSymmetry:
 
 def dtype_of(model: Any) -> str:
     """Return the precision of a model's weights: "float32" or "float64"."""
-    from intertwine.training.data import weights_dtype
+    from intertwine.training.engine import engine_of
 
-    found = weights_dtype(model)
-    assert found is not None
+    found = np.result_type(*(array.dtype for array in engine_of(model).weight_arrays()))
     return "float64" if found.name in ("float64", "complex128") else "float32"
 
 

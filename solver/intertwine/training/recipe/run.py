@@ -221,7 +221,7 @@ def _carried_out(
         },
         equivariance_error=error,
         is_equivariant=is_rounding(error, start.dtype, start.symmetry),
-        provenance=_provenance(request, data),
+        provenance=_provenance(request, data, model),
     )
 
 
@@ -332,18 +332,18 @@ def _least(history: History) -> float | None:
     return min(found) if found else None
 
 
-def _provenance(request: TrainRequest, data: TrainingData) -> dict[str, Any]:
+def _provenance(request: TrainRequest, data: TrainingData, model: Any) -> dict[str, Any]:
     """Return what is needed to repeat it: code, device, samples, seeds and settings."""
-    from intertwine.training.trained import versions
+    from intertwine.training.engine import engine_of
 
-    found = versions()
+    found = engine_of(model).versions()
     device = found.pop("device")
-    seeds, model = {"training": request.training.seed}, request.model
-    if isinstance(model, SavedModel):
-        start: dict[str, Any] = {"weights": model.weights}
+    seeds, asked = {"training": request.training.seed}, request.model
+    if isinstance(asked, SavedModel):
+        start: dict[str, Any] = {"weights": asked.weights}
     else:
-        seeds["model"] = model.key
-        start = completed(model, data.info).model_dump(exclude_none=True)
+        seeds["model"] = asked.key
+        start = completed(asked, data.info).model_dump(exclude_none=True)
     return {
         "code": found["intertwine"],
         "framework": request.framework,
