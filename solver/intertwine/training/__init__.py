@@ -1,7 +1,7 @@
 """Training of models of JAX or PyTorch, equivariant or not, and how equivariant they are.
 
 The names are loaded when they are first used, and with them neither JAX nor PyTorch. Models of JAX
-need the extra ``nn``, and so do the names in `_OF_JAX`.
+need the extra ``nn``, and so do polynomials and your own loops of JAX.
 """
 
 import sys
