@@ -1,7 +1,7 @@
 """Training of models of JAX or PyTorch, equivariant or not, and how equivariant they are.
 
 The names are loaded when they are first used, and with them neither JAX nor PyTorch. Models of JAX
-need the extra ``nn``, and so do the names in `_OF_JAX`.
+need the extra ``nn``, and so do polynomials and your own loops of JAX.
 """
 
 import sys
@@ -76,7 +76,7 @@ def __getattr__(name: str) -> Any:
     """Load a public name when it is first used (PEP 562)."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _OF_JAX or "jax" in sys.modules:
+    if name in _OF_JAX or sys.modules.get("jax") is not None:
         import_module("intertwine.nn")  # names the missing extra, and keeps compiled programs
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 

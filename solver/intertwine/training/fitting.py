@@ -56,15 +56,24 @@ def fit(
 ) -> Trained:
     """Train a model: minimise the mean of `loss` over the data. The given model does not change.
 
-    `model` is an Equinox module, called with batches of inputs. Its inexact JAX arrays are trained
-    in their own dtype, to which the data are cast. `data`, `test` and `validation` are those of
-    `intertwine.datasets`, or pairs (X, Y).
+    `model` is an Equinox module or a module of PyTorch, called with batches of inputs. Its inexact
+    JAX arrays, or its parameters that require gradients, are trained in their own dtype, to which
+    the data are cast. `data`, `test` and `validation` are those of `intertwine.datasets`, or pairs
+    (X, Y).
+
+    Epochs of JAX are compiled. Modules of PyTorch are trained on their own device, in training mode
+    and as they are: give ``torch.compile(model)`` for long fits. Losses are measured in eval mode,
+    and returned modules are in it. Random numbers of a module, as of dropout, depend on `seed` and
+    the epoch alone. Buffers, as of batch normalisation, are weights.
 
     An epoch sees each sample once, in batches of equal size (to within one) up to `batch_size`, in
     an order that depends on `seed` and the epoch alone. `learning_rate` (0.003) follows `schedule`:
     "constant", "cosine", "warmup cosine", or a function of the step that is the learning rate
-    itself. `optimizer` is a function such as ``optax.adamw`` whose steps are multiplied by that
-    rate, or an optax transformation such as ``optax.adamw(1e-3)``, which has its own.
+    itself. `optimizer`, Adam by default, is for JAX a function such as ``optax.adamw`` whose steps
+    are multiplied by that rate, or an optax transformation such as ``optax.adamw(1e-3)``, which has
+    its own. For PyTorch it is a class such as ``torch.optim.AdamW``, or a function that is called
+    with the parameters and ``lr=1.0``; each step has the learning rates that it sets for groups of
+    parameters, times that of the schedule.
 
     `loss` is "mse", the mean of |f(x) − y|²; "mae", of |f(x) − y|; "cross-entropy", for labels or
     probabilities; or a function loss(model, x, y) to a real scalar, the mean over the batch.
