@@ -373,6 +373,12 @@ class TestRefusals:
                 save(model, tmp_path / "some" / "folder")
         assert not [*tmp_path.iterdir()]
 
+    def test_a_file_in_the_place_of_the_folder_stays(self, tmp_path: Path) -> None:
+        (tmp_path / "model").write_text("a file")
+        with pytest.raises(FileExistsError):
+            save(self.MODEL, tmp_path / "model")
+        assert (tmp_path / "model").read_text() == "a file"
+
     @pytest.mark.parametrize("written", [0, 1], ids=["no file", "the weights"])
     def test_nothing_is_left_when_the_disk_is_full(
         self, written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -236,6 +236,7 @@ class TestOwnModules:
     def test_layers_and_tensors_are_put_into_another(self, tmp_path: Path) -> None:
         model, other = net(1), net(2)
         other.first.bias.requires_grad_(False)
+        other.rest.train()
         modules.save(model, tmp_path)
         before = other(self.X)
         again = modules.load(tmp_path, like=other)
@@ -244,7 +245,7 @@ class TestOwnModules:
         assert not torch.equal(before, model(self.X))
         frozen = [name for name, weight in again.named_parameters() if not weight.requires_grad]
         assert frozen == ["first.bias"]
-        assert not again.rest[0].training
+        assert (again.training, again.first.training, again.rest[0].training) == (0, 0, 1)
         assert [*again.state_dict()] == [*model.state_dict()]
 
     def test_another_structure_is_refused(self, tmp_path: Path) -> None:
@@ -260,6 +261,22 @@ class TestOwnModules:
             modules.load(tmp_path)
         with pytest.raises(InvalidRep, match=r"Net, a module of your own, in this way: use intert"):
             saving.to_config(net())
+
+    def test_layers_are_on_the_device_of_the_other(self, tmp_path: Path) -> None:
+        model = modules.Linear(V, V, SO(3))
+        modules.save(model, tmp_path)
+        again = modules.load(tmp_path, like=copy.deepcopy(model).to("meta"))
+        assert all(one.is_meta for one in again.parameters())
+
+    def test_inside_a_layer(self, tmp_path: Path) -> None:
+        def standardized(key: int) -> Any:
+            inner = net(key)
+            inner.rep_in, inner.rep_out = inner.first.rep_in, (4 * Scalar)(SO(3))
+            return modules.Standardize(inner, (0, 1 + key))
+
+        model = standardized(1)
+        modules.save(model, tmp_path)
+        assert torch.equal(modules.load(tmp_path, like=standardized(2))(self.X), model(self.X))
 
     def test_a_module_of_the_same_parts_in_jax(self, tmp_path: Path) -> None:
         class Pair(eqx.Module):

@@ -43,7 +43,8 @@ def write_model(folder: Path, config: Mapping[str, Any], blob: bytes) -> None:
                 file.write(content)
     except BaseException:
         if is_new and not _has(folder / CONFIG, text):
-            (folder / weights).unlink(missing_ok=True)
+            with suppress(OSError):  # it was not written, and the first error says why
+                (folder / weights).unlink()
         for each in missing:
             with suppress(OSError):  # it was not made, or others have written into it
                 each.rmdir()

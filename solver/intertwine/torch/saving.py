@@ -122,13 +122,19 @@ def _with_parts(module: torch.nn.Module, is_part: IsPart, parts: Mapping[str, An
 
 
 def _placed(found: Any, like: Any) -> Any:
-    """Return a module on the device of another, in its mode, with the same parameters frozen."""
-    if isinstance(found, torch.nn.Module):
-        own = dict(like.named_parameters())
+    """Return a layer on the device of another, with the same modules in training mode, and the same
+    parameters frozen. Users' own modules are copies of `like` already.
+    """
+    if TORCH.is_layer(found):
+        devices = {tensor.device for tensor in (*like.parameters(), *like.buffers())}
+        if len(devices) == 1:
+            found.to(*devices)
+        modes = {name: inner.training for name, inner in like.named_modules()}
+        for name, inner in found.named_modules():
+            inner.training = modes[name]
+        frozen = {name: not weight.requires_grad for name, weight in like.named_parameters()}
         for name, weight in found.named_parameters():
-            weight.requires_grad_(own[name].requires_grad)
-            weight.data = weight.data.to(own[name].device)
-        found.train(like.training)
+            weight.requires_grad_(not frozen[name])
     return found
 
 
