@@ -48,7 +48,7 @@ ORDER = (
     ("errors",),
     ("torch_namespace",),
     ("arrays", "blas_threads", "integers", "memory", "notebook", "scanner", "whole_files"),
-    ("model_folder", "torch_compilation"),
+    ("torch_compilation",),
     ("operators",),
     ("groups",),
     ("reps",),
@@ -58,9 +58,11 @@ ORDER = (
     ("polynomials",),
     ("verify",),
     ("architecture",),
+    ("saving",),
     ("nn", "torch", "exact", "vis", "datasets", "installation"),
     ("training",),
-    ("compiled_model",),
+    ("prepared_model",),
+    ("compiled_model", "eager_model"),
 )
 
 #: The imports that go up, all of them inside a function that is called when all is loaded.
@@ -550,7 +552,7 @@ class TestErrors:
     def classes(self) -> dict[str, type[errors.IntertwineError]]:
         """Every error class of the library, wherever it is defined."""
         for module in pkgutil.walk_packages(intertwine.__path__, "intertwine."):
-            if module.name.startswith("intertwine.torch"):  # it needs PyTorch
+            if ".torch" in module.name:  # it needs PyTorch
                 continue
             importlib.import_module(module.name)
 

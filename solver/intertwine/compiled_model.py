@@ -8,14 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
-from intertwine.reps import Rep
-from intertwine.reps.generator_images import act_by_complex_numbers
-from intertwine.reps.syntax import atoms
-
-Rows = Shaped[np.ndarray, "rows width"]
-Outputs = Shaped[np.ndarray, "rows size"]
+from intertwine.prepared_model import Outputs, PreparedModel, Rows
 
 #: Bytes of a compiled program besides its constants: 4 to 9 MB were measured for an EMLP on a CPU.
 PROGRAM_BYTES = 6 * 2**20
@@ -28,14 +22,13 @@ programs would take more memory than `PROGRAM_BYTES`.
 """
 
 
-class CompiledModel:
+class CompiledModel(PreparedModel):
     """A model with programs compiled in advance, one for each of `sizes`, the largest batch last.
 
-    It maps arrays of shape (rows, width) and of its `dtype`, of at most ``sizes[-1]`` rows, to
-    arrays of shape (rows, size of the output). Only the program of ``sizes[-1]`` is compiled at
+    Only the program of ``sizes[-1]`` is compiled at
     once: `compile` adds the smaller ones, which are faster for few rows.
 
-    The model runs in the precision of its weights, and is not baked. So its outputs equal those of
+    The model is not baked. So its outputs equal those of
     the downloaded model, and wide networks are faster (64 rows of an EMLP of width 384 take
     0.16 ms, and 1.6 ms baked). The programs are freed with the model: they are not in JAX's own
     cache, because a process can map only a limited number.
@@ -45,11 +38,11 @@ class CompiledModel:
         import equinox as eqx
         import jax
 
-        self.sizes = tuple(sizes)
-        self.rep_in: Rep = model.rep_in
-        self.rep_out: Rep = model.rep_out
-        self.width = self.rep_in.size()
-        self.dtype, self._precision = _numbers(model)
+        is_double = _is_double(model)
+        super().__init__(model, sizes, is_double=is_double)
+        self._precision: Callable[[], AbstractContextManager[Any]] = (
+            partial(jax.enable_x64, True) if is_double else nullcontext
+        )
         self._weights, self._rest = eqx.partition(model, eqx.is_array)
         self._weight_bytes: int = sum(array.nbytes for array in jax.tree.leaves(self._weights))
         self._programs: dict[int, Callable[[Rows], Any]] = {}
@@ -67,8 +60,13 @@ class CompiledModel:
 
         It includes the programs of `sizes` that are not compiled yet, each with its own constants.
         """
-        programs = len(self.sizes) * (PROGRAM_BYTES + self._constants)
-        return self._weight_bytes + self._buffers + programs
+        constants = len(self.sizes) * self._constants
+        return self._weight_bytes + self._buffers + self.overhead(self.sizes) + constants
+
+    @staticmethod
+    def overhead(sizes: Sequence[int]) -> int:
+        """Return the estimated memory of the programs of a model, without their constants."""
+        return len(sizes) * PROGRAM_BYTES
 
     def compile(self, size: int) -> None:
         """Compile the program for batches of `size` rows, and run it once."""
@@ -86,7 +84,7 @@ class CompiledModel:
         with self._precision(), jax.default_matmul_precision("highest"):
             traced = jax.jit(call).trace(x, *arguments)
             program = traced.lower().compile()
-            self.empty: Outputs = np.asarray(program(x, *arguments))[:0]
+            self.empty = np.asarray(program(x, *arguments))[:0]
         self._programs[size] = lambda x: program(x, *arguments)
         constants = sum(each.size * each.dtype.itemsize for each in traced.jaxpr.consts)
         self._constants = max(self._constants, constants)
@@ -106,14 +104,9 @@ class CompiledModel:
         return outputs[: len(rows)]
 
 
-def _numbers(model: Any) -> tuple[np.dtype[Any], Callable[[], AbstractContextManager[Any]]]:
-    """Return the dtype of a model's inputs, and the JAX context for its precision."""
-    import jax
-
+def _is_double(model: Any) -> bool:
+    """Return whether a model computes in double precision: that of its weights."""
     from intertwine.training.data import weights_dtype
 
     weights = weights_dtype(model)
-    double = weights is not None and np.finfo(weights).bits == 64
-    is_complex = act_by_complex_numbers(atoms(model.rep_in))
-    dtype = np.result_type(np.float64 if double else np.float32, np.complex64 if is_complex else 0)
-    return dtype, partial(jax.enable_x64, True) if double else nullcontext
+    return weights is not None and np.finfo(weights).bits == 64

@@ -12,6 +12,12 @@ from intertwine.errors import TooLarge
 MAX_SIZE = 10**9
 """The largest rep that is solved, in dimensions."""
 _SHARE = 0.75
+#: What errors of JAX and PyTorch say when memory ran out, and the names of their classes.
+_LACKS = {
+    "RESOURCE_EXHAUSTED": ("JaxRuntimeError", "XlaRuntimeError"),
+    "out of memory": ("OutOfMemoryError",),
+    "DefaultCPUAllocator": ("RuntimeError",),
+}
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")  # a container's limit, on Linux
 
 
@@ -53,6 +59,6 @@ def is_lack_of_memory(error: BaseException) -> bool:
     """Return whether an error means that memory ran out, of this machine or of a GPU."""
     if isinstance(error, MemoryError):
         return True
-    return type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError") and (
-        "RESOURCE_EXHAUSTED" in str(error)
+    return any(
+        type(error).__name__ in names and words in str(error) for words, names in _LACKS.items()
     )

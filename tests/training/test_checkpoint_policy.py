@@ -32,7 +32,8 @@ class Noted(Checkpoint):
     """Records when it was asked to save, and saves nothing."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(Path(), {})
+        nothing: Any = None
+        super().__init__(Path(), {}, nothing)
         object.__setattr__(self, "clock", clock)
 
     def save(self, training: Any, rates: Any) -> None:

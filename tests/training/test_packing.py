@@ -117,7 +117,7 @@ class TestFit:
 
         how: dict[str, Any] = {"epochs": 5, "batch_size": 16, "optimizer": spy}
         apart = fit(Small(3, 2), pairs(), **how)
-        monkeypatch.setattr("intertwine.training.fitting.is_elementwise", lambda one: True)
+        monkeypatch.setattr("intertwine.training.jax_engine.is_elementwise", lambda one: True)
         packed = fit(Small(3, 2), pairs(), **how)
         assert seen == [Small, Packed]
         assert_close(packed.model, apart.model, rtol=1e-4)

@@ -10,6 +10,8 @@ import click
 from intertwine_api.cli import common
 
 if TYPE_CHECKING:
+    from intertwine.training.recipe.framework import Framework
+
     from intertwine_api.client import Client, RemoteModel
 
 
@@ -36,7 +38,7 @@ def print_list(client: Client, as_json: bool) -> None:
     if as_json:
         common.print_json([model.document for model in found])
     else:
-        columns = ("name", "version", "owner", "test loss", "equivariance error")
+        columns = ("name", "version", "owner", "framework", "test loss", "equivariance error")
         common.print_columns(columns, map(_row, found))
 
 
@@ -55,6 +57,7 @@ def print_model(client: Client, name: str, version: int | None, as_json: bool) -
         "model": model.name,
         "version": model.version,
         **{name: document[name] for name in ("owner", "created", "job", "bytes", "weights")},
+        "framework": _framework(model).title,
         "is": document["config"].get("summary", ""),
         **{name: value for name, value in model.metrics.items() if name != "warnings"},
         "warning": "; ".join(model.warnings) or None,
@@ -75,14 +78,15 @@ def print_model(client: Client, name: str, version: int | None, as_json: bool) -
 def download(
     client: Client, name: str, version: int | None, output: Path | None, as_json: bool
 ) -> None:
-    """Download a version of a model into a folder, for intertwine.nn.load."""
+    """Download a version of a model, for the load of intertwine.nn and of intertwine.torch."""
     folder = output or Path(name)
     model = client.model(name, version)
     model.save(folder)
     if as_json:
         common.print_json({"name": model.name, "version": model.version, "folder": str(folder)})
     else:
-        print(f"{model.name}, version {model.version}, is in {folder}: intertwine.nn.load reads it")
+        reader = f"{_framework(model).package}.load"
+        print(f"{model.name}, version {model.version}, is in {folder}: {reader} reads it")
 
 
 def _row(model: RemoteModel) -> tuple[str, ...]:
@@ -91,9 +95,16 @@ def _row(model: RemoteModel) -> tuple[str, ...]:
         model.name,
         str(model.version),
         str(model.document["owner"]),
+        _framework(model).title,
         "-" if loss is None else f"{loss:.4g}",
         "-" if error is None else f"{error:.1e}{_mark(model)}",
     )
+
+
+def _framework(model: RemoteModel) -> Framework:
+    from intertwine.training.recipe.framework import framework_named
+
+    return framework_named(model.framework)
 
 
 def _mark(model: RemoteModel) -> str:

@@ -69,6 +69,7 @@ _EXTRAS = {
     **dict.fromkeys(("sqlalchemy", "uvicorn"), "serve"),
     **{"cryptography": "lab", "obstore": "lab"},
     **{"httpx": "client", "psycopg": "postgres", "equinox": "nn", "jax": "jax", "optax": "nn"},
+    "torch": "torch",
 }
 
 _EPILOG = """\

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
   intertwine train examples/inertia.toml
   intertwine train inertia.toml --set training.epochs=5 --set model.ch=64 -o quick
+  intertwine train inertia.toml --framework torch
   intertwine train inertia.toml --remote https://lab.example.org --watch
 """
 _CHECKPOINT = "checkpoint"
@@ -37,10 +38,16 @@ _CHECKPOINT = "checkpoint"
     help="Override the file's setting of this name, such as training.epochs=5; may be repeated.",
 )
 @click.option(
+    "--framework",
+    type=click.Choice(["jax", "torch"]),
+    help="What trains: JAX or PyTorch (default: the config's framework, else jax).",
+)
+@click.option(
     *("-o", "--output"),
     metavar="FOLDER",
     type=common.PATH,
-    help="The folder of the model, for intertwine.nn.load (default: the config's name).",
+    help="The folder of the model, for intertwine.nn.load or intertwine.torch.load (default: the "
+    "config's name).",
 )
 @click.option("--remote", metavar="URL", help="Train as a job of the service with this address.")
 @click.option("--key", metavar="KEY", help="An API key of the service (default: INTERTWINE_KEY).")
@@ -53,6 +60,7 @@ _CHECKPOINT = "checkpoint"
 def train_network(
     file: Path,
     changes: Sequence[str],
+    framework: str | None,
     output: Path | None,
     remote: str | None,
     key: str | None,
@@ -62,9 +70,12 @@ def train_network(
     """Train a network as a TOML file says, here or at a service."""
     from intertwine.errors import InvalidSetting, Unavailable
     from intertwine.training.recipe.config import Config
+    from intertwine.training.recipe.framework import framework_named
 
     if remote is None and (watch or key):
         raise InvalidSetting("--watch and --key are for a job at a service: name it with --remote")
+    if framework is not None:
+        changes = [*changes, f"framework={framework}"]
     config = Config.read(file, changes)
     folder = output or Path(file.stem)
     if folder.exists() and not folder.is_dir():
@@ -81,10 +92,14 @@ def train_network(
             if not (as_json or job.has_ended):
                 print(f"follow it: intertwine jobs watch {job.id} --remote {display_url(remote)}")
             return 0
+    chosen = framework_named(config.framework)
+    chosen.require()
     try:
         config.request()  # raises for invalid settings, before samples are read
     except ModuleNotFoundError as error:
-        raise Unavailable(f"trainings need {error.name}: pip install 'intertwine[nn]'") from error
+        raise Unavailable(
+            f"trainings need {error.name}: pip install 'intertwine[{chosen.extra}]'"
+        ) from error
     _train_here(config, folder, as_json)
     return 0
 
@@ -139,11 +154,11 @@ def _follow(client: Client, job: Job, output: Path, as_json: bool) -> int:
 def _download(client: Client, job: Job, output: Path) -> None:
     """Save the model of a job that succeeded, and the plot of its losses if that can be drawn.
 
-    The model is not loaded for that, so this works without JAX.
+    The model is not loaded for that, so this works without JAX and PyTorch.
     """
     found = job.training_result
     client.model(found["model"], found["version"]).save(output)
-    if all(find_spec(name) is not None for name in ("matplotlib", "jax", "equinox", "optax")):
+    if find_spec("matplotlib") is not None:
         job.history().save(output / "losses.png")
 
 

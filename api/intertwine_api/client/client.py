@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from intertwine.groups import Group
     from intertwine.polynomials import HilbertSeries, PolynomialMaps
     from intertwine.reps import Rep
+    from intertwine.training.recipe.framework import FrameworkName
 
 
 class BaseClient(Generic[AnyConnection]):
@@ -163,24 +164,30 @@ class Client(BaseClient[Connection]):
         memory: int | None = None,
         attempts: int | None = None,
         idempotency_key: str | None = None,
+        framework: FrameworkName | None = None,
         **training: Unpack[Training],
     ) -> Job:
         """Submit a training and return its job: `Job.watch` shows it, `Job.result` is the model.
 
         `model` is a description, ``{"type": "EMLP", "ch": 384, "num_layers": 3}``, or a network of
-        `intertwine.nn`, whose weights initialize the training. The data are arrays X and Y, a
-        dataset such as ``intertwine.datasets.Inertia(1000)``, the result of `upload`, or the name
-        of a dataset that the service generates: "Inertia", ``{"name": "Inertia", "size": 5000}``.
+        `intertwine.nn` or `intertwine.torch`, whose weights initialize the training. The data are
+        arrays X and Y, a dataset such as ``intertwine.datasets.Inertia(1000)``, the result of
+        `upload`, or the name of a dataset that the service generates: "Inertia",
+        ``{"name": "Inertia", "size": 5000}``.
 
         Reps and group are those of the arguments, else of the model, else of the data. A network
         has its own: raises `InvalidSetting` if the arguments differ from them.
 
         `name` names the trained model, `labels` are one or several. `seconds`, `memory` (in bytes)
         and `attempts` (lost in succession without a new checkpoint) limit the job. Requests with
-        the same `idempotency_key` make one job. All further settings are those of `Training`.
+        the same `idempotency_key` make one job. `framework`, "jax" or "torch", trains: by default
+        that of the network, and JAX for a description. All further settings are those of
+        `Training`.
         """
         data = GivenData(X, Y, rep_in, rep_out, group)
-        options = JobOptions(name, labels, priority, seconds, memory, attempts, idempotency_key)
+        options = JobOptions(
+            name, labels, priority, seconds, memory, attempts, idempotency_key, framework
+        )
         operation = submit_training(self._connection, model, data, training, options)
         return Job(self._connection, run(operation))
 
@@ -359,11 +366,14 @@ class AsyncClient(BaseClient[AsyncConnection]):
         memory: int | None = None,
         attempts: int | None = None,
         idempotency_key: str | None = None,
+        framework: FrameworkName | None = None,
         **training: Unpack[Training],
     ) -> AsyncJob:
         """Submit a training and return its job; see `Client.train`."""
         data = GivenData(X, Y, rep_in, rep_out, group)
-        options = JobOptions(name, labels, priority, seconds, memory, attempts, idempotency_key)
+        options = JobOptions(
+            name, labels, priority, seconds, memory, attempts, idempotency_key, framework
+        )
         operation = submit_training(self._connection, model, data, training, options)
         return AsyncJob(self._connection, await operation)
 

@@ -187,7 +187,7 @@ class Job(JobView[Connection]):
         return run(jobs.list_metrics(self._connection, self.id, points))
 
     def history(self) -> History:
-        """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
+        """Return the losses by epoch as a `History`, which plots."""
         from intertwine.training import History
 
         return History.from_json(self.metrics(points=jobs.MAX_POINTS))
@@ -261,7 +261,7 @@ class AsyncJob(JobView[AsyncConnection]):
         return await jobs.list_metrics(self._connection, self.id, points)
 
     async def history(self) -> History:
-        """Return the losses by epoch as a `History`, which plots. Needs the extra ``nn``."""
+        """Return the losses by epoch as a `History`, which plots."""
         from intertwine.training import History
 
         return History.from_json(await self.metrics(points=jobs.MAX_POINTS))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from intertwine.errors import FormatError, InvalidSetting, NotFound
-from intertwine.model_folder import write_model
+from intertwine.saving.model_folder import write_model
+from intertwine.training.recipe.framework import FrameworkName, framework_named, framework_of
 
 from intertwine_api.client.bases import download_blob
 from intertwine_api.client.connection import Session
@@ -57,13 +58,18 @@ async def download_parts(
     return document["config"], blob
 
 
-async def download_model(session: Session, name: str, version: int | None) -> Any:
-    """Return a model, ready to call on this machine. Needs the extra ``nn``."""
-    from intertwine.nn.saving import from_config
+async def download_model(
+    session: Session, name: str, version: int | None, framework: FrameworkName | None = None
+) -> Any:
+    """Return a model, ready to call on this machine, in the framework that trained it by default.
 
+    Raises `Unavailable` if the framework is not installed.
+    """
     config, blob = await download_parts(session, name, version)
+    chosen = framework_of(config) if framework is None else framework_named(framework)
+    chosen.require()
     with blob.decoding():
-        return from_config(config, blob.content)
+        return chosen.saving.from_config(config, blob.content)
 
 
 async def save_model(session: Session, name: str, version: int | None, folder: Path) -> None:

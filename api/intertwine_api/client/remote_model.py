@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from intertwine.notebook import html_table
+from intertwine.training.recipe.framework import DEFAULT, FrameworkName, framework_named
 
 from intertwine_api.client import models
 from intertwine_api.client.connection import AnyConnection, AsyncConnection, Connection, run
@@ -41,6 +42,12 @@ class ModelView(Generic[AnyConnection]):
         return found
 
     @property
+    def framework(self) -> FrameworkName:
+        """Return the framework that trained the model, "jax" or "torch"."""
+        found: FrameworkName = self.document.get("framework", DEFAULT)  # services of before lack it
+        return found
+
+    @property
     def equivariance_error(self) -> float | None:
         """Return the equivariance error measured after training; None if it was not measured."""
         error: float | None = self.document["equivariance_error"]
@@ -61,6 +68,7 @@ class ModelView(Generic[AnyConnection]):
         error, loss = self.equivariance_error, self.metrics.get("test_loss")
         mark = "" if self.is_equivariant or error is None else ", not equivariant"
         return {
+            "framework": "" if self.framework == DEFAULT else framework_named(self.framework).title,
             "test loss": "" if loss is None else f"{loss:.4g}",
             "equivariance error": "" if error is None else f"{error:.1e}{mark}",
             "warning": "; ".join(self.warnings),
@@ -96,12 +104,18 @@ class RemoteModel(ModelView[Connection]):
         """Return ``forward(x)``."""
         return self.forward(x)
 
-    def download(self) -> Any:
-        """Return the model itself, to call, train and save locally. Needs the extra ``nn``."""
-        return run(models.download_model(self._connection, self.name, self.version))
+    def download(self, framework: FrameworkName | None = None) -> Any:
+        """Return the model itself, to call, train and save locally.
+
+        `framework` is "jax" or "torch", by default the one that trained the model, and has to be
+        installed: the extra ``nn`` or ``torch``. Raises `Unavailable` without it, and `FormatError`
+        if the framework does not have the model's layers.
+        """
+        operation = models.download_model(self._connection, self.name, self.version, framework)
+        return run(operation)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model into a folder for `intertwine.nn.load`."""
+        """Write the model into a folder for `intertwine.nn.load` and `intertwine.torch.load`."""
         run(models.save_model(self._connection, self.name, self.version, Path(folder)))
 
     def refresh(self) -> RemoteModel:
@@ -138,12 +152,12 @@ class AsyncRemoteModel(ModelView[AsyncConnection]):
         """Return ``forward(x)``."""
         return await self.forward(x)
 
-    async def download(self) -> Any:
-        """Return the model itself, to call, train and save locally. Needs the extra ``nn``."""
-        return await models.download_model(self._connection, self.name, self.version)
+    async def download(self, framework: FrameworkName | None = None) -> Any:
+        """Return the model itself, to call, train and save locally; see `RemoteModel.download`."""
+        return await models.download_model(self._connection, self.name, self.version, framework)
 
     async def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model into a folder for `intertwine.nn.load`."""
+        """Write the model into a folder for `intertwine.nn.load` and `intertwine.torch.load`."""
         await models.save_model(self._connection, self.name, self.version, Path(folder))
 
     async def refresh(self) -> AsyncRemoteModel:

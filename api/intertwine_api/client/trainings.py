@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, Literal, TypedDict
 
 from intertwine.errors import InvalidSetting
+from intertwine.training.recipe.framework import FrameworkName, framework_of_model
 
 from intertwine_api.client.bases import upload_blob
 from intertwine_api.client.connection import Session
@@ -41,7 +42,7 @@ class Training(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class JobOptions:
-    """The name, labels, priority and limits of a job.
+    """The name, labels, priority and limits of a job, and the framework that trains.
 
     `labels` is one label or several. The service caps `seconds` and `memory` (in bytes). Requests
     with the same `idempotency_key` make one job.
@@ -54,6 +55,7 @@ class JobOptions:
     memory: int | None = None
     attempts: int | None = None
     idempotency_key: str | None = None
+    framework: FrameworkName | None = None
 
     @property
     def document(self) -> Document:
@@ -64,6 +66,7 @@ class JobOptions:
             "labels": [self.labels] if isinstance(self.labels, str) else list(self.labels),
             "priority": self.priority,
             "limits": {name: value for name, value in limits.items() if value is not None},
+            "framework": self.framework,
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -79,10 +82,12 @@ async def submit_training(
     stopping = settings.get("early_stopping")
     if isinstance(stopping, Integral) and not isinstance(stopping, bool):
         settings["early_stopping"] = {"patience": stopping}
+    description = _description(model, data)
+    if description is None and options.framework is None:
+        options = replace(options, framework=framework_of_model(model).name)
     fields = {"training": settings, **options.document}
     encode_json(fields)  # raises
     require_key(options.idempotency_key)
-    description = _description(model, data)
     document = {
         "kind": "train",
         "dataset": (await send_data(session, data.completed_by(model))),
@@ -109,17 +114,15 @@ def _description(model: Any, data: GivenData) -> Document | None:
         return {**data.completed_by(model).reps, **description, **own, **data.given_reps}
     if isinstance(model, type) or not callable(model):
         raise InvalidSetting(
-            f"the model is {model!r}: give a network of intertwine.nn, or a description such as "
-            f'{{"type": "EMLP", "ch": 384}}'
+            f"the model is {model!r}: give a network of intertwine.nn or intertwine.torch, or a "
+            f'description such as {{"type": "EMLP", "ch": 384}}'
         )
     data.require_reps_of(model)
     return None
 
 
 async def _send_weights(session: Session, network: Any) -> Document:
-    from intertwine.nn.saving import to_config
-
-    config, blob = to_config(network)
+    config, blob = framework_of_model(network).saving.to_config(network)
     return {"config": config, "weights": (await upload_blob(session, (blob,)))}
 
 

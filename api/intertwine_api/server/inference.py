@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from intertwine.errors import FormatError
+from intertwine.errors import FormatError, Unavailable
 from intertwine.reps import Rep
 from jaxtyping import Shaped
 from starlette.concurrency import run_in_threadpool
@@ -120,8 +120,9 @@ class Inference:
         """Return the outputs of a version, or of the newest one, for each row of the inputs.
 
         Raises `ProblemError` with ``not-found``, with ``gone`` if the service has lost the
-        weights, with ``invalid-request`` if the model does not accept the inputs, with
-        ``too-large`` for too many rows, and with ``busy`` if the queue is full.
+        weights, with ``unavailable`` if the framework of the model is not installed, with
+        ``invalid-request`` if the model does not accept the inputs, with ``too-large`` for too many
+        rows, and with ``busy`` if the queue is full.
         """
         with self._metrics.forward_seconds.time():
             if len(inputs) > self._most:
@@ -140,8 +141,8 @@ class Inference:
     async def signature(self, name: str, number: int | None) -> Signature:
         """Return the reps and the dtype of a version, or of the newest one. Loads its model.
 
-        Raises `ProblemError` with ``not-found``, ``gone``, ``too-large`` and ``busy``, as `forward`
-        does.
+        Raises `ProblemError` with ``not-found``, ``gone``, ``unavailable``, ``too-large`` and
+        ``busy``, as `forward` does.
         """
         version = await self._versions.get(name, number)
         async with self.in_memory.use(version) as served:
@@ -166,5 +167,15 @@ class Inference:
             raise lost_weights(version) from error
         except FormatError as error:
             raise lost_weights(version, f"or its description cannot be read ({error})") from error
-        freeze_existing_objects()  # the first model has imported JAX
+        except Unavailable as error:
+            raise _not_served(version, error) from error
+        freeze_existing_objects()  # the first model has imported its framework
         return loaded
+
+
+def _not_served(version: Version, error: Unavailable) -> ProblemError:
+    return ProblemError.of(
+        "unavailable",
+        f"this service cannot compute {version.name}, version {version.version}: {error}; or "
+        f"download the model and call it on your machine",
+    )

@@ -1,4 +1,4 @@
-"""Models in memory: an LRU cache of compiled models, each with its batcher."""
+"""Models in memory: an LRU cache of prepared models, each with its batcher."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
-from intertwine.compiled_model import PROGRAM_BYTES, CompiledModel
+from intertwine.compiled_model import CompiledModel
+from intertwine.eager_model import EagerModel
+from intertwine.prepared_model import PreparedModel
+from intertwine.training.recipe.framework import FrameworkName, framework_of
 from jaxtyping import Shaped
 
 from intertwine_api.server.batcher import Batcher, BatchSettings, Observe, Rows, sizes
 from intertwine_api.storage.models import Version
 from intertwine_api.wire.problems import ProblemError
+from intertwine_api.work.host import use_one_torch_thread
 
 
-class LoadedModel(CompiledModel):
-    """A compiled model of the service, which checks the inputs of a request."""
+class LoadedModel(PreparedModel):
+    """A model of the service, which checks the inputs of a request."""
 
     def rows(self, x: Shaped[np.ndarray, "..."]) -> Rows:
         """Return the inputs in the model's dtype: finite vectors of its input rep.
@@ -42,17 +46,30 @@ class LoadedModel(CompiledModel):
         return rows
 
 
+class _InJax(LoadedModel, CompiledModel):
+    """A model that JAX has compiled."""
+
+
+class _InTorch(LoadedModel, EagerModel):
+    """A model of PyTorch. Its operations are small, so they run in the calling thread alone."""
+
+    def __init__(self, model: Any, sizes: Sequence[int]) -> None:
+        use_one_torch_thread()
+        super().__init__(model, sizes)
+
+
+_LOADED: Mapping[FrameworkName, type[_InJax | _InTorch]] = {"jax": _InJax, "torch": _InTorch}
+
+
 def load(config: Mapping[str, Any], blob: bytes, sizes: Sequence[int]) -> LoadedModel:
-    """Return the model of a config and its weights, compiled for the largest of the sizes.
+    """Return the model of a config and its weights, ready for the largest of the sizes.
 
-    `intertwine.nn.saving.to_config` writes both. Raises `FormatError` if they do not match.
+    The framework that wrote the config computes it. Raises `FormatError` if the weights do not
+    match, and `Unavailable` if the framework is not installed.
     """
-    import jax
-    from intertwine.nn.saving import from_config
-
-    with jax.enable_x64(True):  # needed to read weights in float64
-        model = from_config(config, blob)
-    return LoadedModel(model, sizes)
+    framework = framework_of(config)
+    framework.require()
+    return _LOADED[framework.name](framework.placed(framework.from_config(config, blob)), sizes)
 
 
 def _refused(detail: str) -> ProblemError:
@@ -176,8 +193,9 @@ class ModelsInMemory:
         Raises `ProblemError` with ``too-large`` if that is more than the limit.
         """
         nbytes = self._measured.get(_identity(version))
-        if nbytes is None:  # its weights, and its programs without their constants
-            nbytes = version.bytes + len(sizes(self._settings.rows)) * PROGRAM_BYTES
+        if nbytes is None:
+            prepared = _LOADED[framework_of(version.config).name]
+            nbytes = version.bytes + prepared.overhead(sizes(self._settings.rows))
         self._require_fit(version, nbytes)
         return nbytes
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from intertwine.training.recipe.framework import framework_of
 from sqlalchemy import Connection, Select, delete, func, insert, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -28,7 +29,7 @@ from intertwine_api.wire.problems import ProblemError
 
 
 class TrainedModel(Protocol):
-    """A model to publish, as `intertwine.nn.saving.to_config` writes it, with its measurements.
+    """A model to publish, as `to_config` of its framework writes it, with its measurements.
 
     `equivariance_error` is None if it was not measured.
     """
@@ -345,6 +346,7 @@ def _fields(version: Version, objects: Objects) -> dict[str, Any]:
     }
     return {
         **vars(version),
+        "framework": framework_of(version.config).name,
         "has_weights": objects.has(version.weights),
         "created": instant(version.created),
         "links": links,

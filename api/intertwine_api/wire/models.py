@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from intertwine.training.recipe.description import MODEL_NAME, Digest
+from intertwine.training.recipe.framework import DEFAULT, FrameworkName
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from intertwine_api.wire.jobs import matches
@@ -43,6 +44,9 @@ class VersionSummary(BaseModel):
     owner: str
     created: datetime
     job: str | None = Field(description="the job that trained it")
+    framework: FrameworkName = Field(
+        default=DEFAULT, description="what trained it, and computes it here"
+    )
     metrics: Annotated[dict[str, Any], matches(ModelMetrics)] = Field(
         description="losses, epochs and seconds of its training"
     )
@@ -55,7 +59,9 @@ class VersionSummary(BaseModel):
 
 
 class VersionDocument(VersionSummary):
-    """A version of a model. `intertwine.nn` builds the model from its config and weights."""
+    """A version of a model. `intertwine.nn` and `intertwine.torch` build the model from its config
+    and weights.
+    """
 
     config: dict[str, Any]
     provenance: dict[str, Any] = Field(

@@ -131,6 +131,16 @@ def use_one_blas_thread() -> None:
     threadpool_limits(1, user_api="blas")
 
 
+def use_one_torch_thread() -> None:
+    """Compute each operation of PyTorch in the calling thread alone, in a process that serves.
+
+    Otherwise each thread that calls a model has a team of threads of its own, one a processor.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+
+
 _M_MMAP_THRESHOLD, _LARGE = -3, 4 * 2**20  # see mallopt(3); bytes
 _ALLOCATED = 50_000  # new objects between collections; some hundred concurrent calls make fewer
 

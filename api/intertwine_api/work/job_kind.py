@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -29,13 +29,21 @@ _Request = TypeVar("_Request", bound=JobRequest)
 
 
 @dataclass(frozen=True)
+class Requirement:
+    """The optional packages that a job imports, and the extra that installs them."""
+
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+
+
+@dataclass(frozen=True)
 class JobKind(Generic[_Request]):
     """A kind of job. To add one, write its module and register it in `intertwine_api.work.kinds`.
 
     `validate` returns the request to be stored and, if jobs are found by it, what the job is
     about; it raises the library's errors and `ProblemError` for a request that cannot be run.
-    `run` is called in the job's process. `links` are the links of a job to its result. `modules`
-    are optional packages that `run` imports, and the extra `extra` installs them.
+    `run` is called in the job's process. `links` are the links of a job to its result.
+    `requirement` says which optional packages `run` imports for a request.
     """
 
     name: Kind
@@ -43,18 +51,18 @@ class JobKind(Generic[_Request]):
     validate: Callable[[_Request, Submitter], ValidatedRequest]
     run: Callable[[Job, JobContext], Result]
     links: Callable[[Job], Mapping[str, str]]
-    modules: tuple[str, ...] = ()
-    extra: str = ""
+    requirement: Callable[[_Request], Requirement] = lambda _: Requirement()
 
-    def require_modules(self) -> None:
+    def require_packages(self, request: _Request) -> None:
         """Raise `ProblemError` with ``unavailable`` if this installation cannot run the job."""
-        missing = [name for name in self.modules if importlib.util.find_spec(name) is None]
+        needed = self.requirement(request)
+        missing = [name for name in needed.packages if find_spec(name) is None]
         if missing:
             raise ProblemError.of(
                 "unavailable",
-                f"this service cannot run jobs of the kind {self.name!r}, because packages are "
+                f"this service cannot run this job of the kind {self.name!r}, because packages are "
                 f"not installed there: {', '.join(missing)}. Its operator can install "
-                f"'intertwine[{self.extra}]' and restart it",
+                f"'intertwine[{needed.extra}]' and restart it",
             )
 
 

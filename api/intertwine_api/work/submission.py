@@ -73,7 +73,7 @@ class Submission:
         caller.require_priority(new.priority)
         kind = KINDS[request.kind]
         if self._settings.jobs:  # with 0, other hosts run the jobs, with their own installations
-            kind.require_modules()
+            kind.require_packages(request)
         limits = self.limits(request.limits)
         if request.kind == "train":
             self._quota.require(caller.owner, _TRAINING_BYTES)

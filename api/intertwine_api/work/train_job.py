@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from intertwine.training.recipe.dataset_info import info_of
 from intertwine.training.recipe.description import BuiltIn, SavedModel, TrainRequest
+from intertwine.training.recipe.framework import framework_named
 from intertwine.training.recipe.run import run_training
 from intertwine.training.recipe.samples import Samples
 from intertwine.training.recipe.training_data import TrainingData
@@ -21,7 +22,13 @@ from intertwine_api.wire.jobs import JobRequest
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work import traces
 from intertwine_api.work.job import Job
-from intertwine_api.work.job_kind import JobContext, JobKind, Submitter, ValidatedRequest
+from intertwine_api.work.job_kind import (
+    JobContext,
+    JobKind,
+    Requirement,
+    Submitter,
+    ValidatedRequest,
+)
 
 _LOG = logging.getLogger("intertwine.jobs")
 _BUILDING = "building and compiling the model"
@@ -195,6 +202,10 @@ def links(job: Job) -> Mapping[str, str]:
     return {"model": f"/v1/models/{result['model']}/versions/{result['version']}"}
 
 
-TRAIN = JobKind(
-    "train", TrainJob, validate, run, links, modules=("jax", "equinox", "optax"), extra="nn"
-)
+def requirement(job: TrainJob) -> Requirement:
+    """Return the packages of the framework that trains."""
+    framework = framework_named(job.framework)
+    return Requirement(framework.packages, framework.extra)
+
+
+TRAIN = JobKind("train", TrainJob, validate, run, links, requirement)

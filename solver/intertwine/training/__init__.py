@@ -1,9 +1,10 @@
-"""Training of models, equivariant or not, and how equivariant they are. Needs the extra ``nn``.
+"""Training of models of JAX or PyTorch, equivariant or not, and how equivariant they are.
 
-The names are loaded when they are first used: reading a recipe (`intertwine.training.recipe`)
-needs no extra.
+The names are loaded when they are first used, and with them neither JAX nor PyTorch. Models of JAX
+need the extra ``nn``, and so do polynomials and your own loops of JAX.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +66,18 @@ _MODULES = {
     **dict.fromkeys(("fit_polynomial", "fit_with_polynomial"), "polynomial_fitting"),
 }
 
+_OF_JAX = {
+    *("Packing", "PolynomialFit", "ResidualFit", "Selection", "fit_polynomial"),
+    *("fit_with_polynomial", "value_and_grad_in_microbatches"),
+}
+
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used (PEP 562)."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import_module("intertwine.nn")  # names the missing extra
+    if name in _OF_JAX or sys.modules.get("jax") is not None:
+        import_module("intertwine.nn")  # names the missing extra, and keeps compiled programs
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 

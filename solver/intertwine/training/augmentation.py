@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Inexact, Int32, Shaped
+from jaxtyping import Inexact, Int32, Shaped
 
+from intertwine.arrays import namespace
 from intertwine.errors import InvalidSetting, TooLarge
 from intertwine.reps import Rep
 from intertwine.reps.syntax import Element, groups_of
 from intertwine.training.batches import ELEMENTS, SLOTS, random_numbers
-from intertwine.training.data import DeviceSamples
+from intertwine.training.data import DeviceSamples, are_labels
 from intertwine.verify import sampled_elements
 
 _LARGEST = 1024
@@ -26,16 +26,17 @@ _USES = 64
 class Pool(NamedTuple):
     """Matrices ρ_in(g) and ρ_out(g) of group elements; `rho_out` is None for labels."""
 
-    rho_in: Inexact[Array, "k n n"]
-    rho_out: Inexact[Array, "k m m"] | None
+    rho_in: Inexact[Any, "k n n"]
+    rho_out: Inexact[Any, "k m m"] | None
 
     def move(
-        self, x: Shaped[Array, "b n"], y: Shaped[Array, "b ..."], slots: Int32[Array, " b"]
-    ) -> tuple[Shaped[Array, "b n"], Shaped[Array, "b ..."]]:
+        self, x: Shaped[Any, "b n"], y: Shaped[Any, "b ..."], slots: Int32[Any, " b"]
+    ) -> tuple[Shaped[Any, "b n"], Shaped[Any, "b ..."]]:
         """Return each sample transformed by the element at its slot."""
-        x = jnp.einsum("bij,bj->bi", self.rho_in[slots], x)
+        xp = namespace(x)
+        x = xp.einsum("bij,bj->bi", self.rho_in[slots], x)
         if self.rho_out is not None:
-            y = jnp.einsum("bij,bj->bi", self.rho_out[slots], y)
+            y = xp.einsum("bij,bj->bi", self.rho_out[slots], y)
         return x, y
 
 
@@ -55,7 +56,7 @@ class Augmentation:
 
     def check(self, samples: DeviceSamples) -> None:
         """Raise if the reps do not fit the samples, or are too large for augmentation."""
-        is_label = jnp.issubdtype(samples.y.dtype, jnp.integer)
+        is_label = are_labels(samples.y)
         if is_label and groups_of(self.rep_out):
             raise InvalidSetting(
                 f"the targets are integers, which {self.rep_out!r} would move: give them as "
@@ -65,7 +66,7 @@ class Augmentation:
             if array.shape[1:] != (rep.size(),) and not (is_label and array is samples.y):
                 raise InvalidSetting(
                     f"{rep!r} has size {rep.size()}, and cannot act on an array of shape "
-                    f"{array.shape}"
+                    f"{tuple(array.shape)}"
                 )
         if self.size < _FEWEST:
             raise TooLarge(
@@ -85,13 +86,12 @@ class Augmentation:
         return max(1, _USES * self.size // self.samples)
 
     def pool(self, epoch: int, samples: DeviceSamples) -> Pool:
-        """Return the pool of an epoch, in the dtypes of inputs and targets."""
+        """Return the pool of an epoch, in the dtypes and on the device of inputs and targets."""
         seed = int(random_numbers(self.seed, ELEMENTS, epoch // self.period).integers(2**31))
         drawn = sampled_elements((self.rep_in, self.rep_out), self.size, seed)
-        labels = jnp.issubdtype(samples.y.dtype, jnp.integer)
         return Pool(
-            _images(self.rep_in, drawn, samples.x.dtype),
-            None if labels else _images(self.rep_out, drawn, samples.y.dtype),
+            _images(self.rep_in, drawn, samples.x),
+            None if are_labels(samples.y) else _images(self.rep_out, drawn, samples.y),
         )
 
     def slots(self, epoch: int) -> Int32[np.ndarray, " n"]:
@@ -124,11 +124,13 @@ class Pools:
         return (epoch // self._augmentation.period + 1) * self._augmentation.period
 
 
-def _images(rep: Rep, elements: list[Element], dtype: Any) -> Inexact[Array, "k n n"]:
+def _images(
+    rep: Rep, elements: list[Element], points: Shaped[Any, "samples ..."]
+) -> Inexact[Any, "k n n"]:
     images = np.stack([np.asarray(rep.rho_dense(g)) for g in elements])
-    if np.iscomplexobj(images) and not jnp.issubdtype(dtype, jnp.complexfloating):
+    if np.iscomplexobj(images) and "complex" not in str(points.dtype):
         raise InvalidSetting(
             f"{rep!r} acts by complex matrices, and the samples are real: give them as complex "
             f"numbers to augment them"
         )
-    return jnp.asarray(images, dtype)
+    return namespace(points).asarray(images, dtype=points.dtype)

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from intertwine.errors import FormatError, InvalidSetting
-from intertwine.training.epochs import State
+from intertwine.training.engine import State, Steps
 from intertwine.training.history import History
 from intertwine.training.training_state import Best, TrainingState
 from intertwine.whole_files import whole_file
@@ -38,11 +37,13 @@ _FORMAT, _VERSION = "intertwine-checkpoint", 1
 class Checkpoint:
     """The folder of a checkpoint, and the settings that a fit must share to resume from it.
 
-    `require_room` is called before each write, and may raise: the previous checkpoint remains.
+    `steps` read and write the trees of their library. `require_room` is called before each write,
+    and may raise: the previous checkpoint remains.
     """
 
     folder: Path
     settings: Mapping[str, Any]
+    steps: Steps
     require_room: RoomCheck | None = None
 
     @property
@@ -53,12 +54,12 @@ class Checkpoint:
     def save(self, training: TrainingState, rates: Rates) -> None:
         """Write the state of a fit atomically."""
         arrays = {
-            **_flat("weights", training.state.weights),
-            **_flat("moments", training.state.moments),
+            **_named("weights", self.steps.to_arrays(training.state.weights)),
+            **_named("moments", self.steps.to_arrays(training.state.moments)),
         }
         best = None
         if training.best is not None:
-            arrays |= _flat("best", training.best.weights)
+            arrays |= _named("best", self.steps.to_arrays(training.best.weights))
             best = {"epoch": training.best.epoch, "loss": training.best.loss}
         content = {
             "format": _FORMAT,
@@ -88,13 +89,14 @@ class Checkpoint:
             rows = list(History.from_json(content["history"]))
             self._require_rates(content["rates"], rates, len(rows))
             best = content["best"]
+            weights, moments = start.state
             return TrainingState(
                 State(
-                    _tree("weights", arrays, start.state.weights),
-                    _tree("moments", arrays, start.state.moments),
+                    self.steps.from_arrays(_part("weights", arrays), weights),
+                    self.steps.from_arrays(_part("moments", arrays), moments),
                 ),
                 rows,
-                best and Best(_tree("best", arrays, start.state.weights), **best),
+                best and Best(self.steps.from_arrays(_part("best", arrays), weights), **best),
             )
         except (FormatError, KeyError) as error:
             raise FormatError(
@@ -168,26 +170,16 @@ def _digest_of(rates: Rates) -> str:
     return hashlib.sha256(rates.tobytes()).hexdigest()
 
 
-def _flat(name: str, tree: Any) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Return the arrays of a tree by number; complex ones as real ones with a last axis of two."""
-    return {f"{name}.{i}": _real(np.asarray(a)) for i, a in enumerate(jax.tree.leaves(tree))}
+def _named(
+    name: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]]
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Return the arrays of a tree by their names in the file."""
+    return {f"{name}.{key}": array for key, array in arrays.items()}
 
 
-def _real(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    if not np.iscomplexobj(array):
-        return array.copy()
-    return np.stack([array.real, array.imag], axis=-1)
-
-
-def _tree(name: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]], like: Any) -> Any:
-    """Return the tree of `_flat`, shaped like another. Raises `FormatError` for other shapes."""
-    leaves, structure = jax.tree.flatten(like)
-    found = []
-    for i, leaf in enumerate(leaves):
-        array = arrays[f"{name}.{i}"]
-        if np.iscomplexobj(leaf):
-            array = np.ascontiguousarray(array).view(leaf.dtype)[..., 0]
-        if array.shape != leaf.shape or array.dtype != leaf.dtype:
-            raise FormatError(f"{name} number {i} has shape {array.shape}, not {leaf.shape}")
-        found.append(jax.numpy.asarray(array))
-    return jax.tree.unflatten(structure, found)
+def _part(
+    name: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]]
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Return the arrays of a tree by their names in it."""
+    start = f"{name}."
+    return {key[len(start) :]: one for key, one in arrays.items() if key.startswith(start)}

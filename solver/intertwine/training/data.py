@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Shaped
 
+from intertwine.arrays import Array, in_numpy, is_jax, is_torch
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
 from intertwine.reps import Rep
@@ -34,31 +34,36 @@ Pair = tuple[Any, Any]
 
 
 class DeviceSamples(NamedTuple):
-    """Inputs and targets on the device, in the dtype of the weights."""
+    """Inputs and targets on the device of the model, in the dtype of its weights."""
 
-    x: Shaped[Array, "n ..."]
-    y: Shaped[Array, "n ..."]
+    x: Shaped[Any, "n ..."]
+    y: Shaped[Any, "n ..."]
 
     @property
     def digest(self) -> str:
         """The sha256 of the two arrays, with their shapes and dtypes."""
         found = hashlib.sha256()
-        for array in map(np.asarray, self):
+        for array in map(as_numpy, self):
             found.update(f"{array.dtype.name}{array.shape}".encode())
             found.update(np.ascontiguousarray(array).data)
         return found.hexdigest()
 
 
-def samples_of(data: Data | Pair | Any, dtype: Any, name: str = "the data") -> DeviceSamples:
+def samples_of(
+    data: Data | Pair | Any,
+    dtype: np.dtype[Any] | type[np.inexact[Any]],
+    name: str = "the data",
+    put: Callable[[Shaped[np.ndarray, "n ..."]], Array] = np.asarray,
+) -> DeviceSamples:
     """Return the samples, cast to `dtype`, or to the complex dtype of its precision if they are
-    complex. Integer targets are class labels and stay integers.
+    complex. Integer targets are class labels and stay integers. `put` puts an array on the device.
 
     Raises `InvalidSetting` for data that are empty, of unequal lengths, not finite, or of another
     type.
     """
     given_x, given_y = _inputs_and_targets(data, name)
-    x, y = _cast(np.asarray(given_x), dtype), np.asarray(given_y)
-    y = y if np.issubdtype(y.dtype, np.integer) else _cast(y, dtype)
+    x, y = cast(as_numpy(given_x), dtype), as_numpy(given_y)
+    y = y if np.issubdtype(y.dtype, np.integer) else cast(y, dtype)
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise InvalidSetting(
             f"{name} have inputs of shape {x.shape} and targets of shape {y.shape}: give at least "
@@ -66,7 +71,7 @@ def samples_of(data: Data | Pair | Any, dtype: Any, name: str = "the data") -> D
         )
     for part, array in (("inputs", x), ("targets", y)):
         _require_finite(array, f"the {part} of {name}")
-    return DeviceSamples(jnp.asarray(x), jnp.asarray(y))
+    return DeviceSamples(put(x), put(y))
 
 
 def reps_of(
@@ -93,15 +98,41 @@ def reps_of(
     return rep_in, rep_out
 
 
+def are_labels(targets: Shaped[Any, "n ..."]) -> bool:
+    """Return whether targets of any library are class labels: integers."""
+    if is_torch(targets):
+        is_number = targets.is_floating_point() or targets.is_complex()
+        return not is_number and str(targets.dtype) != "torch.bool"
+    return bool(np.issubdtype(targets.dtype, np.integer))
+
+
+def as_numpy(values: Any) -> Shaped[np.ndarray, "..."]:
+    """Return values of any library as an array of NumPy; those in bfloat16 of PyTorch in float32,
+    which NumPy has.
+    """
+    if is_torch(values):
+        is_brief = str(values.dtype) == "torch.bfloat16"
+        return in_numpy(values.float() if is_brief else values)
+    return np.asarray(values)
+
+
 def weights_dtype(model: Any) -> np.dtype[Any] | None:
-    """Return the common dtype of a model's weights (inexact JAX arrays); None without weights."""
+    """Return the common dtype of the weights (inexact JAX arrays) of a model of JAX; None without
+    weights.
+    """
+    import jax
+
     dtypes = {leaf.dtype for leaf in jax.tree.leaves(model) if is_weight(leaf)}
     return np.result_type(*dtypes) if dtypes else None
 
 
 def is_weight(leaf: Any) -> bool:
     """Return whether a leaf of a model is trained: inexact JAX arrays are, NumPy arrays not."""
-    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    if not is_jax(leaf):
+        return False
+    import jax.numpy as jnp
+
+    return bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
 
 
 def _inputs_and_targets(data: Any, name: str) -> Pair:
@@ -118,7 +149,8 @@ def _inputs_and_targets(data: Any, name: str) -> Pair:
     )
 
 
-def _cast(array: Shaped[np.ndarray, "..."], dtype: Any) -> Shaped[np.ndarray, "..."]:
+def cast(array: Shaped[np.ndarray, "..."], dtype: Any) -> Shaped[np.ndarray, "..."]:
+    """Return an array in `dtype`, or in the complex dtype of its precision if it is complex."""
     with np.errstate(over="ignore"):  # `_require_finite` finds overflows
         return array.astype(
             np.result_type(dtype, np.complex64) if np.iscomplexobj(array) else dtype

@@ -17,11 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int32
+from jaxtyping import Array, Bool, Float
 
 from intertwine.training.augmentation import Pool
 from intertwine.training.batches import Batches
 from intertwine.training.data import DeviceSamples, is_weight
+from intertwine.training.engine import EpochsResult, Orders, State
 from intertwine.training.losses import Loss
 from intertwine.training.microbatches import value_and_grad_in_microbatches
 from intertwine.training.packing import Packing
@@ -73,33 +74,6 @@ class Program:
     batches: Batches
     microbatch_size: int | None
     packs: bool
-
-
-class State(NamedTuple):
-    """The weights and the state of the optimiser."""
-
-    weights: Any
-    moments: Any
-
-
-class Orders(NamedTuple):
-    """A fixed number of coming epochs, compiled once; a call may run only the first of them."""
-
-    samples: Int32[np.ndarray, "e n"]
-    slots: Int32[np.ndarray, "e n"] | None
-    rates: Float[np.ndarray, "e batches"]
-
-
-class EpochsResult(NamedTuple):
-    """The state after some epochs and the loss of each of their batches.
-
-    If a loss is not finite, `state` is the one before that batch, and later epochs did not run.
-    `sound` says whether all losses and weights are finite.
-    """
-
-    state: State
-    losses: Float[Array, "e batches"]
-    sound: Bool[Array, ""]
 
 
 @partial(jax.jit, static_argnames=("program",), donate_argnames=("state",))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Inexact, Num, Shaped
+from jaxtyping import Float, Inexact, Shaped
 
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.integers import checked_integer
 from intertwine.reps import Rep
 from intertwine.reps.syntax import Element, rho_of
-from intertwine.training.data import Data, Pair, reps_of, weights_dtype
-from intertwine.training.precision import precision_of
+from intertwine.training.data import Data, Pair, as_numpy, reps_of
+from intertwine.training.engine import engine_of
 from intertwine.verify import sampled_elements
 
 
@@ -88,7 +86,7 @@ def _both_ways(
     """Return f(ρ_in(g)x) and ρ_out(g)f(x) for every x."""
     samples = checked_integer(samples, "samples", 1)
     batch_size = checked_integer(batch_size, "batch_size", 1)
-    X = np.asarray(data.X if isinstance(data, Data) else data[0] if _is_pair(data) else data)
+    X = as_numpy(data.X if isinstance(data, Data) else data[0] if _is_pair(data) else data)
     if not isinstance(data, Data) and rep_in is None and rep_out is None:
         own = getattr(model, "rep_in", None), getattr(model, "rep_out", None)
         rep_in, rep_out = (rep if isinstance(rep, Rep) else None for rep in own)
@@ -114,20 +112,14 @@ def _act(
     return result
 
 
-def _answers(model: Any, X: Num[np.ndarray, "n d"], batch_size: int) -> Inexact[np.ndarray, "n m"]:
+def _answers(
+    model: Any, X: Shaped[np.ndarray, "n d"], batch_size: int
+) -> Inexact[np.ndarray, "n m"]:
     """Return f(x) for every row, in the model's precision, as float64 or complex128."""
-    with precision_of(model):
-        dtype = weights_dtype(model) or jnp.zeros(()).dtype
-        x = X.astype(np.result_type(dtype, np.complex64) if np.iscomplexobj(X) else dtype)
-        starts = range(0, len(x), batch_size)
-        answers = [np.asarray(_predict(model, x[at : at + batch_size])) for at in starts]
-    whole = np.concatenate(answers)
-    return whole.astype(np.result_type(whole.dtype, np.float64))
-
-
-@eqx.filter_jit
-def _predict(model: Any, x: Any) -> Any:
-    return model(jnp.asarray(x))
+    engine = engine_of(model)
+    with engine.computing():
+        answers = engine.outputs(X, batch_size)
+    return answers.astype(np.result_type(answers.dtype, np.float64))
 
 
 def _is_pair(data: Any) -> bool:

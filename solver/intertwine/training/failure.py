@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from intertwine.errors import NonFiniteLoss
-from intertwine.training.epochs import all_finite
 from intertwine.training.training_state import TrainingState
 
 _ADVICE = "lower the learning rate, warm it up, or scale the data"
@@ -19,11 +17,12 @@ def not_finite(
     losses: Float[np.ndarray, "e batches"],
     rates: Float[np.ndarray, "e batches"],
     training: TrainingState,
-    weights: Any,
+    *,
+    weights_are_finite: bool,
 ) -> NonFiniteLoss:
     """Return the error for the epochs after `training` whose losses or weights are not finite.
 
-    `weights` are those before the first bad batch, or the last ones where no batch is bad.
+    `weights_are_finite` says it of those before the first bad batch.
     """
     bad = ~np.isfinite(losses)
     if not bad.any():
@@ -40,7 +39,7 @@ def not_finite(
         before = f"the last finite loss is {training.rows[-1].train_loss:.4g}, an epoch's mean"
     else:
         before = "it is the first"
-    if all_finite(weights):
+    if weights_are_finite:
         cause = "the weights were finite before it, so the model's output or the loss overflowed"
     else:
         cause = "weights were not finite before it, so an earlier step was too large"

@@ -5,22 +5,22 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
+from intertwine.arrays import is_jax, is_torch
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
+from intertwine.training.data import as_numpy
 
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), np.generic, np.dtype)
 _LIBRARIES = frozenset(("builtins", "functools", "intertwine", "jax", "jaxlib", "jaxtyping"))
-_LIBRARIES |= {"beartype", "equinox", "numpy", "optax", "typing"}
+_LIBRARIES |= {"beartype", "equinox", "numpy", "optax", "torch", "typing"}
 """Libraries whose functions are identified by name alone."""
 _RECORDED = {
     "intertwine.bases.matrix.DenseStorage": "intertwine.bases.matrix.Dense",
@@ -39,7 +39,8 @@ def name_of(value: Any) -> str:
         given = [*map(_shown, value.args)]
         given += [f"{name}={_shown(one)}" for name, one in value.keywords.items()]
         return f"{name_of(value.func)}({', '.join(given)})"
-    if isinstance(value, optax.GradientTransformation):
+    optax = sys.modules.get("optax")
+    if optax is not None and isinstance(value, optax.GradientTransformation):
         return name_of(value.update)
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     named = value if isinstance(name, str) else type(value)
@@ -58,6 +59,17 @@ def identity_of(value: Any) -> str:
     if _is_known_by_name(value):
         return name_of(value)
     return f"{name_of(value)} ({_Digester().digest(value)[:16]})"
+
+
+def is_of_this_library(kind: type) -> bool:
+    """Return whether a class is one of Intertwine's, and no subclass of a user's."""
+    return kind.__module__.startswith(_DERIVED)
+
+
+def is_module(value: Any) -> bool:
+    """Return whether the value is a module of PyTorch, without importing PyTorch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
 
 
 def has_hash(value: Any) -> bool:
@@ -90,8 +102,12 @@ class _Digester:
         yield name_of(type(value))
         if isinstance(value, _SIMPLE):
             yield repr(value)
-        elif isinstance(value, jax.Array | np.ndarray):
+        elif isinstance(value, np.ndarray) or is_jax(value):
             yield from self._array(value, derived)
+        elif is_torch(value):
+            yield from (str(value.dtype), self.digest(as_numpy(value)))
+        elif is_module(value):
+            yield from self._module(value)
         elif isinstance(value, Group):
             yield value.digest
         elif isinstance(value, Rep):
@@ -119,8 +135,11 @@ class _Digester:
 
     def _array(self, value: Any, derived: bool) -> Iterator[str]:
         derived = derived and isinstance(value, np.ndarray)  # those of JAX are weights
-        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-            value = jax.random.key_data(value)
+        if is_jax(value):
+            import jax
+
+            if jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
+                value = jax.random.key_data(value)
         array = np.asarray(value)
         yield f"{array.dtype}{array.shape}"
         if array.dtype == object:
@@ -139,10 +158,24 @@ class _Digester:
         if not _is_of_a_library(function):
             yield self.digest(function.__code__)
 
+    def _module(self, module: Any) -> Iterator[str]:
+        """Yield a module's class, what it computes with, and the form of its parameters."""
+        torch, kind = sys.modules["torch"], type(module)
+        if not _is_of_a_library(kind):
+            yield self.digest(kind.forward)
+        for name, parameter in module.named_parameters(recurse=False):
+            yield f"{name} {parameter.dtype} {tuple(parameter.shape)} {parameter.requires_grad}"
+        for name, part in (*module.named_buffers(recurse=False), *module.named_children()):
+            yield from (name, self.digest(part))
+        derived = is_of_this_library(kind)
+        for name, one in sorted(vars(module).items()):
+            if name not in vars(torch.nn.Module()):
+                yield from (name, self.digest(one, derived))
+
     def _object(self, value: Any) -> Iterator[str]:
         """Yield an object's class and fields; if it is of a library that hides them, its name."""
         kind, own = type(value), not _is_of_a_library(type(value))
-        derived = kind.__module__.startswith(_DERIVED)
+        derived = is_of_this_library(kind)
         if own and callable(value):
             yield self.digest(kind.__call__)
         if dataclasses.is_dataclass(value):

@@ -1,4 +1,4 @@
-"""The loop over the epochs of a fit, with few calls of compiled code."""
+"""The loop over the epochs of a fit, with few calls of the engine."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from intertwine.training.augmentation import Augmentation, Pool, Pools
-from intertwine.training.batches import order_of
+from intertwine.training.batches import Batches, order_of
 from intertwine.training.checkpoint_policy import CheckpointPolicy
 from intertwine.training.data import DeviceSamples
-from intertwine.training.epochs import Orders, Parts, Program, State, train_epochs
-from intertwine.training.evaluation import mean_loss, weighted_mean
+from intertwine.training.engine import Orders, Steps
 from intertwine.training.failure import not_finite, require_finite_loss
 from intertwine.training.history import Epoch
 from intertwine.training.trained import Event, Stopped
@@ -28,17 +25,17 @@ Callback = Callable[[Event], Any]
 
 _INDICES = 2**16
 _MOST_EPOCHS = 128
-"""The largest numbers of sample indices and of epochs in one call of compiled code."""
+"""The largest numbers of sample indices and of epochs in one call of the engine."""
 _SECONDS = 0.5
-"""The longest call of compiled code: between calls the bar moves and Ctrl-C takes effect."""
+"""The longest call of the engine: between calls the bar moves and Ctrl-C takes effect."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """The constant parts of a fit: its program, its data, and when it measures losses."""
+    """The constant parts of a fit: its steps, its data, and when it measures losses."""
 
-    program: Program
-    constants: Any
+    steps: Steps
+    batches: Batches
     samples: DeviceSamples
     watched: Mapping[str, DeviceSamples]
     batch_size: int
@@ -49,14 +46,6 @@ class Loop:
     patience: int | None
     evaluate_every: int
     callback: Callback | None
-
-    def model(self, weights: Any) -> Any:
-        """Return the model with these weights."""
-        return Parts(weights, self.constants, self.program.frame).model
-
-    def start(self, weights: Any) -> TrainingState:
-        """Return the state before the first epoch, with copied weights: epochs consume it."""
-        return TrainingState(_copy(State(weights, self.program.optimizer.init(weights))))
 
     def run(
         self,
@@ -118,29 +107,24 @@ class Loop:
         """Return the largest number of epochs of one call. It depends on the data alone: all
         fits share compiled code.
         """
-        return int(np.clip(_INDICES // self.program.batches.samples, 1, _MOST_EPOCHS))
+        return int(np.clip(_INDICES // self.batches.samples, 1, _MOST_EPOCHS))
 
     @property
     def _measured_at_once(self) -> int:
         """Return the largest number of samples whose test loss is computed at once."""
-        return min(self.batch_size, self.program.microbatch_size or self.batch_size)
+        return min(self.batch_size, self.steps.microbatch_size or self.batch_size)
 
     def _advance(self, training: TrainingState, count: int, pool: Pool | None) -> float:
         """Run `count` epochs, write their rows, and return the seconds they took."""
         begun, first, last = time.perf_counter(), training.epoch, training.epoch + count
-        outcome = train_epochs(
-            self.program,
-            training.state,
-            self.constants,
-            self.samples,
-            pool,
-            self._orders(first, count),
-            count,
-        )
+        orders, epochs = self._orders(first, count), range(first, last)
+        outcome = self.steps.advance(training.state, self.samples, pool, orders, epochs)
         training.state = outcome.state
         losses = np.asarray(outcome.losses)[:count]
         if not outcome.sound:
-            raise not_finite(losses, self.rates[first:last], training, outcome.state.weights)
+            are_finite = self.steps.are_finite(outcome.state.weights)
+            rates = self.rates[first:last]
+            raise not_finite(losses, rates, training, weights_are_finite=are_finite)
         measured = self._measure(training, last) if self._is_due(last) else {}
         seconds, before = time.perf_counter() - begun, training.seconds
         for i in range(count):
@@ -148,7 +132,7 @@ class Loop:
             training.rows.append(
                 Epoch(
                     epoch=first + i + 1,
-                    train_loss=weighted_mean(losses[i], self.program.batches),
+                    train_loss=self.batches.mean(losses[i]),
                     test_loss=known.get("test"),
                     validation_loss=known.get("validation"),
                     learning_rate=float(self.rates[first + i, 0]) if self.shows_rates else None,
@@ -159,9 +143,9 @@ class Loop:
 
     def _orders(self, first: int, count: int) -> Orders:
         """Return order, slots and rates of `count` epochs, in arrays of the full capacity."""
-        n, epochs = self.program.batches.samples, range(first, first + count)
+        n, epochs = self.batches.samples, range(first, first + count)
         orders = np.zeros((self._capacity, n), np.int32)
-        rates = np.zeros((self._capacity, self.program.batches.count), jnp.zeros(()).dtype)
+        rates = np.zeros((self._capacity, self.batches.count))
         slots = None if self.augmentation is None else np.zeros_like(orders)
         for i, epoch in enumerate(epochs):
             orders[i], rates[i] = order_of(epoch, n, self.seed), self.rates[epoch]
@@ -171,9 +155,8 @@ class Loop:
 
     def _measure(self, training: TrainingState, epoch: int) -> dict[str, float]:
         """Return the watched losses, and record the best weights."""
-        parts = Parts(training.state.weights, self.constants, self.program.frame)
         measured = {
-            name: mean_loss(parts, samples, self.program.loss, self._measured_at_once)
+            name: self.steps.mean_loss(training.state, samples, self._measured_at_once)
             for name, samples in self.watched.items()
         }
         for name, loss in measured.items():
@@ -181,14 +164,14 @@ class Loop:
         watched = "validation" if self.patience is None or "validation" in measured else "test"
         deciding = measured.get(watched)
         if deciding is not None and (training.best is None or deciding < training.best.loss):
-            training.best = Best(_copy(training.state.weights), deciding, epoch)
+            training.best = Best(self.steps.copy(training.state.weights), deciding, epoch)
         return measured
 
     def _callback_stops(self, training: TrainingState) -> bool:
         """Call the callback if it is due. Return whether it ends the fit."""
         if self.callback is None or not self._looks_at(training.epoch):
             return False
-        model = self.model(_copy(training.state.weights))
+        model = self.steps.model(training.state.weights)
         answer = self.callback(Event(**asdict(training.rows[-1]), model=model))
         is_array = getattr(answer, "dtype", None) == np.bool_ and np.shape(answer) == ()
         return bool(answer) if is_array else answer is True
@@ -197,9 +180,3 @@ class Loop:
 def _next(epoch: int, every: int) -> int:
     """Return the first multiple of `every` after an epoch."""
     return (epoch // every + 1) * every
-
-
-@jax.jit
-def _copy(tree: Any) -> Any:
-    """Return copies of the arrays, without weak types, for calls that consume them."""
-    return jax.tree.map(lambda a: jnp.array(a, a.dtype), tree)

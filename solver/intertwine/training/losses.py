@@ -1,18 +1,19 @@
-"""The losses that a fit minimises: means over a batch, as functions of the model."""
+"""The losses that a fit minimises: means over a batch, as functions of the model.
+
+They are those of JAX and of PyTorch: they compute in the library of the model's outputs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Float, Shaped
 
+from intertwine.arrays import Array, in_numpy, is_torch, namespace
 from intertwine.errors import InvalidSetting, UnknownMethod
-from intertwine.training.data import DeviceSamples
+from intertwine.training.data import DeviceSamples, are_labels
 from intertwine.training.identity import has_hash
 
 #: loss(model, x, y), a real scalar: the mean over the samples of a batch.
@@ -20,32 +21,41 @@ Loss = Callable[[Any, Any, Any], Any]
 
 
 def mean_squared_error(
-    model: Any, x: Shaped[Array, "b ..."], y: Shaped[Array, "b ..."]
-) -> Float[Array, ""]:
+    model: Any, x: Shaped[Any, "b ..."], y: Shaped[Any, "b ..."]
+) -> Float[Any, ""]:
     """Return the mean of |f(x) − y|² over samples and components; complex components count once."""
-    return jnp.mean(jnp.abs(_difference(model, x, y)) ** 2)
+    distances = _distances(model, x, y)
+    return namespace(distances).mean(distances**2)
 
 
 def mean_absolute_error(
-    model: Any, x: Shaped[Array, "b ..."], y: Shaped[Array, "b ..."]
-) -> Float[Array, ""]:
+    model: Any, x: Shaped[Any, "b ..."], y: Shaped[Any, "b ..."]
+) -> Float[Any, ""]:
     """Return the mean of |f(x) − y| over samples and components."""
-    return jnp.mean(jnp.abs(_difference(model, x, y)))
+    distances = _distances(model, x, y)
+    return namespace(distances).mean(distances)
 
 
-def cross_entropy(
-    model: Any, x: Shaped[Array, "b ..."], y: Shaped[Array, "b ..."]
-) -> Float[Array, ""]:
+def cross_entropy(model: Any, x: Shaped[Any, "b ..."], y: Shaped[Any, "b ..."]) -> Float[Any, ""]:
     """Return the mean over samples of −log softmax(f(x)) at the right class.
 
     f(x) has shape (b, classes). y holds integer labels, of shape (b,) or (b, 1), or probabilities
     of shape (b, classes).
     """
     logits = model(x)
-    if jnp.issubdtype(y.dtype, jnp.integer) and y.shape != logits.shape:
+    has_labels = are_labels(y) and y.shape != logits.shape
+    if not has_labels:
+        _require_shape(logits, y)
+    if is_torch(logits):
+        from torch.nn.functional import cross_entropy as mean_of
+
+        return mean_of(logits, y.reshape(len(y)).long() if has_labels else y.to(logits.dtype))
+    import jax.numpy as jnp
+    import optax
+
+    if has_labels:
         labels = y.reshape(len(y))
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
-    _require_shape(logits, y)
     return jnp.mean(optax.softmax_cross_entropy(logits, y))
 
 
@@ -68,6 +78,11 @@ def loss_of(loss: str | Loss) -> Loss:
     return LOSSES[loss]
 
 
+def is_known_mean(loss: Loss) -> bool:
+    """Return whether a loss is known to be a mean over samples: the built-in ones are."""
+    return any(loss is one for one in LOSSES.values())
+
+
 class ByIdentity:
     """A loss without a hash, such as a module with arrays: compiled functions are found by it."""
 
@@ -85,13 +100,18 @@ class ByIdentity:
         return id(self.loss)
 
 
-def require_labels(loss: Loss, model: Any, samples: DeviceSamples, name: str = "the data") -> None:
+def require_labels(
+    loss: Loss,
+    output_shape: Callable[[Any], tuple[int, ...]],
+    samples: DeviceSamples,
+    name: str = "the data",
+) -> None:
     """Raise `InvalidSetting` if the loss takes class labels and a label is not one of the model's
-    classes.
+    classes. `output_shape` gives the shape of its outputs for inputs.
     """
-    if loss is not cross_entropy or not jnp.issubdtype(samples.y.dtype, jnp.integer):
+    if loss is not cross_entropy or not are_labels(samples.y):
         return
-    logits, labels = eqx.filter_eval_shape(model, samples.x).shape, np.asarray(samples.y)
+    logits, labels = output_shape(samples.x), in_numpy(samples.y)
     if labels.shape == logits or len(logits) != 2:
         return  # probabilities, or nothing that this loss takes
     flat, classes = labels.reshape(len(labels), -1), logits[1]
@@ -105,10 +125,11 @@ def require_labels(loss: Loss, model: Any, samples: DeviceSamples, name: str = "
         )
 
 
-def _difference(model: Any, x: Array, y: Array) -> Array:
+def _distances(model: Any, x: Array, y: Array) -> Array:
+    """Return |f(x) − y| for each component."""
     predicted = model(x)
     _require_shape(predicted, y)
-    return jnp.subtract(predicted, y)
+    return abs(predicted - y)
 
 
 def _require_shape(predicted: Array, y: Array) -> None:

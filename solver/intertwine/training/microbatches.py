@@ -13,16 +13,9 @@ from jaxtyping import Array, Float, Shaped
 
 from intertwine.errors import InvalidSetting
 from intertwine.integers import checked_integer
-from intertwine.training.batches import Batches
-from intertwine.training.losses import LOSSES, Loss
-
-MICROBATCH = 512
-"""The largest number of samples of a microbatch.
-
-The intermediate results of a network of width 384 then take 13 MiB: they stay in the processor's
-cache, and the C library can keep their memory from one step to the next. Those of 4,096 samples
-take 78 to 103 MiB, and a step takes twice as long. Smaller microbatches gain nothing.
-"""
+from intertwine.training.batches import MICROBATCH, Batches
+from intertwine.training.identity import is_of_this_library
+from intertwine.training.losses import Loss, is_known_mean
 
 
 def value_and_grad_in_microbatches(
@@ -47,7 +40,7 @@ def value_and_grad_in_microbatches(
     whole: Callable[..., Any] = eqx.filter_value_and_grad(loss)
 
     def accumulated(weights: Any, *batch: Any) -> tuple[Float[Array, ""], Any]:
-        parts = _microbatches(_length(batch), size)
+        parts = Batches.micro(_length(batch), size)
         if parts.count <= 1:
             value, gradient = whole(weights, *batch)
             return value, gradient
@@ -72,11 +65,10 @@ def microbatch_size_of(loss: Loss, model: Any, given: int | None) -> int | None:
     library may compute statistics of the batch. A GPU is fastest with whole batches.
     """
     if given is not None:
-        return checked_integer(given, "microbatch_size", 1)
+        return given
     if jax.default_backend() != "cpu":
         return None
-    is_known = any(loss is one for one in LOSSES.values()) and _is_made_of_layers(model)
-    return MICROBATCH if is_known else None
+    return MICROBATCH if is_known_mean(loss) and _is_made_of_layers(model) else None
 
 
 def _is_made_of_layers(model: Any) -> bool:
@@ -86,16 +78,7 @@ def _is_made_of_layers(model: Any) -> bool:
 
 
 def _is_known_node(node: Any) -> bool:
-    return isinstance(node, tuple | list | dict) or type(node).__module__.startswith("intertwine.")
-
-
-def _microbatches(samples: int, size: int) -> Batches:
-    """Return the fewest microbatches. If up to twice as many have equal sizes, return those: each
-    size is compiled separately.
-    """
-    fewest = max(1, -(-samples // size))
-    counts = range(fewest, 2 * fewest + 1)
-    return Batches(samples, next((n for n in counts if samples % n == 0), fewest))
+    return isinstance(node, tuple | list | dict) or is_of_this_library(type(node))
 
 
 def _length(batch: tuple[Shaped[Any, "..."], ...]) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -35,19 +33,28 @@ def _warmup_cosine(step: Float[np.ndarray, " t"], total: int) -> Float[np.ndarra
 SCHEDULES = {"constant": _constant, "cosine": _cosine, "warmup cosine": _warmup_cosine}
 
 
+def one_by_one(schedule: Schedule, total: int) -> Float[np.ndarray, " total"]:
+    """Return a schedule's learning rates at this number of steps."""
+    return np.asarray([schedule(step) for step in range(total)], float)
+
+
 def learning_rates(
-    schedule: str | Schedule, learning_rate: float, epochs: int, batches: int
+    schedule: str | Schedule,
+    learning_rate: float,
+    epochs: int,
+    batches: int,
+    evaluated: Callable[[Schedule, int], Float[np.ndarray, " total"]] = one_by_one,
 ) -> Float[np.ndarray, "epochs batches"]:
     """Return the learning rate of every step.
 
     "constant"; "cosine", falling from `learning_rate` to 0 by half a cosine (Loshchilov and Hutter
     2017, without restarts); "warmup cosine", which first rises linearly over 5 % of the steps; or
-    a function of the step, which is the learning rate itself. Raises `UnknownMethod` for an unknown
-    name, `InvalidSetting` for rates that are negative or not finite.
+    a function of the step, which is the learning rate itself and which `evaluated` calls. Raises
+    `UnknownMethod` for an unknown name, `InvalidSetting` for rates that are negative or not finite.
     """
     total = epochs * batches
     if callable(schedule):
-        rates = _evaluated(schedule, total)
+        rates = evaluated(schedule, total)
     elif schedule in SCHEDULES:
         rates = learning_rate * SCHEDULES[schedule](np.arange(total, dtype=float), total)
     else:
@@ -63,11 +70,3 @@ def learning_rates(
             f"negative"
         )
     return rates.reshape(epochs, batches)
-
-
-def _evaluated(schedule: Schedule, total: int) -> Float[np.ndarray, " total"]:
-    """Evaluate a schedule at all steps at once, or one by one if JAX cannot trace it."""
-    try:
-        return np.asarray(jax.vmap(lambda t: jnp.asarray(schedule(t)))(jnp.arange(total)), float)
-    except jax.errors.JAXTypeError:
-        return np.asarray([schedule(step) for step in range(total)], float)

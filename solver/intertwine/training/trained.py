@@ -56,22 +56,38 @@ class Trained:
         return self.history._repr_html_()
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries, and the device."""
-    import equinox
-    import jax
+def versions(framework: str = "jax", device: str | None = None) -> dict[str, str]:
+    """Return the versions of the libraries of a fit with "jax" or "torch", and the device.
+
+    PyTorch's device is that of the model, the processor by default; JAX has one for all.
+    """
     import numpy as np
-    import optax
 
     from intertwine import __version__
 
-    device = jax.devices()[0]
     return {
         "intertwine": __version__,
+        **(_of_torch(device or "cpu") if framework == "torch" else _of_jax()),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _of_jax() -> dict[str, str]:
+    import equinox
+    import jax
+    import optax
+
+    device = jax.devices()[0]
+    return {
         "jax": jax.__version__,
         "equinox": equinox.__version__,
         "optax": optax.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
         "device": f"{device.platform} {device.device_kind}",
     }
+
+
+def _of_torch(device: str) -> dict[str, str]:
+    import torch
+
+    return {"torch": str(torch.__version__), "device": device}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from intertwine.training.epochs import State
+from intertwine.training.engine import State
 from intertwine.training.history import Epoch, History
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,10 +48,11 @@ def models(url: str, *arguments: str | Path, cwd: Path | None = None) -> Ended:
 
 def test_list_shows_a_line_for_each(url: str) -> None:
     header, *rows = models(url, "list").out.splitlines()
-    assert header.split() == ["NAME", "VERSION", "OWNER", "TEST", "LOSS", "EQUIVARIANCE", "ERROR"]
+    columns = ["NAME", "VERSION", "OWNER", "FRAMEWORK", "TEST", "LOSS", "EQUIVARIANCE", "ERROR"]
+    assert header.split() == columns
     assert [row.split() for row in rows] == [
-        ["off", "1", "ann", "-", "1.0e-02", "(not!)"],
-        ["small", "2", "local", "0.25", "3.0e-08"],
+        ["off", "1", "ann", "JAX", "-", "1.0e-02", "(not!)"],
+        ["small", "2", "local", "JAX", "0.25", "3.0e-08"],
     ]
     assert [model["name"] for model in models(url, "list", "--json").json] == ["off", "small"]
 
@@ -59,6 +61,7 @@ def test_show_tells_what_is_known(url: str) -> None:
     shown = models(url, "show", "small").out
     assert "equivariance error  3e-08\n" in shown
     assert "test_loss           0.25\n" in shown
+    assert re.search("framework +JAX\n", shown)
     assert models(url, "show", "small", "--version", "1", "--json").json["version"] == 1
 
 

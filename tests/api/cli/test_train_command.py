@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Iterator
@@ -166,6 +167,7 @@ class TestWhatCannotBe:
             (["--set", "kind=solve"], "kind is 'solve', and this trains: leave it out"),
             (["--remote", "http://127.0.0.1:80x"], "is not the address of a service"),
             (["--watch"], "name it with --remote"),
+            (["--set", "framework=keras"], "there is no framework 'keras': give one of jax, torch"),
             (["-o", "../lengths.toml"], "exists and is not a folder"),
         ],
         ids=str,
@@ -187,6 +189,19 @@ class TestWhatCannotBe:
         assert err.startswith("intertwine: ")
         assert reason in err
         assert list((folder / "elsewhere").iterdir()) == []
+
+    def test_a_framework_that_is_not_installed(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from intertwine_api.cli.program import main
+
+        monkeypatch.chdir(folder / "elsewhere")
+        monkeypatch.setitem(sys.modules, "torch", None)
+        assert main(["train", str(folder / "lengths.toml"), "--framework", "torch"]) == 2
+        assert capsys.readouterr().err == (
+            "intertwine: models of PyTorch need packages that are not installed here (torch): "
+            "pip install 'intertwine[torch]'\n"
+        )
 
     @pytest.mark.parametrize(
         "text", ["nothing =", "\x00", "a = [" * 5000], ids=["half", "nul", "deep"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from helpers.example_models import TrainedModel, bytes_only, small_model, trained
 from intertwine.nn import Standardize
+from intertwine.nn.saving import to_config
 from intertwine_api.server.inference import Answer, Inference
 from intertwine_api.storage.database import Database
 from intertwine_api.storage.folder_objects import FolderObjects
@@ -121,6 +123,22 @@ def test_a_bad_input_among_good_ones_fails_alone(lab: Lab, first: Any) -> None:
     np.testing.assert_allclose(good.outputs, outputs(first, X[:1]), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(also_good.outputs, outputs(first, X[1:2]), rtol=1e-5, atol=1e-7)
     assert [error.problem.code for error in refused] == ["invalid-request"] * 3
+
+
+def test_a_model_whose_framework_is_not_installed_is_unavailable(
+    lab: Lab, first: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, blob = to_config(first)
+    lab.publish("of-torch", TrainedModel({**config, "framework": "torch"}, blob))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ProblemError) as caught:
+        lab.run(lambda inference: inference.forward("of-torch", None, X))
+    assert caught.value.problem.code == "unavailable"
+    assert caught.value.problem.detail == (
+        "this service cannot compute of-torch, version 1: models of PyTorch need packages that are "
+        "not installed here (torch): pip install 'intertwine[torch]'; or download the model and "
+        "call it on your machine"
+    )
 
 
 def test_no_vectors_have_no_outputs(lab: Lab, first: Any) -> None:

@@ -126,6 +126,19 @@ class TestAnException:
         assert problem["code"] == "out-of-memory"
         assert "400000000000000 bytes" in problem["detail"]
 
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "CUDA out of memory. Tried to allocate 7.00 GiB",
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 7",
+        ],
+    )
+    def test_of_pytorch_without_memory_says_how_much_was_asked_for(self, said: str) -> None:
+        kind = type("OutOfMemoryError" if "CUDA" in said else "RuntimeError", (RuntimeError,), {})
+        problem = raised(kind(said))
+        assert problem["code"] == "out-of-memory"
+        assert said in problem["detail"]
+
     def test_that_nobody_foresaw_is_not_told_over_http(self) -> None:
         problem = raised(RuntimeError("/home/somebody/secret.py is wrong"))
         assert problem["code"] == "internal"

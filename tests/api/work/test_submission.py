@@ -1,4 +1,4 @@
-"""Submission without the extra `nn`: trainings are refused if this host would run them."""
+"""Submission without JAX and PyTorch: trainings are refused if this host would run them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ TRAINING = {
     "dataset": {"name": "Inertia", "size": 30},
     "model": {"type": "EMLP", "ch": 8},
 }
-MISSING = ("jax", "jaxlib", "equinox", "optax")
+IN_PYTORCH = {**TRAINING, "framework": "torch"}
+MISSING = ("jax", "jaxlib", "equinox", "optax", "torch")
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the packages of this environment, but none of the extra `nn`."""
+    """A folder with the packages of this environment, but none of JAX and PyTorch."""
     folder = tmp_path_factory.mktemp("packages")
     for path in Path(sysconfig.get_path("purelib")).iterdir():
         if re.split(r"[-.]", path.name)[0] not in MISSING:
@@ -40,7 +41,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def service_without_nn(packages: Path, data: Path, jobs: int) -> Iterator[httpx.Client]:
+def service_without_frameworks(packages: Path, data: Path, jobs: int) -> Iterator[httpx.Client]:
     """A service that finds only these packages, besides the project's own."""
     own = [Path(m.__path__[0]).parent for m in (intertwine, intertwine_cache, intertwine_api)]
     serve = ["serve", "--port", "0", "--data", str(data), "--jobs", str(jobs)]
@@ -64,11 +65,17 @@ def service_without_nn(packages: Path, data: Path, jobs: int) -> Iterator[httpx.
 
 
 def test_a_training_is_refused_where_it_cannot_run(packages: Path, tmp_path: Path) -> None:
-    with service_without_nn(packages, tmp_path, jobs=1) as client:
+    with service_without_frameworks(packages, tmp_path, jobs=1) as client:
         refused = problem(client.post("/v1/jobs", json=TRAINING), 422, "unavailable")
         assert refused["detail"] == (
-            "this service cannot run jobs of the kind 'train', because packages are not installed "
-            "there: jax, equinox, optax. Its operator can install 'intertwine[nn]' and restart it"
+            "this service cannot run this job of the kind 'train', because packages are not "
+            "installed there: jax, equinox, optax. Its operator can install 'intertwine[nn]' and "
+            "restart it"
+        )
+        refused = problem(client.post("/v1/jobs", json=IN_PYTORCH), 422, "unavailable")
+        assert refused["detail"] == (
+            "this service cannot run this job of the kind 'train', because packages are not "
+            "installed there: torch. Its operator can install 'intertwine[torch]' and restart it"
         )
         assert client.get("/v1/jobs").json()["data"] == []
         solve = {"kind": "solve", "rep": "V**2", "group": "SO(3)"}
@@ -77,5 +84,6 @@ def test_a_training_is_refused_where_it_cannot_run(packages: Path, tmp_path: Pat
 
 
 def test_it_is_accepted_for_other_hosts(packages: Path, tmp_path: Path) -> None:
-    with service_without_nn(packages, tmp_path, jobs=0) as client:
-        assert client.post("/v1/jobs", json=TRAINING).json()["state"] == "queued"
+    with service_without_frameworks(packages, tmp_path, jobs=0) as client:
+        for training in (TRAINING, IN_PYTORCH):
+            assert client.post("/v1/jobs", json=training).json()["state"] == "queued"

@@ -22,7 +22,10 @@ from intertwine.errors import (
     ParseError,
     TooLarge,
 )
+from intertwine.groups import SO
+from intertwine.nn import MLPH
 from intertwine.nn.saving import to_config
+from intertwine.reps import Scalar, V
 from intertwine.training.recipe.built_in import describe_builtin
 from intertwine.training.recipe.dataset_info import DatasetInfo, info_of
 from intertwine.training.recipe.description import (
@@ -184,6 +187,13 @@ class TestASavedModel:
         wrong = self.request(model, weights, training={"dtype": "float32"})
         with pytest.raises(InvalidSetting, match="has weights in float64, and dtype is float32"):
             complete_request(wrong, stored, weights)
+
+    def test_layers_that_only_jax_has_are_refused_for_pytorch(self, weights: Weights) -> None:
+        request = self.request(MLPH(V, Scalar, SO(3), ch=2, num_layers=1), weights)
+        complete_request(request, SENT, weights, thoroughly=False)
+        in_pytorch = request.model_copy(update={"framework": "torch"})
+        with pytest.raises(InvalidSetting, match="do not exist for PyTorch: MLPH"):
+            complete_request(in_pytorch, SENT, weights, thoroughly=False)
 
     def test_missing_weights_are_refused(self, weights: Weights) -> None:
         config, _ = to_config(small_model())

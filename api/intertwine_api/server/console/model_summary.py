@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intertwine.errors import FormatError
-from intertwine.model_folder import weights_name
+from intertwine.saving.model_folder import weights_name
+from intertwine.training.recipe.framework import framework_named
 
 from intertwine_api.server.console.basis_summary import Snippet
 from intertwine_api.server.console.job_settings import text_of
@@ -29,12 +30,14 @@ _COUNTED = {"epochs": "Epochs", "best_epoch": "Best epoch"}
 
 
 def network_facts(version: VersionDocument, objects: Objects) -> list[tuple[str, str]]:
-    """Return the known facts of a network: type, group, reps, layers, precision and weights.
+    """Return the known facts of a network: framework, type, group, reps, layers, precision and
+    weights.
 
     Models that were not built from a description have fewer facts.
     """
     made = version.provenance.get("model")
-    found = list(_described(made)) if isinstance(made, Mapping) else []
+    found = [("Framework", framework_named(version.framework).title)]
+    found += _described(made) if isinstance(made, Mapping) else ()
     training = version.provenance.get("training")
     if isinstance(training, Mapping) and "dtype" in training:
         found.append(("Precision", text_of(training["dtype"])))
@@ -154,19 +157,19 @@ def snippets(version: VersionDocument, address: str, has_key: bool) -> list[Snip
 
     `address` is that of the service; with `has_key`, its callers need a key.
     """
-    name, number = version.name, version.version
+    name, number, framework = version.name, version.version, framework_named(version.framework)
     url = address.rstrip("/")
     python = (
         "import numpy as np\n"
         "from intertwine_api import remote\n"
         "\n"
         f"model = remote({url!r}).model({name!r}, {number})\n"
-        "network = model.download()  # with its weights; needs the extra nn\n"
+        f"network = model.download()  # with its weights; needs the extra {framework.extra}\n"
         "x = np.ones((1, network.rep_in.size()))\n"
         "print(network(x), model(x))  # computed here, and by the service"
     )
     command = f"intertwine models get {name} --version {number} --remote {shlex.quote(url)}"
-    then = f"Then intertwine.nn.load({name!r}) reads the model from that folder."
+    then = f"Then {framework.package}.load({name!r}) reads the model from that folder."
     found = [Snippet("Python", python), Snippet("Command line", command, then)]
     weights = weights_file(version)
     key = ' -H "authorization: Bearer $INTERTWINE_KEY"' if has_key else ""

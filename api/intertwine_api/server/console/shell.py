@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from intertwine.errors import IntertwineError
 from intertwine.scanner import superscript
+from intertwine.training.recipe.framework import framework_named
 from intertwine_cache.manifest import is_digest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.types import Scope
@@ -112,6 +113,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters |= {"number": _number, "bytes": _bytes, "about": about}
+    environment.filters["framework"] = lambda name: framework_named(name).title
     environment.tests["digest"] = is_digest
     environment.globals["version"] = intertwine.__version__
     environment.globals["navigation"] = NAVIGATION

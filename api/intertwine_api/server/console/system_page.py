@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import intertwine
@@ -39,7 +40,7 @@ _LINKS = (
     ("metrics", "Metrics"),
     ("readyz", "Readiness"),
 )
-_LIBRARIES = ("jax", "numpy", "scipy", "sqlalchemy", "fastapi", "uvicorn")
+_LIBRARIES = ("jax", "torch", "numpy", "scipy", "sqlalchemy", "fastapi", "uvicorn")
 _PARTS = ("queue", "hosts", "disks", "gpus", "store")
 _ADDRESSES = ("data", "database", "objects")  # shown elsewhere; the database's has a password
 _MOST = 50  # solves, or uploads
@@ -127,7 +128,7 @@ def _hosts(service: Service, reading: Reading) -> list[_Host]:
 @lru_cache
 def _versions() -> dict[str, str]:
     """Return the versions of the service, of Python, of libraries, and the platform."""
-    libraries = {name: version(name) for name in _LIBRARIES}
+    libraries = {name: version(name) for name in _LIBRARIES if find_spec(name) is not None}
     return {
         "intertwine": intertwine.__version__,
         "Python": platform.python_version(),

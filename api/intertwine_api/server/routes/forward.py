@@ -129,7 +129,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **documented(
         *AUTH_PROBLEMS, "not-found", "gone", "invalid-request", "format", "malformed",
-        "body-too-large", "unsupported-media-type", "too-large", "busy", "not-ready", "internal",
+        "body-too-large", "unsupported-media-type", "too-large", "unavailable", "busy", "not-ready",
+        "internal",
     ),
 }  # fmt: skip
 _DOCUMENTED = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intertwine.errors import FormatError, InvalidSetting
+from intertwine.training.recipe.framework import DEFAULT
 
 if TYPE_CHECKING:
     from intertwine.training.recipe.description import TrainRequest
@@ -56,6 +57,11 @@ class Config:
             samples = path.parent / dataset
             document["dataset"] = _UNKNOWN
         return cls(document, samples)
+
+    @property
+    def framework(self) -> str:
+        """The name of the framework that trains, which may be unknown."""
+        return str(self.document.get("framework", DEFAULT))
 
     def request(self, digest: str | None = None) -> TrainRequest:
         """Return the validated request, with the digest of samples in a file.

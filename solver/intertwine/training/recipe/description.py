@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from intertwine.training.recipe.framework import DEFAULT, FrameworkName
+
 #: A sha256 in hexadecimal: of a dataset's file, or of a file of weights.
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 #: A model's name: a part of an address, and the name of a folder.
@@ -280,6 +282,10 @@ class TrainRequest(_Description):
     )
     training: TrainingDescription = Field(
         default=TrainingDescription(), description="how it is fitted"
+    )
+    framework: FrameworkName = Field(
+        default=DEFAULT,
+        description="what trains it: JAX or PyTorch. A saved model of either can go on in both",
     )
     name: Annotated[str, StringConstraints(pattern=MODEL_NAME)] | None = Field(
         default=None,

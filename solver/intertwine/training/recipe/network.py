@@ -7,57 +7,56 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from intertwine.errors import FormatError, InvalidSetting, TooLarge
 from intertwine.reps import Rep, parse
 from intertwine.reps.syntax import groups_of
 from intertwine.training.recipe.description import ModelDescription, SavedModel
+from intertwine.training.recipe.framework import Framework
 from intertwine.training.recipe.task_symmetry import MOST_WIDE, TaskSymmetry
 
 MOST_WEIGHTS = 5 * 10**8
 """The largest number of weights: 2 GB, or 10 GB while training with Adam."""
 
 
-def build(description: ModelDescription, symmetry: TaskSymmetry, dtype: str) -> Any:
+def build(
+    description: ModelDescription, symmetry: TaskSymmetry, dtype: str, framework: Framework
+) -> Any:
     """Return the network of a description, with initial weights. Raises the library's errors.
 
-    One in float64 is to be used inside `intertwine.training.precision.computing_in`.
+    One in float64 is to be used inside `Framework.computing_in`.
     """
-    from intertwine.nn import EMLP, MLP
-
     assert symmetry.group is not None
     arguments: dict[str, Any] = {
         "ch": _channels(description.ch),
         "num_layers": description.num_layers,
         "key": description.key,
-        "dtype": dtype,
+        "dtype": framework.dtype(dtype),
     }
-    from intertwine.training.precision import computing_in
-
-    with computing_in(dtype):
-        if description.type == "MLP":
-            return MLP(symmetry.rep_in, symmetry.rep_out, symmetry.group, **arguments)
-        return EMLP(
-            symmetry.rep_in,
-            symmetry.rep_out,
-            symmetry.group,
-            bilinear=description.bilinear,
-            channels=description.channels,
-            gain=description.gain,
-            **arguments,
-        )
+    if description.type == "EMLP":
+        arguments |= {
+            "bilinear": description.bilinear,
+            "channels": description.channels,
+            "gain": description.gain,
+        }
+    make = framework.layer(description.type)
+    with framework.computing_in(dtype):
+        return make(symmetry.rep_in, symmetry.rep_out, symmetry.group, **arguments)
 
 
-def load_saved(saved: SavedModel, weights: Path) -> Any:
-    """Return a saved model with the weights of a file. Raises `FormatError`."""
-    from intertwine.nn.saving import from_config
-    from intertwine.training.data import weights_dtype
-    from intertwine.training.precision import computing_in
+def load_saved(saved: SavedModel, weights: Path, framework: Framework) -> Any:
+    """Return a saved model of either framework in this one, with the weights of a file.
 
-    with computing_in("float64"):  # otherwise float64 weights would be rounded
-        model = from_config(saved.config, weights.read_bytes())
+    Raises `FormatError`, and `InvalidSetting` if the framework lacks a layer of the model.
+    """
+    from intertwine.training.engine import engine_of
+
+    framework.require_layers(saved.config)
+    model = framework.from_config(saved.config, weights.read_bytes())
     if not (hasattr(model, "rep_in") and hasattr(model, "rep_out")):
         raise FormatError(f"{model!r} does not say between which reps it is: it cannot be trained")
-    if weights_dtype(model) is None:
+    if not engine_of(model).has_weights:
         raise InvalidSetting(f"{model!r} has no weights that could be trained")
     return model
 
@@ -70,10 +69,9 @@ def symmetry_of(model: Any) -> TaskSymmetry:
 
 def dtype_of(model: Any) -> str:
     """Return the precision of a model's weights: "float32" or "float64"."""
-    from intertwine.training.data import weights_dtype
+    from intertwine.training.engine import engine_of
 
-    found = weights_dtype(model)
-    assert found is not None
+    found = np.result_type(*(array.dtype for array in engine_of(model).weight_arrays()))
     return "float64" if found.name in ("float64", "complex128") else "float32"
 
 

@@ -9,7 +9,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,10 @@ from jaxtyping import Float
 
 from intertwine.datasets.standardisation import moments, no_moments
 from intertwine.errors import FormatError, ReachWarning
-from intertwine.model_folder import write_model
+from intertwine.saving.model_folder import write_model
 from intertwine.training.recipe.description import SavedModel, TrainingDescription, TrainRequest
 from intertwine.training.recipe.equivariance_check import is_rounding, measure_equivariance
+from intertwine.training.recipe.framework import Framework, framework_named
 from intertwine.training.recipe.network import build, dtype_of, load_saved, symmetry_of
 from intertwine.training.recipe.samples import Samples
 from intertwine.training.recipe.task_symmetry import Loss, TaskSymmetry
@@ -113,7 +114,8 @@ class Outcome:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the model for `intertwine.nn.load`, and ``training.json`` with the losses.
+        """Write the model for `intertwine.nn.load` and `intertwine.torch.load`, and
+        ``training.json`` with the losses.
 
         Plots the losses as ``losses.png`` if Matplotlib is installed.
         """
@@ -132,6 +134,7 @@ class _Start:
     symmetry: TaskSymmetry
     dtype: str
     loss: Loss
+    framework: Framework
 
 
 @dataclass
@@ -164,11 +167,11 @@ def run_training(
     the epoch of each checkpoint. `progress` shows a bar, as in `fit`. `require_room` is called with
     the folder and the bytes of a checkpoint before it is written, and what it raises ends the
     training, which keeps the checkpoint before. Raises the library's errors, `NonFiniteLoss` among
-    them, and `OSError` where the disk is full.
+    them, `Unavailable` if the framework is not installed, and `OSError` where the disk is full.
     """
-    import jax
-
-    with jax.default_matmul_precision("highest"):  # by default a GPU rounds products
+    framework = framework_named(request.framework)
+    framework.require()
+    with framework.training():
         return _carried_out(request, data, folder, callback, warned, saved, require_room, progress)
 
 
@@ -182,12 +185,11 @@ def _carried_out(
     require_room: Callable[[Path, int], None] | None,
     progress: bool | None,
 ) -> Outcome:
-    from intertwine.nn.emlp import limits_of
-    from intertwine.nn.saving import to_config
     from intertwine.training import evaluate
 
     start = _made(lambda: _start(request, data))
-    said = limits_of(start.model)
+    to_config = start.framework.saving.to_config
+    said = start.framework.limits_of(start.model)
     if warned is not None:
         for message in said:
             warned(message)
@@ -219,16 +221,17 @@ def _carried_out(
         },
         equivariance_error=error,
         is_equivariant=is_rounding(error, start.dtype, start.symmetry),
-        provenance=_provenance(request, data),
+        provenance=_provenance(request, data, model),
     )
 
 
 def _start(request: TrainRequest, data: TrainingData) -> _Start:
     described, asked = request.model, request.training
+    framework = framework_named(request.framework)
     if isinstance(described, SavedModel):
         if data.weights is None:
             raise FormatError("a saved model comes with a file of weights, and there is none")
-        model = load_saved(described, data.weights)
+        model = load_saved(described, data.weights, framework)
         symmetry, dtype = symmetry_of(model), dtype_of(model)
         require_same_dtype(request, dtype)
         loss = symmetry.loss_for(data.info, asked.loss)
@@ -237,9 +240,11 @@ def _start(request: TrainRequest, data: TrainingData) -> _Start:
         symmetry, dtype = symmetry_for(described, data.info), asked.dtype
         loss = symmetry.loss_for(data.info, asked.loss)
         symmetry.require_fit(data.info, loss)
-        model = build(described, symmetry, dtype)
-    start = _Start(model, symmetry, dtype, loss)
-    return _standardised(start, data) if asked.standardize else start
+        model = build(described, symmetry, dtype, framework)
+    start = _Start(model, symmetry, dtype, loss, framework)
+    if asked.standardize:
+        start = _standardised(start, data)
+    return replace(start, model=framework.placed(start.model))
 
 
 def _made(make: Callable[[], _Start]) -> _Start:
@@ -251,13 +256,12 @@ def _made(make: Callable[[], _Start]) -> _Start:
 
 def _standardised(start: _Start, data: TrainingData) -> _Start:
     """Put a `Standardize` around the network, unless a saved model has one."""
-    from intertwine.nn import Standardize
-
-    if isinstance(start.model, Standardize):
+    standardize = start.framework.layer("Standardize")
+    if isinstance(start.model, standardize):
         return start
     samples = _targets(data.split.train, start)
     stats = stats_of(samples, start.symmetry, start.loss, start.dtype)
-    return _Start(Standardize(start.model, stats), start.symmetry, start.dtype, start.loss)
+    return replace(start, model=standardize(start.model, stats))
 
 
 def _fitted(
@@ -290,7 +294,7 @@ def _fitted(
         batch_size=training.batch_size,
         learning_rate=training.learning_rate,
         schedule=training.schedule,
-        optimizer=_optimizer(training.weight_decay),
+        optimizer=start.framework.optimizer(training.weight_decay),
         loss=start.loss,
         augment=training.augment,
         seed=training.seed,
@@ -314,14 +318,6 @@ def _fitted(
     return trained
 
 
-def _optimizer(weight_decay: float) -> Any:
-    import optax
-
-    if weight_decay == 0:
-        return optax.adam
-    return functools.partial(optax.adamw, weight_decay=weight_decay)
-
-
 def _targets(samples: Samples, start: _Start) -> Samples:
     return samples if start.loss == "cross-entropy" else samples.as_numbers()
 
@@ -336,20 +332,21 @@ def _least(history: History) -> float | None:
     return min(found) if found else None
 
 
-def _provenance(request: TrainRequest, data: TrainingData) -> dict[str, Any]:
+def _provenance(request: TrainRequest, data: TrainingData, model: Any) -> dict[str, Any]:
     """Return what is needed to repeat it: code, device, samples, seeds and settings."""
-    from intertwine.training.trained import versions
+    from intertwine.training.engine import engine_of
 
-    found = versions()
+    found = engine_of(model).versions()
     device = found.pop("device")
-    seeds, model = {"training": request.training.seed}, request.model
-    if isinstance(model, SavedModel):
-        start: dict[str, Any] = {"weights": model.weights}
+    seeds, asked = {"training": request.training.seed}, request.model
+    if isinstance(asked, SavedModel):
+        start: dict[str, Any] = {"weights": asked.weights}
     else:
-        seeds["model"] = model.key
-        start = completed(model, data.info).model_dump(exclude_none=True)
+        seeds["model"] = asked.key
+        start = completed(asked, data.info).model_dump(exclude_none=True)
     return {
         "code": found["intertwine"],
+        "framework": request.framework,
         "versions": found,
         "device": device,
         "data": dict(data.source),

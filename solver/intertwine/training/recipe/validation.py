@@ -14,6 +14,7 @@ from intertwine.training.recipe.description import (
     SavedModel,
     TrainRequest,
 )
+from intertwine.training.recipe.framework import Framework, framework_named
 from intertwine.training.recipe.network import (
     build,
     dtype_of,
@@ -46,9 +47,10 @@ def complete_request(
     Raises what would end the training: the library's errors for invalid groups, reps and settings,
     for those that do not fit the samples, and for a network that is seen at once to be constant;
     `TooLarge` for more than `memory` bytes; `NotFound` for missing weights. `thoroughly` also
-    builds the network, which takes seconds and JAX: a service leaves that to the job.
+    builds the network, which takes seconds and the framework: a service leaves that to the job.
     """
     if isinstance(request.model, SavedModel):
+        framework_named(request.framework).require_layers(request.model.config)
         weights = _weights(request.model, find_weights)
         if thoroughly:
             _check_saved(request, request.model, info, weights)
@@ -59,7 +61,7 @@ def complete_request(
     training = request.training
     require_affordable(model, symmetry, training.batch_size, info.samples, training.dtype, memory)
     if thoroughly:
-        _require_maps(model, symmetry)
+        _require_maps(model, symmetry, framework_named(request.framework))
     return request.model_copy(update={"model": model})
 
 
@@ -95,7 +97,7 @@ def _weights(saved: SavedModel, find_weights: FindWeights) -> Path:
 def _check_saved(
     request: TrainRequest, saved: SavedModel, info: DatasetInfo, weights: Path
 ) -> None:
-    model = load_saved(saved, weights)
+    model = load_saved(saved, weights, framework_named(request.framework))
     symmetry = symmetry_of(model)
     symmetry.require_fit(info, symmetry.loss_for(info, request.training.loss))
     require_same_dtype(request, dtype_of(model))
@@ -110,7 +112,7 @@ def require_same_dtype(request: TrainRequest, dtype: str) -> None:
         )
 
 
-def _require_maps(model: ModelDescription, symmetry: TaskSymmetry) -> None:
+def _require_maps(model: ModelDescription, symmetry: TaskSymmetry, framework: Framework) -> None:
     """Raise if the network would be constant; slow ones are not built."""
     small = sum(layer_widths(model, symmetry)) <= _SMALL
     if model.type == "MLP" or model.bilinear == "paper" or not small:
@@ -118,7 +120,8 @@ def _require_maps(model: ModelDescription, symmetry: TaskSymmetry) -> None:
     if symmetry.group is None or symmetry.group.d > _SMALL_GROUP:
         return
     try:
-        build(model.model_copy(update={"bilinear": "channelwise"}), symmetry, "float32")
+        channelwise = model.model_copy(update={"bilinear": "channelwise"})
+        build(channelwise, symmetry, "float32", framework)
     except MethodNotApplicable:
         if model.bilinear is not None:
             raise

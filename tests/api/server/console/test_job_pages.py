@@ -102,6 +102,13 @@ class TestList:
 
 
 class TestJob:
+    def test_it_names_the_framework_of_a_training(self, driven: DrivenJobs) -> None:
+        plain = driven.queued(labels=("framed",))
+        torch = driven.queued(labels=("framed",), request={**TRAINING, "framework": "torch"})
+        assert "<dt>Framework</dt><dd>JAX</dd>" in page(driven, f"/jobs/{plain.id}")
+        assert "<dt>Framework</dt><dd>PyTorch</dd>" in page(driven, f"/jobs/{torch.id}")
+        assert "<td>train, PyTorch</td>" in page(driven, "/jobs?label=framed")
+
     def test_a_running_training(self, driven: DrivenJobs, trained: str) -> None:
         text = page(driven, trained)
         assert part(text, "state") == "running : training"

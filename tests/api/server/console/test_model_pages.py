@@ -77,7 +77,7 @@ class TestList:
         models.delete("Empty", 1)
         text = get(driven, "/models")
         told = text_of(text)
-        assert "inertia ada 2 version 2 0.25 3.0e-08, rounding" in told
+        assert "inertia ada 2 version 2 JAX 0.25 3.0e-08, rounding" in told
         assert "Empty ada 0 all deleted – – –" in told
         assert f'href="/lab{inertia}"' in text
         models.delete("Empty")
@@ -107,8 +107,8 @@ class TestModel:
     def test_its_versions_are_the_newest_first(self, driven: DrivenJobs, inertia: str) -> None:
         text = get(driven, "/models/inertia", "bob")
         told = text_of(text)
-        assert "version 2 0.125 0.25 3.0e-08, rounding 10 " in told
-        assert "version 1 – 1 3.0e-08, not equivariant – " in told
+        assert "version 2 JAX 0.125 0.25 3.0e-08, rounding 10 " in told
+        assert "version 1 JAX – 1 3.0e-08, not equivariant – " in told
         assert told.index("version 2") < told.index("version 1")
         assert "Delete" not in told
         older = text_of(get(driven, "/models/inertia?before=2"))
@@ -139,7 +139,7 @@ class TestVersion:
         told = text_of(text)
         assert "error is 3.0e-08, which is rounding: the model is equivariant." in told
         assert (
-            "Type EMLP, an equivariant network Group SO(3) Input 2V0+2V Output V "
+            "Framework JAX Type EMLP, an equivariant network Group SO(3) Input 2V0+2V Output V "
             "Hidden layers 1 of 12 channels Precision float32 Weights"
         ) in told
         assert "Loss mse Training loss 0.125 Test loss 0.25 Epochs 10 Best epoch 7" in told
@@ -150,6 +150,20 @@ class TestVersion:
         assert "&lt;script&gt;" in text
         first = text_of(get(driven, inertia.replace("/2", "/1")))
         assert "error is 3.0e-08, more than rounding: the model is not equivariant." in first
+
+    def test_it_names_the_framework_that_trained_it(
+        self, driven: DrivenJobs, models: Models
+    ) -> None:
+        config, blob = to_config(small_model(key=1))
+        config["framework"] = "torch"
+        models.publish("of-torch", "ada", None, TrainedModel(config, blob))
+        text = text_of(get(driven, "/models/of-torch/versions/1"))
+        assert "Framework PyTorch" in text
+        assert "needs the extra torch" in text
+        assert "Then intertwine.torch.load('of-torch') reads the model" in text.replace(
+            "&#39;", "'"
+        )
+        models.delete("of-torch")
 
     def test_the_weights_are_counted_without_constants(
         self, driven: DrivenJobs, inertia: str

@@ -1,0 +1,140 @@
+"""Fits of modules of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Inexact, Shaped
+
+from intertwine.torch_namespace import numpy_dtype
+from intertwine.training.batches import MICROBATCH, Batches
+from intertwine.training.data import Data, DeviceSamples, Pair, as_numpy, cast, samples_of
+from intertwine.training.identity import is_of_this_library
+from intertwine.training.losses import Loss, is_known_mean
+from intertwine.training.schedules import Schedule, one_by_one
+from intertwine.training.torch_steps import TorchSteps, mean_loss, measuring
+from intertwine.training.trained import versions
+
+_CONTAINERS = frozenset(
+    (
+        *(torch.nn.ModuleList, torch.nn.ModuleDict),
+        *(torch.nn.ParameterList, torch.nn.ParameterDict),
+    )
+)
+"""Modules without a function of their own."""
+
+
+@dataclass(frozen=True)
+class TorchEngine:
+    """A module of PyTorch. Its weights are its parameters that require gradients.
+
+    It is measured in eval mode, and left in the modes that it had.
+    """
+
+    model: torch.nn.Module
+    framework: ClassVar[str] = "torch"
+    trained: ClassVar[str] = "parameters that require gradients"
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is anything to train."""
+        return any(one.requires_grad for one in self.model.parameters())
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Let PyTorch have gradients, whatever the caller's mode is."""
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+
+    def samples_of(self, data: Data | Pair, name: str = "the data") -> DeviceSamples:
+        """Return samples in the dtype of the weights, on their device; labels as int64."""
+        return samples_of(data, numpy_dtype(self._dtype), name, self._tensor)
+
+    def outputs(self, x: Shaped[np.ndarray, "n d"], batch_size: int) -> Inexact[np.ndarray, "n m"]:
+        """Return f(x) for every row."""
+        rows = self._tensor(cast(x, numpy_dtype(self._dtype)))
+        with measuring(self.model):
+            return np.concatenate([as_numpy(self.model(part)) for part in rows.split(batch_size)])
+
+    def output_shape(self, x: Shaped[torch.Tensor, "n ..."]) -> tuple[int, ...]:
+        """Return the shape of f(x), of which the first row is computed."""
+        with measuring(self.model):
+            return (len(x), *self.model(x[:1]).shape[1:])
+
+    def mean_loss(self, samples: DeviceSamples, loss: Loss, batch_size: int) -> float:
+        """Return the mean loss over samples."""
+        return mean_loss(self.model, samples, loss, batch_size)
+
+    def steps(
+        self,
+        loss: Loss,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        batches: Batches,
+        microbatch_size: int | None,
+        seed: int,
+    ) -> TorchSteps:
+        """Return the steps of a fit, with a copy of the model."""
+        if microbatch_size is None and self._is_splittable(loss):
+            microbatch_size = MICROBATCH
+        return TorchSteps(deepcopy(self.model), loss, optimizer, batches, microbatch_size, seed)
+
+    def default_optimizer(self) -> Callable[..., torch.optim.Optimizer]:
+        """Return Adam."""
+        adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+        return adam
+
+    def has_own_rate(self, optimizer: Any) -> bool:
+        """Return False: optimisers are made for a learning rate."""
+        return False
+
+    def rates(self, schedule: Schedule, total: int) -> Float[np.ndarray, " total"]:
+        """Return the learning rates of a schedule at all steps."""
+        return one_by_one(schedule, total)
+
+    def frame(self) -> torch.nn.Module:
+        """Return the module: its identity does not depend on the numbers of its parameters."""
+        return self.model
+
+    def weight_arrays(self) -> list[Shaped[np.ndarray, "..."]]:
+        """Return the parameters as arrays of NumPy."""
+        return [as_numpy(parameter) for parameter in self.model.parameters()]
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the libraries, and the device of the parameters."""
+        device = self._device
+        is_gpu = device.type == "cuda"
+        name = f"{device} {torch.cuda.get_device_name(device)}" if is_gpu else str(device)
+        return versions(self.framework, name)
+
+    def _is_splittable(self, loss: Loss) -> bool:
+        """Return whether microbatches are faster, and the loss known to be a mean over samples.
+
+        A module of another library may compute statistics of the batch.
+        """
+        kinds = {type(module) for module in self.model.modules()}
+        is_ours = all(kind in _CONTAINERS or is_of_this_library(kind) for kind in kinds)
+        return self._device.type == "cpu" and is_known_mean(loss) and is_ours
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """The common dtype of the parameters."""
+        dtypes = [one.dtype for one in self.model.parameters()]
+        return reduce(torch.promote_types, dtypes) if dtypes else torch.get_default_dtype()
+
+    @property
+    def _device(self) -> torch.device:
+        found = next(iter((*self.model.parameters(), *self.model.buffers())), torch.empty(0))
+        return found.device
+
+    def _tensor(self, array: Shaped[np.ndarray, "n ..."]) -> Shaped[torch.Tensor, "n ..."]:
+        kind = self._dtype if array.dtype.kind == "f" else None
+        if array.dtype.kind in "iu":
+            kind = torch.int64
+        return torch.tensor(array, dtype=kind, device=self._device)
