@@ -113,16 +113,21 @@ def jax_networks(task: str) -> dict[str, Callable[[], Any]]:
     return {name: make for name, make in made.items() if name not in absent}
 
 
-def torch_runners(task: str, x: np.ndarray, y: np.ndarray) -> dict[str, TorchRunner]:
-    """The networks in PyTorch that can express a task, and a plain one."""
+def torch_networks(task: str) -> dict[str, Callable[[], Any]]:
+    """The networks in PyTorch that can express a task."""
     made: dict[str, Callable[[], Any]] = {}
     if task in IRREPS:
         made["e3nn"] = lambda: _e3nn(IRREPS[task])
     if task in REGULAR:
         made["escnn"] = lambda: _escnn(task)
         made["symm_learning"] = lambda: _symm_learning(task)
-    absent = missing()
-    made = {name: make for name, make in made.items() if name not in absent}
+    absent = missing() if made else {}
+    return {name: make for name, make in made.items() if name not in absent}
+
+
+def torch_runners(task: str, x: np.ndarray, y: np.ndarray) -> dict[str, TorchRunner]:
+    """The networks in PyTorch that can express a task, and a plain one."""
+    made = torch_networks(task)
     if not made:
         return {}
     is_regular = task in REGULAR

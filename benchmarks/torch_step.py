@@ -1,8 +1,9 @@
 """Time a training step and a forward of the modules of PyTorch, interleaved in one process.
 
 Each network runs eagerly and compiled (`torch.compile`), beside a plain `nn.Sequential` of 3 layers
-of 384 in the same mode. A ratio is the median of the ratios within each round. PyTorch is not in
-the lock: make another environment for it, without JAX if you like.
+of 384 in the same mode. A ratio is the median of the ratios within each round. Networks of other
+libraries (`peers.py`) run eagerly, where they are installed and can express the task. PyTorch is
+not in the lock: make another environment for it, without JAX if you like.
 
     python benchmarks/torch_step.py                              # the tasks of the paper
     python benchmarks/torch_step.py O5Synthetic --batch 500 --json
@@ -24,7 +25,7 @@ import torch
 from intertwine.groups import SO, Group, O, parse_group
 from intertwine.reps import Rep, Scalar, V
 from intertwine.torch import EMLP
-from peers import TorchRunner, torch_plain
+from peers import TorchRunner, torch_networks, torch_plain
 from step_times import HEAD, Row, Runnable, line, machine, measured
 
 TASKS: dict[str, tuple[Rep, Rep, Group]] = {
@@ -34,7 +35,8 @@ TASKS: dict[str, tuple[Rep, Rep, Group]] = {
 }
 BATCHES = (64, 500, 4096)
 PLAIN, OURS = "nn.Sequential", "EMLP"
-MODES = ("eager", "compiled")
+EAGER = "eager"
+MODES = (EAGER, "compiled")
 
 
 class TorchStep(TorchRunner):
@@ -61,6 +63,8 @@ def measure(task: str, batch: int, rounds: int, modes: tuple[str, ...]) -> list[
     for mode in modes:
         runners[f"{PLAIN}, {mode}"] = TorchStep(lambda: torch_plain(n_in, n_out), x, y, mode)
         runners[f"{OURS}, {mode}"] = TorchStep(lambda: EMLP(rep_in, rep_out, group), x, y, mode)
+    for name, make in torch_networks(task).items():
+        runners[f"{name}, {EAGER}"] = TorchStep(make, x, y, EAGER)
     return measured(task, batch, rounds, runners)
 
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 from jaxtyping import Inexact
 
 from intertwine.architecture.block_shape import BlockShape
-from intertwine.architecture.features import (
-    Features,
-    Weights,
-    added,
-    cut,
-    fusion_barrier,
-    mixed,
-    repeated,
-    sigmoid,
-)
+from intertwine.architecture.components import added, opened, repeated
+from intertwine.architecture.features import Features, Weights, cut, fusion_barrier, mixed
 from intertwine.arrays import Array
 
 
@@ -34,10 +26,10 @@ def apply_block(
     Equivariant as each step is: the weights by Schur's lemma, the products as Clebsch–Gordan maps,
     the gates as invariant functions times vectors.
     """
-    some = next(iter(x.values()))[0]
+    some = next(iter(x.values()))
     h, a, b = linear_part(shape, weights, x, is_batch=is_batch)
     h = together(h, shape.products(couplings, a, b, is_batch=is_batch))
-    return gate(shape, together(h, {shape.trivial: [repeated(bias, some)]}))
+    return gate(shape, together(h, {shape.trivial: repeated(bias, some)}))
 
 
 def linear_part(
@@ -62,12 +54,11 @@ def linear_part(
 def gate(shape: BlockShape, h: Features) -> Features:
     """Return swish of the scalars, and other irreps times the sigmoid of their own scalars."""
     kept = shape.outputs.get(shape.trivial, 0)
-    [own], *gates = cut(h[shape.trivial], [kept, *shape.gated.values()])
-    found = {shape.trivial: [own * sigmoid(own.real)]} if kept else {}
-    for [opening], name in zip(gates, shape.gated, strict=True):
+    own, *gates = cut(h[shape.trivial], [kept, *shape.gated.values()])
+    found = {shape.trivial: opened(own, own)} if kept else {}
+    for opening, name in zip(gates, shape.gated, strict=True):
         if name in h:
-            opened = sigmoid(opening.real)
-            found[name] = [opened * component for component in h[name]]
+            found[name] = opened(h[name], opening)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from intertwine.architecture.by_content import ByContent
 from intertwine.architecture.features import Kind
@@ -34,18 +34,18 @@ class BlockShape(ByContent):
     trivial: str
     products: Products
 
-    @property
+    @cached_property
     def gated(self) -> dict[str, int]:
         """The irreps with gates, and their numbers of gates."""
         return {name: m for name, m in self.reached.items() if name != self.trivial}
 
-    @property
+    @cached_property
     def reached(self) -> dict[str, int]:
         """The outputs that are not always zero."""
         from_products = {*self.products.fan_in, self.trivial}
         return {n: m for n, m in self.outputs.items() if n in self.inputs or n in from_products}
 
-    @property
+    @cached_property
     def before(self) -> dict[str, int]:
         """The multiplicities before the gates."""
         scalars = self.outputs.get(self.trivial, 0) + sum(self.gated.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,17 @@ from jaxtyping import Inexact, Int
 from intertwine.architecture.by_content import ByContent
 from intertwine.arrays import Array, constant, index, is_concrete_jax, is_jax, is_torch, namespace
 
-#: For each irrep, by name, its d components, arrays of shape (multiplicity, batch). Weights
-#: multiply all of them together (`mixed`); products and gates use them one by one. Single arrays of
-#: shape (d, multiplicity, batch) were 1.6 to 2.1 times slower on a CPU.
-Features = dict[str, list[Array]]
+#: The d components of an irrep: in NumPy and JAX a list of arrays of shape (multiplicity, batch),
+#: in PyTorch one tensor of shape (multiplicity, d, batch), except in compiled programs.
+#:
+#: Weights multiply all of them together (`mixed`). In JAX products and gates use them one by one,
+#: and XLA joins their operations: single arrays of shape (d, multiplicity, batch) were 1.6 to 2.1
+#: times slower on a CPU. PyTorch starts each operation by itself, so it has few, of whole tensors:
+#: a step takes 0.6 of the time. A weight is one matrix product there, without copies.
+Components = Any
+
+#: For each irrep, by name, its components.
+Features = dict[str, Components]
 
 #: The weights of maps, by the name of an irrep or of another part.
 Weights = Mapping[str, Inexact[Array, "_ _"]]
@@ -51,6 +59,11 @@ class Kind(ByContent):
         """d."""
         return len(self.endomorphisms[0])
 
+    @cached_property
+    def units(self) -> Sequence[Inexact[np.ndarray, "d d"]]:
+        """E₁, E₂, …: the same arrays in each call, so that their tensors are kept (`constant`)."""
+        return [*self.endomorphisms[1:]]
+
     @property
     def freedom(self) -> int:
         """e, the number of parameters that Schur's lemma leaves for a map λ → λ."""
@@ -58,11 +71,11 @@ class Kind(ByContent):
 
 
 def mixed(
-    weight: Inexact[Array, "new old"], kind: Kind, x: Sequence[Array], *, is_batch: bool = False
-) -> list[Array]:
+    weight: Inexact[Array, "new old"], kind: Kind, x: Components, *, is_batch: bool = False
+) -> Components:
     """Return (Σᵢ Wᵢ ⊗ Eᵢ)x for the weight [W₀ W₁ …] of shape (m', e·m).
 
-    The d components are multiplied in one of three forms, equal up to rounding:
+    The d components of a list are multiplied in one of three forms, equal up to rounding:
 
     - as columns of one matrix, of shape (e·m, d·batch). One product instead of d reads the weight
       once, and its gradient is one product instead of a sum of d: a step takes 0.65 of the time at
@@ -76,6 +89,9 @@ def mixed(
       as long. With `is_batch`, x is not: a column is a batch of one row.
     """
     parts = endomorphism_images(kind, x)
+    if is_torch(parts):
+        m, d, columns = parts.shape
+        return (weight @ parts.reshape(m, d * columns)).reshape(len(weight), d, columns)
     xp, sizes = namespace(*parts), [part.shape[1] for part in parts]
     # a batch that is a symbol, in an exported program, is not small
     batch = sizes[0] if isinstance(sizes[0], int) else _FEW
@@ -106,12 +122,18 @@ def _operand(x: Inexact[Array, "_ _"], weight: Inexact[Array, "_ _"]) -> Inexact
     return fusion_barrier(x) if is_concrete_jax(weight) else x
 
 
-def endomorphism_images(kind: Kind, x: Sequence[Array]) -> list[Array]:
+def endomorphism_images(kind: Kind, x: Components) -> Components:
     """Return the components of x, E₁x, E₂x, …, joined along the channels."""
     if kind.freedom == 1:
-        return list(x)
-    images = [x, *([combined(row, x) for row in e] for e in kind.endomorphisms[1:])]
-    return [joined_channels(parts) for parts in zip(*images, strict=True)]
+        return x
+    return joined([x, *(turned(unit, x) for unit in kind.units)])
+
+
+def turned(matrix: Inexact[np.ndarray, "e d"], x: Components) -> Components:
+    """Return a matrix times the components."""
+    if is_torch(x):
+        return namespace(x).matmul(constant_like(matrix, x), x)
+    return [combined(row, x) for row in matrix]
 
 
 def combined(row: Inexact[np.ndarray, " d"], x: Sequence[Array]) -> Array:
@@ -120,10 +142,12 @@ def combined(row: Inexact[np.ndarray, " d"], x: Sequence[Array]) -> Array:
     return summed(terms) if terms else 0 * x[0]
 
 
-def cut(x: Sequence[Array], sizes: Sequence[int]) -> list[list[Array]]:
+def cut(x: Components, sizes: Sequence[int]) -> list[Components]:
     """Return parts of these numbers of channels. (`split` transposes to one concatenation, slices
     to pads.)
     """
+    if is_torch(x):
+        return [*split(x, sizes)]
     parts = [split(component, sizes) for component in x]
     return [list(part) for part in zip(*parts, strict=True)]
 
@@ -158,14 +182,6 @@ def split(x: Inexact[Array, "..."], sizes: Sequence[Any], axis: int = 0) -> Sequ
         parts: Sequence[Array] = x.split(list(sizes), axis)
         return parts
     return np.split(x, np.cumsum(sizes)[:-1], axis=axis)
-
-
-def repeated(bias: Inexact[Array, " c"], x: Inexact[Array, "_ b"]) -> Inexact[Array, "c b"]:
-    """Return the bias as the columns of a batch of b.
-
-    It is a product with ones: a bias without batch would make `jax.vmap` move its batch axis.
-    """
-    return bias[:, None] @ namespace(bias).ones((1, x.shape[1]), dtype=bias.dtype)
 
 
 def constant_like(values: Inexact[np.ndarray, "*shape"], x: Array) -> Inexact[Array, "*shape"]:
@@ -212,16 +228,13 @@ def joined_channels(parts: Sequence[Array]) -> Array:
     return namespace(*parts).concatenate(parts)
 
 
-def joined(parts: Sequence[Sequence[Array]]) -> list[Array]:
+def joined(parts: Sequence[Components]) -> Components:
     """Return the channels of all parts, one part after another."""
     if len(parts) == 1:
-        return list(parts[0])
+        return parts[0]
+    if is_torch(parts[0]):
+        return joined_channels(parts)
     return [joined_channels(components) for components in zip(*parts, strict=True)]
-
-
-def added(x: Sequence[Array], y: Sequence[Array]) -> list[Array]:
-    """Return x + y."""
-    return [a + b for a, b in zip(x, y, strict=True)]
 
 
 def scaled(coefficient: np.inexact, x: Array) -> Array:

@@ -10,8 +10,9 @@ from typing import Any
 
 from jaxtyping import Inexact
 
+from intertwine.architecture.components import added, repeated, some_components
 from intertwine.architecture.conjugates import with_conjugate, with_dual
-from intertwine.architecture.features import Features, Weights, mixed, repeated
+from intertwine.architecture.features import Features, Weights, mixed
 from intertwine.architecture.initialization import (
     all_vanish,
     example,
@@ -143,6 +144,6 @@ def read_out(
     }
     if space.trivial:
         name = space.trivial
-        constant = repeated(bias, x.T)
-        out[name] = [out[name][0] + constant] if name in out else [constant]
+        constant = repeated(bias, some_components(features, x))
+        out[name] = added(out[name], constant) if name in out else constant
     return space.leave(out, x)

@@ -10,10 +10,19 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.architecture.by_content import ByContent, cleaned
+from intertwine.architecture.components import (
+    are_tensors,
+    as_copies,
+    batch_size,
+    copies_as_channels,
+    copies_as_vectors,
+    from_copies,
+    some_components,
+    zeros_like,
+)
 from intertwine.architecture.features import (
     Features,
     Kind,
-    combined,
     constant_like,
     cut,
     fusion_barrier,
@@ -21,9 +30,10 @@ from intertwine.architecture.features import (
     joined_channels,
     reordered,
     split,
+    turned,
 )
 from intertwine.architecture.sparse_basis import sparse_basis_of
-from intertwine.arrays import Array, namespace
+from intertwine.arrays import Array, is_torch, namespace
 from intertwine.errors import TooLarge
 from intertwine.groups import Group
 from intertwine.irreps import Decomposition, Irrep, decompose
@@ -112,8 +122,12 @@ class IrrepSpace(ByContent):
         """Return features in the user's coordinates, as many vectors as x has. Missing irreps are
         zero.
         """
-        some = next((parts[0] for parts in features.values() if parts), x.T)
-        missing = {name: self._zeros(name, some) for name in self.kinds if name not in features}
+        some = some_components(features, x)
+        missing = {
+            name: zeros_like(some, self.multiplicities[name], kind.dimension)
+            for name, kind in self.kinds.items()
+            if name not in features
+        }
         if not self.kinds:
             return namespace(x).zeros((x.shape[0], 0), dtype=x.dtype)
         found: Inexact[Array, "b n"] = self._leave({**features, **missing}).T
@@ -121,36 +135,48 @@ class IrrepSpace(ByContent):
 
     def _enter(self, x: Inexact[Array, "n b"]) -> Features:
         if isinstance(self.change, DenseChange):
-            into = constant_like(self.change.into, x)
-            inside = namespace(x).matmul(into, x)
-            components = iter(split(fusion_barrier(inside), self._heights))
-            return {
-                n: [next(components) for _ in range(k.dimension)] for n, k in self.kinds.items()
-            }
+            return self._enter_at_once(self.change, x)
         if isinstance(self.change, TermwiseChange):
             return self._enter_by_terms(self.change, x)
         features = {}
         for irrep, copies in self.change.decomposition.to_irreps(x).items():
             basis = self.change.bases[irrep.name].conj().T
-            own = [copies[:, i] for i in range(copies.shape[1])]
-            features[irrep.name] = [combined(row, own) for row in basis]
+            features[irrep.name] = turned(basis, from_copies(copies))
         return features
 
+    def _enter_at_once(self, change: DenseChange, x: Inexact[Array, "n b"]) -> Features:
+        if are_tensors(x):
+            into = constant_like(self._by_copies.into, x)
+            parts = split(namespace(x).matmul(into, x), self._sizes)
+            return {
+                name: part.reshape(self.multiplicities[name], kind.dimension, x.shape[1])
+                for (name, kind), part in zip(self.kinds.items(), parts, strict=True)
+            }
+        inside = namespace(x).matmul(constant_like(change.into, x), x)
+        components = iter(split(fusion_barrier(inside), self._heights))
+        return {n: [next(components) for _ in range(k.dimension)] for n, k in self.kinds.items()}
+
     def _leave(self, whole: Features) -> Inexact[Array, "n b"]:
-        some = next(iter(whole.values()))[0]
         if isinstance(self.change, DenseChange):
-            out = constant_like(self.change.out, some)
-            inside = fusion_barrier(joined_channels([c for n in self.kinds for c in whole[n]]))
-            found: Inexact[Array, "n b"] = namespace(inside).matmul(out, inside)
-            return found
+            return self._leave_at_once(self.change, whole)
         if isinstance(self.change, TermwiseChange):
             return self._leave_by_terms(self.change, whole)
-        parts, xp = {}, namespace(some)
+        parts = {}
         for irrep in self.change.decomposition.multiplicities:
-            basis, components = self.change.bases[irrep.name], whole[irrep.name]
-            parts[irrep] = xp.stack([combined(row, components) for row in basis], axis=1)
+            basis = self.change.bases[irrep.name]
+            parts[irrep] = as_copies(turned(basis, whole[irrep.name]))
         image: Inexact[Array, "n b"] = self.change.decomposition.from_irreps(parts)
         return image
+
+    def _leave_at_once(self, change: DenseChange, whole: Features) -> Inexact[Array, "n b"]:
+        if is_torch(whole[next(iter(self.kinds))]):
+            rows = [whole[name].flatten(0, 1) for name in self.kinds]
+            inside, out = joined_channels(rows), self._by_copies.out
+        else:
+            inside = fusion_barrier(joined_channels([c for n in self.kinds for c in whole[n]]))
+            out = change.out
+        found: Inexact[Array, "n b"] = namespace(inside).matmul(constant_like(out, inside), inside)
+        return found
 
     def written(self) -> IrrepSpace:
         """Return the space with its change of basis as matrices, for which nothing is computed
@@ -178,13 +204,11 @@ class IrrepSpace(ByContent):
             columns = piece.reshape(count, term.size, b).swapaxes(0, 1)
             inside = term._enter(columns.reshape(term.size, count * b))
             for name, components in inside.items():
-                rows = count * term.multiplicities[name]
-                found.setdefault(name, []).append([c.reshape(rows, b) for c in components])
+                found.setdefault(name, []).append(copies_as_channels(components, count))
         return {name: joined(parts) for name, parts in found.items()}
 
     def _leave_by_terms(self, change: TermwiseChange, whole: Features) -> Inexact[Array, "n b"]:
-        some = next(iter(whole.values()))[0]
-        b = some.shape[1]
+        b = batch_size(next(iter(whole.values())))
         rows = {
             name: iter(cut(parts, [n * t.multiplicities.get(name, 0) for n, t in change.terms]))
             for name, parts in whole.items()
@@ -193,21 +217,31 @@ class IrrepSpace(ByContent):
         pieces = []
         for count, term in change.terms:
             of_term = {name: next(parts) for name, parts in rows.items()}
-            inside = {
-                name: [c.reshape(m, count * b) for c in of_term[name]]
-                for name, m in term.multiplicities.items()
-            }
+            inside = {name: copies_as_vectors(of_term[name], count) for name in term.multiplicities}
             columns = term._leave(inside).reshape(term.size, count, b)
             pieces.append(columns.swapaxes(0, 1).reshape(count * term.size, b))
         return reordered(joined_channels(pieces), change.back)
 
-    def _zeros(self, name: str, some: Array) -> list[Array]:
-        shape = self.multiplicities[name], some.shape[1]
-        return [namespace(some).zeros(shape, dtype=some.dtype)] * self.kinds[name].dimension
-
     @cached_property
     def _heights(self) -> list[int]:
         return [self.multiplicities[n] for n, k in self.kinds.items() for _ in range(k.dimension)]
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [self.multiplicities[n] * k.dimension for n, k in self.kinds.items()]
+
+    @cached_property
+    def _by_copies(self) -> DenseChange:
+        """The change of basis by one matrix in the order of tensors: irrep, copy, component."""
+        assert isinstance(self.change, DenseChange)
+        places = np.split(np.arange(self.size), np.cumsum(self._sizes)[:-1])
+        order = np.concatenate(
+            [
+                own.reshape(kind.dimension, -1).T.ravel()
+                for own, kind in zip(places, self.kinds.values(), strict=True)
+            ]
+        )
+        return DenseChange(self.change.into[order], self.change.out[:, order])
 
 
 @lru_cache(maxsize=256)

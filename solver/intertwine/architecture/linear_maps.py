@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.architecture.by_content import ByContent
+from intertwine.architecture.components import added, repeated, some_components
 from intertwine.architecture.equality_maps import EqualityMaps, equality_maps_of
-from intertwine.architecture.features import Weights, mixed, repeated
+from intertwine.architecture.features import Weights, mixed
 from intertwine.architecture.initialization import WeightSpec
 from intertwine.architecture.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.arrays import Array, namespace
@@ -74,8 +75,8 @@ class SchurMaps(ByContent):
         out = {n: mixed(w, self.space_out.kinds[n], features[n]) for n, w in weights.items()}
         if self.constants:
             name = self.space_out.trivial or ""
-            constant = repeated(bias, x.T)
-            out[name] = [out[name][0] + constant] if name in out else [constant]
+            constant = repeated(bias, some_components(features, x))
+            out[name] = added(out[name], constant) if name in out else constant
         return self.space_out.leave(out, x)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -12,6 +12,7 @@ from jaxtyping import Inexact
 from intertwine.architecture.by_content import ByContent, cleaned
 from intertwine.architecture.features import (
     ZERO,
+    Components,
     Features,
     Kind,
     Weights,
@@ -21,8 +22,9 @@ from intertwine.architecture.features import (
     scaled,
     summed,
 )
+from intertwine.architecture.pair_couplings import PairCouplings
 from intertwine.architecture.sparse_basis import sparse_basis_of
-from intertwine.arrays import Array, namespace
+from intertwine.arrays import Array, is_torch, namespace
 from intertwine.groups import Group
 from intertwine.irreps import Irrep, clebsch_gordan
 
@@ -96,12 +98,12 @@ class Products(ByContent):
     couplings: Sequence[Coupling]
     narrow: Sequence[Coupling] = ()
 
-    @property
+    @cached_property
     def every(self) -> Sequence[Coupling]:
         """All couplings, those on many channels first."""
         return (*self.couplings, *self.narrow)
 
-    @property
+    @cached_property
     def widths(self) -> Sequence[int]:
         """The number of channels of each coupling."""
         wide = len(self.couplings)
@@ -114,7 +116,7 @@ class Products(ByContent):
         """Return the largest number of channels of a product."""
         return min(self.channels[coupling.left], self.channels[coupling.right])
 
-    @property
+    @cached_property
     def fan_in(self) -> dict[str, int]:
         """The columns of C_ν by target: how many numbers the products give for each component."""
         found: dict[str, int] = {}
@@ -132,17 +134,41 @@ class Products(ByContent):
         is_batch: bool = False,
     ) -> Features:
         """Return all products, by target, mixed by the weights. For `is_batch`, see `mixed`."""
-        found: dict[str, list[list[Array]]] = {}
-        for i, (coupling, n) in enumerate(zip(self.every, self.widths, strict=True)):
-            left = [component[:n] for component in a[coupling.left]]
-            right = [component[:n] for component in b[coupling.right]]
-            is_narrow = i >= len(self.couplings)
-            product = coupling.at_once(left, right) if is_narrow else coupling(left, right)
+        has_tensors = any(map(is_torch, a.values()))
+        products = self._by_pairs(a, b) if has_tensors else self._one_by_one(a, b)
+        found: dict[str, list[Components]] = {}
+        for coupling, product in zip(self.every, products, strict=True):
             found.setdefault(coupling.target, []).append(product)
         return {
             name: mixed(weights[name], self.kinds[name], joined(parts), is_batch=is_batch)
             for name, parts in found.items()
         }
+
+    def _one_by_one(self, a: Features, b: Features) -> Iterator[Components]:
+        """Yield the products of components that are lists."""
+        for i, (coupling, n) in enumerate(zip(self.every, self.widths, strict=True)):
+            left = [component[:n] for component in a[coupling.left]]
+            right = [component[:n] for component in b[coupling.right]]
+            is_narrow = i >= len(self.couplings)
+            yield coupling.at_once(left, right) if is_narrow else coupling(left, right)
+
+    def _by_pairs(self, a: Features, b: Features) -> list[Components]:
+        """Return the products of components that are tensors, all couplings of a pair at once."""
+        found: dict[int, Components] = {}
+        for pair in self._pairs:
+            found |= zip(pair.places, pair(a[pair.left], b[pair.right]), strict=True)
+        return [found[i] for i in range(len(found))]
+
+    @cached_property
+    def _pairs(self) -> Sequence[PairCouplings]:
+        groups: dict[tuple[str, str, int], list[int]] = {}
+        every = self.every
+        for i, (coupling, width) in enumerate(zip(every, self.widths, strict=True)):
+            groups.setdefault((coupling.left, coupling.right, width), []).append(i)
+        return [
+            PairCouplings.of(left, right, width, places, [every[i].coefficients for i in places])
+            for (left, right, width), places in groups.items()
+        ]
 
 
 def couplings(
