@@ -31,7 +31,7 @@ PAGES = (
             *("index", "format", "command-line", "store", "service", "running"),
             *("from-emlp", "how-it-works", "polynomials", "networks", "inertia", "remote"),
             *("overview", "recipes", "groups-and-reps", "gallery", "glossary", "console"),
-            "pytorch",
+            *("pytorch", "taking-models-elsewhere"),
         )
     ),
 )
@@ -45,10 +45,17 @@ LONG = (
 )
 
 
+#: Packages outside of the lock that a page needs: its code runs in the part of CI that has them.
+NEEDED = {
+    "docs/pytorch.md": ("torch",),
+    "docs/taking-models-elsewhere.md": ("torch", "onnx", "onnxscript", "onnxruntime"),
+}
+
+
 def marks(page: str) -> list[pytest.MarkDecorator]:
-    """When the code of a page runs; that of PyTorch in the part of CI that installs it."""
-    lacks_torch = page == "docs/pytorch.md" and find_spec("torch") is None
-    skipped = pytest.mark.skipif(lacks_torch, reason="PyTorch is not installed")
+    """When the code of a page runs."""
+    missing = [name for name in NEEDED.get(page, ()) if find_spec(name) is None]
+    skipped = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
     return [skipped, *([pytest.mark.slow] if page in LONG else [])]
 
 
