@@ -25,6 +25,7 @@ _PACKAGES = (
     "operators",
     "polynomials",
     "reps",
+    "saving",
     "torch",
     "training",
     "verify",

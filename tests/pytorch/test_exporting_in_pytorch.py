@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
 from helpers.program import python
+from intertwine import nn
 from intertwine.errors import (
     FormatError,
     InvalidRep,
@@ -25,6 +28,7 @@ modules = pytest.importorskip("intertwine.torch")
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx_file = pytest.importorskip("intertwine.torch.onnx_file")
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +216,14 @@ def test_what_cannot_be_right_is_not_written(
     assert file.read_bytes() == b"an older model"
 
 
+def test_compiled_modules_are_exported(tmp_path: Path) -> None:
+    model = modules.Linear(2 * V, V, SO(3))
+    modules.export(torch.compile(model), tmp_path / "model.pt2")
+    x = inputs(model, 3, torch.float32)
+    found = torch.export.load(tmp_path / "model.pt2").module()(x)
+    assert torch.equal(found, model(x))
+
+
 def test_an_opset_that_pytorch_does_not_write_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -245,4 +257,40 @@ def test_arguments_are_checked_before_any_work(
             changed.setitem(sys.modules, name, None)
         missing = "a file .onnx needs the packages onnxscript, onnxruntime: pip install"
         refuse(Unavailable, f"{missing} 'intertwine[onnx]'", network, "model.onnx")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_models_of_jax_are_exported_by_pytorch(tmp_path: Path) -> None:
+    model = nn.Standardize(nn.Linear(2 * V, V + V**2, SO(3)), (0, 2, 0, 3))
+    blob = nn.export(model, tmp_path / "model.onnx")
+    x = np.random.default_rng(0).standard_normal((9, 6)).astype(np.float32)
+    wanted = np.asarray(model(x))
+    [found] = by_onnx(blob, torch.from_numpy(x))
+    assert np.abs(found - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    with jax.enable_x64(True):
+        layer = nn.Linear(2 * V, V, SO(3), dtype="float64")
+    nn.export(layer, tmp_path / "layer.pt2")  # in float64, though JAX has it disabled again
+    program = torch.export.load(tmp_path / "layer.pt2").module()
+    found = program(torch.from_numpy(x).double()).detach().numpy()
+    with jax.enable_x64(True):
+        wanted = np.asarray(layer(x.astype(np.float64)))
+    assert found.dtype == wanted.dtype == np.float64
+    assert np.abs(found - wanted).max() <= 1e-12
+
+
+def test_models_of_jax_that_pytorch_lacks_are_refused(network: Any, tmp_path: Path) -> None:
+    remedy = "export it as StableHLO, to a file with another ending"
+    energy = nn.EMLPH(2 * V, Scalar, SO(3), ch=16, num_layers=1)
+    with pytest.raises(FormatError) as caught:
+        nn.export(energy, tmp_path / "model.onnx")
+    assert str(caught.value) == f"intertwine.torch has no 'EMLPH': {remedy}"
+    own = eqx.nn.Linear(3, 3, key=jax.random.key(0))
+    with pytest.raises(InvalidRep) as refused:
+        nn.export(own, tmp_path / "model.pt2", example=np.ones((2, 3)))
+    assert str(refused.value) == (
+        f"PyTorch writes files .pt2, and has no model of class Linear: give a model of "
+        f"intertwine.nn, or {remedy}"
+    )
+    with pytest.raises(InvalidRep, match=r"PyTorch: call intertwine\.torch\.export$"):
+        nn.export(network, tmp_path / "model.onnx")
     assert not [*tmp_path.iterdir()]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from intertwine.errors import FormatError, InvalidSetting, NotFound
-from intertwine.model_folder import write_model
+from intertwine.saving.model_folder import write_model
 
 from intertwine_api.client.bases import download_blob
 from intertwine_api.client.connection import Session

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ from jaxtyping import Shaped
 from intertwine.architecture.example_inputs import PYTORCH_ENDINGS, as_batches, random_inputs
 from intertwine.arrays import in_numpy, is_torch_module
 from intertwine.errors import InvalidRep, InvalidSetting
-from intertwine.nn.named_reps import Given
+from intertwine.nn.layer import Layer, in_own_precision
 from intertwine.nn.saving import to_config
 from intertwine.nn.settings import working
 from intertwine.packages import require_packages
+from intertwine.saving import model_files
+from intertwine.saving.named_reps import Given
 from intertwine.whole_files import whole_file
+
+_STABLEHLO = "export it as StableHLO, to a file with another ending"
 
 
 def export(
@@ -48,7 +53,8 @@ def export(
     x has the size of `model.rep_in` and the dtype of the weights, or the complex one if the rep is
     complex. Any other function can be exported with an `example`: a batch of at least two inputs,
     along the first axis, or a tuple of them for a function of several arguments. A model that takes
-    single vectors is exported as ``jax.vmap(model)``. Layers of Equinox are in inference mode.
+    single vectors is exported as ``equinox.filter_vmap(model)``. Layers of Equinox are in inference
+    mode.
     """
     if is_torch_module(model):
         raise InvalidRep("this is a module of PyTorch: call intertwine.torch.export")
@@ -97,17 +103,22 @@ def _by_pytorch(
         raise InvalidSetting(
             f"platforms={platforms!r} is for StableHLO: a program {path.suffix} has no platforms"
         )
-    require_packages(
-        ("torch",),
-        f"a file {path.suffix}",
-        "pip install torch, as pytorch.org says for your machine",
-    )
+    is_ours = isinstance(model, Layer)
+    if not is_ours:
+        raise InvalidRep(
+            f"PyTorch writes files {path.suffix}, and has no model of class "
+            f"{type(model).__qualname__}: give a model of intertwine.nn, or {_STABLEHLO}"
+        )
+    advice = "pip install torch, as pytorch.org says for your machine"
+    require_packages(("torch",), f"a file {path.suffix}", advice)
     from intertwine.torch.exporting import program_inputs, write_program
-    from intertwine.torch.saving import from_config
+    from intertwine.torch.saving import TORCH
 
-    module = from_config(*to_config(model, names=names)).eval()
+    framework = replace(TORCH, remedy=_STABLEHLO)
+    module = model_files.from_config(framework, *to_config(model, names=names), names).eval()
 
     def outputs(x: tuple[Any, ...]) -> list[Shaped[np.ndarray, "..."]]:
-        return [np.asarray(model(*map(in_numpy, x)))]
+        with in_own_precision(model, x):
+            return [np.asarray(model(*map(in_numpy, x)))]
 
     return write_program(module, path, program_inputs(module, example), outputs)

@@ -1,25 +1,41 @@
-"""Models in files: a JSON config beside a safetensors file with the numbers."""
+"""Save and load models of JAX."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import intertwine
-from intertwine.bases.safetensors_file import read_bytes, write_arrays
-from intertwine.errors import FormatError
-from intertwine.model_folder import CONFIG, weights_name, write_model
-from intertwine.nn.codec import decode, encode
-from intertwine.nn.named_reps import Given
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Shaped
 
-_FORMAT, _VERSION = "intertwine-model", 1
+from intertwine.nn.baked import BakedBlock, BakedNetwork, Dense, Wiring
+from intertwine.nn.bilinear import BiLinear
+from intertwine.nn.block import Block
+from intertwine.nn.conjugates import Conjugated
+from intertwine.nn.emlp import EMLP
+from intertwine.nn.emlp_block import EMLPBlock
+from intertwine.nn.energy import EMLPH, MLPH
+from intertwine.nn.gated_nonlinearity import GatedNonlinearity
+from intertwine.nn.group_augmentation import GroupAugmentation
+from intertwine.nn.irrep_network import IrrepNetwork
+from intertwine.nn.layer import Layer
+from intertwine.nn.linear import Linear
+from intertwine.nn.mlp import MLP
+from intertwine.nn.parallel import Parallel
+from intertwine.nn.pointwise import Pointwise
+from intertwine.nn.polynomial import EquivariantPolynomial
+from intertwine.nn.polynomial_features import PolynomialFeatures, Step
+from intertwine.nn.sequential import Sequential
+from intertwine.nn.settings import working
+from intertwine.nn.square import Square
+from intertwine.nn.standardize import Standardize
+from intertwine.nn.vector_field import EMLPode, MLPode
+from intertwine.saving import model_files
+from intertwine.saving.framework import Framework, plain_classes
+from intertwine.saving.named_reps import Given
 
 
 def save(
@@ -29,91 +45,55 @@ def save(
 
     The config is written last and replaces an older one atomically, so that a crash leaves a
     complete model, old or new. `names` gives custom reps by name: the reps, over their group or
-    without one, or their classes.
+    without one, or their classes. `intertwine.torch.load` reads the same files.
     """
-    write_model(Path(folder), *to_config(model, names=names))
+    model_files.save(JAX, model, folder, names)
 
 
 def load(folder: str | os.PathLike[str], *, names: Mapping[str, Given] | None = None) -> Any:
-    """Return the model that `save` wrote, with the same outputs.
+    """Return the model that `save` wrote, here or in `intertwine.torch`, with the same outputs.
 
     Raises `FormatError` for a folder without a complete model, and if `names` stand for other reps
     than when it was saved; `FileNotFoundError` without a model.
     """
-    folder = Path(folder)
-    text = (folder / CONFIG).read_bytes()
-    try:
-        config = _read(text)
-        return from_config(config, _weights(folder, config), names=names)
-    except FormatError as error:
-        raise FormatError(f"{os.fspath(folder)} holds no complete model: {error}") from error
+    return model_files.load(JAX, folder, names)
 
 
 def to_config(
     model: Any, *, names: Mapping[str, Given] | None = None
 ) -> tuple[dict[str, Any], bytes]:
     """Return the JSON config of a model, and the bytes of the safetensors file that it names."""
-    tree, arrays = encode(model, names)
-    buffer = io.BytesIO()
-    write_arrays(arrays, {"format": _FORMAT, "version": _VERSION}, buffer.write)
-    blob = buffer.getvalue()
-    digest = hashlib.sha256(blob).hexdigest()
-    return {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "weights": f"weights-{digest[:16]}.safetensors",
-        "sha256": digest,
-        "model_sha256": _digest(tree),
-        "summary": repr(model),
-        "written_with": {
-            "intertwine": intertwine.__version__,
-            **{package: version(package) for package in ("jax", "equinox", "numpy")},
-            "python": platform.python_version(),
-        },
-        "model": tree,
-    }, blob
+    return model_files.to_config(JAX, model, names)
 
 
 def from_config(
     config: Mapping[str, Any], blob: bytes, *, names: Mapping[str, Given] | None = None
 ) -> Any:
-    """Return the model of `to_config`. Raises `FormatError` if the two do not belong together."""
-    if config.get("format") != _FORMAT or config.get("version") != _VERSION:
-        raise FormatError(
-            f"expected {_FORMAT} version {_VERSION}, found {config.get('format')!r} version "
-            f"{config.get('version')!r}"
-        )
-    digest = hashlib.sha256(blob).hexdigest()
-    if digest != config.get("sha256"):
-        raise FormatError(
-            f"the weights have the sha256 {digest}, and the config says {config.get('sha256')}"
-        )
-    if _digest(config.get("model")) != config.get("model_sha256"):
-        raise FormatError("the model in the config was changed since it was written")
-    arrays, _ = read_bytes(blob)
-    return decode(config["model"], arrays, names)
+    """Return the model of `to_config`. Raises `FormatError` if the two do not belong together, and
+    `InvalidSetting` for float64 weights while JAX has float64 disabled.
+    """
+    return model_files.from_config(JAX, config, blob, names)
 
 
-def _read(text: bytes) -> dict[str, Any]:
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{CONFIG} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise FormatError(f"{CONFIG} is not a JSON object")
-    return config
+def _from_numpy(array: Shaped[np.ndarray, "..."]) -> Shaped[jax.Array, "..."]:
+    return jnp.asarray(array, working(array.dtype, np.iscomplexobj(array)))
 
 
-def _weights(folder: Path, config: Mapping[str, Any]) -> bytes:
-    """Return the bytes of the weights file that a config names."""
-    name = weights_name(config)
-    try:
-        return (folder / name).read_bytes()
-    except FileNotFoundError as error:
-        raise FormatError(f"{name} is missing") from error
-
-
-def _digest(tree: Any) -> str:
-    """Return the sha256 of JSON values, whatever their layout in a file."""
-    text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+JAX = Framework(
+    name="jax",
+    package="intertwine.nn",
+    distributions=("jax", "equinox", "numpy"),
+    remedy="load the model with the version of Intertwine that saved it",
+    layer=Layer,
+    array=jax.Array,
+    classes=plain_classes(
+        *(EMLP, MLP, Sequential, Standardize, EMLPBlock, Linear, BiLinear, GatedNonlinearity),
+        *(Pointwise, IrrepNetwork, Block, Conjugated, Square, Parallel),
+        *(EMLPH, MLPH, EMLPode, MLPode, GroupAugmentation),
+        *(EquivariantPolynomial, PolynomialFeatures, Step),
+        *(BakedNetwork, BakedBlock, Dense, Wiring),
+    ),
+    to_numpy=np.asarray,
+    from_numpy=_from_numpy,
+    summary=repr,
+)

@@ -16,6 +16,7 @@ from intertwine.torch.linear import Linear
 from intertwine.torch.mlp import MLP
 from intertwine.torch.nonlinearities import GatedNonlinearity, Pointwise
 from intertwine.torch.paper_layers import EMLPBlock
+from intertwine.torch.saving import load, save
 from intertwine.torch.sequential import Sequential
 from intertwine.torch.standardize import Standardize
 
@@ -32,5 +33,7 @@ __all__ = [
     "export",
     "gate_indices",
     "gated",
+    "load",
+    "save",
     "uniform_rep",
 ]

@@ -41,7 +41,7 @@ class Block(torch.nn.Module):
     def __init__(self, shape: BlockShape, weights: tuple[Any, Any], dtype: torch.dtype) -> None:
         super().__init__()
         self.shape = shape
-        self.weights, self.couplings = (Weights(each, dtype) for each in weights)
+        self.weights, self.couplings = (Weights.of(each, dtype) for each in weights)
         self.bias = zeros(shape.before[shape.trivial], dtype)
 
     def values(self) -> list[torch.Tensor]:
@@ -69,7 +69,7 @@ class IrrepNetwork(OfTorchCompile, torch.nn.Module):
             Block(block, weights, chosen)
             for block, weights in zip(shape.blocks, made["blocks"], strict=True)
         )
-        self.weights = Weights(made["last"], chosen)
+        self.weights = Weights.of(made["last"], chosen)
         self.bias = zeros(architecture.constants, chosen)
 
     @property

@@ -120,9 +120,11 @@ def _outputs(y: Any) -> Outputs:
 
 def _pt2_bytes(program: torch.export.ExportedProgram) -> bytes:
     program.example_inputs = None  # the file would contain them
+    # torch.export.save writes all memory that a view is of, and fails for views of none
     for name, constant in program.constants.items():
-        # torch.export.save writes all memory that a view is of, and fails for views of none
         program.constants[name] = constant.clone(memory_format=torch.contiguous_format)
+    for number in program.state_dict.values():
+        number.data = number.data.clone(memory_format=torch.contiguous_format)
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     return buffer.getvalue()

@@ -69,11 +69,16 @@ class Weights(torch.nn.Module):
     Names of irreps may have dots, which names of PyTorch may not: `state_dict` has ``·`` instead.
     """
 
-    def __init__(self, weights: Mapping[str, Inexact[np.ndarray, "..."]], dtype: Any) -> None:
+    def __init__(self, parameters: Mapping[str, torch.nn.Parameter]) -> None:
         super().__init__()
-        self.names = tuple(weights)
-        for name, weight in weights.items():
-            self.register_parameter(_dotless(name), parameter(weight, dtype))
+        self.names = tuple(parameters)
+        for name, weight in parameters.items():
+            self.register_parameter(_dotless(name), weight)
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Inexact[np.ndarray, "..."]], dtype: torch.dtype) -> Weights:
+        """Return numbers as parameters of this dtype."""
+        return cls({name: parameter(weight, dtype) for name, weight in weights.items()})
 
     def values(self) -> list[torch.Tensor]:
         """Return the parameters, in the order of their names."""
@@ -93,7 +98,7 @@ def _dotless(name: str) -> str:
 
 def drawn(seed: Seed, specs: WeightSpec, dtype: torch.dtype) -> Weights:
     """Return normally distributed weights: the same numbers as in `intertwine.nn`."""
-    return Weights(sampled(seed, specs, numpy_kind(dtype)), dtype)
+    return Weights.of(sampled(seed, specs, numpy_kind(dtype)), dtype)
 
 
 def parameter(values: Shaped[np.ndarray, "..."], dtype: torch.dtype) -> torch.nn.Parameter:

@@ -25,6 +25,11 @@ class Sequential(Layer):
         super().__init__(layers[0].rep_in, layers[-1].rep_out)
         self.layers = torch.nn.ModuleList(layers)
 
+    @property
+    def hidden(self) -> str:
+        """The reps between the layers, as text."""
+        return ", ".join(repr(layer.rep_out) for layer in self.layers[:-1])
+
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return the image of each vector of x under all layers."""
         for layer in self.layers:

@@ -12,6 +12,9 @@ from intertwine.architecture.statistics import Constants, read_statistics
 from intertwine.errors import InvalidRep
 from intertwine.torch.layer import Layer
 
+STATISTICS = ("shift_in", "scale_in", "shift_out", "scale_out")
+"""The buffers: means and scales of inputs, and of outputs."""
+
 
 class Standardize(Layer):
     """x ↦ σ_y f((x − μ_x)/σ_x) + μ_y, or without μ_y and σ_y if `stats` has two entries.
@@ -22,15 +25,23 @@ class Standardize(Layer):
     """
 
     def __init__(self, model: torch.nn.Module, stats: Iterable[Any]) -> None:
-        numbers = [*model.parameters(), *model.buffers()]
-        dtypes = [one.dtype for one in numbers] or [torch.float32]
-        is_complex = any(dtype.is_complex for dtype in dtypes)
+        is_complex = any(dtype.is_complex for dtype in _dtypes(model))
         found = read_statistics(model, map(_as_numpy, stats), is_complex=is_complex)
+        self._set(model, found)
+
+    @classmethod
+    def of(cls, model: torch.nn.Module, statistics: Iterable[Constants]) -> Standardize:
+        """Return the network with the results of `read_statistics`."""
+        layer = cls.__new__(cls)
+        layer._set(model, statistics)
+        return layer
+
+    def _set(self, model: torch.nn.Module, statistics: Iterable[Constants]) -> None:
         super().__init__(model.rep_in, model.rep_out)
         self.model = model
-        is_double = any(dtype in (torch.float64, torch.complex128) for dtype in dtypes)
+        is_double = not _dtypes(model).isdisjoint((torch.float64, torch.complex128))
         real = torch.float64 if is_double else torch.float32
-        for name, constants in zip(_NAMES, found, strict=True):
+        for name, constants in zip(STATISTICS, statistics, strict=True):
             self.register_buffer(name, torch.tensor(constants, dtype=_kind(constants, real)))
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
@@ -43,7 +54,8 @@ class Standardize(Layer):
         return self.scale_out * self.model((x - self.shift_in) / self.scale_in) + self.shift_out
 
 
-_NAMES = ("shift_in", "scale_in", "shift_out", "scale_out")
+def _dtypes(model: torch.nn.Module) -> set[torch.dtype]:
+    return {one.dtype for one in (*model.parameters(), *model.buffers())}
 
 
 def _kind(constants: Constants, real: torch.dtype) -> torch.dtype:

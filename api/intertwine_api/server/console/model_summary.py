@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intertwine.errors import FormatError
-from intertwine.model_folder import weights_name
+from intertwine.saving.model_folder import weights_name
 
 from intertwine_api.server.console.basis_summary import Snippet
 from intertwine_api.server.console.job_settings import text_of

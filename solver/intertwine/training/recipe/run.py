@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from intertwine.datasets.standardisation import moments, no_moments
 from intertwine.errors import FormatError, ReachWarning
-from intertwine.model_folder import write_model
+from intertwine.saving.model_folder import write_model
 from intertwine.training.recipe.description import SavedModel, TrainingDescription, TrainRequest
 from intertwine.training.recipe.equivariance_check import is_rounding, measure_equivariance
 from intertwine.training.recipe.network import build, dtype_of, load_saved, symmetry_of

@@ -1,0 +1,171 @@
+"""A model as plain data: a tree of JSON values, and named arrays.
+
+It contains everything that outputs depend on, also the change of basis to irreps, whose last digits
+may differ between machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from intertwine.architecture.irrep_space import IrrepSpace
+from intertwine.bases import Basis
+from intertwine.bases.format import to_arrays
+from intertwine.errors import IntertwineError, InvalidRep
+from intertwine.groups import DirectProduct, Group, parse_group
+from intertwine.groups.generators import Generator
+from intertwine.operators import Permutation, dense
+from intertwine.reps import Rep
+from intertwine.reps.generator_rep import GeneratorRep
+from intertwine.saving.framework import Framework
+from intertwine.saving.named_reps import Given, image_prints, stands_for
+from intertwine.saving.reps_and_maps import REPS_AND_MAPS
+
+Arrays = dict[str, Shaped[np.ndarray, "..."]]
+
+_DTYPES = ("float32", "float64", "complex64", "complex128", "int32", "int64", "int8")
+
+
+def encode(
+    framework: Framework, model: Any, names: Mapping[str, Given] | None = None
+) -> tuple[Any, Arrays]:
+    """Return the model as JSON values and arrays. `names` are the custom reps in it.
+
+    Raises `InvalidRep` for a custom rep without a name and for an unknown layer.
+    """
+    writer = _Writer(framework, names or {})
+    return writer.value(model, ""), writer.arrays
+
+
+class _Writer:
+    def __init__(self, framework: Framework, names: Mapping[str, Given]) -> None:
+        self.framework, self.names = framework, names
+        self.classes = {**REPS_AND_MAPS, **framework.classes}
+        self.arrays: Arrays = {}
+        self.seen: dict[int, tuple[int, Any]] = {}
+
+    def value(self, value: Any, path: str) -> Any:
+        """Return a value as JSON; arrays are stored under their path in the model."""
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, complex):
+            return {"complex": [value.real, value.imag]}
+        if isinstance(value, tuple | list):
+            return {"items": [self.value(v, f"{path}.{i}") for i, v in enumerate(value)]}
+        if isinstance(value, Mapping):
+            return {"map": [[k, self.value(v, f"{path}.{k}")] for k, v in value.items()]}
+        if isinstance(value, self.framework.array):
+            return {"weights": self._put(path, value)}
+        if isinstance(value, np.ndarray):
+            return {"constants": self._put(path, value)}
+        return self._shared(value, path)
+
+    def _put(self, path: str, array: Any) -> str:
+        name, kind = path.lstrip("."), str(array.dtype).removeprefix("torch.")
+        if kind not in _DTYPES:
+            raise InvalidRep(
+                f"{name} has dtype {kind}, which cannot be saved: use {', '.join(_DTYPES)}"
+            )
+        is_constant = isinstance(array, np.ndarray)
+        self.arrays[name] = array if is_constant else self.framework.to_numpy(array)
+        return name
+
+    def _shared(self, value: Any, path: str) -> Any:
+        """Return an object in full the first time, then a reference to it."""
+        if id(value) in self.seen:
+            return {"same": self.seen[id(value)][0]}
+        number = len(self.seen)
+        self.seen[id(value)] = number, value  # kept alive, so that its id is not reused
+        return {"number": number, **self._object(value, path)}
+
+    def _object(self, value: Any, path: str) -> dict[str, Any]:
+        for name, given in self.names.items():
+            if isinstance(value, Rep) and stands_for(given, value):
+                return self._named(name, given, value, path)
+        if isinstance(value, Group):
+            return self._group(value, path)
+        if isinstance(value, GeneratorRep):
+            return self._rep_by_generators(value, path)
+        if isinstance(value, Basis):
+            arrays, metadata = to_arrays(value)
+            for name, array in arrays.items():
+                self._put(f"{path}.{name}", array)
+            return {"basis": metadata, "at": path.lstrip(".")}
+        if isinstance(value, IrrepSpace):
+            value = value.written()
+        kind = type(value).__name__
+        saved = self.classes.get(kind)
+        if saved is None or saved.kind is not type(value):
+            own = f"{value!r}: give it by name, as names={{'P': P}}"
+            shown = own if isinstance(value, Rep) else f"{type(value).__module__}.{kind}"
+            raise InvalidRep(f"a model cannot be saved with {shown}")
+        inner = {
+            name: self.value(saved.take(value, name), f"{path}.{name}") for name in saved.names
+        }
+        return {"class": kind, "fields": inner}
+
+    def _rep_by_generators(self, rep: GeneratorRep, path: str) -> dict[str, Any]:
+        """Return the images that define a rep; a subspace is read as a plain rep with these."""
+        images = {
+            kind: [_image_arrays(image) for image in given]
+            for kind, given in (("lie", rep.generators.lie), ("discrete", rep.generators.discrete))
+        }
+        return {
+            "rep": {"name": rep.given_name, "size": rep.size()},
+            "images": self.value(images, f"{path}.images"),
+            "over": self.value(rep.G, f"{path}.G"),
+        }
+
+    def _named(self, name: str, given: Given, rep: Rep, path: str) -> dict[str, Any]:
+        """Return the name of a custom rep, and the data that identify it on loading."""
+        group = None if rep.G is None else self.value(rep.G, f"{path}.G")
+        found = {"name": name, "images": image_prints(rep), "over": group}
+        arrays, seen = dict(self.arrays), dict(self.seen)
+        try:
+            found["state"] = self.value(dict(vars(rep)), f"{path}.state")
+        except (InvalidRep, TypeError) as error:
+            self.arrays, self.seen = arrays, seen
+            if isinstance(given, type):
+                raise InvalidRep(
+                    f"{rep!r} has attributes that cannot be saved: give the rep itself as "
+                    f"names={{{name!r}: …}}, not its class ({error})"
+                ) from error
+        return found
+
+    def _group(self, group: Group, path: str) -> dict[str, Any]:
+        if _is_catalogued(group):
+            return {"group": repr(group)}
+        if isinstance(group, DirectProduct) and group._label:
+            sides = [self.value(side, f"{path}.{i}") for i, side in enumerate(_sides(group))]
+            return {"product": sides, "copy": list(group.copy_numbers)}
+        generators = {
+            "lie_algebra": [np.asarray(dense(a)) for a in group.lie_generators],
+            "discrete_generators": [np.asarray(dense(h)) for h in group.group_generators],
+        }
+        numbers = {"copy": list(group.copy_numbers)} if group.copy_numbers else {}
+        return {"generators": self.value(generators, f"{path}.group"), "d": group.d, **numbers}
+
+
+def _image_arrays(image: Generator) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Return the arrays of an image: a matrix, or the indices and signs of a permutation."""
+    if not isinstance(image, Permutation):
+        return {"matrix": np.asarray(dense(image))}
+    signs = {} if image.signs is None else {"signs": image.signs}
+    return {"indices": image.indices.astype(np.int64), **signs}
+
+
+def _sides(group: DirectProduct) -> tuple[Group, Group]:
+    original = group.unnumbered
+    assert isinstance(original, DirectProduct)
+    return original.left, original.right
+
+
+def _is_catalogued(group: Group) -> bool:
+    try:
+        return parse_group(repr(group)) == group
+    except IntertwineError:
+        return False

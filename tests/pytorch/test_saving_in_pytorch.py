@@ -1,0 +1,233 @@
+"""Models saved in PyTorch or in JAX are the same in the other."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from helpers.damage import damaged, damages
+from helpers.example_networks import Turned
+from helpers.laws import laws
+from helpers.program import python
+from hypothesis import given
+from intertwine import nn
+from intertwine.errors import FormatError, InvalidRep
+from intertwine.groups import SE, SO, S, U
+from intertwine.reps import Scalar, V
+from intertwine.saving.reader import decode
+from intertwine.saving.writer import encode
+
+torch = pytest.importorskip("torch")
+modules = pytest.importorskip("intertwine.torch")
+saving = pytest.importorskip("intertwine.torch.saving")
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+
+#: Every class of modules, on each kind of maps.
+MODELS: dict[str, Callable[..., Any]] = {
+    "EMLP in irreps": lambda kit, **o: kit.EMLP(
+        2 * Scalar + 2 * V, V**2 + Scalar, SO(3), ch=16, num_layers=2, **o
+    ),
+    "EMLP of complex irreps": lambda kit, **o: kit.EMLP(
+        2 * V + V.T, V, U(2), ch=12, num_layers=1, **o
+    ),
+    "EMLP of the paper": lambda kit, **o: kit.EMLP(
+        2 * V, V, SO(3), ch=8, num_layers=1, bilinear="paper", **o
+    ),
+    "EMLP of the paper, complex": lambda kit, **o: kit.EMLP(
+        2 * V, V, U(2), ch=6, num_layers=1, bilinear="paper", **o
+    ),
+    "Linear by bases": lambda kit, **o: kit.Linear(3 * V, V, SE(2), **o),
+    "EMLPBlock": lambda kit, **o: kit.EMLPBlock(2 * V, V + Scalar, SO(3), **o),
+    "MLP": lambda kit, **o: kit.MLP(2 * V, V, SO(3), ch=16, **o),
+    "complex MLP": lambda kit, **o: kit.MLP(V, V, U(2), ch=16, num_layers=1, **o),
+    "BiLinear": lambda kit, **o: kit.BiLinear(2 * V, V**2, SO(3), **o),
+    "BiLinear without weights": lambda kit, **o: kit.BiLinear(2 * V, V, S(1) * SO(2), **o),
+    "Linear by equal indices": lambda kit, **o: kit.Linear(2 * V + V**2, V, S(5), **o),
+    "Sequential": lambda kit, **o: kit.Sequential(
+        kit.Linear(2 * V, V, S(3), **o), kit.Pointwise(V(S(3)), "gelu")
+    ),
+    "gates": lambda kit, **o: kit.Sequential(
+        kit.Linear(2 * V, nn.gated((V + Scalar)(SO(3))), SO(3), **o),
+        kit.GatedNonlinearity(V + Scalar, SO(3)),
+    ),
+    "Standardize": lambda kit, **o: kit.Standardize(
+        kit.Linear(2 * V, V, SO(3), **o), (0, 2, 0, 1 / 3)
+    ),
+    "complex Standardize": lambda kit, **o: kit.Standardize(
+        kit.Linear(V + Scalar, V + Scalar, U(2), **o), ([0, 0, 1j], 2)
+    ),
+}
+ROUNDING = {"float32": 1e-6, "float64": 1e-13}
+"""Of outputs, relative to the largest."""
+
+each_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())
+
+
+def in_jax(make: Callable[..., Any], dtype: str, key: int = 1) -> Any:
+    with warnings.catch_warnings(action="ignore"):
+        return make(nn, key=key, dtype=dtype)
+
+
+def in_pytorch(make: Callable[..., Any], dtype: str, key: int = 1) -> Any:
+    with warnings.catch_warnings(action="ignore"):
+        return make(modules, key=key, dtype=getattr(torch, dtype))
+
+
+def images(model: Any, dtype: str) -> Any:
+    """The images of random vectors, as an array of NumPy."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4, model.rep_in.size())).astype(dtype)
+    if isinstance(model, torch.nn.Module):
+        return model(torch.from_numpy(x)).detach().numpy()
+    return np.asarray(model(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, "float64") for name in MODELS), ("EMLP in irreps", "float32"), ("MLP", "float32")],
+)
+def test_files_of_each_are_read_by_both(name: str, dtype: str, tmp_path: Path) -> None:
+    with jax.enable_x64(True):
+        saved = {nn: in_jax(MODELS[name], dtype), modules: in_pytorch(MODELS[name], dtype)}
+        for kit, model in saved.items():
+            kit.save(model, tmp_path / kit.__name__)
+        wanted = images(saved[nn], dtype)
+        for kit, model in saved.items():
+            for folder in tmp_path.iterdir():
+                loaded = kit.load(folder)
+                found = images(loaded, dtype)
+                assert found.dtype == images(model, dtype).dtype
+                assert np.abs(found - wanted).max() <= ROUNDING[dtype] * np.abs(wanted).max()
+                assert (loaded.rep_in, loaded.rep_out) == (model.rep_in, model.rep_out)
+
+
+@each_model
+def test_a_loaded_module_is_as_a_new_one(make: Callable[..., Any]) -> None:
+    new = in_pytorch(make, "float64")
+    other = saving.from_config(*saving.to_config(in_pytorch(make, "float64", key=2)))
+    assert repr(other) == repr(new)
+    assert [name for name, _ in other.named_parameters()] == [n for n, _ in new.named_parameters()]
+    other.load_state_dict(new.state_dict())
+    assert np.array_equal(images(other, "float64"), images(new, "float64"))
+    assert all(weight.requires_grad for weight in other.parameters())
+
+
+@each_model
+def test_what_is_read_is_written_again(make: Callable[..., Any]) -> None:
+    with jax.enable_x64(True):
+        config, blob = nn.saving.to_config(in_jax(make, "float64"))
+    again, weights = saving.to_config(saving.from_config(config, blob))
+    assert (again["model"], weights) == (config["model"], blob)
+    assert (config["framework"], again["framework"]) == ("jax", "torch")
+    assert "torch" in again["written_with"]
+    assert not {"jax", "equinox"} & {*again["written_with"]}
+
+
+def test_files_from_before_there_were_two_frameworks() -> None:
+    model = MODELS["Sequential"](nn)
+    config, blob = nn.saving.to_config(model)
+    del config["framework"]
+    found = images(saving.from_config(config, blob), "float32")
+    assert np.allclose(found, images(model, "float32"), atol=1e-6)
+
+
+def test_layers_of_jax_alone_are_refused(tmp_path: Path) -> None:
+    nn.save(nn.Parallel(nn.Linear(V, V, SO(3)), nn.Linear(V, V, SO(3))), tmp_path)
+    with pytest.raises(FormatError) as caught:
+        modules.load(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path} holds no complete model: intertwine.torch has no 'Parallel': if intertwine.nn "
+        f"has it, load the model with intertwine.nn.load"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_refused_and_leaves_nothing(dtype: str, tmp_path: Path) -> None:
+    model = in_pytorch(MODELS["MLP"], dtype)
+    with pytest.raises(InvalidRep, match=f"has dtype {dtype}, which cannot be saved: use float32,"):
+        modules.save(model, tmp_path / "model")
+    assert not [*tmp_path.iterdir()]
+    modules.save(model.float(), tmp_path / "model")
+    assert np.array_equal(
+        images(modules.load(tmp_path / "model"), "float32"), images(model, "float32")
+    )
+
+
+def test_custom_reps_are_given_by_name(tmp_path: Path) -> None:
+    own = Turned(2, SO(2))
+    model = modules.Linear(2 * own, own)
+    modules.save(model, tmp_path, names={"R": own})
+    for kit in (nn, modules):
+        with pytest.raises(FormatError, match=r"the custom rep 'R': give it as names=\{'R'"):
+            kit.load(tmp_path)
+        again = kit.load(tmp_path, names={"R": own})
+        assert np.allclose(images(again, "float32"), images(model, "float32"), atol=1e-6)
+
+
+def test_other_modules_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRep, match=r"cannot be saved with torch.nn.modules.linear.Linear"):
+        modules.save(torch.nn.Linear(3, 3), tmp_path / "a")
+    with pytest.raises(InvalidRep, match=r"cannot be saved with intertwine.nn.linear.Linear"):
+        modules.save(nn.Linear(V, V, SO(3)), tmp_path / "a")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_module_on_a_view_is_written_whole(tmp_path: Path) -> None:
+    model = in_pytorch(MODELS["MLP"], "float32")
+    wanted = images(model, "float32")
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 2:
+                weight.data = weight.T.contiguous().T  # not in the order of its entries
+    modules.save(model, tmp_path)
+    assert np.allclose(images(modules.load(tmp_path), "float32"), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("absent", "kit"), [("jax", "intertwine.torch"), ("torch", "intertwine.nn")]
+)
+def test_neither_needs_the_other(absent: str, kit: str, tmp_path: Path) -> None:
+    model = MODELS["Sequential"](nn)
+    nn.save(model, tmp_path / "jax")
+    modules.save(MODELS["Sequential"](modules), tmp_path / "torch")
+    script = (
+        "import sys\n"
+        f"sys.modules[{absent!r}] = None  # any import of it fails\n"
+        "from pathlib import Path\n"
+        f"from {kit} import load, save\n"
+        "folder = Path(sys.argv[1])\n"
+        "for name in ('jax', 'torch'):\n"
+        "    save(load(folder / name), folder / 'again')\n"
+        "    print(load(folder / 'again').rep_out)\n"
+    )
+    assert python(script, str(tmp_path)).split() == 2 * [str(model.rep_out)]
+
+
+TREE, ARRAYS = encode(
+    saving.TORCH,
+    modules.Sequential(
+        modules.Linear(V, V, SO(3)), modules.EMLPBlock(V, V, SO(3), bilinear="paper")
+    ),
+)
+
+
+@laws
+@given(damages(TREE))
+def test_any_tree_is_decoded_or_raises_an_intertwine_error(changes: Any) -> None:
+    with suppress(FormatError):
+        assert isinstance(decode(saving.TORCH, damaged(TREE, changes), ARRAYS), torch.nn.Module)
+
+
+def test_a_missing_tensor_is_refused() -> None:
+    for name in ARRAYS:
+        with pytest.raises(FormatError):
+            decode(
+                saving.TORCH, copy.deepcopy(TREE), {n: a for n, a in ARRAYS.items() if n != name}
+            )
