@@ -27,6 +27,7 @@ torch = pytest.importorskip("torch")
 modules = pytest.importorskip("intertwine.torch")
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
+exporting = pytest.importorskip("intertwine.torch.exporting")
 onnx_file = pytest.importorskip("intertwine.torch.onnx_file")
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 
@@ -47,7 +48,7 @@ class Own(torch.nn.Module):
 
     def forward(self, positions: Any, charges: Any) -> Any:
         lengths = self.inner(positions).unflatten(-1, (3, 3)).square().sum(-1)
-        return self.last(self.dropout(lengths)) * charges, lengths
+        return self.last(self.dropout(lengths)) * charges, lengths.argmax(-1)
 
 
 class Applied(torch.nn.Module):
@@ -77,7 +78,7 @@ def test_both_kinds_of_files_run_without_intertwine(network: Any, tmp_path: Path
     np.save(tmp_path / "x.npy", x.numpy())
     for name in ("model.onnx", "model.pt2"):
         assert modules.export(network, tmp_path / name) == (tmp_path / name).read_bytes()
-    program = (
+    script = (
         "import sys, numpy as np, onnxruntime, torch\n"
         "folder = sys.argv[1]\n"
         "x = np.load(folder + '/x.npy')\n"
@@ -88,10 +89,15 @@ def test_both_kinds_of_files_run_without_intertwine(network: Any, tmp_path: Path
         "np.save(folder + '/pt2.npy', y.detach().numpy())\n"
         "print([name for name in sys.modules if name.startswith('intertwine')])"
     )
-    assert python(program, str(tmp_path)).strip() == "[]"
+    assert python(script, str(tmp_path)).strip() == "[]"
     wanted = network(x).detach().numpy()
     for name in ("onnx", "pt2"):
         assert np.abs(np.load(tmp_path / f"{name}.npy") - wanted).max() <= 1e-5
+    from torch.export.passes import move_to_device_pass
+
+    program = torch.export.load(tmp_path / "model.pt2")
+    moved = move_to_device_pass(program, "meta").module()(x.to("meta"))
+    assert (moved.device.type, moved.shape) == ("meta", wanted.shape)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -119,8 +125,8 @@ def test_an_onnx_file_has_standard_operations_and_any_batch(dtype: Any, tmp_path
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: modules.Linear(2 * V, V**2, S(4)),
-        lambda: modules.Linear(3 * V, V, SE(2)),
+        lambda: modules.Linear(V, V**2, S(3)),
+        lambda: modules.Linear(V, V, SE(2)),
         lambda: modules.GatedNonlinearity(V + Scalar, SO(3)),
     ],
     ids=["equal indices", "a basis", "gates"],
@@ -144,7 +150,7 @@ def test_a_module_of_ones_own_takes_an_example(tmp_path: Path) -> None:
     assert [each.name for each in onnx.load_from_string(blob).graph.output] == ["y0", "y1"]
     model.eval()
     for one, other in zip(by_onnx(blob, *example), model(*example), strict=True):
-        assert np.abs(one - other.detach().numpy()).max() <= 1e-5
+        np.testing.assert_allclose(one, other.detach().numpy(), rtol=0, atol=1e-5)
     secret = 0x5EC2E7  # of an example, which the file must not contain
     tagged = torch.full((2, 6), float(secret)), torch.ones(2, 1)
     blob = modules.export(model, tmp_path / "model.pt2", example=tagged)
@@ -214,6 +220,22 @@ def test_what_cannot_be_right_is_not_written(
         modules.export(Applied(function), file)
     assert [*tmp_path.iterdir()] == [file]
     assert file.read_bytes() == b"an older model"
+
+
+def test_outputs_of_another_kind_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def other(blob: bytes) -> Any:
+        return lambda x: [np.zeros((len(x[0]), 2))]
+
+    monkeypatch.setattr(exporting, "onnx_session", other)
+    with pytest.raises(FormatError) as caught:
+        modules.export(Applied(torch.tanh), tmp_path / "model.onnx")
+    assert str(caught.value) == (
+        "the exported program returns float64 of shape (1, 2) where the model returns float32 of "
+        "shape (1, 3): nothing was written"
+    )
+    assert not [*tmp_path.iterdir()]
 
 
 def test_compiled_modules_are_exported(tmp_path: Path) -> None:

@@ -117,6 +117,9 @@ def _by_pytorch(
     framework = replace(TORCH, remedy=_STABLEHLO)
     module = model_files.from_config(framework, *to_config(model, names=names), names).eval()
 
+    if example is not None:
+        example = tuple(map(np.array, as_batches(example)))
+
     def outputs(x: tuple[Any, ...]) -> list[Shaped[np.ndarray, "..."]]:
         with in_own_precision(model, x):
             return [np.asarray(model(*map(in_numpy, x)))]

@@ -154,6 +154,8 @@ def _require_same(found: Outputs, wanted: Outputs) -> None:
                 f"returns {other.dtype} of shape {other.shape}: nothing was written"
             )
         tolerance = 1e-8 if other.dtype in _DOUBLE else 1e-5
+        if other.dtype.kind not in "fc":
+            one, other = one.astype(float), other.astype(float)
         error, size = np.abs(one - other).max(initial=0), np.abs(other).max(initial=0)
         if not error <= tolerance * size:
             raise FormatError(
