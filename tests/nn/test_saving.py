@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +28,7 @@ from helpers.laws import laws
 from helpers.support import run_python
 from hypothesis import given
 from intertwine.errors import FormatError, InvalidRep, InvalidSetting
-from intertwine.groups import SO, SU, O, S, U
+from intertwine.groups import SO, SU, Group, O, S, U
 from intertwine.nn import (
     EMLP,
     MLP,
@@ -59,6 +61,7 @@ from intertwine.saving.model_files import digest_of
 from intertwine.saving.reader import decode
 from intertwine.saving.writer import encode
 
+ROTATIONS = SO(3)
 OWN = Turned(2, SO(2))
 MODELS: dict[str, Callable[[], Any]] = {
     "in irreps": lambda: EMLP(Scalar + 2 * V, T(2), SO(3), 24, 1),
@@ -222,6 +225,181 @@ class TestFiles:
     def test_a_folder_without_a_model(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             load(tmp_path)
+
+
+class Own(eqx.Module):
+    """A user's own module: layers, other arrays, and a function."""
+
+    first: Linear
+    rest: list[Any]
+    head: eqx.nn.Linear
+    step: jax.Array
+    function: Callable[..., Any]
+
+    def __init__(self, key: int, width: int = 4, rep: Rep = V, group: Group = ROTATIONS) -> None:
+        self.first = Linear(2 * V, rep, group, key=key)
+        self.rest = [Linear(rep, V, group, key=key), {"scale": jax.numpy.full(3, float(key))}]
+        self.head = eqx.nn.Linear(3, width, key=jax.random.key(key))
+        self.step, self.function = jax.numpy.array(key), jax.nn.relu
+
+    def __call__(self, x: Any) -> Any:
+        layer, scale = self.rest
+        return self.function(self.head(scale["scale"] * layer(self.first(x)))) + self.step
+
+
+class TestOwnModules:
+    def test_layers_and_arrays_are_put_into_another(self, tmp_path: Path) -> None:
+        model, other, x = Own(1), Own(2), np.arange(6.0)
+        save(model, tmp_path)
+        again = load(tmp_path, like=other)
+        assert type(again) is Own
+        np.testing.assert_array_equal(again(x), model(x))
+        np.testing.assert_array_equal(other(x), Own(2)(x))  # which is as it was
+
+    def test_files_name_the_places(self, tmp_path: Path) -> None:
+        save(Own(1), tmp_path)
+        tree = json.loads((tmp_path / "config.json").read_text())["model"]
+        paths = ["first", "rest.0", "rest.1.scale", "head.weight", "head.bias", "step"]
+        assert (tree["own"], [path for path, _ in tree["parts"]]) == ("Own", paths)
+
+    def test_inside_a_layer(self, tmp_path: Path) -> None:
+        class Between(eqx.Module):
+            inner: Any
+            rep_in: Any = eqx.field(static=True)
+            rep_out: Any = eqx.field(static=True)
+
+            def __call__(self, x: Any, training: bool = False) -> Any:
+                return self.inner(x)
+
+        def make(key: int) -> Any:
+            layer = Linear(V, V, SO(3), key=key)
+            return Standardize(Between(layer, layer.rep_in, layer.rep_out), (0, 2 + key))
+
+        save(make(1), tmp_path)
+        x = np.arange(3.0)
+        np.testing.assert_array_equal(load(tmp_path, like=make(2))(x), make(1)(x))
+        with pytest.raises(FormatError, match="model is a module of your own, 'Between', of which"):
+            load(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("like", "said"),
+        [
+            (
+                lambda: Own(1, width=5),
+                "head.weight is float32 of shape (4, 3) in the file, and float32 of shape (5, 3) "
+                "in `like`",
+            ),
+            (
+                lambda: Own(1, rep=2 * V),
+                "first.rep_out is V(SO(3)) in the file, and (2V)(SO(3)) in `like`",
+            ),
+            (
+                lambda: Own(1, group=O(3)),
+                "first.rep_in is (2V)(SO(3)) in the file, and (2V)(O(3)) in `like`",
+            ),
+            (
+                lambda: eqx.tree_at(lambda m: m.step, Own(1), jax.numpy.array(1.0)),
+                "step is int32 of shape () in the file, and float32 of shape () in `like`",
+            ),
+            (
+                lambda: eqx.tree_at(lambda m: m.first, Own(1), BiLinear(2 * V, V, SO(3))),
+                "first is of class Linear in the file, and of class BiLinear in `like`",
+            ),
+            (
+                lambda: eqx.tree_at(lambda m: m.rest[1], Own(1), jax.nn.relu),
+                "rest.1.scale is in the file, and not in `like`",
+            ),
+            (
+                lambda: eqx.tree_at(lambda m: m.rest[1], Own(1), [np.ones(3)] * 2),
+                "rest.1.0 is in `like`, and not in the file",
+            ),
+            (
+                lambda: Linear(2 * V, V, SO(3)),
+                "the model is a module of your own, 'Own', in the file, and of class Linear in "
+                "`like`",
+            ),
+        ],
+        ids=[
+            *("shape", "rep", "group", "dtype", "class of a layer", "less", "more"),
+            "a layer instead",
+        ],
+    )
+    def test_another_structure_is_refused(
+        self, like: Callable[[], Any], said: str, tmp_path: Path
+    ) -> None:
+        with warnings.catch_warnings(action="ignore"):
+            given = like()
+        save(Own(1), tmp_path)
+        with pytest.raises(FormatError) as caught:
+            load(tmp_path, like=given)
+        assert str(caught.value) == (
+            f"{tmp_path} holds no model that fits `like`: {said}: make it with the arguments of "
+            f"the saved model"
+        )
+
+    def test_networks_are_compared_with_like_too(self, tmp_path: Path) -> None:
+        save(EMLP(2 * V, V, SO(3), 16, 1), tmp_path)
+        load(tmp_path, like=EMLP(2 * V, V, SO(3), 16, 1, key=5))
+        with pytest.raises(FormatError, match=r"network.blocks is made of \['0'\] in the file"):
+            load(tmp_path, like=EMLP(2 * V, V, SO(3), 16, 2))
+
+    def test_the_file_alone_does_not_make_it(self, tmp_path: Path) -> None:
+        save(Own(1), tmp_path)
+        with pytest.raises(FormatError) as caught:
+            load(tmp_path)
+        assert str(caught.value) == (
+            f"{tmp_path} holds no complete model: the model is a module of your own, 'Own', of "
+            f"which the file has only the parts: make one, and give it as like=…"
+        )
+        with pytest.raises(InvalidRep, match=r"Own, a module of your own, in this way: use intert"):
+            to_config(Own(1))
+
+    def test_two_parts_of_one_path_are_refused(self, tmp_path: Path) -> None:
+        layer, array = Linear(V, V, SO(3)), np.ones(3)
+        model = eqx.tree_at(lambda m: m.rest, Own(1), [{"a.b": layer, "a": {"b": array}}])
+        with pytest.raises(InvalidRep, match=r"an? Own has two parts rest\.0\.a\.b: rename one"):
+            save(model, tmp_path / "model")
+        assert not [*tmp_path.iterdir()]
+
+
+class TestRefusals:
+    """What is refused, or cannot be written, leaves everything as it was."""
+
+    MODEL = Linear(V, V, SO(3))
+
+    def test_nothing_is_left_of_a_refused_model(self, tmp_path: Path) -> None:
+        for model in (Linear(2 * OWN, OWN), eqx.nn.Linear(3, 3, key=jax.random.key(0)), 5):
+            with pytest.raises(InvalidRep):
+                save(model, tmp_path / "some" / "folder")
+        assert not [*tmp_path.iterdir()]
+
+    def test_a_file_in_the_place_of_the_folder_stays(self, tmp_path: Path) -> None:
+        (tmp_path / "model").write_text("a file")
+        with pytest.raises(FileExistsError):
+            save(self.MODEL, tmp_path / "model")
+        assert (tmp_path / "model").read_text() == "a file"
+
+    @pytest.mark.parametrize("written", [0, 1], ids=["no file", "the weights"])
+    def test_nothing_is_left_when_the_disk_is_full(
+        self, written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, kept = tmp_path / "old", Linear(V, V, SO(3), key=3)
+        save(kept, old)
+        before = {path.name: path.read_bytes() for path in old.iterdir()}
+        for folder in (old, tmp_path / "some" / "folder"):
+            full = iter([None] * written)
+
+            def sync(descriptor: int, full: Any = full) -> None:
+                if next(full, self) is self:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+
+            with monkeypatch.context() as patch:
+                patch.setattr("intertwine.whole_files._sync_folder", lambda folder: None)
+                patch.setattr("os.fsync", sync)
+                with pytest.raises(OSError, match="No space left"):
+                    save(self.MODEL, folder)
+        assert [*tmp_path.iterdir()] == [old]
+        assert {path.name: path.read_bytes() for path in old.iterdir()} == before
 
 
 class TestDamage:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -164,10 +165,10 @@ def test_gradients_of_single_vectors(network: Any, x: Any) -> None:
     assert torch.allclose(found[:, :, 2], wanted, atol=1e-3)
 
 
-def test_compiled_modules_are_one_program_each() -> None:
+def test_compiled_modules_are_one_program_each(tmp_path: Path) -> None:
     """In a process of its own, since TorchDynamo does not follow the type checks of tests."""
     script = (
-        "import torch\n"
+        "import sys, torch\n"
         "from intertwine.groups import SO, S\n"
         "from intertwine.reps import Scalar, V\n"
         "from intertwine.torch import *\n"
@@ -186,9 +187,11 @@ def test_compiled_modules_are_one_program_each() -> None:
         "    if any(weight.numel() for weight in module.parameters()):\n"
         "        y.square().sum().backward()\n"
         "        assert all(w.grad is not None for w in module.parameters() if w.numel()), module\n"
+        "save(compiled, sys.argv[1])\n"
+        "assert torch.allclose(load(sys.argv[1])(x), y, atol=1e-5)\n"
         "print('compiled')"
     )
-    assert python(script).strip() == "compiled"
+    assert python(script, str(tmp_path)).strip() == "compiled"
 
 
 def test_an_exported_network_takes_any_batch(network: Any, x: Any) -> None:

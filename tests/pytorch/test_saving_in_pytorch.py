@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -208,6 +209,92 @@ def test_neither_needs_the_other(absent: str, kit: str, tmp_path: Path) -> None:
         "    print(load(folder / 'again').rep_out)\n"
     )
     assert python(script, str(tmp_path)).split() == 2 * [str(model.rep_out)]
+
+
+def net(key: int = 0, width: int = 4) -> Any:
+    """A user's own module, with layers, other parameters and buffers."""
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = modules.Linear(2 * V, V, SO(3), key=key)
+            self.rest = torch.nn.ModuleList([modules.EMLP(V, V, SO(3), ch=8, num_layers=1)])
+            self.norm = torch.nn.BatchNorm1d(3)
+            self.head = torch.nn.Linear(3, width)
+            torch.nn.init.constant_(self.norm.running_mean, key)
+            torch.nn.init.constant_(self.head.weight, 0.1 + key)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.norm(self.rest[0](self.first(x))))
+
+    return Net().eval()
+
+
+class TestOwnModules:
+    X = torch.arange(12.0).reshape(2, 6)
+
+    def test_layers_and_tensors_are_put_into_another(self, tmp_path: Path) -> None:
+        model, other = net(1), net(2)
+        other.first.bias.requires_grad_(False)
+        other.rest.train()
+        modules.save(model, tmp_path)
+        before = other(self.X)
+        again = modules.load(tmp_path, like=other)
+        assert torch.equal(again(self.X), model(self.X))
+        assert torch.equal(other(self.X), before)
+        assert not torch.equal(before, model(self.X))
+        frozen = [name for name, weight in again.named_parameters() if not weight.requires_grad]
+        assert frozen == ["first.bias"]
+        assert (again.training, again.first.training, again.rest[0].training) == (0, 0, 1)
+        assert [*again.state_dict()] == [*model.state_dict()]
+
+    def test_another_structure_is_refused(self, tmp_path: Path) -> None:
+        modules.save(net(), tmp_path)
+        with pytest.raises(FormatError) as caught:
+            modules.load(tmp_path, like=net(width=5))
+        assert str(caught.value) == (
+            f"{tmp_path} holds no model that fits `like`: head.weight is float32 of shape (4, 3) "
+            f"in the file, and float32 of shape (5, 3) in `like`: make it with the arguments of "
+            f"the saved model"
+        )
+        with pytest.raises(FormatError, match="the model is a module of your own, 'Net', of which"):
+            modules.load(tmp_path)
+        with pytest.raises(InvalidRep, match=r"Net, a module of your own, in this way: use intert"):
+            saving.to_config(net())
+
+    def test_layers_are_on_the_device_of_the_other(self, tmp_path: Path) -> None:
+        model = modules.Linear(V, V, SO(3))
+        modules.save(model, tmp_path)
+        again = modules.load(tmp_path, like=copy.deepcopy(model).to("meta"))
+        assert all(one.is_meta for one in again.parameters())
+
+    def test_inside_a_layer(self, tmp_path: Path) -> None:
+        def standardized(key: int) -> Any:
+            inner = net(key)
+            inner.rep_in, inner.rep_out = inner.first.rep_in, (4 * Scalar)(SO(3))
+            return modules.Standardize(inner, (0, 1 + key))
+
+        model = standardized(1)
+        modules.save(model, tmp_path)
+        assert torch.equal(modules.load(tmp_path, like=standardized(2))(self.X), model(self.X))
+
+    def test_a_module_of_the_same_parts_in_jax(self, tmp_path: Path) -> None:
+        class Pair(eqx.Module):
+            first: Any
+            head: Any
+
+        class PairInPyTorch(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.first = modules.Linear(2 * V, V, SO(3), key=5)
+                self.head = torch.nn.Linear(3, 4)
+
+        theirs = Pair(nn.Linear(2 * V, V, SO(3)), eqx.nn.Linear(3, 4, key=jax.random.key(0)))
+        nn.save(theirs, tmp_path)
+        ours = modules.load(tmp_path, like=PairInPyTorch())
+        x = np.arange(6, dtype=np.float32)
+        found = ours.head(ours.first(torch.from_numpy(x))).detach().numpy()
+        assert np.allclose(found, theirs.head(theirs.first(x)), atol=1e-5)
 
 
 TREE, ARRAYS = encode(

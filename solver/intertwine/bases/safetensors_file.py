@@ -49,9 +49,10 @@ def file_pieces(
         header["__metadata__"] = {"intertwine": text}
     at, pieces = 0, []
     for name in sorted(arrays, key=lambda name: (-arrays[name].itemsize, name)):  # keeps alignment
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name], order="C")
         if array.dtype.name in _REAL:
-            array = array.view(_REAL[array.dtype.name]).reshape(*array.shape, 2)
+            parts = array.reshape(-1).view(_REAL[array.dtype.name])
+            array = parts.reshape(*array.shape, 2)
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         if array.dtype.name not in _DTYPES:
             raise FormatError(f"{name} has the dtype {array.dtype}: give numbers")

@@ -115,8 +115,8 @@ def _by_pytorch(
     from intertwine.torch.saving import TORCH
 
     framework = replace(TORCH, remedy=_STABLEHLO)
-    module = model_files.from_config(framework, *to_config(model, names=names), names).eval()
-
+    saved = to_config(model, names=names)
+    module = model_files.from_config(framework, *saved, names, like=None).eval()
     if example is not None:
         example = tuple(map(np.array, as_batches(example)))
 

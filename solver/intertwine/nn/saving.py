@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,12 +30,12 @@ from intertwine.nn.pointwise import Pointwise
 from intertwine.nn.polynomial import EquivariantPolynomial
 from intertwine.nn.polynomial_features import PolynomialFeatures, Step
 from intertwine.nn.sequential import Sequential
-from intertwine.nn.settings import working
+from intertwine.nn.settings import require_enabled
 from intertwine.nn.square import Square
 from intertwine.nn.standardize import Standardize
 from intertwine.nn.vector_field import EMLPode, MLPode
 from intertwine.saving import model_files
-from intertwine.saving.framework import Framework, plain_classes
+from intertwine.saving.framework import Framework, IsPart, plain_classes
 from intertwine.saving.named_reps import Given
 
 
@@ -46,37 +47,73 @@ def save(
     The config is written last and replaces an older one atomically, so that a crash leaves a
     complete model, old or new. `names` gives custom reps by name: the reps, over their group or
     without one, or their classes. `intertwine.torch.load` reads the same files.
+
+    A module of your own (Equinox) that contains layers of Intertwine is saved as these layers and
+    its other arrays, each with its path in the module. Raises `InvalidRep` for anything else, and
+    leaves the folder as it was.
     """
     model_files.save(JAX, model, folder, names)
 
 
-def load(folder: str | os.PathLike[str], *, names: Mapping[str, Given] | None = None) -> Any:
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    names: Mapping[str, Given] | None = None,
+    like: Any = None,
+) -> Any:
     """Return the model that `save` wrote, here or in `intertwine.torch`, with the same outputs.
 
-    Raises `FormatError` for a folder without a complete model, and if `names` stand for other reps
-    than when it was saved; `FileNotFoundError` without a model.
+    A module of your own needs `like`, one that was made in the same way: the result is a copy of it
+    with the saved layers and arrays. Raises `FormatError` for a folder without a complete model, if
+    classes, reps, shapes or dtypes of `like` differ from the saved ones, and if `names` stand for
+    other reps than when it was saved; `FileNotFoundError` without a model.
     """
-    return model_files.load(JAX, folder, names)
+    return model_files.load(JAX, folder, names, like)
 
 
 def to_config(
     model: Any, *, names: Mapping[str, Given] | None = None
 ) -> tuple[dict[str, Any], bytes]:
-    """Return the JSON config of a model, and the bytes of the safetensors file that it names."""
+    """Return the JSON config of a model, and the bytes of the safetensors file that it names.
+
+    Raises `InvalidRep` for a module of your own, which cannot be made from these alone.
+    """
     return model_files.to_config(JAX, model, names)
 
 
 def from_config(
-    config: Mapping[str, Any], blob: bytes, *, names: Mapping[str, Given] | None = None
+    config: Mapping[str, Any],
+    blob: bytes,
+    *,
+    names: Mapping[str, Given] | None = None,
+    like: Any = None,
 ) -> Any:
-    """Return the model of `to_config`. Raises `FormatError` if the two do not belong together, and
-    `InvalidSetting` for float64 weights while JAX has float64 disabled.
+    """Return the model of `to_config`; for `like` see `load`.
+
+    Raises `FormatError` if config and weights do not belong together, and `InvalidSetting` for
+    arrays in float64 while JAX has it disabled.
     """
-    return model_files.from_config(JAX, config, blob, names)
+    return model_files.from_config(JAX, config, blob, names, like)
 
 
 def _from_numpy(array: Shaped[np.ndarray, "..."]) -> Shaped[jax.Array, "..."]:
-    return jnp.asarray(array, working(array.dtype, np.iscomplexobj(array)))
+    require_enabled(array.dtype)
+    return jnp.asarray(array)
+
+
+def _parts(module: Any, is_part: IsPart) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_leaves_with_path(module, is_leaf=is_part)
+    return [(_text(path), one) for path, one in leaves if is_part(one) or eqx.is_array(one)]
+
+
+def _with_parts(module: Any, is_part: IsPart, parts: Mapping[str, Any]) -> Any:
+    return jax.tree_util.tree_map_with_path(
+        lambda path, one: parts.get(_text(path), one), module, is_leaf=is_part
+    )
+
+
+def _text(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 JAX = Framework(
@@ -85,6 +122,7 @@ JAX = Framework(
     distributions=("jax", "equinox", "numpy"),
     remedy="load the model with the version of Intertwine that saved it",
     layer=Layer,
+    module=eqx.Module,
     array=jax.Array,
     classes=plain_classes(
         *(EMLP, MLP, Sequential, Standardize, EMLPBlock, Linear, BiLinear, GatedNonlinearity),
@@ -93,6 +131,9 @@ JAX = Framework(
         *(EquivariantPolynomial, PolynomialFeatures, Step),
         *(BakedNetwork, BakedBlock, Dense, Wiring),
     ),
+    parts=_parts,
+    with_parts=_with_parts,
+    placed=lambda found, like: found,
     to_numpy=np.asarray,
     from_numpy=_from_numpy,
     summary=repr,

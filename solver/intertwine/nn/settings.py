@@ -24,9 +24,14 @@ def working(dtype: Any, is_complex: bool) -> Any:
         raise InvalidSetting(f"{dtype!r} is not a dtype such as float32") from error
     if chosen.name not in _DTYPES:
         raise InvalidSetting(f"weights are {', '.join(_DTYPES)}, not {chosen}")
-    if canonicalize_dtype(chosen) != chosen:
+    require_enabled(chosen)
+    return jnp.result_type(chosen, jnp.complex64) if is_complex else chosen
+
+
+def require_enabled(dtype: Any) -> None:
+    """Raise `InvalidSetting` for a dtype that JAX has disabled."""
+    if canonicalize_dtype(dtype) != dtype:
         raise InvalidSetting(
-            f"{chosen} is disabled in JAX: call "
+            f"{dtype} is disabled in JAX: call "
             f'jax.config.update("jax_enable_x64", True) before anything else'
         )
-    return jnp.result_type(chosen, jnp.complex64) if is_complex else chosen

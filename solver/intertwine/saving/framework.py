@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
+
+from intertwine.errors import InvalidRep
+
+#: Whether an object in a module is saved as a whole.
+IsPart = Callable[[Any], bool]
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,10 @@ class SavedClass:
     make: Callable[[Mapping[str, Any]], Any]
     take: Callable[[Any, str], Any] = getattr
     defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def fields_of(self, value: Any) -> dict[str, Any]:
+        """Return all fields of an object by name."""
+        return {name: self.take(value, name) for name in self.names}
 
 
 def plain_classes(*kinds: type) -> dict[str, SavedClass]:
@@ -51,6 +60,9 @@ class Framework:
     Layers of the same name have the same fields in all frameworks. `distributions` are the packages
     whose versions are written into files, and `remedy` says what to do with a file that has other
     classes. `summary` returns a model in one line, or in a few.
+
+    Users' own modules are also of the class `module`. `parts` returns the outermost saved layers in
+    one, and its other arrays, each with its path; `with_parts` a copy with other parts.
     """
 
     name: str
@@ -58,8 +70,33 @@ class Framework:
     distributions: tuple[str, ...]
     remedy: str
     layer: type
+    module: type
     array: type
     classes: Mapping[str, SavedClass]
+    parts: Callable[[Any, IsPart], Sequence[tuple[str, Any]]]
+    with_parts: Callable[[Any, IsPart, Mapping[str, Any]], Any]
+    placed: Callable[[Any, Any], Any]
     to_numpy: Callable[[Any], Shaped[np.ndarray, "..."]]
     from_numpy: Callable[[Shaped[np.ndarray, "..."]], Any]
     summary: Callable[[Any], str]
+
+    def is_layer(self, value: Any) -> bool:
+        """Return whether an object is of a class in `classes`, which has its own fields."""
+        saved = self.classes.get(type(value).__name__)
+        return saved is not None and saved.kind is type(value)
+
+    def fields_of(self, value: Any) -> dict[str, Any]:
+        """Return the fields of an object that `is_layer`."""
+        return self.classes[type(value).__name__].fields_of(value)
+
+    def parts_of(self, module: Any) -> dict[str, Any]:
+        """Return the layers and other arrays of a user's own module by path.
+
+        Raises `InvalidRep` if two have the same path.
+        """
+        found: dict[str, Any] = {}
+        for path, part in self.parts(module, self.is_layer):
+            if path in found:
+                raise InvalidRep(f"a {type(module).__name__} has two parts {path}: rename one")
+            found[path] = part
+        return found

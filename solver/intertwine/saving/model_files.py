@@ -30,28 +30,37 @@ def save(
     folder: str | os.PathLike[str],
     names: Mapping[str, Given] | None,
 ) -> None:
-    """Write a model of a framework to a folder."""
-    write_model(Path(folder), *to_config(framework, model, names))
+    """Write a model of a framework to a folder, or a user's own module that contains layers."""
+    write_model(Path(folder), *to_config(framework, model, names, takes_own=True))
 
 
 def load(
-    framework: Framework, folder: str | os.PathLike[str], names: Mapping[str, Given] | None
+    framework: Framework,
+    folder: str | os.PathLike[str],
+    names: Mapping[str, Given] | None,
+    like: Any,
 ) -> Any:
     """Return the model in a folder, as one of a framework. Raises `FormatError`."""
     folder = Path(folder)
     text = (folder / CONFIG).read_bytes()
     try:
         config = _read(text)
-        return from_config(framework, config, _weights(folder, config), names)
+        blob = _weights(folder, config)
+        return from_config(framework, config, blob, names, like)
     except FormatError as error:
-        raise FormatError(f"{os.fspath(folder)} holds no complete model: {error}") from error
+        what = "complete model" if like is None else "model that fits `like`"
+        raise FormatError(f"{os.fspath(folder)} holds no {what}: {error}") from error
 
 
 def to_config(
-    framework: Framework, model: Any, names: Mapping[str, Given] | None
+    framework: Framework,
+    model: Any,
+    names: Mapping[str, Given] | None,
+    *,
+    takes_own: bool = False,
 ) -> tuple[dict[str, Any], bytes]:
     """Return the JSON config of a model, and the bytes of the safetensors file that it names."""
-    tree, arrays = encode(framework, model, names)
+    tree, arrays = encode(framework, model, names, takes_own=takes_own)
     buffer = io.BytesIO()
     write_arrays(arrays, {"format": _FORMAT, "version": _VERSION}, buffer.write)
     blob = buffer.getvalue()
@@ -78,6 +87,7 @@ def from_config(
     config: Mapping[str, Any],
     blob: bytes,
     names: Mapping[str, Given] | None,
+    like: Any,
 ) -> Any:
     """Return the model of `to_config`, which any framework may have written.
 
@@ -96,7 +106,7 @@ def from_config(
     if digest_of(config.get("model")) != config.get("model_sha256"):
         raise FormatError("the model in the config was changed since it was written")
     arrays, _ = read_bytes(blob)
-    return decode(framework, config["model"], arrays, names)
+    return decode(framework, config["model"], arrays, names, like)
 
 
 def digest_of(tree: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,32 @@ def weights_name(config: Mapping[str, Any]) -> str:
 def write_model(folder: Path, config: Mapping[str, Any], blob: bytes) -> None:
     """Write a model's weights and then its config, and delete the weights of an older model.
 
-    After a crash the folder has a complete model, the old one or the new one.
+    After a crash the folder has a complete model, the old one or the new one. If a file cannot be
+    written, everything is left as it was.
     """
-    weights = weights_name(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in ((weights, blob), (CONFIG, json.dumps(config, indent=1).encode())):
-        with whole_file(folder / name) as file:
-            file.write(content)
+    weights, text = weights_name(config), json.dumps(config, indent=1).encode()
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    is_new = not (folder / weights).exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in ((weights, blob), (CONFIG, text)):
+            with whole_file(folder / name) as file:
+                file.write(content)
+    except BaseException:
+        if is_new and not _has(folder / CONFIG, text):
+            with suppress(OSError):  # it was not written, and the first error says why
+                (folder / weights).unlink()
+        for each in missing:
+            with suppress(OSError):  # it was not made, or others have written into it
+                each.rmdir()
+        raise
     for other in folder.glob("weights-*.safetensors"):
         if other.name != weights:
             other.unlink(missing_ok=True)
+
+
+def _has(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False

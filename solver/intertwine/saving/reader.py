@@ -19,6 +19,7 @@ from intertwine.reps import Rep
 from intertwine.reps.generator_images import Images
 from intertwine.reps.generator_rep import GeneratorRep
 from intertwine.saving.framework import Framework
+from intertwine.saving.likeness import REMEDY, children, place, require_alike
 from intertwine.saving.named_reps import Given, over, require_same, with_state
 from intertwine.saving.reps_and_maps import REPS_AND_MAPS
 
@@ -33,17 +34,22 @@ def decode(
     tree: Any,
     arrays: Mapping[str, Any],
     names: Mapping[str, Given] | None = None,
+    like: Any = None,
 ) -> Any:
-    """Return the model that `encode` encoded. Raises `FormatError` for anything else, and
+    """Return the model that `encode` encoded. Users' own modules in it are copies of those in
+    `like`, a model of the same structure, with the saved parts.
+
+    Raises `FormatError` for anything else, also for another structure than that of `like`, and
     `InvalidSetting` for weights that the framework is set not to hold (float64 in JAX).
     """
     try:
-        model = _Reader(framework, arrays, names or {}).value(tree)
+        reader = _Reader(framework, arrays, names or {})
+        model = reader.value(tree) if like is None else reader.alike(tree, like, "")
     except (FormatError, InvalidSetting):
         raise
     except _UNREADABLE as error:
         raise FormatError(f"this is not an intertwine model: {error!r}") from error
-    if not isinstance(model, framework.layer):
+    if not isinstance(model, framework.layer if like is None else framework.module):
         raise FormatError(f"this is not an intertwine model but a {type(model).__name__}")
     return model
 
@@ -56,14 +62,20 @@ class _Reader:
         self.classes = {**REPS_AND_MAPS, **framework.classes}
         self.seen: dict[int, Any] = {}
 
-    def value(self, tree: Any) -> Any:
-        """Return the value that `_Writer.value` encoded."""
+    def value(self, tree: Any, like: Any = None, path: str = "") -> Any:
+        """Return the value that `_Writer.value` encoded. `like` is what `like` of `decode` has at
+        this path, if anything.
+        """
         if tree is None or isinstance(tree, bool | int | float | str):
             return tree
         if "complex" in tree:
             return complex(*tree["complex"])
         if "items" in tree:
-            return tuple(map(self.value, tree["items"]))
+            given = children(like)
+            return tuple(
+                self.value(inner, given.get(str(i)), f"{path}.{i}")
+                for i, inner in enumerate(tree["items"])
+            )
         if "map" in tree:
             return {key: self.value(inner) for key, inner in tree["map"]}
         if "weights" in tree:
@@ -72,10 +84,16 @@ class _Reader:
             return np.array(self.arrays[tree["constants"]])
         if "same" in tree:
             return self.seen[tree["same"]]
-        found = self.seen[tree["number"]] = self._object(tree)
+        found = self.seen[tree["number"]] = self._object(tree, like, path)
         return found
 
-    def _object(self, tree: Mapping[str, Any]) -> Any:
+    def alike(self, tree: Any, like: Any, path: str) -> Any:
+        """Return the value, which must have the structure of `like`, on the device of that."""
+        found = self.value(tree, like, path)
+        require_alike(self.framework, found, like, path)
+        return self.framework.placed(found, like)
+
+    def _object(self, tree: Mapping[str, Any], like: Any, path: str) -> Any:
         if "rep" in tree:
             return self._rep_by_generators(tree)
         if "name" in tree:
@@ -92,17 +110,44 @@ class _Reader:
             prefix = f"{tree['at']}."
             own = {n[len(prefix) :]: a for n, a in self.arrays.items() if n.startswith(prefix)}
             return from_arrays(own, tree["basis"])
-        return self._made(tree["class"], tree["fields"])
+        if "own" in tree:
+            return self._own(tree, like, path)
+        return self._made(tree["class"], tree["fields"], like, path)
 
-    def _made(self, kind: str, fields: Mapping[str, Any]) -> Any:
+    def _made(self, kind: str, fields: Mapping[str, Any], like: Any, path: str) -> Any:
         """Return an object of a class with these fields."""
         if kind not in self.classes:
             raise FormatError(f"{self.framework.package} has no {kind!r}: {self.framework.remedy}")
-        saved = self.classes[kind]
-        values = {**saved.defaults, **{name: self.value(inner) for name, inner in fields.items()}}
+        saved, values = self.classes[kind], {}
+        given = saved.fields_of(like) if type(like) is saved.kind else {}
+        for name, inner in fields.items():
+            values[name] = self.value(inner, given.get(name), f"{path}.{name}")
+        values = {**saved.defaults, **values}
         if {*values} != {*saved.names}:
             raise FormatError(f"a {kind} has other fields than {sorted(values)}")
         return saved.make({name: values[name] for name in saved.names})
+
+    def _own(self, tree: Mapping[str, Any], like: Any, path: str) -> Any:
+        """Return a copy of a user's own module with the saved parts."""
+        kind, framework, where = tree["own"], self.framework, place(path)
+        if like is None:
+            raise FormatError(
+                f"{where} is a module of your own, {kind!r}, of which the file has only the parts: "
+                f"make one, and give it as like=…"
+            )
+        if framework.is_layer(like) or not isinstance(like, framework.module):
+            raise FormatError(
+                f"{where} is a module of your own, {kind!r}, in the file, and of class "
+                f"{type(like).__name__} in `like`: {REMEDY}"
+            )
+        given, saved = framework.parts_of(like), dict(tree["parts"])
+        for name in sorted({*given} ^ {*saved}):
+            has = "the file, and not in `like`" if name in saved else "`like`, and not in the file"
+            raise FormatError(f"{place(f'{path}.{name}')} is in {has}: {REMEDY}")
+        parts = {}
+        for at, inner in saved.items():
+            parts[at] = self.alike(inner, given[at], f"{path}.{at}")
+        return framework.with_parts(like, framework.is_layer, parts)
 
     def _rep_by_generators(self, tree: Mapping[str, Any]) -> GeneratorRep:
         group, given = self.value(tree["over"]), self.value(tree["images"])

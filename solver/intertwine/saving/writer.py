@@ -27,23 +27,35 @@ from intertwine.saving.reps_and_maps import REPS_AND_MAPS
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 
-_DTYPES = ("float32", "float64", "complex64", "complex128", "int32", "int64", "int8")
+_DTYPES = (
+    *("float32", "float64", "complex64", "complex128"),
+    *("int32", "int64", "int8", "uint8", "bool"),
+)
 
 
 def encode(
-    framework: Framework, model: Any, names: Mapping[str, Given] | None = None
+    framework: Framework,
+    model: Any,
+    names: Mapping[str, Given] | None = None,
+    *,
+    takes_own: bool = False,
 ) -> tuple[Any, Arrays]:
     """Return the model as JSON values and arrays. `names` are the custom reps in it.
 
-    Raises `InvalidRep` for a custom rep without a name and for an unknown layer.
+    With `takes_own`, users' own modules that contain layers are written as their parts. Raises
+    `InvalidRep` for a custom rep without a name and for an unknown layer.
     """
-    writer = _Writer(framework, names or {})
+    if not isinstance(model, framework.module):
+        raise InvalidRep(
+            f"a model cannot be saved with {_class_of(model)}: give a layer of {framework.package}"
+        )
+    writer = _Writer(framework, names or {}, takes_own)
     return writer.value(model, ""), writer.arrays
 
 
 class _Writer:
-    def __init__(self, framework: Framework, names: Mapping[str, Given]) -> None:
-        self.framework, self.names = framework, names
+    def __init__(self, framework: Framework, names: Mapping[str, Given], takes_own: bool) -> None:
+        self.framework, self.names, self.takes_own = framework, names, takes_own
         self.classes = {**REPS_AND_MAPS, **framework.classes}
         self.arrays: Arrays = {}
         self.seen: dict[int, tuple[int, Any]] = {}
@@ -100,13 +112,25 @@ class _Writer:
         kind = type(value).__name__
         saved = self.classes.get(kind)
         if saved is None or saved.kind is not type(value):
-            own = f"{value!r}: give it by name, as names={{'P': P}}"
-            shown = own if isinstance(value, Rep) else f"{type(value).__module__}.{kind}"
-            raise InvalidRep(f"a model cannot be saved with {shown}")
-        inner = {
-            name: self.value(saved.take(value, name), f"{path}.{name}") for name in saved.names
-        }
+            return self._own(value, path)
+        inner = {n: self.value(v, f"{path}.{n}") for n, v in saved.fields_of(value).items()}
         return {"class": kind, "fields": inner}
+
+    def _own(self, value: Any, path: str) -> dict[str, Any]:
+        """Return the parts of a user's module by path; its other attributes are not saved."""
+        kind, framework = type(value).__name__, self.framework
+        is_module = isinstance(value, framework.module)
+        parts = framework.parts_of(value) if is_module else {}
+        is_own = any(map(framework.is_layer, parts.values()))
+        if is_own and self.takes_own:
+            inner = [[at, self.value(part, f"{path}.{at}")] for at, part in parts.items()]
+            return {"own": kind, "parts": inner}
+        shown = _class_of(value)
+        if isinstance(value, Rep):
+            shown = f"{value!r}: give it by name, as names={{'P': P}}"
+        elif is_own:
+            shown += f", a module of your own, in this way: use {framework.package}.save"
+        raise InvalidRep(f"a model cannot be saved with {shown}")
 
     def _rep_by_generators(self, rep: GeneratorRep, path: str) -> dict[str, Any]:
         """Return the images that define a rep; a subspace is read as a plain rep with these."""
@@ -148,6 +172,10 @@ class _Writer:
         }
         numbers = {"copy": list(group.copy_numbers)} if group.copy_numbers else {}
         return {"generators": self.value(generators, f"{path}.group"), "d": group.d, **numbers}
+
+
+def _class_of(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__name__}"
 
 
 def _image_arrays(image: Generator) -> dict[str, Shaped[np.ndarray, "..."]]:

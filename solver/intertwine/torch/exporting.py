@@ -22,7 +22,7 @@ from intertwine.architecture.example_inputs import (
 )
 from intertwine.arrays import in_numpy
 from intertwine.errors import FormatError, InvalidRep, UnknownMethod
-from intertwine.torch.layer import working
+from intertwine.torch.layer import uncompiled, working
 from intertwine.torch.onnx_file import onnx_bytes, onnx_session, require_onnx
 from intertwine.whole_files import whole_file
 
@@ -57,8 +57,7 @@ def export(model: torch.nn.Module, path: str | os.PathLike[str], *, example: Any
     """
     if not isinstance(model, torch.nn.Module):
         raise InvalidRep(f"{model!r} cannot be exported: give a torch.nn.Module")
-    uncompiled = getattr(model, "_orig_mod", model)  # of torch.compile
-    module = copy.deepcopy(uncompiled).cpu().eval()
+    module = copy.deepcopy(uncompiled(model)).cpu().eval()
     inputs = program_inputs(module, example)
     return write_program(module, path, inputs, lambda x: _outputs(module(*x)))
 
