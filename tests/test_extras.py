@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 LOCKS = ("requirements.lock", "docker/build.lock", "docker/cpu.lock", "docker/cuda13.lock")
 #: Extras that are installed by name only: PyTorch has gigabytes, and a build for each device.
-SEPARATE = {"torch"}
+SEPARATE = {"torch", "onnx"}
 
 
 def locked(lock: str) -> set[str]:
@@ -57,7 +57,7 @@ def test_the_lock_has_the_packages_of_an_extra(extra: str) -> None:
 @pytest.mark.parametrize("lock", LOCKS)
 def test_no_lock_has_packages_of_separate_extras(lock: str) -> None:
     separate = {name for extra in SEPARATE for name in packages(extra)}
-    assert separate == {"torch"}
+    assert separate == {"torch", "onnx", "onnxscript", "onnxruntime"}
     assert locked(lock) & separate == set()
 
 

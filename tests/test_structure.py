@@ -41,12 +41,13 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 #: The order of the library: each part may import those before it, and itself.
-#: `torch_namespace`, `arrays`, `integers`, `scanner` and `whole_files` are foundations: functions
-#: of PyTorch under NumPy's names, which array library a value belongs to, whether it is an integer,
-#: how text is cut into tokens, and how a file is written.
+#: `torch_namespace`, `arrays`, `integers`, `packages`, `scanner` and `whole_files` are foundations:
+#: functions of PyTorch under NumPy's names, which array library a value belongs to, whether it is
+#: an integer, whether a package is installed, how text is cut into tokens, and how a file is
+#: written.
 ORDER = (
     ("errors",),
-    ("torch_namespace",),
+    ("packages", "torch_namespace"),
     ("arrays", "blas_threads", "integers", "memory", "notebook", "scanner", "whole_files"),
     ("torch_compilation",),
     ("operators",),
@@ -72,6 +73,7 @@ UPWARD = {
     ("intertwine.reps.syntax", "invariants"),  # rep.equivariant_basis()
     ("intertwine.reps", "verify"),  # equivariance_error, which EMLP has in its reps
     ("intertwine.reps", "vis"),  # vis and sparsify_basis, likewise
+    ("intertwine.nn.exporting", "torch"),  # models of JAX as files that PyTorch writes
     ("intertwine.reps", "nn"),  # bilinear_weights, likewise
     ("intertwine.datasets.dataset", "nn"),  # default_aug, a model that draws group elements
     ("intertwine.groups", "verify"),  # rel_err, which EMLP has in its groups
@@ -208,6 +210,7 @@ class TestImports:
             "errors": set(),
             "arrays": {"torch_namespace"},
             "memory": {"errors"},
+            "packages": {"errors"},
             "scanner": {"errors"},
         }
         for part, below in known.items():

@@ -54,6 +54,12 @@ def is_torch(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def is_torch_module(value: object) -> bool:
+    """Return whether `value` is a module of PyTorch, without importing PyTorch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
 def is_numpy(value: object) -> bool:
     """Return whether `value` is an array of neither JAX nor PyTorch: NumPy's, or a number."""
     return not is_jax(value) and not is_torch(value)

@@ -35,7 +35,7 @@ PAGES = (
             *("index", "format", "command-line", "store", "service", "running"),
             *("from-emlp", "how-it-works", "polynomials", "networks", "inertia", "remote"),
             *("overview", "recipes", "groups-and-reps", "gallery", "glossary", "console"),
-            "flax-and-haiku",
+            *("flax-and-haiku", "taking-models-elsewhere"),
         )
     ),
 )
@@ -47,14 +47,19 @@ LONG = (
     *("README.md", "docs/command-line.md", "docs/networks.md", "docs/remote.md"),
     *("docs/overview.md", "docs/recipes.md", "docs/polynomials.md"),
 )
-#: The libraries of its blocks, which the lock does not have.
-NEEDED = {"docs/flax-and-haiku.md": ("flax", "haiku")}
+
+
+#: Packages outside of the lock that a page needs: its code runs in the part of CI that has them.
+NEEDED = {
+    "docs/flax-and-haiku.md": ("flax", "haiku"),
+    "docs/taking-models-elsewhere.md": ("torch", "onnx", "onnxscript", "onnxruntime"),
+}
 
 
 def marks(page: str) -> list[pytest.MarkDecorator]:
-    """When the code of a page runs; with other libraries, in the part of CI that installs them."""
+    """When the code of a page runs."""
     missing = [name for name in NEEDED.get(page, ()) if find_spec(name) is None]
-    skipped = pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)}: not installed")
+    skipped = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
     return [skipped, *([pytest.mark.slow] if page in LONG else [])]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
 from helpers.example_networks import images, points
 from helpers.support import run_python
-from intertwine.errors import InvalidRep
+from intertwine.errors import InvalidRep, InvalidSetting, Unavailable
 from intertwine.groups import SO, SU, U
 from intertwine.nn import EMLP, MLP, GatedNonlinearity, Linear, Standardize, export
 from intertwine.reps import Scalar, V
@@ -63,6 +66,87 @@ answer(found)
 """
 
 
-def test_objects_other_than_models_are_refused() -> None:
+class Own(eqx.Module):
+    """A user's module for one vector, with a layer of ours, two arguments, and dropout."""
+
+    inner: Linear
+    dropout: eqx.nn.Dropout
+    last: eqx.nn.Linear
+
+    def __init__(self) -> None:
+        self.inner = Linear(2 * V, V + Scalar, SO(3))
+        self.dropout = eqx.nn.Dropout(0.5)
+        self.last = eqx.nn.Linear(4, 2, key=jax.random.key(0))
+
+    def __call__(self, x: Any, q: Any) -> Any:
+        return self.last(self.dropout(self.inner(x))) * q
+
+
+def test_a_module_of_ones_own_takes_an_example(tmp_path: Path) -> None:
+    x, q = np.ones((4, 6), np.float32), np.arange(4, dtype=np.float32)[:, None]
+    blob = export(eqx.filter_vmap(Own()), tmp_path / "model.bin", example=(x, q))
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [blob]
+    program = jax.export.deserialize(bytearray(blob))
+    wanted = jax.vmap(eqx.nn.inference_mode(Own()))(x, q)
+    np.testing.assert_allclose(program.call(x, q), wanted, rtol=1e-5)
+    assert program.call(x[:2], q[:2]).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("example", "found"),
+    [
+        (3.0, "()"),
+        ((), "no array"),
+        (np.ones((1, 6)), "(1, 6)"),
+        ((np.ones((3, 6)), np.ones((2, 1))), "(3, 6), (2, 1)"),
+    ],
+)
+def test_an_example_is_a_batch(example: Any, found: str) -> None:
+    with pytest.raises(InvalidRep) as caught:
+        export(Own(), example=example)
+    assert str(caught.value) == (
+        f"an example is an array with a batch of at least two inputs as its first axis, or a tuple "
+        f"of such arrays with one batch; found {found}"
+    )
+
+
+def test_objects_without_a_rep_are_refused() -> None:
     with pytest.raises(InvalidRep, match=r"^5 cannot be exported: give a model with rep_in$"):
         export(5)
+    with pytest.raises(InvalidRep) as caught:
+        export(Own())
+    assert str(caught.value) == (
+        "a model of class Own cannot be exported: give a model with rep_in, or example=x, a batch "
+        "of its inputs"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "message"),
+    [
+        (
+            "model.bin",
+            "flatbuffers",
+            "a StableHLO program needs the package flatbuffers: pip install 'intertwine[nn]'",
+        ),
+        (
+            "model.onnx",
+            "torch",
+            "a file .onnx needs the package torch: pip install torch, as pytorch.org says for your "
+            "machine",
+        ),
+    ],
+)
+def test_missing_packages_are_named_with_their_extra(
+    name: str, package: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(Unavailable) as caught:
+        export(models()["without weights"], tmp_path / name)
+    assert str(caught.value) == message
+    assert not [*tmp_path.iterdir()]
+
+
+def test_platforms_are_for_stablehlo(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"platforms=\('cuda',\) is for StableHLO: a program"):
+        export(models()["in irreps"], tmp_path / "model.pt2", platforms=("cuda",))

@@ -10,7 +10,7 @@ from jaxtyping import Inexact, Int
 
 from intertwine.architecture.by_content import ByContent
 from intertwine.architecture.features import sigmoid
-from intertwine.arrays import Array, index
+from intertwine.arrays import Array, columns_at
 from intertwine.errors import NotEquivariant
 from intertwine.reps import Rep, Scalar, canonical
 from intertwine.reps.canonical_form import Atoms, canonical_terms
@@ -66,7 +66,7 @@ def gates_of(rep: Rep) -> Gates:
 
 def gate(indices: Int[np.ndarray, " n"], x: Inexact[Array, "b g"]) -> Inexact[Array, "b n"]:
     """Return the first n columns of x, each times the sigmoid of its gate. A pure function."""
-    opened: Inexact[Array, "b n"] = sigmoid(x[:, index(indices, x)].real) * x[:, : len(indices)]
+    opened: Inexact[Array, "b n"] = sigmoid(columns_at(indices, x).real) * x[:, : len(indices)]
     return opened
 
 

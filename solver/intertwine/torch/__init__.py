@@ -12,6 +12,7 @@ from intertwine.architecture.allocation import uniform_rep
 from intertwine.architecture.gates import gate_indices, gated
 from intertwine.torch.bilinear import BiLinear
 from intertwine.torch.emlp import EMLP
+from intertwine.torch.exporting import export
 from intertwine.torch.linear import Linear
 from intertwine.torch.mlp import MLP
 from intertwine.torch.nonlinearities import GatedNonlinearity, Pointwise
@@ -30,6 +31,7 @@ __all__ = [
     "Pointwise",
     "Sequential",
     "Standardize",
+    "export",
     "gate_indices",
     "gated",
     "load",

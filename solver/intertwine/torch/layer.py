@@ -63,6 +63,11 @@ class Layer(OfTorchCompile, torch.nn.Module):
         return f"{self.rep_in!r} → {self.rep_out!r}"
 
 
+def uncompiled(model: Any) -> Any:
+    """Return the module that was given to torch.compile, or the model."""
+    return getattr(model, "_orig_mod", model)
+
+
 class Weights(torch.nn.Module):
     """Parameters by name, in an order that does not change.
 

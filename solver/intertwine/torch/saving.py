@@ -14,7 +14,7 @@ from jaxtyping import Shaped
 from intertwine.saving import model_files
 from intertwine.saving.framework import Framework, IsPart
 from intertwine.saving.named_reps import Given
-from intertwine.torch.layer import Layer
+from intertwine.torch.layer import Layer, uncompiled
 from intertwine.torch.saved_modules import MODULES
 
 
@@ -33,7 +33,7 @@ def save(
     `InvalidRep` for anything else, and for weights in half precision, which ``model.float()``
     represents exactly; the folder is then left as it was.
     """
-    model_files.save(TORCH, _uncompiled(model), folder, names)
+    model_files.save(TORCH, uncompiled(model), folder, names)
 
 
 def load(
@@ -50,7 +50,7 @@ def load(
     if classes, reps, shapes or dtypes of `like` differ from the saved ones, and if `names` stand
     for other reps than when it was saved; `FileNotFoundError` without a model.
     """
-    return model_files.load(TORCH, folder, names, _uncompiled(like))
+    return model_files.load(TORCH, folder, names, uncompiled(like))
 
 
 def to_config(
@@ -60,7 +60,7 @@ def to_config(
 
     Raises `InvalidRep` for a module of your own, which cannot be made from these alone.
     """
-    return model_files.to_config(TORCH, _uncompiled(model), names)
+    return model_files.to_config(TORCH, uncompiled(model), names)
 
 
 def from_config(
@@ -73,12 +73,7 @@ def from_config(
     """Return the model of `to_config`; for `like` see `load`. Raises `FormatError` if config and
     weights do not belong together.
     """
-    return model_files.from_config(TORCH, config, blob, names, _uncompiled(like))
-
-
-def _uncompiled(model: Any) -> Any:
-    """Return the module that was given to torch.compile, or the model."""
-    return getattr(model, "_orig_mod", model)
+    return model_files.from_config(TORCH, config, blob, names, uncompiled(like))
 
 
 def _to_numpy(tensor: torch.Tensor) -> Shaped[np.ndarray, "..."]:

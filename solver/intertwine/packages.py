@@ -1,0 +1,19 @@
+"""Optional packages: whether they are installed, and how to install them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from intertwine.errors import Unavailable
+
+
+def require_packages(names: Sequence[str], purpose: str, command: str) -> None:
+    """Raise `Unavailable` if packages of these names are missing. Nothing is imported.
+
+    The message is: `purpose` needs the packages …, which `command` installs.
+    """
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        word = "package" if len(missing) == 1 else "packages"
+        raise Unavailable(f"{purpose} needs the {word} {', '.join(missing)}: {command}")
