@@ -4,6 +4,7 @@ are slow.
 
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 
@@ -27,7 +28,16 @@ CHECKED_ANNOTATIONS = check_annotations("intertwine", "intertwine_cache")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The slow tests alone meet the library as its users do, a sixth faster."""
+    """The slow tests alone meet the library as its users do, a sixth faster.
+
+    Processes that tests start share a folder of compiled programs, for this run alone.
+    """
+    if not hasattr(config, "workerinput"):  # the workers of xdist inherit the variable
+        folder = tempfile.TemporaryDirectory(
+            prefix="intertwine-programs-", ignore_cleanup_errors=True
+        )
+        os.environ["INTERTWINE_TESTS_PROGRAMS"] = folder.name  # read by `environment`
+        config.add_cleanup(folder.cleanup)
     if config.getoption("markexpr") == "slow":
         sys.meta_path.remove(CHECKED_ANNOTATIONS)
 

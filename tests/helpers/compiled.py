@@ -1,4 +1,4 @@
-"""JAX's compiled programs, which a process of many tests must free.
+"""JAX's compiled programs: how those of tests are compiled, and that a process frees them.
 
 Nothing of ours is imported: conftest.py comes before the annotations are checked.
 """
@@ -6,6 +6,9 @@ Nothing of ours is imported: conftest.py comes before the annotations are checke
 import sys
 from pathlib import Path
 
+#: Options of `jax.jit` for a program that runs a few times only. The newer emitters of fused loops
+#: compile a step of a network three times as long, for a speed that no test needs.
+IN_HASTE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 _MAPS = Path("/proc/self/maps")
 _MANY = 20_000  # a process may have 65,530; each compiled program takes some
 

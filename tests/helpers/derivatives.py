@@ -20,6 +20,8 @@ from intertwine.nn import EMLP
 from intertwine.nn.irrep_network import IrrepNetwork
 from intertwine.reps import Rep
 
+from helpers.compiled import IN_HASTE
+
 _STEP = 1e-3
 _RELATIVE, _SMALLEST = 1e-5, 1e-6
 
@@ -93,7 +95,7 @@ def _rank(samples: list[np.ndarray]) -> int:
 def _evaluator(model: EMLP) -> Any:
     if isinstance(model.network, IrrepNetwork):
         return by_numpy
-    return jax.jit(lambda m, x: m(x))
+    return jax.jit(lambda m, x: m(x), compiler_options=IN_HASTE)
 
 
 def by_numpy(model: EMLP, x: np.ndarray) -> np.ndarray:

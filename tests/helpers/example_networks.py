@@ -18,6 +18,7 @@ from intertwine.irreps import decompose
 from intertwine.reps import Alt, Rep, Scalar, Schur, Sign, Sym, T, V
 from intertwine.verify import sampled_elements
 
+from helpers.compiled import IN_HASTE
 from helpers.oblique_groups import NOT_REDUCTIVE, conjugate
 
 #: Quaternions act on ℝ⁴, and leave to maps that commute with them the quaternions again.
@@ -140,7 +141,7 @@ def points(rep: Rep, count: int = 8, *, is_complex: bool = False, seed: int = 1)
     return x + 1j * rng.standard_normal(x.shape) if is_complex else x
 
 
-@eqx.filter_jit(compiler_options={"xla_backend_optimization_level": 0})  # it runs but a few times
+@eqx.filter_jit(compiler_options=IN_HASTE)
 def _images(model: Any, x: Any) -> Any:
     return model(x)
 
@@ -197,7 +198,7 @@ def _optimiser() -> Any:
     return optax.adam(1e-2)
 
 
-@eqx.filter_jit(compiler_options={"xla_backend_optimization_level": 0})
+@eqx.filter_jit(compiler_options=IN_HASTE)
 def _step(model: Any, state: Any, x: Any, y: Any) -> tuple[Any, Any]:
     gradient = eqx.filter_grad(lambda m: jnp.mean(jnp.abs(m(x) - y) ** 2))(model)
     gradient = jax.tree.map(jnp.conj, gradient)  # of complex weights, JAX's is that of descent

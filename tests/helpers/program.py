@@ -17,6 +17,8 @@ from unittest.mock import patch
 from intertwine_api.cli.program import main
 
 PROGRAM = Path(sys.executable).with_name("intertwine")
+#: Names the folder of compiled programs that the processes of one test run share (see conftest.py).
+SHARED_PROGRAMS = "INTERTWINE_TESTS_PROGRAMS"
 
 #: The keys of ``intertwine basis --json``, in their order.
 KEYS = [
@@ -44,11 +46,16 @@ class Ended:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """A reproducible environment without the user's cache."""
+    """A reproducible environment without the user's cache.
+
+    Many tests train networks of the same shapes in processes of their own. They share compiled
+    programs, like the processes of a user.
+    """
     return {
         **os.environ,
         "COLUMNS": "100",
         "INTERTWINE_CACHE": "off",
+        "INTERTWINE_PROGRAMS": os.environ.get(SHARED_PROGRAMS, "off"),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         **changes,
@@ -71,7 +78,8 @@ def called(*arguments: str | bytes | Path, cwd: Path | None = None) -> Ended:
     """Call the program in this process, which takes a tenth of the time."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
-        patch.dict(os.environ, environment()),
+        # the programs of this process are not kept, whichever test imports JAX first
+        patch.dict(os.environ, environment(INTERTWINE_PROGRAMS="off")),
         contextlib.chdir(cwd or Path.cwd()),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

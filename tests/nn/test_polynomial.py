@@ -18,7 +18,7 @@ from intertwine.reps import Rep, Scalar, T, V
 
 LARGEST = 6_000
 """The solver finds a basis for maps with at most this many entries."""
-#: Whose polynomials are counted, or tested for equivariance, by default; slow tests take all.
+#: Cases of every kind of irrep, for tests that need no more.
 SOME = ("SO(3)", "SO(2), of complex type", "quaternionic type", "SU(2)", "SO13p", "S(4)")
 
 
@@ -48,25 +48,15 @@ def symmetric_rank(rep_in: Rep, rep_out: Rep, degree: int) -> int:
     return int(np.linalg.matrix_rank(flat, tol=1e-8))
 
 
-def check_counts(name: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IN_IRREPS)
+def test_their_number_is_that_of_the_symmetric_equivariant_maps(name: str) -> None:
     case = CASES[name]
     source = with_dual(case.rep_in)
     size, out = source.size(), case.rep_out.size()
     degree = max(k for k in (1, 2, 3, 4) if k == 1 or size**k * out <= LARGEST)
     found = counts(polynomial(case, degree))
     assert found == [symmetric_rank(source, case.rep_out, k) for k in range(1, degree + 1)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["SO(3)", "SO(2), of complex type", "quaternionic type"])
-def test_their_number_is_that_of_the_symmetric_equivariant_maps(name: str) -> None:
-    check_counts(name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", IN_IRREPS)
-def test_their_number_for_every_group(name: str) -> None:
-    check_counts(name)
 
 
 @pytest.mark.parametrize(
@@ -84,25 +74,14 @@ def test_invariants_of_classical_groups(rep_in: Rep, group: Group, expected: lis
     assert counts(EquivariantPolynomial(rep_in, Scalar, group, 6)) == expected
 
 
-def check_equivariance(name: str, norms: bool) -> None:
+@pytest.mark.sampled(14)
+@pytest.mark.parametrize("norms", [False, True], ids=["plain", "with norms"])
+@pytest.mark.parametrize("name", IN_IRREPS)
+def test_they_are_equivariant(name: str, norms: bool) -> None:
     case = CASES[name]
     with double_precision() as dtype:
         model = moved(polynomial(case, 3, norms=norms, dtype=dtype))
         assert error(model, case.rep_in, case.rep_out) < 1e-11
-
-
-@pytest.mark.sampled(4)
-@pytest.mark.parametrize("norms", [False, True], ids=["plain", "with norms"])
-@pytest.mark.parametrize("name", ["SO(3)", "SO(2), of complex type", "SO13p", "an oblique frame"])
-def test_they_are_equivariant(name: str, norms: bool) -> None:
-    check_equivariance(name, norms)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("norms", [False, True], ids=["plain", "with norms"])
-@pytest.mark.parametrize("name", IN_IRREPS)
-def test_they_are_equivariant_for_every_group(name: str, norms: bool) -> None:
-    check_equivariance(name, norms)
 
 
 @pytest.mark.slow

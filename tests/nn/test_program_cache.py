@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import pytest
+from helpers.program import environment
 from helpers.support import run_python
 from intertwine.bases.store import find_store
 from intertwine.nn import program_cache
@@ -93,6 +94,12 @@ def own(**variables: Any) -> Any:
 def entries(root: Path) -> list[Path]:
     """The files of the program that `own` compiles."""
     return sorted(root.rglob("jit_many-*-cache"))
+
+
+def test_processes_that_tests_start_share_programs_and_this_one_keeps_none() -> None:
+    assert Path(environment()[PROGRAMS]).is_dir()
+    assert PROGRAMS not in os.environ
+    assert not jax.config.jax_compilation_cache_dir
 
 
 @pytest.mark.slow
