@@ -7,9 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax.dtypes import canonicalize_dtype
 
+from intertwine.architecture.precision import weights_kind
 from intertwine.errors import InvalidSetting
-
-_DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
 def working(dtype: Any, is_complex: bool) -> Any:
@@ -22,11 +21,10 @@ def working(dtype: Any, is_complex: bool) -> Any:
         chosen = jnp.dtype(jnp.float32 if dtype is None else dtype)
     except TypeError as error:
         raise InvalidSetting(f"{dtype!r} is not a dtype such as float32") from error
-    if chosen.name not in _DTYPES:
-        raise InvalidSetting(f"weights are {', '.join(_DTYPES)}, not {chosen}")
+    found = jnp.dtype(weights_kind(chosen.name, is_complex=is_complex))
     if canonicalize_dtype(chosen) != chosen:
         raise InvalidSetting(
             f"{chosen} is disabled in JAX: call "
             f'jax.config.update("jax_enable_x64", True) before anything else'
         )
-    return jnp.result_type(chosen, jnp.complex64) if is_complex else chosen
+    return found

@@ -25,10 +25,12 @@ class Sequential(Layer):
         super().__init__(layers[0].rep_in, layers[-1].rep_out)
         self.layers = torch.nn.ModuleList(layers)
 
-    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
-        """Return the image of each vector of x under all layers."""
+    def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
+        """Return the image of each vector of x under all layers. They are `rounded` to half
+        precision after each layer that computes in it, but not inside of a network.
+        """
         for layer in self.layers:
-            x = layer(x)
+            x = layer(x) if rounded else layer(x, rounded=False)
         found: Inexact[torch.Tensor, "..."] = x
         return found
 

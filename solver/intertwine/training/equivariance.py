@@ -117,7 +117,7 @@ def _act(
 def _answers(model: Any, X: Num[np.ndarray, "n d"], batch_size: int) -> Inexact[np.ndarray, "n m"]:
     """Return f(x) for every row, in the model's precision, as float64 or complex128."""
     with precision_of(model):
-        dtype = weights_dtype(model) or jnp.zeros(()).dtype
+        dtype = np.result_type(weights_dtype(model) or jnp.zeros(()).dtype, np.float32)
         x = X.astype(np.result_type(dtype, np.complex64) if np.iscomplexobj(X) else dtype)
         starts = range(0, len(x), batch_size)
         answers = [np.asarray(_predict(model, x[at : at + batch_size])) for at in starts]

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
 from intertwine.integers import checked_integer
+from intertwine.nn.layer import half_precision_of
 from intertwine.training.augmentation import Augmentation
 from intertwine.training.batches import Batches
 from intertwine.training.checkpoint import Checkpoint
@@ -179,6 +180,12 @@ def _trained_dtype(model: Any) -> np.dtype[Any]:
     if dtype is None:
         raise InvalidSetting(
             f"{type(model).__name__} has no weights: only inexact JAX arrays are trained"
+        )
+    if half := half_precision_of(model):
+        raise InvalidSetting(
+            f"the weights are {half}, in which most steps of an optimizer are rounded to nothing: "
+            f"train in float32, and convert the trained model, by "
+            f'jax.tree.map(lambda weight: weight.astype("{half}"), model)'
         )
     return dtype
 
