@@ -123,3 +123,10 @@ def test_what_half_precision_would_spoil_is_refused() -> None:
         nn.EquivariantPolynomial(V, V, SO(3), dtype="bfloat16")
     with pytest.raises(InvalidSetting, match="the group acts by complex numbers, so weights are"):
         nn.MLP(V, V, U(2), ch=8, dtype="float16")
+
+
+def test_overflow_is_not_hidden() -> None:
+    for dtype, is_finite in (("float16", False), ("bfloat16", True)):
+        model = cases.LAYERS["EMLP"](nn, dtype=dtype)
+        x = np.full(model.rep_in.size(), 1e5)
+        assert bool(jnp.isfinite(model(x)).all()) == is_finite

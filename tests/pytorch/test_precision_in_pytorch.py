@@ -124,3 +124,10 @@ def test_data_are_standardized_before_they_are_rounded() -> None:
     assert model.shift_in.item() == 1001  # 1000 in bfloat16
     assert torch.equal(model(torch.tensor([1002.0])), layer(torch.tensor([1.0])))
     assert model.double().shift_in.dtype == torch.float64
+
+
+def test_overflow_is_not_hidden() -> None:
+    for dtype, is_finite in (("float16", False), ("bfloat16", True)):
+        model = made("EMLP", dtype)
+        x = torch.full((1, model.rep_in.size()), 1e5)
+        assert bool(torch.isfinite(model(x)).all()) == is_finite

@@ -71,8 +71,8 @@ def fit(
     """Train a model: minimise the mean of `loss` over the data. The given model does not change.
 
     `model` is an Equinox module, called with batches of inputs. Its inexact JAX arrays are trained
-    in their own dtype, to which the data are cast. `data`, `test` and `validation` are those of
-    `intertwine.datasets`, or pairs (X, Y).
+    in their own dtype, to which the data are cast; half precision is refused. `data`, `test` and
+    `validation` are those of `intertwine.datasets`, or pairs (X, Y).
 
     An epoch sees each sample once, in batches of equal size (to within one) up to `batch_size`, in
     an order that depends on `seed` and the epoch alone. `learning_rate` (0.003) follows `schedule`:
