@@ -100,20 +100,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--framework", choices=installed, action="append")
     parser.add_argument("--task", choices=TASKS, action="append")
+    parser.add_argument("--network", choices=NETWORKS, action="append")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     columns = FRAMEWORKS["torch"][2]
     print(f"| task | network | framework | {' | '.join(columns)} |")
     print("|---" * (3 + len(columns)) + "|")
     for task in arguments.task or TASKS:
-        for network, make in NETWORKS.items():
+        for network in arguments.network or NETWORKS:
+            make = NETWORKS[network]
             for name in arguments.framework or installed:
                 called, measure, precisions = FRAMEWORKS[name]
                 found = {
                     each: np.median(measure(make, TASKS[task], each, arguments.seeds))
                     for each in precisions
                 }
-                cells = [f"{found[each]:.1e}" if each in found else "" for each in columns]
+                cells = [f"{found[each]:.1e}" if each in found else "–" for each in columns]
                 print(f"| {task} | {network} | {called} | {' | '.join(cells)} |", flush=True)
 
 

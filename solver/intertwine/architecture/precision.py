@@ -14,6 +14,7 @@ equivariant. A layer rounds its results to half precision once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from jaxtyping import Inexact
@@ -88,6 +89,21 @@ def product(left: Inexact[Array, "n k"], right: Inexact[Array, "k m"]) -> Inexac
     else:
         found = xp.matmul(left, right)
     return found
+
+
+def require_trainable(dtypes: Iterable[Any]) -> None:
+    """Raise `InvalidSetting` if weights of any of these dtypes are in half precision, in which a
+    step that is smaller than half the spacing of numbers changes nothing.
+    """
+    for dtype in dtypes:
+        if is_half(dtype):
+            name = str(dtype).removeprefix("torch.")
+            raise InvalidSetting(
+                f"the weights are {name}, in which most steps of an optimizer are rounded to "
+                f"nothing: train in float32, and convert the trained model, in JAX by "
+                f'jax.tree.map(lambda weight: weight.astype("{name}"), model), in PyTorch by '
+                f"model.to(torch.{name})"
+            )
 
 
 def is_half(dtype: Any) -> bool:

@@ -13,10 +13,10 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
+from intertwine.architecture.precision import require_trainable
 from intertwine.errors import InvalidSetting
 from intertwine.groups import Group
 from intertwine.integers import checked_integer
-from intertwine.nn.layer import half_precision_of
 from intertwine.training.augmentation import Augmentation
 from intertwine.training.batches import Batches
 from intertwine.training.checkpoint import Checkpoint
@@ -181,12 +181,7 @@ def _trained_dtype(model: Any) -> np.dtype[Any]:
         raise InvalidSetting(
             f"{type(model).__name__} has no weights: only inexact JAX arrays are trained"
         )
-    if half := half_precision_of(model):
-        raise InvalidSetting(
-            f"the weights are {half}, in which most steps of an optimizer are rounded to nothing: "
-            f"train in float32, and convert the trained model, by "
-            f'jax.tree.map(lambda weight: weight.astype("{half}"), model)'
-        )
+    require_trainable(leaf.dtype for leaf in jax.tree.leaves(model) if is_weight(leaf))
     return dtype
 
 
