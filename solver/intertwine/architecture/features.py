@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.architecture.by_content import ByContent
-from intertwine.architecture.precision import is_half, product
+from intertwine.architecture.precision import is_half, weighted_product
 from intertwine.arrays import (
     Array,
     constant,
@@ -91,11 +91,15 @@ def mixed(
     batch = sizes[0] if isinstance(sizes[0], int) else _FEW
     is_few = len(parts) <= _FUSED and len(parts) * batch <= _FEW
     if len(parts) > 1 and is_few and is_concrete_jax(weight):
-        rows = product(_operand(xp.concatenate([part.T for part in parts]), weight), weight.T)
+        rows = weighted_product(
+            _operand(xp.concatenate([part.T for part in parts]), weight), weight.T
+        )
         return [row.T for row in split(rows, sizes)]
     if len(parts) == 1 or (batch == 1 and not is_batch):
-        return [product(weight, _operand(part, weight)) for part in parts]
-    return [*split(product(weight, _operand(_columns(parts, batch), weight)), sizes, axis=1)]
+        return [weighted_product(weight, _operand(part, weight)) for part in parts]
+    return [
+        *split(weighted_product(weight, _operand(_columns(parts, batch), weight)), sizes, axis=1)
+    ]
 
 
 def _columns(parts: Sequence[Inexact[Array, "_ _"]], batch: int) -> Inexact[Array, "_ _"]:
@@ -176,7 +180,7 @@ def repeated(bias: Inexact[Array, " c"], x: Inexact[Array, "_ b"]) -> Inexact[Ar
     It is a product with ones: a bias without batch would make `jax.vmap` move its batch axis.
     """
     bias = converted(bias, x.dtype) if is_half(bias.dtype) else bias
-    return product(bias[:, None], namespace(bias).ones((1, x.shape[1]), dtype=bias.dtype))
+    return weighted_product(bias[:, None], namespace(bias).ones((1, x.shape[1]), dtype=bias.dtype))
 
 
 def constant_like(values: Inexact[np.ndarray, "*shape"], x: Array) -> Inexact[Array, "*shape"]:

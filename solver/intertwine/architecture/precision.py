@@ -71,7 +71,9 @@ def kinds_of(given: str, weights: str | None) -> tuple[str, str]:
     return found, found
 
 
-def product(left: Inexact[Array, "n k"], right: Inexact[Array, "k m"]) -> Inexact[Array, "n m"]:
+def weighted_product(
+    left: Inexact[Array, "n k"], right: Inexact[Array, "k m"]
+) -> Inexact[Array, "n m"]:
     """Return the matrix product of weights and features, in the precision of the features.
 
     If weights are in half precision and features are not, features are rounded to half precision

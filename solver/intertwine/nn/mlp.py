@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.architecture.plain_shape import plain_network
-from intertwine.architecture.precision import product
+from intertwine.architecture.precision import weighted_product
 from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.groups import Group
@@ -66,8 +66,8 @@ class MLP(Layer):
             h = jnp.concatenate([h.real, h.imag], axis=1)
         *inner, last = zip(self.weights, self.biases, strict=True)
         for weight, bias in inner:
-            h = jax.nn.swish(product(h, weight) + bias)
-        y = product(h, last[0]) + last[1]
+            h = jax.nn.swish(weighted_product(h, weight) + bias)
+        y = weighted_product(h, last[0]) + last[1]
         if self.gives_complex:
             y = jax.lax.complex(*jnp.split(y, 2, axis=1))
         return batch.images(y)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Inexact
 
 from intertwine.architecture.plain_shape import PlainNetwork, plain_network
-from intertwine.architecture.precision import product
+from intertwine.architecture.precision import weighted_product
 from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
@@ -51,10 +51,10 @@ class MLP(Layer):
             h = torch.cat([h.real, h.imag], dim=1)
         *inner, (weight, bias) = zip(self.weights.values(), self.biases, strict=True)
         for inner_weight, inner_bias in inner:
-            h = product(h, inner_weight) + inner_bias
+            h = weighted_product(h, inner_weight) + inner_bias
             # PyTorch's swish has no gradient for complex numbers
             h = h * h.sigmoid() if h.is_complex() else torch.nn.functional.silu(h)
-        y = product(h, weight) + bias
+        y = weighted_product(h, weight) + bias
         if self.plain.gives_complex:
             y = torch.complex(*y.chunk(2, dim=1))
         return batch.images(y)
