@@ -93,6 +93,7 @@ def test_the_argument_decides_the_precision(argument: str, own: np.dtype, expect
     assert working_dtype(np.zeros(1, argument), own) == expected
     with jax.enable_x64(True):
         assert working_dtype(jnp.zeros(1, argument), own) == expected
+        assert working_dtype(jnp.zeros(1, "bfloat16"), REAL) == np.float32
 
 
 def test_jax_answers_in_the_precision_that_it_has() -> None:

@@ -148,3 +148,19 @@ def test_a_kept_constant_is_not_one_of_a_transformation_of_pytorch() -> None:
 def test_what_pytorch_does_not_have_is_refused() -> None:
     with pytest.raises(TypeError, match="PyTorch has no dtype str"):
         namespace(torch.ones(1)).asarray(np.array(["a"]))
+
+
+def test_products_with_constants_are_not_rounded_under_autocast() -> None:
+    x = torch.tensor([[1.0], [2.0**-12]])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = namespace(x).matmul(np.ones((1, 2)), x)
+    assert found.dtype == torch.float32
+    assert found.item() == 1 + 2.0**-12
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_products_in_half_precision_are_summed_in_the_preferred_one(dtype: str) -> None:
+    x = torch.ones(3000, 1, dtype=getattr(torch, dtype))
+    found = namespace(x).matmul(x.T, x, preferred_element_type=torch.float32)
+    assert found.dtype == torch.float32
+    assert abs(found.item() - 3000) <= 8  # rounded once: bfloat16 has no 3000

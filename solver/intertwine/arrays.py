@@ -237,7 +237,7 @@ def working_dtype(argument: Array, own: np.dtype[Any]) -> Any:
         from intertwine.torch_namespace import floating_dtype
 
         return floating_dtype(argument.dtype, own.kind == "c")
-    single = argument.dtype in (np.float32, np.complex64, np.float16)
+    single = argument.dtype.name in ("float32", "complex64", "float16", "bfloat16")
     is_complex = np.issubdtype(own, np.complexfloating) or np.issubdtype(
         argument.dtype, np.complexfloating
     )

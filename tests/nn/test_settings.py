@@ -26,9 +26,16 @@ def test_weights_are_complex_if_the_group_is() -> None:
             (
                 lambda v: working(v, False),
                 kind,
-                f"weights are float32, float64, complex64, complex128, not {kind}",
+                "weights are float32, float64, bfloat16, float16, complex64, complex128, not "
+                f"{kind}: give one of these as dtype=",
             )
-            for kind in ("int32", "float16", "bfloat16", "float8_e4m3fn")
+            for kind in ("int32", "float8_e4m3fn")
+        ),
+        (
+            lambda v: working(v, True),
+            "float16",
+            "the group acts by complex numbers, so weights are float32, float64, complex64, "
+            "complex128, not float16: give one of these as dtype=",
         ),
         (lambda v: working(v, False), "real", "'real' is not a dtype such as float32"),
         (

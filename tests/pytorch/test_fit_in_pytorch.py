@@ -301,7 +301,7 @@ class TestCheckpoints:
         assert_same(run(checkpoint=tmp_path, checkpoint_every=3), whole)
         assert_same(run(checkpoint=tmp_path, checkpoint_every=3), whole)  # nothing is left to do
 
-    @pytest.mark.parametrize("dtype", ["bfloat16", "complex64", "complex128"])
+    @pytest.mark.parametrize("dtype", ["float64", "complex64", "complex128"])
     def test_weights_of_every_kind_are_saved_exactly(self, tmp_path: Path, dtype: str) -> None:
         layer = torch.nn.Linear(3, 2, dtype=getattr(torch, dtype))
 

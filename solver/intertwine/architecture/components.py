@@ -11,7 +11,8 @@ from typing import Any
 from jaxtyping import Inexact
 
 from intertwine.architecture.features import Components, Features, sigmoid
-from intertwine.arrays import Array, is_torch, namespace
+from intertwine.architecture.precision import is_half, weighted_product
+from intertwine.arrays import Array, converted, is_torch, namespace
 
 
 def are_tensors(x: Inexact[Array, "n b"]) -> bool:
@@ -62,9 +63,10 @@ def repeated(bias: Inexact[Array, " c"], some: Components) -> Components:
     It is a product with ones: a bias without batch would make `jax.vmap` move its batch axis.
     """
     batch = batch_size(some)
+    bias = converted(bias, some[0].dtype) if is_half(bias.dtype) else bias
     if is_torch(some):
         return bias[:, None, None].expand(len(bias), 1, batch)
-    return [bias[:, None] @ namespace(bias).ones((1, batch), dtype=bias.dtype)]
+    return [weighted_product(bias[:, None], namespace(bias).ones((1, batch), dtype=bias.dtype))]
 
 
 def zeros_like(some: Components, multiplicity: int, dimension: int) -> Components:

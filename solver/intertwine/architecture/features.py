@@ -16,7 +16,16 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.architecture.by_content import ByContent
-from intertwine.arrays import Array, constant, index, is_concrete_jax, is_jax, is_torch, namespace
+from intertwine.architecture.precision import weighted_product
+from intertwine.arrays import (
+    Array,
+    constant,
+    index,
+    is_concrete_jax,
+    is_jax,
+    is_torch,
+    namespace,
+)
 
 #: The d components of an irrep: in NumPy and JAX a list of arrays of shape (multiplicity, batch),
 #: in PyTorch one tensor of shape (multiplicity, d, batch), except in compiled programs.
@@ -91,17 +100,22 @@ def mixed(
     parts = endomorphism_images(kind, x)
     if is_torch(parts):
         m, d, columns = parts.shape
-        return (weight @ parts.reshape(m, d * columns)).reshape(len(weight), d, columns)
+        product = weighted_product(weight, parts.reshape(m, d * columns))
+        return product.reshape(len(weight), d, columns)
     xp, sizes = namespace(*parts), [part.shape[1] for part in parts]
     # a batch that is a symbol, in an exported program, is not small
     batch = sizes[0] if isinstance(sizes[0], int) else _FEW
     is_few = len(parts) <= _FUSED and len(parts) * batch <= _FEW
     if len(parts) > 1 and is_few and is_concrete_jax(weight):
-        rows = _operand(xp.concatenate([part.T for part in parts]), weight) @ weight.T
+        rows = weighted_product(
+            _operand(xp.concatenate([part.T for part in parts]), weight), weight.T
+        )
         return [row.T for row in split(rows, sizes)]
     if len(parts) == 1 or (batch == 1 and not is_batch):
-        return [weight @ _operand(part, weight) for part in parts]
-    return [*split(weight @ _operand(_columns(parts, batch), weight), sizes, axis=1)]
+        return [weighted_product(weight, _operand(part, weight)) for part in parts]
+    return [
+        *split(weighted_product(weight, _operand(_columns(parts, batch), weight)), sizes, axis=1)
+    ]
 
 
 def _columns(parts: Sequence[Inexact[Array, "_ _"]], batch: int) -> Inexact[Array, "_ _"]:

@@ -115,7 +115,8 @@ class BasisMaps(ByContent):
         out = namespace(x).zeros((x.shape[0], self.rep_out.size()), dtype=x.dtype)
         if weights:
             matrix = self.basis @ weights["basis"][:, 0]
-            out = x @ matrix.reshape(self.rep_out.size(), self.rep_in.size()).T
+            matrix = matrix.reshape(self.rep_out.size(), self.rep_in.size())
+            out = namespace(x).matmul(x, matrix.T)
         return out + self.invariants @ bias if self.constants else out
 
 

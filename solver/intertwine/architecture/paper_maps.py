@@ -14,6 +14,7 @@ from intertwine.architecture.by_content import ByContent
 from intertwine.architecture.features import Weights, joined_channels, reordered, split
 from intertwine.architecture.initialization import WeightSpec
 from intertwine.architecture.irrep_space import canonical_places
+from intertwine.architecture.precision import weighted_product
 from intertwine.arrays import Array, index, namespace
 from intertwine.reps import Rep
 from intertwine.reps.canonical_form import Atoms, canonical_terms
@@ -61,7 +62,7 @@ class Path(ByContent):
         if self._mixes_first(len(weight)):
             count = self.maps.count
             by_map = split(weight, [weight.shape[1] // count] * count, axis=1)
-            mixed = [joined_channels(by_map) @ v for v in vectors]
+            mixed = [weighted_product(joined_channels(by_map), v) for v in vectors]
             wide = [_spread(component, len(weight)) for component in maps]
             found = [
                 sum(wide[self.order[o, i]] * mixed[i] for i in range(columns)) for o in range(rows)
@@ -70,7 +71,7 @@ class Path(ByContent):
         tiled = [joined_channels([v] * self.maps.count) for v in vectors]
         wide = [_spread(component, self.source.count) for component in maps]
         return [
-            weight @ sum(wide[self.order[o, i]] * tiled[i] for i in range(columns))
+            weighted_product(weight, sum(wide[self.order[o, i]] * tiled[i] for i in range(columns)))
             for o in range(rows)
         ]
 
@@ -180,7 +181,8 @@ class PaperMaps(ByContent):
 def _spread(x: Inexact[Array, "k b"], times: int) -> Inexact[Array, "kt b"]:
     """Return repeated rows, by a product with ones: the gradient of a broadcast is a slow sum."""
     xp = namespace(x)
-    return xp.kron(xp.eye(len(x), dtype=x.dtype), xp.ones((times, 1), dtype=x.dtype)) @ x
+    ones = xp.kron(xp.eye(len(x), dtype=x.dtype), xp.ones((times, 1), dtype=x.dtype))
+    return xp.matmul(ones, x)
 
 
 @lru_cache(maxsize=256)

@@ -26,10 +26,14 @@ class Dense(Layer):
     rep_in: Rep = eqx.field(static=True)
     rep_out: Rep = eqx.field(static=True)
 
-    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return Wx + b for each vector of x; `training` has no effect."""
+    def __call__(
+        self, x: Any, training: bool = False, *, rounded: bool = True
+    ) -> Inexact[Array, "..."]:
+        """Return Wx + b for each vector of x; neither `training` nor `rounded` has an effect, since
+        models in half precision are not baked.
+        """
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
-        return self.apply(flat).reshape(*batch, self.rep_out.size())
+        return batch.images(self.apply(flat))
 
     def apply(self, x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
         """Return Wx + b for a batch."""
@@ -86,7 +90,7 @@ class BakedNetwork(Layer):
         flat = with_conjugate(flat, self.entrance)
         for block in self.blocks:
             flat = block(flat)
-        return self.last.apply(flat).reshape(*batch, self.rep_out.size())
+        return batch.images(self.last.apply(flat))
 
     def __repr__(self) -> str:
         return f"BakedNetwork({self.rep_in!r} → {self.rep_out!r}, {len(self.blocks)} blocks)"

@@ -15,12 +15,13 @@ from intertwine.architecture.block import linear_part
 from intertwine.architecture.block_shape import BlockShape
 from intertwine.architecture.features import ZERO, Features, Kind, mixed
 from intertwine.architecture.products import Products
-from intertwine.errors import InvalidRep
+from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.nn.baked import BakedBlock, BakedNetwork, Dense, Wiring
 from intertwine.nn.block import Block
 from intertwine.nn.emlp import EMLP
 from intertwine.nn.emlp_block import EMLPBlock
 from intertwine.nn.irrep_network import IrrepNetwork
+from intertwine.nn.layer import half_precision_of
 from intertwine.nn.linear import Linear
 from intertwine.nn.parallel import Parallel
 from intertwine.nn.sequential import Sequential
@@ -38,8 +39,14 @@ def bake(model: Any) -> Any:
     In other models the linear layers are baked, and other parts, such as the paper's `BiLinear`,
     stay as they are. Compiled networks in irrep coordinates are faster unbaked, since a dense
     matrix also multiplies by the zeros of Schur's lemma. Further training of a baked model would
-    break its equivariance. Raises `InvalidRep` for a model without `rep_in` and `rep_out`.
+    break its equivariance. Raises `InvalidRep` for a model without `rep_in` and `rep_out`, and
+    `InvalidSetting` for one in half precision, in which dense matrices are not equivariant.
     """
+    if half := half_precision_of(model):
+        raise InvalidSetting(
+            f"the weights are {half}, and dense matrices rounded to it are not equivariant: bake "
+            f'jax.tree.map(lambda weight: weight.astype("float32"), model)'
+        )
     if isinstance(model, Linear):
         return _dense(model.rep_in, model.rep_out, *model.matrix(), model.bias.dtype)
     if type(model) is EMLP:  # other outputs, such as an `EMLPH`'s energy, need the model itself

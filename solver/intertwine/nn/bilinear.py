@@ -71,12 +71,17 @@ class BiLinear(Layer):
         """The rep of the image of x."""
         return self.maps.rep_out
 
-    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return 0.1 B(x, x) for each vector of x; `training` has no effect."""
-        kind = next((w.dtype for w in self.weights.values()), working(None, self.maps.is_complex))
-        flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
+    def __call__(
+        self, x: Any, training: bool = False, *, rounded: bool = True
+    ) -> Inexact[Array, "..."]:
+        """Return 0.1 B(x, x) for each vector of x; not `rounded` to half precision inside of a
+        network. `training` has no effect.
+        """
+        without = working(None, is_complex=True) if self.maps.is_complex else None
+        kind = next((w.dtype for w in self.weights.values()), without)
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind, rounded=rounded)
         out = compiled(type(self.maps).apply, self.maps, self.weights, flat)
-        return (SHARE * out).reshape(*batch, self.rep_out.size())
+        return batch.images(SHARE * out)
 
     def __repr__(self) -> str:
         kind = "paper" if isinstance(self.maps, PaperMaps) else "channelwise"

@@ -24,7 +24,11 @@ class Conjugated(Layer):
         """`with_dual(rep_in)`."""
         return with_dual(self.rep_in)
 
-    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return (x, x̄) for each vector of x; `training` has no effect."""
+    def __call__(
+        self, x: Any, training: bool = False, *, rounded: bool = True
+    ) -> Inexact[Array, "..."]:
+        """Return (x, x̄) for each vector of x, which need not be `rounded`. `training` has no
+        effect.
+        """
         x = jnp.asarray(x)
         return jnp.concatenate([x, x.conj()], axis=-1)

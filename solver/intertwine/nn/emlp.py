@@ -108,13 +108,15 @@ class EMLP(Layer):
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "*batch m"]:
         """Return f(x) for each vector of x. `training` has no effect: no layer depends on it."""
         if isinstance(self.network, Sequential):
-            return self.network(x)
+            kind = self.network[-1].bias.dtype
+            flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
+            return batch.images(self.network(flat, rounded=False))
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.network.bias.dtype)
         if is_traced((self.network, flat)):
-            found = self.network(flat, is_batch=bool(batch))  # a vector may be one of a vmap
+            found = self.network(flat, is_batch=bool(batch.axes))  # a vector may be one of a vmap
         else:
             found = compiled(_forward, self.network, flat)
-        return found.reshape(*batch, self.rep_out.size())
+        return batch.images(found)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.rep_in!r} → {self.network.hidden} → {self.rep_out!r})"

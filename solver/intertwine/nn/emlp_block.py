@@ -15,7 +15,7 @@ from intertwine.groups import Group
 from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.drawing import Key
 from intertwine.nn.gated_nonlinearity import GatedNonlinearity
-from intertwine.nn.layer import Layer
+from intertwine.nn.layer import Layer, rows
 from intertwine.nn.linear import Linear
 from intertwine.nn.sequential import Sequential
 from intertwine.reps import Rep
@@ -64,13 +64,19 @@ class EMLPBlock(Layer):
         """The rep of the image of x."""
         return self.nonlinearity.rep_out
 
-    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return the image of each vector of x; `training` has no effect."""
-        h = self.linear(x)
-        y = h + self.bilinear(h)
-        return self.nonlinearity(
-            y if self.products_of_input is None else y + self.products_of_input(x)
-        )
+    def __call__(
+        self, x: Any, training: bool = False, *, rounded: bool = True
+    ) -> Inexact[Array, "..."]:
+        """Return the image of each vector of x; not `rounded` to half precision inside of a
+        network. `training` has no effect.
+        """
+        kind = self.linear.bias.dtype
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind, rounded=rounded)
+        h = self.linear(flat, rounded=False)
+        y = h + self.bilinear(h, rounded=False)
+        if self.products_of_input is not None:
+            y = y + self.products_of_input(flat, rounded=False)
+        return batch.images(self.nonlinearity(y))
 
     def __repr__(self) -> str:
         return f"EMLPBlock({self.rep_in!r} → {self.rep_out!r})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Inexact
 
 from intertwine.architecture.gates import Gates, gate, gates_of
@@ -40,10 +39,8 @@ class GatedNonlinearity(Layer):
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
         """Return the gated vectors; `training` has no effect."""
-        x = jnp.asarray(x)
-        kind = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.float32
-        flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind)
-        return gate(self.gates.indices, flat).reshape(*batch, self.rep_out.size())
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in)
+        return batch.images(gate(self.gates.indices, flat))
 
     def __repr__(self) -> str:
         return f"GatedNonlinearity({self.rep_out!r})"

@@ -14,6 +14,8 @@ import numpy as np
 from jax.dtypes import canonicalize_dtype
 from jaxtyping import Inexact
 
+from intertwine.architecture.batch import Batch
+from intertwine.architecture.precision import is_half, kinds_of
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
 from intertwine.reps import Rep
@@ -71,6 +73,12 @@ def is_double(model: Any) -> bool:
     )
 
 
+def half_precision_of(model: Any) -> np.dtype[Any] | None:
+    """Return the dtype of a model's first array in half precision; None if it has none."""
+    arrays = (leaf for leaf in jax.tree.leaves(model) if isinstance(leaf, jax.Array))
+    return next((array.dtype for array in arrays if is_half(array.dtype)), None)
+
+
 def in_pieces(model: Callable[[Any], Any], x: Inexact[Array, "b n"]) -> Inexact[Array, "b m"]:
     """Return model(x) for a batch, computed a piece of at most `PIECE` rows at a time.
 
@@ -93,16 +101,22 @@ def _compiled(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def rows(x: Any, size: int, rep: Rep, dtype: Any) -> tuple[Array, tuple[Any, ...]]:
-    """Return x of shape (…, n) as a matrix with a vector per row, and its batch axes, which are
-    symbols in an exported program. Raises `InvalidRep` for another n.
+def rows(
+    x: Any, size: int, rep: Rep, weights: Any = None, *, rounded: bool = True
+) -> tuple[Array, Batch]:
+    """Return x of shape (…, n) as a matrix with a vector per row, in the dtype that a layer with
+    these weights' dtype computes in (`kinds_of`), and its batch axes. Images are `rounded` to the
+    dtype of the results. Raises `InvalidRep` for another n, and `InvalidSetting` for numbers that
+    layers do not take.
     """
     is_plain = isinstance(x, np.ndarray) and x.dtype.kind in "biufc"
     x = x if is_plain else jnp.asarray(x)
-    x = x.astype(jnp.result_type(dtype, jnp.complex64 if jnp.iscomplexobj(x) else jnp.float32))
+    kind, found = kinds_of(x.dtype.name, None if weights is None else jnp.dtype(weights).name)
+    x = x.astype(canonicalize_dtype(kind))
     if not x.ndim or x.shape[-1] != size:
         raise InvalidRep(f"{rep!r} has size {size}, and the input has the shape {x.shape}")
-    *batch, _ = x.shape
-    flat = x.reshape(prod(batch), size)
+    *axes, _ = x.shape
+    flat = x.reshape(prod(axes), size)
+    batch = Batch(tuple(axes), jnp.dtype(found) if rounded and found != kind else None)
     # of a NumPy array: for each of these steps and each shape, JAX would compile a program
-    return jax.device_put(flat) if is_plain else flat, tuple(batch)
+    return jax.device_put(flat) if is_plain else flat, batch

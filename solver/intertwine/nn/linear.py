@@ -70,11 +70,16 @@ class Linear(Layer):
         """The rep of the image of x."""
         return self.maps.rep_out
 
-    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return Wx + b for each vector of x; `training` has no effect."""
-        flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
+    def __call__(
+        self, x: Any, training: bool = False, *, rounded: bool = True
+    ) -> Inexact[Array, "..."]:
+        """Return Wx + b for each vector of x; not `rounded` to half precision inside of a network.
+        `training` has no effect.
+        """
+        kind = self.bias.dtype
+        flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind, rounded=rounded)
         out = compiled(type(self.maps).apply, self.maps, self.weights, self.bias, flat)
-        return out.reshape(*batch, self.rep_out.size())
+        return batch.images(out)
 
     def over(self, groups: Group | Mapping[Group, Group]) -> Linear:
         """Return the layer with the same weights over another group: from graphs of n nodes to
@@ -102,10 +107,13 @@ class Linear(Layer):
         return layer
 
     def matrix(self) -> tuple[Inexact[np.ndarray, "m n"], Inexact[np.ndarray, " m"]]:
-        """Return W and b as dense arrays."""
-        n = self.rep_in.size()
-        columns = self.maps.apply(self.weights, 0 * self.bias, jnp.eye(n, dtype=self.bias.dtype))
-        return np.asarray(columns).T, np.asarray(self(np.zeros(n)))
+        """Return W and b as dense arrays. They are in float32 if weights are in half precision:
+        rounded to it, they would not be equivariant.
+        """
+        eye, _ = rows(np.eye(self.rep_in.size()), self.rep_in.size(), self.rep_in, self.bias.dtype)
+        columns = self.maps.apply(self.weights, 0 * self.bias, eye)
+        zero = compiled(type(self.maps).apply, self.maps, self.weights, self.bias, 0 * eye[:1])
+        return np.asarray(columns).T, np.asarray(zero[0])
 
     def __repr__(self) -> str:
         return f"Linear({self.rep_in!r} → {self.rep_out!r})"

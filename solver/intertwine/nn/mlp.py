@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Inexact
 
 from intertwine.architecture.plain_shape import plain_network
+from intertwine.architecture.precision import weighted_product
 from intertwine.architecture.seed import as_seed
 from intertwine.arrays import Array
 from intertwine.groups import Group
@@ -51,6 +52,7 @@ class MLP(Layer):
         plain = plain_network(rep_in, rep_out, group, ch, num_layers)
         self.G, self.rep_in, self.rep_out = group, plain.rep_in, plain.rep_out
         self.takes_complex, self.gives_complex = plain.takes_complex, plain.gives_complex
+        working(dtype, is_complex=self.takes_complex or self.gives_complex)  # or refuses it
         dtype = working(dtype, is_complex=False)
         made = draw(as_seed(key), plain.weight_spec, dtype)
         self.weights = tuple(made[name] for name in plain.weight_spec)
@@ -64,11 +66,11 @@ class MLP(Layer):
             h = jnp.concatenate([h.real, h.imag], axis=1)
         *inner, last = zip(self.weights, self.biases, strict=True)
         for weight, bias in inner:
-            h = jax.nn.swish(h @ weight + bias)
-        y = h @ last[0] + last[1]
+            h = jax.nn.swish(weighted_product(h, weight) + bias)
+        y = weighted_product(h, last[0]) + last[1]
         if self.gives_complex:
             y = jax.lax.complex(*jnp.split(y, 2, axis=1))
-        return y.reshape(*batch, self.rep_out.size())
+        return batch.images(y)
 
     def __repr__(self) -> str:
         widths = ", ".join(str(np.shape(bias)[0]) for bias in self.biases[:-1])

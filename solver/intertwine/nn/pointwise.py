@@ -58,10 +58,8 @@ class Pointwise(Layer):
 
     def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
         """Return s of every coordinate; `training` has no effect."""
-        x = jnp.asarray(x)
-        flat, batch = rows(x, self.rep.size(), self.rep, jnp.result_type(x.dtype, jnp.float32))
-        found: Inexact[Array, "..."] = _FUNCTIONS[self.function](flat)
-        return found.reshape(*batch, self.rep.size())
+        flat, batch = rows(x, self.rep.size(), self.rep)
+        return batch.images(_FUNCTIONS[self.function](flat))
 
     def over(self, groups: Group | Mapping[Group, Group]) -> Pointwise:
         """Return the same function for the coordinates of the rep over another group."""

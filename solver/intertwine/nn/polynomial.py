@@ -14,6 +14,7 @@ from intertwine.architecture.conjugates import with_dual
 from intertwine.architecture.features import mixed
 from intertwine.architecture.irrep_space import IrrepSpace, are_complex, irrep_space_of
 from intertwine.architecture.linear_maps import bound
+from intertwine.architecture.precision import is_half
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, InvalidSetting, MethodNotApplicable
 from intertwine.groups import Group, Trivial
@@ -89,6 +90,11 @@ class EquivariantPolynomial(Layer):
             checked_integer(most, "most, the number of products,"),
         )
         chosen, sizes = working(dtype, is_complex), self.features.counts
+        if is_half(chosen):
+            raise InvalidSetting(
+                f"coefficients of polynomials are not rounded to {chosen}, in which their terms do "
+                f"not cancel: give dtype float32 or float64"
+            )
         self.weights = {
             name: jnp.zeros((m, sizes[name] * self.space_out.kinds[name].freedom), chosen)
             for name, m in self.space_out.multiplicities.items()
@@ -115,7 +121,7 @@ class EquivariantPolynomial(Layer):
         """
         with in_own_precision(self, x):
             flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
-            return compiled(_apply, self, flat).reshape(*batch, self.rep_out.size())
+            return batch.images(compiled(_apply, self, flat))
 
     def fit(self, x: Any, y: Any, ridge: float | int = 0) -> EquivariantPolynomial:
         """Return the polynomial f with the least mean of |f(x) − y|² + ridge · Σⱼ |sⱼwⱼ|², computed

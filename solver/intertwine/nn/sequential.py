@@ -54,10 +54,16 @@ class Sequential(Layer):
         """The reps between the layers, as text."""
         return ", ".join(repr(layer.rep_out) for layer in self.layers[:-1])
 
-    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return the image of each vector of x under all layers; each layer gets `training`."""
+    def __call__(
+        self, x: Any, training: bool = False, *, rounded: bool = True
+    ) -> Inexact[Array, "..."]:
+        """Return the image of each vector of x under all layers; each layer gets `training`. They
+        are `rounded` to half precision after each layer that computes in it, but not inside of a
+        network.
+        """
+        options = {"training": training} if rounded else {"training": training, "rounded": False}
         for layer in self.layers:
-            x = layer(x, training=training)
+            x = layer(x, **options)
         found: Inexact[Array, "..."] = x
         return found
 

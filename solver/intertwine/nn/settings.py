@@ -7,9 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax.dtypes import canonicalize_dtype
 
+from intertwine.architecture.precision import weights_kind
 from intertwine.errors import InvalidSetting
-
-_DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
 def working(dtype: Any, is_complex: bool) -> Any:
@@ -22,10 +21,9 @@ def working(dtype: Any, is_complex: bool) -> Any:
         chosen = jnp.dtype(jnp.float32 if dtype is None else dtype)
     except TypeError as error:
         raise InvalidSetting(f"{dtype!r} is not a dtype such as float32") from error
-    if chosen.name not in _DTYPES:
-        raise InvalidSetting(f"weights are {', '.join(_DTYPES)}, not {chosen}")
+    found = jnp.dtype(weights_kind(chosen.name, is_complex=is_complex))
     require_enabled(chosen)
-    return jnp.result_type(chosen, jnp.complex64) if is_complex else chosen
+    return found
 
 
 def require_enabled(dtype: Any) -> None:

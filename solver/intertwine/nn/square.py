@@ -23,7 +23,11 @@ class Square(Layer):
         """ρ ⊗ ρ."""
         return self.rep_in * self.rep_in
 
-    def __call__(self, x: Any, training: bool = False) -> Inexact[Array, "..."]:
-        """Return x ⊗ x for each vector of x; `training` has no effect."""
+    def __call__(
+        self, x: Any, training: bool = False, *, rounded: bool = True
+    ) -> Inexact[Array, "..."]:
+        """Return x ⊗ x for each vector of x, in its precision whether `rounded` or not. `training`
+        has no effect.
+        """
         x = jnp.asarray(x)
         return (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:-1], x.shape[-1] ** 2)

@@ -12,6 +12,7 @@ import numpy as np
 from jax.dtypes import canonicalize_dtype
 from jaxtyping import Inexact
 
+from intertwine.architecture.precision import is_half, kinds_of
 from intertwine.architecture.statistics import Constants, read_statistics
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
@@ -24,7 +25,8 @@ class Standardize(Layer):
 
     Equivariant like f if the means are invariant and each irrep has one scale (a vector has one
     scale, not three); raises `NotEquivariant` otherwise. The statistics are constants: training
-    does not change them. Means may be complex if the vectors that they shift are. Raises
+    does not change them. Means may be complex if the vectors that they shift are. Data are
+    standardized in float32 or float64, before a model in half precision rounds them. Raises
     `InvalidRep` for invalid statistics.
     """
 
@@ -63,13 +65,15 @@ class Standardize(Layer):
 
     def _apply(self, x: Any, training: bool) -> Inexact[Array, "..."]:
         x = jnp.asarray(x)
+        kinds_of(x.dtype.name, None)  # or refuses it
         if canonicalize_dtype(np.float64) == np.float64 and is_double(self.model):
             x = x.astype(jnp.result_type(x.dtype, np.float64))
         if x.shape[-1:] != (len(self.shift_in),):
             raise InvalidRep(f"{self.rep_in!r} has size {len(self.shift_in)}, x shape {x.shape}")
         standard = (x - _like(self.shift_in, x)) / _like(self.scale_in, x)
         y = self.model(standard, training=training)
-        return _like(self.scale_out, y) * y + _like(self.shift_out, y)
+        found = _like(self.scale_out, y) * y + _like(self.shift_out, y)
+        return found.astype(y.dtype) if is_half(y.dtype) else found
 
     def __repr__(self) -> str:
         return f"Standardize({self.model!r})"

@@ -42,8 +42,7 @@ def bilinear_weights(rep_out: Rep, rep_in: Rep) -> tuple[int, WeightProjection]:
         for name, shape in shapes.items():
             weights[name] = given[at : at + prod(shape)].reshape(shape)
             at += prod(shape)
-        flat, batch = rows(x, rep_in.size(), rep_in, jnp.asarray(x).dtype)
-        found = compiled(PaperMaps.matrices, maps, weights, flat)
-        return found.reshape(*batch, rep_out.size(), rep_in.size())
+        flat, batch = rows(x, rep_in.size(), rep_in)
+        return batch.images(compiled(PaperMaps.matrices, maps, weights, flat))
 
     return count, project

@@ -59,17 +59,19 @@ class BiLinear(Layer):
     def _set(self, maps: BilinearMaps, dtype: torch.dtype | None, weights: Seed | Weights) -> None:
         super().__init__(maps.rep_in, maps.rep_out)
         self.maps = maps
-        self.dtype = working(dtype, maps.is_complex)
+        self._without = torch.complex64 if maps.is_complex else None
         if isinstance(weights, Seed):
-            weights = drawn(weights, maps.weight_spec, self.dtype)
+            weights = drawn(weights, maps.weight_spec, working(dtype, maps.is_complex))
         self.weights = weights
 
-    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
-        """Return 0.1 B(x, x) for each vector of x."""
+    def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
+        """Return 0.1 B(x, x) for each vector of x; not `rounded` to half precision inside of a
+        network.
+        """
         weights = self.weights.values()
-        kind = weights[0].dtype if weights else self.dtype
-        flat, shape = self.rows(x, kind)
-        return (SHARE * self._image(flat, *weights)).reshape(shape)
+        kind = weights[0].dtype if weights else self._without
+        flat, batch = self.rows(x, kind, rounded=rounded)
+        return batch.images(SHARE * self._image(flat, *weights))
 
     @one_operation
     def _image(

@@ -158,10 +158,10 @@ class EMLP(Layer):
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return f(x) for each vector of x."""
         if isinstance(self.network, Sequential):
-            found: Inexact[torch.Tensor, "..."] = self.network(x)
-            return found
-        flat, shape = self.rows(x, self.network.bias.dtype)
-        return self.network(flat).reshape(shape)
+            flat, batch = self.rows(x, self.network[-1].bias.dtype)
+            return batch.images(self.network(flat, rounded=False))
+        flat, batch = self.rows(x, self.network.bias.dtype)
+        return batch.images(self.network(flat))
 
     def extra_repr(self) -> str:
         """Return the reps, and what is between them."""

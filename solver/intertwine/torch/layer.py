@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Inexact, Shaped
 
+from intertwine.architecture.batch import Batch
 from intertwine.architecture.initialization import WeightSpec, sampled
+from intertwine.architecture.precision import READ, kinds_of, weights_kind
 from intertwine.architecture.seed import Seed
 from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.reps import Rep
@@ -18,11 +20,7 @@ from intertwine.torch_compilation import OfTorchCompile
 #: The types of the argument `key` of layers.
 Key = int | Seed
 
-_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-_COMPLEX = {
-    torch.float32: torch.complex64,
-    torch.float64: torch.complex128,
-}
+_READ = {getattr(torch, name): name for name in READ}
 
 
 class Layer(OfTorchCompile, torch.nn.Module):
@@ -35,28 +33,27 @@ class Layer(OfTorchCompile, torch.nn.Module):
     def __init__(self, rep_in: Rep, rep_out: Rep) -> None:
         super().__init__()
         self.rep_in, self.rep_out = rep_in, rep_out
-        self._sizes = rep_in.size(), rep_out.size()  # TorchDynamo does not follow `size`
+        self._size = rep_in.size()  # TorchDynamo does not follow `size`
 
     def rows(
-        self, x: Any, dtype: torch.dtype | None = None
-    ) -> tuple[Inexact[torch.Tensor, "b n"], tuple[Any, ...]]:
-        """Return x of shape (…, n) as a matrix with a vector per row, and the shape of the images:
-        the batch axes and the size of `rep_out`.
+        self, x: Any, weights: torch.dtype | None = None, *, rounded: bool = True
+    ) -> tuple[Inexact[torch.Tensor, "b n"], Batch]:
+        """Return x of shape (…, n) as a matrix with a vector per row, in the dtype that a layer
+        with these weights' dtype computes in (`kinds_of`), and its batch axes. Images are
+        `rounded` to the dtype of the results.
 
-        Its dtype becomes that of the weights, or a larger one; without weights, a floating one.
-        Raises `InvalidRep` for another n.
+        Raises `InvalidRep` for another n, and `InvalidSetting` for numbers that layers do not take.
         """
         x = torch.as_tensor(x)
-        size, to = self._sizes
-        if not x.ndim or x.shape[-1] != size:
+        if not x.ndim or x.shape[-1] != self._size:
             raise InvalidRep(
-                f"{self.rep_in!r} has size {size}, and the input has the shape {tuple(x.shape)}"
+                f"{self.rep_in!r} has size {self._size}, and the input has the shape "
+                f"{tuple(x.shape)}"
             )
-        if dtype is None and not (x.is_floating_point() or x.is_complex()):
-            dtype = torch.float32
-        if dtype is not None and x.dtype != dtype:
-            x = x.to(torch.promote_types(x.dtype, dtype))
-        return x.reshape(-1, size), (*x.shape[:-1], to)
+        kind, found = kinds_of(name_of(x.dtype), None if weights is None else name_of(weights))
+        flat = x.to(getattr(torch, kind)).reshape(-1, self._size)
+        rounded_to = getattr(torch, found) if rounded and found != kind else None
+        return flat, Batch(tuple(x.shape[:-1]), rounded_to)
 
     def extra_repr(self) -> str:
         """Return the reps."""
@@ -128,9 +125,12 @@ def working(dtype: torch.dtype | None, is_complex: bool) -> torch.dtype:
     Raises `InvalidSetting` for a dtype that layers do not support.
     """
     chosen = torch.float32 if dtype is None else dtype
-    real = next((one for one, other in _COMPLEX.items() if other == chosen), chosen)
-    allowed = (*_COMPLEX,) if is_complex else (*_DTYPES, *_COMPLEX.values())
-    if not isinstance(chosen, torch.dtype) or (chosen not in allowed and real not in allowed):
-        names = ", ".join(str(one).removeprefix("torch.") for one in allowed)
-        raise InvalidSetting(f"weights are of dtype {names}, not {dtype!r}")
-    return _COMPLEX[real] if is_complex else chosen
+    if not isinstance(chosen, torch.dtype):
+        raise InvalidSetting(f"{dtype!r} is not a dtype of PyTorch such as torch.float32")
+    found: torch.dtype = getattr(torch, weights_kind(name_of(chosen), is_complex=is_complex))
+    return found
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """Return the name of a dtype, as NumPy's."""
+    return _READ[dtype] if dtype in _READ else str(dtype).removeprefix("torch.")

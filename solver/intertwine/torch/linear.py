@@ -43,10 +43,10 @@ class Linear(Layer):
         self.weights = drawn(as_seed(key), self.maps.weight_spec, chosen)
         self.bias = zeros(self.maps.constants, chosen)
 
-    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
-        """Return Wx + b for each vector of x."""
-        flat, shape = self.rows(x, self.bias.dtype)
-        return self._image(flat, self.bias, *self.weights.values()).reshape(shape)
+    def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
+        """Return Wx + b for each vector of x; not `rounded` to half precision in networks."""
+        flat, batch = self.rows(x, self.bias.dtype, rounded=rounded)
+        return batch.images(self._image(flat, self.bias, *self.weights.values()))
 
     @one_operation
     def _image(
@@ -55,7 +55,10 @@ class Linear(Layer):
         return self.maps.apply(self.weights.named(weights), bias, x)
 
     def matrix(self) -> tuple[Inexact[torch.Tensor, "m n"], Inexact[torch.Tensor, " m"]]:
-        """Return W and b as dense tensors, with gradients."""
-        eye = torch.eye(self.rep_in.size(), dtype=self.bias.dtype, device=self.bias.device)
-        columns = self._image(eye, 0 * self.bias, *self.weights.values())
-        return columns.T, self(0 * eye[0])
+        """Return W and b as dense tensors, with gradients. They are in float32 if weights are in
+        half precision: rounded to it, they would not be equivariant.
+        """
+        eye = torch.eye(self.rep_in.size(), device=self.bias.device)
+        flat, _ = self.rows(eye, self.bias.dtype)
+        columns = self._image(flat, 0 * self.bias, *self.weights.values())
+        return columns.T, self._image(0 * flat[:1], self.bias, *self.weights.values())[0]

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Inexact
 
 from intertwine.architecture.plain_shape import PlainNetwork, plain_network
+from intertwine.architecture.precision import weighted_product
 from intertwine.architecture.seed import as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
@@ -37,6 +38,7 @@ class MLP(Layer):
         plain: PlainNetwork = plain_network(rep_in, rep_out, group, ch, num_layers)
         super().__init__(plain.rep_in, plain.rep_out)
         self.G, self.plain = group, plain
+        working(dtype, is_complex=plain.takes_complex or plain.gives_complex)  # or refuses it
         dtype = working(dtype, is_complex=False)
         self.weights = drawn(as_seed(key), self.plain.weight_spec, dtype)
         self.biases = torch.nn.ParameterList(zeros(n, dtype) for n in self.plain.sizes[1:])
@@ -44,16 +46,18 @@ class MLP(Layer):
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return f(x) for each vector of x."""
         kind = working(self.biases[-1].dtype, self.plain.takes_complex)
-        h, shape = self.rows(x, kind)
+        h, batch = self.rows(x, kind)
         if self.plain.takes_complex:
             h = torch.cat([h.real, h.imag], dim=1)
         *inner, (weight, bias) = zip(self.weights.values(), self.biases, strict=True)
         for inner_weight, inner_bias in inner:
-            h = torch.nn.functional.silu(h @ inner_weight + inner_bias)
-        y = h @ weight + bias
+            h = weighted_product(h, inner_weight) + inner_bias
+            # PyTorch's swish has no gradient for complex numbers
+            h = h * h.sigmoid() if h.is_complex() else torch.nn.functional.silu(h)
+        y = weighted_product(h, weight) + bias
         if self.plain.gives_complex:
             y = torch.complex(*y.chunk(2, dim=1))
-        return y.reshape(shape)
+        return batch.images(y)
 
     def extra_repr(self) -> str:
         """Return the reps and the widths."""

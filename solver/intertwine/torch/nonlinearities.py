@@ -39,8 +39,8 @@ class GatedNonlinearity(Layer):
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return the gated vectors."""
-        flat, shape = self.rows(x)
-        return self._image(flat).reshape(shape)
+        flat, batch = self.rows(x)
+        return batch.images(self._image(flat))
 
     @one_operation
     def _image(self, x: Inexact[torch.Tensor, "b g"]) -> Inexact[torch.Tensor, "b n"]:
@@ -70,8 +70,8 @@ class Pointwise(Layer):
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return s of every coordinate."""
-        flat, shape = self.rows(x)
-        return _FUNCTIONS[self.function](flat).reshape(shape)
+        flat, batch = self.rows(x)
+        return batch.images(_FUNCTIONS[self.function](flat))
 
     def extra_repr(self) -> str:
         """Return the rep and the function."""

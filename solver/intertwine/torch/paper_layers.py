@@ -54,14 +54,16 @@ class EMLPBlock(Layer):
         self.nonlinearity = GatedNonlinearity(target)
         self.products_of_input: torch.nn.Module | None = None
 
-    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
-        """Return the image of each vector of x."""
-        h = self.linear(x)
-        y = h + self.bilinear(h)
+    def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
+        """Return the image of each vector of x; not `rounded` to half precision inside of a
+        network.
+        """
+        flat, batch = self.rows(x, self.linear.bias.dtype, rounded=rounded)
+        h = self.linear(flat, rounded=False)
+        y = h + self.bilinear(h, rounded=False)
         if self.products_of_input is not None:
-            y = y + self.products_of_input(x)
-        found: Inexact[torch.Tensor, "..."] = self.nonlinearity(y)
-        return found
+            y = y + self.products_of_input(flat, rounded=False)
+        return batch.images(self.nonlinearity(y))
 
 
 class Conjugated(Layer):
@@ -70,8 +72,8 @@ class Conjugated(Layer):
     def __init__(self, rep: Rep) -> None:
         super().__init__(rep, with_dual(rep))
 
-    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
-        """Return (x, x̄) for each vector of x."""
+    def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
+        """Return (x, x̄) for each vector of x, which need not be `rounded`."""
         x = torch.as_tensor(x)
         return torch.cat([x, x.conj()], dim=-1)
 
@@ -82,8 +84,8 @@ class Square(Layer):
     def __init__(self, rep: Rep) -> None:
         super().__init__(rep, rep * rep)
 
-    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
-        """Return x ⊗ x for each vector of x."""
+    def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
+        """Return x ⊗ x for each vector of x, in its precision whether `rounded` or not."""
         x = torch.as_tensor(x)
         return (x[..., :, None] * x[..., None, :]).flatten(-2)
 

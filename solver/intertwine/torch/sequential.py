@@ -30,10 +30,12 @@ class Sequential(Layer):
         """The reps between the layers, as text."""
         return ", ".join(repr(layer.rep_out) for layer in self.layers[:-1])
 
-    def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
-        """Return the image of each vector of x under all layers."""
+    def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
+        """Return the image of each vector of x under all layers. They are `rounded` to half
+        precision after each layer that computes in it, but not inside of a network.
+        """
         for layer in self.layers:
-            x = layer(x)
+            x = layer(x) if rounded else layer(x, rounded=False)
         found: Inexact[torch.Tensor, "..."] = x
         return found
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from jaxtyping import Inexact
 
+from intertwine.architecture.precision import is_half, kinds_of
 from intertwine.architecture.statistics import Constants, read_statistics
 from intertwine.errors import InvalidRep
-from intertwine.torch.layer import Layer
+from intertwine.torch.layer import Layer, name_of
 
 STATISTICS = ("shift_in", "scale_in", "shift_out", "scale_out")
 """The buffers: means and scales of inputs, and of outputs."""
@@ -21,7 +22,9 @@ class Standardize(Layer):
 
     Equivariant like f if the means are invariant and each irrep has one scale (a vector has one
     scale, not three); raises `NotEquivariant` otherwise. The statistics are buffers: training does
-    not change them. Raises `InvalidRep` for invalid statistics.
+    not change them. Data are standardized in float32 or float64, before a model in half precision
+    rounds them: ``.to(torch.bfloat16)`` leaves the statistics in float32. Raises `InvalidRep` for
+    invalid statistics.
     """
 
     def __init__(self, model: torch.nn.Module, stats: Iterable[Any]) -> None:
@@ -51,7 +54,21 @@ class Standardize(Layer):
             raise InvalidRep(
                 f"{self.rep_in!r} has size {len(self.shift_in)}, x shape {tuple(x.shape)}"
             )
-        return self.scale_out * self.model((x - self.shift_in) / self.scale_in) + self.shift_out
+        kind, _ = kinds_of(name_of(x.dtype), None)
+        y = self.model((x.to(getattr(torch, kind)) - self.shift_in) / self.scale_in)
+        found = self.scale_out * y + self.shift_out
+        return found.to(y.dtype) if is_half(y.dtype) else found
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
+        """Convert the module, but for the statistics to half precision: a mean that is rounded
+        would shift the data.
+        """
+        before = {name: getattr(self, name) for name in STATISTICS}
+        super()._apply(fn, recurse)
+        for name, statistics in before.items():
+            if is_half(getattr(self, name).dtype):
+                setattr(self, name, statistics.to(getattr(self, name).device))
+        return self
 
 
 def _dtypes(model: torch.nn.Module) -> set[torch.dtype]:

@@ -140,7 +140,10 @@ class Engine(Protocol):
     def steps(
         self, loss: Loss, optimizer: Any, batches: Batches, microbatch_size: int | None, seed: int
     ) -> Steps:
-        """Return the steps of a fit. Raises `InvalidSetting` for anything but an optimiser."""
+        """Return the steps of a fit.
+
+        Raises `InvalidSetting` for anything but an optimiser, and for weights in half precision.
+        """
         ...
 
     def default_optimizer(self) -> Any:

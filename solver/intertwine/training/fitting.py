@@ -58,8 +58,8 @@ def fit(
 
     `model` is an Equinox module or a module of PyTorch, called with batches of inputs. Its inexact
     JAX arrays, or its parameters that require gradients, are trained in their own dtype, to which
-    the data are cast. `data`, `test` and `validation` are those of `intertwine.datasets`, or pairs
-    (X, Y).
+    the data are cast; half precision is refused. `data`, `test` and `validation` are those of
+    `intertwine.datasets`, or pairs (X, Y).
 
     Epochs of JAX are compiled. Modules of PyTorch are trained on their own device, in training mode
     and as they are: give ``torch.compile(model)`` for long fits. Losses are measured in eval mode,

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Float, Inexact, Shaped
 
+from intertwine.architecture.precision import require_trainable
 from intertwine.errors import FormatError
 from intertwine.training.augmentation import Pool
 from intertwine.training.batches import Batches
@@ -82,6 +83,7 @@ class JaxEngine:
         seed: int,
     ) -> JaxSteps:
         """Return the steps of a fit. The seed decides on nothing: a model draws no numbers."""
+        require_trainable(leaf.dtype for leaf in jax.tree.leaves(self._parts.weights))
         program = Program(
             self._parts.frame,
             loss,
@@ -126,7 +128,8 @@ class JaxEngine:
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        return weights_dtype(self.model) or jnp.zeros(()).dtype
+        """The dtype of data: that of the weights, and float32 for those in half precision."""
+        return np.result_type(weights_dtype(self.model) or jnp.zeros(()).dtype, np.float32)
 
 
 @dataclass(frozen=True)

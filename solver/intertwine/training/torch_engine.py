@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Inexact, Shaped
 
+from intertwine.architecture.precision import require_trainable
 from intertwine.torch_namespace import numpy_dtype
 from intertwine.training.batches import Batches
 from intertwine.training.data import Data, DeviceSamples, Pair, as_numpy, cast, samples_of
@@ -74,6 +75,7 @@ class TorchEngine:
         """Return the steps of a fit, with a copy of the model. Whole batches are the default: they
         are faster than microbatches, since PyTorch keeps the memory of a step for the next one.
         """
+        require_trainable(one.dtype for one in self.model.parameters() if one.requires_grad)
         return TorchSteps(deepcopy(self.model), loss, optimizer, batches, microbatch_size, seed)
 
     def default_optimizer(self) -> Callable[..., torch.optim.Optimizer]:
