@@ -110,10 +110,11 @@ class Linear(Layer):
         """Return W and b as dense arrays. They are in float32 if weights are in half precision:
         rounded to it, they would not be equivariant.
         """
-        eye, _ = rows(np.eye(self.rep_in.size()), self.rep_in.size(), self.rep_in, self.bias.dtype)
+        n = self.rep_in.size()
+        eye, zero = (rows(x, n, self.rep_in, self.bias.dtype)[0] for x in (np.eye(n), np.zeros(n)))
         columns = self.maps.apply(self.weights, 0 * self.bias, eye)
-        zero = compiled(type(self.maps).apply, self.maps, self.weights, self.bias, 0 * eye[:1])
-        return np.asarray(columns).T, np.asarray(zero[0])
+        shift = compiled(type(self.maps).apply, self.maps, self.weights, self.bias, zero)
+        return np.asarray(columns).T, np.asarray(shift[0])
 
     def __repr__(self) -> str:
         return f"Linear({self.rep_in!r} → {self.rep_out!r})"

@@ -61,4 +61,6 @@ class Linear(Layer):
         eye = torch.eye(self.rep_in.size(), device=self.bias.device)
         flat, _ = self.rows(eye, self.bias.dtype)
         columns = self._image(flat, 0 * self.bias, *self.weights.values())
-        return columns.T, self._image(0 * flat[:1], self.bias, *self.weights.values())[0]
+        return columns.T, self._image(
+            torch.zeros_like(flat[:1]), self.bias, *self.weights.values()
+        )[0]
