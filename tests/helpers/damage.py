@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ NONSENSE = st.recursive(
     ),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(
         st.sampled_from(["class", "fields", "items", "map", "same", "number", "group", "weights",
-                         "constants", "basis", "name", "generators", "d", "at"]),
+                         "constants", "basis", "name", "generators", "d", "at", "own", "parts"]),
         inner, max_size=3),
     max_leaves=4,
 )  # fmt: skip
@@ -23,6 +24,15 @@ def damages(tree: Any) -> st.SearchStrategy[list[tuple[tuple[Any, ...], bool, An
     """Up to three changes of a tree: where, whether something is removed there, or what is put."""
     places = st.sampled_from(_places(tree)[1:])
     return st.lists(st.tuples(places, st.booleans(), NONSENSE), min_size=1, max_size=3)
+
+
+def each_damage(tree: Any) -> Iterator[Any]:
+    """Copies of a tree with one change each: every place without its value, and with two others."""
+    values = (None, -1, "", "EMLP", [], {}, {"same": 0}, {"own": "Net", "parts": []})
+    for number, place in enumerate(_places(tree)[1:]):
+        yield damaged(tree, [(place, True, None)])
+        for value in (values[number % 8], values[(number + 3) % 8]):
+            yield damaged(tree, [(place, False, value)])
 
 
 def damaged(tree: Any, changes: list[tuple[tuple[Any, ...], bool, Any]]) -> Any:

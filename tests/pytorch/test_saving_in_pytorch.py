@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,9 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
-from helpers.damage import damaged, damages
+from helpers.damage import each_damage
 from helpers.example_networks import Turned
-from helpers.laws import laws
 from helpers.program import python
-from hypothesis import given
 from intertwine import nn
 from intertwine.errors import FormatError, InvalidRep
 from intertwine.groups import SE, SO, S, U
@@ -305,11 +302,15 @@ TREE, ARRAYS = encode(
 )
 
 
-@laws
-@given(damages(TREE))
-def test_any_tree_is_decoded_or_raises_an_intertwine_error(changes: Any) -> None:
-    with suppress(FormatError):
-        assert isinstance(decode(saving.TORCH, damaged(TREE, changes), ARRAYS), torch.nn.Module)
+def test_any_tree_is_decoded_or_raises_an_intertwine_error() -> None:
+    """Without Hypothesis, which would read the sources of PyTorch, as if they were ours."""
+    refused = 0
+    for tree in each_damage(TREE):
+        try:
+            assert isinstance(decode(saving.TORCH, tree, ARRAYS), torch.nn.Module)
+        except FormatError:
+            refused += 1
+    assert refused > 300
 
 
 def test_a_missing_tensor_is_refused() -> None:

@@ -62,7 +62,8 @@ class Framework:
     classes. `summary` returns a model in one line, or in a few.
 
     Users' own modules are also of the class `module`. `parts` returns the outermost saved layers in
-    one, and its other arrays, each with its path; `with_parts` a copy with other parts.
+    one, and its other arrays, each with its path; `with_parts` a copy with other parts. `placed`
+    returns a loaded layer on the device of another one.
     """
 
     name: str

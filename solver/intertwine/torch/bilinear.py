@@ -13,7 +13,7 @@ from intertwine.architecture.paper_maps import PaperMaps
 from intertwine.architecture.seed import Seed, as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
-from intertwine.torch.layer import Key, Layer, drawn, working
+from intertwine.torch.layer import Key, Layer, Weights, drawn, working
 from intertwine.torch_compilation import one_operation
 
 
@@ -40,20 +40,29 @@ class BiLinear(Layer):
     ) -> None:
         source, target = bound(rep_in, group), bound(rep_out, group)
         maps = bilinear_maps_of(source, target, group, bilinear, channels)
-        self._set(maps, as_seed(key), dtype)
+        self._set(maps, dtype, as_seed(key))
 
     @classmethod
     def of(cls, maps: BilinearMaps, seed: Seed, dtype: torch.dtype | None = None) -> BiLinear:
         """Return the layer of these maps, with random weights."""
         layer = cls.__new__(cls)
-        layer._set(maps, seed, dtype)
+        layer._set(maps, dtype, seed)
         return layer
 
-    def _set(self, maps: BilinearMaps, seed: Seed, dtype: torch.dtype | None) -> None:
+    @classmethod
+    def with_weights(cls, maps: BilinearMaps, weights: Weights) -> BiLinear:
+        """Return the layer of these maps with these weights."""
+        layer = cls.__new__(cls)
+        layer._set(maps, None, weights)
+        return layer
+
+    def _set(self, maps: BilinearMaps, dtype: torch.dtype | None, weights: Seed | Weights) -> None:
         super().__init__(maps.rep_in, maps.rep_out)
         self.maps = maps
         self.dtype = working(dtype, maps.is_complex)
-        self.weights = drawn(seed, maps.weight_spec, self.dtype)
+        if isinstance(weights, Seed):
+            weights = drawn(weights, maps.weight_spec, self.dtype)
+        self.weights = weights
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return 0.1 B(x, x) for each vector of x."""

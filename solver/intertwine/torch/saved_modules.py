@@ -12,7 +12,7 @@ from intertwine.reps import Rep
 from intertwine.saving.framework import SavedClass
 from intertwine.torch.bilinear import BiLinear
 from intertwine.torch.emlp import EMLP, Block, IrrepNetwork
-from intertwine.torch.layer import Layer, Weights, working
+from intertwine.torch.layer import Layer, Weights
 from intertwine.torch.linear import Linear
 from intertwine.torch.mlp import MLP
 from intertwine.torch.nonlinearities import GatedNonlinearity, Pointwise
@@ -74,10 +74,7 @@ def _reps_of_maps(fields: Fields) -> tuple[Rep, Rep]:
 
 def _bilinear() -> SavedClass:
     def make(fields: Fields) -> BiLinear:
-        layer: BiLinear = _blank(BiLinear, *_reps_of_maps(fields))
-        layer.maps, layer.weights = fields["maps"], Weights(fields["weights"])
-        layer.dtype = working(None, layer.maps.is_complex)  # used without weights alone
-        return layer
+        return BiLinear.with_weights(fields["maps"], Weights(fields["weights"]))
 
     return SavedClass(BiLinear, ("weights", "maps"), make, _field)
 
