@@ -381,8 +381,10 @@ class TestIdentity:
             "from intertwine.reps import Scalar, V\n"
             "from intertwine.torch import EMLP, Standardize\n"
             "from intertwine.training.identity import identity_of\n"
+            "import torch\n"
             "made = lambda s: Standardize(EMLP(2 * V, V, SO(3), ch=8, num_layers=1), (0, s))\n"
-            "print(identity_of(made(1)), identity_of(made(1)), identity_of(made(2)))"
+            "compiled = torch.compile(torch.nn.Dropout(0.5), backend='eager')\n"
+            "print(*map(identity_of, (made(1), made(1), made(2), compiled)), sep='\\n')"
         )
         found = []
         for seed in ("1", "2"):
@@ -390,7 +392,7 @@ class TestIdentity:
             found.append(python(program))
         assert found[0] == found[1]
         assert "Standardize (" in found[0]
-        first, again, other = found[0].replace(" (", "(").split()
+        first, again, other, _ = found[0].splitlines()
         assert first == again != other
 
 
@@ -488,9 +490,32 @@ def test_the_record_has_settings_and_versions() -> None:
     assert "jax" not in record
 
 
-def test_a_compiled_module_is_fitted() -> None:
-    model = torch.compile(small(), backend="eager")
+def test_a_compiled_module_is_fitted_in_compiled_form() -> None:
+    programs: list[Any] = []
+
+    def backend(program: Any, inputs: Any) -> Any:
+        programs.append(program)
+        return program.forward
+
+    model = torch.compile(small(), backend=backend)
     trained, plain = fit(model, pairs(), epochs=2), fit(small(), pairs(), epochs=2)
+    assert programs
     assert isinstance(trained.model, type(model))
     for a, b in zip(trained.history, plain.history, strict=True):
         assert math.isclose(a.train_loss, b.train_loss, rel_tol=1e-5)
+
+
+def test_gradients_of_microbatches_are_those_of_the_batch() -> None:
+    seen: set[int] = set()
+
+    class Watched(torch.nn.Linear):
+        def forward(self, x: Any) -> Any:
+            seen.add(len(x))
+            return super().forward(x)
+
+    torch.manual_seed(0)
+    model = Watched(3, 2, dtype=torch.float64)
+    whole, parts = (fit(model, pairs(30), epochs=3, microbatch_size=n).history for n in (None, 7))
+    assert seen == {30, 6}
+    for a, b in zip(whole, parts, strict=True):
+        assert math.isclose(a.train_loss, b.train_loss, rel_tol=1e-12)

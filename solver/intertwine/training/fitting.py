@@ -79,9 +79,9 @@ def fit(
     probabilities; or a function loss(model, x, y) to a real scalar, the mean over the batch.
     Gradients are accumulated over microbatches of up to `microbatch_size` samples, which changes
     only rounding if the loss is a mean over samples and the model treats each sample separately.
-    The default is 512 on a CPU, for built-in losses of models that consist of this library's
-    layers. Otherwise batches are computed as a whole by default, because another loss may not be
-    such a mean.
+    The default is 512 with JAX on a CPU, for built-in losses of models that consist of this
+    library's layers. Otherwise batches are computed as a whole by default, because another loss may
+    not be such a mean.
 
     With `augment`, a group (True: that of the data), every sample is moved by a random element of
     it each time it is seen.

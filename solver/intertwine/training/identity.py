@@ -27,6 +27,8 @@ _RECORDED = {
     "intertwine.bases.assembled.KroneckerStorage": "intertwine.bases.assembled.Kronecker",
 }
 """The names that checkpoints record for classes that have since been renamed."""
+_COMPILED = "torch._dynamo"
+"""The package of the modules that torch.compile makes around others."""
 _DERIVED = "intertwine."
 """The package whose constants follow from reps, with rounding that depends on the machine."""
 
@@ -167,6 +169,8 @@ class _Digester:
             yield f"{name} {parameter.dtype} {tuple(parameter.shape)} {parameter.requires_grad}"
         for name, part in (*module.named_buffers(recurse=False), *module.named_children()):
             yield from (name, self.digest(part))
+        if kind.__module__.startswith(_COMPILED):
+            return  # its own attributes are numbers of objects in this process
         derived = is_of_this_library(kind)
         for name, one in sorted(vars(module).items()):
             if name not in vars(torch.nn.Module()):

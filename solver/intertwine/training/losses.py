@@ -78,11 +78,6 @@ def loss_of(loss: str | Loss) -> Loss:
     return LOSSES[loss]
 
 
-def is_known_mean(loss: Loss) -> bool:
-    """Return whether a loss is known to be a mean over samples: the built-in ones are."""
-    return any(loss is one for one in LOSSES.values())
-
-
 class ByIdentity:
     """A loss without a hash, such as a module with arrays: compiled functions are found by it."""
 

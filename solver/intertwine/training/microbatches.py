@@ -15,7 +15,7 @@ from intertwine.errors import InvalidSetting
 from intertwine.integers import checked_integer
 from intertwine.training.batches import MICROBATCH, Batches
 from intertwine.training.identity import is_of_this_library
-from intertwine.training.losses import Loss, is_known_mean
+from intertwine.training.losses import LOSSES, Loss
 
 
 def value_and_grad_in_microbatches(
@@ -68,7 +68,8 @@ def microbatch_size_of(loss: Loss, model: Any, given: int | None) -> int | None:
         return given
     if jax.default_backend() != "cpu":
         return None
-    return MICROBATCH if is_known_mean(loss) and _is_made_of_layers(model) else None
+    is_known = any(loss is one for one in LOSSES.values()) and _is_made_of_layers(model)
+    return MICROBATCH if is_known else None
 
 
 def _is_made_of_layers(model: Any) -> bool:

@@ -14,21 +14,12 @@ import torch
 from jaxtyping import Float, Inexact, Shaped
 
 from intertwine.torch_namespace import numpy_dtype
-from intertwine.training.batches import MICROBATCH, Batches
+from intertwine.training.batches import Batches
 from intertwine.training.data import Data, DeviceSamples, Pair, as_numpy, cast, samples_of
-from intertwine.training.identity import is_of_this_library
-from intertwine.training.losses import Loss, is_known_mean
+from intertwine.training.losses import Loss
 from intertwine.training.schedules import Schedule, one_by_one
 from intertwine.training.torch_steps import TorchSteps, mean_loss, measuring
 from intertwine.training.trained import versions
-
-_CONTAINERS = frozenset(
-    (
-        *(torch.nn.ModuleList, torch.nn.ModuleDict),
-        *(torch.nn.ParameterList, torch.nn.ParameterDict),
-    )
-)
-"""Modules without a function of their own."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +71,9 @@ class TorchEngine:
         microbatch_size: int | None,
         seed: int,
     ) -> TorchSteps:
-        """Return the steps of a fit, with a copy of the model."""
-        if microbatch_size is None and self._is_splittable(loss):
-            microbatch_size = MICROBATCH
+        """Return the steps of a fit, with a copy of the model. Whole batches are the default: they
+        are faster than microbatches, since PyTorch keeps the memory of a step for the next one.
+        """
         return TorchSteps(deepcopy(self.model), loss, optimizer, batches, microbatch_size, seed)
 
     def default_optimizer(self) -> Callable[..., torch.optim.Optimizer]:
@@ -112,15 +103,6 @@ class TorchEngine:
         is_gpu = device.type == "cuda"
         name = f"{device} {torch.cuda.get_device_name(device)}" if is_gpu else str(device)
         return versions(self.framework, name)
-
-    def _is_splittable(self, loss: Loss) -> bool:
-        """Return whether microbatches are faster, and the loss known to be a mean over samples.
-
-        A module of another library may compute statistics of the batch.
-        """
-        kinds = {type(module) for module in self.model.modules()}
-        is_ours = all(kind in _CONTAINERS or is_of_this_library(kind) for kind in kinds)
-        return self._device.type == "cpu" and is_known_mean(loss) and is_ours
 
     @property
     def _dtype(self) -> torch.dtype:
