@@ -4,7 +4,6 @@ The names are loaded when they are first used, and with them neither JAX nor PyT
 need the extra ``nn``, and so do polynomials and your own loops of JAX.
 """
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +75,7 @@ def __getattr__(name: str) -> Any:
     """Load a public name when it is first used (PEP 562)."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _OF_JAX or sys.modules.get("jax") is not None:
+    if name in _OF_JAX:
         import_module("intertwine.nn")  # names the missing extra, and keeps compiled programs
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
