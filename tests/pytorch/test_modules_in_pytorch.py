@@ -79,6 +79,16 @@ def test_the_same_key_gives_the_function_of_the_jax_layer(
     assert np.allclose(found, wanted, rtol=0, atol=1e-12 * max(1, np.abs(wanted).max()))
 
 
+@each_maker
+@pytest.mark.parametrize("kit", [nn, modules], ids=["JAX", "PyTorch"])
+def test_arrays_of_the_other_library_are_refused(kit: Any, make: Callable[..., Any]) -> None:
+    other = jax.numpy.ones((2, 6)) if kit is modules else torch.ones(2, 6)
+    layer = make(kit, SO(3), 2 * V, V)
+    with pytest.raises(InvalidRep, match="of PyTorch, and the model|of JAX, and the model"):
+        layer(other)
+    assert layer(np.asarray(other)).shape == (2, 3)
+
+
 @each_case
 def test_networks_are_equivariant(case: tuple[Group, Rep, Rep]) -> None:
     group, rep_in, rep_out = case

@@ -10,7 +10,7 @@ from jaxtyping import Inexact
 
 from intertwine.architecture.conjugates import with_dual
 from intertwine.arrays import Array
-from intertwine.nn.layer import Layer
+from intertwine.nn.layer import Layer, as_array
 from intertwine.reps import Rep
 
 
@@ -30,5 +30,5 @@ class Conjugated(Layer):
         """Return (x, x̄) for each vector of x, which need not be `rounded`. `training` has no
         effect.
         """
-        x = jnp.asarray(x)
+        x = as_array(x)
         return jnp.concatenate([x, x.conj()], axis=-1)

@@ -13,7 +13,7 @@ from intertwine.architecture.linear_maps import bound
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.groups import Group, noise2samples
-from intertwine.nn.layer import Layer
+from intertwine.nn.layer import Layer, as_array
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
 
@@ -51,7 +51,7 @@ class GroupAugmentation(Layer):
                 "augmentation draws its elements from a key: call "
                 "model(x, training=True, key=jax.random.key(step))"
             )
-        x = jnp.asarray(x)
+        x = as_array(x)
         if x.shape[-1:] != (self.rep_in.size(),):
             raise InvalidRep(f"{self.rep_in!r} has size {self.rep_in.size()}, x shape {x.shape}")
         flat = x.reshape(-1, x.shape[-1])

@@ -16,7 +16,7 @@ from jaxtyping import Inexact
 
 from intertwine.architecture.batch import Batch
 from intertwine.architecture.precision import is_half, kinds_of
-from intertwine.arrays import Array
+from intertwine.arrays import Array, is_torch
 from intertwine.errors import InvalidRep
 from intertwine.reps import Rep
 
@@ -101,6 +101,18 @@ def _compiled(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
+def as_array(x: Any) -> Array:
+    """Return x as an array of JAX. Raises `InvalidRep` for a tensor of PyTorch, whose gradients
+    would be lost.
+    """
+    if is_torch(x):
+        raise InvalidRep(
+            "x is a tensor of PyTorch, and the model one of JAX: give jnp.asarray(x), or make the "
+            "model by intertwine.torch; intertwine.torch.load reads a saved one"
+        )
+    return jnp.asarray(x)
+
+
 def rows(
     x: Any, size: int, rep: Rep, weights: Any = None, *, rounded: bool = True
 ) -> tuple[Array, Batch]:
@@ -110,7 +122,7 @@ def rows(
     layers do not take.
     """
     is_plain = isinstance(x, np.ndarray) and x.dtype.kind in "biufc"
-    x = x if is_plain else jnp.asarray(x)
+    x = x if is_plain else as_array(x)
     kind, found = kinds_of(x.dtype.name, None if weights is None else jnp.dtype(weights).name)
     x = x.astype(canonicalize_dtype(kind))
     if not x.ndim or x.shape[-1] != size:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from intertwine.architecture.bilinear_maps import BilinearMaps
 from intertwine.architecture.initialization import example_vectors
@@ -16,7 +15,7 @@ from intertwine.architecture.seed import Seed
 from intertwine.nn.bilinear import BiLinear
 from intertwine.nn.conjugates import Conjugated
 from intertwine.nn.emlp_block import EMLPBlock
-from intertwine.nn.layer import Layer
+from intertwine.nn.layer import Layer, as_array
 from intertwine.nn.linear import Linear, scaled
 from intertwine.nn.sequential import Sequential
 from intertwine.nn.square import Square
@@ -79,5 +78,5 @@ class PaperLayers:
 @eqx.filter_jit
 def _sizes(layers: Sequence[Layer], out: Linear, size: int) -> dict[str, Any]:
     x = example_vectors(size, out.maps.is_complex)
-    features = Sequential(*layers)(x) if layers else jnp.asarray(x)
+    features = Sequential(*layers)(x) if layers else as_array(x)
     return part_sizes(out.maps, out.weights, out.bias, features)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Inexact
 
 from intertwine.arrays import Array
-from intertwine.nn.layer import Layer
+from intertwine.nn.layer import Layer, as_array
 from intertwine.reps import Rep
 
 
@@ -29,5 +28,5 @@ class Square(Layer):
         """Return x ⊗ x for each vector of x, in its precision whether `rounded` or not. `training`
         has no effect.
         """
-        x = jnp.asarray(x)
+        x = as_array(x)
         return (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:-1], x.shape[-1] ** 2)

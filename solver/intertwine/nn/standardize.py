@@ -16,7 +16,7 @@ from intertwine.architecture.precision import is_half, kinds_of
 from intertwine.architecture.statistics import Constants, read_statistics
 from intertwine.arrays import Array
 from intertwine.errors import InvalidRep
-from intertwine.nn.layer import Layer, in_own_precision, is_double
+from intertwine.nn.layer import Layer, as_array, in_own_precision, is_double
 from intertwine.reps import Rep
 
 
@@ -64,7 +64,7 @@ class Standardize(Layer):
             return self._apply(x, training)
 
     def _apply(self, x: Any, training: bool) -> Inexact[Array, "..."]:
-        x = jnp.asarray(x)
+        x = as_array(x)
         kinds_of(x.dtype.name, None)  # or refuses it
         if canonicalize_dtype(np.float64) == np.float64 and is_double(self.model):
             x = x.astype(jnp.result_type(x.dtype, np.float64))

@@ -13,6 +13,7 @@ from intertwine.architecture.batch import Batch
 from intertwine.architecture.initialization import WeightSpec, sampled
 from intertwine.architecture.precision import READ, kinds_of, weights_kind
 from intertwine.architecture.seed import Seed
+from intertwine.arrays import is_jax
 from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.reps import Rep
 from intertwine.torch_compilation import OfTorchCompile
@@ -44,7 +45,7 @@ class Layer(OfTorchCompile, torch.nn.Module):
 
         Raises `InvalidRep` for another n, and `InvalidSetting` for numbers that layers do not take.
         """
-        x = torch.as_tensor(x)
+        x = as_tensor(x)
         if not x.ndim or x.shape[-1] != self._size:
             raise InvalidRep(
                 f"{self.rep_in!r} has size {self._size}, and the input has the shape "
@@ -58,6 +59,19 @@ class Layer(OfTorchCompile, torch.nn.Module):
     def extra_repr(self) -> str:
         """Return the reps."""
         return f"{self.rep_in!r} → {self.rep_out!r}"
+
+
+def as_tensor(x: Any) -> torch.Tensor:
+    """Return x as a tensor. Raises `InvalidRep` for an array of JAX, whose gradients would be
+    lost.
+    """
+    # TorchDynamo does not follow `is_jax`
+    if not isinstance(x, torch.Tensor) and is_jax(x):
+        raise InvalidRep(
+            "x is an array of JAX, and the model one of PyTorch: give torch.from_dlpack(x), or make "
+            "the model by intertwine.nn; intertwine.nn.load reads a saved one"
+        )
+    return torch.as_tensor(x)
 
 
 def uncompiled(model: Any) -> Any:

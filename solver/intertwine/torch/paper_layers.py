@@ -19,7 +19,7 @@ from intertwine.architecture.seed import Seed, as_seed
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.torch.bilinear import BiLinear
-from intertwine.torch.layer import Key, Layer
+from intertwine.torch.layer import Key, Layer, as_tensor
 from intertwine.torch.linear import Linear
 from intertwine.torch.nonlinearities import GatedNonlinearity
 from intertwine.torch.sequential import Sequential
@@ -74,7 +74,7 @@ class Conjugated(Layer):
 
     def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
         """Return (x, x̄) for each vector of x, which need not be `rounded`."""
-        x = torch.as_tensor(x)
+        x = as_tensor(x)
         return torch.cat([x, x.conj()], dim=-1)
 
 
@@ -86,7 +86,7 @@ class Square(Layer):
 
     def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
         """Return x ⊗ x for each vector of x, in its precision whether `rounded` or not."""
-        x = torch.as_tensor(x)
+        x = as_tensor(x)
         return (x[..., :, None] * x[..., None, :]).flatten(-2)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Inexact
 from intertwine.architecture.precision import is_half, kinds_of
 from intertwine.architecture.statistics import Constants, read_statistics
 from intertwine.errors import InvalidRep
-from intertwine.torch.layer import Layer, name_of
+from intertwine.torch.layer import Layer, as_tensor, name_of
 
 STATISTICS = ("shift_in", "scale_in", "shift_out", "scale_out")
 """The buffers: means and scales of inputs, and of outputs."""
@@ -49,7 +49,7 @@ class Standardize(Layer):
 
     def forward(self, x: Any) -> Inexact[torch.Tensor, "..."]:
         """Return the image of each vector of x."""
-        x = torch.as_tensor(x)
+        x = as_tensor(x)
         if x.shape[-1:] != self.shift_in.shape:
             raise InvalidRep(
                 f"{self.rep_in!r} has size {len(self.shift_in)}, x shape {tuple(x.shape)}"
