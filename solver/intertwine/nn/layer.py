@@ -108,7 +108,7 @@ def as_array(x: Any) -> Array:
     if is_torch(x):
         raise InvalidRep(
             "x is a tensor of PyTorch, and the model one of JAX: give jnp.asarray(x), or make the "
-            "model by intertwine.torch; intertwine.torch.load reads a saved one"
+            "model by intertwine.torch: intertwine.torch.load reads a saved one"
         )
     return jnp.asarray(x)
 

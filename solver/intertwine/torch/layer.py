@@ -65,13 +65,14 @@ def as_tensor(x: Any) -> torch.Tensor:
     """Return x as a tensor. Raises `InvalidRep` for an array of JAX, whose gradients would be
     lost.
     """
-    # TorchDynamo does not follow `is_jax`
-    if not isinstance(x, torch.Tensor) and is_jax(x):
+    if isinstance(x, torch.Tensor):
+        return x
+    if is_jax(x):
         raise InvalidRep(
             "x is an array of JAX, and the model one of PyTorch: give torch.from_dlpack(x), or make "
-            "the model by intertwine.nn; intertwine.nn.load reads a saved one"
+            "the model by intertwine.nn: intertwine.nn.load reads a saved one"
         )
-    return torch.as_tensor(x)
+    return torch.tensor(x)  # `as_tensor` warns of arrays that are read-only
 
 
 def uncompiled(model: Any) -> Any:
