@@ -69,8 +69,8 @@ def as_tensor(x: Any) -> torch.Tensor:
         return x
     if is_jax(x):
         raise InvalidRep(
-            "x is an array of JAX, and the model one of PyTorch: give torch.from_dlpack(x), or make "
-            "the model by intertwine.nn: intertwine.nn.load reads a saved one"
+            "x is an array of JAX, and the model one of PyTorch: give torch.from_dlpack(x), or "
+            "make the model by intertwine.nn: intertwine.nn.load reads a saved one"
         )
     return torch.tensor(x)  # `as_tensor` warns of arrays that are read-only
 
