@@ -177,7 +177,13 @@ def with_entries(
 
 def in_numpy(x: Array) -> Shaped[np.ndarray, "..."]:
     """Return an array as NumPy's, without its gradient."""
-    return np.asarray(x.detach().cpu().resolve_conj() if is_torch(x) else x)
+    found: Shaped[np.ndarray, "..."] = x.numpy(force=True) if is_torch(x) else np.asarray(x)
+    return found
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return the name of a dtype, the same for all libraries: "float32", "bfloat16"."""
+    return str(dtype).removeprefix("torch.")
 
 
 def converted(x: Array, dtype: Any) -> Array:

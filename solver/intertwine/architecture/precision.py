@@ -19,7 +19,7 @@ from typing import Any
 
 from jaxtyping import Inexact
 
-from intertwine.arrays import Array, converted, namespace
+from intertwine.arrays import Array, converted, dtype_name, namespace
 from intertwine.errors import InvalidSetting
 
 HALF = ("bfloat16", "float16")
@@ -99,7 +99,7 @@ def require_trainable(dtypes: Iterable[Any]) -> None:
     """
     for dtype in dtypes:
         if is_half(dtype):
-            name = str(dtype).removeprefix("torch.")
+            name = dtype_name(dtype)
             raise InvalidSetting(
                 f"the weights are {name}, in which most steps of an optimizer are rounded to "
                 f"nothing: train in float32, and convert the trained model, in JAX by "
@@ -110,4 +110,4 @@ def require_trainable(dtypes: Iterable[Any]) -> None:
 
 def is_half(dtype: Any) -> bool:
     """Return whether a dtype of any library is of half precision."""
-    return str(dtype).removeprefix("torch.") in HALF
+    return dtype_name(dtype) in HALF

@@ -134,7 +134,6 @@ JAX = Framework(
     parts=_parts,
     with_parts=_with_parts,
     placed=lambda found, like: found,
-    to_numpy=np.asarray,
     from_numpy=_from_numpy,
     summary=repr,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from intertwine.arrays import dtype_name
 from intertwine.errors import FormatError
 from intertwine.saving.framework import Framework
 
@@ -44,8 +45,7 @@ def children(value: Any) -> dict[str, Any]:
 def _kind(framework: Framework, value: Any) -> str:
     """Return the class of a layer, or the dtype and the shape of an array, as text."""
     if _is_array(framework, value):
-        dtype = str(value.dtype).removeprefix("torch.")
-        return f"{dtype} of shape {tuple(value.shape)}"
+        return f"{dtype_name(value.dtype)} of shape {tuple(value.shape)}"
     return f"of class {type(value).__name__}"
 
 

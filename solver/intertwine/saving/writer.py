@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from intertwine.architecture.irrep_space import IrrepSpace
+from intertwine.arrays import dtype_name, in_numpy
 from intertwine.bases import Basis
 from intertwine.bases.format import to_arrays
 from intertwine.errors import IntertwineError, InvalidRep
@@ -77,13 +78,12 @@ class _Writer:
         return self._shared(value, path)
 
     def _put(self, path: str, array: Any) -> str:
-        name, kind = path.lstrip("."), str(array.dtype).removeprefix("torch.")
+        name, kind = path.lstrip("."), dtype_name(array.dtype)
         if kind not in _DTYPES:
             raise InvalidRep(
                 f"{name} has dtype {kind}, which cannot be saved: use {', '.join(_DTYPES)}"
             )
-        is_constant = isinstance(array, np.ndarray)
-        self.arrays[name] = array if is_constant else self.framework.to_numpy(array)
+        self.arrays[name] = in_numpy(array)
         return name
 
     def _shared(self, value: Any, path: str) -> Any:

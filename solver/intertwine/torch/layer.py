@@ -11,17 +11,15 @@ from jaxtyping import Inexact, Shaped
 
 from intertwine.architecture.batch import Batch
 from intertwine.architecture.initialization import WeightSpec, sampled
-from intertwine.architecture.precision import READ, kinds_of, weights_kind
+from intertwine.architecture.precision import kinds_of, weights_kind
 from intertwine.architecture.seed import Seed
-from intertwine.arrays import is_jax
+from intertwine.arrays import dtype_name, is_jax
 from intertwine.errors import InvalidRep, InvalidSetting
 from intertwine.reps import Rep
 from intertwine.torch_compilation import OfTorchCompile
 
 #: The types of the argument `key` of layers.
 Key = int | Seed
-
-_READ = {getattr(torch, name): name for name in READ}
 
 
 class Layer(OfTorchCompile, torch.nn.Module):
@@ -51,7 +49,9 @@ class Layer(OfTorchCompile, torch.nn.Module):
                 f"{self.rep_in!r} has size {self._size}, and the input has the shape "
                 f"{tuple(x.shape)}"
             )
-        kind, found = kinds_of(name_of(x.dtype), None if weights is None else name_of(weights))
+        kind, found = kinds_of(
+            dtype_name(x.dtype), None if weights is None else dtype_name(weights)
+        )
         flat = x.to(getattr(torch, kind)).reshape(-1, self._size)
         rounded_to = getattr(torch, found) if rounded and found != kind else None
         return flat, Batch(tuple(x.shape[:-1]), rounded_to)
@@ -142,10 +142,5 @@ def working(dtype: torch.dtype | None, is_complex: bool) -> torch.dtype:
     chosen = torch.float32 if dtype is None else dtype
     if not isinstance(chosen, torch.dtype):
         raise InvalidSetting(f"{dtype!r} is not a dtype of PyTorch such as torch.float32")
-    found: torch.dtype = getattr(torch, weights_kind(name_of(chosen), is_complex=is_complex))
+    found: torch.dtype = getattr(torch, weights_kind(dtype_name(chosen), is_complex=is_complex))
     return found
-
-
-def name_of(dtype: torch.dtype) -> str:
-    """Return the name of a dtype, as NumPy's."""
-    return _READ[dtype] if dtype in _READ else str(dtype).removeprefix("torch.")

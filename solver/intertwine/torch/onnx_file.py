@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
+from intertwine.arrays import dtype_name
 from intertwine.errors import FormatError, MethodNotApplicable, TooLarge
 from intertwine.packages import require_packages
 
@@ -34,12 +35,12 @@ def require_onnx(numbers: Iterable[torch.Tensor]) -> None:
         if number.is_complex():
             raise MethodNotApplicable(
                 f"ONNX computes with real numbers, and the model has inputs or weights of "
-                f"{_name(number.dtype)}: {_PT2}"
+                f"{dtype_name(number.dtype)}: {_PT2}"
             )
         if number.dtype in (torch.float16, torch.bfloat16):
             raise MethodNotApplicable(
                 f"onnxruntime does not check a model with inputs or weights of "
-                f"{_name(number.dtype)}: convert it with model.float(), or {_PT2}"
+                f"{dtype_name(number.dtype)}: convert it with model.float(), or {_PT2}"
             )
     if size > _LARGEST_FILE:
         raise TooLarge(
@@ -117,10 +118,6 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().partition("\n")[0]
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from jaxtyping import Inexact
 
 from intertwine.architecture.precision import is_half, kinds_of
 from intertwine.architecture.statistics import Constants, read_statistics
+from intertwine.arrays import dtype_name, in_numpy, is_torch
 from intertwine.errors import InvalidRep
-from intertwine.torch.layer import Layer, as_tensor, name_of
+from intertwine.torch.layer import Layer, as_tensor
 
 STATISTICS = ("shift_in", "scale_in", "shift_out", "scale_out")
 """The buffers: means and scales of inputs, and of outputs."""
@@ -29,7 +30,8 @@ class Standardize(Layer):
 
     def __init__(self, model: torch.nn.Module, stats: Iterable[Any]) -> None:
         is_complex = any(dtype.is_complex for dtype in _dtypes(model))
-        found = read_statistics(model, map(_as_numpy, stats), is_complex=is_complex)
+        given = (in_numpy(one) if is_torch(one) else one for one in stats)
+        found = read_statistics(model, given, is_complex=is_complex)
         self._set(model, found)
 
     @classmethod
@@ -54,7 +56,7 @@ class Standardize(Layer):
             raise InvalidRep(
                 f"{self.rep_in!r} has size {len(self.shift_in)}, x shape {tuple(x.shape)}"
             )
-        kind, _ = kinds_of(name_of(x.dtype), None)
+        kind, _ = kinds_of(dtype_name(x.dtype), None)
         y = self.model((x.to(getattr(torch, kind)) - self.shift_in) / self.scale_in)
         found = self.scale_out * y + self.shift_out
         return found.to(y.dtype) if is_half(y.dtype) else found
@@ -79,7 +81,3 @@ def _kind(constants: Constants, real: torch.dtype) -> torch.dtype:
     if any(isinstance(one, complex) for one in constants):
         return torch.complex128 if real == torch.float64 else torch.complex64
     return real
-
-
-def _as_numpy(values: Any) -> Any:
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values

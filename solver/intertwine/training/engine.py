@@ -15,10 +15,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Inexact, Int32, Shaped
 
+from intertwine.arrays import is_torch_module
 from intertwine.training.augmentation import Pool
 from intertwine.training.batches import Batches
 from intertwine.training.data import Data, DeviceSamples, Pair
-from intertwine.training.identity import is_module
 from intertwine.training.losses import Loss
 from intertwine.training.schedules import Schedule
 
@@ -176,7 +176,7 @@ def engine_of(model: Any) -> Engine:
 
     Raises `ModuleNotFoundError` for a model of JAX if the extra ``nn`` is not installed.
     """
-    if is_module(model):
+    if is_torch_module(model):
         from intertwine.training.torch_engine import TorchEngine
 
         return TorchEngine(model)

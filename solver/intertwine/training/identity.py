@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from intertwine.arrays import is_jax, is_torch
+from intertwine.arrays import is_jax, is_torch, is_torch_module
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
@@ -68,12 +68,6 @@ def is_of_this_library(kind: type) -> bool:
     return kind.__module__.startswith(_DERIVED)
 
 
-def is_module(value: Any) -> bool:
-    """Return whether the value is a module of PyTorch, without importing PyTorch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.nn.Module)
-
-
 def has_hash(value: Any) -> bool:
     """Return whether the value can be hashed: fields may be unhashable in a hashable class."""
     try:
@@ -108,7 +102,7 @@ class _Digester:
             yield from self._array(value, derived)
         elif is_torch(value):
             yield from (str(value.dtype), self.digest(as_numpy(value)))
-        elif is_module(value):
+        elif is_torch_module(value):
             yield from self._module(value)
         elif isinstance(value, Group):
             yield value.digest

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
+from intertwine.arrays import dtype_name
 from intertwine.errors import FormatError, InvalidSetting
 
 _NUMBERS = {kind.__name__: kind for kind in (bool, int, float)}
@@ -26,7 +27,7 @@ def to_array(name: str, value: Any) -> tuple[str, Shaped[np.ndarray, "..."]]:
             plain = torch.view_as_real(plain.resolve_conj())
         if plain.dtype == torch.bfloat16:
             plain = plain.view(torch.int16)
-        return f"{name}:{_name(value.dtype)}", np.array(plain.numpy(), order="C")
+        return f"{name}:{dtype_name(value.dtype)}", np.array(plain.numpy(), order="C")
     if value is None:
         return f"{name}:{_NONE}", np.empty(0)
     kind = type(value).__name__
@@ -56,7 +57,3 @@ def from_array(
     if dtype.is_complex:
         tensor = torch.view_as_complex(tensor)
     return own, tensor.to(device)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -199,6 +199,13 @@ def framework_of(config: Mapping[str, Any]) -> Framework:
     return framework_named(str(config.get("framework", DEFAULT)))
 
 
+def framework_of_model(model: Any) -> Framework:
+    """Return the framework of a network: PyTorch for its modules, else JAX."""
+    from intertwine.arrays import is_torch_module
+
+    return framework_named("torch" if is_torch_module(model) else "jax")
+
+
 def _class_names(tree: Any) -> Iterator[str]:
     """Yield the names of the classes in the tree of a saved model, without recursion."""
     waiting = [tree]
@@ -210,10 +217,3 @@ def _class_names(tree: Any) -> Iterator[str]:
             waiting += item.values()
         elif isinstance(item, list):
             waiting += item
-
-
-def framework_of_model(model: Any) -> Framework:
-    """Return the framework of a network: PyTorch for its modules, else JAX."""
-    from intertwine.training.identity import is_module
-
-    return framework_named("torch" if is_module(model) else "jax")
