@@ -93,7 +93,7 @@ def in_process(model: Any, rounds: int, seconds: float) -> None:
     """Print the table of calls in this process."""
     from intertwine.nn.saving import to_config
     from intertwine_api.server.batcher import sizes
-    from intertwine_api.server.models_in_memory import load as load_model
+    from intertwine_api.server.loaded_model import load as load_model
 
     loaded = load_model(*to_config(model), sizes(ROWS))
     for size in loaded.sizes:

@@ -25,23 +25,25 @@ programs would take more memory than `PROGRAM_BYTES`.
 class CompiledModel(PreparedModel):
     """A model with programs compiled in advance, one for each of `sizes`, the largest batch last.
 
-    Only the program of ``sizes[-1]`` is compiled at
-    once: `compile` adds the smaller ones, which are faster for few rows.
+    Only the program of ``sizes[-1]`` is compiled at once: `compile` adds the smaller ones, which
+    are faster for few rows.
 
-    The model is not baked. So its outputs equal those of
-    the downloaded model, and wide networks are faster (64 rows of an EMLP of width 384 take
-    0.16 ms, and 1.6 ms baked). The programs are freed with the model: they are not in JAX's own
-    cache, because a process can map only a limited number.
+    The model is not baked. So its outputs equal those of the downloaded model, and wide networks
+    are faster (64 rows of an EMLP of width 384 take 0.16 ms, and 1.6 ms baked). The programs are
+    freed with the model: they are not in JAX's own cache, because a process can map only a limited
+    number.
     """
 
     def __init__(self, model: Any, sizes: Sequence[int]) -> None:
         import equinox as eqx
         import jax
 
-        is_double = _is_double(model)
-        super().__init__(model, sizes, is_double=is_double)
+        from intertwine.nn.layer import is_double
+
+        double = is_double(model)
+        super().__init__(model, sizes, is_double=double)
         self._precision: Callable[[], AbstractContextManager[Any]] = (
-            partial(jax.enable_x64, True) if is_double else nullcontext
+            partial(jax.enable_x64, True) if double else nullcontext
         )
         self._weights, self._rest = eqx.partition(model, eqx.is_array)
         self._weight_bytes: int = sum(array.nbytes for array in jax.tree.leaves(self._weights))
@@ -102,11 +104,3 @@ class CompiledModel(PreparedModel):
         with self._precision():
             outputs = np.asarray(self._programs[size](x))
         return outputs[: len(rows)]
-
-
-def _is_double(model: Any) -> bool:
-    """Return whether a model computes in double precision: that of its weights."""
-    from intertwine.training.data import weights_dtype
-
-    weights = weights_dtype(model)
-    return weights is not None and np.finfo(weights).bits == 64

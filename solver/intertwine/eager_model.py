@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,11 @@ class EagerModel(PreparedModel):
     def __init__(self, model: Any, sizes: Sequence[int]) -> None:
         import torch
 
+        from intertwine.torch.layer import is_double
+
         self._model = model.eval()
-        numbers = [*chain(model.parameters(), model.buffers())]
-        kinds = (one.dtype for one in numbers if one.is_floating_point() or one.is_complex())
-        is_double = any(torch.finfo(kind).bits == 64 for kind in kinds)
-        super().__init__(model, sizes, is_double=is_double)
+        numbers = [*model.parameters(), *model.buffers()]
+        super().__init__(model, sizes, is_double=is_double(model))
         self._device = numbers[0].device if numbers else torch.device("cpu")
         self._weight_bytes: int = sum(one.numel() * one.element_size() for one in numbers)
         self.empty = self(np.zeros((1, self.width), self.dtype))[:0]

@@ -15,7 +15,8 @@ from jaxtyping import Shaped
 from starlette.concurrency import run_in_threadpool
 
 from intertwine_api.server.batcher import BatchSettings, Outputs, sizes
-from intertwine_api.server.models_in_memory import LoadedModel, ModelsInMemory, load
+from intertwine_api.server.loaded_model import LoadedModel, load
+from intertwine_api.server.models_in_memory import ModelsInMemory
 from intertwine_api.storage.models import Models, Version, lost_weights
 from intertwine_api.storage.objects import Objects
 from intertwine_api.wire.problems import ProblemError

@@ -80,6 +80,12 @@ def uncompiled(model: Any) -> Any:
     return getattr(model, "_orig_mod", model)
 
 
+def is_double(model: torch.nn.Module) -> bool:
+    """Return whether a parameter or buffer of a module is in double precision."""
+    numbers = (*model.parameters(), *model.buffers())
+    return any(one.dtype in (torch.float64, torch.complex128) for one in numbers)
+
+
 class Weights(torch.nn.Module):
     """Parameters by name, in an order that does not change.
 

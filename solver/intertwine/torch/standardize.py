@@ -12,7 +12,7 @@ from intertwine.architecture.precision import is_half, kinds_of
 from intertwine.architecture.statistics import Constants, read_statistics
 from intertwine.arrays import dtype_name, in_numpy, is_torch
 from intertwine.errors import InvalidRep
-from intertwine.torch.layer import Layer, as_tensor
+from intertwine.torch.layer import Layer, as_tensor, is_double
 
 STATISTICS = ("shift_in", "scale_in", "shift_out", "scale_out")
 """The buffers: means and scales of inputs, and of outputs."""
@@ -29,7 +29,7 @@ class Standardize(Layer):
     """
 
     def __init__(self, model: torch.nn.Module, stats: Iterable[Any]) -> None:
-        is_complex = any(dtype.is_complex for dtype in _dtypes(model))
+        is_complex = any(one.is_complex() for one in (*model.parameters(), *model.buffers()))
         given = (in_numpy(one) if is_torch(one) else one for one in stats)
         found = read_statistics(model, given, is_complex=is_complex)
         self._set(model, found)
@@ -44,8 +44,7 @@ class Standardize(Layer):
     def _set(self, model: torch.nn.Module, statistics: Iterable[Constants]) -> None:
         super().__init__(model.rep_in, model.rep_out)
         self.model = model
-        is_double = not _dtypes(model).isdisjoint((torch.float64, torch.complex128))
-        real = torch.float64 if is_double else torch.float32
+        real = torch.float64 if is_double(model) else torch.float32
         for name, constants in zip(STATISTICS, statistics, strict=True):
             self.register_buffer(name, torch.tensor(constants, dtype=_kind(constants, real)))
 
@@ -71,10 +70,6 @@ class Standardize(Layer):
             if is_half(getattr(self, name).dtype):
                 setattr(self, name, statistics.to(getattr(self, name).device))
         return self
-
-
-def _dtypes(model: torch.nn.Module) -> set[torch.dtype]:
-    return {one.dtype for one in (*model.parameters(), *model.buffers())}
 
 
 def _kind(constants: Constants, real: torch.dtype) -> torch.dtype:

@@ -20,7 +20,8 @@ from intertwine.nn import MLP
 from intertwine.nn.saving import to_config
 from intertwine.reps import Scalar, V
 from intertwine_api.server.batcher import BatchSettings
-from intertwine_api.server.models_in_memory import LoadedModel, ModelsInMemory, load
+from intertwine_api.server.loaded_model import LoadedModel, load
+from intertwine_api.server.models_in_memory import ModelsInMemory
 from intertwine_api.storage.models import Version
 from intertwine_api.wire.problems import ProblemError
 

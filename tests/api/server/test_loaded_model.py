@@ -17,7 +17,7 @@ from intertwine.groups import SO, SU
 from intertwine.nn import MLP, Standardize
 from intertwine.nn.saving import to_config
 from intertwine.reps import Scalar, V
-from intertwine_api.server.models_in_memory import LoadedModel, load
+from intertwine_api.server.loaded_model import LoadedModel, load
 from intertwine_api.wire.problems import ProblemError
 
 pytestmark = pytest.mark.slow  # real processes, or networks that are compiled

@@ -12,7 +12,7 @@ import pytest
 from intertwine.errors import FormatError
 from intertwine.groups import SO, SU
 from intertwine.reps import Scalar, V
-from intertwine_api.server.models_in_memory import LoadedModel, load
+from intertwine_api.server.loaded_model import LoadedModel, load
 from intertwine_api.wire.problems import ProblemError
 
 torch = pytest.importorskip("torch")
