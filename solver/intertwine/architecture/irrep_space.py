@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from intertwine.architecture.by_content import ByContent, cleaned
+from intertwine.architecture.change_of_basis import DenseChange, StepwiseChange
 from intertwine.architecture.components import (
     are_tensors,
-    as_copies,
     batch_size,
     copies_as_channels,
     copies_as_vectors,
-    from_copies,
     some_components,
     zeros_like,
 )
@@ -30,13 +29,12 @@ from intertwine.architecture.features import (
     joined_channels,
     reordered,
     split,
-    turned,
 )
 from intertwine.architecture.sparse_basis import sparse_basis_of
 from intertwine.arrays import Array, is_torch, namespace
 from intertwine.errors import TooLarge
 from intertwine.groups import Group
-from intertwine.irreps import Decomposition, Irrep, decompose
+from intertwine.irreps import Irrep, decompose
 from intertwine.reps import Rep, canonical
 from intertwine.reps.canonical_form import canonical_terms
 from intertwine.reps.generator_images import act_by_complex_numbers
@@ -49,14 +47,6 @@ _DENSE_UP_TO = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class DenseChange(ByContent):
-    """A change of basis by one matrix, ordered by irrep, component, copy; and its inverse."""
-
-    into: Inexact[np.ndarray, "n n"]
-    out: Inexact[np.ndarray, "n n"]
-
-
-@dataclass(frozen=True, eq=False)
 class TermwiseChange(ByContent):
     """A change of basis term by term, all copies of a term at once.
 
@@ -66,25 +56,6 @@ class TermwiseChange(ByContent):
     terms: Sequence[tuple[int, IrrepSpace]]
     order: Int[np.ndarray, " n"]
     back: Int[np.ndarray, " n"]
-
-
-@dataclass(frozen=True, eq=False)
-class StepwiseChange(ByContent):
-    """A change of basis slot by slot, then within each irrep to its sparse basis."""
-
-    decomposition: Decomposition
-    bases: Mapping[str, Inexact[np.ndarray, "_ _"]]
-
-    def dense(self) -> DenseChange:
-        """Return the same change of basis as one matrix."""
-        matrix, parts, at = self.decomposition.matrix(), [], 0
-        for irrep, m in self.decomposition.multiplicities.items():
-            d = irrep.size()
-            own = matrix[:, at : at + m * d].reshape(-1, m, d) @ self.bases[irrep.name]
-            parts.append(own.transpose(0, 2, 1).reshape(-1, m * d))
-            at += m * d
-        out = np.concatenate(parts, axis=1) if parts else np.zeros((0, 0))
-        return DenseChange(cleaned(np.linalg.inv(out)), cleaned(out))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +109,7 @@ class IrrepSpace(ByContent):
             return self._enter_at_once(self.change, x)
         if isinstance(self.change, TermwiseChange):
             return self._enter_by_terms(self.change, x)
-        features = {}
-        for irrep, copies in self.change.decomposition.to_irreps(x).items():
-            basis = self.change.bases[irrep.name].conj().T
-            features[irrep.name] = turned(basis, from_copies(copies))
-        return features
+        return self.change.enter(x)
 
     def _enter_at_once(self, change: DenseChange, x: Inexact[Array, "n b"]) -> Features:
         if are_tensors(x):
@@ -161,12 +128,7 @@ class IrrepSpace(ByContent):
             return self._leave_at_once(self.change, whole)
         if isinstance(self.change, TermwiseChange):
             return self._leave_by_terms(self.change, whole)
-        parts = {}
-        for irrep in self.change.decomposition.multiplicities:
-            basis = self.change.bases[irrep.name]
-            parts[irrep] = as_copies(turned(basis, whole[irrep.name]))
-        image: Inexact[Array, "n b"] = self.change.decomposition.from_irreps(parts)
-        return image
+        return self.change.leave(whole)
 
     def _leave_at_once(self, change: DenseChange, whole: Features) -> Inexact[Array, "n b"]:
         if is_torch(whole[next(iter(self.kinds))]):
@@ -241,7 +203,7 @@ class IrrepSpace(ByContent):
                 for own, kind in zip(places, self.kinds.values(), strict=True)
             ]
         )
-        return DenseChange(self.change.into[order], self.change.out[:, order])
+        return self.change.in_order(order)
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from intertwine.architecture.allocation import uniform_rep
-from intertwine.architecture.changes import Change, Turn
+from intertwine.architecture.input_changes import Change, Turn
 from intertwine.architecture.irrep_space import IrrepSpace
 from intertwine.architecture.network_shape import HiddenLayer, NetworkShape
 from intertwine.architecture.products import LARGEST_PAIR, Triple

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from intertwine.architecture.block_shape import BlockShape, Reach, block_shape_of
-from intertwine.architecture.changes import Change, Turn, possible_turns, seen_turns, sees
 from intertwine.architecture.hidden_space import HiddenSpace
+from intertwine.architecture.input_changes import Change, Turn, possible_turns, seen_turns, sees
 from intertwine.architecture.irrep_space import IrrepSpace
 from intertwine.architecture.products import Triple
 from intertwine.architecture.reach import (

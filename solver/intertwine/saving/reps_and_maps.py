@@ -1,11 +1,12 @@
 """The classes of reps and maps that saved models of every framework contain."""
 
 from intertwine.architecture.block_shape import BlockShape
+from intertwine.architecture.change_of_basis import DenseChange
 from intertwine.architecture.channelwise_maps import ChannelwiseMaps
 from intertwine.architecture.equality_maps import EqualityMaps, TensorCopies
 from intertwine.architecture.features import Kind
 from intertwine.architecture.gates import Gates
-from intertwine.architecture.irrep_space import DenseChange, IrrepSpace, TermwiseChange
+from intertwine.architecture.irrep_space import IrrepSpace, TermwiseChange
 from intertwine.architecture.linear_maps import BasisMaps, SchurMaps
 from intertwine.architecture.paper_maps import Copies, PaperMaps, Path
 from intertwine.architecture.products import Coupling, Products

@@ -23,10 +23,16 @@ _LIBRARIES = frozenset(("builtins", "functools", "intertwine", "jax", "jaxlib", 
 _LIBRARIES |= {"beartype", "equinox", "numpy", "optax", "torch", "typing"}
 """Libraries whose functions are identified by name alone."""
 _RECORDED = {
+    "intertwine.architecture.change_of_basis.DenseChange": (
+        "intertwine.architecture.irrep_space.DenseChange"
+    ),
+    "intertwine.architecture.change_of_basis.StepwiseChange": (
+        "intertwine.architecture.irrep_space.StepwiseChange"
+    ),
     "intertwine.bases.matrix.DenseStorage": "intertwine.bases.matrix.Dense",
     "intertwine.bases.assembled.KroneckerStorage": "intertwine.bases.assembled.Kronecker",
 }
-"""The names that checkpoints record for classes that have since been renamed."""
+"""The names that checkpoints record for classes that have since been renamed or moved."""
 _COMPILED = "torch._dynamo"
 """The package of the modules that torch.compile makes around others."""
 _DERIVED = "intertwine."
