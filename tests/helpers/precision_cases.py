@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
+from intertwine.errors import InvalidSetting
 from intertwine.groups import SE, SO, S
 from intertwine.reps import Scalar, V
 
@@ -55,6 +57,35 @@ def wanted(weights: str | None, given: str) -> str | None:
     if weights is not None:
         return weights
     return "float32" if given in ("bool", "int32") else given
+
+
+def check_layer_with_weights(made: Callable[[str], Any], result: Callable[[Any, str], str]) -> None:
+    """Check the dtype of the results of a layer for weights and x of all dtypes.
+
+    `made` returns the layer with weights of a dtype, and `result` the dtype of its results for x of
+    a dtype.
+    """
+    for weights in ("float32", *HALF):
+        model = made(weights)
+        for given in INPUTS:
+            expected = wanted(weights, given)
+            if expected is None:
+                with pytest.raises(InvalidSetting, match="has no complex numbers: give real x"):
+                    result(model, given)
+            else:
+                assert result(model, given) == expected, (weights, given)
+
+
+def check_layer_without_weights(model: Any, result: Callable[[Any, str], str]) -> None:
+    """Check the dtype of the results of a layer without weights for x of all dtypes."""
+    for given in INPUTS:
+        assert result(model, given) == wanted(None, given), given
+
+
+def check_eight_bits_are_refused(model: Any, result: Callable[[Any, str], str]) -> None:
+    """Check that a layer refuses x of eight bits."""
+    with pytest.raises(InvalidSetting, match="x is of dtype float8_e4m3fn, and layers take bool"):
+        result(model, "float8_e4m3fn")
 
 
 def equivariance_error(model: Any, call: Callable[[Any], Any]) -> float:

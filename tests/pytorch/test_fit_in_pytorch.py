@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from helpers.crashing_fits import Crash, crash_at
 from helpers.example_training import lengths, pairs
 from helpers.program import python
 from intertwine import nn
@@ -57,18 +58,6 @@ class Vectors:
         self.X = np.random.default_rng(seed).standard_normal((n, 9))
         self.Y = self.X[:, :1] * self.X[:, 3:6] + self.X[:, 6:]
         self.rep_in, self.rep_out, self.symmetry = 3 * Scalar + 2 * V, V, SO(3)
-
-
-class Crash(Exception):
-    """Ends a fit in these tests."""
-
-
-def crash_at(epoch: int) -> Any:
-    def callback(event: Event) -> None:
-        if event.epoch == epoch:
-            raise Crash
-
-    return callback
 
 
 def same(a: Any, b: Any) -> bool:

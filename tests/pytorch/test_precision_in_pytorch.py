@@ -32,29 +32,18 @@ def images(model: Any, x: Any) -> Any:
 
 @pytest.mark.parametrize("name", cases.LAYERS)
 def test_results_have_the_precision_of_the_weights(name: str) -> None:
-    for weights in ("float32", *cases.HALF):
-        model = made(name, weights)
-        for given in cases.INPUTS:
-            expected = cases.wanted(weights, given)
-            if expected is None:
-                with pytest.raises(InvalidSetting, match="has no complex numbers: give real x"):
-                    result(model, given)
-            else:
-                assert result(model, given) == expected, (weights, given)
+    cases.check_layer_with_weights(lambda dtype: made(name, dtype), result)
 
 
 @pytest.mark.parametrize("name", cases.WITHOUT_WEIGHTS)
 def test_layers_without_weights_keep_the_precision_of_x(name: str) -> None:
-    model = cases.WITHOUT_WEIGHTS[name](modules)
-    for given in cases.INPUTS:
-        assert result(model, given) == cases.wanted(None, given)
+    cases.check_layer_without_weights(cases.WITHOUT_WEIGHTS[name](modules), result)
 
 
 @pytest.mark.parametrize("name", [*cases.LAYERS, *cases.WITHOUT_WEIGHTS])
 def test_x_of_eight_bits_is_refused(name: str) -> None:
     model = (cases.LAYERS | cases.WITHOUT_WEIGHTS)[name](modules)
-    with pytest.raises(InvalidSetting, match="x is of dtype float8_e4m3fn, and layers take bool"):
-        result(model, "float8_e4m3fn")
+    cases.check_eight_bits_are_refused(model, result)
 
 
 def test_weights_of_other_dtypes_are_refused() -> None:

@@ -17,26 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers.crashing_fits import Crash, crash_at
 from helpers.example_training import Small, affine, lengths, pairs
 from intertwine.errors import FormatError, InvalidSetting
 from intertwine.groups import SO
 from intertwine.nn import Linear, Standardize
 from intertwine.reps import V
-from intertwine.training import Event, Trained, fit
+from intertwine.training import Trained, fit
 
 FILE = "checkpoint.safetensors"
-
-
-class Crash(Exception):
-    """Ends a fit in these tests."""
-
-
-def crash_at(epoch: int) -> Any:
-    def callback(event: Event) -> None:
-        if event.epoch == epoch:
-            raise Crash
-
-    return callback
 
 
 def assert_same(a: Trained, b: Trained) -> None:

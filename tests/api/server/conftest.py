@@ -1,14 +1,5 @@
-"""Here too nearly all time would go into compiling what runs once: it is compiled in haste."""
+"""These tests compile in haste."""
 
-from collections.abc import Iterator
+from helpers.hasty_compilation import hastily_compiled
 
-import jax
-import pytest
-
-
-@pytest.fixture(autouse=True, scope="module")
-def hastily_compiled() -> Iterator[None]:
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    jax.clear_caches()  # others are compiled as users have them
+__all__ = ["hastily_compiled"]

@@ -1,18 +1,5 @@
-"""Compile with few optimizations: these tests spend most of their time compiling, and run each
-program once.
-"""
+"""These tests compile in haste."""
 
-from __future__ import annotations
+from helpers.hasty_compilation import hastily_compiled
 
-from collections.abc import Iterator
-
-import jax
-import pytest
-
-
-@pytest.fixture(autouse=True, scope="module")
-def hastily_compiled() -> Iterator[None]:
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    jax.clear_caches()  # others are compiled as users have them
+__all__ = ["hastily_compiled"]
