@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from intertwine.packages import missing_packages
 from intertwine_cache import Chain, Store
 
 from intertwine_api.storage.database import Database
@@ -56,7 +56,7 @@ class JobKind(Generic[_Request]):
     def require_packages(self, request: _Request) -> None:
         """Raise `ProblemError` with ``unavailable`` if this installation cannot run the job."""
         needed = self.requirement(request)
-        missing = [name for name in needed.packages if find_spec(name) is None]
+        missing = missing_packages(needed.packages)
         if missing:
             raise ProblemError.of(
                 "unavailable",

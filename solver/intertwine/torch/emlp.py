@@ -166,3 +166,8 @@ class EMLP(Layer):
     def extra_repr(self) -> str:
         """Return the reps, and what is between them."""
         return f"{self.rep_in!r} → {self.network.hidden} → {self.rep_out!r}"
+
+
+def limits_of(model: torch.nn.Module) -> list[str]:
+    """Return the limits of all networks in a model."""
+    return [limit for one in model.modules() if isinstance(one, EMLP) for limit in one.limits]

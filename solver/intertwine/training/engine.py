@@ -107,8 +107,6 @@ class Steps(Protocol):
 class Engine(Protocol):
     """A model, and what its library does with it."""
 
-    framework: ClassVar[str]
-    """"jax" or "torch"."""
     trained: ClassVar[str]
     """What this library trains, for messages."""
 

@@ -43,7 +43,6 @@ class JaxEngine:
     """A model of JAX. Its weights are its inexact JAX arrays."""
 
     model: Any
-    framework: ClassVar[str] = "jax"
     trained: ClassVar[str] = "inexact JAX arrays"
 
     @property
@@ -120,7 +119,15 @@ class JaxEngine:
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the libraries, and the device."""
-        return versions(self.framework)
+        device = jax.devices()[0]
+        return versions(
+            {
+                "jax": jax.__version__,
+                "equinox": eqx.__version__,
+                "optax": optax.__version__,
+                "device": f"{device.platform} {device.device_kind}",
+            }
+        )
 
     @cached_property
     def _parts(self) -> Parts:

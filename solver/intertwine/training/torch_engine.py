@@ -31,7 +31,6 @@ class TorchEngine:
     """
 
     model: torch.nn.Module
-    framework: ClassVar[str] = "torch"
     trained: ClassVar[str] = "parameters that require gradients"
 
     @property
@@ -104,7 +103,7 @@ class TorchEngine:
         device = self._device
         is_gpu = device.type == "cuda"
         name = f"{device} {torch.cuda.get_device_name(device)}" if is_gpu else str(device)
-        return versions(self.framework, name)
+        return versions({"torch": str(torch.__version__), "device": name})
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -56,10 +56,9 @@ class Trained:
         return self.history._repr_html_()
 
 
-def versions(framework: str = "jax", device: str | None = None) -> dict[str, str]:
-    """Return the versions of the libraries of a fit with "jax" or "torch", and the device.
-
-    PyTorch's device is that of the model, the processor by default; JAX has one for all.
+def versions(own: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of the libraries of a fit: the `own` ones of what computes the model,
+    among which is its device, and those of all fits.
     """
     import numpy as np
 
@@ -67,27 +66,7 @@ def versions(framework: str = "jax", device: str | None = None) -> dict[str, str
 
     return {
         "intertwine": __version__,
-        **(_of_torch(device or "cpu") if framework == "torch" else _of_jax()),
+        **own,
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-def _of_jax() -> dict[str, str]:
-    import equinox
-    import jax
-    import optax
-
-    device = jax.devices()[0]
-    return {
-        "jax": jax.__version__,
-        "equinox": equinox.__version__,
-        "optax": optax.__version__,
-        "device": f"{device.platform} {device.device_kind}",
-    }
-
-
-def _of_torch(device: str) -> dict[str, str]:
-    import torch
-
-    return {"torch": str(torch.__version__), "device": device}

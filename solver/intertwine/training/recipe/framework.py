@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
 from intertwine.errors import InvalidSetting, Unavailable
+from intertwine.packages import missing_packages
 
 #: The names of the frameworks, in requests and in the configs of saved models.
 FrameworkName = Literal["jax", "torch"]
@@ -39,7 +39,7 @@ class Framework(ABC):
     @property
     def missing(self) -> tuple[str, ...]:
         """The packages that are not installed here."""
-        return tuple(name for name in self.packages if find_spec(name) is None)
+        return missing_packages(self.packages)
 
     def require(self) -> None:
         """Raise `Unavailable` if a package is not installed here."""
@@ -91,9 +91,10 @@ class Framework(ABC):
     def placed(self, model: Any) -> Any:
         """Return the model on the device that trains it: the GPU where there is one."""
 
-    @abstractmethod
     def limits_of(self, model: Any) -> list[str]:
         """Return what the networks in a model cannot represent, one sentence each."""
+        found: list[str] = import_module(f"{self.package}.emlp").limits_of(model)
+        return found
 
     @abstractmethod
     def optimizer(self, weight_decay: float) -> Any:
@@ -123,11 +124,6 @@ class _Jax(Framework):
 
     def placed(self, model: Any) -> Any:
         return model
-
-    def limits_of(self, model: Any) -> list[str]:
-        from intertwine.nn.emlp import limits_of
-
-        return limits_of(model)
 
     def optimizer(self, weight_decay: float) -> Any:
         import optax
@@ -166,12 +162,6 @@ class _Torch(Framework):
         import torch
 
         return model.to("cuda") if torch.cuda.is_available() else model
-
-    def limits_of(self, model: Any) -> list[str]:
-        from intertwine.torch import EMLP
-
-        networks = (module for module in model.modules() if isinstance(module, EMLP))
-        return [limit for network in networks for limit in network.limits]
 
     def optimizer(self, weight_decay: float) -> Any:
         import torch
