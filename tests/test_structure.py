@@ -41,13 +41,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 #: The order of the library: each part may import those before it, and itself.
-#: `torch_namespace`, `arrays`, `integers`, `packages`, `scanner` and `whole_files` are foundations:
-#: functions of PyTorch under NumPy's names, which array library a value belongs to, whether it is
-#: an integer, whether a package is installed, how text is cut into tokens, and how a file is
-#: written.
+#: `torch_dtypes`, `torch_namespace`, `arrays`, `integers`, `packages`, `scanner` and `whole_files`
+#: are foundations: dtypes of PyTorch beside those of NumPy, its functions under NumPy's names,
+#: which array library a value belongs to, whether it is an integer, whether a package is installed,
+#: how text is cut into tokens, and how a file is written.
 ORDER = (
     ("errors",),
-    ("packages", "torch_namespace"),
+    ("packages", "torch_dtypes"),
+    ("torch_namespace",),
     ("arrays", "blas_threads", "integers", "memory", "notebook", "scanner", "whole_files"),
     ("torch_compilation",),
     ("operators",),
@@ -208,7 +209,8 @@ class TestImports:
     def test_the_foundations_import_nothing_of_the_library(self) -> None:
         known = {
             "errors": set(),
-            "arrays": {"torch_namespace"},
+            "arrays": {"torch_dtypes", "torch_namespace"},
+            "torch_namespace": {"torch_dtypes"},
             "memory": {"errors"},
             "packages": {"errors"},
             "scanner": {"errors"},

@@ -240,7 +240,7 @@ def working_dtype(argument: Array, own: np.dtype[Any]) -> Any:
     argument's library.
     """
     if is_torch(argument):
-        from intertwine.torch_namespace import floating_dtype
+        from intertwine.torch_dtypes import floating_dtype
 
         return floating_dtype(argument.dtype, own.kind == "c")
     single = argument.dtype.name in ("float32", "complex64", "float16", "bfloat16")
@@ -260,7 +260,7 @@ def common_dtype(*dtypes: Any) -> np.dtype[Any]:
     """Return NumPy's dtype for results of all these dtypes, each of any library."""
     torch = sys.modules.get("torch")
     if torch is not None and any(isinstance(dtype, torch.dtype) for dtype in dtypes):
-        from intertwine.torch_namespace import numpy_dtype
+        from intertwine.torch_dtypes import numpy_dtype
 
         dtypes = tuple(numpy_dtype(dtype) for dtype in dtypes)
     return np.result_type(*dtypes)

@@ -15,13 +15,11 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-_DOUBLE = (torch.float64, torch.complex128)
-_HALF = (torch.float16, torch.bfloat16)
-_WIDE_INTEGERS = (torch.int32, torch.int64, torch.uint32, torch.uint64)
+from intertwine.torch_dtypes import floating_dtype, promoted_types, torch_dtype
+
 _KEPT_BYTES = 2**28
 """Converted copies of larger constants are not kept."""
 
-_dtypes: dict[Any, torch.dtype] = {}
 _Key = tuple[int, torch.dtype, torch.device]
 _kept: dict[_Key, tuple[weakref.ref[np.ndarray[Any, Any]], torch.Tensor]] = {}
 
@@ -183,7 +181,7 @@ class TorchNamespace:
 
     def result_type(self, *values: Any) -> torch.dtype:
         """Return the dtype of a result of tensors, arrays and dtypes, by the rules of NumPy."""
-        return reduce(_promoted_types, [self._type_of(value) for value in values])
+        return reduce(promoted_types, [self._type_of(value) for value in values])
 
     def power(self, base: torch.Tensor, exponent: torch.Tensor) -> torch.Tensor:
         """Return the entries' powers."""
@@ -204,7 +202,7 @@ class TorchNamespace:
 
     def _promoted(self, *values: Any) -> list[torch.Tensor]:
         tensors = [self.asarray(value) for value in values]
-        dtype = reduce(_promoted_types, [tensor.dtype for tensor in tensors])
+        dtype = reduce(promoted_types, [tensor.dtype for tensor in tensors])
         return [tensor.to(dtype) for tensor in tensors]
 
     def _type_of(self, value: Any) -> torch.dtype:
@@ -219,49 +217,6 @@ class TorchNamespace:
         if dtype.kind not in "fc":
             return torch_dtype(dtype)
         return self._real.to_complex() if dtype.kind == "c" else self._real
-
-
-def floating_dtype(
-    dtype: torch.dtype, is_complex: bool, *, keeps_half: bool = False
-) -> torch.dtype:
-    """Return the dtype in which an argument is computed: see `working_dtype`."""
-    if dtype in _HALF and keeps_half:
-        found = dtype
-    elif dtype in _DOUBLE or not (dtype.is_floating_point or dtype.is_complex):
-        found = torch.float64
-    else:
-        found = torch.float32
-    return found.to_complex() if is_complex or dtype.is_complex else found
-
-
-def torch_dtype(dtype: Any) -> torch.dtype:
-    """Return PyTorch's dtype for a dtype of NumPy. Raises `TypeError` if it has none."""
-    found = _dtypes.get(dtype)
-    if found is None:
-        found = getattr(torch, np.dtype(dtype).name, None)
-        if not isinstance(found, torch.dtype):
-            raise TypeError(f"PyTorch has no dtype {np.dtype(dtype).name}: convert the array first")
-        _dtypes[dtype] = found
-    return found
-
-
-def numpy_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return NumPy's dtype for a dtype of either library.
-
-    bfloat16 gives float32 and complex32 complex64: NumPy does not have them.
-    """
-    if isinstance(dtype, torch.dtype):
-        others = {torch.bfloat16: "float32", torch.complex32: "complex64"}
-        dtype = others.get(dtype, str(dtype).removeprefix("torch."))
-    found: np.dtype[Any] = np.dtype(dtype)
-    return found
-
-
-def _promoted_types(left: torch.dtype, right: torch.dtype) -> torch.dtype:
-    found = torch.promote_types(left, right)
-    if found == torch.float32 and (left in _WIDE_INTEGERS or right in _WIDE_INTEGERS):
-        return torch.float64  # float32 does not hold the integers; PyTorch alone would round them
-    return found
 
 
 def is_transformed(tensor: torch.Tensor) -> bool:
