@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Float, Inexact, Shaped
 
 from intertwine.architecture.precision import require_trainable
-from intertwine.torch_namespace import numpy_dtype
+from intertwine.torch_dtypes import numpy_dtype
 from intertwine.training.batches import Batches
 from intertwine.training.data import Data, DeviceSamples, Pair, as_numpy, cast, samples_of
 from intertwine.training.losses import Loss
 from intertwine.training.schedules import Schedule, one_by_one
+from intertwine.training.torch_optimizers import Optimizer
 from intertwine.training.torch_steps import TorchSteps, mean_loss, measuring
 from intertwine.training.trained import versions
 
@@ -66,7 +67,7 @@ class TorchEngine:
     def steps(
         self,
         loss: Loss,
-        optimizer: Callable[..., torch.optim.Optimizer],
+        optimizer: Optimizer,
         batches: Batches,
         microbatch_size: int | None,
         seed: int,
@@ -77,9 +78,9 @@ class TorchEngine:
         require_trainable(one.dtype for one in self.model.parameters() if one.requires_grad)
         return TorchSteps(deepcopy(self.model), loss, optimizer, batches, microbatch_size, seed)
 
-    def default_optimizer(self) -> Callable[..., torch.optim.Optimizer]:
+    def default_optimizer(self) -> Optimizer:
         """Return Adam."""
-        adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+        adam: Optimizer = torch.optim.Adam
         return adam
 
     def has_own_rate(self, optimizer: Any) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -13,17 +12,19 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from intertwine.errors import FormatError, InvalidSetting
+from intertwine.errors import FormatError
 from intertwine.training.augmentation import Pool
 from intertwine.training.batches import DROPOUT, Batches, random_numbers
 from intertwine.training.data import DeviceSamples
 from intertwine.training.engine import EpochsResult, Orders, State
-from intertwine.training.identity import name_of
 from intertwine.training.losses import Loss
 from intertwine.training.torch_arrays import from_array, to_array
-
-#: Makes an optimiser of parameters, with the argument `lr`.
-Optimizer = Callable[..., torch.optim.Optimizer]
+from intertwine.training.torch_optimizers import (
+    Optimizer,
+    moments_of,
+    optimizer_of,
+    put_moments,
+)
 
 
 class TorchSteps:
@@ -49,7 +50,9 @@ class TorchSteps:
     ) -> None:
         self.microbatch_size = microbatch_size
         self._model, self._loss, self._batches, self._seed = model, loss, batches, seed
-        self._optimizer = _made(optimizer, [p for p in model.parameters() if p.requires_grad])
+        self._optimizer = optimizer_of(
+            optimizer, [p for p in model.parameters() if p.requires_grad]
+        )
         self._relative = [float(group["lr"]) for group in self._optimizer.param_groups]
         self._state = self._now()
 
@@ -126,14 +129,14 @@ class TorchSteps:
         return found
 
     def _now(self) -> State:
-        return State(_weights_of(self._model), _moments_of(self._optimizer))
+        return State(_weights_of(self._model), moments_of(self._optimizer))
 
     def _enter(self, state: State) -> None:
         """Copy a state into the module and the optimiser, unless it is theirs."""
         if state is self._state:
             return
         _put(state.weights, self._state.weights)
-        _put_moments(state.moments, self._optimizer)
+        put_moments(state.moments, self._optimizer)
         self._state = self._now()
 
     def _batch(
@@ -204,30 +207,6 @@ def measuring(model: torch.nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _made(optimizer: Any, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimiser for a learning rate of 1, by which that of each step is multiplied."""
-    advice = (
-        "give a class or function that is called with the parameters and lr, such as "
-        "torch.optim.AdamW or functools.partial(torch.optim.AdamW, weight_decay=0.01)"
-    )
-    if not callable(optimizer):
-        raise InvalidSetting(f"{name_of(optimizer)} is no optimizer of PyTorch: {advice}")
-    try:
-        made = optimizer(parameters, lr=1.0)
-    except TypeError as error:
-        raise InvalidSetting(
-            f"{name_of(optimizer)} cannot be called with parameters and lr ({error}): {advice}"
-        ) from error
-    if not isinstance(made, torch.optim.Optimizer):
-        raise InvalidSetting(f"{name_of(optimizer)} is no optimizer of PyTorch: {advice}")
-    needed = inspect.signature(made.step).parameters.get("closure")
-    if needed is not None and needed.default is inspect.Parameter.empty:
-        raise InvalidSetting(
-            f"{name_of(optimizer)} computes losses in its steps, which fit does not: {advice}"
-        )
-    return made
-
-
 def _weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return the parameters and buffers of a module by name, without copies."""
     named = (*model.named_parameters(), *model.named_buffers())
@@ -237,40 +216,6 @@ def _weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 def _put(weights: Mapping[str, torch.Tensor], into: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in into.items():
         tensor.copy_(weights[name])
-
-
-def _parameters_of(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
-    return [one for group in optimizer.param_groups for one in group["params"]]
-
-
-def _moments_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return what an optimiser keeps for each parameter, and the numbers of its groups.
-
-    Some optimisers count and estimate in their groups. Learning rates are those of the schedule.
-    """
-    found = {
-        f"{i}.{name}": value
-        for i, parameter in enumerate(_parameters_of(optimizer))
-        for name, value in optimizer.state.get(parameter, {}).items()
-    }
-    for i, group in enumerate(optimizer.param_groups):
-        found |= {
-            f"group {i}.{name}": value
-            for name, value in group.items()
-            if name != "lr" and isinstance(value, bool | int | float | torch.Tensor)
-        }
-    return found
-
-
-def _put_moments(moments: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    parameters = _parameters_of(optimizer)
-    optimizer.state.clear()
-    for key, value in moments.items():
-        owner, _, name = key.partition(".")
-        if owner.startswith("group "):
-            optimizer.param_groups[int(owner.removeprefix("group "))][name] = value
-        else:
-            optimizer.state[parameters[int(owner)]][name] = value
 
 
 def _form(value: Any) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import jax
 from intertwine.training import checkpoint_policy
-from intertwine.training.recipe import run as reporter
+from intertwine.training.recipe import reporter
 from intertwine_api.work.job import Job, Result
 from intertwine_api.work.job_kind import JobContext
 from intertwine_api.work.process import main

@@ -19,7 +19,7 @@ from helpers.example_trainings import a_request, lengths
 from intertwine.errors import NonFiniteLoss
 from intertwine.nn.saving import from_config
 from intertwine.training import checkpoint_policy
-from intertwine.training.recipe import run as reporter
+from intertwine.training.recipe import reporter
 from intertwine.training.recipe.description import TrainRequest
 from intertwine.training.recipe.validation import complete_request
 from intertwine_api.storage.database import Database
@@ -137,7 +137,7 @@ import jax
 from helpers.databases import Databases
 from helpers.example_trainings import a_request
 from intertwine.training import checkpoint_policy
-from intertwine.training.recipe import run as reporter
+from intertwine.training.recipe import reporter
 from intertwine_api.storage.database import Database
 from intertwine_api.wire.problems import ProblemError
 from intertwine_api.work.failures import from_exception

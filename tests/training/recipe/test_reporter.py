@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from intertwine.training import Event
-from intertwine.training.recipe import run as reporter
-from intertwine.training.recipe.run import Reporter
+from intertwine.training.recipe import reporter
+from intertwine.training.recipe.reporter import Reporter
 
 
 class Clock:

@@ -18,7 +18,7 @@ from intertwine.errors import FormatError, InvalidRep, NonFiniteLoss
 from intertwine.nn import Standardize
 from intertwine.nn.saving import from_config
 from intertwine.training import checkpoint_policy, evaluate, fit
-from intertwine.training.recipe import run as reporter
+from intertwine.training.recipe import reporter
 from intertwine.training.recipe.description import SavedModel, TrainRequest
 from intertwine.training.recipe.run import Outcome, run_training
 from intertwine.training.recipe.training_data import TrainingData
@@ -217,7 +217,7 @@ class TestAnInterruption:
             from pathlib import Path
             import jax
             from intertwine.training import checkpoint_policy
-            from intertwine.training.recipe import run as reporter
+            from intertwine.training.recipe import reporter
             from intertwine.training.recipe.run import run_training
             from helpers.example_trainings import a_request, material_of
             jax.config.update("jax_disable_most_optimizations", True)

@@ -17,7 +17,7 @@ from intertwine.errors import InvalidSetting
 from intertwine.nn.saving import from_config
 from intertwine.nn.saving import to_config as to_config_of_jax
 from intertwine.training import checkpoint_policy
-from intertwine.training.recipe import run as reporter
+from intertwine.training.recipe import reporter
 from intertwine.training.recipe.framework import framework_named, framework_of_model
 from intertwine.training.recipe.run import Outcome, run_training
 from intertwine.training.recipe.training_data import TrainingData

@@ -6,9 +6,8 @@ import functools
 import json
 import logging
 import shutil
-import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +23,7 @@ from intertwine.training.recipe.description import SavedModel, TrainingDescripti
 from intertwine.training.recipe.equivariance_check import is_rounding, measure_equivariance
 from intertwine.training.recipe.framework import Framework, framework_named
 from intertwine.training.recipe.network import build, dtype_of, load_saved, symmetry_of
+from intertwine.training.recipe.reporter import Reporter, Tell
 from intertwine.training.recipe.samples import Samples
 from intertwine.training.recipe.task_symmetry import Loss, TaskSymmetry
 from intertwine.training.recipe.training_data import TrainingData
@@ -32,43 +32,7 @@ from intertwine.training.recipe.validation import completed, require_same_dtype,
 if TYPE_CHECKING:
     from intertwine.training import History, Trained
 
-
-#: Receives epochs, in order: {"epoch", "train_loss", "test_loss", "validation_loss",
-#: "learning_rate", "seconds"} of each at which the losses were measured.
-Tell = Callable[[Sequence[Mapping[str, Any]]], None]
-
-_INTERVAL = 0.5  # seconds between two reports
-
-
-class Reporter:
-    """The callback of a fit, which reports its epochs in batches."""
-
-    def __init__(self, tell: Tell | None) -> None:
-        self._tell = tell
-        self._rows: list[dict[str, Any]] = []
-        self._told = time.monotonic()
-
-    def __call__(self, event: Any) -> None:
-        """Add an epoch."""
-        self._rows.append(
-            {
-                "epoch": event.epoch,
-                "train_loss": event.train_loss,
-                "test_loss": event.test_loss,
-                "validation_loss": event.validation_loss,
-                "learning_rate": event.learning_rate,
-                "seconds": event.seconds,
-            }
-        )
-        if time.monotonic() - self._told >= _INTERVAL:
-            self.flush()
-
-    def flush(self) -> None:
-        """Report the epochs since the last report."""
-        rows, self._rows = self._rows, []
-        self._told = time.monotonic()
-        if rows and self._tell is not None:
-            self._tell(rows)
+_LOG = logging.getLogger("intertwine.training")
 
 
 def stats_of(
@@ -83,16 +47,13 @@ def stats_of(
     return tuple(array.astype(dtype) for array in found)
 
 
-_LOG = logging.getLogger("intertwine.training")
-
-
 @dataclass(frozen=True)
 class Outcome:
     """A trained model, as it is published: its config, weights and measurements.
 
     `metrics` are the losses of its weights, how the fit ended, and as "warnings" what the network
-    cannot represent; `is_equivariant` says whether
-    `equivariance_error` is no more than rounding makes.
+    cannot represent; `is_equivariant` says whether `equivariance_error` is no more than rounding
+    makes.
     """
 
     model: Any
