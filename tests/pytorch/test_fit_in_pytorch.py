@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,13 @@ class TestRandomNumbers:
             ]
 
 
+def assert_resumes(run: Callable[..., Trained], folder: Path) -> None:
+    """Assert that a fit that crashes after three epochs resumes with the same result."""
+    with pytest.raises(Crash):
+        run(checkpoint=folder, checkpoint_every=1, callback=crash_at(3))
+    assert_same(run(checkpoint=folder, checkpoint_every=1), run())
+
+
 class TestCheckpoints:
     @pytest.mark.parametrize(
         "more",
@@ -297,9 +305,7 @@ class TestCheckpoints:
         def run(**kept: Any) -> Trained:
             return fit(layer, pairs(), epochs=4, batch_size=16, validation=pairs(9), **kept)
 
-        with pytest.raises(Crash):
-            run(checkpoint=tmp_path, checkpoint_every=1, callback=crash_at(3))
-        assert_same(run(checkpoint=tmp_path, checkpoint_every=1), run())
+        assert_resumes(run, tmp_path)
 
     def test_numbers_that_an_optimiser_counts_in_its_groups_are_saved(self, tmp_path: Path) -> None:
         class Slower(torch.optim.SGD):
@@ -314,9 +320,7 @@ class TestCheckpoints:
         def run(**kept: Any) -> Trained:
             return fit(small(), pairs(), epochs=4, optimizer=Slower, learning_rate=0.1, **kept)
 
-        with pytest.raises(Crash):
-            run(checkpoint=tmp_path, checkpoint_every=1, callback=crash_at(3))
-        assert_same(run(checkpoint=tmp_path, checkpoint_every=1), run())
+        assert_resumes(run, tmp_path)
 
     def test_what_a_file_cannot_hold_is_refused(self, tmp_path: Path) -> None:
         class Labelled(torch.optim.SGD):

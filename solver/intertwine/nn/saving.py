@@ -35,7 +35,7 @@ from intertwine.nn.square import Square
 from intertwine.nn.standardize import Standardize
 from intertwine.nn.vector_field import EMLPode, MLPode
 from intertwine.saving import model_files
-from intertwine.saving.framework import Framework, IsPart, plain_classes
+from intertwine.saving.framework import IsPart, SavedFramework, plain_classes
 from intertwine.saving.named_reps import Given
 
 
@@ -116,7 +116,7 @@ def _text(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
-JAX = Framework(
+JAX = SavedFramework(
     name="jax",
     package="intertwine.nn",
     distributions=("jax", "equinox", "numpy"),

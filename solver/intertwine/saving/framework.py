@@ -54,8 +54,8 @@ def _plain_class(kind: type) -> SavedClass:
 
 
 @dataclass(frozen=True)
-class Framework:
-    """The layers of a framework by name, and its arrays.
+class SavedFramework:
+    """The layers of a framework by name, and its arrays, as saved models have them.
 
     Layers of the same name have the same fields in all frameworks. `distributions` are the packages
     whose versions are written into files, and `remedy` says what to do with a file that has other

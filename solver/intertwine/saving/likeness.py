@@ -9,13 +9,13 @@ import numpy as np
 
 from intertwine.arrays import dtype_name
 from intertwine.errors import FormatError
-from intertwine.saving.framework import Framework
+from intertwine.saving.framework import SavedFramework
 
 REMEDY = "make it with the arguments of the saved model"
 """What to do about a `like` of another structure."""
 
 
-def require_alike(framework: Framework, found: Any, like: Any, path: str) -> None:
+def require_alike(framework: SavedFramework, found: Any, like: Any, path: str) -> None:
     """Raise `FormatError` unless the layers of two models are of the same classes, between the same
     reps, and their arrays of the same shapes and dtypes. `path` says where they are.
 
@@ -42,14 +42,14 @@ def children(value: Any) -> dict[str, Any]:
     return {str(key): one for key, one in value.items()} if isinstance(value, Mapping) else {}
 
 
-def _kind(framework: Framework, value: Any) -> str:
+def _kind(framework: SavedFramework, value: Any) -> str:
     """Return the class of a layer, or the dtype and the shape of an array, as text."""
     if _is_array(framework, value):
         return f"{dtype_name(value.dtype)} of shape {tuple(value.shape)}"
     return f"of class {type(value).__name__}"
 
 
-def _is_array(framework: Framework, value: Any) -> bool:
+def _is_array(framework: SavedFramework, value: Any) -> bool:
     return isinstance(value, framework.array | np.ndarray)
 
 

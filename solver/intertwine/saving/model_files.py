@@ -15,7 +15,7 @@ from typing import Any
 import intertwine
 from intertwine.bases.safetensors_file import read_bytes, write_arrays
 from intertwine.errors import FormatError
-from intertwine.saving.framework import Framework
+from intertwine.saving.framework import SavedFramework
 from intertwine.saving.model_folder import CONFIG, weights_name, write_model
 from intertwine.saving.named_reps import Given
 from intertwine.saving.reader import decode
@@ -25,7 +25,7 @@ _FORMAT, _VERSION = "intertwine-model", 1
 
 
 def save(
-    framework: Framework,
+    framework: SavedFramework,
     model: Any,
     folder: str | os.PathLike[str],
     names: Mapping[str, Given] | None,
@@ -35,7 +35,7 @@ def save(
 
 
 def load(
-    framework: Framework,
+    framework: SavedFramework,
     folder: str | os.PathLike[str],
     names: Mapping[str, Given] | None,
     like: Any,
@@ -53,7 +53,7 @@ def load(
 
 
 def to_config(
-    framework: Framework,
+    framework: SavedFramework,
     model: Any,
     names: Mapping[str, Given] | None,
     *,
@@ -83,7 +83,7 @@ def to_config(
 
 
 def from_config(
-    framework: Framework,
+    framework: SavedFramework,
     config: Mapping[str, Any],
     blob: bytes,
     names: Mapping[str, Given] | None,

@@ -18,7 +18,7 @@ from intertwine.operators import Permutation
 from intertwine.reps import Rep
 from intertwine.reps.generator_images import Images
 from intertwine.reps.generator_rep import GeneratorRep
-from intertwine.saving.framework import Framework
+from intertwine.saving.framework import SavedFramework
 from intertwine.saving.likeness import REMEDY, children, place, require_alike
 from intertwine.saving.named_reps import Given, over, require_same, with_state
 from intertwine.saving.reps_and_maps import REPS_AND_MAPS
@@ -30,7 +30,7 @@ _UNREADABLE = (
 
 
 def decode(
-    framework: Framework,
+    framework: SavedFramework,
     tree: Any,
     arrays: Mapping[str, Any],
     names: Mapping[str, Given] | None = None,
@@ -56,7 +56,7 @@ def decode(
 
 class _Reader:
     def __init__(
-        self, framework: Framework, arrays: Mapping[str, Any], names: Mapping[str, Given]
+        self, framework: SavedFramework, arrays: Mapping[str, Any], names: Mapping[str, Given]
     ) -> None:
         self.framework, self.arrays, self.names = framework, arrays, names
         self.classes = {**REPS_AND_MAPS, **framework.classes}

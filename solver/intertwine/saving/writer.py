@@ -22,7 +22,7 @@ from intertwine.groups.generators import Generator
 from intertwine.operators import Permutation, dense
 from intertwine.reps import Rep
 from intertwine.reps.generator_rep import GeneratorRep
-from intertwine.saving.framework import Framework
+from intertwine.saving.framework import SavedFramework
 from intertwine.saving.named_reps import Given, image_prints, stands_for
 from intertwine.saving.reps_and_maps import REPS_AND_MAPS
 
@@ -35,7 +35,7 @@ _DTYPES = (
 
 
 def encode(
-    framework: Framework,
+    framework: SavedFramework,
     model: Any,
     names: Mapping[str, Given] | None = None,
     *,
@@ -55,7 +55,9 @@ def encode(
 
 
 class _Writer:
-    def __init__(self, framework: Framework, names: Mapping[str, Given], takes_own: bool) -> None:
+    def __init__(
+        self, framework: SavedFramework, names: Mapping[str, Given], takes_own: bool
+    ) -> None:
         self.framework, self.names, self.takes_own = framework, names, takes_own
         self.classes = {**REPS_AND_MAPS, **framework.classes}
         self.arrays: Arrays = {}

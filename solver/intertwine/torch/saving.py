@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Shaped
 
 from intertwine.saving import model_files
-from intertwine.saving.framework import Framework, IsPart
+from intertwine.saving.framework import IsPart, SavedFramework
 from intertwine.saving.named_reps import Given
 from intertwine.torch.layer import Layer, uncompiled
 from intertwine.torch.saved_modules import MODULES
@@ -128,7 +128,7 @@ def _placed(found: Any, like: Any) -> Any:
     return found
 
 
-TORCH = Framework(
+TORCH = SavedFramework(
     name="torch",
     package="intertwine.torch",
     distributions=("torch", "numpy"),

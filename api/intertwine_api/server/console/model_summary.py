@@ -8,6 +8,7 @@ from typing import Any
 
 from intertwine.errors import FormatError
 from intertwine.saving.model_folder import weights_name
+from intertwine.saving.model_tree import entries
 from intertwine.training.recipe.framework import framework_named
 
 from intertwine_api.server.console.basis_summary import Snippet
@@ -92,26 +93,13 @@ def count_weights(version: VersionDocument, objects: Objects) -> int | None:
     path = objects.path(version.weights)
     if path is None:
         return None
-    names = set(_weight_names(version.config.get("model")))
+    names = set(entries(version.config.get("model"), "weights"))
     try:
         with safe_open(path, "numpy") as arrays:  # reads only the header
             shapes = [arrays.get_slice(name).get_shape() for name in names & {*arrays.keys()}]
     except (SafetensorError, FileNotFoundError):  # damaged, or deleted meanwhile
         return None
     return sum(_size(shape) for shape in shapes)
-
-
-def _weight_names(tree: Any) -> Iterator[str]:
-    """Yield the names of the arrays that are weights in the config of a model."""
-    waiting = [tree]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Mapping):
-            if isinstance(item.get("weights"), str):
-                yield item["weights"]
-            waiting += item.values()
-        elif isinstance(item, list):
-            waiting += item
 
 
 def _size(shape: list[int]) -> int:

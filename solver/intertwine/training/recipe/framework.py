@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 from intertwine.errors import InvalidSetting, Unavailable
 from intertwine.packages import missing_packages
+from intertwine.saving.model_tree import entries
 
 #: The names of the frameworks, in requests and in the configs of saved models.
 FrameworkName = Literal["jax", "torch"]
@@ -51,7 +52,7 @@ class Framework(ABC):
 
     def require_layers(self, config: Mapping[str, Any]) -> None:
         """Raise `InvalidSetting` if this framework lacks a layer of a saved model."""
-        lacking = sorted(self.lacks.intersection(_class_names(config.get("model"))))
+        lacking = sorted(self.lacks.intersection(entries(config.get("model"), "class")))
         if lacking:
             raise InvalidSetting(
                 f"the saved model has layers that do not exist for {self.title}: "
@@ -194,16 +195,3 @@ def framework_of_model(model: Any) -> Framework:
     from intertwine.arrays import is_torch_module
 
     return framework_named("torch" if is_torch_module(model) else "jax")
-
-
-def _class_names(tree: Any) -> Iterator[str]:
-    """Yield the names of the classes in the tree of a saved model, without recursion."""
-    waiting = [tree]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Mapping):
-            if isinstance(item.get("class"), str):
-                yield item["class"]
-            waiting += item.values()
-        elif isinstance(item, list):
-            waiting += item
