@@ -134,6 +134,7 @@ JAX = SavedFramework(
     parts=_parts,
     with_parts=_with_parts,
     placed=lambda found, like: found,
+    to_numpy=np.asarray,
     from_numpy=_from_numpy,
     summary=repr,
 )

@@ -77,6 +77,7 @@ class SavedFramework:
     parts: Callable[[Any, IsPart], Sequence[tuple[str, Any]]]
     with_parts: Callable[[Any, IsPart, Mapping[str, Any]], Any]
     placed: Callable[[Any, Any], Any]
+    to_numpy: Callable[[Any], Shaped[np.ndarray, "..."]]
     from_numpy: Callable[[Shaped[np.ndarray, "..."]], Any]
     summary: Callable[[Any], str]
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from intertwine.architecture.irrep_space import IrrepSpace
-from intertwine.arrays import dtype_name, in_numpy
+from intertwine.arrays import dtype_name
 from intertwine.bases import Basis
 from intertwine.bases.format import to_arrays
 from intertwine.errors import IntertwineError, InvalidRep
@@ -85,7 +85,8 @@ class _Writer:
             raise InvalidRep(
                 f"{name} has dtype {kind}, which cannot be saved: use {', '.join(_DTYPES)}"
             )
-        self.arrays[name] = in_numpy(array)
+        is_constant = isinstance(array, np.ndarray)
+        self.arrays[name] = array if is_constant else self.framework.to_numpy(array)
         return name
 
     def _shared(self, value: Any, path: str) -> Any:

@@ -76,6 +76,11 @@ def from_config(
     return model_files.from_config(TORCH, config, blob, names, uncompiled(like))
 
 
+def _to_numpy(tensor: torch.Tensor) -> Shaped[np.ndarray, "..."]:
+    found: Shaped[np.ndarray, "..."] = tensor.numpy(force=True)
+    return found
+
+
 def _from_numpy(array: Shaped[np.ndarray, "..."]) -> torch.nn.Parameter:
     tensor = torch.from_numpy(np.array(array))
     is_trained = tensor.is_floating_point() or tensor.is_complex()
@@ -140,6 +145,7 @@ TORCH = SavedFramework(
     parts=_parts,
     with_parts=_with_parts,
     placed=_placed,
+    to_numpy=_to_numpy,
     from_numpy=_from_numpy,
     summary=_summary,
 )
