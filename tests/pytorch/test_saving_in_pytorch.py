@@ -254,7 +254,9 @@ class TestOwnModules:
             f"in the file, and float32 of shape (5, 3) in `like`: make it with the arguments of "
             f"the saved model"
         )
-        with pytest.raises(FormatError, match="the model is a module of your own, 'Net', of which"):
+        with pytest.raises(
+            FormatError, match="the model is a module of your own, 'Net', and the f"
+        ):
             modules.load(tmp_path)
         with pytest.raises(InvalidRep, match=r"Net, a module of your own, in this way: use intert"):
             saving.to_config(net())

@@ -93,7 +93,7 @@ def train_network(
                 print(f"follow it: intertwine jobs watch {job.id} --remote {display_url(remote)}")
             return 0
     chosen = framework_named(config.framework)
-    chosen.require()
+    chosen.require("--framework {}")
     try:
         config.request()  # raises for invalid settings, before samples are read
     except ModuleNotFoundError as error:

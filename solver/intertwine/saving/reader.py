@@ -132,8 +132,8 @@ class _Reader:
         kind, framework, where = tree["own"], self.framework, place(path)
         if like is None:
             raise FormatError(
-                f"{where} is a module of your own, {kind!r}, of which the file has only the parts: "
-                f"make one, and give it as like=…"
+                f"{where} is a module of your own, {kind!r}, and the file has only its layers and "
+                f"arrays: make one, and give it as like=…"
             )
         if framework.is_layer(like) or not isinstance(like, framework.module):
             raise FormatError(

@@ -20,13 +20,13 @@ OPSET = 18
 _LARGEST_FILE = 2**31 - 2**20
 """ONNX files with their weights inside have less than 2 GB, with room for what is not weights."""
 _LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
-_PT2 = "export it to a file .pt2 instead"
+_PT2 = "export it to a .pt2 file instead"
 
 
 def require_onnx(numbers: Iterable[torch.Tensor]) -> None:
     """Raise the error that says why ONNX cannot hold a model with these inputs and weights."""
     require_packages(
-        ("onnx", "onnxscript", "onnxruntime"), "a file .onnx", "pip install 'intertwine[onnx]'"
+        ("onnx", "onnxscript", "onnxruntime"), "the format .onnx", "pip install 'intertwine[onnx]'"
     )
     size = 0
     for number in numbers:

@@ -210,6 +210,8 @@ def _made(optimizer: Any, parameters: list[torch.nn.Parameter]) -> torch.optim.O
         "give a class or function that is called with the parameters and lr, such as "
         "torch.optim.AdamW or functools.partial(torch.optim.AdamW, weight_decay=0.01)"
     )
+    if isinstance(optimizer, torch.optim.Optimizer):
+        raise InvalidSetting(f"the {name_of(optimizer)} has parameters already: {advice}")
     if not callable(optimizer):
         raise InvalidSetting(f"{name_of(optimizer)} is no optimizer of PyTorch: {advice}")
     try:

@@ -41,12 +41,20 @@ class Framework(ABC):
         """The packages that are not installed here."""
         return tuple(name for name in self.packages if find_spec(name) is None)
 
-    def require(self) -> None:
-        """Raise `Unavailable` if a package is not installed here."""
+    def require(self, choice: str | None = None) -> None:
+        """Raise `Unavailable` if a package is not installed here.
+
+        `choice` is how the caller chooses a framework, such as ``--framework {}``. The error says
+        so if another one is installed.
+        """
         if self.missing:
+            remedies = [f"pip install 'intertwine[{self.extra}]'"]
+            if choice is not None:
+                others = (each for each in _FRAMEWORKS.values() if not each.missing)
+                remedies += [f"use {each.title}: {choice.format(each.name)}" for each in others]
             raise Unavailable(
                 f"models of {self.title} need packages that are not installed here "
-                f"({', '.join(self.missing)}): pip install 'intertwine[{self.extra}]'"
+                f"({', '.join(self.missing)}): {', or '.join(remedies)}"
             )
 
     def require_layers(self, config: Mapping[str, Any]) -> None:
