@@ -132,8 +132,8 @@ def test_objects_without_a_rep_are_refused() -> None:
         (
             "model.onnx",
             "torch",
-            "the format .onnx needs the package torch: pip install torch, as pytorch.org says for your "
-            "machine",
+            "the format .onnx needs the package torch: pip install torch, as pytorch.org says for "
+            "your machine",
         ),
     ],
 )

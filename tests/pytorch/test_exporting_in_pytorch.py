@@ -211,7 +211,7 @@ def with_an_operation_of_ones_own(x: Any) -> Any:
     ],
     ids=["random", "not in ONNX", "not valid", "an operation of one's own", "no batch", "a dict"],
 )
-def test_what_cannot_be_right_is_not_written(
+def test_programs_that_would_be_wrong_are_not_written(
     function: Any, error: type[Exception], message: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "model.onnx"

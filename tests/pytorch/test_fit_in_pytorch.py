@@ -330,7 +330,7 @@ class TestCheckpoints:
             run(checkpoint=tmp_path, checkpoint_every=1, callback=crash_at(3))
         assert_same(run(checkpoint=tmp_path, checkpoint_every=1), run())
 
-    def test_what_a_file_cannot_hold_is_refused(self, tmp_path: Path) -> None:
+    def test_states_that_a_file_cannot_hold_are_refused(self, tmp_path: Path) -> None:
         class Labelled(torch.optim.SGD):
             def step(self, closure: Any = None) -> None:
                 super().step()

@@ -118,7 +118,7 @@ def test_a_loaded_module_is_as_a_new_one(make: Callable[..., Any]) -> None:
 
 
 @each_model
-def test_what_is_read_is_written_again(make: Callable[..., Any]) -> None:
+def test_a_loaded_model_is_written_again(make: Callable[..., Any]) -> None:
     with jax.enable_x64(True):
         config, blob = nn.saving.to_config(in_jax(make, "float64"))
     again, weights = saving.to_config(saving.from_config(config, blob))

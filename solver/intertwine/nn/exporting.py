@@ -1,5 +1,5 @@
-"""Models as programs that run without intertwine: StableHLO by `jax.export`, and the formats that
-PyTorch writes.
+"""Models as programs that run without intertwine: StableHLO by `jax.export`, and the formats of
+PyTorch.
 """
 
 from __future__ import annotations
@@ -103,8 +103,7 @@ def _by_pytorch(
         raise InvalidSetting(
             f"platforms={platforms!r} is for StableHLO: {path.suffix} files have no platforms"
         )
-    is_ours = isinstance(model, Layer)
-    if not is_ours:
+    if not isinstance(model, Layer):
         raise InvalidRep(
             f"PyTorch writes {path.suffix} files, and has no model of class "
             f"{type(model).__qualname__}: give a model of intertwine.nn, or {_STABLEHLO}"

@@ -36,8 +36,8 @@ def decode(
     names: Mapping[str, Given] | None = None,
     like: Any = None,
 ) -> Any:
-    """Return the model that `encode` encoded. Users' own modules in it are copies of those in
-    `like`, a model of the same structure, with the saved parts.
+    """Return the model that `encode` encoded. Users' own modules are copies of those in `like`, a
+    model of the same structure, with the saved parts.
 
     Raises `FormatError` for anything else, also for another structure than that of `like`, and
     `InvalidSetting` for weights that the framework is set not to hold (float64 in JAX).

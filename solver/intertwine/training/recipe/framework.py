@@ -1,4 +1,4 @@
-"""The frameworks that train: JAX and PyTorch, with the same networks, settings and files of models.
+"""The frameworks that train, JAX and PyTorch: they share networks, settings and files of models.
 
 A framework is imported when one of its methods is first called.
 """
@@ -93,11 +93,11 @@ class Framework(ABC):
 
     @abstractmethod
     def training(self) -> AbstractContextManager[Any]:
-        """Return a context in which products are not rounded more than their dtype does."""
+        """Return a context in which matrix products have the full precision of their dtype."""
 
     @abstractmethod
     def placed(self, model: Any) -> Any:
-        """Return the model on the device that trains it: the GPU where there is one."""
+        """Return the model on the device that trains it: a GPU if there is one."""
 
     @abstractmethod
     def limits_of(self, model: Any) -> list[str]:
