@@ -103,7 +103,8 @@ def _by_pytorch(
         raise InvalidSetting(
             f"platforms={platforms!r} is for StableHLO: {path.suffix} files have no platforms"
         )
-    if not isinstance(model, Layer):
+    is_ours = isinstance(model, Layer)
+    if not is_ours:
         raise InvalidRep(
             f"PyTorch writes {path.suffix} files, and has no model of class "
             f"{type(model).__qualname__}: give a model of intertwine.nn, or {_STABLEHLO}"
