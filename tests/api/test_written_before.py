@@ -57,7 +57,7 @@ def test_so_are_the_events_losses_and_log_of_one(before: Before) -> None:
 
 def test_models_and_datasets_are_as_they_were(before: Before) -> None:
     lab, then = before
-    models = [{**document, "has_weights": True} for document in then["models"]]
+    models = [{**document, "framework": "jax", "has_weights": True} for document in then["models"]]
     assert [model.refresh().document for model in lab.models()] == models
     assert [dataset.document for dataset in lab.datasets()] == then["datasets"]
 
